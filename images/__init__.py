@@ -1,0 +1,1 @@
+"""Container images by name; digests are bound at registration."""

@@ -1,0 +1,1 @@
+"""Steps of the pipeline. In each step only task.py knows Flyte; the rest is pure and typed."""

@@ -1,0 +1,1 @@
+"""Ground floor: sampling, environments, grading."""

@@ -1,0 +1,93 @@
+"""What a domain's prompts meet: the interface that a team implements.
+
+Standard library only. A team's ``environment.py`` travels in its release as source and runs from
+the store in a confined worker process (``tasks.rollout.worker``), so it may import the standard
+library and ``tasks.rollout`` and nothing else.
+
+An environment keeps no state between calls: each call gets the prompt and all turns so far. That
+makes a rollout repeatable, lets a batch be answered in one message, and lets a killed run go on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Split = Literal["train", "validation", "evaluation"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "evaluation")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One chat message: what a role said."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question to the model, and what only the grader may know."""
+
+    id: str
+    messages: tuple[Message, ...]
+    """What the model sees, as chat messages; the last one is the user's."""
+    task: Mapping[str, Json] = field(default_factory=dict)
+    """What the grader sees and the model does not: the answer, hidden tests, constraints."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn after the prompt: the model's words, or the environment's answer to them."""
+
+    role: Literal["assistant", "tool"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The outcome of an episode."""
+
+    score: float
+    """In [0, 1]; 1 means that the task is solved."""
+    reason: str = ""
+    """A few words for the report: why it is not 1."""
+
+    def __post_init__(self) -> None:
+        """Refuse a score that no reward could be made of."""
+        if not 0.0 <= self.score <= 1.0:  # also refuses NaN
+            raise ValueError(
+                f"grade {self.score!r} is not between 0 and 1: a grader returns the share of the "
+                "task that is solved; scale it in the environment's grade()"
+            )
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A worked example for supervised fine-tuning: the prompt's messages and the turns."""
+
+    messages: tuple[Message, ...]
+    turns: tuple[Turn, ...]
+
+
+class Environment(Protocol):
+    """One domain: how it answers the model, and how it grades. Set as ``ENVIRONMENT``."""
+
+    max_turns: int
+    """The most turns that the model gets in one episode."""
+
+    def respond(self, prompt: Prompt, turns: Sequence[Turn]) -> str | None:
+        """Answer the model's last turn, or return None to end the episode."""
+
+    def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
+        """Grade a finished episode. Never evaluates model text."""
+
+
+class PromptSource(Protocol):
+    """A domain's ``prompts.py``: two functions, both repeatable from their seed."""
+
+    def prompts(self, split: Split, count: int, seed: int) -> Iterator[Prompt]:
+        """Yield ``count`` prompts of a split. Splits are disjoint whatever the seed."""
+
+    def demonstrations(self, count: int, seed: int) -> Iterator[Demonstration]:
+        """Yield ``count`` worked examples for the team's supervised stage (train split only)."""

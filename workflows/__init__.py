@@ -1,0 +1,1 @@
+"""Flyte graphs. They wire tasks together and compute nothing."""
