@@ -1,0 +1,138 @@
+"""The normalised score: which share of the teacher's gain over the fork point a method reaches.
+
+(method - fork point) / (teacher - fork point): 0 is the fork point, 1 the teacher of the domain.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.evaluate.statistics import Samples, paired_difference, prompt_means
+
+RESAMPLES = 2000
+"""Resamples of the bootstrap: the 2.5 % tail then rests on 50 of them."""
+
+
+class Normalised(BaseModel):
+    """A normalised score with its 95 % interval, or the reason why there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    """Prompts behind it."""
+    reason: str = ""
+    """Why there is no score, or which domains the overall mean leaves out."""
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The normalised score of every method in one domain, with its resampled values."""
+
+    n: int
+    refusal: str = ""
+    """Why the domain has no normalised score; then the mappings are empty."""
+    estimates: Mapping[str, float] = field(default_factory=dict)
+    resampled: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def bootstrap(
+    fork: Samples, teacher: Samples, methods: Mapping[str, Samples], rng: random.Random
+) -> Bootstrap:
+    """Resample the prompts of one domain and recompute each method's normalised score.
+
+    Paired percentile bootstrap (Efron and Tibshirani 1993, chapters 8 and 13): one draw of n
+    prompts with replacement serves all methods, so what the prompts have in common cancels. The
+    teacher's gain must be distinguishable from 0 (its paired interval lies above 0): otherwise
+    the ratio has no finite interval (Fieller 1954) and the domain is refused with a reason.
+    """
+    gain = paired_difference(teacher, fork)
+    if gain.low <= 0:
+        return Bootstrap(
+            n=gain.n,
+            refusal=(
+                f"the teacher's gain over the fork point, {gain.mean:+.3f} "
+                f"[{gain.low:+.3f}, {gain.high:+.3f}], is not above 0: a share of it means nothing"
+            ),
+        )
+    start = prompt_means(fork)
+    gains = _differences(teacher, start)
+    rises = {name: _differences(samples, start) for name, samples in methods.items()}
+    draws: dict[str, list[float]] = {name: [] for name in methods}
+    prompts = range(gain.n)
+    for _ in range(RESAMPLES):
+        chosen = rng.choices(prompts, k=gain.n)
+        total_gain = sum(map(gains.__getitem__, chosen))
+        for name, rise in rises.items():
+            draws[name].append(_ratio(sum(map(rise.__getitem__, chosen)), total_gain))
+    return Bootstrap(
+        n=gain.n,
+        estimates={name: math.fsum(rise) / math.fsum(gains) for name, rise in rises.items()},
+        resampled=draws,
+    )
+
+
+def domain_score(domain: Bootstrap, method: str) -> Normalised:
+    """Return one method's normalised score in one domain."""
+    if domain.refusal:
+        return Normalised(mean=None, low=None, high=None, n=domain.n, reason=domain.refusal)
+    return _percentiles(domain.estimates[method], domain.resampled[method], domain.n)
+
+
+def overall_score(domains: Mapping[str, Bootstrap], method: str) -> Normalised:
+    """Return the mean of one method's normalised scores over the domains that have one.
+
+    Domains are resampled independently, so resample r of the mean is the mean of the domains'
+    resamples r. Domains without a normalised score are named in ``reason``.
+    """
+    kept = {name: each for name, each in domains.items() if not each.refusal}
+    left_out = [name for name in domains if name not in kept]
+    reason = ""
+    if left_out:
+        reason = f"without {', '.join(left_out)}: the teacher's gain there is not above 0"
+    if not kept:
+        total = sum(each.n for each in domains.values())
+        return Normalised(mean=None, low=None, high=None, n=total, reason=reason)
+    estimate = _average([each.estimates[method] for each in kept.values()])
+    columns = zip(*(each.resampled[method] for each in kept.values()), strict=True)
+    score = _percentiles(estimate, map(_average, columns), sum(each.n for each in kept.values()))
+    return score.model_copy(update={"reason": reason}) if reason and not score.reason else score
+
+
+def _differences(samples: Samples, start: Sequence[float]) -> list[float]:
+    return [after - before for after, before in zip(prompt_means(samples), start, strict=True)]
+
+
+def _ratio(rise: float, gain: float) -> float:
+    """Return rise / gain; a resample whose teacher gains nothing is an infinitely large share."""
+    if gain > 0:
+        return rise / gain
+    return math.copysign(math.inf, rise) if rise else 0.0
+
+
+def _average(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    # Infinities of both signs in one resample leave no number; it still counts as a far one.
+    return math.inf if math.isnan(mean) else mean
+
+
+def _percentiles(estimate: float, values: Iterable[float], n: int) -> Normalised:
+    ordered = sorted(values)
+    tail = round(0.025 * len(ordered))
+    low, high = ordered[tail], ordered[-tail - 1]
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Normalised(
+            mean=None,
+            low=None,
+            high=None,
+            n=n,
+            reason="the teacher's gain over the fork point is too small against its noise for a "
+            "share of it to have a finite interval: evaluate on more prompts",
+        )
+    # A skewed resample can put the estimate itself outside; the interval then reaches to it.
+    return Normalised(mean=estimate, low=min(low, estimate), high=max(high, estimate), n=n)

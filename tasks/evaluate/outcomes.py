@@ -1,0 +1,117 @@
+"""What an evaluation measured: a score for each sample of each prompt, by method and domain."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FORK_POINT, TEACHER, STUDENT = "fork_point", "teacher", "student"
+OVERALL = "overall"
+NORMALISED = "normalised"
+RESERVED = (OVERALL, "paired", "matrix", "responses", "settings")
+"""Top-level keys of the scorecard's JSON, which therefore name no domain."""
+
+
+class Frozen(BaseModel):
+    """Immutable, and with no field but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PromptOutcome(Frozen):
+    """What one method made of one prompt: a score, a length and a cut for each sample."""
+
+    prompt: str
+    scores: tuple[float, ...] = Field(min_length=1)
+    """In [0, 1]; one for each sample."""
+    lengths: tuple[int, ...] = ()
+    """Response tokens of each sample; empty where not measured."""
+    truncated: tuple[bool, ...] = ()
+    """Whether each sample ran into the token limit; empty where not measured."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "PromptOutcome":
+        for name, values in (("lengths", self.lengths), ("truncated", self.truncated)):
+            if values and len(values) != len(self.scores):
+                raise ValueError(
+                    f"prompt {self.prompt!r} has {len(self.scores)} scores and {len(values)} "
+                    f"{name}: give one for each sample, or none"
+                )
+        return self
+
+
+Evaluations = Mapping[str, Mapping[str, tuple[PromptOutcome, ...]]]
+
+
+class Settings(Frozen):
+    """How the responses were sampled, and what counts as passed."""
+
+    temperature: float = Field(ge=0)
+    samples: int = Field(ge=1)
+    """Samples for each prompt (k)."""
+    seed: int
+    max_tokens: int = Field(ge=1)
+    """The most response tokens of one turn."""
+    passed: Mapping[str, float] = {}
+    """For each domain, the score from which a sample counts as 1, below it as 0. A domain that is
+    not named keeps its fractional scores."""
+
+
+class Outcomes(Frozen):
+    """All that was measured, on one evaluation set for each domain."""
+
+    methods: Evaluations
+    """method -> domain -> prompts: the fork point, the student, each control. Not the teachers."""
+    teachers: Evaluations
+    """teacher's domain -> evaluated domain -> prompts. Its diagonal is the method "teacher"."""
+    settings: Settings
+
+    @model_validator(mode="after")
+    def _check(self) -> "Outcomes":
+        if TEACHER in self.methods:
+            raise ValueError(
+                'the method "teacher" is the diagonal of `teachers`: give it there and not here'
+            )
+        if not self.teachers:
+            raise ValueError("no teacher was evaluated: give at least one in `teachers`")
+        if NORMALISED in self.methods:
+            raise ValueError(
+                f"a method cannot be called {NORMALISED!r}: the scorecard uses that key"
+            )
+        for row in (*self.methods.values(), *self.teachers.values()):
+            for domain in row:
+                if domain not in self.teachers:
+                    raise ValueError(f"{domain!r} was evaluated but has no teacher: leave it out")
+        for domain in self.domains():
+            _check_domain(self, domain)
+        return self
+
+    def domains(self) -> tuple[str, ...]:
+        """Return the domains: those that have a teacher."""
+        return tuple(self.teachers)
+
+    def by_method(self) -> dict[str, Mapping[str, tuple[PromptOutcome, ...]]]:
+        """Return all methods: fork point, teacher and student first, then as given."""
+        diagonal = {domain: self.teachers[domain][domain] for domain in self.domains()}
+        methods = {**self.methods, TEACHER: diagonal}
+        first = [name for name in (FORK_POINT, TEACHER, STUDENT) if name in methods]
+        return {name: methods[name] for name in [*first, *(m for m in methods if m not in first)]}
+
+
+def _check_domain(outcomes: Outcomes, domain: str) -> None:
+    if domain in RESERVED:
+        raise ValueError(f"a domain cannot be called {domain!r}: the scorecard uses that key")
+    rows = {f"teacher {name}": row for name, row in outcomes.teachers.items() if domain in row}
+    if f"teacher {domain}" not in rows:
+        raise ValueError(f"the {domain} teacher was not evaluated on {domain}: evaluate it there")
+    for name, row in outcomes.methods.items():
+        if domain not in row:
+            raise ValueError(f"{name} was not evaluated on {domain}: evaluate it on every domain")
+    expected: list[str] = []
+    for name, row in {**rows, **outcomes.methods}.items():
+        prompts = sorted(outcome.prompt for outcome in row[domain])
+        expected = expected or prompts
+        if not prompts or len(set(prompts)) != len(prompts) or prompts != expected:
+            raise ValueError(
+                f"{name} was evaluated on {len(prompts)} prompts of {domain} that are not, each "
+                f"once, the {len(expected)} of the others: evaluate all on one evaluation set"
+            )
