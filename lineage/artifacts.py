@@ -1,0 +1,257 @@
+"""What steps hand each other, and the two manifests that people exchange: Release and Student.
+
+All are references by digest; the bytes are in the store. Frozen, and strict about unknown fields.
+"""
+
+import json
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from lineage.digest import canonical_json, hex_of
+from lineage.errors import LineageError
+from lineage.store import Store, read_tree
+
+
+def _valid_digest(text: str) -> str:
+    hex_of(text)
+    return text
+
+
+Digest = Annotated[str, AfterValidator(_valid_digest)]
+"""``sha256:<64 hex>``, checked."""
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and takes no field that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Artifact(Frozen):
+    """What one step hands to another: a digest, what it is, and which record made it."""
+
+    kind: str = Field(pattern=r"^[a-z][a-z_]*$")
+    """checkpoint, dataset, environment, release, student, scorecard, metrics, report ..."""
+    digest: Digest
+    """Of the blob, or of the manifest of the folder, in the store."""
+    record: str = ""
+    """Digest of the derivation that made it; "" for a raw input only."""
+    uri: str = ""
+    """Where a person can look: the store and the path in it."""
+
+
+class Rung(Frozen):
+    """One checkpoint of a climb's ladder."""
+
+    step: int = Field(ge=0)
+    """Optimiser steps since the fork point."""
+    checkpoint: Artifact
+
+
+class Sampling(Frozen):
+    """How a teacher is meant to be sampled."""
+
+    temperature: float = Field(gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_new_tokens: int = Field(gt=0)
+
+
+class Prompts(Frozen):
+    """The prompt sets of a domain, as JSONL data sets; evaluation is apart from both."""
+
+    train: Artifact
+    validation: Artifact
+
+
+class SftData(Frozen):
+    """The data that a teacher's supervised stage saw."""
+
+    data: Artifact
+    sketches: Digest
+    """Of the blob with row digests and MinHash, made when the data were made."""
+
+
+class Release(Frozen):
+    """A teacher with all that a consumer needs, each part by digest."""
+
+    schema_version: Literal[1] = 1
+    domain: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
+    kind: Literal["rl", "sft", "self"]
+    checkpoint: Artifact
+    ladder: tuple[Rung, ...]
+    fork_point: Artifact
+    precursor: Artifact
+    """The supervised checkpoint that the teacher's reinforcement learning started from."""
+    tokenizer: Digest
+    """Over the id -> bytes map and the special ids."""
+    template: Digest
+    """Over the chat template's text."""
+    thinking_mode: str
+    """How the template is called: "off", "on", or the model family's own word."""
+    sampling: Sampling
+    sft: SftData
+    prompts: Prompts
+    evaluation: Artifact
+    """The held-out prompts, JSONL."""
+    environment: Artifact
+    """The source bundle that answers and grades."""
+    scorecard: Artifact
+    owner: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    team_version: str = Field(min_length=1)
+    """The team folder's own version."""
+    code_version: str = Field(min_length=1)
+    """Digest of the source, or the commit, that the climb ran with."""
+
+    @model_validator(mode="after")
+    def _ladder_climbs(self) -> Self:
+        """Refuse a ladder that does not climb: a remedy walks it in order."""
+        steps = [rung.step for rung in self.ladder]
+        if steps != sorted(set(steps)):
+            raise ValueError(f"ladder steps {steps} do not increase; order the rungs by step")
+        if self.kind == "rl" and not steps:
+            raise ValueError("a teacher of kind 'rl' has a ladder; keep checkpoints as it climbs")
+        return self
+
+    def artifacts(self) -> dict[str, Artifact]:
+        """Return every artifact that the release names, by the part's name."""
+        parts = {
+            "checkpoint": self.checkpoint,
+            "fork_point": self.fork_point,
+            "precursor": self.precursor,
+            "sft.data": self.sft.data,
+            "prompts.train": self.prompts.train,
+            "prompts.validation": self.prompts.validation,
+            "evaluation": self.evaluation,
+            "environment": self.environment,
+            "scorecard": self.scorecard,
+        }
+        return parts | {f"ladder[{rung.step}]": rung.checkpoint for rung in self.ladder}
+
+
+class TeacherShare(Frozen):
+    """What one teacher was to a student."""
+
+    domain: str
+    release: Digest
+    reference: str
+    """The registry reference as it was given, with what it resolved to: ``math@3``."""
+    weight: float = Field(ge=0)
+    tokens_routed: int = Field(default=0, ge=0)
+
+
+class Student(Frozen):
+    """A consolidated model and what it was made of."""
+
+    schema_version: Literal[1] = 1
+    checkpoint: Artifact
+    fork_point: Artifact
+    teachers: tuple[TeacherShare, ...] = Field(min_length=1)
+    settings: dict[str, JsonValue]
+    scorecard: Artifact
+    controls: dict[str, Artifact]
+    """The cheap merges that stand beside it, by name."""
+    plan: Digest
+    """Of the resolved plan that the consolidation ran."""
+    waivers: tuple[Digest, ...] = ()
+    owner: str = Field(min_length=1)
+
+    def artifacts(self) -> dict[str, Artifact]:
+        """Return every artifact that the student names, by the part's name."""
+        parts = {
+            "checkpoint": self.checkpoint,
+            "fork_point": self.fork_point,
+            "scorecard": self.scorecard,
+        }
+        return parts | {f"controls.{name}": item for name, item in self.controls.items()}
+
+
+Manifest = TypeVar("Manifest", Release, Student)
+
+_KIND_OF_PART = {
+    "checkpoint": "checkpoint",
+    "fork_point": "checkpoint",
+    "precursor": "checkpoint",
+    "environment": "environment",
+    "scorecard": "scorecard",
+    "evaluation": "dataset",
+    "sft": "dataset",
+    "prompts": "dataset",
+    "ladder": "checkpoint",
+    "controls": "checkpoint",
+}
+
+
+def put_manifest(store: Store, manifest: Release | Student) -> str:
+    """Store a release or student manifest; return its digest.
+
+    Raises LineageError naming the part when one is of the wrong kind or is not in the store.
+    """
+    _check_parts(store, manifest)
+    return store.put_bytes(canonical_json(manifest.model_dump(mode="json")))
+
+
+def read_manifest(store: Store, digest: str, model: type[Manifest]) -> Manifest:
+    """Return the release or student that ``digest`` names, checked like a new one.
+
+    Raises LineageError naming every part that is missing, unknown or wrong.
+    """
+    manifest = parse_manifest(store.get_bytes(digest), model)
+    _check_parts(store, manifest)
+    return manifest
+
+
+def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
+    """Return the manifest in ``data``; see ``read_manifest``."""
+    name = model.__name__.lower()
+    try:
+        return model.model_validate(json.loads(data))
+    except ValidationError as error:
+        parts = "; ".join(
+            f"{'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise LineageError(
+            f"this is no whole {name}: {parts}. A {name} that misses a part is refused; make it "
+            "again with all of them"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise LineageError(f"this is no {name}: not JSON ({error})") from error
+
+
+def _check_parts(store: Store, manifest: Release | Student) -> None:
+    for part, artifact in manifest.artifacts().items():
+        wanted = _KIND_OF_PART[part.partition(".")[0].partition("[")[0]]
+        if artifact.kind != wanted:
+            raise LineageError(
+                f"part {part!r} is a {artifact.kind}, not a {wanted}: hand in the right artifact"
+            )
+        if not store.has(artifact.digest):
+            raise LineageError(
+                f"part {part!r} names {artifact.digest}, which is not in the store: put it there "
+                "before the manifest"
+            )
+        if wanted == "checkpoint":
+            _check_checkpoint(store, part, artifact.digest)
+    digests = [manifest.sft.sketches] if isinstance(manifest, Release) else [manifest.plan]
+    for digest in digests:
+        if not store.has(digest):
+            raise LineageError(f"{digest} (sketches or plan) is not in the store: put it first")
+
+
+def _check_checkpoint(store: Store, part: str, digest: str) -> None:
+    names = {file.path for file in read_tree(store, digest).files}
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        raise LineageError(
+            f"part {part!r} is no Hugging Face checkpoint: it needs config.json and safetensors, "
+            f"it has {sorted(names)}"
+        )

@@ -1,0 +1,202 @@
+"""A folder of blobs under their digests: written whole or not at all, verified when read."""
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of
+from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreFullError
+from lineage.scratch import Scratch, remove
+
+_CHUNK_BYTES = 4 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class BlobFolder:
+    """Blobs as read-only files, ``<root>/ab/cdef...``, one for each digest."""
+
+    def __init__(self, root: Path, scratch: Scratch) -> None:
+        """Use the folder ``root``; unfinished files live in ``scratch`` on the same disk."""
+        self._root = root
+        self._scratch = scratch
+        self._verified: dict[tuple[int, int, int, int], str] = {}
+        root.mkdir(parents=True, exist_ok=True)
+
+    def path(self, digest: str) -> Path:
+        """Return where the blob stands, or would stand."""
+        name = hex_of(digest)
+        return self._root / name[:2] / name[2:]
+
+    def has(self, digest: str) -> bool:
+        """Say whether the blob is there (not whether its bytes are still right)."""
+        return self.path(digest).is_file()
+
+    def digests(self) -> Iterator[str]:
+        """Yield the digest of every blob."""
+        for folder in sorted(self._root.iterdir()):
+            for file in sorted(folder.iterdir()):
+                yield f"{PREFIX}{folder.name}{file.name}"
+
+    def add_bytes(self, data: bytes) -> str:
+        """Store ``data``; return its digest once it is on the disk."""
+        digest = digest_bytes(data)
+        if not self._stands(digest):
+            with self._unfinished() as path:
+                with path.open("xb") as file:
+                    file.write(data)
+                    flush(file.fileno())
+                self._publish(path, digest)
+        return digest
+
+    def add_file(self, source: Path) -> tuple[str, int]:
+        """Copy ``source`` into the store; return its digest and its size in bytes.
+
+        Raises RefusedFileError when the file is not a plain file or changes while it is read.
+        """
+        with self._unfinished() as path:
+            digest, size = _copy(source, path)
+            if not self._stands(digest):
+                self._publish(path, digest)
+        return digest, size
+
+    def verify(self, digest: str, *, again: bool = False) -> Path:
+        """Return the blob's path after its bytes were hashed and found right.
+
+        A file is hashed once in a process while its inode, size and modification time stay the
+        same; ``again`` hashes it whatever was found before.
+        """
+        path = self.path(digest)
+        if not self.matches(path, digest, again=again):
+            raise CorruptError(
+                f"{path} no longer has the digest {digest}: the disk or someone changed it. "
+                "Restore it from a copy, or put the original again; `provost lineage verify` "
+                "names what descends from it"
+            )
+        return path
+
+    def matches(self, path: Path, digest: str, *, again: bool = False) -> bool:
+        """Say whether the file at ``path`` has ``digest``, hashing it if need be."""
+        try:
+            status = path.stat(follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise MissingBlobError(
+                f"the store has no {digest} (looked for {path}): it was never put here, or was "
+                "collected; run the step that makes it again, or copy it from another store"
+            ) from error
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if again or key not in self._verified:
+            self._verified[key] = digest_file(path)
+        return self._verified[key] == digest
+
+    def read(self, digest: str) -> bytes:
+        """Return the blob's bytes, verified in memory, not only on the disk."""
+        path = self.path(digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            self.verify(digest)
+            raise
+        if digest_bytes(data) != digest:
+            self.verify(digest, again=True)
+            raise CorruptError(f"{path} changed while it was read; read it again")
+        return data
+
+    def _stands(self, digest: str) -> bool:
+        """Say whether a blob is there and right; a bad one is replaced by its next put."""
+        return self.has(digest) and self.matches(self.path(digest), digest)
+
+    def _publish(self, unfinished: Path, digest: str) -> None:
+        target = self.path(digest)
+        if not target.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
+            flush_folder(self._root)
+        unfinished.chmod(0o444)
+        unfinished.replace(target)
+        flush_folder(target.parent)
+
+    @contextmanager
+    def _unfinished(self) -> Iterator[Path]:
+        """Give a scratch path that is gone afterwards, and name a full disk as such."""
+        path = self._scratch.path()
+        try:
+            with full_disk_named(self._root):
+                yield path
+        finally:
+            remove(path)
+
+
+@contextmanager
+def full_disk_named(where: Path) -> Iterator[None]:
+    """Turn the system's "no space" errors into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StoreFullError(
+            f"no space left under {where} ({error.strerror}): nothing of this write is visible. "
+            "Free space (`provost lineage gc --dry-run` shows what nothing reaches), or set "
+            "PROVOST_STORE to a larger disk, and run again: finished steps are kept"
+        ) from error
+
+
+def flush(descriptor: int) -> None:
+    """Wait until a file's bytes are on the disk."""
+    os.fsync(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until a folder's entries are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy(source: Path, target: Path) -> tuple[str, int]:
+    """Copy a plain file while hashing it; stop at the size that it had when it was opened."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RefusedFileError(f"{source} is a symlink: copy the file itself") from error
+        raise
+    hasher = hashlib.sha256()
+    with io.FileIO(descriptor) as reader, io.FileIO(target, "xb") as out:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise RefusedFileError(f"{source} is not a plain file; remove it from the folder")
+        size = _pump(reader, out, hasher.update, status.st_size)
+        if size != status.st_size or reader.read(1):
+            raise RefusedFileError(
+                f"{source} changed while it was read ({status.st_size} bytes at first): put it "
+                "when its writer has closed it"
+            )
+        flush(out.fileno())
+    return PREFIX + hasher.hexdigest(), size
+
+
+def _pump(
+    reader: io.FileIO, out: io.FileIO, update: Callable[[memoryview], None], limit: int
+) -> int:
+    """Move up to ``limit`` bytes, showing each piece to ``update``; return how many came."""
+    buffer = memoryview(bytearray(min(_CHUNK_BYTES, max(limit, 1))))
+    moved = 0
+    while moved < limit:
+        count = reader.readinto(buffer[: min(len(buffer), limit - moved)])
+        if not count:
+            break
+        piece = buffer[:count]
+        update(piece)
+        while piece:  # an unbuffered write may take less than it was given
+            piece = piece[out.write(piece) or 0 :]
+        moved += count
+    return moved

@@ -1,0 +1,41 @@
+"""What can go wrong in the lineage, by name. Every message says what, why and what to do next."""
+
+
+class LineageError(ValueError):
+    """Anything that the lineage refuses or cannot find."""
+
+
+class BadDigestError(LineageError):
+    """A string that should be a digest is not one."""
+
+
+class MissingBlobError(LineageError):
+    """The store does not hold what a digest names."""
+
+
+class CorruptError(LineageError):
+    """Bytes in the store are no longer what their digest says."""
+
+
+class RefusedFileError(LineageError):
+    """A file or folder that the store does not take in."""
+
+
+class StoreFullError(LineageError):
+    """The disk or quota under the store is used up."""
+
+
+class StoreUnfitError(LineageError):
+    """The place given for a store cannot keep the store's promises."""
+
+
+class RecordRefusedError(LineageError):
+    """A record that contradicts itself or the store."""
+
+
+class UnknownReferenceError(LineageError):
+    """A reference (``math@released``) that names nothing registered."""
+
+
+class RecalledError(LineageError):
+    """A reference to a version that was recalled."""

@@ -1,0 +1,105 @@
+"""A tree as a folder that a library can open: hard links to verified blobs where the disk can."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from lineage.admission import Limits, check_content, check_file
+from lineage.blobs import BlobFolder, full_disk_named
+from lineage.digest import hex_of
+from lineage.errors import CorruptError, MissingBlobError
+from lineage.scratch import Scratch, remove
+from lineage.tree import Tree, TreeFile
+
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+Item = TypeVar("Item")
+
+
+class TreeFolder:
+    """Read-only folders, ``<root>/<hex of the digest>``, verified when they are asked for."""
+
+    def __init__(self, root: Path, blobs: BlobFolder, scratch: Scratch) -> None:
+        """Keep the folders under ``root``, made from ``blobs``."""
+        self._root = root
+        self._blobs = blobs
+        self._scratch = scratch
+        root.mkdir(parents=True, exist_ok=True)
+
+    def get(self, digest: str, tree: Tree) -> Path:
+        """Return the verified folder of ``tree``, building it, or building it anew if touched."""
+        folder = self._root / hex_of(digest)
+        in_parallel(tree.files, lambda file: self._blobs.verify(file.digest))
+        if not folder.is_dir():
+            self._build(folder, tree)
+        elif not self._is_intact(folder, tree):
+            aside = self._scratch.path()
+            folder.chmod(0o755)
+            folder.rename(aside)
+            self._build(folder, tree)
+            remove(aside)
+        return folder
+
+    def _is_intact(self, folder: Path, tree: Tree) -> bool:
+        """Say whether the folder holds the tree's files with the right bytes, and nothing else."""
+        present = {
+            (Path(parent) / name).relative_to(folder).as_posix()
+            for parent, _, names in os.walk(folder)
+            for name in names
+        }
+        if present != {file.path for file in tree.files}:
+            return False
+        return all(self._blobs.matches(folder / file.path, file.digest) for file in tree.files)
+
+    def _build(self, folder: Path, tree: Tree) -> None:
+        unfinished = self._scratch.path()
+        try:
+            with full_disk_named(self._root):
+                for file in tree.files:
+                    self._place(unfinished / file.path, file)
+                    check_file(file.path, (unfinished / file.path).lstat(), Limits())
+                    check_content(unfinished, file.path, file.size)
+            self._appear(unfinished, folder)
+        finally:
+            remove(unfinished)
+
+    def _place(self, target: Path, file: TreeFile) -> None:
+        """Link or copy one verified blob to its path, and check its declared size."""
+        blob = self._blobs.path(file.digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(blob, target)
+        except FileNotFoundError as error:
+            raise MissingBlobError(f"{file.path}: {file.digest} is not in the store") from error
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            shutil.copyfile(blob, target)
+            target.chmod(0o444)
+        if target.stat().st_size != file.size:
+            raise CorruptError(
+                f"{file.path} has {target.stat().st_size} bytes, its manifest says {file.size}: "
+                "the manifest was not written by put_tree; do not use this tree"
+            )
+
+    def _appear(self, unfinished: Path, folder: Path) -> None:
+        """Show the finished folder under its name, at once; another process may be first."""
+        try:
+            unfinished.rename(folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            return
+        for parent, _, _ in os.walk(folder):
+            Path(parent).chmod(0o555)
+
+
+def in_parallel(items: Sequence[Item], work: Callable[[Item], object]) -> None:
+    """Run ``work`` on each item, on as many threads as there are cores; raise the first error."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(work, items):
+            pass

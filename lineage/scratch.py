@@ -1,0 +1,70 @@
+"""Where a store writes what is not finished: one folder a process, swept when its process is gone.
+
+A lock file is held for as long as the process lives; ``kill -9`` releases it. So the next process
+that opens the store can tell a leftover from a write under way, whatever the clock says, and across
+containers that share a volume.
+"""
+
+import fcntl
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+class Scratch:
+    """This process's folder for unfinished files, on the same file system as the store."""
+
+    def __init__(self, root: Path) -> None:
+        """Sweep what dead processes left under ``root``; the own folder is made when needed."""
+        self._root = root
+        self._folder: Path | None = None
+        self._lock = -1
+        self._owner = 0
+        root.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+
+    def path(self) -> Path:
+        """Return a fresh path for one unfinished file or folder."""
+        if self._folder is None or self._owner != os.getpid():  # a forked child takes its own
+            self._folder = self._claim_folder()
+            self._owner = os.getpid()
+        return self._folder / uuid.uuid4().hex
+
+    def _claim_folder(self) -> Path:
+        while True:
+            name = uuid.uuid4().hex
+            lock = self._root / f"{name}.lock"
+            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:  # else a sweeper took it before it was locked
+                folder = self._root / name
+                folder.mkdir()
+                self._lock = descriptor
+                return folder
+            os.close(descriptor)
+
+    def _sweep(self) -> None:
+        for lock in self._root.glob("*.lock"):
+            try:
+                descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # another process sweeps too
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(self._root / lock.stem)
+                lock.unlink(missing_ok=True)
+            except BlockingIOError:
+                pass  # its process lives
+            finally:
+                os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder that may be read-only; a path that is gone is fine."""
+    if path.is_dir() and not path.is_symlink():
+        for folder, _, _ in os.walk(path):
+            Path(folder).chmod(0o755)  # a read-only folder's entries cannot be removed
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,204 @@
+"""The content-addressed store: blobs and trees under SHA-256, and small slots claimed once.
+
+Nothing is overwritten, nothing is half visible, and what is read is verified. Two backends share
+the interface: a folder (here) and S3 (``lineage.s3``).
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Protocol
+
+from lineage.admission import Limits, check_content, list_files
+from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named
+from lineage.errors import LineageError, StoreUnfitError
+from lineage.materialise import TreeFolder, in_parallel
+from lineage.scratch import Scratch, remove
+from lineage.tree import Tree, TreeFile, parse_tree
+
+_KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
+
+
+class Store(Protocol):
+    """Where artifacts and records live. All digests are ``sha256:<hex>``."""
+
+    @property
+    def uri(self) -> str:
+        """Where the store is, as ``open_store`` takes it."""
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store a blob; return its digest once it is durable."""
+
+    def put_file(self, path: Path) -> str:
+        """Store a file's bytes as a blob; return its digest once it is durable."""
+
+    def get_bytes(self, digest: str) -> bytes:
+        """Return a blob's bytes, verified. Raises MissingBlobError or CorruptError."""
+
+    def put_tree(self, folder: Path) -> str:
+        """Store a folder, blobs first and its manifest last; return the manifest's digest.
+
+        Raises RefusedFileError for pickles, symlinks, unsafe paths, configs that load code, and
+        sizes beyond reason, before anything is written.
+        """
+
+    def tree(self, digest: str) -> Path:
+        """Return a verified read-only local folder with the tree's files."""
+
+    def has(self, digest: str) -> bool:
+        """Say whether a blob, or a tree with all that its manifest names, was put here."""
+
+    def claim(self, key: str, data: bytes) -> bool:
+        """Create the slot ``key`` with ``data``; return False where it exists. Never half."""
+
+    def read_key(self, key: str) -> bytes | None:
+        """Return what a slot holds, or None where nobody has claimed it."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the claimed keys below ``prefix`` (whole path segments), sorted."""
+
+
+class FolderStore:
+    """A store in a local or shared folder that supports hard links and file locks."""
+
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+        """Open the store at ``root``, making it when it is new."""
+        self._root = root.absolute()
+        self._limits = limits or Limits()
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._scratch = Scratch(self._root / "unfinished")
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise StoreUnfitError(
+                f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder that this "
+                "user can write, or make it one"
+            ) from error
+        self.blobs = BlobFolder(self._root / "blobs", self._scratch)
+        self.trees = TreeFolder(self._root / "trees", self.blobs, self._scratch)
+        self._keys = self._root / "keys"
+        self._keys.mkdir(exist_ok=True)
+
+    @property
+    def uri(self) -> str:
+        """The folder, as an absolute path."""
+        return str(self._root)
+
+    def put_bytes(self, data: bytes) -> str:
+        """See Store."""
+        return self.blobs.add_bytes(data)
+
+    def put_file(self, path: Path) -> str:
+        """See Store."""
+        return self.blobs.add_file(path)[0]
+
+    def get_bytes(self, digest: str) -> bytes:
+        """See Store."""
+        return self.blobs.read(digest)
+
+    def put_tree(self, folder: Path) -> str:
+        """See Store."""
+        names = [path for path, _ in admit(folder, self._limits)]
+        found: dict[str, TreeFile] = {}
+
+        def take(name: str) -> None:
+            digest, size = self.blobs.add_file(folder / name)
+            found[name] = TreeFile(name, size, digest)
+
+        in_parallel(names, take)
+        return self.put_bytes(Tree(tuple(found[name] for name in names)).to_bytes())
+
+    def tree(self, digest: str) -> Path:
+        """See Store."""
+        return self.trees.get(digest, read_tree(self, digest))
+
+    def has(self, digest: str) -> bool:
+        """See Store."""
+        return self.blobs.has(digest)
+
+    def claim(self, key: str, data: bytes) -> bool:
+        """See Store."""
+        target = self._keys / check_key(key)
+        if target.exists():
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._scratch.path()
+        try:
+            with full_disk_named(self._root):
+                with unfinished.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    flush(file.fileno())
+                unfinished.chmod(0o444)
+                os.link(unfinished, target)  # atomic, and fails where the name exists
+                self._flush_folders(target.parent)
+        except FileExistsError:
+            return False
+        finally:
+            remove(unfinished)
+        return True
+
+    def read_key(self, key: str) -> bytes | None:
+        """See Store."""
+        try:
+            return (self._keys / check_key(key)).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def keys(self, prefix: str) -> list[str]:
+        """See Store."""
+        top = self._keys / check_key(prefix) if prefix else self._keys
+        return sorted(
+            (Path(folder) / name).relative_to(self._keys).as_posix()
+            for folder, _, names in os.walk(top)
+            for name in names
+        )
+
+    def _flush_folders(self, folder: Path) -> None:
+        """Make a new key durable: its folder, and the folders that may be as new."""
+        while folder != self._root:
+            flush_folder(folder)
+            folder = folder.parent
+
+
+def admit(folder: Path, limits: Limits) -> list[tuple[str, int]]:
+    """Return the (path, size) of a folder's files after all checks on names and content."""
+    found = list_files(folder, limits)
+    for path, size in found:
+        check_content(folder, path, size)
+    return found
+
+
+def read_tree(store: Store, digest: str) -> Tree:
+    """Return the manifest of a tree: its files with sizes and digests, and the weights digest."""
+    return parse_tree(store.get_bytes(digest), digest)
+
+
+def check_key(key: str) -> str:
+    """Return ``key``, or refuse one that is no plain relative path."""
+    if not _KEY.fullmatch(key):
+        raise LineageError(
+            f"key {key!r} is refused: segments of letters, digits, '.', '_', '=' and '-' (no dot "
+            "first), joined by '/'"
+        )
+    return key
+
+
+def home() -> Path:
+    """Return $PROVOST_HOME, else ``runs`` under the working folder: store, MLflow, reports."""
+    return Path(os.environ.get("PROVOST_HOME") or "runs").absolute()
+
+
+def open_store(uri: str | None = None) -> Store:
+    """Open the store at ``uri``: a folder, or ``s3://bucket/prefix``.
+
+    Without ``uri`` it is $PROVOST_STORE, else the folder ``store`` in ``home()``.
+    """
+    place = uri or os.environ.get("PROVOST_STORE") or str(home() / "store")
+    scheme, separator, rest = place.partition("://")
+    if not separator:
+        return FolderStore(Path(place))
+    if scheme == "file":
+        return FolderStore(Path(rest))
+    raise StoreUnfitError(
+        f"store {place!r} has an unknown scheme {scheme!r}: give a folder, or s3://bucket/prefix"
+    )

@@ -1,0 +1,305 @@
+"""The folder store: what goes in comes out verified, or is refused by name."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lineage.admission import Limits
+from lineage.digest import canonical_json, digest_bytes, digest_file
+from lineage.errors import (
+    CorruptError,
+    LineageError,
+    MissingBlobError,
+    RefusedFileError,
+    StoreFullError,
+    StoreUnfitError,
+)
+from lineage.store import FolderStore, open_store, read_tree
+from lineage.tree import Tree, TreeFile
+
+
+def safetensors(payload: bytes = b"\0\0\0\0") -> bytes:
+    header = json.dumps(
+        {"w": {"dtype": "U8", "shape": [len(payload)], "data_offsets": [0, len(payload)]}}
+    ).encode()
+    return struct.pack("<Q", len(header)) + header + payload
+
+
+def checkpoint(folder: Path, payload: bytes = b"\1\2\3\4") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "qwen3"}')
+    (folder / "model.safetensors").write_bytes(safetensors(payload))
+    (folder / "nested").mkdir()
+    (folder / "nested" / "notes.txt").write_text("hello")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+def unfinished(store: FolderStore) -> list[Path]:
+    return [
+        path
+        for path in (Path(store.uri) / "unfinished").rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    ]
+
+
+def test_a_digest_is_that_of_sha256_of_nothing():
+    empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert digest_bytes(b"") == empty
+
+
+def test_canonical_json_has_one_spelling():
+    assert canonical_json({"b": [1, 2.5, None], "a": "é"}) == '{"a":"é","b":[1,2.5,null]}'.encode()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1: "a"}, "\ud800", {"a": {2: 1}}])
+def test_canonical_json_refuses_what_has_no_one_spelling(value):
+    with pytest.raises(LineageError):
+        canonical_json(value)
+
+
+def test_a_tree_comes_back_as_it_went_in_and_cannot_be_written(store, tmp_path):
+    folder = checkpoint(tmp_path / "in")
+    out = store.tree(store.put_tree(folder))
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()) == [
+        "config.json",
+        "model.safetensors",
+        "nested/notes.txt",
+    ]
+    for path in folder.rglob("*.*"):
+        assert (out / path.relative_to(folder)).read_bytes() == path.read_bytes()
+        assert (out / path.relative_to(folder)).stat().st_mode & 0o222 == 0
+
+
+def test_the_tree_digest_is_of_the_manifest_and_the_weights_digest_only_of_weights(store, tmp_path):
+    one = checkpoint(tmp_path / "one")
+    two = checkpoint(tmp_path / "two")
+    (two / "config.json").write_text('{"model_type": "llama"}')
+    first, second = store.put_tree(one), store.put_tree(two)
+    assert first != second
+    assert read_tree(store, first).weights == read_tree(store, second).weights != ""
+    assert digest_bytes(store.get_bytes(first)) == first
+
+
+def test_identical_files_are_stored_once(store, tmp_path):
+    store.put_tree(checkpoint(tmp_path / "one"))
+    before = len(list(store.blobs.digests()))
+    store.put_tree(checkpoint(tmp_path / "two"))
+    assert len(list(store.blobs.digests())) == before == 4  # three files and one manifest
+
+
+def test_a_flipped_byte_is_found_by_the_next_process(store, tmp_path):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    store.tree(tree)
+    blob = store.blobs.path(digest_file(tmp_path / "in" / "model.safetensors"))
+    status = blob.stat()
+    data = bytearray(blob.read_bytes())
+    data[-1] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns))  # a disk that rots tells nobody
+    code = f"from lineage.store import open_store; open_store({store.uri!r}).tree({tree!r})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "no longer has the digest" in result.stderr
+    assert blob.name in result.stderr
+
+
+def test_putting_the_original_again_mends_a_corrupt_blob(store):
+    digest = store.put_bytes(b"weights")
+    path = store.blobs.path(digest)
+    path.chmod(0o644)
+    path.write_bytes(b"wEights")
+    with pytest.raises(CorruptError):
+        store.get_bytes(digest)
+    assert store.put_bytes(b"weights") == digest
+    assert store.get_bytes(digest) == b"weights"
+
+
+@pytest.mark.parametrize("damage", ["extra", "missing", "changed"])
+def test_a_touched_folder_is_built_anew(store, tmp_path, damage):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    folder = store.tree(tree)
+    folder.chmod(0o755)
+    if damage == "extra":
+        (folder / "evil.py").write_text("1")
+    elif damage == "missing":
+        (folder / "config.json").unlink()
+    else:
+        (folder / "config.json").unlink()
+        (folder / "config.json").write_text("{}")
+    again = store.tree(tree)
+    assert (again / "config.json").read_text() == '{"model_type": "qwen3"}'
+    assert not (again / "evil.py").exists()
+
+
+@pytest.mark.parametrize("name", ["a.bin", "b.pt", "c.PTH", "d.pkl", "sub/e.ckpt"])
+def test_a_pickle_is_refused(store, tmp_path, name):
+    folder = checkpoint(tmp_path / "in")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(RefusedFileError, match="pickle"):
+        store.put_tree(folder)
+    assert list(store.blobs.digests()) == []
+
+
+def test_a_symlink_a_pipe_and_an_empty_folder_are_refused(store, tmp_path):
+    folder = checkpoint(tmp_path / "in")
+    (folder / "link").symlink_to("/etc/hostname")
+    with pytest.raises(RefusedFileError, match="symlink"):
+        store.put_tree(folder)
+    (folder / "link").unlink()
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(RefusedFileError, match="symlink"):
+        store.put_tree(folder)
+    (folder / "link").unlink()
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(RefusedFileError, match="pipe"):
+        store.put_tree(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RefusedFileError, match="no file"):
+        store.put_tree(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"auto_map": {"AutoModel": "x.Model"}},
+        {"text_config": {"auto_map": {"AutoModel": "x.Model"}}},
+        {"_attn_implementation": "kernels-community/flash-attn"},
+        {"attn_implementation": {"text": "org/repo:function"}},
+    ],
+)
+def test_a_config_that_loads_code_is_refused(store, tmp_path, config):
+    folder = checkpoint(tmp_path / "in")
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RefusedFileError, match="code"):
+        store.put_tree(folder)
+
+
+def test_a_config_that_is_no_json_or_nests_without_end_is_refused(store, tmp_path):
+    folder = checkpoint(tmp_path / "in")
+    for text in ("{", "[" * 100_000):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(RefusedFileError, match="JSON"):
+            store.put_tree(folder)
+
+
+def test_safetensors_that_are_cut_short_are_refused(store, tmp_path):
+    folder = checkpoint(tmp_path / "in")
+    whole = safetensors(b"12345678")
+    for length in (0, 7, 20, len(whole) - 1):
+        (folder / "model.safetensors").write_bytes(whole[:length])
+        with pytest.raises(RefusedFileError, match=r"model\.safetensors"):
+            store.put_tree(folder)
+    (folder / "model.safetensors").write_bytes(whole + b"x")
+    with pytest.raises(RefusedFileError, match="fill"):
+        store.put_tree(folder)
+
+
+def test_sizes_beyond_the_limits_are_refused_before_a_byte_is_copied(tmp_path):
+    store = FolderStore(tmp_path / "store", Limits(file_bytes=1 << 20, tree_bytes=1 << 21, files=5))
+    folder = checkpoint(tmp_path / "in")
+    with (folder / "huge").open("wb") as file:
+        file.truncate(1 << 40)  # sparse: takes no room
+    with pytest.raises(RefusedFileError, match="huge"):
+        store.put_tree(folder)
+    (folder / "huge").unlink()
+    for number in range(3):
+        (folder / str(number)).write_text("")
+    with pytest.raises(RefusedFileError, match="more than 5 files"):
+        store.put_tree(folder)
+    assert list(store.blobs.digests()) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../up", "a/../../b", "a//b", "a\\b", "a\nb", "."])
+def test_a_manifest_cannot_point_outside_its_folder(store, path):
+    blob = store.put_bytes(b"x")
+    bad = store.put_bytes(Tree((TreeFile(path, 1, blob),)).to_bytes())
+    with pytest.raises(RefusedFileError, match="refused"):
+        store.tree(bad)
+
+
+def test_a_manifest_is_checked_like_a_folder_when_it_comes_out(store):
+    blob = store.put_bytes(b"x")
+    pickle = store.put_bytes(Tree((TreeFile("a.pkl", 1, blob),)).to_bytes())
+    with pytest.raises(RefusedFileError, match="pickle"):
+        store.tree(pickle)
+    wrong_size = store.put_bytes(Tree((TreeFile("a", 2, blob),)).to_bytes())
+    with pytest.raises(CorruptError, match="manifest says 2"):
+        store.tree(wrong_size)
+    clash = store.put_bytes(Tree((TreeFile("a", 1, blob), TreeFile("a/b", 1, blob))).to_bytes())
+    with pytest.raises(RefusedFileError, match="both a file and the folder"):
+        store.tree(clash)
+    with pytest.raises(CorruptError, match="not the manifest"):
+        store.tree(blob)
+
+
+def test_a_blob_that_is_not_there_is_named(store):
+    absent = digest_bytes(b"absent")
+    assert not store.has(absent)
+    with pytest.raises(MissingBlobError, match=absent):
+        store.get_bytes(absent)
+    with pytest.raises(LineageError, match="not a digest"):
+        store.has("sha256:123")
+
+
+def test_a_slot_is_claimed_once(store):
+    assert store.claim("registry/math/1", b"a")
+    assert not store.claim("registry/math/1", b"b")
+    assert store.read_key("registry/math/1") == b"a"
+    assert store.read_key("registry/math") is None
+    assert store.keys("registry") == ["registry/math/1"]
+    assert store.keys("reg") == []
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a/../b", "a//b", ".hidden", "a b"])
+def test_an_unsafe_key_is_refused(store, key):
+    with pytest.raises(LineageError, match="refused"):
+        store.claim(key, b"")
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(store, tmp_path, monkeypatch):
+    folder = checkpoint(tmp_path / "in")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lineage.blobs.flush", full)
+    monkeypatch.setattr("lineage.store.flush", full)
+    with pytest.raises(StoreFullError, match="Free space"):
+        store.put_tree(folder)
+    with pytest.raises(StoreFullError, match="Free space"):
+        store.claim("a", b"b")
+    assert list(store.blobs.digests()) == store.keys("") == unfinished(store) == []
+
+
+def test_leftovers_of_a_killed_process_are_swept_and_those_of_a_live_one_are_not(store):
+    code = (
+        "import os; from lineage.store import open_store\n"
+        f"path = open_store({store.uri!r})._scratch.path(); path.write_text('half')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    mine = store._scratch.path()
+    mine.write_text("half")
+    subprocess.run([sys.executable, "-c", code])
+    assert len(unfinished(store)) == 2
+    open_store(store.uri)
+    assert unfinished(store) == [mine]
+
+
+def test_a_store_on_a_file_or_an_unknown_scheme_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnfitError, match="PROVOST_STORE"):
+        open_store(str(tmp_path / "file"))
+    with pytest.raises(StoreUnfitError, match="gopher"):
+        open_store("gopher://x")
