@@ -1,0 +1,222 @@
+"""From outcomes to a scorecard: the JSON shape, the numbers in their places, the refusals."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.evaluate.outcomes import Outcomes, PromptOutcome, Settings
+from tasks.evaluate.scorecard import Scorecard, make_scorecard
+from tasks.evaluate.statistics import mean_of_domains, wilson
+
+SETTINGS = Settings(temperature=0.7, samples=1, seed=0, max_tokens=64)
+
+
+def solved(count: int, of: int = 100) -> tuple[PromptOutcome, ...]:
+    """The first ``count`` prompts solved, the others not."""
+    return tuple(
+        PromptOutcome(
+            prompt=f"p{index:03}",
+            scores=(float(index < count),),
+            lengths=(10 if index < count else 30,),
+            truncated=(index >= 90,),
+        )
+        for index in range(of)
+    )
+
+
+def outcomes(**methods: dict[str, tuple[PromptOutcome, ...]]) -> Outcomes:
+    """Two domains: the fork point solves 20 and 30 of 100, the teachers 80 and 90."""
+    return Outcomes(
+        methods={
+            "parameter_average": {"math": solved(50), "code": solved(60)},
+            "fork_point": {"math": solved(20), "code": solved(30)},
+            "student": {"math": solved(65), "code": solved(90)},
+            **methods,
+        },
+        teachers={
+            "math": {"math": solved(80), "code": solved(10)},
+            "code": {"math": solved(5), "code": solved(90)},
+        },
+        settings=SETTINGS,
+    )
+
+
+def test_the_document_has_the_domains_and_overall_at_the_top():
+    document = make_scorecard(outcomes()).document()
+    methods = {"fork_point", "teacher", "student", "parameter_average"}
+    for name in ("math", "code", "overall"):
+        assert set(document[name]) == methods | {"normalised"}
+        assert set(document[name]["normalised"]) == methods
+        for method in methods:
+            assert set(document[name][method]) == {"mean", "low", "high", "n"}
+            assert set(document[name]["normalised"][method]) >= {"mean", "low", "high"}
+    assert set(document) - {"math", "code"} == {
+        "overall", "paired", "matrix", "responses", "settings",
+    }  # fmt: skip
+
+
+def test_the_numbers_stand_in_their_places():
+    card = make_scorecard(outcomes())
+    assert card.domains["math"].methods["student"] == wilson(65, 100)
+    assert card.domains["code"].methods["fork_point"] == wilson(30, 100)
+    assert card.domains["math"].methods["teacher"] == wilson(80, 100)
+    assert card.overall.methods["teacher"] == mean_of_domains([wilson(80, 100), wilson(90, 100)])
+    assert card.domains["math"].normalised["student"].mean == pytest.approx(45 / 60)
+    assert card.domains["code"].normalised["student"].mean == pytest.approx(1)
+    assert card.overall.normalised["student"].mean == pytest.approx((0.75 + 1) / 2)
+    assert card.matrix["math"]["code"] == wilson(10, 100)
+    assert card.matrix["code"]["math"] == wilson(5, 100)
+
+
+def test_paired_differences_are_student_minus_the_other():
+    card = make_scorecard(outcomes())
+    assert card.paired["math"]["fork_point"].mean == pytest.approx(0.45)
+    assert card.paired["math"]["teacher"].mean == pytest.approx(-0.15)
+    assert card.paired["overall"]["parameter_average"].mean == pytest.approx((0.15 + 0.30) / 2)
+    assert "student" not in card.paired["math"]
+
+
+def test_a_method_never_heard_of_needs_no_code():
+    control = {"math": solved(40), "code": solved(40)}
+    card = make_scorecard(outcomes(cascade_with_replay=control))
+    assert card.methods() == (
+        "fork_point", "teacher", "student", "parameter_average", "cascade_with_replay",
+    )  # fmt: skip
+    assert card.overall.methods["cascade_with_replay"].mean == pytest.approx(0.4)
+    assert "cascade_with_replay" in card.document()["math"]["normalised"]
+
+
+def test_prompts_are_paired_by_id_whatever_their_order():
+    backwards = {"math": solved(65)[::-1], "code": solved(90)[::-1]}
+    assert make_scorecard(outcomes(student=backwards)) == make_scorecard(outcomes())
+
+
+def test_lengths_and_cuts_are_averaged():
+    responses = make_scorecard(outcomes()).responses["math"]["student"]
+    assert responses.mean_tokens == pytest.approx((65 * 10 + 35 * 30) / 100)
+    assert responses.truncated == wilson(10, 100)
+
+
+def test_what_was_not_measured_is_none():
+    bare = tuple(PromptOutcome(prompt=o.prompt, scores=o.scores) for o in solved(65))
+    responses = make_scorecard(outcomes(student={"math": bare, "code": bare})).responses
+    assert responses["math"]["student"].mean_tokens is None
+    assert responses["math"]["student"].truncated is None
+
+
+def test_a_threshold_decides_what_counts_as_passed():
+    half = tuple(PromptOutcome(prompt=f"p{i:03}", scores=(0.5,)) for i in range(100))
+    measured = outcomes(student={"math": half, "code": half})
+    barred = measured.model_copy(
+        update={"settings": SETTINGS.model_copy(update={"passed": {"math": 0.5, "code": 0.6}})}
+    )
+    student = {d: s.methods["student"].mean for d, s in make_scorecard(barred).domains.items()}
+    assert student == {"math": 1.0, "code": 0.0}
+    assert make_scorecard(measured).overall.methods["student"].mean == 0.5
+
+
+def test_a_climb_without_a_student_compares_its_teacher():
+    card = make_scorecard(
+        Outcomes(
+            methods={"fork_point": {"math": solved(20)}},
+            teachers={"math": {"math": solved(80)}},
+            settings=SETTINGS,
+        )
+    )
+    assert card.subject == "teacher"
+    assert card.paired["math"]["fork_point"].mean == pytest.approx(0.6)
+
+
+def test_without_a_fork_point_there_is_no_normalised_score():
+    measured = Outcomes(
+        methods={"student": {"math": solved(20)}},
+        teachers={"math": {"math": solved(80)}},
+        settings=SETTINGS,
+    )
+    assert make_scorecard(measured).overall.normalised == {}
+
+
+def test_a_teacher_that_gains_nothing_leaves_a_reason_in_the_document():
+    dead = Outcomes(
+        methods={"fork_point": {"math": solved(80)}, "student": {"math": solved(80)}},
+        teachers={"math": {"math": solved(80)}},
+        settings=SETTINGS,
+    )
+    student = make_scorecard(dead).document()["math"]["normalised"]["student"]
+    assert student["mean"] is None
+    assert "not above 0" in student["reason"]
+
+
+def test_a_domain_more_leaves_the_numbers_of_the_others_as_they_are():
+    two = outcomes()
+    one = Outcomes(
+        methods={name: {"math": row["math"]} for name, row in two.methods.items()},
+        teachers={"math": {"math": two.teachers["math"]["math"]}},
+        settings=SETTINGS,
+    )
+    assert make_scorecard(one).domains["math"] == make_scorecard(two).domains["math"]
+
+
+def test_the_document_survives_json_and_reads_back():
+    card = make_scorecard(outcomes())
+    assert Scorecard.from_document(json.loads(json.dumps(card.document(), allow_nan=False))) == card
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(paired=None),
+        lambda d: d.pop("settings"),
+        lambda d: d["math"]["student"].pop("low"),
+        lambda d: d["math"]["student"].update(median=0.5),
+        lambda d: d["settings"].update(top_p=1),
+    ],
+)
+def test_a_changed_document_is_refused(change):
+    document = make_scorecard(outcomes()).document()
+    change(document)
+    with pytest.raises(ValidationError):
+        Scorecard.from_document(document)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"student": {"math": solved(65)}}, "student was not evaluated on code"),
+        ({"student": {"math": solved(65), "code": solved(9, of=99)}}, "99 prompts of code"),
+        ({"student": {"math": solved(65), "code": solved(9)[:-1] * 2}}, "each once"),
+        ({"student": {"math": solved(65), "code": ()}}, "0 prompts of code"),
+        ({"teacher": {"math": solved(1), "code": solved(1)}}, "diagonal of `teachers`"),
+        ({"normalised": {"math": solved(1), "code": solved(1)}}, "cannot be called 'normalised'"),
+        (
+            {"student": {"math": solved(1), "code": solved(1), "agent": solved(1)}},
+            "'agent' was evaluated but has no teacher",
+        ),
+    ],
+)
+def test_outcomes_that_cannot_be_compared_are_refused(methods, message):
+    with pytest.raises(ValidationError, match=message):
+        outcomes(**methods)
+
+
+@pytest.mark.parametrize(
+    ("teachers", "message"),
+    [
+        ({}, "no teacher was evaluated"),
+        ({"math": {}}, "the math teacher was not evaluated on math"),
+        ({"overall": {"overall": solved(1)}}, "cannot be called 'overall'"),
+        (
+            {"math": {"math": solved(80), "code": solved(9, of=9)}, "code": {"code": solved(90)}},
+            "teacher code was evaluated on 100 prompts of code that are not",
+        ),
+    ],
+)
+def test_teachers_that_cannot_be_compared_are_refused(teachers, message):
+    with pytest.raises(ValidationError, match=message):
+        Outcomes(methods={}, teachers=teachers, settings=SETTINGS)
+
+
+def test_lengths_that_do_not_match_the_scores_are_refused():
+    with pytest.raises(ValidationError, match="give one for each sample"):
+        PromptOutcome(prompt="p", scores=(1.0, 0.0), lengths=(5,))
