@@ -1,0 +1,231 @@
+"""What asks an environment: the batched interface, its failures, and the in-process client.
+
+Rollouts and evaluations take an ``EnvironmentClient``. A released domain runs in a confined
+process (``tasks.rollout.worker.EnvironmentWorker``); a test or an environment of the caller's own
+runs in-process (``LocalEnvironment``). Both check each answer in the same way.
+"""
+
+import json
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from tasks.rollout.environment import (
+    Demonstration,
+    Environment,
+    Grade,
+    Prompt,
+    PromptSource,
+    Split,
+    Turn,
+)
+from tasks.rollout.prompts import (
+    PromptError,
+    demonstration_from_json,
+    demonstration_to_json,
+    prompt_from_json,
+    prompt_to_json,
+    refuse_repeated_ids,
+)
+
+REPLY_BYTES = 65_536
+"""The longest answer of an environment: more would never fit a model's context."""
+NUM_TRACEBACK_LINES = 12
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A prompt and all turns so far; the last one is the model's."""
+
+    prompt: Prompt
+    turns: tuple[Turn, ...]
+
+
+class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the environment)
+    """A domain's environment raised, hung, died or returned nonsense."""
+
+    def __init__(
+        self, domain: str, call: str, problem: str, *, prompt_id: str = "", details: str = ""
+    ) -> None:
+        self.domain = domain
+        self.call = call
+        self.prompt_id = prompt_id
+        self.details = details
+        at = f" at prompt {prompt_id!r}" if prompt_id else ""
+        last_lines = "\n".join(details.strip().splitlines()[-NUM_TRACEBACK_LINES:])
+        super().__init__(
+            f"environment of {domain!r}: {call}(){at} {problem}. Nothing can be learned from an "
+            "episode without a grade, so the run stops here: the owner of the domain mends its "
+            "environment.py or prompts.py and releases again"
+            + (f". Its last words:\n{last_lines}" if last_lines else "")
+        )
+
+
+class EnvironmentClient(Protocol):
+    """A domain's environment and prompts, asked in batches. All calls are repeatable."""
+
+    @property
+    def max_turns(self) -> int:
+        """The most turns that the model gets in one episode."""
+
+    def respond(self, items: Sequence[Episode]) -> list[str | None]:
+        """Answer each episode's last turn; None ends it. EnvironmentFailure if it cannot."""
+
+    def grade(self, items: Sequence[Episode]) -> list[Grade]:
+        """Grade finished episodes, in order. EnvironmentFailure if it cannot."""
+
+    def prompts(self, split: Split, count: int, seed: int) -> list[Prompt]:
+        """Return ``count`` prompts of a split. EnvironmentFailure if there are not so many."""
+
+    def demonstrations(self, count: int, seed: int) -> list[Demonstration]:
+        """Return ``count`` worked examples of the train split."""
+
+
+class NonsenseError(ValueError):
+    """An environment returned what is no answer; the text reads on from "grade()"."""
+
+
+class LocalEnvironment:
+    """An environment object asked in this process: for tests and for one's own environments."""
+
+    def __init__(
+        self, environment: Environment, source: PromptSource | None = None, domain: str = "local"
+    ) -> None:
+        """Ask ``environment``; ``source``, an object or a module, makes prompts where needed."""
+        self.domain = domain
+        self._environment = environment
+        self._source = source
+        with self._guarded("max_turns"):
+            self._max_turns = max_turns_from(environment.max_turns)
+
+    @property
+    def max_turns(self) -> int:
+        """The most turns that the model gets in one episode."""
+        return self._max_turns
+
+    def respond(self, items: Sequence[Episode]) -> list[str | None]:
+        """Answer each episode's last turn; None ends it."""
+        replies: list[str | None] = []
+        for item in items:
+            with self._guarded("respond", item.prompt.id):
+                replies.append(reply_from(self._environment.respond(item.prompt, item.turns)))
+        return replies
+
+    def grade(self, items: Sequence[Episode]) -> list[Grade]:
+        """Grade finished episodes, in order."""
+        grades: list[Grade] = []
+        for item in items:
+            with self._guarded("grade", item.prompt.id):
+                grades.append(grade_from(self._environment.grade(item.prompt, item.turns)))
+        return grades
+
+    def prompts(self, split: Split, count: int, seed: int) -> list[Prompt]:
+        """Return ``count`` prompts of a split, as they would come back from a file."""
+        with self._guarded("prompts"):
+            made = islice(self._need_source().prompts(split, count, seed), count + 1)
+            return prompts_from_json(_round_trip([prompt_to_json(p) for p in made]), count)
+
+    def demonstrations(self, count: int, seed: int) -> list[Demonstration]:
+        """Return ``count`` worked examples, as they would come back from a file."""
+        with self._guarded("demonstrations"):
+            made = islice(self._need_source().demonstrations(count, seed), count + 1)
+            rows = _round_trip([demonstration_to_json(d) for d in made])
+            return demonstrations_from_json(rows, count)
+
+    @contextmanager
+    def _guarded(self, call: str, prompt_id: str = "") -> Iterator[None]:
+        """Turn whatever goes wrong into EnvironmentFailure: the one boundary to a team's code."""
+        try:
+            yield
+        except NonsenseError as error:
+            raise EnvironmentFailure(self.domain, call, str(error), prompt_id=prompt_id) from error
+        except Exception as error:
+            raise EnvironmentFailure(
+                self.domain,
+                call,
+                f"raised {type(error).__name__}",
+                prompt_id=prompt_id,
+                details="".join(traceback.format_exception(error)),
+            ) from error
+
+    def _need_source(self) -> PromptSource:
+        if self._source is None:
+            raise NonsenseError(
+                "has nowhere to take prompts from: pass `source` to LocalEnvironment"
+            )
+        return self._source
+
+
+def max_turns_from(value: object) -> int:
+    """Return a usable ``max_turns``, or raise NonsenseError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise NonsenseError(f"is {value!r}: it is the number of turns of the model, at least 1")
+    return value
+
+
+def reply_from(value: object) -> str | None:
+    """Return what ``respond`` may return, or raise NonsenseError."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise NonsenseError(f"returned a {type(value).__name__}: it returns text, or None to end")
+    try:
+        num_bytes = len(value.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise NonsenseError(f"returned text that is not Unicode ({error.reason})") from error
+    if num_bytes > REPLY_BYTES:
+        raise NonsenseError(f"returned {num_bytes} bytes: an answer has at most {REPLY_BYTES}")
+    return value
+
+
+def grade_from(value: object) -> Grade:
+    """Return what ``grade`` may return, or raise NonsenseError."""
+    if not isinstance(value, Grade):
+        raise NonsenseError(f"returned a {type(value).__name__}: it returns a Grade")
+    return grade_of(value.score, value.reason)
+
+
+def grade_of(score: object, reason: object) -> Grade:
+    """Return a Grade of parts that may be anything, or raise NonsenseError."""
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise NonsenseError(f"gave the score {score!r}: a score is a number between 0 and 1")
+    if not isinstance(reason, str) or len(reason) > REPLY_BYTES:
+        raise NonsenseError("gave no usable reason: it is a few words of text")
+    return Grade(float(score), reason)
+
+
+def prompts_from_json(rows: object, count: int) -> list[Prompt]:
+    """Return exactly ``count`` prompts, each with its own id, or raise NonsenseError."""
+    with _usable("prompts"):
+        prompts = [prompt_from_json(row) for row in _exactly(rows, count)]
+        refuse_repeated_ids(prompts)
+    return prompts
+
+
+def demonstrations_from_json(rows: object, count: int) -> list[Demonstration]:
+    """Return exactly ``count`` demonstrations, or raise NonsenseError."""
+    with _usable("demonstrations"):
+        demonstrations = [demonstration_from_json(row) for row in _exactly(rows, count)]
+    return demonstrations
+
+
+@contextmanager
+def _usable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PromptError as error:
+        raise NonsenseError(f"gave {name} that cannot be used: {error}") from error
+
+
+def _exactly(rows: object, count: int) -> list[object]:
+    if not isinstance(rows, list) or len(rows) != count:
+        given = f"{len(rows)}" if isinstance(rows, list) and len(rows) < count else "more"
+        raise NonsenseError(f"gave {given} where {count} were asked for: give exactly that many")
+    return rows
+
+
+def _round_trip(rows: object) -> object:
+    return json.loads(json.dumps(rows, allow_nan=False))

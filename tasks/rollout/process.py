@@ -1,0 +1,179 @@
+"""A confined child process that answers one line with another, within a time limit.
+
+The parent never blocks on it: requests are written and answers, prints and tracebacks read in one
+loop, each up to a cap, so a child that floods or stops reading costs the parent nothing.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TypeAlias
+
+Settings: TypeAlias = Mapping[str, str | int | Mapping[str, str] | Mapping[str, int]]
+
+_CHUNK_BYTES = 65_536
+_KILL_SECONDS = 5.0
+
+
+class ProcessLostError(Exception):
+    """The child died, hung or wrote nonsense and is gone; the text reads on from a call's name."""
+
+
+class ConfinedProcess:
+    """Runs ``worker_main.py`` with an empty environment in a folder of its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        *,
+        message_bytes: int,
+        output_bytes: int,
+    ) -> None:
+        """Start it. It gets the settings as JSON, with ``scratch``, ``parent``, ``progress``."""
+        self._message_bytes = message_bytes
+        self._output_bytes = output_bytes
+        self._output = bytearray()
+        self._scratch = tempfile.TemporaryDirectory(prefix="provost-environment-")
+        self._progress = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
+        self._progress.truncate(mmap.PAGESIZE)
+        handed = {
+            **settings,
+            "scratch": self._scratch.name,
+            "parent": os.getpid(),
+            "progress": self._progress.fileno(),
+        }
+        # -s -S -P: no site-packages, nothing from the current folder. -B: write no .pyc files.
+        script = str(Path(__file__).with_name("worker_main.py"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", script, json.dumps(handed)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            cwd=self._scratch.name,
+            pass_fds=(self._progress.fileno(),),
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends us
+        )
+        for stream in self._streams():
+            os.set_blocking(stream.fileno(), False)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the child's supervisor."""
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """The last part of what the bundle printed, tracebacks included."""
+        return self._output.decode("utf-8", "replace")
+
+    @property
+    def position(self) -> int:
+        """The index of the episode that the child was last busy with, -1 for none."""
+        return int.from_bytes(os.pread(self._progress.fileno(), 8, 0), "little", signed=True)
+
+    def exchange(self, request: bytes, seconds: float) -> bytes:
+        """Send one line ("" for none) and return the answering line.
+
+        Raises:
+            ProcessLostError: there is no good answer in time; the child has been ended.
+        """
+        try:
+            return self._exchange(request, time.monotonic() + seconds, seconds)
+        except BaseException:  # Ctrl-C too: half a conversation cannot be taken up again
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the child and everything it started; does nothing the second time."""
+        if self._process.returncode is None:
+            self._drain()
+            self._process.send_signal(signal.SIGTERM)  # the supervisor kills, reaps and goes
+            try:
+                self._process.wait(_KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        for stream in self._streams():
+            # What could not be written to a dead child is of no use any more.
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+        self._progress.close()
+        self._scratch.cleanup()
+
+    def _exchange(self, request: bytes, deadline: float, seconds: float) -> bytes:
+        stdin, stdout, stderr = self._streams()
+        unsent, answer = memoryview(request), bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(stderr, selectors.EVENT_READ)
+            if unsent:
+                selector.register(stdin, selectors.EVENT_WRITE)
+            while not answer.endswith(b"\n"):
+                remaining = deadline - time.monotonic()
+                ready = {key.fileobj for key, _ in selector.select(remaining)}
+                if remaining <= 0:
+                    raise ProcessLostError(f"did not answer within {seconds:g} s")
+                if stderr in ready and not self._drain():
+                    selector.unregister(stderr)
+                if stdout in ready:
+                    self._receive(answer)
+                if stdin in ready:
+                    unsent = unsent[self._send(unsent) :]
+                    if not unsent:
+                        selector.unregister(stdin)
+        return bytes(answer)
+
+    def _send(self, unsent: memoryview) -> int:
+        try:
+            return os.write(self._streams()[0].fileno(), unsent)
+        except BrokenPipeError:
+            raise ProcessLostError(self._death()) from None
+
+    def _receive(self, answer: bytearray) -> None:
+        data = os.read(self._streams()[1].fileno(), _CHUNK_BYTES)
+        if not data:
+            raise ProcessLostError(self._death())
+        answer += data
+        if len(answer) > self._message_bytes:
+            raise ProcessLostError(f"answered with more than {self._message_bytes} bytes")
+        if b"\n" in data[:-1]:
+            raise ProcessLostError("answered more than once")
+
+    def _drain(self) -> bool:
+        """Read what was printed, keep its end; False when nothing more can come."""
+        try:
+            data = os.read(self._streams()[2].fileno(), _CHUNK_BYTES)
+        except BlockingIOError:
+            return True
+        self._output += data
+        del self._output[: -self._output_bytes]
+        return bool(data)
+
+    def _death(self) -> str:
+        """Say how the child ended. The supervisor reports a signal as 128 + its number."""
+        try:
+            status = self._process.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "closed its end of the pipe"
+        self._drain()
+        if status > 128:
+            return f"died of {signal.Signals(status - 128).name}"
+        return f"ended by itself (exit status {status})"
+
+    def _streams(self) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        return process.stdin, process.stdout, process.stderr

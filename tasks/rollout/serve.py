@@ -1,0 +1,152 @@
+"""Inside the confined process: load a team's bundle and answer one JSON line with another.
+
+Whatever a bundle raises goes back as text. Nothing is pickled, and the parent checks every answer
+again, because a bundle could write to the pipe itself.
+"""
+
+import faulthandler
+import json
+import mmap
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, TypedDict
+
+from tasks.rollout.client import NonsenseError, grade_from, max_turns_from, reply_from
+from tasks.rollout.environment import Environment, Json, Prompt, PromptSource, Split, Turn
+from tasks.rollout.prompts import demonstration_to_json, prompt_from_json, prompt_to_json
+
+_DETAIL_CHARACTERS = 8_000
+_DUMP_SHARE = 0.9
+"""When a call has used this share of its time, its traceback is written for the parent."""
+
+
+class Settings(TypedDict):
+    """What the parent hands over at the start."""
+
+    bundle: str
+    progress: int
+
+
+class Request(TypedDict, total=False):
+    """One line from the parent: a call, its time limit, and episodes or a count."""
+
+    call: str
+    seconds: float
+    episodes: list[tuple[object, list[tuple[str, str]]]]
+    split: Split
+    count: int
+    seed: int
+
+
+class Bundle:
+    """A team's loaded ``environment.py`` and ``prompts.py``."""
+
+    def __init__(self, folder: Path, mark: Callable[[int], None]) -> None:
+        """Run both files; ``mark`` notes the episode that is being answered."""
+        self.environment: Environment = _load(folder / "environment.py").ENVIRONMENT
+        self.source: PromptSource = _load(folder / "prompts.py")
+        self._mark = mark
+
+    def answer(self, request: Request) -> list[Json]:
+        """Return one answer for each episode, or the rows that were asked for."""
+        if request["call"] == "prompts":
+            prompts = self.source.prompts(request["split"], request["count"], request["seed"])
+            return [prompt_to_json(prompt) for prompt in islice(prompts, request["count"] + 1)]
+        if request["call"] == "demonstrations":
+            rows = self.source.demonstrations(request["count"], request["seed"])
+            return [demonstration_to_json(row) for row in islice(rows, request["count"] + 1)]
+        one = self._grade if request["call"] == "grade" else self._respond
+        answers: list[Json] = []
+        for index, (prompt, turns) in enumerate(request["episodes"]):
+            self._mark(index)
+            said = [Turn("tool" if role == "tool" else "assistant", text) for role, text in turns]
+            answers.append(one(prompt_from_json(prompt), said))
+        return answers
+
+    def _respond(self, prompt: Prompt, turns: list[Turn]) -> Json:
+        return reply_from(self.environment.respond(prompt, turns))
+
+    def _grade(self, prompt: Prompt, turns: list[Turn]) -> Json:
+        grade = grade_from(self.environment.grade(prompt, turns))
+        return [grade.score, grade.reason]
+
+
+def serve(settings: Settings, confinement: dict[str, bool]) -> None:
+    """Answer requests until the parent closes the pipe."""
+    requests, replies = _take_pipes()
+    faulthandler.enable()
+    mark = _marker(settings["progress"])
+    loaded: list[Bundle] = []
+
+    def load() -> dict[str, Json]:
+        loaded.append(Bundle(Path(settings["bundle"]), mark))
+        return {"max_turns": max_turns_from(loaded[0].environment.max_turns), **confinement}
+
+    _write(replies, _guarded(load))
+    for line in requests:
+        request: Request = json.loads(line)
+        mark(-1)
+        faulthandler.dump_traceback_later(request["seconds"] * _DUMP_SHARE)
+        reply = _guarded(lambda: {"answers": loaded[0].answer(request)})  # noqa: B023 (called now)
+        faulthandler.cancel_dump_traceback_later()
+        _write(replies, reply)
+
+
+def _guarded(action: Callable[[], dict[str, Json]]) -> bytes:
+    """Return the reply as a line: the action's, or what the bundle did wrong."""
+    try:
+        return json.dumps(action(), allow_nan=False).encode() + b"\n"
+    except NonsenseError as error:
+        reply = {"problem": str(error), "details": ""}
+    except BaseException as error:  # noqa: BLE001 (a bundle may raise SystemExit too)
+        details = "".join(traceback.format_exception(error))
+        reply = {"problem": f"raised {type(error).__name__}", "details": details}
+    reply["details"] = reply["details"][-_DETAIL_CHARACTERS:]
+    return json.dumps(reply).encode() + b"\n"
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the two pipes for the protocol; the bundle's own prints go to the captured stderr."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    sys.stdin = os.fdopen(nothing)
+    return requests, replies
+
+
+def _marker(progress: int) -> Callable[[int], None]:
+    """Return a function that notes the current episode where the parent can read it.
+
+    A shared page, not a message: it is there even after a crash, and costs no system call.
+    """
+    page = mmap.mmap(progress, mmap.PAGESIZE)
+
+    def mark(index: int) -> None:
+        page[:8] = index.to_bytes(8, "little", signed=True)
+
+    return mark
+
+
+def _load(path: Path) -> ModuleType:
+    """Run a bundle's file under a name of its own and return the module."""
+    name = f"bundle_{path.stem}"
+    loader = SourceFileLoader(name, str(path))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    loader.exec_module(module)
+    return module
+
+
+def _write(replies: BinaryIO, line: bytes) -> None:
+    replies.write(line)
+    replies.flush()

@@ -1,0 +1,269 @@
+"""A released domain's environment, run from its source bundle in a confined process.
+
+So nobody imports a team's code, and it never runs with the caller's credentials: the process
+gets an empty environment, a temporary folder, resource limits, and on Linux no network.
+"""
+
+import importlib.util
+import json
+import os
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from tasks.rollout.client import (
+    EnvironmentFailure,
+    Episode,
+    NonsenseError,
+    demonstrations_from_json,
+    grade_of,
+    max_turns_from,
+    prompts_from_json,
+    reply_from,
+)
+from tasks.rollout.environment import Demonstration, Grade, Json, Prompt, Split
+from tasks.rollout.process import ConfinedProcess, ProcessLostError
+from tasks.rollout.prompts import PromptError, parse_json, prompt_to_json
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class WorkerLimits:
+    """What a bundle may use. Sizes are in bytes and hold for each of its processes."""
+
+    call_seconds: float = 60.0
+    """Wall-clock time for each call, however many episodes it has."""
+    start_seconds: float = 20.0
+    """Wall-clock time for loading the bundle."""
+    memory_bytes: int = 2 * 1024**3
+    cpu_seconds: int = 24 * 3600
+    """CPU time in the life of the process: a second net under the time limit for each call."""
+    file_bytes: int = 16 * 1024**2
+    open_files: int = 64
+    processes: int = 64
+    """Does not bind for root; there the end of the process ends all that it started."""
+    message_bytes: int = 64 * 1024**2
+    """The largest answer to one call."""
+    output_bytes: int = 16 * 1024
+    """How much of the end of what the bundle prints is kept for error messages."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would let nothing run."""
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"WorkerLimits.{name} is {value}: it must be more than 0")
+
+    def resources(self) -> dict[str, int]:
+        """Return the operating system's limits by their names without RLIMIT_."""
+        return {
+            "AS": self.memory_bytes,
+            "CPU": self.cpu_seconds,
+            "FSIZE": self.file_bytes,
+            "NOFILE": self.open_files,
+            "NPROC": self.processes,
+            "CORE": 0,
+        }
+
+
+class EnvironmentWorker:
+    """An ``EnvironmentClient`` that asks a bundle in its own process; use it in ``with``.
+
+    A call that fails leaves the next one a fresh start: when the process is gone (it hung, died
+    or wrote nonsense) the next call starts another. Not for use by two threads at once.
+    """
+
+    def __init__(self, bundle: Path, limits: WorkerLimits | None = None, domain: str = "") -> None:
+        """Name the folder that holds the bundle; ``domain`` is for messages."""
+        self.domain = domain or bundle.name
+        self._bundle = bundle.resolve()
+        self._limits = limits or WorkerLimits()
+        self._process: ConfinedProcess | None = None
+        self._max_turns = 0
+        self._network_cut = False
+
+    def __enter__(self) -> Self:
+        """Start the process and load the bundle; EnvironmentFailure if it does not load."""
+        self._running()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the process and everything that it started."""
+        self._stop()
+
+    @property
+    def max_turns(self) -> int:
+        """The most turns that the model gets in one episode."""
+        self._running()
+        return self._max_turns
+
+    @property
+    def network_cut(self) -> bool:
+        """Whether the bundle runs without any network. False where the platform refuses this."""
+        self._running()
+        return self._network_cut
+
+    def restart(self) -> None:
+        """End the process and start another."""
+        self._stop()
+        self._running()
+
+    def respond(self, items: Sequence[Episode]) -> list[str | None]:
+        """Answer each episode's last turn; None ends it. EnvironmentFailure if it cannot."""
+        return self._each("respond", items, reply_from)
+
+    def grade(self, items: Sequence[Episode]) -> list[Grade]:
+        """Grade finished episodes, in order. EnvironmentFailure if it cannot."""
+        return self._each("grade", items, _grade_from_json)
+
+    def prompts(self, split: Split, count: int, seed: int) -> list[Prompt]:
+        """Return ``count`` prompts of a split. EnvironmentFailure if there are not so many."""
+        request: dict[str, Json] = {"split": split, "count": count, "seed": seed}
+        rows = self._ask("prompts", request)
+        with self._refusing("prompts"):
+            return prompts_from_json(rows, count)
+
+    def demonstrations(self, count: int, seed: int) -> list[Demonstration]:
+        """Return ``count`` worked examples of the train split."""
+        rows = self._ask("demonstrations", {"count": count, "seed": seed})
+        with self._refusing("demonstrations"):
+            return demonstrations_from_json(rows, count)
+
+    def _each(
+        self, call: str, items: Sequence[Episode], check: Callable[[object], Answer]
+    ) -> list[Answer]:
+        if not items:
+            return []
+        episodes: list[Json] = [
+            [prompt_to_json(item.prompt), [[turn.role, turn.content] for turn in item.turns]]
+            for item in items
+        ]
+        answers = self._ask(call, {"episodes": episodes}, items)
+        with self._refusing(call):
+            if not isinstance(answers, list) or len(answers) != len(items):
+                raise NonsenseError(f"did not give one answer for each of {len(items)} episodes")
+        checked: list[Answer] = []
+        for item, answer in zip(items, answers, strict=True):
+            with self._refusing(call, item.prompt.id):
+                checked.append(check(answer))
+        return checked
+
+    def _ask(self, call: str, request: Mapping[str, Json], items: Sequence[Episode] = ()) -> object:
+        """Send a call to the bundle and return its unchecked answers."""
+        seconds = self._limits.call_seconds
+        process = self._running()
+        line = json.dumps({"call": call, "seconds": seconds, **request}, allow_nan=False)
+        reply = self._exchange(process, call, line.encode() + b"\n", seconds, items)
+        return reply.get("answers")
+
+    def _exchange(
+        self,
+        process: ConfinedProcess,
+        call: str,
+        line: bytes,
+        seconds: float,
+        items: Sequence[Episode],
+    ) -> dict[str, object]:
+        """Return the child's reply, or raise EnvironmentFailure for what went wrong there."""
+        try:
+            reply = _object(process.exchange(line, seconds))
+        except (ProcessLostError, PromptError, UnicodeDecodeError) as error:
+            prompt_id = _prompt_at(process.position, items)
+            self._stop()
+            problem = str(error) if isinstance(error, ProcessLostError) else f"answered {error}"
+            raise EnvironmentFailure(
+                self.domain, call, problem, prompt_id=prompt_id, details=process.output
+            ) from error
+        if "problem" in reply:
+            raise EnvironmentFailure(
+                self.domain,
+                call,
+                str(reply["problem"]),
+                prompt_id=_prompt_at(process.position, items),
+                details=str(reply.get("details", "")),
+            )
+        return reply
+
+    def _running(self) -> ConfinedProcess:
+        if self._process is None:
+            self._process = self._launch()
+            try:
+                self._load(self._process)
+            except EnvironmentFailure:
+                self._stop()
+                raise
+        return self._process
+
+    def _load(self, process: ConfinedProcess) -> None:
+        reply = self._exchange(process, "load", b"", self._limits.start_seconds, ())
+        with self._refusing("load"):
+            self._max_turns = max_turns_from(reply.get("max_turns"))
+        self._network_cut = reply.get("network_cut") is True
+
+    def _launch(self) -> ConfinedProcess:
+        return ConfinedProcess(
+            {
+                "bundle": str(self._bundle),
+                "folders": importable_folders(),
+                "limits": self._limits.resources(),
+            },
+            {"MONTY_BIN": monty_binary(), "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
+            message_bytes=self._limits.message_bytes,
+            output_bytes=self._limits.output_bytes,
+        )
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.close()
+
+    @contextmanager
+    def _refusing(self, call: str, prompt_id: str = "") -> Iterator[None]:
+        try:
+            yield
+        except NonsenseError as error:
+            raise EnvironmentFailure(self.domain, call, str(error), prompt_id=prompt_id) from error
+
+
+def importable_folders() -> dict[str, str]:
+    """Return where the child finds each package that it may import: ours, and the sandbox's."""
+    folders = {"tasks": str(Path(__file__).resolve().parents[2])}
+    for name in ("pydantic_monty", "typing_extensions"):
+        spec = importlib.util.find_spec(name)  # finds a top-level name without importing it
+        if spec is not None and spec.origin is not None:
+            origin = Path(spec.origin)
+            folders[name] = str(
+                origin.parents[1] if spec.submodule_search_locations else origin.parent
+            )
+    return folders
+
+
+def monty_binary() -> str:
+    """Return the path of the sandbox's own worker program."""
+    return os.environ.get("MONTY_BIN") or str(Path(sysconfig.get_path("scripts")) / "monty")
+
+
+def _object(line: bytes) -> dict[str, object]:
+    reply = parse_json(line.decode("utf-8"))
+    if not isinstance(reply, dict):
+        raise ProcessLostError("answered with something else than a JSON object")
+    return reply
+
+
+def _prompt_at(position: int, items: Sequence[Episode]) -> str:
+    return items[position].prompt.id if 0 <= position < len(items) else ""
+
+
+def _grade_from_json(value: object) -> Grade:
+    if not isinstance(value, list) or len(value) != len(("score", "reason")):
+        raise NonsenseError("did not give a score and a reason")
+    return grade_of(*value)

@@ -1,0 +1,89 @@
+"""The confined process of ``tasks.rollout.worker``: started as a script, never imported.
+
+Standard library only, and few modules of it: this decides how fast a worker starts. It runs
+without site-packages, so a team's bundle finds the standard library and ``tasks.rollout``.
+"""
+
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+OURS = ("confine", "serve", "client", "prompts", "environment", "sandbox")
+_WAIT_SECONDS = 0.5
+
+
+class BundleFinder(MetaPathFinder):
+    """Finds ``tasks.rollout`` and what its sandbox needs, and refuses the rest of Provost."""
+
+    def __init__(self, folders: dict[str, str]) -> None:
+        """Take the folder that holds each importable top-level package."""
+        self._folders = folders
+        self._allowed = {"tasks", "tasks.rollout", *(f"tasks.rollout.{name}" for name in OURS)}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find one of our packages; None leaves the name to the standard library."""
+        if fullname.partition(".")[0] == "tasks" and fullname not in self._allowed:
+            raise ImportError(
+                f"{fullname} is not there: a bundle imports the standard library, "
+                "tasks.rollout.environment and tasks.rollout.sandbox"
+            )
+        if fullname in self._folders:
+            return PathFinder.find_spec(fullname, [self._folders[fullname]], target)
+        return None
+
+
+def supervise(child: int, parent: int) -> int:
+    """Wait for the child and return its exit status; end it when the parent dies or asks us to.
+
+    The parent's process id is watched because PR_SET_PDEATHSIG would fire as soon as the *thread*
+    that started this process ends.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
+    watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
+    if watched and os.getppid() == parent:
+        watched.append(os.pidfd_open(parent))
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+        if os.getppid() != parent:
+            os.kill(child, signal.SIGKILL)
+        select.select(watched, [], [], _WAIT_SECONDS)
+
+
+def main() -> int:
+    """Confine this process, then serve the bundle; argument 1 is the settings as JSON."""
+    settings = json.loads(sys.argv[1])
+    parent = settings["parent"]
+    sys.meta_path.insert(0, BundleFinder(settings["folders"]))
+    confine = importlib.import_module("tasks.rollout.confine")
+    namespaces = confine.leave_namespaces()
+    child = os.fork()
+    if child:
+        silence = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(silence, stream)
+        status = supervise(child, parent)
+        if os.getppid() != parent:
+            shutil.rmtree(settings["scratch"], ignore_errors=True)
+        return status
+    confine.die_with_parent()
+    confine.limit_resources(settings["limits"])
+    serve = importlib.import_module("tasks.rollout.serve")
+    serve.serve(settings, {"network_cut": namespaces, "processes_private": namespaces})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
