@@ -2,12 +2,12 @@
 
 import json
 import os
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from making import checkpoint, safetensors
 
 from lineage.admission import Limits
 from lineage.digest import canonical_json, digest_bytes, digest_file
@@ -21,27 +21,6 @@ from lineage.errors import (
 )
 from lineage.store import FolderStore, open_store, read_tree
 from lineage.tree import Tree, TreeFile
-
-
-def safetensors(payload: bytes = b"\0\0\0\0") -> bytes:
-    header = json.dumps(
-        {"w": {"dtype": "U8", "shape": [len(payload)], "data_offsets": [0, len(payload)]}}
-    ).encode()
-    return struct.pack("<Q", len(header)) + header + payload
-
-
-def checkpoint(folder: Path, payload: bytes = b"\1\2\3\4") -> Path:
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text('{"model_type": "qwen3"}')
-    (folder / "model.safetensors").write_bytes(safetensors(payload))
-    (folder / "nested").mkdir()
-    (folder / "nested" / "notes.txt").write_text("hello")
-    return folder
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(tmp_path / "store")
 
 
 def unfinished(store: FolderStore) -> list[Path]:

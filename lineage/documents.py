@@ -1,0 +1,71 @@
+"""Small JSON documents in claimed slots, each checked against a digest when it is read.
+
+A record's slot is named by the digest of its bytes. Other slots (a version, an alias move) have a
+name of their own, so their document carries the digest of its body: a flipped byte is found.
+"""
+
+import json
+from typing import TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from lineage.digest import canonical_json, digest_bytes, digest_json
+from lineage.errors import CorruptError
+from lineage.store import Store
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def seal(body: JsonValue) -> bytes:
+    """Return the bytes of a document that carries the digest of its body."""
+    return canonical_json({"body": body, "digest": digest_json(body)})
+
+
+def unseal(data: bytes, key: str, model: type[Model]) -> Model:
+    """Return the body of a sealed document; raise CorruptError naming ``key`` if it changed."""
+    try:
+        document = json.loads(data)
+        body = document["body"]
+        whole = document["digest"] == digest_json(body) and seal(body) == data
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise _corrupt(key, str(error)) from error
+    if not whole:
+        raise _corrupt(key, "its digest does not match its body")
+    return _validated(body, key, model)
+
+
+def read_sealed(store: Store, key: str, model: type[Model]) -> Model | None:
+    """Return the sealed document in a slot, or None where the slot is free."""
+    data = store.read_key(key)
+    return None if data is None else unseal(data, key, model)
+
+
+def parse_named(data: bytes, digest: str, key: str, model: type[Model]) -> Model:
+    """Return the document whose slot is named by the digest of its bytes."""
+    if digest_bytes(data) != digest:
+        raise _corrupt(key, f"its bytes no longer have the digest {digest}")
+    try:
+        body: JsonValue = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(key, str(error)) from error
+    return _validated(body, key, model)
+
+
+def to_json(model: BaseModel) -> JsonValue:
+    """Return a model as plain JSON values."""
+    value: JsonValue = model.model_dump(mode="json")
+    return value
+
+
+def _validated(body: JsonValue, key: str, model: type[Model]) -> Model:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise _corrupt(key, f"it is no {model.__name__}: {error}") from error
+
+
+def _corrupt(key: str, why: str) -> CorruptError:
+    return CorruptError(
+        f"the document at {key!r} is damaged or was written by something else: {why}. Restore it "
+        "from a copy of the store; `provost lineage verify` lists what rests on it"
+    )

@@ -1,0 +1,52 @@
+"""References that people type: ``math@released``, ``teacher.math@7``, ``student``."""
+
+import difflib
+from dataclasses import dataclass
+
+from lineage.errors import LineageError, UnknownReferenceError
+
+TEACHER = "teacher."
+STUDENT = "student."
+RELEASED = "released"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A parsed reference: the names it may stand for, and a version or an alias."""
+
+    text: str
+    candidates: tuple[str, ...]
+    version: int | None
+    alias: str
+
+
+def parse_reference(text: str) -> Reference:
+    """Split ``name@version`` or ``name@alias``; a bare name means its ``released`` alias."""
+    name, separator, selector = text.partition("@")
+    if not name or (separator and not selector):
+        raise LineageError(
+            f"reference {text!r} is not whole: write name@version or name@alias, such as "
+            "math@released, or a digest sha256:..."
+        )
+    if name == "student":
+        candidates: tuple[str, ...] = ("student.general",)
+    else:
+        candidates = (name,) if "." in name else (name, TEACHER + name)
+    if selector.isdecimal():
+        return Reference(text, candidates, int(selector), "")
+    return Reference(text, candidates, None, selector or RELEASED)
+
+
+def unknown(wanted: Reference, names: list[str]) -> UnknownReferenceError:
+    """Return the error for a name that nobody registered, with the nearest that exists."""
+    asked = wanted.candidates[0]
+    is_teacher = "." not in asked or asked.startswith(TEACHER)
+    kind = "teacher" if is_teacher else "name"
+    short = {name.removeprefix(TEACHER): name for name in names}
+    near = difflib.get_close_matches(asked.removeprefix(TEACHER), short, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else "."
+    listed = ", ".join(sorted(short)) or "nothing yet"
+    return UnknownReferenceError(
+        f"unknown {kind} {asked.removeprefix(TEACHER)!r}{guess} Registered: {listed}. "
+        "See `provost teacher list`"
+    )

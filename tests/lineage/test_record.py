@@ -1,0 +1,189 @@
+"""Records: identity, what is refused at writing, and how finished work is found."""
+
+import pytest
+from pydantic import ValidationError
+
+from lineage.errors import CorruptError, MissingBlobError, RecordRefusedError
+from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
+
+SOURCE = "sha256:" + "a" * 64
+
+
+def derive(*inputs: Input, kind: str = "sft", seed: int = 0, **settings) -> Derivation:
+    return Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=settings, seed=seed)
+
+
+def attest(derivation: Derivation, output: str, finished: str = "", **more) -> Attestation:
+    return Attestation(
+        derivation=derivation.digest(),
+        output=output,
+        output_kind="checkpoint",
+        finished=finished,
+        **more,
+    )
+
+
+@pytest.fixture
+def records(store) -> Records:
+    return Records(store)
+
+
+def make(records, store, data: bytes, *inputs: Input, **more) -> tuple[str, str]:
+    """Write a record that turns ``inputs`` into ``data``; return (record, output)."""
+    output = store.put_bytes(data)
+    derivation = derive(*inputs, **more)
+    return records.write(derivation, attest(derivation, output)), output
+
+
+def test_identity_is_the_derivation_and_not_what_happened(store):
+    data = store.put_bytes(b"rows")
+    one = derive(Input(role="data", artifact=data), rate=0.1)
+    assert one.digest() == derive(Input(role="data", artifact=data), rate=0.1).digest()
+    others = [
+        derive(Input(role="prompts", artifact=data), rate=0.1),
+        derive(Input(role="data", artifact=data, weight=0.5), rate=0.1),
+        derive(Input(role="data", artifact=data), rate=0.2),
+        derive(Input(role="data", artifact=data), rate=0.1, seed=1),
+        derive(Input(role="data", artifact=data), rate=0.1, kind="rl"),
+        derive(rate=0.1),
+    ]
+    assert len({one.digest(), *(other.digest() for other in others)}) == 7
+
+
+def test_a_record_is_read_back_by_a_new_process_as_it_was_written(store, records):
+    record, output = make(records, store, b"weights")
+    assert Records(store).read(record) == derive()
+    assert Records(store).output(record).output == output
+    assert Records(store).all() == [record]
+
+
+def test_a_rerun_finds_the_finished_output_and_nothing_else(store, records):
+    derivation = derive()
+    assert records.output(derivation.digest()) is None
+    output = store.put_bytes(b"weights")
+    records.write(derivation, attest(derivation, output))
+    assert records.output(derivation.digest()).output == output
+    assert records.output(derive(seed=1).digest()) is None
+
+
+def test_an_output_that_was_removed_is_not_offered(store, records):
+    record, output = make(records, store, b"weights")
+    store.blobs.path(output).unlink()
+    assert records.output(record) is None
+    assert len(records.attestations(record)) == 1
+
+
+def test_writing_the_same_twice_changes_nothing(store, records):
+    assert make(records, store, b"weights") == make(records, store, b"weights")
+    assert len(records.attestations(records.all()[0])) == 1
+
+
+def test_several_derivations_may_give_one_output(store, records):
+    one, output = make(records, store, b"weights", seed=0)
+    two, same = make(records, store, b"weights", seed=1)
+    assert one != two
+    assert output == same
+
+
+def test_one_derivation_with_two_outputs_is_reported_and_the_newest_is_used(store, records):
+    derivation = derive()
+    early, late = store.put_bytes(b"early"), store.put_bytes(b"late")
+    records.write(derivation, attest(derivation, late, "2026-11-02T00:00:00+00:00"))
+    assert records.nondeterministic(derivation.digest()) == ()
+    records.write(derivation, attest(derivation, early, "2026-11-01T00:00:00+00:00"))
+    assert records.output(derivation.digest()).output == late
+    assert records.nondeterministic(derivation.digest()) == tuple(sorted([early, late]))
+
+
+def test_a_dangling_input_is_refused(store, records):
+    absent = Input(role="data", artifact="sha256:" + "0" * 64)
+    with pytest.raises(RecordRefusedError, match=r"'data'.*not in the store"):
+        make(records, store, b"weights", absent)
+    assert records.all() == []
+
+
+def test_an_input_of_an_unknown_record_is_refused(store, records):
+    data = store.put_bytes(b"rows")
+    with pytest.raises(RecordRefusedError, match=r"record .* not in the store"):
+        make(records, store, b"w", Input(role="data", artifact=data, record="sha256:" + "0" * 64))
+
+
+def test_an_input_that_its_record_never_made_is_refused(store, records):
+    record, _ = make(records, store, b"weights")
+    other = store.put_bytes(b"other")
+    with pytest.raises(RecordRefusedError, match="never gave"):
+        make(records, store, b"w", Input(role="student", artifact=other, record=record))
+
+
+def test_an_output_that_is_not_in_the_store_is_refused(records):
+    derivation = derive()
+    with pytest.raises(RecordRefusedError, match=r"output .* not in the store"):
+        records.write(derivation, attest(derivation, "sha256:" + "0" * 64))
+
+
+def test_an_attestation_of_another_derivation_is_refused(store, records):
+    output = store.put_bytes(b"weights")
+    with pytest.raises(RecordRefusedError, match="the derivation is"):
+        records.write(derive(), attest(derive(seed=1), output))
+
+
+def test_a_cycle_is_refused(store, records):
+    raw = store.put_bytes(b"a")
+    record, output = make(records, store, b"b", Input(role="base", artifact=raw))
+    middle, between = make(
+        records, store, b"c", Input(role="base", artifact=output, record=record), kind="rl"
+    )
+    with pytest.raises(RecordRefusedError, match="descend from itself"):
+        make(records, store, b"a", Input(role="base", artifact=between, record=middle), kind="rl")
+    assert len(records.all()) == 2
+
+
+def test_a_recorded_start_may_come_out_again(store, records):
+    base, weights = make(records, store, b"a", kind="base")
+    record, output = make(records, store, b"b", Input(role="x", artifact=weights, record=base))
+    make(records, store, b"a", Input(role="x", artifact=output, record=record), kind="merge")
+    assert len(records.all()) == 3
+
+
+def test_a_flipped_byte_in_a_record_or_an_attestation_is_found(store, records):
+    record, _ = make(records, store, b"weights")
+    for key in store.keys(""):
+        path = store._keys / key
+        good = path.read_bytes()
+        path.chmod(0o644)
+        path.write_bytes(good.replace(b"0", b"1", 1))
+        read = Records(store).read if key.startswith("records") else Records(store).attestations
+        with pytest.raises(CorruptError, match=key):
+            read(record)
+        path.write_bytes(good)
+
+
+def test_an_unknown_record_is_named(records):
+    with pytest.raises(MissingBlobError, match="no record"):
+        records.read("sha256:" + "0" * 64)
+
+
+def test_a_time_without_an_offset_is_refused():
+    with pytest.raises(ValidationError, match="no offset"):
+        attest(derive(), SOURCE, "2026-11-02T00:00:00")
+
+
+def test_parents_are_the_records_of_the_inputs_each_once(store, records):
+    one, first = make(records, store, b"1", seed=1)
+    two, second = make(records, store, b"2", seed=2)
+    inputs = [
+        Input(role="teacher", name="code", artifact=second, record=two),
+        Input(role="teacher", name="math", artifact=first, record=one),
+        Input(role="student", artifact=first, record=one),
+        Input(role="data", artifact=store.put_bytes(b"raw")),
+    ]
+    child, _ = make(records, store, b"3", *inputs)
+    assert records.parents(child) == [two, one]
+
+
+def test_metrics_keep_what_is_not_finite():
+    rows = [(1, "loss", float("nan"), "sft"), (2, "loss", 0.5, "sft")]
+    assert metrics_blob(rows) == (
+        b'{"name":"loss","source":"sft","step":1,"value":"nan"}\n'
+        b'{"name":"loss","source":"sft","step":2,"value":0.5}\n'
+    )

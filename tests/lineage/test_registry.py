@@ -1,0 +1,165 @@
+"""The registry: versions are claimed once, nothing is edited, references resolve or say why not."""
+
+import multiprocessing
+
+import pytest
+
+from lineage.artifacts import Artifact
+from lineage.errors import CorruptError, LineageError, RecalledError, UnknownReferenceError
+from lineage.registry import Registry
+from lineage.store import open_store
+
+
+def artifact(store, content: str) -> Artifact:
+    return Artifact(kind="release", digest=store.put_bytes(content.encode()))
+
+
+@pytest.fixture
+def registry(store) -> Registry:
+    registry = Registry(store, clock=lambda: "2026-11-21T00:00:00.000+00:00")
+    for name in ("teacher.math", "teacher.code", "student.general", "fork-point"):
+        for version in (1, 2):
+            registry.register(name, artifact(store, f"{name} {version}"), owner="team")
+    return registry
+
+
+def test_versions_count_up_and_the_same_content_is_the_same_version(registry, store):
+    assert [entry.version for entry in registry.versions("teacher.math")] == [1, 2]
+    assert registry.register("teacher.math", artifact(store, "new"), owner="team").version == 3
+    again = registry.register("teacher.math", artifact(store, "teacher.math 1"), owner="other")
+    assert (again.version, again.owner) == (1, "team")
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "version"),
+    [
+        ("teacher.math@2", "teacher.math", 2),
+        ("math@1", "teacher.math", 1),
+        ("math@released", "teacher.math", 1),
+        ("math", "teacher.math", 1),
+        ("math@latest", "teacher.math", 2),
+        ("student@2", "student.general", 2),
+        ("fork-point@1", "fork-point", 1),
+    ],
+)
+def test_references_resolve(registry, reference, name, version):
+    registry.point("teacher.math", "released", 1, by="lead")
+    entry = registry.resolve(reference)
+    assert (entry.name, entry.version) == (name, version)
+
+
+def test_a_digest_resolves_to_what_is_registered_under_it(registry, store):
+    entry = registry.resolve(artifact(store, "teacher.code 2").digest)
+    assert (entry.name, entry.version) == ("teacher.code", 2)
+    with pytest.raises(UnknownReferenceError, match="not registered"):
+        registry.resolve(store.put_bytes(b"unknown"))
+
+
+def test_an_unknown_teacher_is_answered_with_what_exists(registry):
+    with pytest.raises(UnknownReferenceError) as caught:
+        registry.resolve("maths@released")
+    assert str(caught.value) == (
+        "unknown teacher 'maths'; did you mean 'math'? Registered: code, fork-point, math, "
+        "student.general. See `provost teacher list`"
+    )
+    with pytest.raises(UnknownReferenceError, match=r"has no version 9: it has \[1, 2\]"):
+        registry.resolve("math@9")
+    with pytest.raises(UnknownReferenceError, match="has no 'released'"):
+        registry.resolve("math")
+    with pytest.raises(LineageError, match="not whole"):
+        registry.resolve("math@")
+
+
+def test_alias_moves_are_kept_and_the_last_one_counts(registry):
+    for version in (1, 2, 2, 1):
+        registry.point("teacher.math", "released", version, by="lead", reason="because")
+    assert registry.aliases("teacher.math") == {"released": 1}
+    assert [move.version for move in registry.moves("teacher.math")] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("alias", ["latest", "7", "Released", "", "a b"])
+def test_an_alias_that_would_read_as_something_else_is_refused(registry, alias):
+    with pytest.raises(LineageError, match="refused"):
+        registry.point("teacher.math", alias, 1, by="lead")
+
+
+def test_a_recalled_version_is_refused_unless_asked_for(registry):
+    registry.point("teacher.math", "released", 1, by="lead")
+    registry.recall("teacher.math", 1, by="lead", reason="leaked evaluation data")
+    for reference in ("math@1", "math@released", registry.versions("teacher.math")[0].digest):
+        with pytest.raises(RecalledError, match="leaked evaluation data"):
+            registry.resolve(reference)
+        assert registry.resolve(reference, allow_recalled=True).version == 1
+    assert registry.resolve("math@latest").version == 2
+    with pytest.raises(LineageError, match="is recalled"):
+        registry.point("teacher.math", "candidate", 1, by="lead")
+
+
+def test_recalled_content_cannot_come_back_under_another_name(registry, store):
+    registry.register("teacher.sums", artifact(store, "teacher.math 1"), owner="other")
+    registry.recall("teacher.math", 1, by="lead", reason="bad")
+    with pytest.raises(RecalledError):
+        registry.resolve("sums@1")
+    with pytest.raises(RecalledError):
+        registry.register("teacher.more", artifact(store, "teacher.math 1"), owner="other")
+
+
+def test_a_recall_without_a_reason_is_refused(registry):
+    with pytest.raises(LineageError, match="needs a reason"):
+        registry.recall("teacher.math", 1, by="lead", reason="")
+
+
+def test_a_retired_version_resolves_by_number_only(registry):
+    registry.point("teacher.math", "released", 2, by="lead")
+    registry.retire("teacher.math", 2, by="lead")
+    assert registry.resolve("math@2").version == 2
+    assert registry.resolve("math@latest").version == 1
+    with pytest.raises(UnknownReferenceError, match="retired"):
+        registry.resolve("math@released")
+
+
+def test_what_is_not_in_the_store_cannot_be_registered(registry):
+    absent = Artifact(kind="release", digest="sha256:" + "0" * 64)
+    with pytest.raises(LineageError, match="not in the store"):
+        registry.register("teacher.math", absent, owner="team")
+    with pytest.raises(LineageError, match="owner"):
+        registry.register("teacher.math", absent, owner="")
+    with pytest.raises(LineageError, match="refused"):
+        registry.register("teacher/../x", absent, owner="team")
+
+
+def test_a_flipped_byte_in_an_entry_is_found(registry, store):
+    path = store._keys / "registry/teacher.math/versions/00000001"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b'"owner":"team"', b'"owner":"meat"'))
+    with pytest.raises(CorruptError, match="versions/00000001"):
+        registry.resolve("math@1")
+
+
+def test_a_deleted_entry_is_not_taken_for_one_that_never_was(registry, store):
+    (store._keys / "registry/teacher.math/versions/00000001").unlink()
+    with pytest.raises(LineageError, match="deleted"):
+        registry.versions("teacher.math")
+
+
+def release_ten(uri: str, writer: int, gate) -> None:
+    store = open_store(uri)
+    gate.wait()
+    for number in range(10):
+        entry = artifact(store, f"{writer} {number}")
+        Registry(store).register("teacher.math", entry, owner=f"team-{writer}")
+
+
+def test_eight_writers_at_once_never_collide_and_lose_nothing(store):
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(8)
+    writers = [context.Process(target=release_ten, args=(store.uri, n, gate)) for n in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    entries = Registry(store).versions("teacher.math")
+    assert [entry.version for entry in entries] == list(range(1, 81))
+    assert len({entry.digest for entry in entries}) == 80
+    assert {entry.owner for entry in entries} == {f"team-{n}" for n in range(8)}
