@@ -13,6 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
 PROGRESS_FD = "PROVOST_PROGRESS_FD"
@@ -58,6 +59,52 @@ def format_metric(value: float) -> str:
     return f"{value:.3g}"
 
 
+@dataclass(frozen=True)
+class Update:
+    """One report: ``stage`` has done ``step`` of ``total`` steps."""
+
+    stage: str
+    step: int
+    total: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+
+    def encode(self) -> bytes:
+        """Return the report as one line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    def describe(self, seconds_left: float | None = None) -> str:
+        """Return the report as a person reads it: ``math rl 40/120 reward 0.93 eta 12s``."""
+        words = [f"{self.stage} {self.step}/{self.total}" if self.total > 0 else self.stage]
+        words += [f"{name} {format_metric(value)}" for name, value in self.metrics.items()]
+        words += [f"eta {format_seconds(seconds_left)}"] if seconds_left else []
+        words += [self.message] if self.message else []
+        return " ".join(words)
+
+
+def decode(line: bytes) -> Update | None:
+    """Return the report that ``line`` encodes, or None where it is anything else.
+
+    Whoever reads a pipe shows what it understands: a stray print or a torn line is no error.
+    """
+    try:
+        value = json.loads(line)
+        return Update(
+            stage=plain(value["stage"]),
+            step=int(value["step"]),
+            total=int(value["total"]),
+            metrics={plain(name): float(number) for name, number in value["metrics"].items()},
+            message=plain(value.get("message", "")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def plain(text: str) -> str:
+    """Return the text without control characters, which could redraw a person's terminal."""
+    return "".join(letter for letter in text if letter.isprintable())
+
+
 class Reporter:
     """Writes reports to a parent's pipe, or as lines to a stream."""
 
@@ -71,51 +118,34 @@ class Reporter:
         self._stage = ""
         self._last_line = -math.inf
 
-    def report(
-        self, stage: str, step: int, total: int, metrics: Mapping[str, float], message: str = ""
-    ) -> None:
-        """Tell whoever watches that ``stage`` has done ``step`` of ``total`` steps."""
-        if self._pipe is not None:
-            self._send(stage, step, total, metrics, message)
-        else:
-            self._show(stage, step, total, metrics, message)
-
-    def _send(
-        self, stage: str, step: int, total: int, metrics: Mapping[str, float], message: str
-    ) -> None:
-        assert self._pipe is not None
-        numbers = {name: float(value) for name, value in metrics.items()}
-        update = {"stage": stage, "step": step, "total": total, "metrics": numbers}
-        if message:
-            update["message"] = message
+    def report(self, update: Update) -> None:
+        """Tell whoever watches."""
+        if self._pipe is None:
+            self._show(update)
+            return
         try:
-            os.write(self._pipe, json.dumps(update).encode() + b"\n")
+            os.write(self._pipe, update.encode())
         except OSError:
             # The listener has gone. The work does not depend on being watched.
             self._pipe = None
 
-    def _show(
-        self, stage: str, step: int, total: int, metrics: Mapping[str, float], message: str
-    ) -> None:
-        seconds_left = self._time_left.seconds(stage, step, total)
+    def _show(self, update: Update) -> None:
+        seconds_left = self._time_left.seconds(update.stage, update.step, update.total)
         redraw = self._stream.isatty()
         pause = SECONDS_BETWEEN_REDRAWS if redraw else SECONDS_BETWEEN_LINES
-        new_stage, ended = stage != self._stage, step >= total
+        new_stage, ended = update.stage != self._stage, update.step >= update.total
         if not new_stage and not ended and self._clock() - self._last_line < pause:
             return
-        if redraw and new_stage and self._stage:
-            self._stream.write("\n")
-        self._stage, self._last_line = stage, self._clock()
-        words = [f"{stage} {step}/{total}"]
-        words += [f"{name} {format_metric(float(value))}" for name, value in metrics.items()]
-        words += [] if seconds_left is None or ended else [f"eta {format_seconds(seconds_left)}"]
-        words += [message] if message else []
-        line = " ".join(words)
-        self._stream.write(f"\r\x1b[2K{line}" if redraw else f"{line}\n")
-        if redraw and ended:
-            self._stream.write("\n")
-            self._stage = ""
+        line = update.describe(seconds_left)
+        if redraw:
+            before = "\n" if new_stage and self._stage else "\r\x1b[2K"
+            line = before + line + ("\n" if ended else "")
+        else:
+            line += "\n"
+        self._stream.write(line)
         self._stream.flush()
+        self._stage = "" if redraw and ended else update.stage
+        self._last_line = self._clock()
 
 
 def _inherited_pipe() -> int | None:
@@ -146,4 +176,5 @@ def report(stage: str, step: int, total: int, *, message: str = "", **metrics: f
 
     Call it at every step: lines are thinned out, and a report never fails the work.
     """
-    _reporter.report(stage, step, total, metrics, message)
+    numbers = {name: float(value) for name, value in metrics.items()}
+    _reporter.report(Update(stage, step, total, numbers, message))

@@ -1,0 +1,310 @@
+"""The driver of parallel processes, with children of a few lines each."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.progress import PROGRESS_FD, Update
+from workflows.process import Job, exit_code, run_side_by_side
+from workflows.progress import Lines, Outcome, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Recorder:
+    """Keeps what a person would be shown."""
+
+    def __init__(self):
+        self.started: list[str] = []
+        self.updates: list[tuple[str, Update]] = []
+        self.ended: list[Outcome] = []
+        self.most_running = 0
+
+    def start(self, name):
+        self.started.append(name)
+        self.most_running = max(self.most_running, len(self.started) - len(self.ended))
+
+    def update(self, name, update):
+        self.updates.append((name, update))
+
+    def end(self, outcome):
+        self.ended.append(outcome)
+
+    def tick(self):
+        pass
+
+
+def child(name, code, **env):
+    """A job that runs a few lines of Python in the repository's root."""
+    prelude = f"import os, sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
+    return Job(name, (sys.executable, "-S", "-c", prelude + textwrap.dedent(code)), env)
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_childs_reports_arrive_in_order_and_with_its_numbers(tmp_path):
+    show = Recorder()
+    job = child(
+        "math",
+        """
+        from tasks.progress import report
+        report("math rl", 1, 2, reward=0.5)
+        report("math rl", 2, 2, reward=0.75, kl=0.01, message="saved")
+        """,
+    )
+    outcomes = run_side_by_side([job], 1, show, logs=tmp_path)
+    assert show.updates == [
+        ("math", Update("math rl", 1, 2, {"reward": 0.5})),
+        ("math", Update("math rl", 2, 2, {"reward": 0.75, "kl": 0.01}, "saved")),
+    ]
+    assert [(outcome.status, outcome.exit_code) for outcome in outcomes] == [(Status.DONE, 0)]
+    assert show.ended == outcomes
+    assert exit_code(outcomes) == 0
+
+
+def test_what_is_no_report_on_the_pipe_is_passed_over(tmp_path):
+    show = Recorder()
+    job = child(
+        "math",
+        f"""
+        pipe = int(os.environ["{PROGRESS_FD}"])
+        os.write(pipe, b'not json\\n[1, 2]\\n{{"stage": 3}}\\n\\xff\\xfe\\n\\n')
+        os.write(pipe, b'x' * 200_000 + b'\\n')
+        os.write(pipe, b'{{"stage": "s", "step": 1, "total": 9, "metrics": {{}}}}\\n{{"stage"')
+        """,
+    )
+    assert run_side_by_side([job], 1, show, logs=tmp_path)[0].status is Status.DONE
+    assert show.updates == [("math", Update("s", 1, 9))]
+
+
+def test_a_report_in_two_pieces_is_one_report(tmp_path):
+    show = Recorder()
+    job = child(
+        "math",
+        f"""
+        pipe = int(os.environ["{PROGRESS_FD}"])
+        os.write(pipe, b'{{"stage": "s", "step": 1, ')
+        time.sleep(0.3)
+        os.write(pipe, b'"total": 9, "metrics": {{}}}}\\n')
+        """,
+    )
+    run_side_by_side([job], 1, show, logs=tmp_path)
+    assert show.updates == [("math", Update("s", 1, 9))]
+
+
+def test_control_characters_of_a_child_do_not_reach_the_terminal(tmp_path):
+    show = Recorder()
+    job = child("math", "from tasks.progress import report; report('a\\x1b[2Jb', 1, 2)")
+    run_side_by_side([job], 1, show, logs=tmp_path)
+    assert show.updates[0][1].stage == "a[2Jb"
+
+
+def test_a_child_that_closes_the_pipe_early_still_runs_to_its_end(tmp_path):
+    job = child("math", f"os.close(int(os.environ['{PROGRESS_FD}'])); time.sleep(0.4)")
+    before = time.process_time()
+    outcomes = run_side_by_side([job], 1, Recorder(), logs=tmp_path)
+    assert outcomes[0].status is Status.DONE
+    assert time.process_time() - before < 0.2  # the closed pipe is not polled in a busy loop
+
+
+def test_a_failure_shows_the_end_of_its_log_and_the_others_finish(tmp_path):
+    show = Recorder()
+    jobs = [
+        child("bad", "print('early'); print('no such teacher', file=sys.stderr); sys.exit(3)"),
+        child("good", "time.sleep(0.3)"),
+    ]
+    bad, good = run_side_by_side(jobs, 2, show, logs=tmp_path)
+    assert (bad.status, bad.exit_code, good.status) == (Status.FAILED, 3, Status.DONE)
+    assert bad.tail[-2:] == ("early", "no such teacher")
+    assert bad.log == tmp_path / "bad.log"
+    assert "no such teacher" in bad.log.read_text()
+    assert exit_code([bad, good]) == 3
+
+
+def test_the_log_of_an_earlier_run_is_kept_but_not_shown_again(tmp_path):
+    fail = [child("bad", "print(os.environ['WORD']); sys.exit(1)", WORD="first")]
+    run_side_by_side(fail, 1, Recorder(), logs=tmp_path)
+    fail = [child("bad", "print(os.environ['WORD']); sys.exit(1)", WORD="second")]
+    outcome = run_side_by_side(fail, 1, Recorder(), logs=tmp_path)[0]
+    assert outcome.tail == ("second",)
+    assert "first" in outcome.log.read_text()
+
+
+def test_stop_on_failure_stops_the_running_and_starts_no_other(tmp_path):
+    jobs = [
+        child("bad", "time.sleep(0.3); sys.exit(1)"),
+        child("slow", "time.sleep(60)"),
+        child("later", ""),
+    ]
+    outcomes = run_side_by_side(jobs, 2, Recorder(), logs=tmp_path, stop_on_failure=True)
+    assert [outcome.status for outcome in outcomes] == [
+        Status.FAILED,
+        Status.STOPPED,
+        Status.NOT_STARTED,
+    ]
+    assert exit_code(outcomes) == 1
+
+
+def test_a_killed_child_counts_as_a_failure(tmp_path):
+    job = child("math", "os.kill(os.getpid(), 9)")
+    outcome = run_side_by_side([job], 1, Recorder(), logs=tmp_path)[0]
+    assert (outcome.status, outcome.exit_code) == (Status.FAILED, -9)
+    assert exit_code([outcome]) == 1
+
+
+def test_a_program_that_does_not_exist_is_a_failure_that_names_it(tmp_path):
+    outcome = run_side_by_side([Job("x", ("no-such-program",))], 1, Recorder(), logs=tmp_path)[0]
+    assert outcome.status is Status.FAILED
+    assert "cannot run no-such-program" in outcome.tail[-1]
+
+
+def test_no_more_than_the_limit_run_at_once_and_all_run(tmp_path):
+    show = Recorder()
+    jobs = [child(f"job-{i}", "time.sleep(0.15)") for i in range(5)]
+    outcomes = run_side_by_side(jobs, 2, show, logs=tmp_path)
+    assert show.most_running == 2
+    assert [outcome.name for outcome in outcomes] == [job.name for job in jobs]
+    assert {outcome.status for outcome in outcomes} == {Status.DONE}
+
+
+def test_what_a_child_leaves_running_is_ended_with_it(tmp_path):
+    job = child(
+        "math",
+        f"""
+        import subprocess
+        left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+        open({str(tmp_path / "pid")!r}, "w").write(str(left.pid))
+        """,
+    )
+    run_side_by_side([job], 1, Recorder(), logs=tmp_path)
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_a_display_that_breaks_leaves_no_process(tmp_path):
+    class Broken(Recorder):
+        def update(self, name, update):
+            raise RuntimeError("the terminal went away")
+
+    code = f"""
+        from tasks.progress import report
+        open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+        report("s", 1, 2); time.sleep(60)
+        """
+    with pytest.raises(RuntimeError, match="went away"):
+        run_side_by_side([child("math", code)], 1, Broken(), logs=tmp_path)
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("jobs", "limit", "message"),
+    [
+        ([Job("a", ("true",)), Job("a", ("true",))], 1, "share a name"),
+        ([Job("a", ("true",))], 0, "at least 1"),
+    ],
+)
+def test_jobs_that_cannot_run_are_refused(tmp_path, jobs, limit, message):
+    with pytest.raises(ValueError, match=message):
+        run_side_by_side(jobs, limit, Recorder(), logs=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "argv"), [("../up", ("true",)), ("", ("true",)), ("a", ())])
+def test_a_job_without_a_usable_name_or_command_is_refused(name, argv):
+    with pytest.raises(ValueError, match="job"):
+        Job(name, argv)
+
+
+def parent(tmp_path, child_code):
+    """Start a process that drives two children, which write their process ids to files."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from workflows.process import Job, run_side_by_side
+from workflows.progress import Lines
+child = '''{child_code}'''
+jobs = [Job(n, (sys.executable, "-S", "-c", child, {str(tmp_path)!r} + "/" + n)) for n in "ab"]
+run_side_by_side(jobs, 2, Lines(sys.stderr), logs=Path({str(tmp_path)!r}))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    files = [tmp_path / "a", tmp_path / "b"]
+    wait_until(lambda: all(file.exists() and file.read_text().endswith(".") for file in files))
+    return process, [int(file.read_text()[:-1]) for file in files]
+
+
+SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}.'); time.sleep(60)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_all_children_and_says_how_to_go_on(tmp_path, number, code):
+    process, pids = parent(tmp_path, SLEEPER)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert not any(is_alive(pid) for pid in pids)
+    assert errors.splitlines()[-1] == (
+        "Stopped. What was finished is kept: run the same command again to go on."
+    )
+    assert "Traceback" not in errors
+
+
+def test_a_second_interrupt_kills_children_that_ignore_the_first(tmp_path):
+    process, pids = parent(tmp_path, STUBBORN)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert all(is_alive(pid) for pid in pids)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert time.monotonic() - began < 3.0  # the grace is 5 seconds
+    assert process.returncode == 130
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_children_die_with_a_parent_that_is_killed(tmp_path):
+    process, pids = parent(tmp_path, STUBBORN)
+    process.kill()
+    process.communicate(timeout=20)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_signal_handlers_are_put_back(tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    run_side_by_side([child("a", "")], 1, Recorder(), logs=tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    run_side_by_side([child("a", ""), child("b", "sys.exit(1)")], 2, Recorder(), logs=tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_without_a_terminal_each_job_has_its_lines(tmp_path):
+    stream = io.StringIO()
+    code = "from tasks.progress import report; report('math rl', 2, 2, reward=0.5)"
+    run_side_by_side([child("math", code)], 1, Lines(stream), logs=tmp_path)
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["math: started", "math: rl 2/2 reward 0.5"]
+    assert lines[2].startswith("math done after ")
