@@ -42,7 +42,12 @@ class Bootstrap:
 
 
 def bootstrap(
-    fork: Samples, teacher: Samples, methods: Mapping[str, Samples], rng: random.Random
+    fork: Samples,
+    teacher: Samples,
+    methods: Mapping[str, Samples],
+    rng: random.Random,
+    *,
+    resamples: int = RESAMPLES,
 ) -> Bootstrap:
     """Resample the prompts of one domain and recompute each method's normalised score.
 
@@ -65,7 +70,7 @@ def bootstrap(
     rises = {name: _differences(samples, start) for name, samples in methods.items()}
     draws: dict[str, list[float]] = {name: [] for name in methods}
     prompts = range(gain.n)
-    for _ in range(RESAMPLES):
+    for _ in range(resamples):
         chosen = rng.choices(prompts, k=gain.n)
         total_gain = sum(map(gains.__getitem__, chosen))
         for name, rise in rises.items():

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from tasks.evaluate.normalised import Bootstrap, Normalised, bootstrap, domain_score, overall_score
+from tasks.evaluate.normalised import (
+    RESAMPLES,
+    Bootstrap,
+    Normalised,
+    bootstrap,
+    domain_score,
+    overall_score,
+)
 from tasks.evaluate.outcomes import (
     FORK_POINT,
     NORMALISED,
@@ -103,8 +110,11 @@ class Scorecard(Frozen):
         return cls.model_validate({**fields, "paired": differences})
 
 
-def make_scorecard(outcomes: Outcomes) -> Scorecard:
-    """Compute the scorecard. The same outcomes and seed give the same numbers."""
+def make_scorecard(outcomes: Outcomes, *, resamples: int = RESAMPLES) -> Scorecard:
+    """Compute the scorecard. The same outcomes and seed give the same numbers.
+
+    ``resamples`` is for the bootstrap of the normalised scores.
+    """
     domains, bars = outcomes.domains(), outcomes.settings.passed
     evaluated = outcomes.by_method()
     samples = {
@@ -117,7 +127,7 @@ def make_scorecard(outcomes: Outcomes) -> Scorecard:
     }
     subject = STUDENT if STUDENT in evaluated else TEACHER
     paired = _paired(samples, subject)
-    normalised = _normalised(samples, outcomes.settings.seed)
+    normalised = _normalised(samples, outcomes.settings.seed, resamples)
     return Scorecard(
         domains={d: DomainScores(methods=means[d], normalised=normalised[d]) for d in domains},
         overall=DomainScores(methods=_over_domains(means), normalised=normalised[OVERALL]),
@@ -152,7 +162,7 @@ def _paired(
 
 
 def _normalised(
-    samples: Mapping[str, Mapping[str, Samples]], seed: int
+    samples: Mapping[str, Mapping[str, Samples]], seed: int, resamples: int
 ) -> dict[str, dict[str, Normalised]]:
     methods = list(next(iter(samples.values())))
     if FORK_POINT not in methods:
@@ -160,7 +170,11 @@ def _normalised(
     resampled: dict[str, Bootstrap] = {
         # Seeded by the domain's name too: another domain more or less changes no number here.
         domain: bootstrap(
-            by_method[FORK_POINT], by_method[TEACHER], by_method, random.Random(f"{seed}:{domain}")
+            by_method[FORK_POINT],
+            by_method[TEACHER],
+            by_method,
+            random.Random(f"{seed}:{domain}"),
+            resamples=resamples,
         )
         for domain, by_method in samples.items()
     }

@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from tasks.evaluate import normalised
 from tasks.evaluate.normalised import Bootstrap, bootstrap, domain_score, overall_score
 
 # 100 prompts: the fork point solves 20, the teacher 80, the student 65.
@@ -82,8 +81,7 @@ def test_a_gain_that_vanishes_in_many_resamples_is_refused():
     assert "more prompts" in refused.reason
 
 
-def test_the_interval_covers_the_true_share_about_95_times_of_100(monkeypatch):
-    monkeypatch.setattr(normalised, "RESAMPLES", 400)
+def test_the_interval_covers_the_true_share_about_95_times_of_100():
     rng = random.Random(11)
     covered = 0
     for _ in range(150):
@@ -91,6 +89,7 @@ def test_the_interval_covers_the_true_share_about_95_times_of_100(monkeypatch):
         fork = [[float(u < 0.2)] for u in drawn]
         teacher = [[float(u < 0.8)] for u in drawn]
         student = [[float(u < 0.2 or (u < 0.8 and rng.random() < 0.7))] for u in drawn]
-        score = domain_score(bootstrap(fork, teacher, {"student": student}, rng), "student")
+        measured = bootstrap(fork, teacher, {"student": student}, rng, resamples=400)
+        score = domain_score(measured, "student")
         covered += score.low <= 0.7 <= score.high
     assert 0.90 <= covered / 150 <= 0.99

@@ -1,0 +1,106 @@
+"""The sentences follow the numbers, and the numbers read as they should."""
+
+import pytest
+from scorecard_example import SOLVED, TEACHERS, example_outcomes, example_scorecard
+
+from tasks.evaluate.normalised import Normalised
+from tasks.evaluate.outcomes import Outcomes
+from tasks.evaluate.scorecard import make_scorecard
+from tasks.evaluate.wording import findings, headline, known, label, number, percent, signed
+
+DIAGONAL = tuple(TEACHERS[domain][index] for index, domain in enumerate(TEACHERS))
+
+
+@pytest.fixture(scope="module")
+def strong():
+    return example_scorecard()
+
+
+def test_a_student_that_wins_is_said_to_win(strong):
+    share = strong.overall.normalised["student"]
+    assert f"reaches {share.mean * 100:.0f} % of its teachers" in headline(strong)
+    assert f"95 % interval {share.low * 100:.0f} to {share.high * 100:.0f} %" in headline(strong)
+    lead = strong.paired["overall"]["off_policy_sft"].mean
+    assert f"beats the best control, off-policy SFT, by {lead:.2f}." in headline(strong)
+
+
+def test_a_student_that_loses_is_said_to_lose():
+    weak = example_scorecard(student=(0.5, 0.5, 0.5, 0.5))
+    assert "short of the best control, off-policy SFT." in headline(weak)
+
+
+def test_a_student_equal_to_a_control_is_said_to_be_no_better():
+    tied = example_scorecard(student=SOLVED["off_policy_sft"])
+    assert "cannot be told apart from the best control, off-policy SFT." in headline(tied)
+
+
+def test_without_controls_the_headline_names_none():
+    full = example_outcomes()
+    kept = {name: full.methods[name] for name in ("fork_point", "student")}
+    bare = make_scorecard(
+        Outcomes(methods=kept, teachers=full.teachers, settings=full.settings), resamples=100
+    )
+    assert "control" not in headline(bare)
+    assert headline(bare).endswith("%).")
+
+
+def test_without_a_normalised_score_the_headline_gives_the_score():
+    same = example_scorecard(fork_point=DIAGONAL)
+    assert headline(same).startswith("The student scores 0.")
+    assert any(
+        line.startswith("No normalised score in math: the teacher") for line in findings(same)
+    )
+
+
+def test_domains_are_sorted_into_below_above_and_neither():
+    mixed = example_scorecard(1, student=(0.60, 0.99, 0.92, 0.94))
+    lines = findings(mixed)
+    assert lines[0].startswith("Below its teacher in math (\N{MINUS SIGN}0.3")
+    assert lines[1].startswith("Above its teacher in code (+0.0")
+    assert lines[2] == "Not distinguishable from its teacher in 2 of 4 domains."
+
+
+def test_a_loss_against_the_fork_point_is_named():
+    worse = example_scorecard(student=(0.20, 0.84, 0.10, 0.93))
+    assert "Worse than the fork point in math and agent." in findings(worse)
+
+
+def test_a_climbs_scorecard_speaks_of_its_teacher():
+    full = example_outcomes()
+    climb = Outcomes(
+        methods={"fork_point": {"math": full.methods["fork_point"]["math"]}},
+        teachers={"math": {"math": full.teachers["math"]["math"]}},
+        settings=full.settings,
+    )
+    assert headline(make_scorecard(climb)).startswith("The teacher scores 0.90, +0.5")
+    assert findings(make_scorecard(climb)) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "plain", "sign"),
+    [
+        (0.126, "0.13", "+0.13"),
+        (-0.126, "\N{MINUS SIGN}0.13", "\N{MINUS SIGN}0.13"),
+        (0.004, "0.00", "0.00"),
+        (-0.004, "0.00", "0.00"),
+        (1.0, "1.00", "+1.00"),
+    ],
+)
+def test_numbers_have_two_decimals_and_zero_has_no_sign(value, plain, sign):
+    assert number(value) == plain
+    assert signed(value) == sign
+
+
+def test_percents_are_whole():
+    assert (percent(0.946), percent(1.02), percent(-0.3)) == ("95", "102", "\N{MINUS SIGN}30")
+
+
+def test_methods_read_as_words():
+    assert label("parameter_average") == "parameter average"
+    assert label("off_policy_sft") == "off-policy SFT"
+    assert label("something_new") == "something new"
+
+
+def test_a_refused_normalised_score_is_unknown():
+    assert known(Normalised(mean=None, low=None, high=None, n=4, reason="no gain")) is None
+    assert known(None) is None
