@@ -1,0 +1,131 @@
+"""A team's domain as a source bundle: two files that run anywhere and import nothing of ours.
+
+A bundle travels in a release and runs from the store long after the team's folder has changed, so
+it may import the standard library, ``tasks.rollout.environment`` and ``tasks.rollout.sandbox``.
+The check reads the source and never runs it; what confines a bundle is ``tasks.rollout.worker``.
+"""
+
+import ast
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+FILES = ("environment.py", "prompts.py")
+ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox")
+PARAMETERS = {"prompts": ("split", "count", "seed"), "demonstrations": ("count", "seed")}
+
+
+class BundleError(ValueError):
+    """A team's folder cannot be bundled; says which file and line, why and what to do."""
+
+
+def collect(package: str, into: Path) -> Path:
+    """Copy a package's ``environment.py`` and ``prompts.py`` into a folder, checked; return it.
+
+    The package, for instance "workflows.teachers.math", is found and never imported (a package's
+    parents are: that is how Python finds it).
+
+    Raises:
+        BundleError: there is no such package, or ``check`` refuses it.
+    """
+    source = _folder(package)
+    into.mkdir(parents=True, exist_ok=True)
+    check(source)
+    for name in FILES:
+        shutil.copyfile(source / name, into / name)
+    return into
+
+
+def check(folder: Path) -> None:
+    """Raise BundleError, with file and line, if a folder is not a complete, portable bundle."""
+    for name in FILES:
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(
+                f"{path} is missing: a domain has environment.py, which sets ENVIRONMENT, and "
+                "prompts.py, which defines prompts() and demonstrations()"
+            )
+    environment, prompts = (_parse(folder / name) for name in FILES)
+    if "ENVIRONMENT" not in _assigned(environment):
+        raise BundleError(
+            f"{folder / FILES[0]}, line 1: ENVIRONMENT is not set at the top level: end the file "
+            "with ENVIRONMENT = YourEnvironment()"
+        )
+    _check_functions(folder / FILES[1], prompts)
+
+
+def _folder(package: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise BundleError(
+            f"there is no package {package!r}: name a team's folder as Python would import it, "
+            "for instance workflows.teachers.math"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise BundleError(f"{path}, line {error.lineno}: not Python: {error.msg}") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: not Python: {error}") from error
+    for node in ast.walk(tree):
+        for name in _imports(node):
+            _refuse_import(path, node, name)
+    return tree
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """Yield the modules that a statement may import, as dotted names; "." starts a relative one."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        module = "." * node.level + (node.module or "")
+        # `from tasks.rollout import sandbox` names a module in the list of names.
+        parents = {name.rpartition(".")[0] for name in ALLOWED}
+        if module in parents:
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        else:
+            yield module
+
+
+def _refuse_import(path: Path, node: ast.AST, name: str) -> None:
+    if name in ALLOWED or name.partition(".")[0] in sys.stdlib_module_names:
+        return
+    line = getattr(node, "lineno", 1)
+    raise BundleError(
+        f"{path}, line {line}: imports {name!r}: a bundle must run from the store for years, so it "
+        f"imports the standard library, {ALLOWED[0]} and {ALLOWED[1]}; write the few lines that "
+        "you need into this file"
+    )
+
+
+def _assigned(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _check_functions(path: Path, tree: ast.Module) -> None:
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for name, parameters in PARAMETERS.items():
+        if name not in defined:
+            raise BundleError(
+                f"{path}, line 1: {name}() is not defined at the top level: define "
+                f"{name}({', '.join(parameters)})"
+            )
+        given = tuple(argument.arg for argument in defined[name].args.args)
+        if given != parameters:
+            raise BundleError(
+                f"{path}, line {defined[name].lineno}: {name}({', '.join(given)}) must take "
+                f"({', '.join(parameters)}): that is what it is called with"
+            )
