@@ -1,65 +1,15 @@
 """The driver of parallel processes, with children of a few lines each."""
 
 import io
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 
 import pytest
+from children import Recorder, child, is_alive, wait_until
 
 from tasks.progress import PROGRESS_FD, Update
 from workflows.process import Job, exit_code, run_side_by_side
-from workflows.progress import Lines, Outcome, Status
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Recorder:
-    """Keeps what a person would be shown."""
-
-    def __init__(self):
-        self.started: list[str] = []
-        self.updates: list[tuple[str, Update]] = []
-        self.ended: list[Outcome] = []
-        self.most_running = 0
-
-    def start(self, name):
-        self.started.append(name)
-        self.most_running = max(self.most_running, len(self.started) - len(self.ended))
-
-    def update(self, name, update):
-        self.updates.append((name, update))
-
-    def end(self, outcome):
-        self.ended.append(outcome)
-
-    def tick(self):
-        pass
-
-
-def child(name, code, **env):
-    """A job that runs a few lines of Python in the repository's root."""
-    prelude = f"import os, sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
-    return Job(name, (sys.executable, "-S", "-c", prelude + textwrap.dedent(code)), env)
-
-
-def is_alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def wait_until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+from workflows.progress import Lines, Status
 
 
 def test_a_childs_reports_arrive_in_order_and_with_its_numbers(tmp_path):
@@ -234,71 +184,10 @@ def test_a_job_without_a_usable_name_or_command_is_refused(name, argv):
         Job(name, argv)
 
 
-def parent(tmp_path, child_code):
-    """Start a process that drives two children, which write their process ids to files."""
-    code = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from pathlib import Path
-from workflows.process import Job, run_side_by_side
-from workflows.progress import Lines
-child = '''{child_code}'''
-jobs = [Job(n, (sys.executable, "-S", "-c", child, {str(tmp_path)!r} + "/" + n)) for n in "ab"]
-run_side_by_side(jobs, 2, Lines(sys.stderr), logs=Path({str(tmp_path)!r}))
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    files = [tmp_path / "a", tmp_path / "b"]
-    wait_until(lambda: all(file.exists() and file.read_text().endswith(".") for file in files))
-    return process, [int(file.read_text()[:-1]) for file in files]
-
-
-SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}.'); time.sleep(60)"
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_ends_all_children_and_says_how_to_go_on(tmp_path, number, code):
-    process, pids = parent(tmp_path, SLEEPER)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == code
-    assert not any(is_alive(pid) for pid in pids)
-    assert errors.splitlines()[-1] == (
-        "Stopped. What was finished is kept: run the same command again to go on."
-    )
-    assert "Traceback" not in errors
-
-
-def test_a_second_interrupt_kills_children_that_ignore_the_first(tmp_path):
-    process, pids = parent(tmp_path, STUBBORN)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    assert all(is_alive(pid) for pid in pids)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert time.monotonic() - began < 3.0  # the grace is 5 seconds
-    assert process.returncode == 130
-    assert not any(is_alive(pid) for pid in pids)
-
-
-def test_children_die_with_a_parent_that_is_killed(tmp_path):
-    process, pids = parent(tmp_path, STUBBORN)
-    process.kill()
-    process.communicate(timeout=20)
-    wait_until(lambda: not any(is_alive(pid) for pid in pids))
-
-
-def test_signal_handlers_are_put_back(tmp_path):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    run_side_by_side([child("a", "")], 1, Recorder(), logs=tmp_path)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-
 def test_no_descriptor_is_left_open(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     run_side_by_side([child("a", ""), child("b", "sys.exit(1)")], 2, Recorder(), logs=tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_without_a_terminal_each_job_has_its_lines(tmp_path):

@@ -1,0 +1,53 @@
+"""The import contracts of pyproject.toml are kept, and hold what the design says."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from project_files import ROOT, TEAMS, imported_modules, package_files, relative
+
+LINT = "import sys; from importlinter.cli import lint_imports_command as run; run(sys.argv[1:])"
+FLYTE_FILES = "tasks/*/task.py", "tasks/cache.py", "workflows/**/*.py", "workflows/*.py"
+
+
+def test_the_import_contracts_are_kept():
+    command = [sys.executable, "-c", LINT, "--no-logo", "--no-cache"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_step_package_has_a_place_in_the_layers():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(entry["layers"] for entry in contracts if entry["id"] == "steps")
+    placed = " ".join(layers).replace("(", " ").replace(")", " ").replace("|", " ").split()
+    steps = {f"tasks.{folder.parent.name}" for folder in (ROOT / "tasks").glob("*/__init__.py")}
+    assert steps - set(placed) == set()
+
+
+def test_flyte_is_imported_only_where_it_is_wired():
+    allowed = {file for pattern in FLYTE_FILES for file in ROOT.glob(pattern)}
+    found = [
+        f"{relative(file)}:{line}"
+        for file in package_files()
+        for line, module in imported_modules(file)
+        if module.split(".")[0] in {"flytekit", "flyteidl", "flytekitplugins"}
+        and file not in allowed
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["environment.py", "prompts.py"])
+def test_a_teams_environment_needs_only_the_standard_library_and_the_interface(name):
+    """It travels as a source bundle and runs in a worker that has nothing else."""
+    interface = {"tasks.rollout.environment", "tasks.rollout.sandbox"}
+    foreign = [
+        f"{relative(file)}:{line} imports {module}"
+        for file in sorted(TEAMS.glob(f"*/{name}"))
+        for line, module in imported_modules(file)
+        if module.split(".")[0] not in sys.stdlib_module_names
+        and module not in interface
+        and not module.startswith(f"workflows.teachers.{file.parent.name}.")
+    ]
+    assert foreign == []

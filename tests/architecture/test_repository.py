@@ -1,0 +1,121 @@
+"""Owners, dependencies and what must not be committed."""
+
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+from project_files import (
+    PACKAGES,
+    ROOT,
+    TEAMS,
+    committed_files,
+    files_of_tests,
+    imported_modules,
+    package_files,
+    relative,
+)
+
+MACHINE_PATH = re.compile(r"(?<![\w.~$}{-])/(?:work|opt|Users|home/\w+)/")
+SECRET = re.compile(
+    r"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|gh[pousr]_\w{36}|hf_\w{34}"
+)
+
+
+def settings():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def canonical(requirement):
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+def pins():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_every_team_folder_has_an_owner_of_its_own():
+    owners = dict(
+        line.split(maxsplit=1)
+        for line in (ROOT / "CODEOWNERS").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    teams = sorted(folder.parent.name for folder in TEAMS.glob("*/__init__.py"))
+    assert teams
+    lines = {team: owners.get(f"/workflows/teachers/{team}/") for team in teams}
+    assert None not in lines.values(), lines
+    assert len(set(lines.values())) == len(teams), "two teams have the same owner"
+
+
+def test_owners_are_given_only_to_what_exists():
+    lines = (ROOT / "CODEOWNERS").read_text().splitlines()
+    paths = [line.split()[0] for line in lines if line.startswith("/")]
+    assert [path for path in paths if not (ROOT / path.strip("/")).exists()] == []
+
+
+def undeclared(files, declared):
+    distributions = packages_distributions()
+    own = {*PACKAGES, *(file.stem for file in files_of_tests()), "tests"}
+    for file in files:
+        for line, module in imported_modules(file):
+            top = module.split(".")[0]
+            if top in sys.stdlib_module_names or top in own:
+                continue
+            if not {canonical(name) for name in [top, *distributions.get(top, [])]} & declared:
+                yield f"{relative(file)}:{line} {top}"
+
+
+def test_every_third_party_import_is_a_declared_dependency():
+    runtime = {canonical(line) for line in settings()["dependencies"]}
+    extras = settings()["optional-dependencies"]
+    development = runtime | {canonical(line) for line in extras["dev"]}
+    assert list(undeclared(package_files(), runtime)) == []
+    assert list(undeclared(files_of_tests(), development)) == []
+
+
+def test_every_dependency_has_a_lower_bound_and_a_pin():
+    groups = [settings()["dependencies"], *settings()["optional-dependencies"].values()]
+    required = [line for group in groups for line in group]
+    assert [line for line in required if ">=" not in line] == []
+    pinned = {canonical(line) for line in pins()}
+    assert {canonical(line) for line in required} - pinned == set()
+
+
+def test_pins_are_plain_names_and_versions():
+    assert [line for line in pins() if not re.fullmatch(r"[a-z0-9-]+==[0-9][\w.]*", line)] == []
+    assert pins() == sorted(pins(), key=lambda line: line.split("==")[0])
+
+
+def texts():
+    for file in committed_files():
+        try:
+            yield relative(file), file.read_text()
+        except UnicodeDecodeError:  # a picture
+            continue
+
+
+def test_no_committed_file_names_a_place_on_one_machine():
+    found = [
+        f"{name}:{number} {line.strip()[:80]}"
+        for name, text in texts()
+        for number, line in enumerate(text.splitlines(), 1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert found == []
+
+
+def test_no_committed_file_holds_a_secret():
+    assert [name for name, text in texts() if SECRET.search(text)] == []
+
+
+def test_no_committed_file_is_a_pickle_or_weights():
+    banned = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".safetensors"}
+    assert [relative(file) for file in committed_files() if file.suffix in banned] == []
+
+
+def test_the_patterns_find_what_they_are_for():
+    assert MACHINE_PATH.search('open("/' + 'work/main/x")')
+    assert MACHINE_PATH.search("cd /" + "home/ada/src")
+    assert not MACHINE_PATH.search("workflows/opt/x and https://example.org/work/x and ./opt/y")
+    assert SECRET.search("AKIA" + "A" * 16)

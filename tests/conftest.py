@@ -1,0 +1,53 @@
+"""What holds for every test: one thread, no network, a home folder of its own."""
+
+import os
+import shutil
+import socket
+
+import pytest
+
+# Before anything imports torch, transformers or mlflow. In the environment rather than in a
+# fixture, so that child processes have it too.
+os.environ |= {
+    "DO_NOT_TRACK": "true",
+    "FLYTE_LOCAL_CACHE_ENABLED": "false",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_OFFLINE": "1",
+}
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Give the test a store and an MLflow database of its own; return the folder."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("PROVOST_HOME", str(folder))
+    for name in ("PROVOST_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Refuse connections to other machines: whatever needs one would fail for a user too."""
+    connect = socket.socket.connect
+
+    def connect_nearby(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            raise OSError(f"a test tried to reach {address}; tests run without a network")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_nearby)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Return the path of a browser."""
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    return next(found, None) or pytest.skip("no chromium on this machine")
