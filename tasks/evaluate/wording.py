@@ -88,9 +88,11 @@ def headline(card: Scorecard) -> str:
     if share is None:
         opening = f"The student scores {number(card.overall.methods[STUDENT].mean)} overall"
     else:
+        missing = _without_normalised(card)
         opening = (
             f"The student reaches {percent(share.mean)} % of its teachers{APOSTROPHE} gain over "
-            f"the fork point (95 % interval {percent(share.low)} to {percent(share.high)} %)"
+            f"the fork point (95 % interval {percent(share.low)} to {percent(share.high)} %"
+            f"{f', leaving out {_join(missing)}' if missing else ''})"
         )
     return f"{opening}{_against_best_control(card)}."
 
@@ -154,10 +156,15 @@ def _losses(card: Scorecard) -> list[str]:
 
 
 def _missing(card: Scorecard) -> list[str]:
+    reasons = {name: card.domains[name].normalised[STUDENT] for name in _without_normalised(card)}
+    return [f"No normalised score in {name}: {each.reason}." for name, each in reasons.items()]
+
+
+def _without_normalised(card: Scorecard) -> list[str]:
     return [
-        f"No normalised score in {name}: {score.reason}."
+        name
         for name, each in card.domains.items()
-        if (score := each.normalised.get(STUDENT)) is not None and score.mean is None
+        if STUDENT in each.normalised and each.normalised[STUDENT].mean is None
     ]
 
 

@@ -52,11 +52,16 @@ def test_without_a_normalised_score_the_headline_gives_the_score():
     )
 
 
+def test_the_headline_names_the_domains_that_its_share_leaves_out():
+    fork = (DIAGONAL[0], *SOLVED["fork_point"][1:])
+    assert ", leaving out math)" in headline(example_scorecard(fork_point=fork))
+
+
 def test_domains_are_sorted_into_below_above_and_neither():
     mixed = example_scorecard(1, student=(0.60, 0.99, 0.92, 0.94))
     lines = findings(mixed)
-    assert lines[0].startswith("Below its teacher in math (\N{MINUS SIGN}0.3")
-    assert lines[1].startswith("Above its teacher in code (+0.0")
+    assert lines[0].startswith("Below its teacher in math (\N{MINUS SIGN}0.28)")
+    assert lines[1].startswith("Above its teacher in code (+0.10)")
     assert lines[2] == "Not distinguishable from its teacher in 2 of 4 domains."
 
 
