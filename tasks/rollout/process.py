@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
 
-Settings: TypeAlias = Mapping[str, str | int | Mapping[str, str] | Mapping[str, int]]
+Settings: TypeAlias = Mapping[
+    str, str | int | Sequence[str] | Mapping[str, str] | Mapping[str, int]
+]
 
 _CHUNK_BYTES = 65_536
 _KILL_SECONDS = 5.0

@@ -70,6 +70,18 @@ class WorkerLimits:
         }
 
 
+@dataclass(frozen=True)
+class Confinement:
+    """What a bundle runs without, over and above the limits. Each is False where refused."""
+
+    network_cut: bool = False
+    """No sockets, and on most systems no network interfaces either."""
+    files_hidden: bool = False
+    """Reads the standard library, itself and the system's libraries; writes its own folder."""
+    processes_private: bool = False
+    """Sees and signals no other process; what it starts ends with it."""
+
+
 class EnvironmentWorker:
     """An ``EnvironmentClient`` that asks a bundle in its own process; use it in ``with``.
 
@@ -84,7 +96,7 @@ class EnvironmentWorker:
         self._limits = limits or WorkerLimits()
         self._process: ConfinedProcess | None = None
         self._max_turns = 0
-        self._network_cut = False
+        self._confinement = Confinement()
 
     def __enter__(self) -> Self:
         """Start the process and load the bundle; EnvironmentFailure if it does not load."""
@@ -107,10 +119,10 @@ class EnvironmentWorker:
         return self._max_turns
 
     @property
-    def network_cut(self) -> bool:
-        """Whether the bundle runs without any network. False where the platform refuses this."""
+    def confinement(self) -> Confinement:
+        """What the platform let us take away from the bundle."""
         self._running()
-        return self._network_cut
+        return self._confinement
 
     def restart(self) -> None:
         """End the process and start another."""
@@ -207,16 +219,23 @@ class EnvironmentWorker:
         reply = self._exchange(process, "load", b"", self._limits.start_seconds, ())
         with self._refusing("load"):
             self._max_turns = max_turns_from(reply.get("max_turns"))
-        self._network_cut = reply.get("network_cut") is True
+        self._confinement = Confinement(
+            **{name: reply.get(name) is True for name in vars(Confinement())}
+        )
 
     def _launch(self) -> ConfinedProcess:
+        modules, monty = importable_modules(), monty_binary()
+        rollout = str(Path(__file__).resolve().parent)
+        packages = [_folder_or_file(file) for name, file in modules.items() if name != "tasks"]
         return ConfinedProcess(
             {
                 "bundle": str(self._bundle),
-                "folders": importable_folders(),
+                "modules": modules,
+                "readable": [str(self._bundle), rollout, monty, modules["tasks"], *packages],
                 "limits": self._limits.resources(),
             },
-            {"MONTY_BIN": monty_binary(), "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
+            # The same hashes, the same zone and the same texts everywhere: grades are repeatable.
+            {"MONTY_BIN": monty, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "TZ": "UTC"},
             message_bytes=self._limits.message_bytes,
             output_bytes=self._limits.output_bytes,
         )
@@ -234,17 +253,19 @@ class EnvironmentWorker:
             raise EnvironmentFailure(self.domain, call, str(error), prompt_id=prompt_id) from error
 
 
-def importable_folders() -> dict[str, str]:
-    """Return where the child finds each package that it may import: ours, and the sandbox's."""
-    folders = {"tasks": str(Path(__file__).resolve().parents[2])}
+def importable_modules() -> dict[str, str]:
+    """Return the file of each module that the child may import: ours, and the sandbox's."""
+    modules = {"tasks": str(Path(__file__).resolve().parents[1] / "__init__.py")}
     for name in ("pydantic_monty", "typing_extensions"):
         spec = importlib.util.find_spec(name)  # finds a top-level name without importing it
         if spec is not None and spec.origin is not None:
-            origin = Path(spec.origin)
-            folders[name] = str(
-                origin.parents[1] if spec.submodule_search_locations else origin.parent
-            )
-    return folders
+            modules[name] = spec.origin
+    return modules
+
+
+def _folder_or_file(file: str) -> str:
+    path = Path(file)
+    return str(path.parent) if path.name == "__init__.py" else file
 
 
 def monty_binary() -> str:

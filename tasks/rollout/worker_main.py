@@ -13,7 +13,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from types import ModuleType
 
 OURS = ("confine", "serve", "client", "prompts", "environment", "sandbox")
@@ -23,9 +24,9 @@ _WAIT_SECONDS = 0.5
 class BundleFinder(MetaPathFinder):
     """Finds ``tasks.rollout`` and what its sandbox needs, and refuses the rest of Provost."""
 
-    def __init__(self, folders: dict[str, str]) -> None:
-        """Take the folder that holds each importable top-level package."""
-        self._folders = folders
+    def __init__(self, modules: dict[str, str]) -> None:
+        """Take the file of each importable top-level module, ``__init__.py`` for a package."""
+        self._modules = modules
         self._allowed = {"tasks", "tasks.rollout", *(f"tasks.rollout.{name}" for name in OURS)}
 
     def find_spec(
@@ -37,9 +38,9 @@ class BundleFinder(MetaPathFinder):
                 f"{fullname} is not there: a bundle imports the standard library, "
                 "tasks.rollout.environment and tasks.rollout.sandbox"
             )
-        if fullname in self._folders:
-            return PathFinder.find_spec(fullname, [self._folders[fullname]], target)
-        return None
+        # By file, because the folder that holds it must not be readable.
+        file = self._modules.get(fullname)
+        return spec_from_file_location(fullname, file) if file else None
 
 
 def supervise(child: int, parent: int) -> int:
@@ -66,9 +67,9 @@ def main() -> int:
     """Confine this process, then serve the bundle; argument 1 is the settings as JSON."""
     settings = json.loads(sys.argv[1])
     parent = settings["parent"]
-    sys.meta_path.insert(0, BundleFinder(settings["folders"]))
+    sys.meta_path.insert(0, BundleFinder(settings["modules"]))
     confine = importlib.import_module("tasks.rollout.confine")
-    namespaces = confine.leave_namespaces()
+    private = confine.leave_namespaces()
     child = os.fork()
     if child:
         silence = os.open(os.devnull, os.O_RDWR)
@@ -79,9 +80,21 @@ def main() -> int:
             shutil.rmtree(settings["scratch"], ignore_errors=True)
         return status
     confine.die_with_parent()
+    os.environ["TMPDIR"] = settings["scratch"]
     confine.limit_resources(settings["limits"])
+    confine.drop_privileges()
+    readable = [*settings["readable"], *sys.path, f"{sys.base_prefix}/lib"]
+    hidden = confine.hide_files(readable, settings["scratch"])
+    filtered = confine.filter_system_calls()
     serve = importlib.import_module("tasks.rollout.serve")
-    serve.serve(settings, {"network_cut": namespaces, "processes_private": namespaces})
+    serve.serve(
+        settings,
+        {
+            "network_cut": private or filtered,
+            "files_hidden": hidden,
+            "processes_private": private,
+        },
+    )
     return 0
 
 
