@@ -1,0 +1,124 @@
+"""Where the MLflow view lives, and how not to be hurt by it: quiet, locked, given up on in time."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage.store import home
+
+_LOG = logging.getLogger("provost.lineage")
+_PAUSE_SECONDS = 60.0
+_SQLITE = "sqlite:///"
+
+
+def tracking_uri() -> str:
+    """Return $MLFLOW_TRACKING_URI, else the SQLite file in the home folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home() / 'mlflow.db'}"
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Return where an experiment's files go; None leaves it to a server."""
+    if not uri.startswith(_SQLITE):
+        return None
+    return (Path(uri.removeprefix(_SQLITE)).parent / "mlartifacts" / experiment).as_uri()
+
+
+def quiet() -> None:
+    """Set what MLflow reads when it is imported: no telemetry, and answers within seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Keep MLflow's own deprecation warnings from the user, who can do nothing about them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def prepare(uri: str) -> None:
+    """Make the SQLite file ready for several writers: a write-ahead log, kept in the file.
+
+    With it a commit costs about a third, and readers (the UI) do not block writers.
+    """
+    if uri.startswith(_SQLITE):
+        path = Path(uri.removeprefix(_SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+
+@contextmanager
+def as_default(uri: str) -> Iterator[None]:
+    """Make ``uri`` MLflow's default for a while.
+
+    Its registry looks the model of a new version up there, whatever the client was given.
+    """
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MLFLOW_TRACKING_URI"]
+        else:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+@contextmanager
+def only_writer(uri: str) -> Iterator[None]:
+    """Hold the lock under which one process at a time looks up and creates.
+
+    MLflow has no conditional create: without it, two processes that mirror one record would both
+    find nothing and both create. The lock is freed when its process dies.
+    """
+    place = Path(uri.removeprefix(_SQLITE)).parent if uri.startswith(_SQLITE) else home()
+    place.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(place / "mirror.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass
+class Health:
+    """Whether MLflow answered lately, so that a run tells of it once and does not wait again."""
+
+    clock: Callable[[], float] = time.monotonic
+    told: bool = False
+    paused_until: float = 0.0
+
+    def paused(self) -> bool:
+        """Say whether MLflow is left alone for now."""
+        return self.clock() < self.paused_until
+
+    def failed(self, uri: str, error: Exception) -> None:
+        """Note a failure; tell the user the first time."""
+        self.paused_until = self.clock() + _PAUSE_SECONDS
+        if not self.told:
+            self.told = True
+            _LOG.warning(
+                "MLflow at %s does not take what is recorded (%s: %s). Nothing is lost: the store "
+                "holds every record, and the run goes on. When MLflow is back, "
+                "`provost lineage reindex` shows there what was missed. For an out-of-date "
+                "database, run `mlflow db upgrade %s` first.",
+                uri,
+                type(error).__name__,
+                str(error).splitlines()[0] if str(error) else "no message",
+                uri,
+            )

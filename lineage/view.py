@@ -1,0 +1,154 @@
+"""What a record looks like in MLflow: names, params, tags and metrics, within MLflow's limits.
+
+Pure: this module knows MLflow's rules but does not import it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from lineage.record import Attestation, Derivation
+from lineage.store import Store
+
+MAX_KEY = 250
+MAX_PARAM = 6000
+MAX_TAG = 5000
+_UNSAFE = re.compile(r"[^A-Za-z0-9_\-. /]")
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_\- ]")
+
+RECORD = "provost.record"
+DIGEST = "provost.digest"
+COMPLETE = "provost.complete"
+VERSION = "provost.version"
+
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One measured value of a step."""
+
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One record as a run."""
+
+    record: str
+    experiment: str
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    started_ms: int
+    finished_ms: int
+
+
+def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> RunView:
+    """Return a record with one of its attestations as a run."""
+    params = {"seed": str(derivation.seed)}
+    params |= {safe_key(key): clip(text, MAX_PARAM) for key, text in flatten(derivation.settings)}
+    tags = {
+        RECORD: digest,
+        DIGEST: attestation.output,
+        "provost.kind": derivation.kind,
+        "provost.source": derivation.source,
+        "provost.owner": attestation.owner,
+        "provost.execution": attestation.execution,
+        "provost.task": attestation.task,
+        "provost.host": attestation.host,
+        "provost.image": attestation.image,
+        "provost.attempt": str(attestation.attempt),
+        "mlflow.source.git.commit": attestation.commit,
+        "mlflow.user": attestation.owner,
+    }
+    tags |= {f"provost.input.{number:03d}": text for number, text in enumerate(edges(derivation))}
+    return RunView(
+        record=digest,
+        experiment=derivation.kind,
+        name=run_name(derivation, attestation),
+        params=params,
+        tags={key: clip(text, MAX_TAG) for key, text in tags.items() if text},
+        started_ms=milliseconds(attestation.started),
+        finished_ms=milliseconds(attestation.finished),
+    )
+
+
+def run_name(derivation: Derivation, attestation: Attestation) -> str:
+    """Return a short name that a person recognises: kind, domain, output."""
+    domain = attestation.notes.get("domain") or derivation.settings.get("domain") or ""
+    parts = [derivation.kind, str(domain), attestation.output.removeprefix("sha256:")[:12]]
+    return model_name("-".join(part for part in parts if part))
+
+
+def step_of(derivation: Derivation, attestation: Attestation) -> int:
+    """Return the optimiser step of a checkpoint, 0 where the record names none."""
+    step = attestation.notes.get("step", derivation.settings.get("step", 0))
+    return step if isinstance(step, int) else 0
+
+
+def edges(derivation: Derivation) -> Iterator[str]:
+    """Yield each input with what MLflow's own edges cannot carry: role, weight, digest, record."""
+    for item in derivation.inputs:
+        words = [item.role, item.name, item.artifact]
+        words += [f"weight={item.weight:g}"] if item.weight is not None else []
+        words += [f"record={item.record}"] if item.record else ["raw"]
+        yield " ".join(word for word in words if word)
+
+
+def flatten(value: JsonValue, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) of each leaf; a list is one leaf."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from flatten(item, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(value, str):
+        yield prefix, value
+    else:
+        yield prefix, json.dumps(value, ensure_ascii=False)
+
+
+def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
+    """Return the rows of an attestation's metrics blob; empty where there is none."""
+    if not attestation.metrics:
+        return []
+    rows = []
+    for line in store.get_bytes(attestation.metrics).splitlines():
+        row = json.loads(line)
+        name = f"{row['source']}/{row['name']}" if row.get("source") else row["name"]
+        rows.append(MetricRow(safe_key(name), float(row["value"]), int(row["step"])))
+    return rows
+
+
+def batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    """Yield rows in pieces of at most ``size``."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def safe_key(key: str) -> str:
+    """Return a key of the letters that MLflow takes, and no path that it would refuse."""
+    parts = [part for part in _UNSAFE.sub("_", key).split("/") if part.strip(". ")]
+    return "/".join(parts)[:MAX_KEY] or "_"
+
+
+def model_name(text: str) -> str:
+    """Return a name that MLflow takes for a logged model."""
+    return _UNSAFE_NAME.sub("_", text)[:MAX_KEY]
+
+
+def clip(text: str, limit: int) -> str:
+    """Return ``text``, cut to ``limit`` characters with a mark that it was."""
+    return text if len(text) <= limit else text[: limit - 12] + " [truncated]"
+
+
+def milliseconds(moment: str) -> int:
+    """Return an ISO time as milliseconds since 1970; 0 for ""."""
+    return round(datetime.fromisoformat(moment).timestamp() * 1000) if moment else 0
