@@ -1,0 +1,60 @@
+# Each target sets itself up: `make demo` or `make test` is all that a fresh checkout needs.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUNS := $(or $(PROVOST_HOME),runs)
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done)
+
+# What runs is offline and quiet, and one process takes one core.
+export HF_HUB_OFFLINE := 1
+export HF_DATASETS_OFFLINE := 1
+export TRANSFORMERS_OFFLINE := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export OMP_NUM_THREADS := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint ui clean-runs
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install into .venv (every other target does it too)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo >&2 "No Python 3.11 or 3.12 with venv was found." \
+	"Install one (on Debian or Ubuntu: python3.11 and python3.11-venv), or name it:" \
+	"make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "Installing into $(VENV) with $(PYTHON): a few minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## run the main job: four teams climb, one consolidation merges them (~15 minutes)
+	@$(BIN)/provost demo
+
+test: $(READY) ## run the tests that a laptop passes in minutes
+	@$(BIN)/python -m pytest
+
+test-all: $(READY) ## run the slow and the browser tests as well
+	@$(BIN)/python -m pytest -m "not gpu and not cluster" -o faulthandler_timeout=1800
+
+lint: $(READY) ## check format, style, types and import contracts
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+ui: $(READY) ## open the runs, checkpoints and registered models in MLflow, on 127.0.0.1:5000
+	@test -f $(RUNS)/mlflow.db || { echo >&2 "Nothing to show yet: run 'make demo' first."; exit 1; }
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
+		--workers 1 --backend-store-uri sqlite:///$(RUNS)/mlflow.db
+
+clean-runs: ## delete ./runs: the store, the MLflow database and every report
+	@test ! -d runs || chmod -R u+w runs
+	@rm -rf runs
