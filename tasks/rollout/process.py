@@ -45,6 +45,7 @@ class ConfinedProcess:
         self._message_bytes = message_bytes
         self._output_bytes = output_bytes
         self._output = bytearray()
+        self._last_position = -1
         self._scratch = tempfile.TemporaryDirectory(prefix="provost-environment-")
         self._progress = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
         self._progress.truncate(mmap.PAGESIZE)
@@ -82,6 +83,8 @@ class ConfinedProcess:
     @property
     def position(self) -> int:
         """The index of the episode that the child was last busy with, -1 for none."""
+        if self._progress.closed:
+            return self._last_position
         return int.from_bytes(os.pread(self._progress.fileno(), 8, 0), "little", signed=True)
 
     def exchange(self, request: bytes, seconds: float) -> bytes:
@@ -97,7 +100,8 @@ class ConfinedProcess:
             raise
 
     def close(self) -> None:
-        """End the child and everything it started; does nothing the second time."""
+        """End the child and everything it started; its last position and output stay readable."""
+        self._last_position = self.position
         if self._process.returncode is None:
             self._drain()
             self._process.send_signal(signal.SIGTERM)  # the supervisor kills, reaps and goes
