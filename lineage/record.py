@@ -75,6 +75,14 @@ class Attestation(Frozen):
     """Digest of a JSONL blob: lines of step, name, value, source."""
     notes: dict[str, JsonValue] = Field(default_factory=dict)
 
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON as it stands in the store."""
+        return canonical_json(to_json(self))
+
+    def digest(self) -> str:
+        """Return the digest under which the attestation stands in the store."""
+        return digest_bytes(self.to_bytes())
+
     @field_validator("started", "finished")
     @classmethod
     def _utc(cls, value: str) -> str:
@@ -107,8 +115,8 @@ class Records:
         body = derivation.to_bytes()
         if not self._store.claim(_record_key(digest), body):
             self.read(digest)  # raises where the slot holds other bytes
-        data = canonical_json(to_json(attestation))
-        self._store.claim(f"{_attestations_key(digest)}/{hex_of(digest_bytes(data))}", data)
+        key = f"{_attestations_key(digest)}/{hex_of(attestation.digest())}"
+        self._store.claim(key, attestation.to_bytes())
         return digest
 
     def read(self, digest: str) -> Derivation:

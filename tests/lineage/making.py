@@ -4,6 +4,12 @@ import json
 import struct
 from pathlib import Path
 
+from lineage.artifacts import Artifact, Prompts, Release, Rung, Sampling, SftData
+from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
+
+SOURCE = "sha256:" + "a" * 64
+TIME = "2026-11-21T00:00:00+00:00"
+
 
 def safetensors(payload: bytes = b"\0\0\0\0") -> bytes:
     header = json.dumps(
@@ -19,3 +25,60 @@ def checkpoint(folder: Path, payload: bytes = b"\1\2\3\4") -> Path:
     (folder / "nested").mkdir()
     (folder / "nested" / "notes.txt").write_text("hello")
     return folder
+
+
+def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) -> tuple[str, str]:
+    """Write a record that makes ``data`` of ``inputs``; return (record, output).
+
+    ``more`` are settings, except owner, notes, metrics and output_kind, which are attested.
+    """
+    attested = {key: more.pop(key) for key in ("owner", "notes", "output_kind") if key in more}
+    rows = more.pop("metrics", None)
+    output = more.pop("output", None) or store.put_bytes(data)
+    derivation = Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=more, seed=0)
+    attestation = Attestation(
+        derivation=derivation.digest(),
+        output=output,
+        output_kind=attested.pop("output_kind", "checkpoint"),
+        started=TIME,
+        finished=TIME,
+        metrics=store.put_bytes(metrics_blob(rows)) if rows else "",
+        **attested,
+    )
+    return Records(store).write(derivation, attestation), output
+
+
+def take(role: str, made: tuple[str, str], **more) -> Input:
+    """Return an input that is what ``write_record`` returned."""
+    record, output = made
+    return Input(role=role, artifact=output, record=record, **more)
+
+
+def release_of(domain: str, **digests: str) -> Release:
+    """Return a release whose parts are the given digests, or one that stands for all others."""
+    rest = "sha256:" + "e" * 64
+
+    def part(name: str, kind: str) -> Artifact:
+        return Artifact(kind=kind, digest=digests.get(name, rest))
+
+    return Release(
+        domain=domain,
+        kind="rl",
+        checkpoint=part("checkpoint", "checkpoint"),
+        ladder=(Rung(step=1, checkpoint=part("rung", "checkpoint")),),
+        fork_point=part("fork_point", "checkpoint"),
+        precursor=part("precursor", "checkpoint"),
+        tokenizer=digests.get("tokenizer", rest),
+        template=digests.get("template", rest),
+        thinking_mode="off",
+        sampling=Sampling(temperature=1.0, max_new_tokens=32),
+        sft=SftData(data=part("sft", "dataset"), sketches=digests.get("sketches", rest)),
+        prompts=Prompts(train=part("train", "dataset"), validation=part("validation", "dataset")),
+        evaluation=part("evaluation", "dataset"),
+        environment=part("environment", "environment"),
+        scorecard=part("scorecard", "scorecard"),
+        owner=f"{domain}-team",
+        licence="Apache-2.0",
+        team_version="1",
+        code_version=rest,
+    )

@@ -10,29 +10,13 @@ import pytest
 
 from lineage import mirror
 from lineage.artifacts import Artifact
-from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
+from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
 from lineage.view import MetricRow, batches, clip, flatten, safe_key
+from tests.lineage.making import write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's, on SQLAlchemy 2.1
-SOURCE = "sha256:" + "a" * 64
-TIME = "2026-11-21T00:00:00+00:00"
-
-
-def write(store, data: bytes, *inputs: Input, kind="sft", metrics=(), **settings):
-    output = store.put_bytes(data)
-    derivation = Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=settings, seed=0)
-    attestation = Attestation(
-        derivation=derivation.digest(),
-        output=output,
-        output_kind="checkpoint",
-        started=TIME,
-        finished=TIME,
-        owner="math-team",
-        metrics=store.put_bytes(metrics_blob(list(metrics))) if metrics else "",
-    )
-    return Records(store).write(derivation, attestation), output
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +44,14 @@ def runs(client):
 
 
 def test_a_chain_appears_with_params_metrics_edges_and_roles(store, client):
-    base, weights = write(store, b"base", kind="base")
+    base, weights = write_record(store, b"base", kind="base")
     rows = [(step, "loss", 1.0 / (step + 1), "sft") for step in range(2500)]
     rows.append((2500, "loss", float("nan"), "sft"))
     start = Input(role="student", artifact=weights, record=base, weight=0.5)
     data = Input(role="data", artifact=store.put_bytes(b"rows"))
-    child, output = write(store, b"child", start, data, metrics=rows, step=7, train={"rate": 0.1})
+    child, output = write_record(
+        store, b"child", start, data, metrics=rows, step=7, train={"rate": 0.1}
+    )
     assert mirror.mirror_record(store, child)
     found = {
         run.data.tags["provost.record"]: client.get_run(run.info.run_id) for run in runs(client)
@@ -88,7 +74,7 @@ def test_a_chain_appears_with_params_metrics_edges_and_roles(store, client):
 
 
 def test_mirroring_again_changes_nothing_also_in_another_process(store, client):
-    record, _ = write(store, b"base", kind="base", metrics=[(1, "loss", 2.0, "")])
+    record, _ = write_record(store, b"base", kind="base", metrics=[(1, "loss", 2.0, "")])
     assert mirror.mirror_record(store, record)
     mirror._mirrors.cache_clear()  # what another process would not know
     assert mirror.mirror_record(store, record)
@@ -99,9 +85,9 @@ def test_mirroring_again_changes_nothing_also_in_another_process(store, client):
 
 @pytest.mark.parametrize("killed_before", ["log_batch", "log_inputs", "log_outputs", "set_tag"])
 def test_a_view_that_was_cut_off_is_finished_later(store, client, monkeypatch, killed_before):
-    base, weights = write(store, b"base", kind="base")
+    base, weights = write_record(store, b"base", kind="base")
     start = Input(role="student", artifact=weights, record=base)
-    child, _ = write(store, b"child", start, metrics=[(1, "loss", 2.0, "")])
+    child, _ = write_record(store, b"child", start, metrics=[(1, "loss", 2.0, "")])
     assert mirror.mirror_record(store, base)
 
     def die(*_, **__):
@@ -121,7 +107,7 @@ def test_a_view_that_was_cut_off_is_finished_later(store, client, monkeypatch, k
 
 
 def test_names_versions_aliases_and_recalls_appear(store, client):
-    record, output = write(store, b"weights", kind="rl")
+    record, output = write_record(store, b"weights", kind="rl")
     registry = Registry(store)
     artifact = Artifact(kind="checkpoint", digest=output, record=record)
     registry.register("teacher.math", artifact, owner="math-team", note="first")
@@ -141,8 +127,8 @@ def test_names_versions_aliases_and_recalls_appear(store, client):
 
 
 def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path, template):
-    base, weights = write(store, b"base", kind="base")
-    child, output = write(
+    base, weights = write_record(store, b"base", kind="base")
+    child, output = write_record(
         store, b"child", Input(role="x", artifact=weights, record=base), kind="rl"
     )
     registry = Registry(store)
@@ -166,7 +152,7 @@ def test_an_mlflow_that_is_down_is_told_of_once_and_left_alone(store, monkeypatc
     health = Health(clock=lambda: clock[0])
     monkeypatch.setattr(mirror, "_health", health)
     mirror._client.cache_clear()
-    record, _ = write(store, b"base", kind="base")
+    record, _ = write_record(store, b"base", kind="base")
     with caplog.at_level(logging.WARNING, "provost.lineage"):
         assert not mirror.mirror_record(store, record)
         assert health.paused()

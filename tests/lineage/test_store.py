@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from making import checkpoint, safetensors
 
 from lineage.admission import Limits
 from lineage.digest import canonical_json, digest_bytes, digest_file
@@ -21,6 +20,7 @@ from lineage.errors import (
 )
 from lineage.store import FolderStore, open_store, read_tree
 from lineage.tree import Tree, TreeFile
+from tests.lineage.making import checkpoint, safetensors
 
 
 def unfinished(store: FolderStore) -> list[Path]:

@@ -1,0 +1,191 @@
+"""The graph of records: ancestors, descendants, paths, and what checkpoints have in common.
+
+A node is a record (one derivation), because two records may give the same bytes and a graph of
+bytes could turn in circles. An edge goes from the record that made something to the one that used
+it, with the role and weight that were stated.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+from lineage.digest import PREFIX, is_digest
+from lineage.errors import UnknownReferenceError
+from lineage.index import Edge, Index, Row
+from lineage.registry import Entry, Registry
+from lineage.store import Store
+
+_MIN_PREFIX = 6
+
+
+@dataclass(frozen=True)
+class Node:
+    """One record, with what a picture says of it."""
+
+    record: str
+    kind: str
+    label: str
+    """What a person calls it: ``teacher.math@3``, ``math sft``."""
+    output: str
+    """Digest of what came out; "" while nothing is attested."""
+    output_kind: str = ""
+    owner: str = ""
+    step: int = 0
+    aliases: tuple[str, ...] = ()
+    status: str = ""
+    """active, retired or recalled, where the output is registered; else ""."""
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes, parents before children, and the edges among them. ``focus`` is what it is about."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    focus: str = ""
+
+
+class Lineage:
+    """Questions about one store's records."""
+
+    def __init__(self, store: Store, index: Path | None = None) -> None:
+        """Open the lineage of ``store``, with its index (a cache) at ``index``."""
+        self.index = Index(store, index)
+        self._registry = Registry(store)
+
+    def find(self, reference: str) -> str:
+        """Return the record that a reference is about.
+
+        A reference is what the registry resolves (recalled versions too), the digest of a record
+        or of an artifact, or the first 6 or more hex digits of one. Of several records that gave
+        one artifact it is the first. Raises UnknownReferenceError.
+        """
+        digest = self._digest(reference)
+        if self.index.has(digest):
+            return digest
+        makers = self.index.makers(digest)
+        if not makers:
+            raise UnknownReferenceError(
+                f"no record of this store made {digest}: it is a raw input (used by "
+                f"{len(self.index.users(digest))} records), or was made in another store"
+            )
+        return makers[0]
+
+    def ancestors(self, record: str) -> list[str]:
+        """Return the records that ``record`` descends from, nearest first."""
+        return self.index.ancestors(record)
+
+    def descendants(self, record: str) -> list[str]:
+        """Return the records that descend from ``record``, nearest first."""
+        return self.index.descendants(record)
+
+    def path(self, ancestor: str, descendant: str) -> list[str]:
+        """Return a shortest chain of records from one to the other, both ends in it; or []."""
+        within = [descendant, *self.index.ancestors(descendant)]
+        parents: dict[str, list[str]] = {}
+        for edge in self.index.edges_into(within):
+            parents.setdefault(edge.child, []).append(edge.parent)
+        came_from: dict[str, str] = {descendant: ""}
+        todo = deque([descendant])
+        while todo and ancestor not in came_from:
+            current = todo.popleft()
+            for parent in parents.get(current, []):
+                if parent and parent not in came_from:
+                    came_from[parent] = current
+                    todo.append(parent)
+        chain, current = [], ancestor if ancestor in came_from else ""
+        while current:
+            chain.append(current)
+            current = came_from[current]
+        return chain
+
+    def nearest_common_ancestors(self, records: list[str]) -> list[str]:
+        """Return the common ancestors (or selves) that no other one descends from, sorted."""
+        families = [{record, *self.index.ancestors(record)} for record in records]
+        common = reduce(lambda one, two: one & two, families) if families else set()
+        edges = self.index.edges_into(sorted(common))
+        return sorted(common - {edge.parent for edge in edges})
+
+    def graph(self, record: str) -> Graph:
+        """Return a record with all that it descends from, for drawing."""
+        return self.subgraph([record, *self.index.ancestors(record)], record)
+
+    def subgraph(self, records: list[str], focus: str = "") -> Graph:
+        """Return ``records`` and the edges among them, parents before children."""
+        inside = set(records)
+        edges = [edge for edge in self.index.edges_into(records) if edge.parent in inside]
+        entries = self._entries()
+        rows = {row.digest: row for row in self.index.rows(records)}
+        nodes = [self._node(rows[digest], entries) for digest in in_order(records, edges)]
+        return Graph(tuple(nodes), tuple(edges), focus)
+
+    def _digest(self, reference: str) -> str:
+        bare = reference.removeprefix(PREFIX)
+        if is_digest(reference):
+            return reference
+        is_hex = len(bare) >= _MIN_PREFIX and not bare.strip("0123456789abcdef")
+        if not is_hex:
+            return self._of_entry(self._registry.resolve(reference, allow_recalled=True))
+        found = self.index.starting_with(bare)
+        if len(found) != 1:
+            problem = f"fits {len(found)} digests: {found[:3]}" if found else "fits no digest"
+            raise UnknownReferenceError(f"{reference!r} {problem}; write more of it, or a name")
+        return found[0]
+
+    def _of_entry(self, entry: Entry) -> str:
+        return entry.record or entry.digest
+
+    def _entries(self) -> dict[str, list[Entry]]:
+        """Return what is registered, by digest."""
+        found: dict[str, list[Entry]] = {}
+        for name in self._registry.names():
+            for entry in self._registry.versions(name):
+                found.setdefault(entry.digest, []).append(entry)
+        return found
+
+    def _node(self, row: Row, entries: dict[str, list[Entry]]) -> Node:
+        mine = entries.get(row.output, [])
+        versions = [f"{entry.name}@{entry.version}" for entry in mine]
+        aliases = sorted(
+            alias
+            for entry in mine
+            for alias, version in self._registry.aliases(entry.name).items()
+            if version == entry.version
+        )
+        states = {self._registry.status(entry.name, entry.version) for entry in mine}
+        score, step = row.notes.get("score"), row.notes.get("step", row.settings.get("step"))
+        domain = row.notes.get("domain") or row.settings.get("domain")
+        return Node(
+            record=row.digest,
+            kind=row.kind,
+            label=", ".join(versions) or (f"{domain} {row.kind}" if domain else row.kind),
+            output=row.output,
+            output_kind=row.output_kind,
+            owner=row.owner,
+            step=step if isinstance(step, int) else 0,
+            aliases=tuple(aliases),
+            status=next((s for s in ("recalled", "retired", "active") if s in states), ""),
+            score=float(score) if isinstance(score, int | float) else None,
+        )
+
+
+def in_order(records: list[str], edges: list[Edge]) -> list[str]:
+    """Return ``records`` with parents before children; ties keep the order given, reversed."""
+    waiting = dict.fromkeys(records, 0)
+    children: dict[str, list[str]] = {}
+    for edge in edges:
+        if edge.parent in waiting and edge.child in waiting:
+            waiting[edge.child] += 1
+            children.setdefault(edge.parent, []).append(edge.child)
+    ready = deque(record for record in reversed(records) if not waiting[record])
+    ordered = []
+    while ready:
+        current = ready.popleft()
+        ordered.append(current)
+        for child in children.get(current, []):
+            waiting[child] -= 1
+            if not waiting[child]:
+                ready.append(child)
+    return ordered
