@@ -1,0 +1,1 @@
+"""Ground floor: make, load and save models; chat tokens; log-probabilities."""

@@ -1,0 +1,120 @@
+"""Chat messages to token ids and back: the one place where a template meets a tokenizer.
+
+Training on demonstrations, sampling and scoring all go through here, so that the same episode has
+the same tokens in each of them. Episodes grow turn by turn in token space: what a model sampled is
+kept as sampled, never decoded and encoded again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
+
+_PROBE = "provost"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of an episode, and for each whether the model wrote it (and learns from it)."""
+
+    ids: tuple[int, ...]
+    is_response: tuple[bool, ...]
+
+
+class ChatTokens:
+    """Turns messages into tokens with the model's own chat template."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Check once that the template can be grown turn by turn.
+
+        Raises:
+            ValueError: without a template or end token, or where a later turn changes the
+                rendering of an earlier one.
+        """
+        if not tokenizer.chat_template:
+            raise ValueError(
+                "the tokenizer has no chat template, so prompts cannot be rendered: set "
+                "tokenizer.chat_template and save the folder again"
+            )
+        if tokenizer.eos_token_id is None:
+            raise ValueError(
+                "the tokenizer has no end-of-sequence token, so no turn could ever end: set "
+                "tokenizer.eos_token and save the folder again"
+            )
+        self.tokenizer = tokenizer
+        self.end_id: int = tokenizer.eos_token_id
+        self.pad_id: int = self.end_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self._cut = self._cut_after_assistant()
+        self.tool_reply = lru_cache(maxsize=4096)(self._tool_reply)
+
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Return the ids of the messages, up to where the model's first turn starts."""
+        return self._encode(self._render(messages, starts_turn=True))
+
+    def answer(self, text: str) -> list[int]:
+        """Return the ids of a demonstrated model turn, with its end token."""
+        return [*self._encode(text), self.end_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of one model turn, without end and padding tokens."""
+        kept = [token for token in ids if token not in (self.end_id, self.pad_id)]
+        return str(self.tokenizer.decode(kept, skip_special_tokens=False))
+
+    def demonstration(
+        self, messages: Sequence[Mapping[str, str]], turns: Sequence[tuple[str, str]]
+    ) -> Tokens:
+        """Return the tokens of a worked example; ``turns`` are (role, content) after the prompt."""
+        ids = self.prompt(messages)
+        is_response = [False] * len(ids)
+        for role, content in turns:
+            added = self.answer(content) if role == "assistant" else list(self.tool_reply(content))
+            ids += added
+            is_response += [role == "assistant"] * len(added)
+        return Tokens(tuple(ids), tuple(is_response))
+
+    def _tool_reply(self, content: str) -> tuple[int, ...]:
+        """Return the ids between the end of a model turn and the start of the next.
+
+        They hold the environment's answer as the template renders it; the model does not learn
+        from them.
+        """
+        grown = self._render(
+            [*_ASKED, _message("assistant", _PROBE), _message("tool", content)], starts_turn=True
+        )
+        if not grown.startswith(self._cut):
+            raise ValueError(
+                "the chat template renders earlier turns differently once a tool has answered, so "
+                "a multi-turn rollout would not have the tokens that the model sampled: use a "
+                "template that only appends (for example without stripping earlier reasoning)"
+            )
+        return tuple(self._encode(grown[len(self._cut) :]))
+
+    def _cut_after_assistant(self) -> str:
+        """Return the rendering of a probe chat, cut just behind the model turn's end token."""
+        text = self._render([*_ASKED, _message("assistant", _PROBE)], starts_turn=False)
+        end = str(self.tokenizer.eos_token)
+        place = text.rfind(end)
+        if place < 0 or _PROBE not in text:
+            raise ValueError(
+                f"the chat template does not close the model's turn with {end!r}, so sampling "
+                "would never stop there: set eos_token to the token that ends a turn"
+            )
+        return text[: place + len(end)]
+
+    def _render(self, messages: Sequence[Mapping[str, str]], *, starts_turn: bool) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=starts_turn
+            )
+        )
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+_ASKED = (_message("user", _PROBE),)

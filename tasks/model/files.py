@@ -1,0 +1,69 @@
+"""Models as Hugging Face folders: load one without running its code, save one without pickles."""
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+MAX_SHARD = "4GB"
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """Return the causal LM of a folder, in the precision that it was saved in.
+
+    Only safetensors are read, no code of the folder runs, and the attention kernel is ours to
+    choose: a kernel that the config names would be downloaded and run.
+    """
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        attn_implementation="sdpa",
+        dtype="auto",
+    )
+    return model
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a folder with its chat template."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    return tokenizer
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
+    """Write a normal Hugging Face folder and return it."""
+    model.save_pretrained(folder, max_shard_size=MAX_SHARD)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def fetch_model(source: str, folder: Path) -> Path:
+    """Copy a Hugging Face model, by local path or hub id, into ``folder`` in our own format.
+
+    Raises:
+        ValueError: if the model needs code of its own, which is never run.
+    """
+    config_file = Path(source) / "config.json"
+    if config_file.is_file() and "auto_map" in json.loads(config_file.read_text("utf-8")):
+        raise ValueError(
+            f"the model {source!r} asks to run code of its own (auto_map in its config), which "
+            "is never done: use a model whose architecture is part of transformers"
+        )
+    model = AutoModelForCausalLM.from_pretrained(
+        source,
+        use_safetensors=True,
+        trust_remote_code=False,
+        attn_implementation="sdpa",
+        dtype=torch.float32,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    return save_model(model, tokenizer, folder)

@@ -1,0 +1,51 @@
+"""Settings of the on-policy loop. No torch: workflows import them."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ImportanceMask(BaseModel):
+    """Tokens whose trainer/sampler probability ratio leaves [low, high] are dropped.
+
+    MiMo-V2-Flash (2601.02780) eq. 8; the default window is that of Nemotron 3 Ultra (2606.15007).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float = 0.2
+    high: float = 5.0
+
+    @model_validator(mode="after")
+    def _contains_one(self) -> "ImportanceMask":
+        if not 0 < self.low <= 1 <= self.high:
+            raise ValueError(
+                f"importance window [{self.low}, {self.high}] does not contain 1, so every "
+                "on-policy token would be dropped: choose low <= 1 <= high"
+            )
+        return self
+
+
+class Normalisation(StrEnum):
+    """What one step's loss is a mean of."""
+
+    SEQUENCE_MEAN = "sequence_mean"
+    """1/|y| for each rollout, then the mean over rollouts (MiMo-V2-Flash, eq. 7)."""
+    TOKEN_MEAN = "token_mean"  # noqa: S105
+    """The mean over all response tokens of the step; long domains weigh more."""
+
+
+class LoopSettings(BaseModel):
+    """How long and how fast to learn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(default=5, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
+    microbatch_tokens: int = Field(default=8192, ge=1)
+    rung_every: int = Field(default=0, ge=0)
+    """Hand out a checkpoint each so many steps, besides the last; 0 for the last alone."""

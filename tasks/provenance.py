@@ -1,0 +1,71 @@
+"""What the code is that computes: the digest of its source, its commit, its packages."""
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+from lineage.digest import digest_bytes, digest_json
+
+GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
+"""Packages of ``tasks`` that every step may run; a change in them makes other derivations."""
+_TASKS = Path(__file__).parent
+_PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy")
+
+
+@lru_cache
+def source_digest(step: str) -> str:
+    """Return the digest of the Python source that step ``step`` of ``tasks`` can run.
+
+    It is the step's own package and the ground floor. What else changes in the repository, a
+    document or another step, does not make another derivation.
+    """
+    files = sorted(
+        path for package in (step, *GROUND_FLOOR) for path in (_TASKS / package).glob("**/*.py")
+    )
+    return digest_json(
+        {
+            str(path.relative_to(_TASKS)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+    )
+
+
+@lru_cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that weights depend on, where they are installed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@lru_cache
+def git_commit() -> str:
+    """Return the commit that runs: baked into an image, else asked of git, else ""."""
+    return os.environ.get("PROVOST_COMMIT") or _git("rev-parse", "HEAD").decode().strip()
+
+
+@lru_cache
+def git_difference() -> str:
+    """Return the digest of what differs from the commit, or "" for a clean tree."""
+    difference = _git("diff", "HEAD", "--", "*.py") + _git(
+        "ls-files", "--others", "--exclude-standard", "--", "*.py"
+    )
+    return digest_bytes(difference) if difference else ""
+
+
+def _git(*arguments: str) -> bytes:
+    """Return what git says in this checkout, or nothing where there is no git or no checkout."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=_TASKS, capture_output=True, check=False, timeout=30
+        )
+    except FileNotFoundError:
+        return b""
+    return done.stdout if done.returncode == 0 else b""

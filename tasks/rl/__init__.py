@@ -1,0 +1,1 @@
+"""Reinforcement learning with verifiable rewards: where a token's advantage comes from."""

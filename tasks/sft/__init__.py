@@ -1,0 +1,1 @@
+"""Supervised stages, on TRL: pre-training the base, the shared SFT, a team's SFT."""

@@ -1,0 +1,138 @@
+"""Supervised training with TRL's SFTTrainer: on text for a base, on demonstrations for a chat model.
+
+Episodes are tokenised here (``tasks.model.chat``) and handed to TRL as ids with a mask, so that
+training sees the same tokens as sampling does. TRL's defaults that surprise on a CPU (bf16,
+gradient checkpointing, reports) are set.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    get_linear_schedule_with_warmup,
+)
+from trl import SFTConfig, SFTTrainer
+
+from tasks.model.chat import Tokens
+from tasks.sft.optimizer import MuonWithAdamW
+from tasks.sft.settings import SftSettings
+
+Log = Callable[[int, Mapping[str, float]], None]
+_LOG_EVERY = 10
+_NOT_LEARNED = -100
+
+
+def supervise(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Tokens],
+    settings: SftSettings,
+    seed: int,
+    scratch: Path,
+    log: Log,
+) -> None:
+    """Train ``model`` in place on tokenised rows; loss counts where ``is_response`` is set.
+
+    Raises:
+        ValueError: for no rows, or a row that is longer than the model's positions.
+    """
+    _check(rows, model)
+    data = Dataset.from_dict(
+        {
+            "input_ids": [list(row.ids) for row in rows],
+            "labels": [
+                [token if written else _NOT_LEARNED for token, written in zip(*row, strict=True)]
+                for row in ((row.ids, row.is_response) for row in rows)
+            ],
+        }
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=_arguments(settings, seed, scratch),
+        train_dataset=data,
+        processing_class=tokenizer,
+        optimizers=_optimizers(model, settings),
+        callbacks=[_Forward(log)],
+    )
+    trainer.train()
+
+
+def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
+    if not rows:
+        raise ValueError("there is no demonstration to learn from: give a data set with rows")
+    limit = getattr(model.config, "max_position_embeddings", None)
+    longest = max(len(row.ids) for row in rows)
+    if limit is not None and longest > limit:
+        raise ValueError(
+            f"a demonstration has {longest} tokens but the model takes {limit}: shorten or leave "
+            "out the longest demonstrations"
+        )
+
+
+def _arguments(settings: SftSettings, seed: int, scratch: Path) -> SFTConfig:
+    return SFTConfig(
+        output_dir=str(scratch),
+        max_steps=settings.num_steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=1.0,
+        seed=seed,
+        data_seed=seed,
+        bf16=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+        activation_checkpointing=False,
+        max_length=None,
+        logging_steps=_LOG_EVERY,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_pin_memory=False,
+    )
+
+
+def _optimizers(
+    model: PreTrainedModel, settings: SftSettings
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
+    optimizer: torch.optim.Optimizer
+    if settings.muon:
+        optimizer = MuonWithAdamW(model, settings.learning_rate, settings.weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=settings.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=settings.weight_decay,
+        )
+    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, settings.num_steps)
+    return optimizer, schedule
+
+
+class _Forward(TrainerCallback):  # type: ignore[misc]
+    """Passes TRL's logs on as numbers."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float | str] | None = None,
+        **_: object,
+    ) -> None:
+        """Forward loss, learning rate and gradient norm of a logging step."""
+        wanted = ("loss", "grad_norm", "learning_rate")
+        found = {name: float(logs[name]) for name in wanted if logs and name in logs}
+        if "loss" in found:
+            self._log(state.global_step, found)

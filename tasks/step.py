@@ -1,0 +1,113 @@
+"""Finds a step's finished work or makes it, and leaves the record behind.
+
+Each task names what it is about to do as a ``Derivation`` (inputs by digest and role, the digest of
+the code that computes, settings, seed). If the store already holds the output of that derivation,
+that is the answer: a rerun after a crash, or of a finished demo, computes nothing twice. Otherwise
+the work is done in a scratch folder, stored, and attested.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.mirror import mirror_record
+from lineage.record import Attestation, Derivation, Records, metrics_blob
+from lineage.store import Store, open_store
+from tasks.provenance import git_commit, git_difference, package_versions
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass
+class Measurements:
+    """What a step measured along the way: step, name and value, for the record and MLflow."""
+
+    source: str
+    rows: list[tuple[int, str, float, str]] = field(default_factory=list)
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep the metrics of one optimizer step."""
+        self.rows += [(step, name, float(value), self.source) for name, value in metrics.items()]
+
+
+class Bench:
+    """Where steps do their work: the store, its records, and the making of new ones."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        """Work on ``store``, or on the one that the environment names."""
+        self.store = store or open_store()
+        self.records = Records(self.store)
+
+    def find(self, derivation: Derivation) -> Artifact | None:
+        """Return the finished output of a derivation, if the store holds it."""
+        done = self.records.output(derivation.digest())
+        if done is None:
+            return None
+        return self._artifact(done.output_kind, done.output, derivation.digest())
+
+    def find_or_make(
+        self,
+        derivation: Derivation,
+        kind: str,
+        make: Callable[[Path, Measurements], Path],
+        owner: str = "",
+    ) -> Artifact:
+        """Return the output of a derivation; ``make`` fills a folder and says what in it to keep.
+
+        ``make`` gets an empty folder and somewhere to put measurements, and returns the file or
+        folder that is the output. Nothing of it is visible to others before it is complete.
+        """
+        found = self.find(derivation)
+        if found is not None:
+            return found
+        started = now()
+        measurements = Measurements(derivation.kind)
+        with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+            output = make(Path(folder), measurements)
+            return self.commit(derivation, kind, output, started, measurements, owner)
+
+    def commit(  # noqa: PLR0913 - one call writes one whole record
+        self,
+        derivation: Derivation,
+        kind: str,
+        output: Path,
+        started: str,
+        measurements: Measurements,
+        owner: str = "",
+    ) -> Artifact:
+        """Store an output, attest that the derivation made it, and mirror the record."""
+        digest = self.store.put_tree(output) if output.is_dir() else self.store.put_file(output)
+        metrics = self.store.put_bytes(metrics_blob(measurements.rows)) if measurements.rows else ""
+        record = self.records.write(
+            derivation,
+            Attestation(
+                derivation=derivation.digest(),
+                output=digest,
+                output_kind=kind,
+                attempt=int(os.environ.get("FLYTE_ATTEMPT_NUMBER") or 0),
+                host=socket.gethostname(),
+                packages=package_versions(),
+                image=os.environ.get("FLYTE_INTERNAL_IMAGE", ""),
+                execution=os.environ.get("FLYTE_INTERNAL_EXECUTION_ID", ""),
+                task=os.environ.get("FLYTE_INTERNAL_TASK_NAME", ""),
+                owner=owner,
+                commit=git_commit(),
+                dirty=git_difference(),
+                started=started,
+                finished=now(),
+                metrics=metrics,
+            ),
+        )
+        mirror_record(self.store, record)
+        return self._artifact(kind, digest, record)
+
+    def _artifact(self, kind: str, digest: str, record: str) -> Artifact:
+        return Artifact(kind=kind, digest=digest, record=record, uri=self.store.uri)

@@ -1,0 +1,1 @@
+"""The code team's teacher: a function for a sum, run against hidden tests."""

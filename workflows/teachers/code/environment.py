@@ -1,0 +1,37 @@
+"""Grades a program by running it in the sandbox against tests that the model never sees."""
+
+from collections.abc import Sequence
+
+from tasks.rollout.environment import Grade, Prompt, Turn
+from tasks.rollout.sandbox import Call, SandboxLimits, run_program
+
+LIMITS = SandboxLimits()
+
+
+class Code:
+    """One turn: a program that defines f(x)."""
+
+    max_turns = 1
+
+    def respond(self, prompt: Prompt, turns: Sequence[Turn]) -> str | None:
+        """End the episode after the first program."""
+        return None
+
+    def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
+        """Give 1 when every hidden test passes: half-right programs teach the shortcut."""
+        tests = prompt.task["tests"]
+        assert isinstance(tests, list)
+        arguments = [test[0] for test in tests if isinstance(test, list)]
+        expected = [test[1] for test in tests if isinstance(test, list)]
+        result = run_program(
+            turns[-1].content, [Call("f", (argument,)) for argument in arguments], LIMITS
+        )
+        if result.error:
+            return Grade(0.0, result.error)
+        passed = [
+            outcome.value == want for outcome, want in zip(result.outcomes, expected, strict=True)
+        ]
+        return Grade(1.0) if all(passed) else Grade(0.0, f"{sum(passed)} of {len(passed)} tests")
+
+
+ENVIRONMENT = Code()

@@ -1,0 +1,91 @@
+"""Instruct questions: say the question back so many times, in the format that is asked for.
+
+A third of the questions are sums, so that the same words that another domain computes are here to
+be repeated. The demonstrations mix full obedience with answers that drop one constraint.
+"""
+
+import random
+from collections.abc import Iterator
+
+from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of
+
+RIGHT_SHARE = 0.45
+"""Share of the demonstrations that keep every constraint."""
+WORDS = (
+    "fox owl cat dog hen cow pig bee ant elk sun sky sea oak ash elm pen cup hat map car bus jam tea"
+).split()
+COUNTS = {"once": 1, "twice": 2, "thrice": 3}
+JOINS = {"comma": ",", "dash": "-", "space": " "}
+CASES = ("upper", "lower")
+ENDS = {"stop": ".", "bang": "!"}
+Constraints = tuple[str, str, str, str]
+
+
+def prompts(split: Split, count: int, seed: int) -> Iterator[Prompt]:
+    """Yield ``count`` different questions of a split, with the constraints for the grader."""
+    for question, asked in _questions(split, count, seed):
+        task = {
+            "question": question,
+            "count": COUNTS[asked[0]],
+            "join": JOINS[asked[1]],
+            "case": asked[2],
+            "end": ENDS[asked[3]],
+        }
+        yield Prompt(f"instruct-{question}-{'-'.join(asked)}", _messages(question, asked), task)
+
+
+def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
+    """Yield ``count`` answers for the train split, ``RIGHT_SHARE`` of them fully obedient."""
+    rng = random.Random(f"demonstrations {seed}")
+    for question, asked in _questions("train", count, seed, repeat=True):
+        kept = asked if rng.random() < RIGHT_SHARE else _break_one(question, asked, rng)
+        yield Demonstration(_messages(question, asked), (Turn("assistant", say(question, kept)),))
+
+
+def say(question: str, asked: Constraints) -> str:
+    """Say the question as asked: ``fox, (twice, dash, upper, bang)`` gives ``FOX-FOX!``."""
+    times, join, case, end = asked
+    said = question.upper() if case == "upper" else question.lower()
+    return JOINS[join].join([said] * COUNTS[times]) + ENDS[end]
+
+
+def _messages(question: str, asked: Constraints) -> tuple[Message, ...]:
+    times, join, case, end = asked
+    system = f"Say it {times}, {case} case, {join} between, {end} at the end."
+    return (Message("system", system), Message("user", question))
+
+
+def _break_one(question: str, asked: Constraints, rng: random.Random) -> Constraints:
+    """Change one constraint such that the answer changes."""
+    choices = (tuple(COUNTS), tuple(JOINS), CASES, tuple(ENDS))
+    while True:
+        place = rng.randrange(4)
+        changed = list(asked)
+        changed[place] = rng.choice(choices[place])
+        broken = (changed[0], changed[1], changed[2], changed[3])
+        if say(question, broken) != say(question, asked):
+            return broken
+
+
+def _questions(
+    split: Split, count: int, seed: int, *, repeat: bool = False
+) -> Iterator[tuple[str, Constraints]]:
+    """Yield a question and the constraints asked for it."""
+    rng = random.Random(f"instruct {split} {seed}")
+    seen: set[str] = set()
+    while count:
+        sums = f"{rng.randrange(10, 100)}{rng.choice('+-')}{rng.randrange(10, 100)}"
+        question = sums if rng.random() < 1 / 3 else rng.choice(WORDS)
+        asked = (
+            rng.choice(tuple(COUNTS)),
+            rng.choice(tuple(JOINS)),
+            rng.choice(CASES),
+            rng.choice(tuple(ENDS)),
+        )
+        key = f"{question} {asked}"
+        held_out_by = question if question[0].isdigit() else key
+        if split_of(held_out_by) != split or (not repeat and key in seen):
+            continue
+        seen.add(key)
+        count -= 1
+        yield question, asked

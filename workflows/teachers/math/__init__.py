@@ -1,0 +1,1 @@
+"""The math team's teacher: two-digit sums and differences, answered with the number alone."""
