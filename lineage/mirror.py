@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
 from lineage.digest import digest_json
+from lineage.lookup import Lookup
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store, open_store
 from lineage.tracking import (
     Health,
-    artifact_location,
     as_default,
     calm,
     only_writer,
@@ -37,18 +37,15 @@ from lineage.view import (
     batches,
     clip,
     metrics_of,
-    run_name,
     step_of,
     view_of,
 )
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, LoggedModel, Run
+    from mlflow.entities import DatasetInput, Run
     from mlflow.entities.model_registry import ModelVersion
 
-RAW = "raw"
-"""The experiment that shows checkpoints which no record made."""
 _health = Health()
 
 
@@ -139,9 +136,8 @@ class _Mirror:
         self._store = store
         self._records = Records(store)
         self._registry = Registry(store)
-        self._experiments: dict[str, str] = {}
+        self._lookup = Lookup(client, uri, self._records)
         self._shown: dict[str, str] = {}
-        self._models: dict[tuple[str, str], str] = {}
 
     def record(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
@@ -205,8 +201,15 @@ class _Mirror:
         self._client.set_terminated(run.info.run_id, end_time=view.finished_ms or None)
         self._shown[digest] = complete
 
+    def _find_run(self, digest: str) -> "Run | None":
+        experiment = self._lookup.experiment(self._records.read(digest).kind)
+        found = self._client.search_runs(
+            [experiment], f"tags.`{RECORD}` = '{digest}'", max_results=1, order_by=["start_time"]
+        )
+        return found[0] if found else None
+
     def _create_run(self, view: RunView) -> "Run":
-        experiment = self._experiment(view.experiment)
+        experiment = self._lookup.experiment(view.experiment)
         started, tags = view.started_ms or None, dict(view.tags)
         return self._client.create_run(experiment, started, tags, view.name)
 
@@ -240,7 +243,7 @@ class _Mirror:
         present = {item.model_id for item in run.outputs.model_outputs} if run.outputs else set()
         for attestation in attestations:
             if attestation.output_kind == "checkpoint":
-                model = self._model(attestation.output, digest, run.info.run_id)
+                model = self._lookup.model(attestation.output, digest, run.info.run_id)
                 if model not in present:  # repeating an output is an IntegrityError in MLflow
                     step = step_of(derivation, attestation)
                     self._client.log_outputs(run.info.run_id, [LoggedModelOutput(model, step)])
@@ -251,7 +254,7 @@ class _Mirror:
         if not item.record:
             return None
         checkpoint = checkpoint_behind(self._store, item.artifact, item.record)
-        return self._model(checkpoint.digest, checkpoint.record) if checkpoint else None
+        return self._lookup.model(checkpoint.digest, checkpoint.record) if checkpoint else None
 
     def _create_version(self, entry: Entry) -> "ModelVersion":
         checkpoint = Artifact(kind="checkpoint", digest=entry.digest, record=entry.record)
@@ -259,7 +262,7 @@ class _Mirror:
             checkpoint = checkpoint_behind(self._store, entry.digest, entry.record) or checkpoint
         if checkpoint.record:
             self.record(checkpoint.record)
-        model = self._model(checkpoint.digest, checkpoint.record)
+        model = self._lookup.model(checkpoint.digest, checkpoint.record)
         run = self._find_run(checkpoint.record) if checkpoint.record else None
         tags = {VERSION: str(entry.version), DIGEST: entry.digest, "provost.owner": entry.owner}
         with as_default(self._uri):
@@ -272,48 +275,6 @@ class _Mirror:
                 await_creation_for=0,
                 model_id=model,
             )
-
-    def _model(self, digest: str, record: str, run_id: str | None = None) -> str:
-        """Return the logged model of a checkpoint, created if MLflow has none."""
-        key = (digest, record)
-        if key not in self._models:
-            experiment = self._experiment(self._records.read(record).kind if record else RAW)
-            condition = f"tags.`{DIGEST}` = '{digest}' AND tags.`{RECORD}` = '{record or RAW}'"
-            found = self._client.search_logged_models([experiment], condition, max_results=1)
-            model = found[0] if found else self._create_model(experiment, key, run_id)
-            if not found or str(model.status) != "READY":
-                self._client.finalize_logged_model(model.model_id, "READY")
-            self._models[key] = model.model_id
-        return self._models[key]
-
-    def _create_model(
-        self, experiment: str, key: tuple[str, str], run_id: str | None
-    ) -> "LoggedModel":
-        digest, record = key
-        name, step = f"{RAW}-{digest.removeprefix('sha256:')[:12]}", 0
-        if record:
-            derivation, latest = self._records.read(record), self._records.attestations(record)[-1]
-            name = run_name(derivation, latest.model_copy(update={"output": digest}))
-            step = step_of(derivation, latest)
-        tags = {DIGEST: digest, RECORD: record or RAW, "provost.step": str(step)}
-        return self._client.create_logged_model(experiment, name, run_id, tags, None, "checkpoint")
-
-    def _find_run(self, digest: str) -> "Run | None":
-        experiment = self._experiment(self._records.read(digest).kind)
-        found = self._client.search_runs(
-            [experiment], f"tags.`{RECORD}` = '{digest}'", max_results=1, order_by=["start_time"]
-        )
-        return found[0] if found else None
-
-    def _experiment(self, name: str) -> str:
-        if name not in self._experiments:
-            found = self._client.get_experiment_by_name(name)
-            self._experiments[name] = (
-                found.experiment_id
-                if found
-                else self._client.create_experiment(name, artifact_location(self._uri, name))
-            )
-        return self._experiments[name]
 
 
 def _dataset(item: Input) -> "DatasetInput":

@@ -7,18 +7,16 @@ Names: ``base``, ``fork-point``, ``teacher.<domain>``, ``student.general``.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import Field
-
-from lineage.artifacts import Artifact, Digest, Frozen
+from lineage.artifacts import Artifact
 from lineage.digest import is_digest
-from lineage.documents import read_sealed, seal, to_json
+from lineage.documents import seal, to_json
 from lineage.errors import LineageError, RecalledError, UnknownReferenceError
 from lineage.record import Records
 from lineage.reference import Reference, parse_reference, unknown
+from lineage.slots import Entry, Event, Move, Slots
 from lineage.store import Store
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
@@ -26,84 +24,12 @@ _ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
 LATEST = "latest"
 """Computed, never moved: the newest version that is neither recalled nor retired."""
 
-
-class Entry(Frozen):
-    """One version of a name."""
-
-    name: str
-    version: int
-    digest: Digest
-    record: str
-    owner: str
-    created: str
-    note: str
-
-
-class Move(Frozen):
-    """An alias that was pointed at a version."""
-
-    alias: str
-    version: int
-    by: str
-    reason: str
-    at: str
-
-
-class Event(Frozen):
-    """A version that was retired (no longer offered) or recalled (no longer accepted)."""
-
-    action: Literal["recall", "retire"]
-    version: int
-    by: str = Field(min_length=1)
-    reason: str
-    at: str
-
-
-Document = TypeVar("Document", Entry, Move, Event)
+__all__ = ["LATEST", "Entry", "Event", "Move", "Registry", "now"]
 
 
 def now() -> str:
     """Return the time as registry and records write it: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class _Slots:
-    """A numbered sequence of sealed documents, 1, 2, 3 ..., that is only appended to."""
-
-    store: Store
-    prefix: str
-
-    def count(self) -> int:
-        """Return the highest number claimed."""
-        keys = self.store.keys(self.prefix)
-        return int(keys[-1].rpartition("/")[2]) if keys else 0
-
-    def read(self, number: int, model: type[Document]) -> Document | None:
-        """Return one document, verified, or None where its slot is free."""
-        return read_sealed(self.store, f"{self.prefix}/{number:08d}", model)
-
-    def all(self, model: type[Document]) -> list[Document]:
-        """Return every document in order; a gap would mean that one was deleted."""
-        documents = []
-        for number in range(1, self.count() + 1):
-            document = self.read(number, model)
-            if document is None:
-                raise LineageError(
-                    f"slot {number} of {self.prefix!r} is gone although later ones stand: someone "
-                    "deleted it; restore it from a copy of the store"
-                )
-            documents.append(document)
-        return documents
-
-    def append(self, make: Callable[[int], Document]) -> Document:
-        """Claim the next free number for the document that ``make`` gives for it."""
-        number = self.count() + 1
-        while True:
-            document = make(number)
-            if self.store.claim(f"{self.prefix}/{number:08d}", seal(to_json(document))):
-                return document
-            number += 1
 
 
 class Registry:
@@ -225,8 +151,8 @@ class Registry:
             if event.action == "recall"
         ]
 
-    def _slots(self, name: str, part: str) -> _Slots:
-        return _Slots(self._store, f"registry/{name}/{part}")
+    def _slots(self, name: str, part: str) -> Slots:
+        return Slots(self._store, f"registry/{name}/{part}")
 
     def _check(self, name: str, artifact: Artifact, owner: str) -> None:
         if not _NAME.fullmatch(name):

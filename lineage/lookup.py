@@ -1,0 +1,108 @@
+"""Find by digest what MLflow has, and create what it has not: experiments, runs, logged models."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from lineage.record import Records
+from lineage.tracking import artifact_location
+from lineage.view import DIGEST, RECORD, run_name, step_of
+
+RAW = "raw"
+"""The experiment that shows checkpoints which no record made."""
+
+
+class LoggedModel(Protocol):
+    """What is used of MLflow's logged model."""
+
+    @property
+    def model_id(self) -> str:
+        """MLflow's own id."""
+
+    @property
+    def status(self) -> object:
+        """PENDING, READY or FAILED."""
+
+
+class Experiment(Protocol):
+    """What is used of MLflow's experiment."""
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's own id."""
+
+
+class Client(Protocol):
+    """What is used of MLflow's client, which only ``lineage.mirror`` imports."""
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        """See MlflowClient."""
+
+    def create_experiment(self, name: str, artifact_location: str | None) -> str:
+        """See MlflowClient."""
+
+    def search_logged_models(
+        self, experiment_ids: list[str], filter_string: str, datasets: None, max_results: int
+    ) -> Sequence[LoggedModel]:
+        """See MlflowClient."""
+
+    def create_logged_model(
+        self,
+        experiment_id: str,
+        name: str,
+        source_run_id: str | None,
+        tags: dict[str, str],
+        params: None,
+        model_type: str,
+    ) -> LoggedModel:
+        """See MlflowClient."""
+
+    def finalize_logged_model(self, model_id: str, status: Literal["READY"]) -> LoggedModel:
+        """See MlflowClient."""
+
+
+class Lookup:
+    """What one MLflow has of one store's records. The caller holds ``only_writer``."""
+
+    def __init__(self, client: Client, uri: str, records: Records) -> None:
+        """Look in the MLflow of ``client``, at ``uri``."""
+        self._client = client
+        self._uri = uri
+        self._records = records
+        self._experiments: dict[str, str] = {}
+        self._models: dict[tuple[str, str], str] = {}
+
+    def model(self, digest: str, record: str, run_id: str | None = None) -> str:
+        """Return the logged model of a checkpoint, created if MLflow has none."""
+        key = (digest, record)
+        if key not in self._models:
+            experiment = self.experiment(self._records.read(record).kind if record else RAW)
+            condition = f"tags.`{DIGEST}` = '{digest}' AND tags.`{RECORD}` = '{record or RAW}'"
+            found = self._client.search_logged_models([experiment], condition, None, 1)
+            model = found[0] if found else self._create_model(experiment, key, run_id)
+            if not found or str(model.status) != "READY":
+                self._client.finalize_logged_model(model.model_id, "READY")
+            self._models[key] = model.model_id
+        return self._models[key]
+
+    def _create_model(
+        self, experiment: str, key: tuple[str, str], run_id: str | None
+    ) -> LoggedModel:
+        digest, record = key
+        name, step = f"{RAW}-{digest.removeprefix('sha256:')[:12]}", 0
+        if record:
+            derivation, latest = self._records.read(record), self._records.attestations(record)[-1]
+            name = run_name(derivation, latest.model_copy(update={"output": digest}))
+            step = step_of(derivation, latest)
+        tags = {DIGEST: digest, RECORD: record or RAW, "provost.step": str(step)}
+        return self._client.create_logged_model(experiment, name, run_id, tags, None, "checkpoint")
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment of a kind of record."""
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            self._experiments[name] = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(name, artifact_location(self._uri, name))
+            )
+        return self._experiments[name]
