@@ -78,9 +78,23 @@ class Lookup:
             experiment = self.experiment(self._records.read(record).kind if record else RAW)
             condition = f"tags.`{DIGEST}` = '{digest}' AND tags.`{RECORD}` = '{record or RAW}'"
             found = self._client.search_logged_models([experiment], condition, None, 1)
-            model = found[0] if found else self._create_model(experiment, key, run_id)
-            if not found or str(model.status) != "READY":
-                self._client.finalize_logged_model(model.model_id, "READY")
+            if not found:
+                return self.new_model(digest, record, run_id)
+            if str(found[0].status) != "READY":
+                self._client.finalize_logged_model(found[0].model_id, "READY")
+            self._models[key] = found[0].model_id
+        return self._models[key]
+
+    def new_model(self, digest: str, record: str, run_id: str | None = None) -> str:
+        """Return a logged model that MLflow is known not to have, created unless it was just now.
+
+        Saves a search where the record's run is new too.
+        """
+        key = (digest, record)
+        if key not in self._models:
+            experiment = self.experiment(self._records.read(record).kind if record else RAW)
+            model = self._create_model(experiment, key, run_id)
+            self._client.finalize_logged_model(model.model_id, "READY")
             self._models[key] = model.model_id
         return self._models[key]
 

@@ -28,8 +28,8 @@ from lineage.tracking import (
     tracking_uri,
 )
 from lineage.view import (
-    COMPLETE,
     DIGEST,
+    OUTPUTS,
     RECORD,
     VERSION,
     MetricRow,
@@ -138,9 +138,11 @@ class _Mirror:
         self._registry = Registry(store)
         self._lookup = Lookup(client, uri, self._records)
         self._shown: dict[str, str] = {}
+        self._found: dict[str, Run | None] = {}
 
     def record(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
+        self._found.clear()  # what MLflow has may have changed since this process looked
         todo = [digest]
         while todo:
             current = todo[-1]
@@ -180,9 +182,9 @@ class _Mirror:
     def _is_shown(self, digest: str) -> bool:
         if digest not in self._shown:
             run = self._find_run(digest)
-            if run is None or COMPLETE not in run.data.tags:
+            if run is None or run.info.status != "FINISHED":
                 return False
-            self._shown[digest] = run.data.tags[COMPLETE]
+            self._shown[digest] = run.data.tags.get(OUTPUTS, "")
         return self._shown[digest] == self._outputs(digest)
 
     def _show(self, digest: str) -> None:
@@ -190,27 +192,29 @@ class _Mirror:
         attestations = self._records.attestations(digest)
         if not attestations or self._is_shown(digest):
             return  # without an attestation nothing has come out yet
-        derivation = self._records.read(digest)
+        derivation, outputs = self._records.read(digest), self._outputs(digest)
         view = view_of(digest, derivation, attestations[-1])
-        run = self._find_run(digest) or self._create_run(view)
+        found = self._find_run(digest)
+        run = found or self._create_run(view, outputs)
         self._log(run.info.run_id, view, metrics_of(self._store, attestations[-1]))
         self._log_inputs(run.info.run_id, derivation)
-        self._log_outputs(run, digest, attestations)
-        complete = self._outputs(digest)
-        self._client.set_tag(run.info.run_id, COMPLETE, complete)
+        self._log_outputs(run, attestations, search=found is not None)
+        if found:  # a view that was cut off, or a derivation that has given another output since
+            self._client.set_tag(run.info.run_id, OUTPUTS, outputs)
         self._client.set_terminated(run.info.run_id, end_time=view.finished_ms or None)
-        self._shown[digest] = complete
+        self._shown[digest] = outputs
 
     def _find_run(self, digest: str) -> "Run | None":
-        experiment = self._lookup.experiment(self._records.read(digest).kind)
-        found = self._client.search_runs(
-            [experiment], f"tags.`{RECORD}` = '{digest}'", max_results=1, order_by=["start_time"]
-        )
-        return found[0] if found else None
+        if digest not in self._found:
+            experiment = self._lookup.experiment(self._records.read(digest).kind)
+            condition = f"tags.`{RECORD}` = '{digest}'"
+            runs = self._client.search_runs([experiment], condition, max_results=1)
+            self._found[digest] = runs[0] if runs else None
+        return self._found[digest]
 
-    def _create_run(self, view: RunView) -> "Run":
+    def _create_run(self, view: RunView, outputs: str) -> "Run":
         experiment = self._lookup.experiment(view.experiment)
-        started, tags = view.started_ms or None, dict(view.tags)
+        started, tags = view.started_ms or None, view.tags | {OUTPUTS: outputs}
         return self._client.create_run(experiment, started, tags, view.name)
 
     def _log(self, run_id: str, view: RunView, rows: list[MetricRow]) -> None:
@@ -236,18 +240,20 @@ class _Mirror:
         if models or datasets:
             self._client.log_inputs(run_id, datasets=datasets, models=list(models.values()))
 
-    def _log_outputs(self, run: "Run", digest: str, attestations: list[Attestation]) -> None:
+    def _log_outputs(self, run: "Run", attestations: list[Attestation], *, search: bool) -> None:
         from mlflow.entities import LoggedModelOutput
 
-        derivation = self._records.read(digest)
         present = {item.model_id for item in run.outputs.model_outputs} if run.outputs else set()
         for attestation in attestations:
-            if attestation.output_kind == "checkpoint":
-                model = self._lookup.model(attestation.output, digest, run.info.run_id)
-                if model not in present:  # repeating an output is an IntegrityError in MLflow
-                    step = step_of(derivation, attestation)
-                    self._client.log_outputs(run.info.run_id, [LoggedModelOutput(model, step)])
-                    present.add(model)
+            record = attestation.derivation
+            if attestation.output_kind != "checkpoint":
+                continue
+            find = self._lookup.model if search else self._lookup.new_model
+            model = find(attestation.output, record, run.info.run_id)
+            if model not in present:  # repeating an output is an IntegrityError in MLflow
+                step = step_of(self._records.read(record), attestation)
+                self._client.log_outputs(run.info.run_id, [LoggedModelOutput(model, step)])
+                present.add(model)
 
     def _input_model(self, item: Input) -> str | None:
         """Return the logged model behind an input, looking through a release to its checkpoint."""

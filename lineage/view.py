@@ -23,7 +23,8 @@ _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_\- ]")
 
 RECORD = "provost.record"
 DIGEST = "provost.digest"
-COMPLETE = "provost.complete"
+OUTPUTS = "provost.outputs"
+"""A digest of all outputs of the record that the run shows."""
 VERSION = "provost.version"
 
 

@@ -83,7 +83,10 @@ def test_mirroring_again_changes_nothing_also_in_another_process(store, client):
     assert len(client.search_logged_models([run.info.experiment_id])) == 1
 
 
-@pytest.mark.parametrize("killed_before", ["log_batch", "log_inputs", "log_outputs", "set_tag"])
+@pytest.mark.parametrize(
+    "killed_before",
+    ["log_batch", "log_inputs", "create_logged_model", "log_outputs", "set_terminated"],
+)
 def test_a_view_that_was_cut_off_is_finished_later(store, client, monkeypatch, killed_before):
     base, weights = write_record(store, b"base", kind="base")
     start = Input(role="student", artifact=weights, record=base)
