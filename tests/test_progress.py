@@ -50,6 +50,9 @@ def test_time_left_begins_anew_with_a_stage():
     assert time_left.seconds("rl", 2, 10) is None
     clock.now += 1.0
     assert time_left.seconds("rl", 3, 10) == 7.0
+    assert time_left.seconds("rl", 1, 10) is None  # the stage was begun again
+    clock.now += 2.0
+    assert time_left.seconds("rl", 2, 10) == 16.0
 
 
 def test_time_left_of_an_unknown_total_is_unknown():
@@ -107,15 +110,15 @@ def test_anything_else_on_the_pipe_is_nothing(line):
 def test_lines_are_thinned_out_but_the_last_step_is_shown():
     clock, stream = Clock(), io.StringIO()
     reporter = Reporter(None, stream, clock)
-    for step in range(1, 11):
-        reporter.report(Update("math rl", step, 10, {"reward": step / 10}))
+    for step in range(1, 10):
+        reporter.report(Update("math rl", step, 9, {"reward": step / 10}))
         clock.now += 2.0
-    # at 2 s a step and 5 s between lines: steps 1, 4, 7, and 10 which is also the last
+    # at 2 s a step and 5 s between lines: steps 1, 4, 7, and 9 because it is the last
     assert stream.getvalue().splitlines() == [
-        "math rl 1/10 reward 0.1",
-        "math rl 4/10 reward 0.4 eta 12s",
-        "math rl 7/10 reward 0.7 eta 6s",
-        "math rl 10/10 reward 1",
+        "math rl 1/9 reward 0.1",
+        "math rl 4/9 reward 0.4 eta 10s",
+        "math rl 7/9 reward 0.7 eta 4s",
+        "math rl 9/9 reward 0.9",
     ]
 
 
@@ -150,7 +153,15 @@ def test_a_listener_that_goes_away_does_not_stop_the_work():
     assert stream.getvalue() == "rl 3/9\n"  # the second fell into the closed pipe
 
 
-CHILD = "from tasks.progress import report; report('s', 1, 2); import os; print(sorted(os.environ))"
+CHILD = """
+import os
+pipe = os.environ["PROVOST_PROGRESS_FD"]
+from tasks.progress import report
+report("s", 1, 2)
+print(sorted(os.environ))
+if pipe.isdecimal() and int(pipe) < 100:
+    print("inheritable", os.get_inheritable(int(pipe)))
+"""
 
 
 def run_child(value, **options):
@@ -180,3 +191,4 @@ def test_the_descriptor_is_not_handed_on_to_a_childs_children():
     with os.fdopen(ours, "rb") as pipe:
         assert decode(pipe.read()) == Update("s", 1, 2)
     assert PROGRESS_FD not in ran.stdout
+    assert "inheritable False" in ran.stdout

@@ -62,6 +62,23 @@ def test_a_report_in_two_pieces_is_one_report(tmp_path):
     assert show.updates == [("math", Update("s", 1, 9))]
 
 
+def test_a_report_just_before_the_end_is_not_lost(tmp_path):
+    class Slow(Recorder):
+        def update(self, name, update):
+            super().update(name, update)
+            if name == "first":  # while this one is shown, the second reports and ends
+                (tmp_path / "go").touch()
+                time.sleep(0.5)
+
+    show = Slow()
+    report = "from tasks.progress import report; report('s', 1, 1)"
+    wait = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\n"
+    run_side_by_side(
+        [child("first", report), child("second", wait + report)], 2, show, logs=tmp_path
+    )
+    assert [name for name, _ in show.updates] == ["first", "second"]
+
+
 def test_control_characters_of_a_child_do_not_reach_the_terminal(tmp_path):
     show = Recorder()
     job = child("math", "from tasks.progress import report; report('a\\x1b[2Jb', 1, 2)")
@@ -89,6 +106,12 @@ def test_a_failure_shows_the_end_of_its_log_and_the_others_finish(tmp_path):
     assert bad.log == tmp_path / "bad.log"
     assert "no such teacher" in bad.log.read_text()
     assert exit_code([bad, good]) == 3
+
+
+def test_only_the_last_lines_of_a_long_log_are_shown(tmp_path):
+    job = child("bad", "print('\\n'.join(map(str, range(9000)))); sys.exit(1)")
+    outcome = run_side_by_side([job], 1, Recorder(), logs=tmp_path)[0]
+    assert outcome.tail == tuple(str(number) for number in range(8985, 9000))  # 15 lines
 
 
 def test_the_log_of_an_earlier_run_is_kept_but_not_shown_again(tmp_path):

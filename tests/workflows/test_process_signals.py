@@ -19,18 +19,26 @@ sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from workflows.process import Job, run_side_by_side
 from workflows.progress import Lines
-child = '''{child_code}'''
+child = {child_code!r}
 jobs = [Job(n, (sys.executable, "-S", "-c", child, {str(tmp_path)!r} + "/" + n)) for n in "ab"]
 run_side_by_side(jobs, 2, Lines(sys.stderr), logs=Path({str(tmp_path)!r}))
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     files = [tmp_path / "a", tmp_path / "b"]
     wait_until(lambda: all(file.exists() and file.read_text().endswith(".") for file in files))
     return process, [int(file.read_text()[:-1]) for file in files]
 
 
-SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}.'); time.sleep(60)"
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+SLEEPER = """
+import os, sys, time
+os.write(int(os.environ["PROVOST_PROGRESS_FD"]), b"a pipe that has been written to\\n")
+assert os.readlink("/proc/self/fd/0") == os.devnull
+open(sys.argv[1], "w").write(f"{os.getpid()}.")
+time.sleep(60)
+"""
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + SLEEPER
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
