@@ -8,6 +8,7 @@ from tasks.evaluate.statistics import Interval
 NO_CONTROLS = ("base", FORK_POINT, TEACHER, STUDENT)
 """Methods that are where a merge starts, what it merges, and what it makes."""
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
 
 _LABELS = {
@@ -35,8 +36,8 @@ def signed(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share in whole percents, without the sign."""
-    return f"{100 * value:.0f}".replace("-", MINUS)
+    """Return a share in whole percents; the sign never parts from its number."""
+    return f"{100 * value:.0f}{NO_BREAK}%".replace("-", MINUS)
 
 
 def span(interval: Interval) -> str:
@@ -90,8 +91,8 @@ def headline(card: Scorecard) -> str:
     else:
         missing = _without_normalised(card)
         opening = (
-            f"The student reaches {percent(share.mean)} % of its teachers{APOSTROPHE} gain over "
-            f"the fork point (95 % interval {percent(share.low)} to {percent(share.high)} %"
+            f"The student reaches {percent(share.mean)} of its teachers{APOSTROPHE} gain over "
+            f"the fork point (95{NO_BREAK}% interval {percent(share.low)} to {percent(share.high)}"
             f"{f', leaving out {_join(missing)}' if missing else ''})"
         )
     return f"{opening}{_against_best_control(card)}."

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from tasks.evaluate import normalised
 from tasks.evaluate.normalised import Bootstrap, bootstrap, domain_score, overall_score
 
 # 100 prompts: the fork point solves 20, the teacher 80, the student 65.
@@ -93,3 +94,25 @@ def test_the_interval_covers_the_true_share_about_95_times_of_100():
         score = domain_score(measured, "student")
         covered += score.low <= 0.7 <= score.high
     assert 0.90 <= covered / 150 <= 0.99
+
+
+def test_the_interval_leaves_a_fortieth_of_the_resamples_on_each_side():
+    # 0..1999 in disorder: 50 values lie below 50, 50 lie above 1949.
+    ladder = [float(value) for value in range(1999, -1, -1)]
+    score = domain_score(Bootstrap(100, "", {"student": 1000.0}, {"student": ladder}), "student")
+    assert (score.low, score.high) == (50.0, 1949.0)
+
+
+def test_a_resample_without_gain_counts_as_infinitely_far_on_the_side_of_the_rise():
+    assert normalised._ratio(1.0, 0.0) == float("inf")
+    assert normalised._ratio(-1.0, -0.5) == float("-inf")
+    assert normalised._ratio(0.0, 0.0) == 0.0
+
+
+def test_overall_keeps_the_graver_reason():
+    tail = [float("inf")] * 60 + [0.5] * 1940
+    noisy = Bootstrap(100, "", {"student": 0.5}, {"student": tail})
+    dead = bootstrap(FORK, FORK, METHODS, random.Random(0))
+    overall = overall_score({"math": noisy, "code": dead}, "student")
+    assert overall.mean is None
+    assert "more prompts" in overall.reason

@@ -1,0 +1,116 @@
+"""Measures a checkpoint on a domain's held-out prompts: played, graded, kept prompt by prompt."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.evaluate.measured import Example, Measured
+from tasks.evaluate.outcomes import PromptOutcome
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.handover import PlannedTeacher
+from tasks.model.files import Policy, load_policy
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rollout.collect import Rollout
+from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+_NUM_EXAMPLES = 3
+
+
+class Examiner:
+    """Evaluates one checkpoint on one domain after another; the model is loaded at most once."""
+
+    def __init__(self, bench: Bench, checkpoint: Artifact, settings: EvaluationSettings) -> None:
+        """Nothing is loaded before a domain that is not measured yet."""
+        self._bench, self._checkpoint, self._settings = bench, checkpoint, settings
+        self._policy: Policy | None = None
+
+    def measure(self, domain: str, environment: Artifact, prompts: Artifact) -> Artifact:
+        """Return the measurement of the checkpoint on a domain's prompts, found or made."""
+        derivation = Derivation(
+            kind="evaluation",
+            inputs=(
+                _input("checkpoint", self._checkpoint),
+                _input("prompts", prompts),
+                _input("environment", environment),
+            ),
+            source=source_digest("evaluate"),
+            settings={"domain": domain, **self._settings.model_dump(mode="json")},
+            seed=self._settings.seed,
+        )
+
+        def make(folder: Path, measurements: Measurements) -> Path:
+            policy = self._load()
+            with open_environment(self._bench.store, environment, domain) as worker:
+                player = make_player(domain, policy, worker, self._settings.sampling)
+                questions = stored_prompts(self._bench.store, prompts)
+                rollouts = play(player, questions, self._settings.seed)
+            measured = _measured(domain, rollouts)
+            measurements.add(0, {f"score/{domain}": measured.mean})
+            path = folder / "measured.json"
+            path.write_text(measured.model_dump_json(), encoding="utf-8")
+            return path
+
+        return self._bench.find_or_make(derivation, "measurement", make)
+
+    def _load(self) -> Policy:
+        if self._policy is None:
+            use_configured_threads()
+            self._policy = load_policy(self._bench.store.tree(self._checkpoint.digest))
+        return self._policy
+
+
+def measure_all(
+    bench: Bench,
+    checkpoint: Artifact,
+    teachers: Sequence[PlannedTeacher],
+    settings: EvaluationSettings,
+    label: str,
+) -> list[Artifact]:
+    """Return the measurements of a checkpoint on each teacher's evaluation set, in their order."""
+    examiner = Examiner(bench, checkpoint, settings)
+    measured = []
+    for place, teacher in enumerate(teachers):
+        report("evaluate", place, len(teachers), message=f"{label} on {teacher.domain}")
+        measured.append(examiner.measure(teacher.domain, teacher.environment, teacher.evaluation))
+    report("evaluate", len(teachers), len(teachers), message=label)
+    return measured
+
+
+def read_measured(bench: Bench, artifact: Artifact) -> Measured:
+    """Return a stored measurement."""
+    return Measured.model_validate(json.loads(bench.store.get_bytes(artifact.digest)))
+
+
+def _measured(domain: str, rollouts: Sequence[Rollout]) -> Measured:
+    return Measured(
+        domain=domain,
+        outcomes=tuple(
+            PromptOutcome(
+                prompt=rollout.prompt.id,
+                scores=(rollout.grade.score,),
+                lengths=(rollout.num_response_tokens,),
+                truncated=(rollout.truncated,),
+            )
+            for rollout in rollouts
+        ),
+        examples=tuple(_example(rollout) for rollout in rollouts[:_NUM_EXAMPLES]),
+    )
+
+
+def _example(rollout: Rollout) -> Example:
+    return Example(
+        prompt=rollout.prompt.id,
+        messages=tuple((m.role, m.content) for m in rollout.prompt.messages),
+        turns=tuple((t.role, t.content) for t in rollout.turns),
+        score=rollout.grade.score,
+        reason=rollout.grade.reason,
+    )
+
+
+def _input(role: str, artifact: Artifact) -> Input:
+    return Input(role=role, artifact=artifact.digest, record=artifact.record)

@@ -1,0 +1,234 @@
+"""The report: one self-contained HTML page without a script, safe to open and to send.
+
+Its policy forbids everything but inline style and inline images. It refers to nothing outside.
+"""
+
+from collections.abc import Mapping
+
+from tasks.evaluate.charts import curve, round_end, thin, trend
+from tasks.evaluate.html import Html, element, inline_svg, join
+from tasks.evaluate.page_style import STYLE
+from tasks.evaluate.report_input import (
+    Curve,
+    CurveGroup,
+    Provenance,
+    ReportInput,
+    Response,
+    Rollout,
+    Speech,
+)
+from tasks.evaluate.scorecard import Scorecard
+from tasks.evaluate.sections import (
+    matrix_section,
+    paired_section,
+    responses_section,
+    scores_section,
+    section,
+)
+from tasks.evaluate.wording import findings, headline, label, number, sampling
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+MOST_BYTES = 1_000_000
+MOST_CHARACTERS = 4_000
+"""A longer text in a rollout is cut, and says so."""
+
+
+def render_report(report: ReportInput) -> str:
+    """Return the whole page. The same input gives the same text.
+
+    Raises:
+        ValueError: the drawing of the lineage is not safe, or the page is larger than 1 MB.
+    """
+    card = report.scorecard
+    sections = {
+        "scores": ("Scores", scores_section(card)),
+        "teachers": ("Teachers", matrix_section(card)),
+        "differences": ("Differences", paired_section(card)),
+        "training": ("Training", _training(report.curves)),
+        "lengths": ("Lengths", responses_section(card)),
+        "rollouts": ("Rollouts", _rollouts(report.rollouts)),
+        "lineage": ("Lineage", _lineage(report.lineage)),
+        "provenance": ("Provenance", _provenance(report.provenance)),
+    }
+    shown = {name: each for name, each in sections.items() if each[1]}
+    links = [
+        element("li", {}, element("a", {"href": f"#{name}"}, title))
+        for name, (title, _) in shown.items()
+    ]
+    body = join(
+        [
+            element("a", {"class": "skip", "href": "#scores"}, "Skip to the scores"),
+            _header(report),
+            element("nav", {"aria-label": "Sections"}, element("ul", {}, *links)),
+            element("main", {}, *(content for _, content in shown.values())),
+            element("footer", {}),
+        ]
+    )
+    page = _document(report.title, body)
+    if len(page.encode()) > MOST_BYTES:
+        raise ValueError(
+            f"the report has {len(page.encode()):,} bytes, more than {MOST_BYTES:,}: "
+            "give it fewer rollouts, or a lineage drawing with folded ladders"
+        )
+    return page
+
+
+def _document(title: str, body: Html) -> str:
+    head = element(
+        "head",
+        {},
+        element("meta", {"charset": "utf-8"}),
+        element("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
+        element("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        element("meta", {"name": "referrer", "content": "no-referrer"}),
+        element("title", {}, title),
+        element("style", {}, Html(STYLE)),
+    )
+    page = element("html", {"lang": "en"}, head, element("body", {}, body))
+    return f"<!doctype html>\n{page}\n"
+
+
+def _header(report: ReportInput) -> Html:
+    card = report.scorecard
+    eyebrow = " · ".join(part for part in ("Provost", report.title, report.created) if part)
+    lines = [element("li", {}, line) for line in findings(card)]
+    return element(
+        "header",
+        {},
+        element("p", {"class": "eyebrow"}, eyebrow),
+        element("h1", {}, headline(card)),
+        element("ul", {"class": "findings"}, *lines),
+        element("p", {"class": "how"}, _how(card)),
+    )
+
+
+def _how(card: Scorecard) -> str:
+    text = f"Measured on {sampling(card)}, at most {card.settings.max_tokens} tokens a turn."
+    if card.settings.passed:
+        bars = ", ".join(f"{name} {bar:g}" for name, bar in card.settings.passed.items())
+        text += f" A response counts as passed from a score of: {bars}."
+    return text
+
+
+def _training(groups: tuple[CurveGroup, ...]) -> Html:
+    if not groups:
+        return Html()
+    note = (
+        "Thin: as measured. Strong: the running mean over a tenth of the steps, whose ends stand "
+        "above each curve. The curves of a row share one axis."
+    )
+    return section("training", "Training", note, *(_curve_group(group) for group in groups))
+
+
+def _curve_group(group: CurveGroup) -> Html:
+    top = max(value for each in group.curves for _, value in each.points)
+    high = group.high if group.high is not None else round_end(top)
+    figures = [_figure(each, group.low, high) for each in group.curves]
+    title = element("h3", {}, group.title, " ", element("small", {}, group.unit))
+    return join([title, element("div", {"class": "curves"}, *figures)])
+
+
+def _figure(shown: Curve, low: float, high: float) -> Html:
+    smooth = trend(thin(shown.points))
+    change = f"{number(smooth[0][1])} \N{RIGHTWARDS ARROW} {number(smooth[-1][1])}"
+    first, last = shown.points[0][0], shown.points[-1][0]
+    return element(
+        "figure",
+        {},
+        element("figcaption", {}, element("b", {}, shown.name), element("span", {}, change)),
+        element(
+            "div",
+            {"class": "plot"},
+            element(
+                "div",
+                {"class": "ends"},
+                element("span", {}, f"{high:.3g}"),
+                element("span", {}, f"{low:.3g}"),
+            ),
+            curve(shown.points, low, high, "line"),
+            element(
+                "div",
+                {"class": "steps"},
+                element("span", {}, f"step {first:g}"),
+                element("span", {}, f"{last:g}"),
+            ),
+        ),
+    )
+
+
+def _rollouts(rollouts: tuple[Rollout, ...]) -> Html:
+    if not rollouts:
+        return Html()
+    domains = dict.fromkeys(rollout.domain for rollout in rollouts)
+    groups = []
+    for index, domain in enumerate(domains):
+        own = [rollout for rollout in rollouts if rollout.domain == domain]
+        opened = {"open": ""} if index == 0 else {}
+        count = element("small", {}, f"{len(own)} prompt{'s' * (len(own) > 1)}")
+        summary = element("summary", {}, domain, count)
+        groups.append(element("details", opened, summary, *map(_rollout, own)))
+    note = "The same prompt, answered side by side. Texts are the models' own."
+    return section("rollouts", "Sample rollouts", note, *groups)
+
+
+def _rollout(rollout: Rollout) -> Html:
+    answers = [_answer(method, response) for method, response in rollout.responses.items()]
+    return element(
+        "article",
+        {"class": "rollout"},
+        *map(_speech, rollout.messages),
+        element("div", {"class": "answers"}, *answers),
+    )
+
+
+def _answer(method: str, response: Response) -> Html:
+    grade = f"score {number(response.score)} {response.reason}".strip()
+    title = element(
+        "h4", {}, element("span", {"class": method}, label(method)),
+        element("span", {"class": "grade"}, grade),
+    )  # fmt: skip
+    return element("div", {"class": "answer"}, title, *map(_speech, response.turns))
+
+
+def _speech(speech: Speech) -> Html:
+    text = speech.content
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} characters more"
+    role = element("span", {"class": "role"}, speech.role)
+    return element("div", {"class": speech.role}, role, element("pre", {}, text))
+
+
+def _lineage(svg: str) -> Html:
+    if not svg:
+        return Html()
+    attributes = {"class": "lineage", "role": "region", "tabindex": "0", "aria-label": "Lineage"}
+    drawing = element("figure", attributes, inline_svg(svg))
+    return section("lineage", "From base to student", "What the student is made of.", drawing)
+
+
+def _provenance(provenance: Provenance) -> Html:
+    state = " with uncommitted changes" if provenance.dirty else ""
+    code = {"commit": f"{provenance.commit}{state}"}
+    seeds = {name: str(seed) for name, seed in provenance.seeds.items()}
+    groups = [
+        _facts("Records", provenance.records, "code"),
+        _facts("Code", code, "code"),
+        _facts("Seeds", seeds, "span"),
+        _facts("Machine", provenance.machine, "span"),
+    ]
+    missing = [element("li", {}, line) for line in provenance.not_run]
+    if missing:
+        heading = element("h3", {}, "What was not run")
+        groups.append(element("div", {}, heading, element("ul", {"class": "missing"}, *missing)))
+    facts = element("div", {"class": "facts"}, *groups)
+    return section("provenance", "Provenance", "", facts)
+
+
+def _facts(title: str, facts: Mapping[str, str], tag: str) -> Html:
+    if not facts:
+        return Html()
+    pairs = (
+        join([element("dt", {}, name), element("dd", {}, element(tag, {}, value))])
+        for name, value in facts.items()
+    )
+    return element("div", {}, element("h3", {}, title), element("dl", {}, *pairs))
