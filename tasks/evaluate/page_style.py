@@ -138,8 +138,10 @@ pre { margin: 2px 0 0; font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Conso
   "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tool pre, .system pre { background: var(--mark); padding: 4px 8px; border-radius: 3px; }
 
-.lineage { overflow-x: auto; background: var(--panel); border: 1px solid var(--rule);
+/* The drawing has its own colours, made for a light ground. */
+.lineage { overflow-x: auto; background: #fcfdfd; border: 1px solid var(--rule);
   border-radius: 6px; padding: 16px; margin: 0; }
+.on-narrow { display: none; }
 .lineage svg { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 footer { padding-bottom: 72px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr));
@@ -170,6 +172,8 @@ code { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace
   .curves { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
   svg.curve { height: 84px; }
   .lineage { padding: 8px; }
+  .on-wide { display: none; }
+  .on-narrow { display: block; }
   .facts { grid-template-columns: minmax(0, 1fr); }
 }
 @media print {

@@ -47,7 +47,7 @@ def render_report(report: ReportInput) -> str:
         "training": ("Training", _training(report.curves)),
         "lengths": ("Lengths", responses_section(card)),
         "rollouts": ("Rollouts", _rollouts(report.rollouts)),
-        "lineage": ("Lineage", _lineage(report.lineage)),
+        "lineage": ("Lineage", _lineage(report.lineage, report.lineage_narrow)),
         "provenance": ("Provenance", _provenance(report.provenance)),
     }
     shown = {name: each for name, each in sections.items() if each[1]}
@@ -198,11 +198,14 @@ def _speech(speech: Speech) -> Html:
     return element("div", {"class": speech.role}, role, element("pre", {}, text))
 
 
-def _lineage(svg: str) -> Html:
-    if not svg:
+def _lineage(wide: str, narrow: str) -> Html:
+    if not wide:
         return Html()
+    drawings = [element("div", {"class": "on-wide" if narrow else "always"}, inline_svg(wide))]
+    if narrow:
+        drawings.append(element("div", {"class": "on-narrow"}, inline_svg(narrow)))
     attributes = {"class": "lineage", "role": "region", "tabindex": "0", "aria-label": "Lineage"}
-    drawing = element("figure", attributes, inline_svg(svg))
+    drawing = element("figure", attributes, *drawings)
     return section("lineage", "From base to student", "What the student is made of.", drawing)
 
 

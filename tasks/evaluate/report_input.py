@@ -82,6 +82,8 @@ class ReportInput(Frozen):
     rollouts: tuple[Rollout, ...] = ()
     lineage: str = ""
     """An SVG from base to student; empty leaves the section out."""
+    lineage_narrow: str = ""
+    """The same for a screen of 390 pixels; empty shrinks the wide one."""
     provenance: Provenance
 
     @model_validator(mode="after")

@@ -163,6 +163,15 @@ def test_the_lineage_is_inlined_and_an_unsafe_one_refused(page):
         render_report(example_report(lineage='<svg onload="x"/>'))
 
 
+def test_a_narrow_lineage_takes_the_place_of_the_wide_one_on_a_phone():
+    narrow = LINEAGE.replace("900", "360")
+    both = render_report(example_report(lineage_narrow=narrow))
+    assert f'<div class="on-wide">{LINEAGE}</div><div class="on-narrow">{narrow}</div>' in both
+    assert f'<div class="always">{LINEAGE}</div>' in render_report(example_report())
+    with pytest.raises(ValueError, match="runs no code"):
+        render_report(example_report(lineage_narrow='<svg onload="x"/>'))
+
+
 def test_what_is_not_given_leaves_no_empty_section():
     bare = render_report(example_report(curves=(), rollouts=(), lineage=""))
     for name in ("training", "rollouts", "lineage"):
