@@ -1,0 +1,229 @@
+"""Draw a checkpoint's making as SVG, for a wide page and for a phone, and as a page of its own.
+
+No script, no style attributes, nothing fetched: it stands in a page with the strictest content
+security policy. Every string that came from people or models is escaped.
+"""
+
+import re
+from collections.abc import Sequence
+from html import escape
+from itertools import pairwise
+
+from lineage.fold import Drawn, Line, fold, models_only
+from lineage.graph import Graph, Node
+from lineage.layout import Placed, Sizes, place
+
+STYLE = """
+.lineage svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+.lineage .narrow { display: none; }
+@media (max-width: 700px) { .lineage .wide { display: none; } .lineage .narrow { display: block; } }
+"""
+"""For the page that embeds ``figure``."""
+
+_SIZES = Sizes()
+_COLOURS = {
+    "base": ("#eceff1", "#607d8b"),
+    "sft": ("#e3f2fd", "#1976d2"),
+    "rl": ("#e8f5e9", "#388e3c"),
+    "rung": ("#e8f5e9", "#388e3c"),
+    "release": ("#fff8e1", "#f9a825"),
+    "mopd": ("#f3e5f5", "#8e24aa"),
+    "student": ("#f3e5f5", "#8e24aa"),
+}
+_OTHER = ("#fafafa", "#757575")
+_RECALLED = "#d32f2f"
+_FONT = "font-family=\"system-ui, 'Segoe UI', Roboto, Arial, sans-serif\""
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
+
+
+def figure(graph: Graph) -> str:
+    """Return both pictures in one <div>; the page's style needs ``STYLE`` to show one of them."""
+    return (
+        f'<div class="lineage"><div class="wide">{draw(graph)}</div>'
+        f'<div class="narrow">{draw_narrow(graph)}</div></div>'
+    )
+
+
+def draw(graph: Graph) -> str:
+    """Return the graph's models as an <svg> of boxes in layers, ladders folded."""
+    boxes, lines = fold(models_only(graph))
+    pairs = [(line.parent, line.child) for line in lines]
+    placed = place([box.id for box in boxes], pairs, _SIZES)
+    parts = [_curve(line, route) for line, route in zip(lines, placed.lines, strict=True)]
+    parts += [_box(box, placed, graph.focus) for box in boxes]
+    return _svg(placed.width, placed.height, parts, _summary(boxes))
+
+
+def draw_narrow(graph: Graph) -> str:
+    """Return the same for a screen of 390 pixels: one row a box, lines as rails at its left."""
+    boxes, lines = fold(models_only(graph))
+    shares: dict[str, list[str]] = {}
+    for line in lines:
+        if share(line):
+            shares.setdefault(line.child, []).append(share(line))
+    ys, y = {}, 20
+    for box in boxes:
+        ys[box.id] = y
+        y += 60 if box.id in shares else 44
+    rails = _rails(lines, ys)
+    left = 14 + 12 * (max(rails.values(), default=-1) + 1)
+    parts = [_rail(line, ys, left, rails[line.parent]) for line in lines]
+    for box in boxes:
+        parts.append(_row(box, ys[box.id], left, graph.focus))
+        if box.id in shares:
+            text = "from " + ", ".join(shares[box.id])
+            parts.append(_text(left + 14, ys[box.id] + 32, text, 11, "start", 46))
+    return _svg(374, y, parts, _summary(boxes))
+
+
+def _svg(width: float, height: float, parts: Sequence[str], summary: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" {_FONT}>'
+        f"<title>{clean(summary)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _summary(boxes: Sequence[Drawn]) -> str:
+    return "Lineage: " + ", ".join(box.node.label for box in boxes)
+
+
+def _box(box: Drawn, placed: Placed, focus: str) -> str:
+    x, y = placed.boxes[box.id]
+    left, top = x - _SIZES.box_width / 2, y - _SIZES.box_height / 2
+    fill, stroke = colours(box.node)
+    width = 3 if box.id == focus else 1.5
+    frame = f'width="{_SIZES.box_width}" height="{_SIZES.box_height}" rx="8" fill="{fill}"'
+    behind = [
+        f'<rect x="{left + d:.1f}" y="{top - d:.1f}" {frame} stroke="{stroke}"/>' for d in (8, 4)
+    ]
+    texts = [
+        _text(x, top + 19 + 16 * number, line, 13 if number == 0 else 11, "middle")
+        for number, line in enumerate(line for line in describe(box) if line)
+    ]
+    return (
+        f"<g><title>{clean(tooltip(box))}</title>{''.join(behind if box.rungs else [])}"
+        f'<rect x="{left:.1f}" y="{top:.1f}" {frame} stroke="{stroke}" stroke-width="{width}"/>'
+        f"{''.join(texts)}</g>"
+    )
+
+
+def _row(box: Drawn, y: int, left: float, focus: str) -> str:
+    fill, stroke = colours(box.node)
+    width = 3 if box.id == focus else 1.5
+    first, *rest = describe(box)
+    more = " · ".join(line for line in rest if line)
+    return (
+        f"<g><title>{clean(tooltip(box))}</title>"
+        f'<circle cx="{left:.0f}" cy="{y}" r="6" fill="{fill}" stroke="{stroke}" '
+        f'stroke-width="{width}"/>{_text(left + 14, y, first, 14, "start", 34)}'
+        f"{_text(left + 14, y + 16, more, 11, 'start', 46)}</g>"
+    )
+
+
+def describe(box: Drawn) -> list[str]:
+    """Return the lines of a box: what it is, how it was made, by whom, and how good it is."""
+    node = box.node
+    made = node.kind if node.label != node.kind else ""
+    if box.rungs:
+        made = f"{len(box.rungs)} rungs, step {box.rungs[0].step} to {node.step}"
+    elif node.step:
+        made = f"{node.kind}, step {node.step}"
+    state = node.status.upper() if node.status in {"recalled", "retired"} else ""
+    score = f"score {node.score:.3f}" if node.score is not None else ""
+    digest = node.output.removeprefix("sha256:")[:10]
+    return [
+        node.label,
+        " · ".join(part for part in (state, *node.aliases, made) if part),
+        node.owner,
+        " · ".join(part for part in (score, digest) if part),
+    ]
+
+
+def tooltip(box: Drawn) -> str:
+    """Return all that is known of a box, for who points at it."""
+    node = box.node
+    rows = [node.label, f"kind {node.kind}", f"output {node.output}", f"record {node.record}"]
+    rows += [f"owner {node.owner}"] if node.owner else []
+    rows += [f"rung {rung.step}: {rung.output}" for rung in box.rungs]
+    return "\n".join(rows)
+
+
+def colours(node: Node) -> tuple[str, str]:
+    """Return fill and outline by what made a node; a recalled one is outlined in red."""
+    fill, stroke = _COLOURS.get(node.kind, _OTHER)
+    return fill, _RECALLED if node.status == "recalled" else stroke
+
+
+def _curve(line: Line, route: list[tuple[float, float]]) -> str:
+    """Draw a line through its layers; a teacher's share of the tokens stands beside it."""
+    half = _SIZES.box_height / 2
+    points = [(route[0][0], route[0][1] + half), *route[1:-1], (route[-1][0], route[-1][1] - half)]
+    path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
+    for (x0, y0), (x1, y1) in pairwise(points):
+        middle = (y0 + y1) / 2
+        path += f" C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} {x1:.1f},{y1:.1f}"
+    x, y = points[-1]
+    head = f"M{x - 4:.1f},{y - 8:.1f} L{x:.1f},{y:.1f} L{x + 4:.1f},{y - 8:.1f}"
+    label = share(line)
+    (x0, y0), (x1, y1) = points[-2], points[-1]
+    text = _text((x0 + x1) / 2, (y0 + y1) / 2 + 4, label, 11, "middle") if label else ""
+    return (
+        f"<g><title>{clean(', '.join(line.roles))}</title>"
+        f'<path d="{path}" fill="none" stroke="{tint(line)}" stroke-width="1.5"/>'
+        f'<path d="{head}" fill="none" stroke="{tint(line)}" stroke-width="1.5"/>{text}</g>'
+    )
+
+
+def tint(line: Line) -> str:
+    """Return the colour of a line: a teacher's stands out."""
+    return "#8e24aa" if "teacher" in line.roles else "#90a4ae"
+
+
+def share(line: Line) -> str:
+    """Return a teacher's share as text, "" where none is stated."""
+    if line.weight is None:
+        return ""
+    amount = f"{line.weight:.0%}" if 0 <= line.weight <= 1 else f"{line.weight:g}"
+    return f"{line.name} {amount}".strip()
+
+
+def _rails(lines: Sequence[Line], ys: dict[str, int]) -> dict[str, int]:
+    """Give each parent a rail that no other parent's lines use between the same rows."""
+    last = {line.parent: 0 for line in lines}
+    for line in lines:
+        last[line.parent] = max(last[line.parent], ys[line.child])
+    rails: dict[str, int] = {}
+    free_from: list[int] = []
+    for parent in sorted(last, key=lambda item: ys[item]):
+        fits = [place for place, y in enumerate(free_from) if y <= ys[parent]]
+        number = fits[0] if fits else len(free_from)
+        free_from += [] if fits else [0]
+        free_from[number] = last[parent]
+        rails[parent] = number
+    return rails
+
+
+def _rail(line: Line, ys: dict[str, int], left: float, number: int) -> str:
+    x = left - 12 * (number + 1)
+    top, bottom = ys[line.parent], ys[line.child]
+    path = f"M{left:.0f},{top} L{x:.0f},{top + 12} L{x:.0f},{bottom - 12} L{left:.0f},{bottom}"
+    return f'<path d="{path}" fill="none" stroke="{tint(line)}" stroke-width="1.5"/>'
+
+
+def _text(x: float, y: float, text: str, size: int, anchor: str, limit: int = 0) -> str:
+    most = limit or (23 if size > 11 else 29)
+    shown = text if len(text) <= most else text[: most - 1] + "…"
+    weight = ' font-weight="600"' if size > 11 else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
+        f'fill="#263238"{weight} stroke="#fff" stroke-width="3" stroke-opacity="0.8" '
+        f'paint-order="stroke">{clean(shown)}</text>'
+    )
+
+
+def clean(text: str) -> str:
+    """Return ``text`` safe inside XML: escaped, without control and direction characters."""
+    return escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), quote=True)

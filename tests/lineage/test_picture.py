@@ -1,0 +1,130 @@
+"""The picture: well formed, escaped, folded, and the same each time."""
+
+import itertools
+import re
+import subprocess
+from xml.etree import ElementTree
+
+import pytest
+
+from lineage.artifacts import Artifact
+from lineage.fold import fold, models_only
+from lineage.graph import Graph, Lineage
+from lineage.layout import Sizes, place
+from lineage.page import page
+from lineage.picture import draw, draw_narrow, figure
+from lineage.registry import Registry
+from tests.lineage.making import take, write_record
+
+EVIL = "</text><script>alert(1)</script>&\"'\x00\u202e"
+RUNGS = 50
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> Graph:
+    """Base, fork point, four climbs of 50 rungs, releases, a student: 200 checkpoints and more."""
+    from lineage.store import FolderStore
+
+    folder = tmp_path_factory.mktemp("family")
+    store = FolderStore(folder / "store")
+    base = write_record(store, b"base", kind="base")
+    fork = write_record(store, b"fork", take("base", base), owner="foundation")
+    teachers = []
+    for domain in ("math", "code", "agent", "instruct"):
+        rungs = [
+            write_record(
+                store,
+                f"{domain} {step}".encode(),
+                take("start", fork),
+                kind="rl",
+                domain=domain,
+                step=step,
+                owner=EVIL,
+            )
+            for step in range(RUNGS)
+        ]
+        inputs = [take("ladder", rung) for rung in rungs] + [take("fork_point", fork)]
+        made = write_record(
+            store, f"release {domain}".encode(), *inputs, kind="release", output_kind="release"
+        )
+        artifact = Artifact(kind="release", digest=made[1], record=made[0])
+        Registry(store).register(f"teacher.{domain}", artifact, owner="team")
+        teachers.append(take("teacher", made, name=domain, weight=0.25))
+    Registry(store).recall("teacher.code", 1, by="lead", reason="leak")
+    notes = {"domain": EVIL, "score": 0.5}
+    start = take("student", fork)
+    data = write_record(store, b"rows", kind="data", output_kind="dataset")
+    student = write_record(
+        store, b"student", start, *teachers, take("prompts", data), kind="mopd", notes=notes
+    )
+    return Lineage(store, folder / "index.db").graph(student[0])
+
+
+def texts(svg: str) -> list[str]:
+    root = ElementTree.fromstring(svg)
+    return [item.text or "" for item in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_two_hundred_checkpoints_become_eleven_boxes(graph):
+    assert len(graph.nodes) == 2 + 4 * (RUNGS + 1) + 2
+    boxes, lines = fold(models_only(graph))
+    assert len(boxes) == 2 + 4 + 4 + 1  # the data set is no model
+    assert [len(box.rungs) for box in boxes if box.rungs] == [RUNGS] * 4
+    # base-fork, fork-ladder, ladder-release, release-student, fork-student; not fork-release
+    assert len(lines) == 1 + 4 + 4 + 4 + 1
+    order = [box.id for box in boxes]
+    assert all(order.index(line.parent) < order.index(line.child) for line in lines)
+
+
+@pytest.mark.parametrize("drawing", [draw, draw_narrow])
+def test_a_drawing_is_well_formed_and_says_what_matters(graph, drawing):
+    said = " | ".join(texts(drawing(graph)))
+    for expected in ("teacher.math@1", "50 rungs, step 0 to 49", "foundation", "RECALLED", "25%"):
+        assert expected in said
+    assert drawing(graph) == drawing(graph)
+
+
+def test_nothing_that_people_wrote_becomes_markup(graph):
+    html = page(graph, EVIL)
+    assert "<script" not in html
+    assert "\x00" not in html
+    assert "\u202e" not in html
+    assert not re.search(r"\son\w+=|javascript:|\sstyle=", html)
+    assert "script-src" not in html
+    assert "default-src 'none'" in html
+    assert not re.search(r"(src|href)=", html)
+
+
+def test_a_small_graph_needs_no_fold_and_an_empty_one_no_boxes(store, tmp_path):
+    one = write_record(store, b"base", kind="base")
+    graph = Lineage(store, tmp_path / "index.db").graph(one[0])
+    assert texts(draw(graph))[0] == "base"
+    assert texts(draw(Graph((), ()))) == []
+    assert figure(Graph((), ())).count("<svg") == 2
+
+
+def test_boxes_do_not_overlap_and_lines_go_down():
+    boxes = ["a", "b", "c", "d", "e", "f"]
+    lines = [("a", "b"), ("a", "c"), ("a", "d"), ("a", "f"), ("b", "e"), ("d", "e"), ("e", "f")]
+    sizes = Sizes()
+    placed = place(boxes, lines, sizes)
+    for row in {y for _, y in placed.boxes.values()}:
+        xs = sorted(x for x, y in placed.boxes.values() if y == row)
+        assert all(right - left >= sizes.box_width for left, right in itertools.pairwise(xs))
+    for route in placed.lines:
+        assert all(upper[1] < lower[1] for upper, lower in itertools.pairwise(route))
+    assert min(x for x, _ in placed.boxes.values()) >= sizes.box_width / 2
+    assert max(x for x, _ in placed.boxes.values()) + sizes.box_width / 2 <= placed.width
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_one_picture_without_a_complaint(graph, tmp_path, width):
+    (tmp_path / "page.html").write_text(page(graph, "student"))
+    image = tmp_path / "page.png"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    size = [f"--window-size={width},1200", f"--screenshot={image}"]
+    command = ["chromium", *options, *size, (tmp_path / "page.html").as_uri()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "Content Security Policy" not in result.stderr
+    assert image.stat().st_size > 10_000
