@@ -57,6 +57,7 @@ class Registry:
             entry = Entry(
                 name=name,
                 version=len(known) + 1,
+                kind=artifact.kind,
                 digest=artifact.digest,
                 record=artifact.record,
                 owner=owner,

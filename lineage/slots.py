@@ -17,6 +17,8 @@ class Entry(Frozen):
 
     name: str
     version: int
+    kind: str
+    """What the digest names: release, student, checkpoint."""
     digest: Digest
     record: str
     owner: str

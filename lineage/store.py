@@ -35,6 +35,12 @@ class Store(Protocol):
     def get_bytes(self, digest: str) -> bytes:
         """Return a blob's bytes, verified. Raises MissingBlobError or CorruptError."""
 
+    def check(self, digest: str) -> int:
+        """Hash a blob again, whatever was found before; return its size in bytes.
+
+        Raises MissingBlobError or CorruptError.
+        """
+
     def put_tree(self, folder: Path) -> str:
         """Store a folder, blobs first and its manifest last; return the manifest's digest.
 
@@ -94,6 +100,10 @@ class FolderStore:
     def get_bytes(self, digest: str) -> bytes:
         """See Store."""
         return self.blobs.read(digest)
+
+    def check(self, digest: str) -> int:
+        """See Store."""
+        return self.blobs.verify(digest, again=True).stat().st_size
 
     def put_tree(self, folder: Path) -> str:
         """See Store."""
