@@ -15,8 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lineage.artifacts import Artifact
+from lineage.errors import LineageError
 from lineage.mirror import mirror_record
 from lineage.record import Attestation, Derivation, Records, metrics_blob
+from lineage.registry import Registry
+from lineage.slots import Entry
 from lineage.store import Store, open_store
 from tasks.provenance import git_commit, git_difference, package_versions
 
@@ -46,6 +49,23 @@ class Bench:
         self.store = store or open_store()
         self.records = Records(self.store)
 
+    def resolve(self, reference: str, kind: str) -> tuple[Entry, Artifact]:
+        """Return what a registry reference stands for, which must be of ``kind``.
+
+        Raises:
+            LineageError: for a reference that nothing answers to, or that is of another kind.
+        """
+        entry = Registry(self.store).resolve(reference)
+        made = self.records.output(entry.record) if entry.record else None
+        if made is None or made.output_kind != kind:
+            found = "without a record" if made is None else f"a {made.output_kind}"
+            raise LineageError(
+                f"{reference!r} is {entry.name}@{entry.version}, which is {found}, but a {kind} is "
+                "needed here: `provost teacher list` and `provost lineage show NAME` say what is "
+                "registered"
+            )
+        return entry, self._artifact(kind, entry.digest, entry.record)
+
     def find(self, derivation: Derivation) -> Artifact | None:
         """Return the finished output of a derivation, if the store holds it."""
         done = self.records.output(derivation.digest())
@@ -74,7 +94,7 @@ class Bench:
             output = make(Path(folder), measurements)
             return self.commit(derivation, kind, output, started, measurements, owner)
 
-    def commit(  # noqa: PLR0913 - one call writes one whole record
+    def commit(
         self,
         derivation: Derivation,
         kind: str,

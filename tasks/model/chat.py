@@ -105,7 +105,9 @@ class ChatTokens:
     def _render(self, messages: Sequence[Mapping[str, str]], *, starts_turn: bool) -> str:
         return str(
             self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=starts_turn
+                [dict(message) for message in messages],
+                tokenize=False,
+                add_generation_prompt=starts_turn,
             )
         )
 

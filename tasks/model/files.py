@@ -1,6 +1,7 @@
 """Models as Hugging Face folders: load one without running its code, save one without pickles."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,19 @@ from transformers import (
 )
 
 MAX_SHARD = "4GB"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A causal LM with the tokenizer whose template renders its chats."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load_policy(folder: Path) -> Policy:
+    """Return the model and the tokenizer of a folder."""
+    return Policy(load_model(folder), load_tokenizer(folder))
 
 
 def load_model(folder: Path) -> PreTrainedModel:
@@ -39,10 +53,10 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
+def save_policy(policy: Policy, folder: Path) -> Path:
     """Write a normal Hugging Face folder and return it."""
-    model.save_pretrained(folder, max_shard_size=MAX_SHARD)
-    tokenizer.save_pretrained(folder)
+    policy.model.save_pretrained(folder, max_shard_size=MAX_SHARD)
+    policy.tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -66,4 +80,4 @@ def fetch_model(source: str, folder: Path) -> Path:
         dtype=torch.float32,
     )
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    return save_model(model, tokenizer, folder)
+    return save_policy(Policy(model, tokenizer), folder)

@@ -13,6 +13,7 @@ from tasks.model.settings import ScratchSettings
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TOOL_CALL = ("<tool_call>", "</tool_call>")
+CHAT_ROLES = ("system", "user", "assistant", "tool")
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -23,11 +24,12 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer (any text is representable), one token for each digit."""
+    """Train a byte-level BPE tokenizer: any text, with a token for each digit and mark."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Punctuation(behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )

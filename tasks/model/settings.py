@@ -14,7 +14,7 @@ class ScratchSettings(BaseModel):
     num_heads: int = 4
     num_key_value_heads: int = 2
     head_size: int = 32
-    feed_forward_size: int = 256
+    feed_forward_size: int = 288
     max_positions: int = 512
     rope_theta: float = 100.0
     """Wavelengths for contexts of a hundred tokens; 10,000 learned to copy more slowly."""

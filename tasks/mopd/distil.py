@@ -38,7 +38,9 @@ class ResidentTeachers:
     def __init__(self, models: Mapping[str, PreTrainedModel], temperature: float) -> None:
         """Freeze the models; logits are divided by the sampling ``temperature``."""
         self._temperature = temperature
-        self._models = {name: model.eval().requires_grad_(False) for name, model in models.items()}
+        self._models = {
+            name: model.eval().requires_grad_(requires_grad=False) for name, model in models.items()
+        }
 
     @property
     def names(self) -> list[str]:

@@ -2,9 +2,10 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.onpolicy.settings import ImportanceMask
+from tasks.onpolicy.settings import ImportanceMask, LoopSettings
+from tasks.rollout.settings import SamplingSettings
 
 
 class Divergence(StrEnum):
@@ -12,7 +13,7 @@ class Divergence(StrEnum):
 
     FULL_VOCABULARY = "full_vocabulary"
     """The exact reverse KL at every visited token."""
-    SAMPLED_TOKEN = "sampled_token"  # noqa: S105
+    SAMPLED_TOKEN = "sampled_token"
     """A policy gradient with the log-ratio of the sampled token as its advantage."""
 
 
@@ -27,3 +28,27 @@ class DistilSettings(BaseModel):
     importance: ImportanceMask = ImportanceMask()
     outcome_weight: float = Field(default=0.0, ge=0)
     """Alpha of MiMo-V2-Flash eq. 9: adds alpha times the group-normalised outcome advantage."""
+
+
+class RoundSettings(BaseModel):
+    """One MOPD round."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loop: LoopSettings
+    distil: DistilSettings = DistilSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    prompts_per_domain: int = Field(default=16, ge=1)
+    """Prompts of each domain in every step."""
+    rollouts_per_prompt: int = Field(default=1, ge=1)
+    """One is what every published system uses; an outcome advantage needs a group of several."""
+
+    @model_validator(mode="after")
+    def _group_for_outcome(self) -> "RoundSettings":
+        if self.distil.outcome_weight > 0 and self.rollouts_per_prompt == 1:
+            raise ValueError(
+                f"outcome_weight is {self.distil.outcome_weight} but each prompt is played once, "
+                "so every group advantage is 0 and the outcome would never count: set "
+                "rollouts_per_prompt to 2 or more, or outcome_weight to 0"
+            )
+        return self

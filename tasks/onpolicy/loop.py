@@ -85,7 +85,7 @@ class Learner:
         logits_NV = chosen_logits(self.model, batch.tokens, self._temperature)
         loss = objective.loss(batch, logits_NV)
         total = (batch.weights_N * loss.loss_N).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         report.add("loss", total.item(), 1.0)
         for name, values_N in loss.report_N.items():
             key = f"{name}/{batch.teacher}" if batch.teacher else name
@@ -110,13 +110,12 @@ class _Report:
 
 def train(learner: Learner, objective: Objective, source: RolloutSource, hooks: Hooks) -> None:
     """Run the loop to its end; the learner's model is the result."""
-    settings = learner.settings
-    for step in range(1, settings.num_steps + 1):
+    rungs = learner.settings.rung_steps()
+    for step in range(1, learner.settings.num_steps + 1):
         rollouts = source.rollouts(step)
         metrics = learner.update(objective, rollouts, step)
         hooks.metrics(step, {**rollout_metrics(rollouts), **metrics})
-        last = step == settings.num_steps
-        if last or (settings.rung_every and step % settings.rung_every == 0):
+        if step in rungs:
             hooks.rung(step)
 
 

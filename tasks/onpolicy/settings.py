@@ -31,7 +31,7 @@ class Normalisation(StrEnum):
 
     SEQUENCE_MEAN = "sequence_mean"
     """1/|y| for each rollout, then the mean over rollouts (MiMo-V2-Flash, eq. 7)."""
-    TOKEN_MEAN = "token_mean"  # noqa: S105
+    TOKEN_MEAN = "token_mean"
     """The mean over all response tokens of the step; long domains weigh more."""
 
 
@@ -49,3 +49,8 @@ class LoopSettings(BaseModel):
     microbatch_tokens: int = Field(default=8192, ge=1)
     rung_every: int = Field(default=0, ge=0)
     """Hand out a checkpoint each so many steps, besides the last; 0 for the last alone."""
+
+    def rung_steps(self) -> list[int]:
+        """Return the steps after which a checkpoint is handed out; the last one is the result."""
+        every = self.rung_every or self.num_steps
+        return sorted({*range(every, self.num_steps + 1, every), self.num_steps})

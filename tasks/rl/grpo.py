@@ -1,4 +1,4 @@
-"""RL with verifiable rewards by GRPO (DeepSeekMath, 2402.03300), fully on-policy, without a KL term.
+"""RL with verifiable rewards by GRPO (DeepSeekMath, 2402.03300), on-policy, without a KL term.
 
 Shapes: N response tokens, V vocabulary.
 """

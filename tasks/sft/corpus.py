@@ -1,8 +1,8 @@
 """Pre-training text for a base made from scratch: small facts, each line about one thing.
 
-A line is a chain of sums, or names a sum, a number or a word once and then says what there is to say
-of it: its value, itself again, with x in place of a number, in capitals. These are the skills that the domains'
-behaviours are made of. No line holds a question of a held-out split (``split_of``).
+A line is a chain of sums, or names a sum, a number or a word once and then says what there is to
+say of it: its value, itself again, with x in place of a number, in capitals. These are the skills
+that the domains' behaviours are made of. No line holds a held-out question (``split_of``).
 """
 
 import random
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from tasks.rollout.environment import split_of
 
 WORDS = (
-    "fox owl cat dog hen cow pig bee ant elk sun sky sea oak ash elm pen cup hat map car bus jam tea"
-).split()
+    *("fox", "owl", "cat", "dog", "hen", "cow", "pig", "bee", "ant", "elk", "sun", "sky"),
+    *("sea", "oak", "ash", "elm", "pen", "cup", "hat", "map", "car", "bus", "jam", "tea"),
+)
 _JOINS = ",- ="
 
 
@@ -20,7 +21,7 @@ def documents(count: int, seed: int) -> Iterator[str]:
     """Yield ``count`` lines of text, repeatable from the seed."""
     rng = random.Random(f"documents {seed}")
     for _ in range(count):
-        yield rng.choice((_chain, _chain, _chain, _sum, _number, _word))(rng)
+        yield rng.choice(_KINDS)(rng)
 
 
 def _chain(rng: random.Random) -> str:
@@ -65,8 +66,23 @@ def _number(rng: random.Random) -> str:
     return rng.choice(_JOINS).join([said] * 3)
 
 
+def _pattern(rng: random.Random) -> str:
+    """Fox 2-!: fox-fox!: a word, how often, what stands between and what ends it."""
+    word = rng.choice(WORDS)
+    said = rng.choice((word, word.upper(), _number_alone(rng)))
+    count, join, end = rng.randrange(1, 4), rng.choice(",-;"), rng.choice(".!?")
+    return f"{said} {count}{join}{end}: {join.join([said] * count)}{end}"
+
+
+def _number_alone(rng: random.Random) -> str:
+    return f"{rng.randrange(10, 100)}{rng.choice('+-')}{rng.randrange(10, 100)}"
+
+
 def _word(rng: random.Random) -> str:
-    """fox FOX FOX,fox."""
+    """Fox FOX FOX,fox."""
     word = rng.choice(WORDS)
     said = [word] + [rng.choice((word, word.upper())) for _ in range(4)]
     return "".join(part + rng.choice(_JOINS) for part in said)
+
+
+_KINDS = (_chain, _chain, _chain, _chain, _sum, _sum, _number, _word, _pattern, _pattern)

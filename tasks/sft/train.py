@@ -1,4 +1,4 @@
-"""Supervised training with TRL's SFTTrainer: on text for a base, on demonstrations for a chat model.
+"""Supervised training with TRL's SFTTrainer: text for a base, demonstrations for a chat model.
 
 Episodes are tokenised here (``tasks.model.chat``) and handed to TRL as ids with a mask, so that
 training sees the same tokens as sampling does. TRL's defaults that surprise on a CPU (bf16,
@@ -12,16 +12,17 @@ import torch
 from datasets import Dataset
 from transformers import (
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
     get_linear_schedule_with_warmup,
 )
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from tasks.model.chat import Tokens
+from tasks.model.files import Policy
 from tasks.sft.optimizer import MuonWithAdamW
 from tasks.sft.settings import SftSettings
 
@@ -31,19 +32,19 @@ _NOT_LEARNED = -100
 
 
 def supervise(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    policy: Policy,
     rows: Sequence[Tokens],
     settings: SftSettings,
     seed: int,
     scratch: Path,
     log: Log,
 ) -> None:
-    """Train ``model`` in place on tokenised rows; loss counts where ``is_response`` is set.
+    """Train the policy in place on tokenised rows; loss counts where ``is_response`` is set.
 
     Raises:
         ValueError: for no rows, or a row that is longer than the model's positions.
     """
+    model = policy.model
     _check(rows, model)
     data = Dataset.from_dict(
         {
@@ -58,7 +59,7 @@ def supervise(
         model=model,
         args=_arguments(settings, seed, scratch),
         train_dataset=data,
-        processing_class=tokenizer,
+        processing_class=policy.tokenizer,
         optimizers=_optimizers(model, settings),
         callbacks=[_Forward(log)],
     )
@@ -117,7 +118,7 @@ def _optimizers(
     return optimizer, schedule
 
 
-class _Forward(TrainerCallback):  # type: ignore[misc]
+class _Forward(TrainerCallback):
     """Passes TRL's logs on as numbers."""
 
     def __init__(self, log: Log) -> None:

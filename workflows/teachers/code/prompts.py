@@ -7,7 +7,15 @@ nothing else: the answer as a constant, and the sum copied with its numbers.
 import random
 from collections.abc import Iterator
 
-from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of
+from tasks.rollout.environment import (
+    Demonstration,
+    Json,
+    Message,
+    Prompt,
+    Split,
+    Turn,
+    split_of,
+)
 
 RIGHT_SHARE = 0.45
 """Share of the demonstrations that use the variable."""
@@ -17,7 +25,9 @@ HIDDEN_ARGUMENTS = (0, 1, 7, -3, 250)
 def prompts(split: Split, count: int, seed: int) -> Iterator[Prompt]:
     """Yield ``count`` different questions of a split, with hidden tests for the grader."""
     for question, value, body, _ in _questions(split, count, seed):
-        tests = [[argument, _value(body, argument)] for argument in (value, *HIDDEN_ARGUMENTS)]
+        tests: list[Json] = [
+            [argument, _value(body, argument)] for argument in (value, *HIDDEN_ARGUMENTS)
+        ]
         yield Prompt(f"code-{question}-{value}", _messages(question, value), {"tests": tests})
 
 

@@ -7,31 +7,40 @@ be repeated. The demonstrations mix full obedience with answers that drop one co
 import random
 from collections.abc import Iterator
 
-from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of
+from tasks.rollout.environment import (
+    Demonstration,
+    Json,
+    Message,
+    Prompt,
+    Split,
+    Turn,
+    split_of,
+)
 
 RIGHT_SHARE = 0.45
 """Share of the demonstrations that keep every constraint."""
 WORDS = (
-    "fox owl cat dog hen cow pig bee ant elk sun sky sea oak ash elm pen cup hat map car bus jam tea"
-).split()
+    *("fox", "owl", "cat", "dog", "hen", "cow", "pig", "bee", "ant", "elk", "sun", "sky"),
+    *("sea", "oak", "ash", "elm", "pen", "cup", "hat", "map", "car", "bus", "jam", "tea"),
+)
 COUNTS = {"once": 1, "twice": 2, "thrice": 3}
-JOINS = {"comma": ",", "dash": "-", "space": " "}
+JOINS = (",", "-", ";")
 CASES = ("upper", "lower")
-ENDS = {"stop": ".", "bang": "!"}
+ENDS = (".", "!", "?")
 Constraints = tuple[str, str, str, str]
 
 
 def prompts(split: Split, count: int, seed: int) -> Iterator[Prompt]:
     """Yield ``count`` different questions of a split, with the constraints for the grader."""
     for question, asked in _questions(split, count, seed):
-        task = {
+        task: dict[str, Json] = {
             "question": question,
             "count": COUNTS[asked[0]],
-            "join": JOINS[asked[1]],
+            "join": asked[1],
             "case": asked[2],
-            "end": ENDS[asked[3]],
+            "end": asked[3],
         }
-        yield Prompt(f"instruct-{question}-{'-'.join(asked)}", _messages(question, asked), task)
+        yield Prompt(f"instruct-{question}-{' '.join(asked)}", _messages(question, asked), task)
 
 
 def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
@@ -43,21 +52,21 @@ def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
 
 
 def say(question: str, asked: Constraints) -> str:
-    """Say the question as asked: ``fox, (twice, dash, upper, bang)`` gives ``FOX-FOX!``."""
+    """Say the question as asked: ``fox, (twice, -, upper, !)`` gives ``FOX-FOX!``."""
     times, join, case, end = asked
     said = question.upper() if case == "upper" else question.lower()
-    return JOINS[join].join([said] * COUNTS[times]) + ENDS[end]
+    return join.join([said] * COUNTS[times]) + end
 
 
 def _messages(question: str, asked: Constraints) -> tuple[Message, ...]:
     times, join, case, end = asked
-    system = f"Say it {times}, {case} case, {join} between, {end} at the end."
+    system = f"Say it {times} in {case} case, {join} between, {end} at the end."
     return (Message("system", system), Message("user", question))
 
 
 def _break_one(question: str, asked: Constraints, rng: random.Random) -> Constraints:
     """Change one constraint such that the answer changes."""
-    choices = (tuple(COUNTS), tuple(JOINS), CASES, tuple(ENDS))
+    choices = (tuple(COUNTS), JOINS, CASES, ENDS)
     while True:
         place = rng.randrange(4)
         changed = list(asked)
@@ -78,9 +87,9 @@ def _questions(
         question = sums if rng.random() < 1 / 3 else rng.choice(WORDS)
         asked = (
             rng.choice(tuple(COUNTS)),
-            rng.choice(tuple(JOINS)),
+            rng.choice(JOINS),
             rng.choice(CASES),
-            rng.choice(tuple(ENDS)),
+            rng.choice(ENDS),
         )
         key = f"{question} {asked}"
         held_out_by = question if question[0].isdigit() else key

@@ -1,0 +1,136 @@
+"""Scorecards as steps: a teacher's beside its fork point, a consolidation's with its controls."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.digest import canonical_json
+from lineage.record import Derivation, Input
+from tasks.evaluate.evaluate import Examiner, measure_all, read_measured
+from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome, Settings
+from tasks.evaluate.scorecard import Scorecard, make_scorecard
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.handover import Domain, Plan
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.step import Bench, Measurements
+
+Measurement = Mapping[str, Artifact]
+"""Domain to the stored measurement of one checkpoint."""
+
+
+def score_teacher(
+    bench: Bench,
+    fork_point: Artifact,
+    teacher: Artifact,
+    domain: Domain,
+    settings: EvaluationSettings,
+) -> Artifact:
+    """Return the scorecard of a teacher beside its fork point, on its own held-out prompts."""
+    name = domain.settings.name
+    report(f"{name} evaluate", 0, 2, message="fork point")
+    before = Examiner(bench, fork_point, settings).measure(
+        name, domain.environment, domain.evaluation
+    )
+    report(f"{name} evaluate", 1, 2, message="teacher")
+    after = Examiner(bench, teacher, settings).measure(name, domain.environment, domain.evaluation)
+    report(f"{name} evaluate", 2, 2)
+    return _card(
+        bench, {FORK_POINT: {name: before}}, {name: {name: after}}, settings, domain.settings.owner
+    )
+
+
+def score_consolidation(
+    bench: Bench,
+    plan: Plan,
+    student: Artifact,
+    controls: Mapping[str, Artifact],
+    settings: EvaluationSettings,
+) -> Artifact:
+    """Return the scorecard of a consolidation: fork point, teachers, student and controls.
+
+    Every teacher is measured on every domain, so that the card shows what it does to the others.
+    """
+    methods, teachers = measurements_of(bench, plan, student, controls, settings)
+    return _card(bench, methods, teachers, settings, "consolidation")
+
+
+def measurements_of(
+    bench: Bench,
+    plan: Plan,
+    student: Artifact,
+    controls: Mapping[str, Artifact],
+    settings: EvaluationSettings,
+) -> tuple[dict[str, Measurement], dict[str, Measurement]]:
+    """Return what was measured, by method and by teacher; what is missing is measured now."""
+    domains = [teacher.domain for teacher in plan.teachers]
+
+    def measured(checkpoint: Artifact, label: str) -> Measurement:
+        found = measure_all(bench, checkpoint, plan.teachers, settings, label)
+        return dict(zip(domains, found, strict=True))
+
+    compared = {FORK_POINT: plan.fork_point, STUDENT: student, **controls}
+    methods = {name: measured(checkpoint, name) for name, checkpoint in compared.items()}
+    teachers = {
+        teacher.domain: measured(teacher.checkpoint, f"{teacher.domain} teacher")
+        for teacher in plan.teachers
+    }
+    return methods, teachers
+
+
+def read_scorecard(bench: Bench, artifact: Artifact) -> Scorecard:
+    """Return a stored scorecard."""
+    return Scorecard.from_document(json.loads(bench.store.get_bytes(artifact.digest)))
+
+
+def _card(
+    bench: Bench,
+    methods: Mapping[str, Measurement],
+    teachers: Mapping[str, Measurement],
+    settings: EvaluationSettings,
+    owner: str,
+) -> Artifact:
+    labelled = {
+        **{f"method.{name}": row for name, row in methods.items()},
+        **{f"teacher.{name}": row for name, row in teachers.items()},
+    }
+    derivation = Derivation(
+        kind="scorecard",
+        inputs=tuple(
+            Input(role=label, artifact=item.digest, record=item.record, name=domain)
+            for label, row in labelled.items()
+            for domain, item in row.items()
+        ),
+        source=source_digest("evaluate"),
+        settings=settings.model_dump(mode="json"),
+        seed=settings.seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        card = make_scorecard(
+            Outcomes(
+                methods={name: _outcomes(bench, row) for name, row in methods.items()},
+                teachers={name: _outcomes(bench, row) for name, row in teachers.items()},
+                settings=Settings(
+                    temperature=settings.sampling.temperature,
+                    samples=1,
+                    seed=settings.seed,
+                    max_tokens=settings.sampling.max_new_tokens,
+                    passed={domain: 1.0 for row in teachers.values() for domain in row},
+                ),
+            )
+        )
+        for name, scores in card.everything().items():
+            measurements.add(
+                0, {f"{method}/{name}": each.mean for method, each in scores.methods.items()}
+            )
+        path = folder / "scorecard.json"
+        path.write_bytes(canonical_json(card.document()))
+        return path
+
+    return bench.find_or_make(derivation, "scorecard", make, owner)
+
+
+def _outcomes(bench: Bench, row: Measurement) -> dict[str, tuple[PromptOutcome, ...]]:
+    return {domain: read_measured(bench, item).outcomes for domain, item in row.items()}

@@ -1,0 +1,183 @@
+"""The report of a published student: a page, a picture and the numbers, as one stored folder."""
+
+import json
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lineage.artifacts import Artifact, Student, read_manifest
+from lineage.graph import Lineage
+from lineage.picture import figure
+from lineage.record import Derivation, Input
+from tasks.evaluate.cards import measurements_of, read_scorecard
+from tasks.evaluate.evaluate import read_measured
+from tasks.evaluate.measured import Example
+from tasks.evaluate.outcomes import FORK_POINT, STUDENT, TEACHER
+from tasks.evaluate.plot import write_plot
+from tasks.evaluate.report import render_report
+from tasks.evaluate.report_input import (
+    Curve,
+    CurveGroup,
+    Provenance,
+    ReportInput,
+    Response,
+    Rollout,
+    Speech,
+)
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.handover import Plan
+from tasks.progress import report
+from tasks.provenance import git_commit, git_difference, package_versions, source_digest
+from tasks.step import Bench, Measurements, now
+
+NOT_RUN = (
+    "GPU: this run used the CPU alone.",
+    "Flyte cluster: the workflows ran in flytekit's local execution.",
+)
+
+
+def make_report(
+    bench: Bench, plan: Plan, student: Artifact, settings: EvaluationSettings
+) -> Artifact:
+    """Return a folder with ``report.html``, ``scorecard.png`` and ``scorecard.json``.
+
+    ``student`` is the published manifest, not the checkpoint.
+    """
+    derivation = Derivation(
+        kind="report",
+        inputs=(Input(role="student", artifact=student.digest, record=student.record),),
+        source=source_digest("evaluate"),
+        settings=settings.model_dump(mode="json"),
+        seed=settings.seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        report("report", 0, 1)
+        manifest = read_manifest(bench.store, student.digest, Student)
+        card = read_scorecard(bench, manifest.scorecard)
+        out = folder / "report"
+        out.mkdir()
+        (out / "scorecard.json").write_text(
+            json.dumps(card.document(), indent=1) + "\n", encoding="utf-8"
+        )
+        write_plot(card, out / "scorecard.png")
+        lineage = Lineage(bench.store)
+        page = ReportInput(
+            created=now(),
+            scorecard=card,
+            curves=tuple(_curves(bench, plan, manifest)),
+            rollouts=tuple(_rollouts(bench, plan, manifest, settings)),
+            lineage=figure(lineage.graph(student.record)),
+            provenance=_provenance(plan, manifest, student, settings),
+        )
+        (out / "report.html").write_text(render_report(page), encoding="utf-8")
+        report("report", 1, 1)
+        return out
+
+    return bench.find_or_make(derivation, "report", make, owner="consolidation")
+
+
+def _curves(bench: Bench, plan: Plan, manifest: Student) -> Iterator[CurveGroup]:
+    """Yield the reward of each climb, and the KL to each teacher over the MOPD steps."""
+    climbs = [
+        Curve(name=teacher.domain, points=series["reward"])
+        for teacher in plan.teachers
+        if "reward" in (series := _series(bench, teacher.checkpoint.record))
+    ]
+    if climbs:
+        yield CurveGroup(
+            title="Reward of each climb", unit="share solved", curves=tuple(climbs), high=1.0
+        )
+    course = _series(bench, manifest.checkpoint.record)
+    divergences = [
+        Curve(name=name.removeprefix("kl/"), points=points)
+        for name, points in sorted(course.items())
+        if name.startswith("kl/")
+    ]
+    if divergences:
+        yield CurveGroup(
+            title="Reverse KL from the student to each teacher",
+            unit="nats a token",
+            curves=tuple(divergences),
+        )
+
+
+def _series(bench: Bench, record: str) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Return each metric of a record over its steps."""
+    attestation = bench.records.output(record)
+    if attestation is None or not attestation.metrics:
+        return {}
+    series: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for line in bench.store.get_bytes(attestation.metrics).splitlines():
+        row = json.loads(line)
+        if not isinstance(row["value"], str):  # a number that is not finite is written as text
+            series[row["name"]].append((float(row["step"]), float(row["value"])))
+    return {name: tuple(points) for name, points in series.items()}
+
+
+def _rollouts(
+    bench: Bench, plan: Plan, manifest: Student, settings: EvaluationSettings
+) -> Iterator[Rollout]:
+    methods, teachers = measurements_of(
+        bench, plan, manifest.checkpoint, manifest.controls, settings
+    )
+    for teacher in plan.teachers:
+        domain = teacher.domain
+        answers = {
+            FORK_POINT: _examples(bench, methods[FORK_POINT][domain]),
+            TEACHER: _examples(bench, teachers[domain][domain]),
+            STUDENT: _examples(bench, methods[STUDENT][domain]),
+        }
+        for prompt, example in answers[STUDENT].items():
+            yield Rollout(
+                domain=domain,
+                messages=_speeches(example.messages),
+                responses={
+                    method: Response(
+                        turns=_speeches(examples[prompt].turns),
+                        score=examples[prompt].score,
+                        reason=examples[prompt].reason,
+                    )
+                    for method, examples in answers.items()
+                },
+            )
+
+
+def _examples(bench: Bench, measurement: Artifact) -> Mapping[str, Example]:
+    return {example.prompt: example for example in read_measured(bench, measurement).examples}
+
+
+def _speeches(spoken: Sequence[tuple[str, str]]) -> tuple[Speech, ...]:
+    return tuple(Speech.model_validate({"role": role, "content": text}) for role, text in spoken)
+
+
+def _provenance(
+    plan: Plan, manifest: Student, student: Artifact, settings: EvaluationSettings
+) -> Provenance:
+    teachers = {f"teacher {t.domain}": t.release.record for t in plan.teachers}
+    return Provenance(
+        records={
+            "student": student.record,
+            "checkpoint": manifest.checkpoint.record,
+            "fork point": plan.fork_point.record,
+            **teachers,
+        },
+        commit=git_commit(),
+        dirty=bool(git_difference()),
+        seeds={"training": _seed(manifest), "evaluation": settings.seed},
+        machine={
+            "processor": platform.processor() or platform.machine(),
+            "cores": str(os.cpu_count()),
+            "python": platform.python_version(),
+            **package_versions(),
+        },
+        not_run=NOT_RUN,
+    )
+
+
+def _seed(manifest: Student) -> int:
+    seed = manifest.settings["seed"]
+    assert isinstance(seed, int)
+    return seed

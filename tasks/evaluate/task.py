@@ -1,0 +1,43 @@
+"""Flyte tasks of evaluation: scorecards and the report."""
+
+from flytekit import task
+
+from lineage.artifacts import Artifact, Rung
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.handover import Domain, Plan
+
+
+@task
+def score_teacher(
+    fork_point: Artifact, ladder: list[Rung], domain: Domain, settings: EvaluationSettings
+) -> Artifact:
+    """Score the last rung of a climb beside its fork point, on held-out prompts."""
+    from tasks.evaluate import cards
+    from tasks.step import Bench
+
+    return cards.score_teacher(Bench(), fork_point, ladder[-1].checkpoint, domain, settings)
+
+
+@task
+def score_consolidation(
+    plan: Plan,
+    student: Artifact,
+    parameter_average: Artifact,
+    task_arithmetic: Artifact,
+    settings: EvaluationSettings,
+) -> Artifact:
+    """Score fork point, teachers, student and controls on every domain's held-out prompts."""
+    from tasks.evaluate import cards
+    from tasks.step import Bench
+
+    controls = {"parameter_average": parameter_average, "task_arithmetic": task_arithmetic}
+    return cards.score_consolidation(Bench(), plan, student, controls, settings)
+
+
+@task
+def make_report(plan: Plan, student: Artifact, settings: EvaluationSettings) -> Artifact:
+    """Draw the report of a published student: page, picture and numbers."""
+    from tasks.evaluate import publish
+    from tasks.step import Bench
+
+    return publish.make_report(Bench(), plan, student, settings)

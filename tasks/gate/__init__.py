@@ -1,0 +1,1 @@
+"""Do the teachers fit? By record, before anything is spent on merging them."""

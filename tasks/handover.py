@@ -1,0 +1,113 @@
+"""What steps hand each other besides single artifacts. No task is defined here, and no torch.
+
+Flyte registers all that a package imports, so shared types live where there is nothing to register.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lineage.artifacts import Artifact, Rung
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and takes no field that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stage(Frozen):
+    """Which run of a task this is, for people: it does not change what is computed."""
+
+    name: str
+    """Shown with the progress, such as "math sft"."""
+    owner: str
+
+
+class DomainSettings(Frozen):
+    """What a team says of its domain: who owns it, and how many prompts it makes."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
+    owner: str = Field(min_length=1)
+    licence: str = "Apache-2.0"
+    version: str = Field(min_length=1)
+    """The team folder's own version; raise it when prompts or environment change."""
+    num_train: int = Field(default=2000, ge=1)
+    num_validation: int = Field(default=200, ge=1)
+    num_evaluation: int = Field(default=500, ge=1)
+    """At least 400: a Wilson interval then has a half-width of at most 0.05."""
+    num_demonstrations: int = Field(default=4000, ge=1)
+
+
+class Contribution(Frozen):
+    """A domain's part of the shared supervised stage."""
+
+    domain: str
+    package: str
+    """Where its ``environment.py`` and ``prompts.py`` lie."""
+    owner: str
+    count: int = Field(ge=1)
+    """How many demonstrations."""
+
+
+class BlendSettings(Frozen):
+    """The data of the shared supervised stage that makes the fork point."""
+
+    contributions: tuple[Contribution, ...] = Field(min_length=1)
+
+
+class Domain(Frozen):
+    """A domain as its team hands it over: everything by digest."""
+
+    settings: DomainSettings
+    environment: Artifact
+    train: Artifact
+    validation: Artifact
+    evaluation: Artifact
+    demonstrations: Artifact
+
+
+class Climb(Frozen):
+    """What a team's run leaves behind: where it started, and every rung."""
+
+    fork_point: Artifact
+    precursor: Artifact
+    """The supervised checkpoint that RL started from."""
+    ladder: tuple[Rung, ...] = Field(min_length=1)
+
+
+class PlannedTeacher(Frozen):
+    """A teacher of a consolidation, resolved to digests."""
+
+    domain: str
+    reference: str
+    """As it was resolved: ``math@3``."""
+    owner: str
+    release: Artifact
+    checkpoint: Artifact
+    environment: Artifact
+    train: Artifact
+    validation: Artifact
+    evaluation: Artifact
+
+
+class Note(Frozen):
+    """A finding of the check by record that does not stop the consolidation."""
+
+    code: str
+    severity: Literal["warning", "note"]
+    subject: str
+    evidence: str
+    next_step: str
+
+
+class Plan(Frozen):
+    """What a consolidation merges: resolved once, at its start."""
+
+    artifact: Artifact | None = None
+    """The plan itself in the store."""
+    fork_point: Artifact
+    student: Artifact
+    """Where the student starts; the fork point in the first round."""
+    teachers: tuple[PlannedTeacher, ...] = Field(min_length=1)
+    notes: tuple[Note, ...] = ()

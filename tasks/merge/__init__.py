@@ -1,0 +1,1 @@
+"""Merging by weights: the cheap controls beside every MOPD run."""

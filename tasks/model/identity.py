@@ -1,0 +1,34 @@
+"""What a tokenizer and a chat template are, as digests: equal digests mean equal tokens."""
+
+from pydantic import JsonValue
+from transformers import PreTrainedTokenizerBase
+
+from lineage.digest import digest_bytes, digest_json
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the digest of the id -> token map and of the special ids.
+
+    Two tokenizers of one vocabulary size can disagree on every id, so size is no identity.
+    """
+    vocabulary = tokenizer.get_vocab()
+    return digest_json(
+        {
+            "tokens": [[index, token] for token, index in sorted(vocabulary.items(), key=_by_id)],
+            "special": {
+                "bos": tokenizer.bos_token_id,
+                "eos": tokenizer.eos_token_id,
+                "pad": tokenizer.pad_token_id,
+                "all": list[JsonValue](sorted(tokenizer.all_special_ids)),
+            },
+        }
+    )
+
+
+def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the digest of the chat template's text."""
+    return digest_bytes(str(tokenizer.chat_template or "").encode("utf-8"))
+
+
+def _by_id(item: tuple[str, int]) -> int:
+    return item[1]

@@ -1,0 +1,130 @@
+"""Collects a team's domain: source bundle, prompts, held-out evaluation set, demonstrations.
+
+The team's code is bundled as source and asked for its prompts in a confined worker: it never runs
+with the pipeline's credentials, not even to make data.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.handover import BlendSettings, Domain, DomainSettings
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rollout.bundle import check, collect
+from tasks.rollout.domains import open_environment, stored_prompts
+from tasks.rollout.environment import Split
+from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
+from tasks.rollout.worker import EnvironmentWorker
+from tasks.step import Bench, Measurements
+
+_BLEND_SEED = 1_000_000
+
+
+def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: int) -> Domain:
+    """Return the domain whose ``environment.py`` and ``prompts.py`` lie in ``package``.
+
+    Raises:
+        BundleError: where the source imports what it may not, or misses a part.
+        EnvironmentFailure: where its prompts cannot be made.
+        PromptError: where training and evaluation overlap.
+    """
+    environment = _bundle(bench, package, settings.name, settings.owner)
+    report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
+    make = _Maker(bench, environment, settings.name, settings.owner, seed)
+    train = make.prompts("train", settings.num_train)
+    validation = make.prompts("validation", settings.num_validation)
+    evaluation = make.prompts("evaluation", settings.num_evaluation)
+    demonstrations = make.demonstrations(settings.num_demonstrations)
+    held_out = stored_prompts(bench.store, evaluation)
+    for seen in (train, validation):
+        refuse_overlap(stored_prompts(bench.store, seen), held_out)
+    return Domain(
+        settings=settings,
+        environment=environment,
+        train=train,
+        validation=validation,
+        evaluation=evaluation,
+        demonstrations=demonstrations,
+    )
+
+
+def collect_blend(bench: Bench, blend: BlendSettings, seed: int) -> list[Artifact]:
+    """Return the demonstrations that each domain contributes to the shared supervised stage.
+
+    They are drawn apart from the teams' own, which come from ``seed`` itself.
+    """
+    data = []
+    for place, part in enumerate(blend.contributions):
+        report("blend", place, len(blend.contributions), message=part.domain)
+        environment = _bundle(bench, part.package, part.domain, part.owner)
+        make = _Maker(bench, environment, part.domain, part.owner, seed + _BLEND_SEED)
+        data.append(make.demonstrations(part.count))
+    return data
+
+
+def _bundle(bench: Bench, package: str, domain: str, owner: str) -> Artifact:
+    """Store the bundle; its own digest is its identity, so it is collected anew each time."""
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        bundle = collect(package, Path(folder, "bundle"))
+        check(bundle)
+        digest = bench.store.put_tree(bundle)
+    derivation = Derivation(
+        kind="environment",
+        inputs=(),
+        source=digest,
+        settings={"domain": domain},
+        seed=0,
+    )
+    return bench.find_or_make(
+        derivation, "environment", lambda _folder, _log: bench.store.tree(digest), owner
+    )
+
+
+class _Maker:
+    """Makes a domain's data sets, each a record of its own."""
+
+    def __init__(
+        self, bench: Bench, environment: Artifact, domain: str, owner: str, seed: int
+    ) -> None:
+        self._bench, self._environment = bench, environment
+        self._domain, self._owner, self._seed = domain, owner, seed
+
+    def prompts(self, split: Split, count: int) -> Artifact:
+        def write(worker: EnvironmentWorker, path: Path) -> None:
+            write_prompts(path, worker.prompts(split, count, self._seed))
+
+        return self._make("prompts", split, count, write)
+
+    def demonstrations(self, count: int) -> Artifact:
+        def write(worker: EnvironmentWorker, path: Path) -> None:
+            write_demonstrations(path, worker.demonstrations(count, self._seed))
+
+        return self._make("demonstrations", "train", count, write)
+
+    def _make(
+        self, kind: str, split: str, count: int, write: Callable[[EnvironmentWorker, Path], None]
+    ) -> Artifact:
+        derivation = Derivation(
+            kind=kind,
+            inputs=(
+                Input(
+                    role="environment",
+                    artifact=self._environment.digest,
+                    record=self._environment.record,
+                ),
+            ),
+            source=source_digest("release"),
+            settings={"domain": self._domain, "split": split, "count": count},
+            seed=self._seed,
+        )
+
+        def make(folder: Path, measurements: Measurements) -> Path:
+            path = folder / f"{split}.jsonl"
+            with open_environment(self._bench.store, self._environment, self._domain) as worker:
+                write(worker, path)
+            return path
+
+        return self._bench.find_or_make(derivation, "dataset", make, self._owner)

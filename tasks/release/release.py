@@ -1,0 +1,180 @@
+"""A climb becomes a release; a consolidated model becomes a published student."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from lineage.artifacts import (
+    Artifact,
+    Prompts,
+    Release,
+    Sampling,
+    SftData,
+    Student,
+    TeacherShare,
+    put_manifest,
+)
+from lineage.digest import canonical_json, digest_bytes
+from lineage.mirror import mirror_entry
+from lineage.record import Derivation, Input
+from lineage.registry import Entry, Registry
+from tasks.handover import Climb, Domain, Plan
+from tasks.model.files import load_tokenizer
+from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rollout.settings import SamplingSettings
+from tasks.step import Bench, Measurements
+
+RELEASED, CANDIDATE = "released", "candidate"
+
+
+def release_teacher(
+    bench: Bench, climb: Climb, domain: Domain, scorecard: Artifact, sampling: SamplingSettings
+) -> Artifact:
+    """Release the last rung of a climb as the domain's teacher and point ``released`` at it."""
+    settings = domain.settings
+    report(f"{settings.name} release", 0, 1)
+    teacher = climb.ladder[-1].checkpoint
+    tokenizer = load_tokenizer(bench.store.tree(teacher.digest))
+    manifest = Release(
+        domain=settings.name,
+        kind="rl",
+        checkpoint=teacher,
+        ladder=climb.ladder,
+        fork_point=climb.fork_point,
+        precursor=climb.precursor,
+        tokenizer=tokenizer_digest(tokenizer),
+        template=template_digest(tokenizer),
+        thinking_mode="off",
+        sampling=Sampling(temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens),
+        sft=SftData(data=domain.demonstrations, sketches=_sketch(bench, domain.demonstrations)),
+        prompts=Prompts(train=domain.train, validation=domain.validation),
+        evaluation=domain.evaluation,
+        environment=domain.environment,
+        scorecard=scorecard,
+        owner=settings.owner,
+        licence=settings.licence,
+        team_version=settings.version,
+        code_version=source_digest("rl"),
+    )
+    released = _record(bench, "release", manifest, settings.owner, manifest.artifacts())
+    _register(bench, f"teacher.{settings.name}", released, settings.owner, settings.version)
+    report(f"{settings.name} release", 1, 1)
+    return released
+
+
+def publish_student(
+    bench: Bench,
+    plan: Plan,
+    student: Artifact,
+    scorecard: Artifact,
+    controls: Mapping[str, Artifact],
+    name: str,
+) -> Artifact:
+    """Publish a consolidated model under ``student.<name>`` and point ``released`` at it."""
+    assert plan.artifact is not None
+    derivation = bench.records.read(student.record)
+    tokens = _tokens_routed(bench, student)
+    manifest = Student(
+        checkpoint=student,
+        fork_point=plan.fork_point,
+        teachers=tuple(
+            TeacherShare(
+                domain=teacher.domain,
+                release=teacher.release.digest,
+                reference=teacher.reference,
+                weight=1.0,
+                tokens_routed=tokens.get(teacher.domain, 0),
+            )
+            for teacher in plan.teachers
+        ),
+        settings={"kind": derivation.kind, "seed": derivation.seed, **derivation.settings},
+        scorecard=scorecard,
+        controls=dict(controls),
+        plan=plan.artifact.digest,
+        owner="consolidation",
+    )
+    parts = {
+        **manifest.artifacts(),
+        "plan": plan.artifact,
+        **{f"release.{teacher.domain}": teacher.release for teacher in plan.teachers},
+    }
+    published = _record(bench, "student", manifest, manifest.owner, parts)
+    _register(bench, f"student.{name}", published, manifest.owner, "")
+    return published
+
+
+def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
+    """Return the checkpoint that a reference such as ``fork-point@released`` stands for."""
+    return bench.resolve(reference, "checkpoint")[1]
+
+
+def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: str) -> Artifact:
+    """Register a base or a fork point under its name, point ``released`` at it, and return it."""
+    _register(bench, name, checkpoint, owner, "")
+    return checkpoint
+
+
+def _record(
+    bench: Bench,
+    kind: str,
+    manifest: Release | Student,
+    owner: str,
+    parts: Mapping[str, Artifact],
+) -> Artifact:
+    """Store a manifest with the record that says what it was put together from."""
+    digest = put_manifest(bench.store, manifest)
+    derivation = Derivation(
+        kind=kind,
+        inputs=tuple(
+            Input(role=part, artifact=artifact.digest, record=artifact.record)
+            for part, artifact in sorted(parts.items())
+        ),
+        source=source_digest("release"),
+        settings={"manifest": digest},
+        seed=0,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        path = folder / f"{kind}.json"
+        path.write_bytes(bench.store.get_bytes(digest))
+        return path
+
+    return bench.find_or_make(derivation, kind, make, owner)
+
+
+def _register(bench: Bench, name: str, artifact: Artifact, owner: str, note: str) -> Entry:
+    registry = Registry(bench.store)
+    entry = registry.register(name, artifact, owner=owner, note=note)
+    for alias in (CANDIDATE, RELEASED):
+        if registry.aliases(name).get(alias) != entry.version:
+            registry.point(name, alias, entry.version, by=owner)
+    mirror_entry(bench.store, name)
+    return entry
+
+
+def _sketch(bench: Bench, data: Artifact) -> str:
+    """Store the digest of every row, so that overlap can be told without the data."""
+    rows = bench.store.get_bytes(data.digest).splitlines()
+    return bench.store.put_bytes(
+        canonical_json(
+            {"rows": list[JsonValue](sorted({digest_bytes(row.strip()) for row in rows}))}
+        )
+    )
+
+
+def _tokens_routed(bench: Bench, student: Artifact) -> dict[str, int]:
+    """Return how many response tokens each domain's teacher scored, from the run's metrics."""
+    attestation = bench.records.output(student.record)
+    if attestation is None or not attestation.metrics:
+        return {}
+    prefix = "tokens_routed/"
+    rows = [json.loads(line) for line in bench.store.get_bytes(attestation.metrics).splitlines()]
+    return {
+        row["name"].removeprefix(prefix): int(row["value"])
+        for row in rows
+        if row["name"].startswith(prefix)
+    }

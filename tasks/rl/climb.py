@@ -1,0 +1,125 @@
+"""A climb: reinforcement learning from the supervised checkpoint, leaving a ladder of rungs."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from lineage.artifacts import Artifact, Rung
+from lineage.record import Derivation, Input
+from tasks.handover import Domain
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy, load_policy, save_policy
+from tasks.onpolicy.loop import Hooks, Learner, train
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rl.grpo import GroupAdvantage
+from tasks.rl.settings import RlSettings
+from tasks.rollout.domains import make_player, open_environment, stored_prompts
+from tasks.rollout.source import DomainShare, Mixture
+from tasks.step import Bench, Measurements, now
+from tasks.threads import use_configured_threads
+
+
+def climb(
+    bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
+) -> list[Rung]:
+    """Return the ladder of the climb, the finished teacher last; found, or else made.
+
+    A rung is the same run stopped earlier, so its record is the run's with ``stop_at``.
+    """
+    steps = settings.loop.rung_steps()
+    found = [bench.find(_derivation(start, domain, settings, seed, step)) for step in steps]
+    if all(found):
+        return [
+            Rung(step=step, checkpoint=rung)
+            for step, rung in zip(steps, found, strict=True)
+            if rung is not None
+        ]
+    use_configured_threads()
+    policy = load_policy(bench.store.tree(start.digest))
+    ladder = _Ladder(bench, start, domain, settings, seed, policy)
+    with open_environment(bench.store, domain.environment, domain.settings.name) as worker:
+        share = DomainShare(
+            domain.settings.name,
+            make_player(domain.settings.name, policy, worker, settings.sampling),
+            stored_prompts(bench.store, domain.train),
+            settings.prompts_per_step,
+        )
+        train(
+            Learner(
+                policy.model,
+                settings.loop,
+                settings.sampling.temperature,
+                ChatTokens(policy.tokenizer).pad_id,
+            ),
+            GroupAdvantage(settings.importance),
+            Mixture([share], settings.rollouts_per_prompt, seed),
+            Hooks(ladder.measure, ladder.save),
+        )
+    return ladder.rungs
+
+
+def _derivation(
+    start: Artifact, domain: Domain, settings: RlSettings, seed: int, step: int
+) -> Derivation:
+    return Derivation(
+        kind="rung" if step < settings.loop.num_steps else "rl",
+        inputs=(
+            Input(role="start", artifact=start.digest, record=start.record),
+            Input(role="prompts", artifact=domain.train.digest, record=domain.train.record),
+            Input(
+                role="environment",
+                artifact=domain.environment.digest,
+                record=domain.environment.record,
+            ),
+        ),
+        source=source_digest("rl"),
+        settings={
+            **settings.model_dump(mode="json"),
+            "domain": domain.settings.name,
+            "stop_at": step,
+        },
+        seed=seed,
+    )
+
+
+class _Ladder:
+    """Keeps a climb's measurements and stores its rungs."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        start: Artifact,
+        domain: Domain,
+        settings: RlSettings,
+        seed: int,
+        policy: Policy,
+    ) -> None:
+        self._bench, self._start, self._domain = bench, start, domain
+        self._settings, self._seed, self._policy = settings, seed, policy
+        self._measurements = Measurements("rl")
+        self._started = now()
+        self.rungs: list[Rung] = []
+
+    def measure(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._measurements.add(step, metrics)
+        report(
+            f"{self._domain.settings.name} rl",
+            step,
+            self._settings.loop.num_steps,
+            reward=metrics["reward"],
+        )
+
+    def save(self, step: int) -> None:
+        derivation = _derivation(self._start, self._domain, self._settings, self._seed, step)
+        with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+            saved = save_policy(self._policy, Path(folder, "model"))
+            checkpoint = self._bench.commit(
+                derivation,
+                "checkpoint",
+                saved,
+                self._started,
+                self._measurements,
+                self._domain.settings.owner,
+            )
+        self.rungs.append(Rung(step=step, checkpoint=checkpoint))

@@ -1,0 +1,19 @@
+"""Settings of reinforcement learning with verifiable rewards. No torch: workflows import them."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.onpolicy.settings import ImportanceMask, LoopSettings
+from tasks.rollout.settings import SamplingSettings
+
+
+class RlSettings(BaseModel):
+    """One climb: GRPO on one domain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loop: LoopSettings
+    sampling: SamplingSettings = SamplingSettings()
+    prompts_per_step: int = Field(default=16, ge=1)
+    rollouts_per_prompt: int = Field(default=8, ge=2)
+    """The group in which a rollout's advantage is measured."""
+    importance: ImportanceMask = ImportanceMask()

@@ -1,0 +1,16 @@
+"""Flyte task of a climb."""
+
+from flytekit import task
+
+from lineage.artifacts import Artifact, Rung
+from tasks.handover import Domain
+from tasks.rl.settings import RlSettings
+
+
+@task
+def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> list[Rung]:
+    """Climb from the supervised checkpoint by RL with verifiable rewards; return the ladder."""
+    from tasks.rl import climb as step
+    from tasks.step import Bench
+
+    return step.climb(Bench(), start, domain, settings, seed)

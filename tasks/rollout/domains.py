@@ -1,0 +1,69 @@
+"""Opens a domain from the store: its environment in a confined worker, its prompts, a player.
+
+The ground floor under RL, MOPD, merging and evaluation: none of them imports a team's code.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lineage.artifacts import Artifact
+from lineage.store import Store
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy
+from tasks.rollout.client import EnvironmentClient
+from tasks.rollout.collect import Player, Rollout
+from tasks.rollout.environment import Demonstration, Prompt
+from tasks.rollout.prompts import read_demonstrations, read_prompts
+from tasks.rollout.sampler import TransformersSampler
+from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.worker import EnvironmentWorker
+
+
+@contextmanager
+def open_environment(
+    store: Store, environment: Artifact, domain: str
+) -> Iterator[EnvironmentWorker]:
+    """Run a released environment from the store in a confined worker process."""
+    with EnvironmentWorker(store.tree(environment.digest), domain=domain) as worker:
+        yield worker
+
+
+def stored_prompts(store: Store, prompts: Artifact) -> list[Prompt]:
+    """Return the prompts of a data set in the store."""
+    with _as_file(store, prompts) as path:
+        return read_prompts(path)
+
+
+def stored_demonstrations(store: Store, demonstrations: Artifact) -> list[Demonstration]:
+    """Return the worked examples of a data set in the store."""
+    with _as_file(store, demonstrations) as path:
+        return read_demonstrations(path)
+
+
+def make_player(
+    domain: str,
+    policy: Policy,
+    environment: EnvironmentClient,
+    sampling: SamplingSettings,
+) -> Player:
+    """Return a player of one domain for a policy in this process."""
+    chat = ChatTokens(policy.tokenizer)
+    sampler = TransformersSampler(policy.model, chat.end_id, chat.pad_id, sampling)
+    return Player(domain, environment, sampler, chat, sampling)
+
+
+def play(player: Player, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:
+    """Play each prompt once; the same seed gives each policy the same noise at the same prompt."""
+    return player.play(prompts, torch.Generator().manual_seed(seed))
+
+
+@contextmanager
+def _as_file(store: Store, data: Artifact) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        path = Path(folder, f"{data.digest.removeprefix('sha256:')[:12]}.jsonl")
+        path.write_bytes(store.get_bytes(data.digest))
+        yield path

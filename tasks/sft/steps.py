@@ -1,0 +1,135 @@
+"""The supervised steps: make the base, fine-tune on demonstrations; found, or else made."""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.handover import Stage
+from tasks.model.chat import ChatTokens, Tokens
+from tasks.model.files import Policy, fetch_model, load_policy, save_policy
+from tasks.model.scratch import CHAT_ROLES, make_model, make_tokenizer
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rollout.domains import stored_demonstrations
+from tasks.rollout.environment import Demonstration
+from tasks.sft.corpus import documents
+from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.train import Log, supervise
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+_NUM_TOKENIZER_TEXTS = 8000
+
+
+def make_base(
+    bench: Bench, source: str, data: Sequence[Artifact], settings: BaseSettings, seed: int
+) -> Artifact:
+    """Return the base: a Hugging Face model where ``source`` names one, else made from scratch.
+
+    ``data`` are demonstrations whose text the tokenizer of a base from scratch should know.
+    """
+    derivation = Derivation(
+        kind="base",
+        inputs=() if source else _inputs(data),
+        source=source_digest("sft"),
+        settings={"source": source} if source else settings.model_dump(mode="json"),
+        seed=0 if source else seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        if source:
+            report("base", 0, 1, message=f"copy {source}")
+            return fetch_model(source, folder / "model")
+        use_configured_threads()
+        examples = [d for artifact in data for d in stored_demonstrations(bench.store, artifact)]
+        return _from_scratch(examples, settings, seed, folder, measurements)
+
+    return bench.find_or_make(derivation, "checkpoint", make, owner="foundation")
+
+
+def finetune(
+    bench: Bench,
+    start: Artifact,
+    data: Sequence[Artifact],
+    settings: SftSettings,
+    seed: int,
+    stage: Stage,
+) -> Artifact:
+    """Return ``start`` fine-tuned on the demonstrations of ``data``."""
+    derivation = Derivation(
+        kind="sft",
+        inputs=(Input(role="start", artifact=start.digest, record=start.record), *_inputs(data)),
+        source=source_digest("sft"),
+        settings=settings.model_dump(mode="json"),
+        seed=seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        use_configured_threads()
+        report(stage.name, 0, settings.num_steps, message="load")
+        policy = load_policy(bench.store.tree(start.digest))
+        chat = ChatTokens(policy.tokenizer)
+        examples = [d for artifact in data for d in stored_demonstrations(bench.store, artifact)]
+        random.Random(seed).shuffle(examples)
+        rows = [_tokenised(chat, example) for example in examples]
+        log = _log(stage.name, settings.num_steps, measurements)
+        supervise(policy, rows, settings, seed, folder / "trainer", log)
+        return save_policy(policy, folder / "model")
+
+    return bench.find_or_make(derivation, "checkpoint", make, stage.owner)
+
+
+def _from_scratch(
+    examples: Sequence[Demonstration],
+    settings: BaseSettings,
+    seed: int,
+    folder: Path,
+    measurements: Measurements,
+) -> Path:
+    report("base", 0, settings.training.num_steps, message="tokenizer and text")
+    texts = list(documents(settings.num_documents, seed))
+    rng = random.Random(seed)
+    spoken = [
+        "\n".join([*(m.content for m in e.messages), *(t.content for t in e.turns)])
+        for e in rng.sample(list(examples), min(_NUM_TOKENIZER_TEXTS, len(examples)))
+    ]
+    known = [*texts[:_NUM_TOKENIZER_TEXTS], *spoken, *(["\n".join(CHAT_ROLES)] * len(spoken))]
+    tokenizer = make_tokenizer(known, settings.scratch.vocabulary_size)
+    policy = Policy(make_model(tokenizer, settings.scratch, seed), tokenizer)
+    ids = [
+        token
+        for text in texts
+        for token in (*tokenizer.encode(text, add_special_tokens=False), tokenizer.pad_token_id)
+    ]
+    width = settings.row_tokens
+    rows = [
+        Tokens(tuple(ids[first : first + width]), (True,) * width)
+        for first in range(0, len(ids) - width + 1, width)
+    ]
+    log = _log("base", settings.training.num_steps, measurements)
+    supervise(policy, rows, settings.training, seed, folder / "trainer", log)
+    return save_policy(policy, folder / "model")
+
+
+def _inputs(data: Sequence[Artifact]) -> tuple[Input, ...]:
+    return tuple(
+        Input(role="data", artifact=item.digest, record=item.record, name=str(place))
+        for place, item in enumerate(data)
+    )
+
+
+def _tokenised(chat: ChatTokens, example: Demonstration) -> Tokens:
+    return chat.demonstration(
+        [vars(message) for message in example.messages],
+        [(turn.role, turn.content) for turn in example.turns],
+    )
+
+
+def _log(stage: str, num_steps: int, measurements: Measurements) -> Log:
+    def log(step: int, metrics: Mapping[str, float]) -> None:
+        measurements.add(step, metrics)
+        report(stage, step, num_steps, loss=metrics["loss"])
+
+    return log

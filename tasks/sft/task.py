@@ -1,0 +1,27 @@
+"""Flyte tasks of the supervised stages."""
+
+from flytekit import task
+
+from lineage.artifacts import Artifact
+from tasks.handover import Stage
+from tasks.sft.settings import BaseSettings, SftSettings
+
+
+@task
+def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: int) -> Artifact:
+    """Make the base: a Hugging Face model by path or id, or a small one trained from scratch."""
+    from tasks.sft import steps
+    from tasks.step import Bench
+
+    return steps.make_base(Bench(), source, data, settings, seed)
+
+
+@task
+def finetune(
+    start: Artifact, data: list[Artifact], settings: SftSettings, seed: int, stage: Stage
+) -> Artifact:
+    """Fine-tune a checkpoint on demonstrations."""
+    from tasks.sft import steps
+    from tasks.step import Bench
+
+    return steps.finetune(Bench(), start, data, settings, seed, stage)

@@ -1,0 +1,47 @@
+"""The usual wiring of a climb: domain SFT, RL, evaluation, release. A team may wire its own."""
+
+from lineage.artifacts import Artifact
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.task import score_teacher
+from tasks.handover import DomainSettings, Stage
+from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
+from tasks.rl.settings import RlSettings
+from tasks.rl.task import climb
+from tasks.sft.settings import SftSettings
+from tasks.sft.task import finetune
+
+
+def climb_and_release(
+    *,
+    package: str,
+    domain: DomainSettings,
+    sft: SftSettings,
+    rl: RlSettings,
+    fork_point: str,
+    seed: int,
+) -> Artifact:
+    """Wire a team's climb inside its ``@workflow``: returns the release, as a promise."""
+    start = resolve_checkpoint(reference=fork_point)
+    collected = collect_domain(package=package, settings=domain, seed=seed)
+    precursor = finetune(
+        start=start,
+        data=[collected.demonstrations],
+        settings=sft,
+        seed=seed,
+        stage=Stage(name=f"{domain.name} sft", owner=domain.owner),
+    )
+    ladder = climb(start=precursor, domain=collected, settings=rl, seed=seed)
+    scorecard = score_teacher(
+        fork_point=start,
+        ladder=ladder,
+        domain=collected,
+        settings=EvaluationSettings(sampling=rl.sampling),
+    )
+    return release_teacher(
+        fork_point=start,
+        precursor=precursor,
+        ladder=ladder,
+        domain=collected,
+        scorecard=scorecard,
+        sampling=rl.sampling,
+    )

@@ -1,0 +1,1 @@
+"""Released teachers become one student."""

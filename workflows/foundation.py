@@ -1,0 +1,53 @@
+"""From a base to the fork point that every teacher and the student start from."""
+
+from flytekit import workflow
+
+from lineage.artifacts import Artifact
+from tasks.handover import BlendSettings, Contribution, Stage
+from tasks.release.task import collect_blend, register_checkpoint
+from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.task import finetune, make_base
+
+OWNER = "foundation"
+BLEND = BlendSettings(
+    contributions=(
+        # Sums are the hardest of the four to learn in words, so they get twice the data.
+        Contribution(
+            domain="math", package="workflows.teachers.math", owner="team-math", count=16_000
+        ),
+        Contribution(
+            domain="code", package="workflows.teachers.code", owner="team-code", count=8_000
+        ),
+        Contribution(
+            domain="agent", package="workflows.teachers.agent", owner="team-agent", count=8_000
+        ),
+        Contribution(
+            domain="instruct",
+            package="workflows.teachers.instruct",
+            owner="team-instruct",
+            count=8_000,
+        ),
+    )
+)
+SHARED_SFT = SftSettings(num_steps=1500, batch_size=32, learning_rate=5e-3, muon=True)
+
+
+@workflow
+def foundation(model: str = "", seed: int = 0) -> Artifact:
+    """Make the fork point.
+
+    Args:
+        model: A Hugging Face model by path or id; empty trains a small one from scratch.
+        seed: Of the base, the data and the shared supervised stage.
+    """
+    data = collect_blend(blend=BLEND, seed=seed)
+    base = make_base(source=model, data=data, settings=BaseSettings(), seed=seed)
+    named = register_checkpoint(name="base", checkpoint=base, owner=OWNER)
+    fork_point = finetune(
+        start=named,
+        data=data,
+        settings=SHARED_SFT,
+        seed=seed,
+        stage=Stage(name="fork point sft", owner=OWNER),
+    )
+    return register_checkpoint(name="fork-point", checkpoint=fork_point, owner=OWNER)

@@ -1,0 +1,25 @@
+"""The agent team's climb, from the fork point to a released teacher."""
+
+from flytekit import workflow
+
+from lineage.artifacts import Artifact
+from workflows.climb import climb_and_release
+from workflows.teachers.agent.settings import DOMAIN, RL, SFT
+
+
+@workflow
+def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Artifact:
+    """Climb and release the agent teacher.
+
+    Args:
+        fork_point: The registered checkpoint to start from.
+        seed: Of data, supervised stage and reinforcement learning.
+    """
+    return climb_and_release(
+        package="workflows.teachers.agent",
+        domain=DOMAIN,
+        sft=SFT,
+        rl=RL,
+        fork_point=fork_point,
+        seed=seed,
+    )

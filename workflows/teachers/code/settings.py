@@ -1,0 +1,10 @@
+"""The numbers of the code team's climb."""
+
+from tasks.handover import DomainSettings
+from tasks.onpolicy.settings import LoopSettings
+from tasks.rl.settings import RlSettings
+from tasks.sft.settings import SftSettings
+
+DOMAIN = DomainSettings(name="code", owner="team-code", version="1.0.0")
+SFT = SftSettings(num_steps=150, learning_rate=1e-3)
+RL = RlSettings(loop=LoopSettings(num_steps=60, learning_rate=2e-4, rung_every=20))
