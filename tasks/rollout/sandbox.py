@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 from pydantic_monty import (
     Monty,
@@ -28,6 +28,7 @@ from pydantic_monty import (
 )
 
 from tasks.rollout.environment import Json
+from tasks.rollout.foreign import NotJsonError, json_of
 
 ErrorKind = Literal["syntax", "missing", "runtime", "value", "time", "memory", "output", "crash"]
 """``missing``: no such function. ``value``: returned what JSON cannot say, or too much of it.
@@ -43,7 +44,6 @@ _KINDS: Final[dict[ErrorKind, tuple[type[BaseException], ...]]] = {
 }
 _ARGUMENTS = "_provost_arguments"
 _MESSAGE_CHARACTERS = 200
-_MAX_DEPTH = 64
 _MAX_SUSPENSIONS = 100
 """Each name that is not defined and each file that is refused asks the host once."""
 _GRACE_SECONDS = 0.25
@@ -117,20 +117,22 @@ class Sandbox(Protocol):
 
 def run_program(source: str, calls: Sequence[Call], limits: SandboxLimits) -> ProgramResult:
     """Run a program against calls in the default sandbox; whatever it does comes back as data."""
-    return _default_sandbox(os.getpid()).run(source, calls, limits)
+    return _default_sandbox().run(source, calls, limits)
 
 
 @functools.cache
-def _default_sandbox(pid: int) -> Sandbox:
-    """Return this process's sandbox: a forked child must not share its parent's pipes."""
+def _default_sandbox() -> Sandbox:
     return MontySandbox()
 
 
 class MontySandbox:
     """pydantic-monty: an interpreter for a subset of Python, in a reused process of its own."""
 
+    _first_used_in: ClassVar[int] = 0
+
     def __init__(self) -> None:
         """Start the process that interprets; it is reused, each program gets a fresh session."""
+        self._refuse_fork()
         self._pool = Monty(
             min_processes=1,
             max_processes=1,
@@ -141,6 +143,7 @@ class MontySandbox:
 
     def run(self, source: str, calls: Sequence[Call], limits: SandboxLimits) -> ProgramResult:
         """Load a program into a fresh session and make the calls."""
+        self._refuse_fork()
         with self._pool.checkout(
             limits=_monty_limits(limits),
             # The same program gives the same result: no clock, no entropy, and sleep is free.
@@ -152,6 +155,16 @@ class MontySandbox:
     def close(self) -> None:
         """End the interpreter's process."""
         self._pool.__exit__(None, None, None)
+
+    @classmethod
+    def _refuse_fork(cls) -> None:
+        """Raise in a forked child, where the library would wait for ever for its lost threads."""
+        cls._first_used_in = cls._first_used_in or os.getpid()
+        if cls._first_used_in != os.getpid():
+            raise RuntimeError(
+                "this process was forked from one that had used the sandbox, and would hang: start "
+                "it with the 'spawn' method, or let the parent run no program before it forks"
+            )
 
 
 class _Run:
@@ -201,10 +214,10 @@ class _Run:
         inputs = {_ARGUMENTS: list(call.arguments)}
         try:
             value = self._session.feed_run(code, inputs=inputs, print_callback=self._print)
-            return Outcome(_Walk(self._limits.output_bytes).json(value))
+            return Outcome(json_of(value, self._limits.output_bytes))
         except MontyError as error:
             return self._failed(error, call.function)
-        except _NotJsonError as error:
+        except NotJsonError as error:
             return self._outcome("value", str(error))
 
     def _failed(self, error: MontyError, function: str = "") -> Outcome:
@@ -221,7 +234,7 @@ class _Run:
         self._printed.append(text[: max(room, 0)])
         self._num_printed += len(text.encode("utf-8", "replace"))
         if self._num_printed > self._limits.output_bytes:
-            raise _NotJsonError("printed too much")
+            raise NotJsonError("printed too much")
 
 
 def _kind(error: MontyError, function: str) -> ErrorKind:
@@ -237,51 +250,6 @@ def _kind(error: MontyError, function: str) -> ErrorKind:
         ours = len(error.traceback()) == 1 and f"'{function}'" in str(error)
         return "missing" if ours else "runtime"
     return "runtime"
-
-
-class _NotJsonError(Exception):
-    """A program returned or printed what cannot be taken."""
-
-
-class _Walk:
-    """Turns a returned value into JSON, tuples into lists, up to a number of bytes.
-
-    A small object may be a huge tree (a list that holds itself twice, thirty times over), so the
-    bytes are counted while walking.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = self._left = max_bytes
-
-    def json(self, value: object, depth: int = 0) -> Json:
-        if depth > _MAX_DEPTH:
-            raise _NotJsonError(f"returned more than {_MAX_DEPTH} levels of lists")
-        if isinstance(value, list | tuple):
-            self._spend(2)
-            return [self.json(item, depth + 1) for item in value]
-        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-            self._spend(2 + sum(len(key.encode()) for key in value))
-            return {key: self.json(item, depth + 1) for key, item in value.items()}
-        return self._leaf(value)
-
-    def _leaf(self, value: object) -> Json:
-        if value is None or isinstance(value, bool):
-            self._spend(4)
-        elif isinstance(value, int):
-            self._spend(1 + value.bit_length() // 3)  # a decimal digit holds a little over 3 bits
-        elif isinstance(value, float) and math.isfinite(value):
-            self._spend(8)
-        elif isinstance(value, str):
-            self._spend(2 + len(value.encode()))
-        else:
-            # No repr: that of a small object may be endless too.
-            raise _NotJsonError(f"returned a {type(value).__name__} that is no JSON value")
-        return value
-
-    def _spend(self, num_bytes: int) -> None:
-        self._left -= num_bytes
-        if self._left < 0:
-            raise _NotJsonError(f"returned more than {self._max_bytes} bytes")
 
 
 def _monty_limits(limits: SandboxLimits) -> ResourceLimits:

@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from types import ModuleType
 
-OURS = ("confine", "serve", "client", "prompts", "environment", "sandbox")
+OURS = ("confine", "serve", "client", "prompts", "environment", "sandbox", "foreign")
 _WAIT_SECONDS = 0.5
 
 
