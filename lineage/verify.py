@@ -1,0 +1,209 @@
+"""Is a checkpoint still what it was? Hash every blob, walk every record, check every signature.
+
+It trusts nothing that was found before: no index, no cache, no earlier hash. Each problem names the
+file or record that is wrong; all of them are found, not only the first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lineage.artifacts import Release, Student, read_manifest
+from lineage.errors import LineageError
+from lineage.record import Attestation, Derivation, Records
+from lineage.registry import Registry
+from lineage.signing import Signature, check_signature
+from lineage.store import Store, read_tree
+from lineage.trust import TrustRoot
+
+_MAX_MANIFEST_BYTES = 64 << 20
+"""No manifest is larger; a larger blob is not read into memory to see whether it is one."""
+
+Identity = Callable[[Path], tuple[str, str]]
+"""Takes a checkpoint's folder, returns the digests of its tokenizer and of its chat template."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not what it was said to be."""
+
+    subject: str
+    """The artifact, record or entry that is wrong, with its digest."""
+    what: str
+
+
+@dataclass
+class Verification:
+    """What was looked at, and what was wrong with it."""
+
+    subject: str
+    records: int = 0
+    blobs: int = 0
+    size: int = 0
+    """Bytes that were hashed."""
+    signatures: list[Signature] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    nondeterministic: list[str] = field(default_factory=list)
+    """Records that gave different bytes at different times: worth knowing, not wrong."""
+
+    @property
+    def passed(self) -> bool:
+        """Say whether nothing was wrong. Unsigned is not wrong; it is listed."""
+        return not self.problems
+
+
+class Verifier:
+    """Verifies what one store holds."""
+
+    def __init__(self, store: Store, trust: TrustRoot, identity: Identity | None = None) -> None:
+        """Use the keys of ``trust``; ``identity`` reads tokenizers, which this package cannot."""
+        self._store = store
+        self._records = Records(store)
+        self._registry = Registry(store)
+        self._trust = trust
+        self._identity = identity
+
+    def verify(self, record: str, tell: Callable[[str], None] = lambda _: None) -> Verification:
+        """Verify a record, all that it descends from, and the bytes of all of it.
+
+        ``tell`` hears of each record as it comes, for a progress line.
+        """
+        found = Verification(record)
+        hashed: set[str] = set()
+        todo, seen = [record], {record}
+        while todo:
+            current = todo.pop()
+            tell(current)
+            parents = self._record(current, found, hashed)
+            fresh = [parent for parent in parents if parent not in seen]
+            seen.update(fresh)
+            todo += fresh
+        found.records = len(seen)
+        self._entries(found, hashed)
+        return found
+
+    def _record(self, digest: str, found: Verification, hashed: set[str]) -> list[str]:
+        """Check one record and the artifacts that it names; return the records of its inputs."""
+        try:
+            derivation = self._records.read(digest)
+            attestations = self._records.attestations(digest)
+        except LineageError as error:
+            found.problems.append(Problem(f"record {digest}", str(error)))
+            return []
+        for item in derivation.inputs:
+            label = f"{item.role} {item.name}".strip() + f" of record {digest}"
+            self._artifact(item.artifact, label, found, hashed)
+        for attestation in attestations:
+            self._attestation(derivation, attestation, found, hashed)
+        if self._records.nondeterministic(digest):
+            found.nondeterministic.append(digest)
+        return self._parents(digest, derivation, found)
+
+    def _parents(self, digest: str, derivation: Derivation, found: Verification) -> list[str]:
+        """Return the records of the inputs, after checking that each one gave what was taken."""
+        parents = []
+        for item in derivation.inputs:
+            if not item.record:
+                continue
+            parents.append(item.record)
+            try:
+                outputs = {row.output for row in self._records.attestations(item.record)}
+            except LineageError:
+                continue  # told when that record's own turn comes
+            if item.artifact not in outputs:
+                what = f"takes {item.artifact} from record {item.record}, which never gave it"
+                found.problems.append(Problem(f"record {digest}", what))
+        return parents
+
+    def _attestation(
+        self, derivation: Derivation, row: Attestation, found: Verification, hashed: set[str]
+    ) -> None:
+        label = f"output of record {row.derivation} ({derivation.kind})"
+        if not self._store.has(row.output) and len(self._records.attestations(row.derivation)) > 1:
+            return  # one of several outputs, collected since; those in use are checked as inputs
+        self._artifact(row.output, label, found, hashed)
+        if row.metrics:
+            self._artifact(row.metrics, f"metrics of record {row.derivation}", found, hashed)
+        if row.output_kind in {"release", "student"} and self._store.has(row.output):
+            self._manifest(row, found, hashed)
+
+    def _manifest(self, row: Attestation, found: Verification, hashed: set[str]) -> None:
+        """Check a release or student: whole, its parts right, its tokenizer as it says."""
+        subject = f"{row.output_kind} {row.output}"
+        manifest: Release | Student
+        try:
+            if row.output_kind == "release":
+                manifest = read_manifest(self._store, row.output, Release)
+            else:
+                manifest = read_manifest(self._store, row.output, Student)
+        except LineageError as error:
+            found.problems.append(Problem(subject, str(error)))
+            return
+        for part, artifact in manifest.artifacts().items():
+            self._artifact(artifact.digest, f"{part} of {subject}", found, hashed)
+        if isinstance(manifest, Release):
+            self._artifact(manifest.sft.sketches, f"sketches of {subject}", found, hashed)
+            self._tokenizer(manifest, subject, found)
+
+    def _tokenizer(self, release: Release, subject: str, found: Verification) -> None:
+        if self._identity is None:
+            return
+        try:
+            tokenizer, template = self._identity(self._store.tree(release.checkpoint.digest))
+        except LineageError:
+            return  # a checkpoint that cannot be opened was told of already
+        for what, said, is_now in (
+            ("tokenizer", release.tokenizer, tokenizer),
+            ("chat template", release.template, template),
+        ):
+            if said != is_now:
+                text = f"says its {what} is {said}, its checkpoint holds {is_now}"
+                found.problems.append(Problem(subject, text))
+
+    def _artifact(self, digest: str, label: str, found: Verification, hashed: set[str]) -> None:
+        """Hash a blob, or a tree's manifest and all its files, unless that was done just now."""
+        if digest in hashed:
+            return
+        size = self._hash(digest, label, found, hashed)
+        if size > _MAX_MANIFEST_BYTES:
+            return
+        try:
+            files = read_tree(self._store, digest).files
+        except LineageError:
+            return  # a plain blob
+        for file in files:
+            if file.digest not in hashed:
+                self._hash(file.digest, f"file {file.path} in {label}", found, hashed)
+
+    def _hash(self, digest: str, label: str, found: Verification, hashed: set[str]) -> int:
+        """Hash one blob and return its size in bytes, 0 for one that is not right."""
+        hashed.add(digest)
+        try:
+            size = self._store.check(digest)
+        except LineageError as error:
+            found.problems.append(Problem(f"{label} ({digest})", str(error)))
+            return 0
+        found.size += size
+        found.blobs += 1
+        return size
+
+    def _entries(self, found: Verification, artifacts: set[str]) -> None:
+        """Check the registry entries of all that was verified, and their signatures."""
+        for name in self._registry.names():
+            try:
+                entries = self._registry.versions(name)
+                events = self._registry.events(name)
+            except LineageError as error:
+                found.problems.append(Problem(f"registry name {name}", str(error)))
+                continue
+            recalls = {event.version: event for event in events if event.action == "recall"}
+            for entry in entries:
+                if entry.digest not in artifacts:
+                    continue
+                signature = check_signature(self._store, entry, self._trust)
+                found.signatures.append(signature)
+                if signature.state == "refused":
+                    found.problems.append(Problem(signature.entry, signature.why))
+                if entry.version in recalls:
+                    what = f"was recalled: {recalls[entry.version].reason}"
+                    found.problems.append(Problem(signature.entry, what))

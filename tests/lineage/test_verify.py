@@ -1,0 +1,114 @@
+"""Verification names the file or record that is wrong, and finds all of them."""
+
+import pytest
+
+from lineage.artifacts import Artifact, put_manifest
+from lineage.digest import digest_bytes, hex_of
+from lineage.registry import Registry
+from lineage.signing import generate_key, sign
+from lineage.trust import TrustRoot
+from lineage.verify import Verifier
+from tests.lineage.making import checkpoint, release_of, safetensors, take, write_record
+
+TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
+KEY, PUBLIC = generate_key()
+
+
+@pytest.fixture
+def family(store, tmp_path):
+    """A base, a fork point, a teacher and its release: each checkpoint a real folder."""
+    made = {}
+    parent = ()
+    for name in ("base", "fork", "teacher"):
+        tree = store.put_tree(checkpoint(tmp_path / name, name.encode()))
+        made[name] = write_record(store, b"", *parent, kind=name, output=tree)
+        parent = (take("start", made[name]),)
+    others = {part: store.put_bytes(part.encode()) for part in ("scorecard", "environment")}
+    rows = store.put_bytes(b"rows")
+    release = release_of(
+        "math",
+        checkpoint=made["teacher"][1],
+        rung=made["teacher"][1],
+        fork_point=made["fork"][1],
+        precursor=made["fork"][1],
+        tokenizer=TOKENIZER,
+        template=TEMPLATE,
+        **others,
+        **dict.fromkeys(("sft", "train", "validation", "evaluation", "sketches"), rows),
+    )
+    digest = put_manifest(store, release)
+    inputs = [take("checkpoint", made["teacher"])]
+    made["release"] = write_record(
+        store, b"", *inputs, kind="release", output=digest, output_kind="release"
+    )
+    return made
+
+
+def verify(store, record, trust=None, identity=lambda folder: (TOKENIZER, TEMPLATE)):
+    return Verifier(store, trust or TrustRoot(), identity).verify(record)
+
+
+def spoil(path):
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+def test_what_is_whole_passes_and_everything_was_hashed(store, family):
+    found = verify(store, family["release"][0])
+    assert found.problems == []
+    assert found.passed
+    assert found.records == 4
+    # 3 manifests, 3 safetensors, one config and one note that all share; then the release
+    # manifest, and rows, scorecard and environment
+    assert found.blobs == 3 + 3 + 2 + 1 + 3
+
+
+def test_a_flipped_byte_is_named_by_file_and_record(store, family):
+    spoil(store.blobs.path(digest_bytes(safetensors(b"fork"))))
+    found = verify(store, family["release"][0])
+    assert not found.passed
+    assert any("file model.safetensors" in p.subject for p in found.problems)
+    assert verify(store, family["base"][0]).passed
+
+
+def test_a_missing_file_a_bad_manifest_and_a_bad_record_are_all_found(store, family):
+    store.blobs.path(digest_bytes(safetensors(b"base"))).unlink()
+    spoil(store.blobs.path(family["fork"][1]))
+    spoil(store._keys / "records" / hex_of(family["teacher"][0]))
+    found = verify(store, family["release"][0])
+    said = " ".join(f"{p.subject} {p.what}" for p in found.problems)
+    assert f"record {family['teacher'][0]}" in said
+    # the walk ends at the damaged record; what lies beyond it is verified on its own
+    said = " ".join(f"{p.subject} {p.what}" for p in verify(store, family["fork"][0]).problems)
+    assert "model.safetensors" in said
+    assert family["fork"][1] in said
+
+
+def test_a_tokenizer_that_is_another_is_found(store, family):
+    found = verify(store, family["release"][0], identity=lambda folder: (TEMPLATE, TEMPLATE))
+    assert [p.what.split(" is")[0] for p in found.problems] == ["says its tokenizer"]
+
+
+def test_signatures_and_recalls_are_shown(store, family):
+    record, digest = family["release"]
+    registry = Registry(store)
+    artifact = Artifact(kind="release", digest=digest, record=record)
+    entry = registry.register("teacher.math", artifact, owner="math-team")
+    key = {"public": PUBLIC, "since": "2026-11-01T00:00:00+00:00"}
+    team = {"names": ["teacher.math"], "keys": [key]}
+    trust = TrustRoot.model_validate({"teams": {"math-team": team}})
+    found = verify(store, record, trust)
+    assert [s.state for s in found.signatures] == ["unsigned"]
+    assert found.passed  # shown, not wrong
+    sign(store, entry, KEY)
+    assert [s.state for s in verify(store, record, trust).signatures] == ["signed"]
+    assert not verify(store, record, TrustRoot()).passed  # signed by a key that nobody listed
+    registry.recall("teacher.math", 1, by="lead", reason="leak")
+    assert [p.what for p in verify(store, record, trust).problems] == ["was recalled: leak"]
+
+
+def test_a_record_that_gave_two_outputs_is_told_of(store, family):
+    write_record(store, b"other bytes", kind="base")
+    found = verify(store, family["fork"][0])
+    assert found.nondeterministic == [family["base"][0]]
+    assert found.passed
