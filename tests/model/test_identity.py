@@ -1,0 +1,61 @@
+"""Equal digests of a tokenizer or template mean equal tokens."""
+
+import pytest
+from tiny_models import tokenizer, with_template
+
+from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.model.scratch import make_tokenizer
+
+TEMPLATE = tokenizer().chat_template
+
+
+def test_the_same_tokenizer_made_twice_has_the_same_digest():
+    assert tokenizer_digest(with_template(TEMPLATE)) == tokenizer_digest(tokenizer())
+
+
+def test_a_saved_tokenizer_keeps_its_digest(tmp_path):
+    from tasks.model.files import load_tokenizer
+
+    tokenizer().save_pretrained(tmp_path)
+    assert tokenizer_digest(load_tokenizer(tmp_path)) == tokenizer_digest(tokenizer())
+
+
+def test_tokenizers_of_one_size_and_other_words_differ():
+    # Both learn words until 280 tokens are full, so the size tells nothing.
+    other = make_tokenizer(["hen cow 12+34=46 tutor pupil systematic toolbox\n"] * 9, 280)
+    assert len(other) == len(tokenizer()) == 280
+    assert tokenizer_digest(other) != tokenizer_digest(tokenizer())
+
+
+@pytest.mark.parametrize("name", ["eos_token", "pad_token", "bos_token"])
+def test_another_special_token_is_another_tokenizer(name):
+    other = with_template(TEMPLATE)
+    setattr(other, name, "<|im_start|>")
+    assert tokenizer_digest(other) != tokenizer_digest(tokenizer())
+
+
+def test_a_template_is_no_part_of_the_tokenizer_but_has_a_digest_of_its_own():
+    other = with_template(TEMPLATE + " ")
+    assert tokenizer_digest(other) == tokenizer_digest(tokenizer())
+    assert template_digest(other) != template_digest(tokenizer())
+
+
+def test_the_digest_of_a_template_is_that_of_its_text():
+    # printf '' | sha256sum
+    empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert template_digest(with_template(None)) == empty
+    # printf 'abc' | sha256sum
+    abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert template_digest(with_template("abc")) == abc
+
+
+@pytest.mark.xfail(strict=True, reason="how text is cut into tokens is no part of the digest")
+def test_tokenizers_that_cut_a_text_differently_differ():
+    from tokenizers import pre_tokenizers
+
+    other = with_template(TEMPLATE)
+    other.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+        add_prefix_space=True, use_regex=True
+    )
+    assert other.encode("fox") != tokenizer().encode("fox")
+    assert tokenizer_digest(other) != tokenizer_digest(tokenizer())
