@@ -1,8 +1,8 @@
 """The import contracts of pyproject.toml are kept, and hold what the design says."""
 
+import re
 import subprocess
 import sys
-import tomllib
 
 import pytest
 from project_files import ROOT, TEAMS, imported_modules, package_files, relative
@@ -17,13 +17,18 @@ def test_the_import_contracts_are_kept():
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_every_step_package_has_a_place_in_the_layers():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    contracts = settings["tool"]["importlinter"]["contracts"]
-    layers = next(entry["layers"] for entry in contracts if entry["id"] == "steps")
-    placed = " ".join(layers).replace("(", " ").replace(")", " ").replace("|", " ").split()
-    steps = {f"tasks.{folder.parent.name}" for folder in (ROOT / "tasks").glob("*/__init__.py")}
-    assert steps - set(placed) == set()
+def test_workflows_reach_only_the_faces_of_tasks():
+    """A step's ``task`` and ``settings``, what tasks hand each other, and the rollout interface."""
+    face = re.compile(
+        r"tasks\.(\w+\.(task|settings)|handover|progress|rollout\.(environment|sandbox))"
+    )
+    deep = [
+        f"{relative(file)}:{line} {module}"
+        for file in sorted((ROOT / "workflows").rglob("*.py"))
+        for line, module in imported_modules(file)
+        if module.split(".")[0] == "tasks" and not face.fullmatch(module)
+    ]
+    assert deep == []
 
 
 def test_flyte_is_imported_only_where_it_is_wired():
