@@ -23,10 +23,18 @@ from lineage.slots import Entry
 from lineage.store import Store, open_store
 from tasks.provenance import git_commit, git_difference, package_versions
 
+FIND_ONLY = "PROVOST_FIND_ONLY"
+
 
 def now() -> str:
     """Return the time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat()
+
+
+def refuse_to_make(derivation: Derivation) -> None:
+    """Raise NotMadeError where the environment asks to find finished work and do none."""
+    if os.environ.get(FIND_ONLY):
+        raise NotMadeError(f"{derivation.kind} {derivation.digest()} is not made yet")
 
 
 @dataclass
@@ -39,6 +47,10 @@ class Measurements:
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one optimizer step."""
         self.rows += [(step, name, float(value), self.source) for name, value in metrics.items()]
+
+
+class NotMadeError(LookupError):
+    """Asked only to find (``PROVOST_FIND_ONLY``), and the step's output is not there yet."""
 
 
 class Bench:
@@ -88,6 +100,7 @@ class Bench:
         found = self.find(derivation)
         if found is not None:
             return found
+        refuse_to_make(derivation)
         started = now()
         measurements = Measurements(derivation.kind)
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:

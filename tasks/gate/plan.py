@@ -1,13 +1,13 @@
 """Resolves a consolidation's references to digests, once, and checks by record that they fit."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.collect import collect
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
-from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.slots import Entry
 from tasks.handover import Note, Plan, PlannedTeacher
@@ -33,13 +33,9 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
         raise ValueError("no teacher is named: give at least one, such as math@released")
     report("plan", 0, 1, message="resolve and check by record")
     _, start = bench.resolve(student, "checkpoint")
+    findings = _check(bench, start, teachers)
     entries = [bench.resolve(reference, "release")[0] for reference in teachers]
     releases = [read_manifest(bench.store, entry.digest, Release) for entry in entries]
-    _refuse_repeated_domains(teachers, releases)
-    findings = _findings(bench, start, entries, releases)
-    refusals = [finding for finding in findings if finding.severity == "refusal"]
-    if refusals:
-        raise MisfitError(_refusal(refusals))
     plan = Plan(
         fork_point=releases[0].fork_point,
         student=start,
@@ -51,44 +47,29 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     return plan.model_copy(update={"artifact": _store(bench, plan)})
 
 
-def _refuse_repeated_domains(teachers: Sequence[str], releases: Sequence[Release]) -> None:
-    counts = Counter(release.domain for release in releases)
+def _check(bench: Bench, start: Artifact, teachers: Sequence[str]) -> list[Finding]:
+    """Return what the records say against the merge; raise MisfitError where they forbid it."""
+    tokenizer = load_tokenizer(bench.store.tree(start.digest))
+    collected = collect(bench.store, {reference: reference for reference in teachers})
+    _refuse_repeated_domains(collected)
+    findings = check(
+        {candidate.release.domain: candidate for candidate in collected.values()},
+        Start(start.digest, tokenizer_digest(tokenizer), template_digest(tokenizer)),
+    )
+    refusals = [finding for finding in findings if finding.severity == "refusal"]
+    if refusals:
+        raise MisfitError(_refusal(refusals))
+    return findings
+
+
+def _refuse_repeated_domains(collected: Mapping[str, Candidate]) -> None:
+    counts = Counter(candidate.release.domain for candidate in collected.values())
     repeated = sorted(domain for domain, count in counts.items() if count > 1)
     if repeated:
         raise MisfitError(
-            f"the domains {repeated} have several teachers among {list(teachers)}, but each "
+            f"the domains {repeated} have several teachers among {list(collected)}, but each "
             "prompt goes to one teacher: name one teacher for a domain"
         )
-
-
-def _findings(
-    bench: Bench, start: Artifact, entries: Sequence[Entry], releases: Sequence[Release]
-) -> list[Finding]:
-    tokenizer = load_tokenizer(bench.store.tree(start.digest))
-    lineage = Lineage(bench.store)
-    candidates = {
-        release.domain: Candidate(
-            reference=f"{entry.name}@{entry.version}",
-            release=release,
-            ancestors=_ancestors(bench, lineage, release.checkpoint.record),
-        )
-        for entry, release in zip(entries, releases, strict=True)
-    }
-    return check(
-        candidates,
-        Start(start.digest, tokenizer_digest(tokenizer), template_digest(tokenizer)),
-    )
-
-
-def _ancestors(bench: Bench, lineage: Lineage, record: str) -> frozenset[str]:
-    """Return the digests of all artifacts that the record's output descends from."""
-    if not record:
-        return frozenset()
-    return frozenset(
-        attestation.output
-        for ancestor in lineage.ancestors(record)
-        for attestation in bench.records.attestations(ancestor)
-    )
 
 
 def _refusal(refusals: Sequence[Finding]) -> str:

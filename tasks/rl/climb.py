@@ -16,7 +16,7 @@ from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture
-from tasks.step import Bench, Measurements, now
+from tasks.step import Bench, Measurements, now, refuse_to_make
 from tasks.threads import use_configured_threads
 
 
@@ -35,6 +35,7 @@ def climb(
             for step, rung in zip(steps, found, strict=True)
             if rung is not None
         ]
+    refuse_to_make(_derivation(start, domain, settings, seed, steps[-1]))
     use_configured_threads()
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)

@@ -12,6 +12,7 @@ import torch
 from datasets import Dataset
 from transformers import (
     PreTrainedModel,
+    PrinterCallback,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -63,6 +64,7 @@ def supervise(
         optimizers=_optimizers(model, settings),
         callbacks=[_Forward(log)],
     )
+    trainer.remove_callback(PrinterCallback)  # our own log says it once
     trainer.train()
 
 

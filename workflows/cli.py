@@ -1,0 +1,40 @@
+"""The command ``provost``. Only click is imported before a command is known."""
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("workflows.commands.demo:demo", "Run the main job end to end, or what is left of it."),
+    "run": ("workflows.commands.run:run", "Run a workflow: foundation, teacher or consolidation."),
+    "teacher": ("workflows.commands.teacher:teacher", "List the teachers, recall one."),
+    "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup)
+@click.version_option(package_name="provost")
+def main() -> None:
+    """Multi-teacher post-training with verified lineage."""

@@ -1,0 +1,106 @@
+"""``provost demo``: the main job. What is finished is found in the store, the rest is run."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from lineage.store import home, open_store
+from tasks.evaluate.scorecard import Scorecard
+from tasks.evaluate.table import print_scorecard
+from tasks.step import FIND_ONLY, NotMadeError
+from workflows.commands.local import quiet
+from workflows.commands.run import team_module
+from workflows.consolidation.workflow import consolidate
+from workflows.foundation import foundation
+from workflows.process import Job, exit_code, run_side_by_side
+from workflows.progress import progress_on
+
+TEAMS = ("math", "code", "agent", "instruct")
+
+
+@click.command()
+@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+@click.option(
+    "--processes",
+    default=lambda: min(len(TEAMS), os.cpu_count() or 1),
+    type=click.IntRange(min=1),
+    show_default="one for each core",
+    help="How many teams climb at a time.",
+)
+def demo(seed: int, processes: int) -> None:
+    """Four teams climb from one fork point, one consolidation merges them."""
+    quiet()
+    started = time.monotonic()
+    folder = home() / "demo"
+    _Stages(seed, processes, folder / "logs").run()
+    _show(seed, folder)
+    click.echo(f"\n{folder}/report.html  scorecard.png  scorecard.json")
+    click.echo(f"done in {time.monotonic() - started:.0f} s; `make ui` opens MLflow")
+
+
+class _Stages:
+    """The three stages of the job; each is skipped where its output is found."""
+
+    def __init__(self, seed: int, processes: int, logs: Path) -> None:
+        self._seed, self._processes, self._logs = seed, processes, logs
+
+    def run(self) -> None:
+        """Run what is not finished: the foundation, the teams side by side, the consolidation."""
+        self._side_by_side({"foundation": self._found_foundation})
+        self._side_by_side({team: self._found_team(team) for team in TEAMS})
+        self._side_by_side({"consolidation": self._found_consolidation})
+
+    def _side_by_side(self, stages: dict[str, Callable[[], object]]) -> None:
+        missing = [name for name, find in stages.items() if not _is_finished(find)]
+        if not missing:
+            click.echo(f"{', '.join(stages)}: found finished in the store", err=True)
+            return
+        jobs = [Job(name, self._command(name)) for name in missing]
+        with progress_on(sys.stderr) as show:
+            outcomes = run_side_by_side(jobs, self._processes, show, logs=self._logs)
+        if exit_code(outcomes):
+            for outcome in outcomes:
+                click.echo(outcome.describe(), err=True)
+            raise SystemExit(exit_code(outcomes))
+
+    def _command(self, name: str) -> tuple[str, ...]:
+        what = ("teacher", name) if name in TEAMS else (name,)
+        program = "from workflows.cli import main; main()"
+        return (sys.executable, "-c", program, "run", *what, "--seed", str(self._seed))
+
+    def _found_foundation(self) -> object:
+        return foundation(seed=self._seed)
+
+    def _found_team(self, team: str) -> Callable[[], object]:
+        return lambda: team_module(team).climb(seed=self._seed)
+
+    def _found_consolidation(self) -> object:
+        return consolidate(seed=self._seed)
+
+
+def _is_finished(find: Callable[[], object]) -> bool:
+    """Run a workflow that may only find; say whether it found all of its outputs."""
+    os.environ[FIND_ONLY] = "1"
+    try:
+        find()
+    except NotMadeError:
+        return False
+    finally:
+        del os.environ[FIND_ONLY]
+    return True
+
+
+def _show(seed: int, folder: Path) -> None:
+    """Copy the report out of the store and print the scorecard."""
+    made = consolidate(seed=seed)
+    report = open_store().tree(made.report.digest)
+    for file in sorted(report.iterdir()):
+        shutil.copyfile(file, folder / file.name)
+    document = json.loads((folder / "scorecard.json").read_text("utf-8"))
+    print_scorecard(Scorecard.from_document(document))
