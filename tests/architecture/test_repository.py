@@ -3,7 +3,6 @@
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
 
 from project_files import (
     PACKAGES,
@@ -15,6 +14,9 @@ from project_files import (
     package_files,
     relative,
 )
+
+# Where a distribution is not called as its package is: {package: distribution}.
+IMPORTED_AS: dict[str, str] = {}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~$}{-])/(?:work|opt|Users|home/\w+)/")
 SECRET = re.compile(
@@ -55,14 +57,13 @@ def test_owners_are_given_only_to_what_exists():
 
 
 def undeclared(files, declared):
-    distributions = packages_distributions()
     own = {*PACKAGES, *(file.stem for file in files_of_tests()), "tests"}
     for file in files:
         for line, module in imported_modules(file):
             top = module.split(".")[0]
             if top in sys.stdlib_module_names or top in own:
                 continue
-            if not {canonical(name) for name in [top, *distributions.get(top, [])]} & declared:
+            if canonical(IMPORTED_AS.get(top, top)) not in declared:
                 yield f"{relative(file)}:{line} {top}"
 
 
