@@ -1,0 +1,63 @@
+"""The make targets and the script of all checks, without running what they run."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from project_files import ROOT
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
+TARGETS = ["help", "setup", "demo", "test", "test-all", "lint", "ui", "clean-runs"]
+
+
+def make(*arguments):
+    command = ["make", "-C", str(ROOT), "--no-print-directory", *arguments]
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE")}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_make_alone_lists_every_target():
+    listed = re.findall(r"^make ([a-z-]+) +\S", make().stdout, re.MULTILINE)
+    assert listed == TARGETS
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "lint", "ui"])
+def test_a_target_sets_itself_up_in_a_fresh_checkout(target, tmp_path):
+    planned = make("-n", target, f"VENV={tmp_path}/venv").stdout
+    assert planned.index("pip install") < planned.index(
+        f"{tmp_path}/venv/bin", planned.index("touch")
+    )
+
+
+def test_nothing_is_installed_again_until_the_dependencies_change(tmp_path):
+    ready = tmp_path / ".ready"
+    ready.touch()
+    assert "pip install" not in make("-n", "test", f"VENV={tmp_path}").stdout
+    os.utime(ready, (1, 1))  # older than constraints.txt
+    assert "pip install" in make("-n", "test", f"VENV={tmp_path}").stdout
+
+
+def test_a_machine_without_a_suitable_python_is_told_what_to_do(tmp_path):
+    refused = make("setup", "PYTHON=", f"VENV={tmp_path}/venv")
+    assert refused.returncode != 0
+    assert "No Python 3.11 or 3.12" in refused.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_the_page_of_runs_says_when_there_is_nothing_to_show(tmp_path):
+    (tmp_path / ".ready").touch()
+    refused = make("ui", f"VENV={tmp_path}", f"PROVOST_HOME={tmp_path}")
+    assert refused.returncode != 0
+    assert "run 'make demo' first" in refused.stderr
+
+
+def test_the_page_of_runs_is_for_this_machine_only():
+    assert "--host 127.0.0.1" in make("-n", "ui").stdout
+
+
+def test_the_script_of_all_checks_can_be_run():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
