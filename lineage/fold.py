@@ -1,10 +1,10 @@
 """Make a graph small enough to look at: models only, and each ladder as one node."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lineage.graph import Graph, Node, in_order
 from lineage.index import Edge
+from lineage.nodes import Graph, Node, in_order
 
 MODEL_KINDS = frozenset({"checkpoint", "release", "student"})
 NEVER_FOLDED = frozenset({"base", "mopd", "release", "merge", "student", "publish"})
@@ -37,11 +37,48 @@ class Line:
 
 
 def models_only(graph: Graph) -> Graph:
-    """Return the graph without data, environments, scorecards and reports."""
-    nodes = tuple(node for node in graph.nodes if node.output_kind in MODEL_KINDS)
-    inside = {node.record for node in nodes}
-    edges = tuple(edge for edge in graph.edges if {edge.parent, edge.child} <= inside)
-    return Graph(nodes, edges, graph.focus)
+    """Return what led to the focus, without data, environments, scorecards and controls.
+
+    A student's record takes a teacher's checkpoint; the picture shows it come from the release
+    that the checkpoint was taken from.
+    """
+    nodes = {node.record for node in graph.nodes if node.output_kind in MODEL_KINDS}
+    edges = [
+        edge
+        for edge in graph.edges
+        if {edge.parent, edge.child} <= nodes and not edge.role.startswith("controls.")
+    ]
+    releases = {node.record for node in graph.nodes if node.output_kind == "release"}
+    released = {
+        edge.parent: edge.child
+        for edge in edges
+        if edge.child in releases and edge.role == "checkpoint"
+    }
+    edges = [
+        replace(edge, parent=released[edge.parent])
+        if edge.role == "teacher" and edge.parent in released
+        else edge
+        for edge in edges
+    ]
+    if graph.focus:
+        nodes = _leading_to(graph.focus, edges)
+    kept = tuple(edge for edge in edges if {edge.parent, edge.child} <= nodes)
+    order = [node.record for node in graph.nodes if node.record in nodes]
+    known = {node.record: node for node in graph.nodes}
+    ordered = in_order(order[::-1], list(kept))
+    return Graph(tuple(known[record] for record in ordered), kept, graph.focus)
+
+
+def _leading_to(focus: str, edges: list[Edge]) -> set[str]:
+    parents: dict[str, list[str]] = defaultdict(list)
+    for edge in edges:
+        parents[edge.child].append(edge.parent)
+    found, todo = {focus}, [focus]
+    while todo:
+        fresh = [parent for parent in parents[todo.pop()] if parent not in found]
+        found.update(fresh)
+        todo += fresh
+    return found
 
 
 def fold(graph: Graph) -> tuple[list[Drawn], list[Line]]:
@@ -71,7 +108,8 @@ def _ladders(graph: Graph) -> list[list[Node]]:
     for node in graph.nodes:
         if node.kind in NEVER_FOLDED or node.status or node.record == graph.focus:
             continue
-        like = (node.kind, node.label, node.owner)
+        kind = "rl" if node.kind == "rung" else node.kind
+        like = (kind, node.domain or node.label, node.owner)
         inherited = [group_of[p] for p in parents[node.record] if group_of.get(p, ())[:3] == like]
         group = inherited[0] if inherited else (*like, *sorted(set(parents[node.record])))
         group_of[node.record] = group

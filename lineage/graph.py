@@ -6,45 +6,20 @@ it, with the role and weight that were stated.
 """
 
 from collections import deque
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
+from lineage.annotate import annotate
 from lineage.digest import PREFIX, is_digest
 from lineage.errors import UnknownReferenceError
 from lineage.index import Edge, Index, Row
+from lineage.nodes import Graph, Node, in_order
 from lineage.registry import Entry, Registry
 from lineage.store import Store
 
+__all__ = ["Edge", "Graph", "Lineage", "Node"]
+
 _MIN_PREFIX = 6
-
-
-@dataclass(frozen=True)
-class Node:
-    """One record, with what a picture says of it."""
-
-    record: str
-    kind: str
-    label: str
-    """What a person calls it: ``teacher.math@3``, ``math sft``."""
-    output: str
-    """Digest of what came out; "" while nothing is attested."""
-    output_kind: str = ""
-    owner: str = ""
-    step: int = 0
-    aliases: tuple[str, ...] = ()
-    status: str = ""
-    """active, retired or recalled, where the output is registered; else ""."""
-    score: float | None = None
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Nodes, parents before children, and the edges among them. ``focus`` is what it is about."""
-
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    focus: str = ""
 
 
 class Lineage:
@@ -53,6 +28,7 @@ class Lineage:
     def __init__(self, store: Store, index: Path | None = None) -> None:
         """Open the lineage of ``store``, with its index (a cache) at ``index``."""
         self.index = Index(store, index)
+        self._store = store
         self._registry = Registry(store)
 
     def find(self, reference: str) -> str:
@@ -113,13 +89,16 @@ class Lineage:
         return self.subgraph([record, *self.index.ancestors(record)], record)
 
     def subgraph(self, records: list[str], focus: str = "") -> Graph:
-        """Return ``records`` and the edges among them, parents before children."""
+        """Return ``records`` and the edges among them, parents before children.
+
+        What their releases and students say of them is added: domains, token shares, scores.
+        """
         inside = set(records)
         edges = [edge for edge in self.index.edges_into(records) if edge.parent in inside]
         entries = self._entries()
         rows = {row.digest: row for row in self.index.rows(records)}
         nodes = [self._node(rows[digest], entries) for digest in in_order(records, edges)]
-        return Graph(tuple(nodes), tuple(edges), focus)
+        return annotate(Graph(tuple(nodes), tuple(edges), focus), self._store)
 
     def _digest(self, reference: str) -> str:
         bare = reference.removeprefix(PREFIX)
@@ -155,8 +134,9 @@ class Lineage:
             if version == entry.version
         )
         states = {self._registry.status(entry.name, entry.version) for entry in mine}
-        score, step = row.notes.get("score"), row.notes.get("step", row.settings.get("step"))
-        domain = row.notes.get("domain") or row.settings.get("domain")
+        known = row.settings | row.notes
+        score, step = known.get("score"), known.get("step", known.get("stop_at"))
+        domain = str(known.get("domain") or "")
         return Node(
             record=row.digest,
             kind=row.kind,
@@ -164,28 +144,9 @@ class Lineage:
             output=row.output,
             output_kind=row.output_kind,
             owner=row.owner,
+            domain=domain,
             step=step if isinstance(step, int) else 0,
             aliases=tuple(aliases),
             status=next((s for s in ("recalled", "retired", "active") if s in states), ""),
             score=float(score) if isinstance(score, int | float) else None,
         )
-
-
-def in_order(records: list[str], edges: list[Edge]) -> list[str]:
-    """Return ``records`` with parents before children; ties keep the order given, reversed."""
-    waiting = dict.fromkeys(records, 0)
-    children: dict[str, list[str]] = {}
-    for edge in edges:
-        if edge.parent in waiting and edge.child in waiting:
-            waiting[edge.child] += 1
-            children.setdefault(edge.parent, []).append(edge.child)
-    ready = deque(record for record in reversed(records) if not waiting[record])
-    ordered = []
-    while ready:
-        current = ready.popleft()
-        ordered.append(current)
-        for child in children.get(current, []):
-            waiting[child] -= 1
-            if not waiting[child]:
-                ready.append(child)
-    return ordered

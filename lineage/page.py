@@ -6,7 +6,7 @@ No script and no request to anywhere; the content security policy says so to the
 import base64
 import hashlib
 
-from lineage.graph import Graph, Node
+from lineage.nodes import Graph, Node
 from lineage.picture import STYLE, clean, colours, figure
 
 _STYLE = (

@@ -10,8 +10,8 @@ from html import escape
 from itertools import pairwise
 
 from lineage.fold import Drawn, Line, fold, models_only
-from lineage.graph import Graph, Node
 from lineage.layout import Placed, Sizes, place
+from lineage.nodes import Graph, Node
 
 STYLE = """
 .lineage svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }

@@ -92,7 +92,8 @@ def run_name(derivation: Derivation, attestation: Attestation) -> str:
 
 def step_of(derivation: Derivation, attestation: Attestation) -> int:
     """Return the optimiser step of a checkpoint, 0 where the record names none."""
-    step = attestation.notes.get("step", derivation.settings.get("step", 0))
+    known = derivation.settings | attestation.notes
+    step = known.get("step", known.get("stop_at"))
     return step if isinstance(step, int) else 0
 
 
