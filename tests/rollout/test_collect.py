@@ -1,0 +1,180 @@
+"""Episodes are played turn by turn: what the environment says is masked, and all is graded."""
+
+import pytest
+import torch
+from tiny_models import tokenizer
+
+from tasks.model.chat import ChatTokens
+from tasks.rollout.client import LocalEnvironment
+from tasks.rollout.collect import Player
+from tasks.rollout.environment import Grade, Message, Prompt, Turn
+from tasks.rollout.sampler import ModelTurn
+from tasks.rollout.settings import SamplingSettings
+
+CHAT = ChatTokens(tokenizer())
+TOKENS_A_TURN = 8
+
+
+class Scripted:
+    """A sampler that says for each question what is written down; ``~`` cuts a turn short."""
+
+    def __init__(self, script):
+        self.script = script
+        self.batches = []
+        self.noise = []
+
+    def sample(self, contexts, noise):
+        texts = [tokenizer().decode(ids) for ids in contexts]
+        self.batches.append(texts)
+        self.noise.append(noise)
+        return [self._turn(text) for text in texts]
+
+    def _turn(self, text):
+        question = text.split("<|im_start|>user\n")[1].split("<|im_end|>")[0]
+        said = self.script[question][text.count("<|im_start|>tool")]
+        ids = CHAT.answer(said.rstrip("~"))
+        ids = ids[:-1] if said.endswith("~") else ids
+        # A number of its own for each token: -1, -2, ...
+        return ModelTurn(tuple(ids), tuple(-1.0 - n for n in range(len(ids))), said[-1:] != "~")
+
+
+class Echo:
+    """Answers ``?x`` with ``xx``, ends at anything else, and gives 1 for a last turn ``yes``."""
+
+    max_turns = 3
+
+    def __init__(self):
+        self.asked = []
+
+    def respond(self, prompt, turns):
+        self.asked.append(prompt.id)
+        said = turns[-1].content
+        return said[1:] * 2 if said.startswith("?") else None
+
+    def grade(self, prompt, turns):
+        return Grade(float(turns[-1].content == "yes"), prompt.id)
+
+
+def play(script, *, batch_size=256, environment=None, seed=0):
+    """Play a script's questions in order; return (rollouts, sampler, environment)."""
+    sampler, environment = Scripted(script), environment or Echo()
+    prompts = [Prompt(f"id-{name}", (Message("user", name),)) for name in script]
+    settings = SamplingSettings(max_new_tokens=TOKENS_A_TURN)
+    player = Player(
+        "echo", LocalEnvironment(environment), sampler, CHAT, settings, batch_size=batch_size
+    )
+    rollouts = player.play(prompts, torch.Generator().manual_seed(seed))
+    return rollouts, sampler, environment
+
+
+def written(rollout):
+    """Return the text that a rollout's mask says the policy wrote."""
+    pairs = zip(rollout.ids, rollout.is_response, strict=True)
+    return tokenizer().decode([token for token, flag in pairs if flag])
+
+
+def test_an_episode_holds_the_prompt_the_turns_and_the_replies_as_the_template_has_them():
+    (rollout,), _, _ = play({"fox": ["?a", "?bc", "yes"]})
+    assert rollout.turns == (
+        Turn("assistant", "?a"),
+        Turn("tool", "aa"),
+        Turn("assistant", "?bc"),
+        Turn("tool", "bcbc"),
+        Turn("assistant", "yes"),
+    )
+    said = [{"role": turn.role, "content": turn.content} for turn in rollout.turns]
+    whole = tokenizer().apply_chat_template(
+        [{"role": "user", "content": "fox"}, *said], tokenize=False
+    )
+    assert tokenizer().decode(rollout.ids) + "\n" == whole
+
+
+def test_what_the_tool_says_and_what_the_prompt_asks_are_masked():
+    (rollout,), _, _ = play({"fox": ["?a", "?bc", "yes"]})
+    assert written(rollout) == "?a<|im_end|>?bc<|im_end|>yes<|im_end|>"
+
+
+def test_each_token_keeps_the_log_probability_that_it_was_sampled_with():
+    (rollout,), _, _ = play({"fox": ["?a", "no"]})
+    pairs = zip(rollout.sampler_log_probs, rollout.is_response, strict=True)
+    sampled = [log_prob for log_prob, flag in pairs if flag]
+    first, second = len(CHAT.answer("?a")), len(CHAT.answer("no"))
+    assert sampled == [-1.0 - n for n in range(first)] + [-1.0 - n for n in range(second)]
+    assert rollout.num_response_tokens == first + second
+    pairs = zip(rollout.sampler_log_probs, rollout.is_response, strict=True)
+    masked = [log_prob for log_prob, flag in pairs if not flag]
+    assert set(masked) == {0.0}
+
+
+def test_a_turn_that_was_cut_gets_no_reply_and_ends_the_episode():
+    (cut, whole), sampler, environment = play({"fox": ["?a~"], "owl": ["?a", "yes"]})
+    assert cut.truncated
+    assert cut.turns == (Turn("assistant", "?a"),)
+    assert written(cut) == "?a"
+    assert not whole.truncated
+    assert whole.grade.score == 1.0
+    assert "id-fox" not in environment.asked
+    assert [len(batch) for batch in sampler.batches] == [2, 1]
+
+
+def test_a_later_turn_that_was_cut_counts_as_truncated_too():
+    (rollout,), _, _ = play({"fox": ["?a", "yes~"]})
+    assert rollout.truncated
+
+
+def test_the_model_gets_no_more_turns_than_the_environment_allows():
+    (rollout,), sampler, environment = play({"fox": ["?a", "?b", "?c", "never said"]})
+    assert [turn.role for turn in rollout.turns] == ["assistant", "tool"] * 2 + ["assistant"]
+    assert len(sampler.batches) == 3
+    assert environment.asked == ["id-fox"] * 2  # the last turn is graded, not answered
+
+
+def test_an_environment_of_one_turn_is_never_asked_to_reply():
+    environment = Echo()
+    environment.max_turns = 1
+    (rollout,), _, _ = play({"fox": ["?a"]}, environment=environment)
+    assert rollout.turns == (Turn("assistant", "?a"),)
+    assert environment.asked == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 256])
+def test_rollouts_and_grades_come_in_the_order_of_the_prompts(batch_size):
+    script = {
+        "a long question": ["yes"],
+        "fox": ["?a", "no"],
+        "a much longer question": ["no"],
+        "owl": ["?a", "?b", "yes"],
+        "a": ["yes~"],
+    }
+    rollouts, sampler, _ = play(script, batch_size=batch_size)
+    ids = [f"id-{name}" for name in script]
+    assert [rollout.prompt.id for rollout in rollouts] == ids
+    assert [rollout.grade.reason for rollout in rollouts] == ids
+    assert [rollout.grade.score for rollout in rollouts] == [1.0, 0.0, 0.0, 1.0, 1.0]
+    assert [rollout.turns[0].content for rollout in rollouts] == ["yes", "?a", "no", "?a", "yes"]
+    assert {rollout.domain for rollout in rollouts} == {"echo"}
+    assert max(len(batch) for batch in sampler.batches) <= batch_size
+
+
+def test_contexts_of_like_length_share_a_batch():
+    names = ["fox owl fox owl", "a", "fox owl fox", "b"]
+    _, sampler, _ = play({name: ["yes"] for name in names}, batch_size=2)
+    questions = [[text.split("user\n")[1].split("<")[0] for text in b] for b in sampler.batches]
+    assert questions == [["a", "b"], ["fox owl fox", "fox owl fox owl"]]
+
+
+def test_each_prompt_keeps_its_own_noise_in_every_batch_and_turn():
+    # Three turns of 8 tokens: row r of the noise belongs to prompt r, columns 8 t to turn t.
+    noise = torch.rand(3, 3 * TOKENS_A_TURN, generator=torch.Generator().manual_seed(5))
+    script = {"fox owl fox": ["?a", "yes"], "a": ["?a", "yes"], "fox owl": ["yes"]}
+    _, sampler, _ = play(script, batch_size=1, seed=5)
+    seen = [n[0, :TOKENS_A_TURN] for n in sampler.noise]
+    # By length: the prompts 1, 2, 0; then those that go on, 1 and 0, with their second turn.
+    expected = [(1, 0), (2, 0), (0, 0), (1, 8), (0, 8)]
+    for given, (row, start) in zip(seen, expected, strict=True):
+        assert torch.equal(given, noise[row, start : start + TOKENS_A_TURN])
+
+
+def test_no_prompts_are_refused():
+    with pytest.raises(ValueError, match="domain 'echo' has no prompts to play"):
+        play({})
