@@ -1,0 +1,186 @@
+import os
+
+import pytest
+
+from tasks.rollout.environment import Demonstration, Message, Prompt, Turn
+from tasks.rollout.prompts import (
+    PromptError,
+    read_demonstrations,
+    read_prompts,
+    refuse_overlap,
+    write_demonstrations,
+    write_prompts,
+)
+
+SYSTEM, QUESTION = Message("system", "Compute."), Message("user", "1+1=")
+GOOD = '{"id": "a", "messages": [{"role": "user", "content": "1+1="}]}'
+USER = '[{"role": "user", "content": "hi"}]'
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a function that writes bytes or lines to a file and returns its path."""
+
+    def write(*lines):
+        path = tmp_path / "prompts.jsonl"
+        path.write_bytes(b"\n".join(x if isinstance(x, bytes) else x.encode() for x in lines))
+        return path
+
+    return write
+
+
+def prompt(identifier, *messages, **task):
+    return Prompt(identifier, messages or (QUESTION,), task)
+
+
+def test_prompts_come_back_as_they_were_written(tmp_path):
+    prompts = [
+        prompt("a", SYSTEM, QUESTION, answer=2, tests=[[1, "é\n"], None, {"deep": [True, 0.5]}]),
+        prompt("b", Message("user", "x"), Message("assistant", "y"), Message("user", "z")),
+    ]
+    path = tmp_path / "folder" / "prompts.jsonl"
+    write_prompts(path, prompts)
+    assert read_prompts(path) == prompts
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_the_same_prompts_give_the_same_bytes(tmp_path):
+    for name, task in (("one", {"a": 1, "b": 2}), ("two", {"b": 2, "a": 1})):
+        write_prompts(tmp_path / name, [Prompt("a", (QUESTION,), task)])
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_demonstrations_come_back_as_they_were_written(tmp_path):
+    turns = (Turn("assistant", "call"), Turn("tool", "2"), Turn("assistant", "2"))
+    written = [Demonstration((SYSTEM, QUESTION), turns)]
+    write_demonstrations(tmp_path / "d.jsonl", written)
+    assert read_demonstrations(tmp_path / "d.jsonl") == written
+
+
+def test_a_task_is_optional_and_empty_lines_and_a_byte_order_mark_are_passed_over(file):
+    path = file(b"\xef\xbb\xbf" + GOOD.encode(), "", "  ", GOOD.replace('"a"', '"b"'), "")
+    assert [p.id for p in read_prompts(path)] == ["a", "b"]
+    assert read_prompts(path)[0].task == {}
+
+
+@pytest.mark.parametrize("lines", [(), ("",), ("", "  ", "")])
+def test_an_empty_file_is_refused(file, lines):
+    with pytest.raises(PromptError, match=r"prompts\.jsonl is empty: write one JSON object a line"):
+        read_prompts(file(*lines))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"id": "b", ', "not JSON .* at column"),
+        ("id: b", "not JSON"),
+        (b'{"id": "\xff"}', "not UTF-8 .* save the file as UTF-8"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "a list: each line must be one JSON object"),
+        ('"b"', "a str: each line must be one JSON object"),
+        (f'{{"messages": {USER}}}', "field 'id' is missing"),
+        ('{"id": "b"}', "field 'messages' is missing"),
+        (f'{{"id": 7, "messages": {USER}}}', "field 'id' is 7"),
+        (f'{{"id": "", "messages": {USER}}}', "field 'id' is ''"),
+        (f'{{"id": "b", "messages": {USER}, "taks": {{}}}}', "unknown field 'taks'"),
+        (f'{{"id": "b", "messages": {USER}, "task": [1]}}', "field 'task' is a list"),
+        (f'{{"id": "b", "messages": {USER}, "task": {{"x": NaN}}}}', "NaN is no JSON number"),
+        (f'{{"id": "b", "messages": {USER}, "task": {{"x": -Infinity}}}}', "Infinity is no JSON"),
+        ('{"id": "b", "messages": []}', "'messages' must be a list with at least one entry"),
+        ('{"id": "b", "messages": "hi"}', "'messages' must be a list"),
+        ('{"id": "b", "messages": ["hi"]}', r"messages\[0\] must be an object"),
+        ('{"id": "b", "messages": [{"role": "user"}]}', r"messages\[0\] must be an object with"),
+        ('{"id": "b", "messages": [{"role": "user", "content": 4}]}', "a int as content"),
+        ('{"id": "b", "messages": [{"role": "human", "content": "x"}]}', "role 'human': choose"),
+        ('{"id": "b", "messages": [{"role": ["user"], "content": "x"}]}', "choose from system"),
+        (
+            '{"id": "b", "messages": [{"role": "assistant", "content": "x"}]}',
+            "last message is 'assistant' 'x': the model answers a user",
+        ),
+        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "that says something"),
+    ],
+)
+def test_a_bad_line_is_refused_by_file_and_line(file, line, problem):
+    with pytest.raises(PromptError, match=rf"prompts\.jsonl, line 3: .*{problem}"):
+        read_prompts(file(GOOD, "", line))
+
+
+def test_a_repeated_id_is_refused_with_both_lines(file):
+    with pytest.raises(PromptError, match=r"line 3: id 'a' was used on line 1"):
+        read_prompts(file(GOOD, "", GOOD))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jsonl"):
+        read_prompts(tmp_path / "nowhere.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("turns", "problem"),
+    [
+        ('[{"role": "tool", "content": "x"}]', "turns go from 'tool' to 'tool'"),
+        (
+            '[{"role": "assistant", "content": "x"}, {"role": "tool", "content": "y"}]',
+            "turns go from 'assistant' to 'tool'",
+        ),
+        ('[{"role": "user", "content": "x"}]', "role 'user': choose from assistant, tool"),
+        ("[]", "'turns' must be a list with at least one entry"),
+    ],
+)
+def test_a_demonstration_must_end_with_the_models_words(file, turns, problem):
+    with pytest.raises(PromptError, match=rf"line 1: .*{problem}"):
+        read_demonstrations(file(f'{{"messages": {USER}, "turns": {turns}}}'))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "problem"),
+    [
+        ([], "nothing to write"),
+        ([prompt("a"), prompt("a")], "'a' comes twice"),
+        ([prompt("")], "field 'id' is ''"),
+        ([prompt("a", SYSTEM)], "last message is 'system'"),
+        ([prompt("a", answer={1, 2})], "prompt 'a' holds what JSON cannot say"),
+        ([prompt("a", answer=float("nan"))], "prompt 'a' holds what JSON cannot say"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(tmp_path, prompts, problem):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("as it was")
+    with pytest.raises(PromptError, match=problem):
+        write_prompts(path, prompts)
+    assert path.read_text() == "as it was"
+    assert os.listdir(tmp_path) == ["prompts.jsonl"]  # noqa: PTH208
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("as it was")
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_prompts(path, [prompt("a")])
+    assert path.read_text() == "as it was"
+    assert os.listdir(tmp_path) == ["prompts.jsonl"]  # noqa: PTH208
+
+
+def test_an_evaluation_prompt_that_was_trained_on_is_refused_whatever_its_id():
+    training = [prompt("t1", SYSTEM, QUESTION), prompt("t2", Message("user", "other"))]
+    spaced = prompt("e7", SYSTEM, Message("user", " 1+1=\n"))
+    with pytest.raises(PromptError, match=r"1 of 2 evaluation prompts .*'t1' = 'e7'"):
+        refuse_overlap(training, [prompt("e1", Message("user", "new")), spaced])
+
+
+def test_the_same_question_under_another_system_prompt_is_another_prompt():
+    other = Message("system", "Use the calculator.")
+    refuse_overlap([prompt("a", SYSTEM, QUESTION)], [prompt("a", other, QUESTION)])
+    refuse_overlap([prompt("a", SYSTEM, QUESTION)], [prompt("a", QUESTION)])
+    refuse_overlap([], [prompt("a")])
+
+
+def test_only_the_first_shared_prompts_are_listed():
+    many = [prompt(str(n), Message("user", str(n))) for n in range(5)]
+    with pytest.raises(PromptError, match=r"5 of 5 .*'2' = '2', \.\.\.\)"):
+        refuse_overlap(many, many)
