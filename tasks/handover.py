@@ -1,6 +1,7 @@
 """What steps hand each other besides single artifacts. No task is defined here, and no torch.
 
 Flyte registers all that a package imports, so shared types live where there is nothing to register.
+Sequences are lists because Flyte's types have no tuple of any length.
 """
 
 from typing import Literal
@@ -53,7 +54,7 @@ class Contribution(Frozen):
 class BlendSettings(Frozen):
     """The data of the shared supervised stage that makes the fork point."""
 
-    contributions: tuple[Contribution, ...] = Field(min_length=1)
+    contributions: list[Contribution] = Field(min_length=1)
 
 
 class Domain(Frozen):
@@ -73,7 +74,7 @@ class Climb(Frozen):
     fork_point: Artifact
     precursor: Artifact
     """The supervised checkpoint that RL started from."""
-    ladder: tuple[Rung, ...] = Field(min_length=1)
+    ladder: list[Rung] = Field(min_length=1)
 
 
 class PlannedTeacher(Frozen):
@@ -109,5 +110,5 @@ class Plan(Frozen):
     fork_point: Artifact
     student: Artifact
     """Where the student starts; the fork point in the first round."""
-    teachers: tuple[PlannedTeacher, ...] = Field(min_length=1)
-    notes: tuple[Note, ...] = ()
+    teachers: list[PlannedTeacher] = Field(min_length=1)
+    notes: list[Note] = Field(default_factory=list)

@@ -10,7 +10,7 @@ from tasks.sft.task import finetune, make_base
 
 OWNER = "foundation"
 BLEND = BlendSettings(
-    contributions=(
+    contributions=[
         # Sums are the hardest of the four to learn in words, so they get twice the data.
         Contribution(
             domain="math", package="workflows.teachers.math", owner="team-math", count=16_000
@@ -27,7 +27,7 @@ BLEND = BlendSettings(
             owner="team-instruct",
             count=8_000,
         ),
-    )
+    ]
 )
 SHARED_SFT = SftSettings(num_steps=1500, batch_size=32, learning_rate=5e-3, muon=True)
 

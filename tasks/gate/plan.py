@@ -39,10 +39,10 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     plan = Plan(
         fork_point=releases[0].fork_point,
         student=start,
-        teachers=tuple(
+        teachers=[
             _planned(entry, release) for entry, release in zip(entries, releases, strict=True)
-        ),
-        notes=tuple(_note(finding) for finding in findings),
+        ],
+        notes=[_note(finding) for finding in findings],
     )
     return plan.model_copy(update={"artifact": _store(bench, plan)})
 

@@ -10,6 +10,6 @@ class MergeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: tuple[float, ...] = Field(default=(0.3, 0.5, 0.7, 0.85, 1.0), min_length=1)
+    weights: list[float] = Field(default=[0.3, 0.5, 0.7, 0.85, 1.0], min_length=1)
     sampling: SamplingSettings = SamplingSettings()
     validation_seed: int = 11

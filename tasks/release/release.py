@@ -43,7 +43,7 @@ def release_teacher(
         domain=settings.name,
         kind="rl",
         checkpoint=teacher,
-        ladder=climb.ladder,
+        ladder=tuple(climb.ladder),
         fork_point=climb.fork_point,
         precursor=climb.precursor,
         tokenizer=tokenizer_digest(tokenizer),

@@ -47,7 +47,7 @@ def release_teacher(
     from tasks.release import release as step
     from tasks.step import Bench
 
-    climb = Climb(fork_point=fork_point, precursor=precursor, ladder=tuple(ladder))
+    climb = Climb(fork_point=fork_point, precursor=precursor, ladder=ladder)
     return step.release_teacher(Bench(), climb, domain, scorecard, sampling)
 
 
