@@ -1,10 +1,12 @@
 """A folder of blobs under their digests: written whole or not at all, verified when read."""
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, Sto
 from lineage.scratch import Scratch, remove
 
 _CHUNK_BYTES = 4 << 20
+_YOUNG_SECONDS = 3600.0
+"""A blob put again within this time is not touched: its hash stays known to the process."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -108,9 +112,38 @@ class BlobFolder:
             raise CorruptError(f"{path} changed while it was read; read it again")
         return data
 
+    def remove(self, digest: str, least_age_seconds: float) -> bool:
+        """Remove a blob that is older than that; say whether it is gone."""
+        path = self.path(digest)
+        with self._gate(fcntl.LOCK_EX):  # a put that finds the blob makes it young under the gate
+            if time.time() - path.stat().st_mtime < least_age_seconds:
+                return False
+            path.unlink()
+        return True
+
     def _stands(self, digest: str) -> bool:
-        """Say whether a blob is there and right; a bad one is replaced by its next put."""
-        return self.has(digest) and self.matches(self.path(digest), digest)
+        """Say whether a blob is there and right; a bad one is replaced by its next put.
+
+        A blob that is put again becomes young again, so that no garbage collection takes it away
+        between this put and the record that will name it.
+        """
+        path = self.path(digest)
+        with self._gate(fcntl.LOCK_SH):
+            if not path.is_file():
+                return False
+            if time.time() - path.stat().st_mtime > _YOUNG_SECONDS:
+                os.utime(path)
+        return self.matches(path, digest)
+
+    @contextmanager
+    def _gate(self, mode: int) -> Iterator[None]:
+        """Hold the lock between those who find a blob and the one who removes it."""
+        descriptor = os.open(self._root.parent / "gate", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, mode)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _publish(self, unfinished: Path, digest: str) -> None:
         target = self.path(digest)

@@ -44,6 +44,15 @@ class TreeFolder:
             remove(aside)
         return folder
 
+    def forget(self, digest: str) -> None:
+        """Remove the folder of a tree whose manifest is gone: its links hold the disk's space."""
+        folder = self._root / hex_of(digest)
+        if folder.is_dir():
+            aside = self._scratch.path()
+            folder.chmod(0o755)
+            folder.rename(aside)
+            remove(aside)
+
     def _is_intact(self, folder: Path, tree: Tree) -> bool:
         """Say whether the folder holds the tree's files with the right bytes, and nothing else."""
         present = {

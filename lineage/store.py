@@ -6,6 +6,8 @@ the interface: a folder (here) and S3 (``lineage.s3``).
 
 import os
 import re
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,16 @@ from lineage.scratch import Scratch, remove
 from lineage.tree import Tree, TreeFile, parse_tree
 
 _KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
+
+
+@dataclass(frozen=True)
+class BlobState:
+    """What a store says of one of its blobs."""
+
+    digest: str
+    size: int
+    age_seconds: float
+    """Since it was put, or put again."""
 
 
 class Store(Protocol):
@@ -62,6 +74,15 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """Return the claimed keys below ``prefix`` (whole path segments), sorted."""
+
+    def blob_states(self) -> list[BlobState]:
+        """Return every blob with its size and age, for the garbage collection."""
+
+    def remove(self, digest: str, least_age_seconds: float) -> bool:
+        """Remove a blob, unless it is younger than that by now; say whether it is gone.
+
+        Only the garbage collection calls this.
+        """
 
 
 class FolderStore:
@@ -162,6 +183,22 @@ class FolderStore:
             for folder, _, names in os.walk(top)
             for name in names
         )
+
+    def blob_states(self) -> list[BlobState]:
+        """See Store."""
+        now = time.time()
+        found = []
+        for digest in self.blobs.digests():
+            status = self.blobs.path(digest).stat()
+            found.append(BlobState(digest, status.st_size, now - status.st_mtime))
+        return found
+
+    def remove(self, digest: str, least_age_seconds: float) -> bool:
+        """See Store."""
+        removed = self.blobs.remove(digest, least_age_seconds)
+        if removed:
+            self.trees.forget(digest)
+        return removed
 
     def _flush_folders(self, folder: Path) -> None:
         """Make a new key durable: its folder, and the folders that may be as new."""

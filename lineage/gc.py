@@ -1,0 +1,97 @@
+"""Garbage collection: remove blobs that no record, name or recent write reaches.
+
+Reached is what any slot names (records, attestations, versions, aliases, signatures), and what a
+reached document names in turn: a manifest its files, a release its parts. A blob younger than the
+grace period is kept with all that it names, because its writer may still be at work. Slots are
+never removed.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lineage.errors import LineageError
+from lineage.store import BlobState, Store
+
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+_DOCUMENT_BYTES = 64 << 20
+"""Larger blobs are weights or rows: they are not searched for digests."""
+LEAST_GRACE_SECONDS = 2 * 3600.0
+DEFAULT_GRACE_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What a collection would remove, or has removed: documents first."""
+
+    kept: int
+    remove: tuple[BlobState, ...]
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all that is removed."""
+        return sum(blob.size for blob in self.remove)
+
+
+def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garbage:
+    """Return what nothing reaches and is older than the grace period. Removes nothing.
+
+    Raises LineageError for a grace period of less than two hours: a large checkpoint takes that
+    long from its first blob to its record.
+    """
+    if grace_seconds < LEAST_GRACE_SECONDS:
+        raise LineageError(
+            f"a grace period of {grace_seconds:g} s could remove what a running step has put and "
+            f"not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s"
+        )
+    blobs = {blob.digest: blob for blob in store.blob_states()}
+    roots = _named_in_slots(store)
+    roots |= {blob.digest for blob in blobs.values() if blob.age_seconds < grace_seconds}
+    reached = _reach(store, roots & blobs.keys(), blobs)
+    garbage = [blob for digest, blob in blobs.items() if digest not in reached]
+    documents = {blob.digest for blob in garbage if _names(store, blob)}
+    garbage.sort(key=lambda blob: (blob.digest not in documents, blob.digest))
+    return Garbage(len(reached), tuple(garbage))
+
+
+def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garbage:
+    """Remove what nothing reaches; return what was removed.
+
+    Manifests go before the files that they name, so a collection that is cut off leaves no
+    manifest whose files are gone. A blob that was put again meanwhile stays.
+    """
+    garbage = find_garbage(store, grace_seconds)
+    removed = [blob for blob in garbage.remove if store.remove(blob.digest, grace_seconds)]
+    return Garbage(garbage.kept, tuple(removed))
+
+
+def _named_in_slots(store: Store) -> set[str]:
+    found: set[str] = set()
+    for key in store.keys(""):
+        found |= _digests_in(store.read_key(key) or b"")
+        found |= _digests_in(b"sha256:" + key.rpartition("/")[2].encode())
+    return found
+
+
+def _reach(store: Store, roots: Iterable[str], blobs: dict[str, BlobState]) -> set[str]:
+    reached, todo = set(roots), list(roots)
+    while todo:
+        fresh = (_names(store, blobs[todo.pop()]) & blobs.keys()) - reached
+        reached |= fresh
+        todo += fresh
+    return reached
+
+
+def _names(store: Store, blob: BlobState) -> set[str]:
+    """Return the digests that a blob names if it is a document; a damaged one keeps its secrets.
+
+    A damaged document cannot be believed, so nothing may be concluded from it: the collection
+    stops with the error, and ``verify`` finds what it belongs to.
+    """
+    if blob.size > _DOCUMENT_BYTES:
+        return set()
+    return _digests_in(store.get_bytes(blob.digest))
+
+
+def _digests_in(data: bytes) -> set[str]:
+    return {match.decode("ascii") for match in _DIGEST.findall(data)}

@@ -1,0 +1,89 @@
+"""Garbage collection removes what nothing reaches, and nothing else."""
+
+import os
+import time
+
+import pytest
+
+from lineage.artifacts import Artifact, put_manifest
+from lineage.errors import LineageError
+from lineage.gc import collect, find_garbage
+from lineage.record import Records
+from lineage.registry import Registry
+from tests.lineage.making import checkpoint, release_of, write_record
+
+DAY = 24 * 3600
+
+
+def grow_old(store, days: float = 2) -> None:
+    past = time.time() - days * DAY
+    for digest in store.blobs.digests():
+        os.utime(store.blobs.path(digest), (past, past))
+
+
+@pytest.fixture
+def recorded(store, tmp_path):
+    tree = store.put_tree(checkpoint(tmp_path / "kept"))
+    rows = [(1, "loss", 0.5, "sft")]
+    return write_record(store, b"", kind="sft", output=tree, metrics=rows)
+
+
+def test_what_a_record_reaches_stays_and_the_rest_goes(store, recorded, tmp_path):
+    lost = store.put_tree(checkpoint(tmp_path / "lost", b"other weights"))
+    store.tree(lost)
+    grow_old(store)
+    planned = find_garbage(store)
+    # the lost manifest and its weights; config and notes are the kept checkpoint's too
+    assert next(blob.digest for blob in planned.remove) == lost
+    assert len(planned.remove) == 2
+    assert store.has(lost)  # a dry run
+    assert collect(store).size == planned.size
+    assert not store.has(lost)
+    assert not (store.trees._root / lost.removeprefix("sha256:")).exists()
+    store.tree(recorded[1])
+    assert Records(store).output(recorded[0]).output == recorded[1]
+    assert store.has(Records(store).output(recorded[0]).metrics)
+    assert find_garbage(store).remove == ()
+
+
+def test_what_is_young_stays_with_all_that_it_names(store, tmp_path):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    grow_old(store)
+    again = store.put_tree(checkpoint(tmp_path / "again"))  # only finds what is there
+    assert again == tree
+    assert find_garbage(store).remove == ()
+
+
+def test_a_blob_that_was_put_again_meanwhile_is_not_removed(store):
+    digest = store.put_bytes(b"lost")
+    grow_old(store)
+    assert len(find_garbage(store).remove) == 1
+    store.put_bytes(b"lost")
+    assert not store.remove(digest, DAY)
+    assert store.get_bytes(digest) == b"lost"
+
+
+def test_a_registered_release_keeps_all_its_parts(store, tmp_path):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    parts = ("scorecard", "environment", "sft", "train", "validation", "evaluation", "sketches")
+    others = {part: store.put_bytes(part.encode()) for part in parts}
+    models = dict.fromkeys(("checkpoint", "rung", "fork_point", "precursor"), tree)
+    release = put_manifest(store, release_of("math", **models, **others))
+    artifact = Artifact(kind="release", digest=release)
+    Registry(store).register("teacher.math", artifact, owner="team")
+    grow_old(store)
+    assert find_garbage(store).remove == ()
+
+
+def test_too_short_a_grace_period_is_refused(store):
+    with pytest.raises(LineageError, match="at least 7200"):
+        find_garbage(store, grace_seconds=60)
+
+
+def test_a_damaged_document_stops_the_collection(store, recorded):
+    path = store.blobs.path(recorded[1])
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    grow_old(store)
+    with pytest.raises(LineageError, match="no longer has the digest"):
+        collect(store)
