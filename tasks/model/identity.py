@@ -1,9 +1,12 @@
 """What a tokenizer and a chat template are, as digests: equal digests mean equal tokens."""
 
+from pathlib import Path
+
 from pydantic import JsonValue
 from transformers import PreTrainedTokenizerBase
 
 from lineage.digest import digest_bytes, digest_json
+from tasks.model.files import load_tokenizer
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -32,3 +35,9 @@ def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def _by_id(item: tuple[str, int]) -> int:
     return item[1]
+
+
+def identity_of(folder: Path) -> tuple[str, str]:
+    """Return the digests of a checkpoint folder's tokenizer and chat template."""
+    tokenizer = load_tokenizer(folder)
+    return tokenizer_digest(tokenizer), template_digest(tokenizer)

@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from lineage.artifacts import (
     Artifact,
     Prompts,
@@ -16,10 +14,10 @@ from lineage.artifacts import (
     TeacherShare,
     put_manifest,
 )
-from lineage.digest import canonical_json, digest_bytes
 from lineage.mirror import mirror_entry
 from lineage.record import Derivation, Input
 from lineage.registry import Entry, Registry
+from lineage.sketch import put_sketch, sketch
 from tasks.handover import Climb, Domain, Plan
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
@@ -157,13 +155,9 @@ def _register(bench: Bench, name: str, artifact: Artifact, owner: str, note: str
 
 
 def _sketch(bench: Bench, data: Artifact) -> str:
-    """Store the digest of every row, so that overlap can be told without the data."""
-    rows = bench.store.get_bytes(data.digest).splitlines()
-    return bench.store.put_bytes(
-        canonical_json(
-            {"rows": list[JsonValue](sorted({digest_bytes(row.strip()) for row in rows}))}
-        )
-    )
+    """Store the data set's sketch, by which overlap is told without the data."""
+    rows = bench.store.get_bytes(data.digest).decode("utf-8").splitlines()
+    return put_sketch(bench.store, sketch(rows))
 
 
 def _tokens_routed(bench: Bench, student: Artifact) -> dict[str, int]:

@@ -1,66 +1,170 @@
-"""``provost lineage``: what a checkpoint is made of."""
+"""``provost lineage``: what a checkpoint is made of, whether it is still that, what came of it."""
 
-from collections import defaultdict
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.tree import Tree
+from rich.table import Table
 
+from lineage import gc as garbage
+from lineage.diff import diff as differences
 from lineage.errors import LineageError
+from lineage.export import chain_to_in_toto
 from lineage.graph import Lineage
-from lineage.index import Edge
-from lineage.nodes import Graph, Node
-from lineage.store import open_store
+from lineage.mirror import reindex as rebuild
+from lineage.nodes import Node
+from lineage.page import page
+from lineage.record import Records
+from lineage.store import Store, open_store
+from lineage.trust import read_trust
+from lineage.verify import Verification, Verifier
+from workflows.commands.tree import label, tree_of
 
-_NUM_HEX = 12
+TRUST_ROOT = Path("infra/trust.toml")
+HOUR_SECONDS = 3600.0
 
 
 @click.group()
 def lineage() -> None:
-    """Records: what came from what."""
+    """Records: what came from what, and is it still true."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what lineage refuses into a message and exit code 1."""
+    try:
+        yield
+    except LineageError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @lineage.command()
 @click.argument("reference")
-def show(reference: str) -> None:
-    """Draw what REFERENCE (a name, or a digest) descends from."""
-    known = Lineage(open_store())
-    try:
+@click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
+def show(reference: str, html: Path | None) -> None:
+    """Draw what REFERENCE (a name such as student@released, or a digest) descends from."""
+    with _told():
+        known = Lineage(open_store())
         graph = known.graph(known.find(reference))
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
-    Console().print(_tree(graph))
+    if html is None:
+        Console().print(tree_of(graph))
+        return
+    html.write_text(page(graph, reference), encoding="utf-8")
+    click.echo(html)
 
 
-def _tree(graph: Graph) -> Tree:
-    nodes = {node.record: node for node in graph.nodes}
-    parents: dict[str, list[Edge]] = defaultdict(list)
-    for edge in graph.edges:
-        if edge.parent in nodes:  # a raw input has no record to draw
-            parents[edge.child].append(edge)
-    tree = Tree(_label(nodes[graph.focus]))
-    drawn: set[str] = set()
-    _grow(tree, graph.focus, nodes, parents, drawn)
-    return tree
+@lineage.command()
+@click.argument("reference")
+def ancestors(reference: str) -> None:
+    """List the records that REFERENCE descends from, nearest first."""
+    _list(reference, lambda known, record: known.ancestors(record))
 
 
-def _grow(
-    tree: Tree,
-    record: str,
-    nodes: dict[str, Node],
-    parents: dict[str, list[Edge]],
-    drawn: set[str],
-) -> None:
-    """Add the parents of a record; what was drawn above is named again but not unfolded again."""
-    drawn.add(record)
-    for edge in parents[record]:
-        role = f"{edge.role} {edge.name}".strip()
-        branch = tree.add(f"[dim]{role}:[/] {_label(nodes[edge.parent])}")
-        if edge.parent not in drawn:
-            _grow(branch, edge.parent, nodes, parents, drawn)
+@lineage.command()
+@click.argument("reference")
+def descendants(reference: str) -> None:
+    """List the records that were made of REFERENCE."""
+    _list(reference, lambda known, record: known.descendants(record))
 
 
-def _label(node: Node) -> str:
-    owner = f" [dim]{node.owner}[/]" if node.owner else ""
-    status = f" [red]{node.status}[/]" if node.status not in {"", "active"} else ""
-    return f"[b]{node.label}[/] {node.output[7 : 7 + _NUM_HEX]}{owner}{status}"
+def _list(reference: str, ask: Callable[[Lineage, str], list[str]]) -> None:
+    with _told():
+        known = Lineage(open_store())
+        wanted = ask(known, known.find(reference))
+        nodes: dict[str, Node] = {node.record: node for node in known.subgraph(wanted).nodes}
+    for record in wanted:
+        Console().print(f"{record[7:19]}  {nodes[record].kind:<15} {label(nodes[record])}")
+
+
+@lineage.command()
+@click.argument("before")
+@click.argument("after")
+def diff(before: str, after: str) -> None:
+    """Say what differs in the making of two checkpoints: data, settings, code, parents."""
+    with _told():
+        store = open_store()
+        known = Lineage(store)
+        found = differences(Records(store), known.find(before), known.find(after))
+    if not found:
+        click.echo("made of the same inputs, in the same way, under the same circumstances")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("where", "what", before, after):
+        table.add_column(column, overflow="fold")
+    for item in found:
+        table.add_row(item.where or "itself", item.what, item.before, item.after)
+    Console().print(table)
+
+
+@lineage.command()
+@click.argument("reference")
+@click.option("--trust", type=click.Path(path_type=Path), default=TRUST_ROOT, show_default=True)
+def verify(reference: str, trust: Path) -> None:
+    """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
+    from tasks.model.identity import identity_of
+
+    with _told():
+        store = open_store()
+        record = Lineage(store).find(reference)
+        found = Verifier(store, read_trust(trust), identity_of).verify(record)
+    _tell(found)
+    if not found.passed:
+        raise SystemExit(1)
+
+
+def _tell(found: Verification) -> None:
+    for signature in found.signatures:
+        by = f" by {signature.team}" if signature.team else ""
+        why = f": {signature.why}" if signature.why else ""
+        click.echo(f"{signature.entry}: {signature.state}{by}{why}")
+    for problem in found.problems:
+        click.echo(f"WRONG {problem.subject}: {problem.what}", err=True)
+    verdict = "verified" if found.passed else f"{len(found.problems)} things are wrong"
+    click.echo(
+        f"{verdict}: {found.records} records, {found.blobs} blobs, {found.size / 1e6:.1f} MB hashed"
+    )
+
+
+@lineage.command()
+@click.argument("reference")
+@click.option("--format", "form", type=click.Choice(["in-toto"]), default="in-toto")
+@click.option("--out", type=click.Path(path_type=Path), help="A file; else standard output.")
+def export(reference: str, form: str, out: Path | None) -> None:
+    """Write the provenance of REFERENCE and all its ancestors, one statement a line."""
+    assert form == "in-toto"
+    with _told():
+        store = open_store()
+        known = Lineage(store)
+        record = known.find(reference)
+        statements = chain_to_in_toto(Records(store), [record, *known.ancestors(record)])
+    text = "".join(json.dumps(statement, sort_keys=True) + "\n" for statement in statements)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+@lineage.command("gc")
+@click.option("--delete", is_flag=True, help="Remove it; without this it is only listed.")
+@click.option("--grace-hours", default=24.0, show_default=True, help="Keep what is younger.")
+def collect(delete: bool, grace_hours: float) -> None:
+    """List, or remove, what no record and no name reaches."""
+    with _told():
+        store: Store = open_store()
+        act = garbage.collect if delete else garbage.find_garbage
+        found = act(store, grace_hours * HOUR_SECONDS)
+    for blob in found.remove:
+        click.echo(f"{blob.digest}  {blob.size} bytes, {blob.age_seconds / HOUR_SECONDS:.1f} h old")
+    verb = "removed" if delete else "would remove"
+    click.echo(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
+
+
+@lineage.command()
+def reindex() -> None:
+    """Rebuild the MLflow view from the records: runs, checkpoints, names, aliases."""
+    with _told():
+        done = rebuild(open_store())
+    click.echo(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")

@@ -7,6 +7,7 @@ from rich.table import Table
 from lineage.artifacts import Release, parse_manifest
 from lineage.errors import LineageError
 from lineage.graph import Lineage
+from lineage.recall import recall as withdraw
 from lineage.registry import Registry
 from lineage.store import open_store
 
@@ -55,16 +56,14 @@ def list_teachers() -> None:
 def recall(reference: str, reason: str, by: str) -> None:
     """Withdraw a release; list every student that descends from it, with its owner."""
     store = open_store()
-    registry = Registry(store)
     try:
-        entry = registry.resolve(reference, allow_recalled=True)
-        registry.recall(entry.name, entry.version, by=by, reason=reason)
+        done = withdraw(store, Lineage(store), reference, by, reason)
     except LineageError as error:
         raise click.ClickException(str(error)) from error
+    entry = done.entry
     click.echo(f"{entry.name}@{entry.version} is recalled: no new consolidation accepts it.")
-    lineage = Lineage(store)
-    family = set(lineage.descendants(entry.record))
-    for name in registry.names():
-        for made in registry.versions(name):
-            if made.record in family and not name.startswith(PREFIX):
-                click.echo(f"  descends from it: {name}@{made.version}, owned by {made.owner}")
+    for item in done.affected:
+        names = ", ".join(item.names) or "not registered"
+        click.echo(f"  descends from it: {names} ({item.output[:19]}), owned by {item.owner}")
+    if done.owners:
+        click.echo(f"Tell: {', '.join(done.owners)}")
