@@ -38,7 +38,7 @@ SCORE_AXIS = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 def difference_axis(intervals: Sequence[Interval]) -> Axis:
     """Return the axis that holds all differences: symmetric about 0, in steps of 0.1."""
     reach = max(max(abs(each.low), abs(each.high)) for each in intervals)
-    end = min(1.0, math.ceil(reach * 10 + 1e-9) / 10)
+    end = min(1.0, max(1, math.ceil(reach * 10 - 1e-9)) / 10)
     return Axis(-end, end, (-end, -end / 2, 0.0, end / 2, end))
 
 

@@ -63,6 +63,10 @@ def test_attributes_that_run_or_fetch_something_are_refused(attributes):
         element("a", attributes)
 
 
+def test_words_that_only_look_like_style_are_left_alone():
+    assert element("p", {"title": "@import"}, "@import") == '<p title="@import">@import</p>'
+
+
 def test_a_plain_drawing_is_taken_as_it_is():
     drawing = SVG.format('<a href="#x"><path d="M0 0"/></a><style>a{fill:url(#g)}</style>')
     assert inline_svg(drawing) == drawing
