@@ -1,0 +1,192 @@
+"""MOPD's objective: each rollout meets its own teacher, and the terms add up as published."""
+
+import math
+
+import pytest
+import torch
+from tiny_models import rollout, tiny_model
+
+from tasks.model.log_probs import chosen_logits, pad_right
+from tasks.mopd.distil import Distillation, ResidentTeachers
+from tasks.mopd.routing import Routing
+from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.onpolicy.microbatch import plan_step
+from tasks.onpolicy.settings import Normalisation
+
+FULL, SAMPLED = Divergence.FULL_VOCABULARY, Divergence.SAMPLED_TOKEN
+LN2 = math.log(2)
+QUARTERS = [1 / 4] * 4
+BY_NAME = Routing({"math": "m", "code": "c"})
+
+
+class Constant:
+    """Teachers that answer with the same probabilities [V] at every token."""
+
+    def __init__(self, **probabilities):
+        self.log_probs = {name: torch.tensor(p).log() for name, p in probabilities.items()}
+        self.asked = []
+
+    @property
+    def names(self):
+        return sorted(self.log_probs)
+
+    def logits(self, teacher, tokens):
+        self.asked.append((teacher, tokens.tokens_N.tolist()))
+        return self.log_probs[teacher].expand(len(tokens.rows_N), -1)
+
+
+# The math teacher doubles the odd word 1, the code teacher halves it and doubles word 2.
+TEACHERS = {"m": [1 / 8, 1 / 2, 1 / 4, 1 / 8], "c": [1 / 8, 1 / 8, 1 / 2, 1 / 4]}
+
+
+def objective(divergence=SAMPLED, routing=BY_NAME, teachers=None, **settings):
+    """Return an objective over the constant teachers."""
+    told = DistilSettings(divergence=divergence, **settings)
+    return Distillation(routing, teachers or Constant(**TEACHERS), told)
+
+
+def losses(objective, rollouts, student=None):
+    """Return the loss of each response token by teacher, of a student with these probabilities."""
+    found = {}
+    for batch in plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 10_000, pad_id=0):
+        probabilities = torch.tensor(student or QUARTERS)
+        logits = probabilities.log().repeat(len(batch.weights_N), 1).requires_grad_()
+        found[batch.teacher] = (objective.loss(batch, logits), logits)
+    return found
+
+
+def of_domain(domain, token=1, *, score=0.0, sampled=1 / 4, prompt="p"):
+    """Return a rollout of one response token, sampled with this probability."""
+    log_probs = [math.log(sampled)]
+    return rollout([0, token], [1], domain=domain, score=score, log_probs=log_probs, prompt=prompt)
+
+
+def test_each_rollout_meets_its_own_teacher():
+    found = losses(objective(), [of_domain("math"), of_domain("code")])
+    # -A log p with log p = -log 4 and A = log(1/2 / 1/4) = log 2 or log(1/8 / 1/4) = -log 2.
+    torch.testing.assert_close(found["m"][0].loss_N, torch.tensor([LN2 * 2 * LN2]))
+    torch.testing.assert_close(found["c"][0].loss_N, torch.tensor([-LN2 * 2 * LN2]))
+
+
+@pytest.mark.parametrize("divergence", list(Divergence))
+def test_only_a_rollouts_own_teacher_is_asked_about_it(divergence):
+    teachers = Constant(**TEACHERS)
+    losses(objective(divergence, teachers=teachers), [of_domain("math", 1), of_domain("code", 2)])
+    assert teachers.asked == [("c", [2]), ("m", [1])]
+
+
+@pytest.mark.parametrize("divergence", list(Divergence))
+def test_swapped_names_change_the_loss(divergence):
+    swapped, student = Routing({"math": "c", "code": "m"}), [1 / 8, 1 / 2, 1 / 4, 1 / 8]
+    rollouts = [of_domain("math", sampled=1 / 2)]
+    right = losses(objective(divergence), rollouts, student)["m"][0].loss_N
+    wrong = losses(objective(divergence, routing=swapped), rollouts, student)["c"][0].loss_N
+    # The student has the math teacher's probabilities, so only the code teacher objects.
+    torch.testing.assert_close(right, torch.zeros(1), rtol=0, atol=1e-6)
+    assert wrong.abs().item() > 0.1
+
+
+def test_a_rollout_of_an_unknown_domain_is_refused():
+    with pytest.raises(ValueError, match="not routed to any teacher"):
+        objective().score([of_domain("law")])
+
+
+def test_the_exact_form_is_the_reverse_kl_whatever_was_sampled():
+    for token in range(4):
+        loss, _ = losses(objective(FULL), [of_domain("math", token)])["m"]
+        # Of quarters against 1/8, 1/2, 1/4, 1/8: (log 2 - log 2 + 0 + log 2) / 4.
+        torch.testing.assert_close(loss.loss_N, torch.tensor([LN2 / 4]))
+
+
+def test_the_exact_form_is_weighed_by_the_importance_of_the_token():
+    # Student 1/4 over sampler 1/8 is 2: twice log 2 / 4.
+    loss, _ = losses(objective(FULL), [of_domain("math", sampled=1 / 8)])["m"]
+    torch.testing.assert_close(loss.loss_N, torch.tensor([LN2 / 2]))
+
+
+def test_the_sampled_form_is_weighed_by_the_importance_of_the_token():
+    loss, _ = losses(objective(), [of_domain("math", sampled=1 / 8)])["m"]
+    torch.testing.assert_close(loss.loss_N, torch.tensor([2 * LN2 * 2 * LN2]))
+
+
+@pytest.mark.parametrize("divergence", list(Divergence))
+def test_a_token_outside_the_importance_window_teaches_nothing_and_is_counted(divergence):
+    # 1/4 over 1/32 is 8, above the default of 5.
+    rollouts = [of_domain("math", sampled=1 / 32), of_domain("math")]
+    loss, logits = losses(objective(divergence), rollouts)["m"]
+    assert loss.loss_N[0] == 0.0
+    assert loss.loss_N[1] != 0.0
+    assert loss.report_N["dropped"].tolist() == [1.0, 0.0]
+    loss.loss_N[0].backward()
+    assert logits.grad.abs().max() == 0.0
+
+
+def test_a_teachers_advantage_is_clipped_and_counted():
+    rollouts = [of_domain("math", 1), of_domain("math", 2)]
+    loss, _ = losses(objective(advantage_clip=0.5), rollouts)["m"]
+    # Word 1: log 2 = 0.69 is cut to 0.5; word 2: log 1 = 0 is not.
+    torch.testing.assert_close(loss.loss_N, torch.tensor([0.5 * 2 * LN2, 0.0]))
+    assert loss.report_N["clipped"].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("divergence", list(Divergence))
+def test_the_divergence_is_reported_in_either_form_without_a_gradient(divergence):
+    loss, _ = losses(objective(divergence), [of_domain("math", sampled=1 / 8)])["m"]
+    torch.testing.assert_close(loss.report_N["kl"], torch.tensor([LN2 / 4]))
+    assert not loss.report_N["kl"].requires_grad
+
+
+GROUP = [of_domain("math", 1, score=1.0), of_domain("math", 2, score=0.0)]
+
+
+def test_an_outcome_advantage_is_added_to_the_teachers():
+    # MiMo-V2-Flash eq. 9: A = log(teacher / student) + alpha A_outcome; of scores 1 and 0 the
+    # outcome is 1 and -1. Word 1: log 2 + 0.5; word 2: 0 - 0.5; times -log p = 2 log 2.
+    loss, logits = losses(objective(outcome_weight=0.5), GROUP)["m"]
+    expected = torch.tensor([LN2 + 0.5, -0.5])
+    torch.testing.assert_close(loss.loss_N, expected * 2 * LN2)
+    # And the gradient to a logit of its own word is -A (1 - p).
+    loss.loss_N.sum().backward()
+    torch.testing.assert_close(logits.grad[[0, 1], [1, 2]], -expected * 3 / 4)
+
+
+def test_the_exact_form_adds_the_outcomes_policy_gradient():
+    loss, _ = losses(objective(FULL, outcome_weight=0.5), GROUP)["m"]
+    expected = torch.tensor([LN2 / 4 + 0.5 * 2 * LN2, LN2 / 4 - 0.5 * 2 * LN2])
+    torch.testing.assert_close(loss.loss_N, expected)
+
+
+def test_an_outcome_is_not_clipped_with_the_teachers_advantage():
+    loss, _ = losses(objective(advantage_clip=0.1, outcome_weight=3.0), GROUP)["m"]
+    torch.testing.assert_close(loss.loss_N, torch.tensor([0.1 + 3.0, -3.0]) * 2 * LN2)
+
+
+@pytest.mark.parametrize("divergence", list(Divergence))
+def test_without_an_outcome_weight_grades_do_not_matter(divergence):
+    without = [of_domain("math", 1), of_domain("math", 2)]
+    graded = losses(objective(divergence), GROUP)["m"][0].loss_N
+    assert torch.equal(graded, losses(objective(divergence), without)["m"][0].loss_N)
+
+
+def test_resident_teachers_answer_by_name_with_their_own_logits():
+    models = {"m": tiny_model(1), "c": tiny_model(2)}
+    batch = pad_right([[5, 6, 7], [8, 9]], [[False, True, True], [False, True]], pad_id=0)
+    teachers = ResidentTeachers(models, temperature=0.5)
+    assert teachers.names == ["c", "m"]
+    for name, seed in (("m", 1), ("c", 2)):
+        expected = chosen_logits(tiny_model(seed), batch).detach() * 2
+        torch.testing.assert_close(teachers.logits(name, batch), expected)
+        assert not teachers.logits(name, batch).requires_grad
+
+
+def test_resident_teachers_are_frozen():
+    model = tiny_model().train()
+    ResidentTeachers({"m": model}, temperature=1.0)
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_teacher_that_is_not_there_is_not_replaced_by_another():
+    batch = pad_right([[5, 6]], [[False, True]], pad_id=0)
+    with pytest.raises(KeyError, match="c"):
+        ResidentTeachers({"m": tiny_model()}, temperature=1.0).logits("c", batch)

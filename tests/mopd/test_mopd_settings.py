@@ -1,0 +1,46 @@
+"""Settings of a round that could not do what they say are refused."""
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.mopd.settings import DistilSettings, RoundSettings
+from tasks.onpolicy.settings import LoopSettings
+
+LOOP = LoopSettings(num_steps=1, learning_rate=1e-3)
+
+
+def test_the_defaults_are_exact_divergence_one_rollout_a_prompt_and_a_clip_of_five():
+    settings = RoundSettings(loop=LOOP)
+    assert settings.distil.divergence == "full_vocabulary"
+    assert (settings.distil.advantage_clip, settings.distil.outcome_weight) == (5.0, 0.0)
+    assert (settings.distil.importance.low, settings.distil.importance.high) == (0.2, 5.0)
+    assert settings.rollouts_per_prompt == 1
+
+
+def test_an_outcome_weight_that_no_group_could_make_count_is_refused():
+    outcome = DistilSettings(outcome_weight=0.5)
+    with pytest.raises(ValidationError, match="every group advantage is 0"):
+        RoundSettings(loop=LOOP, distil=outcome)
+    RoundSettings(loop=LOOP, distil=outcome, rollouts_per_prompt=2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"advantage_clip": 0.0},
+        {"outcome_weight": -0.1},
+        {"divergence": "forward"},
+        {"importance": {"low": 2.0, "high": 5.0}},
+        {"top_k": 64},
+    ],
+    ids=str,
+)
+def test_an_objective_that_cannot_work_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        DistilSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"prompts_per_domain": 0}, {"rollouts_per_prompt": 0}], ids=str)
+def test_a_round_without_rollouts_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        RoundSettings(loop=LOOP, **wrong)

@@ -1,0 +1,113 @@
+"""RL with verifiable rewards: the objective by hand, and a toy on which it must succeed."""
+
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from tiny_models import rollout, tiny_policy, tokenizer
+
+from tasks.onpolicy.loop import Hooks, Learner, train
+from tasks.onpolicy.microbatch import plan_step
+from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalisation
+from tasks.rl.grpo import GroupAdvantage
+from tasks.rl.settings import RlSettings
+from tasks.rollout.client import LocalEnvironment
+from tasks.rollout.domains import make_player
+from tasks.rollout.environment import Grade, Message, Prompt
+from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.source import DomainShare, Mixture
+
+LN4 = math.log(4)
+
+
+def of_score(score, sampled=1 / 4, prompt="p"):
+    """Return a rollout of one response token, the word 1, sampled with this probability."""
+    return rollout([0, 1], [1], score=score, prompt=prompt, log_probs=[math.log(sampled)])
+
+
+def token_losses(rollouts):
+    """Return the loss of each token of a student that gives four words a quarter each."""
+    objective = GroupAdvantage(ImportanceMask(low=0.5, high=2.0))
+    (batch,) = plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 1000, pad_id=0)
+    logits = torch.zeros(len(rollouts), 4, requires_grad=True)
+    return objective.loss(batch, logits), logits
+
+
+def test_a_better_answer_gains_and_a_worse_one_loses():
+    loss, logits = token_losses([of_score(1.0), of_score(0.0)])
+    # Advantages of scores 1 and 0 are 1 and -1; -A log p with log p = -log 4.
+    torch.testing.assert_close(loss.loss_N, torch.tensor([LN4, -LN4]))
+    loss.loss_N.sum().backward()
+    # -A (1 - p) on the word itself.
+    torch.testing.assert_close(logits.grad[:, 1], torch.tensor([-3 / 4, 3 / 4]))
+
+
+def test_a_group_of_equal_scores_teaches_nothing():
+    loss, _ = token_losses([of_score(1.0), of_score(1.0)])
+    assert loss.loss_N.tolist() == [0.0, 0.0]
+
+
+def test_tokens_are_weighed_by_their_importance_and_dropped_outside_the_window():
+    # 1/4 over 1/6 is 1.5; over 1/16 it is 4, above 2; the report counts the dropped one.
+    loss, _ = token_losses([of_score(1.0, sampled=1 / 6), of_score(0.0, sampled=1 / 16)])
+    torch.testing.assert_close(loss.loss_N, torch.tensor([1.5 * LN4, 0.0]))
+    assert loss.report_N["dropped"].tolist() == [0.0, 1.0]
+
+
+def test_advantages_are_of_the_group_and_without_a_teacher():
+    rollouts = [of_score(1.0, prompt="a"), of_score(0.0, prompt="b"), of_score(0.0, prompt="a")]
+    scored = GroupAdvantage(ImportanceMask()).score(rollouts)
+    assert [item.outcome_advantage for item in scored] == [1.0, 0.0, -1.0]
+    assert {item.teacher for item in scored} == {""}
+    assert [item.rollout for item in scored] == rollouts
+
+
+class EvenFirst:
+    """Gives 1 where the first character's number is even."""
+
+    max_turns = 1
+
+    def respond(self, prompt, turns):
+        return None
+
+    def grade(self, prompt, turns):
+        said = turns[-1].content
+        return Grade(float(bool(said) and ord(said[0]) % 2 == 0))
+
+
+def climb(seed=0, num_steps=25):
+    """Run a short climb; return (rewards by step, weights)."""
+    policy, sampling = tiny_policy(0), SamplingSettings(max_new_tokens=2)
+    player = make_player("even", policy, LocalEnvironment(EvenFirst()), sampling)
+    prompts = [Prompt(str(n), (Message("user", f"fox {n}"),)) for n in range(4)]
+    source = Mixture([DomainShare("even", player, prompts, 4)], rollouts_per_prompt=8, seed=seed)
+    settings = LoopSettings(num_steps=num_steps, learning_rate=1e-2, warmup_steps=2)
+    rewards = []
+    train(
+        Learner(policy.model, settings, sampling.temperature, tokenizer().pad_token_id),
+        GroupAdvantage(ImportanceMask()),
+        source,
+        Hooks(lambda step, metrics: rewards.append(metrics["reward"]), lambda step: None),
+    )
+    return rewards, policy.model.state_dict()
+
+
+def test_the_reward_of_a_toy_rises():
+    rewards, _ = climb()
+    assert sum(rewards[:3]) / 3 < 0.4
+    assert sum(rewards[-3:]) / 3 > 0.8
+
+
+def test_a_climb_is_the_same_again_bit_for_bit_and_another_with_another_seed():
+    (rewards, weights), (again, same), (_, other) = climb(0, 3), climb(0, 3), climb(1, 3)
+    assert rewards == again
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    assert not all(torch.equal(weights[name], other[name]) for name in weights)
+
+
+def test_a_climb_of_single_rollouts_is_refused_because_a_group_needs_two():
+    loop = LoopSettings(num_steps=1, learning_rate=1e-3)
+    assert RlSettings(loop=loop, rollouts_per_prompt=2).rollouts_per_prompt == 2
+    with pytest.raises(ValidationError, match="rollouts_per_prompt"):
+        RlSettings(loop=loop, rollouts_per_prompt=1)
