@@ -68,6 +68,20 @@ class BlobFolder:
                 self._publish(path, digest)
         return digest, size
 
+    def adopt(self, unfinished: Path, digest: str) -> None:
+        """Take in a file of this file system whose bytes should have ``digest``; it is moved.
+
+        Raises CorruptError where they have not; the file stays where it is then.
+        """
+        if digest_file(unfinished) != digest:
+            raise CorruptError(
+                f"what was fetched as {digest} has other bytes: they changed in the store or on "
+                "the way. Fetch it again; if that fails too, the store's copy is damaged"
+            )
+        with unfinished.open("rb") as file:
+            flush(file.fileno())
+        self._publish(unfinished, digest)
+
     def verify(self, digest: str, *, again: bool = False) -> Path:
         """Return the blob's path after its bytes were hashed and found right.
 

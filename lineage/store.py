@@ -246,6 +246,10 @@ def open_store(uri: str | None = None) -> Store:
         return FolderStore(Path(place))
     if scheme == "file":
         return FolderStore(Path(rest))
+    if scheme == "s3":
+        from lineage.s3_store import open_s3  # noqa: PLC0415 - it builds on this module
+
+        return open_s3(place)
     raise StoreUnfitError(
         f"store {place!r} has an unknown scheme {scheme!r}: give a folder, or s3://bucket/prefix"
     )

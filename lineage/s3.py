@@ -1,0 +1,249 @@
+"""Objects of one S3 bucket, as the store needs them: created once, read whole, sent in parts.
+
+The only module that imports boto3, and late. Works with AWS and with what speaks its protocol; the
+endpoint and the credentials are boto3's own (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, roles ...).
+"""
+
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from lineage.errors import LineageError
+
+_ATTEMPTS = 6
+_GONE = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
+_TAKEN = {"412", "PreconditionFailed"}
+_AGAIN = {"409", "ConditionalRequestConflict"}
+"""Two writers met: who comes again gets a plain answer. Busy servers are botocore's to retry."""
+_CLAIM = "provost-claim"
+
+Answer = TypeVar("Answer")
+
+
+class RemoteError(LineageError):
+    """What S3 answered, or that it did not."""
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """What S3 says of an object."""
+
+    key: str
+    size: int
+    age_seconds: float
+    claim: str = ""
+    """Who created it, in its metadata."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an upload that S3 has."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: str
+    """SHA-256 in base64, "" where the server keeps none."""
+
+
+class Bucket:
+    """One bucket under one prefix. Keys are relative to the prefix."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        """Connect to ``bucket``; nothing is sent yet."""
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            max_pool_connections=32,
+            s3={"addressing_style": "path"},
+        )
+        self._client = boto3.client("s3", config=config)
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def head(self, key: str) -> ObjectState | None:
+        """Return an object's state, or None where there is none."""
+        try:
+            answer = self._call("head_object", Key=self._prefix + key)
+        except KeyError:
+            return None
+        return self._state(key, answer["ContentLength"], answer)
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None where there is none. Not verified."""
+        try:
+            return self._read(key, {})
+        except KeyError:
+            return None
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes from ``start`` up to ``stop``. Not verified."""
+        try:
+            data = self._read(key, {"Range": f"bytes={start}-{stop - 1}"})
+        except KeyError as error:
+            raise RemoteError(f"{key} vanished while it was read; run again") from error
+        if len(data) != stop - start:
+            raise RemoteError(f"{key}: asked for {stop - start} bytes, got {len(data)}")
+        return data
+
+    def create(self, key: str, data: bytes, claim: str) -> bool:
+        """Create an object unless it exists; say whether this call, ``claim``, created it."""
+        try:
+            self._call(
+                "put_object",
+                Key=self._prefix + key,
+                Body=data,
+                ChecksumSHA256=checksum(data),
+                IfNoneMatch="*",
+                Metadata={_CLAIM: claim},
+            )
+        except FileExistsError:
+            # an answer that got lost is sent again and then meets its own object
+            state = self.head(key)
+            return state is not None and state.claim == claim
+        return True
+
+    def put(self, key: str, data: bytes) -> None:
+        """Create or replace a marker object."""
+        self._call("put_object", Key=self._prefix + key, Body=data, ChecksumSHA256=checksum(data))
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is gone is fine."""
+        self._call("delete_object", Key=self._prefix + key)
+
+    def states(self, prefix: str) -> Iterator[ObjectState]:
+        """Yield the objects under a prefix, by key."""
+        token: dict[str, str] = {}
+        while True:
+            answer = self._call("list_objects_v2", Prefix=self._prefix + prefix, **token)
+            for row in answer.get("Contents", []):
+                yield self._state(row["Key"].removeprefix(self._prefix), row["Size"], row)
+            if not answer.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def begin(self, key: str) -> str:
+        """Begin an upload in parts, or find one of the same object that was cut off."""
+        answer = self._call("list_multipart_uploads", Prefix=self._prefix + key)
+        for upload in answer.get("Uploads", []):
+            if upload["Key"] == self._prefix + key:
+                return str(upload["UploadId"])
+        name = self._prefix + key
+        return str(
+            self._call("create_multipart_upload", Key=name, ChecksumAlgorithm="SHA256")["UploadId"]
+        )
+
+    def parts(self, key: str, upload: str) -> dict[int, Part]:
+        """Return the parts that S3 has of an upload, by number."""
+        found: dict[int, Part] = {}
+        marker: dict[str, int] = {}
+        while True:
+            answer = self._call("list_parts", Key=self._prefix + key, UploadId=upload, **marker)
+            for row in answer.get("Parts", []):
+                checked = row.get("ChecksumSHA256", "")
+                number = row["PartNumber"]
+                found[number] = Part(number, row["Size"], row["ETag"], checked)
+            if not answer.get("IsTruncated"):
+                return found
+            marker = {"PartNumberMarker": answer["NextPartNumberMarker"]}
+
+    def send_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
+        """Send one part with its checksum, which S3 compares."""
+        name, checked = self._prefix + key, checksum(data)
+        answer = self._call(
+            "upload_part",
+            Key=name,
+            UploadId=upload,
+            PartNumber=number,
+            Body=data,
+            ChecksumSHA256=checked,
+        )
+        return Part(number, len(data), answer["ETag"], checked)
+
+    def complete(self, key: str, upload: str, parts: list[Part]) -> bool:
+        """Make the parts one object unless it exists; say whether this call made it."""
+        rows = [
+            {"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum}
+            for part in parts
+        ]
+        try:
+            self._call(
+                "complete_multipart_upload",
+                Key=self._prefix + key,
+                UploadId=upload,
+                MultipartUpload={"Parts": rows},
+                IfNoneMatch="*",
+            )
+        except (FileExistsError, KeyError):  # made by another writer, or by a lost answer's call
+            return False
+        return True
+
+    def abort(self, key: str, upload: str) -> None:
+        """Give an upload up and free its parts."""
+        try:
+            self._call("abort_multipart_upload", Key=self._prefix + key, UploadId=upload)
+        except KeyError:
+            return
+
+    def _read(self, key: str, what: dict[str, str]) -> bytes:
+        """Read a body whole; one that is cut off or reset on the way is asked for again."""
+        from botocore.exceptions import BotoCoreError
+
+        for attempt in range(_ATTEMPTS):
+            answer = self._call("get_object", Key=self._prefix + key, **what)
+            try:
+                data: bytes = answer["Body"].read()
+            except BotoCoreError as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise RemoteError(
+                        f"{key} broke off {_ATTEMPTS} times while it was read ({error}): check the "
+                        "network; a rerun goes on where this one stopped"
+                    ) from error
+                time.sleep(min(4.0, 0.1 * 2**attempt))
+            else:
+                return data
+        raise AssertionError("the loop returns or raises")
+
+    def _call(self, operation: str, **arguments: object) -> dict[str, Any]:
+        """Call S3; KeyError for what is not there, FileExistsError for a condition that failed."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        for attempt in range(_ATTEMPTS):
+            try:
+                call: Callable[..., dict[str, Any]] = getattr(self._client, operation)
+                return call(Bucket=self._bucket, **arguments)
+            except ClientError as error:
+                code = str(error.response.get("Error", {}).get("Code", ""))
+                if code in _GONE:
+                    raise KeyError(arguments.get("Key")) from error
+                if code in _TAKEN:
+                    raise FileExistsError(arguments.get("Key")) from error
+                if code not in _AGAIN or attempt == _ATTEMPTS - 1:
+                    raise self._failed(operation, error) from error
+                time.sleep(min(4.0, 0.1 * 2**attempt))
+            except BotoCoreError as error:
+                raise self._failed(operation, error) from error
+        raise AssertionError("the loop returns or raises")
+
+    def _failed(self, operation: str, error: Exception) -> RemoteError:
+        return RemoteError(
+            f"S3 did not do {operation} in bucket {self._bucket!r}: {error}. Check the bucket's "
+            "name, AWS_ENDPOINT_URL and the credentials; what was acknowledged before is kept, and "
+            "a rerun goes on from there"
+        )
+
+    def _state(self, key: str, size: int, answer: dict[str, Any]) -> ObjectState:
+        age = time.time() - answer["LastModified"].timestamp()
+        return ObjectState(key, size, age, answer.get("Metadata", {}).get(_CLAIM, ""))
+
+
+def checksum(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` as S3 writes it, in base64."""
+    return b64encode(sha256(data).digest()).decode("ascii")

@@ -1,0 +1,162 @@
+"""Large blobs to and from S3: in parts, several at once, going on where a killed run stopped.
+
+Upload: S3 keeps the parts of an unfinished upload; a rerun sends only those that are missing or
+whose checksum differs. Download: parts land in one file beside a journal of those that are done.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import md5
+from pathlib import Path
+from typing import Protocol
+
+from lineage.errors import CorruptError
+from lineage.s3 import Part, checksum
+from lineage.scratch import remove
+
+PART_BYTES = 16 << 20
+MAX_PARTS = 10_000
+"""S3's limit."""
+_THREADS = 8
+_TRIES = 3
+
+Progress = Callable[[int], None]
+"""Hears how many bytes more are done."""
+
+
+class Remote(Protocol):
+    """What is used of lineage.s3.Bucket."""
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """Read a part."""
+
+    def begin(self, key: str) -> str:
+        """Begin or find an upload."""
+
+    def parts(self, key: str, upload: str) -> dict[int, Part]:
+        """Parts that are there."""
+
+    def send_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
+        """Send one."""
+
+    def complete(self, key: str, upload: str, parts: list[Part]) -> bool:
+        """Make them one object."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes ``start`` to ``stop`` of a file, as part ``number`` (from 1)."""
+
+    number: int
+    start: int
+    stop: int
+
+
+def pieces(size: int, part_bytes: int = PART_BYTES) -> list[Piece]:
+    """Return the parts of a file of ``size`` bytes; larger parts where there would be too many."""
+    step = max(part_bytes, -(-size // MAX_PARTS))
+    starts = range(0, size, step)
+    return [Piece(place + 1, at, min(at + step, size)) for place, at in enumerate(starts)]
+
+
+def upload(remote: Remote, key: str, source: Path, part_bytes: int, progress: Progress) -> None:
+    """Send a file as the object ``key`` unless it exists by the end; see the module."""
+    for _ in range(_TRIES):
+        try:
+            _upload_once(remote, key, source, part_bytes, progress)
+        except KeyError:  # another writer of the same bytes completed or gave up this upload
+            continue
+        return
+
+
+def _upload_once(
+    remote: Remote, key: str, source: Path, part_bytes: int, progress: Progress
+) -> None:
+    todo = pieces(source.stat().st_size, part_bytes)
+    number = remote.begin(key)
+    there = remote.parts(key, number)
+
+    def send(piece: Piece) -> Part:
+        data = _read(source, piece)
+        known = there.get(piece.number)
+        progress(len(data))
+        if known is not None and _is_same(known, data):
+            return replace(known, checksum=checksum(data))
+        return remote.send_part(key, number, piece.number, data)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        parts = list(pool.map(send, todo))
+    remote.complete(key, number, parts)
+
+
+def download(remote: Remote, key: str, size: int, target: Path, progress: Progress) -> None:
+    """Fetch an object of ``size`` bytes into ``target``, keeping what an earlier try fetched.
+
+    Two processes that want one object take turns, and the second finds it done.
+    """
+    journal = target.with_name(f"{target.name}.done")
+    with target.open("ab"):  # create it, keep what is there
+        os.truncate(target, size)
+    done = _done(journal)
+    with journal.open("ab", buffering=0) as log, target.open("r+b", buffering=0) as file:
+
+        def fetch(piece: Piece) -> None:
+            if (piece.start, piece.stop) not in done:
+                data = remote.get_range(key, piece.start, piece.stop)
+                os.pwrite(file.fileno(), data, piece.start)
+                log.write(b"%d %d\n" % (piece.start, piece.stop))
+            progress(piece.stop - piece.start)
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fetch, pieces(size)))
+
+
+def forget(target: Path) -> None:
+    """Remove a fetched file and its journal, to begin anew."""
+    remove(target)
+    remove(target.with_name(f"{target.name}.done"))
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file, freed when the process dies."""
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_same(part: Part, data: bytes) -> bool:
+    """Say whether S3 has these bytes as a part, by its checksum or, without one, its MD5 tag.
+
+    The tag only saves sending; whether the object is right is checked by SHA-256 when it is read.
+    """
+    if part.size != len(data):
+        return False
+    if part.checksum:
+        return part.checksum == checksum(data)
+    return part.etag.strip('"') == md5(data, usedforsecurity=False).hexdigest()
+
+
+def _read(source: Path, piece: Piece) -> bytes:
+    with source.open("rb") as file:
+        file.seek(piece.start)
+        data = file.read(piece.stop - piece.start)
+    if len(data) != piece.stop - piece.start:
+        raise CorruptError(f"{source} became shorter while it was sent; put it when it is closed")
+    return data
+
+
+def _done(journal: Path) -> set[tuple[int, int]]:
+    """Return the parts that a journal lists; a line that was cut off does not count."""
+    if not journal.is_file():
+        return set()
+    lines = journal.read_bytes().split(b"\n")[:-1]
+    numbers = (line.split() for line in lines)
+    return {(int(row[0]), int(row[1])) for row in numbers if len(row) == 2}

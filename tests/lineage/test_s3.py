@@ -1,0 +1,257 @@
+"""The S3 store against moto, a simulation in this process: the same promises as the folder."""
+
+import os
+import struct
+import time
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
+from lineage.gc import collect
+from lineage.s3 import Bucket, Part
+from lineage.s3_probe import probe
+from lineage.s3_store import S3Store, open_s3
+from lineage.store import read_tree
+from lineage.transfer import Piece, pieces
+from tests.lineage.making import checkpoint, write_record
+
+PART = 5 << 20  # S3 takes no smaller part but the last
+
+
+@pytest.fixture
+def client(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="bucket")
+        yield client
+
+
+@pytest.fixture
+def store(client, tmp_path):
+    return S3Store(
+        Bucket("bucket", "team/a"), "s3://bucket/team/a", tmp_path / "c", part_bytes=PART
+    )
+
+
+def large(folder, size=2 * PART + 1000):
+    """A checkpoint whose weights need three parts."""
+    checkpoint(folder)
+    header = b'{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
+    body = struct.pack("<Q", len(header)) + header + os.urandom(size)
+    (folder / "model.safetensors").write_bytes(body)
+    return folder
+
+
+def blob_key(digest):
+    name = digest.removeprefix("sha256:")
+    return f"team/a/blobs/{name[:2]}/{name[2:]}"
+
+
+def test_a_large_tree_goes_up_in_parts_and_comes_back(store, tmp_path):
+    folder = large(tmp_path / "in")
+    digest = store.put_tree(folder)
+    out = store.tree(digest)
+    for name in ("config.json", "model.safetensors", "nested/notes.txt"):
+        assert (out / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_record_is_written_and_found(store):
+    record, output = write_record(store, b"weights")
+    from lineage.record import Records
+
+    assert Records(store).output(record).output == output
+    assert Records(store).all() == [record]
+
+
+def test_a_slot_is_claimed_once_and_a_lost_answer_is_not_taken_for_a_loss(store, monkeypatch):
+    assert store.claim("a/1", b"x")
+    assert not store.claim("a/1", b"x")
+    assert store.read_key("a/1") == b"x"
+    assert store.read_key("a/2") is None
+    assert store.keys("a") == ["a/1"]
+    bucket = Bucket("bucket", "team/a")
+    bucket._client.meta.events.register("before-send.s3.PutObject", send_twice(bucket))
+    assert bucket.create("keys/a/3", b"y", "me")
+    assert not bucket.create("keys/a/3", b"z", "you")
+
+
+def send_twice(bucket):
+    """Let the request reach S3 once before it is sent: as when the first answer got lost."""
+    sent = []
+
+    def twice(request, **_):
+        if not sent:
+            sent.append(request)
+            claim = request.headers["x-amz-meta-provost-claim"]
+            body = request.body if isinstance(request.body, bytes) else b"y"
+            other = boto3.client("s3")
+            key = request.url.split("bucket/")[1].split("?")[0]
+            value = claim.decode() if isinstance(claim, bytes) else claim
+            other.put_object(Bucket="bucket", Key=key, Body=body, Metadata={"provost-claim": value})
+
+    return twice
+
+
+def test_changed_and_cut_off_objects_are_found(store, client, tmp_path):
+    digest = store.put_bytes(b"weights")
+    client.put_object(Bucket="bucket", Key=blob_key(digest), Body=b"wEights")
+    with pytest.raises(CorruptError, match="other bytes"):
+        store.get_bytes(digest)
+    with pytest.raises(CorruptError, match="other bytes"):
+        store.check(digest)
+    tree = store.put_tree(large(tmp_path / "in"))
+    weights = next(f for f in read_tree(store, tree).files if f.path == "model.safetensors")
+    client.put_object(Bucket="bucket", Key=blob_key(weights.digest), Body=b"short")
+    with pytest.raises(CorruptError):
+        store.tree(tree)
+    client.put_object(Bucket="bucket", Key=blob_key(weights.digest), Body=bytes(weights.size))
+    with pytest.raises(CorruptError):
+        store.tree(tree)
+    client.delete_object(Bucket="bucket", Key=blob_key(weights.digest))
+    with pytest.raises(MissingBlobError):
+        store.tree(tree)
+
+
+def test_a_damaged_cache_is_fetched_again(store, tmp_path):
+    folder = checkpoint(tmp_path / "in")
+    digest = store.put_tree(folder)
+    store.tree(digest)
+    for path in (tmp_path / "c" / "blobs").rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+            path.write_bytes(path.read_bytes() + b"!")
+    assert (store.tree(digest) / "config.json").read_bytes() == (
+        folder / "config.json"
+    ).read_bytes()
+
+
+def test_an_upload_that_was_cut_off_sends_only_what_is_missing(
+    store, client, tmp_path, monkeypatch
+):
+    folder = large(tmp_path / "in")
+    sent = []
+    send = Bucket.send_part
+
+    def flaky(self, key, upload, number, data):
+        if number == 3 and len(sent) < 3:
+            sent.append("broken")
+            raise ConnectionError("reset")
+        sent.append(number)
+        return send(self, key, upload, number, data)
+
+    monkeypatch.setattr(Bucket, "send_part", flaky)
+    with pytest.raises(ConnectionError):
+        store.put_tree(folder)
+    assert all(state.size < PART for state in store._bucket.states("blobs/"))  # nothing half
+    before = [part for part in sent if part != "broken"]
+    sent.extend(["-"] * 3)
+    digest = store.put_tree(folder)
+    after = sent[sent.index("-") + 3 :]
+    assert sorted(before + after) == [1, 2, 3]  # each part once over both tries
+    assert (store.tree(digest) / "model.safetensors").stat().st_size > 2 * PART
+
+
+def test_a_download_that_was_cut_off_goes_on(store, tmp_path, monkeypatch):
+    digest = store.put_tree(large(tmp_path / "in", 40 << 20))  # three parts of 16 MiB
+    asked = []
+    read = Bucket.get_range
+
+    def flaky(self, key, start, stop):
+        asked.append(start)
+        if len(asked) == 3:
+            raise ConnectionError("reset")
+        return read(self, key, start, stop)
+
+    monkeypatch.setattr(Bucket, "get_range", flaky)
+    with pytest.raises(ConnectionError):
+        store.tree(digest)
+    assert not list((tmp_path / "c" / "trees").iterdir())
+    store.tree(digest)
+    large_parts = [start for start in asked if start >= 16 << 20]
+    assert len(asked) <= 3 + 2 + 2  # three tries, what they missed, and the two small files
+    assert large_parts
+
+
+def test_a_pickle_is_refused_here_too(store, tmp_path):
+    folder = checkpoint(tmp_path / "in")
+    (folder / "model.bin").write_bytes(b"x")
+    with pytest.raises(RefusedFileError):
+        store.put_tree(folder)
+
+
+def test_the_probe_passes_a_good_server_and_remembers(client, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
+    open_s3.cache_clear()
+    assert open_s3("s3://bucket/x").uri == "s3://bucket/x"
+    assert client.list_objects_v2(Bucket="bucket").get("Contents", []) == []  # nothing left behind
+    with pytest.raises(StoreUnfitError, match="nowhere"):
+        open_s3("s3://nowhere/x")
+    with pytest.raises(StoreUnfitError, match="no bucket"):
+        open_s3("s3://")
+
+
+class Careless:
+    """A server that accepts conditions and ignores them, as some do."""
+
+    def __init__(self, *, create=True, complete=True):
+        self.objects, self.careless_create, self.careless_complete = {}, create, complete
+
+    def create(self, key, data, claim):
+        if key in self.objects and not self.careless_create:
+            return False
+        self.objects[key] = data
+        return True
+
+    def get(self, key):
+        return self.objects.get(key)
+
+    def delete(self, key):
+        self.objects.pop(key, None)
+
+    def begin(self, key):
+        return "upload"
+
+    def send_part(self, key, upload, number, data):
+        self.part = data
+        return Part(number, len(data), "etag", "")
+
+    def complete(self, key, upload, parts):
+        if key in self.objects and not self.careless_complete:
+            return False
+        self.objects[key] = self.part
+        return True
+
+    def abort(self, key, upload):
+        self.part = b""
+
+
+def test_the_probe_refuses_a_server_that_lets_two_writers_win():
+    with pytest.raises(StoreUnfitError, match="8 were told they won"):
+        probe(Careless(), "s3://x")
+    with pytest.raises(StoreUnfitError, match="in parts over an object"):
+        probe(Careless(create=False), "s3://x")
+    probe(Careless(create=False, complete=False), "s3://x")
+
+
+def test_garbage_is_collected_and_what_was_put_again_is_not(store, monkeypatch):
+    lost, again = store.put_bytes(b"lost"), store.put_bytes(b"again")
+    _, kept = write_record(store, b"kept")
+    store._known.clear()
+    now = time.time()
+    monkeypatch.setattr("lineage.s3.time.time", lambda: now + 48 * 3600)
+    store.put_bytes(b"again")  # an old blob is found and touched ...
+    store._bucket.put("touched/" + again.removeprefix("sha256:"), b"")
+    removed = {blob.digest for blob in collect(store).remove}
+    assert lost in removed
+    assert kept not in removed
+
+
+def test_parts_cover_a_file_once():
+    assert pieces(0) == []
+    assert pieces(25, 10) == [Piece(1, 0, 10), Piece(2, 10, 20), Piece(3, 20, 25)]
+    assert len(pieces(10**15)) <= 10_000
