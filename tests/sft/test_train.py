@@ -1,0 +1,135 @@
+"""Supervised training: what is masked teaches nothing, and the rest is plain AdamW."""
+
+import pytest
+import torch
+from tiny_models import SIZES, tiny_model, tokenizer
+
+from tasks.model.chat import ChatTokens, Tokens
+from tasks.model.files import Policy
+from tasks.sft.settings import SftSettings
+from tasks.sft.train import supervise
+
+CHAT = ChatTokens(tokenizer())
+ROWS = [
+    CHAT.demonstration([{"role": "user", "content": f"{n}+{n}"}], [("assistant", str(2 * n))])
+    for n in range(10, 26)
+]
+
+
+def train(tmp_path, rows=ROWS, *, model=None, seed=0, log=None, **settings):
+    """Train a tiny model on these rows and return it."""
+    told = {"num_steps": 4, "batch_size": 4, "learning_rate": 1e-2, "warmup_steps": 0}
+    model = model or tiny_model()
+    supervise(
+        Policy(model, tokenizer()),
+        rows,
+        SftSettings(**told | settings),
+        seed,
+        tmp_path,
+        log or (lambda step, metrics: None),
+    )
+    return model
+
+
+def same(first, second):
+    """Say whether two models have the same weights, bit for bit."""
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def with_tail(row, token):
+    """Return a row that goes on with three masked tokens of this id."""
+    return Tokens((*row.ids, *[token] * 3), (*row.is_response, *[False] * 3))
+
+
+def test_masked_tokens_behind_the_last_response_change_nothing(tmp_path):
+    first = train(tmp_path, [with_tail(row, 50) for row in ROWS])
+    second = train(tmp_path, [with_tail(row, 60) for row in ROWS])
+    assert same(first, second)
+    learned = Tokens((*ROWS[0].ids, 50), (*ROWS[0].is_response, True))
+    assert not same(first, train(tmp_path, [learned, *ROWS[1:]]))
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_a_step_is_adamw_on_the_mean_over_the_response_tokens_of_the_batch(tmp_path):
+    trained = train(tmp_path, num_steps=1, batch_size=len(ROWS), weight_decay=0.1)
+    reference = tiny_model()
+    optimizer = torch.optim.AdamW(
+        reference.parameters(), lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1
+    )
+    losses = []
+    for row in ROWS:
+        log_probs = reference(torch.tensor([row.ids])).logits[0].log_softmax(-1)
+        learned = [place for place, written in enumerate(row.is_response) if written]
+        losses += [-log_probs[place - 1, row.ids[place]] for place in learned]
+    # Two digits and an end token in each of 16 rows.
+    assert len(losses) == 48
+    torch.stack(losses).mean().backward()
+    torch.nn.utils.clip_grad_norm_(reference.parameters(), 1.0)
+    optimizer.step()
+    for found, expected in zip(trained.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
+
+
+def test_the_loss_falls_and_is_logged_with_its_step(tmp_path):
+    logged = []
+    train(
+        tmp_path,
+        num_steps=40,
+        warmup_steps=4,
+        log=lambda step, metrics: logged.append((step, metrics)),
+    )
+    assert [step for step, _ in logged] == [10, 20, 30, 40]
+    losses = [metrics["loss"] for _, metrics in logged]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(metrics.keys() == {"loss", "grad_norm", "learning_rate"} for _, metrics in logged)
+    # Step 10 is the ninth after step 1: 9 - 4 warm-up steps down a slope of 36.
+    assert logged[0][1]["learning_rate"] == pytest.approx(1e-2 * (1 - 5 / 36))
+
+
+@pytest.mark.parametrize("muon", [False, True])
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, muon):
+    first = train(tmp_path, muon=muon, seed=3)
+    torch.rand(5)  # another use of the global generator in between
+    assert same(first, train(tmp_path, muon=muon, seed=3))
+    assert not same(first, train(tmp_path, muon=muon, seed=4))
+
+
+@pytest.mark.parametrize("muon", [False, True])
+def test_the_schedule_reaches_the_optimizer(tmp_path, muon):
+    # The first step of a warm-up has a learning rate of 0, so not a bit may move.
+    assert same(train(tmp_path, num_steps=1, warmup_steps=10, muon=muon), tiny_model())
+    assert not same(train(tmp_path, num_steps=2, warmup_steps=10, muon=muon), tiny_model())
+
+
+def test_training_leaves_no_checkpoint_behind(tmp_path):
+    train(tmp_path / "scratch")
+    kept = [file.name for file in tmp_path.rglob("*") if file.suffix in {".safetensors", ".pt"}]
+    assert kept == []
+
+
+def test_training_leaves_the_tokenizer_as_it_was(tmp_path):
+    before = (tokenizer().chat_template, tokenizer().get_vocab(), tokenizer().pad_token)
+    train(tmp_path)
+    assert (tokenizer().chat_template, tokenizer().get_vocab(), tokenizer().pad_token) == before
+
+
+def test_no_rows_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no demonstration to learn from"):
+        train(tmp_path, [])
+
+
+def test_a_row_longer_than_the_models_positions_is_refused(tmp_path):
+    length = SIZES.max_positions
+    fits = Tokens((5,) * length, (False,) + (True,) * (length - 1))
+    train(tmp_path, [fits], num_steps=1, batch_size=1)
+    too_long = Tokens((5,) * (length + 1), (False,) + (True,) * length)
+    with pytest.raises(ValueError, match="a demonstration has 97 tokens but the model takes 96"):
+        train(tmp_path, [*ROWS, too_long])
+
+
+@pytest.mark.xfail(strict=True, reason="trains to the end at a loss of 0 without a word")
+def test_rows_without_a_response_token_are_refused(tmp_path):
+    masked = [Tokens(row.ids, (False,) * len(row.ids)) for row in ROWS]
+    with pytest.raises(ValueError, match="learn"):
+        train(tmp_path, masked)
