@@ -49,8 +49,8 @@ class Registry:
         self._check(name, artifact, owner)
         self._refuse_recalled(artifact.digest)
         slots = self._slots(name, "versions")
+        known = slots.all(Entry)
         while True:
-            known = slots.all(Entry)
             for entry in known:
                 if entry.digest == artifact.digest:
                     return entry
@@ -67,6 +67,7 @@ class Registry:
             key = f"{slots.prefix}/{entry.version:08d}"
             if self._store.claim(key, seal(to_json(entry))):
                 return entry
+            known = [*known, self._entry(name, entry.version)]  # another team was first
 
     def point(self, name: str, alias: str, version: int, *, by: str, reason: str = "") -> None:
         """Move an alias to a version. Moves are kept; the last one counts.
