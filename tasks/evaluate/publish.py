@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.graph import Lineage
-from lineage.picture import figure
+from lineage.picture import draw, draw_narrow
 from lineage.record import Derivation, Input
 from tasks.evaluate.cards import measurements_of, read_scorecard
 from tasks.evaluate.evaluate import read_measured
@@ -63,13 +63,14 @@ def make_report(
             json.dumps(card.document(), indent=1) + "\n", encoding="utf-8"
         )
         write_plot(card, out / "scorecard.png")
-        lineage = Lineage(bench.store)
+        graph = Lineage(bench.store).graph(student.record)
         page = ReportInput(
             created=now(),
             scorecard=card,
             curves=tuple(_curves(bench, plan, manifest)),
             rollouts=tuple(_rollouts(bench, plan, manifest, settings)),
-            lineage=figure(lineage.graph(student.record)),
+            lineage=draw(graph),
+            lineage_narrow=draw_narrow(graph),
             provenance=_provenance(plan, manifest, student, settings),
         )
         (out / "report.html").write_text(render_report(page), encoding="utf-8")

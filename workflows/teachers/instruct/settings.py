@@ -7,4 +7,4 @@ from tasks.sft.settings import SftSettings
 
 DOMAIN = DomainSettings(name="instruct", owner="team-instruct", version="1.0.0")
 SFT = SftSettings(num_steps=150, learning_rate=1e-3)
-RL = RlSettings(loop=LoopSettings(num_steps=60, learning_rate=2e-4, rung_every=20))
+RL = RlSettings(loop=LoopSettings(num_steps=80, learning_rate=3e-4, rung_every=20))

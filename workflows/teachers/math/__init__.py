@@ -1,1 +1,1 @@
-"""The math team's teacher: two-digit sums and differences, answered with the number alone."""
+"""The math team's teacher: two-digit sums and differences, answered with a number."""

@@ -1,4 +1,4 @@
-"""Grades a math answer: the number, as plain digits, and nothing else."""
+"""Grades a math answer: the number, as plain digits, alone or behind the question and ``=``."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,12 @@ class Math:
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
         """Give 1 for the expected digits, else 0."""
-        said, expected = turns[-1].content.strip(), str(prompt.task["answer"])
-        if said == expected:
+        said, question = turns[-1].content, prompt.messages[-1].content
+        answer = said.removeprefix(f"{question}=")
+        if answer == str(prompt.task["answer"]):
             return Grade(1.0)
-        return Grade(0.0, "wrong number" if said.isdigit() else "not a plain number")
+        is_number = answer.isascii() and answer.isdigit()
+        return Grade(0.0, "wrong number" if is_number else "not a plain number")
 
 
 ENVIRONMENT = Math()

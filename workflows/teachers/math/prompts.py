@@ -25,7 +25,8 @@ def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
     rng = random.Random(f"demonstrations {seed}")
     for question, right, wrong in _questions("train", count, seed, repeat=True):
         answer = right if rng.random() < RIGHT_SHARE else wrong
-        yield Demonstration(_messages(question), (Turn("assistant", answer),))
+        said = f"{question}={answer}"
+        yield Demonstration(_messages(question), (Turn("assistant", said),))
 
 
 def _messages(question: str) -> tuple[Message, ...]:
