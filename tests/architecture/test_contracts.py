@@ -25,6 +25,7 @@ def test_workflows_reach_only_the_faces_of_tasks():
     deep = [
         f"{relative(file)}:{line} {module}"
         for file in sorted((ROOT / "workflows").rglob("*.py"))
+        if file.parent.name != "commands"  # what a person types may show what a step has made
         for line, module in imported_modules(file)
         if module.split(".")[0] == "tasks" and not face.fullmatch(module)
     ]

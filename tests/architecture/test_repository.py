@@ -16,7 +16,7 @@ from project_files import (
 )
 
 # Where a distribution is not called as its package is: {package: distribution}.
-IMPORTED_AS: dict[str, str] = {}
+IMPORTED_AS = {"google": "protobuf"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~$}{-])/(?:work|opt|Users|home/\w+)/")
 SECRET = re.compile(
