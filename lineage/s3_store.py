@@ -18,7 +18,7 @@ from lineage.errors import CorruptError, LineageError, MissingBlobError, StoreUn
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.s3 import Bucket
 from lineage.s3_probe import probe
-from lineage.scratch import Scratch, remove
+from lineage.scratch import remove, scratch_under
 from lineage.store import BlobState, admit, check_key, home, read_tree
 from lineage.transfer import PART_BYTES, alone, download, forget, upload
 from lineage.tree import Tree, TreeFile
@@ -46,7 +46,7 @@ class S3Store:
         self._uri = uri
         self._tell = tell
         self._part_bytes = part_bytes
-        self._scratch = Scratch(cache / "unfinished")
+        self._scratch = scratch_under(cache / "unfinished")
         self._partial = cache / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
         self._cache = BlobFolder(cache / "blobs", self._scratch)

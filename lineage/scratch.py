@@ -8,7 +8,9 @@ containers that share a volume.
 import fcntl
 import os
 import shutil
+import threading
 import uuid
+from functools import cache
 from pathlib import Path
 
 
@@ -16,22 +18,24 @@ class Scratch:
     """This process's folder for unfinished files, on the same file system as the store."""
 
     def __init__(self, root: Path) -> None:
-        """Sweep what dead processes left under ``root``; the own folder is made when needed."""
+        """Use ``root``; the own folder is made when it is needed. See ``scratch_under``."""
         self._root = root
         self._folder: Path | None = None
         self._lock = -1
         self._owner = 0
-        root.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+        self._claiming = threading.Lock()
 
     def path(self) -> Path:
         """Return a fresh path for one unfinished file or folder."""
-        if self._folder is None or self._owner != os.getpid():  # a forked child takes its own
-            self._folder = self._claim_folder()
-            self._owner = os.getpid()
-        return self._folder / uuid.uuid4().hex
+        with self._claiming:
+            mine = self._owner == os.getpid()  # a forked child takes its own
+            if self._folder is None or not mine or not self._folder.is_dir():
+                self._folder = self._claim_folder()
+                self._owner = os.getpid()
+            return self._folder / uuid.uuid4().hex
 
     def _claim_folder(self) -> Path:
+        self._root.mkdir(parents=True, exist_ok=True)
         while True:
             name = uuid.uuid4().hex
             lock = self._root / f"{name}.lock"
@@ -44,7 +48,8 @@ class Scratch:
                 return folder
             os.close(descriptor)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Remove what processes left that have died since."""
         for lock in self._root.glob("*.lock"):
             try:
                 descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
@@ -58,6 +63,19 @@ class Scratch:
                 pass  # its process lives
             finally:
                 os.close(descriptor)
+
+
+def scratch_under(root: Path) -> Scratch:
+    """Return this process's scratch folder under ``root``, after sweeping what others left."""
+    root.mkdir(parents=True, exist_ok=True)
+    scratch = _one_for_each(root.resolve())
+    scratch.sweep()
+    return scratch
+
+
+@cache
+def _one_for_each(root: Path) -> Scratch:
+    return Scratch(root)
 
 
 def remove(path: Path) -> None:

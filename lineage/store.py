@@ -15,7 +15,7 @@ from lineage.admission import Limits, check_content, list_files
 from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named
 from lineage.errors import LineageError, StoreUnfitError
 from lineage.materialise import TreeFolder, in_parallel
-from lineage.scratch import Scratch, remove
+from lineage.scratch import remove, scratch_under
 from lineage.tree import Tree, TreeFile, parse_tree
 
 _KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
@@ -94,7 +94,7 @@ class FolderStore:
         self._limits = limits or Limits()
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            self._scratch = Scratch(self._root / "unfinished")
+            self._scratch = scratch_under(self._root / "unfinished")
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise StoreUnfitError(
                 f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder that this "
