@@ -1,0 +1,95 @@
+"""An MLflow that is slow, out of date, broken or shared by many never stops a run."""
+
+import logging
+import multiprocessing
+import socket
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+from lineage import mirror
+from lineage.store import open_store
+from lineage.tracking import Health
+from tests.lineage.making import write_record
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A home of its own, and a mirror that has not met a failure yet."""
+    monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(mirror, "_health", Health())
+    mirror._client.cache_clear()
+    mirror._mirrors.cache_clear()
+    return tmp_path / "mlflow.db"
+
+
+def test_a_server_that_never_answers_costs_seconds_once(store, place, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        records = [write_record(store, b"%d" % n, number=n)[0] for n in range(3)]
+        with caplog.at_level(logging.WARNING, "provost.lineage"):
+            assert [mirror.mirror_record(store, record) for record in records] == [False] * 3
+    assert len([row for row in caplog.records if row.name == "provost.lineage"]) == 1
+
+
+@pytest.mark.parametrize("damage", ["older", "garbage"])
+def test_a_database_of_another_version_or_none_is_told_of(store, place, caplog, damage):
+    record, _ = write_record(store, b"a")
+    if damage == "older":
+        with closing(sqlite3.connect(place)) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+            connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+            for table in ("runs", "metrics", "params", "tags"):
+                connection.execute(f"CREATE TABLE {table} (x INTEGER)")
+            connection.execute("INSERT INTO alembic_version VALUES ('451aebb31d03')")
+            connection.commit()
+    else:
+        place.write_bytes(b"this is no database" * 1000)
+    with caplog.at_level(logging.WARNING, "provost.lineage"):
+        assert not mirror.mirror_record(store, record)
+    assert "mlflow db upgrade" in caplog.text
+
+
+def show(uri: str, records: list[str], gate) -> None:
+    store = open_store(uri)
+    gate.wait()
+    for record in records:
+        assert mirror.mirror_record(store, record)
+
+
+@pytest.mark.slow
+def test_four_processes_show_the_same_records_once(store, place):
+    records = [write_record(store, b"%d" % n, number=n)[0] for n in range(10)]
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(4)
+    writers = [context.Process(target=show, args=(store.uri, records, gate)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    client = mirror._client(f"sqlite:///{place}")
+    experiment = client.get_experiment_by_name("sft").experiment_id
+    assert len(client.search_runs([experiment])) == 10
+    assert len(client.search_logged_models([experiment])) == 10
+
+
+def test_two_threads_may_mirror_at_once(store, place):
+    records = [write_record(store, b"%d" % n, number=n)[0] for n in range(4)]
+    done = []
+    threads = [
+        threading.Thread(target=lambda r=r: done.append(mirror.mirror_record(store, r)))
+        for r in records
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == [True] * 4
