@@ -91,33 +91,10 @@ class ConfinedProcess:
         """Send one line ("" for none) and return the answering line.
 
         Raises:
-            ProcessLostError: there is no good answer in time; the child has been ended.
+            ProcessLostError: there is no good answer in time. Whatever is raised, close it: half a
+                conversation cannot be taken up again.
         """
-        try:
-            return self._exchange(request, time.monotonic() + seconds, seconds)
-        except BaseException:  # Ctrl-C too: half a conversation cannot be taken up again
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """End the child and everything it started; its last position and output stay readable."""
-        self._last_position = self.position
-        if self._process.returncode is None:
-            self._drain()
-            self._process.send_signal(signal.SIGTERM)  # the supervisor kills, reaps and goes
-            try:
-                self._process.wait(_KILL_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
-        for stream in self._streams():
-            # What could not be written to a dead child is of no use any more.
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
-        self._progress.close()
-        self._scratch.cleanup()
-
-    def _exchange(self, request: bytes, deadline: float, seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
         stdin, stdout, stderr = self._streams()
         unsent, answer = memoryview(request), bytearray()
         with selectors.DefaultSelector() as selector:
@@ -139,6 +116,24 @@ class ConfinedProcess:
                     if not unsent:
                         selector.unregister(stdin)
         return bytes(answer)
+
+    def close(self) -> None:
+        """End the child and everything it started; its last position and output stay readable."""
+        self._last_position = self.position
+        if self._process.returncode is None:
+            self._drain()
+            self._process.send_signal(signal.SIGTERM)  # the supervisor kills, reaps and goes
+            try:
+                self._process.wait(_KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        for stream in self._streams():
+            # What could not be written to a dead child is of no use any more.
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+        self._progress.close()
+        self._scratch.cleanup()
 
     def _send(self, unsent: memoryview) -> int:
         try:
@@ -173,6 +168,8 @@ class ConfinedProcess:
         except subprocess.TimeoutExpired:
             return "closed its end of the pipe"
         self._drain()
+        if status == 128 + signal.SIGKILL:
+            return "died of SIGKILL (the system ran out of memory, or WorkerLimits.cpu_seconds did)"
         if status > 128:
             return f"died of {signal.Signals(status - 128).name}"
         return f"ended by itself (exit status {status})"

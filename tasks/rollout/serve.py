@@ -92,7 +92,6 @@ def serve(settings: Settings, confinement: dict[str, bool]) -> None:
     _write(replies, _guarded(load))
     for line in requests:
         request: Request = json.loads(line)
-        mark(-1)
         faulthandler.dump_traceback_later(request["seconds"] * _DUMP_SHARE)
         reply = _guarded(lambda: {"answers": loaded[0].answer(request)})  # noqa: B023 (called now)
         faulthandler.cancel_dump_traceback_later()

@@ -79,7 +79,7 @@ class Confinement:
     files_hidden: bool = False
     """Reads the standard library, itself and the system's libraries; writes its own folder."""
     processes_private: bool = False
-    """Sees and signals no other process; what it starts ends with it."""
+    """Sees no other process, and the kernel ends what it starts; else we look for it and end it."""
 
 
 class EnvironmentWorker:
@@ -153,8 +153,6 @@ class EnvironmentWorker:
     def _each(
         self, call: str, items: Sequence[Episode], check: Callable[[object], Answer]
     ) -> list[Answer]:
-        if not items:
-            return []
         episodes: list[Json] = [
             [prompt_to_json(item.prompt), [[turn.role, turn.content] for turn in item.turns]]
             for item in items
@@ -195,6 +193,9 @@ class EnvironmentWorker:
             raise EnvironmentFailure(
                 self.domain, call, problem, prompt_id=prompt_id, details=process.output
             ) from error
+        except BaseException:  # Ctrl-C: half a conversation cannot be taken up again
+            self._stop()
+            raise
         if "problem" in reply:
             raise EnvironmentFailure(
                 self.domain,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
+from pathlib import Path
 from types import ModuleType
 
 OURS = ("confine", "serve", "client", "prompts", "environment", "sandbox", "foreign")
@@ -50,17 +51,28 @@ def supervise(child: int, parent: int) -> int:
     that started this process ends.
     """
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
+            end_orphans()
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
         if os.getppid() != parent:
             os.kill(child, signal.SIGKILL)
         select.select(watched, [], [], _WAIT_SECONDS)
+
+
+def end_orphans() -> None:
+    """End what the child started and left behind; nothing where process ids were private."""
+    mine = Path(f"/proc/self/task/{os.getpid()}/children")
+    while mine.exists() and (orphans := mine.read_text().split()):
+        for orphan in map(int, orphans):
+            os.kill(orphan, signal.SIGKILL)
+            os.waitpid(orphan, 0)
 
 
 def main() -> int:
@@ -70,6 +82,9 @@ def main() -> int:
     sys.meta_path.insert(0, BundleFinder(settings["modules"]))
     confine = importlib.import_module("tasks.rollout.confine")
     private = confine.leave_namespaces()
+    confine.adopt_orphans()
+    # Held back until there is a handler: who ends us in between must not leave the child behind.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child:
         silence = os.open(os.devnull, os.O_RDWR)
@@ -79,6 +94,7 @@ def main() -> int:
         if os.getppid() != parent:
             shutil.rmtree(settings["scratch"], ignore_errors=True)
         return status
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     confine.die_with_parent()
     os.environ["TMPDIR"] = settings["scratch"]
     confine.limit_resources(settings["limits"])

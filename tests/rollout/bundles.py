@@ -4,7 +4,9 @@ import os
 import textwrap
 from pathlib import Path
 
-from tasks.rollout.client import Episode
+import pytest
+
+from tasks.rollout.client import EnvironmentFailure, Episode
 from tasks.rollout.environment import Message, Prompt, Turn
 
 HEAD = """
@@ -83,3 +85,10 @@ def zombie_children():
         if state == "Z" and int(parent) == os.getpid():
             zombies.append(int(entry.name))
     return zombies
+
+
+def failure(call, *arguments):
+    """Return the EnvironmentFailure that a call ends in."""
+    with pytest.raises(EnvironmentFailure) as caught:
+        call(*arguments)
+    return caught.value

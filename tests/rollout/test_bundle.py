@@ -134,6 +134,7 @@ def test_an_environment_may_be_annotated(tmp_path):
         ("def prompts(", "def other(", r"line 1: prompts\(\) is not defined"),
         ("def demonstrations(", "def other(", r"line 1: demonstrations\(\) is not defined"),
         ("(split, count, seed)", "(count, seed)", r"line 6: prompts\(count, seed\) must take"),
+        ("(split, count, seed)", "(count, split, seed)", r"must take \(split, count, seed\)"),
         ("(count, seed):\n    for", "(count):\n    for", r"demonstrations\(count\) must take"),
     ],
 )

@@ -123,6 +123,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
             '[{"role": "assistant", "content": "x"}, {"role": "tool", "content": "y"}]',
             "turns go from 'assistant' to 'tool'",
         ),
+        (
+            '[{"role": "tool", "content": "x"}, {"role": "assistant", "content": "y"}]',
+            "turns go from 'tool' to 'assistant'",
+        ),
         ('[{"role": "user", "content": "x"}]', "role 'user': choose from assistant, tool"),
         ("[]", "'turns' must be a list with at least one entry"),
     ],

@@ -92,6 +92,17 @@ def test_after_a_limit_the_other_calls_are_not_tried():
     assert time.monotonic() - began < 1.5  # once, not three times
 
 
+def test_after_memory_ran_out_the_session_is_not_asked_again():
+    source = "def f(x): return 'a' * x"
+    result = run(source, Call("f", (10**9,)), Call("f", (1,)))
+    assert result.outcomes == (Outcome(error="memory"), Outcome(error="memory"))
+
+
+def test_a_program_cannot_claim_to_be_missing():
+    source = "def f(x):\n    raise NameError(\"name 'f' is not defined\")"
+    assert run(source, Call("f", (1,))).outcomes == (Outcome(error="runtime"),)
+
+
 def test_calls_that_are_each_in_time_do_not_add_up_without_end():
     source = "def f():\n    n = 0\n    for i in range(10**6): n += i"
     calls = [Call("f")] * 200

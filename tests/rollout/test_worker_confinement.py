@@ -2,12 +2,9 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 from bundles import episodes, processes_of, write_bundle, zombie_children
@@ -158,76 +155,43 @@ def test_a_fork_bomb_ends_at_the_time_limit(tmp_path):
     assert processes_of(tmp_path) == []
 
 
-def test_a_prompt_cannot_be_read_from_the_terminal(ask):
+def test_it_reads_neither_the_terminal_nor_the_requests(ask):
     assert ask("input()").startswith("refused EOFError")
+    assert ask("os.read(0, 10)", "import os\n") == "got b''"
+
+
+def test_it_has_no_privileges_and_cannot_gain_any(ask):
+    top = """
+import ctypes
+def capabilities():
+    data = ctypes.create_string_buffer(24)
+    ctypes.CDLL(None).capget(bytes.fromhex("2205082000000000"), data)
+    return data.raw == bytes(24)
+"""
+    found = ask("(capabilities(), ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))", top)
+    need(ask.confinement.files_hidden)
+    assert found == "got (True, 1)"  # 39 asks whether new privileges are ruled out
+
+
+def test_what_is_said_of_the_confinement_is_so(ask, tmp_path):
+    (tmp_path / "secret").write_text(TOKEN)
+    secret = str(tmp_path / "secret")
+    top = "import os, socket\n"
+    said = ask("socket.socket()", top).startswith("refused")
+    assert said == ask.confinement.network_cut
+    assert ask(f"open({secret!r})").startswith("refused") == ask.confinement.files_hidden
+    assert (ask("os.getpid()", top) == "got 1") == ask.confinement.processes_private
 
 
 def test_open_files_are_limited(ask):
     assert "Too many open files" in ask("[open('/dev/null') for _ in range(100)]")
 
 
-def test_a_worker_outlives_the_thread_that_started_it(tmp_path):
-    worker = EnvironmentWorker(write_bundle(tmp_path / "team", respond="return 'here'"))
-    thread = threading.Thread(target=worker.__enter__)
-    thread.start()
-    thread.join()
-    time.sleep(0.1)
-    with worker:
-        assert worker.respond(episodes("a")) == ["here"]
-
-
-def test_starting_and_stopping_leaves_no_open_file(tmp_path):
-    folder = write_bundle(tmp_path / "team")
-    with EnvironmentWorker(folder):
-        pass
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for _ in range(3):
-        with EnvironmentWorker(folder):
-            pass
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-
-
-CALLER = """
-import sys
-from pathlib import Path
-from bundles import episodes
-from tasks.rollout.worker import EnvironmentWorker
-
-with EnvironmentWorker(Path(sys.argv[1])) as worker:
-    print("ready", flush=True)
-    worker.grade(episodes("a"))
-"""
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_when_the_caller_ends(tmp_path, how):
-    hang = write_bundle(tmp_path / "team", grade="while True: pass")
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    caller = subprocess.Popen(
-        [sys.executable, "-c", CALLER, str(hang)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(scratch)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    with caller:
-        assert caller.stdout.readline() == b"ready\n"
-        assert len(processes_of(tmp_path)) == 3  # the caller, the supervisor and the bundle
-        time.sleep(0.2)
-        caller.send_signal(how)
-        caller.wait(10)
-    deadline = time.monotonic() + 5
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert processes_of(tmp_path) == []
-    assert list(scratch.iterdir()) == []  # its temporary folder is gone too
-
-
 LAYERS = """
 import json, socket, sys
 from tasks.rollout import confine
 layer, secret, writable = sys.argv[1:]
-held = [confine.drop_privileges()]
+held = [confine.leave_namespaces()] if layer == "namespaces" else [confine.drop_privileges()]
 if layer == "files":
     held.append(confine.hide_files([], writable))
 if layer == "calls":
@@ -238,27 +202,34 @@ def attempt(action):
     except OSError as error:
         return type(error).__name__
     return "done"
-print(json.dumps([all(held), attempt(lambda: open(secret)), attempt(lambda: socket.socket())]))
+def connect():
+    socket.create_connection(("127.0.0.1", int(open(writable + "/port").read())), 1)
+found = [attempt(lambda: open(secret)), attempt(socket.socket), attempt(connect)]
+print(json.dumps([all(held), *found]))
 """
 
 
 @pytest.mark.parametrize(
-    ("layer", "read", "socket_opened"),
+    ("layer", "read", "opened", "connected"),
     [
-        ("none", "done", "done"),
-        ("files", "PermissionError", "done"),
-        ("calls", "done", "PermissionError"),
+        ("none", "done", "done", "done"),
+        ("files", "PermissionError", "done", "PermissionError"),
+        ("calls", "done", "PermissionError", "PermissionError"),
+        ("namespaces", "done", "done", "OSError"),  # the network is unreachable
     ],
 )
-def test_each_layer_holds_without_the_others(tmp_path, layer, read, socket_opened):
+def test_each_layer_holds_without_the_others(tmp_path, layer, read, opened, connected):
     (tmp_path / "secret").write_text(TOKEN)
-    (tmp_path / "own").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", LAYERS, layer, str(tmp_path / "secret"), str(tmp_path / "own")],
-        env={"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        check=True,
-    )
+    own = tmp_path / "own"
+    own.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (own / "port").write_text(str(server.getsockname()[1]))
+        done = subprocess.run(
+            [sys.executable, "-c", LAYERS, layer, str(tmp_path / "secret"), str(own)],
+            env={"PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        )
     held, *found = json.loads(done.stdout)
     need(held)
-    assert found == [read, socket_opened]
+    assert found == [read, opened, connected]
