@@ -11,8 +11,11 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 MAX_SHARD = "4GB"
+
+disable_progress_bar()  # a bar for each file would say nothing that our own progress does not
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lineage.artifacts import (
 from lineage.mirror import mirror_entry
 from lineage.record import Derivation, Input
 from lineage.registry import Entry, Registry
+from lineage.signing import sign, signing_key
 from lineage.sketch import put_sketch, sketch
 from tasks.handover import Climb, Domain, Plan
 from tasks.model.files import load_tokenizer
@@ -145,8 +146,12 @@ def _record(
 
 
 def _register(bench: Bench, name: str, artifact: Artifact, owner: str, note: str) -> Entry:
+    """Register a version, sign it where the environment has a key, and point both aliases at it."""
     registry = Registry(bench.store)
     entry = registry.register(name, artifact, owner=owner, note=note)
+    key = signing_key()
+    if key:
+        sign(bench.store, entry, key)
     for alias in (CANDIDATE, RELEASED):
         if registry.aliases(name).get(alias) != entry.version:
             registry.point(name, alias, entry.version, by=owner)

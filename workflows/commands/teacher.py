@@ -1,5 +1,9 @@
 """``provost teacher``: who has released what."""
 
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +13,7 @@ from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.recall import recall as withdraw
 from lineage.registry import Registry
+from lineage.signing import generate_key, sign, signing_key
 from lineage.store import open_store
 
 PREFIX = "teacher."
@@ -67,3 +72,34 @@ def recall(reference: str, reason: str, by: str) -> None:
         click.echo(f"  descends from it: {names} ({item.output[:19]}), owned by {item.owner}")
     if done.owners:
         click.echo(f"Tell: {', '.join(done.owners)}")
+
+
+@teacher.command("sign")
+@click.argument("reference")
+def sign_entry(reference: str) -> None:
+    """Sign a registered version with the key in $PROVOST_SIGNING_KEY (or .._FILE)."""
+    key = signing_key()
+    if not key:
+        raise click.ClickException(
+            "no private key: set PROVOST_SIGNING_KEY to it in PEM, or PROVOST_SIGNING_KEY_FILE to "
+            "its file; `provost teacher keygen FILE` makes one"
+        )
+    store = open_store()
+    try:
+        entry = Registry(store).resolve(reference)
+        envelope = sign(store, entry, key)
+    except LineageError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{entry.name}@{entry.version} is signed: envelope {envelope}")
+
+
+@teacher.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def keygen(file: Path) -> None:
+    """Make a signing key: the private half goes to FILE, the public half for the trust root."""
+    private, public = generate_key()
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(private)
+    click.echo(f"{file} holds the private key; keep it secret. In infra/trust.toml, for your team:")
+    click.echo(f'    [[teams.YOUR-TEAM.keys]]\n    public = "{public}"')
+    click.echo(f'    since = "{datetime.now(UTC).isoformat(timespec="seconds")}"')
