@@ -12,8 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FILES = ("environment.py", "prompts.py")
+from tasks.rollout.environment import SPLITS
+from tasks.rollout.prompts import read_demonstrations, read_prompts
+
 ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox")
+DATA = "prompts"
+"""A folder of JSONL files, in place of ``prompts.py``."""
 PARAMETERS = {"prompts": ("split", "count", "seed"), "demonstrations": ("count", "seed")}
 
 
@@ -24,36 +28,66 @@ class BundleError(ValueError):
 def collect(package: str, into: Path) -> Path:
     """Copy a package's ``environment.py`` and ``prompts.py`` into a folder, checked; return it.
 
+    Prompts may also be files, ``prompts/<split>.jsonl`` and ``prompts/demonstrations.jsonl``; they
+    travel in the bundle then.
+
     The package, for instance "workflows.teachers.math", is found and never imported (a package's
     parents are: that is how Python finds it).
 
     Raises:
         BundleError: there is no such package, or ``check`` refuses it.
+        PromptError: a JSONL file is empty or malformed; names the file and the line.
     """
     source = _folder(package)
+    in_files = (source / DATA).is_dir() and not (source / "prompts.py").exists()
+    if in_files:
+        _check_environment(source)
+        _check_prompt_files(source / DATA)
+    else:
+        check(source)
     into.mkdir(parents=True, exist_ok=True)
-    check(source)
-    for name in FILES:
-        shutil.copyfile(source / name, into / name)
+    shutil.copyfile(source / "environment.py", into / "environment.py")
+    reader = Path(__file__).with_name("jsonl_prompts.py") if in_files else source / "prompts.py"
+    shutil.copyfile(reader, into / "prompts.py")
+    if in_files:
+        shutil.copytree(source / DATA, into / DATA, ignore=_all_but_data)
     return into
 
 
 def check(folder: Path) -> None:
     """Raise BundleError, with file and line, if a folder is not a complete, portable bundle."""
-    for name in FILES:
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(
-                f"{path} is missing: a domain has environment.py, which sets ENVIRONMENT, and "
-                "prompts.py, which defines prompts() and demonstrations()"
-            )
-    environment, prompts = (_parse(folder / name) for name in FILES)
-    if "ENVIRONMENT" not in _assigned(environment):
+    _check_environment(folder)
+    _check_functions(folder / "prompts.py", _parse(_present(folder / "prompts.py")))
+
+
+def _check_environment(folder: Path) -> None:
+    path = _present(folder / "environment.py")
+    if "ENVIRONMENT" not in _assigned(_parse(path)):
         raise BundleError(
-            f"{folder / FILES[0]}, line 1: ENVIRONMENT is not set at the top level: end the file "
-            "with ENVIRONMENT = YourEnvironment()"
+            f"{path}, line 1: ENVIRONMENT is not set at the top level: end the file with "
+            "ENVIRONMENT = YourEnvironment()"
         )
-    _check_functions(folder / FILES[1], prompts)
+
+
+def _check_prompt_files(folder: Path) -> None:
+    for split in SPLITS:
+        read_prompts(folder / f"{split}.jsonl")
+    read_demonstrations(folder / "demonstrations.jsonl")
+
+
+def _all_but_data(_folder: str, names: list[str]) -> list[str]:
+    kept = {f"{name}.jsonl" for name in (*SPLITS, "demonstrations")}
+    return [name for name in names if name not in kept]
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise BundleError(
+            f"{path} is missing: a domain has environment.py, which sets ENVIRONMENT, and "
+            "prompts.py, which defines prompts() and demonstrations(), or in its place a folder "
+            "prompts/ with train, validation, evaluation and demonstrations as .jsonl"
+        )
+    return path
 
 
 def _folder(package: str) -> Path:
