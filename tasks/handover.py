@@ -66,6 +66,8 @@ class Domain(Frozen):
     validation: Artifact
     evaluation: Artifact
     demonstrations: Artifact
+    sketches: Artifact
+    """Of the demonstrations: by it, overlap with other supervised data is told without the data."""
 
 
 class Climb(Frozen):

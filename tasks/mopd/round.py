@@ -66,6 +66,7 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
 
 
 def _inputs(plan: Plan) -> Iterator[Input]:
+    share = 1.0 / len(plan.teachers)  # every domain has as many prompts in a step
     yield Input(role="student", artifact=plan.student.digest, record=plan.student.record)
     for teacher in plan.teachers:
         for role, artifact in (
@@ -74,7 +75,11 @@ def _inputs(plan: Plan) -> Iterator[Input]:
             ("environment", teacher.environment),
         ):
             yield Input(
-                role=role, artifact=artifact.digest, record=artifact.record, name=teacher.domain
+                role=role,
+                artifact=artifact.digest,
+                record=artifact.record,
+                weight=share if role == "teacher" else None,
+                name=teacher.domain,
             )
 
 

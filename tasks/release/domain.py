@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lineage.artifacts import Artifact
+from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
+from lineage.sketch import sketch
 from tasks.handover import BlendSettings, Domain, DomainSettings
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -48,6 +50,7 @@ def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: i
         validation=validation,
         evaluation=evaluation,
         demonstrations=demonstrations,
+        sketches=_sketch(bench, demonstrations, settings.owner),
     )
 
 
@@ -62,6 +65,7 @@ def collect_blend(bench: Bench, blend: BlendSettings, seed: int) -> list[Artifac
         environment = _bundle(bench, part.package, part.domain, part.owner)
         make = _Maker(bench, environment, part.domain, part.owner, seed + _BLEND_SEED)
         data.append(make.demonstrations(part.count))
+        _sketch(bench, data[-1], part.owner)
     return data
 
 
@@ -81,6 +85,25 @@ def _bundle(bench: Bench, package: str, domain: str, owner: str) -> Artifact:
     return bench.find_or_make(
         derivation, "environment", lambda _folder, _log: bench.store.tree(digest), owner
     )
+
+
+def _sketch(bench: Bench, data: Artifact, owner: str) -> Artifact:
+    """Sketch a supervised data set once, when it is made."""
+    derivation = Derivation(
+        kind="sketch",
+        inputs=(Input(role="data", artifact=data.digest, record=data.record),),
+        source=source_digest("release"),
+        settings={},
+        seed=0,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        rows = bench.store.get_bytes(data.digest).decode("utf-8").splitlines()
+        path = folder / "sketch.json"
+        path.write_bytes(canonical_json(sketch(rows).model_dump(mode="json")))
+        return path
+
+    return bench.find_or_make(derivation, "sketch", make, owner)
 
 
 class _Maker:

@@ -18,7 +18,6 @@ from lineage.mirror import mirror_entry
 from lineage.record import Derivation, Input
 from lineage.registry import Entry, Registry
 from lineage.signing import sign, signing_key
-from lineage.sketch import put_sketch, sketch
 from tasks.handover import Climb, Domain, Plan
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
@@ -49,7 +48,7 @@ def release_teacher(
         template=template_digest(tokenizer),
         thinking_mode="off",
         sampling=Sampling(temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens),
-        sft=SftData(data=domain.demonstrations, sketches=_sketch(bench, domain.demonstrations)),
+        sft=SftData(data=domain.demonstrations, sketches=domain.sketches.digest),
         prompts=Prompts(train=domain.train, validation=domain.validation),
         evaluation=domain.evaluation,
         environment=domain.environment,
@@ -157,12 +156,6 @@ def _register(bench: Bench, name: str, artifact: Artifact, owner: str, note: str
             registry.point(name, alias, entry.version, by=owner)
     mirror_entry(bench.store, name)
     return entry
-
-
-def _sketch(bench: Bench, data: Artifact) -> str:
-    """Store the data set's sketch, by which overlap is told without the data."""
-    rows = bench.store.get_bytes(data.digest).decode("utf-8").splitlines()
-    return put_sketch(bench.store, sketch(rows))
 
 
 def _tokens_routed(bench: Bench, student: Artifact) -> dict[str, int]:
