@@ -290,5 +290,5 @@ def _dataset(item: Input) -> "DatasetInput":
     name = clip(f"{item.role} {item.name}".strip(), 500)
     short = item.artifact.removeprefix("sha256:")[:36]  # all that MLflow's column holds
     dataset = Dataset(name=name, digest=short, source_type="provost", source=item.artifact)
-    tags = [InputTag("mlflow.data.context", item.role), InputTag(DIGEST, item.artifact)]
+    tags = [InputTag("mlflow.data.context", clip(item.role, 250)), InputTag(DIGEST, item.artifact)]
     return DatasetInput(dataset, tags)

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lineage.store import home
 
@@ -136,8 +137,24 @@ class Health:
                 "holds every record, and the run goes on. When MLflow is back, "
                 "`provost lineage reindex` shows there what was missed. For an out-of-date "
                 "database, run `mlflow db upgrade %s` first.",
-                uri,
+                without_password(uri),
                 type(error).__name__,
-                str(error).splitlines()[0] if str(error) else "no message",
-                uri,
+                _summary(error),
+                without_password(uri),
             )
+
+
+def without_password(uri: str) -> str:
+    """Return a tracking URI as it may be shown."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return uri.replace(f":{parts.password}@", ":***@", 1)
+
+
+def _summary(error: Exception) -> str:
+    """Return the lines that say most: what lies at the root, in at most 300 characters."""
+    root: BaseException = error
+    while root.__cause__ or root.__context__:
+        root = root.__cause__ or root.__context__ or root
+    return " ".join(str(root).split())[:300] or "no message"

@@ -69,7 +69,7 @@ def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> Ru
         "provost.image": attestation.image,
         "provost.attempt": str(attestation.attempt),
         "mlflow.source.git.commit": attestation.commit,
-        "mlflow.user": attestation.owner,
+        "mlflow.user": clip(attestation.owner, MAX_KEY),
     }
     tags |= {f"provost.input.{number:03d}": text for number, text in enumerate(edges(derivation))}
     return RunView(

@@ -11,7 +11,7 @@ import pytest
 
 from lineage import mirror
 from lineage.store import open_store
-from lineage.tracking import Health
+from lineage.tracking import Health, without_password
 from tests.lineage.making import write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -93,3 +93,9 @@ def test_two_threads_may_mirror_at_once(store, place):
     for thread in threads:
         thread.join()
     assert done == [True] * 4
+
+
+def test_a_password_is_not_told():
+    shown = without_password("postgresql://mlflow:se:cret@db:5432/mlflow")
+    assert shown == "postgresql://mlflow:***@db:5432/mlflow"
+    assert without_password("sqlite:////x/mlflow.db") == "sqlite:////x/mlflow.db"
