@@ -1,0 +1,109 @@
+"""A full disk, a clock that goes back, and writers who meet."""
+
+import multiprocessing
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lineage.errors import RefusedFileError, StoreFullError
+from lineage.record import Records
+from lineage.store import FolderStore, open_store
+from tests.lineage.making import checkpoint, write_record
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of 2 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs rights that this user has not")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_in_a_clear_error_and_what_was_there_stays(small_disk, tmp_path):
+    store = FolderStore(small_disk / "store")
+    kept = store.put_tree(checkpoint(tmp_path / "kept", os.urandom(500_000)))
+    before = list(store.blobs.digests())
+    with pytest.raises(StoreFullError, match="no space left"):
+        store.put_tree(checkpoint(tmp_path / "large", os.urandom(4_000_000)))
+    tree_files = {"config.json", "notes.txt"}  # what fitted may stay: no manifest names it
+    assert len(list(store.blobs.digests())) <= len(before) + len(tree_files)
+    assert (store.tree(kept) / "model.safetensors").stat().st_size > 500_000
+    assert not [
+        p
+        for p in (small_disk / "store" / "unfinished").rglob("*")
+        if p.is_file() and p.stat().st_size
+    ]
+    assert store.put_tree(checkpoint(tmp_path / "again", os.urandom(500_000)))
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkeypatch):
+    folder = checkpoint(tmp_path / "in")
+    log = folder / "nested" / "notes.txt"
+    from lineage import blobs
+
+    pump = blobs._pump
+
+    def growing(reader, out, update, limit):
+        moved = pump(reader, out, update, limit)
+        with log.open("a") as file:
+            file.write("more")
+        return moved
+
+    monkeypatch.setattr(blobs, "_pump", growing)
+    with pytest.raises(RefusedFileError, match="changed while it was read"):
+        store.put_file(log)
+
+
+def test_a_clock_that_goes_back_changes_no_answer_between_readers(store):
+    from lineage.record import Attestation, Derivation
+
+    derivation = Derivation(kind="sft", inputs=(), source="", settings={}, seed=0)
+    times = ["2026-11-21T10:00:00+00:00", "2026-11-21T09:00:00+00:00", ""]
+    for number, moment in enumerate(times):
+        attestation = Attestation(
+            derivation=derivation.digest(),
+            output=store.put_bytes(b"%d" % number),
+            output_kind="checkpoint",
+            finished=moment,
+        )
+        Records(store).write(derivation, attestation)
+    first = store.put_bytes(b"0")
+    assert Records(store).output(derivation.digest()).output == first
+    assert Records(open_store(store.uri)).output(derivation.digest()).output == first
+    assert len(Records(store).attestations(derivation.digest())) == 3
+
+
+def write_many(uri: str, gate) -> None:
+    store = open_store(uri)
+    gate.wait()
+    for number in range(20):
+        write_record(store, b"%d" % number, number=number)
+
+
+def test_writers_of_the_same_records_end_with_one_of_each(store):
+    context = multiprocessing.get_context("fork")
+    gate = context.Barrier(4)
+    writers = [context.Process(target=write_many, args=(store.uri, gate)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    records = Records(store)
+    assert len(records.all()) == 20
+    assert all(len(records.attestations(record)) == 1 for record in records.all())
+    assert not any(records.nondeterministic(record) for record in records.all())
+
+
+def test_a_store_can_be_moved_and_read_elsewhere(store, tmp_path):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    record, _ = write_record(store, b"", output=tree)
+    moved = Path(store.uri).rename(tmp_path / "elsewhere")
+    assert (FolderStore(moved).tree(tree) / "config.json").is_file()
+    assert Records(FolderStore(moved)).output(record).output == tree
