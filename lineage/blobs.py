@@ -189,7 +189,7 @@ def full_disk_named(where: Path) -> Iterator[None]:
             raise
         raise StoreFullError(
             f"no space left under {where} ({error.strerror}): nothing of this write is visible. "
-            "Free space (`provost lineage gc --dry-run` shows what nothing reaches), or set "
+            "Free space (`provost lineage gc` shows what nothing reaches), or set "
             "PROVOST_STORE to a larger disk, and run again: finished steps are kept"
         ) from error
 

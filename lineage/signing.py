@@ -149,10 +149,10 @@ def _signer(private_pem: str) -> CryptoSigner:
     except (ValueError, TypeError) as error:
         raise LineageError(
             f"the signing key is no PEM private key ({error}): set {KEY_VARIABLE} to the text "
-            f"that `provost trust new-key` printed, or {KEY_VARIABLE}_FILE to a file with it"
+            f"that `provost teacher keygen FILE` wrote, or {KEY_VARIABLE}_FILE to a file with it"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise LineageError("the signing key is not ed25519; make one with `provost trust new-key`")
+        raise LineageError("the signing key is not ed25519; make one with `provost teacher keygen`")
     return CryptoSigner(key)
 
 

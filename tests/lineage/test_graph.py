@@ -115,3 +115,14 @@ def test_the_index_catches_up_and_is_rebuilt_when_it_is_damaged(store, family, t
     assert len(Lineage(store, path).ancestors(new[0])) == 6
     path.write_bytes(b"not a database" * 1000)
     assert len(Lineage(store, path).ancestors(new[0])) == 6
+
+
+def test_a_damaged_record_is_told_of_and_hides_no_other(store, family, tmp_path, caplog):
+    record = record_of(family, "code")
+    path = store._keys / "records" / record.removeprefix("sha256:")
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    lineage = Lineage(store, tmp_path / "index.db")
+    assert record.removeprefix("sha256:") in caplog.text
+    assert len(lineage.ancestors(record_of(family, "math"))) == 2
+    assert lineage.find(record) == record
