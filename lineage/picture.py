@@ -113,8 +113,8 @@ def _box(box: Drawn, placed: Placed, focus: str) -> str:
 def _row(box: Drawn, y: int, left: float, focus: str) -> str:
     fill, stroke = colours(box.node)
     width = 3 if box.id == focus else 1.5
-    first, *rest = describe(box)
-    more = " · ".join(line for line in rest if line)
+    first, made, owner, score = describe(box)
+    more = " · ".join(line for line in (made, score, owner) if line)
     return (
         f"<g><title>{clean(tooltip(box))}</title>"
         f'<circle cx="{left:.0f}" cy="{y}" r="6" fill="{fill}" stroke="{stroke}" '
@@ -126,7 +126,7 @@ def _row(box: Drawn, y: int, left: float, focus: str) -> str:
 def describe(box: Drawn) -> list[str]:
     """Return the lines of a box: what it is, how it was made, by whom, and how good it is."""
     node = box.node
-    made = node.kind if node.label != node.kind else ""
+    made = "" if node.kind in {node.label, "base", "release", "student"} else node.kind
     if box.rungs:
         made = f"{len(box.rungs)} rungs, step {box.rungs[0].step} to {node.step}"
     elif node.step:
@@ -134,9 +134,10 @@ def describe(box: Drawn) -> list[str]:
     state = node.status.upper() if node.status in {"recalled", "retired"} else ""
     score = f"score {node.score:.3f}" if node.score is not None else ""
     digest = node.output.removeprefix("sha256:")[:10]
+    aliases = [alias for alias in node.aliases if alias != "candidate" or len(node.aliases) == 1]
     return [
         node.label,
-        " · ".join(part for part in (state, *node.aliases, made) if part),
+        " · ".join(part for part in (state, *aliases, made) if part),
         node.owner,
         " · ".join(part for part in (score, digest) if part),
     ]
