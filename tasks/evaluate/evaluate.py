@@ -46,9 +46,9 @@ class Examiner:
         def make(folder: Path, measurements: Measurements) -> Path:
             policy = self._load()
             with open_environment(self._bench.store, environment, domain) as worker:
-                player = make_player(domain, policy, worker, self._settings.sampling)
+                player = make_player({domain: worker}, policy, self._settings.sampling)
                 questions = stored_prompts(self._bench.store, prompts)
-                rollouts = play(player, questions, self._settings.seed)
+                rollouts = play(player, domain, questions, self._settings.seed)
             measured = _measured(domain, rollouts)
             measurements.add(0, {f"score/{domain}": measured.mean})
             path = folder / "measured.json"

@@ -100,8 +100,8 @@ def _validate(bench: Bench, plan: Plan, policy: Policy, settings: MergeSettings)
     means = []
     for teacher in plan.teachers:
         with open_environment(bench.store, teacher.environment, teacher.domain) as worker:
-            player = make_player(teacher.domain, policy, worker, settings.sampling)
+            player = make_player({teacher.domain: worker}, policy, settings.sampling)
             questions = stored_prompts(bench.store, teacher.validation)
-            rollouts = play(player, questions, settings.validation_seed)
+            rollouts = play(player, teacher.domain, questions, settings.validation_seed)
         means.append(fmean(rollout.grade.score for rollout in rollouts))
     return fmean(means)

@@ -109,20 +109,22 @@ def _source(
     seed: int,
 ) -> Iterator[_Counting]:
     with ExitStack() as stack:
-        shares = []
-        for teacher in teachers:
-            worker = stack.enter_context(
+        environments = {
+            teacher.domain: stack.enter_context(
                 open_environment(bench.store, teacher.environment, teacher.domain)
             )
-            shares.append(
-                DomainShare(
-                    teacher.domain,
-                    make_player(teacher.domain, policy, worker, settings.sampling),
-                    stored_prompts(bench.store, teacher.train),
-                    settings.prompts_per_domain,
-                )
+            for teacher in teachers
+        }
+        shares = [
+            DomainShare(
+                teacher.domain,
+                stored_prompts(bench.store, teacher.train),
+                settings.prompts_per_domain,
             )
-        yield _Counting(Mixture(shares, settings.rollouts_per_prompt, seed))
+            for teacher in teachers
+        ]
+        player = make_player(environments, policy, settings.sampling)
+        yield _Counting(Mixture(player, shares, settings.rollouts_per_prompt, seed))
 
 
 class _Course:

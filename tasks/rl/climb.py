@@ -40,12 +40,9 @@ def climb(
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)
     with open_environment(bench.store, domain.environment, domain.settings.name) as worker:
-        share = DomainShare(
-            domain.settings.name,
-            make_player(domain.settings.name, policy, worker, settings.sampling),
-            stored_prompts(bench.store, domain.train),
-            settings.prompts_per_step,
-        )
+        player = make_player({domain.settings.name: worker}, policy, settings.sampling)
+        prompts = stored_prompts(bench.store, domain.train)
+        share = DomainShare(domain.settings.name, prompts, settings.prompts_per_step)
         train(
             Learner(
                 policy.model,
@@ -54,7 +51,7 @@ def climb(
                 ChatTokens(policy.tokenizer).pad_id,
             ),
             GroupAdvantage(settings.importance),
-            Mixture([share], settings.rollouts_per_prompt, seed),
+            Mixture(player, [share], settings.rollouts_per_prompt, seed),
             Hooks(ladder.measure, ladder.save),
         )
     return ladder.rungs

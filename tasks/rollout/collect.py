@@ -3,10 +3,9 @@
 Shapes: R rollouts, T noise numbers for each (turns x tokens a turn).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from tasks.model.chat import ChatTokens
@@ -38,80 +37,103 @@ class Rollout:
         return sum(self.is_response)
 
 
+@dataclass(frozen=True)
+class Question:
+    """A prompt and the domain whose environment it meets."""
+
+    domain: str
+    prompt: Prompt
+
+
 @dataclass
 class _Open:
     """An episode being played."""
 
-    prompt: Prompt
+    question: Question
     ids: list[int]
     is_response: list[bool]
     log_probs: list[float]
     turns: list[Turn] = field(default_factory=list)
     truncated: bool = False
 
+    @property
+    def num_model_turns(self) -> int:
+        return sum(turn.role == "assistant" for turn in self.turns)
+
     def write(self, turn: ModelTurn, text: str) -> None:
-        self._extend(turn.ids, True, turn.log_probs)  # noqa: FBT003
+        self.ids += turn.ids
+        self.is_response += [True] * len(turn.ids)
+        self.log_probs += turn.log_probs
         self.turns.append(Turn("assistant", text))
         self.truncated |= not turn.ended
 
     def hear(self, reply: str, ids: Sequence[int]) -> None:
-        self._extend(ids, False, [0.0] * len(ids))  # noqa: FBT003
+        self.ids += ids
+        self.is_response += [False] * len(ids)
+        self.log_probs += [0.0] * len(ids)
         self.turns.append(Turn("tool", reply))
 
-    def _extend(self, ids: Sequence[int], response: bool, log_probs: Sequence[float]) -> None:  # noqa: FBT001
-        self.ids += ids
-        self.is_response += [response] * len(ids)
-        self.log_probs += log_probs
-
     def episode(self) -> Episode:
-        return Episode(self.prompt, tuple(self.turns))
+        return Episode(self.question.prompt, tuple(self.turns))
+
+    def close(self, grade: Grade) -> Rollout:
+        return Rollout(
+            domain=self.question.domain,
+            prompt=self.question.prompt,
+            turns=tuple(self.turns),
+            grade=grade,
+            ids=tuple(self.ids),
+            is_response=tuple(self.is_response),
+            sampler_log_probs=tuple(self.log_probs),
+            truncated=self.truncated,
+        )
 
 
 class Player:
-    """Plays prompts of one domain against its environment, in batches."""
+    """Plays prompts against their domains' environments; all domains share the sampler's batches.
+
+    Domains go together because a decoding step costs little more for sixty rows than for sixteen.
+    """
 
     def __init__(
         self,
-        domain: str,
-        environment: EnvironmentClient,
+        environments: Mapping[str, EnvironmentClient],
         sampler: Sampler,
         chat: ChatTokens,
         settings: SamplingSettings,
         batch_size: int = 256,
     ) -> None:
         """Take the collaborators; none of them is owned or closed here."""
-        self._domain, self._environment = domain, environment
-        self._sampler, self._chat = sampler, chat
+        self._environments, self._sampler, self._chat = environments, sampler, chat
         self._settings, self._batch_size = settings, batch_size
 
-    def play(self, prompts: Sequence[Prompt], generator: torch.Generator) -> list[Rollout]:
-        """Play each prompt once and return the graded rollouts in the same order."""
-        if not prompts:
-            raise ValueError(f"domain {self._domain!r} has no prompts to play: give at least one")
-        noise_RT = torch.rand(
-            len(prompts),
-            self._environment.max_turns * self._settings.max_new_tokens,
-            generator=generator,
-        )
-        open_episodes = [self._open(prompt) for prompt in prompts]
-        writing = list(range(len(prompts)))
-        for turn in range(self._environment.max_turns):
-            start = turn * self._settings.max_new_tokens
-            self._write(open_episodes, writing, noise_RT[:, start:])
-            if turn + 1 == self._environment.max_turns:
-                break
-            writing = self._hear(open_episodes, writing)
+    @property
+    def noise_per_rollout(self) -> int:
+        """How many uniform numbers a rollout may need: one for each token of each turn."""
+        turns = max(environment.max_turns for environment in self._environments.values())
+        return turns * self._settings.max_new_tokens
+
+    def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
+        """Play each question once and return the graded rollouts in the same order.
+
+        Args:
+            questions: What to play.
+            noise_RT: Uniform in [0, 1), a row of ``noise_per_rollout`` for each question.
+        """
+        if not questions:
+            raise ValueError("there are no prompts to play: give each domain at least one")
+        episodes = [self._open(question) for question in questions]
+        writing = list(range(len(episodes)))
+        for start in range(0, self.noise_per_rollout, self._settings.max_new_tokens):
+            self._write(episodes, writing, noise_RT[:, start:])
+            writing = self._hear(episodes, writing)
             if not writing:
                 break
-        grades = self._environment.grade([episode.episode() for episode in open_episodes])
-        return [
-            self._close(episode, grade)
-            for episode, grade in zip(open_episodes, grades, strict=True)
-        ]
+        return self._grade(episodes)
 
-    def _open(self, prompt: Prompt) -> _Open:
-        ids = self._chat.prompt([vars(message) for message in prompt.messages])
-        return _Open(prompt, ids, [False] * len(ids), [0.0] * len(ids))
+    def _open(self, question: Question) -> _Open:
+        ids = self._chat.prompt([vars(message) for message in question.prompt.messages])
+        return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 
     def _write(self, episodes: Sequence[_Open], writing: Sequence[int], noise_RT: Tensor) -> None:
         """Let the policy write a turn; contexts of like length share a batch to save padding."""
@@ -123,24 +145,33 @@ class Player:
                 episodes[place].write(turn, self._chat.decode(turn.ids))
 
     def _hear(self, episodes: Sequence[_Open], writing: Sequence[int]) -> list[int]:
-        """Let the environment answer turns that ended; return the episodes that go on."""
-        ended = [place for place in writing if not episodes[place].truncated]
-        replies = self._environment.respond([episodes[place].episode() for place in ended])
+        """Let environments answer turns that ended; return the episodes that go on."""
         going_on = []
-        for place, reply in zip(ended, replies, strict=True):
-            if reply is not None:
-                episodes[place].hear(reply, self._chat.tool_reply(reply))
-                going_on.append(place)
-        return going_on
+        for domain, environment in self._environments.items():
+            ended = [
+                place
+                for place in writing
+                if episodes[place].question.domain == domain
+                and not episodes[place].truncated
+                and episodes[place].num_model_turns < environment.max_turns
+            ]
+            if not ended:
+                continue
+            replies = environment.respond([episodes[place].episode() for place in ended])
+            for place, reply in zip(ended, replies, strict=True):
+                if reply is not None:
+                    episodes[place].hear(reply, self._chat.tool_reply(reply))
+                    going_on.append(place)
+        return sorted(going_on)
 
-    def _close(self, episode: _Open, grade: Grade) -> Rollout:
-        return Rollout(
-            domain=self._domain,
-            prompt=episode.prompt,
-            turns=tuple(episode.turns),
-            grade=grade,
-            ids=tuple(episode.ids),
-            is_response=tuple(episode.is_response),
-            sampler_log_probs=tuple(episode.log_probs),
-            truncated=episode.truncated,
-        )
+    def _grade(self, episodes: Sequence[_Open]) -> list[Rollout]:
+        rollouts: dict[int, Rollout] = {}
+        for domain, environment in self._environments.items():
+            places = [
+                place for place, open_ in enumerate(episodes) if open_.question.domain == domain
+            ]
+            if places:
+                grades = environment.grade([episodes[place].episode() for place in places])
+                for place, grade in zip(places, grades, strict=True):
+                    rollouts[place] = episodes[place].close(grade)
+        return [rollouts[place] for place in range(len(episodes))]

@@ -4,7 +4,7 @@ The ground floor under RL, MOPD, merging and evaluation: none of them imports a 
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lineage.store import Store
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.rollout.client import EnvironmentClient
-from tasks.rollout.collect import Player, Rollout
+from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
 from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.sampler import TransformersSampler
@@ -45,20 +45,19 @@ def stored_demonstrations(store: Store, demonstrations: Artifact) -> list[Demons
 
 
 def make_player(
-    domain: str,
-    policy: Policy,
-    environment: EnvironmentClient,
-    sampling: SamplingSettings,
+    environments: Mapping[str, EnvironmentClient], policy: Policy, sampling: SamplingSettings
 ) -> Player:
-    """Return a player of one domain for a policy in this process."""
+    """Return a player of domains for a policy in this process."""
     chat = ChatTokens(policy.tokenizer)
     sampler = TransformersSampler(policy.model, chat.end_id, chat.pad_id, sampling)
-    return Player(domain, environment, sampler, chat, sampling)
+    return Player(environments, sampler, chat, sampling)
 
 
-def play(player: Player, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:
+def play(player: Player, domain: str, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:
     """Play each prompt once; the same seed gives each policy the same noise at the same prompt."""
-    return player.play(prompts, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    noise_RT = torch.rand(len(prompts), player.noise_per_rollout, generator=generator)
+    return player.play([Question(domain, prompt) for prompt in prompts], noise_RT)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tasks.rollout.collect import Player, Rollout
+from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Prompt
 
 
@@ -16,9 +16,16 @@ class DomainShare:
     """A domain's part of each step."""
 
     domain: str
-    player: Player
     prompts: Sequence[Prompt]
     prompts_per_step: int
+
+    def __post_init__(self) -> None:
+        """Refuse a domain without prompts or without a share."""
+        if not self.prompts or self.prompts_per_step < 1:
+            raise ValueError(
+                f"domain {self.domain!r} has {len(self.prompts)} prompts and a share of "
+                f"{self.prompts_per_step} a step, so it would never be trained: give it both"
+            )
 
 
 class Mixture:
@@ -28,35 +35,44 @@ class Mixture:
     steps, so a run that is resumed at a step draws what the undisturbed run would have drawn.
     """
 
-    def __init__(self, shares: Sequence[DomainShare], rollouts_per_prompt: int, seed: int) -> None:
-        """Refuse a domain without prompts or without a share."""
-        for share in shares:
-            if not share.prompts or share.prompts_per_step < 1:
-                raise ValueError(
-                    f"domain {share.domain!r} has {len(share.prompts)} prompts and a share of "
-                    f"{share.prompts_per_step} a step, so it would never be trained: give it both"
-                )
-        self._shares, self._seed = list(shares), seed
+    def __init__(
+        self, player: Player, shares: Sequence[DomainShare], rollouts_per_prompt: int, seed: int
+    ) -> None:
+        """Play with ``player``, which knows the domains' environments."""
+        self._player, self._shares, self._seed = player, list(shares), seed
         self._rollouts_per_prompt = rollouts_per_prompt
 
     def rollouts(self, step: int) -> list[Rollout]:
         """Play the prompts of a step (counted from 1) with the policy as it is now."""
-        played = []
+        questions, noise = [], []
         for share in self._shares:
-            prompts = [p for p in self._draw(share, step) for _ in range(self._rollouts_per_prompt)]
+            drawn = [
+                Question(share.domain, prompt)
+                for prompt in self._draw(share, step)
+                for _ in range(self._rollouts_per_prompt)
+            ]
+            questions += drawn
+            # Of the domain's own: another domain in the mixture changes nothing here.
             generator = torch.Generator().manual_seed(_seed_of(self._seed, share.domain, step))
-            played += share.player.play(prompts, generator)
-        return played
+            width = self._player.noise_per_rollout
+            noise.append(torch.rand(len(drawn), width, generator=generator))
+        return self._player.play(questions, torch.cat(noise))
 
     def _draw(self, share: DomainShare, step: int) -> list[Prompt]:
         first = (step - 1) * share.prompts_per_step
-        return [self._at(share, place) for place in range(first, first + share.prompts_per_step)]
+        orders: dict[int, list[int]] = {}
+        drawn = []
+        for place in range(first, first + share.prompts_per_step):
+            epoch, within = divmod(place, len(share.prompts))
+            if epoch not in orders:
+                orders[epoch] = self._order(share, epoch)
+            drawn.append(share.prompts[orders[epoch][within]])
+        return drawn
 
-    def _at(self, share: DomainShare, place: int) -> Prompt:
-        epoch, within = divmod(place, len(share.prompts))
+    def _order(self, share: DomainShare, epoch: int) -> list[int]:
         order = list(range(len(share.prompts)))
         random.Random(f"{self._seed} {share.domain} {epoch}").shuffle(order)
-        return share.prompts[order[within]]
+        return order
 
 
 def _seed_of(*parts: object) -> int:
