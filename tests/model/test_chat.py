@@ -2,6 +2,7 @@
 
 import pytest
 from tiny_models import tokenizer, with_template
+from tokenizers.processors import TemplateProcessing
 
 from tasks.model.chat import ChatTokens
 
@@ -80,6 +81,22 @@ def test_an_answer_is_its_text_and_one_end_token(chat):
 def test_decoding_drops_end_and_padding_and_keeps_the_marks_of_a_call(chat):
     ids = [*chat.answer("<tool_call>1+2</tool_call>"), chat.pad_id, chat.pad_id]
     assert chat.decode(ids) == "<tool_call>1+2</tool_call>"
+
+
+def test_decoding_keeps_special_tokens_that_the_model_had_no_business_to_write(chat):
+    start = chat.tokenizer.convert_tokens_to_ids("<|im_start|>")
+    assert chat.decode([*chat.answer("46")[:-1], start, chat.end_id]) == "46<|im_start|>"
+
+
+def test_a_tokenizer_that_opens_every_text_with_a_token_does_not_do_so_in_mid_episode():
+    tokens = with_template(tokenizer().chat_template)
+    tokens.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", tokens.pad_token_id)]
+    )
+    assert tokens.encode("46")[0] == tokens.pad_token_id
+    turns = EPISODES["a tool call"]
+    opening = ChatTokens(tokens).demonstration(ASKED, turns)
+    assert opening == ChatTokens(tokenizer()).demonstration(ASKED, turns)
 
 
 def test_decoding_leaves_spaces_before_marks_alone(chat):

@@ -34,6 +34,25 @@ def test_another_special_token_is_another_tokenizer(name):
     assert tokenizer_digest(other) != tokenizer_digest(tokenizer())
 
 
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("bos_token", {}),
+        ("eos_token", {"bos_token": "<|im_end|>"}),
+        ("pad_token", {"bos_token": "<|endoftext|>"}),
+    ],
+)
+def test_a_role_that_goes_to_another_special_token_makes_another_tokenizer(name, roles):
+    # Before and after, the special tokens are the same two; only their roles differ.
+    before, after = with_template(TEMPLATE), with_template(TEMPLATE)
+    for role, token in roles.items():
+        setattr(before, role, token)
+        setattr(after, role, token)
+    setattr(after, name, "<|endoftext|>" if name == "eos_token" else "<|im_end|>")
+    assert sorted(before.all_special_tokens) == sorted(after.all_special_tokens)
+    assert tokenizer_digest(before) != tokenizer_digest(after)
+
+
 def test_a_template_is_no_part_of_the_tokenizer_but_has_a_digest_of_its_own():
     other = with_template(TEMPLATE + " ")
     assert tokenizer_digest(other) == tokenizer_digest(tokenizer())

@@ -20,8 +20,14 @@ def test_digits_and_marks_stand_alone_and_a_call_mark_is_one_token(text, count):
     assert len(tokenizer().encode(text)) == count
 
 
+def test_digits_stand_alone_however_often_they_meet():
+    assert len(make_tokenizer(["2026 2026"] * 99, 280).encode("2026")) == 4
+
+
 def test_marks_of_a_call_are_not_special_so_that_an_environment_sees_them():
-    assert tokenizer().all_special_tokens == ["<|im_end|>", "<|endoftext|>"]
+    tokens, call = tokenizer(), "<tool_call>1</tool_call>"
+    assert tokens.all_special_tokens == ["<|im_end|>", "<|endoftext|>"]
+    assert tokens.decode(tokens.encode(call + "<|im_end|>"), skip_special_tokens=True) == call
 
 
 def test_a_vocabulary_is_never_larger_than_asked_for():

@@ -37,12 +37,16 @@ class Silent:
 
 def mixture(policy, seed=0):
     """Return both domains' prompts, played by this policy."""
-    shares = []
-    for domain in DOMAINS:
-        prompts = [Prompt(f"{n}", (Message("user", f"{domain} {n}"),)) for n in range(6)]
-        player = make_player(domain, policy, LocalEnvironment(Silent()), SAMPLING)
-        shares.append(DomainShare(domain, player, prompts, 6))
-    return Mixture(shares, rollouts_per_prompt=1, seed=seed)
+    player = make_player(
+        {domain: LocalEnvironment(Silent()) for domain in DOMAINS}, policy, SAMPLING
+    )
+    shares = [
+        DomainShare(
+            domain, [Prompt(f"{n}", (Message("user", f"{domain} {n}"),)) for n in range(6)], 6
+        )
+        for domain in DOMAINS
+    ]
+    return Mixture(player, shares, rollouts_per_prompt=1, seed=seed)
 
 
 def distil(policy, teachers, divergence, *, seed=0, **loop):

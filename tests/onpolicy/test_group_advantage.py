@@ -25,8 +25,17 @@ def test_partial_scores_count_in_proportion():
 
 @pytest.mark.parametrize("score", [0.0, 0.1, 1.0])
 def test_a_group_of_equal_scores_has_no_advantage(score):
-    # 0.1 three times: the mean is not exactly 0.1 in floating point, which must not be blown up.
     assert group_advantages(graded(score, score, score)) == [0.0, 0.0, 0.0]
+
+
+def test_scores_that_differ_by_rounding_alone_are_equal():
+    # 0.1 + 0.2 is 0.30000000000000004, which says nothing of which answer was better.
+    assert group_advantages(graded(0.1 + 0.2, 0.3)) == [0.0, 0.0]
+
+
+def test_one_right_answer_among_many_stands_out():
+    # Mean 1/8, deviation sqrt(1/8 x 7/8) = sqrt(7) / 8.
+    assert group_advantages(graded(1, *[0] * 7))[0] == pytest.approx(7**0.5)
 
 
 def test_a_group_of_one_has_no_advantage():

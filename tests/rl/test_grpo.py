@@ -79,9 +79,9 @@ class EvenFirst:
 def climb(seed=0, num_steps=25):
     """Run a short climb; return (rewards by step, weights)."""
     policy, sampling = tiny_policy(0), SamplingSettings(max_new_tokens=2)
-    player = make_player("even", policy, LocalEnvironment(EvenFirst()), sampling)
+    player = make_player({"even": LocalEnvironment(EvenFirst())}, policy, sampling)
     prompts = [Prompt(str(n), (Message("user", f"fox {n}"),)) for n in range(4)]
-    source = Mixture([DomainShare("even", player, prompts, 4)], rollouts_per_prompt=8, seed=seed)
+    source = Mixture(player, [DomainShare("even", prompts, 4)], rollouts_per_prompt=8, seed=seed)
     settings = LoopSettings(num_steps=num_steps, learning_rate=1e-2, warmup_steps=2)
     rewards = []
     train(

@@ -6,7 +6,7 @@ from tiny_models import tokenizer
 
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.collect import Player
+from tasks.rollout.collect import Player, Question
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
@@ -55,16 +55,23 @@ class Echo:
         return Grade(float(turns[-1].content == "yes"), prompt.id)
 
 
-def play(script, *, batch_size=256, environment=None, seed=0):
-    """Play a script's questions in order; return (rollouts, sampler, environment)."""
-    sampler, environment = Scripted(script), environment or Echo()
-    prompts = [Prompt(f"id-{name}", (Message("user", name),)) for name in script]
+def play(script, *, batch_size=256, environments=None, domains=None, seed=0):
+    """Play a script's questions in order; return (rollouts, sampler, environments).
+
+    ``domains`` are those of the questions, ``echo`` for all unless given.
+    """
+    sampler, environments = Scripted(script), environments or {"echo": Echo()}
+    clients = {name: LocalEnvironment(one, domain=name) for name, one in environments.items()}
     settings = SamplingSettings(max_new_tokens=TOKENS_A_TURN)
-    player = Player(
-        "echo", LocalEnvironment(environment), sampler, CHAT, settings, batch_size=batch_size
+    player = Player(clients, sampler, CHAT, settings, batch_size=batch_size)
+    questions = [
+        Question(domain, Prompt(f"id-{name}", (Message("user", name),)))
+        for name, domain in zip(script, domains or ["echo"] * len(script), strict=True)
+    ]
+    noise = torch.rand(
+        len(script), player.noise_per_rollout, generator=torch.Generator().manual_seed(seed)
     )
-    rollouts = player.play(prompts, torch.Generator().manual_seed(seed))
-    return rollouts, sampler, environment
+    return player.play(questions, noise), sampler, environments
 
 
 def written(rollout):
@@ -107,13 +114,13 @@ def test_each_token_keeps_the_log_probability_that_it_was_sampled_with():
 
 
 def test_a_turn_that_was_cut_gets_no_reply_and_ends_the_episode():
-    (cut, whole), sampler, environment = play({"fox": ["?a~"], "owl": ["?a", "yes"]})
+    (cut, whole), sampler, environments = play({"fox": ["?a~"], "owl": ["?a", "yes"]})
     assert cut.truncated
     assert cut.turns == (Turn("assistant", "?a"),)
     assert written(cut) == "?a"
     assert not whole.truncated
     assert whole.grade.score == 1.0
-    assert "id-fox" not in environment.asked
+    assert "id-fox" not in environments["echo"].asked
     assert [len(batch) for batch in sampler.batches] == [2, 1]
 
 
@@ -123,18 +130,57 @@ def test_a_later_turn_that_was_cut_counts_as_truncated_too():
 
 
 def test_the_model_gets_no_more_turns_than_the_environment_allows():
-    (rollout,), sampler, environment = play({"fox": ["?a", "?b", "?c", "never said"]})
+    (rollout,), sampler, environments = play({"fox": ["?a", "?b", "?c", "never said"]})
     assert [turn.role for turn in rollout.turns] == ["assistant", "tool"] * 2 + ["assistant"]
     assert len(sampler.batches) == 3
-    assert environment.asked == ["id-fox"] * 2  # the last turn is graded, not answered
+    assert environments["echo"].asked == ["id-fox"] * 2  # the last turn is graded, not answered
+
+
+def test_an_empty_reply_is_a_reply():
+    (rollout,), _, _ = play({"fox": ["?", "yes"]})
+    assert [turn.content for turn in rollout.turns] == ["?", "", "yes"]
+
+
+def with_turns(max_turns):
+    """Return an environment that allows so many turns."""
+    environment = Echo()
+    environment.max_turns = max_turns
+    return environment
 
 
 def test_an_environment_of_one_turn_is_never_asked_to_reply():
-    environment = Echo()
-    environment.max_turns = 1
-    (rollout,), _, _ = play({"fox": ["?a"]}, environment=environment)
+    (rollout,), _, environments = play({"fox": ["?a"]}, environments={"echo": with_turns(1)})
     assert rollout.turns == (Turn("assistant", "?a"),)
-    assert environment.asked == []
+    assert environments["echo"].asked == []
+
+
+def test_domains_share_batches_and_each_keeps_its_own_number_of_turns():
+    environments = {"one": with_turns(1), "two": with_turns(2), "three": with_turns(3)}
+    script = {name: ["?a", "?b", "?c", "never said"] for name in ("fox", "owl", "cat", "dog")}
+    domains = ["two", "one", "three", "two"]
+    rollouts, sampler, _ = play(script, environments=environments, domains=domains)
+    assert [rollout.domain for rollout in rollouts] == domains
+    said = [sum(turn.role == "assistant" for turn in rollout.turns) for rollout in rollouts]
+    assert said == [2, 1, 3, 2]
+    # All write first; "one" is through; then the two of "two" are.
+    assert [len(batch) for batch in sampler.batches] == [4, 3, 1]
+
+
+def test_each_domains_environment_answers_and_grades_its_own_and_no_others():
+    environments = {"first": Echo(), "second": Echo()}
+    script = {"fox": ["?a", "yes"], "owl": ["?b", "no"], "cat": ["?c", "yes"]}
+    rollouts, _, _ = play(script, environments=environments, domains=["second", "first", "second"])
+    # Each is asked after both of its turns; the second ends the episode.
+    assert environments["first"].asked == ["id-owl"] * 2
+    assert environments["second"].asked == ["id-fox", "id-cat"] * 2
+    assert [rollout.grade.reason for rollout in rollouts] == ["id-fox", "id-owl", "id-cat"]
+    assert [rollout.grade.score for rollout in rollouts] == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="played to the end, then a bare KeyError")
+def test_a_question_of_a_domain_without_an_environment_is_refused():
+    with pytest.raises(ValueError, match="law"):
+        play({"fox": ["yes"]}, domains=["law"])
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 256])
@@ -176,5 +222,5 @@ def test_each_prompt_keeps_its_own_noise_in_every_batch_and_turn():
 
 
 def test_no_prompts_are_refused():
-    with pytest.raises(ValueError, match="domain 'echo' has no prompts to play"):
+    with pytest.raises(ValueError, match="there are no prompts to play"):
         play({})

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_models import tiny_model, tokenizer
 from torch import nn
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.rollout.sampler import TransformersSampler, _inverse_cdf
@@ -42,10 +43,27 @@ def ending_model(share):
     return model
 
 
+def absolute_model():
+    """Return a model that learns a vector for each place, unlike one that turns by distance."""
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer()),
+        n_positions=96,
+        n_embd=16,
+        n_layer=1,
+        n_head=2,
+        initializer_range=0.5,
+        eos_token_id=END,
+        bos_token_id=END,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("make_model", [tiny_model, absolute_model])
 @torch.no_grad()
-def test_sampled_log_probabilities_are_those_of_a_forward_pass_over_the_text(temperature):
-    model = tiny_model()
+def test_sampled_log_probabilities_are_those_of_a_forward_pass(make_model, temperature):
+    model = make_model()
     turns = sampler_of(model, temperature=temperature).sample(CONTEXTS, noise_for(6))
     whole = [[*ids, *turn.ids] for ids, turn in zip(CONTEXTS, turns, strict=True)]
     chosen = [[False] * len(ids) for ids in CONTEXTS]
@@ -67,6 +85,17 @@ def test_a_row_has_the_same_text_alone_and_in_any_company():
         alone = sampler.sample([CONTEXTS[place]], noise[[place]])[0]
         assert alone.ids == turn.ids
         assert alone.log_probs == pytest.approx(turn.log_probs, abs=1e-4)
+
+
+def test_rows_that_have_ended_are_cut_out_of_the_batch():
+    model, sizes = ending_model(0.3), []
+    model.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    sampler_of(model).sample(CONTEXTS * 4, noise_for(24))
+    assert sizes[0] == 24
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 6
 
 
 def test_the_order_of_a_batch_does_not_matter():
@@ -132,10 +161,19 @@ def test_noise_at_either_end_never_picks_an_impossible_token():
     assert _inverse_cdf(log_probs, torch.tensor([0.0, 1 - 2**-24])).tolist() == [1, 2]
 
 
+def test_probabilities_that_do_not_quite_sum_to_one_are_taken_in_proportion():
+    # They sum to 0.99, of which 0.995 is 0.985: within the second word, not behind it.
+    log_probs = torch.tensor([[0.50, 0.49, 0.0]]).log()
+    assert _inverse_cdf(log_probs, torch.tensor([0.995])).tolist() == [1]
+
+
 def test_noise_at_the_end_of_a_large_vocabulary_stays_within_it():
     # 150,000 equal shares: their rounded sum is not quite 1.
     log_probs = torch.log_softmax(torch.zeros(1, 150_000), -1)
-    assert 149_990 <= int(_inverse_cdf(log_probs, torch.tensor([1 - 2**-24]))) < 150_000
+    noise = torch.tensor([1 - 2**-24, 1.0, 0.5, 0.25])[:, None]
+    found = [int(_inverse_cdf(log_probs, one)) for one in noise]
+    assert found[:2] == [149_999, 149_999]
+    assert found[2:] == pytest.approx([75_000, 37_500], abs=1)
 
 
 def test_a_colder_policy_is_less_surprised_by_what_it_writes():
@@ -161,6 +199,16 @@ def test_sampling_leaves_the_model_in_the_mode_that_it_was_in():
         model.train(training)
         sampler_of(model).sample(CONTEXTS, noise_for(6))
         assert model.training is training
+
+
+def test_sampling_drops_nothing_out_while_the_model_trains():
+    model, noise = tiny_model(), noise_for(6)
+    expected = sampler_of(model).sample(CONTEXTS, noise)
+    for layer in model.modules():
+        if hasattr(layer, "attention_dropout"):
+            layer.attention_dropout = 0.5
+    model.train()
+    assert sampler_of(model).sample(CONTEXTS, noise) == expected
 
 
 def test_sampling_sees_the_weights_as_they_are_now():

@@ -3,27 +3,32 @@
 from collections import Counter
 
 import pytest
-import torch
 
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.source import DomainShare, Mixture
 
 
 class Recorder:
-    """A player that keeps what it is given; a rollout is (domain, prompt, first noise)."""
+    """A player that keeps what it is given; a rollout is (domain, prompt, its noise)."""
 
-    def __init__(self, domain):
-        self.domain = domain
+    def __init__(self, noise_per_rollout=3):
+        self.noise_per_rollout = noise_per_rollout
 
-    def play(self, prompts, generator):
-        noise = torch.rand(len(prompts), generator=generator).tolist()
-        return [(self.domain, p.id, n) for p, n in zip(prompts, noise, strict=True)]
+    def play(self, questions, noise_RT):
+        assert noise_RT.shape == (len(questions), self.noise_per_rollout)
+        rows = map(tuple, noise_RT.tolist())
+        return [(q.domain, q.prompt.id, row) for q, row in zip(questions, rows, strict=True)]
 
 
 def share(domain="math", num_prompts=10, prompts_per_step=4):
     """Return a domain of so many prompts, named after their numbers."""
     prompts = [Prompt(str(number), (Message("user", "?"),)) for number in range(num_prompts)]
-    return DomainShare(domain, Recorder(domain), prompts, prompts_per_step)
+    return DomainShare(domain, prompts, prompts_per_step)
+
+
+def mixture(*shares, times=1, seed=0, noise_per_rollout=3):
+    """Return a mixture of these shares, or of the standard one."""
+    return Mixture(Recorder(noise_per_rollout), shares or [share()], times, seed)
 
 
 def drawn(mixture, steps):
@@ -32,7 +37,7 @@ def drawn(mixture, steps):
 
 
 def test_a_step_is_the_same_whatever_was_drawn_before_it():
-    disturbed, fresh = Mixture([share()], 2, seed=7), Mixture([share()], 2, seed=7)
+    disturbed, fresh = mixture(times=2, seed=7), mixture(times=2, seed=7)
     steps = [disturbed.rollouts(step) for step in (1, 2, 3, 9)]
     assert fresh.rollouts(9) == steps[3]
     assert fresh.rollouts(3) == steps[2]
@@ -40,73 +45,85 @@ def test_a_step_is_the_same_whatever_was_drawn_before_it():
 
 
 def test_another_seed_draws_other_prompts_with_other_noise():
-    first, second = (Mixture([share()], 1, seed=seed).rollouts(1) for seed in (0, 1))
+    first, second = (mixture(seed=seed).rollouts(1) for seed in (0, 1))
     assert [r[1] for r in first] != [r[1] for r in second]
     assert {r[2] for r in first}.isdisjoint(r[2] for r in second)
 
 
 def test_steps_differ_in_their_noise_even_where_the_prompts_are_the_same():
-    mixture = Mixture([share(num_prompts=1, prompts_per_step=1)], 1, seed=0)
-    assert mixture.rollouts(1)[0][:2] == mixture.rollouts(2)[0][:2]
-    assert mixture.rollouts(1)[0][2] != mixture.rollouts(2)[0][2]
+    steps = mixture(share(num_prompts=1, prompts_per_step=1))
+    assert steps.rollouts(1)[0][:2] == steps.rollouts(2)[0][:2]
+    assert steps.rollouts(1)[0][2] != steps.rollouts(2)[0][2]
 
 
 def test_each_epoch_visits_each_prompt_once():
     # 5 steps of 4 prompts are two epochs of 10; the third step stands across both.
-    ids = drawn(Mixture([share()], 1, seed=0), range(1, 6))
+    ids = drawn(mixture(), range(1, 6))
     everything = sorted(map(str, range(10)))
     assert sorted(ids[:10]) == everything
     assert sorted(ids[10:]) == everything
 
 
 def test_each_epoch_has_an_order_of_its_own():
-    ids = drawn(Mixture([share()], 1, seed=0), range(1, 6))
+    ids = drawn(mixture(), range(1, 6))
     assert ids[:10] != ids[10:]
     assert ids[:10] != sorted(ids[:10])
 
 
 def test_a_step_larger_than_the_domain_goes_round_it():
-    mixture = Mixture([share(num_prompts=3, prompts_per_step=7)], 1, seed=0)
     # 7 draws from 3 prompts: two whole rounds and one more.
-    assert sorted(Counter(drawn(mixture, [1])).values()) == [2, 2, 3]
+    assert sorted(Counter(drawn(mixture(share("math", 3, 7)), [1])).values()) == [2, 2, 3]
 
 
 def test_each_prompt_is_played_so_many_times_in_a_row():
-    ids = drawn(Mixture([share()], 3, seed=0), [1])
+    ids = drawn(mixture(times=3), [1])
     assert len(ids) == 12
     assert all(len(set(ids[first : first + 3])) == 1 for first in range(0, 12, 3))
     assert len(set(ids)) == 4
 
 
 def test_rollouts_of_one_prompt_have_noise_of_their_own():
-    noise = [rollout[2] for rollout in Mixture([share()], 3, seed=0).rollouts(1)]
+    noise = [rollout[2] for rollout in mixture(times=3).rollouts(1)]
     assert len(set(noise)) == 12
 
 
 def test_each_domain_gets_its_share_in_every_step():
-    mixture = Mixture([share("math", 10, 4), share("code", 6, 2)], 2, seed=0)
+    both = mixture(share("math", 10, 4), share("code", 6, 2), times=2)
     for step in (1, 2, 7):
-        domains = Counter(rollout[0] for rollout in mixture.rollouts(step))
+        domains = Counter(rollout[0] for rollout in both.rollouts(step))
         # 4 prompts and 2 prompts, twice each.
         assert domains == {"math": 8, "code": 4}
 
 
 def test_domains_have_orders_and_noise_of_their_own():
-    mixture = Mixture([share("math"), share("code")], 1, seed=0)
-    rollouts = mixture.rollouts(1)
+    rollouts = mixture(share("math"), share("code")).rollouts(1)
     math, code = rollouts[:4], rollouts[4:]
     assert [r[1] for r in math] != [r[1] for r in code]
     assert {r[2] for r in math}.isdisjoint(r[2] for r in code)
 
 
-def test_a_domain_draws_the_same_whoever_else_is_in_the_mixture():
-    alone = Mixture([share("math")], 1, seed=0).rollouts(3)
-    beside = Mixture([share("code"), share("math")], 1, seed=0).rollouts(3)
-    assert [rollout for rollout in beside if rollout[0] == "math"] == alone
+@pytest.mark.parametrize(
+    "noise_per_rollout",
+    [
+        3,
+        pytest.param(
+            9,
+            marks=pytest.mark.xfail(
+                strict=True, reason="a domain of more turns shifts the noise of all others"
+            ),
+        ),
+    ],
+    ids=["of as many turns", "of more turns"],
+)
+def test_a_domain_draws_the_same_whoever_else_is_in_the_mixture(noise_per_rollout):
+    alone = mixture(share("math")).rollouts(3)
+    beside = mixture(share("code"), share("math"), noise_per_rollout=noise_per_rollout).rollouts(3)
+    math = [rollout for rollout in beside if rollout[0] == "math"]
+    # What math may need of its noise stands in front.
+    assert [(domain, prompt, noise[:3]) for domain, prompt, noise in math] == alone
 
 
 @pytest.mark.parametrize(("num_prompts", "prompts_per_step"), [(0, 4), (10, 0), (10, -1)], ids=str)
 def test_a_domain_without_prompts_or_without_a_share_is_refused(num_prompts, prompts_per_step):
-    shares = [share("math"), share("code", num_prompts, prompts_per_step)]
     with pytest.raises(ValueError, match=f"'code' has {num_prompts} prompts and a share of"):
-        Mixture(shares, 1, seed=0)
+        share("code", num_prompts, prompts_per_step)
