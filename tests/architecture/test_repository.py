@@ -16,7 +16,7 @@ from project_files import (
 )
 
 # Where a distribution is not called as its package is: {package: distribution}.
-IMPORTED_AS = {"google": "protobuf"}
+IMPORTED_AS = {"google": "protobuf", "psycopg2": "psycopg2-binary"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~$}{-])/(?:work|opt|Users|home/\w+)/")
 SECRET = re.compile(
@@ -70,7 +70,7 @@ def undeclared(files, declared):
 def test_every_third_party_import_is_a_declared_dependency():
     runtime = {canonical(line) for line in settings()["dependencies"]}
     extras = settings()["optional-dependencies"]
-    development = runtime | {canonical(line) for line in extras["dev"]}
+    development = runtime | {canonical(line) for extra in extras.values() for line in extra}
     assert list(undeclared(package_files(), runtime)) == []
     assert list(undeclared(files_of_tests(), development)) == []
 
