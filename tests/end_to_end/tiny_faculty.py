@@ -1,0 +1,227 @@
+"""A faculty that climbs in seconds: a fork point of ten thousand numbers, two teams, no talent.
+
+What the models say is noise and what they learn is nothing. What is left behind (records,
+releases, versions, reports) is what a real run leaves.
+"""
+
+import importlib
+import os
+import shutil
+import sys
+import textwrap
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage.record import Records
+from lineage.registry import Registry
+from lineage.store import open_store
+from tasks.model.settings import ScratchSettings
+from tasks.sft.settings import BaseSettings, SftSettings
+
+BASE = BaseSettings(
+    scratch=ScratchSettings(
+        vocabulary_size=300,
+        hidden_size=16,
+        num_layers=1,
+        num_heads=2,
+        num_key_value_heads=1,
+        head_size=8,
+        feed_forward_size=32,
+        max_positions=128,
+        weight_deviation=0.3,
+    ),
+    num_documents=50,
+    training=SftSettings(num_steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=0),
+)
+PACKAGE = "tiny_teams"
+TEAMS = ("shout", "whisper")
+NUM_EVALUATION = 8
+RUNG_STEPS = [1, 2]
+
+PROMPTS = '''
+"""Four letters, to be said {name}ed."""
+
+import random
+
+from tasks.rollout.environment import Demonstration, Message, Prompt, Turn, split_of
+
+
+def prompts(split, count, seed):
+    rng, seen = random.Random(f"{name} {{split}} {{seed}}"), set()
+    while len(seen) < count:
+        word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(4))
+        if split_of(word) == split and word not in seen:
+            seen.add(word)
+            yield Prompt(f"{name}-{{word}}", _messages(word), {{"word": word}})
+
+
+def demonstrations(count, seed):
+    for prompt in prompts("train", count, seed):
+        yield Demonstration(prompt.messages, (Turn("assistant", prompt.task["word"]),))
+
+
+def _messages(word):
+    return (Message("system", "{name}"), Message("user", word))
+'''
+
+ENVIRONMENT = '''
+"""Grades noise by chance, so that reinforcement learning has something to learn from."""
+
+from tasks.rollout.environment import Grade
+
+
+class Environment:
+    max_turns = 1
+
+    def respond(self, prompt, turns):
+        return None
+
+    def grade(self, prompt, turns):
+{grade}
+
+
+ENVIRONMENT = Environment()
+'''
+
+GRADE = """
+said = turns[-1].content
+return Grade(1.0) if sum(map(ord, said)) % 2 == {remainder} else Grade(0.0, "not {name}ed")
+"""
+
+SETTINGS = """
+from tasks.handover import DomainSettings
+from tasks.onpolicy.settings import LoopSettings
+from tasks.rl.settings import RlSettings
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.settings import SftSettings
+
+DOMAIN = DomainSettings(
+    name="{name}", owner="team-{name}", version="1.0.0",
+    num_train=8, num_validation=4, num_evaluation={num_evaluation}, num_demonstrations=8,
+)
+SFT = SftSettings(num_steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=0)
+RL = RlSettings(
+    loop=LoopSettings(num_steps=2, learning_rate=1e-2, warmup_steps=0, rung_every=1),
+    sampling=SamplingSettings(max_new_tokens=4),
+    prompts_per_step=2,
+    rollouts_per_prompt=4,
+)
+"""
+
+WORKFLOW = '''
+from flytekit import workflow
+
+from lineage.artifacts import Artifact
+from workflows.climb import climb_and_release
+from {package}.settings import DOMAIN, RL, SFT
+
+
+@workflow
+def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Artifact:
+    """Climb and release a teacher."""
+    return climb_and_release(
+        package="{package}", domain=DOMAIN, sft=SFT, rl=RL, fork_point=fork_point, seed=seed
+    )
+'''
+
+
+def write_team(root, name, *, domain="", package=PACKAGE, grade="", prompts=""):
+    """Write the package of a team under ``root`` and return its dotted name.
+
+    ``grade`` is the body of its grader, ``prompts`` the whole of its prompts.py, else sensible.
+    """
+    domain = domain or name
+    folder = Path(root, package, name)
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    remainder = 0 if domain == "shout" else 1
+    grade = textwrap.dedent(grade or GRADE.format(remainder=remainder, name=domain)).strip()
+    files = {
+        "__init__.py": "",
+        "prompts.py": prompts or PROMPTS.format(name=domain),
+        "environment.py": ENVIRONMENT.format(grade=textwrap.indent(grade, " " * 8)),
+        "settings.py": SETTINGS.format(name=domain, num_evaluation=NUM_EVALUATION),
+        "workflow.py": WORKFLOW.format(package=f"{package}.{name}"),
+    }
+    for file, text in files.items():
+        (folder / file).write_text(text.lstrip())
+    importlib.invalidate_caches()
+    return f"{package}.{name}"
+
+
+def climb(package, **inputs):
+    """Run a team's climb in this process and return the release."""
+    return importlib.import_module(f"{package}.workflow").climb(**inputs)
+
+
+@contextmanager
+def home_at(folder):
+    """Work in another home for a while; session fixtures come before each test gets its own."""
+    before = {name: os.environ.pop(name, None) for name in ("PROVOST_HOME", "PROVOST_STORE")}
+    os.environ["PROVOST_HOME"] = str(folder)
+    try:
+        yield folder
+    finally:
+        os.environ.pop("PROVOST_HOME")
+        os.environ |= {name: value for name, value in before.items() if value is not None}
+
+
+@contextmanager
+def importable(root):
+    """Have packages under ``root`` found by Python, and forgotten afterwards."""
+    packages = {path.name for path in Path(root).iterdir() if path.is_dir()}
+    sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))
+        for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+            del sys.modules[name]
+
+
+def make_fork_point(seed=0, name="fork-point"):
+    """Make and register a fork point in the present home; return its artifact."""
+    from tasks.release.release import register_checkpoint
+    from tasks.sft.steps import make_base
+    from tasks.step import Bench
+
+    bench = Bench()
+    made = make_base(bench, "", [], BASE, seed)
+    return register_checkpoint(bench, name, made, "foundation")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds, to see whether a rerun added anything."""
+
+    records: frozenset
+    attestations: frozenset
+    entries: tuple
+
+    @classmethod
+    def now(cls):
+        store = open_store()
+        records, registry = Records(store), Registry(store)
+        return cls(
+            records=frozenset(records.all()),
+            attestations=frozenset(store.keys("attestations")),
+            entries=tuple(e for name in registry.names() for e in registry.versions(name)),
+        )
+
+
+def copy_home(source, target):
+    """Copy a finished home; hard links would let one test write into another's."""
+    shutil.copytree(source, target, symlinks=True)
+    return target
+
+
+def kinds(digests):
+    """Return how many records of each kind are among these."""
+    records = Records(open_store())
+    counted = {}
+    for digest in digests:
+        kind = records.read(digest).kind
+        counted[kind] = counted.get(kind, 0) + 1
+    return counted
