@@ -122,11 +122,11 @@ def test_a_token_outside_the_importance_window_teaches_nothing_and_is_counted(di
 
 
 def test_a_teachers_advantage_is_clipped_and_counted():
-    rollouts = [of_domain("math", 1), of_domain("math", 2)]
+    rollouts = [of_domain("math", word) for word in (1, 2, 0)]
     loss, _ = losses(objective(advantage_clip=0.5), rollouts)["m"]
-    # Word 1: log 2 = 0.69 is cut to 0.5; word 2: log 1 = 0 is not.
-    torch.testing.assert_close(loss.loss_N, torch.tensor([0.5 * 2 * LN2, 0.0]))
-    assert loss.report_N["clipped"].tolist() == [1.0, 0.0]
+    # Word 1: log 2 = 0.69 is cut to 0.5; word 2: log 1 = 0 is not; word 0: -log 2 to -0.5.
+    torch.testing.assert_close(loss.loss_N, torch.tensor([0.5, 0.0, -0.5]) * 2 * LN2)
+    assert loss.report_N["clipped"].tolist() == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("divergence", list(Divergence))
@@ -154,6 +154,14 @@ def test_the_exact_form_adds_the_outcomes_policy_gradient():
     loss, _ = losses(objective(FULL, outcome_weight=0.5), GROUP)["m"]
     expected = torch.tensor([LN2 / 4 + 0.5 * 2 * LN2, LN2 / 4 - 0.5 * 2 * LN2])
     torch.testing.assert_close(loss.loss_N, expected)
+
+
+@pytest.mark.parametrize(("divergence", "teacher"), [(FULL, LN2 / 4), (SAMPLED, 2 * LN2 * LN2)])
+def test_teacher_and_outcome_are_weighed_by_the_same_importance(divergence, teacher):
+    # Sampled with 1/8, so weighed twice: the teacher's term of word 1, and 0.5 x -log p.
+    group = [of_domain("math", 1, score=1.0, sampled=1 / 8), of_domain("math", 2)]
+    loss, _ = losses(objective(divergence, outcome_weight=0.5), group)["m"]
+    assert loss.loss_N[0].item() == pytest.approx(2 * (teacher + 0.5 * 2 * LN2))
 
 
 def test_an_outcome_is_not_clipped_with_the_teachers_advantage():
