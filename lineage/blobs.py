@@ -152,7 +152,9 @@ class BlobFolder:
     @contextmanager
     def _gate(self, mode: int) -> Iterator[None]:
         """Hold the lock between those who find a blob and the one who removes it."""
-        descriptor = os.open(self._root.parent / "gate", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(
+            self._root.parent / "gate", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666
+        )
         try:
             fcntl.flock(descriptor, mode)
             yield

@@ -70,6 +70,7 @@ def test_a_clock_that_goes_back_changes_no_answer_between_readers(store):
             derivation=derivation.digest(),
             output=store.put_bytes(b"%d" % number),
             output_kind="checkpoint",
+            started=times[-1 - number],
             finished=moment,
         )
         Records(store).write(derivation, attestation)
