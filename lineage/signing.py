@@ -10,20 +10,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import JsonValue
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # has no __all__
 
 from lineage.digest import canonical_json, digest_bytes, hex_of
 from lineage.errors import CorruptError, LineageError
 from lineage.slots import Entry
 from lineage.store import Store
-from lineage.trust import TrustRoot
+from lineage.trust import TrustedKey, TrustRoot
+
+if TYPE_CHECKING:  # at run time late: securesystemslib imports boto3 wherever it is installed
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # no __all__
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -46,6 +45,8 @@ class Signature:
 
 def generate_key() -> tuple[str, str]:
     """Return a new private key (PEM, keep it secret) and its public half (hex, for the root)."""
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415
+
     signer = CryptoSigner.generate_ed25519()
     return signer.private_bytes.decode(), str(signer.public_key.keyval["public"])
 
@@ -64,6 +65,8 @@ def sign(store: Store, entry: Entry, private_pem: str) -> str:
 
     Raises LineageError for a key that is not ed25519 in PEM.
     """
+    from securesystemslib.dsse import Envelope  # noqa: PLC0415
+
     signer = _signer(private_pem)
     envelope = Envelope(canonical_json(statement(entry)), PAYLOAD_TYPE, {})
     envelope.sign(signer)
@@ -117,12 +120,20 @@ def _check_envelope(store: Store, key: str, entry: Entry, trust: TrustRoot) -> S
         problem = trusted.why_not(entry.created) or _not_theirs(entry, team, trust)
         if problem:
             return refuse(f"{team} signed it, but {problem}", team)
-        try:
-            envelope.verify([trusted.key()], 1)
-        except VerificationError:
+        if not _fits(envelope, trusted):
             return refuse(f"the signature of {team} does not fit the statement", team)
         return Signature(_name(entry), "signed", team)
     return refuse(why)
+
+
+def _fits(envelope: "Envelope", trusted: TrustedKey) -> bool:
+    from securesystemslib.exceptions import VerificationError  # noqa: PLC0415
+
+    try:
+        envelope.verify([trusted.key()], 1)
+    except VerificationError:
+        return False
+    return True
 
 
 def _not_theirs(entry: Entry, team: str, trust: TrustRoot) -> str:
@@ -132,8 +143,10 @@ def _not_theirs(entry: Entry, team: str, trust: TrustRoot) -> str:
     return f"{entry.name} belongs to {owner or 'no team of the trust root'}: a team signs its own"
 
 
-def _read(store: Store, key: str) -> Envelope:
+def _read(store: Store, key: str) -> "Envelope":
     """Return the envelope in a slot; raise CorruptError for one that changed or is no envelope."""
+    from securesystemslib.dsse import Envelope  # noqa: PLC0415
+
     data = store.read_key(key) or b""
     if hex_of(digest_bytes(data)) != key.rpartition("/")[2]:
         raise CorruptError(f"the envelope at {key!r} changed after it was written")
@@ -143,7 +156,15 @@ def _read(store: Store, key: str) -> Envelope:
         raise CorruptError(f"what stands at {key!r} is no DSSE envelope: {error}") from error
 
 
-def _signer(private_pem: str) -> CryptoSigner:
+def _signer(private_pem: str) -> "CryptoSigner":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        load_pem_private_key,
+    )
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415
+
     try:
         key = load_pem_private_key(private_pem.encode("ascii"), password=None)
     except (ValueError, TypeError) as error:

@@ -15,14 +15,15 @@ It is a TOML file in the repository, so a change to it is reviewed like code:
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field, ValidationError, field_validator, model_validator
-from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # it has no __all__
 
 from lineage.artifacts import Frozen
 from lineage.errors import LineageError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # no __all__
 
 
 class TrustedKey(Frozen):
@@ -45,7 +46,7 @@ class TrustedKey(Frozen):
             raise ValueError(f"{value!r} has no offset; write it as 2026-11-01T00:00:00+00:00")
         return value
 
-    def key(self) -> SSlibKey:
+    def key(self) -> "SSlibKey":
         """Return the key as securesystemslib uses it."""
         return key_of(self.public)
 
@@ -98,8 +99,14 @@ class TrustRoot(Frozen):
         return None
 
 
-def key_of(public: str) -> SSlibKey:
+def key_of(public: str) -> "SSlibKey":
     """Return the ed25519 key of 64 hex digits, with the id that follows from it."""
+    # late: with its signers securesystemslib imports boto3 wherever that is installed
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PublicKey,
+    )
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415
+
     return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)))
 
 
