@@ -50,23 +50,24 @@ def test_masked_tokens_behind_the_last_response_change_nothing(tmp_path):
     assert not same(first, train(tmp_path, [learned, *ROWS[1:]]))
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
-def test_a_step_is_adamw_on_the_mean_over_the_response_tokens_of_the_batch(tmp_path):
-    trained = train(tmp_path, num_steps=1, batch_size=len(ROWS), weight_decay=0.1)
+def test_training_is_adamw_on_the_mean_over_the_response_tokens_of_the_batch(tmp_path):
+    trained = train(tmp_path, num_steps=3, batch_size=len(ROWS), weight_decay=0.1)
     reference = tiny_model()
-    optimizer = torch.optim.AdamW(
-        reference.parameters(), lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1
-    )
-    losses = []
-    for row in ROWS:
-        log_probs = reference(torch.tensor([row.ids])).logits[0].log_softmax(-1)
-        learned = [place for place, written in enumerate(row.is_response) if written]
-        losses += [-log_probs[place - 1, row.ids[place]] for place in learned]
-    # Two digits and an end token in each of 16 rows.
-    assert len(losses) == 48
-    torch.stack(losses).mean().backward()
-    torch.nn.utils.clip_grad_norm_(reference.parameters(), 1.0)
-    optimizer.step()
+    optimizer = torch.optim.AdamW(reference.parameters(), betas=(0.9, 0.95), weight_decay=0.1)
+    # A rate of 0.01 that falls in a straight line to 0 behind the third step.
+    for rate in (0.01, 0.01 * 2 / 3, 0.01 * 1 / 3):
+        losses = []
+        for row in ROWS:
+            log_probs = reference(torch.tensor([row.ids])).logits[0].log_softmax(-1)
+            learned = [place for place, written in enumerate(row.is_response) if written]
+            losses += [-log_probs[place - 1, row.ids[place]] for place in learned]
+        # Two digits and an end token in each of 16 rows.
+        assert len(losses) == 48
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        torch.nn.utils.clip_grad_norm_(reference.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
     for found, expected in zip(trained.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
 

@@ -35,6 +35,7 @@ def test_a_program_that_uses_the_variable_is_right(program):
         ("def f(x):return {37: 85, 0: 48, 1: 49}.get(x)", "3 of 6 tests"),
         ("def f(x):return str(x+48)", "0 of 6 tests"),
         ("def f(x):return [x+48]", "0 of 6 tests"),
+        ("def f(x):return x+48.0", "0 of 6 tests"),  # a whole number was asked for
         ("def f(x):print(x+48)", "0 of 6 tests"),
         ("def f(x):pass", "0 of 6 tests"),
         ("def f():return 85", "0 of 6 tests"),
