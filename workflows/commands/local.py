@@ -48,7 +48,7 @@ def run_locally(
 def _without_prefix(error: BaseException) -> str:
     """Return the message without the line that flytekit puts before it."""
     text = str(error)
-    prefix, separator, rest = text.partition("\n\n")
+    prefix, separator, rest = text.partition("\n")
     if separator and prefix.startswith("Error encountered while executing"):
         text = rest
     return text.strip()
