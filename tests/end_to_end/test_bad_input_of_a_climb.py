@@ -1,0 +1,235 @@
+"""A team's climb that cannot go on says what, why and what to do, and leaves nothing half done."""
+
+import functools
+import json
+import os
+import subprocess
+
+import pytest
+from refusals import flip, refusal
+from tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
+
+from lineage.registry import Registry
+from lineage.store import open_store
+from tasks.rollout import worker
+
+PACKAGE = "broken_teams"
+TEAM = f"{PACKAGE}.shout"
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "teams" / PACKAGE).mkdir(parents=True)
+    with importable(tmp_path / "teams"):
+        yield tmp_path / "teams"
+
+
+@pytest.fixture
+def faculty(fork_point):
+    """Give a fork point, and see that what fails registers no teacher."""
+    yield fork_point
+    assert Registry(open_store()).names() == ["fork-point"]
+
+
+def climbing(team=TEAM):
+    return refusal("run", "teacher", team)
+
+
+def jsonl_team(root, **files):
+    """Write a team whose prompts are JSONL files; ``files`` replace the text of some."""
+    write_team(root, "shout", package=PACKAGE)
+    folder = root / PACKAGE / "shout"
+    (folder / "prompts.py").unlink()
+    (folder / "prompts").mkdir()
+    for split, count in (("train", 8), ("validation", 4), ("evaluation", 8)):
+        rows = [
+            {"id": f"{split}-{n}", "messages": [{"role": "user", "content": f"{split} {n}"}]}
+            for n in range(count)
+        ]
+        write_rows(folder, split, rows)
+    demonstration = {
+        "messages": [{"role": "user", "content": "one"}],
+        "turns": [{"role": "assistant", "content": "1"}],
+    }
+    write_rows(folder, "demonstrations", [demonstration] * 8)
+    for name, text in files.items():
+        (folder / "prompts" / f"{name}.jsonl").write_text(text)
+    return folder / "prompts"
+
+
+def write_rows(folder, name, rows):
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "prompts" / f"{name}.jsonl").write_text(text)
+
+
+def test_an_unknown_team_is_named_with_the_teams_that_exist(faculty):
+    message = climbing("poetry")
+    assert "there is no team 'poetry': the teams here are agent, code, instruct, math" in message
+    assert "acme.poetry" in message
+
+
+def test_an_unknown_package_is_told_what_a_team_has(faculty):
+    message = climbing("acme.poetry")
+    assert "acme.poetry.workflow cannot be imported" in message
+    assert "lies on the Python path" in message
+
+
+def test_a_fork_point_that_nobody_registered_is_refused(home, root):
+    write_team(root, "shout", package=PACKAGE)
+    message = climbing()
+    assert "'fork-point'" in message
+    assert "Registered: nothing yet" in message
+
+
+def test_prompts_in_files_climb_like_any_others(fork_point, root):
+    """Guards the tests below: nothing but the one bad line is wrong with these files."""
+    jsonl_team(root)
+    made = climb(TEAM)
+    assert Registry(open_store()).resolve("shout@released").digest == made.digest
+
+
+def test_an_empty_prompt_file_is_named(faculty, root):
+    folder = jsonl_team(root, train="\n \n")
+    message = climbing()
+    assert f"{folder / 'train.jsonl'} is empty: write one JSON object a line" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{'id': 1}", "not JSON"),
+        ('{"id": "b"}', "field 'messages' is missing"),
+        ('{"id": "a", "messages": [{"role": "user", "content": "x"}]}', "was used on line 1"),
+        ('{"id": "b", "messages": [{"role": "judge", "content": "x"}]}', "has role 'judge'"),
+        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "the last message is"),
+        ('{"id": "b", "messages": [], "tsak": {}}', "unknown field 'tsak'"),
+    ],
+)
+def test_a_malformed_prompt_is_named_by_file_and_line(faculty, root, line, problem):
+    first = '{"id": "a", "messages": [{"role": "user", "content": "q"}]}'
+    folder = jsonl_team(root, train=f"{first}\n{line}\n")
+    message = climbing()
+    assert f"{folder / 'train.jsonl'}, line 2: " in message
+    assert problem in message
+
+
+def test_a_training_prompt_in_the_evaluation_set_is_refused(faculty, root):
+    row = '{"id": "a", "messages": [{"role": "user", "content": "same"}]}\n'
+    jsonl_team(root, train=row, evaluation=row.replace('"a"', '"b"'))
+    message = climbing()
+    assert "1 of 1 evaluation prompts are training prompts too ('a' = 'b')" in message
+
+
+def test_too_few_prompts_are_counted(faculty, root):
+    row = '{"id": "a", "messages": [{"role": "user", "content": "only"}]}\n'
+    jsonl_team(root, train=row)
+    message = climbing()
+    assert "prompts/train.jsonl has 1 rows but 8 are asked for" in message
+
+
+def test_a_generator_that_gives_out_too_early_is_refused(faculty, root):
+    prompts = PROMPTS.format(name="shout").replace("len(seen) < count", "len(seen) < count // 2")
+    write_team(root, "shout", package=PACKAGE, prompts=prompts)
+    message = climbing()
+    assert "environment of 'shout': prompts() gave 4 where 8 were asked for" in message
+
+
+def test_source_that_imports_what_it_may_not_is_named_by_line(faculty, root):
+    prompts = "import torch\n" + PROMPTS.format(name="shout")
+    write_team(root, "shout", package=PACKAGE, prompts=prompts)
+    message = climbing()
+    assert "prompts.py, line 1: imports 'torch'" in message
+    assert "write the few lines that you need into this file" in message
+
+
+BAD_GRADES = [
+    ("raise KeyError('answer')", "grade() at prompt 'shout-", "raised KeyError"),
+    ("return 'well done'", "grade() at prompt 'shout-", "returned a str: it returns a Grade"),
+    ("return Grade(1.5)", "grade() at prompt 'shout-", "is not between 0 and 1"),
+    ("import os; os._exit(3)", "grade()", "ended by itself (exit status 3)"),
+    ("while True: pass", "grade() at prompt 'shout-", "did not answer within 2 s"),
+]
+
+
+@pytest.mark.parametrize(("grade", "where", "problem"), BAD_GRADES)
+def test_an_environment_that_fails_in_the_climb_stops_it(
+    faculty, root, monkeypatch, grade, where, problem
+):
+    short = functools.partial(worker.WorkerLimits, call_seconds=2.0)
+    monkeypatch.setattr(worker, "WorkerLimits", short)
+    write_team(root, "shout", package=PACKAGE, grade=grade)
+    before = Contents.now().records
+    message = climbing()
+    assert "environment of 'shout': " in message
+    assert where in message
+    assert problem in message
+    assert "the owner of the domain mends its environment.py" in message
+    made = kinds(Contents.now().records - before)
+    # what came before the climb is kept and found by the next run; no rung is
+    assert made.keys() == {"environment", "prompts", "demonstrations", "sketch", "sft"}
+
+
+def test_a_demonstration_that_does_not_fit_the_context_is_refused(faculty, root):
+    prompts = PROMPTS.format(name="shout").replace(
+        'prompt.task["word"]),))', 'prompt.task["word"] * 60),))'
+    )
+    write_team(root, "shout", package=PACKAGE, prompts=prompts)
+    message = climbing()
+    assert "a demonstration has " in message
+    assert "but the model takes 128: shorten or leave out the longest" in message
+
+
+def test_prompts_that_do_not_fit_the_context_are_refused(faculty, root):
+    prompts = PROMPTS.format(name="shout").replace(
+        'Message("user", word))', 'Message("user", word * (60 if len(word) == 4 else 1)))'
+    )
+    prompts = prompts.replace(
+        "Demonstration(prompt.messages,", 'Demonstration((Message("user", "w"),),'
+    )
+    write_team(root, "shout", package=PACKAGE, prompts=prompts)
+    message = climbing()
+    assert "do not fit into the model's 128 positions: shorten the prompt" in message
+
+
+def test_a_flipped_byte_in_the_fork_point_is_found_before_training(faculty, root):
+    write_team(root, "shout", package=PACKAGE)
+    digest = Registry(open_store()).resolve("fork-point@released").digest
+    path = flip(digest, "model.safetensors")
+    before = Contents.now().records
+    message = climbing()
+    assert f"{path} no longer has the digest sha256:" in message
+    assert "Restore it from a copy" in message
+    assert "provost lineage verify" in message
+    assert "sft" not in kinds(Contents.now().records - before)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of 3 MiB; needs a user who may."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs rights that this user has not")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_stops_the_climb_and_room_lets_it_go_on(
+    fork_point, root, small_disk, monkeypatch
+):
+    write_team(root, "shout", package=PACKAGE)
+    (fork_point / "store").rename(fork_point / "away")
+    subprocess.run(["cp", "-a", fork_point / "away", small_disk / "store"], check=True)
+    monkeypatch.setenv("PROVOST_STORE", str(small_disk / "store"))
+    free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+    (small_disk / "filler").write_bytes(b"\0" * (free - 120_000))
+    message = climbing()
+    assert "no space left under" in message
+    assert "Free space" in message
+    before = Contents.now()
+    assert "rl" not in kinds(before.records)
+    (small_disk / "filler").unlink()
+    released = climb(TEAM)
+    assert Contents.now().records > before.records
+    assert Registry(open_store()).resolve("shout").digest == released.digest
