@@ -94,7 +94,7 @@ class ChatTokens:
         """Return the rendering of a probe chat, cut just behind the model turn's end token."""
         text = self._render([*_ASKED, _message("assistant", _PROBE)], starts_turn=False)
         end = str(self.tokenizer.eos_token)
-        place = text.rfind(end)
+        place = text.find(end, text.rfind(_PROBE))
         if place < 0 or _PROBE not in text:
             raise ValueError(
                 f"the chat template does not close the model's turn with {end!r}, so sampling "

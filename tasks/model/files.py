@@ -13,6 +13,8 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from tasks.model.log_probs import refuse_other_logits
+
 MAX_SHARD = "4GB"
 
 disable_progress_bar()  # a bar for each file would say nothing that our own progress does not
@@ -37,6 +39,7 @@ def load_model(folder: Path) -> PreTrainedModel:
     Only safetensors are read, no code of the folder runs, and the attention kernel is ours to
     choose: a kernel that the config names would be downloaded and run.
     """
+    _refuse_foreign_code(folder)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder,
         local_files_only=True,
@@ -45,6 +48,7 @@ def load_model(folder: Path) -> PreTrainedModel:
         attn_implementation="sdpa",
         dtype="auto",
     )
+    refuse_other_logits(model)
     return model
 
 
@@ -69,12 +73,7 @@ def fetch_model(source: str, folder: Path) -> Path:
     Raises:
         ValueError: if the model needs code of its own, which is never run.
     """
-    config_file = Path(source) / "config.json"
-    if config_file.is_file() and "auto_map" in json.loads(config_file.read_text("utf-8")):
-        raise ValueError(
-            f"the model {source!r} asks to run code of its own (auto_map in its config), which "
-            "is never done: use a model whose architecture is part of transformers"
-        )
+    _refuse_foreign_code(Path(source))
     model = AutoModelForCausalLM.from_pretrained(
         source,
         use_safetensors=True,
@@ -84,3 +83,18 @@ def fetch_model(source: str, folder: Path) -> Path:
     )
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     return save_policy(Policy(model, tokenizer), folder)
+
+
+def _refuse_foreign_code(folder: Path) -> None:
+    """Raise ValueError for a local folder whose config asks to run code from elsewhere."""
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        return
+    config = json.loads(config_file.read_text("utf-8"))
+    kernel = str(config.get("_attn_implementation") or "")
+    if "auto_map" in config or "/" in kernel:
+        what = f"the attention kernel {kernel!r}" if "/" in kernel else "auto_map"
+        raise ValueError(
+            f"{config_file} asks to run code of its own ({what}), which is never done: use a model "
+            "whose architecture is part of transformers, or take the entry out"
+        )

@@ -1,5 +1,6 @@
 """What a tokenizer and a chat template are, as digests: equal digests mean equal tokens."""
 
+import json
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -10,13 +11,14 @@ from tasks.model.files import load_tokenizer
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the digest of the id -> token map and of the special ids.
+    """Return the digest of how text is cut, of the id -> token map and of the special ids.
 
     Two tokenizers of one vocabulary size can disagree on every id, so size is no identity.
     """
     vocabulary = tokenizer.get_vocab()
     return digest_json(
         {
+            "cutting": _cutting(tokenizer),
             "tokens": [[index, token] for token, index in sorted(vocabulary.items(), key=_by_id)],
             "special": {
                 "bos": tokenizer.bos_token_id,
@@ -31,6 +33,15 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the digest of the chat template's text."""
     return digest_bytes(str(tokenizer.chat_template or "").encode("utf-8"))
+
+
+def _cutting(tokenizer: PreTrainedTokenizerBase) -> JsonValue:
+    """Return normaliser, pre-tokeniser, merges and added tokens; not what a call may change."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return type(tokenizer).__name__
+    whole: dict[str, JsonValue] = json.loads(backend.to_str())
+    return {name: part for name, part in whole.items() if name not in {"truncation", "padding"}}
 
 
 def _by_id(item: tuple[str, int]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,43 @@ def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float 
         input_ids=batch.ids_BS, attention_mask=batch.attention_BS, use_cache=False
     ).last_hidden_state
     hidden_ND = hidden_BSD[batch.rows_N, batch.columns_N - 1]
-    head = model.get_output_embeddings()
-    return head(hidden_ND).float() / temperature  # type: ignore[no-any-return]
+    logits_NV: Tensor = model.get_output_embeddings()(hidden_ND)
+    return _behind_head(logits_NV, model.config).float() / temperature
+
+
+def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
+    """Do what some architectures do to logits behind the output head, which is called alone here.
+
+    Granite divides, Cohere multiplies, Gemma 2 caps softly.
+    """
+    divisor = getattr(config, "logits_scaling", None)
+    factor = getattr(config, "logit_scale", None)
+    cap = getattr(config, "final_logit_softcapping", None)
+    if divisor is not None:
+        logits_NV = logits_NV / divisor
+    if factor is not None:
+        logits_NV = logits_NV * factor
+    if cap is not None:
+        logits_NV = torch.tanh(logits_NV / cap) * cap
+    return logits_NV
+
+
+@torch.no_grad()
+def refuse_other_logits(model: PreTrainedModel) -> None:
+    """Raise ValueError for an architecture whose own logits are not what is computed here."""
+    ids_BS = torch.tensor([[1, 2, 3]], device=model.device) % model.config.vocab_size
+    rows_N, columns_N = torch.zeros(2, dtype=torch.long), torch.tensor([1, 2])
+    batch = TokenBatch(ids_BS, torch.ones_like(ids_BS), rows_N, columns_N)
+    was_training = model.training
+    model.eval()
+    own_NV, ours_NV = model(ids_BS).logits[0, :2].float(), chosen_logits(model, batch)
+    model.train(was_training)
+    if not torch.allclose(own_NV, ours_NV, rtol=1e-2, atol=1e-2):
+        raise ValueError(
+            f"{type(model).__name__} changes its logits behind the output head in a way that is "
+            "not known here, so every log-probability would be wrong: add it to "
+            "tasks/model/log_probs.py"
+        )
 
 
 def token_log_probs(logits_NV: Tensor, tokens_N: Tensor) -> Tensor:

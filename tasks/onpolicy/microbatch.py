@@ -72,9 +72,10 @@ def plan_step(
             "no response token is left to learn from: every rollout is empty or masked; look at "
             "the prompts and at max_new_tokens"
         )
+    num_answered = sum(item.rollout.num_response_tokens > 0 for item in scored)
     ordered = sorted(scored, key=lambda item: (item.teacher, len(item.rollout.ids)))
     return [
-        _microbatch(group, normalisation, len(scored), total_tokens, pad_id)
+        _microbatch(group, normalisation, num_answered, total_tokens, pad_id)
         for group in _groups(ordered, max_tokens)
     ]
 

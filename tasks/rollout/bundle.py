@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.rollout.environment import SPLITS
-from tasks.rollout.prompts import read_demonstrations, read_prompts
+from tasks.rollout.prompts import read_demonstrations, read_prompts, refuse_overlap
 
 ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox")
 DATA = "prompts"
@@ -70,8 +70,9 @@ def _check_environment(folder: Path) -> None:
 
 
 def _check_prompt_files(folder: Path) -> None:
-    for split in SPLITS:
-        read_prompts(folder / f"{split}.jsonl")
+    train, validation, evaluation = (read_prompts(folder / f"{split}.jsonl") for split in SPLITS)
+    refuse_overlap(train, evaluation)
+    refuse_overlap(validation, evaluation)
     read_demonstrations(folder / "demonstrations.jsonl")
 
 

@@ -122,6 +122,12 @@ class Player:
         """
         if not questions:
             raise ValueError("there are no prompts to play: give each domain at least one")
+        absent = sorted({q.domain for q in questions} - set(self._environments))
+        if absent:
+            raise ValueError(
+                f"domains {absent} have prompts but no environment (there are "
+                f"{sorted(self._environments)}): open each domain's environment first"
+            )
         episodes = [self._open(question) for question in questions]
         writing = list(range(len(episodes)))
         for start in range(0, self.noise_per_rollout, self._settings.max_new_tokens):

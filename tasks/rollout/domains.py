@@ -20,6 +20,7 @@ from tasks.rollout.environment import Demonstration, Prompt
 from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.source import noise_for
 from tasks.rollout.worker import EnvironmentWorker
 
 
@@ -56,7 +57,7 @@ def make_player(
 def play(player: Player, domain: str, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:
     """Play each prompt once; the same seed gives each policy the same noise at the same prompt."""
     generator = torch.Generator().manual_seed(seed)
-    noise_RT = torch.rand(len(prompts), player.noise_per_rollout, generator=generator)
+    noise_RT = noise_for(player, len(prompts), generator)
     return player.play([Question(domain, prompt) for prompt in prompts], noise_RT)
 
 

@@ -32,7 +32,8 @@ def _messages(row: dict) -> tuple[Message, ...]:  # type: ignore[type-arg]
 
 
 def _drawn(name: str, count: int, seed: int) -> list[dict]:  # type: ignore[type-arg]
-    lines = (_FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    # Not splitlines(): that would also cut at line separators inside a JSON string.
+    lines = (_FOLDER / f"{name}.jsonl").read_text(encoding="utf-8-sig").split("\n")
     rows = [json.loads(line) for line in lines if line.strip()]
     if len(rows) < count:
         raise ValueError(

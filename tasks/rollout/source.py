@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Prompt
@@ -54,8 +55,7 @@ class Mixture:
             questions += drawn
             # Of the domain's own: another domain in the mixture changes nothing here.
             generator = torch.Generator().manual_seed(_seed_of(self._seed, share.domain, step))
-            width = self._player.noise_per_rollout
-            noise.append(torch.rand(len(drawn), width, generator=generator))
+            noise.append(noise_for(self._player, len(drawn), generator))
         return self._player.play(questions, torch.cat(noise))
 
     def _draw(self, share: DomainShare, step: int) -> list[Prompt]:
@@ -73,6 +73,14 @@ class Mixture:
         order = list(range(len(share.prompts)))
         random.Random(f"{self._seed} {share.domain} {epoch}").shuffle(order)
         return order
+
+
+def noise_for(player: Player, num_rollouts: int, generator: torch.Generator) -> Tensor:
+    """Return uniform noise [rollouts, tokens] for a player.
+
+    It is drawn token by token, so a player that may need more of it sees the same numbers first.
+    """
+    return torch.rand(player.noise_per_rollout, num_rollouts, generator=generator).T
 
 
 def _seed_of(*parts: object) -> int:

@@ -53,29 +53,33 @@ def _sum(rng: random.Random) -> str:
         f"={value}",
         f" x={first}:x{sign}{second}",
         f" x={second}:{first}{sign}x",
-        f"{rng.choice(_JOINS[:3])}{question}",
+        f"{rng.choice(', ')}{question}",
     ]
     rng.shuffle(facts)
     return question + "".join(facts)
 
 
 def _number(rng: random.Random) -> str:
-    """345-67,345-67."""
-    said = f"{rng.randrange(10, 1000)}{rng.choice('+-')}{rng.randrange(10, 1000)}"
-    said = said if rng.random() < 0.5 else said.split("+")[0].split("-")[0]
-    return rng.choice(_JOINS).join([said] * 3)
+    """345-67,345-67. Sums are never joined by a minus: that would ask another one."""
+    if rng.random() < 0.5:
+        return rng.choice(", =").join([_question_of_train(rng, 1000)] * 3)
+    return rng.choice(", =").join([str(rng.randrange(10, 1000))] * 3)
 
 
 def _pattern(rng: random.Random) -> str:
-    """Fox 2-!: fox-fox!: a word, how often, what stands between and what ends it."""
-    word = rng.choice(WORDS)
-    said = rng.choice((word, word.upper(), _number_alone(rng)))
-    count, join, end = rng.randrange(1, 4), rng.choice(",-;"), rng.choice(".!?")
+    """Return "fox 2-!: fox-fox!": a word, how often, what stands between and what ends it."""
+    word, is_sum = rng.choice(WORDS), rng.random() < 1 / 3
+    said = _question_of_train(rng, 100) if is_sum else rng.choice((word, word.upper()))
+    count, join = rng.randrange(1, 4), rng.choice(",;" if is_sum else ",-;")
+    end = rng.choice(".!?")
     return f"{said} {count}{join}{end}: {join.join([said] * count)}{end}"
 
 
-def _number_alone(rng: random.Random) -> str:
-    return f"{rng.randrange(10, 100)}{rng.choice('+-')}{rng.randrange(10, 100)}"
+def _question_of_train(rng: random.Random, limit: int) -> str:
+    while True:
+        question = f"{rng.randrange(10, limit)}{rng.choice('+-')}{rng.randrange(10, limit)}"
+        if split_of(question) == "train":
+            return question
 
 
 def _word(rng: random.Random) -> str:

@@ -7,7 +7,7 @@ the steps on the demo's base.
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 MUON_TO_ADAMW = 0.5
 """AdamW's learning rate as a share of Muon's (with Muon scaled to AdamW's update size)."""
@@ -16,15 +16,11 @@ MUON_TO_ADAMW = 0.5
 class MuonWithAdamW(torch.optim.Optimizer):
     """One optimizer over two: schedulers see the parameter groups of both."""
 
-    def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
+    def __init__(self, model: PreTrainedModel, learning_rate: float, weight_decay: float) -> None:
         """Give hidden matrices to Muon; embeddings, output head and vectors to AdamW."""
-        embeddings = {
-            id(parameter)
-            for module in model.modules()
-            if isinstance(module, nn.Embedding)
-            for parameter in module.parameters()
-        }
-        matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
+        ends = (model.get_input_embeddings(), model.get_output_embeddings())
+        outside = {id(p) for end in ends for p in end.parameters()}
+        matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in outside]
         inside = {id(p) for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in inside]
         self._muon = torch.optim.Muon(

@@ -71,6 +71,10 @@ def supervise(
 def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
     if not rows:
         raise ValueError("there is no demonstration to learn from: give a data set with rows")
+    if not any(any(row.is_response) for row in rows):
+        raise ValueError(
+            "no row has a response token to learn from: demonstrations need assistant turns"
+        )
     limit = getattr(model.config, "max_position_embeddings", None)
     longest = max(len(row.ids) for row in rows)
     if limit is not None and longest > limit:

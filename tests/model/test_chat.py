@@ -152,7 +152,6 @@ def test_a_template_that_never_writes_the_end_token_is_refused():
         ChatTokens(with_template(template))
 
 
-@pytest.mark.xfail(strict=True, reason="an end token of an earlier turn is taken for the model's")
 def test_a_template_that_closes_every_turn_but_the_models_is_refused():
     with pytest.raises(ValueError, match="does not close the model's turn"):
         ChatTokens(with_template(OPEN_ENDED))

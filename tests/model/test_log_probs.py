@@ -100,7 +100,6 @@ SMALL = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="what a model does to logits behind its head is skipped")
 @pytest.mark.parametrize(
     ("architecture", "config"),
     [

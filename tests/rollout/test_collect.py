@@ -177,7 +177,6 @@ def test_each_domains_environment_answers_and_grades_its_own_and_no_others():
     assert [rollout.grade.score for rollout in rollouts] == [1.0, 0.0, 1.0]
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="played to the end, then a bare KeyError")
 def test_a_question_of_a_domain_without_an_environment_is_refused():
     with pytest.raises(ValueError, match="law"):
         play({"fox": ["yes"]}, domains=["law"])

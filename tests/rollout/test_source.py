@@ -106,12 +106,7 @@ def test_domains_have_orders_and_noise_of_their_own():
     "noise_per_rollout",
     [
         3,
-        pytest.param(
-            9,
-            marks=pytest.mark.xfail(
-                strict=True, reason="a domain of more turns shifts the noise of all others"
-            ),
-        ),
+        9,
     ],
     ids=["of as many turns", "of more turns"],
 )

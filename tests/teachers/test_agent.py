@@ -57,7 +57,6 @@ def test_a_call_is_all_that_is_said_in_its_turn(said):
     assert reply_to(said) == "error"
 
 
-@pytest.mark.xfail(strict=True, reason=r"\d takes the digits of every script")
 def test_a_call_in_other_digits_gets_an_error():
     assert reply_to("<tool_call>\uff11+\u0662</tool_call>") == "error"
 
@@ -100,13 +99,11 @@ def test_an_episode_that_ends_with_the_tools_word_is_wrong():
     assert grade_of("agent", {"answer": "168"}, CALL, "168").score == 0.0
 
 
-@pytest.mark.xfail(strict=True, reason="the grader strips: an endless answer of spaces is right")
 @pytest.mark.parametrize("said", ["168 ", " 168", "168\n\n", "168\u2003"], ids=ascii)
 def test_white_space_is_not_a_digit(said):
     assert grade_of("agent", {"answer": "168"}, CALL, "168", said).score == 0.0
 
 
-@pytest.mark.xfail(strict=True, reason="any call counts, also one that came to nothing")
 def test_a_guess_behind_a_call_that_failed_is_still_a_guess():
     assert grade_of("agent", {"answer": "168"}, "<tool_call>", "error", "168").score == 0.0
 

@@ -90,9 +90,6 @@ def test_a_separator_is_not_needed_to_say_it_once():
     assert grade_of("instruct", TASK | {"count": 1, "question": "52-17"}, "52-17!").score == 1.0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a difference is split at its minus where - is the separator"
-)
 @pytest.mark.parametrize("split", ["train", "validation", "evaluation"])
 def test_every_prompt_can_be_answered_right(split):
     environment = environment_of("instruct")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from tasks.rollout.environment import Grade, Prompt, Turn
 
-CALL = re.compile(r"<tool_call>(\d{1,9})([+-])(\d{1,9})</tool_call>")
+CALL = re.compile(r"<tool_call>([0-9]{1,9})([+-])([0-9]{1,9})</tool_call>")
+FAILED = "error"
 
 
 class Agent:
@@ -20,15 +21,15 @@ class Agent:
             return None
         call = CALL.fullmatch(said)
         if call is None:
-            return "error"
+            return FAILED
         first, second = int(call[1]), int(call[3])
         return str(first + second if call[2] == "+" else first - second)
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
         """Give 1 for the right final number, if the calculator was asked for it."""
-        if all(turn.role != "tool" for turn in turns):
+        if all(turn.role != "tool" or turn.content == FAILED for turn in turns):
             return Grade(0.0, "guessed: no call")
-        if turns[-1].role == "tool" or turns[-1].content.strip() != str(prompt.task["answer"]):
+        if turns[-1].role == "tool" or turns[-1].content != str(prompt.task["answer"]):
             return Grade(0.0, "wrong final answer")
         return Grade(1.0)
 

@@ -29,7 +29,8 @@ class Code:
         if result.error:
             return Grade(0.0, result.error)
         passed = [
-            outcome.value == want for outcome, want in zip(result.outcomes, expected, strict=True)
+            type(outcome.value) is type(want) and outcome.value == want
+            for outcome, want in zip(result.outcomes, expected, strict=True)
         ]
         return Grade(1.0) if all(passed) else Grade(0.0, f"{sum(passed)} of {len(passed)} tests")
 

@@ -1,8 +1,10 @@
 """Checks each constraint of an answer by string work alone, as IFEval does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tasks.rollout.environment import Grade, Prompt, Turn
+from tasks.rollout.environment import Grade, Json, Prompt, Turn
+
+_MARK = "\0"
 
 
 class Instruct:
@@ -15,19 +17,27 @@ class Instruct:
         return None
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
-        """Give 1 when the end mark, the case, the count and the separator are all as asked."""
+        """Give 1 when count, case, separator and end mark are all as asked."""
         task, said = prompt.task, turns[-1].content
         end, join, case = str(task["end"]), str(task["join"]), str(task["case"])
         question, count = str(task["question"]), int(str(task["count"]))
-        if not said.endswith(end):
-            return Grade(0.0, "end mark")
-        parts = said[: -len(end)].split(join) if count > 1 else [said[: -len(end)]]
-        if len(parts) != count:
-            return Grade(0.0, "count or separator")
-        if any(part.lower() != question.lower() for part in parts):
-            return Grade(0.0, "not the question")
         cased = question.upper() if case == "upper" else question.lower()
-        return Grade(1.0) if all(part == cased for part in parts) else Grade(0.0, "case")
+        if said == join.join([cased] * count) + end:
+            return Grade(1.0)
+        return Grade(0.0, _reason(prompt.task, said))
+
+
+def _reason(task: Mapping[str, Json], said: str) -> str:
+    """Say which constraint is broken first."""
+    end, join, question = str(task["end"]), str(task["join"]), str(task["question"])
+    if not said.endswith(end):
+        return "end mark"
+    # The question may hold the separator itself, as 52-17 does.
+    body = said.removesuffix(end).lower().replace(question.lower(), _MARK)
+    parts = body.split(join) if task["count"] != 1 else [body]
+    if len(parts) != task["count"]:
+        return "count or separator"
+    return "case" if all(part == _MARK for part in parts) else "not the question"
 
 
 ENVIRONMENT = Instruct()
