@@ -28,7 +28,7 @@ def facts() -> dict[str, object]:
     return {
         "command": f"python {Path(sys.argv[0]).name} --out ...",
         "commit": _git("rev-parse", "HEAD"),
-        "clean": not _git("status", "--porcelain", "--", "lineage", "benchmarks/*.py"),
+        "clean": not _git("status", "--porcelain", "--", "lineage", "benchmarks/lineage_*.py"),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

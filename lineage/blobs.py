@@ -65,6 +65,8 @@ class BlobFolder:
         with self._unfinished() as path:
             digest, size = _copy(source, path)
             if not self._stands(digest):
+                with path.open("rb") as file:
+                    flush(file.fileno())  # not before: a copy of what is there is thrown away
                 self._publish(path, digest)
         return digest, size
 
@@ -229,7 +231,6 @@ def _copy(source: Path, target: Path) -> tuple[str, int]:
                 f"{source} changed while it was read ({status.st_size} bytes at first): put it "
                 "when its writer has closed it"
             )
-        flush(out.fileno())
     return PREFIX + hasher.hexdigest(), size
 
 
