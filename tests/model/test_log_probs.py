@@ -5,9 +5,17 @@ import math
 import pytest
 import torch
 from tiny_models import tiny_model
-from transformers import Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    Qwen3ForCausalLM,
+)
 
-from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
+from tasks.model.log_probs import chosen_logits, pad_right, refuse_other_logits, token_log_probs
 
 ROWS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
 CHOSEN = [[False, False, True, False, True], [False, True], [False, True, True]]
@@ -100,18 +108,46 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(
+ARCHITECTURES = pytest.mark.parametrize(
     ("architecture", "config"),
     [
         (Gemma2ForCausalLM, Gemma2Config(**SMALL, head_dim=8, final_logit_softcapping=0.05)),
         (GraniteForCausalLM, GraniteConfig(**SMALL, logits_scaling=8.0)),
+        (CohereForCausalLM, CohereConfig(**SMALL, logit_scale=0.25)),
     ],
-    ids=["soft caps", "scaling"],
+    ids=["caps softly", "divides", "multiplies"],
 )
+
+
+@ARCHITECTURES
 @torch.no_grad()
 def test_what_an_architecture_does_behind_its_head_is_done_here_too(architecture, config):
     torch.manual_seed(0)
     model, batch = architecture(config).eval(), pad_right([[4, 5, 6]], [[False, True, True]], 0)
-    torch.testing.assert_close(
-        chosen_logits(model, batch), model(batch.ids_BS).logits[0, :2], **ROUNDING
-    )
+    expected = model(batch.ids_BS).logits[0, :2]
+    torch.testing.assert_close(chosen_logits(model, batch), expected, **ROUNDING)
+    # The temperature comes last: a cap behind it would be another one.
+    torch.testing.assert_close(chosen_logits(model, batch, 0.5), expected * 2, **ROUNDING)
+
+
+@ARCHITECTURES
+def test_an_architecture_whose_logits_are_known_passes(architecture, config):
+    refuse_other_logits(architecture(config))
+
+
+class Doubling(Qwen3ForCausalLM):
+    """An architecture that does to its logits what nobody here knows of."""
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits = output.logits * 2
+        return output
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_architecture_whose_logits_are_not_known_is_refused(training):
+    refuse_other_logits(tiny_model())
+    model = Doubling(tiny_model().config).train(training)
+    with pytest.raises(ValueError, match="Doubling changes its logits behind the output head"):
+        refuse_other_logits(model)
+    assert model.training is training

@@ -82,7 +82,7 @@ def climb(seed=0, num_steps=25):
     player = make_player({"even": LocalEnvironment(EvenFirst())}, policy, sampling)
     prompts = [Prompt(str(n), (Message("user", f"fox {n}"),)) for n in range(4)]
     source = Mixture(player, [DomainShare("even", prompts, 4)], rollouts_per_prompt=8, seed=seed)
-    settings = LoopSettings(num_steps=num_steps, learning_rate=1e-2, warmup_steps=2)
+    settings = LoopSettings(num_steps=num_steps, learning_rate=3e-2, warmup_steps=2)
     rewards = []
     train(
         Learner(policy.model, settings, sampling.temperature, tokenizer().pad_token_id),

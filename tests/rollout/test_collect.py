@@ -7,6 +7,7 @@ from tiny_models import tokenizer
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Question
+from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
@@ -218,6 +219,19 @@ def test_each_prompt_keeps_its_own_noise_in_every_batch_and_turn():
     expected = [(1, 0), (2, 0), (0, 0), (1, 8), (0, 8)]
     for given, (row, start) in zip(seen, expected, strict=True):
         assert torch.equal(given, noise[row, start : start + TOKENS_A_TURN])
+
+
+def test_a_seed_gives_each_prompt_the_same_noise_whoever_plays():
+    prompts = [Prompt(f"id-{name}", (Message("user", name),)) for name in ("fox", "owl")]
+    settings, seen = SamplingSettings(max_new_tokens=TOKENS_A_TURN), []
+    for script, seed in (("yes", 3), ("no", 3), ("yes", 4)):
+        sampler = Scripted({"fox": [script], "owl": [script]})
+        player = Player({"echo": LocalEnvironment(Echo())}, sampler, CHAT, settings)
+        rollouts = play_seeded(player, "echo", prompts, seed)
+        assert [rollout.domain for rollout in rollouts] == ["echo", "echo"]
+        seen.append(sampler.noise[0])
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2])
 
 
 def test_no_prompts_are_refused():
