@@ -1,0 +1,81 @@
+"""Merging by weights, on numbers that can be checked by head."""
+
+import pytest
+import torch
+
+from tasks.merge.weights import average, task_arithmetic
+
+START = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([0.0])}
+ONE = {"w": torch.tensor([3.0, 2.0]), "b": torch.tensor([1.0])}
+TWO = {"w": torch.tensor([1.0, 6.0]), "b": torch.tensor([-2.0])}
+
+
+def same(state, **expected):
+    assert state.keys() == expected.keys()
+    for name, values in expected.items():
+        torch.testing.assert_close(state[name], torch.tensor(values))
+
+
+def test_the_average_of_two_models():
+    same(average([ONE, TWO]), w=[2.0, 4.0], b=[-0.5])
+
+
+def test_the_average_of_one_model_is_that_model():
+    same(average([ONE]), w=[3.0, 2.0], b=[1.0])
+
+
+def test_each_model_weighs_the_same_whatever_the_order():
+    three = average([ONE, TWO, START])
+    same(three, w=[5.0 / 3.0, 10.0 / 3.0], b=[-1.0 / 3.0])
+    for name, tensor in average([START, TWO, ONE]).items():
+        torch.testing.assert_close(tensor, three[name])
+
+
+def test_task_vectors_are_added_to_the_start():
+    # vectors from the start: ONE (2, 0 | 1), TWO (0, 4 | -2); their sum (2, 4 | -1); half of it
+    same(task_arithmetic(START, [ONE, TWO], 0.5), w=[2.0, 4.0], b=[-0.5])
+    same(task_arithmetic(START, [ONE, TWO], 1.0), w=[3.0, 6.0], b=[-1.0])
+
+
+def test_a_weight_of_zero_is_the_start_and_of_one_with_one_model_is_that_model():
+    same(task_arithmetic(START, [ONE, TWO], 0.0), w=[1.0, 2.0], b=[0.0])
+    same(task_arithmetic(START, [TWO], 1.0), w=[1.0, 6.0], b=[-2.0])
+
+
+def test_one_over_the_number_of_models_is_their_average():
+    merged = task_arithmetic(START, [ONE, TWO], 1 / 2)
+    for name, tensor in average([ONE, TWO]).items():
+        torch.testing.assert_close(merged[name], tensor)
+
+
+def test_the_inputs_stay_as_they_are():
+    task_arithmetic(START, [ONE, TWO], 0.5)
+    average([ONE, TWO])
+    same(START, w=[1.0, 2.0], b=[0.0])
+    same(ONE, w=[3.0, 2.0], b=[1.0])
+
+
+def test_half_precision_is_summed_in_full_and_given_back_as_it_was():
+    small = {"w": torch.tensor([1.0], dtype=torch.bfloat16)}
+    near = {"w": torch.tensor([1.0078125], dtype=torch.bfloat16)}
+    # bfloat16 has steps of 2^-7 above 1. Two vectors of one step each at weight 0.5 are one step;
+    # had each half a step been rounded to even by itself, nothing would be left.
+    merged = task_arithmetic(small, [near, near], 0.5)
+    assert merged["w"].dtype == torch.bfloat16
+    assert merged["w"].item() == 1.0078125
+    assert average([near, near, near])["w"].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"w": torch.zeros(3), "b": torch.zeros(1)}, r"\['w'\] \(1 in all\)"),
+        ({"w": torch.zeros(2)}, r"\['b'\] \(1 in all\)"),
+        ({"w": torch.zeros(2), "b": torch.zeros(1), "c": torch.zeros(1)}, r"\['c'\]"),
+    ],
+)
+def test_models_of_different_architectures_are_refused(other, named):
+    with pytest.raises(ValueError, match=f"differ in parameters {named}.*one architecture"):
+        average([ONE, other])
+    with pytest.raises(ValueError, match=f"differ in parameters {named}"):
+        task_arithmetic(START, [ONE, other], 0.5)

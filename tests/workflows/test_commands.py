@@ -1,0 +1,115 @@
+"""The command ``provost`` before it has anything to work on: quick, complete, and plain."""
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from workflows.cli import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+HELP = """
+import json, sys
+from workflows.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    print(json.dumps({"code": end.code, "modules": sorted(sys.modules)}))
+"""
+
+
+def test_help_lists_every_command_and_imports_none_of_them():
+    run = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True)
+    *lines, last = run.stdout.splitlines()
+    told = json.loads(last)
+    assert told["code"] == 0
+    for name, (_, text) in COMMANDS.items():
+        assert any(line.split()[:1] == [name] and text in line for line in lines)
+    loaded = {module.partition(".")[0] for module in told["modules"]}
+    assert not loaded & {"flytekit", "rich", "torch", "transformers", "mlflow", "pydantic", "tasks"}
+    modules = {target.partition(":")[0] for target, _ in COMMANDS.values()}
+    assert not modules & set(told["modules"])
+
+
+@pytest.mark.slow  # a figure of a quiet machine, not of one that runs other tests
+def test_help_takes_less_than_a_third_of_a_second():
+    def seconds():
+        started = time.monotonic()
+        command = [sys.executable, "-c", "from workflows.cli import main; main(['--help'])"]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        return time.monotonic() - started
+
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_the_table_is_there_under_its_name(name):
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    assert isinstance(command, click.Command)
+    assert command.name == name
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+
+
+def test_an_unknown_command_is_refused():
+    result = CliRunner().invoke(main, ["realease"])
+    assert result.exit_code == 2
+    assert "No such command 'realease'" in result.output
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert version("provost") in CliRunner().invoke(main, ["--version"]).output
+
+
+def test_a_list_of_no_teachers_says_how_to_get_one(home):
+    result = CliRunner().invoke(main, ["teacher", "list"])
+    assert result.exit_code == 1
+    assert f"no teacher is released in {home}/store" in result.output
+    assert "provost run teacher math" in result.output
+
+
+@pytest.mark.parametrize("command", ["show", "ancestors", "descendants", "verify", "export"])
+def test_a_question_about_what_is_not_there_is_refused(command):
+    result = CliRunner().invoke(main, ["lineage", command, "student@released"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Registered: nothing yet" in result.output
+
+
+def test_a_grace_period_that_could_hurt_a_writer_is_refused():
+    result = CliRunner().invoke(main, ["lineage", "gc", "--grace-hours", "0"])
+    assert result.exit_code == 1
+    assert "use at least 7200 s" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_every_provost_command_that_the_code_speaks_of_exists():
+    """A message that names a command which is not there sends its reader astray."""
+    import re
+
+    spoken = set()
+    for folder in ("lineage", "tasks", "workflows"):
+        for file in (ROOT / folder).rglob("*.py"):
+            # a message may be broken over two lines of source
+            text = re.sub(r'"\s*\n\s*f?"', "", file.read_text("utf-8"))
+            spoken |= set(re.findall(r"`provost ([a-z][^`\n{]*)`", text))
+    assert len(spoken) >= 5
+    for line in sorted(spoken):
+        command, words = main, line.split()
+        while isinstance(command, click.Group) and words:
+            name = words.pop(0)
+            found = command.get_command(click.Context(command), name)
+            assert found is not None, f"`provost {line}` names no command"
+            command = found
+        known = {option for parameter in command.params for option in parameter.opts}
+        for option in (word for word in words if word.startswith("--")):
+            assert option in known, f"`provost {line}`: there is no {option}"
