@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.graph import Lineage
-from lineage.picture import draw, draw_narrow
+from lineage.picture import draw, draw_narrow, figure
 from lineage.record import Derivation, Input
 from tasks.evaluate.cards import measurements_of, read_scorecard
 from tasks.evaluate.evaluate import read_measured
@@ -78,6 +78,11 @@ def make_report(
         return out
 
     return bench.find_or_make(derivation, "report", make, owner="consolidation")
+
+
+def draw_lineage(bench: Bench, student: Artifact) -> str:
+    """Return a student's graph as a fragment of HTML, for the Flyte Deck; all text escaped."""
+    return figure(Lineage(bench.store).graph(student.record))
 
 
 def _curves(bench: Bench, plan: Plan, manifest: Student) -> Iterator[CurveGroup]:

@@ -1,6 +1,6 @@
 """Flyte tasks of evaluation: scorecards and the report."""
 
-from flytekit import task
+from flytekit import Deck, task
 
 from lineage.artifacts import Artifact, Rung
 from tasks.evaluate.settings import EvaluationSettings
@@ -34,10 +34,12 @@ def score_consolidation(
     return cards.score_consolidation(Bench(), plan, student, controls, settings)
 
 
-@task
+@task(enable_deck=True, deck_fields=())
 def make_report(plan: Plan, student: Artifact, settings: EvaluationSettings) -> Artifact:
     """Draw the report of a published student: page, picture and numbers."""
     from tasks.evaluate import publish
     from tasks.step import Bench
 
-    return publish.make_report(Bench(), plan, student, settings)
+    bench = Bench()
+    Deck("lineage", publish.draw_lineage(bench, student))
+    return publish.make_report(bench, plan, student, settings)
