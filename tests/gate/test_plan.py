@@ -1,0 +1,211 @@
+"""A consolidation's plan: resolved once, checked by record, and no plan where something misfits."""
+
+import pytest
+from tiny_models import tiny_policy, tokenizer, with_template
+
+from lineage.artifacts import Artifact, put_manifest
+from lineage.registry import Registry
+from tasks import step
+from tasks.gate.plan import MisfitError, make_plan
+from tasks.model.files import Policy, save_policy
+from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.step import Bench
+from tests.lineage.making import release_of, take, write_record
+
+PARTS = {
+    "evaluation": "dataset",
+    "sft": "dataset",
+    "train": "dataset",
+    "validation": "dataset",
+    "environment": "environment",
+    "scorecard": "scorecard",
+    "sketches": "sketch",
+}
+
+
+@pytest.fixture
+def bench(home, monkeypatch):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    return Bench()
+
+
+@pytest.fixture
+def faculty(bench, tmp_path):
+    return Faculty(bench, tmp_path)
+
+
+class Faculty:
+    """Registers a fork point and teachers that descend from it, by record."""
+
+    def __init__(self, bench, folder):
+        self.bench, self._folder = bench, folder
+        self.fork_point = self.checkpoint("fork-point", 0)
+        self.register("fork-point", self.fork_point, "checkpoint")
+
+    def checkpoint(self, name, seed, *parents):
+        """Return (record, digest) of a real checkpoint that descends from ``parents``."""
+        folder = save_policy(tiny_policy(seed), self._folder / name)
+        digest = self.bench.store.put_tree(folder)
+        inputs = [take("start", parent) for parent in parents]
+        return write_record(self.bench.store, b"", *inputs, output=digest, name=name)
+
+    def register(self, name, made, kind):
+        record, digest = made
+        artifact = Artifact(kind=kind, digest=digest, record=record)
+        return Registry(self.bench.store).register(name, artifact, owner="team")
+
+    def teacher(self, domain, seed, *, parent=None, declared=None, **changed):
+        """Release a teacher of a domain; return its entry."""
+        made = self.checkpoint(f"{domain}-{seed}", seed, parent or self.fork_point)
+        parts = {part: self.bench.store.put_bytes(f"{part} of {domain}".encode()) for part in PARTS}
+        release = release_of(
+            domain,
+            **{
+                **parts,
+                "checkpoint": made[1],
+                "rung": made[1],
+                "precursor": made[1],
+                "fork_point": (declared or parent or self.fork_point)[1],
+                "tokenizer": tokenizer_digest(tokenizer()),
+                "template": template_digest(tokenizer()),
+                **changed,
+            },
+        )
+        teacher = release.checkpoint.model_copy(update={"record": made[0]})
+        release = release.model_copy(update={"checkpoint": teacher})
+        digest = put_manifest(self.bench.store, release)
+        record = write_record(
+            self.bench.store, b"", take("checkpoint", made), output=digest, output_kind="release"
+        )
+        return self.register(f"teacher.{domain}", record, "release")
+
+
+def plans(bench):
+    return [d for d in bench.records.all() if bench.records.read(d).kind == "plan"]
+
+
+def refusal(bench, references, student="fork-point@1"):
+    with pytest.raises(MisfitError) as caught:
+        make_plan(bench, references, student)
+    assert plans(bench) == []
+    assert "nothing was trained" in str(caught.value)
+    return str(caught.value)
+
+
+def test_teachers_that_fit_are_planned_by_digest(bench, faculty):
+    math, code = faculty.teacher("math", 1), faculty.teacher("code", 2)
+    plan = make_plan(bench, ["math@1", "teacher.code@1"], "fork-point@1")
+    assert [teacher.domain for teacher in plan.teachers] == ["math", "code"]
+    assert [teacher.reference for teacher in plan.teachers] == ["teacher.math@1", "teacher.code@1"]
+    assert [teacher.release.digest for teacher in plan.teachers] == [math.digest, code.digest]
+    assert plan.student.digest == plan.fork_point.digest == faculty.fork_point[1]
+    assert [note for note in plan.notes if note.severity == "warning"] == []
+
+
+def test_the_same_references_give_the_same_plan_and_one_record(bench, faculty):
+    faculty.teacher("math", 1)
+    first = make_plan(bench, ["math@1"], "fork-point@1")
+    assert make_plan(bench, ["teacher.math@1"], "fork-point@1") == first
+    assert plans(bench) == [first.artifact.record]
+    roles = [(item.role, item.name) for item in bench.records.read(first.artifact.record).inputs]
+    assert roles == [("student", ""), ("release", "math")]
+
+
+def test_an_alias_that_moves_afterwards_does_not_move_the_plan(bench, faculty):
+    faculty.teacher("math", 1)
+    registry = Registry(bench.store)
+    registry.point("teacher.math", "released", 1, by="team")
+    first = make_plan(bench, ["math@released"], "fork-point@1")
+    faculty.teacher("math", 5)
+    registry.point("teacher.math", "released", 2, by="team")
+    second = make_plan(bench, ["math@released"], "fork-point@1")
+    assert first.teachers[0].reference == "teacher.math@1"
+    assert second.teachers[0].reference == "teacher.math@2"
+    assert first.artifact.record != second.artifact.record
+
+
+def test_no_teacher_is_no_plan(bench, faculty):
+    with pytest.raises(ValueError, match="no teacher is named: give at least one"):
+        make_plan(bench, [], "fork-point@1")
+
+
+def test_another_fork_point_is_refused(bench, faculty):
+    other = faculty.checkpoint("other", 9)
+    faculty.teacher("math", 1)
+    faculty.teacher("code", 2, parent=other)
+    message = refusal(bench, ["math@1", "code@1"])
+    assert "teacher.code@1 [other-fork-point]" in message
+    assert other[1] in message
+    assert faculty.fork_point[1] in message
+    assert "math" not in message
+
+
+def test_a_declared_fork_point_that_the_records_contradict_is_refused(bench, faculty):
+    other = faculty.checkpoint("other", 9)
+    faculty.teacher("math", 1, parent=other, declared=faculty.fork_point)
+    message = refusal(bench, ["math@1"])
+    assert "teacher.math@1 [false-ancestry]" in message
+    assert "ask the owner" in message
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "template"])
+def test_another_tokenizer_or_template_is_refused(bench, faculty, part):
+    faculty.teacher("math", 1, **{part: "sha256:" + "1" * 64})
+    assert f"teacher.math@1 [other-{part}]" in refusal(bench, ["math@1"])
+
+
+def test_every_finding_is_told_at_once(bench, faculty):
+    faculty.teacher("math", 1, template="sha256:" + "1" * 64)
+    faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
+    message = refusal(bench, ["math@1", "code@1"])
+    assert "teacher.math@1 [other-template]" in message
+    assert "teacher.code@1 [other-fork-point]" in message
+    assert message.count("What to do: ") == 2
+
+
+def test_a_recalled_teacher_is_refused_with_its_reason(bench, faculty):
+    faculty.teacher("math", 1)
+    Registry(bench.store).recall("teacher.math", 1, by="team", reason="leaked answers")
+    message = refusal(bench, ["math@1"])
+    assert "[recalled-input]" in message
+    assert "leaked answers" in message
+
+
+def test_a_teacher_that_descends_from_a_recalled_one_is_refused(bench, faculty):
+    first = faculty.teacher("math", 1)
+    Registry(bench.store).recall("teacher.math", 1, by="team", reason="leaked answers")
+    recalled = (first.record, first.digest)
+    made = write_record(bench.store, b"", take("teacher", recalled), output=faculty.fork_point[1])
+    faculty.teacher("code", 2, parent=made)
+    message = refusal(bench, ["code@1"])
+    assert "[recalled-input]" in message
+    assert "an ancestor: teacher.math@1 was recalled: leaked answers" in message
+
+
+def test_two_teachers_of_one_domain_are_refused(bench, faculty):
+    faculty.teacher("math", 1)
+    faculty.teacher("math", 2)
+    with pytest.raises(MisfitError, match="name one teacher for a domain"):
+        make_plan(bench, ["math@1", "math@2"], "fork-point@1")
+    assert plans(bench) == []
+
+
+def test_one_checkpoint_under_two_domains_is_noted(bench, faculty):
+    made = faculty.checkpoint("both", 3, faculty.fork_point)
+    for domain in ("math", "code"):
+        faculty.teacher(domain, 1, checkpoint=made[1])
+    plan = make_plan(bench, ["math@1", "code@1"], "fork-point@1")
+    assert {note.code for note in plan.notes} >= {"same-checkpoint"}
+    assert {note.subject for note in plan.notes if note.code == "same-checkpoint"} == {
+        "teacher.math@1",
+        "teacher.code@1",
+    }
+
+
+def test_a_student_with_another_template_is_refused(bench, faculty, tmp_path):
+    faculty.teacher("math", 1)
+    other = Policy(tiny_policy().model, with_template("{{ messages }}"))
+    digest = bench.store.put_tree(save_policy(other, tmp_path / "other-template"))
+    made = write_record(bench.store, b"", output=digest, name="other")
+    faculty.register("fork-point", made, "checkpoint")
+    assert "[other-template]" in refusal(bench, ["math@1"], "fork-point@2")
