@@ -20,6 +20,12 @@ def test_a_saved_tokenizer_keeps_its_digest(tmp_path):
     assert tokenizer_digest(load_tokenizer(tmp_path)) == tokenizer_digest(tokenizer())
 
 
+def test_a_call_that_pads_and_truncates_leaves_the_digest_as_it_was():
+    used = with_template(TEMPLATE)
+    used(["fox", "fox owl"], padding=True, truncation=True, max_length=2)
+    assert tokenizer_digest(used) == tokenizer_digest(tokenizer())
+
+
 def test_tokenizers_of_one_size_and_other_words_differ():
     # Both learn words until 280 tokens are full, so the size tells nothing.
     other = make_tokenizer(["hen cow 12+34=46 tutor pupil systematic toolbox\n"] * 9, 280)

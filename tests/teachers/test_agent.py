@@ -57,8 +57,9 @@ def test_a_call_is_all_that_is_said_in_its_turn(said):
     assert reply_to(said) == "error"
 
 
-def test_a_call_in_other_digits_gets_an_error():
-    assert reply_to("<tool_call>\uff11+\u0662</tool_call>") == "error"
+@pytest.mark.parametrize("operation", ["\uff11+2", "1+\u0662"], ids=ascii)
+def test_a_call_in_other_digits_gets_an_error(operation):
+    assert reply_to(f"<tool_call>{operation}</tool_call>") == "error"
 
 
 @pytest.mark.parametrize("said", ["168", "", "</tool_call>", "tool_call 1+2", "< tool_call>"])
