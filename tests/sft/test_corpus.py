@@ -3,8 +3,6 @@
 import re
 from collections import Counter
 
-import pytest
-
 from tasks.rollout.environment import split_of
 from tasks.sft.corpus import documents
 
