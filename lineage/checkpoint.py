@@ -5,11 +5,16 @@ from lineage.record import Records
 from lineage.store import Store
 
 
-def checkpoint_behind(store: Store, digest: str, record: str) -> Artifact | None:
-    """Return the checkpoint that a recorded output is or names; None for data, reports ..."""
+def checkpoint_behind(store: Store, records: Records, digest: str, record: str) -> Artifact | None:
+    """Return the checkpoint that a recorded output is or names.
+
+    None for data, reports and the like, and for what no record made.
+    """
+    if not record:
+        return None
     kinds = {
         attestation.output_kind
-        for attestation in Records(store).attestations(record)
+        for attestation in records.attestations(record)
         if attestation.output == digest
     }
     if "release" in kinds:

@@ -34,7 +34,6 @@ from lineage.view import (
     VERSION,
     MetricRow,
     RunView,
-    batches,
     clip,
     metrics_of,
     step_of,
@@ -220,12 +219,13 @@ class _Mirror:
     def _log(self, run_id: str, view: RunView, rows: list[MetricRow]) -> None:
         from mlflow.entities import Metric, Param
 
-        for items in batches(sorted(view.params.items()), 100):  # MLflow's limit for one call
-            params = [Param(key, value) for key, value in items]
-            self._client.log_batch(run_id, params=params)
-        for piece in batches(rows, 1000):
-            metrics = [Metric(row.name, row.value, view.finished_ms, row.step) for row in piece]
-            self._client.log_batch(run_id, metrics=metrics)
+        params = [Param(key, value) for key, value in sorted(view.params.items())]
+        moment = view.finished_ms
+        metrics = [Metric(row.name, row.value, moment, row.step) for row in rows]
+        # one call takes at most 100 params, and 1000 of both together
+        for number in range(max(-(-len(params) // 100), -(-len(metrics) // 900))):
+            some, others = params[number * 100 :][:100], metrics[number * 900 :][:900]
+            self._client.log_batch(run_id, others, some)
 
     def _log_inputs(self, run_id: str, derivation: Derivation) -> None:
         from mlflow.entities import LoggedModelInput
@@ -257,15 +257,16 @@ class _Mirror:
 
     def _input_model(self, item: Input) -> str | None:
         """Return the logged model behind an input, looking through a release to its checkpoint."""
-        if not item.record:
-            return None
-        checkpoint = checkpoint_behind(self._store, item.artifact, item.record)
+        checkpoint = checkpoint_behind(self._store, self._records, item.artifact, item.record)
         return self._lookup.model(checkpoint.digest, checkpoint.record) if checkpoint else None
 
     def _create_version(self, entry: Entry) -> "ModelVersion":
         checkpoint = Artifact(kind="checkpoint", digest=entry.digest, record=entry.record)
         if entry.record:
-            checkpoint = checkpoint_behind(self._store, entry.digest, entry.record) or checkpoint
+            checkpoint = (
+                checkpoint_behind(self._store, self._records, entry.digest, entry.record)
+                or checkpoint
+            )
         if checkpoint.record:
             self.record(checkpoint.record)
         model = self._lookup.model(checkpoint.digest, checkpoint.record)

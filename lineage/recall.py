@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lineage.checkpoint import checkpoint_behind
 from lineage.graph import Lineage
+from lineage.record import Records
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
@@ -54,7 +55,11 @@ def descendants_of(store: Store, lineage: Lineage, entry: Entry) -> tuple[Affect
     used either of them.
     """
     index = lineage.index
-    checkpoint = checkpoint_behind(store, entry.digest, entry.record) if entry.record else None
+    checkpoint = (
+        checkpoint_behind(store, Records(store), entry.digest, entry.record)
+        if entry.record
+        else None
+    )
     digests = {entry.digest, *([checkpoint.digest] if checkpoint else [])}
     starts = {user for digest in digests for user in index.users(digest)}
     own = {maker for digest in digests for maker in index.makers(digest)}

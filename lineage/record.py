@@ -99,6 +99,7 @@ class Records:
         """Read and write records in ``store``."""
         self._store = store
         self._known: dict[str, Derivation] = {}
+        self._attested: dict[str, Attestation] = {}
 
     def write(self, derivation: Derivation, attestation: Attestation) -> str:
         """Append a record; return its digest. Writing the same again changes nothing.
@@ -136,13 +137,19 @@ class Records:
         """Return what runs of a derivation attested, oldest first."""
         found = []
         for key in self._store.keys(_attestations_key(digest)):
-            data = self._store.read_key(key) or b""
             name = PREFIX + key.rpartition("/")[2]
-            attestation = parse_named(data, name, key, Attestation)
+            attestation = self._attestation(key, name)
             if attestation.derivation != digest:
                 raise CorruptError(f"the attestation at {key!r} is of {attestation.derivation}")
             found.append((attestation.finished, attestation.attempt, name, attestation))
         return [row[-1] for row in sorted(found, key=lambda row: row[:3])]
+
+    def _attestation(self, key: str, name: str) -> Attestation:
+        """Return one attestation, read and verified once: its name is the digest of its bytes."""
+        if name not in self._attested:
+            data = self._store.read_key(key) or b""
+            self._attested[name] = parse_named(data, name, key, Attestation)
+        return self._attested[name]
 
     def output(self, derivation_digest: str) -> Attestation | None:
         """Return the newest attestation whose output is still in the store, or None.

@@ -151,7 +151,7 @@ class FolderStore:
         target = self._keys / check_key(key)
         if target.exists():
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
+        new_in = _make_folders(target.parent)
         unfinished = self._scratch.path()
         try:
             with full_disk_named(self._root):
@@ -161,7 +161,8 @@ class FolderStore:
                     flush(file.fileno())
                 unfinished.chmod(0o444)
                 os.link(unfinished, target)  # atomic, and fails where the name exists
-                self._flush_folders(target.parent)
+                for folder in (target.parent, *new_in):
+                    flush_folder(folder)
         except FileExistsError:
             return False
         finally:
@@ -200,11 +201,16 @@ class FolderStore:
             self.trees.forget(digest)
         return removed
 
-    def _flush_folders(self, folder: Path) -> None:
-        """Make a new key durable: its folder, and the folders that may be as new."""
-        while folder != self._root:
-            flush_folder(folder)
-            folder = folder.parent
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and its parents; return those that have a new entry, to be flushed."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+    return [new.parent for new in missing]
 
 
 def admit(folder: Path, limits: Limits) -> list[tuple[str, int]]:

@@ -5,10 +5,9 @@ Pure: this module knows MLflow's rules but does not import it.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from pydantic import JsonValue
 
@@ -26,9 +25,6 @@ DIGEST = "provost.digest"
 OUTPUTS = "provost.outputs"
 """A digest of all outputs of the record that the run shows."""
 VERSION = "provost.version"
-
-
-Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -127,12 +123,6 @@ def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
         name = f"{row['source']}/{row['name']}" if row.get("source") else row["name"]
         rows.append(MetricRow(safe_key(name), float(row["value"]), int(row["step"])))
     return rows
-
-
-def batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    """Yield rows in pieces of at most ``size``."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def safe_key(key: str) -> str:

@@ -13,7 +13,7 @@ from lineage.artifacts import Artifact
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
-from lineage.view import MetricRow, batches, clip, flatten, safe_key
+from lineage.view import clip, flatten, safe_key
 from tests.lineage.making import write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's, on SQLAlchemy 2.1
@@ -71,6 +71,16 @@ def test_a_chain_appears_with_params_metrics_edges_and_roles(store, client):
     assert model.tags["provost.digest"] == output
     assert str(model.status) == "READY"
     assert run.info.status == "FINISHED"
+
+
+def test_many_settings_and_many_metrics_are_all_there(store, client):
+    rows = [(step, "loss", 1.0, "") for step in range(2001)]
+    settings = {f"s{number}": number for number in range(350)}
+    record, _ = write_record(store, b"w", metrics=rows, **settings)
+    assert mirror.mirror_record(store, record)
+    [run] = runs(client)
+    assert run.data.params == {"seed": "0"} | {key: str(value) for key, value in settings.items()}
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == 2001
 
 
 def test_mirroring_again_changes_nothing_also_in_another_process(store, client):
@@ -175,5 +185,3 @@ def test_settings_become_flat_params():
     assert dict(flatten(nested)) == {"a.b": "1", "a.c.d": "x", "e": "[1, 2]", "f": "null"}
     assert safe_key("a:b@c/../é") == "a_b_c/_"
     assert len(clip("x" * 7000, 6000)) == 6000
-    rows = [MetricRow("loss", 1.0, step) for step in range(2001)]
-    assert [len(piece) for piece in batches(rows, 1000)] == [1000, 1000, 1]
