@@ -1,0 +1,188 @@
+"""A foundation on someone's Hugging Face model: another architecture, another chat template."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from refusals import refusal
+from tiny_faculty import PACKAGE, climb
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from lineage.artifacts import Release, read_manifest
+from lineage.registry import Registry
+from lineage.store import open_store, read_tree
+from tasks import step
+from tasks.handover import Stage
+from tasks.model.files import load_policy
+from tasks.model.identity import identity_of
+from tasks.model.scratch import make_tokenizer
+from tasks.rollout.environment import Demonstration, Message, Turn
+from tasks.rollout.prompts import write_demonstrations
+from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.steps import finetune, make_base
+from tasks.step import Bench
+
+TEMPLATE = (
+    "{% for message in messages %}"
+    "[{{ message['role'] }}] {{ message['content'] }}{{ eos_token }}\n"
+    "{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+WORDS = pytest.mark.xfail(
+    strict=True, reason="transformers' own words reach the user, and say neither what nor what next"
+)
+SETTINGS = SftSettings(num_steps=2, batch_size=2, learning_rate=1e-3, warmup_steps=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """Return the folder of a Llama as its makers would publish it."""
+    folder = tmp_path_factory.mktemp("llama")
+    tokenizer = make_tokenizer(["[system] [user] [assistant] spell the word\n"] * 9, 290)
+    tokenizer.chat_template = TEMPLATE
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=128,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    torch.manual_seed(3)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def bench(home):
+    return Bench()
+
+
+def base_from(bench, source, seed=0):
+    return make_base(bench, str(source), [], BaseSettings(), seed)
+
+
+def demonstrations(bench, folder):
+    rows = [
+        Demonstration((Message("user", f"spell {n}"),), (Turn("assistant", f"-{n}-"),))
+        for n in range(4)
+    ]
+    path = folder / "demonstrations.jsonl"
+    write_demonstrations(path, rows)
+    return step.Artifact(kind="dataset", digest=bench.store.put_file(path))
+
+
+def test_its_weights_tokenizer_and_template_are_taken_as_they_are(bench, tiny_llama):
+    base = base_from(bench, tiny_llama)
+    ours, theirs = load_policy(bench.store.tree(base.digest)), load_policy(tiny_llama)
+    assert type(ours.model) is LlamaForCausalLM
+    for name, tensor in theirs.model.state_dict().items():
+        torch.testing.assert_close(ours.model.state_dict()[name], tensor, rtol=0, atol=0)
+    assert ours.tokenizer.chat_template == TEMPLATE
+    assert identity_of(bench.store.tree(base.digest)) == identity_of(tiny_llama)
+    derivation = bench.records.read(base.record)
+    assert (derivation.kind, derivation.inputs) == ("base", ())
+    assert derivation.settings["source"] == str(tiny_llama)
+
+
+def test_the_seed_is_no_part_of_a_base_that_is_given(bench, tiny_llama):
+    assert base_from(bench, tiny_llama, seed=1) == base_from(bench, tiny_llama, seed=2)
+
+
+@pytest.mark.xfail(strict=True, reason="the record names the folder and not what is in it")
+def test_a_folder_whose_weights_have_changed_is_another_base(bench, tiny_llama, tmp_path):
+    folder = shutil.copytree(tiny_llama, tmp_path / "llama")
+    before = base_from(bench, folder)
+    model = load_policy(folder).model
+    with torch.no_grad():
+        model.lm_head.weight += 1.0
+    model.save_pretrained(folder)
+    assert base_from(bench, folder).digest != before.digest
+
+
+def test_it_becomes_a_fork_point_that_a_team_climbs_from(
+    bench, tiny_llama, tmp_path, teams_on_path
+):
+    base = base_from(bench, tiny_llama)
+    stage = Stage(name="fork point sft", owner="foundation")
+    made = finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
+    assert made.digest != base.digest
+    assert load_policy(bench.store.tree(made.digest)).tokenizer.chat_template == TEMPLATE
+    entry = Registry(bench.store).register("fork-point", made, owner="foundation")
+    climb(f"{PACKAGE}.shout", fork_point=f"fork-point@{entry.version}")
+    release = read_manifest(
+        open_store(), Registry(open_store()).resolve("shout@released").digest, Release
+    )
+    assert release.fork_point.digest == made.digest
+    files = {file.path for file in read_tree(open_store(), release.checkpoint.digest).files}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= files
+    config = json.loads((open_store().tree(release.checkpoint.digest) / "config.json").read_text())
+    assert config["architectures"] == ["LlamaForCausalLM"]
+
+
+@pytest.fixture
+def foundation(monkeypatch):
+    """Run the foundation's workflow with less data; return its refusal for a model."""
+    from tasks.release import domain
+
+    monkeypatch.setattr(domain, "collect_blend", lambda *_: [])
+
+    def run(source):
+        message = refusal("run", "foundation", "--model", str(source))
+        assert open_store().keys("records") == []
+        return message
+
+    return run
+
+
+def test_a_model_that_brings_code_is_refused(foundation, tiny_llama, tmp_path):
+    folder = shutil.copytree(tiny_llama, tmp_path / "llama")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "modeling.py").write_text("raise SystemExit('the code of the model ran')")
+    message = foundation(folder)
+    assert "asks to run code of its own (auto_map)" in message
+    assert "use a model whose architecture is part of transformers" in message
+
+
+def test_a_model_of_pickled_weights_is_refused(foundation, tiny_llama, tmp_path):
+    folder = shutil.copytree(tiny_llama, tmp_path / "llama")
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    message = foundation(folder)
+    assert "safetensors" in message
+    assert str(folder) in message
+
+
+def test_a_model_without_a_chat_template_is_refused(bench, tiny_llama, tmp_path):
+    folder = shutil.copytree(tiny_llama, tmp_path / "llama")
+    (folder / "chat_template.jinja").unlink()
+    base = base_from(bench, folder)
+    stage = Stage(name="fork point sft", owner="foundation")
+    with pytest.raises(ValueError, match=r"has no chat template.*set tokenizer.chat_template"):
+        finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
+
+
+@WORDS
+def test_a_folder_that_is_not_there_is_refused(foundation, tmp_path):
+    message = foundation(tmp_path / "no-such-model")
+    assert "no-such-model" in message
+    assert "Repo id must be" not in message
+
+
+def test_a_folder_without_a_model_is_refused(foundation, tmp_path):
+    (tmp_path / "empty").mkdir()
+    message = foundation(tmp_path / "empty")
+    assert "empty" in message
+    assert "config.json" in message
+
+
+@WORDS
+def test_a_hub_name_that_cannot_be_fetched_is_refused_by_name(foundation):
+    assert "nobody/has-this-model" in foundation("nobody/has-this-model")
