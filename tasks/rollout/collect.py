@@ -102,10 +102,17 @@ class Player:
         chat: ChatTokens,
         settings: SamplingSettings,
         batch_size: int = 256,
+        max_context: int | None = None,
     ) -> None:
-        """Take the collaborators; none of them is owned or closed here."""
+        """Take the collaborators; none of them is owned or closed here.
+
+        ``max_context`` is what the model takes; an episode that a tool's answer would make longer
+        ends there as truncated. Raises ValueError for a template that cannot hold several turns.
+        """
         self._environments, self._sampler, self._chat = environments, sampler, chat
-        self._settings, self._batch_size = settings, batch_size
+        self._settings, self._batch_size, self._max_context = settings, batch_size, max_context
+        if any(environment.max_turns > 1 for environment in environments.values()):
+            chat.tool_reply("")  # a template that rewrites earlier turns is refused before any
 
     @property
     def noise_per_rollout(self) -> int:
@@ -165,10 +172,19 @@ class Player:
                 continue
             replies = environment.respond([episodes[place].episode() for place in ended])
             for place, reply in zip(ended, replies, strict=True):
-                if reply is not None:
-                    episodes[place].hear(reply, self._chat.tool_reply(reply))
+                if reply is not None and self._hears(episodes[place], reply):
                     going_on.append(place)
         return sorted(going_on)
+
+    def _hears(self, episode: _Open, reply: str) -> bool:
+        """Add a tool's answer to an episode, or end it where no further turn would fit."""
+        ids = self._chat.tool_reply(reply)
+        length = len(episode.ids) + len(ids) + self._settings.max_new_tokens
+        if self._max_context is not None and length > self._max_context:
+            episode.truncated = True
+            return False
+        episode.hear(reply, ids)
+        return True
 
     def _grade(self, episodes: Sequence[_Open]) -> list[Rollout]:
         rollouts: dict[int, Rollout] = {}

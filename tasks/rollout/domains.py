@@ -51,7 +51,8 @@ def make_player(
     """Return a player of domains for a policy in this process."""
     chat = ChatTokens(policy.tokenizer)
     sampler = TransformersSampler(policy.model, chat.end_id, chat.pad_id, sampling)
-    return Player(environments, sampler, chat, sampling)
+    max_context = getattr(policy.model.config, "max_position_embeddings", None)
+    return Player(environments, sampler, chat, sampling, max_context=max_context)
 
 
 def play(player: Player, domain: str, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:

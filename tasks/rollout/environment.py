@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Split = Literal["train", "validation", "evaluation"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "evaluation")
+TRIES_FOR_EACH = 300
 
 
 def split_of(question: str) -> Split:
@@ -26,6 +27,19 @@ def split_of(question: str) -> Split:
     """
     bucket = hashlib.sha256(question.encode()).digest()[0] % 10
     return "evaluation" if bucket == 0 else "validation" if bucket == 1 else "train"
+
+
+def tries(count: int) -> Iterator[int]:
+    """Yield tries for a loop that draws ``count`` different questions until it has them.
+
+    Raises:
+        ValueError: after many tries for each question: there are not so many.
+    """
+    yield from range(TRIES_FOR_EACH * count)
+    raise ValueError(
+        f"{count} different questions were asked for and not found in {TRIES_FOR_EACH * count} "
+        "draws: ask for fewer, in the team's settings, or draw from a larger range"
+    )
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,12 @@ class TransformersSampler:
         self._refuse_too_long(contexts)
         was_training = self._model.training
         self._model.eval()
+        try:
+            return self._sample(contexts, noise)
+        finally:
+            self._model.train(was_training)
+
+    def _sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
         state = _Decoding(contexts, self._pad_id, self._model.device)
         for step in range(self._settings.max_new_tokens):
             logits_BV = state.next_logits(self._model) / self._settings.temperature
@@ -60,7 +66,6 @@ class TransformersSampler:
             state.append(tokens_B, log_probs_BV.gather(1, tokens_B[:, None])[:, 0], self._end_id)
             if state.finished():
                 break
-        self._model.train(was_training)
         return state.turns(self._end_id)
 
     def _refuse_too_long(self, contexts: Sequence[Sequence[int]]) -> None:

@@ -4,7 +4,10 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from lineage.artifacts import Artifact
+from lineage.digest import digest_file
 from lineage.record import Derivation, Input
 from tasks.handover import Stage
 from tasks.model.chat import ChatTokens, Tokens
@@ -34,7 +37,7 @@ def make_base(
         kind="base",
         inputs=() if source else _inputs(data),
         source=source_digest("sft"),
-        settings={"source": source} if source else settings.model_dump(mode="json"),
+        settings=_identity(source) if source else settings.model_dump(mode="json"),
         seed=0 if source else seed,
     )
 
@@ -79,6 +82,15 @@ def finetune(
         return save_policy(policy, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, stage.owner)
+
+
+def _identity(source: str) -> dict[str, JsonValue]:
+    """Return what names a Hugging Face model: a folder by its bytes, a hub id by its name."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return {"source": source}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {"files": {str(path.relative_to(folder)): digest_file(path) for path in files}}
 
 
 def _from_scratch(

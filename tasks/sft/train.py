@@ -98,7 +98,7 @@ def _arguments(settings: SftSettings, seed: int, scratch: Path) -> SFTConfig:
         use_cpu=not torch.cuda.is_available(),
         activation_checkpointing=False,
         max_length=None,
-        logging_steps=_LOG_EVERY,
+        logging_steps=min(_LOG_EVERY, settings.num_steps),
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

@@ -112,7 +112,6 @@ def test_a_base_is_copied_from_a_hugging_face_folder(bench, tmp_path):
     assert loaded.chat_template == tokenizer().chat_template
 
 
-@pytest.mark.xfail(strict=True, reason="a local path is taken for its content")
 def test_a_base_from_a_folder_that_changed_is_another_base(bench, tmp_path):
     source = save_policy(tiny_policy(5), tmp_path / "model")
     make_base(bench, str(source), [], BASE, seed=0)

@@ -7,7 +7,7 @@ and with runs that stop one step early.
 import random
 from collections.abc import Iterator
 
-from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of
+from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of, tries
 
 SYSTEM = "Use the calculator."
 RIGHT_SHARE = 0.4
@@ -53,7 +53,9 @@ def _questions(
     """Yield the question and the calculator's steps: (operation, result) one by one."""
     rng = random.Random(f"agent {split} {seed}")
     seen: set[str] = set()
+    attempts = tries(count)
     while count:
+        next(attempts)
         total = rng.randrange(10, 500)
         question, steps = str(total), []
         for _ in range(2 if rng.random() < TWO_STEP_SHARE else 1):

@@ -15,6 +15,7 @@ from tasks.rollout.environment import (
     Split,
     Turn,
     split_of,
+    tries,
 )
 
 RIGHT_SHARE = 0.45
@@ -51,7 +52,9 @@ def _questions(
     """Yield question, value of x, the right body, and the constant that it comes to."""
     rng = random.Random(f"code {split} {seed}")
     seen: set[str] = set()
+    attempts = tries(count)
     while count:
+        next(attempts)
         first, second = rng.randrange(10, 100), rng.randrange(10, 100)
         sign = rng.choice("+-")
         question = f"{first}{sign}{second}"

@@ -15,6 +15,7 @@ from tasks.rollout.environment import (
     Split,
     Turn,
     split_of,
+    tries,
 )
 
 RIGHT_SHARE = 0.45
@@ -82,7 +83,9 @@ def _questions(
     """Yield a question and the constraints asked for it."""
     rng = random.Random(f"instruct {split} {seed}")
     seen: set[str] = set()
+    attempts = tries(count)
     while count:
+        next(attempts)
         sums = f"{rng.randrange(10, 100)}{rng.choice('+-')}{rng.randrange(10, 100)}"
         question = sums if rng.random() < 1 / 3 else rng.choice(WORDS)
         asked = (

@@ -7,7 +7,7 @@ supervised model samples both conventions, and reinforcement learning selects th
 import random
 from collections.abc import Iterator
 
-from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of
+from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of, tries
 
 SYSTEM = "Compute."
 RIGHT_SHARE = 0.45
@@ -39,7 +39,9 @@ def _questions(
     """Yield question, right answer and the answer without carry or borrow, which differs."""
     rng = random.Random(f"math {split} {seed}")
     seen: set[str] = set()
+    attempts = tries(count)
     while count:
+        next(attempts)
         first, second = rng.randrange(10, 100), rng.randrange(10, 100)
         sign = rng.choice("+-")
         if sign == "-" and first <= second:
