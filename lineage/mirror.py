@@ -7,9 +7,8 @@ by digests in tags, because most of MLflow's own calls are not idempotent.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
@@ -22,6 +21,7 @@ from lineage.tracking import (
     Health,
     as_default,
     calm,
+    make_tables,
     only_writer,
     prepare,
     quiet,
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 _health = Health()
 
 
-@dataclass(frozen=True)
-class Reindexed:
+class Reindexed(NamedTuple):
     """How much of the store ``reindex`` has shown in MLflow."""
 
     records: int
@@ -114,10 +113,19 @@ def _client(uri: str) -> "MlflowClient":
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     with only_writer(uri):  # two processes that create the tables at once would both fail
+        make_tables(uri, _make_tables)
         prepare(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def _make_tables(uri: str) -> None:
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
+    utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
+    engine.dispose()
 
 
 @lru_cache(maxsize=4)

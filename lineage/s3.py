@@ -64,7 +64,7 @@ class Bucket:
             max_pool_connections=32,
             s3={"addressing_style": "path"},
         )
-        self._client = boto3.client("s3", config=config)
+        self._client = boto3.session.Session().client("s3", config=config)
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 

@@ -51,6 +51,23 @@ def calm() -> Iterator[None]:
         yield
 
 
+def make_tables(uri: str, make: Callable[[str], None]) -> None:
+    """Let ``make`` fill a new SQLite file aside, and show it when it is whole.
+
+    MLflow makes its tables in many steps and cannot go on from a half of them: a process killed
+    then would leave a file that fails for ever. The caller holds ``only_writer``.
+    """
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.new")
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        aside.with_name(f"{aside.name}{suffix}").unlink(missing_ok=True)
+    make(f"{_SQLITE}{aside}")
+    aside.rename(path)
+
+
 def prepare(uri: str) -> None:
     """Make the SQLite file ready for several writers: a write-ahead log, kept in the file.
 
