@@ -23,7 +23,6 @@ from lineage.tracking import (
     calm,
     make_tables,
     only_writer,
-    prepare,
     quiet,
     tracking_uri,
 )
@@ -114,7 +113,6 @@ def _client(uri: str) -> "MlflowClient":
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     with only_writer(uri):  # two processes that create the tables at once would both fail
         make_tables(uri, _make_tables)
-        prepare(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return client
@@ -228,8 +226,7 @@ class _Mirror:
         from mlflow.entities import Metric, Param
 
         params = [Param(key, value) for key, value in sorted(view.params.items())]
-        moment = view.finished_ms
-        metrics = [Metric(row.name, row.value, moment, row.step) for row in rows]
+        metrics = [Metric(row.name, row.value, view.finished_ms, row.step) for row in rows]
         # one call takes at most 100 params, and 1000 of both together
         for number in range(max(-(-len(params) // 100), -(-len(metrics) // 900))):
             some, others = params[number * 100 :][:100], metrics[number * 900 :][:900]

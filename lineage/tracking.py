@@ -59,6 +59,7 @@ def make_tables(uri: str, make: Callable[[str], None]) -> None:
     """
     path = Path(uri.removeprefix(_SQLITE))
     if not uri.startswith(_SQLITE) or path.exists():
+        prepare(uri)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.new")
@@ -66,6 +67,7 @@ def make_tables(uri: str, make: Callable[[str], None]) -> None:
         aside.with_name(f"{aside.name}{suffix}").unlink(missing_ok=True)
     make(f"{_SQLITE}{aside}")
     aside.rename(path)
+    prepare(uri)
 
 
 def prepare(uri: str) -> None:
