@@ -86,15 +86,14 @@ def test_its_weights_tokenizer_and_template_are_taken_as_they_are(bench, tiny_ll
     assert ours.tokenizer.chat_template == TEMPLATE
     assert identity_of(bench.store.tree(base.digest)) == identity_of(tiny_llama)
     derivation = bench.records.read(base.record)
-    assert (derivation.kind, derivation.inputs) == ("base", ())
-    assert derivation.settings["source"] == str(tiny_llama)
+    assert derivation.kind == "base"
+    assert str(tiny_llama) not in str(derivation), "the same model elsewhere is the same base"
 
 
 def test_the_seed_is_no_part_of_a_base_that_is_given(bench, tiny_llama):
     assert base_from(bench, tiny_llama, seed=1) == base_from(bench, tiny_llama, seed=2)
 
 
-@pytest.mark.xfail(strict=True, reason="the record names the folder and not what is in it")
 def test_a_folder_whose_weights_have_changed_is_another_base(bench, tiny_llama, tmp_path):
     folder = shutil.copytree(tiny_llama, tmp_path / "llama")
     before = base_from(bench, folder)

@@ -144,6 +144,7 @@ def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student):
     assert "verified" in provost("lineage", "verify", "student@released")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_reindex_fills_an_empty_mlflow(student, tmp_path, monkeypatch):
     monkeypatch.setattr(mirror, "_health", Health())

@@ -154,6 +154,7 @@ def test_the_same_seed_in_another_home_gives_the_same_bytes(
     assert kinds(different) in ({}, {"release": 1})
 
 
+@pytest.mark.slow
 @MOVED
 def test_the_same_seed_in_another_home_gives_the_same_release(
     home_with_teachers, fork_point, teams_on_path
