@@ -197,7 +197,21 @@ def put_manifest(store: Store, manifest: Release | Student) -> str:
     Raises LineageError naming the part when one is of the wrong kind or is not in the store.
     """
     _check_parts(store, manifest)
-    return store.put_bytes(canonical_json(manifest.model_dump(mode="json")))
+    return store.put_bytes(canonical_json(without_places(manifest.model_dump(mode="json"))))
+
+
+def without_places(value: JsonValue) -> JsonValue:
+    """Return JSON without the places of its artifacts: what a thing is does not say where it lies.
+
+    Else a store that has moved, or another machine, would give other digests for the same parts.
+    """
+    if isinstance(value, list):
+        return [without_places(item) for item in value]
+    if isinstance(value, dict):
+        is_artifact = {"kind", "digest", "record", "uri"} == value.keys()
+        kept = {key: item for key, item in value.items() if not (is_artifact and key == "uri")}
+        return {key: without_places(item) for key, item in kept.items()}
+    return value
 
 
 def read_manifest(store: Store, digest: str, model: type[Manifest]) -> Manifest:

@@ -7,7 +7,9 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-from lineage.digest import digest_bytes, digest_json
+from pydantic import JsonValue
+
+from lineage.digest import digest_bytes, digest_file, digest_json
 
 GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 """Packages of ``tasks`` that every step may run; a change in them makes other derivations."""
@@ -53,11 +55,18 @@ def git_commit() -> str:
 
 @lru_cache
 def git_difference() -> str:
-    """Return the digest of what differs from the commit, or "" for a clean tree."""
-    difference = _git("diff", "HEAD", "--", "*.py") + _git(
-        "ls-files", "--others", "--exclude-standard", "--", "*.py"
+    """Return the digest of what differs from the commit in Python files, or "" for a clean tree."""
+    top = _git("rev-parse", "--show-toplevel").decode().strip()
+    if not top:
+        return ""
+    changed = _git("diff", "HEAD", "--", ":/*.py")
+    listed = _git("ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/*.py")
+    added: dict[str, JsonValue] = {
+        name: digest_file(Path(top, name)) for name in listed.decode().split("\0") if name
+    }
+    return (
+        digest_json({"changed": digest_bytes(changed), "added": added}) if changed or added else ""
     )
-    return digest_bytes(difference) if difference else ""
 
 
 def _git(*arguments: str) -> bytes:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.artifacts import Artifact, Release, read_manifest, without_places
 from lineage.collect import collect
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
+from lineage.registry import Registry
 from lineage.slots import Entry
 from tasks.handover import Note, Plan, PlannedTeacher
 from tasks.model.files import load_tokenizer
@@ -49,6 +50,8 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
 
 def _check(bench: Bench, start: Artifact, teachers: Sequence[str]) -> list[Finding]:
     """Return what the records say against the merge; raise MisfitError where they forbid it."""
+    for reference in teachers:
+        _refuse_other_kind(bench, reference)
     tokenizer = load_tokenizer(bench.store.tree(start.digest))
     collected = collect(bench.store, {reference: reference for reference in teachers})
     _refuse_repeated_domains(collected)
@@ -60,6 +63,15 @@ def _check(bench: Bench, start: Artifact, teachers: Sequence[str]) -> list[Findi
     if refusals:
         raise MisfitError(_refusal(refusals))
     return findings
+
+
+def _refuse_other_kind(bench: Bench, reference: str) -> None:
+    entry = Registry(bench.store).resolve(reference, allow_recalled=True)
+    if not entry.name.startswith("teacher."):
+        raise MisfitError(
+            f"{reference!r} is {entry.name}@{entry.version}, which is no teacher's release: "
+            "`provost teacher list` shows the teachers"
+        )
 
 
 def _refuse_repeated_domains(collected: Mapping[str, Candidate]) -> None:
@@ -128,7 +140,7 @@ def _store(bench: Bench, plan: Plan) -> Artifact:
 
     def make(folder: Path, measurements: Measurements) -> Path:
         path = folder / "plan.json"
-        path.write_bytes(canonical_json(plan.model_dump(mode="json")))
+        path.write_bytes(canonical_json(without_places(plan.model_dump(mode="json"))))
         return path
 
     return bench.find_or_make(derivation, "plan", make, owner="consolidation")

@@ -24,15 +24,19 @@ def merge_average(bench: Bench, plan: Plan) -> Artifact:
     share = 1.0 / len(plan.teachers)
     derivation = Derivation(
         kind="merge",
-        inputs=tuple(
-            Input(
-                role="teacher",
-                artifact=teacher.checkpoint.digest,
-                record=teacher.checkpoint.record,
-                weight=share,
-                name=teacher.domain,
-            )
-            for teacher in plan.teachers
+        inputs=(
+            # Of the student come the configuration and the tokenizer, not a weight.
+            Input(role="student", artifact=plan.student.digest, record=plan.student.record),
+            *(
+                Input(
+                    role="teacher",
+                    artifact=teacher.checkpoint.digest,
+                    record=teacher.checkpoint.record,
+                    weight=share,
+                    name=teacher.domain,
+                )
+                for teacher in plan.teachers
+            ),
         ),
         source=source_digest("merge"),
         settings={"method": "average"},

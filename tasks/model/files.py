@@ -71,9 +71,23 @@ def fetch_model(source: str, folder: Path) -> Path:
     """Copy a Hugging Face model, by local path or hub id, into ``folder`` in our own format.
 
     Raises:
-        ValueError: if the model needs code of its own, which is never run.
+        ValueError: if there is no such model, or it needs code of its own, which is never run.
     """
     _refuse_foreign_code(Path(source))
+    if Path(source).is_absolute() and not Path(source).is_dir():
+        raise ValueError(f"there is no folder {source!r}: give a Hugging Face folder, or a hub id")
+    try:
+        return save_policy(_from_hugging_face(source), folder)
+    except OSError as error:
+        where = "folder" if Path(source).is_dir() else "folder here, and no model to be had by id"
+        raise ValueError(
+            f"{source!r} is no {where}, that could be loaded as a causal LM: {error}. Give a "
+            "folder with config.json, safetensors and a tokenizer, or the id of a public model "
+            "where the network may be used"
+        ) from error
+
+
+def _from_hugging_face(source: str) -> Policy:
     model = AutoModelForCausalLM.from_pretrained(
         source,
         use_safetensors=True,
@@ -82,7 +96,7 @@ def fetch_model(source: str, folder: Path) -> Path:
         dtype=torch.float32,
     )
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    return save_policy(Policy(model, tokenizer), folder)
+    return Policy(model, tokenizer)
 
 
 def _refuse_foreign_code(folder: Path) -> None:

@@ -58,7 +58,8 @@ def release_teacher(
         team_version=settings.version,
         code_version=source_digest("rl"),
     )
-    released = _record(bench, "release", manifest, settings.owner, manifest.artifacts())
+    parts = {**manifest.artifacts(), "sft.sketches": domain.sketches}
+    released = _record(bench, "release", manifest, settings.owner, parts)
     _register(bench, f"teacher.{settings.name}", released, settings.owner, settings.version)
     report(f"{settings.name} release", 1, 1)
     return released

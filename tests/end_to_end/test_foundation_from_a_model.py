@@ -28,9 +28,6 @@ TEMPLATE = (
     "[{{ message['role'] }}] {{ message['content'] }}{{ eos_token }}\n"
     "{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
 )
-WORDS = pytest.mark.xfail(
-    strict=True, reason="transformers' own words reach the user, and say neither what nor what next"
-)
 SETTINGS = SftSettings(num_steps=2, batch_size=2, learning_rate=1e-3, warmup_steps=0)
 
 
@@ -168,7 +165,6 @@ def test_a_model_without_a_chat_template_is_refused(bench, tiny_llama, tmp_path)
         finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
 
 
-@WORDS
 def test_a_folder_that_is_not_there_is_refused(foundation, tmp_path):
     message = foundation(tmp_path / "no-such-model")
     assert "no-such-model" in message
@@ -182,6 +178,5 @@ def test_a_folder_without_a_model_is_refused(foundation, tmp_path):
     assert "config.json" in message
 
 
-@WORDS
 def test_a_hub_name_that_cannot_be_fetched_is_refused_by_name(foundation):
     assert "nobody/has-this-model" in foundation("nobody/has-this-model")

@@ -24,11 +24,6 @@ from lineage.store import open_store
 from tasks.step import FIND_ONLY, NotMadeError
 from workflows.consolidation.workflow import consolidate
 
-MOVED = pytest.mark.xfail(
-    reason="a manifest holds the store's address (Artifact.uri), so a store that has moved, or the "
-    "same seed on another machine, gives another release",
-    strict=True,
-)
 SHOUT = f"{PACKAGE}.shout"
 REFERENCES = [f"{team}@released" for team in TEAMS]
 
@@ -63,7 +58,6 @@ def test_a_finished_run_is_found_and_nothing_is_trained(home_with_student, torch
         assert merged.student.digest == registry.resolve("student").digest
 
 
-@MOVED
 def test_a_store_that_has_moved_is_still_finished(student, torch_is_tired):
     before = Contents.now()
     for team in TEAMS:
@@ -155,7 +149,6 @@ def test_the_same_seed_in_another_home_gives_the_same_bytes(
 
 
 @pytest.mark.slow
-@MOVED
 def test_the_same_seed_in_another_home_gives_the_same_release(
     home_with_teachers, fork_point, teams_on_path
 ):

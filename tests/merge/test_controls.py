@@ -84,6 +84,7 @@ def test_the_average_lies_between_its_teachers(bench, plan):
     assert shift_of(bench, made, plan) == pytest.approx((1.0 - 2.0) / 2, abs=1e-5)
     derivation = Records(bench.store).read(made.record)
     assert [(i.role, i.name, i.weight) for i in derivation.inputs] == [
+        ("student", "", None),
         ("teacher", "one", 0.5),
         ("teacher", "two", 0.5),
     ]

@@ -61,7 +61,9 @@ class _Stages:
         if not missing:
             click.echo(f"{', '.join(stages)}: found finished in the store", err=True)
             return
-        jobs = [Job(name, self._command(name)) for name in missing]
+        # A stage of one job has all cores to itself; side by side, each process takes one.
+        threads = {"PROVOST_THREADS": str(self._processes if len(stages) == 1 else 1)}
+        jobs = [Job(name, self._command(name), threads) for name in missing]
         with progress_on(sys.stderr) as show:
             outcomes = run_side_by_side(jobs, self._processes, show, logs=self._logs)
         if exit_code(outcomes):

@@ -122,7 +122,7 @@ def _tell(found: Verification) -> None:
         click.echo(f"{signature.entry}: {signature.state}{by}{why}")
     for problem in found.problems:
         click.echo(f"WRONG {problem.subject}: {problem.what}", err=True)
-    verdict = "verified" if found.passed else f"{len(found.problems)} things are wrong"
+    verdict = "verified" if found.passed else f"wrong: {len(found.problems)}"
     click.echo(
         f"{verdict}: {found.records} records, {found.blobs} blobs, {found.size / 1e6:.1f} MB hashed"
     )

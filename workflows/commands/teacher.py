@@ -97,6 +97,8 @@ def sign_entry(reference: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def keygen(file: Path) -> None:
     """Make a signing key: the private half goes to FILE, the public half for the trust root."""
+    if file.exists():
+        raise click.ClickException(f"{file} is there already: a key is never overwritten")
     private, public = generate_key()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(private)
