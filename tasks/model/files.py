@@ -79,11 +79,9 @@ def fetch_model(source: str, folder: Path) -> Path:
     try:
         return save_policy(_from_hugging_face(source), folder)
     except OSError as error:
-        where = "folder" if Path(source).is_dir() else "folder here, and no model to be had by id"
         raise ValueError(
-            f"{source!r} is no {where}, that could be loaded as a causal LM: {error}. Give a "
-            "folder with config.json, safetensors and a tokenizer, or the id of a public model "
-            "where the network may be used"
+            f"{source!r} cannot be loaded as a causal LM: {error}. Give a folder with config.json, "
+            "safetensors and a tokenizer, or the id of a public model where the network may be used"
         ) from error
 
 
