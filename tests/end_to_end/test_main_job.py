@@ -114,7 +114,8 @@ def test_controls_are_recorded_with_role_and_weight(store, manifest):
     records = Records(store)
     average = records.read(manifest.controls["parameter_average"].record)
     assert [(i.role, i.name, i.weight) for i in average.inputs] == [
-        ("teacher", team, 0.5) for team in TEAMS
+        ("student", "", None),
+        *(("teacher", team, 0.5) for team in TEAMS),
     ]
     arithmetic = records.read(manifest.controls["task_arithmetic"].record)
     assert [(i.role, i.name) for i in arithmetic.inputs] == [

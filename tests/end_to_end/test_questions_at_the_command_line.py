@@ -99,7 +99,7 @@ def test_verify_names_the_file_with_the_flipped_byte_and_exits_with_1(student, p
     assert len(wrong) == 1
     assert f"file {part} in" in wrong[0]
     assert str(path) in wrong[0]
-    assert "1 things are wrong" in told or "1 thing is wrong" in told
+    assert "wrong: 1: " in told
 
 
 def test_verify_names_a_record_that_was_tampered_with(student):
