@@ -17,7 +17,6 @@ class TokenBatch:
     """Right-padded sequences and the tokens in them whose prediction matters."""
 
     ids_BS: Tensor
-    attention_BS: Tensor
     rows_N: Tensor
     """The sequence of each chosen token."""
     columns_N: Tensor
@@ -28,6 +27,10 @@ class TokenBatch:
         """Ids of the chosen tokens."""
         return self.ids_BS[self.rows_N, self.columns_N]
 
+    def to(self, device: torch.device) -> "TokenBatch":
+        """Return the same batch on a device."""
+        return TokenBatch(self.ids_BS.to(device), self.rows_N.to(device), self.columns_N.to(device))
+
 
 def pad_right(
     ids: Sequence[Sequence[int]], chosen: Sequence[Sequence[bool]], pad_id: int
@@ -35,16 +38,30 @@ def pad_right(
     """Pad sequences to the longest and list the chosen tokens in order of row and column."""
     longest = max(len(row) for row in ids)
     ids_BS = torch.full((len(ids), longest), pad_id, dtype=torch.long)
-    attention_BS = torch.zeros((len(ids), longest), dtype=torch.long)
     chosen_BS = torch.zeros((len(ids), longest), dtype=torch.bool)
     for row, (tokens, flags) in enumerate(zip(ids, chosen, strict=True)):
         ids_BS[row, : len(tokens)] = torch.tensor(tokens)
-        attention_BS[row, : len(tokens)] = 1
         chosen_BS[row, : len(flags)] = torch.tensor(flags)
     if bool(chosen_BS[:, 0].any()):
         raise ValueError("the first token of a sequence has no prediction: choose later tokens")
     rows_N, columns_N = chosen_BS.nonzero(as_tuple=True)
-    return TokenBatch(ids_BS, attention_BS, rows_N, columns_N)
+    return TokenBatch(ids_BS, rows_N, columns_N)
+
+
+def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
+    """Return the last layer's hidden states [N, D] that predict the chosen tokens.
+
+    Padding stands to the right of every token, where causal attention does not look, so no mask
+    is given and attention takes its fastest path. What the padding itself yields is not used.
+    """
+    hidden_BSD = model.base_model(input_ids=batch.ids_BS, use_cache=False).last_hidden_state
+    return hidden_BSD[batch.rows_N, batch.columns_N - 1]  # type: ignore[no-any-return]
+
+
+def head_logits(model: PreTrainedModel, hidden_ND: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the logits [N, V] of hidden states [N, D], in fp32, divided by the temperature."""
+    logits_NV: Tensor = model.get_output_embeddings()(hidden_ND)
+    return _behind_head(logits_NV, model.config).float() / temperature
 
 
 def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> Tensor:
@@ -52,12 +69,7 @@ def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float 
 
     The output head runs on the N chosen positions alone; a prompt's tokens cost no [S, V] block.
     """
-    hidden_BSD = model.base_model(
-        input_ids=batch.ids_BS, attention_mask=batch.attention_BS, use_cache=False
-    ).last_hidden_state
-    hidden_ND = hidden_BSD[batch.rows_N, batch.columns_N - 1]
-    logits_NV: Tensor = model.get_output_embeddings()(hidden_ND)
-    return _behind_head(logits_NV, model.config).float() / temperature
+    return head_logits(model, chosen_hidden(model, batch), temperature)
 
 
 def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
@@ -82,7 +94,7 @@ def refuse_other_logits(model: PreTrainedModel) -> None:
     """Raise ValueError for an architecture whose own logits are not what is computed here."""
     ids_BS = torch.tensor([[1, 2, 3]], device=model.device) % model.config.vocab_size
     rows_N, columns_N = torch.zeros(2, dtype=torch.long), torch.tensor([1, 2])
-    batch = TokenBatch(ids_BS, torch.ones_like(ids_BS), rows_N, columns_N)
+    batch = TokenBatch(ids_BS, rows_N, columns_N)
     was_training = model.training
     model.eval()
     own_NV, ours_NV = model(ids_BS).logits[0, :2].float(), chosen_logits(model, batch)

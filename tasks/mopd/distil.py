@@ -1,6 +1,6 @@
 """MOPD as an objective of the on-policy loop: routing, the teacher's term, the outcome's term.
 
-Shapes: N response tokens, V vocabulary.
+Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,34 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.model.log_probs import TokenBatch, chosen_logits, token_log_probs
+from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
 from tasks.mopd.objectives import reverse_kl, teacher_advantage
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.onpolicy.group_advantage import group_advantages
 from tasks.onpolicy.microbatch import Microbatch, Scored
-from tasks.onpolicy.objective import TokenLoss
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import importance, policy_gradient
 from tasks.rollout.collect import Rollout
 
+OUTCOME = "outcome"
+
 
 class Teachers(Protocol):
-    """Answers with a named teacher's logits."""
+    """Frozen teachers by name: a body that reads tokens, a head that tells what follows."""
 
     @property
     def names(self) -> list[str]:
         """The teachers that can be asked."""
 
-    def logits(self, teacher: str, tokens: TokenBatch) -> Tensor:
-        """Return the teacher's logits [N, V] at the chosen tokens, without gradient."""
+    def expect(self, teachers: Sequence[str]) -> None:
+        """Hear in which order teachers are about to be asked, so that the next can be fetched."""
+
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the teacher's last hidden states [N, D] before the chosen tokens."""
+
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Return the teacher's logits [C, V] of some of its hidden states, in fp32."""
 
 
 class ResidentTeachers:
@@ -47,10 +55,18 @@ class ResidentTeachers:
         """The teachers by name, sorted."""
         return sorted(self._models)
 
+    def expect(self, teachers: Sequence[str]) -> None:
+        """All teachers are there already."""
+
     @torch.no_grad()
-    def logits(self, teacher: str, tokens: TokenBatch) -> Tensor:
-        """Return the named teacher's logits [N, V]."""
-        return chosen_logits(self._models[teacher], tokens, self._temperature)
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the named teacher's hidden states [N, D]."""
+        return chosen_hidden(self._models[teacher], tokens)
+
+    @torch.no_grad()
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Return the named teacher's logits [C, V]."""
+        return head_logits(self._models[teacher], hidden_CD, self._temperature)
 
 
 class Distillation:
@@ -59,6 +75,12 @@ class Distillation:
     def __init__(self, routing: Routing, teachers: Teachers, settings: DistilSettings) -> None:
         """Take the collaborators."""
         self._routing, self._teachers, self._settings = routing, teachers, settings
+
+    @property
+    def sources(self) -> list[str]:
+        """Every teacher, and the outcome reward where it counts."""
+        outcome = [OUTCOME] if self._settings.outcome_weight > 0 else []
+        return [*self._teachers.names, *outcome]
 
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Route each rollout to its domain's teacher."""
@@ -70,23 +92,33 @@ class Distillation:
             for rollout, advantage in zip(rollouts, advantages, strict=True)
         ]
 
-    def loss(self, batch: Microbatch, student_NV: Tensor) -> TokenLoss:
-        """Return each token's loss against the microbatch's one teacher."""
+    def begin_step(self, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """Tell the teachers in which order they will be asked."""
+        self._teachers.expect([batch.teacher for update in updates for batch in update])
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Let the microbatch's one teacher read it, and return the losses against it."""
         settings = self._settings
-        teacher_NV = self._teachers.logits(batch.teacher, batch.tokens)
+        hidden_ND = self._teachers.hidden(batch.teacher, batch.tokens)
         tokens_N = batch.tokens.tokens_N
-        student_N = token_log_probs(student_NV, tokens_N)
-        weight = importance(student_N, batch.sampler_log_probs_N, settings.importance)
-        divergence_N = reverse_kl(student_NV, teacher_NV)
-        outcome_N = settings.outcome_weight * batch.outcome_advantages_N
-        report = {"kl": divergence_N.detach(), "dropped": 1.0 - weight.kept_N.float()}
-        if settings.divergence is Divergence.FULL_VOCABULARY:
-            loss_N = weight.ratio_N * divergence_N
+
+        def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
+            teacher_CV = self._teachers.logits(batch.teacher, hidden_ND[chunk])
+            student_C = token_log_probs(student_CV, tokens_N[chunk])
+            weight = importance(student_C, batch.sampler_log_probs_N[chunk], settings.importance)
+            divergence_C = reverse_kl(student_CV, teacher_CV)
+            report = {"kl": divergence_C.detach(), "dropped": 1.0 - weight.kept_N.float()}
+            if settings.divergence is Divergence.FULL_VOCABULARY:
+                loss_C = weight.ratio_N * divergence_C
+            else:
+                teacher_C = token_log_probs(teacher_CV, tokens_N[chunk])
+                advantage_C = teacher_advantage(student_C, teacher_C, settings.advantage_clip)
+                report["clipped"] = (advantage_C.abs() >= settings.advantage_clip).float()
+                loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
+            by_source = {batch.teacher: loss_C}
             if settings.outcome_weight > 0:
-                loss_N = loss_N + policy_gradient(student_N, outcome_N, weight.ratio_N)
-        else:
-            teacher_N = token_log_probs(teacher_NV, tokens_N)
-            advantage_N = teacher_advantage(student_N, teacher_N, settings.advantage_clip)
-            report["clipped"] = (advantage_N.abs() >= settings.advantage_clip).float()
-            loss_N = policy_gradient(student_N, advantage_N + outcome_N, weight.ratio_N)
-        return TokenLoss(loss_N, report)
+                outcome_C = settings.outcome_weight * batch.outcome_advantages_N[chunk]
+                by_source[OUTCOME] = policy_gradient(student_C, outcome_C, weight.ratio_N)
+            return TokenLoss(by_source, report)
+
+        return losses

@@ -13,7 +13,8 @@ from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.mopd.distil import Distillation, ResidentTeachers
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import RoundSettings
-from tasks.onpolicy.loop import Hooks, Learner, train
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, train
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.collect import Rollout
@@ -47,6 +48,7 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
             settings.sampling.temperature,
         )
         routing.check([teacher.domain for teacher in plan.teachers], teachers.names)
+        objective = Distillation(routing, teachers, settings.distil)
         with _source(bench, plan.teachers, policy, settings, seed) as source:
             train(
                 Learner(
@@ -54,8 +56,9 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
                     settings.loop,
                     settings.sampling.temperature,
                     ChatTokens(policy.tokenizer).pad_id,
+                    objective.sources,
                 ),
-                Distillation(routing, teachers, settings.distil),
+                objective,
                 source,
                 Hooks(_Course(settings, measurements), lambda _step: None),
             )

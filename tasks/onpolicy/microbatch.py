@@ -6,6 +6,8 @@ keeps one teacher's head resident at a time, and keeps all ranks on the same tea
 Shapes: B sequences, S padded tokens, N response tokens of the microbatch.
 """
 
+import random
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,13 +21,20 @@ from tasks.rollout.collect import Rollout
 
 @dataclass(frozen=True)
 class Scored:
-    """A rollout with what the objective needs to know of it beyond its tokens."""
+    """A rollout with what the objective needs to know of it beyond its tokens.
+
+    A rollout that several teachers score stands once for each of them, with its share of each.
+    """
 
     rollout: Rollout
     teacher: str = ""
     """The teacher that scores it; empty where none does."""
     outcome_advantage: float = 0.0
     """From the grade, the same for every token of the rollout."""
+    share: float = 1.0
+    """This teacher's part of the rollout; over the teachers of one rollout it sums to 1."""
+    weight: float = 1.0
+    """How much a balance makes of it beside others; only ratios matter."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +46,43 @@ class Microbatch:
     sampler_log_probs_N: Tensor
     outcome_advantages_N: Tensor
     weights_N: Tensor
-    """Each token's share of the step's loss; over all microbatches of a step they sum to 1."""
+    """Each token's share of the update's loss; over all its microbatches they sum to 1."""
 
     def to(self, device: torch.device) -> "Microbatch":
         """Return the same microbatch on a device."""
-        tokens = TokenBatch(
-            self.tokens.ids_BS.to(device),
-            self.tokens.attention_BS.to(device),
-            self.tokens.rows_N.to(device),
-            self.tokens.columns_N.to(device),
-        )
         return replace(
             self,
-            tokens=tokens,
+            tokens=self.tokens.to(device),
             sampler_log_probs_N=self.sampler_log_probs_N.to(device),
             outcome_advantages_N=self.outcome_advantages_N.to(device),
             weights_N=self.weights_N.to(device),
         )
+
+
+def split_for_updates(scored: Sequence[Scored], num_updates: int, step: int) -> list[list[Scored]]:
+    """Deal a step's rollouts to its inner updates, each teacher's evenly, in an order of the step.
+
+    Raises:
+        ValueError: if a teacher has fewer rollouts than there are updates: some update would then
+            leave it out.
+    """
+    if num_updates == 1:
+        return [list(scored)]
+    dealt: list[list[Scored]] = [[] for _ in range(num_updates)]
+    by_teacher: dict[str, list[Scored]] = defaultdict(list)
+    for item in scored:
+        by_teacher[item.teacher].append(item)
+    for teacher, items in sorted(by_teacher.items()):
+        if len(items) < num_updates:
+            raise ValueError(
+                f"teacher {teacher!r} scores {len(items)} rollouts in step {step}, fewer than the "
+                f"{num_updates} inner updates: give its domain more prompts, or lower "
+                "inner_updates"
+            )
+        random.Random(f"{step} {teacher}").shuffle(items)
+        for place, item in enumerate(items):
+            dealt[place % num_updates].append(item)
+    return dealt
 
 
 def plan_step(
@@ -66,57 +95,63 @@ def plan_step(
     Raises:
         ValueError: if no rollout has a response token, so that there is nothing to learn from.
     """
-    total_tokens = sum(item.rollout.num_response_tokens for item in scored)
-    if total_tokens == 0:
+    if not any(item.rollout.num_response_tokens for item in scored):
         raise ValueError(
             "no response token is left to learn from: every rollout is empty or masked; look at "
             "the prompts and at max_new_tokens"
         )
-    num_answered = sum(item.rollout.num_response_tokens > 0 for item in scored)
-    ordered = sorted(scored, key=lambda item: (item.teacher, len(item.rollout.ids)))
-    return [
-        _microbatch(group, normalisation, num_answered, total_tokens, pad_id)
-        for group in _groups(ordered, max_tokens)
-    ]
+    weights = _token_weights(scored, normalisation)
+    order = sorted(
+        range(len(scored)),
+        key=lambda place: (scored[place].teacher, len(scored[place].rollout.ids)),
+    )
+    ordered = [(scored[place], weights[place]) for place in order]
+    return [_microbatch(group, pad_id) for group in _groups(ordered, max_tokens)]
 
 
-def _groups(ordered: Iterable[Scored], max_tokens: int) -> Iterable[list[Scored]]:
-    group: list[Scored] = []
-    for item in ordered:
+def _token_weights(scored: Sequence[Scored], normalisation: Normalisation) -> list[float]:
+    """Return the weight of each rollout's every token; over all tokens they sum to 1."""
+    relative = []
+    for item in scored:
+        length = item.rollout.num_response_tokens
+        part = item.share * item.weight
+        if normalisation is Normalisation.SEQUENCE_MEAN:
+            part = part / length if length else 0.0
+        relative.append(part)
+    total = sum(
+        part * item.rollout.num_response_tokens for part, item in zip(relative, scored, strict=True)
+    )
+    return [part / total for part in relative]
+
+
+def _groups(
+    ordered: Iterable[tuple[Scored, float]], max_tokens: int
+) -> Iterable[list[tuple[Scored, float]]]:
+    group: list[tuple[Scored, float]] = []
+    for item, weight in ordered:
         # Sorted by length, so the newcomer sets the padded width.
         padded = len(item.rollout.ids) * (len(group) + 1)
-        if group and (group[0].teacher != item.teacher or padded > max_tokens):
+        if group and (group[0][0].teacher != item.teacher or padded > max_tokens):
             yield group
             group = []
-        group.append(item)
+        group.append((item, weight))
     if group:
         yield group
 
 
-def _microbatch(
-    group: Sequence[Scored],
-    normalisation: Normalisation,
-    num_rollouts: int,
-    total_tokens: int,
-    pad_id: int,
-) -> Microbatch:
+def _microbatch(group: Sequence[tuple[Scored, float]], pad_id: int) -> Microbatch:
     sampler, outcome, weights = [], [], []
-    for item in group:
+    for item, weight in group:
         rollout, length = item.rollout, item.rollout.num_response_tokens
-        weight = (
-            1.0 / (num_rollouts * length)
-            if normalisation is Normalisation.SEQUENCE_MEAN and length
-            else 1.0 / total_tokens
-        )
         flags = zip(rollout.is_response, rollout.sampler_log_probs, strict=True)
         sampler += [log_prob for written, log_prob in flags if written]
         outcome += [item.outcome_advantage] * length
         weights += [weight] * length
     return Microbatch(
-        teacher=group[0].teacher,
+        teacher=group[0][0].teacher,
         tokens=pad_right(
-            [item.rollout.ids for item in group],
-            [item.rollout.is_response for item in group],
+            [item.rollout.ids for item, _ in group],
+            [item.rollout.is_response for item, _ in group],
             pad_id,
         ),
         sampler_log_probs_N=torch.tensor(sampler),

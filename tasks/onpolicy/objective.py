@@ -1,4 +1,7 @@
-"""What an on-policy method is: how it scores rollouts, and the loss of a token."""
+"""What an on-policy method is: how it scores rollouts, and the loss of a token by source.
+
+Shapes: C tokens of a chunk of a microbatch, V vocabulary.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,18 +15,34 @@ from tasks.rollout.collect import Rollout
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """The loss of each response token [N], and what is worth reporting of each."""
+    """The loss of each response token [C], by source, and what is worth reporting of each."""
 
-    loss_N: Tensor
-    report_N: Mapping[str, Tensor] = field(default_factory=dict)
+    by_source: Mapping[str, Tensor]
+    """What each source asks for: a teacher by its name, the outcome reward. Their sum is the loss.
+    Each source beyond the first costs one more backward pass."""
+    report: Mapping[str, Tensor] = field(default_factory=dict)
     """Name to one number a token; the loop averages them per teacher."""
+
+
+class ChunkLoss(Protocol):
+    """The losses of a microbatch, chunk by chunk, so that [tokens, V] never exists in full."""
+
+    def __call__(self, student_CV: Tensor, chunk: slice) -> TokenLoss:
+        """Return the losses of the microbatch's tokens ``chunk`` from the student's logits."""
 
 
 class Objective(Protocol):
     """RLVR, MOPD, or their sum: the one part in which on-policy methods differ."""
 
+    @property
+    def sources(self) -> list[str]:
+        """Everything that may ever ask for a change of the weights."""
+
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Attach teachers and outcome advantages to a step's rollouts."""
 
-    def loss(self, batch: Microbatch, student_NV: Tensor) -> TokenLoss:
-        """Return each token's loss from the student's logits [N, V]."""
+    def begin_step(self, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """See all microbatches of a step before its first update: fetch, score ahead, cache."""
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Do what is done once for a microbatch, and return its losses."""

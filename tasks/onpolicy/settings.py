@@ -47,6 +47,9 @@ class LoopSettings(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
     microbatch_tokens: int = Field(default=8192, ge=1)
+    inner_updates: int = Field(default=1, ge=1)
+    """Updates on each step's rollouts, every one on its own part of them (K of Open-MOPD,
+    2608.19098 section 3); above 1 the later ones learn from a policy that has moved."""
     rung_every: int = Field(default=0, ge=0)
     """Hand out a checkpoint each so many steps, besides the last; 0 for the last alone."""
 

@@ -9,7 +9,8 @@ from lineage.record import Derivation, Input
 from tasks.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy, save_policy
-from tasks.onpolicy.loop import Hooks, Learner, train
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, train
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rl.grpo import GroupAdvantage
@@ -43,14 +44,16 @@ def climb(
         player = make_player({domain.settings.name: worker}, policy, settings.sampling)
         prompts = stored_prompts(bench.store, domain.train)
         share = DomainShare(domain.settings.name, prompts, settings.prompts_per_step)
+        objective = GroupAdvantage(settings.importance)
         train(
             Learner(
                 policy.model,
                 settings.loop,
                 settings.sampling.temperature,
                 ChatTokens(policy.tokenizer).pad_id,
+                objective.sources,
             ),
-            GroupAdvantage(settings.importance),
+            objective,
             Mixture(player, [share], settings.rollouts_per_prompt, seed),
             Hooks(ladder.measure, ladder.save),
         )

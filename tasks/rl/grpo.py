@@ -1,6 +1,6 @@
 """RL with verifiable rewards by GRPO (DeepSeekMath, 2402.03300), on-policy, without a KL term.
 
-Shapes: N response tokens, V vocabulary.
+Shapes: C response tokens of a chunk, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,12 @@ from torch import Tensor
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.group_advantage import group_advantages
 from tasks.onpolicy.microbatch import Microbatch, Scored
-from tasks.onpolicy.objective import TokenLoss
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import importance, policy_gradient
 from tasks.onpolicy.settings import ImportanceMask
 from tasks.rollout.collect import Rollout
+
+OUTCOME = "outcome"
 
 
 class GroupAdvantage:
@@ -23,6 +25,11 @@ class GroupAdvantage:
         """Drop tokens outside the importance window ``mask``."""
         self._mask = mask
 
+    @property
+    def sources(self) -> list[str]:
+        """The outcome reward alone."""
+        return [OUTCOME]
+
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Give each rollout its advantage within the rollouts of the same prompt."""
         return [
@@ -30,9 +37,18 @@ class GroupAdvantage:
             for rollout, advantage in zip(rollouts, group_advantages(rollouts), strict=True)
         ]
 
-    def loss(self, batch: Microbatch, student_NV: Tensor) -> TokenLoss:
-        """Return the policy-gradient loss of each token."""
-        student_N = token_log_probs(student_NV, batch.tokens.tokens_N)
-        weight = importance(student_N, batch.sampler_log_probs_N, self._mask)
-        loss_N = policy_gradient(student_N, batch.outcome_advantages_N, weight.ratio_N)
-        return TokenLoss(loss_N, {"dropped": 1.0 - weight.kept_N.float()})
+    def begin_step(self, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """Nothing is fetched ahead: the grades came with the rollouts."""
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Return the policy-gradient loss of the microbatch's tokens."""
+        tokens_N = batch.tokens.tokens_N
+
+        def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
+            student_C = token_log_probs(student_CV, tokens_N[chunk])
+            weight = importance(student_C, batch.sampler_log_probs_N[chunk], self._mask)
+            advantage_C = batch.outcome_advantages_N[chunk]
+            loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
+            return TokenLoss({OUTCOME: loss_C}, {"dropped": 1.0 - weight.kept_N.float()})
+
+        return losses

@@ -58,10 +58,9 @@ def test_chosen_tokens_are_listed_by_row_and_then_by_column():
     assert batch.tokens_N.tolist() == [7, 9, 11, 13, 14]
 
 
-def test_padding_stands_on_the_right_and_is_not_attended_to():
+def test_padding_stands_on_the_right():
     batch = pad_right(ROWS, CHOSEN, pad_id=77)
     assert batch.ids_BS.tolist()[1:] == [[10, 11, 77, 77, 77], [12, 13, 14, 77, 77]]
-    assert batch.attention_BS.tolist() == [[1] * 5, [1, 1, 0, 0, 0], [1, 1, 1, 0, 0]]
 
 
 def test_a_first_token_cannot_be_chosen():

@@ -30,9 +30,15 @@ class Constant:
     def names(self):
         return sorted(self.log_probs)
 
-    def logits(self, teacher, tokens):
+    def expect(self, teachers):
+        self.expected = list(teachers)
+
+    def hidden(self, teacher, tokens):
         self.asked.append((teacher, tokens.tokens_N.tolist()))
-        return self.log_probs[teacher].expand(len(tokens.rows_N), -1)
+        return torch.zeros(len(tokens.rows_N), 1)
+
+    def logits(self, teacher, hidden_CD):
+        return self.log_probs[teacher].expand(len(hidden_CD), -1)
 
 
 # The math teacher doubles the odd word 1, the code teacher halves it and doubles word 2.
@@ -51,8 +57,14 @@ def losses(objective, rollouts, student=None):
     for batch in plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 10_000, pad_id=0):
         probabilities = torch.tensor(student or QUARTERS)
         logits = probabilities.log().repeat(len(batch.weights_N), 1).requires_grad_()
-        found[batch.teacher] = (objective.loss(batch, logits), logits)
+        loss = objective.prepare(batch)(logits, slice(0, len(logits)))
+        found[batch.teacher] = (loss, logits)
     return found
+
+
+def total(loss):
+    """Return the loss of each token over all sources."""
+    return sum(loss.by_source.values())
 
 
 def of_domain(domain, token=1, *, score=0.0, sampled=1 / 4, prompt="p"):
@@ -64,8 +76,8 @@ def of_domain(domain, token=1, *, score=0.0, sampled=1 / 4, prompt="p"):
 def test_each_rollout_meets_its_own_teacher():
     found = losses(objective(), [of_domain("math"), of_domain("code")])
     # -A log p with log p = -log 4 and A = log(1/2 / 1/4) = log 2 or log(1/8 / 1/4) = -log 2.
-    torch.testing.assert_close(found["m"][0].loss_N, torch.tensor([LN2 * 2 * LN2]))
-    torch.testing.assert_close(found["c"][0].loss_N, torch.tensor([-LN2 * 2 * LN2]))
+    torch.testing.assert_close(total(found["m"][0]), torch.tensor([LN2 * 2 * LN2]))
+    torch.testing.assert_close(total(found["c"][0]), torch.tensor([-LN2 * 2 * LN2]))
 
 
 @pytest.mark.parametrize("divergence", list(Divergence))
@@ -79,8 +91,8 @@ def test_only_a_rollouts_own_teacher_is_asked_about_it(divergence):
 def test_swapped_names_change_the_loss(divergence):
     swapped, student = Routing({"math": "c", "code": "m"}), [1 / 8, 1 / 2, 1 / 4, 1 / 8]
     rollouts = [of_domain("math", sampled=1 / 2)]
-    right = losses(objective(divergence), rollouts, student)["m"][0].loss_N
-    wrong = losses(objective(divergence, routing=swapped), rollouts, student)["c"][0].loss_N
+    right = total(losses(objective(divergence), rollouts, student)["m"][0])
+    wrong = total(losses(objective(divergence, routing=swapped), rollouts, student)["c"][0])
     # The student has the math teacher's probabilities, so only the code teacher objects.
     torch.testing.assert_close(right, torch.zeros(1), rtol=0, atol=1e-6)
     assert wrong.abs().item() > 0.1
@@ -95,18 +107,18 @@ def test_the_exact_form_is_the_reverse_kl_whatever_was_sampled():
     for token in range(4):
         loss, _ = losses(objective(FULL), [of_domain("math", token)])["m"]
         # Of quarters against 1/8, 1/2, 1/4, 1/8: (log 2 - log 2 + 0 + log 2) / 4.
-        torch.testing.assert_close(loss.loss_N, torch.tensor([LN2 / 4]))
+        torch.testing.assert_close(total(loss), torch.tensor([LN2 / 4]))
 
 
 def test_the_exact_form_is_weighed_by_the_importance_of_the_token():
     # Student 1/4 over sampler 1/8 is 2: twice log 2 / 4.
     loss, _ = losses(objective(FULL), [of_domain("math", sampled=1 / 8)])["m"]
-    torch.testing.assert_close(loss.loss_N, torch.tensor([LN2 / 2]))
+    torch.testing.assert_close(total(loss), torch.tensor([LN2 / 2]))
 
 
 def test_the_sampled_form_is_weighed_by_the_importance_of_the_token():
     loss, _ = losses(objective(), [of_domain("math", sampled=1 / 8)])["m"]
-    torch.testing.assert_close(loss.loss_N, torch.tensor([2 * LN2 * 2 * LN2]))
+    torch.testing.assert_close(total(loss), torch.tensor([2 * LN2 * 2 * LN2]))
 
 
 @pytest.mark.parametrize("divergence", list(Divergence))
@@ -114,10 +126,10 @@ def test_a_token_outside_the_importance_window_teaches_nothing_and_is_counted(di
     # 1/4 over 1/32 is 8, above the default of 5.
     rollouts = [of_domain("math", sampled=1 / 32), of_domain("math")]
     loss, logits = losses(objective(divergence), rollouts)["m"]
-    assert loss.loss_N[0] == 0.0
-    assert loss.loss_N[1] != 0.0
-    assert loss.report_N["dropped"].tolist() == [1.0, 0.0]
-    loss.loss_N[0].backward()
+    assert total(loss)[0] == 0.0
+    assert total(loss)[1] != 0.0
+    assert loss.report["dropped"].tolist() == [1.0, 0.0]
+    total(loss)[0].backward()
     assert logits.grad.abs().max() == 0.0
 
 
@@ -125,15 +137,15 @@ def test_a_teachers_advantage_is_clipped_and_counted():
     rollouts = [of_domain("math", word) for word in (1, 2, 0)]
     loss, _ = losses(objective(advantage_clip=0.5), rollouts)["m"]
     # Word 1: log 2 = 0.69 is cut to 0.5; word 2: log 1 = 0 is not; word 0: -log 2 to -0.5.
-    torch.testing.assert_close(loss.loss_N, torch.tensor([0.5, 0.0, -0.5]) * 2 * LN2)
-    assert loss.report_N["clipped"].tolist() == [1.0, 0.0, 1.0]
+    torch.testing.assert_close(total(loss), torch.tensor([0.5, 0.0, -0.5]) * 2 * LN2)
+    assert loss.report["clipped"].tolist() == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("divergence", list(Divergence))
 def test_the_divergence_is_reported_in_either_form_without_a_gradient(divergence):
     loss, _ = losses(objective(divergence), [of_domain("math", sampled=1 / 8)])["m"]
-    torch.testing.assert_close(loss.report_N["kl"], torch.tensor([LN2 / 4]))
-    assert not loss.report_N["kl"].requires_grad
+    torch.testing.assert_close(loss.report["kl"], torch.tensor([LN2 / 4]))
+    assert not loss.report["kl"].requires_grad
 
 
 GROUP = [of_domain("math", 1, score=1.0), of_domain("math", 2, score=0.0)]
@@ -144,16 +156,16 @@ def test_an_outcome_advantage_is_added_to_the_teachers():
     # outcome is 1 and -1. Word 1: log 2 + 0.5; word 2: 0 - 0.5; times -log p = 2 log 2.
     loss, logits = losses(objective(outcome_weight=0.5), GROUP)["m"]
     expected = torch.tensor([LN2 + 0.5, -0.5])
-    torch.testing.assert_close(loss.loss_N, expected * 2 * LN2)
+    torch.testing.assert_close(total(loss), expected * 2 * LN2)
     # And the gradient to a logit of its own word is -A (1 - p).
-    loss.loss_N.sum().backward()
+    total(loss).sum().backward()
     torch.testing.assert_close(logits.grad[[0, 1], [1, 2]], -expected * 3 / 4)
 
 
 def test_the_exact_form_adds_the_outcomes_policy_gradient():
     loss, _ = losses(objective(FULL, outcome_weight=0.5), GROUP)["m"]
     expected = torch.tensor([LN2 / 4 + 0.5 * 2 * LN2, LN2 / 4 - 0.5 * 2 * LN2])
-    torch.testing.assert_close(loss.loss_N, expected)
+    torch.testing.assert_close(total(loss), expected)
 
 
 @pytest.mark.parametrize(("divergence", "teacher"), [(FULL, LN2 / 4), (SAMPLED, 2 * LN2 * LN2)])
@@ -161,19 +173,19 @@ def test_teacher_and_outcome_are_weighed_by_the_same_importance(divergence, teac
     # Sampled with 1/8, so weighed twice: the teacher's term of word 1, and 0.5 x -log p.
     group = [of_domain("math", 1, score=1.0, sampled=1 / 8), of_domain("math", 2)]
     loss, _ = losses(objective(divergence, outcome_weight=0.5), group)["m"]
-    assert loss.loss_N[0].item() == pytest.approx(2 * (teacher + 0.5 * 2 * LN2))
+    assert total(loss)[0].item() == pytest.approx(2 * (teacher + 0.5 * 2 * LN2))
 
 
 def test_an_outcome_is_not_clipped_with_the_teachers_advantage():
     loss, _ = losses(objective(advantage_clip=0.1, outcome_weight=3.0), GROUP)["m"]
-    torch.testing.assert_close(loss.loss_N, torch.tensor([0.1 + 3.0, -3.0]) * 2 * LN2)
+    torch.testing.assert_close(total(loss), torch.tensor([0.1 + 3.0, -3.0]) * 2 * LN2)
 
 
 @pytest.mark.parametrize("divergence", list(Divergence))
 def test_without_an_outcome_weight_grades_do_not_matter(divergence):
     without = [of_domain("math", 1), of_domain("math", 2)]
-    graded = losses(objective(divergence), GROUP)["m"][0].loss_N
-    assert torch.equal(graded, losses(objective(divergence), without)["m"][0].loss_N)
+    graded = total(losses(objective(divergence), GROUP)["m"][0])
+    assert torch.equal(graded, total(losses(objective(divergence), without)["m"][0]))
 
 
 def test_resident_teachers_answer_by_name_with_their_own_logits():
@@ -183,8 +195,8 @@ def test_resident_teachers_answer_by_name_with_their_own_logits():
     assert teachers.names == ["c", "m"]
     for name, seed in (("m", 1), ("c", 2)):
         expected = chosen_logits(tiny_model(seed), batch).detach() * 2
-        torch.testing.assert_close(teachers.logits(name, batch), expected)
-        assert not teachers.logits(name, batch).requires_grad
+        torch.testing.assert_close(teachers.logits(name, teachers.hidden(name, batch)), expected)
+        assert not teachers.logits(name, teachers.hidden(name, batch)).requires_grad
 
 
 def test_resident_teachers_are_frozen():
@@ -197,4 +209,4 @@ def test_resident_teachers_are_frozen():
 def test_a_teacher_that_is_not_there_is_not_replaced_by_another():
     batch = pad_right([[5, 6]], [[False, True]], pad_id=0)
     with pytest.raises(KeyError, match="c"):
-        ResidentTeachers({"m": tiny_model()}, temperature=1.0).logits("c", batch)
+        ResidentTeachers({"m": tiny_model()}, temperature=1.0).hidden("c", batch)

@@ -8,7 +8,8 @@ import torch
 from tiny_models import rollout, tiny_model
 
 from tasks.model.log_probs import token_log_probs
-from tasks.onpolicy.loop import Hooks, Learner, rollout_metrics, train
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, rollout_metrics, train
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings, Normalisation
@@ -29,16 +30,37 @@ class Likelihood:
     def score(self, rollouts):
         return [Scored(item, teacher=item.domain) for item in rollouts]
 
-    def loss(self, batch, student_NV):
-        student_N = token_log_probs(student_NV, batch.tokens.tokens_N)
-        return TokenLoss(-self.factor * student_N, {"first_id": batch.tokens.tokens_N.float()})
+    def begin_step(self, updates):
+        pass
+
+    def prepare(self, batch):
+        def losses(student_CV, chunk):
+            tokens_C = batch.tokens.tokens_N[chunk]
+            student_C = token_log_probs(student_CV, tokens_C)
+            by_source = {batch.teacher or "math": -self.factor * student_C}
+            return TokenLoss(by_source, {"first_id": tokens_C.float()})
+
+        return losses
 
 
-def learner_of(model=None, **settings):
-    """Return a learner that does not warm up unless told to."""
+def learner_of(model=None, temperature=1.0, **settings):
+    """Return a learner that does not warm up unless told to, and keeps what it gathered."""
     told = {"num_steps": 4, "learning_rate": 1e-2, "warmup_steps": 0, "gradient_clip": 1e9}
     model = model or tiny_model()
-    return Learner(model, LoopSettings(**told | settings), temperature=1.0, pad_id=0)
+    learner = Learner(
+        model, LoopSettings(**told | settings), temperature, pad_id=0, sources=["math", "code"]
+    )
+    step = learner.optimizer.step
+
+    def keeping(learning_rate):
+        parts = learner.optimizer._sources.values()
+        learner.gathered = torch.cat(
+            [sum(grads).flatten() for grads in zip(*(p.gradient for p in parts), strict=True)]
+        )
+        return step(learning_rate)
+
+    learner.optimizer.step = keeping
+    return learner
 
 
 def gradients(model):
@@ -62,7 +84,7 @@ def test_many_microbatches_give_the_gradient_of_one(normalisation):
     for microbatch_tokens in (1, 10_000):
         learner = learner_of(microbatch_tokens=microbatch_tokens, normalisation=normalisation)
         metrics = learner.update(Likelihood(), ROLLOUTS, step=1)
-        found.append((gradients(learner.model), metrics))
+        found.append((learner.gathered, metrics))
     (many, many_metrics), (one, one_metrics) = found
     torch.testing.assert_close(many, one, rtol=1e-4, atol=1e-6)
     assert many_metrics == pytest.approx(one_metrics, rel=1e-4)
@@ -96,15 +118,15 @@ def test_loss_and_gradient_are_those_of_the_weighted_sum_over_tokens(normalisati
     expected = gradients(reference)
     assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
     assert metrics["gradient_norm"] == pytest.approx(expected.norm().item(), rel=1e-4)
-    torch.testing.assert_close(gradients(learner.model), expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(learner.gathered, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_gradients_of_a_step_do_not_leak_into_the_next():
     learner = learner_of(learning_rate=1e-12)  # the weights stay where they are
     learner.update(Likelihood(), ROLLOUTS, step=1)
-    first = gradients(learner.model)
+    first = learner.gathered
     learner.update(Likelihood(), ROLLOUTS, step=2)
-    torch.testing.assert_close(gradients(learner.model), first, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(learner.gathered, first, rtol=1e-4, atol=1e-6)
 
 
 def test_an_update_makes_the_rollouts_likelier():
@@ -115,9 +137,9 @@ def test_an_update_makes_the_rollouts_likelier():
 
 def test_a_gradient_is_clipped_to_its_bound_and_reported_as_it_was():
     learner = learner_of(gradient_clip=0.5)
-    norm = learner.update(Likelihood(), ROLLOUTS, step=1)["gradient_norm"]
-    assert norm > 0.5
-    assert gradients(learner.model).norm().item() == pytest.approx(0.5, rel=1e-4)
+    metrics = learner.update(Likelihood(), ROLLOUTS, step=1)
+    assert metrics["gradient_norm"] == pytest.approx(learner.gathered.norm().item(), rel=1e-4)
+    assert metrics["clip_factor"] == pytest.approx(0.5 / metrics["gradient_norm"], rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +170,13 @@ def test_a_step_without_a_gradient_moves_weights_by_their_decay_alone():
 
 
 def test_the_temperature_divides_the_students_logits():
-    settings = LoopSettings(num_steps=1, learning_rate=1e-2)
     cold, sharp = tiny_model(), tiny_model()
     doubled = torch.nn.Linear(16, sharp.config.vocab_size, bias=False)
     doubled.weight.data = sharp.lm_head.weight.detach() * 2
     sharp.lm_head = doubled
     # Logits at a temperature of 1/2 are logits twice as large.
-    found = Learner(cold, settings, 0.5, pad_id=0).update(Likelihood(), ROLLOUTS, 1)
-    expected = Learner(sharp, settings, 1.0, pad_id=0).update(Likelihood(), ROLLOUTS, 1)
+    found = learner_of(cold, 0.5).update(Likelihood(), ROLLOUTS, 1)
+    expected = learner_of(sharp).update(Likelihood(), ROLLOUTS, 1)
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
 
 
@@ -164,7 +185,9 @@ def test_the_temperature_divides_the_students_logits():
 def test_a_gradient_that_is_not_finite_is_an_error_naming_the_step(factor):
     learner = learner_of()
     before = weights(learner.model)
-    with pytest.raises(FloatingPointError, match=r"gradient of step 17 is (nan|inf).*lower the"):
+    with pytest.raises(
+        FloatingPointError, match=r"step 17: the gradient .* is (nan|inf).*lower the"
+    ):
         learner.update(Likelihood(factor), ROLLOUTS, step=17)
     assert torch.equal(weights(learner.model), before)
 
@@ -176,7 +199,10 @@ def test_a_report_is_the_mean_over_the_tokens_of_each_teacher():
         # math chose the tokens 12, 13 and 32: 57 / 3; code chose 22 and 25: 47 / 2.
         assert metrics["first_id/math"] == pytest.approx(19.0)
         assert metrics["first_id/code"] == pytest.approx(23.5)
-        assert metrics.keys() == {"loss", "gradient_norm", "first_id/math", "first_id/code"}
+        of_a_teacher = {"first_id", "loss", "gradient_norm", "gradient_cosine"}
+        assert metrics.keys() == {"loss", "gradient_norm", "clip_factor"} | {
+            f"{name}/{teacher}" for name in of_a_teacher for teacher in ("math", "code")
+        }
 
 
 def test_a_report_without_a_teacher_has_a_plain_name():

@@ -7,7 +7,8 @@ import torch
 from pydantic import ValidationError
 from tiny_models import rollout, tiny_policy, tokenizer
 
-from tasks.onpolicy.loop import Hooks, Learner, train
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, train
 from tasks.onpolicy.microbatch import plan_step
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalisation
 from tasks.rl.grpo import GroupAdvantage
@@ -31,28 +32,28 @@ def token_losses(rollouts):
     objective = GroupAdvantage(ImportanceMask(low=0.5, high=2.0))
     (batch,) = plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 1000, pad_id=0)
     logits = torch.zeros(len(rollouts), 4, requires_grad=True)
-    return objective.loss(batch, logits), logits
+    return objective.prepare(batch)(logits, slice(0, len(logits))), logits
 
 
 def test_a_better_answer_gains_and_a_worse_one_loses():
     loss, logits = token_losses([of_score(1.0), of_score(0.0)])
     # Advantages of scores 1 and 0 are 1 and -1; -A log p with log p = -log 4.
-    torch.testing.assert_close(loss.loss_N, torch.tensor([LN4, -LN4]))
-    loss.loss_N.sum().backward()
+    torch.testing.assert_close(loss.by_source["outcome"], torch.tensor([LN4, -LN4]))
+    loss.by_source["outcome"].sum().backward()
     # -A (1 - p) on the word itself.
     torch.testing.assert_close(logits.grad[:, 1], torch.tensor([-3 / 4, 3 / 4]))
 
 
 def test_a_group_of_equal_scores_teaches_nothing():
     loss, _ = token_losses([of_score(1.0), of_score(1.0)])
-    assert loss.loss_N.tolist() == [0.0, 0.0]
+    assert loss.by_source["outcome"].tolist() == [0.0, 0.0]
 
 
 def test_tokens_are_weighed_by_their_importance_and_dropped_outside_the_window():
     # 1/4 over 1/6 is 1.5; over 1/16 it is 4, above 2; the report counts the dropped one.
     loss, _ = token_losses([of_score(1.0, sampled=1 / 6), of_score(0.0, sampled=1 / 16)])
-    torch.testing.assert_close(loss.loss_N, torch.tensor([1.5 * LN4, 0.0]))
-    assert loss.report_N["dropped"].tolist() == [0.0, 1.0]
+    torch.testing.assert_close(loss.by_source["outcome"], torch.tensor([1.5 * LN4, 0.0]))
+    assert loss.report["dropped"].tolist() == [0.0, 1.0]
 
 
 def test_advantages_are_of_the_group_and_without_a_teacher():
@@ -85,7 +86,9 @@ def climb(seed=0, num_steps=25):
     settings = LoopSettings(num_steps=num_steps, learning_rate=3e-2, warmup_steps=2)
     rewards = []
     train(
-        Learner(policy.model, settings, sampling.temperature, tokenizer().pad_token_id),
+        Learner(
+            policy.model, settings, sampling.temperature, tokenizer().pad_token_id, ["outcome"]
+        ),
         GroupAdvantage(ImportanceMask()),
         source,
         Hooks(lambda step, metrics: rewards.append(metrics["reward"]), lambda step: None),

@@ -1,0 +1,1 @@
+"""Ground floor: what MOPD writes while it trains: each change of the weights by its source."""

@@ -1,0 +1,275 @@
+"""AdamW whose every update splits by source: exactly, and for little more than its own cost.
+
+AdamW (1711.05101, algorithm 2) divides a first moment by the root of a second one. The first
+moment is linear in the gradient; second moment, bias correction and clip factor are factors that
+all share. So one first moment for each source, under the shared factors, splits each update:
+
+    m[s] <- beta1 m[s] + (1 - beta1) c g[s]        sum over s of m[s] is AdamW's own m
+    v    <- beta2 v + (1 - beta2) (c sum g[s])^2
+    w    <- w - lr decay w - sum over s of lr m[s] / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+
+The clip factor c is known only when all sources have been heard, so each keeps its gradient until
+then. Weights are fp32, or low-precision copies of fp32 masters that are kept here. The update is
+added to a master once, not once for each source, and what floating point loses in it is its own
+part, ``rounding``.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from tasks.ledger.gradients import SourceGradient, UpdateReport, dot, local
+
+DECAY = "decay"
+ROUNDING = "rounding"
+RESERVED = frozenset({DECAY, ROUNDING})
+
+
+@dataclass(frozen=True)
+class AdamWConstants:
+    """AdamW's numbers; the learning rate comes with each step."""
+
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    gradient_clip: float = math.inf
+    """The largest global norm of the summed gradient."""
+
+
+@dataclass
+class _Source:
+    """A source's gradient of this update, its first moment, and its part of the segment."""
+
+    gradient: list[Tensor]
+    moment: list[Tensor]
+    moved: list[Tensor] = field(default_factory=list)
+
+
+class SplitAdamW:
+    """AdamW over named parameters, with its updates split by source."""
+
+    def __init__(
+        self,
+        named_parameters: Mapping[str, nn.Parameter],
+        sources: Sequence[str],
+        constants: AdamWConstants,
+        *,
+        record: bool,
+    ) -> None:
+        """Make the buffers; with ``record`` the parts of each source are summed for a ledger.
+
+        Raises:
+            ValueError: for no source, a source named twice, or one named like a part that is
+                nobody's (``decay``, ``rounding``).
+        """
+        if not sources or len(set(sources)) < len(sources) or RESERVED & set(sources):
+            raise ValueError(
+                f"sources {list(sources)} cannot be told apart in a ledger: give each teacher its "
+                f"own name, and none of {sorted(RESERVED)}"
+            )
+        self.names = list(named_parameters)
+        self._parameters = list(named_parameters.values())
+        self._constants, self._record = constants, record
+        # An fp32 parameter is its own master; any other gets one, and is a copy of it from now on.
+        self._masters = [
+            local(p.data) if p.dtype in {torch.float32, torch.float64} else local(p.data).float()
+            for p in self._parameters
+        ]
+        self._is_copy = [m.dtype != p.dtype for m, p in self._pairs()]
+        self._second = self._zeros()
+        self._sources = {name: _Source(self._zeros(), self._zeros()) for name in sources}
+        self._decayed: list[Tensor] = []
+        self._start: list[Tensor] = []
+        self.num_updates = 0
+        if record:
+            self.begin_segment()
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources by name, in the order that they were given."""
+        return list(self._sources)
+
+    @contextmanager
+    def gathering(self, source: str) -> Iterator[None]:
+        """Take the gradients of the backward passes inside as this source's.
+
+        They are summed in the masters' precision, also where the model computes in bf16.
+
+        Raises:
+            RuntimeError: if a parameter has a gradient already, which would be nobody's.
+        """
+        self._refuse_strays()
+        yield
+        buffers = self._sources[source].gradient
+        for buffer, parameter in zip(buffers, self._parameters, strict=True):
+            if parameter.grad is not None:
+                buffer.add_(local(parameter.grad))
+                parameter.grad = None
+
+    def step(self, learning_rate: float) -> UpdateReport:
+        """Update the weights from the gathered gradients, and forget these.
+
+        Raises:
+            FloatingPointError: if the gradient is not finite, naming the sources whose part is
+                not; the weights are then as they were.
+        """
+        self._refuse_strays()
+        total = self._total_gradient()
+        report = self._report(total)
+        self.num_updates += 1
+        beta1, beta2 = self._constants.betas
+        torch._foreach_mul_(total, report.clip_factor)
+        torch._foreach_mul_(self._second, beta2)
+        torch._foreach_addcmul_(self._second, total, total, value=1 - beta2)
+        bias1, bias2 = 1 - beta1**self.num_updates, 1 - beta2**self.num_updates
+        divisor = torch._foreach_sqrt(self._second)
+        torch._foreach_div_(divisor, math.sqrt(bias2))
+        torch._foreach_add_(divisor, self._constants.eps)
+        self._decay(learning_rate)
+        torch._foreach_zero_(total)  # from here on the sum of the first moments
+        for source in self._sources.values():
+            torch._foreach_mul_(source.moment, beta1)
+            torch._foreach_add_(
+                source.moment, source.gradient, alpha=(1 - beta1) * report.clip_factor
+            )
+            torch._foreach_add_(total, source.moment)
+            if self._record:
+                torch._foreach_addcdiv_(
+                    source.moved, source.moment, divisor, value=-learning_rate / bias1
+                )
+            torch._foreach_zero_(source.gradient)
+        torch._foreach_addcdiv_(self._masters, total, divisor, value=-learning_rate / bias1)
+        self._copy_masters()
+        return report
+
+    def begin_segment(self) -> None:
+        """Start to sum the parts of each source from here."""
+        self._start = [master.clone() for master in self._masters]
+        self._decayed = self._zeros()
+        for source in self._sources.values():
+            source.moved = self._zeros()
+
+    def segment(self) -> dict[str, dict[str, Tensor]]:
+        """Return what each source, decay and rounding added since the segment began.
+
+        Source to parameter to its displacement, in the masters' precision. Over all parts they
+        add up to the change of the masters: ``rounding`` is that change less all else.
+        """
+        parts = {name: source.moved for name, source in self._sources.items()}
+        parts[DECAY] = self._decayed
+        rounding = []
+        for place, (start, master) in enumerate(zip(self._start, self._masters, strict=True)):
+            rest = master.double() - start.double()
+            for moved in parts.values():
+                rest -= moved[place].double()
+            rounding.append(rest.to(master.dtype))
+        parts[ROUNDING] = rounding
+        return {
+            part: dict(zip(self.names, tensors, strict=True)) for part, tensors in parts.items()
+        }
+
+    def masters(self) -> dict[str, Tensor]:
+        """Return the weights in full precision by name; not copies."""
+        return dict(zip(self.names, self._masters, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the next update depends on, flat, by name; not copies."""
+        kept = {"masters": self._masters, "second": self._second}
+        for name, source in self._sources.items():
+            kept[f"moment/{name}"] = source.moment
+            if self._record:
+                kept[f"moved/{name}"] = source.moved
+        if self._record:
+            kept |= {"decayed": self._decayed, "start": self._start}
+        flat = {
+            f"{group}/{name}": tensor
+            for group, tensors in kept.items()
+            for name, tensor in zip(self.names, tensors, strict=True)
+        }
+        return flat | {"num_updates": torch.tensor(self.num_updates)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a ``state``: bit by bit what would have come next.
+
+        Raises:
+            ValueError: if it is of other parameters, sources or settings.
+        """
+        own = self.state()
+        if own.keys() != state.keys():
+            other = sorted(own.keys() ^ state.keys())
+            raise ValueError(
+                f"the saved optimizer state is of another run: {other[:4]} ({len(other)} in all) "
+                "are in one and not in the other; start this run without it"
+            )
+        for name, tensor in own.items():
+            if name != "num_updates":
+                tensor.copy_(state[name])
+        self.num_updates = int(state["num_updates"])
+        self._copy_masters()
+
+    def _pairs(self) -> list[tuple[Tensor, nn.Parameter]]:
+        return list(zip(self._masters, self._parameters, strict=True))
+
+    def _zeros(self) -> list[Tensor]:
+        return [torch.zeros_like(master) for master in self._masters]
+
+    def _refuse_strays(self) -> None:
+        for name, parameter in zip(self.names, self._parameters, strict=True):
+            if parameter.grad is not None:
+                raise RuntimeError(
+                    f"{name} has a gradient that no source gathered, so it would be nobody's: do "
+                    "every backward pass inside SplitAdamW.gathering(source)"
+                )
+
+    def _total_gradient(self) -> list[Tensor]:
+        total = self._zeros()
+        for source in self._sources.values():
+            torch._foreach_add_(total, source.gradient)
+        return total
+
+    def _report(self, total: Sequence[Tensor]) -> UpdateReport:
+        norm = math.sqrt(self._reduce(dot(total, total)))
+        products = {
+            name: (
+                math.sqrt(self._reduce(dot(source.gradient, source.gradient))),
+                self._reduce(dot(source.gradient, total)),
+            )
+            for name, source in self._sources.items()
+        }
+        if not math.isfinite(norm):
+            guilty = [name for name, (own, _) in products.items() if not math.isfinite(own)]
+            for source in self._sources.values():
+                torch._foreach_zero_(source.gradient)
+            raise FloatingPointError(
+                f"the gradient of update {self.num_updates + 1} is {norm}, from "
+                f"{guilty or 'no source alone'}: a teacher or the student gives non-finite "
+                "numbers; lower the learning rate, or look at the last rollouts"
+            )
+        sources = {
+            name: SourceGradient(own, dot / (own * norm) if own * norm > 0 else 0.0)
+            for name, (own, dot) in products.items()
+        }
+        clip = min(1.0, self._constants.gradient_clip / (norm + 1e-6))
+        return UpdateReport(norm, clip, sources)
+
+    def _reduce(self, value: float) -> float:
+        """Return the sum of a number over all ranks that hold a shard; here there is one."""
+        return value
+
+    def _decay(self, learning_rate: float) -> None:
+        factor = learning_rate * self._constants.weight_decay
+        if factor == 0:
+            return
+        if self._record:
+            torch._foreach_add_(self._decayed, self._masters, alpha=-factor)
+        torch._foreach_mul_(self._masters, 1 - factor)
+
+    @torch.no_grad()
+    def _copy_masters(self) -> None:
+        for is_copy, (master, parameter) in zip(self._is_copy, self._pairs(), strict=True):
+            if is_copy:
+                local(parameter.data).copy_(master)
