@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -108,17 +109,25 @@ class Distillation:
             weight = importance(student_C, batch.sampler_log_probs_N[chunk], settings.importance)
             divergence_C = reverse_kl(student_CV, teacher_CV)
             report = {"kl": divergence_C.detach(), "dropped": 1.0 - weight.kept_N.float()}
+            teacher_C = token_log_probs(teacher_CV, tokens_N[chunk])
+            advantage_C = teacher_advantage(student_C, teacher_C, settings.advantage_clip)
             if settings.divergence is Divergence.FULL_VOCABULARY:
                 loss_C = weight.ratio_N * divergence_C
             else:
-                teacher_C = token_log_probs(teacher_CV, tokens_N[chunk])
-                advantage_C = teacher_advantage(student_C, teacher_C, settings.advantage_clip)
                 report["clipped"] = (advantage_C.abs() >= settings.advantage_clip).float()
                 loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
-            by_source = {batch.teacher: loss_C}
+            by_source, advantages = {batch.teacher: loss_C}, {batch.teacher: advantage_C}
             if settings.outcome_weight > 0:
                 outcome_C = settings.outcome_weight * batch.outcome_advantages_N[chunk]
+                advantages[OUTCOME] = outcome_C
                 by_source[OUTCOME] = policy_gradient(student_C, outcome_C, weight.ratio_N)
-            return TokenLoss(by_source, report)
+            return TokenLoss(by_source, report, advantages)
 
         return losses
+
+    def state(self) -> dict[str, JsonValue]:
+        """Nothing is kept from step to step."""
+        return {}
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Nothing is kept from step to step."""

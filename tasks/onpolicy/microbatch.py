@@ -42,6 +42,8 @@ class Microbatch:
     """Sequences of one teacher, ready for forward and backward."""
 
     teacher: str
+    items: tuple[Scored, ...]
+    """The rollout of each row."""
     tokens: TokenBatch
     sampler_log_probs_N: Tensor
     outcome_advantages_N: Tensor
@@ -149,6 +151,7 @@ def _microbatch(group: Sequence[tuple[Scored, float]], pad_id: int) -> Microbatc
         weights += [weight] * length
     return Microbatch(
         teacher=group[0][0].teacher,
+        items=tuple(item for item, _ in group),
         tokens=pad_right(
             [item.rollout.ids for item, _ in group],
             [item.rollout.is_response for item, _ in group],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.onpolicy.microbatch import Microbatch, Scored
@@ -22,6 +23,9 @@ class TokenLoss:
     Each source beyond the first costs one more backward pass."""
     report: Mapping[str, Tensor] = field(default_factory=dict)
     """Name to one number a token; the loop averages them per teacher."""
+    advantages: Mapping[str, Tensor] = field(default_factory=dict)
+    """By source, what it makes of each sampled token [C]: for a teacher log p_teacher - log
+    p_student in nats, clipped where it is; kept by the ledger, so without gradient."""
 
 
 class ChunkLoss(Protocol):
@@ -46,3 +50,9 @@ class Objective(Protocol):
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Do what is done once for a microbatch, and return its losses."""
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return what later steps depend on besides the weights, for a run that is resumed."""
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from a ``state``."""

@@ -3,8 +3,9 @@
 Shapes: C response tokens of a chunk, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.model.log_probs import token_log_probs
@@ -49,6 +50,14 @@ class GroupAdvantage:
             weight = importance(student_C, batch.sampler_log_probs_N[chunk], self._mask)
             advantage_C = batch.outcome_advantages_N[chunk]
             loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
-            return TokenLoss({OUTCOME: loss_C}, {"dropped": 1.0 - weight.kept_N.float()})
+            report = {"dropped": 1.0 - weight.kept_N.float()}
+            return TokenLoss({OUTCOME: loss_C}, report, {OUTCOME: advantage_C})
 
         return losses
+
+    def state(self) -> dict[str, JsonValue]:
+        """Nothing is kept from step to step."""
+        return {}
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Nothing is kept from step to step."""
