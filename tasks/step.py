@@ -6,6 +6,7 @@ that is the answer: a rerun after a crash, or of a finished demo, computes nothi
 the work is done in a scratch folder, stored, and attested.
 """
 
+import json
 import os
 import socket
 import tempfile
@@ -47,6 +48,15 @@ class Measurements:
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one optimizer step."""
         self.rows += [(step, name, float(value), self.source) for name, value in metrics.items()]
+
+    def save(self, folder: Path) -> None:
+        """Write the measurements so far, for a run that may be killed."""
+        (folder / "rows.json").write_text(json.dumps(self.rows), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Go on from what ``save`` wrote."""
+        rows = json.loads((folder / "rows.json").read_text("utf-8"))
+        self.rows = [(step, name, value, source) for step, name, value, source in rows]
 
 
 class NotMadeError(LookupError):

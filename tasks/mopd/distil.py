@@ -83,6 +83,11 @@ class Distillation:
         outcome = [OUTCOME] if self._settings.outcome_weight > 0 else []
         return [*self._teachers.names, *outcome]
 
+    @property
+    def extra_sources(self) -> int:
+        """Sources that speak to a microbatch beside its teacher; each costs one more backward."""
+        return 1 if self._settings.outcome_weight > 0 else 0
+
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Route each rollout to its domain's teacher."""
         advantages = [0.0] * len(rollouts)
@@ -121,7 +126,7 @@ class Distillation:
                 outcome_C = settings.outcome_weight * batch.outcome_advantages_N[chunk]
                 advantages[OUTCOME] = outcome_C
                 by_source[OUTCOME] = policy_gradient(student_C, outcome_C, weight.ratio_N)
-            return TokenLoss(by_source, report, advantages)
+            return TokenLoss(by_source, report, advantages, teacher_CV)
 
         return losses
 

@@ -1,5 +1,6 @@
 """One MOPD round: the student samples on every domain and learns from each domain's teacher."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,19 +9,31 @@ from pathlib import Path
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.handover import Plan, PlannedTeacher
+from tasks.ledger.estimate import (
+    RunSize,
+    estimate,
+    free_memory,
+    free_storage,
+    memory_speed,
+    refuse_what_does_not_fit,
+)
+from tasks.ledger.naming import ledger_derivation
+from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.mopd.distil import Distillation, ResidentTeachers
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import RoundSettings
+from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.resume import JsonPart, Part, RandomNumbers, States
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture
-from tasks.step import Bench, Measurements
+from tasks.step import Bench, Measurements, now
 from tasks.threads import use_configured_threads
 
 
@@ -28,7 +41,8 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
     """Return the student that the round ends with; found, or else made.
 
     The metrics of the record hold, for each teacher, the KL at every step and the tokens that
-    were routed to it.
+    were routed to it. The ledger stands in the store under ``ledger_derivation``. A run that was
+    killed goes on from its last state, to the same bits.
     """
     derivation = Derivation(
         kind="mopd",
@@ -39,33 +53,97 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
+        started = now()
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(bench.store.tree(plan.student.digest))
-        routing = Routing({teacher.domain: teacher.domain for teacher in plan.teachers})
-        teachers = ResidentTeachers(
-            {t.domain: load_model(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers},
-            settings.sampling.temperature,
-        )
-        routing.check([teacher.domain for teacher in plan.teachers], teachers.names)
-        objective = Distillation(routing, teachers, settings.distil)
         with _source(bench, plan.teachers, policy, settings, seed) as source:
-            train(
-                Learner(
-                    policy.model,
-                    settings.loop,
-                    settings.sampling.temperature,
-                    ChatTokens(policy.tokenizer).pad_id,
-                    objective.sources,
-                ),
-                objective,
-                source,
-                Hooks(_Course(settings, measurements), lambda _step: None),
-            )
+            run = _Run(bench, plan, settings, seed, policy, folder / "ledger")
+            states = States(bench.store, derivation.digest(), run.parts(measurements, source))
+            run.train(source, measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
+        # First the ledger: a run that is killed between the two makes both again.
+        bench.commit(
+            ledger_derivation(derivation),
+            "ledger",
+            folder / "ledger",
+            started,
+            Measurements("ledger"),
+            owner="consolidation",
+        )
         return save_policy(policy, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+
+
+class _Run:
+    """The collaborators of one round's loop."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        plan: Plan,
+        settings: RoundSettings,
+        seed: int,
+        policy: Policy,
+        ledger: Path,
+    ) -> None:
+        self._settings = settings
+        self._objective = _objective(bench, plan, settings)
+        temperature, pad_id = settings.sampling.temperature, ChatTokens(policy.tokenizer).pad_id
+        self._refuse_too_large(bench, policy)
+        self._learner = Learner(
+            policy.model,
+            settings.loop,
+            temperature,
+            pad_id,
+            self._objective.sources,
+            record=settings.ledger.displacements,
+        )
+        self._writer = LedgerWriter(ledger, settings.ledger, self._learner.optimizer, seed)
+        self._books = Books(self._writer, seed, settings.loop.num_steps)
+
+    def parts(self, measurements: Measurements, source: "_Counting") -> dict[str, Part]:
+        """Return all that the next step depends on."""
+        objective = JsonPart(self._objective.state, self._objective.load_state)
+        return {
+            "learner": self._learner,
+            "objective": objective,
+            "ledger": self._writer,
+            "measurements": measurements,
+            "tokens": source,
+            "random": RandomNumbers(),
+        }
+
+    def train(self, source: "_Counting", measurements: Measurements, states: States) -> None:
+        """Run the loop to its end."""
+        hooks = Hooks(_Course(self._settings, measurements), lambda _step: None)
+        train(self._learner, self._objective, source, hooks, self._books, states)
+
+    def _refuse_too_large(self, bench: Bench, policy: Policy) -> None:
+        device, settings = policy.model.device, self._settings
+        size = RunSize(
+            num_parameters=sum(p.numel() for p in policy.model.parameters() if p.requires_grad),
+            num_sources=len(self._objective.sources),
+            extra_sources=self._objective.extra_sources,
+            num_steps=settings.loop.num_steps,
+            updates_per_step=settings.loop.inner_updates,
+        )
+        needed = estimate(size, settings.ledger, memory_speed(device))
+        report("mopd", 0, settings.loop.num_steps, message=str(needed))
+        uri = bench.store.uri
+        room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
+        refuse_what_does_not_fit(needed, free_memory(device), room)
+
+
+def _objective(bench: Bench, plan: Plan, settings: RoundSettings) -> Distillation:
+    routing = Routing({teacher.domain: teacher.domain for teacher in plan.teachers})
+    teachers = ResidentTeachers(
+        {t.domain: load_model(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers},
+        settings.sampling.temperature,
+    )
+    routing.check([teacher.domain for teacher in plan.teachers], teachers.names)
+    return Distillation(routing, teachers, settings.distil)
 
 
 def _inputs(plan: Plan) -> Iterator[Input]:
@@ -98,6 +176,12 @@ class _Counting:
         for rollout in played:
             self._tokens[rollout.domain] += rollout.num_response_tokens
         return played
+
+    def save(self, folder: Path) -> None:
+        (folder / "tokens.json").write_text(json.dumps(self._tokens), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        self._tokens = Counter(json.loads((folder / "tokens.json").read_text("utf-8")))
 
     def routed(self) -> dict[str, float]:
         return {f"tokens_routed/{domain}": float(n) for domain, n in self._tokens.items()}

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.ledger.settings import LedgerSettings
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings
 from tasks.rollout.settings import SamplingSettings
 
@@ -15,6 +16,17 @@ class Divergence(StrEnum):
     """The exact reverse KL at every visited token."""
     SAMPLED_TOKEN = "sampled_token"
     """A policy gradient with the log-ratio of the sampled token as its advantage."""
+
+
+class TeacherPlacement(StrEnum):
+    """Where the weights of teachers are that are not being asked. It changes no number."""
+
+    RESIDENT = "resident"
+    """On the device, all of them."""
+    HOST = "host"
+    """In host memory, pinned for a CUDA device; one teacher at a time on the device."""
+    DISK = "disk"
+    """In their files, mapped while they are asked; one teacher at a time on the device."""
 
 
 class DistilSettings(BaseModel):
@@ -37,6 +49,7 @@ class RoundSettings(BaseModel):
 
     loop: LoopSettings
     distil: DistilSettings = DistilSettings()
+    ledger: LedgerSettings = LedgerSettings()
     sampling: SamplingSettings = SamplingSettings()
     prompts_per_domain: int = Field(default=16, ge=1)
     """Prompts of each domain in every step."""

@@ -5,18 +5,22 @@ Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V 
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
-from tasks.model.log_probs import chosen_hidden, head_logits
-from tasks.onpolicy.microbatch import Microbatch, plan_step, split_for_updates
+from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
+from tasks.onpolicy.books import Books
+from tasks.onpolicy.microbatch import Microbatch, Scored, plan_step, split_for_updates
 from tasks.onpolicy.objective import ChunkLoss, Objective, TokenLoss
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.collect import Rollout
 
+_STATE = "optimizer.safetensors"
 _LOGIT_BYTES = 128 << 20
 """The fp32 logits [C, V] of one chunk; the largest block that exists of them."""
 
@@ -56,9 +60,16 @@ class Learner:
         )
 
     def update(
-        self, objective: Objective, rollouts: Sequence[Rollout], step: int
+        self,
+        objective: Objective,
+        rollouts: Sequence[Rollout],
+        step: int,
+        books: Books | None = None,
     ) -> dict[str, float]:
-        """Do a step's inner updates on its rollouts and return their metrics."""
+        """Do a step's inner updates on its rollouts and return their metrics.
+
+        ``books`` hear of every chunk and update, for a ledger.
+        """
         settings = self.settings
         scored = objective.score(rollouts)
         updates = [
@@ -67,10 +78,12 @@ class Learner:
         ]
         learning_rate = settings.learning_rate * min(1.0, step / (settings.warmup_steps + 1))
         objective.begin_step(updates)
+        if books is not None:
+            books.begin(step, scored)
         report = _Report()
         for microbatches in updates:
             for microbatch in microbatches:
-                self._backward(objective, microbatch.to(self.model.device), report)
+                self._backward(objective, microbatch.to(self.model.device), report, books)
             try:
                 done = self.optimizer.step(learning_rate)
             except FloatingPointError as error:
@@ -80,9 +93,31 @@ class Learner:
             for name, part in done.sources.items():
                 report.add(f"gradient_norm/{name}", part.norm, 1)
                 report.add(f"gradient_cosine/{name}", part.cosine, 1)
+            if books is not None:
+                books.updated(done)
+        if books is not None:
+            books.end(self.logits)
         return report.means()
 
-    def _backward(self, objective: Objective, batch: Microbatch, report: "_Report") -> None:
+    @torch.no_grad()
+    def logits(self, item: Scored) -> Tensor:
+        """Return the policy's logits [response tokens, V] of a rollout, as it is now."""
+        rollout = item.rollout
+        tokens = pad_right([rollout.ids], [rollout.is_response], self._pad_id)
+        return chosen_logits(self.model, tokens.to(self.model.device), self._temperature)
+
+    def save(self, folder: Path) -> None:
+        """Write all that the next update depends on."""
+        state = {name: tensor.contiguous() for name, tensor in self.optimizer.state().items()}
+        save_file(state, folder / _STATE)
+
+    def load(self, folder: Path) -> None:
+        """Go on from what ``save`` wrote: bit by bit what would have come next."""
+        self.optimizer.load_state(load_file(folder / _STATE))
+
+    def _backward(
+        self, objective: Objective, batch: Microbatch, report: "_Report", books: Books | None
+    ) -> None:
         """Run the body once; then the head and the losses chunk by chunk; then back through all.
 
         The gradient of the hidden states is gathered over chunks, so the logits of a microbatch
@@ -92,7 +127,7 @@ class Learner:
         losses = objective.prepare(batch)
         back_ND: dict[str, Tensor] = {}
         for chunk in _chunks(len(hidden_ND), self.model.config.vocab_size):
-            loss, back_CD = self._backward_head(hidden_ND[chunk], batch, losses, chunk)
+            loss, back_CD = self._backward_head(hidden_ND[chunk], batch, losses, chunk, books)
             for source, gradient_CD in back_CD.items():
                 if source not in back_ND:
                     back_ND[source] = torch.zeros_like(hidden_ND)
@@ -103,11 +138,19 @@ class Learner:
                 hidden_ND.backward(gradient_ND, retain_graph=place < len(back_ND))
 
     def _backward_head(
-        self, hidden_CD: Tensor, batch: Microbatch, losses: ChunkLoss, chunk: slice
+        self,
+        hidden_CD: Tensor,
+        batch: Microbatch,
+        losses: ChunkLoss,
+        chunk: slice,
+        books: Books | None,
     ) -> tuple[TokenLoss, dict[str, Tensor]]:
         """Return the chunk's losses, and by source their gradient at the hidden states."""
         leaf_CD = hidden_CD.detach().requires_grad_()
-        loss = losses(head_logits(self.model, leaf_CD, self._temperature), chunk)
+        student_CV = head_logits(self.model, leaf_CD, self._temperature)
+        loss = losses(student_CV, chunk)
+        if books is not None:
+            books.saw(batch, chunk, student_CV, loss)
         back_CD: dict[str, Tensor] = {}
         for place, (source, loss_C) in enumerate(loss.by_source.items(), start=1):
             with self.optimizer.gathering(source):

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.objective import Objective
+from tasks.resume import States
 from tasks.rollout.collect import Rollout
 
 
@@ -31,16 +33,27 @@ class Hooks:
 
 
 def train(
-    learner: Learner, objective: Objective, source: RolloutSource, hooks: Hooks, first_step: int = 1
+    learner: Learner,
+    objective: Objective,
+    source: RolloutSource,
+    hooks: Hooks,
+    books: Books | None = None,
+    states: States | None = None,
 ) -> None:
-    """Run the loop from ``first_step`` to its end; the learner's model is the result."""
-    rungs = learner.settings.rung_steps()
-    for step in range(first_step, learner.settings.num_steps + 1):
+    """Run the loop to its end; the learner's model is the result.
+
+    With ``states`` the run goes on from the last one and puts new ones away on its way.
+    """
+    rungs, last = learner.settings.rung_steps(), learner.settings.num_steps
+    done = states.restore() if states is not None else 0
+    for step in range(done + 1, last + 1):
         rollouts = source.rollouts(step)
-        metrics = learner.update(objective, rollouts, step)
+        metrics = learner.update(objective, rollouts, step, books)
         hooks.metrics(step, {**rollout_metrics(rollouts), **metrics})
         if step in rungs:
             hooks.rung(step)
+        if states is not None and step < last:
+            states.save_if_due(step)
 
 
 def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:

@@ -26,6 +26,8 @@ class TokenLoss:
     advantages: Mapping[str, Tensor] = field(default_factory=dict)
     """By source, what it makes of each sampled token [C]: for a teacher log p_teacher - log
     p_student in nats, clipped where it is; kept by the ledger, so without gradient."""
+    target_CV: Tensor | None = None
+    """The logits that the teacher asks for, by which the ledger sees what an update achieved."""
 
 
 class ChunkLoss(Protocol):

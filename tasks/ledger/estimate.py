@@ -1,0 +1,129 @@
+"""What a run's optimizer and ledger will take: memory, storage and time, said before it starts."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.progress import format_seconds
+
+_FP32 = 4
+_GIB = 1 << 30
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run needs beside model, teachers and activations."""
+
+    memory: int
+    """Bytes on the learner's device: moments, gradients, displacements, and the update's own."""
+    storage: int
+    """Bytes of all segments together."""
+    seconds: float
+    """Of all updates together, from the measured speed of memory."""
+    backward_passes: int
+    """Over each microbatch at most: one, and one more for each source beside the teacher."""
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return (
+            f"optimizer and ledger: {self.memory / _GIB:.2f} GiB of memory, "
+            f"{self.storage / _GIB:.2f} GiB of storage, about {format_seconds(self.seconds)} in "
+            f"all; {self.backward_passes} backward pass(es) over each microbatch"
+        )
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """What the needs of a run follow from."""
+
+    num_parameters: int
+    """That are trained."""
+    num_sources: int
+    """Teachers and all others."""
+    extra_sources: int
+    """Those that speak to the same microbatch as a teacher: outcome, reference."""
+    num_steps: int
+    updates_per_step: int
+
+
+def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> Estimate:
+    """Return what a run will take, where memory moves so fast (``memory_speed``)."""
+    kept, sources = settings.displacements, size.num_sources
+    # Second moment, the summed gradient and the divisor; for each source gradient and first
+    # moment; with displacements one more for each, the segment's start and the decay.
+    numbers = 3 + 2 * sources + (sources + 2 if kept else 0)
+    # Reads and writes of one update, counted from SplitAdamW.step: 16 passes over the parameters
+    # that sources share and 11 (14 with displacements) for each source.
+    passes = 16 + sources * (14 if kept else 11)
+    segments = -(-size.num_steps // settings.segment_steps) if kept else 0
+    width = _FP32 if settings.precision is StoredPrecision.FP32 else 2
+    updates = size.num_steps * size.updates_per_step
+    return Estimate(
+        memory=numbers * size.num_parameters * _FP32,
+        storage=segments * (sources + 2) * size.num_parameters * width,
+        seconds=updates * passes * size.num_parameters * _FP32 / bytes_per_second,
+        backward_passes=1 + size.extra_sources,
+    )
+
+
+def refuse_what_does_not_fit(needed: Estimate, free_memory: int, free_storage: int | None) -> None:
+    """Raise MemoryError or OSError, before anything is spent, for a run that cannot fit.
+
+    ``free_storage`` is None for a store without a known end, such as S3.
+    """
+    if needed.memory > free_memory:
+        raise MemoryError(
+            f"{needed}. Only {free_memory / _GIB:.2f} GiB of memory are free: train adapters "
+            "(LoRA), shard over more devices, or set ledger.displacements to false and trace "
+            "behaviours by replay"
+        )
+    if free_storage is not None and needed.storage > free_storage:
+        raise OSError(
+            f"{needed}. Only {free_storage / _GIB:.2f} GiB of storage are free: raise "
+            "ledger.segment_steps, set ledger.precision to bf16, or make room"
+        )
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on a device; a container's own limit counts."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
+    if limit.exists() and limit.read_text().strip().isdigit():
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free
+
+
+def free_storage(folder: Path) -> int:
+    """Return the bytes that are free where a folder is, or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def memory_speed(device: torch.device) -> float:
+    """Return the bytes a second that an update moves, measured in some tens of milliseconds."""
+    numbers = torch.ones(1 << 22, device=device)
+    other = torch.ones_like(numbers)
+    numbers.add_(other)
+    best = float("inf")
+    for _ in range(3):
+        _wait_for(device)
+        started = time.perf_counter()
+        for _ in range(4):
+            numbers.add_(other)
+        _wait_for(device)
+        best = min(best, time.perf_counter() - started)
+    return 4 * 3 * _FP32 * len(numbers) / best
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,124 @@
+"""Reads a ledger, and checks it against the weights that it is of."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from tasks.ledger.entries import KeptRollout, Manifest, Segment, SourceRow
+from tasks.ledger.split_adamw import ROUNDING
+from tasks.ledger.weights import digest_weights
+from tasks.ledger.writer import ROLLOUTS, ROWS, read_manifest
+
+MOST_UNEXPLAINED = 1e-4
+"""Of the whole change, in norm: what sources and decay may leave to rounding."""
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How well the parts of a ledger add up to the change of the weights, in norm."""
+
+    change: float
+    """Of the weights, from the run's begin to its end."""
+    unexplained: float
+    """What no source and no decay accounts for, relative to the change."""
+    residual: float
+    """What is missing even with ``rounding``, relative to the change: the storage's precision."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A finished run's ledger."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> "Ledger":
+        """Open a ledger's folder; raise ValueError where there is none."""
+        return cls(folder, read_manifest(folder))
+
+    @property
+    def parts(self) -> list[str]:
+        """The sources, decay and rounding."""
+        segments = self.manifest.segments
+        return list(segments[0].norms) if segments else []
+
+    def rows(self) -> list[SourceRow]:
+        """Return every source in every step."""
+        lines = (self.folder / ROWS).read_text("utf-8").splitlines()
+        return [SourceRow.model_validate_json(line) for line in lines]
+
+    def rollouts(self) -> Iterator[KeptRollout]:
+        """Yield the kept rollouts in the order of training."""
+        with (self.folder / ROLLOUTS).open(encoding="utf-8") as stream:
+            for line in stream:
+                yield KeptRollout.model_validate_json(line)
+
+    def displacement(self, segment: Segment, part: str) -> dict[str, Tensor]:
+        """Return what one part added to each parameter in one segment, in fp32."""
+        prefix = f"{part}/"
+        with safe_open(self.folder / segment.file, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+
+    def change(self, segment: Segment) -> dict[str, Tensor]:
+        """Return what all parts together added in one segment."""
+        total: dict[str, Tensor] = {}
+        for part in segment.norms:
+            for name, moved in self.displacement(segment, part).items():
+                total[name] = total[name] + moved if name in total else moved
+        return total
+
+    def check(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> Completeness:
+        """Return how well the parts add up, after checking that these are the ledger's weights.
+
+        Raises:
+            ValueError: if the weights are of another run, there is no split to check, or sources
+                and decay leave more of the change unexplained than ``MOST_UNEXPLAINED``.
+        """
+        self._refuse_others(start, end)
+        segments = self.manifest.segments
+        if not segments:
+            raise ValueError(
+                f"the ledger in {self.folder} holds no displacements: it was written with "
+                "displacements off, so a behaviour can only be traced by replay"
+            )
+        missing = {name: end[name].double() - start[name].double() for name in start}
+        change = _norm(missing)
+        rounding = {name: torch.zeros_like(tensor) for name, tensor in missing.items()}
+        for segment in segments:
+            for part in segment.norms:
+                for name, moved in self.displacement(segment, part).items():
+                    missing[name] -= moved.double()
+                    if part == ROUNDING:
+                        rounding[name] += moved.double()
+        unexplained = {name: missing[name] + rounding[name] for name in missing}
+        found = Completeness(change, _norm(unexplained) / change, _norm(missing) / change)
+        if found.unexplained > MOST_UNEXPLAINED:
+            raise ValueError(
+                f"sources and decay leave {found.unexplained:.2e} of the weights' change to "
+                f"rounding, more than {MOST_UNEXPLAINED:.0e}: something changed the weights past "
+                "the optimizer, or displacements were stored in too low a precision"
+            )
+        return found
+
+    def _refuse_others(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
+        for what, weights, expected in (
+            ("begins with", start, self.manifest.start),
+            ("ends with", end, self.manifest.end),
+        ):
+            found = digest_weights(weights)
+            if found != expected:
+                raise ValueError(
+                    f"the ledger in {self.folder} {what} the weights {expected}, but those given "
+                    f"are {found}: it is of another student; find its own with `provost lineage "
+                    "show`"
+                )
+
+
+def _norm(tensors: Mapping[str, Tensor]) -> float:
+    return float(torch.stack([tensor.square().sum() for tensor in tensors.values()]).sum().sqrt())

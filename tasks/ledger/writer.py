@@ -1,0 +1,156 @@
+"""Writes a ledger while a run goes on: rows and rollouts each step, displacements each segment."""
+
+import math
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tasks.ledger.entries import KeptRollout, Manifest, Segment, SourceRow
+from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.ledger.split_adamw import SplitAdamW
+from tasks.ledger.weights import digest_weights
+
+MANIFEST = "ledger.json"
+ROWS = "sources.jsonl"
+ROLLOUTS = "rollouts.jsonl"
+
+
+class LedgerWriter:
+    """A ledger in a folder, complete after every step."""
+
+    def __init__(
+        self, folder: Path, settings: LedgerSettings, optimizer: SplitAdamW, seed: int
+    ) -> None:
+        """Begin a ledger in an empty folder, or go on with the one that stands there.
+
+        Raises:
+            ValueError: if the folder's ledger is of other settings, sources or weights.
+        """
+        self._folder, self._optimizer = folder, optimizer
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / MANIFEST).exists():
+            self._manifest = read_manifest(folder)
+            self._refuse_other(settings, seed)
+            return
+        start = digest_weights(optimizer.masters())
+        self._manifest = Manifest(
+            settings=settings,
+            seed=seed,
+            sources=tuple(optimizer.sources),
+            start=start,
+            end=start,
+            last_step=0,
+            segments=(),
+        )
+        for name in (ROWS, ROLLOUTS):
+            (folder / name).touch()
+
+    @property
+    def settings(self) -> LedgerSettings:
+        """What is kept."""
+        return self._manifest.settings
+
+    def step(
+        self, step: int, rows: Sequence[SourceRow], kept: Sequence[KeptRollout], *, last: bool
+    ) -> None:
+        """Add a step; close the segment where it is full, or where the run ends."""
+        _append(self._folder / ROWS, rows)
+        _append(self._folder / ROLLOUTS, kept)
+        every = self.settings.segment_steps
+        if self.settings.displacements and (last or step % every == 0):
+            self._close_segment(step)
+        end = digest_weights(self._optimizer.masters()) if last else self._manifest.end
+        self._manifest = self._manifest.model_copy(update={"last_step": step, "end": end})
+        (self._folder / MANIFEST).write_text(self._manifest.model_dump_json(indent=1), "utf-8")
+
+    def save(self, folder: Path) -> None:
+        """Copy the ledger as it stands, for a run that may be killed."""
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+
+    def load(self, folder: Path) -> None:
+        """Go on with the ledger that ``save`` copied."""
+        shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+        settings, seed = self._manifest.settings, self._manifest.seed
+        self._manifest = read_manifest(self._folder)
+        self._refuse_other(settings, seed)
+
+    def _close_segment(self, step: int) -> None:
+        segments = self._manifest.segments
+        first = segments[-1].last_step + 1 if segments else 1
+        parts = self._optimizer.segment()
+        name = f"segment-{len(segments) + 1:05d}.safetensors"
+        stored, lost = _stored(parts, self.settings.precision)
+        save_file(stored, self._folder / name)
+        end = digest_weights(self._optimizer.masters())
+        segment = Segment(
+            first_step=first,
+            last_step=step,
+            file=name,
+            start=segments[-1].end if segments else self._manifest.start,
+            end=end,
+            norms={part: _norm(tensors.values()) for part, tensors in parts.items()},
+            change=_norm(_total(parts).values()),
+            lost=lost,
+        )
+        self._optimizer.begin_segment()
+        self._manifest = self._manifest.model_copy(
+            update={"segments": (*segments, segment), "end": end}
+        )
+
+    def _refuse_other(self, settings: LedgerSettings, seed: int) -> None:
+        found = self._manifest
+        own = (settings, seed, tuple(self._optimizer.sources))
+        if own != (found.settings, found.seed, found.sources):
+            raise ValueError(
+                f"the ledger in {self._folder} is of other settings, seed or sources "
+                f"({list(found.sources)}) than this run ({self._optimizer.sources}): begin a new "
+                "folder"
+            )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return a ledger's manifest.
+
+    Raises:
+        ValueError: if there is none, or it is not one.
+    """
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{folder} holds no {MANIFEST}, so it is no ledger: name the folder that a "
+            "consolidation wrote, or run one with the ledger on"
+        ) from error
+
+
+def _append(file: Path, entries: Sequence[SourceRow | KeptRollout]) -> None:
+    with file.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"{entry.model_dump_json()}\n" for entry in entries)
+
+
+def _total(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    names = next(iter(parts.values())).keys()
+    return {name: torch.stack([part[name] for part in parts.values()]).sum(0) for name in names}
+
+
+def _norm(tensors: Iterable[Tensor]) -> float:
+    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
+
+
+def _stored(
+    parts: Mapping[str, Mapping[str, Tensor]], precision: StoredPrecision
+) -> tuple[dict[str, Tensor], float]:
+    """Return the tensors as they are stored, by name, and the norm of what that loses."""
+    whole = {
+        f"{part}/{name}": tensor.detach().cpu().contiguous()
+        for part, tensors in parts.items()
+        for name, tensor in tensors.items()
+    }
+    if precision is StoredPrecision.FP32:
+        return {name: tensor.float() for name, tensor in whole.items()}, 0.0
+    short = {name: tensor.bfloat16() for name, tensor in whole.items()}
+    return short, _norm([tensor - short[name].to(tensor.dtype) for name, tensor in whole.items()])

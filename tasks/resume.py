@@ -1,0 +1,138 @@
+"""States of a run that goes on, in the store: a killed run continues where the last one stands.
+
+A state is a folder in the store and a slot under the derivation that is being made. How often one
+is put away changes nothing of the result, so it is no setting: at most every two minutes, and so
+that putting them away takes at most a twentieth of the time.
+"""
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from lineage.artifacts import Digest
+from lineage.documents import read_sealed, seal, to_json
+from lineage.store import Store
+
+SLOTS = "states"
+_LEAST_SECONDS = 120.0
+_LEAST_MULTIPLE = 20.0
+"""Of the time that the last state took: what is put away costs at most 5 %."""
+
+
+class Part(Protocol):
+    """Something that a run's next step depends on."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder of its own."""
+
+    def load(self, folder: Path) -> None:
+        """Go on from what ``save`` wrote."""
+
+
+class JsonPart:
+    """A part whose state is a JSON value."""
+
+    def __init__(
+        self, get: Callable[[], JsonValue], put: Callable[[Mapping[str, JsonValue]], None]
+    ) -> None:
+        """Read the state with ``get`` and set it with ``put``."""
+        self._get, self._put = get, put
+
+    def save(self, folder: Path) -> None:
+        """Write ``state.json``."""
+        (folder / "state.json").write_text(json.dumps(self._get()), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read ``state.json``."""
+        self._put(json.loads((folder / "state.json").read_text("utf-8")))
+
+
+class RandomNumbers:
+    """Torch's and Python's global generators; dropout draws from the first."""
+
+    def save(self, folder: Path) -> None:
+        """Write the states of the generators."""
+        states = {"cpu": torch.get_rng_state().tolist()}
+        if torch.cuda.is_available():
+            states["cuda"] = [state.tolist() for state in torch.cuda.get_rng_state_all()]
+        (folder / "torch.json").write_text(json.dumps(states), "utf-8")
+        (folder / "python.json").write_text(json.dumps(random.getstate()), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Set the generators to where they stood."""
+        states = json.loads((folder / "torch.json").read_text("utf-8"))
+        torch.set_rng_state(torch.tensor(states["cpu"], dtype=torch.uint8))
+        if "cuda" in states and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(
+                [torch.tensor(state, dtype=torch.uint8) for state in states["cuda"]]
+            )
+        version, internal, gauss = json.loads((folder / "python.json").read_text("utf-8"))
+        random.setstate((version, tuple(internal), gauss))
+
+
+class _Slot(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    tree: Digest
+
+
+class States:
+    """The states of one derivation's run."""
+
+    def __init__(
+        self,
+        store: Store,
+        derivation: str,
+        parts: Mapping[str, Part],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep these ``parts``, by name, of the run that makes ``derivation`` (a digest)."""
+        self._store, self._parts, self._clock = store, dict(parts), clock
+        self._prefix = f"{SLOTS}/{derivation.removeprefix('sha256:')}"
+        self._due = clock() + _LEAST_SECONDS
+
+    def restore(self) -> int:
+        """Set every part to the last state and return its step; 0 where there is none."""
+        keys = self._store.keys(self._prefix)
+        if not keys:
+            return 0
+        slot = read_sealed(self._store, keys[-1], _Slot)
+        if slot is None:
+            raise RuntimeError(f"the slot {keys[-1]} vanished while it was read; run again")
+        folder = self._store.tree(slot.tree)
+        for name, part in self._parts.items():
+            part.load(folder / name)
+        return slot.step
+
+    def save_if_due(self, step: int) -> None:
+        """Put a state away if the last one is old enough."""
+        if self._clock() >= self._due:
+            self.save(step)
+
+    def save(self, step: int) -> None:
+        """Put a state away: the run has done ``step``."""
+        started = self._clock()
+        with tempfile.TemporaryDirectory(prefix="provost-state-") as folder:
+            for name, part in self._parts.items():
+                Path(folder, name).mkdir()
+                part.save(Path(folder, name))
+            tree = self._store.put_tree(Path(folder))
+        self._claim(_Slot(step=step, tree=tree))
+        taken = self._clock() - started
+        self._due = self._clock() + max(_LEAST_SECONDS, _LEAST_MULTIPLE * taken)
+
+    def _claim(self, slot: _Slot) -> None:
+        number = len(self._keys()) + 1
+        while not self._store.claim(f"{self._prefix}/{number:08d}", seal(to_json(slot))):
+            number += 1
+
+    def _keys(self) -> Sequence[str]:
+        return self._store.keys(self._prefix)

@@ -1,0 +1,205 @@
+"""A ledger as it is written and read: it adds up, and it knows whose it is."""
+
+import json
+
+import pytest
+import torch
+from test_split_adamw import SOURCES, parameters, snapshot, take
+
+from tasks.ledger.entries import KeptRollout, SourceRow
+from tasks.ledger.estimate import (
+    Estimate,
+    RunSize,
+    estimate,
+    free_memory,
+    free_storage,
+    memory_speed,
+    refuse_what_does_not_fit,
+)
+from tasks.ledger.read import Ledger
+from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
+from tasks.ledger.weights import digest_weights
+from tasks.ledger.writer import LedgerWriter
+
+ROW = SourceRow(
+    step=1,
+    source="math",
+    tokens=3,
+    advantage_mean=0.5,
+    advantage_deviation=0.1,
+    gradient_norm=2.0,
+    gradient_cosine=0.9,
+    kl_before=0.2,
+    kl_after=0.1,
+)
+KEPT = KeptRollout(
+    step=1,
+    teacher="math",
+    domain="math",
+    prompt="p1",
+    score=1.0,
+    ids=(1, 2, 3),
+    response=(2,),
+    weight=0.25,
+    sampler_log_probs=(-0.5,),
+    advantages={"math": (0.125,)},
+)
+
+
+def written(folder, num_steps=7, decay=0.05, **settings):
+    """Write a ledger of a few updates; return it with the weights at both ends."""
+    params = parameters(torch.float32)
+    optimizer = SplitAdamW(params, SOURCES, AdamWConstants(weight_decay=decay), record=True)
+    start = {name: tensor.clone() for name, tensor in optimizer.masters().items()}
+    told = LedgerSettings(**{"segment_steps": 3} | settings)
+    writer = LedgerWriter(folder, told, optimizer, seed=7)
+    for step in range(1, num_steps + 1):
+        take(optimizer, params, 0.01)
+        writer.step(step, [ROW], [KEPT], last=step == num_steps)
+    return Ledger.open(folder), start, optimizer.masters()
+
+
+def test_segments_cover_the_run_and_chain_by_their_digests(tmp_path):
+    ledger, start, end = written(tmp_path)
+    segments = ledger.manifest.segments
+    assert [(s.first_step, s.last_step) for s in segments] == [(1, 3), (4, 6), (7, 7)]
+    assert segments[0].start == digest_weights(start) == ledger.manifest.start
+    assert segments[0].end == segments[1].start
+    assert segments[2].end == digest_weights(end) == ledger.manifest.end
+    assert ledger.parts == [*SOURCES, "decay", "rounding"]
+    assert ledger.rows() == [ROW] * 7
+    assert list(ledger.rollouts()) == [KEPT] * 7
+
+
+def test_what_is_stored_adds_up_to_the_change_of_the_weights(tmp_path):
+    ledger, start, end = written(tmp_path)
+    total = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
+    for segment in ledger.manifest.segments:
+        for name, moved in ledger.change(segment).items():
+            total[name] += moved
+    for name in start:
+        torch.testing.assert_close(start[name] + total[name], end[name], rtol=0, atol=1e-6)
+    found = ledger.check(start, end)
+    assert found.unexplained < 1e-5
+    assert found.residual < 1e-6
+    assert found.change == pytest.approx(
+        torch.cat([(end[n] - start[n]).flatten() for n in start]).norm().item(), rel=1e-5
+    )
+
+
+def test_half_the_storage_says_what_it_loses(tmp_path):
+    exact, *_ = written(tmp_path / "exact")
+    short, start, end = written(tmp_path / "short", precision=StoredPrecision.BF16)
+    files = [folder / "segment-00001.safetensors" for folder in (exact.folder, short.folder)]
+    assert files[1].stat().st_size < files[0].stat().st_size
+    assert exact.manifest.segments[0].lost == 0.0
+    segment = short.manifest.segments[0]
+    missing = torch.cat(
+        [
+            (exact.displacement(exact.manifest.segments[0], part)[name] - tensor).flatten()
+            for part in short.parts
+            for name, tensor in short.displacement(segment, part).items()
+        ]
+    )
+    assert segment.lost == pytest.approx(missing.norm().item(), rel=1e-4)
+    with pytest.raises(ValueError, match="too low a precision"):
+        short.check(start, end)
+
+
+def test_weights_of_another_student_are_refused(tmp_path):
+    ledger, start, end = written(tmp_path)
+    other = {name: tensor + 1e-6 for name, tensor in end.items()}
+    with pytest.raises(ValueError, match="ends with the weights"):
+        ledger.check(start, other)
+    with pytest.raises(ValueError, match="begins with the weights"):
+        ledger.check(other, end)
+
+
+def test_weights_changed_past_the_optimizer_are_found(tmp_path):
+    params = parameters(torch.float32)
+    optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=True)
+    start = snapshot(params)
+    start = {name: tensor.float() for name, tensor in start.items()}
+    writer = LedgerWriter(tmp_path, LedgerSettings(), optimizer, seed=0)
+    take(optimizer, params, 0.01)
+    with torch.no_grad():
+        params["a"] += 0.01
+    writer.step(1, [], [], last=True)
+    with pytest.raises(ValueError, match="past the optimizer"):
+        Ledger.open(tmp_path).check(start, optimizer.masters())
+
+
+def test_without_displacements_there_is_nothing_to_add_up(tmp_path):
+    ledger, start, end = written(tmp_path, displacements=False)
+    assert ledger.manifest.segments == ()
+    assert ledger.manifest.end == digest_weights(end)
+    with pytest.raises(ValueError, match="holds no displacements"):
+        ledger.check(start, end)
+
+
+def test_a_folder_without_a_ledger_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="it is no ledger"):
+        Ledger.open(tmp_path)
+
+
+def test_a_ledger_of_another_run_is_not_gone_on_with(tmp_path):
+    written(tmp_path)
+    optimizer = SplitAdamW(parameters(), ["math"], AdamWConstants(), record=True)
+    with pytest.raises(ValueError, match="of other settings, seed or sources"):
+        LedgerWriter(tmp_path, LedgerSettings(segment_steps=3), optimizer, seed=7)
+
+
+def test_a_manifest_is_readable_by_a_person(tmp_path):
+    written(tmp_path)
+    manifest = json.loads((tmp_path / "ledger.json").read_text())
+    assert manifest["schema_"] == "provost.ledger/1"
+    assert manifest["segments"][0]["norms"].keys() == {*SOURCES, "decay", "rounding"}
+
+
+def test_the_digest_of_weights_sees_names_shapes_types_and_bits():
+    weights = {"a": torch.zeros(2, 3), "b": torch.tensor(1.0)}
+    same = digest_weights(dict(reversed(weights.items())))
+    assert digest_weights(weights) == same
+    flipped = weights["a"].clone()
+    flipped[1, 2] = -0.0
+    for other in (
+        {"a": flipped, "b": weights["b"]},
+        {"a": weights["a"].reshape(3, 2), "b": weights["b"]},
+        {"a": weights["a"].double(), "b": weights["b"]},
+        {"c": weights["a"], "b": weights["b"]},
+        {"a": weights["a"], "b": torch.tensor(2.0)},
+    ):
+        assert digest_weights(other) != same
+
+
+def test_an_estimate_is_what_the_buffers_are():
+    params = parameters(torch.float32)
+    optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=True)
+    held = sum(t.numel() * 4 for name, t in optimizer.state().items() if name != "num_updates")
+    masters = sum(p.numel() * 4 for p in params.values())
+    # The state holds the masters and each moment, displacement, start and decay; gradients of
+    # three sources and the update's two temporaries are beside it.
+    size = RunSize(11, 3, 1, num_steps=25, updates_per_step=2)
+    needed = estimate(size, LedgerSettings(segment_steps=10), 1e9)
+    assert needed.memory == held - masters + 3 * masters + 2 * masters
+    assert needed.storage == 3 * 5 * 11 * 4  # three segments of five parts
+    assert needed.backward_passes == 2
+    assert needed.seconds == pytest.approx(50 * (16 + 3 * 14) * 11 * 4 / 1e9)
+
+
+def test_a_run_that_cannot_fit_is_refused_before_it_starts():
+    needed = Estimate(memory=100, storage=100, seconds=1.0, backward_passes=1)
+    refuse_what_does_not_fit(needed, free_memory=100, free_storage=100)
+    refuse_what_does_not_fit(needed, free_memory=100, free_storage=None)
+    with pytest.raises(MemoryError, match=r"LoRA.*displacements to false"):
+        refuse_what_does_not_fit(needed, free_memory=99, free_storage=100)
+    with pytest.raises(OSError, match=r"segment_steps.*bf16"):
+        refuse_what_does_not_fit(needed, free_memory=100, free_storage=99)
+
+
+def test_what_is_free_is_measured(tmp_path):
+    cpu = torch.device("cpu")
+    assert free_memory(cpu) > 1 << 28
+    assert free_storage(tmp_path / "not" / "there") > 1 << 20
+    assert memory_speed(cpu) > 1e8

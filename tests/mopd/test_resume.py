@@ -1,0 +1,130 @@
+"""A run that is killed at any moment goes on to the same bits: weights, ledger, metrics."""
+
+import hashlib
+
+import pytest
+import torch
+from test_learning import DOMAINS, SAMPLING, mixture, other_teachers
+from tiny_models import tiny_policy, tokenizer
+
+from lineage.store import FolderStore
+from tasks.ledger.read import Ledger
+from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.writer import LedgerWriter
+from tasks.mopd.distil import Distillation, ResidentTeachers
+from tasks.mopd.routing import Routing
+from tasks.mopd.settings import DistilSettings
+from tasks.onpolicy.books import Books
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.settings import LoopSettings
+from tasks.resume import JsonPart, RandomNumbers, States
+from tasks.step import Measurements
+
+STEPS = 7
+RUN = "sha256:" + "ab" * 32
+
+
+class KilledError(Exception):
+    """What a test throws in place of kill -9."""
+
+
+def run(folder, store=None, *, die_at=None, save_every=1, inner_updates=1, outcome=0.0):
+    """Distil for a few steps, from the last state if there is one; return all that it leaves."""
+    policy, measurements = tiny_policy(0), Measurements("mopd")
+    settings = LoopSettings(
+        num_steps=STEPS,
+        learning_rate=1e-2,
+        warmup_steps=2,
+        weight_decay=0.01,
+        inner_updates=inner_updates,
+    )
+    objective = Distillation(
+        Routing({domain: domain for domain in DOMAINS}),
+        ResidentTeachers(other_teachers(), SAMPLING.temperature),
+        DistilSettings(outcome_weight=outcome),
+    )
+    pad = tokenizer().pad_token_id
+    learner = Learner(policy.model, settings, 1.0, pad, objective.sources, record=True)
+    told = LedgerSettings(segment_steps=3, rollouts_per_teacher=2)
+    writer = LedgerWriter(folder, told, learner.optimizer, seed=5)
+
+    def measure(step, metrics):
+        measurements.add(step, metrics)
+        if step == die_at:
+            raise KilledError
+
+    states = None
+    if store is not None:
+        clock = iter(range(0, 10**9, 1000 if save_every == 1 else 45)).__next__
+        parts = {
+            "learner": learner,
+            "ledger": writer,
+            "objective": JsonPart(objective.state, objective.load_state),
+            "measurements": measurements,
+            "random": RandomNumbers(),
+        }
+        states = States(store, RUN, parts, clock)
+    books = Books(writer, 5, STEPS)
+    source = mixture(policy, seed=3)
+    train(learner, objective, source, Hooks(measure, lambda step: None), books, states)
+    return {
+        "weights": {n: t.clone() for n, t in policy.model.state_dict().items()},
+        "rows": measurements.rows,
+        "ledger": {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(folder.iterdir())
+        },
+    }
+
+
+def assert_same(found, expected):
+    assert found["rows"] == expected["rows"]
+    assert found["ledger"] == expected["ledger"]
+    for name, tensor in expected["weights"].items():
+        assert torch.equal(found["weights"][name], tensor), name
+
+
+@pytest.mark.parametrize("die_at", range(1, STEPS + 1))
+@pytest.mark.parametrize("save_every", [1, 3])
+def test_a_run_killed_at_any_step_ends_in_the_same_bits(tmp_path, die_at, save_every):
+    expected = run(tmp_path / "undisturbed")
+    store = FolderStore(tmp_path / "store")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", store, die_at=die_at, save_every=save_every)
+    found = run(tmp_path / "resumed", store, save_every=save_every)
+    assert_same(found, expected)
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):
+    expected = run(tmp_path / "undisturbed", inner_updates=2)
+    store = FolderStore(tmp_path / "store")
+    for attempt, die_at in enumerate((2, 2, 5, 6)):
+        with pytest.raises(KilledError):
+            run(tmp_path / f"killed-{attempt}", store, die_at=die_at, inner_updates=2)
+    assert_same(run(tmp_path / "resumed", store, inner_updates=2), expected)
+
+
+def test_states_do_not_change_what_a_run_comes_to(tmp_path):
+    expected = run(tmp_path / "without")
+    assert_same(run(tmp_path / "with", FolderStore(tmp_path / "store")), expected)
+
+
+def test_the_ledger_of_a_run_is_complete(tmp_path):
+    start = {n: p.detach().clone() for n, p in tiny_policy(0).model.named_parameters()}
+    end = run(tmp_path / "ledger")["weights"]
+    ledger = Ledger.open(tmp_path / "ledger")
+    found = ledger.check(start, {name: end[name] for name in start})
+    assert found.unexplained < 1e-5
+    assert {row.source for row in ledger.rows()} == set(DOMAINS)
+    kept = list(ledger.rollouts())
+    assert len(kept) == STEPS * len(DOMAINS) * 2
+    assert all(len(k.response) == len(k.advantages[k.teacher]) > 0 for k in kept)
+
+
+def test_an_update_brings_the_student_nearer_to_its_teacher_on_what_was_looked_at(tmp_path):
+    run(tmp_path / "ledger")
+    rows = Ledger.open(tmp_path / "ledger").rows()
+    # A step against its own gradient; a teacher's may lose to the others' now and then.
+    nearer = [row.kl_after < row.kl_before for row in rows if row.step > 2]
+    assert sum(nearer) > 0.7 * len(nearer)
