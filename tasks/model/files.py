@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import (
@@ -38,16 +39,31 @@ def load_model(folder: Path) -> PreTrainedModel:
 
     Only safetensors are read, no code of the folder runs, and the attention kernel is ours to
     choose: a kernel that the config names would be downloaded and run.
+
+    Raises:
+        ValueError: if weights are missing or of another shape than the config says; transformers
+            would draw those at random and go on.
     """
     _refuse_foreign_code(folder)
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    loaded: object = AutoModelForCausalLM.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
         attn_implementation="sdpa",
         dtype="auto",
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
     )
+    model, found = cast("tuple[PreTrainedModel, dict[str, set[tuple[str, ...] | str]]]", loaded)
+    other = {entry[0] for entry in found["mismatched_keys"]}
+    absent = sorted({str(name) for name in found["missing_keys"]} | other)
+    if absent:
+        raise ValueError(
+            f"{folder} lacks {len(absent)} weights that its config asks for, or has them in "
+            f"another shape: {absent[:3]}; it is not the model that config.json describes, so "
+            "save or fetch the checkpoint again"
+        )
     refuse_other_logits(model)
     return model
 

@@ -1,0 +1,92 @@
+"""Teachers' last hidden states of a step, kept in host memory for inner updates that come later.
+
+With K > 1 inner updates a step, each update's microbatches are sorted by teacher, so each teacher
+would be loaded K times. Scored ahead, all at once, it is loaded once, and from then on only one
+output head is needed at a time (DeepSeek-V4, 2606.19348, section 5.2.2). Logits would be V / D
+times larger.
+
+Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from operator import itemgetter
+
+import torch
+from torch import Tensor
+
+from tasks.model.log_probs import TokenBatch
+from tasks.mopd.pool.pool import TeacherPool
+
+Asked = tuple[str, TokenBatch]
+"""A teacher's name and the microbatch that it is to read."""
+
+
+class HiddenCache:
+    """A teacher pool that remembers the hidden states of the microbatches scored ahead."""
+
+    def __init__(self, pool: TeacherPool) -> None:
+        """Take the pool; nothing is remembered yet."""
+        self._pool = pool
+        self._kept: dict[tuple[str, bytes], Tensor] = {}
+        self.hits = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The teachers that can be asked, sorted."""
+        return self._pool.names
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of host memory that the kept states take now."""
+        return sum(hidden_ND.nbytes for hidden_ND in self._kept.values())
+
+    def estimate(self, asked: Sequence[tuple[str, int]]) -> int:
+        """Return the bytes that scoring ahead would take, from (teacher, tokens) of each batch."""
+        return sum(self._pool.hidden_bytes(teacher) * count for teacher, count in asked)
+
+    def score_ahead(self, asked: Sequence[Asked]) -> None:
+        """Forget the last step's states, and have each teacher read all of its microbatches now."""
+        self._kept.clear()
+        ordered = sorted(asked, key=itemgetter(0))
+        self._pool.expect([teacher for teacher, _ in ordered])
+        for teacher, tokens in ordered:
+            hidden_ND = self._pool.hidden(teacher, tokens)
+            self._kept[teacher, _key(tokens)] = _to_host(hidden_ND)
+
+    def expect(self, teachers: Sequence[str]) -> None:
+        """See TeacherPool; of no use for what was scored ahead."""
+        if not self._kept:
+            self._pool.expect(teachers)
+
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the states [N, D] on the device of ``tokens``, from the cache if they are there.
+
+        The key is what the microbatch holds, so another one never gets its states.
+        """
+        kept_ND = self._kept.get((teacher, _key(tokens)))
+        if kept_ND is None:
+            return self._pool.hidden(teacher, tokens)
+        self.hits += 1
+        return kept_ND.to(tokens.ids_BS.device, non_blocking=True)
+
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """See TeacherPool."""
+        return self._pool.logits(teacher, hidden_CD)
+
+
+def _key(tokens: TokenBatch) -> bytes:
+    """Return a digest of the sequences and of which of their tokens are chosen."""
+    digest = blake2b(digest_size=16)
+    for part in (tokens.ids_BS, tokens.rows_N, tokens.columns_N):
+        digest.update(f"{tuple(part.shape)}".encode())
+        digest.update(part.cpu().numpy().tobytes())
+    return digest.digest()
+
+
+def _to_host(hidden_ND: Tensor) -> Tensor:
+    """Return the states in host memory: the same tensor where they are there already."""
+    if hidden_ND.device.type == "cpu":
+        return hidden_ND
+    host_ND = torch.empty_like(hidden_ND, device="cpu", pin_memory=True)
+    return host_ND.copy_(hidden_ND)

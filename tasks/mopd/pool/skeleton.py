@@ -1,0 +1,106 @@
+"""One architecture as a module without weights, into which one teacher's are put at a time."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from tasks.model.files import load_model
+from tasks.mopd.pool.checkpoint import Checkpoint
+
+Weights = Mapping[str, Tensor]
+"""Every parameter and saved buffer of an architecture by name; tied ones are the same tensor."""
+
+
+class Skeleton:
+    """The module that all teachers of one architecture are run in, in turn."""
+
+    def __init__(self, first: Checkpoint, device: torch.device) -> None:
+        """Load one teacher with transformers, learn from it how files map to weights; drop these.
+
+        Raises:
+            ValueError: if the folder's model cannot be loaded whole, or asks for code of its own.
+        """
+        self.model: PreTrainedModel = load_model(first.folder).requires_grad_(requires_grad=False)
+        self.model.eval()
+        places = _places(self.model)
+        loaded = {name: _tensor_at(*place) for name, place in places.items()}
+        self._file_names = _file_names(loaded, first.tensors())
+        self._places = places
+        self._empty = {name: torch.empty_like(t, device="meta") for name, t in loaded.items()}
+        inside = set(self.model.get_output_embeddings().modules())
+        self.head_names = frozenset(n for n, (owner, _) in places.items() if owner in inside)
+        self.body_names = frozenset(places) - self.head_names
+        self.head_bytes = sum(loaded[name].nbytes for name in self.head_names)
+        self.hidden_bytes: int = self.model.config.hidden_size * self.model.dtype.itemsize
+        self.take_out()
+        for module in self.model.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                if not buffer.is_meta:
+                    setattr(module, name, buffer.to(device))
+
+    @property
+    def maps_files(self) -> bool:
+        """Whether the files hold the weights as they are, so that none has to be copied."""
+        return self._file_names is not None
+
+    def read(self, checkpoint: Checkpoint) -> Weights:
+        """Return a checkpoint's weights on the host: views of its files wherever these allow it.
+
+        Some architectures (most mixtures of experts) are saved in other pieces than they compute
+        with; transformers then puts them together in memory.
+        """
+        if self._file_names is None:
+            whole = load_model(checkpoint.folder)
+            return {n: _tensor_at(*p).detach() for n, p in _places(whole).items()}
+        tensors = checkpoint.tensors()
+        return {name: tensors[in_file] for name, in_file in self._file_names.items()}
+
+    def put_in(self, weights: Weights) -> None:
+        """Make these tensors, not copies of them, the module's weights."""
+        for name, tensor in weights.items():
+            owner, leaf = self._places[name]
+            is_parameter = leaf in owner._parameters
+            value = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
+            setattr(owner, leaf, value)
+
+    def take_out(self, names: Iterable[str] | None = None) -> None:
+        """Leave a module without these weights, or any; whatever mapped or held them may go."""
+        self.put_in({name: self._empty[name] for name in names or self._empty})
+
+    def room_for(self, names: Iterable[str], device: torch.device) -> Weights:
+        """Return tensors on a device that these weights can be copied into."""
+        return {name: torch.empty_like(self._empty[name], device=device) for name in names}
+
+
+def _places(model: PreTrainedModel) -> dict[str, tuple[nn.Module, str]]:
+    """Return where each parameter and saved buffer stands, tied ones under each of their names."""
+    places = {}
+    for name in model.state_dict():
+        owner, _, leaf = name.rpartition(".")
+        places[name] = (model.get_submodule(owner), leaf)
+    return places
+
+
+def _tensor_at(owner: nn.Module, leaf: str) -> Tensor:
+    tensor: Tensor = getattr(owner, leaf)
+    return tensor
+
+
+def _file_names(loaded: Weights, in_file: Mapping[str, Tensor]) -> dict[str, str] | None:
+    """Return for each weight the tensor of the file that it is bit by bit, or None if one is not.
+
+    A tied weight may stand in the file under the name of its twin.
+    """
+    by_address = {tensor.data_ptr(): name for name, tensor in loaded.items() if name in in_file}
+    found = {
+        name: name if name in in_file else by_address.get(tensor.data_ptr(), "")
+        for name, tensor in loaded.items()
+    }
+    for name, source in found.items():
+        if not source or loaded[name].dtype != in_file[source].dtype:
+            return None
+        if not torch.equal(loaded[name], in_file[source]):
+            return None
+    return found
