@@ -87,7 +87,7 @@ class Ledger:
                 f"the ledger in {self.folder} holds no displacements: it was written with "
                 "displacements off, so a behaviour can only be traced by replay"
             )
-        missing = {name: end[name].double() - start[name].double() for name in start}
+        missing = {n: end[n].detach().double() - start[n].detach().double() for n in start}
         change = _norm(missing)
         rounding = {name: torch.zeros_like(tensor) for name, tensor in missing.items()}
         for segment in segments:

@@ -13,6 +13,7 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.resume import Part, RandomNumbers, States
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import make_player, open_environment, stored_prompts
@@ -28,15 +29,11 @@ def climb(
 
     A rung is the same run stopped earlier, so its record is the run's with ``stop_at``.
     """
-    steps = settings.loop.rung_steps()
-    found = [bench.find(_derivation(start, domain, settings, seed, step)) for step in steps]
-    if all(found):
-        return [
-            Rung(step=step, checkpoint=rung)
-            for step, rung in zip(steps, found, strict=True)
-            if rung is not None
-        ]
-    refuse_to_make(_derivation(start, domain, settings, seed, steps[-1]))
+    found = _rungs(bench, start, domain, settings, seed)
+    if found is not None:
+        return found
+    last = _derivation(start, domain, settings, seed, settings.loop.num_steps)
+    refuse_to_make(last)
     use_configured_threads()
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)
@@ -45,19 +42,41 @@ def climb(
         prompts = stored_prompts(bench.store, domain.train)
         share = DomainShare(domain.settings.name, prompts, settings.prompts_per_step)
         objective = GroupAdvantage(settings.importance)
+        learner = Learner(
+            policy.model,
+            settings.loop,
+            settings.sampling.temperature,
+            ChatTokens(policy.tokenizer).pad_id,
+            objective.sources,
+        )
+        parts: dict[str, Part] = {
+            "learner": learner,
+            "measurements": ladder.measurements,
+            "random": RandomNumbers(),
+        }
         train(
-            Learner(
-                policy.model,
-                settings.loop,
-                settings.sampling.temperature,
-                ChatTokens(policy.tokenizer).pad_id,
-                objective.sources,
-            ),
+            learner,
             objective,
             Mixture(player, [share], settings.rollouts_per_prompt, seed),
             Hooks(ladder.measure, ladder.save),
+            states=States(bench.store, last.digest(), parts),
         )
-    return ladder.rungs
+    made = _rungs(bench, start, domain, settings, seed)
+    assert made is not None, "every rung was stored on the way"
+    return made
+
+
+def _rungs(
+    bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
+) -> list[Rung] | None:
+    """Return the ladder if every rung is there."""
+    rungs = []
+    for step in settings.loop.rung_steps():
+        checkpoint = bench.find(_derivation(start, domain, settings, seed, step))
+        if checkpoint is None:
+            return None
+        rungs.append(Rung(step=step, checkpoint=checkpoint))
+    return rungs
 
 
 def _derivation(
@@ -98,12 +117,11 @@ class _Ladder:
     ) -> None:
         self._bench, self._start, self._domain = bench, start, domain
         self._settings, self._seed, self._policy = settings, seed, policy
-        self._measurements = Measurements("rl")
+        self.measurements = Measurements("rl")
         self._started = now()
-        self.rungs: list[Rung] = []
 
     def measure(self, step: int, metrics: Mapping[str, float]) -> None:
-        self._measurements.add(step, metrics)
+        self.measurements.add(step, metrics)
         report(
             f"{self._domain.settings.name} rl",
             step,
@@ -115,12 +133,11 @@ class _Ladder:
         derivation = _derivation(self._start, self._domain, self._settings, self._seed, step)
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
             saved = save_policy(self._policy, Path(folder, "model"))
-            checkpoint = self._bench.commit(
+            self._bench.commit(
                 derivation,
                 "checkpoint",
                 saved,
                 self._started,
-                self._measurements,
+                self.measurements,
                 self._domain.settings.owner,
             )
-        self.rungs.append(Rung(step=step, checkpoint=checkpoint))

@@ -16,6 +16,9 @@ from lineage.store import open_store, read_tree
 from lineage.tracking import tracking_uri
 from lineage.trust import TrustRoot
 from lineage.verify import Verifier
+from tasks.ledger.naming import ledger_derivation
+from tasks.ledger.read import Ledger
+from tasks.model.files import load_model
 from tasks.model.identity import identity_of
 
 METHODS = ("fork_point", "teacher", "student", "parameter_average", "task_arithmetic")
@@ -196,7 +199,10 @@ def test_everything_verifies_down_to_the_base(store):
     reached = {record, *Lineage(store).ancestors(record)}
     assert found.records == len(reached)
     left_out = kinds(set(Records(store).all()) - reached)
-    assert left_out.keys() - {"sketch"} == {"report"}, "only the report comes after the student"
+    assert left_out.keys() - {"sketch"} == {
+        "ledger",
+        "report",
+    }, "the ledger stands beside the student, and only the report comes after it"
 
 
 def test_each_step_is_a_record_of_its_kind(student):
@@ -218,10 +224,26 @@ def test_each_step_is_a_record_of_its_kind(student):
         "scorecard": teams + 1,
         "plan": 1,
         "mopd": 1,
+        "ledger": 1,
         "merge": 2,
         "student": 1,
         "report": 1,
     }
+
+
+def test_the_ledger_adds_up_to_the_student(store, manifest):
+    records = Records(store)
+    derivation = ledger_derivation(records.read(manifest.checkpoint.record))
+    ledger = Ledger.open(store.tree(records.output(derivation.digest()).output))
+    start, end = (
+        dict(load_model(store.tree(artifact.digest)).named_parameters())
+        for artifact in (manifest.fork_point, manifest.checkpoint)
+    )
+    found = ledger.check(start, end)
+    assert found.change > 0
+    assert found.unexplained < 1e-4
+    assert set(ledger.parts) == {*TEAMS, "decay", "rounding"}
+    assert {row.source for row in ledger.rows()} == set(TEAMS)
 
 
 @mlflow_of_today
