@@ -15,7 +15,13 @@ from transformers import PreTrainedModel
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
 from tasks.onpolicy.books import Books
-from tasks.onpolicy.microbatch import Microbatch, Scored, plan_step, split_for_updates
+from tasks.onpolicy.microbatch import (
+    Microbatch,
+    Scored,
+    padding,
+    plan_step,
+    split_for_updates,
+)
 from tasks.onpolicy.objective import ChunkLoss, Objective, TokenLoss
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.collect import Rollout
@@ -82,6 +88,7 @@ class Learner:
             books.begin(step, scored)
         report = _Report()
         for microbatches in updates:
+            report.add("padding", padding(microbatches), 1)
             for microbatch in microbatches:
                 self._backward(objective, microbatch.to(self.model.device), report, books)
             try:

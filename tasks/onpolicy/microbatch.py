@@ -10,11 +10,13 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch, pad_right
+from tasks.onpolicy.cuts import cut, fill
 from tasks.onpolicy.settings import Normalisation
 from tasks.rollout.collect import Rollout
 
@@ -88,11 +90,16 @@ def split_for_updates(scored: Sequence[Scored], num_updates: int, step: int) -> 
 
 
 def plan_step(
-    scored: Sequence[Scored], normalisation: Normalisation, max_tokens: int, pad_id: int
+    scored: Sequence[Scored],
+    normalisation: Normalisation,
+    max_tokens: int,
+    pad_id: int,
+    num_ranks: int = 1,
 ) -> list[Microbatch]:
     """Sort rollouts by teacher and length, and cut them into microbatches.
 
     ``max_tokens`` bounds the padded size of a microbatch; a single longer rollout gets its own.
+    Each teacher's microbatches are a multiple of ``num_ranks``, where it has so many rollouts.
 
     Raises:
         ValueError: if no rollout has a response token, so that there is nothing to learn from.
@@ -102,13 +109,29 @@ def plan_step(
             "no response token is left to learn from: every rollout is empty or masked; look at "
             "the prompts and at max_new_tokens"
         )
-    weights = _token_weights(scored, normalisation)
-    order = sorted(
-        range(len(scored)),
-        key=lambda place: (scored[place].teacher, len(scored[place].rollout.ids)),
-    )
-    ordered = [(scored[place], weights[place]) for place in order]
-    return [_microbatch(group, pad_id) for group in _groups(ordered, max_tokens)]
+    by_teacher: dict[str, list[tuple[Scored, float]]] = defaultdict(list)
+    for item, weight in zip(scored, _token_weights(scored, normalisation), strict=True):
+        by_teacher[item.teacher].append((item, weight))
+    lists = [
+        sorted(items, key=lambda weighted: len(weighted[0].rollout.ids))
+        for _, items in sorted(by_teacher.items())
+    ]
+    lengths = [[len(item.rollout.ids) for item, _ in items] for items in lists]
+    plan = []
+    for items, rows, sizes in zip(lists, lengths, cut(lengths, max_tokens), strict=True):
+        remaining = iter(items)
+        for size in fill(rows, sizes, num_ranks):
+            plan.append(_microbatch(list(islice(remaining, size)), pad_id))
+    return plan
+
+
+def padding(plan: Iterable[Microbatch]) -> float:
+    """Return the share of padding in all tokens of some microbatches."""
+    padded = tokens = 0
+    for microbatch in plan:
+        padded += microbatch.tokens.ids_BS.numel()
+        tokens += sum(len(item.rollout.ids) for item in microbatch.items)
+    return 1 - tokens / padded
 
 
 def _token_weights(scored: Sequence[Scored], normalisation: Normalisation) -> list[float]:
@@ -124,21 +147,6 @@ def _token_weights(scored: Sequence[Scored], normalisation: Normalisation) -> li
         part * item.rollout.num_response_tokens for part, item in zip(relative, scored, strict=True)
     )
     return [part / total for part in relative]
-
-
-def _groups(
-    ordered: Iterable[tuple[Scored, float]], max_tokens: int
-) -> Iterable[list[tuple[Scored, float]]]:
-    group: list[tuple[Scored, float]] = []
-    for item, weight in ordered:
-        # Sorted by length, so the newcomer sets the padded width.
-        padded = len(item.rollout.ids) * (len(group) + 1)
-        if group and (group[0][0].teacher != item.teacher or padded > max_tokens):
-            yield group
-            group = []
-        group.append((item, weight))
-    if group:
-        yield group
 
 
 def _microbatch(group: Sequence[tuple[Scored, float]], pad_id: int) -> Microbatch:

@@ -44,10 +44,11 @@ def test_a_microbatch_never_mixes_teachers():
 
 
 def test_rollouts_are_sorted_by_teacher_and_then_by_length():
-    plan = plan_step(MIXED, SEQUENCE, 10_000, pad_id=0)
-    assert [microbatch.teacher for microbatch in plan] == ["agent", "code", "math"]
-    firsts = [microbatch.tokens.ids_BS[:, 0].tolist() for microbatch in plan]
-    assert firsts == [[70], [50, 10], [90, 30]]
+    equal = [scored(7, 3, "math", first_id=30), scored(7, 1, "math", first_id=90)]
+    plan = plan_step([*MIXED, *equal], SEQUENCE, 10_000, pad_id=0)
+    firsts = [row for microbatch in plan for row in microbatch.tokens.ids_BS[:, 0].tolist()]
+    assert firsts == [70, 50, 10, 90, 30, 30, 90]
+    assert [microbatch.teacher for microbatch in plan] == sorted(m.teacher for m in plan)
 
 
 @BOTH
@@ -89,7 +90,8 @@ def test_a_weight_is_a_share_of_the_step_and_not_of_its_microbatch(normalisation
 def test_the_padded_size_of_a_microbatch_stays_within_its_bound():
     rollouts = [scored(length, 1) for length in (3, 4, 4, 5, 6)]
     plan = plan_step(rollouts, SEQUENCE, 12, pad_id=0)
-    # 3 x 4 = 12 fits; a fourth of 5 would make 4 x 5; two of 5 and 6 make 2 x 6 = 12.
+    # 3 x 4 = 12 fits; a fourth of 5 would make 4 x 5; two of 5 and 6 make 2 x 6 = 12. Padding is
+    # 2 of 24 tokens.
     assert [tuple(microbatch.tokens.ids_BS.shape) for microbatch in plan] == [(3, 4), (2, 6)]
     tighter = plan_step(rollouts, SEQUENCE, 11, pad_id=0)
     assert [tuple(m.tokens.ids_BS.shape) for m in tighter] == [(2, 4), (2, 5), (1, 6)]
