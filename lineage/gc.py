@@ -3,7 +3,8 @@
 Reached is what any slot names (records, attestations, versions, aliases, signatures), and what a
 reached document names in turn: a manifest its files, a release its parts. A blob younger than the
 grace period is kept with all that it names, because its writer may still be at work. Slots are
-never removed.
+never removed. The states of a run that goes on (``states/<derivation>/``) are reached until the
+run's output is attested, and of these the newest alone.
 """
 
 import re
@@ -16,6 +17,8 @@ from lineage.store import BlobState, Store
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _DOCUMENT_BYTES = 64 << 20
 """Larger blobs are weights or rows: they are not searched for digests."""
+STATES = "states/"
+"""Prefix of the slots in which a run puts its states away, by derivation."""
 LEAST_GRACE_SECONDS = 2 * 3600.0
 DEFAULT_GRACE_SECONDS = 24 * 3600.0
 
@@ -67,10 +70,23 @@ def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garba
 
 def _named_in_slots(store: Store) -> set[str]:
     found: set[str] = set()
-    for key in store.keys(""):
+    keys = store.keys("")
+    for key in sorted(set(keys) - _outlived(keys)):
         found |= _digests_in(store.read_key(key) or b"")
         found |= _digests_in(b"sha256:" + key.rpartition("/")[2].encode())
     return found
+
+
+def _outlived(keys: Iterable[str]) -> set[str]:
+    """Return the slots of states that no run will go on from."""
+    finished = {key.split("/")[1] for key in keys if key.startswith("attestations/")}
+    states: dict[str, list[str]] = {}
+    for key in sorted(keys):
+        if key.startswith(STATES):
+            states.setdefault(key.split("/")[1], []).append(key)
+    return {
+        key for run, slots in states.items() for key in (slots if run in finished else slots[:-1])
+    }
 
 
 def _reach(store: Store, roots: Iterable[str], blobs: dict[str, BlobState]) -> set[str]:

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from lineage.artifacts import Digest
 from lineage.documents import read_sealed, seal, to_json
+from lineage.gc import STATES
 from lineage.store import Store
 
-SLOTS = "states"
 _LEAST_SECONDS = 120.0
 _LEAST_MULTIPLE = 20.0
 """Of the time that the last state took: what is put away costs at most 5 %."""
@@ -96,7 +96,7 @@ class States:
     ) -> None:
         """Keep these ``parts``, by name, of the run that makes ``derivation`` (a digest)."""
         self._store, self._parts, self._clock = store, dict(parts), clock
-        self._prefix = f"{SLOTS}/{derivation.removeprefix('sha256:')}"
+        self._prefix = f"{STATES}{derivation.removeprefix('sha256:')}"
         self._due = clock() + _LEAST_SECONDS
 
     def restore(self) -> int:

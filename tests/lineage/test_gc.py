@@ -87,3 +87,22 @@ def test_a_damaged_document_stops_the_collection(store, recorded):
     grow_old(store)
     with pytest.raises(LineageError, match="no longer has the digest"):
         collect(store)
+
+
+def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path):
+    run = "sha256:" + "cd" * 32
+
+    def put_away(step):
+        weights = checkpoint(tmp_path / f"state-{step}", f"weights {step}".encode())
+        store.claim(f"states/{run[7:]}/{step:08d}", store.put_tree(weights).encode())
+        return store.keys("states")
+
+    put_away(1)
+    put_away(2)
+    grow_old(store)
+    of_states = {blob.digest for blob in find_garbage(store).remove}
+    # The first state's manifest and weights; all else is the newest state's too.
+    assert len(of_states) == 2
+    store.claim(f"attestations/{run[7:]}/{'ef' * 32}", b"{}")
+    assert len(find_garbage(store).remove) > 2
+    assert not find_garbage(store).kept

@@ -1,0 +1,105 @@
+"""States of a run in the store: when they are put away, and what is gone on from."""
+
+import json
+import random
+
+import pytest
+import torch
+
+from lineage.store import FolderStore
+from tasks.resume import JsonPart, RandomNumbers, States
+
+RUN = "sha256:" + "12" * 32
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Slow:
+    """A part that takes a while to write."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.value = clock, seconds, 0
+
+    def save(self, folder):
+        self.clock.now += self.seconds
+        (folder / "value").write_text(str(self.value))
+
+    def load(self, folder):
+        self.value = int((folder / "value").read_text())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FolderStore(tmp_path / "store")
+
+
+def test_a_run_without_a_state_begins_at_the_beginning(store):
+    part = Slow(Clock(), 0)
+    assert States(store, RUN, {"slow": part}).restore() == 0
+
+
+def test_the_last_state_is_gone_on_from(store):
+    part = Slow(Clock(), 0)
+    states = States(store, RUN, {"slow": part})
+    for step in (3, 5):
+        part.value = step * 10
+        states.save(step)
+    part.value = -1
+    assert States(store, RUN, {"slow": part}).restore() == 5
+    assert part.value == 50
+
+
+def test_states_of_another_run_are_not_looked_at(store):
+    part = Slow(Clock(), 0)
+    States(store, RUN, {"slow": part}).save(3)
+    assert States(store, "sha256:" + "34" * 32, {"slow": part}).restore() == 0
+
+
+@pytest.mark.parametrize(("takes", "wait"), [(1, 120), (30, 600)])
+def test_states_cost_at_most_a_twentieth_and_come_at_most_every_two_minutes(store, takes, wait):
+    clock = Clock()
+    states = States(store, RUN, {"slow": Slow(clock, takes)}, clock)
+    saved = []
+    for step in range(1, 3000):
+        before = clock.now
+        states.save_if_due(step)
+        if clock.now > before:
+            saved.append(clock.now)
+        clock.now += 1
+    gaps = [b - a for a, b in zip(saved, saved[1:], strict=False)]
+    assert saved[0] == 120 + takes
+    assert set(gaps) == {wait + takes}
+
+
+def test_two_writers_of_one_run_lose_nothing(store):
+    one, other = (States(store, RUN, {"slow": Slow(Clock(), 0)}) for _ in range(2))
+    one.save(1)
+    other.save(1)
+    one.save(2)
+    assert len(store.keys("states")) == 3
+    assert other.restore() == 2
+
+
+def test_random_numbers_go_on_where_they_were(tmp_path):
+    part = RandomNumbers()
+    part.save(tmp_path)
+    expected = torch.rand(3).tolist(), random.random(), random.gauss(0, 1)
+    torch.rand(7)
+    random.seed(99)
+    part.load(tmp_path)
+    assert (torch.rand(3).tolist(), random.random(), random.gauss(0, 1)) == expected
+
+
+def test_a_json_part_writes_what_it_is_given(tmp_path):
+    heard = []
+    part = JsonPart(lambda: {"a": [1, 2.5]}, heard.append)
+    part.save(tmp_path)
+    part.load(tmp_path)
+    assert heard == [{"a": [1, 2.5]}]
+    assert json.loads((tmp_path / "state.json").read_text()) == {"a": [1, 2.5]}
