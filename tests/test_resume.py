@@ -1,5 +1,6 @@
 """States of a run in the store: when they are put away, and what is gone on from."""
 
+import itertools
 import json
 import random
 
@@ -72,7 +73,7 @@ def test_states_cost_at_most_a_twentieth_and_come_at_most_every_two_minutes(stor
         if clock.now > before:
             saved.append(clock.now)
         clock.now += 1
-    gaps = [b - a for a, b in zip(saved, saved[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(saved)]
     assert saved[0] == 120 + takes
     assert set(gaps) == {wait + takes}
 
