@@ -1,10 +1,13 @@
 """What is said of one update's gradient: its size, and each source's part in it."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from tasks.model.shards import sum_over_parts
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,42 @@ class UpdateReport:
     sources: Mapping[str, SourceGradient]
 
 
-def local(tensor: Tensor) -> Tensor:
-    """Return a tensor, or this rank's shard of it; both share memory with what is given."""
-    shard = getattr(tensor, "to_local", None)
-    return shard() if shard is not None else tensor
+def report_on(
+    total: Sequence[Tensor],
+    by_source: Mapping[str, Sequence[Tensor]],
+    clip: float,
+    parameters: Iterable[Tensor],
+) -> UpdateReport:
+    """Return the report of an update, over all ranks where the ``parameters`` are sharded.
+
+    Args:
+        total: The summed gradient, this rank's parts.
+        by_source: Each source's gradient, this rank's parts.
+        clip: The largest global norm.
+        parameters: What the gradients are of.
+
+    Raises:
+        FloatingPointError: if the gradient is not finite, naming the sources whose part is not.
+    """
+    numbers = [_dot(total, total)]
+    for gradient in by_source.values():
+        numbers += [_dot(gradient, gradient), _dot(gradient, total)]
+    square, *products = sum_over_parts(torch.stack(numbers), parameters).tolist()
+    norm = math.sqrt(square)
+    norms = {name: math.sqrt(own) for name, own in zip(by_source, products[::2], strict=True)}
+    if not math.isfinite(norm):
+        guilty = [name for name, own in norms.items() if not math.isfinite(own)]
+        raise FloatingPointError(f"{norm}, from {guilty or 'no source alone'}")
+    sources = {
+        name: SourceGradient(own, product / (own * norm) if own * norm > 0 else 0.0)
+        for (name, own), product in zip(norms.items(), products[1::2], strict=True)
+    }
+    return UpdateReport(norm, min(1.0, clip / (norm + 1e-6)), sources)
 
 
-def dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
-    """Return the inner product of two lists of tensors, summed in fp64."""
+def _dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """Return the inner product of two lists of tensors, a number in fp64."""
     products = [
         torch.dot(a.flatten(), b.flatten()).double() for a, b in zip(left, right, strict=True)
     ]
-    return float(torch.stack(products).sum())
+    return torch.stack(products).sum()

@@ -12,6 +12,9 @@ The clip factor c is known only when all sources have been heard, so each keeps 
 then. Weights are fp32, or low-precision copies of fp32 masters that are kept here. The update is
 added to a master once, not once for each source, and what floating point loses in it is its own
 part, ``rounding``.
+
+Where parameters are sharded, each rank keeps its own part of everything here and updates it; only
+norms and cosines are summed over ranks.
 """
 
 import math
@@ -22,7 +25,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from tasks.ledger.gradients import SourceGradient, UpdateReport, dot, local
+from tasks.ledger.gradients import UpdateReport, report_on
+from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp32
 
 DECAY = "decay"
 ROUNDING = "rounding"
@@ -59,12 +63,16 @@ class SplitAdamW:
         constants: AdamWConstants,
         *,
         record: bool,
+        copies_in: torch.dtype | None = None,
     ) -> None:
         """Make the buffers; with ``record`` the parts of each source are summed for a ledger.
 
+        With ``copies_in`` the model computes in that precision from now on, and the weights that
+        it has now become the masters.
+
         Raises:
             ValueError: for no source, a source named twice, or one named like a part that is
-                nobody's (``decay``, ``rounding``).
+                nobody's (``decay``, ``rounding``); if only some parameters are sharded.
         """
         if not sources or len(set(sources)) < len(sources) or RESERVED & set(sources):
             raise ValueError(
@@ -74,11 +82,13 @@ class SplitAdamW:
         self.names = list(named_parameters)
         self._parameters = list(named_parameters.values())
         self._constants, self._record = constants, record
+        refuse_mixed(self._parameters)
+        self._places = {parameter: place for place, parameter in enumerate(self._parameters)}
         # An fp32 parameter is its own master; any other gets one, and is a copy of it from now on.
-        self._masters = [
-            local(p.data) if p.dtype in {torch.float32, torch.float64} else local(p.data).float()
-            for p in self._parameters
-        ]
+        self._masters = [to_fp32(local(p.data)) for p in self._parameters]
+        if copies_in is not None:
+            for parameter in self._parameters:
+                parameter.data = parameter.data.to(copies_in)
         self._is_copy = [m.dtype != p.dtype for m, p in self._pairs()]
         self._second = self._zeros()
         self._sources = {name: _Source(self._zeros(), self._zeros()) for name in sources}
@@ -109,6 +119,13 @@ class SplitAdamW:
             if parameter.grad is not None:
                 buffer.add_(local(parameter.grad))
                 parameter.grad = None
+
+    def add(self, source: str, parameter: nn.Parameter, gradient: Tensor) -> None:
+        """Add a gradient of this source's that is not left in the parameter by autograd.
+
+        ``gradient`` is this rank's part where the parameter is sharded.
+        """
+        self._sources[source].gradient[self._places[parameter]].add_(gradient)
 
     def step(self, learning_rate: float) -> UpdateReport:
         """Update the weights from the gathered gradients, and forget these.
@@ -156,8 +173,9 @@ class SplitAdamW:
     def segment(self) -> dict[str, dict[str, Tensor]]:
         """Return what each source, decay and rounding added since the segment began.
 
-        Source to parameter to its displacement, in the masters' precision. Over all parts they
-        add up to the change of the masters: ``rounding`` is that change less all else.
+        Source to parameter to its displacement, in the masters' precision and sharded as they
+        are. Over all parts they add up to the change of the masters: ``rounding`` is that change
+        less all else.
         """
         parts = {name: source.moved for name, source in self._sources.items()}
         parts[DECAY] = self._decayed
@@ -168,16 +186,27 @@ class SplitAdamW:
                 rest -= moved[place].double()
             rounding.append(rest.to(master.dtype))
         parts[ROUNDING] = rounding
-        return {
-            part: dict(zip(self.names, tensors, strict=True)) for part, tensors in parts.items()
-        }
+        return {part: self._named(tensors) for part, tensors in parts.items()}
 
     def masters(self) -> dict[str, Tensor]:
-        """Return the weights in full precision by name; not copies."""
-        return dict(zip(self.names, self._masters, strict=True))
+        """Return the weights in full precision by name, sharded as the model is; not copies."""
+        return self._named(self._masters)
+
+    @contextmanager
+    def full_precision(self) -> Iterator[None]:
+        """Let the model hold the masters themselves inside, so that what is saved is they."""
+        copies = [parameter.data for parameter in self._parameters]
+        for is_copy, (master, parameter) in zip(self._is_copy, self._pairs(), strict=True):
+            if is_copy:
+                parameter.data = as_part_of(master, parameter.data)
+        try:
+            yield
+        finally:
+            for parameter, copy in zip(self._parameters, copies, strict=True):
+                parameter.data = copy
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that the next update depends on, flat, by name; not copies."""
+        """Return all that the next update depends on, flat, by name, sharded; not copies."""
         kept = {"masters": self._masters, "second": self._second}
         for name, source in self._sources.items():
             kept[f"moment/{name}"] = source.moment
@@ -188,12 +217,12 @@ class SplitAdamW:
         flat = {
             f"{group}/{name}": tensor
             for group, tensors in kept.items()
-            for name, tensor in zip(self.names, tensors, strict=True)
+            for name, tensor in self._named(tensors).items()
         }
         return flat | {"num_updates": torch.tensor(self.num_updates)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a ``state``: bit by bit what would have come next.
+        """Go on from a ``state``, sharded or whole: bit by bit what would have come next.
 
         Raises:
             ValueError: if it is of other parameters, sources or settings.
@@ -207,12 +236,16 @@ class SplitAdamW:
             )
         for name, tensor in own.items():
             if name != "num_updates":
-                tensor.copy_(state[name])
+                local(tensor).copy_(part_like(state[name], tensor))
         self.num_updates = int(state["num_updates"])
         self._copy_masters()
 
     def _pairs(self) -> list[tuple[Tensor, nn.Parameter]]:
         return list(zip(self._masters, self._parameters, strict=True))
+
+    def _named(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+        whole = zip(self.names, tensors, self._parameters, strict=True)
+        return {name: as_part_of(tensor, parameter.data) for name, tensor, parameter in whole}
 
     def _zeros(self) -> list[Tensor]:
         return [torch.zeros_like(master) for master in self._masters]
@@ -232,33 +265,17 @@ class SplitAdamW:
         return total
 
     def _report(self, total: Sequence[Tensor]) -> UpdateReport:
-        norm = math.sqrt(self._reduce(dot(total, total)))
-        products = {
-            name: (
-                math.sqrt(self._reduce(dot(source.gradient, source.gradient))),
-                self._reduce(dot(source.gradient, total)),
-            )
-            for name, source in self._sources.items()
-        }
-        if not math.isfinite(norm):
-            guilty = [name for name, (own, _) in products.items() if not math.isfinite(own)]
-            for source in self._sources.values():
-                torch._foreach_zero_(source.gradient)
+        gradients = {name: source.gradient for name, source in self._sources.items()}
+        try:
+            return report_on(total, gradients, self._constants.gradient_clip, self._parameters)
+        except FloatingPointError as error:
+            for gradient in gradients.values():
+                torch._foreach_zero_(gradient)
             raise FloatingPointError(
-                f"the gradient of update {self.num_updates + 1} is {norm}, from "
-                f"{guilty or 'no source alone'}: a teacher or the student gives non-finite "
-                "numbers; lower the learning rate, or look at the last rollouts"
-            )
-        sources = {
-            name: SourceGradient(own, dot / (own * norm) if own * norm > 0 else 0.0)
-            for name, (own, dot) in products.items()
-        }
-        clip = min(1.0, self._constants.gradient_clip / (norm + 1e-6))
-        return UpdateReport(norm, clip, sources)
-
-    def _reduce(self, value: float) -> float:
-        """Return the sum of a number over all ranks that hold a shard; here there is one."""
-        return value
+                f"the gradient of update {self.num_updates + 1} is {error}: a teacher or the "
+                "student gives non-finite numbers; lower the learning rate, or look at the last "
+                "rollouts"
+            ) from error
 
     def _decay(self, learning_rate: float) -> None:
         factor = learning_rate * self._constants.weight_decay

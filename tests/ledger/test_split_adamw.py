@@ -127,6 +127,40 @@ def test_a_low_precision_model_follows_full_precision_masters():
         assert float((master - start[name].detach().float()).abs().min()) > 1e-4
 
 
+def test_a_model_that_begins_to_compute_in_less_keeps_its_weights_as_masters():
+    params = parameters(torch.float32)
+    before = snapshot(params)
+    optimizer = SplitAdamW(
+        params, SOURCES, AdamWConstants(), record=False, copies_in=torch.bfloat16
+    )
+    for name, parameter in params.items():
+        assert parameter.dtype == torch.bfloat16
+        assert torch.equal(optimizer.masters()[name].double(), before[name])
+        assert not torch.equal(parameter.detach().double(), before[name])
+    take(optimizer, params)
+    with optimizer.full_precision():
+        for name, parameter in params.items():
+            assert parameter.dtype == torch.float32
+            assert torch.equal(parameter, optimizer.masters()[name])
+    for name, parameter in params.items():
+        assert torch.equal(parameter.detach(), optimizer.masters()[name].bfloat16())
+
+
+def test_a_gradient_that_is_handed_over_counts_like_one_that_autograd_left():
+    handed, left = parameters(), parameters()
+    for params in (handed, left):
+        optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=False)
+        with optimizer.gathering("math"):
+            (params["b"] * torch.arange(5)).sum().backward()
+            if params is handed:
+                params["b"].grad = None
+        if params is handed:
+            optimizer.add("math", params["b"], torch.arange(5))
+        optimizer.step(0.1)
+    assert all(torch.equal(handed[name], left[name]) for name in left)
+    assert not torch.equal(handed["b"], parameters()["b"])
+
+
 def test_a_segment_holds_what_happened_since_it_began():
     params = parameters()
     optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=True)

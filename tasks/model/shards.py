@@ -1,0 +1,70 @@
+"""Tensors of which every rank holds a part (DTensor), and the same calls for whole tensors.
+
+What is said to be collective must be called by all ranks, in the same order.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def local(tensor: Tensor) -> Tensor:
+    """Return a tensor, or this rank's part of it; both share memory with what is given."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor, or all its parts put together, without gradient. Collective."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def as_part_of(part: Tensor, tensor: Tensor) -> Tensor:
+    """Return this rank's ``part`` as a tensor that is sharded like another; it shares memory."""
+    if not isinstance(tensor, DTensor):
+        return part
+    return DTensor.from_local(
+        part,
+        tensor.device_mesh,
+        tensor.placements,
+        run_check=False,
+        shape=tensor.shape,
+        stride=tensor.stride(),
+    )
+
+
+def part_like(value: Tensor, tensor: Tensor) -> Tensor:
+    """Return this rank's part of a ``value`` that is whole, or sharded like ``tensor`` already."""
+    if isinstance(tensor, DTensor) and not isinstance(value, DTensor):
+        # Without a source rank: all ranks have the value, so nothing is sent.
+        on_device = value.to(tensor.device)
+        value = distribute_tensor(
+            on_device, tensor.device_mesh, tensor.placements, src_data_rank=None
+        )
+    return local(value)
+
+
+def sum_over_parts(numbers: Tensor, tensors: Iterable[Tensor]) -> Tensor:
+    """Return sums over this rank's parts of ``tensors`` as sums over all parts. Collective."""
+    meshes = {tensor.device_mesh for tensor in tensors if isinstance(tensor, DTensor)}
+    for mesh in meshes:
+        dist.all_reduce(numbers, group=mesh.get_group())
+    return numbers
+
+
+def refuse_mixed(tensors: Iterable[Tensor]) -> None:
+    """Raise ValueError if some tensors are sharded and others are not, or over other ranks."""
+    meshes = {t.device_mesh if isinstance(t, DTensor) else None for t in tensors}
+    if len(meshes) > 1:
+        raise ValueError(
+            "some trained parameters are sharded and others are not, or over other ranks, so a "
+            "norm over all of them would count some twice: shard the whole model"
+        )
+
+
+def to_fp32(tensor: Tensor) -> Tensor:
+    """Return a tensor in fp32, or in fp64 where it is."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
