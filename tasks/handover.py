@@ -82,12 +82,21 @@ class Climb(Frozen):
 class PlannedTeacher(Frozen):
     """A teacher of a consolidation, resolved to digests."""
 
+    name: str
+    """What routing, ledger and metrics call it: its domain, or ``math@3`` where several teach one
+    domain."""
     domain: str
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of its domain's rollouts; over the teachers of a domain it sums to 1."""
+    is_self: bool = False
+    """The student itself, as it starts, teaches this domain; the release gives all the rest."""
     reference: str
     """As it was resolved: ``math@3``."""
     owner: str
     release: Artifact
     checkpoint: Artifact
+    ladder: list[Rung]
+    """The checkpoints of its climb, in order; the last is the teacher."""
     environment: Artifact
     train: Artifact
     validation: Artifact
@@ -114,3 +123,12 @@ class Plan(Frozen):
     """Where the student starts; the fork point in the first round."""
     teachers: list[PlannedTeacher] = Field(min_length=1)
     notes: list[Note] = Field(default_factory=list)
+
+    @property
+    def leads(self) -> list[PlannedTeacher]:
+        """Of each domain the teacher with the largest share: its prompts are played and graded."""
+        leads: dict[str, PlannedTeacher] = {}
+        for teacher in self.teachers:
+            if teacher.domain not in leads or teacher.share > leads[teacher.domain].share:
+                leads[teacher.domain] = teacher
+        return list(leads.values())

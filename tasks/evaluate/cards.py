@@ -64,17 +64,17 @@ def measurements_of(
     settings: EvaluationSettings,
 ) -> tuple[dict[str, Measurement], dict[str, Measurement]]:
     """Return what was measured, by method and by teacher; what is missing is measured now."""
-    domains = [teacher.domain for teacher in plan.teachers]
+    domains = [teacher.domain for teacher in plan.leads]
 
     def measured(checkpoint: Artifact, label: str) -> Measurement:
-        found = measure_all(bench, checkpoint, plan.teachers, settings, label)
+        found = measure_all(bench, checkpoint, plan.leads, settings, label)
         return dict(zip(domains, found, strict=True))
 
     compared = {FORK_POINT: plan.fork_point, STUDENT: student, **controls}
     methods = {name: measured(checkpoint, name) for name, checkpoint in compared.items()}
     teachers = {
         teacher.domain: measured(teacher.checkpoint, f"{teacher.domain} teacher")
-        for teacher in plan.teachers
+        for teacher in plan.leads
     }
     return methods, teachers
 

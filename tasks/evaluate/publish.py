@@ -89,7 +89,7 @@ def _curves(bench: Bench, plan: Plan, manifest: Student) -> Iterator[CurveGroup]
     """Yield the reward of each climb, and the KL to each teacher over the MOPD steps."""
     climbs = [
         Curve(name=teacher.domain, points=series["reward"])
-        for teacher in plan.teachers
+        for teacher in plan.leads
         if "reward" in (series := _series(bench, teacher.checkpoint.record))
     ]
     if climbs:
@@ -129,7 +129,7 @@ def _rollouts(
     methods, teachers = measurements_of(
         bench, plan, manifest.checkpoint, manifest.controls, settings
     )
-    for teacher in plan.teachers:
+    for teacher in plan.leads:
         domain = teacher.domain
         answers = {
             FORK_POINT: _examples(bench, methods[FORK_POINT][domain]),
@@ -162,7 +162,7 @@ def _speeches(spoken: Sequence[tuple[str, str]]) -> tuple[Speech, ...]:
 def _provenance(
     plan: Plan, manifest: Student, student: Artifact, settings: EvaluationSettings
 ) -> Provenance:
-    teachers = {f"teacher {t.domain}": t.release.record for t in plan.teachers}
+    teachers = {f"teacher {t.domain}": t.release.record for t in plan.leads}
     return Provenance(
         records={
             "student": student.record,

@@ -1,16 +1,17 @@
 """Resolves a consolidation's references to digests, once, and checks by record that they fit."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from lineage.artifacts import Artifact, Release, read_manifest, without_places
+from lineage.artifacts import Artifact, Release, Student, read_manifest, without_places
 from lineage.collect import collect
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
+from tasks.gate.wishes import Seat, Wish, parse_wish, seat
 from tasks.handover import Note, Plan, PlannedTeacher
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
@@ -26,43 +27,68 @@ class MisfitError(ValueError):
 def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     """Return the plan of a consolidation of ``teachers`` into the model ``student``.
 
+    A teacher is a reference, with its share where several teach one domain (``math@3=0.7``), or
+    with ``=self`` where the student itself shall teach the release's domain. The student is a
+    registered checkpoint, or a published student, whose round this then goes on from.
+
     Raises:
         LineageError: for a reference that nothing answers to, or a release that misses a part.
         MisfitError: where the records say that the teachers do not fit.
+        ValueError: for shares that do not add up.
     """
     if not teachers:
         raise ValueError("no teacher is named: give at least one, such as math@released")
     report("plan", 0, 1, message="resolve and check by record")
-    _, start = bench.resolve(student, "checkpoint")
-    findings = _check(bench, start, teachers)
-    entries = [bench.resolve(reference, "release")[0] for reference in teachers]
-    releases = [read_manifest(bench.store, entry.digest, Release) for entry in entries]
+    wishes = [parse_wish(text) for text in teachers]
+    start = _start(bench, student)
+    for wish in wishes:
+        _refuse_other_kind(bench, wish.reference)
+    collected = [collect(bench.store, {w.reference: w.reference})[w.reference] for w in wishes]
+    domains = [candidate.release.domain for candidate in collected]
+    _refuse_repeated(wishes, domains)
+    findings = _check(bench, start, wishes, collected)
+    entries = [bench.resolve(wish.reference, "release")[0] for wish in wishes]
+    seats = seat(wishes, domains, [entry.version for entry in entries])
     plan = Plan(
-        fork_point=releases[0].fork_point,
+        fork_point=collected[0].release.fork_point,
         student=start,
         teachers=[
-            _planned(entry, release) for entry, release in zip(entries, releases, strict=True)
+            _planned(entry, candidate.release, place, start if wish.is_self else None)
+            for entry, candidate, place, wish in zip(entries, collected, seats, wishes, strict=True)
         ],
         notes=[_note(finding) for finding in findings],
     )
     return plan.model_copy(update={"artifact": _store(bench, plan)})
 
 
-def _check(bench: Bench, start: Artifact, teachers: Sequence[str]) -> list[Finding]:
-    """Return what the records say against the merge; raise MisfitError where they forbid it."""
-    for reference in teachers:
-        _refuse_other_kind(bench, reference)
+def _start(bench: Bench, reference: str) -> Artifact:
+    """Return the checkpoint that the student starts from: registered, or of a published student."""
+    entry = Registry(bench.store).resolve(reference)
+    if entry.kind == "student":
+        return read_manifest(bench.store, entry.digest, Student).checkpoint
+    return bench.resolve(reference, "checkpoint")[1]
+
+
+def _check(
+    bench: Bench, start: Artifact, wishes: Sequence[Wish], collected: Sequence[Candidate]
+) -> list[Finding]:
+    """Return what the records say against the merge; raise MisfitError where they forbid it.
+
+    Teachers of one domain are checked one after the other beside all others' first.
+    """
     tokenizer = load_tokenizer(bench.store.tree(start.digest))
-    collected = collect(bench.store, {reference: reference for reference in teachers})
-    _refuse_repeated_domains(collected)
-    findings = check(
-        {candidate.release.domain: candidate for candidate in collected.values()},
-        Start(start.digest, tokenizer_digest(tokenizer), template_digest(tokenizer)),
-    )
+    whole = Start(start.digest, tokenizer_digest(tokenizer), template_digest(tokenizer))
+    findings: dict[Finding, None] = {}
+    # The student needs no proof that it fits itself.
+    to_check = [c for c, wish in zip(collected, wishes, strict=True) if not wish.is_self]
+    while to_check:
+        layer = {c.release.domain: c for c in reversed(to_check)}
+        findings |= dict.fromkeys(check(layer, whole))
+        to_check = [c for c in to_check if c is not layer[c.release.domain]]
     refusals = [finding for finding in findings if finding.severity == "refusal"]
     if refusals:
         raise MisfitError(_refusal(refusals))
-    return findings
+    return list(findings)
 
 
 def _refuse_other_kind(bench: Bench, reference: str) -> None:
@@ -74,13 +100,14 @@ def _refuse_other_kind(bench: Bench, reference: str) -> None:
         )
 
 
-def _refuse_repeated_domains(collected: Mapping[str, Candidate]) -> None:
-    counts = Counter(candidate.release.domain for candidate in collected.values())
-    repeated = sorted(domain for domain, count in counts.items() if count > 1)
+def _refuse_repeated(wishes: Sequence[Wish], domains: Sequence[str]) -> None:
+    said = [domain for wish, domain in zip(wishes, domains, strict=True) if wish.share is None]
+    repeated = sorted(domain for domain, count in Counter(said).items() if count > 1)
     if repeated:
         raise MisfitError(
-            f"the domains {repeated} have several teachers among {list(collected)}, but each "
-            "prompt goes to one teacher: name one teacher for a domain"
+            f"the domains {repeated} have several teachers among {[w.reference for w in wishes]}, "
+            "and it is not said what share of the prompts each gets: name one teacher for a "
+            "domain, or the share of each, such as math@3=0.7 and math@2=0.3"
         )
 
 
@@ -93,13 +120,21 @@ def _refusal(refusals: Sequence[Finding]) -> str:
     return "these teachers cannot be merged as they are; nothing was trained.\n" + "\n".join(lines)
 
 
-def _planned(entry: Entry, release: Release) -> PlannedTeacher:
+def _planned(
+    entry: Entry, release: Release, place: Seat, student: Artifact | None
+) -> PlannedTeacher:
+    """Return a planned teacher; where ``student`` is given, that is its checkpoint."""
+    checkpoint = student or release.checkpoint
     return PlannedTeacher(
+        name=place.name,
         domain=release.domain,
+        share=place.share,
+        is_self=student is not None,
         reference=f"{entry.name}@{entry.version}",
         owner=release.owner,
         release=Artifact(kind="release", digest=entry.digest, record=entry.record),
-        checkpoint=release.checkpoint,
+        checkpoint=checkpoint,
+        ladder=[] if student else list(release.ladder),
         environment=release.environment,
         train=release.prompts.train,
         validation=release.prompts.validation,
@@ -128,13 +163,14 @@ def _store(bench: Bench, plan: Plan) -> Artifact:
                     role="release",
                     artifact=teacher.release.digest,
                     record=teacher.release.record,
-                    name=teacher.domain,
+                    name=teacher.name,
+                    weight=teacher.share,
                 )
                 for teacher in plan.teachers
             ),
         ),
         source=source_digest("gate"),
-        settings={},
+        settings={"self": [teacher.name for teacher in plan.teachers if teacher.is_self]},
         seed=0,
     )
 

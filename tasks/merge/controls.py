@@ -1,16 +1,14 @@
 """The two merges as steps: checkpoints that stand beside the student on the scorecard."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
-
-from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.handover import Plan
 from tasks.merge.settings import MergeSettings
-from tasks.merge.weights import average, task_arithmetic
+from tasks.merge.weights import State, average, task_arithmetic, task_vector
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -21,7 +19,6 @@ from tasks.threads import use_configured_threads
 
 def merge_average(bench: Bench, plan: Plan) -> Artifact:
     """Return the plain average of the teachers' weights."""
-    share = 1.0 / len(plan.teachers)
     derivation = Derivation(
         kind="merge",
         inputs=(
@@ -32,8 +29,8 @@ def merge_average(bench: Bench, plan: Plan) -> Artifact:
                     role="teacher",
                     artifact=teacher.checkpoint.digest,
                     record=teacher.checkpoint.record,
-                    weight=share,
-                    name=teacher.domain,
+                    weight=teacher.share / len(plan.leads),
+                    name=teacher.name,
                 )
                 for teacher in plan.teachers
             ),
@@ -47,7 +44,7 @@ def merge_average(bench: Bench, plan: Plan) -> Artifact:
         use_configured_threads()
         report("merge", 0, 1, message="parameter average")
         policy = load_policy(bench.store.tree(plan.student.digest))
-        policy.model.load_state_dict(average(list(_states(bench, plan).values())))
+        policy.model.load_state_dict(average(_states(bench, plan)))
         return save_policy(policy, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
@@ -60,12 +57,21 @@ def merge_task_arithmetic(bench: Bench, plan: Plan, settings: MergeSettings) -> 
         inputs=(
             Input(role="student", artifact=plan.student.digest, record=plan.student.record),
             *(
-                Input(role=role, artifact=part.digest, record=part.record, name=teacher.domain)
+                Input(
+                    role="teacher",
+                    artifact=teacher.checkpoint.digest,
+                    record=teacher.checkpoint.record,
+                    weight=teacher.share,
+                    name=teacher.name,
+                )
                 for teacher in plan.teachers
+            ),
+            *(
+                Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)
+                for lead in plan.leads
                 for role, part in (
-                    ("teacher", teacher.checkpoint),
-                    ("validation", teacher.validation),
-                    ("environment", teacher.environment),
+                    ("validation", lead.validation),
+                    ("environment", lead.environment),
                 )
             ),
         ),
@@ -77,32 +83,32 @@ def merge_task_arithmetic(bench: Bench, plan: Plan, settings: MergeSettings) -> 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         policy = load_policy(bench.store.tree(plan.student.digest))
-        states = _states(bench, plan)
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
+        vector = task_vector(start, _states(bench, plan))
         scores: dict[float, float] = {}
         for place, weight in enumerate(settings.weights):
             report("merge", place, len(settings.weights), message=f"task arithmetic {weight}")
-            policy.model.load_state_dict(task_arithmetic(start, list(states.values()), weight))
+            policy.model.load_state_dict(task_arithmetic(start, vector, weight))
             scores[weight] = _validate(bench, plan, policy, settings)
             measurements.add(place, {"weight": weight, "validation_score": scores[weight]})
         best = max(scores, key=lambda weight: scores[weight])
-        policy.model.load_state_dict(task_arithmetic(start, list(states.values()), best))
+        policy.model.load_state_dict(task_arithmetic(start, vector, best))
         return save_policy(policy, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
 
-def _states(bench: Bench, plan: Plan) -> Mapping[str, dict[str, Tensor]]:
-    return {
-        teacher.domain: load_model(bench.store.tree(teacher.checkpoint.digest)).state_dict()
-        for teacher in plan.teachers
-    }
+def _states(bench: Bench, plan: Plan) -> Iterator[tuple[State, float]]:
+    """Yield each teacher's weights with its share, one model in memory at a time."""
+    for teacher in plan.teachers:
+        model = load_model(bench.store.tree(teacher.checkpoint.digest))
+        yield model.state_dict(), teacher.share
 
 
 def _validate(bench: Bench, plan: Plan, policy: Policy, settings: MergeSettings) -> float:
     """Return the mean score over domains on their validation prompts."""
     means = []
-    for teacher in plan.teachers:
+    for teacher in plan.leads:
         with open_environment(bench.store, teacher.environment, teacher.domain) as worker:
             player = make_player({teacher.domain: worker}, policy, settings.sampling)
             questions = stored_prompts(bench.store, teacher.validation)

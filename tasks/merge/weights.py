@@ -1,46 +1,67 @@
-"""Parameter averaging and task arithmetic over state dicts.
+"""Parameter averaging and task arithmetic over state dicts, one model in memory at a time.
 
 All models have the same architecture; a name or a shape that differs is an error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 State = Mapping[str, Tensor]
+Weighted = Iterable[tuple[State, float]]
+"""Models with their weights; each is asked for when it is its turn."""
 
 
-def average(states: Sequence[State]) -> dict[str, Tensor]:
-    """Return the mean of each parameter over the models (model soups, 2203.05482)."""
-    _check(states)
+def average(models: Weighted) -> dict[str, Tensor]:
+    """Return the weighted mean of each parameter over the models (model soups, 2203.05482).
+
+    The weights are relative: they are divided by their sum.
+    """
+    total: dict[str, Tensor] = {}
+    precision: dict[str, torch.dtype] = {}
+    weights = 0.0
+    for model, weight in models:
+        if not total:
+            precision = {name: tensor.dtype for name, tensor in model.items()}
+            total = {name: torch.zeros_like(tensor.float()) for name, tensor in model.items()}
+        _refuse_other(_shapes(total), model)
+        weights += weight
+        for name, tensor in model.items():
+            total[name] += weight * tensor.float()
+    if not total:
+        raise ValueError("there is no model to average: give at least one")
+    return {name: (tensor / weights).to(precision[name]) for name, tensor in total.items()}
+
+
+def task_vector(start: State, models: Weighted) -> dict[str, Tensor]:
+    """Return the weighted sum of (model - start), in fp32 (task arithmetic, 2212.04089)."""
+    shapes = _shapes(start)
+    vector = {name: torch.zeros_like(tensor.float()) for name, tensor in start.items()}
+    for model, weight in models:
+        _refuse_other(shapes, model)
+        for name, tensor in start.items():
+            vector[name] += weight * (model[name].float() - tensor.float())
+    return vector
+
+
+def task_arithmetic(start: State, vector: State, weight: float) -> dict[str, Tensor]:
+    """Return start + weight * vector, in the precision of the start."""
     return {
-        name: torch.stack([state[name].float() for state in states]).mean(0).to(tensor.dtype)
-        for name, tensor in states[0].items()
-    }
-
-
-def task_arithmetic(start: State, states: Sequence[State], weight: float) -> dict[str, Tensor]:
-    """Return start + weight * sum of (model - start) (task arithmetic, 2212.04089, section 2)."""
-    _check([start, *states])
-    return {
-        name: (
-            tensor.float() + weight * sum(state[name].float() - tensor.float() for state in states)
-        ).to(tensor.dtype)
+        name: (tensor.float() + weight * vector[name]).to(tensor.dtype)
         for name, tensor in start.items()
     }
 
 
-def _check(states: Sequence[State]) -> None:
-    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in states]
-    for other in shapes[1:]:
-        different = sorted(
-            name
-            for name in shapes[0].keys() | other.keys()
-            if shapes[0].get(name) != other.get(name)
+def _shapes(model: State) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in model.items()}
+
+
+def _refuse_other(shapes: Mapping[str, tuple[int, ...]], model: State) -> None:
+    other = _shapes(model)
+    different = sorted(n for n in shapes.keys() | other.keys() if shapes.get(n) != other.get(n))
+    if different:
+        raise ValueError(
+            f"the models differ in parameters {different[:3]} ({len(different)} in all), so "
+            "their weights cannot be merged: merge checkpoints of one architecture"
         )
-        if different:
-            raise ValueError(
-                f"the models differ in parameters {different[:3]} ({len(different)} in all), so "
-                "their weights cannot be merged: merge checkpoints of one architecture"
-            )

@@ -57,7 +57,7 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(bench.store.tree(plan.student.digest))
-        with _source(bench, plan.teachers, policy, settings, seed) as source:
+        with _source(bench, plan.leads, policy, settings, seed) as source:
             run = _Run(bench, plan, settings, seed, policy, folder / "ledger")
             states = States(bench.store, derivation.digest(), run.parts(measurements, source))
             run.train(source, measurements, states)
@@ -137,31 +137,29 @@ class _Run:
 
 
 def _objective(bench: Bench, plan: Plan, settings: RoundSettings) -> Distillation:
-    routing = Routing({teacher.domain: teacher.domain for teacher in plan.teachers})
+    routing = Routing({teacher.domain: teacher.name for teacher in plan.teachers})
     teachers = ResidentTeachers(
-        {t.domain: load_model(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers},
+        {t.name: load_model(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers},
         settings.sampling.temperature,
     )
-    routing.check([teacher.domain for teacher in plan.teachers], teachers.names)
+    routing.check([lead.domain for lead in plan.leads], teachers.names)
     return Distillation(routing, teachers, settings.distil)
 
 
 def _inputs(plan: Plan) -> Iterator[Input]:
-    share = 1.0 / len(plan.teachers)  # every domain has as many prompts in a step
     yield Input(role="student", artifact=plan.student.digest, record=plan.student.record)
     for teacher in plan.teachers:
-        for role, artifact in (
-            ("teacher", teacher.checkpoint),
-            ("prompts", teacher.train),
-            ("environment", teacher.environment),
-        ):
-            yield Input(
-                role=role,
-                artifact=artifact.digest,
-                record=artifact.record,
-                weight=share if role == "teacher" else None,
-                name=teacher.domain,
-            )
+        yield Input(
+            role="teacher",
+            artifact=teacher.checkpoint.digest,
+            record=teacher.checkpoint.record,
+            # Every domain has as many prompts in a step.
+            weight=teacher.share / len(plan.leads),
+            name=teacher.name,
+        )
+    for lead in plan.leads:
+        for role, part in (("prompts", lead.train), ("environment", lead.environment)):
+            yield Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)
 
 
 class _Counting:

@@ -85,8 +85,8 @@ def publish_student(
                 domain=teacher.domain,
                 release=teacher.release.digest,
                 reference=teacher.reference,
-                weight=1.0,
-                tokens_routed=tokens.get(teacher.domain, 0),
+                weight=teacher.share,
+                tokens_routed=tokens.get(teacher.name, 0),
             )
             for teacher in plan.teachers
         ),
@@ -99,7 +99,7 @@ def publish_student(
     parts = {
         **manifest.artifacts(),
         "plan": plan.artifact,
-        **{f"release.{teacher.domain}": teacher.release for teacher in plan.teachers},
+        **{f"release.{teacher.name}": teacher.release for teacher in plan.teachers},
     }
     published = _record(bench, "student", manifest, manifest.owner, parts)
     _register(bench, f"student.{name}", published, manifest.owner, "")

@@ -123,7 +123,8 @@ def test_controls_are_recorded_with_role_and_weight(store, manifest):
     arithmetic = records.read(manifest.controls["task_arithmetic"].record)
     assert [(i.role, i.name) for i in arithmetic.inputs] == [
         ("student", ""),
-        *((role, team) for team in TEAMS for role in ("teacher", "validation", "environment")),
+        *(("teacher", team) for team in TEAMS),
+        *((role, team) for team in TEAMS for role in ("validation", "environment")),
     ]
     published = records.read(Registry(store).resolve("student@released").record)
     roles = {item.role for item in published.inputs}

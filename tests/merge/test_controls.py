@@ -52,7 +52,9 @@ def plan(bench, tmp_path):
         student=put["start"],
         teachers=[
             PlannedTeacher(
+                name=name,
                 domain=name,
+                ladder=[],
                 reference=f"teacher.{name}@1",
                 owner="team",
                 release=part("release", name),

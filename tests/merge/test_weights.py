@@ -3,11 +3,20 @@
 import pytest
 import torch
 
-from tasks.merge.weights import average, task_arithmetic
+from tasks.merge import weights
 
 START = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([0.0])}
 ONE = {"w": torch.tensor([3.0, 2.0]), "b": torch.tensor([1.0])}
 TWO = {"w": torch.tensor([1.0, 6.0]), "b": torch.tensor([-2.0])}
+
+
+def average(states):
+    return weights.average((state, 1.0) for state in states)
+
+
+def task_arithmetic(start, states, weight):
+    vector = weights.task_vector(start, [(state, 1.0) for state in states])
+    return weights.task_arithmetic(start, vector, weight)
 
 
 def same(state, **expected):
@@ -79,3 +88,28 @@ def test_models_of_different_architectures_are_refused(other, named):
         average([ONE, other])
     with pytest.raises(ValueError, match=f"differ in parameters {named}"):
         task_arithmetic(START, [ONE, other], 0.5)
+
+
+def test_weights_of_an_average_are_relative():
+    same(weights.average([(ONE, 0.3), (TWO, 0.1)]), w=[2.5, 3.0], b=[0.25])
+
+
+def test_a_task_vector_is_weighted():
+    same(weights.task_vector(START, [(ONE, 0.5), (TWO, 0.25)]), w=[1.0, 1.0], b=[0.0])
+
+
+def test_an_average_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no model to average"):
+        weights.average([])
+
+
+def test_models_are_asked_for_one_at_a_time():
+    alive = []
+
+    def models():
+        for state in (ONE, TWO):
+            alive.append(len(alive))
+            yield state, 1.0
+
+    weights.average(models())
+    assert alive == [0, 1]

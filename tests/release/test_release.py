@@ -173,7 +173,9 @@ def publish(bench, made, *, tokens=None, name="general"):
         student=made.fork_point,
         teachers=[
             PlannedTeacher(
+                name=domain,
                 domain=domain,
+                ladder=[],
                 reference=f"teacher.{domain}@1",
                 owner="team",
                 release=release,
