@@ -1,0 +1,162 @@
+"""A behaviour: a prompt and a response, optionally against a contrast response, as tokens.
+
+Shapes: N response tokens of all behaviours together, contrasts included.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from tasks.model.chat import ChatTokens
+from tasks.model.log_probs import TokenBatch, pad_right
+
+MOST_BEHAVIOURS = 10_000
+"""In one file; a larger set is drawn from first, because each is integrated along training."""
+_MOST_BYTES = 64 << 20
+
+
+class Said(BaseModel):
+    """One message of a prompt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Behaviour(BaseModel):
+    """What a model might say: why does the student say it, rather than the contrast?"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    prompt: tuple[Said, ...] = Field(min_length=1)
+    response: str = Field(min_length=1)
+    contrast: str | None = Field(default=None, min_length=1)
+    """Explain the log-odds of the response over this one, instead of its log-probability."""
+    domain: str = ""
+    """Whose prompts these are, where it is known: for the baseline that names the owner."""
+
+
+def read_behaviours(file: Path) -> list[Behaviour]:
+    """Return the behaviours of a JSONL file, one object a line.
+
+    Raises:
+        ValueError: for a file that is empty, too large, or has a line that is no behaviour; the
+            message names the line.
+    """
+    if file.stat().st_size > _MOST_BYTES:
+        raise ValueError(
+            f"{file} has {file.stat().st_size >> 20} MiB, more than {_MOST_BYTES >> 20}: draw a "
+            "sample of the behaviours; a few hundred give narrow intervals"
+        )
+    behaviours = []
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+        if line.strip():
+            behaviours.append(_parse(line, f"line {number} of {file}"))
+        if len(behaviours) > MOST_BEHAVIOURS:
+            raise ValueError(
+                f"{file} holds more than {MOST_BEHAVIOURS} behaviours: draw a sample of them; a "
+                "few hundred give narrow intervals"
+            )
+    if not behaviours:
+        raise ValueError(
+            f"{file} holds no behaviour: write one JSON object a line, such as "
+            '{"prompt": [{"role": "user", "content": "2+2="}], "response": "4"}'
+        )
+    return behaviours
+
+
+def _parse(line: str, where: str) -> Behaviour:
+    try:
+        return Behaviour.model_validate(json.loads(line))
+    except (ValueError, RecursionError) as error:
+        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise ValueError(
+            f"{where} is no behaviour ({what}): write an object with prompt (a list of messages "
+            "with role and content), response, and if you like contrast, name and domain"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Behaviours as one batch of sequences; a contrast is a sequence of its own."""
+
+    behaviours: tuple[Behaviour, ...]
+    tokens: TokenBatch
+    owners_N: Tensor
+    """The behaviour of each response token."""
+    signs_N: Tensor
+    """1 for a token of a response, -1 for one of a contrast."""
+
+    def total(self, values_N: Tensor) -> Tensor:
+        """Return one number a behaviour [B]: the signed sum over its tokens."""
+        total_B = torch.zeros(len(self.behaviours), dtype=values_N.dtype)
+        return total_B.index_add_(0, self.owners_N, values_N * self.signs_N)
+
+    def of(self, behaviour: int, *, contrast: bool = False) -> Tensor:
+        """Return the places in [N] of a behaviour's response tokens, or of its contrast's."""
+        sign = -1 if contrast else 1
+        return ((self.owners_N == behaviour) & (self.signs_N == sign)).nonzero()[:, 0]
+
+
+def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int | None) -> Encoded:
+    """Turn behaviours into tokens with the student's own template.
+
+    Raises:
+        ValueError: if there is none, a response does not survive the tokenizer, or one does not
+            fit into the context.
+    """
+    if not behaviours:
+        raise ValueError("there is no behaviour to explain: give a prompt and a response")
+    rows: list[list[int]] = []
+    chosen: list[list[bool]] = []
+    owners: list[int] = []
+    signs: list[float] = []
+    for place, behaviour in enumerate(behaviours):
+        prompt = chat.prompt([said.model_dump() for said in behaviour.prompt])
+        for text, sign in _texts(behaviour):
+            answer = _answer(text, behaviour, chat)
+            if max_context is not None and len(prompt) + len(answer) > max_context:
+                raise ValueError(
+                    f"{_called(behaviour)} has {len(prompt) + len(answer)} tokens, more than the "
+                    f"model's {max_context}: shorten its prompt or its response"
+                )
+            rows.append([*prompt, *answer])
+            chosen.append([False] * len(prompt) + [True] * len(answer))
+            owners += [place] * len(answer)
+            signs += [sign] * len(answer)
+    return Encoded(
+        tuple(behaviours),
+        pad_right(rows, chosen, chat.pad_id),
+        torch.tensor(owners),
+        torch.tensor(signs),
+    )
+
+
+def _texts(behaviour: Behaviour) -> Iterable[tuple[str, float]]:
+    yield behaviour.response, 1.0
+    if behaviour.contrast is not None:
+        yield behaviour.contrast, -1.0
+
+
+def _answer(text: str, behaviour: Behaviour, chat: ChatTokens) -> list[int]:
+    ids = chat.answer(text)
+    found = chat.decode(ids)
+    if found != text:
+        raise ValueError(
+            f"{_called(behaviour)}: the student's tokenizer does not give {text!r} back but "
+            f"{found!r}, so the student could not have said it: take the response as the student "
+            "wrote it"
+        )
+    return ids
+
+
+def _called(behaviour: Behaviour) -> str:
+    return f"behaviour {behaviour.name or behaviour.response[:40]!r}"

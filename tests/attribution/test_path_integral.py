@@ -1,0 +1,76 @@
+"""The path integral along a run: it adds up, it is linear in the sources, it is the change."""
+
+import pytest
+import torch
+from courses import behaviour, course, direction, encoded, scorer, weights
+
+from tasks.attribution.path_integral import allocate
+
+BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"), behaviour("a", "system"))
+
+
+def test_a_derivative_is_the_slope_of_the_log_probabilities():
+    found, toward = scorer(BATCH), direction(3, 1.0)
+    slope = found.derivative(weights(), toward)
+    step = 1e-3
+    ahead, behind = (
+        found.log_probs({n: t + sign * step * toward[n] for n, t in weights().items()})
+        for sign in (1, -1)
+    )
+    torch.testing.assert_close(slope, (ahead - behind) / (2 * step), rtol=0.02, atol=2e-3)
+
+
+def test_one_source_alone_did_all_of_it():
+    moved = direction(1, 0.5)
+    allocation = allocate(scorer(BATCH), BATCH, course({"math": moved}))
+    end = {name: tensor + moved[name] for name, tensor in weights().items()}
+    change = scorer(BATCH).log_probs(end) - scorer(BATCH).log_probs(weights())
+    torch.testing.assert_close(allocation.end_N - allocation.start_N, change)
+    torch.testing.assert_close(
+        allocation.behaviours("math"), BATCH.total(change), rtol=0.01, atol=1e-3
+    )
+
+
+def test_parts_add_up_over_segments_and_sources():
+    segments = [
+        {"math": direction(1, 0.4), "code": direction(2, 0.6)},
+        {"math": direction(3, 0.7), "code": direction(4, 0.2)},
+    ]
+    allocation = allocate(scorer(BATCH), BATCH, course(*segments))
+    assert allocation.parts == ["math", "code"]
+    assert [s.last_step for s in allocation.segments] == [10, 20]
+    assert float(allocation.residual.max()) < 0.01
+
+
+def test_who_moves_twice_as_far_in_one_direction_gets_twice_the_share():
+    toward = direction(1, 0.3)
+    twice = {name: 2 * tensor for name, tensor in toward.items()}
+    allocation = allocate(scorer(BATCH), BATCH, course({"math": toward, "code": twice}))
+    torch.testing.assert_close(allocation.tokens("code"), 2 * allocation.tokens("math"))
+
+
+def test_who_moves_nothing_gets_nothing():
+    still = {name: torch.zeros_like(tensor) for name, tensor in weights().items()}
+    allocation = allocate(scorer(BATCH), BATCH, course({"math": direction(1, 0.5), "code": still}))
+    assert torch.equal(allocation.tokens("code"), torch.zeros(len(BATCH.owners_N)))
+
+
+def test_a_contrast_counts_against():
+    alone, against = encoded(behaviour()), encoded(behaviour(contrast="46"))
+    found = allocate(scorer(against), against, course({"math": direction(1, 0.5)}))
+    # The same response as its own contrast: odds that cannot move.
+    torch.testing.assert_close(found.behaviours("math"), torch.zeros(1), rtol=0, atol=1e-5)
+    one = allocate(scorer(alone), alone, course({"math": direction(1, 0.5)}))
+    assert abs(float(one.behaviours("math"))) > 1e-3
+
+
+def test_a_bent_segment_takes_more_points():
+    gentle, steep = (
+        allocate(scorer(BATCH), BATCH, course({"math": direction(1, size)})) for size in (0.01, 4.0)
+    )
+    assert gentle.segments[0].points < steep.segments[0].points
+
+
+def test_a_ledger_without_displacements_cannot_be_integrated_along():
+    with pytest.raises(ValueError, match="by replay"):
+        allocate(scorer(BATCH), BATCH, [])
