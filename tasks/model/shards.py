@@ -3,12 +3,13 @@
 What is said to be collective must be called by all ranks, in the same order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -47,6 +48,18 @@ def part_like(value: Tensor, tensor: Tensor) -> Tensor:
     return local(value)
 
 
+def sum_into_part(value: Tensor, tensor: Tensor) -> Tensor:
+    """Return this rank's part of the sum of all ranks' whole ``value``. Collective.
+
+    ``tensor`` says how it is sharded.
+    """
+    if not isinstance(tensor, DTensor):
+        raise TypeError("only what is sharded has parts to sum into: leave a whole tensor as it is")
+    mesh = tensor.device_mesh
+    summed = DTensor.from_local(value, mesh, [Partial()], run_check=False)
+    return local(summed.redistribute(placements=tensor.placements))
+
+
 def sum_over_parts(numbers: Tensor, tensors: Iterable[Tensor]) -> Tensor:
     """Return sums over this rank's parts of ``tensors`` as sums over all parts. Collective."""
     meshes = {tensor.device_mesh for tensor in tensors if isinstance(tensor, DTensor)}
@@ -68,3 +81,16 @@ def refuse_mixed(tensors: Iterable[Tensor]) -> None:
 def to_fp32(tensor: Tensor) -> Tensor:
     """Return a tensor in fp32, or in fp64 where it is."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+@contextmanager
+def holding(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
+    """Let a module hold other parameters inside; wherever else its own are held they stay."""
+    own = {name: getattr(module, name) for name in parameters}
+    for name, parameter in parameters.items():
+        setattr(module, name, parameter)
+    try:
+        yield
+    finally:
+        for name, parameter in own.items():
+            setattr(module, name, parameter)

@@ -3,8 +3,8 @@
 Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -13,8 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
+from tasks.model.checkpointing import checkpointed
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
 from tasks.onpolicy.books import Books
+from tasks.onpolicy.head import Head, whole_head
 from tasks.onpolicy.microbatch import (
     Microbatch,
     Scored,
@@ -23,7 +25,12 @@ from tasks.onpolicy.microbatch import (
     split_for_updates,
 )
 from tasks.onpolicy.objective import ChunkLoss, Objective, TokenLoss
+from tasks.onpolicy.parallel.dealing import deal, idle_tokens
+from tasks.onpolicy.parallel.ranks import num_ranks, rank, union_over_ranks
+from tasks.onpolicy.parallel.sharding import replica
+from tasks.onpolicy.report import Report
 from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.student import prepare
 from tasks.rollout.collect import Rollout
 
 _STATE = "optimizer.safetensors"
@@ -47,7 +54,7 @@ class Learner:
         """Make the optimizer over the model's parameters.
 
         Args:
-            model: The policy; it is changed in place.
+            model: The policy; it is changed in place, and sharded where there are several ranks.
             settings: How long and how fast to learn.
             temperature: Of sampling; log-probabilities are taken under it.
             pad_id: What sequences are padded with.
@@ -56,6 +63,7 @@ class Learner:
         """
         self.model, self.settings = model, settings
         self._temperature, self._pad_id = temperature, pad_id
+        copies_in = prepare(model, settings)
         self.optimizer = SplitAdamW(
             {name: p for name, p in model.named_parameters() if p.requires_grad},
             sources,
@@ -63,6 +71,7 @@ class Learner:
                 weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
             ),
             record=record,
+            copies_in=copies_in,
         )
 
     def update(
@@ -78,32 +87,36 @@ class Learner:
         """
         settings = self.settings
         scored = objective.score(rollouts)
-        updates = [
-            plan_step(part, settings.normalisation, settings.microbatch_tokens, self._pad_id)
+        plans = [
+            plan_step(
+                part,
+                settings.normalisation,
+                settings.microbatch_tokens,
+                self._pad_id,
+                num_ranks(),
+            )
             for part in split_for_updates(scored, settings.inner_updates, step)
         ]
+        updates = [deal(plan, rank(), num_ranks()) for plan in plans]
         learning_rate = settings.learning_rate * min(1.0, step / (settings.warmup_steps + 1))
-        objective.begin_step(updates)
+        objective.begin_step([[m for m in update if m is not None] for update in updates])
         if books is not None:
             books.begin(step, scored)
-        report = _Report()
-        for microbatches in updates:
-            report.add("padding", padding(microbatches), 1)
-            for microbatch in microbatches:
-                self._backward(objective, microbatch.to(self.model.device), report, books)
+        report = Report()
+        for plan, microbatches in zip(plans, updates, strict=True):
+            with checkpointed(self.model) if settings.activation_checkpointing else nullcontext():
+                for microbatch in microbatches:
+                    self._backward(objective, microbatch, report, books)
             try:
                 done = self.optimizer.step(learning_rate)
             except FloatingPointError as error:
                 raise FloatingPointError(f"step {step}: {error}") from error
-            report.add("gradient_norm", done.gradient_norm, 1)
-            report.add("clip_factor", done.clip_factor, 1)
-            for name, part in done.sources.items():
-                report.add(f"gradient_norm/{name}", part.norm, 1)
-                report.add(f"gradient_cosine/{name}", part.cosine, 1)
+            report.add_update(done, padding(plan))
             if books is not None:
                 books.updated(done)
         if books is not None:
-            books.end(self.logits)
+            with replica(self.model):
+                books.end(self.logits)
         return report.means()
 
     @torch.no_grad()
@@ -123,83 +136,70 @@ class Learner:
         self.optimizer.load_state(load_file(folder / _STATE))
 
     def _backward(
-        self, objective: Objective, batch: Microbatch, report: "_Report", books: Books | None
+        self,
+        objective: Objective,
+        batch: Microbatch | None,
+        report: Report,
+        books: Books | None,
     ) -> None:
         """Run the body once; then the head and the losses chunk by chunk; then back through all.
 
         The gradient of the hidden states is gathered over chunks, so the logits of a microbatch
         never exist in full, forward or backward, and the body is walked back once a source.
+        Without a microbatch of its own a rank goes the same way as the others, with no loss.
         """
-        hidden_ND = chosen_hidden(self.model, batch.tokens)
-        losses = objective.prepare(batch)
+        device = self.model.device
+        batch = batch.to(device) if batch is not None else None
+        tokens = batch.tokens if batch is not None else idle_tokens(self._pad_id).to(device)
+        hidden_ND = chosen_hidden(self.model, tokens)
         back_ND: dict[str, Tensor] = {}
-        for chunk in _chunks(len(hidden_ND), self.model.config.vocab_size):
-            loss, back_CD = self._backward_head(hidden_ND[chunk], batch, losses, chunk, books)
-            for source, gradient_CD in back_CD.items():
-                if source not in back_ND:
-                    back_ND[source] = torch.zeros_like(hidden_ND)
-                back_ND[source][chunk] = gradient_CD
-            report.add_chunk(loss, batch, chunk)
-        for place, (source, gradient_ND) in enumerate(back_ND.items(), start=1):
+        with whole_head(self.model, self.optimizer, hidden_ND.dtype) as head:
+            if batch is not None:
+                losses = objective.prepare(batch)
+                for chunk in _chunks(len(hidden_ND), self.model.config.vocab_size):
+                    leaf_CD = hidden_ND[chunk].detach().requires_grad_()
+                    loss = self._losses(leaf_CD, batch, losses, chunk, books)
+                    for source, back_CD in _backward_head(head, leaf_CD, batch, loss, chunk):
+                        if source not in back_ND:
+                            back_ND[source] = torch.zeros_like(hidden_ND)
+                        back_ND[source][chunk] = back_CD
+                    report.add_chunk(loss, batch, chunk)
+            sources = union_over_ranks(back_ND, self.optimizer.sources)
+            head.give(sources)
+        for place, source in enumerate(sources, start=1):
+            gradient_ND = back_ND.get(source, torch.zeros_like(hidden_ND))
             with self.optimizer.gathering(source):
-                hidden_ND.backward(gradient_ND, retain_graph=place < len(back_ND))
+                hidden_ND.backward(gradient_ND, retain_graph=place < len(sources))
 
-    def _backward_head(
+    def _losses(
         self,
-        hidden_CD: Tensor,
+        leaf_CD: Tensor,
         batch: Microbatch,
         losses: ChunkLoss,
         chunk: slice,
         books: Books | None,
-    ) -> tuple[TokenLoss, dict[str, Tensor]]:
-        """Return the chunk's losses, and by source their gradient at the hidden states."""
-        leaf_CD = hidden_CD.detach().requires_grad_()
+    ) -> TokenLoss:
         student_CV = head_logits(self.model, leaf_CD, self._temperature)
         loss = losses(student_CV, chunk)
         if books is not None:
             books.saw(batch, chunk, student_CV, loss)
-        back_CD: dict[str, Tensor] = {}
-        for place, (source, loss_C) in enumerate(loss.by_source.items(), start=1):
-            with self.optimizer.gathering(source):
-                (batch.weights_N[chunk] * loss_C).sum().backward(
-                    retain_graph=place < len(loss.by_source)
-                )
-            if leaf_CD.grad is None:
-                raise RuntimeError(f"the loss of {source!r} does not depend on the student")
-            back_CD[source], leaf_CD.grad = leaf_CD.grad, None
-        return loss, back_CD
+        return loss
+
+
+def _backward_head(
+    head: Head, leaf_CD: Tensor, batch: Microbatch, loss: TokenLoss, chunk: slice
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield by source the gradient of a chunk's losses at its hidden states."""
+    for place, (source, loss_C) in enumerate(loss.by_source.items(), start=1):
+        (batch.weights_N[chunk] * loss_C).sum().backward(retain_graph=place < len(loss.by_source))
+        head.take(source)
+        if leaf_CD.grad is None:
+            raise RuntimeError(f"the loss of {source!r} does not depend on the student")
+        yield source, leaf_CD.grad
+        leaf_CD.grad = None
 
 
 def _chunks(num_tokens: int, vocabulary_size: int) -> Iterator[slice]:
     width = max(1, _LOGIT_BYTES // (4 * vocabulary_size))
     for first in range(0, num_tokens, width):
         yield slice(first, min(first + width, num_tokens))
-
-
-class _Report:
-    """Sums of numbers over tokens or updates, by name."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = defaultdict(float)
-        self._counts: dict[str, float] = defaultdict(float)
-
-    def add(self, name: str, total: float, count: float) -> None:
-        self._sums[name] += total
-        self._counts[name] += count
-
-    def add_chunk(self, loss: TokenLoss, batch: Microbatch, chunk: slice) -> None:
-        weights_C = batch.weights_N[chunk]
-        for source, loss_C in loss.by_source.items():
-            self._sums[f"loss/{source}"] += float((weights_C * loss_C.detach()).sum())
-        for name, values_C in loss.report.items():
-            key = f"{name}/{batch.teacher}" if batch.teacher else name
-            self.add(key, float(values_C.sum()), len(values_C))
-
-    def means(self) -> dict[str, float]:
-        updates = self._counts["gradient_norm"]
-        # A loss is a sum over microbatches already weighted, all else a mean over its count.
-        means = {
-            name: total / self._counts.get(name, updates) for name, total in self._sums.items()
-        }
-        losses = [value for name, value in means.items() if name.startswith("loss/")]
-        return {"loss": sum(losses), **means}

@@ -35,6 +35,16 @@ class Normalisation(StrEnum):
     """The mean over all response tokens of the step; long domains weigh more."""
 
 
+class Precision(StrEnum):
+    """In which precision the student computes, in sampling and in learning.
+
+    Its weights, the moments and the ledger are fp32 in either case, and so is what is saved.
+    """
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
 class LoopSettings(BaseModel):
     """How long and how fast to learn."""
 
@@ -47,6 +57,10 @@ class LoopSettings(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
     microbatch_tokens: int = Field(default=8192, ge=1)
+    precision: Precision = Precision.FP32
+    activation_checkpointing: bool = False
+    """Keep of each layer its input alone and compute the rest again in backward: a third more
+    work, and memory for many more tokens a microbatch."""
     inner_updates: int = Field(default=1, ge=1)
     """Updates on each step's rollouts, every one on its own part of them (K of Open-MOPD,
     2608.19098 section 3); above 1 the later ones learn from a policy that has moved."""

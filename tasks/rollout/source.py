@@ -4,11 +4,12 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from tasks.rollout.collect import Player, Question, Rollout
+from tasks.rollout.collect import Question, Rollout
 from tasks.rollout.environment import Prompt
 
 
@@ -29,6 +30,17 @@ class DomainShare:
             )
 
 
+class Plays(Protocol):
+    """Plays questions with a policy; ``tasks.rollout.collect.Player``, or several of them."""
+
+    @property
+    def noise_per_rollout(self) -> int:
+        """How many uniform numbers a rollout may need."""
+
+    def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
+        """Play each question once and return the graded rollouts in the same order."""
+
+
 class Mixture:
     """Draws from several domains; every draw is repeatable from the seed and the step's number.
 
@@ -37,7 +49,7 @@ class Mixture:
     """
 
     def __init__(
-        self, player: Player, shares: Sequence[DomainShare], rollouts_per_prompt: int, seed: int
+        self, player: Plays, shares: Sequence[DomainShare], rollouts_per_prompt: int, seed: int
     ) -> None:
         """Play with ``player``, which knows the domains' environments."""
         self._player, self._shares, self._seed = player, list(shares), seed
@@ -75,7 +87,7 @@ class Mixture:
         return order
 
 
-def noise_for(player: Player, num_rollouts: int, generator: torch.Generator) -> Tensor:
+def noise_for(player: Plays, num_rollouts: int, generator: torch.Generator) -> Tensor:
     """Return uniform noise [rollouts, tokens] for a player.
 
     It is drawn token by token, so a player that may need more of it sees the same numbers first.

@@ -1,0 +1,43 @@
+"""Activation checkpointing: keep each block's input, and compute the rest again in backward."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+
+def blocks(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
+    """Return the repeated layers of a model, in order.
+
+    Raises:
+        ValueError: for an architecture that does not mark them.
+    """
+    found = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} does not say which of its layers repeat, so they can be "
+            "neither checkpointed nor sharded: train it whole, on one device, without "
+            "activation_checkpointing"
+        )
+    return found
+
+
+@contextmanager
+def checkpointed(model: PreTrainedModel) -> Iterator[None]:
+    """Compute the activations of each block again in backward; the gradients are the same.
+
+    Not by transformers' own switch: it acts only in training mode, which brings dropout with it,
+    so that the policy that learns would not be the one that was sampled from, and which a sampler
+    leaves whenever it samples. Module hooks, sharding's among them, stay outside the checkpoint.
+    """
+    marked = blocks(model)
+    for block in marked:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for block in marked:
+            del block.forward  # the class's own comes back

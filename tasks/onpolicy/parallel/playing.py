@@ -1,0 +1,85 @@
+"""Rollouts on several ranks: each plays its share of a step's prompts, and all get all of them."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tasks.onpolicy.parallel.ranks import exchange, num_ranks, rank
+from tasks.onpolicy.parallel.sharding import replica
+from tasks.rollout.collect import Question, Rollout
+from tasks.rollout.environment import Grade, Turn
+from tasks.rollout.source import Plays
+
+
+class SharedPlayer:
+    """A player whose questions are dealt to the ranks; the rollouts are the same on all of them.
+
+    Noise comes with each question, so a rollout does not depend on which rank plays it, beyond
+    what a batch of other rows does to its floating-point numbers.
+    """
+
+    def __init__(self, player: Plays, model: PreTrainedModel) -> None:
+        """Play with ``player``, whose policy is ``model``."""
+        self._player, self._model = player, model
+
+    @property
+    def noise_per_rollout(self) -> int:
+        """How many uniform numbers a rollout may need."""
+        return self._player.noise_per_rollout
+
+    def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
+        """Play each question once, on one rank; return all rollouts in order. Collective."""
+        mine = slice(rank(), None, num_ranks())
+        with replica(self._model):
+            own = self._player.play(questions[mine], noise_RT[mine]) if questions[mine] else []
+        played = [_LIST.validate_json(text) for text in exchange(_dump(own))]
+        return [
+            played[place % num_ranks()][place // num_ranks()].of(question)
+            for place, question in enumerate(questions)
+        ]
+
+
+class _Played(BaseModel):
+    """A rollout without its question, which every rank has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    turns: tuple[Turn, ...]
+    grade: Grade
+    ids: tuple[int, ...]
+    is_response: tuple[bool, ...]
+    sampler_log_probs: tuple[float, ...]
+    truncated: bool
+
+    def of(self, question: Question) -> Rollout:
+        """Return the rollout."""
+        return Rollout(
+            domain=question.domain,
+            prompt=question.prompt,
+            turns=self.turns,
+            grade=self.grade,
+            ids=self.ids,
+            is_response=self.is_response,
+            sampler_log_probs=self.sampler_log_probs,
+            truncated=self.truncated,
+        )
+
+
+_LIST = TypeAdapter(list[_Played])
+
+
+def _dump(rollouts: Sequence[Rollout]) -> str:
+    played = [
+        _Played(
+            turns=rollout.turns,
+            grade=rollout.grade,
+            ids=rollout.ids,
+            is_response=rollout.is_response,
+            sampler_log_probs=rollout.sampler_log_probs,
+            truncated=rollout.truncated,
+        )
+        for rollout in rollouts
+    ]
+    return _LIST.dump_json(played).decode()

@@ -1,0 +1,90 @@
+"""The processes of one run. torchrun (or Flyte's Elastic) starts them; each is a rank.
+
+Everything here works in a process of its own as well, which is then the only rank. What is called
+collective must be called by all ranks, in the same order. Between ranks go tensors and JSON, and
+never a pickle.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from pydantic import JsonValue
+
+
+@contextmanager
+def joined_ranks() -> Iterator[None]:
+    """Join the other processes that a launcher has started; without a launcher stay alone."""
+    if "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # Numbers that the host has go by gloo and wait for no kernel.
+        dist.init_process_group("cpu:gloo,cuda:nccl")
+    else:
+        dist.init_process_group("gloo")
+    yield
+    # Not where something was raised: the launcher ends the others, which would be waited for.
+    dist.destroy_process_group()
+
+
+def num_ranks() -> int:
+    """Return how many processes work on this run."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return which of them this is; the first one, 0, writes what is written once."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def rank_device() -> torch.device:
+    """Return this rank's accelerator, or the CPU where there is none."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def exchange(message: str) -> list[str]:
+    """Return every rank's message, by rank. Collective."""
+    if num_ranks() == 1:
+        return [message]
+    own = torch.frombuffer(bytearray(message.encode()), dtype=torch.uint8)
+    sizes = torch.empty(num_ranks(), dtype=torch.long)
+    dist.all_gather_into_tensor(sizes, torch.tensor([len(own)]))
+    longest = int(sizes.max())
+    everyone = torch.empty(num_ranks() * longest, dtype=torch.uint8)
+    padded = torch.nn.functional.pad(own, (0, longest - len(own)))
+    dist.all_gather_into_tensor(everyone, padded)
+    rows = everyone.view(num_ranks(), longest)
+    return [
+        row[:size].numpy().tobytes().decode()
+        for row, size in zip(rows, sizes.tolist(), strict=True)
+    ]
+
+
+def exchange_json(value: JsonValue) -> list[JsonValue]:
+    """Return every rank's value, by rank. Collective."""
+    return [json.loads(message) for message in exchange(json.dumps(value))]
+
+
+def sum_over_ranks(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return each number's sum over the ranks that have it; the same on all ranks. Collective."""
+    total: dict[str, float] = {}
+    for message in exchange(json.dumps(dict(numbers))):
+        for name, value in json.loads(message).items():
+            total[name] = total.get(name, 0.0) + value
+    return total
+
+
+def union_over_ranks(names: Iterable[str], order: Iterable[str]) -> list[str]:
+    """Return the names that any rank has, in a common ``order``. Collective."""
+    mine = set(names)
+    if num_ranks() == 1:
+        return [name for name in order if name in mine]
+    named = {name for message in exchange(json.dumps(sorted(mine))) for name in json.loads(message)}
+    return [name for name in order if name in named]

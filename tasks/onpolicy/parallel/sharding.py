@@ -1,0 +1,108 @@
+"""A model over several ranks: fully sharded (FSDP2), with the output head kept apart.
+
+The body's layers are FSDP units and the rest of the body is another; parameters are fp32 shards,
+which are the masters, gathered in the precision that the model computes in; gradients are summed,
+not averaged, in fp32. The head is no unit: it is called once for every chunk of a microbatch, and
+ranks have different numbers of chunks, so a unit's gathering would wait for ranks that never come.
+It is gathered once a microbatch (``tasks.onpolicy.head``). A head that is tied to the embedding
+stays the body's parameter: both uses leave gradients for the one shard, and these add up.
+
+Teachers are not sharded: every rank holds its own copy of the one that all are asking.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import Shard, distribute_tensor
+from transformers import PreTrainedModel
+
+from tasks.model.checkpointing import blocks
+from tasks.model.shards import holding, whole
+from tasks.onpolicy.parallel.ranks import exchange_json, num_ranks, rank_device
+
+
+def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
+    """Leave on each rank its part of the model, which computes in ``compute`` from now on.
+
+    Raises:
+        ValueError: if ranks hold different weights, or the architecture has parameters besides
+            its body and its head.
+    """
+    _refuse_other_shape(model)
+    _refuse_other_weights(model)
+    body, head = model.base_model, model.get_output_embeddings()
+    nn.Module.to(model, rank_device())
+    mesh = init_device_mesh(rank_device().type, (num_ranks(),))
+    places = {
+        parameter: (module, name)
+        for module in body.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+    }
+    of_head = dict(head.named_parameters(recurse=False))
+    policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
+    for module in (*blocks(model), body):
+        unit = fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
+        unit.set_gradient_divide_factor(1.0)
+        unit.set_force_sum_reduction_for_comms(True)  # gloo knows no other way to a plain sum
+    for name, parameter in of_head.items():
+        tied = places.get(parameter)
+        setattr(head, name, getattr(*tied) if tied else _sharded(parameter, mesh))
+
+
+def _sharded(parameter: nn.Parameter, mesh: DeviceMesh) -> nn.Parameter:
+    part = distribute_tensor(parameter.data, mesh, [Shard(0)], src_data_rank=None)
+    return nn.Parameter(part, requires_grad=parameter.requires_grad)
+
+
+@contextmanager
+def replica(model: PreTrainedModel) -> Iterator[None]:
+    """Hold the whole model on every rank inside, in the precision that it computes in.
+
+    Each rank may then run it as often as it has to: sampling ends after another number of tokens
+    on every rank. It takes the memory of the whole model in that precision. Nothing is learned
+    inside. A model that is not sharded is left as it is. Collective.
+    """
+    units = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    if not units:
+        yield
+        return
+    for unit in units:
+        unit.set_reshard_after_forward(False, recurse=False)
+        unit.unshard()
+    # A tied head's parameter is the body's, which swaps it for the whole one in the body alone.
+    head, compute = model.get_output_embeddings(), next(model.base_model.parameters()).dtype
+    wholes = {
+        name: nn.Parameter(whole(part.detach().to(compute)), requires_grad=False)
+        for name, part in head.named_parameters(recurse=False)
+    }
+    try:
+        with holding(head, wholes):
+            yield
+    finally:
+        for unit in units:
+            unit.reshard()
+            unit.set_reshard_after_forward(True, recurse=False)
+
+
+def _refuse_other_shape(model: PreTrainedModel) -> None:
+    known = {*model.base_model.parameters(), *model.get_output_embeddings().parameters()}
+    others = [name for name, parameter in model.named_parameters() if parameter not in known]
+    if model.base_model is model or others:
+        raise ValueError(
+            f"{type(model).__name__} cannot be sharded here: it has parameters besides its body "
+            f"and its output head ({others[:3]}); train it on one device, or with adapters"
+        )
+
+
+@torch.no_grad()
+def _refuse_other_weights(model: PreTrainedModel) -> None:
+    sums = [float(parameter.double().sum()) for parameter in model.parameters()]
+    if any(other != sums for other in exchange_json([*sums])):
+        raise ValueError(
+            "the ranks begin with different weights, so their shards would be of no model: load "
+            "the same checkpoint on all of them, and draw adapters from one seed"
+        )

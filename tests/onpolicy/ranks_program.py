@@ -1,0 +1,99 @@
+"""What each rank runs in ``test_parallel``: a few updates on fixed rollouts; rank 0 writes them.
+
+``python ranks_program.py FOLDER SETTINGS`` trains alone, under torchrun with as many ranks.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tiny_models import rollout, tiny_model
+
+from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
+from tasks.model.shards import whole
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.objective import TokenLoss
+from tasks.onpolicy.parallel.ranks import joined_ranks, num_ranks, rank
+from tasks.onpolicy.parallel.sharding import replica
+from tasks.onpolicy.settings import LoopSettings
+
+SOURCES = ["code", "math", "outcome"]
+
+
+def rollouts():
+    """Return seven rollouts of two teachers, none of equal length, in no order."""
+    lengths = [(9, "math"), (5, "code"), (14, "math"), (7, "math"), (11, "code"), (6, "math")]
+    lengths.append((23, "math"))
+    return [
+        rollout(
+            [(7 * place + 13 * number) % 250 + 3 for place in range(length)],
+            range(2, length),
+            domain=domain,
+            score=number % 2,
+        )
+        for number, (length, domain) in enumerate(lengths)
+    ]
+
+
+class Pull:
+    """Two sources: a teacher that likes the tokens, and an outcome that math alone has."""
+
+    def score(self, played):
+        return [Scored(item, item.domain, outcome_advantage=item.grade.score) for item in played]
+
+    def begin_step(self, updates):
+        self.seen = [[batch.teacher for batch in update] for update in updates]
+
+    def prepare(self, batch):
+        def losses(student_CV, chunk):
+            student_C = token_log_probs(student_CV, batch.tokens.tokens_N[chunk])
+            by_source = {batch.teacher: (student_C - 0.5 * student_C**2).neg()}
+            if batch.teacher == "math":
+                by_source["outcome"] = -batch.outcome_advantages_N[chunk] * student_C
+            return TokenLoss(by_source, {"nll": -student_C.detach()})
+
+        return losses
+
+
+def main(folder, told):
+    torch.manual_seed(0)
+    tied = told.pop("tied")
+    model = tiny_model()
+    if not tied:
+        model.config.tie_word_embeddings = False
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 0.9)
+    settings = LoopSettings(num_steps=4, learning_rate=1e-2, warmup_steps=0, **told)
+    learner = Learner(model, settings, 0.8, pad_id=0, sources=SOURCES, record=True)
+    metrics, objective = [], Pull()
+    for step in range(1, 5):
+        metrics.append(learner.update(objective, rollouts(), step))
+    tensors = {f"weight/{name}": whole(t) for name, t in learner.optimizer.masters().items()}
+    for part, moved in learner.optimizer.segment().items():
+        tensors |= {f"{part}/{name}": whole(tensor) for name, tensor in moved.items()}
+    tensors["logits"] = alone_logits(model)
+    if rank() == 0:
+        save_file({name: t.float().contiguous() for name, t in tensors.items()}, folder / "w")
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / f"seen-{rank()}-of-{num_ranks()}.json").write_text(json.dumps(objective.seen))
+
+
+@torch.no_grad()
+def alone_logits(model):
+    """Return logits that rank 0 alone asks for, as a sampler does, by both ways to the head."""
+    item = rollouts()[0]
+    with replica(model):
+        if rank() > 0:
+            return torch.zeros(())
+        tokens = pad_right([item.ids], [item.is_response], 0)
+        ours = chosen_logits(model, tokens).float()
+        own = model(tokens.ids_BS).logits[0, 1:-1].float()
+        torch.testing.assert_close(ours, own, rtol=1e-3, atol=1e-3)
+        return ours
+
+
+if __name__ == "__main__":
+    with joined_ranks():
+        main(Path(sys.argv[1]), json.loads(sys.argv[2]))

@@ -1,0 +1,71 @@
+"""Two ranks on the CPU do what one process does: weights, metrics, and each source's part."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+PROGRAM = Path(__file__).with_name("ranks_program.py")
+ROOT = PROGRAM.parents[2]
+
+
+def launch(folder, num_ranks, **told):
+    """Run the program on so many ranks; return its tensors, metrics and what each rank saw."""
+    folder.mkdir()
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}"]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/model")])
+    subprocess.run(
+        [
+            sys.executable,
+            *(launcher if num_ranks else []),
+            str(PROGRAM),
+            str(folder),
+            json.dumps({"tied": True, "microbatch_tokens": 24} | told),
+        ],
+        env=os.environ | {"PYTHONPATH": path},
+        check=True,
+        timeout=240,
+        capture_output=True,
+    )
+    seen = {file.name: json.loads(file.read_text()) for file in folder.glob("seen-*")}
+    return load_file(folder / "w"), json.loads((folder / "metrics.json").read_text()), seen
+
+
+def assert_same(found, expected):
+    """Compare tensors, relative to the norm of each, and metrics."""
+    assert found[0].keys() == expected[0].keys()
+    for name, tensor in expected[0].items():
+        kind, error = name.split("/")[0], float((found[0][name] - tensor).norm())
+        if kind == "rounding":  # what differs is what rounding is made of
+            assert float(found[0][name].abs().max()) < 1e-5
+        elif kind in {"weight", "logits"}:
+            assert error <= 1e-5 * float(tensor.norm()), name
+        else:
+            # Where sources cancel to almost nothing, each one's part is its moment over almost
+            # nothing: such a weight's parts have fewer digits than their sum has.
+            assert error <= 5e-3 * float(tensor.norm()), name
+    for ours, theirs in zip(found[1], expected[1], strict=True):
+        # The ranks cut microbatches of their own, so these have another padding.
+        assert ours.pop("padding") <= 0.1
+        assert theirs.pop("padding") <= 0.1
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"tied": False, "inner_updates": 2, "weight_decay": 0.1, "gradient_clip": 0.3},
+        {"activation_checkpointing": True, "normalisation": "token_mean"},
+    ],
+)
+def test_two_ranks_do_what_one_process_does(tmp_path, told):
+    alone = launch(tmp_path / "alone", 0, **told)
+    ranks = launch(tmp_path / "ranks", 2, **told)
+    assert_same(ranks, alone)
+    assert len(ranks[2]) == 2
