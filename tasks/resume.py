@@ -20,6 +20,7 @@ from lineage.artifacts import Digest
 from lineage.documents import read_sealed, seal, to_json
 from lineage.gc import STATES
 from lineage.store import Store
+from tasks.ranks import agreed, rank
 
 _LEAST_SECONDS = 120.0
 _LEAST_MULTIPLE = 20.0
@@ -101,12 +102,13 @@ class States:
 
     def restore(self) -> int:
         """Set every part to the last state and return its step; 0 where there is none."""
-        keys = self._store.keys(self._prefix)
-        if not keys:
+        # Of several ranks the first looks, and puts away, for all; their clocks differ.
+        last = agreed(max(self._keys(), default=None))
+        if last is None:
             return 0
-        slot = read_sealed(self._store, keys[-1], _Slot)
+        slot = read_sealed(self._store, str(last), _Slot)
         if slot is None:
-            raise RuntimeError(f"the slot {keys[-1]} vanished while it was read; run again")
+            raise RuntimeError(f"the slot {last} vanished while it was read; run again")
         folder = self._store.tree(slot.tree)
         for name, part in self._parts.items():
             part.load(folder / name)
@@ -114,7 +116,7 @@ class States:
 
     def save_if_due(self, step: int) -> None:
         """Put a state away if the last one is old enough."""
-        if self._clock() >= self._due:
+        if agreed(self._clock() >= self._due):
             self.save(step)
 
     def save(self, step: int) -> None:
@@ -124,8 +126,8 @@ class States:
             for name, part in self._parts.items():
                 Path(folder, name).mkdir()
                 part.save(Path(folder, name))
-            tree = self._store.put_tree(Path(folder))
-        self._claim(_Slot(step=step, tree=tree))
+            if rank() == 0:
+                self._claim(_Slot(step=step, tree=self._store.put_tree(Path(folder))))
         taken = self._clock() - started
         self._due = self._clock() + max(_LEAST_SECONDS, _LEAST_MULTIPLE * taken)
 

@@ -1,4 +1,7 @@
-"""Writes a ledger while a run goes on: rows and rollouts each step, displacements each segment."""
+"""Writes a ledger while a run goes on: rows and rollouts each step, displacements each segment.
+
+Of several ranks the first one writes. Displacements are put together from all ranks' parts.
+"""
 
 import math
 import shutil
@@ -13,6 +16,8 @@ from tasks.ledger.entries import KeptRollout, Manifest, Segment, SourceRow
 from tasks.ledger.settings import LedgerSettings, StoredPrecision
 from tasks.ledger.split_adamw import SplitAdamW
 from tasks.ledger.weights import digest_weights
+from tasks.model.shards import collected
+from tasks.ranks import rank
 
 MANIFEST = "ledger.json"
 ROWS = "sources.jsonl"
@@ -20,7 +25,7 @@ ROLLOUTS = "rollouts.jsonl"
 
 
 class LedgerWriter:
-    """A ledger in a folder, complete after every step."""
+    """A ledger in a folder, complete after every step; all its methods are collective."""
 
     def __init__(
         self, folder: Path, settings: LedgerSettings, optimizer: SplitAdamW, seed: int
@@ -30,7 +35,7 @@ class LedgerWriter:
         Raises:
             ValueError: if the folder's ledger is of other settings, sources or weights.
         """
-        self._folder, self._optimizer = folder, optimizer
+        self._folder, self._optimizer, self._writes = folder, optimizer, rank() == 0
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST).exists():
             self._manifest = read_manifest(folder)
@@ -46,7 +51,7 @@ class LedgerWriter:
             last_step=0,
             segments=(),
         )
-        for name in (ROWS, ROLLOUTS):
+        for name in (ROWS, ROLLOUTS) if self._writes else ():
             (folder / name).touch()
 
     @property
@@ -58,34 +63,41 @@ class LedgerWriter:
         self, step: int, rows: Sequence[SourceRow], kept: Sequence[KeptRollout], *, last: bool
     ) -> None:
         """Add a step; close the segment where it is full, or where the run ends."""
-        _append(self._folder / ROWS, rows)
-        _append(self._folder / ROLLOUTS, kept)
+        if self._writes:
+            _append(self._folder / ROWS, rows)
+            _append(self._folder / ROLLOUTS, kept)
         every = self.settings.segment_steps
         if self.settings.displacements and (last or step % every == 0):
             self._close_segment(step)
         end = digest_weights(self._optimizer.masters()) if last else self._manifest.end
         self._manifest = self._manifest.model_copy(update={"last_step": step, "end": end})
-        (self._folder / MANIFEST).write_text(self._manifest.model_dump_json(indent=1), "utf-8")
+        if self._writes:
+            (self._folder / MANIFEST).write_text(self._manifest.model_dump_json(indent=1), "utf-8")
 
     def save(self, folder: Path) -> None:
         """Copy the ledger as it stands, for a run that may be killed."""
-        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        if self._writes:
+            shutil.copytree(self._folder, folder, dirs_exist_ok=True)
 
     def load(self, folder: Path) -> None:
         """Go on with the ledger that ``save`` copied."""
-        shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+        if self._writes:
+            shutil.copytree(folder, self._folder, dirs_exist_ok=True)
         settings, seed = self._manifest.settings, self._manifest.seed
-        self._manifest = read_manifest(self._folder)
+        self._manifest = read_manifest(folder)
         self._refuse_other(settings, seed)
 
     def _close_segment(self, step: int) -> None:
         segments = self._manifest.segments
         first = segments[-1].last_step + 1 if segments else 1
-        parts = self._optimizer.segment()
+        parts = {part: collected(moved) for part, moved in self._optimizer.segment().items()}
+        end = digest_weights(self._optimizer.masters())
+        self._optimizer.begin_segment()
+        if not self._writes:
+            return
         name = f"segment-{len(segments) + 1:05d}.safetensors"
         stored, lost = _stored(parts, self.settings.precision)
         save_file(stored, self._folder / name)
-        end = digest_weights(self._optimizer.masters())
         segment = Segment(
             first_step=first,
             last_step=step,
@@ -96,7 +108,6 @@ class LedgerWriter:
             change=_norm(_total(parts).values()),
             lost=lost,
         )
-        self._optimizer.begin_segment()
         self._manifest = self._manifest.model_copy(
             update={"segments": (*segments, segment), "end": end}
         )

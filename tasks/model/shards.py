@@ -11,6 +11,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
+from tasks.ranks import rank
+
 
 def local(tensor: Tensor) -> Tensor:
     """Return a tensor, or this rank's part of it; both share memory with what is given."""
@@ -21,6 +23,19 @@ def whole(tensor: Tensor) -> Tensor:
     """Return a tensor, or all its parts put together, without gradient. Collective."""
     tensor = tensor.detach()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def collected(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return whole tensors by name, on the first rank's host; on other ranks nothing. Collective.
+
+    They are put together one by one, so a device holds no more than one of them whole.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        one = whole(tensor)
+        if rank() == 0:
+            found[name] = one.cpu().contiguous()
+    return found
 
 
 def as_part_of(part: Tensor, tensor: Tensor) -> Tensor:

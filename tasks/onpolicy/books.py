@@ -10,33 +10,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from tasks.ledger.entries import KeptRollout, SourceRow
-from tasks.ledger.gradients import UpdateReport
+from tasks.ledger.gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import TokenLoss
+from tasks.ranks import exchange
 
 _LOOKED_TOKENS = 64
 """Of each teacher, whose logits are held until the step ends to see what the updates achieved."""
 
 
-@dataclass
-class _Tally:
-    """Sums of one source over one step."""
+class _Tally(BaseModel):
+    """Sums of one source's advantages over one step."""
 
     tokens: int = 0
     total: float = 0.0
     squares: float = 0.0
-    norms: list[float] = field(default_factory=list)
-    cosines: list[float] = field(default_factory=list)
 
     def hear(self, advantages_C: Tensor) -> None:
         advantages = advantages_C.detach().double()
         self.tokens += len(advantages)
         self.total += float(advantages.sum())
         self.squares += float(advantages.square().sum())
+
+    def add(self, other: "_Tally") -> None:
+        self.tokens += other.tokens
+        self.total += other.total
+        self.squares += other.squares
 
     @property
     def mean(self) -> float:
@@ -47,6 +51,19 @@ class _Tally:
         if not self.tokens:
             return 0.0
         return math.sqrt(max(0.0, self.squares / self.tokens - self.mean**2))
+
+
+class _Seen(BaseModel):
+    """What one rank saw of a step."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    tallies: dict[str, _Tally]
+    before: dict[str, float]
+    """The KL to a teacher before the step's updates, on the rollout that is looked at again."""
+    after: dict[str, float]
+    kept: dict[int, KeptRollout]
+    """By its place in the sample."""
 
 
 @dataclass
@@ -86,11 +103,13 @@ class Books:
         self._writer, self._seed, self._last_step = writer, seed, last_step
         self._step = 0
         self._tallies: dict[str, _Tally] = {}
+        self._gradients: dict[str, list[SourceGradient]] = {}
         self._kept: list[_Kept] = []
 
     def begin(self, step: int, scored: Sequence[Scored]) -> None:
         """Choose which of a step's rollouts are kept."""
         self._step, self._tallies = step, defaultdict(_Tally)
+        self._gradients = defaultdict(list)
         count = self._writer.settings.rollouts_per_teacher
         by_teacher: dict[str, list[Scored]] = defaultdict(list)
         for item in scored:
@@ -120,14 +139,40 @@ class Books:
     def updated(self, report: UpdateReport) -> None:
         """Hear of an update's gradient by source."""
         for source, part in report.sources.items():
-            self._tallies[source].norms.append(part.norm)
-            self._tallies[source].cosines.append(part.cosine)
+            self._gradients[source].append(part)
 
     def end(self, logits: Callable[[Scored], Tensor]) -> None:
-        """Look at a rollout of each teacher again, and write the step down.
+        """Look at a rollout of each teacher again, and write the step down. Collective.
 
         ``logits`` gives the student's logits [tokens, V] of a rollout, as the weights are now.
         """
+        own = self._seen(logits).model_dump_json()
+        ranks = [_Seen.model_validate_json(seen) for seen in exchange(own)]
+        before = {teacher: kl for seen in ranks for teacher, kl in seen.before.items()}
+        after = {teacher: kl for seen in ranks for teacher, kl in seen.after.items()}
+        kept = {place: entry for seen in ranks for place, entry in seen.kept.items()}
+        rows = []
+        for source, gradients in sorted(self._gradients.items()):
+            tally = _Tally()
+            for seen in ranks:
+                tally.add(seen.tallies.get(source, _Tally()))
+            row = SourceRow(
+                step=self._step,
+                source=source,
+                tokens=tally.tokens,
+                advantage_mean=tally.mean,
+                advantage_deviation=tally.deviation,
+                gradient_norm=sum(part.norm for part in gradients) / len(gradients),
+                gradient_cosine=sum(part.cosine for part in gradients) / len(gradients),
+                kl_before=before.get(source),
+                kl_after=after.get(source),
+            )
+            rows.append(row)
+        entries = [entry for _, entry in sorted(kept.items())]
+        self._writer.step(self._step, rows, entries, last=self._step == self._last_step)
+        self._kept = []
+
+    def _seen(self, logits: Callable[[Scored], Tensor]) -> _Seen:
         before: dict[str, float] = {}
         after: dict[str, float] = {}
         for kept in self._kept:
@@ -135,23 +180,10 @@ class Books:
                 target_LV = torch.cat(kept.targets)
                 before[kept.item.teacher] = _mean_kl(torch.cat(kept.before), target_LV)
                 after[kept.item.teacher] = _mean_kl(logits(kept.item)[: len(target_LV)], target_LV)
-        rows = [
-            SourceRow(
-                step=self._step,
-                source=source,
-                tokens=tally.tokens,
-                advantage_mean=tally.mean,
-                advantage_deviation=tally.deviation,
-                gradient_norm=sum(tally.norms) / len(tally.norms),
-                gradient_cosine=sum(tally.cosines) / len(tally.cosines),
-                kl_before=before.get(source),
-                kl_after=after.get(source),
-            )
-            for source, tally in sorted(self._tallies.items())
-        ]
-        entries = [kept.entry(self._step) for kept in self._kept]
-        self._writer.step(self._step, rows, entries, last=self._step == self._last_step)
-        self._kept = []
+        entries = {
+            place: kept.entry(self._step) for place, kept in enumerate(self._kept) if kept.response
+        }
+        return _Seen(tallies=dict(self._tallies), before=before, after=after, kept=entries)
 
 
 def _take(kept: _Kept, batch: Microbatch, chunk: slice, own_C: Tensor, loss: TokenLoss) -> None:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.checkpointing import checkpointed
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
+from tasks.model.shards import collected
 from tasks.onpolicy.books import Books
 from tasks.onpolicy.head import Head, whole_head
 from tasks.onpolicy.microbatch import (
@@ -26,11 +27,11 @@ from tasks.onpolicy.microbatch import (
 )
 from tasks.onpolicy.objective import ChunkLoss, Objective, TokenLoss
 from tasks.onpolicy.parallel.dealing import deal, idle_tokens
-from tasks.onpolicy.parallel.ranks import num_ranks, rank, union_over_ranks
 from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.report import Report
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.student import prepare
+from tasks.ranks import num_ranks, rank, union_over_ranks
 from tasks.rollout.collect import Rollout
 
 _STATE = "optimizer.safetensors"
@@ -127,9 +128,10 @@ class Learner:
         return chosen_logits(self.model, tokens.to(self.model.device), self._temperature)
 
     def save(self, folder: Path) -> None:
-        """Write all that the next update depends on."""
-        state = {name: tensor.contiguous() for name, tensor in self.optimizer.state().items()}
-        save_file(state, folder / _STATE)
+        """Write all that the next update depends on, whole, so that other ranks may go on."""
+        state = collected(self.optimizer.state())
+        if rank() == 0:
+            save_file(state, folder / _STATE)
 
     def load(self, folder: Path) -> None:
         """Go on from what ``save`` wrote: bit by bit what would have come next."""

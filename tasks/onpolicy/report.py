@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tasks.ledger.gradients import UpdateReport
 from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.parallel.ranks import sum_over_ranks
+from tasks.ranks import sum_over_ranks
 
 
 class Report:

@@ -4,9 +4,9 @@ import torch
 from transformers import PreTrainedModel
 
 from tasks.model.shards import to_fp32
-from tasks.onpolicy.parallel.ranks import num_ranks
 from tasks.onpolicy.parallel.sharding import shard
 from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.ranks import num_ranks
 
 
 def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:

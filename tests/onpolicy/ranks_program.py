@@ -16,7 +16,7 @@ from tasks.model.shards import whole
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.parallel.ranks import joined_ranks, num_ranks, rank
+from tasks.ranks import joined_ranks, num_ranks, rank
 from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.settings import LoopSettings
 

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.onpolicy.parallel.ranks import exchange, num_ranks, rank
 from tasks.onpolicy.parallel.sharding import replica
+from tasks.ranks import exchange, num_ranks, rank
 from tasks.rollout.collect import Question, Rollout
 from tasks.rollout.environment import Grade, Turn
 from tasks.rollout.source import Plays

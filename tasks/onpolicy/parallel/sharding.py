@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from tasks.model.checkpointing import blocks
 from tasks.model.shards import holding, whole
-from tasks.onpolicy.parallel.ranks import exchange_json, num_ranks, rank_device
+from tasks.ranks import exchange_json, num_ranks, rank_device
 
 
 def shard(model: PreTrainedModel, compute: torch.dtype) -> None:

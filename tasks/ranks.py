@@ -72,6 +72,11 @@ def exchange_json(value: JsonValue) -> list[JsonValue]:
     return [json.loads(message) for message in exchange(json.dumps(value))]
 
 
+def agreed(value: JsonValue) -> JsonValue:
+    """Return the first rank's value, on all ranks: of a clock, or of what stands in a store."""
+    return exchange_json(value)[0]
+
+
 def sum_over_ranks(numbers: Mapping[str, float]) -> dict[str, float]:
     """Return each number's sum over the ranks that have it; the same on all ranks. Collective."""
     total: dict[str, float] = {}
