@@ -1,11 +1,13 @@
 """The pool answers as its teachers do, wherever their weights are, and holds one of them."""
 
 import gc
+import json
 import weakref
 
 import pytest
 import torch
 from pool_teachers import (
+    ON_DISK,
     answers,
     batch,
     change_weights,
@@ -21,6 +23,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForC
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.mopd.pool.hidden_cache import HiddenCache
+from tasks.mopd.pool.pool import TeacherPool
+from tasks.mopd.pool.shelf import FileShelf
+from tasks.mopd.pool.skeleton import _file_names
+from tasks.mopd.pool.stage import ViewStage
 from tasks.mopd.settings import TeacherPlacement
 
 TOKENS = batch([5, 6, 7, 8], [9, 10])
@@ -84,6 +90,24 @@ def test_weights_that_are_saved_in_other_pieces_are_put_together(tmp_path, place
         assert torch.equal(answers(pool, name, TOKENS), expected(models[name]))
 
 
+@PLACEMENTS
+def test_a_config_that_asks_for_another_precision_than_the_file_has_is_heeded(tmp_path, placement):
+    folder = saved(tiny_model(0), tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    pool = opened([of_folder("m", folder)], placement=placement)
+    assert pool.hidden("m", TOKENS).dtype == torch.bfloat16
+    assert torch.equal(answers(pool, "m", TOKENS), expected(load_model(folder)))
+
+
+def test_a_file_is_taken_for_the_weights_only_where_it_is_them_bit_by_bit():
+    one, two = torch.ones(2), torch.tensor([1.0, 2.0])
+    assert _file_names({"a": one, "twin": one}, {"a": one.clone()}) == {"a": "a", "twin": "a"}
+    assert _file_names({"a": one}, {"a": two}) is None  # changed on the way
+    assert _file_names({"a": one}, {"a": one.double()}) is None
+    assert _file_names({"a": one}, {"b": one.clone()}) is None
+
+
 def test_weights_in_several_files_are_found(tmp_path):
     tiny_model(5).save_pretrained(tmp_path / "cut", max_shard_size="20KB")
     assert len(list((tmp_path / "cut").glob("*.safetensors"))) > 1
@@ -133,6 +157,22 @@ def test_one_teachers_files_are_mapped_at_a_time(tmp_path):
         assert mapped_files(tmp_path) == [f"weights {name}"]
 
 
+def test_the_last_file_is_unmapped_before_the_next_is_mapped(tmp_path):
+    class Watched(FileShelf):
+        def weights(self, teacher):
+            seen.append(mapped_files(tmp_path))
+            return super().weights(teacher)
+
+    seen = []
+    sources = [teacher(tmp_path, "a", 0), teacher(tmp_path, "wide", 1, hidden_size=24)]
+    views = opened(sources)
+    stage = ViewStage(Watched(), views.counts)
+    pool = TeacherPool(views._teachers, stage, ON_DISK, views.counts, views.memory)
+    for name in ("a", "wide", "a"):
+        answers(pool, name, TOKENS)
+    assert seen == [[], [], []]
+
+
 @pytest.mark.parametrize("placement", [TeacherPlacement.HOST, TeacherPlacement.RESIDENT])
 def test_what_is_kept_in_memory_maps_no_file(tmp_path, placement):
     pool = opened([teacher(tmp_path, "a", 0), teacher(tmp_path, "b", 1)], placement=placement)
@@ -148,6 +188,15 @@ def test_the_last_teachers_weights_are_let_go(tmp_path):
     answers(pool, "b", TOKENS)
     gc.collect()
     assert all(reference() is None for reference in old)
+
+
+@PLACEMENTS
+def test_equal_shapes_under_another_config_are_another_architecture(tmp_path, placement):
+    sources = [teacher(tmp_path, "a", 0), teacher(tmp_path, "b", 0, rope_theta=5.0)]
+    pool = opened(sources, placement=placement)
+    assert torch.equal(answers(pool, "a", TOKENS), expected(tiny_model(0)))
+    assert torch.equal(answers(pool, "b", TOKENS), expected(tiny_model(0, rope_theta=5.0)))
+    assert not torch.equal(answers(pool, "a", TOKENS), answers(pool, "b", TOKENS))
 
 
 def test_a_pool_holds_one_module_for_each_architecture(tmp_path):
@@ -188,7 +237,7 @@ def test_an_order_that_is_not_kept_changes_no_answer_and_fetches_nothing_ahead(t
     pool.expect(["a", "b", "c"])
     for name in ("c", "a", "b"):
         assert torch.equal(answers(pool, name, TOKENS), expected(tiny_model("abc".index(name))))
-    assert pool.counts.prefetch_hits == 0
+    assert pool._stage._ahead is None
 
 
 def test_a_file_that_changes_under_the_run_stops_it(tmp_path):

@@ -163,6 +163,13 @@ def test_a_tensor_that_is_no_factor_is_refused(tmp_path, base):
         opened([of_folder("m", folder, base)])
 
 
+def test_a_base_of_another_digest_is_refused(tmp_path, base):
+    _, folder = lora(tmp_path, "tuned")
+    other = WeightSource(digest_folder(saved(tiny_model(1), tmp_path / "other")), base.folder)
+    with pytest.raises(ValueError, match=r"teacher 'm' is to be .* swapped"):
+        opened([of_folder("m", folder, other)])
+
+
 def test_an_adapter_of_another_base_is_refused(tmp_path, base):
     _, folder = lora(tmp_path, "tuned", model=tiny_model(0, hidden_size=24))
     with pytest.raises(ValueError, match="which its base does not have"):
