@@ -71,7 +71,8 @@ class Skeleton:
 
     def room_for(self, names: Iterable[str], device: torch.device) -> Weights:
         """Return tensors on a device that these weights can be copied into."""
-        return {name: torch.empty_like(self._empty[name], device=device) for name in names}
+        wanted = {name: self._empty[name] for name in names}
+        return {n: torch.empty(t.shape, dtype=t.dtype, device=device) for n, t in wanted.items()}
 
 
 def _places(model: PreTrainedModel) -> dict[str, tuple[nn.Module, str]]:
