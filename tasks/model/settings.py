@@ -1,6 +1,6 @@
-"""The size of a model made from scratch."""
+"""The size of a model made from scratch, and of adapters. No torch: workflows import it."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ScratchSettings(BaseModel):
@@ -20,3 +20,15 @@ class ScratchSettings(BaseModel):
     """Wavelengths for contexts of a hundred tokens; 10,000 learned to copy more slowly."""
     weight_deviation: float = 0.06
     """Standard deviation of the first weights; the library's 0.02 suits larger models."""
+
+
+class AdapterSettings(BaseModel):
+    """LoRA adapters beside the projections of attention and MLP (2106.09685)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    """What the adapters add is multiplied by alpha / rank."""
+    seed: int = 0
+    """Of the first values of A; B begins at zero."""

@@ -20,13 +20,14 @@ from tasks.ledger.estimate import (
 from tasks.ledger.naming import ledger_derivation
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
-from tasks.model.files import Policy, load_model, load_policy, save_policy
+from tasks.model.files import Policy, load_model, load_policy
 from tasks.mopd.distil import Distillation, ResidentTeachers
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.resume import JsonPart, Part, RandomNumbers, States
@@ -71,7 +72,7 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
             Measurements("ledger"),
             owner="consolidation",
         )
-        return save_policy(policy, folder / "model")
+        return save_student(run.learner, policy.tokenizer, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
@@ -92,7 +93,7 @@ class _Run:
         self._objective = _objective(bench, plan, settings)
         temperature, pad_id = settings.sampling.temperature, ChatTokens(policy.tokenizer).pad_id
         self._refuse_too_large(bench, policy)
-        self._learner = Learner(
+        self.learner = Learner(
             policy.model,
             settings.loop,
             temperature,
@@ -100,14 +101,14 @@ class _Run:
             self._objective.sources,
             record=settings.ledger.displacements,
         )
-        self._writer = LedgerWriter(ledger, settings.ledger, self._learner.optimizer, seed)
+        self._writer = LedgerWriter(ledger, settings.ledger, self.learner.optimizer, seed)
         self._books = Books(self._writer, seed, settings.loop.num_steps)
 
     def parts(self, measurements: Measurements, source: "_Counting") -> dict[str, Part]:
         """Return all that the next step depends on."""
         objective = JsonPart(self._objective.state, self._objective.load_state)
         return {
-            "learner": self._learner,
+            "learner": self.learner,
             "objective": objective,
             "ledger": self._writer,
             "measurements": measurements,
@@ -118,7 +119,7 @@ class _Run:
     def train(self, source: "_Counting", measurements: Measurements, states: States) -> None:
         """Run the loop to its end."""
         hooks = Hooks(_Course(self._settings, measurements), lambda _step: None)
-        train(self._learner, self._objective, source, hooks, self._books, states)
+        train(self.learner, self._objective, source, hooks, self._books, states)
 
     def _refuse_too_large(self, bench: Bench, policy: Policy) -> None:
         device, settings = policy.model.device, self._settings

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.model.settings import AdapterSettings
+
 
 class ImportanceMask(BaseModel):
     """Tokens whose trainer/sampler probability ratio leaves [low, high] are dropped.
@@ -57,6 +59,8 @@ class LoopSettings(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
     microbatch_tokens: int = Field(default=8192, ge=1)
+    adapter: AdapterSettings | None = None
+    """Train LoRA adapters and nothing else; None trains all weights."""
     precision: Precision = Precision.FP32
     activation_checkpointing: bool = False
     """Keep of each layer its input alone and compute the rest again in backward: a third more

@@ -1,8 +1,9 @@
-"""The student as it learns: its precision, and its shards where several ranks train it."""
+"""The student as it learns: its adapters, its precision, its shards where several ranks train."""
 
 import torch
 from transformers import PreTrainedModel
 
+from tasks.model.lora import add_adapter
 from tasks.model.shards import to_fp32
 from tasks.onpolicy.parallel.sharding import shard
 from tasks.onpolicy.settings import LoopSettings, Precision
@@ -12,14 +13,17 @@ from tasks.ranks import num_ranks
 def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:
     """Bring a model into the form in which it learns, in place.
 
-    Trained weights become fp32, and all ranks' shards where there are several; what is frozen
-    takes the precision of computing. Buffers keep theirs: rotary frequencies must not be rounded.
+    Adapters are added where they are asked for. Trained weights become fp32, and all ranks'
+    shards where there are several; what is frozen takes the precision of computing. Buffers keep
+    theirs: rotary frequencies must not be rounded.
 
     Returns:
         The precision of the copies that the optimizer is to leave in the model; None where the
         model holds the masters, which shards do: they are cast when they are gathered.
     """
     compute = torch.bfloat16 if settings.precision is Precision.BF16 else torch.float32
+    if settings.adapter is not None:
+        add_adapter(model, settings.adapter)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = to_fp32(parameter.data)

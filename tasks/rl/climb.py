@@ -2,15 +2,17 @@
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Derivation, Input
 from tasks.handover import Domain
 from tasks.model.chat import ChatTokens
-from tasks.model.files import Policy, load_policy, save_policy
+from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.resume import Part, RandomNumbers, States
@@ -58,7 +60,7 @@ def climb(
             learner,
             objective,
             Mixture(player, [share], settings.rollouts_per_prompt, seed),
-            Hooks(ladder.measure, ladder.save),
+            Hooks(ladder.measure, partial(ladder.save, learner)),
             states=States(bench.store, last.digest(), parts),
         )
     made = _rungs(bench, start, domain, settings, seed)
@@ -129,10 +131,10 @@ class _Ladder:
             reward=metrics["reward"],
         )
 
-    def save(self, step: int) -> None:
+    def save(self, learner: Learner, step: int) -> None:
         derivation = _derivation(self._start, self._domain, self._settings, self._seed, step)
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-            saved = save_policy(self._policy, Path(folder, "model"))
+            saved = save_student(learner, self._policy.tokenizer, Path(folder, "model"))
             self._bench.commit(
                 derivation,
                 "checkpoint",

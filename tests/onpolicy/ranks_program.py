@@ -11,14 +11,19 @@ import torch
 from safetensors.torch import save_file
 from tiny_models import rollout, tiny_model
 
+from tasks.ledger.read import Ledger
+from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.weights import digest_weights
+from tasks.ledger.writer import LedgerWriter
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.shards import whole
+from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.objective import TokenLoss
-from tasks.ranks import joined_ranks, num_ranks, rank
 from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.settings import LoopSettings
+from tasks.ranks import joined_ranks, num_ranks, rank
 
 SOURCES = ["code", "math", "outcome"]
 
@@ -53,23 +58,33 @@ class Pull:
             by_source = {batch.teacher: (student_C - 0.5 * student_C**2).neg()}
             if batch.teacher == "math":
                 by_source["outcome"] = -batch.outcome_advantages_N[chunk] * student_C
-            return TokenLoss(by_source, {"nll": -student_C.detach()})
+            by_chance_CV = torch.zeros_like(student_CV)
+            advantages = {name: -loss_C.detach() for name, loss_C in by_source.items()}
+            return TokenLoss(by_source, {"nll": -student_C.detach()}, advantages, by_chance_CV)
 
         return losses
 
 
 def main(folder, told):
     torch.manual_seed(0)
-    tied = told.pop("tied")
+    tied, state = told.pop("tied"), told.pop("state", None)
     model = tiny_model()
     if not tied:
         model.config.tie_word_embeddings = False
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 0.9)
     settings = LoopSettings(num_steps=4, learning_rate=1e-2, warmup_steps=0, **told)
     learner = Learner(model, settings, 0.8, pad_id=0, sources=SOURCES, record=True)
+    ledger = LedgerSettings(segment_steps=3, rollouts_per_teacher=2)
+    books = Books(LedgerWriter(folder / "ledger", ledger, learner.optimizer, 5), 5, last_step=4)
     metrics, objective = [], Pull()
-    for step in range(1, 5):
-        metrics.append(learner.update(objective, rollouts(), step))
+    if state is not None:
+        learner.load(Path(state))
+    for step in range(1 if state is None else 3, 5):
+        metrics.append(learner.update(objective, rollouts(), step, books))
+        if step == 2:
+            learner.save(folder)
+    if state is None:
+        check_ledger(folder / "ledger", learner.optimizer)
     tensors = {f"weight/{name}": whole(t) for name, t in learner.optimizer.masters().items()}
     for part, moved in learner.optimizer.segment().items():
         tensors |= {f"{part}/{name}": whole(tensor) for name, tensor in moved.items()}
@@ -78,6 +93,17 @@ def main(folder, told):
         save_file({name: t.float().contiguous() for name, t in tensors.items()}, folder / "w")
         (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / f"seen-{rank()}-of-{num_ranks()}.json").write_text(json.dumps(objective.seen))
+
+
+def check_ledger(folder, optimizer):
+    """Check on rank 0 that the parts that were written are those of the weights."""
+    end = {name: whole(tensor) for name, tensor in optimizer.masters().items()}
+    if rank() == 0:
+        ledger = Ledger.open(folder)
+        assert [(s.first_step, s.last_step) for s in ledger.manifest.segments] == [(1, 3), (4, 4)]
+        assert ledger.manifest.end == digest_weights(end)
+        written = sum(ledger.change(s)["model.norm.weight"] for s in ledger.manifest.segments)
+        torch.testing.assert_close(1.0 + written, end["model.norm.weight"])
 
 
 @torch.no_grad()

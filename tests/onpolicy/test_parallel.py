@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from tasks.ledger.read import Ledger
+
 PROGRAM = Path(__file__).with_name("ranks_program.py")
 ROOT = PROGRAM.parents[2]
 
@@ -55,6 +57,12 @@ def assert_same(found, expected):
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
 
 
+def ledger_of(folder):
+    """Return the rows and the kept rollouts of a ledger."""
+    ledger = Ledger.open(folder / "ledger")
+    return [row.model_dump() for row in ledger.rows()], [r.model_dump() for r in ledger.rollouts()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "told",
@@ -69,3 +77,31 @@ def test_two_ranks_do_what_one_process_does(tmp_path, told):
     ranks = launch(tmp_path / "ranks", 2, **told)
     assert_same(ranks, alone)
     assert len(ranks[2]) == 2
+    (ours, kept), (theirs, expected) = map(ledger_of, (tmp_path / "ranks", tmp_path / "alone"))
+    assert len(theirs) == 4 * 3
+    for found, row in zip(ours, theirs, strict=True):
+        assert found.keys() == row.keys()
+        assert [v for v in found.values() if not isinstance(v, float)] == [
+            v for v in row.values() if not isinstance(v, float)
+        ]
+        assert [v for v in found.values() if isinstance(v, float)] == pytest.approx(
+            [v for v in row.values() if isinstance(v, float)], rel=1e-4, abs=1e-5
+        )
+    # Four steps of two rollouts of each teacher, in the same order with the same numbers.
+    assert len(kept) == 4 * 2 * 2
+    for found, rollout in zip(kept, expected, strict=True):
+        for source, advantages in rollout.pop("advantages").items():
+            assert found["advantages"][source] == pytest.approx(advantages, rel=1e-4, abs=1e-5)
+        assert found["weight"] == pytest.approx(rollout.pop("weight"))
+        assert rollout.items() <= found.items()
+
+
+@pytest.mark.slow
+def test_two_ranks_go_on_from_the_state_of_one_process(tmp_path):
+    alone = launch(tmp_path / "alone", 0)
+    ranks = launch(tmp_path / "ranks", 2, state=str(tmp_path / "alone"))
+    assert_same(ranks, (alone[0], alone[1][2:]))
+    state = "optimizer.safetensors"
+    ours = launch(tmp_path / "other", 2) and load_file(tmp_path / "other" / state)
+    theirs = load_file(tmp_path / "alone" / state)
+    assert {name: t.shape for name, t in ours.items()} == {n: t.shape for n, t in theirs.items()}
