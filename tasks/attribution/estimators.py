@@ -1,0 +1,171 @@
+"""Ways to say which source shaped a behaviour, side by side: what is asked of all is a number each.
+
+Only the path integral adds up to what training did. The others stand beside it because each is what
+somebody would try first, and because the owner of the prompt's domain is a guess that any of them
+must beat.
+
+Shapes: B behaviours, N response tokens of them together.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tasks.attribution.behaviour import Encoded
+from tasks.attribution.course import Scorer, Stretch, Weights
+from tasks.attribution.path_integral import allocate
+from tasks.ledger.entries import Segment
+from tasks.ledger.split_adamw import RESERVED
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an estimator may look at."""
+
+    encoded: Encoded
+    scorer: Scorer
+    course: Callable[[], Iterable[Stretch]]
+    """Walks the run anew at each call."""
+    segments: tuple[Segment, ...]
+    teachers: Mapping[str, Callable[[], Weights]]
+    """Gives each teacher's own weights, when they are asked for."""
+    owners: Mapping[str, str]
+    """Domain to the teacher that it was routed to."""
+
+    @property
+    def sources(self) -> list[str]:
+        """What a behaviour may be attributed to; decay and rounding are nobody."""
+        return [part for part in self.segments[0].norms if part not in RESERVED]
+
+
+class Estimator(Protocol):
+    """One way to attribute."""
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return by source how much of each behaviour [B] it is said to have shaped."""
+
+
+class PathIntegral:
+    """The integral of the behaviour's gradient along the run, split by source; in nats."""
+
+    name = "path integral"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return each source's share of what training did; with decay and rounding they add up."""
+        allocation = allocate(evidence.scorer, evidence.encoded, evidence.course())
+        return {source: allocation.behaviours(source) for source in evidence.sources}
+
+
+class TracIn:
+    """The behaviour's gradient where each segment begins, times what each source then added.
+
+    TracIn (2002.08484, eq. 1) over segments in place of steps; the displacements are AdamW's own,
+    so its preconditioner is in them. In nats, but it need not add up.
+    """
+
+    name = "tracin"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return the first-order effect of each source."""
+        total = {
+            source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources
+        }
+        for stretch in evidence.course():
+            for source in evidence.sources:
+                slope_N = evidence.scorer.derivative(stretch.start, stretch.parts[source])
+                total[source] += evidence.encoded.total(slope_N)
+        return total
+
+
+class Absence:
+    """What the student's weights say less what they say without a source's displacement.
+
+    The effect of surgery, not of a retrain; in nats.
+    """
+
+    name = "surgery"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return how much each behaviour loses where a source's part is taken out."""
+        taken: dict[str, dict[str, Tensor]] = {}
+        end: dict[str, Tensor] = {}
+        for stretch in evidence.course():
+            end = stretch.at(1.0)
+            for source in evidence.sources:
+                moved = stretch.parts[source]
+                own = taken.get(source)
+                taken[source] = {n: t if own is None else own[n] + t for n, t in moved.items()}
+        whole_N = evidence.scorer.log_probs(end)
+        found = {}
+        for source, moved in taken.items():
+            without_N = evidence.scorer.log_probs({n: t - moved[n] for n, t in end.items()})
+            found[source] = evidence.encoded.total(whole_N - without_N)
+        return found
+
+
+class LogRatio:
+    """How much likelier a teacher finds the behaviour than the fork point did; in nats.
+
+    It knows nothing of the training: a teacher that would say it is not one that was heard.
+    """
+
+    name = "teacher over fork point"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return log p of each teacher less log p of the fork point."""
+        start = next(iter(evidence.course())).start
+        before_N = evidence.scorer.log_probs(start)
+        return {
+            source: evidence.encoded.total(evidence.scorer.log_probs(load()) - before_N)
+            for source, load in evidence.teachers.items()
+        }
+
+
+class Owner:
+    """Names the teacher of the prompt's domain, whatever was said: the guess to beat."""
+
+    name = "owner of the domain"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return 1 for the teacher that the behaviour's domain is routed to, and 0 for others."""
+        behaviours = evidence.encoded.behaviours
+        return {
+            source: torch.tensor(
+                [float(evidence.owners.get(item.domain) == source) for item in behaviours]
+            )
+            for source in evidence.sources
+        }
+
+
+class Movement:
+    """How far each source moved the weights, the same for every behaviour: knows no teacher apart.
+
+    A control: what it gets right needs nothing of the behaviour.
+    """
+
+    name = "distance moved"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return the summed norm of each source's displacements."""
+        count = len(evidence.encoded.behaviours)
+        return {
+            source: torch.full((count,), sum(s.norms[source] for s in evidence.segments))
+            for source in evidence.sources
+        }
+
+
+ESTIMATORS: tuple[Estimator, ...] = (
+    PathIntegral(),
+    TracIn(),
+    Absence(),
+    LogRatio(),
+    Owner(),
+    Movement(),
+)
