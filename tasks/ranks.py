@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 from pydantic import JsonValue
+from torch import Tensor
 
 
 @contextmanager
@@ -54,17 +55,17 @@ def exchange(message: str) -> list[str]:
     if num_ranks() == 1:
         return [message]
     own = torch.frombuffer(bytearray(message.encode()), dtype=torch.uint8)
-    sizes = torch.empty(num_ranks(), dtype=torch.long)
-    dist.all_gather_into_tensor(sizes, torch.tensor([len(own)]))
-    longest = int(sizes.max())
-    everyone = torch.empty(num_ranks() * longest, dtype=torch.uint8)
-    padded = torch.nn.functional.pad(own, (0, longest - len(own)))
-    dist.all_gather_into_tensor(everyone, padded)
-    rows = everyone.view(num_ranks(), longest)
-    return [
-        row[:size].numpy().tobytes().decode()
-        for row, size in zip(rows, sizes.tolist(), strict=True)
-    ]
+    sizes = [int(size) for size in _gathered(torch.tensor([len(own)]))]
+    padded = torch.nn.functional.pad(own, (0, max(sizes) - len(own)))
+    rows = zip(_gathered(padded), sizes, strict=True)
+    return [row[:size].numpy().tobytes().decode() for row, size in rows]
+
+
+def _gathered(tensor: Tensor) -> list[Tensor]:
+    """Return every rank's tensor of one shape, by rank."""
+    found = [torch.empty_like(tensor) for _ in range(num_ranks())]
+    dist.all_gather(found, tensor)
+    return found
 
 
 def exchange_json(value: JsonValue) -> list[JsonValue]:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tiny_models import rollout, tiny_model
+from tiny_models import rollout, tokenizer
 
 from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.weights import digest_weights
 from tasks.ledger.writer import LedgerWriter
+from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.shards import whole
 from tasks.onpolicy.books import Books
@@ -22,6 +23,7 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.parallel.sharding import replica
+from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
 from tasks.ranks import joined_ranks, num_ranks, rank
 
@@ -66,13 +68,9 @@ class Pull:
 
 
 def main(folder, told):
-    torch.manual_seed(0)
-    tied, state = told.pop("tied"), told.pop("state", None)
-    model = tiny_model()
-    if not tied:
-        model.config.tie_word_embeddings = False
-        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 0.9)
-    settings = LoopSettings(num_steps=4, learning_rate=1e-2, warmup_steps=0, **told)
+    model = load_model(Path(told.pop("base")))
+    state = told.pop("state", None)
+    settings = LoopSettings(num_steps=4, warmup_steps=0, **told)
     learner = Learner(model, settings, 0.8, pad_id=0, sources=SOURCES, record=True)
     ledger = LedgerSettings(segment_steps=3, rollouts_per_teacher=2)
     books = Books(LedgerWriter(folder / "ledger", ledger, learner.optimizer, 5), 5, last_step=4)
@@ -85,6 +83,7 @@ def main(folder, told):
             learner.save(folder)
     if state is None:
         check_ledger(folder / "ledger", learner.optimizer)
+    save_student(learner, tokenizer(), folder / "student")
     tensors = {f"weight/{name}": whole(t) for name, t in learner.optimizer.masters().items()}
     for part, moved in learner.optimizer.segment().items():
         tensors |= {f"{part}/{name}": whole(tensor) for name, tensor in moved.items()}
@@ -102,8 +101,9 @@ def check_ledger(folder, optimizer):
         ledger = Ledger.open(folder)
         assert [(s.first_step, s.last_step) for s in ledger.manifest.segments] == [(1, 3), (4, 4)]
         assert ledger.manifest.end == digest_weights(end)
-        written = sum(ledger.change(s)["model.norm.weight"] for s in ledger.manifest.segments)
-        torch.testing.assert_close(1.0 + written, end["model.norm.weight"])
+        for name in [name for name in end if "norm.weight" in name]:
+            written = sum(ledger.change(s)[name] for s in ledger.manifest.segments)
+            torch.testing.assert_close(1.0 + written, end[name])
 
 
 @torch.no_grad()
@@ -116,7 +116,7 @@ def alone_logits(model):
         tokens = pad_right([item.ids], [item.is_response], 0)
         ours = chosen_logits(model, tokens).float()
         own = model(tokens.ids_BS).logits[0, 1:-1].float()
-        torch.testing.assert_close(ours, own, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(ours, own, rtol=5e-2, atol=5e-2)
         return ours
 
 

@@ -7,32 +7,47 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
+from tiny_models import tiny_model, tokenizer
 
 from tasks.ledger.read import Ledger
+from tasks.model.files import Policy, load_model, save_policy
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
 ROOT = PROGRAM.parents[2]
 
 
-def launch(folder, num_ranks, **told):
+def base_model(folder, *, tied):
+    """Save the tiny model that all begin with, its head tied to the embedding or not."""
+    model = tiny_model()
+    if not tied:
+        model.config.tie_word_embeddings = False
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 0.9)
+    return save_policy(Policy(model, tokenizer()), folder)
+
+
+def launch(folder, num_ranks, *, tied=True, **told):
     """Run the program on so many ranks; return its tensors, metrics and what each rank saw."""
     folder.mkdir()
+    told["base"] = str(base_model(folder / "base", tied=tied))
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests/model")])
-    subprocess.run(
+    done = subprocess.run(
         [
             sys.executable,
             *(launcher if num_ranks else []),
             str(PROGRAM),
             str(folder),
-            json.dumps({"tied": True, "microbatch_tokens": 24} | told),
+            json.dumps({"microbatch_tokens": 24, "learning_rate": 1e-2} | told),
         ],
         env=os.environ | {"PYTHONPATH": path},
-        check=True,
+        check=False,
         timeout=240,
         capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stderr
     seen = {file.name: json.loads(file.read_text()) for file in folder.glob("seen-*")}
     return load_file(folder / "w"), json.loads((folder / "metrics.json").read_text()), seen
 
@@ -94,6 +109,32 @@ def test_two_ranks_do_what_one_process_does(tmp_path, told):
             assert found["advantages"][source] == pytest.approx(advantages, rel=1e-4, abs=1e-5)
         assert found["weight"] == pytest.approx(rollout.pop("weight"))
         assert rollout.items() <= found.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [{}, {"adapter": {"rank": 2, "alpha": 4}}])
+def test_in_bf16_two_ranks_learn_nearly_what_one_process_does_and_save_it_in_fp32(tmp_path, told):
+    told |= {"precision": "bf16", "activation_checkpointing": True, "learning_rate": 1e-3}
+    alone = launch(tmp_path / "alone", 0, **told)
+    ranks = launch(tmp_path / "ranks", 2, **told)
+    for ours, theirs in zip(ranks[1], alone[1], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.02)
+        assert ours["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=0.05)
+    for name, weight in alone[0].items():
+        if name.startswith("weight/"):
+            assert float((ranks[0][name] - weight).norm()) <= 0.02 * float(weight.norm())
+    saved = [load_model(tmp_path / run / "student").state_dict() for run in ("ranks", "alone")]
+    base = load_model(tmp_path / "alone/base").state_dict()
+    assert saved[0].keys() == saved[1].keys() == base.keys()
+    name = "model.layers.1.mlp.up_proj.weight"
+    moved = [student[name] - base[name] for student in saved]
+    assert float((moved[0] - moved[1]).norm()) <= 0.2 * float(moved[1].norm())
+    if not told.get("adapter"):
+        assert all(
+            torch.equal(saved[0][n.removeprefix("weight/")], ranks[0][n])
+            for n in ranks[0]
+            if n.startswith("weight/")
+        )
 
 
 @pytest.mark.slow
