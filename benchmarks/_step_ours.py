@@ -64,7 +64,10 @@ class Ours:
         asked = teachers or _resident(scene, self.phases)
         routing = Routing({domain: domain for domain in case.domains})
         objective = _Timed(
-            Distillation(routing, asked, DistilSettings(divergence=divergence)), self.phases
+            Distillation(
+                routing, asked, DistilSettings(divergence=divergence), scene.chat.control_ids
+            ),
+            self.phases,
         )
         self.objective = objective if split else _Merged(objective)
         self.learner = Learner(

@@ -48,6 +48,11 @@ class ChatTokens:
         self._cut = self._cut_after_assistant()
         self.tool_reply = lru_cache(maxsize=4096)(self._tool_reply)
 
+    @property
+    def control_ids(self) -> list[int]:
+        """Ids that steer an episode instead of being text: ends of turns, thinking, tool calls."""
+        return sorted({*self.tokenizer.added_tokens_decoder, self.end_id, self.pad_id})
+
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Return the ids of the messages, up to where the model's first turn starts."""
         return self._encode(self._render(messages, starts_turn=True))

@@ -11,14 +11,14 @@ from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
-from tasks.mopd.objectives import reverse_kl, teacher_advantage
+from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
+from tasks.mopd.objectives.terms import Chunk, TeacherTerms
 from tasks.mopd.routing import Routing
-from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.mopd.settings import DistilSettings
 from tasks.onpolicy.group_advantage import group_advantages
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
-from tasks.onpolicy.policy_gradient import importance, policy_gradient
+from tasks.onpolicy.policy_gradient import policy_gradient
 from tasks.rollout.collect import Rollout
 
 OUTCOME = "outcome"
@@ -73,9 +73,16 @@ class ResidentTeachers:
 class Distillation:
     """Hard-routed MOPD; with ``outcome_weight`` above 0, the sum with the outcome advantage."""
 
-    def __init__(self, routing: Routing, teachers: Teachers, settings: DistilSettings) -> None:
-        """Take the collaborators."""
+    def __init__(
+        self,
+        routing: Routing,
+        teachers: Teachers,
+        settings: DistilSettings,
+        control_ids: Sequence[int],
+    ) -> None:
+        """Take the collaborators; ``control_ids`` are in the support of any top-k form."""
         self._routing, self._teachers, self._settings = routing, teachers, settings
+        self._terms = TeacherTerms(settings, control_ids)
 
     @property
     def sources(self) -> list[str]:
@@ -104,29 +111,20 @@ class Distillation:
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Let the microbatch's one teacher read it, and return the losses against it."""
-        settings = self._settings
         hidden_ND = self._teachers.hidden(batch.teacher, batch.tokens)
-        tokens_N = batch.tokens.tokens_N
+        tokens_N, outcome_weight = batch.tokens.tokens_N, self._settings.outcome_weight
 
         def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
             teacher_CV = self._teachers.logits(batch.teacher, hidden_ND[chunk])
-            student_C = token_log_probs(student_CV, tokens_N[chunk])
-            weight = importance(student_C, batch.sampler_log_probs_N[chunk], settings.importance)
-            divergence_C = reverse_kl(student_CV, teacher_CV)
-            report = {"kl": divergence_C.detach(), "dropped": 1.0 - weight.kept_N.float()}
-            teacher_C = token_log_probs(teacher_CV, tokens_N[chunk])
-            advantage_C = teacher_advantage(student_C, teacher_C, settings.advantage_clip)
-            if settings.divergence is Divergence.FULL_VOCABULARY:
-                loss_C = weight.ratio_N * divergence_C
-            else:
-                report["clipped"] = (advantage_C.abs() >= settings.advantage_clip).float()
-                loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
-            by_source, advantages = {batch.teacher: loss_C}, {batch.teacher: advantage_C}
-            if settings.outcome_weight > 0:
-                outcome_C = settings.outcome_weight * batch.outcome_advantages_N[chunk]
+            told = Chunk(student_CV, teacher_CV, tokens_N[chunk], batch.sampler_log_probs_N[chunk])
+            term = self._terms(told)
+            by_source, advantages = {batch.teacher: term.loss_C}, {batch.teacher: term.advantage_C}
+            if outcome_weight > 0:
+                outcome_C = outcome_weight * batch.outcome_advantages_N[chunk]
                 advantages[OUTCOME] = outcome_C
-                by_source[OUTCOME] = policy_gradient(student_C, outcome_C, weight.ratio_N)
-            return TokenLoss(by_source, report, advantages, teacher_CV)
+                ratio_C = term.importance.ratio_N
+                by_source[OUTCOME] = policy_gradient(term.student_C, outcome_C, ratio_C)
+            return TokenLoss(by_source, term.report, advantages, teacher_CV)
 
         return losses
 

@@ -90,14 +90,14 @@ class _Run:
         ledger: Path,
     ) -> None:
         self._settings = settings
-        self._objective = _objective(bench, plan, settings)
-        temperature, pad_id = settings.sampling.temperature, ChatTokens(policy.tokenizer).pad_id
+        chat = ChatTokens(policy.tokenizer)
+        self._objective = _objective(bench, plan, settings, chat.control_ids)
         self._refuse_too_large(bench, policy)
         self.learner = Learner(
             policy.model,
             settings.loop,
-            temperature,
-            pad_id,
+            settings.sampling.temperature,
+            chat.pad_id,
             self._objective.sources,
             record=settings.ledger.displacements,
         )
@@ -137,14 +137,16 @@ class _Run:
         refuse_what_does_not_fit(needed, free_memory(device), room)
 
 
-def _objective(bench: Bench, plan: Plan, settings: RoundSettings) -> Distillation:
+def _objective(
+    bench: Bench, plan: Plan, settings: RoundSettings, control_ids: Sequence[int]
+) -> Distillation:
     routing = Routing({teacher.domain: teacher.name for teacher in plan.teachers})
     teachers = ResidentTeachers(
         {t.name: load_model(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers},
         settings.sampling.temperature,
     )
     routing.check([lead.domain for lead in plan.leads], teachers.names)
-    return Distillation(routing, teachers, settings.distil)
+    return Distillation(routing, teachers, settings.distil, control_ids)
 
 
 def _inputs(plan: Plan) -> Iterator[Input]:

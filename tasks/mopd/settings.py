@@ -14,8 +14,33 @@ class Divergence(StrEnum):
 
     FULL_VOCABULARY = "full_vocabulary"
     """The exact reverse KL at every visited token."""
+    FORWARD = "forward"
+    """The exact forward KL, which covers whatever the teacher may do."""
+    TOP_K = "top_k"
+    """The reverse KL on a few words, corrected so that the teacher stays its minimiser."""
     SAMPLED_TOKEN = "sampled_token"
     """A policy gradient with the log-ratio of the sampled token as its advantage."""
+
+
+class Support(StrEnum):
+    """Whose likeliest words a top-k divergence looks at."""
+
+    TEACHER = "teacher"
+    """As in MOPD (2606.30406) eq. 5."""
+    STUDENT = "student"
+    """As in Open-MOPD (2608.19098)."""
+    UNION = "union"
+    """Both, up to twice as many."""
+
+
+class TopK(BaseModel):
+    """The words of a top-k divergence; control tokens are among them always."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: int = Field(default=64, ge=1)
+    """As in MOPD (2606.30406)."""
+    support: Support = Support.TEACHER
 
 
 class TeacherPlacement(StrEnum):
@@ -36,10 +61,27 @@ class DistilSettings(BaseModel):
 
     divergence: Divergence = Divergence.FULL_VOCABULARY
     advantage_clip: float = Field(default=5.0, gt=0)
-    """A_max in nats; binds in the sampled-token form only."""
+    """A_max in nats, of the sampled-token form alone."""
+    top_k: TopK = TopK()
+    """Of the top-k form alone."""
     importance: ImportanceMask = ImportanceMask()
     outcome_weight: float = Field(default=0.0, ge=0)
     """Alpha of MiMo-V2-Flash eq. 9: adds alpha times the group-normalised outcome advantage."""
+
+    @model_validator(mode="after")
+    def _nothing_set_in_vain(self) -> "DistilSettings":
+        fields = type(self).model_fields
+        for name, form in (
+            ("advantage_clip", Divergence.SAMPLED_TOKEN),
+            ("top_k", Divergence.TOP_K),
+        ):
+            if self.divergence is not form and getattr(self, name) != fields[name].default:
+                raise ValueError(
+                    f"{name} is set to {getattr(self, name)!r}, but it counts in the divergence "
+                    f"{form.value} alone and this is {self.divergence.value}: leave {name} out, "
+                    f"or choose {form.value}"
+                )
+        return self
 
 
 class RoundSettings(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tasks.onpolicy.settings import ImportanceMask
+from tasks.onpolicy.settings import Correction, ImportanceMask
 
 
 @dataclass(frozen=True)
@@ -16,20 +16,30 @@ class Importance:
     """The correction for the sampler's numerics, w = p_student / p_sampler, without gradient."""
 
     ratio_N: Tensor
-    """0 where the token is dropped."""
-    kept_N: Tensor
+    """0 where the token is dropped, and at most the bound where it is truncated."""
+    dropped_N: Tensor
+    """Whether the token is left out."""
+    truncated_N: Tensor
+    """Whether its weight was cut."""
 
-    @property
-    def dropped_share(self) -> float:
-        """Share of tokens outside the window."""
-        return 1.0 - float(self.kept_N.float().mean())
+    def report(self) -> dict[str, Tensor]:
+        """Return how much the correction bound: 1 or 0 for each token [N]."""
+        return {"dropped": self.dropped_N.float(), "truncated": self.truncated_N.float()}
 
 
 def importance(student_N: Tensor, sampler_N: Tensor, mask: ImportanceMask) -> Importance:
-    """Return w for each token: the probability ratio inside the window, else 0 (eq. 8)."""
+    """Return w for each token, from log-probabilities.
+
+    With masking it is the probability ratio inside the window, else 0 (MiMo-V2-Flash eq. 8); with
+    truncation min(ratio, high).
+    """
     ratio_N = (student_N - sampler_N).exp().detach()
-    kept_N = (ratio_N >= mask.low) & (ratio_N <= mask.high)
-    return Importance(torch.where(kept_N, ratio_N, torch.zeros_like(ratio_N)), kept_N)
+    none_N = torch.zeros_like(ratio_N, dtype=torch.bool)
+    if mask.correction is Correction.TRUNCATE:
+        return Importance(ratio_N.clamp(max=mask.high), none_N, ratio_N > mask.high)
+    # Written so that a ratio that is no number is dropped too.
+    dropped_N = ~((ratio_N >= mask.low) & (ratio_N <= mask.high))
+    return Importance(ratio_N.masked_fill(dropped_N, 0.0), dropped_N, none_N)
 
 
 def policy_gradient(student_N: Tensor, advantage_N: Tensor, ratio_N: Tensor) -> Tensor:

@@ -7,16 +7,26 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.model.settings import AdapterSettings
 
 
-class ImportanceMask(BaseModel):
-    """Tokens whose trainer/sampler probability ratio leaves [low, high] are dropped.
+class Correction(StrEnum):
+    """What becomes of a token whose trainer/sampler probability ratio is out of bounds."""
 
-    MiMo-V2-Flash (2601.02780) eq. 8; the default window is that of Nemotron 3 Ultra (2606.15007).
+    MASK = "mask"
+    """It is dropped below ``low`` and above ``high``: MiMo-V2-Flash (2601.02780) eq. 8, IcePop."""
+    TRUNCATE = "truncate"
+    """Its weight is cut to ``high``; none is dropped: truncated importance sampling, TIS."""
+
+
+class ImportanceMask(BaseModel):
+    """How tokens are weighed for the difference of trainer and sampler.
+
+    The default window is that of Nemotron 3 Ultra (2606.15007).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: float = 0.2
     high: float = 5.0
+    correction: Correction = Correction.MASK
 
     @model_validator(mode="after")
     def _contains_one(self) -> "ImportanceMask":
@@ -24,6 +34,16 @@ class ImportanceMask(BaseModel):
             raise ValueError(
                 f"importance window [{self.low}, {self.high}] does not contain 1, so every "
                 "on-policy token would be dropped: choose low <= 1 <= high"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_lower_bound_in_vain(self) -> "ImportanceMask":
+        default = type(self).model_fields["low"].default
+        if self.correction is Correction.TRUNCATE and self.low != default:
+            raise ValueError(
+                f"low is set to {self.low}, but truncation cuts weights to high and drops no "
+                "token: leave low out, or choose the correction mask"
             )
         return self
 

@@ -50,8 +50,7 @@ class GroupAdvantage:
             weight = importance(student_C, batch.sampler_log_probs_N[chunk], self._mask)
             advantage_C = batch.outcome_advantages_N[chunk]
             loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
-            report = {"dropped": 1.0 - weight.kept_N.float()}
-            return TokenLoss({OUTCOME: loss_C}, report, {OUTCOME: advantage_C})
+            return TokenLoss({OUTCOME: loss_C}, weight.report(), {OUTCOME: advantage_C})
 
         return losses
 

@@ -9,7 +9,7 @@ from tiny_models import rollout, tiny_model
 from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.mopd.distil import Distillation, ResidentTeachers
 from tasks.mopd.routing import Routing
-from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.onpolicy.microbatch import plan_step
 from tasks.onpolicy.settings import Normalisation
 
@@ -47,8 +47,9 @@ TEACHERS = {"m": [1 / 8, 1 / 2, 1 / 4, 1 / 8], "c": [1 / 8, 1 / 8, 1 / 2, 1 / 4]
 
 def objective(divergence=SAMPLED, routing=BY_NAME, teachers=None, **settings):
     """Return an objective over the constant teachers."""
-    told = DistilSettings(divergence=divergence, **settings)
-    return Distillation(routing, teachers or Constant(**TEACHERS), told)
+    top_k = TopK(k=2) if divergence is Divergence.TOP_K else TopK()
+    told = DistilSettings(divergence=divergence, top_k=top_k, **settings)
+    return Distillation(routing, teachers or Constant(**TEACHERS), told, control_ids=[])
 
 
 def losses(objective, rollouts, student=None):

@@ -9,7 +9,7 @@ from tiny_models import tiny_model, tiny_policy, tokenizer
 from tasks.model.files import Policy
 from tasks.mopd.distil import Distillation, ResidentTeachers
 from tasks.mopd.routing import Routing
-from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
 from tasks.onpolicy.settings import LoopSettings
@@ -22,6 +22,12 @@ from tasks.rollout.source import DomainShare, Mixture
 SAMPLING = SamplingSettings(max_new_tokens=4)
 DOMAINS = ("math", "code")
 FORMS = pytest.mark.parametrize("divergence", list(Divergence))
+
+
+def settings_of(divergence):
+    """Return settings of a form, with a few of the toy's words where it looks at a few."""
+    top_k = TopK(k=16) if divergence is Divergence.TOP_K else TopK()
+    return DistilSettings(divergence=divergence, top_k=top_k)
 
 
 class Silent:
@@ -57,7 +63,8 @@ def distil(policy, teachers, divergence, *, seed=0, **loop):
     objective = Distillation(
         Routing({domain: domain for domain in DOMAINS}),
         ResidentTeachers(teachers, SAMPLING.temperature),
-        DistilSettings(divergence=divergence),
+        settings_of(divergence),
+        control_ids=[0, 1, 2],
     )
     learner = Learner(
         policy.model,

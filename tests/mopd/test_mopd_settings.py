@@ -29,15 +29,36 @@ def test_an_outcome_weight_that_no_group_could_make_count_is_refused():
     [
         {"advantage_clip": 0.0},
         {"outcome_weight": -0.1},
-        {"divergence": "forward"},
+        {"divergence": "backward"},
         {"importance": {"low": 2.0, "high": 5.0}},
         {"top_k": 64},
+        {"divergence": "top_k", "top_k": {"k": 0}},
+        {"divergence": "top_k", "top_k": {"support": "nobody"}},
     ],
     ids=str,
 )
 def test_an_objective_that_cannot_work_is_refused(wrong):
     with pytest.raises(ValidationError):
         DistilSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "value"),
+    [("advantage_clip", "sampled_token", 2.0), ("top_k", "top_k", {"k": 32})],
+)
+@pytest.mark.parametrize("divergence", ["full_vocabulary", "forward", "top_k", "sampled_token"])
+def test_what_another_form_would_need_is_refused(name, form, value, divergence):
+    if divergence == form:
+        DistilSettings.model_validate({"divergence": divergence, name: value})
+    else:
+        with pytest.raises(ValidationError, match=f"leave {name} out, or choose {form}"):
+            DistilSettings.model_validate({"divergence": divergence, name: value})
+
+
+@pytest.mark.parametrize("divergence", ["full_vocabulary", "forward", "top_k", "sampled_token"])
+def test_defaults_of_other_forms_that_are_written_out_are_no_contradiction(divergence):
+    settings = DistilSettings.model_validate({"divergence": divergence})
+    assert DistilSettings.model_validate(settings.model_dump(mode="json")) == settings
 
 
 @pytest.mark.parametrize("wrong", [{"prompts_per_domain": 0}, {"rollouts_per_prompt": 0}], ids=str)

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from tasks.mopd.objectives import reverse_kl, teacher_advantage
+from tasks.mopd.objectives.exact import reverse_kl
+from tasks.mopd.objectives.words import teacher_advantage
 from tasks.onpolicy.policy_gradient import policy_gradient
 
 LN2 = math.log(2)

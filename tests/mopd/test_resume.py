@@ -43,6 +43,7 @@ def run(folder, store=None, *, die_at=None, save_every=1, inner_updates=1, outco
         Routing({domain: domain for domain in DOMAINS}),
         ResidentTeachers(other_teachers(), SAMPLING.temperature),
         DistilSettings(outcome_weight=outcome),
+        control_ids=[],
     )
     pad = tokenizer().pad_token_id
     learner = Learner(policy.model, settings, 1.0, pad, objective.sources, record=True)

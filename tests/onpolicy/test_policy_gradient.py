@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.onpolicy.policy_gradient import importance, policy_gradient
-from tasks.onpolicy.settings import ImportanceMask
+from tasks.onpolicy.settings import Correction, ImportanceMask
 
 WINDOW = ImportanceMask(low=0.5, high=2.0)
 
@@ -20,24 +20,39 @@ def test_importance_is_the_students_probability_over_the_samplers():
     weight = importance(logs(0.3, 0.2, 0.4), logs(0.2, 0.2, 0.5), WINDOW)
     # 0.3 / 0.2 = 1.5, 0.2 / 0.2 = 1, 0.4 / 0.5 = 0.8.
     torch.testing.assert_close(weight.ratio_N, torch.tensor([1.5, 1.0, 0.8]))
-    assert weight.kept_N.all()
+    assert not weight.dropped_N.any()
 
 
 def test_tokens_outside_the_window_are_dropped_and_not_clipped():
     # 0.9 / 0.3 = 3 is above 2, 0.1 / 0.4 = 1/4 is below 1/2.
     weight = importance(logs(0.9, 0.1, 0.2), logs(0.3, 0.4, 0.2), WINDOW)
     torch.testing.assert_close(weight.ratio_N, torch.tensor([0.0, 0.0, 1.0]))
-    assert weight.kept_N.tolist() == [False, False, True]
-    assert weight.dropped_share == pytest.approx(2 / 3)
+    assert weight.dropped_N.tolist() == [True, True, False]
+    assert weight.report()["dropped"].tolist() == [1.0, 1.0, 0.0]
+    assert not weight.truncated_N.any()
+
+
+def test_truncation_cuts_large_weights_and_drops_nothing():
+    mask = ImportanceMask(high=2.0, correction=Correction.TRUNCATE)
+    # 0.9 / 0.3 = 3 is cut to 2; 0.5 / 0.4 = 1.25 and 0.1 / 0.8 = 1/8 stay, however small.
+    weight = importance(logs(0.9, 0.5, 0.1), logs(0.3, 0.4, 0.8), mask)
+    torch.testing.assert_close(weight.ratio_N, torch.tensor([2.0, 1.25, 0.125]))
+    assert weight.report()["truncated"].tolist() == [1.0, 0.0, 0.0]
+    assert weight.report()["dropped"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_lower_bound_that_truncation_would_not_heed_is_refused():
+    with pytest.raises(ValueError, match="leave low out, or choose the correction mask"):
+        ImportanceMask(low=0.5, correction=Correction.TRUNCATE)
 
 
 def test_the_edges_of_the_window_belong_to_it():
     # exp(0) is exactly 1, so this window holds nothing but 1.
     edge = ImportanceMask(low=1.0, high=1.0)
     same = importance(logs(0.3), logs(0.3), edge)
-    assert same.kept_N.tolist() == [True]
+    assert same.dropped_N.tolist() == [False]
     other = importance(logs(0.30001, 0.29999), logs(0.3, 0.3), edge)
-    assert other.kept_N.tolist() == [False, False]
+    assert other.dropped_N.tolist() == [True, True]
 
 
 def test_no_gradient_flows_through_the_importance():
@@ -81,5 +96,5 @@ def test_the_window_holds_what_the_sampler_said_within_rounding():
     # The default window of [0.2, 5] is a difference of log 5 = 1.609 nats either way.
     near, far = math.log(5) - 0.01, math.log(5) + 0.01
     student = torch.tensor([near, far, -near, -far])
-    kept = importance(student, torch.zeros(4), ImportanceMask()).kept_N
-    assert kept.tolist() == [True, False, True, False]
+    dropped = importance(student, torch.zeros(4), ImportanceMask()).dropped_N
+    assert dropped.tolist() == [False, True, False, True]
