@@ -1,9 +1,10 @@
 """Activation checkpointing: keep each block's input, and compute the rest again in backward."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -41,3 +42,22 @@ def checkpointed(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for block in marked:
             del block.forward  # the class's own comes back
+
+
+@contextmanager
+def replaced_inside(
+    block: nn.Module, change: Callable[[Callable[..., object]], Callable[..., object]]
+) -> Iterator[None]:
+    """Let a block compute something else for a while, inside its checkpoint where it has one."""
+    before = vars(block).get("forward")
+    if isinstance(before, partial) and before.func is checkpoint:
+        block.forward = partial(checkpoint, change(*before.args), **before.keywords)
+    else:
+        block.forward = change(block.forward)
+    try:
+        yield
+    finally:
+        if before is None:
+            del block.forward  # the class's own comes back
+        else:
+            block.forward = before

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
+from tasks.model.last_layer import last_mlp_only_at
+
 
 @dataclass(frozen=True)
 class TokenBatch:
@@ -54,8 +56,10 @@ def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
     Padding stands to the right of every token, where causal attention does not look, so no mask
     is given and attention takes its fastest path. What the padding itself yields is not used.
     """
-    hidden_BSD = model.base_model(input_ids=batch.ids_BS, use_cache=False).last_hidden_state
-    return hidden_BSD[batch.rows_N, batch.columns_N - 1]  # type: ignore[no-any-return]
+    places_N = batch.rows_N * batch.ids_BS.shape[1] + batch.columns_N - 1
+    with last_mlp_only_at(model, places_N):
+        hidden_BSD = model.base_model(input_ids=batch.ids_BS, use_cache=False).last_hidden_state
+    return hidden_BSD.flatten(0, 1).index_select(0, places_N)  # type: ignore[no-any-return]
 
 
 def head_logits(model: PreTrainedModel, hidden_ND: Tensor, temperature: float = 1.0) -> Tensor:
