@@ -92,7 +92,7 @@ class Learner:
             plan_step(
                 part,
                 settings.normalisation,
-                settings.microbatch_tokens,
+                settings.microbatch_tokens or _microbatch_tokens(self.model.device),
                 self._pad_id,
                 num_ranks(),
             )
@@ -199,6 +199,10 @@ def _backward_head(
             raise RuntimeError(f"the loss of {source!r} does not depend on the student")
         yield source, leaf_CD.grad
         leaf_CD.grad = None
+
+
+def _microbatch_tokens(device: torch.device) -> int:
+    return 2048 if device.type == "cpu" else 8192
 
 
 def _chunks(num_tokens: int, vocabulary_size: int) -> Iterator[slice]:
