@@ -1,5 +1,6 @@
 """Two ranks on the CPU do what one process does: weights, metrics, and each source's part."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -14,8 +15,8 @@ from tiny_models import tiny_model, tokenizer
 from tasks.ledger.read import Ledger
 from tasks.model.files import Policy, load_model, save_policy
 
-PROGRAM = Path(__file__).with_name("ranks_program.py")
-ROOT = PROGRAM.parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def base_model(folder, *, tied):
@@ -27,19 +28,16 @@ def base_model(folder, *, tied):
     return save_policy(Policy(model, tokenizer()), folder)
 
 
-def launch(folder, num_ranks, *, tied=True, **told):
-    """Run the program on so many ranks; return its tensors, metrics and what each rank saw."""
-    folder.mkdir()
-    told["base"] = str(base_model(folder / "base", tied=tied))
+def run(program, num_ranks, *arguments):
+    """Run a program of this folder on so many ranks, or by itself."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests/model")])
     done = subprocess.run(
         [
             sys.executable,
             *(launcher if num_ranks else []),
-            str(PROGRAM),
-            str(folder),
-            json.dumps({"microbatch_tokens": 24, "learning_rate": 1e-2} | told),
+            str(HERE / program),
+            *map(str, arguments),
         ],
         env=os.environ | {"PYTHONPATH": path},
         check=False,
@@ -48,6 +46,14 @@ def launch(folder, num_ranks, *, tied=True, **told):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def launch(folder, num_ranks, *, tied=True, **told):
+    """Do the updates on so many ranks; return tensors, metrics and what each rank saw."""
+    folder.mkdir()
+    told = {"microbatch_tokens": 24, "learning_rate": 1e-2} | told
+    told["base"] = str(base_model(folder / "base", tied=tied))
+    run("ranks_program.py", num_ranks, folder, json.dumps(told))
     seen = {file.name: json.loads(file.read_text()) for file in folder.glob("seen-*")}
     return load_file(folder / "w"), json.loads((folder / "metrics.json").read_text()), seen
 
@@ -146,3 +152,32 @@ def test_two_ranks_go_on_from_the_state_of_one_process(tmp_path):
     ours = launch(tmp_path / "other", 2) and load_file(tmp_path / "other" / state)
     theirs = load_file(tmp_path / "alone" / state)
     assert {name: t.shape for name, t in ours.items()} == {n: t.shape for n, t in theirs.items()}
+
+
+@pytest.mark.slow
+def test_two_ranks_play_each_a_share_and_learn_from_all(tmp_path):
+    base = base_model(tmp_path / "base", tied=True)
+    for name, num_ranks in (("alone", 0), ("ranks", 2)):
+        (tmp_path / name).mkdir()
+        run("ranks_play.py", num_ranks, tmp_path / name, base)
+    files = [tmp_path / "alone/rollouts-0.json"]
+    files += [tmp_path / f"ranks/rollouts-{rank}.json" for rank in (0, 1)]
+    alone, first, second = (json.loads(file.read_text()) for file in files)
+    assert first == second
+    assert len(first) == 3
+    assert {len(step) for step in first} == {5}  # an odd number: one rank plays one more
+    for ours, theirs in zip(itertools.chain(*first), itertools.chain(*alone), strict=True):
+        assert ours.pop("sampler_log_probs") == pytest.approx(
+            theirs.pop("sampler_log_probs"), rel=1e-3, abs=1e-4
+        )
+        assert ours == theirs
+    ours, theirs, before = (
+        load_model(folder).state_dict()
+        for folder in (tmp_path / "ranks/student", tmp_path / "alone/student", base)
+    )
+    assert sum(not torch.equal(theirs[name], before[name]) for name in before) > len(before) / 2
+    for name, weight in theirs.items():
+        torch.testing.assert_close(ours[name], weight, rtol=1e-3, atol=1e-4)
+    # By the first rank's clock one state takes so long that no other is due.
+    states = [len(list((tmp_path / n / "store").rglob("0000000*"))) for n in ("alone", "ranks")]
+    assert states == [1, 1]

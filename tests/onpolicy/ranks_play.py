@@ -1,0 +1,94 @@
+"""What each rank runs in ``test_parallel``: the whole loop, with rollouts of its own and states.
+
+``python ranks_play.py FOLDER BASE`` plays and trains alone, under torchrun with as many ranks.
+"""
+
+import itertools
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from lineage.store import FolderStore
+from tasks.model.chat import ChatTokens
+from tasks.model.files import load_policy
+from tasks.model.log_probs import token_log_probs
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.objective import TokenLoss
+from tasks.onpolicy.parallel.playing import SharedPlayer
+from tasks.onpolicy.result import save_student
+from tasks.onpolicy.settings import LoopSettings
+from tasks.ranks import joined_ranks, rank
+from tasks.resume import States
+from tasks.rollout.client import LocalEnvironment
+from tasks.rollout.domains import make_player
+from tasks.rollout.environment import Grade, Message, Prompt
+from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.source import DomainShare, Mixture
+
+
+class Twice:
+    """Answers the first turn with a tool's words, and likes digits in the second."""
+
+    max_turns = 2
+
+    def respond(self, prompt, turns):
+        return "12" if int(prompt.id) % 2 and len(turns) == 1 else None
+
+    def grade(self, prompt, turns):
+        return Grade(min(1.0, sum(map(str.isdigit, turns[-1].content)) / 4))
+
+
+class Reward:
+    """A policy gradient with the grade as its advantage."""
+
+    sources = ("outcome",)
+
+    def score(self, rollouts):
+        return [Scored(item, outcome_advantage=item.grade.score - 0.3) for item in rollouts]
+
+    def begin_step(self, updates):
+        pass
+
+    def prepare(self, batch):
+        def losses(student_CV, chunk):
+            student_C = token_log_probs(student_CV, batch.tokens.tokens_N[chunk])
+            advantages_C = batch.outcome_advantages_N[chunk]
+            loss_C = -(student_C - student_C.detach()).exp() * advantages_C
+            return TokenLoss({"outcome": loss_C})
+
+        return losses
+
+
+def main(folder, base):
+    policy = load_policy(base)
+    sampling = SamplingSettings(max_new_tokens=6)
+    settings = LoopSettings(num_steps=3, learning_rate=3e-3, warmup_steps=0)
+    pad_id = ChatTokens(policy.tokenizer).pad_id
+    learner = Learner(policy.model, settings, sampling.temperature, pad_id, Reward.sources)
+    played = []
+
+    class Source:
+        def rollouts(self, step):
+            played.append(mixture.rollouts(step))
+            return played[-1]
+
+    player = make_player({"twice": LocalEnvironment(Twice())}, policy, sampling)
+    prompts = [Prompt(str(n), (Message("user", f"{n}+{n}="),)) for n in range(5)]
+    share = DomainShare("twice", prompts, prompts_per_step=5)
+    mixture = Mixture(SharedPlayer(player, policy.model), [share], 1, seed=4)
+    # The first rank's clock says at every look that a state is due; others' stand still.
+    clock = itertools.count(0, 10_000).__next__ if rank() == 0 else lambda: 0.0
+    store = FolderStore(folder / "store")
+    states = States(store, "sha256:" + "12" * 32, {"learner": learner}, clock)
+    train(learner, Reward(), Source(), Hooks(lambda *_: None, lambda _: None), states=states)
+    save_student(learner, policy.tokenizer, folder / "student")
+    rows = [[asdict(item) for item in step] for step in played]
+    (folder / f"rollouts-{rank()}.json").write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    with joined_ranks():
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
