@@ -13,12 +13,13 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from tasks.model.settings import AdapterSettings
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 _NAME = "default"
 _PREFIX = "base_model.model."
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def is_projection(module: nn.Module) -> TypeGuard[nn.Linear | Conv1D]:
+    """Say whether a module of a model's body gets an adapter."""
+    return isinstance(module, nn.Linear | Conv1D)
 
 
 def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:

@@ -28,6 +28,7 @@ from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
 from tasks.onpolicy.result import save_student
+from tasks.onpolicy.student import num_trained
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.resume import JsonPart, Part, RandomNumbers, States
@@ -124,7 +125,7 @@ class _Run:
     def _refuse_too_large(self, bench: Bench, policy: Policy) -> None:
         device, settings = policy.model.device, self._settings
         size = RunSize(
-            num_parameters=sum(p.numel() for p in policy.model.parameters() if p.requires_grad),
+            num_parameters=num_trained(policy.model, settings.loop),
             num_sources=len(self._objective.sources),
             extra_sources=self._objective.extra_sources,
             num_steps=settings.loop.num_steps,

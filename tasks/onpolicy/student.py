@@ -3,7 +3,7 @@
 import torch
 from transformers import PreTrainedModel
 
-from tasks.model.lora import add_adapter
+from tasks.model.lora import add_adapter, is_projection
 from tasks.model.shards import to_fp32
 from tasks.onpolicy.parallel.sharding import shard
 from tasks.onpolicy.settings import LoopSettings, Precision
@@ -33,3 +33,14 @@ def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | Non
         shard(model, compute)
         return None
     return compute if compute is not torch.float32 else None
+
+
+def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
+    """Return how many numbers a rank will train of a model that is not prepared yet."""
+    adapter = settings.adapter
+    if adapter is None:
+        numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    else:
+        inner = (module for module in model.base_model.modules() if is_projection(module))
+        numbers = sum(adapter.rank * sum(module.weight.shape) for module in inner)
+    return -(-numbers // num_ranks())

@@ -15,6 +15,7 @@ from tasks.model.settings import AdapterSettings
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.student import num_trained
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"  # PEFT's, of transformers
@@ -135,6 +136,14 @@ def test_a_lora_student_learns_and_is_saved_merged_and_apart(tmp_path, precision
     assert torch.equal(merged.state_dict()[unchanged], start[unchanged])
     apart = load_file(folder / "adapter/adapter_model.safetensors")
     assert torch.equal(apart[f"base_model.model.{name}.lora_A.weight"], a)
+
+
+@pytest.mark.parametrize("adapter", [None, AdapterSettings(rank=3, alpha=4)])
+def test_what_will_be_trained_is_counted_before(adapter):
+    model = tiny_model()
+    counted = num_trained(model, LoopSettings(num_steps=1, learning_rate=1, adapter=adapter))
+    learner = learner_of(model, adapter=adapter)
+    assert counted == sum(tensor.numel() for tensor in learner.optimizer.masters().values())
 
 
 def test_a_model_without_marked_layers_is_refused():
