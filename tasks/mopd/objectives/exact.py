@@ -1,8 +1,9 @@
 """Exact divergences over the whole vocabulary, with their gradients worked out by hand.
 
 What exists of size [C, V] beside the two logits given: one tensor, the gradient, from forward to
-backward, which backward scales in place and hands on. Autograd through two log-softmaxes needs
-five at its peak. Nothing of that size where the student asks for no gradient.
+backward, which backward scales in place and hands on (where the graph is retained, it makes a
+second). Autograd through two log-softmaxes has six at its peak. Where the student asks for no
+gradient there is none.
 
 Shapes: C tokens of a chunk, R rows of a block of it, K words looked at, V vocabulary. Divergences
 are in nats.
@@ -33,7 +34,7 @@ def reverse_kl(student_CV: Tensor, teacher_CV: Tensor) -> Tensor:
 
     A word that the student rules out (-inf) adds nothing and gets no gradient, whatever the
     teacher says of it. Where the teacher rules out a word that the student does not, the
-    divergence is infinite and its gradient NaN, which the optimizer refuses.
+    divergence is infinite and its gradient is not finite either, which the optimizer refuses.
     """
     return read_reverse_kl(student_CV, teacher_CV, _no_words(student_CV))[0]
 
@@ -42,7 +43,8 @@ def forward_kl(student_CV: Tensor, teacher_CV: Tensor) -> Tensor:
     """Return KL(teacher || student) at each token [C] over the whole vocabulary.
 
     The inputs are logits. The gradient goes to the student alone: p_j - q_j for logit j. It is
-    infinite where the student rules out (-inf) a word that the teacher does not.
+    infinite where the student rules out (-inf) a word that the teacher does not, and the gradient
+    stays finite.
     """
     return read_forward_kl(student_CV, teacher_CV, _no_words(student_CV))[0]
 
@@ -69,6 +71,8 @@ def _divergence(
     student_CV: Tensor, teacher_CV: Tensor, ids_CK: Tensor, rows: _Rows
 ) -> tuple[Tensor, Reading]:
     reading = Reading.empty(student_CV, ids_CK)
+    if not torch.is_grad_enabled():
+        student_CV = student_CV.detach()
     apply: Callable[..., Tensor] = _Divergence.apply
     return apply(student_CV, teacher_CV, ids_CK, reading, rows), reading
 
