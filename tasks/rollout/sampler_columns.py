@@ -1,0 +1,151 @@
+"""Runs a model over contexts, and then token by token, with a cache of columns.
+
+Shapes: B rows, U different contexts, S tokens of a context behind what all share, P columns of
+contexts, D hidden size, L columns of the cache's allocation.
+
+Contexts are aligned at their first token, so the pass over them needs no mask but the causal one.
+What rows write goes to the columns from P on, the same column for all; the columns between a
+context's end and P are masked.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tasks.rollout.sampler_cache import ColumnCache
+from tasks.rollout.sampler_pace import Pace
+
+
+class Columns:
+    """Rows being written and their cache."""
+
+    def __init__(
+        self, model: PreTrainedModel, contexts: Sequence[Sequence[int]], num_new: int, pace: Pace
+    ) -> None:
+        """Take contexts; where they are sorted by length little padding is computed."""
+        self._model, self._contexts, self._pace = model, contexts, pace
+        self._different = _without_repeats(contexts, pace.repeated_tokens)
+        lengths = [len(context) for context in contexts]
+        self._first_new, self._num_new = max(lengths), num_new
+        self._device = model.device
+        self._cache = ColumnCache(model, len(self._different), self._room(self._first_new))
+        self._positions_B1 = torch.tensor(lengths, device=self._device)[:, None]
+        self._column_1 = torch.tensor([self._first_new], device=self._device)
+        self._num_written = 0
+        columns_L = torch.arange(self._cache.window.num_columns, device=self._device)
+        self._visible_BL = columns_L < self._positions_B1
+
+    def read_contexts(self) -> Tensor:
+        """Run the contexts; return the hidden states [B, D] that predict each row's first token."""
+        different = self._different
+        shared = self._shared()
+        if shared:
+            self._run(torch.tensor([different[0][:shared]]), 0, slice(0, 1))
+            self._cache.share(shared)
+        hidden = [
+            self._read([context[shared:] for context in different[rows]], shared, rows)
+            for rows in self._portions(shared)
+        ]
+        hidden_UD = torch.cat(hidden)
+        if len(different) == len(self._contexts):
+            return hidden_UD
+        places = {context: place for place, context in enumerate(different)}
+        rows_B = torch.tensor([places[tuple(one)] for one in self._contexts], device=self._device)
+        self._cache.select(rows_B)
+        return hidden_UD[rows_B]
+
+    def read(self, tokens_B: Tensor) -> Tensor:
+        """Run a token for each row; return the hidden states [B, D] that predict the next.
+
+        It may be recorded and repeated: whatever changes from token to token is on the device.
+        """
+        self._visible_BL.index_fill_(1, self._column_1, value=True)
+        where = self._column_1 if self._pace.is_recorded else slice(self._width - 1, self._width)
+        self._cache.write_to(where, self._cache.window.num_columns)
+        mask_B11L = self._visible_BL[:, None, None]
+        hidden_B1D = self._body(tokens_B[:, None], self._positions_B1, mask_B11L)
+        self._column_1 += 1
+        self._positions_B1 += 1
+        return hidden_B1D[:, -1]
+
+    def make_room(self) -> bool:
+        """Count a token and see to its column; say whether the cache has moved to get one."""
+        self._num_written += 1
+        if self._width <= self._cache.window.num_columns:
+            return False
+        num_columns = self._room(self._cache.window.num_columns)
+        more = num_columns - self._cache.window.num_columns
+        self._visible_BL = torch.nn.functional.pad(self._visible_BL, (0, more))
+        self._cache.widen(num_columns)
+        return True
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows alone."""
+        self._cache.select(rows)
+        self._positions_B1 = self._positions_B1[rows]
+        self._visible_BL = self._visible_BL[rows]
+
+    @property
+    def _width(self) -> int:
+        return self._first_new + self._num_written
+
+    def _room(self, num_columns: int) -> int:
+        return min(num_columns + self._pace.more_columns, self._first_new + self._num_new)
+
+    def _shared(self) -> int:
+        """Return how many first tokens all contexts have in common; each keeps one of its own."""
+        first, last = min(self._different), max(self._different)
+        most = min(len(context) for context in self._different) - 1
+        count = next((at for at in range(most) if first[at] != last[at]), most)
+        return count if count * (len(self._different) - 1) >= self._pace.shared_tokens else 0
+
+    def _portions(self, shared: int) -> list[slice]:
+        """Return runs of contexts of at most so many tokens, padding included."""
+        portions, begin, longest = [], 0, 0
+        for place, context in enumerate(self._different):
+            longest = max(longest, len(context) - shared)
+            if longest * (place + 1 - begin) > self._pace.context_tokens and place > begin:
+                portions.append(slice(begin, place))
+                begin, longest = place, len(context) - shared
+        return [*portions, slice(begin, len(self._different))]
+
+    def _read(self, contexts: Sequence[Sequence[int]], shared: int, rows: slice) -> Tensor:
+        lengths = torch.tensor([len(context) for context in contexts])
+        ids_US = torch.zeros(len(contexts), int(lengths.max()), dtype=torch.long)
+        for place, context in enumerate(contexts):
+            ids_US[place, : len(context)] = torch.tensor(context)
+        hidden_USD = self._run(ids_US, shared, rows)
+        places = torch.arange(len(contexts), device=self._device)
+        return hidden_USD[places, lengths.to(self._device) - 1]
+
+    def _run(self, ids_US: Tensor, first: int, rows: slice) -> Tensor:
+        """Run tokens that stand from column ``first`` on; return their hidden states."""
+        num_tokens = ids_US.shape[1]
+        self._cache.write_to(slice(first, first + num_tokens), first + num_tokens, rows)
+        columns_S = torch.arange(first, first + num_tokens, device=self._device)
+        mask_11SP = None
+        if first:
+            every_P = torch.arange(first + num_tokens, device=self._device)
+            mask_11SP = (every_P <= columns_S[:, None])[None, None]
+        positions_US = columns_S.expand(len(ids_US), -1)
+        return self._body(ids_US.to(self._device), positions_US, mask_11SP)
+
+    def _body(self, ids_BS: Tensor, positions_BS: Tensor, mask: Tensor | None) -> Tensor:
+        output = self._model.base_model(
+            input_ids=ids_BS,
+            attention_mask=mask,
+            position_ids=positions_BS,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        return output.last_hidden_state  # type: ignore[no-any-return]
+
+
+def _without_repeats(contexts: Sequence[Sequence[int]], least_tokens: int) -> list[tuple[int, ...]]:
+    """Return the different contexts in order, or all where that saves fewer tokens."""
+    every = [tuple(context) for context in contexts]
+    different = list(dict.fromkeys(every))
+    saved = sum(map(len, every)) - sum(map(len, different))
+    return different if saved >= least_tokens else every

@@ -1,0 +1,73 @@
+"""A step on a GPU, recorded once and then repeated: a CUDA graph.
+
+A pass of one token a row launches hundreds of small kernels, and launching them takes longer than
+running them. A recorded step is launched at once. It reads and writes the very memory that it was
+recorded with, so a step changes its buffers in place, and a recording is forgotten when they move.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch.distributed.fsdp import FSDPModule
+from transformers import PreTrainedModel
+
+from tasks.rollout.sampler_pace import ON_CPU, ON_GPU, Pace
+
+_LATE_ROPE = {"dynamic", "longrope"}
+"""Rotary embeddings that look at the longest position of a pass and wait for the GPU to do so."""
+
+
+class Recorded:
+    """A step without arguments: run, then recorded, then repeated.
+
+    The first call after each ``forget`` runs it plainly, which also lets libraries set themselves
+    up outside a recording; the second records it. Every call does one step.
+    """
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        """Take the step; nothing is run yet."""
+        self._step = step
+        self._has_run = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        """Do one step."""
+        if not self._has_run:
+            self._run_aside()
+            return
+        if self._graph is None:
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):  # records, and runs nothing
+                self._step()
+        self._graph.replay()
+
+    def forget(self) -> None:
+        """Drop the recording, and the memory of what it computed."""
+        self._graph, self._has_run = None, False
+
+    def _run_aside(self) -> None:
+        """Run the step on a stream of its own, as has to be done before a recording."""
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            self._step()
+        here.wait_stream(aside)
+        self._has_run = True
+
+
+def pace_of(model: PreTrainedModel) -> Pace:
+    """Return the pace of a model's device, without recording where that cannot be done.
+
+    It cannot where a pass waits for the GPU or does not always do the same: experts that are picked
+    on the host, rotary embeddings that look at positions, shards, which are looked for first.
+    """
+    if model.device.type != "cuda":
+        return ON_CPU
+    rope = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    records = (
+        bool(model._can_compile_fullgraph)  # what transformers itself goes by
+        and rope.get("rope_type") not in _LATE_ROPE
+        and not any(isinstance(module, FSDPModule) for module in model.modules())
+    )
+    return replace(ON_GPU, is_recorded=records)

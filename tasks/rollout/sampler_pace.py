@@ -1,0 +1,46 @@
+"""What is best on a kind of device when text is sampled; measured by ``benchmarks/sampler.py``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pace:
+    """In which portions a batch is sampled."""
+
+    context_tokens: int
+    """Tokens of contexts that go through the model at once."""
+    shared_tokens: int
+    """A beginning that all contexts have in common goes through the model once where that saves so
+    many tokens: it takes a pass of its own, and the others then need a mask."""
+    repeated_tokens: int
+    """Contexts that come more than once go through the model once where that saves so many tokens:
+    handing out their columns copies the cache."""
+    more_columns: int
+    """By how many columns the cache grows."""
+    look_every: int
+    """After so many tokens it is looked which rows have ended; on a GPU looking waits for it."""
+    compact_below: float
+    """Finished rows are cut out once fewer than this share of rows is still writing."""
+    is_recorded: bool
+    """A step is recorded once and then repeated (CUDA graph), where the model allows it."""
+
+
+ON_CPU = Pace(
+    context_tokens=1024,
+    shared_tokens=2048,
+    repeated_tokens=1024,
+    more_columns=32,
+    look_every=1,
+    compact_below=0.75,
+    is_recorded=False,
+)
+# Not measured yet, for want of a GPU: reasoned from what a pass costs there.
+ON_GPU = Pace(
+    context_tokens=32768,
+    shared_tokens=8192,
+    repeated_tokens=8192,
+    more_columns=128,
+    look_every=8,
+    compact_below=0.5,
+    is_recorded=True,
+)
