@@ -100,7 +100,7 @@ class Learner:
         ]
         updates = [deal(plan, rank(), num_ranks()) for plan in plans]
         learning_rate = settings.learning_rate * min(1.0, step / (settings.warmup_steps + 1))
-        objective.begin_step([[m for m in update if m is not None] for update in updates])
+        objective.begin_step(step, [[m for m in update if m is not None] for update in updates])
         if books is not None:
             books.begin(step, scored)
         report = Report()
@@ -118,7 +118,7 @@ class Learner:
         if books is not None:
             with replica(self.model):
                 books.end(self.logits)
-        return report.means()
+        return {**report.means(), **objective.end_step(step)}
 
     @torch.no_grad()
     def logits(self, item: Scored) -> Tensor:
@@ -169,7 +169,7 @@ class Learner:
             sources = union_over_ranks(back_ND, self.optimizer.sources)
             head.give(sources)
         for place, source in enumerate(sources, start=1):
-            gradient_ND = back_ND.get(source, torch.zeros_like(hidden_ND))
+            gradient_ND = back_ND[source] if source in back_ND else torch.zeros_like(hidden_ND)
             with self.optimizer.gathering(source):
                 hidden_ND.backward(gradient_ND, retain_graph=place < len(sources))
 

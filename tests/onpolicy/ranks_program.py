@@ -18,6 +18,7 @@ from tasks.ledger.writer import LedgerWriter
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.shards import whole
+from tasks.onpolicy import learner as learner_module
 from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Scored
@@ -74,6 +75,8 @@ def main(folder, told):
     learner = Learner(model, settings, 0.8, pad_id=0, sources=SOURCES, record=True)
     ledger = LedgerSettings(segment_steps=3, rollouts_per_teacher=2)
     books = Books(LedgerWriter(folder / "ledger", ledger, learner.optimizer, 5), 5, last_step=4)
+    # Chunks of five tokens, so that ranks have different numbers of them.
+    learner_module._LOGIT_BYTES = 5 * 4 * model.config.vocab_size
     metrics, objective = [], Pull()
     if state is not None:
         learner.load(Path(state))

@@ -35,7 +35,6 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
     _refuse_other_shape(model)
     _refuse_other_weights(model)
     body, head = model.base_model, model.get_output_embeddings()
-    nn.Module.to(model, rank_device())
     mesh = init_device_mesh(rank_device().type, (num_ranks(),))
     places = {
         parameter: (module, name)
@@ -45,6 +44,7 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
     of_head = dict(head.named_parameters(recurse=False))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
     for module in (*blocks(model), body):
+        # It also moves the module to this rank's device, so that never all of them are there.
         unit = fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)  # gloo knows no other way to a plain sum
@@ -54,7 +54,8 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
 
 
 def _sharded(parameter: nn.Parameter, mesh: DeviceMesh) -> nn.Parameter:
-    part = distribute_tensor(parameter.data, mesh, [Shard(0)], src_data_rank=None)
+    value = parameter.data.to(rank_device())
+    part = distribute_tensor(value, mesh, [Shard(0)], src_data_rank=None)
     return nn.Parameter(part, requires_grad=parameter.requires_grad)
 
 
