@@ -18,7 +18,7 @@ from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
 from tasks.rollout.prompts import read_demonstrations, read_prompts
-from tasks.rollout.sampler import TransformersSampler
+from tasks.rollout.sampler_engine import make_sampler
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import noise_for
 from tasks.rollout.worker import EnvironmentWorker
@@ -48,9 +48,9 @@ def stored_demonstrations(store: Store, demonstrations: Artifact) -> list[Demons
 def make_player(
     environments: Mapping[str, EnvironmentClient], policy: Policy, sampling: SamplingSettings
 ) -> Player:
-    """Return a player of domains for a policy in this process."""
+    """Return a player of domains for a policy in this process, with the engine of the settings."""
     chat = ChatTokens(policy.tokenizer)
-    sampler = TransformersSampler(policy.model, chat.end_id, chat.pad_id, sampling)
+    sampler = make_sampler(policy, chat, sampling)
     max_context = getattr(policy.model.config, "max_position_embeddings", None)
     return Player(environments, sampler, chat, sampling, max_context=max_context)
 

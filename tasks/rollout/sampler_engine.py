@@ -1,0 +1,16 @@
+"""Opens the engine that the settings name."""
+
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy
+from tasks.rollout.sampler import Sampler, TransformersSampler
+from tasks.rollout.settings import SamplingEngine, SamplingSettings
+from tasks.rollout.vllm_sampler import VllmSampler
+
+
+def make_sampler(policy: Policy, chat: ChatTokens, settings: SamplingSettings) -> Sampler:
+    """Return a sampler of a policy in this process, whose weights may change between calls."""
+    match settings.engine:
+        case SamplingEngine.TRANSFORMERS:
+            return TransformersSampler(policy.model, chat.end_id, chat.pad_id, settings)
+        case SamplingEngine.VLLM:
+            return VllmSampler(policy.model, chat.end_id, settings)

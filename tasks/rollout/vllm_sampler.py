@@ -1,0 +1,148 @@
+"""Samples model turns with a vLLM server; its log-probabilities are the behaviour policy's.
+
+Token ids go out and token ids come back; text is never tokenized again. Each context is a request
+of its own, with a seed that is made from its row of noise, so the same noise asks for the same
+text. vLLM's own kernels may round otherwise in other company, so that is as repeatable as its
+batches are; the transformers engine is repeatable to the bit.
+
+The server is started as ``images/rollout`` says: with ``VLLM_SERVER_DEV_MODE=1`` for the control
+routes, ``--generation-config vllm`` for no sampling habits of its own, and, for a temperature other
+than 1, ``--logprobs-mode processed_logprobs``.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
+from tasks.rollout.sampler import ModelTurn
+from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.vllm_answer import read_turn
+from tasks.rollout.vllm_client import VllmClient, VllmError
+from tasks.rollout.vllm_weights import ServedWeights
+
+_NUM_PROBED = 4
+
+
+class VllmSampler:
+    """Samples with a server that holds a copy of a policy's weights."""
+
+    def __init__(self, model: PreTrainedModel, end_id: int, settings: SamplingSettings) -> None:
+        """Take a policy in this process, and see that the server is there and serves its like.
+
+        Raises:
+            ValueError: if several ranks train the policy, or the settings name no server.
+            VllmError: if the server does not answer or serves other models alone.
+        """
+        if settings.vllm is None:
+            raise ValueError("the settings name no vLLM server: set vllm, or use transformers")
+        self._model, self._end_id, self._settings = model, end_id, settings
+        self._server, self._client = settings.vllm, VllmClient(settings.vllm)
+        self._weights = ServedWeights(self._client, settings.vllm, model)
+        self._longest = self._served_length()
+        self._is_probed = False
+
+    def sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
+        """Return one turn for each context, by the policy as it is now.
+
+        Raises:
+            ValueError: if a context and its turn do not fit into what the server takes.
+            VllmError: if the server fails, or its answers are not those of the policy.
+        """
+        self._refuse_too_long(contexts)
+        if self._weights.bring_up_to_date():
+            self._is_probed = False
+        with ThreadPoolExecutor(min(self._server.concurrency, len(contexts))) as pool:
+            turns = list(pool.map(self._turn, contexts, map(_seed_of, noise)))
+        if not self._is_probed:
+            self._refuse_other_policy(contexts, turns)
+            self._is_probed = True
+        return turns
+
+    def _turn(self, context: Sequence[int], seed: int) -> ModelTurn:
+        most = self._settings.max_new_tokens
+        answer = self._client.post("/v1/completions", self._request(context, seed))
+        ids, nats = read_turn(answer, context, self._server.served_model, self._end_id, most)
+        return ModelTurn(tuple(ids), tuple(nats), ended=ids[-1] == self._end_id)
+
+    def _request(self, context: Sequence[int], seed: int) -> dict[str, JsonValue]:
+        """Return what is asked: the plain distribution, and no cut of it."""
+        return {
+            "model": self._server.served_model,
+            "prompt": list(context),
+            "max_tokens": self._settings.max_new_tokens,
+            "temperature": self._settings.temperature,
+            "seed": seed,
+            "top_p": 1.0,
+            "top_k": 0,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            # The end token alone ends a turn: it is named, and the server's idea of one is not.
+            "ignore_eos": True,
+            "stop_token_ids": [self._end_id],
+            "logprobs": 0,  # those of the tokens that it chose, and of no others
+            "return_token_ids": True,
+            "add_special_tokens": False,
+        }
+
+    def _served_length(self) -> int:
+        """Return how many tokens the server takes."""
+        served = self._client.get("/v1/models").get("data")
+        models = (
+            [one for one in served if isinstance(one, dict)] if isinstance(served, list) else []
+        )
+        for model in models:
+            length = model.get("max_model_len")
+            if model.get("id") == self._server.served_model and isinstance(length, int):
+                return length
+        raise VllmError(
+            f"the server at {self._server.url} serves {[one.get('id') for one in models]} and not "
+            f"{self._server.served_model!r}: start it with --served-model-name, or name what it "
+            "serves in vllm.served_model"
+        )
+
+    def _refuse_too_long(self, contexts: Sequence[Sequence[int]]) -> None:
+        longest, most = max(map(len, contexts)), self._settings.max_new_tokens
+        if longest + most > self._longest:
+            raise ValueError(
+                f"a context of {longest} tokens and {most} new ones do not fit into the "
+                f"{self._longest} that the server takes: shorten the prompt, lower max_new_tokens, "
+                "or start the server with a larger --max-model-len"
+            )
+
+    @torch.no_grad()
+    def _refuse_other_policy(
+        self, contexts: Sequence[Sequence[int]], turns: Sequence[ModelTurn]
+    ) -> None:
+        """Compare some turns' log-probabilities with those that the policy itself gives them."""
+        some = list(zip(contexts, turns, strict=True))[:_NUM_PROBED]
+        ids = [[*context, *turn.ids] for context, turn in some]
+        flags = [[False] * len(context) + [True] * len(turn.ids) for context, turn in some]
+        batch = pad_right(ids, flags, self._end_id).to(self._model.device)
+        was_training = self._model.training
+        self._model.eval()
+        logits_NV = chosen_logits(self._model, batch, self._settings.temperature)
+        self._model.train(was_training)
+        own_N = token_log_probs(logits_NV, batch.tokens_N).cpu()
+        served_N = torch.tensor([nats for _, turn in some for nats in turn.log_probs])
+        gap = float((own_N - served_N).abs().mean())
+        if not gap <= self._server.max_log_prob_gap:
+            raise VllmError(
+                f"the server's log-probabilities are {gap:.3g} nats a token away from the "
+                f"policy's, and may be {self._server.max_log_prob_gap:g} (vllm.max_log_prob_gap): "
+                "it serves another model than this one, has not loaded the weights that were "
+                "sent, or reports them before the temperature (start it with --logprobs-mode "
+                "processed_logprobs)"
+            )
+
+
+def _seed_of(noise_T: Tensor) -> int:
+    """Return a 63-bit seed that differs wherever the noise does."""
+    return int.from_bytes(hashlib.sha256(noise_T.double().numpy().tobytes()).digest()[:8]) >> 1

@@ -1,0 +1,111 @@
+"""Puts the trainer's weights into a running vLLM server, in place, and proves that they are there.
+
+vLLM has three ways to take weights while it runs. Its NCCL engine needs vLLM's own half in the
+trainer, whose torch and transformers it would then dictate; its IPC engine takes pickles. The one
+used here reads a folder of safetensors into the tensors that the server has (``reload_weights``,
+asked for by ``/collective_rpc``), so its graphs and allocations stay. The folder is in memory at
+best.
+
+A fingerprint says whether weights have changed since, the server says which version it holds, and a
+probe compares its log-probabilities with the trainer's.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
+from transformers import PreTrainedModel
+
+from tasks.model.lora import merged_weights
+from tasks.ranks import num_ranks
+from tasks.rollout.settings import VllmServer
+from tasks.rollout.vllm_client import VllmClient, VllmError
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class ServedWeights:
+    """The weights that a server holds of a policy."""
+
+    def __init__(self, client: VllmClient, server: VllmServer, model: PreTrainedModel) -> None:
+        """Take a policy whose weights may change between calls; nothing is sent yet.
+
+        Raises:
+            ValueError: if several ranks train it: each holds a part of the weights alone.
+        """
+        if num_ranks() > 1 or any(isinstance(module, FSDPModule) for module in model.modules()):
+            raise ValueError(
+                "several ranks train this policy, and one vLLM server takes weights from one "
+                "process: choose the engine transformers, or train on one rank"
+            )
+        self._client, self._model = client, model
+        self._folder = Path(server.weights_folder)
+        self._fingerprint: list[int] = []
+        self._digest = ""
+
+    def bring_up_to_date(self) -> bool:
+        """Send the weights if they have changed since they were sent; say whether they had.
+
+        Raises:
+            VllmError: if the server does not take them, or holds others than were sent.
+        """
+        fingerprint = list(_fingerprint(self._model))
+        if fingerprint == self._fingerprint:
+            self._refuse_others()
+            return False
+        sent, digest = self._write()
+        self._client.post(
+            "/collective_rpc",
+            {"method": "reload_weights", "kwargs": {"weights_path": str(sent)}},
+        )
+        # What is cached of contexts was computed with the weights before.
+        if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
+            raise VllmError(
+                "the server could not forget what it cached under the weights before, so it is "
+                "answering somebody else: give it to one run alone"
+            )
+        self._client.post("/update_weight_version", {"new_version": digest})
+        self._fingerprint, self._digest = fingerprint, digest
+        self._refuse_others()
+        for other in self._folder.iterdir():
+            if other != sent:
+                shutil.rmtree(other)
+        return True
+
+    def _write(self) -> tuple[Path, str]:
+        """Write the weights as a folder that is named by their digest; return both."""
+        has_adapters = any(".lora_" in name for name, _ in self._model.named_parameters())
+        partial = self._folder / "partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        self._model.save_pretrained(
+            partial, state_dict=merged_weights(self._model) if has_adapters else None
+        )
+        digest = hashlib.sha256()
+        for file in sorted(partial.glob("*.safetensors")):
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        folder = self._folder / digest.hexdigest()
+        shutil.rmtree(folder, ignore_errors=True)
+        return partial.rename(folder), f"sha256:{digest.hexdigest()}"
+
+    def _refuse_others(self) -> None:
+        held = self._client.get("/weight_info").get("weight_version")
+        if held != self._digest:
+            raise VllmError(
+                f"the server holds weights {held!r}, and {self._digest!r} were sent: it was "
+                "started anew, or another run has sent its own; give it to one run alone and "
+                "start this one again from its last state"
+            )
+
+
+def _fingerprint(model: PreTrainedModel) -> Iterator[int]:
+    """Yield a number for each parameter: the sum of its bits, as integers."""
+    sums: list[Tensor] = []
+    for parameter in model.parameters():
+        bits = parameter.detach().contiguous().view(_BITS[parameter.element_size()])
+        sums.append(bits.sum(dtype=torch.int64))
+    yield from torch.stack(sums).tolist()
