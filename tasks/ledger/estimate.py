@@ -55,11 +55,12 @@ class RunSize:
 def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> Estimate:
     """Return what a run will take, where memory moves so fast (``memory_speed``)."""
     kept, sources = settings.displacements, size.num_sources
-    # Second moment, the summed gradient and the divisor; for each source gradient and first
-    # moment; with displacements one more for each, the segment's start and the decay.
-    numbers = 3 + 2 * sources + (sources + 2 if kept else 0)
-    # Reads and writes of one update, counted from SplitAdamW.step: 16 passes over the parameters
-    # that sources share and 11 (14 with displacements) for each source.
+    # Second moment; for each source gradient and first moment; with displacements one more for
+    # each, the segment's start and the decay. What an update needs meanwhile is a block's.
+    numbers = 1 + 2 * sources + (sources + 2 if kept else 0)
+    # Reads and writes of one update, counted from Block.update: 16 passes over the parameters
+    # that sources share and 11 (14 with displacements) for each source. Where blocks stay in
+    # caches, as on a CPU, it takes less.
     passes = 16 + sources * (14 if kept else 11)
     segments = -(-size.num_steps // settings.segment_steps) if kept else 0
     width = _FP32 if settings.precision is StoredPrecision.FP32 else 2

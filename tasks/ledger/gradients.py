@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tasks.ledger.blocks import Block
 from tasks.model.shards import sum_over_parts
 
 
@@ -30,29 +31,23 @@ class UpdateReport:
     sources: Mapping[str, SourceGradient]
 
 
-def report_on(
-    total: Sequence[Tensor],
-    by_source: Mapping[str, Sequence[Tensor]],
-    clip: float,
-    parameters: Iterable[Tensor],
-) -> UpdateReport:
+def report_on(blocks: Iterable[Block], clip: float, parameters: Iterable[Tensor]) -> UpdateReport:
     """Return the report of an update, over all ranks where the ``parameters`` are sharded.
 
     Args:
-        total: The summed gradient, this rank's parts.
-        by_source: Each source's gradient, this rank's parts.
+        blocks: This rank's gradients, by source.
         clip: The largest global norm.
         parameters: What the gradients are of.
 
     Raises:
         FloatingPointError: if the gradient is not finite, naming the sources whose part is not.
     """
-    numbers = [_dot(total, total)]
-    for gradient in by_source.values():
-        numbers += [_dot(gradient, gradient), _dot(gradient, total)]
-    square, *products = sum_over_parts(torch.stack(numbers), parameters).tolist()
+    blocks = list(blocks)
+    names = list(blocks[0].sources)
+    products_K = torch.stack([_products(block) for block in blocks]).sum(0)
+    square, *products = sum_over_parts(products_K, parameters).tolist()
     norm = math.sqrt(square)
-    norms = {name: math.sqrt(own) for name, own in zip(by_source, products[::2], strict=True)}
+    norms = {name: math.sqrt(own) for name, own in zip(names, products[::2], strict=True)}
     if not math.isfinite(norm):
         guilty = [name for name, own in norms.items() if not math.isfinite(own)]
         raise FloatingPointError(f"{norm}, from {guilty or 'no source alone'}")
@@ -61,6 +56,15 @@ def report_on(
         for (name, own), product in zip(norms.items(), products[1::2], strict=True)
     }
     return UpdateReport(norm, min(1.0, clip / (norm + 1e-6)), sources)
+
+
+def _products(block: Block) -> Tensor:
+    """Return the square of the sum, then each source's square and its product with the sum [K]."""
+    total = block.total_gradient()
+    numbers = [_dot(total, total)]
+    for source in block.sources.values():
+        numbers += [_dot(source.gradient, source.gradient), _dot(source.gradient, total)]
+    return torch.stack(numbers)
 
 
 def _dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from tasks.ledger.blocks import Block, Cutter, Factors, SourceBlock
 from tasks.ledger.gradients import UpdateReport, report_on
 from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp32
 
@@ -95,6 +96,8 @@ class SplitAdamW:
         self._decayed: list[Tensor] = []
         self._start: list[Tensor] = []
         self.num_updates = 0
+        self._cutter = Cutter(self._masters)
+        self._blocks = self._cut()
         if record:
             self.begin_segment()
 
@@ -135,31 +138,21 @@ class SplitAdamW:
                 not; the weights are then as they were.
         """
         self._refuse_strays()
-        total = self._total_gradient()
-        report = self._report(total)
+        report = self._report()
         self.num_updates += 1
-        beta1, beta2 = self._constants.betas
-        torch._foreach_mul_(total, report.clip_factor)
-        torch._foreach_mul_(self._second, beta2)
-        torch._foreach_addcmul_(self._second, total, total, value=1 - beta2)
-        bias1, bias2 = 1 - beta1**self.num_updates, 1 - beta2**self.num_updates
-        divisor = torch._foreach_sqrt(self._second)
-        torch._foreach_div_(divisor, math.sqrt(bias2))
-        torch._foreach_add_(divisor, self._constants.eps)
-        self._decay(learning_rate)
-        torch._foreach_zero_(total)  # from here on the sum of the first moments
-        for source in self._sources.values():
-            torch._foreach_mul_(source.moment, beta1)
-            torch._foreach_add_(
-                source.moment, source.gradient, alpha=(1 - beta1) * report.clip_factor
-            )
-            torch._foreach_add_(total, source.moment)
-            if self._record:
-                torch._foreach_addcdiv_(
-                    source.moved, source.moment, divisor, value=-learning_rate / bias1
-                )
-            torch._foreach_zero_(source.gradient)
-        torch._foreach_addcdiv_(self._masters, total, divisor, value=-learning_rate / bias1)
+        constants, count = self._constants, self.num_updates
+        beta1, beta2 = constants.betas
+        factors = Factors(
+            beta1=beta1,
+            beta2=beta2,
+            clip=report.clip_factor,
+            size=learning_rate / (1 - beta1**count),
+            root=math.sqrt(1 - beta2**count),
+            eps=constants.eps,
+            decay=learning_rate * constants.weight_decay,
+        )
+        for block in self._blocks:
+            block.update(factors)
         self._copy_masters()
         return report
 
@@ -169,6 +162,7 @@ class SplitAdamW:
         self._decayed = self._zeros()
         for source in self._sources.values():
             source.moved = self._zeros()
+        self._blocks = self._cut()
 
     def segment(self) -> dict[str, dict[str, Tensor]]:
         """Return what each source, decay and rounding added since the segment began.
@@ -258,32 +252,35 @@ class SplitAdamW:
                     "every backward pass inside SplitAdamW.gathering(source)"
                 )
 
-    def _total_gradient(self) -> list[Tensor]:
-        total = self._zeros()
-        for source in self._sources.values():
-            torch._foreach_add_(total, source.gradient)
-        return total
+    def _cut(self) -> list[Block]:
+        cut = self._cutter.cut
+        sources = [
+            [
+                SourceBlock(*pieces)
+                for pieces in zip(
+                    cut(source.gradient), cut(source.moment), cut(source.moved), strict=True
+                )
+            ]
+            for source in self._sources.values()
+        ]
+        return [
+            Block(masters, second, decayed, dict(zip(self._sources, parts, strict=True)))
+            for masters, second, decayed, *parts in zip(
+                cut(self._masters), cut(self._second), cut(self._decayed), *sources, strict=True
+            )
+        ]
 
-    def _report(self, total: Sequence[Tensor]) -> UpdateReport:
-        gradients = {name: source.gradient for name, source in self._sources.items()}
+    def _report(self) -> UpdateReport:
         try:
-            return report_on(total, gradients, self._constants.gradient_clip, self._parameters)
+            return report_on(self._blocks, self._constants.gradient_clip, self._parameters)
         except FloatingPointError as error:
-            for gradient in gradients.values():
-                torch._foreach_zero_(gradient)
+            for source in self._sources.values():
+                torch._foreach_zero_(source.gradient)
             raise FloatingPointError(
                 f"the gradient of update {self.num_updates + 1} is {error}: a teacher or the "
                 "student gives non-finite numbers; lower the learning rate, or look at the last "
                 "rollouts"
             ) from error
-
-    def _decay(self, learning_rate: float) -> None:
-        factor = learning_rate * self._constants.weight_decay
-        if factor == 0:
-            return
-        if self._record:
-            torch._foreach_add_(self._decayed, self._masters, alpha=-factor)
-        torch._foreach_mul_(self._masters, 1 - factor)
 
     @torch.no_grad()
     def _copy_masters(self) -> None:
