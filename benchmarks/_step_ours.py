@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.distil import Distillation, ResidentTeachers, Teachers
-from tasks.mopd.routing import Routing
+from tasks.mopd.distil import Distillation, Teachers
+from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import rollout_metrics
@@ -62,10 +63,14 @@ class Ours:
             **({"microbatch_tokens": case.microbatch_tokens} if case.microbatch_tokens else {}),
         )
         asked = teachers or _resident(scene, self.phases)
-        routing = Routing({domain: domain for domain in case.domains})
+        routing = Routing(Route(domain, domain) for domain in case.domains)
         objective = _Timed(
             Distillation(
-                routing, asked, DistilSettings(divergence=divergence), scene.chat.control_ids
+                routing,
+                asked,
+                DistilSettings(divergence=divergence),
+                settings,
+                scene.chat.control_ids,
             ),
             self.phases,
         )

@@ -88,6 +88,8 @@ class PlannedTeacher(Frozen):
     domain: str
     share: float = Field(default=1.0, gt=0, le=1)
     """Of its domain's rollouts; over the teachers of a domain it sums to 1."""
+    mode: str | None = None
+    """The thinking mode of the prompts that it scores; None for all of its domain's."""
     is_self: bool = False
     """The student itself, as it starts, teaches this domain; the release gives all the rest."""
     reference: str

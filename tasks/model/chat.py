@@ -8,6 +8,7 @@ kept as sampled, never decoded and encoded again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -53,9 +54,12 @@ class ChatTokens:
         """Ids that steer an episode instead of being text: ends of turns, thinking, tool calls."""
         return sorted({*self.tokenizer.added_tokens_decoder, self.end_id, self.pad_id})
 
-    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """Return the ids of the messages, up to where the model's first turn starts."""
-        return self._encode(self._render(messages, starts_turn=True))
+    def prompt(self, messages: Sequence[Mapping[str, str]], mode: str = "") -> list[int]:
+        """Return the ids of the messages, up to where the model's first turn starts.
+
+        ``mode`` is how the template is called: see ``template_call``.
+        """
+        return self._encode(self._render(messages, mode, starts_turn=True))
 
     def answer(self, text: str) -> list[int]:
         """Return the ids of a demonstrated model turn, with its end token."""
@@ -67,10 +71,13 @@ class ChatTokens:
         return str(self.tokenizer.decode(kept, skip_special_tokens=False))
 
     def demonstration(
-        self, messages: Sequence[Mapping[str, str]], turns: Sequence[tuple[str, str]]
+        self,
+        messages: Sequence[Mapping[str, str]],
+        turns: Sequence[tuple[str, str]],
+        mode: str = "",
     ) -> Tokens:
         """Return the tokens of a worked example; ``turns`` are (role, content) after the prompt."""
-        ids = self.prompt(messages)
+        ids = self.prompt(messages, mode)
         is_response = [False] * len(ids)
         for role, content in turns:
             added = self.answer(content) if role == "assistant" else list(self.tool_reply(content))
@@ -107,17 +114,28 @@ class ChatTokens:
             )
         return text[: place + len(end)]
 
-    def _render(self, messages: Sequence[Mapping[str, str]], *, starts_turn: bool) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                tokenize=False,
-                add_generation_prompt=starts_turn,
-            )
-        )
+    def _render(
+        self, messages: Sequence[Mapping[str, str]], mode: str = "", *, starts_turn: bool
+    ) -> str:
+        called: dict[str, Any] = {"add_generation_prompt": starts_turn, **template_call(mode)}
+        said = [dict(message) for message in messages]
+        return str(self.tokenizer.apply_chat_template(said, tokenize=False, **called))
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def template_call(mode: str) -> dict[str, bool | str]:
+    """Return what a chat template is called with for a mode.
+
+    "on" and "off" are ``enable_thinking``, as Qwen's and others' templates have it; any other word
+    is a ``reasoning_effort``, as gpt-oss has it; "" leaves it to the template.
+    """
+    if not mode:
+        return {}
+    if mode in ("on", "off"):
+        return {"enable_thinking": mode == "on"}
+    return {"reasoning_effort": mode}
 
 
 def _message(role: str, content: str) -> dict[str, str]:

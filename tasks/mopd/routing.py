@@ -1,38 +1,88 @@
-"""Which teacher scores which rollout: by the prompt's domain, by name, never by position."""
+"""Which teachers score which rollout: by the prompt's domain and mode, never by position."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.rollout.collect import Rollout
 
+Label = tuple[str, str]
+"""A prompt's domain and its thinking mode ("" for the template's own)."""
+
 
 @dataclass(frozen=True)
+class Route:
+    """One teacher's part of a domain."""
+
+    domain: str
+    teacher: str
+    """By name; the name is bound to a digest where the teachers are loaded."""
+    share: float = 1.0
+    """Of the loss of each of the domain's rollouts."""
+    mode: str | None = None
+    """Only prompts of this thinking mode or effort; None for all of the domain's."""
+
+
 class Routing:
-    """The teacher of each domain."""
+    """The teachers of each domain."""
 
-    teacher_of: Mapping[str, str]
-    """Domain to the teacher's name."""
-
-    def check(self, domains: Sequence[str], teachers: Sequence[str]) -> None:
-        """Refuse, before the first rollout, a route that could go wrong silently.
+    def __init__(self, routes: Iterable[Route]) -> None:
+        """Take all routes.
 
         Raises:
-            ValueError: for a domain without a teacher, a teacher that no domain is routed to, or
-                a route to a teacher that is not there.
+            ValueError: where the shares of one label do not sum to 1, or a domain is routed both
+                by mode and as a whole.
         """
-        unrouted = sorted(set(domains) - set(self.teacher_of))
-        if unrouted:
-            raise ValueError(
-                f"domains {unrouted} have prompts but no teacher: add a teacher for each, or "
-                f"leave their prompts out (routed: {sorted(self.teacher_of)})"
-            )
-        absent = sorted(set(self.teacher_of.values()) - set(teachers))
+        self._by_label: dict[tuple[str, str | None], list[Route]] = defaultdict(list)
+        for route in routes:
+            self._by_label[route.domain, route.mode].append(route)
+        for (domain, mode), found in self._by_label.items():
+            total = sum(route.share for route in found)
+            if abs(total - 1.0) > 1e-9:
+                raise ValueError(
+                    f"the teachers {[r.teacher for r in found]} of {_said(domain, mode)} have "
+                    f"shares that sum to {total:g}: give each its share, so that they sum to 1"
+                )
+            if mode is not None and (domain, None) in self._by_label:
+                raise ValueError(
+                    f"the domain {domain!r} is routed as a whole and by the mode {mode!r}, so it "
+                    "is not clear who scores the prompts of that mode: name a mode on each route"
+                )
+
+    @property
+    def teachers(self) -> list[str]:
+        """Every teacher that a route names, sorted."""
+        return sorted({r.teacher for routes in self._by_label.values() for r in routes})
+
+    def check(self, labels: Iterable[Label], teachers: Sequence[str]) -> None:
+        """Refuse, before the first rollout, a route that could go wrong silently.
+
+        Args:
+            labels: Domain and mode of every prompt that may be played.
+            teachers: The teachers that are loaded.
+
+        Raises:
+            ValueError: for prompts without a teacher, a teacher that no prompt is routed to, or a
+                route to a teacher that is not there.
+        """
+        absent = sorted(set(self.teachers) - set(teachers))
         if absent:
             raise ValueError(
                 f"the routing names teachers {absent} that are not loaded (loaded: "
                 f"{sorted(teachers)}): release them or correct the routing"
             )
-        used = {self.teacher_of[domain] for domain in domains}
+        used: set[str] = set()
+        unrouted = []
+        for label in sorted(set(labels)):
+            routes = self._routes(label)
+            used |= {route.teacher for route in routes}
+            if not routes:
+                unrouted.append(_said(*label))
+        if unrouted:
+            raise ValueError(
+                f"prompts of {unrouted} have no teacher: add a teacher for each, or leave their "
+                f"prompts out (routed: {self._said()})"
+            )
         idle = sorted(set(teachers) - used)
         if idle:
             raise ValueError(
@@ -40,12 +90,24 @@ class Routing:
                 "to them: drop them, or give their domain prompts"
             )
 
-    def teacher(self, rollout: Rollout) -> str:
-        """Return the teacher of a rollout; an unknown label is an error, never a fallback."""
-        try:
-            return self.teacher_of[rollout.domain]
-        except KeyError:
+    def routes(self, rollout: Rollout) -> list[Route]:
+        """Return who scores a rollout; an unknown label is an error, never a fallback."""
+        label = (rollout.domain, rollout.prompt.mode)
+        found = self._routes(label)
+        if not found:
             raise ValueError(
-                f"prompt {rollout.prompt.id!r} has the domain {rollout.domain!r}, which is not "
-                f"routed to any teacher (routed: {sorted(self.teacher_of)})"
-            ) from None
+                f"prompt {rollout.prompt.id!r} is of {_said(*label)}, which is not routed to any "
+                f"teacher (routed: {self._said()})"
+            )
+        return found
+
+    def _routes(self, label: Label) -> list[Route]:
+        domain, mode = label
+        return self._by_label.get((domain, mode)) or self._by_label.get((domain, None)) or []
+
+    def _said(self) -> str:
+        return ", ".join(sorted(_said(*label) for label in self._by_label)) or "nothing"
+
+
+def _said(domain: str, mode: str | None) -> str:
+    return f"{domain!r} in mode {mode!r}" if mode else repr(domain)

@@ -5,7 +5,8 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.ledger.settings import LedgerSettings
-from tasks.onpolicy.settings import ImportanceMask, LoopSettings
+from tasks.onpolicy.health_settings import HealthSettings
+from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalisation
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -54,6 +55,48 @@ class TeacherPlacement(StrEnum):
     """In their files, mapped while they are asked; one teacher at a time on the device."""
 
 
+class Balance(StrEnum):
+    """How teachers weigh beside each other."""
+
+    NONE = "none"
+    """As the normalisation has it."""
+    FIXED = "fixed"
+    """By the weights that are given."""
+    TOKEN_SHARE = "token_share"
+    """Each teacher the same share of the loss, however long its domain's answers
+    (Open-MOPD, 2608.19098)."""
+    GAP = "gap"
+    """Also more to a teacher from whom the student is farther (Open-MOPD)."""
+    DISPERSION = "dispersion"
+    """Less to a teacher whose log-ratios scatter more (DN-MOPD, 2609.35347)."""
+
+
+class BalanceSettings(BaseModel):
+    """The balance between teachers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Balance = Balance.NONE
+    weights: dict[str, float] = Field(default_factory=dict)
+    """By teacher, for fixed weights alone; only ratios matter."""
+
+    @model_validator(mode="after")
+    def _weights_go_with_fixed(self) -> "BalanceSettings":
+        if (self.rule is Balance.FIXED) != bool(self.weights):
+            raise ValueError(
+                f"the balance is {self.rule.value} and the weights are {self.weights}: give "
+                "weights with the rule fixed, and only with it"
+            )
+        if self.weights and (
+            min(self.weights.values()) <= 0 or len(set(self.weights.values())) < 2
+        ):
+            raise ValueError(
+                f"fixed weights {self.weights} must be above 0 and not all the same, or they "
+                "balance nothing: change them, or choose none"
+            )
+        return self
+
+
 class DistilSettings(BaseModel):
     """The objective of one MOPD round."""
 
@@ -67,6 +110,10 @@ class DistilSettings(BaseModel):
     importance: ImportanceMask = ImportanceMask()
     outcome_weight: float = Field(default=0.0, ge=0)
     """Alpha of MiMo-V2-Flash eq. 9: adds alpha times the group-normalised outcome advantage."""
+    balance: BalanceSettings = BalanceSettings()
+    masked: tuple[str, ...] = ()
+    """Teachers whose rollouts are played and counted and give no gradient: the counterfactual of a
+    student without them, with all else the same."""
 
     @model_validator(mode="after")
     def _nothing_set_in_vain(self) -> "DistilSettings":
@@ -93,6 +140,11 @@ class RoundSettings(BaseModel):
     distil: DistilSettings = DistilSettings()
     ledger: LedgerSettings = LedgerSettings()
     sampling: SamplingSettings = SamplingSettings()
+    placement: TeacherPlacement = TeacherPlacement.DISK
+    ladder_stages: int = Field(default=1, ge=1)
+    """Above 1, each teacher's climb is distilled in so many stages, earlier rungs first; the last
+    stage is the teacher itself."""
+    health: HealthSettings = HealthSettings()
     prompts_per_domain: int = Field(default=16, ge=1)
     """Prompts of each domain in every step."""
     rollouts_per_prompt: int = Field(default=1, ge=1)
@@ -105,5 +157,25 @@ class RoundSettings(BaseModel):
                 f"outcome_weight is {self.distil.outcome_weight} but each prompt is played once, "
                 "so every group advantage is 0 and the outcome would never count: set "
                 "rollouts_per_prompt to 2 or more, or outcome_weight to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _balance_has_something_to_do(self) -> "RoundSettings":
+        rule, normalisation = self.distil.balance.rule, self.loop.normalisation
+        if rule is Balance.TOKEN_SHARE and normalisation is Normalisation.SEQUENCE_MEAN:
+            raise ValueError(
+                "the balance token_share makes every teacher's share of the loss the same, and "
+                "with the normalisation sequence_mean it is so already: choose token_mean with "
+                "it, or another balance"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> "RoundSettings":
+        if self.ladder_stages > self.loop.num_steps:
+            raise ValueError(
+                f"{self.ladder_stages} ladder stages do not fit into {self.loop.num_steps} steps: "
+                "each takes at least one; lower ladder_stages, or raise num_steps"
             )
         return self

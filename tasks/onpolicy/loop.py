@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tasks.onpolicy.books import Books
+from tasks.onpolicy.health import Health
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.objective import Objective
 from tasks.resume import States
@@ -32,28 +33,39 @@ class Hooks:
     """The policy has reached a rung: save it."""
 
 
+@dataclass(frozen=True)
+class Keepers:
+    """Who watches a run: each is optional, and none changes what is learned."""
+
+    books: Books | None = None
+    """Write the ledger."""
+    states: States | None = None
+    """The run goes on from the last state, and puts new ones away on its way."""
+    health: Health | None = None
+    """Stops a run that would ruin the student."""
+
+
 def train(
     learner: Learner,
     objective: Objective,
     source: RolloutSource,
     hooks: Hooks,
-    books: Books | None = None,
-    states: States | None = None,
+    keepers: Keepers | None = None,
 ) -> None:
-    """Run the loop to its end; the learner's model is the result.
-
-    With ``states`` the run goes on from the last one and puts new ones away on its way.
-    """
+    """Run the loop to its end; the learner's model is the result."""
+    kept = keepers or Keepers()
     rungs, last = learner.settings.rung_steps(), learner.settings.num_steps
-    done = states.restore() if states is not None else 0
+    done = kept.states.restore() if kept.states is not None else 0
     for step in range(done + 1, last + 1):
         rollouts = source.rollouts(step)
-        metrics = learner.update(objective, rollouts, step, books)
+        metrics = learner.update(objective, rollouts, step, kept.books)
+        if kept.health is not None:
+            metrics |= kept.health.check(step, rollouts, metrics)
         hooks.metrics(step, {**rollout_metrics(rollouts), **metrics})
         if step in rungs:
             hooks.rung(step)
-        if states is not None and step < last:
-            states.save_if_due(step)
+        if kept.states is not None and step < last:
+            kept.states.save_if_due(step)
 
 
 def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:

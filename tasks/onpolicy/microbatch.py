@@ -37,6 +37,8 @@ class Scored:
     """This teacher's part of the rollout; over the teachers of one rollout it sums to 1."""
     weight: float = 1.0
     """How much a balance makes of it beside others; only ratios matter."""
+    masked: bool = False
+    """Counted in every denominator, and no part of the loss."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,10 @@ def plan_step(
         )
     by_teacher: dict[str, list[tuple[Scored, float]]] = defaultdict(list)
     for item, weight in zip(scored, _token_weights(scored, normalisation), strict=True):
-        by_teacher[item.teacher].append((item, weight))
+        if not item.masked:
+            by_teacher[item.teacher].append((item, weight))
+    if not by_teacher:
+        raise ValueError("every teacher is masked, so nothing is left to learn from: unmask one")
     lists = [
         sorted(items, key=lambda weighted: len(weighted[0].rollout.ids))
         for _, items in sorted(by_teacher.items())

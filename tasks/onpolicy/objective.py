@@ -47,11 +47,14 @@ class Objective(Protocol):
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Attach teachers and outcome advantages to a step's rollouts."""
 
-    def begin_step(self, updates: Sequence[Sequence[Microbatch]]) -> None:
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """See all microbatches of a step before its first update: fetch, score ahead, cache."""
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Do what is done once for a microbatch, and return its losses."""
+
+    def end_step(self, step: int) -> dict[str, float]:
+        """Return the step's own metrics, once its updates are done. Collective."""
 
     def state(self) -> dict[str, JsonValue]:
         """Return what later steps depend on besides the weights, for a run that is resumed."""

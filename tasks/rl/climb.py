@@ -11,7 +11,7 @@ from tasks.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.loop import Hooks, Keepers, train
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -61,7 +61,7 @@ def climb(
             objective,
             Mixture(player, [share], settings.rollouts_per_prompt, seed),
             Hooks(ladder.measure, partial(ladder.save, learner)),
-            states=States(bench.store, last.digest(), parts),
+            Keepers(states=States(bench.store, last.digest(), parts)),
         )
     made = _rungs(bench, start, domain, settings, seed)
     assert made is not None, "every rung was stored on the way"

@@ -38,7 +38,7 @@ class GroupAdvantage:
             for rollout, advantage in zip(rollouts, group_advantages(rollouts), strict=True)
         ]
 
-    def begin_step(self, updates: Sequence[Sequence[Microbatch]]) -> None:
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """Nothing is fetched ahead: the grades came with the rollouts."""
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
@@ -53,6 +53,10 @@ class GroupAdvantage:
             return TokenLoss({OUTCOME: loss_C}, weight.report(), {OUTCOME: advantage_C})
 
         return losses
+
+    def end_step(self, step: int) -> dict[str, float]:
+        """Nothing is measured beside the losses."""
+        return {}
 
     def state(self) -> dict[str, JsonValue]:
         """Nothing is kept from step to step."""

@@ -145,7 +145,9 @@ class Player:
         return self._grade(episodes)
 
     def _open(self, question: Question) -> _Open:
-        ids = self._chat.prompt([vars(message) for message in question.prompt.messages])
+        ids = self._chat.prompt(
+            [vars(message) for message in question.prompt.messages], question.prompt.mode
+        )
         return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 
     def _write(self, episodes: Sequence[_Open], writing: Sequence[int], noise_RT: Tensor) -> None:

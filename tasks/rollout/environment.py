@@ -59,6 +59,9 @@ class Prompt:
     """What the model sees, as chat messages; the last one is the user's."""
     task: Mapping[str, Json] = field(default_factory=dict)
     """What the grader sees and the model does not: the answer, hidden tests, constraints."""
+    mode: str = ""
+    """How the template is called: "on" or "off" for thinking, or an effort such as "high"; "" for
+    the template's own way. Teachers can be chosen by it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Demonstration:
 
     messages: tuple[Message, ...]
     turns: tuple[Turn, ...]
+    mode: str = ""
+    """As a prompt's."""
 
 
 class Environment(Protocol):

@@ -17,14 +17,14 @@ _FOLDER = Path(__file__).parent / "prompts"
 def prompts(split: Split, count: int, seed: int) -> Iterator[Prompt]:
     """Yield ``count`` prompts of a split's file, in an order that the seed decides."""
     for row in _drawn(split, count, seed):
-        yield Prompt(row["id"], _messages(row), row.get("task", {}))
+        yield Prompt(row["id"], _messages(row), row.get("task", {}), row.get("mode", ""))
 
 
 def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
     """Yield ``count`` of the worked examples, in an order that the seed decides."""
     for row in _drawn("demonstrations", count, seed):
         turns = tuple(Turn(turn["role"], turn["content"]) for turn in row["turns"])
-        yield Demonstration(_messages(row), turns)
+        yield Demonstration(_messages(row), turns, row.get("mode", ""))
 
 
 def _messages(row: dict) -> tuple[Message, ...]:  # type: ignore[type-arg]

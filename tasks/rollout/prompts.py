@@ -29,19 +29,20 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Json]:
         "id": prompt.id,
         "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
         "task": dict(prompt.task),
+        **_mode_to_json(prompt.mode),
     }
 
 
 def prompt_from_json(value: object) -> Prompt:
     """Return the prompt of a parsed line; PromptError names the field that is wrong."""
-    fields = _fields(value, required=("id", "messages"), optional=("task",))
+    fields = _fields(value, required=("id", "messages"), optional=("task", "mode"))
     identifier = fields["id"]
     if not isinstance(identifier, str) or not identifier:
         raise PromptError(f"field 'id' is {identifier!r}: give each prompt a text of its own")
     task = fields.get("task", {})
     if not isinstance(task, dict):
         raise PromptError(f"field 'task' is a {type(task).__name__}: it must be a JSON object")
-    return Prompt(identifier, _question(fields["messages"]), task)
+    return Prompt(identifier, _question(fields["messages"]), task, _mode(fields))
 
 
 def demonstration_to_json(demonstration: Demonstration) -> dict[str, Json]:
@@ -49,13 +50,26 @@ def demonstration_to_json(demonstration: Demonstration) -> dict[str, Json]:
     return {
         "messages": [{"role": m.role, "content": m.content} for m in demonstration.messages],
         "turns": [{"role": t.role, "content": t.content} for t in demonstration.turns],
+        **_mode_to_json(demonstration.mode),
     }
 
 
 def demonstration_from_json(value: object) -> Demonstration:
     """Return the demonstration of a parsed line; PromptError names the field that is wrong."""
-    fields = _fields(value, required=("messages", "turns"), optional=())
-    return Demonstration(_question(fields["messages"]), _turns(fields["turns"]))
+    fields = _fields(value, required=("messages", "turns"), optional=("mode",))
+    turns = _turns(fields["turns"])
+    return Demonstration(_question(fields["messages"]), turns, _mode(fields))
+
+
+def _mode_to_json(mode: str) -> dict[str, Json]:
+    return {"mode": mode} if mode else {}
+
+
+def _mode(fields: Mapping[str, object]) -> str:
+    mode = fields.get("mode", "")
+    if not isinstance(mode, str):
+        raise PromptError(f"field 'mode' is {mode!r}: give a word such as on, off or high")
+    return mode
 
 
 def parse_json(text: str) -> object:

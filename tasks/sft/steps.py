@@ -136,6 +136,7 @@ def _tokenised(chat: ChatTokens, example: Demonstration) -> Tokens:
     return chat.demonstration(
         [vars(message) for message in example.messages],
         [(turn.role, turn.content) for turn in example.turns],
+        example.mode,
     )
 
 

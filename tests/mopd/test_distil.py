@@ -7,16 +7,17 @@ import torch
 from tiny_models import rollout, tiny_model
 
 from tasks.model.log_probs import chosen_logits, pad_right
-from tasks.mopd.distil import Distillation, ResidentTeachers
-from tasks.mopd.routing import Routing
+from tasks.mopd.distil import Distillation
+from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
+from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.microbatch import plan_step
-from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.settings import LoopSettings, Normalisation
 
 FULL, SAMPLED = Divergence.FULL_VOCABULARY, Divergence.SAMPLED_TOKEN
 LN2 = math.log(2)
 QUARTERS = [1 / 4] * 4
-BY_NAME = Routing({"math": "m", "code": "c"})
+BY_NAME = Routing([Route("math", "m"), Route("code", "c")])
 
 
 class Constant:
@@ -30,8 +31,11 @@ class Constant:
     def names(self):
         return sorted(self.log_probs)
 
-    def expect(self, teachers):
-        self.expected = list(teachers)
+    def begin_step(self, step, updates):
+        self.expected = [batch.teacher for update in updates for batch in update]
+
+    def again(self, teacher, tokens):
+        return self.hidden(teacher, tokens)
 
     def hidden(self, teacher, tokens):
         self.asked.append((teacher, tokens.tokens_N.tolist()))
@@ -49,13 +53,16 @@ def objective(divergence=SAMPLED, routing=BY_NAME, teachers=None, **settings):
     """Return an objective over the constant teachers."""
     top_k = TopK(k=2) if divergence is Divergence.TOP_K else TopK()
     told = DistilSettings(divergence=divergence, top_k=top_k, **settings)
-    return Distillation(routing, teachers or Constant(**TEACHERS), told, control_ids=[])
+    loop = LoopSettings(num_steps=1, learning_rate=1e-3)
+    return Distillation(routing, teachers or Constant(**TEACHERS), told, loop, control_ids=[])
 
 
 def losses(objective, rollouts, student=None):
     """Return the loss of each response token by teacher, of a student with these probabilities."""
     found = {}
-    for batch in plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 10_000, pad_id=0):
+    plan = plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 10_000, pad_id=0)
+    objective.begin_step(2, [plan])
+    for batch in plan:
         probabilities = torch.tensor(student or QUARTERS)
         logits = probabilities.log().repeat(len(batch.weights_N), 1).requires_grad_()
         loss = objective.prepare(batch)(logits, slice(0, len(logits)))
@@ -90,7 +97,10 @@ def test_only_a_rollouts_own_teacher_is_asked_about_it(divergence):
 
 @pytest.mark.parametrize("divergence", list(Divergence))
 def test_swapped_names_change_the_loss(divergence):
-    swapped, student = Routing({"math": "c", "code": "m"}), [1 / 8, 1 / 2, 1 / 4, 1 / 8]
+    swapped, student = (
+        Routing([Route("math", "c"), Route("code", "m")]),
+        [1 / 8, 1 / 2, 1 / 4, 1 / 8],
+    )
     rollouts = [of_domain("math", sampled=1 / 2)]
     right = total(losses(objective(divergence), rollouts, student)["m"][0])
     wrong = total(losses(objective(divergence, routing=swapped), rollouts, student)["c"][0])

@@ -7,9 +7,10 @@ import torch
 from tiny_models import tiny_model, tiny_policy, tokenizer
 
 from tasks.model.files import Policy
-from tasks.mopd.distil import Distillation, ResidentTeachers
-from tasks.mopd.routing import Routing
+from tasks.mopd.distil import Distillation
+from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
+from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
 from tasks.onpolicy.settings import LoopSettings
@@ -61,9 +62,10 @@ def distil(policy, teachers, divergence, *, seed=0, **loop):
     told = {"num_steps": 8, "learning_rate": 1e-2, "warmup_steps": 0, "microbatch_tokens": 200}
     settings, history = LoopSettings(**told | loop), []
     objective = Distillation(
-        Routing({domain: domain for domain in DOMAINS}),
+        Routing(Route(domain, domain) for domain in DOMAINS),
         ResidentTeachers(teachers, SAMPLING.temperature),
         settings_of(divergence),
+        settings,
         control_ids=[0, 1, 2],
     )
     learner = Learner(

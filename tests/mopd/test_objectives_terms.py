@@ -60,7 +60,7 @@ def test_every_form_reports_the_exact_divergence_the_entropy_and_the_advantage(d
     torch.testing.assert_close(found.advantage_C, torch.tensor([LN2]))
     held = [*found.report.values(), found.advantage_C, found.importance.ratio_N]
     assert not any(tensor.requires_grad for tensor in held)
-    expected = {"kl", "entropy", "dropped", "truncated"}
+    expected = {"kl", "entropy", "from_uniform", "dropped", "truncated"}
     expected |= {"clipped"} if divergence is SAMPLED else set()
     expected |= {"overlap", "student_mass", "teacher_mass"} if divergence is TOP_K else set()
     assert set(found.report) == expected

@@ -11,12 +11,13 @@ from lineage.store import FolderStore
 from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.distil import Distillation, ResidentTeachers
-from tasks.mopd.routing import Routing
-from tasks.mopd.settings import DistilSettings
+from tasks.mopd.distil import Distillation
+from tasks.mopd.routing import Route, Routing
+from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings
+from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.loop import Hooks, Keepers, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.resume import JsonPart, RandomNumbers, States
 from tasks.step import Measurements
@@ -40,9 +41,10 @@ def run(folder, store=None, *, die_at=None, save_every=1, inner_updates=1, outco
         inner_updates=inner_updates,
     )
     objective = Distillation(
-        Routing({domain: domain for domain in DOMAINS}),
+        Routing(Route(domain, domain) for domain in DOMAINS),
         ResidentTeachers(other_teachers(), SAMPLING.temperature),
-        DistilSettings(outcome_weight=outcome),
+        DistilSettings(outcome_weight=outcome, balance=BalanceSettings(rule=Balance.GAP)),
+        settings,
         control_ids=[],
     )
     pad = tokenizer().pad_token_id
@@ -68,7 +70,7 @@ def run(folder, store=None, *, die_at=None, save_every=1, inner_updates=1, outco
         states = States(store, RUN, parts, clock)
     books = Books(writer, 5, STEPS)
     source = mixture(policy, seed=3)
-    train(learner, objective, source, Hooks(measure, lambda step: None), books, states)
+    train(learner, objective, source, Hooks(measure, lambda step: None), Keepers(books, states))
     return {
         "weights": {n: t.clone() for n, t in policy.model.state_dict().items()},
         "rows": measurements.rows,

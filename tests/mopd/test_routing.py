@@ -1,53 +1,85 @@
-"""Each rollout goes to its domain's teacher by name; what could go wrong silently is refused."""
+"""Each rollout goes to its label's teachers by name; what could go wrong silently is refused."""
+
+from dataclasses import replace
 
 import pytest
 from tiny_models import rollout
 
-from tasks.mopd.routing import Routing
+from tasks.mopd.routing import Route, Routing
 
-ROUTING = Routing({"math": "teacher-m", "code": "teacher-c"})
+ROUTING = Routing([Route("math", "teacher-m"), Route("code", "teacher-c")])
+
+
+def of(domain, mode="", prompt="p"):
+    made = rollout([1, 2], [1], domain=domain, prompt=prompt)
+    return replace(made, prompt=replace(made.prompt, mode=mode))
+
+
+def teachers(routing, made):
+    return [(route.teacher, route.share) for route in routing.routes(made)]
 
 
 def test_each_rollout_goes_to_its_domains_teacher():
-    found = [ROUTING.teacher(rollout([1, 2], [1], domain=name)) for name in ("code", "math")]
-    assert found == ["teacher-c", "teacher-m"]
+    assert teachers(ROUTING, of("code")) == [("teacher-c", 1.0)]
+    assert teachers(ROUTING, of("math")) == [("teacher-m", 1.0)]
+
+
+def test_a_domain_may_have_several_weighted_teachers():
+    shared = Routing([Route("math", "old", 0.25), Route("math", "new", 0.75)])
+    assert teachers(shared, of("math")) == [("old", 0.25), ("new", 0.75)]
 
 
 def test_two_domains_may_share_a_teacher():
-    shared = Routing({"math": "both", "code": "both"})
-    shared.check(["math", "code"], ["both"])
-    assert shared.teacher(rollout([1, 2], [1], domain="code")) == "both"
+    shared = Routing([Route("math", "both"), Route("code", "both")])
+    shared.check([("math", ""), ("code", "")], ["both"])
+    assert teachers(shared, of("code")) == [("both", 1.0)]
+
+
+def test_an_effort_may_have_its_own_teacher():
+    routing = Routing([Route("math", "quick", mode="low"), Route("math", "slow", mode="high")])
+    assert teachers(routing, of("math", "low")) == [("quick", 1.0)]
+    assert teachers(routing, of("math", "high")) == [("slow", 1.0)]
+    with pytest.raises(ValueError, match="'math' in mode 'max'"):
+        routing.routes(of("math", "max"))
+
+
+def test_a_domain_without_modes_takes_prompts_of_every_mode():
+    assert teachers(ROUTING, of("math", "high")) == [("teacher-m", 1.0)]
 
 
 def test_an_unknown_label_is_refused_and_never_falls_back():
-    with pytest.raises(ValueError, match=r"prompt 'p7' has the domain 'Math'.*\['code', 'math'\]"):
-        ROUTING.teacher(rollout([1, 2], [1], domain="Math", prompt="p7"))
+    with pytest.raises(ValueError, match=r"prompt 'p7' is of 'Math'.*'code', 'math'"):
+        ROUTING.routes(of("Math", prompt="p7"))
+
+
+@pytest.mark.parametrize("shares", [(0.5,), (0.5, 0.6), (1.0, 1.0)])
+def test_shares_that_do_not_sum_to_one_are_refused(shares):
+    with pytest.raises(ValueError, match="shares that sum to"):
+        Routing(Route("math", f"t{place}", share) for place, share in enumerate(shares))
+
+
+def test_a_domain_routed_both_ways_is_refused():
+    with pytest.raises(ValueError, match="routed as a whole and by the mode 'high'"):
+        Routing([Route("math", "a"), Route("math", "b", mode="high")])
+
+
+LABELS = [("math", ""), ("code", "")]
 
 
 def test_a_complete_routing_passes_in_any_order():
-    ROUTING.check(["math", "code"], ["teacher-c", "teacher-m"])
-    ROUTING.check(["code", "math"], ["teacher-c", "teacher-m"])
+    ROUTING.check(LABELS, ["teacher-c", "teacher-m"])
+    ROUTING.check(reversed(LABELS), ["teacher-m", "teacher-c"])
 
 
 @pytest.mark.parametrize(
-    ("domains", "teachers", "message"),
+    ("labels", "loaded", "said"),
     [
-        (
-            ["math", "code", "law"],
-            ["teacher-m", "teacher-c"],
-            r"domains \['law'\] have prompts but",
-        ),
-        (["math", "code"], ["teacher-m"], r"teachers \['teacher-c'\] that are not loaded"),
-        (
-            ["math", "code"],
-            ["teacher-m", "teacher-c", "spare"],
-            r"teachers \['spare'\] would score",
-        ),
-        (["math"], ["teacher-m", "teacher-c"], r"teachers \['teacher-c'\] would score nothing"),
-        ([], ["teacher-m", "teacher-c"], r"\['teacher-c', 'teacher-m'\] would score nothing"),
+        ([*LABELS, ("law", "")], ["teacher-c", "teacher-m"], r"prompts of \[\"'law'\"\] have no"),
+        ([("math", "")], ["teacher-c", "teacher-m"], r"\['teacher-c'\] would score nothing"),
+        (LABELS, ["teacher-m"], r"names teachers \['teacher-c'\] that are not loaded"),
+        (LABELS, ["teacher-c", "teacher-m", "x"], r"\['x'\] would score nothing"),
     ],
-    ids=["unrouted domain", "absent", "spare", "idle", "no domain"],
 )
-def test_a_routing_with_a_gap_is_refused_before_the_first_rollout(domains, teachers, message):
-    with pytest.raises(ValueError, match=message):
-        ROUTING.check(domains, teachers)
+def test_what_could_go_wrong_silently_is_refused(labels, loaded, said):
+    with pytest.raises(ValueError, match=said):
+        ROUTING.check(labels, loaded)

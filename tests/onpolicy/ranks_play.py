@@ -14,7 +14,7 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.loop import Hooks, Keepers, train
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.parallel.playing import SharedPlayer
@@ -49,8 +49,11 @@ class Reward:
     def score(self, rollouts):
         return [Scored(item, outcome_advantage=item.grade.score - 0.3) for item in rollouts]
 
-    def begin_step(self, updates):
+    def begin_step(self, step, updates):
         pass
+
+    def end_step(self, step):
+        return {}
 
     def prepare(self, batch):
         def losses(student_CV, chunk):
@@ -83,7 +86,9 @@ def main(folder, base):
     clock = itertools.count(0, 10_000).__next__ if rank() == 0 else lambda: 0.0
     store = FolderStore(folder / "store")
     states = States(store, "sha256:" + "12" * 32, {"learner": learner}, clock)
-    train(learner, Reward(), Source(), Hooks(lambda *_: None, lambda _: None), states=states)
+    train(
+        learner, Reward(), Source(), Hooks(lambda *_: None, lambda _: None), Keepers(states=states)
+    )
     save_student(learner, policy.tokenizer, folder / "student")
     rows = [[asdict(item) for item in step] for step in played]
     (folder / f"rollouts-{rank()}.json").write_text(json.dumps(rows))

@@ -52,8 +52,11 @@ class Pull:
     def score(self, played):
         return [Scored(item, item.domain, outcome_advantage=item.grade.score) for item in played]
 
-    def begin_step(self, updates):
+    def begin_step(self, step, updates):
         self.seen = [[batch.teacher for batch in update] for update in updates]
+
+    def end_step(self, step):
+        return {}
 
     def prepare(self, batch):
         def losses(student_CV, chunk):

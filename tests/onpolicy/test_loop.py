@@ -30,8 +30,11 @@ class Likelihood:
     def score(self, rollouts):
         return [Scored(item, teacher=item.domain) for item in rollouts]
 
-    def begin_step(self, updates):
+    def begin_step(self, step, updates):
         pass
+
+    def end_step(self, step):
+        return {}
 
     def prepare(self, batch):
         def losses(student_CV, chunk):

@@ -4,6 +4,7 @@ Shapes: C tokens of a chunk, K words looked at, V vocabulary. Log-probabilities,
 advantages are in nats.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ class TeacherTerm:
     """Each [C], without gradient; see ``TeacherTerms``."""
     advantage_C: Tensor
     """log p_teacher - log p_student of the sampled token, clipped in the sampled form."""
+    log_ratio_C: Tensor
+    """The same, never clipped."""
     student_C: Tensor
     """log p_student of the sampled token, with gradient, for an outcome's policy gradient."""
     importance: Importance
@@ -48,7 +51,9 @@ class TeacherTerms:
     """The per-token loss that settings choose, and its report.
 
     In every form the report holds ``kl``, the exact KL(student || teacher) over the vocabulary,
-    ``entropy`` of the student, and ``dropped`` and ``truncated`` of the importance correction. In
+    ``entropy`` of the student, ``from_uniform``, how far the teacher's log-probability of the
+    sampled token is from -ln V (a teacher whose weights are gone gives 0 at every token: Relax
+    issue 287), and ``dropped`` and ``truncated`` of the importance correction. In
     the sampled form also ``clipped``; in the top-k form ``overlap``, the share of the teacher's top
     k in the student's, and the support's ``student_mass`` and ``teacher_mass``. They come of the
     one softmax of each model that the loss needs in any case.
@@ -82,8 +87,9 @@ class TeacherTerms:
         weight = importance(known_C, chunk.sampler_log_probs_C, self._settings.importance)
         return TeacherTerm(
             loss_C=weight.ratio_N * divergence_C,
-            report={**_report(reading, weight), **(report or {})},
+            report={**_report(reading, weight, chunk), **(report or {})},
             advantage_C=reading.teacher_CK[:, 0] - known_C,
+            log_ratio_C=reading.teacher_CK[:, 0] - known_C,
             student_C=_of_token(chunk, reading),
             importance=weight,
         )
@@ -114,8 +120,9 @@ class TeacherTerms:
         clipped_C = (teacher_C - student_C.detach()).abs() > clip
         return TeacherTerm(
             loss_C=policy_gradient(student_C, advantage_C, weight.ratio_N),
-            report={**_report(reading, weight), "clipped": clipped_C.float()},
+            report={**_report(reading, weight, chunk), "clipped": clipped_C.float()},
             advantage_C=advantage_C,
+            log_ratio_C=teacher_C - reading.student_CK[:, 0],
             student_C=student_C,
             importance=weight,
         )
@@ -130,5 +137,11 @@ def _of_token(chunk: Chunk, reading: Reading) -> Tensor:
     return log_probs_at(chunk.student_CV, chunk.tokens_C[:, None], known_C1)[:, 0]
 
 
-def _report(reading: Reading, weight: Importance) -> dict[str, Tensor]:
-    return {"kl": reading.kl_C, "entropy": reading.entropy_C, **weight.report()}
+def _report(reading: Reading, weight: Importance, chunk: Chunk) -> dict[str, Tensor]:
+    uniform = -math.log(chunk.teacher_CV.shape[-1])
+    return {
+        "kl": reading.kl_C,
+        "entropy": reading.entropy_C,
+        "from_uniform": (reading.teacher_CK[:, 0] - uniform).abs(),
+        **weight.report(),
+    }

@@ -70,6 +70,10 @@ class HiddenCache:
         self.hits += 1
         return kept_ND.to(tokens.ids_BS.device, non_blocking=True)
 
+    def anew(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the states as the teacher gives them now, whatever is kept."""
+        return self._pool.hidden(teacher, tokens)
+
     def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
         """See TeacherPool."""
         return self._pool.logits(teacher, hidden_CD)

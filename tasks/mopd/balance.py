@@ -1,0 +1,167 @@
+"""How much each teacher's tokens weigh beside the others': published rules, and none.
+
+Published work disagrees on the sign: Open-MOPD turns a starved domain up, DN-MOPD turns a loud one
+down. So each rule is a choice, measured on one's own domains (``benchmarks/balance.py``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from torch import Tensor
+
+from tasks.mopd.settings import Balance, BalanceSettings
+from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.settings import Normalisation
+
+LEAST_GAP, MOST_GAP = 0.05, 20.0
+"""Open-MOPD (2608.19098) section 4: beyond them a run collapsed."""
+LEAST_SPREAD, MOST_SPREAD = 0.25, 4.0
+"""DN-MOPD (2609.35347): the clip of sigma_all / sigma_d."""
+_MEMORY = 0.9
+"""Of the running means: ten steps."""
+
+
+@dataclass
+class Course:
+    """Running means over steps of one teacher's log-ratios, log p_teacher - log p_student."""
+
+    size: float
+    """Mean |log-ratio| a token."""
+    mean: float
+    square: float
+    tokens: float
+
+    @property
+    def deviation(self) -> float:
+        """Their standard deviation."""
+        return float(max(0.0, self.square - self.mean**2) ** 0.5)
+
+
+@dataclass
+class Seen:
+    """Sums of one teacher's log-ratios over the tokens of a step."""
+
+    tokens: float = 0.0
+    size: float = 0.0
+    total: float = 0.0
+    square: float = 0.0
+
+    def add(self, log_ratio_C: Tensor) -> None:
+        """Take in the log-ratios of a chunk's tokens."""
+        ratio = log_ratio_C.double()
+        self.tokens += len(ratio)
+        self.size += float(ratio.abs().sum())
+        self.total += float(ratio.sum())
+        self.square += float(ratio.square().sum())
+
+    @property
+    def deviation(self) -> float:
+        """Their standard deviation."""
+        mean = self.total / self.tokens
+        return float(max(0.0, self.square / self.tokens - mean**2) ** 0.5)
+
+
+@dataclass
+class Balancer:
+    """Gives each teacher its weight for a step, from the step's tokens and the steps before."""
+
+    settings: BalanceSettings
+    normalisation: Normalisation
+    courses: dict[str, Course] = field(default_factory=dict)
+
+    def weights(self, scored: Sequence[Scored]) -> dict[str, float]:
+        """Return the relative weight of each teacher's tokens for this step's rollouts."""
+        teachers = sorted({item.teacher for item in scored})
+        match self.settings.rule:
+            case Balance.NONE:
+                return dict.fromkeys(teachers, 1.0)
+            case Balance.FIXED:
+                return {teacher: self._fixed(teacher) for teacher in teachers}
+            case Balance.TOKEN_SHARE:
+                return _token_share(teachers, scored)
+            case Balance.GAP:
+                shares = (
+                    _token_share(teachers, scored)
+                    if self.normalisation is Normalisation.TOKEN_MEAN
+                    else dict.fromkeys(teachers, 1.0)  # a mean over sequences starves nobody
+                )
+                gaps = self._gaps(teachers)
+                return {teacher: shares[teacher] * gaps[teacher] for teacher in teachers}
+            case Balance.DISPERSION:
+                return self._dispersion(teachers)
+
+    def saw(self, seen: Mapping[str, Seen]) -> None:
+        """Take a step's log-ratios into the running means."""
+        for teacher, sums in seen.items():
+            if not sums.tokens:
+                continue
+            now = Course(
+                sums.size / sums.tokens,
+                sums.total / sums.tokens,
+                sums.square / sums.tokens,
+                sums.tokens,
+            )
+            old = self.courses.get(teacher)
+            self.courses[teacher] = now if old is None else _mixed(old, now)
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return the running means."""
+        return {teacher: list(vars(course).values()) for teacher, course in self.courses.items()}
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from a ``state``."""
+        self.courses = {}
+        for teacher, numbers in state.items():
+            assert isinstance(numbers, list)
+            size, mean, square, tokens = (float(str(number)) for number in numbers)
+            self.courses[teacher] = Course(size, mean, square, tokens)
+
+    def _fixed(self, teacher: str) -> float:
+        try:
+            return self.settings.weights[teacher]
+        except KeyError:
+            raise ValueError(
+                f"the balance gives fixed weights to {sorted(self.settings.weights)} and none to "
+                f"the teacher {teacher!r}: give each teacher its weight"
+            ) from None
+
+    def _gaps(self, teachers: Sequence[str]) -> dict[str, float]:
+        """Return clamp(m_d / m_ref): who is farther from the student weighs more, not less."""
+        known = {t: self.courses[t].size for t in teachers if t in self.courses}
+        if not known or max(known.values()) == 0:
+            return dict.fromkeys(teachers, 1.0)
+        reference = sum(known.values()) / len(known)
+        return {
+            t: min(MOST_GAP, max(LEAST_GAP, known.get(t, reference) / reference)) for t in teachers
+        }
+
+    def _dispersion(self, teachers: Sequence[str]) -> dict[str, float]:
+        """Return clip(sigma_all / sigma_d): whose log-ratios scatter more weighs less."""
+        known = {t: self.courses[t] for t in teachers if t in self.courses}
+        tokens = sum(course.tokens for course in known.values())
+        if not tokens:
+            return dict.fromkeys(teachers, 1.0)
+        mean = sum(c.mean * c.tokens for c in known.values()) / tokens
+        square = sum(c.square * c.tokens for c in known.values()) / tokens
+        pooled = max(0.0, square - mean**2) ** 0.5
+        return {
+            t: min(MOST_SPREAD, max(LEAST_SPREAD, pooled / known[t].deviation))
+            if t in known and known[t].deviation > 0
+            else 1.0
+            for t in teachers
+        }
+
+
+def _token_share(teachers: Sequence[str], scored: Sequence[Scored]) -> dict[str, float]:
+    """Return g* / s_d: equal target shares over each teacher's share of the step's tokens."""
+    tokens = dict.fromkeys(teachers, 0.0)
+    for item in scored:
+        tokens[item.teacher] += item.share * item.rollout.num_response_tokens
+    total = sum(tokens.values())
+    return {t: total / (len(teachers) * tokens[t]) if tokens[t] else 1.0 for t in teachers}
+
+
+def _mixed(old: Course, now: Course) -> Course:
+    pairs = zip(vars(old).values(), vars(now).values(), strict=True)
+    return Course(*(_MEMORY * before + (1 - _MEMORY) * after for before, after in pairs))

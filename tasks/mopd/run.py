@@ -1,0 +1,214 @@
+"""The collaborators of one MOPD round: what is opened, checked, trained and kept."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.handover import Plan, PlannedTeacher
+from tasks.ledger.estimate import (
+    RunSize,
+    estimate,
+    free_memory,
+    free_storage,
+    memory_speed,
+    refuse_what_does_not_fit,
+)
+from tasks.ledger.writer import LedgerWriter
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy
+from tasks.mopd.distil import Distillation
+from tasks.mopd.routing import Label, Route, Routing
+from tasks.mopd.settings import RoundSettings
+from tasks.mopd.teachers import open_round_teachers
+from tasks.onpolicy.books import Books
+from tasks.onpolicy.health import Health
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.student import num_trained
+from tasks.progress import report
+from tasks.resume import JsonPart, Part, RandomNumbers, States
+from tasks.rollout.collect import Rollout
+from tasks.rollout.domains import make_player, open_environment, stored_prompts
+from tasks.rollout.source import DomainShare, Mixture
+from tasks.step import Bench, Measurements
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a round was asked to do."""
+
+    plan: Plan
+    settings: RoundSettings
+    seed: int
+
+
+class Run:
+    """The collaborators of one round's loop."""
+
+    def __init__(
+        self, bench: Bench, order: Order, policy: Policy, ledger: Path, source: "Counting"
+    ) -> None:
+        """Open the teachers and check all that can be checked before the first rollout."""
+        self._settings, self._source = order.settings, source
+        settings, seed, labels = order.settings, order.seed, source.labels
+        chat = ChatTokens(policy.tokenizer)
+        self._objective = _objective(bench, order, policy, chat.control_ids, labels)
+        self._health = Health(settings.health, policy.model.config.vocab_size, _warn)
+        self._refuse_too_large(bench, policy)
+        self.learner = Learner(
+            policy.model,
+            settings.loop,
+            settings.sampling.temperature,
+            chat.pad_id,
+            self._objective.sources,
+            record=settings.ledger.displacements,
+        )
+        self._writer = LedgerWriter(ledger, settings.ledger, self.learner.optimizer, seed)
+        self._books = Books(self._writer, seed, settings.loop.num_steps)
+
+    def parts(self, measurements: Measurements) -> dict[str, Part]:
+        """Return all that the next step depends on."""
+        objective = JsonPart(self._objective.state, self._objective.load_state)
+        return {
+            "learner": self.learner,
+            "objective": objective,
+            "health": JsonPart(self._health.state, self._health.load_state),
+            "ledger": self._writer,
+            "measurements": measurements,
+            "tokens": self._source,
+            "random": RandomNumbers(),
+        }
+
+    def train(self, measurements: Measurements, states: States) -> None:
+        """Run the loop to its end."""
+        hooks = Hooks(_Course(self._settings, measurements), lambda _step: None)
+        keepers = Keepers(self._books, states, self._health)
+        train(self.learner, self._objective, self._source, hooks, keepers)
+
+    def _refuse_too_large(self, bench: Bench, policy: Policy) -> None:
+        device, settings = policy.model.device, self._settings
+        size = RunSize(
+            num_parameters=num_trained(policy.model, settings.loop),
+            num_sources=len(self._objective.sources),
+            extra_sources=self._objective.extra_sources,
+            num_steps=settings.loop.num_steps,
+            updates_per_step=settings.loop.inner_updates,
+        )
+        needed = estimate(size, settings.ledger, memory_speed(device))
+        report("mopd", 0, settings.loop.num_steps, message=str(needed))
+        uri = bench.store.uri
+        room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
+        refuse_what_does_not_fit(needed, free_memory(device), room)
+
+
+def _objective(
+    bench: Bench,
+    order: Order,
+    policy: Policy,
+    control_ids: Sequence[int],
+    labels: Iterable[Label],
+) -> Distillation:
+    plan, settings = order.plan, order.settings
+    routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in plan.teachers)
+    teachers = open_round_teachers(plan.teachers, settings, policy.model, bench.store.tree)
+    routing.check(labels, teachers.names)
+    _refuse_unknown_masks(settings.distil.masked, teachers.names)
+    return Distillation(
+        routing,
+        teachers,
+        settings.distil,
+        settings.loop,
+        control_ids,
+        settings.health.recheck_every,
+    )
+
+
+def _refuse_unknown_masks(masked: Sequence[str], teachers: Sequence[str]) -> None:
+    unknown = sorted(set(masked) - set(teachers))
+    if unknown:
+        raise ValueError(
+            f"masked teachers {unknown} are none of this round's ({list(teachers)}): correct "
+            "their names"
+        )
+
+
+def _warn(message: str) -> None:
+    report("mopd", 0, 0, message=f"warning: {message}")
+
+
+class Counting:
+    """A mixture that counts the response tokens of each domain."""
+
+    def __init__(self, mixture: Mixture, labels: Collection[Label]) -> None:
+        """Take the mixture, and domain and mode of every prompt that it may play."""
+        self._mixture, self.labels = mixture, labels
+        self._tokens: Counter[str] = Counter()
+
+    def rollouts(self, step: int) -> list[Rollout]:
+        """Play the prompts of a step."""
+        played = self._mixture.rollouts(step)
+        for rollout in played:
+            self._tokens[rollout.domain] += rollout.num_response_tokens
+        return played
+
+    def save(self, folder: Path) -> None:
+        """Write the counts."""
+        (folder / "tokens.json").write_text(json.dumps(self._tokens), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Go on counting from what ``save`` wrote."""
+        self._tokens = Counter(json.loads((folder / "tokens.json").read_text("utf-8")))
+
+    def routed(self) -> dict[str, float]:
+        """Return the tokens of each domain as metrics."""
+        return {f"tokens_routed/{domain}": float(n) for domain, n in self._tokens.items()}
+
+
+@contextmanager
+def open_source(
+    bench: Bench,
+    teachers: Sequence[PlannedTeacher],
+    policy: Policy,
+    settings: RoundSettings,
+    seed: int,
+) -> Iterator[Counting]:
+    """Open the domains' environments, and yield the mixture of their prompts."""
+    with ExitStack() as stack:
+        environments = {
+            teacher.domain: stack.enter_context(
+                open_environment(bench.store, teacher.environment, teacher.domain)
+            )
+            for teacher in teachers
+        }
+        shares = [
+            DomainShare(
+                teacher.domain,
+                stored_prompts(bench.store, teacher.train),
+                settings.prompts_per_domain,
+            )
+            for teacher in teachers
+        ]
+        player = make_player(environments, policy, settings.sampling)
+        labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
+        yield Counting(Mixture(player, shares, settings.rollouts_per_prompt, seed), labels)
+
+
+class _Course:
+    """Keeps the measurements of each step and reports the mean KL over teachers."""
+
+    def __init__(self, settings: RoundSettings, measurements: Measurements) -> None:
+        self._num_steps, self._measurements = settings.loop.num_steps, measurements
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._measurements.add(step, metrics)
+        divergences = [value for name, value in metrics.items() if name.startswith("kl/")]
+        report(
+            "mopd",
+            step,
+            self._num_steps,
+            reward=metrics["reward"],
+            kl=sum(divergences) / len(divergences),
+        )

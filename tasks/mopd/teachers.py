@@ -1,0 +1,161 @@
+"""The teachers of a round: bound by name and digest, from the pool, rung by rung where asked.
+
+Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from lineage.artifacts import Artifact
+from tasks.handover import PlannedTeacher
+from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
+from tasks.mopd.pool.hidden_cache import HiddenCache
+from tasks.mopd.pool.opening import open_teachers
+from tasks.mopd.pool.pool import PoolSettings
+from tasks.mopd.pool.source import TeacherSource
+from tasks.mopd.settings import RoundSettings
+from tasks.onpolicy.microbatch import Microbatch
+
+
+class ResidentTeachers:
+    """Frozen teachers that are models in this process already; for a library's user."""
+
+    def __init__(self, models: Mapping[str, PreTrainedModel], temperature: float) -> None:
+        """Freeze the models; logits are divided by the sampling ``temperature``."""
+        self._temperature = temperature
+        self._models = {
+            name: model.eval().requires_grad_(requires_grad=False) for name, model in models.items()
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The teachers by name, sorted."""
+        return sorted(self._models)
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """All teachers are there already."""
+
+    @torch.no_grad()
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the named teacher's hidden states [N, D]."""
+        return chosen_hidden(self._models[teacher], tokens)
+
+    def again(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the same, computed anew."""
+        return self.hidden(teacher, tokens)
+
+    @torch.no_grad()
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Return the named teacher's logits [C, V]."""
+        return head_logits(self._models[teacher], hidden_CD, self._temperature)
+
+
+class StagedTeachers:
+    """Teachers that may be an earlier rung of their climb in earlier steps."""
+
+    def __init__(
+        self, pool: HiddenCache, stages: Sequence[Mapping[str, str]], num_steps: int
+    ) -> None:
+        """Take a pool, and for each stage which of its models each teacher is.
+
+        The stages last equally long; the last one is the teachers themselves.
+        """
+        self._pool, self._stages, self._num_steps = pool, list(stages), num_steps
+        self._now = self._stages[0]
+
+    @property
+    def names(self) -> list[str]:
+        """The teachers that can be asked, sorted."""
+        return sorted(self._now)
+
+    @property
+    def pool(self) -> HiddenCache:
+        """What they come from."""
+        return self._pool
+
+    def stage_of(self, step: int) -> int:
+        """Return which stage a step (counted from 1) belongs to, counted from 0."""
+        return min(len(self._stages) - 1, (step - 1) * len(self._stages) // self._num_steps)
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """Choose the step's rungs; with several inner updates have each teacher read all now."""
+        self._now = self._stages[self.stage_of(step)]
+        asked = [(self._now[b.teacher], b.tokens) for update in updates for b in update]
+        if len(updates) > 1:
+            self._pool.score_ahead(asked)
+        else:
+            self._pool.expect([model for model, _ in asked])
+
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the teacher's last hidden states [N, D] before the chosen tokens."""
+        return self._pool.hidden(self._now[teacher], tokens)
+
+    def again(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the same, computed anew and not remembered."""
+        return self._pool.anew(self._now[teacher], tokens)
+
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Return the teacher's logits [C, V] of some of its hidden states, in fp32."""
+        return self._pool.logits(self._now[teacher], hidden_CD)
+
+
+def open_round_teachers(
+    teachers: Sequence[PlannedTeacher],
+    settings: RoundSettings,
+    student: PreTrainedModel,
+    folder_of: Callable[[str], Path],
+) -> StagedTeachers:
+    """Open every model that a round will ask, each checked, equal ones once.
+
+    Args:
+        teachers: As they were planned.
+        settings: Of the round.
+        student: Whose vocabulary and device they share.
+        folder_of: Gives the folder of a checkpoint's digest.
+
+    Raises:
+        ValueError: naming the teacher that cannot be used, and why.
+    """
+    stages = [
+        {teacher.name: rung_at(teacher, stage, settings.ladder_stages) for teacher in teachers}
+        for stage in range(settings.ladder_stages)
+    ]
+    sources: dict[str, TeacherSource] = {}
+    keys = []
+    for number, models in enumerate(stages, start=1):
+        last = number == len(stages)
+        names = {name: name if last else f"{name}, stage {number}" for name in models}
+        keys.append(names)
+        for name, model in models.items():
+            sources[names[name]] = TeacherSource(names[name], model.digest, folder_of(model.digest))
+    pool = open_teachers(
+        list(sources.values()),
+        PoolSettings(
+            vocabulary_size=student.config.vocab_size,
+            temperature=settings.sampling.temperature,
+            device=torch.device(student.device),
+            placement=settings.placement,
+        ),
+    )
+    return StagedTeachers(HiddenCache(pool), keys, settings.loop.num_steps)
+
+
+def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:
+    """Return what a teacher is in a stage (counted from 0): a rung, and itself in the last.
+
+    Raises:
+        ValueError: for a ladder with fewer rungs than there are stages.
+    """
+    if stage == num_stages - 1 or teacher.is_self:
+        return teacher.checkpoint
+    if len(teacher.ladder) < num_stages:
+        raise ValueError(
+            f"the teacher {teacher.name!r} has {len(teacher.ladder)} rungs, fewer than the "
+            f"{num_stages} ladder stages: lower ladder_stages, or ask its team to keep more rungs"
+        )
+    place = len(teacher.ladder) * (stage + 1) // num_stages - 1
+    return teacher.ladder[place].checkpoint

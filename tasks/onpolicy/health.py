@@ -1,0 +1,171 @@
+"""Watches a run for signs of illness, and stops it or warns, naming teacher and step."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from tasks.onpolicy.health_settings import HealthSettings, Reaction
+from tasks.rollout.collect import Rollout
+
+_GRAM = 4
+
+
+class IllnessError(RuntimeError):
+    """A run that would go on to ruin the student."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One sign of illness."""
+
+    reaction: Reaction
+    message: str
+
+
+class Health:
+    """The signs of one run."""
+
+    def __init__(
+        self, settings: HealthSettings, vocabulary_size: int, warn: Callable[[str], None]
+    ) -> None:
+        """Say what is only a warning to ``warn``, once for each subject until it is well again."""
+        self._settings, self._warn = settings, warn
+        self._most_entropy = math.log(vocabulary_size)
+        self._runaway: dict[str, int] = defaultdict(int)
+        self._warned: set[str] = set()
+
+    def check(
+        self, step: int, rollouts: Sequence[Rollout], metrics: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return the metrics of health of a step, after looking for signs.
+
+        Args:
+            step: Which one, for the message.
+            rollouts: What the student said in it.
+            metrics: Of the update: ``from_uniform/<teacher>``, ``entropy/<teacher>``,
+                ``unsteady/<teacher>``, where the objective gives them.
+
+        Raises:
+            IllnessError: for a sign that the settings stop at.
+        """
+        repeated = repetition(rollouts)
+        truncated = _truncated(rollouts)
+        signs = {
+            **dict(self._of_teachers(step, metrics)),
+            **dict(self._of_student(step, metrics)),
+            **dict(self._of_rollouts(step, repeated, truncated)),
+        }
+        for subject, sign in signs.items():
+            if sign.reaction is Reaction.STOP:
+                raise IllnessError(sign.message)
+            if subject not in self._warned:
+                self._warn(sign.message)
+        self._warned = set(signs)
+        return {f"repetition/{domain}": share for domain, share in repeated.items()}
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return the counts that later steps depend on."""
+        return {"runaway": dict(self._runaway), "warned": list[JsonValue](sorted(self._warned))}
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from a ``state``."""
+        runaway, warned = state["runaway"], state["warned"]
+        assert isinstance(runaway, dict)
+        assert isinstance(warned, list)
+        self._runaway = defaultdict(int, {name: int(str(n)) for name, n in runaway.items()})
+        self._warned = {str(subject) for subject in warned}
+
+    def _of_teachers(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Sign]]:
+        settings = self._settings
+        for teacher, nats in _by_subject(metrics, "from_uniform/"):
+            if not nats > settings.least_from_uniform:  # also for NaN
+                yield (
+                    f"uniform {teacher}",
+                    Sign(
+                        settings.uniform_teacher,
+                        f"step {step}: the teacher {teacher!r} is as good as uniform: its "
+                        f"log-probabilities are {nats:.2g} nats from -ln V on average. Its weights "
+                        "were lost or never loaded; load it by itself and look at what it says",
+                    ),
+                )
+        for teacher, nats in _by_subject(metrics, "unsteady/"):
+            if not nats <= settings.most_unsteady:
+                yield (
+                    f"unsteady {teacher}",
+                    Sign(
+                        settings.unsteady_scorer,
+                        f"step {step}: the teacher {teacher!r} scored the same tokens twice and "
+                        f"the answers differ by {nats:.2g} nats, more than "
+                        f"{settings.most_unsteady:g}: the signal would be noise. Serve it from one "
+                        "replica without dynamic batching, or load it locally",
+                    ),
+                )
+
+    def _of_student(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Sign]]:
+        for teacher, entropy in _by_subject(metrics, "entropy/"):
+            if not entropy / self._most_entropy < self._settings.collapse_share:
+                yield (
+                    f"collapse {teacher}",
+                    Sign(
+                        self._settings.student_collapse,
+                        f"step {step}: the student is as good as uniform on the rollouts of "
+                        f"{teacher!r}: its entropy is {entropy:.2f} of at most "
+                        f"{self._most_entropy:.2f} nats. Lower the learning rate, and see whether "
+                        "that teacher fits at all (`provost gate`)",
+                    ),
+                )
+
+    def _of_rollouts(
+        self, step: int, repeated: Mapping[str, float], truncated: Mapping[str, float]
+    ) -> Iterator[tuple[str, Sign]]:
+        settings = self._settings
+        for domain in repeated:
+            ill = (
+                repeated[domain] > settings.most_repeated
+                or truncated[domain] > settings.most_truncated
+            )
+            self._runaway[domain] = self._runaway[domain] + 1 if ill else 0
+            if self._runaway[domain] >= settings.runaway_steps:
+                yield (
+                    f"runaway {domain}",
+                    Sign(
+                        settings.runaway,
+                        f"step {step}: for {self._runaway[domain]} steps the student has run away "
+                        f"on {domain!r}: {truncated[domain]:.0%} of its rollouts are cut and "
+                        f"{repeated[domain]:.0%} of their 4-grams repeat. Raise max_new_tokens if "
+                        "answers are longer than it, else lower the learning rate",
+                    ),
+                )
+
+
+def repetition(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Return for each domain the share of 4-grams of a rollout's own tokens that came before.
+
+    Counted on tokens rather than by compressing text: it has a unit, and short answers are not
+    called repetitive for the compressor's header.
+    """
+    seen: dict[str, int] = defaultdict(int)
+    again: dict[str, int] = defaultdict(int)
+    for rollout in rollouts:
+        flags = zip(rollout.ids, rollout.is_response, strict=True)
+        own = [token for token, written in flags if written]
+        grams = [tuple(own[place : place + _GRAM]) for place in range(len(own) - _GRAM + 1)]
+        seen[rollout.domain] += len(grams)
+        again[rollout.domain] += len(grams) - len(set(grams))
+    return {domain: again[domain] / count if count else 0.0 for domain, count in seen.items()}
+
+
+def _truncated(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    counts: dict[str, list[bool]] = defaultdict(list)
+    for rollout in rollouts:
+        counts[rollout.domain].append(rollout.truncated)
+    return {domain: sum(cut) / len(cut) for domain, cut in counts.items()}
+
+
+def _by_subject(metrics: Mapping[str, float], prefix: str) -> Iterator[tuple[str, float]]:
+    for name, value in metrics.items():
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), value

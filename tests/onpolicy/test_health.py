@@ -1,0 +1,91 @@
+"""Signs of illness: each stops or warns as set, naming teacher and step."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from tiny_models import rollout
+
+from tasks.onpolicy.health import Health, IllnessError, repetition
+from tasks.onpolicy.health_settings import HealthSettings, Reaction
+
+WELL = {"from_uniform/math": 1.0, "entropy/math": 0.5, "unsteady/math": 0.0}
+SAID = [rollout(range(10), range(1, 10))]
+ROUND = [rollout([0, *[1, 2, 3, 4] * 6], range(1, 25))]
+
+
+def health(**settings):
+    heard = []
+    return Health(HealthSettings(**settings), 100, heard.append), heard
+
+
+def test_a_run_that_is_well_is_left_alone():
+    made, heard = health()
+    assert made.check(1, SAID, WELL) == {"repetition/math": 0.0}
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("ill", "said"),
+    [
+        ({"from_uniform/math": 0.01}, r"step 7: the teacher 'math' is as good as uniform"),
+        ({"from_uniform/math": math.nan}, "'math' is as good as uniform"),
+        ({"entropy/math": 0.95 * math.log(100)}, "student is as good as uniform.*'math'"),
+        ({"entropy/math": math.nan}, "student is as good as uniform"),
+        ({"unsteady/math": 0.02}, r"'math' scored the same tokens twice.*0.02 nats"),
+        ({"unsteady/math": math.nan}, "scored the same tokens twice"),
+    ],
+)
+def test_a_sign_stops_the_run_naming_teacher_and_step(ill, said):
+    made, _ = health()
+    with pytest.raises(IllnessError, match=said):
+        made.check(7, SAID, WELL | ill)
+
+
+def test_a_sign_may_only_warn_and_does_so_once_until_it_is_well_again():
+    made, heard = health(uniform_teacher=Reaction.WARN)
+    for step in (1, 2):
+        made.check(step, SAID, WELL | {"from_uniform/math": 0.0})
+    assert len(heard) == 1
+    made.check(3, SAID, WELL)
+    made.check(4, SAID, WELL | {"from_uniform/math": 0.0})
+    assert len(heard) == 2
+    assert "step 4" in heard[1]
+
+
+def test_repetition_is_the_share_of_four_grams_that_came_before():
+    # 24 tokens have 21 4-grams, of which 4 are different.
+    assert repetition(ROUND) == {"math": pytest.approx(17 / 21)}
+    assert repetition([rollout([0, 1, 2], [1, 2])]) == {"math": 0.0}
+
+
+def test_tokens_of_the_prompt_do_not_repeat():
+    assert repetition([rollout([1, 2, 3, 4] * 6, range(20, 24))]) == {"math": 0.0}
+
+
+@pytest.mark.parametrize("said", [ROUND, [replace(SAID[0], truncated=True)]])
+def test_a_student_that_runs_away_for_three_steps_is_warned_of(said):
+    made, heard = health()
+    for step in (1, 2):
+        made.check(step, said, WELL)
+    assert heard == []
+    made.check(3, said, WELL)
+    assert "for 3 steps the student has run away on 'math'" in heard[0]
+
+
+def test_a_well_step_between_begins_the_count_anew():
+    made, heard = health()
+    for step, said in enumerate((ROUND, ROUND, SAID, ROUND, ROUND), start=1):
+        made.check(step, said, WELL)
+    assert heard == []
+
+
+def test_a_runaway_may_stop_the_run_and_a_resumed_run_goes_on_counting():
+    made, _ = health(runaway=Reaction.STOP)
+    for step in (1, 2):
+        made.check(step, ROUND, WELL)
+    again, _ = health(runaway=Reaction.STOP)
+    again.load_state(json.loads(json.dumps(made.state())))
+    with pytest.raises(IllnessError, match="run away"):
+        again.check(3, ROUND, WELL)
