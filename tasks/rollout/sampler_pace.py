@@ -26,8 +26,8 @@ class Pace:
 
 
 ON_CPU = Pace(
-    context_tokens=1024,
-    shared_tokens=2048,
+    context_tokens=2048,
+    shared_tokens=1024,
     repeated_tokens=1024,
     more_columns=32,
     look_every=1,
