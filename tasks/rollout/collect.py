@@ -120,6 +120,11 @@ class Player:
         turns = max(environment.max_turns for environment in self._environments.values())
         return turns * self._settings.max_new_tokens
 
+    def refuse_too_long(self, questions: Sequence[Question]) -> None:
+        """Raise ValueError naming a question whose first turn would not fit into the model."""
+        for question in questions:
+            self._open(question)
+
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Play each question once and return the graded rollouts in the same order.
 
@@ -148,6 +153,13 @@ class Player:
         ids = self._chat.prompt(
             [vars(message) for message in question.prompt.messages], question.prompt.mode
         )
+        room = self._settings.max_new_tokens
+        if self._max_context is not None and len(ids) + room > self._max_context:
+            raise ValueError(
+                f"prompt {question.prompt.id!r} of domain {question.domain!r} has {len(ids)} "
+                f"tokens, and with a turn of {room} it does not fit into the model's "
+                f"{self._max_context} positions: shorten it or drop it, or lower max_new_tokens"
+            )
         return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 
     def _write(self, episodes: Sequence[_Open], writing: Sequence[int], noise_RT: Tensor) -> None:

@@ -37,6 +37,9 @@ class Plays(Protocol):
     def noise_per_rollout(self) -> int:
         """How many uniform numbers a rollout may need."""
 
+    def refuse_too_long(self, questions: Sequence[Question]) -> None:
+        """Raise ValueError naming a question whose first turn would not fit into the model."""
+
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Play each question once and return the graded rollouts in the same order."""
 
@@ -51,7 +54,13 @@ class Mixture:
     def __init__(
         self, player: Plays, shares: Sequence[DomainShare], rollouts_per_prompt: int, seed: int
     ) -> None:
-        """Play with ``player``, which knows the domains' environments."""
+        """Play with ``player``, which knows the domains' environments.
+
+        Raises:
+            ValueError: if a prompt does not fit into the model, whatever step would draw it.
+        """
+        for share in shares:
+            player.refuse_too_long([Question(share.domain, prompt) for prompt in share.prompts])
         self._player, self._shares, self._seed = player, list(shares), seed
         self._rollouts_per_prompt = rollouts_per_prompt
 

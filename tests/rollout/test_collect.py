@@ -237,3 +237,24 @@ def test_a_seed_gives_each_prompt_the_same_noise_whoever_plays():
 def test_no_prompts_are_refused():
     with pytest.raises(ValueError, match="there are no prompts to play"):
         play({})
+
+
+def test_a_prompt_that_does_not_fit_the_model_is_refused_by_domain_and_name():
+    def player_of(max_context):
+        settings, clients = SamplingSettings(max_new_tokens=8), {"echo": LocalEnvironment(Echo())}
+        return Player(clients, Scripted({}), CHAT, settings, max_context=max_context)
+
+    questions = [
+        Question("echo", Prompt(name, (Message("user", text),)))
+        for name, text in (("short", "fox"), ("long", "fox owl fox owl"))
+    ]
+    lengths = [
+        len(CHAT.prompt([{"role": "user", "content": t}])) for t in ("fox", "fox owl fox owl")
+    ]
+    assert lengths[0] < lengths[1]
+    message = rf"prompt 'long' of domain 'echo' has {lengths[1]} tokens.*a turn of 8.*fit"
+    with pytest.raises(ValueError, match=message):
+        player_of(lengths[1] + 7).refuse_too_long(questions)
+    with pytest.raises(ValueError, match=message):
+        player_of(lengths[1] + 7).play(questions, torch.zeros(2, 24))
+    player_of(lengths[1] + 8).refuse_too_long(questions)

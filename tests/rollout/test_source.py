@@ -14,6 +14,11 @@ class Recorder:
     def __init__(self, noise_per_rollout=3):
         self.noise_per_rollout = noise_per_rollout
 
+    def refuse_too_long(self, questions):
+        long = [(q.domain, q.prompt.id) for q in questions if q.prompt.task]
+        if long:
+            raise ValueError(f"too long: {long}")
+
     def play(self, questions, noise_RT):
         assert noise_RT.shape == (len(questions), self.noise_per_rollout)
         rows = map(tuple, noise_RT.tolist())
@@ -122,3 +127,10 @@ def test_a_domain_draws_the_same_whoever_else_is_in_the_mixture(noise_per_rollou
 def test_a_domain_without_prompts_or_without_a_share_is_refused(num_prompts, prompts_per_step):
     with pytest.raises(ValueError, match=f"'code' has {num_prompts} prompts and a share of"):
         share("code", num_prompts, prompts_per_step)
+
+
+def test_a_prompt_that_no_step_could_play_is_refused_before_the_first():
+    long = Prompt("x", (Message("user", "?"),), {"long": True})
+    art = DomainShare("art", [*share("art").prompts, long], 4)
+    with pytest.raises(ValueError, match=r"too long: \[\('art', 'x'\)\]"):
+        mixture(share(), art)

@@ -29,6 +29,10 @@ class SharedPlayer:
         """How many uniform numbers a rollout may need."""
         return self._player.noise_per_rollout
 
+    def refuse_too_long(self, questions: Sequence[Question]) -> None:
+        """Raise ValueError naming a question whose first turn would not fit into the model."""
+        self._player.refuse_too_long(questions)
+
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Play each question once, on one rank; return all rollouts in order. Collective."""
         mine = slice(rank(), None, num_ranks())

@@ -1,0 +1,35 @@
+"""Engine settings that cannot be meant are refused."""
+
+import pytest
+
+from tasks.rollout.settings import SamplingSettings, VllmServer
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"engine": "vllm"}, "has no server to ask"),
+        ({"vllm": {"url": "http://h:1", "served_model": "m", "weights_folder": "/w"}}, "never ask"),
+        ({"engine": "sglang"}, "'transformers' or 'vllm'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        SamplingSettings.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("url", "127.0.0.1:8000", "no server's address"),
+        ("url", "http://127.0.0.1:8000/v1", "no path"),
+        ("weights_folder", "weights", "is relative"),
+        ("served_model", "", "at least 1"),
+        ("max_log_prob_gap", 0, "greater than 0"),
+    ],
+)
+def test_a_server_that_cannot_be_meant_is_refused(name, value, message):
+    fields = {"url": "http://127.0.0.1:8000/", "served_model": "m", "weights_folder": "/w"}
+    assert VllmServer(**fields).url == "http://127.0.0.1:8000"
+    with pytest.raises(ValueError, match=message):
+        VllmServer(**{**fields, name: value})
