@@ -225,6 +225,21 @@ def test_one_tensor_of_the_chunks_size_is_all_that_ever_exists(exact, plain):
 
 
 @EXACT
+def test_the_gradient_of_low_precision_logits_is_held_in_low_precision(exact, plain):
+    logits = [random_logits(seed, 1024, 4096, torch.bfloat16) for seed in (19, 20)]
+    size = logits[0].numel() * 2
+    # Blocks are in fp32; a gradient in fp32 alone would be twice the size.
+    assert peak_bytes(lambda: gradient_of_leaf(exact, *logits)) <= 1.5 * size
+
+
+@EXACT
+def test_no_tokens_are_no_loss(exact, plain):
+    nothing = torch.zeros(0, 5)
+    assert exact(nothing, nothing).shape == (0,)
+    assert gradient(exact, nothing, nothing).shape == (0, 5)
+
+
+@EXACT
 def test_without_a_gradient_nothing_of_the_chunks_size_exists(exact, plain):
     student, teacher = random_logits(17, 512, 4096).requires_grad_(), random_logits(18, 512, 4096)
 

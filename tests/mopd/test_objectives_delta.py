@@ -87,11 +87,11 @@ def test_a_precursor_that_knows_less_words_than_the_teacher_is_refused():
 
 
 def test_the_target_has_no_gradient_and_is_in_fp32_at_least():
-    anchor = random_logits(10, dtype=torch.bfloat16).requires_grad_()
-    found = delta_target(anchor, anchor * 2, anchor)
+    anchor, teacher, precursor = (random_logits(seed, dtype=torch.bfloat16) for seed in (10, 1, 2))
+    found = delta_target(anchor.requires_grad_(), teacher, precursor)
     assert found.dtype == torch.float32
     assert not found.requires_grad
     # As it is in fp32, of the same rounded logits.
-    again = delta_target(anchor.float(), (anchor * 2).float(), anchor.float())
+    again = delta_target(anchor.float(), teacher.float(), precursor.float())
     assert torch.equal(found, again)
     assert torch.equal(anchor, random_logits(10, dtype=torch.bfloat16))

@@ -37,18 +37,24 @@ def compute_dtype(student_CV: Tensor) -> torch.dtype:
     return torch.promote_types(student_CV.dtype, torch.float32)
 
 
+def row_slices(logits_CV: Tensor) -> list[slice]:
+    """Return where the blocks of a chunk stand."""
+    num_tokens, vocabulary = logits_CV.shape
+    elements = _DEVICE_ELEMENTS
+    if logits_CV.device.type == "cpu":
+        elements = _CPU_ELEMENTS * torch.get_num_threads()
+    height = max(1, elements // vocabulary)
+    return [slice(first, min(first + height, num_tokens)) for first in range(0, num_tokens, height)]
+
+
 def blocks(student_CV: Tensor, teacher_CV: Tensor) -> Iterator[Block]:
     """Yield the chunk's rows in blocks, with the log-probabilities of both models."""
-    num_tokens, vocabulary = student_CV.shape
-    elements = _DEVICE_ELEMENTS
-    if student_CV.device.type == "cpu":
-        elements = _CPU_ELEMENTS * torch.get_num_threads()
-    height = min(num_tokens, max(1, elements // vocabulary))
-    dtype = compute_dtype(student_CV)
-    buffers = torch.empty((4, height, vocabulary), dtype=dtype, device=student_CV.device)
-    for first in range(0, num_tokens, height):
-        rows = slice(first, min(first + height, num_tokens))
-        log_p_RV, log_q_RV, p_RV, work_RV = buffers[:, : rows.stop - first]
+    slices, dtype = row_slices(student_CV), compute_dtype(student_CV)
+    if not slices:
+        return
+    buffers = student_CV.new_empty((4, slices[0].stop, student_CV.shape[1]), dtype=dtype)
+    for rows in slices:
+        log_p_RV, log_q_RV, p_RV, work_RV = buffers[:, : rows.stop - rows.start]
         torch.log_softmax(student_CV[rows], -1, dtype=dtype, out=log_p_RV)
         torch.log_softmax(teacher_CV[rows], -1, dtype=dtype, out=log_q_RV)
         torch.exp(log_p_RV, out=p_RV)

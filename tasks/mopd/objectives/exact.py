@@ -2,7 +2,7 @@
 
 What exists of size [C, V] beside the two logits given: one tensor, the gradient, from forward to
 backward, which backward scales in place and hands on (where the graph is retained, it makes a
-second). Autograd through two log-softmaxes has six at its peak. Where the student asks for no
+second). Autograd through two log-softmaxes has five or six. Where the student asks for no
 gradient there is none.
 
 Shapes: C tokens of a chunk, R rows of a block of it, K words looked at, V vocabulary. Divergences
@@ -21,6 +21,7 @@ from tasks.mopd.objectives.blocks import (
     Reading,
     blocks,
     compute_dtype,
+    row_slices,
     zero_where_impossible,
 )
 
@@ -123,7 +124,10 @@ class _Divergence(torch.autograd.Function):
         if torch._C._autograd._get_current_graph_task_keep_graph():
             # Somebody will come back for it.
             return (gradient_CV * back_C[:, None]).to(gradient_CV.dtype), None, None, None, None
-        return gradient_CV.mul_(back_C[:, None]), None, None, None, None
+        for rows in row_slices(gradient_CV):
+            # Of mixed precisions torch copies both to the higher one first.
+            gradient_CV[rows].mul_(back_C[rows, None])
+        return gradient_CV, None, None, None, None
 
 
 def _no_words(student_CV: Tensor) -> Tensor:
