@@ -41,7 +41,7 @@ from tasks.mopd.distil import Distillation
 from tasks.mopd.pool.opening import open_teachers
 from tasks.mopd.pool.pool import PoolSettings, TeacherPool
 from tasks.mopd.pool.source import TeacherSource, digest_folder
-from tasks.mopd.routing import Routing
+from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, TeacherPlacement
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Microbatch
@@ -161,8 +161,8 @@ def rollouts(names: Sequence[str]) -> list[Rollout]:
 
 def step(learner: Learner, teachers: TeacherPool | Unannounced) -> tuple[float, float]:
     """Do one whole step and return its seconds, on the clock and of the processor."""
-    routing = Routing({name: name for name in teachers.names})
-    objective, played = AsOne(routing, teachers, DistilSettings(), []), rollouts(teachers.names)
+    routing, played = Routing(Route(n, n) for n in teachers.names), rollouts(teachers.names)
+    objective = AsOne(routing, teachers, DistilSettings(), learner.settings, [])
     started, busy = time.perf_counter(), time.process_time()
     learner.update(objective, played, 1)
     if DEVICE.type == "cuda":

@@ -14,6 +14,7 @@ from pathlib import Path
 from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreFullError
 from lineage.scratch import Scratch, remove
+from lineage.telling import Meter, Tell, silent
 
 _CHUNK_BYTES = 4 << 20
 _YOUNG_SECONDS = 3600.0
@@ -57,13 +58,13 @@ class BlobFolder:
                 self._publish(path, digest)
         return digest
 
-    def add_file(self, source: Path) -> tuple[str, int]:
+    def add_file(self, source: Path, tell: Tell = silent) -> tuple[str, int]:
         """Copy ``source`` into the store; return its digest and its size in bytes.
 
         Raises RefusedFileError when the file is not a plain file or changes while it is read.
         """
         with self._unfinished() as path:
-            digest, size = _copy(source, path)
+            digest, size = _copy(source, path, tell)
             if not self._stands(digest):
                 with path.open("rb") as file:
                     flush(file.fileno())  # not before: a copy of what is there is thrown away
@@ -212,7 +213,7 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _copy(source: Path, target: Path) -> tuple[str, int]:
+def _copy(source: Path, target: Path, tell: Tell) -> tuple[str, int]:
     """Copy a plain file while hashing it; stop at the size that it had when it was opened."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -225,7 +226,13 @@ def _copy(source: Path, target: Path) -> tuple[str, int]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RefusedFileError(f"{source} is not a plain file; remove it from the folder")
-        size = _pump(reader, out, hasher.update, status.st_size)
+        meter = Meter(source.name, status.st_size, tell)
+
+        def took(piece: memoryview) -> None:
+            hasher.update(piece)
+            meter.add(len(piece))
+
+        size = _pump(reader, out, took, status.st_size)
         if size != status.st_size or reader.read(1):
             raise RefusedFileError(
                 f"{source} changed while it was read ({status.st_size} bytes at first): put it "

@@ -1,17 +1,38 @@
 """From the references that a person gave to what the record check needs to know of each."""
 
 from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from lineage.artifacts import Release, read_manifest
-from lineage.compatibility import Candidate
+from lineage.compatibility import Candidate, SignatureState
+from lineage.errors import CorruptError, LineageError
 from lineage.graph import Lineage
 from lineage.record import Records
 from lineage.registry import Entry, Registry
+from lineage.signing import check_signature
+from lineage.sketch import Sketch, read_sketch
 from lineage.store import Store
+from lineage.trust import TrustRoot
 
 
-def collect(store: Store, references: Mapping[str, str]) -> dict[str, Candidate]:
+class _Signed(TypedDict):
+    signature: SignatureState
+    signed_by: str
+
+
+def collect(
+    store: Store,
+    references: Mapping[str, str],
+    trust: TrustRoot | None = None,
+    start_record: str = "",
+) -> dict[str, Candidate]:
     """Resolve each domain's reference, once, to its release with what its records prove.
+
+    Args:
+        store: That holds them.
+        references: Domain, or any other key, to the reference.
+        trust: Whose signatures count; without it none is looked at.
+        start_record: Of the student's start, to say how far back each teacher has parted from it.
 
     A recalled version is collected, with the recall as its fault, so that a check can report all
     that is wrong at once. Raises UnknownReferenceError for a reference that names nothing, and
@@ -34,8 +55,37 @@ def collect(store: Store, references: Mapping[str, str]) -> dict[str, Candidate]
             release=release,
             recalled=recalls.get(entry.digest) or _first_recalled(artifacts, recalls),
             ancestors=artifacts,
+            steps_to_fork=_steps_back(lineage, made_by, start_record),
+            sketch=_sketch(store, release),
+            **_signature(store, entry, trust),
         )
     return found
+
+
+def _steps_back(lineage: Lineage, record: str, other: str) -> int | None:
+    """Return the records from one back to the nearest common ancestor of both."""
+    if not record or not other:
+        return None
+    common = lineage.nearest_common_ancestors([record, other])
+    return min((len(lineage.path(ancestor, record)) - 1 for ancestor in common), default=None)
+
+
+def _sketch(store: Store, release: Release) -> Sketch | None:
+    """Return the sketch of a release's supervised data; None where what stands there is none."""
+    try:
+        return read_sketch(store, release.sft.sketches)
+    except CorruptError:
+        raise
+    except LineageError:
+        return None  # an older kind of sketch, or none: what is not known speaks for nobody
+
+
+def _signature(store: Store, entry: Entry, trust: TrustRoot | None) -> _Signed:
+    if trust is None:
+        return {"signature": "unchecked", "signed_by": ""}
+    found = check_signature(store, entry, trust)
+    state: SignatureState = "verified" if found.state == "signed" else found.state
+    return {"signature": state, "signed_by": found.team or found.why}
 
 
 def family_artifacts(records: Records, family: Iterable[str]) -> frozenset[str]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lineage.artifacts import Release
+from lineage.sketch import Sketch, overlap
 
 Severity = Literal["refusal", "warning", "note"]
+SignatureState = Literal["verified", "unsigned", "refused", "unchecked"]
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,25 @@ class Candidate:
     """Why it was recalled, or what it descends from was; "" when nothing was."""
     ancestors: frozenset[str] = frozenset()
     """Digests of the artifacts that its checkpoint descends from, by record."""
+    steps_to_fork: int | None = None
+    """Records on the way from its checkpoint back to the student's start or nearest ancestor; None
+    where there is none."""
+    sketch: Sketch | None = None
+    """Of its supervised data."""
+    signature: SignatureState = "unsigned"
+    signed_by: str = ""
+    """Who signed, or why the signature is refused."""
 
 
 @dataclass(frozen=True)
 class Start:
     """What the student starts from."""
 
-    fork_point: str
+    checkpoint: str
     tokenizer: str
     template: str
+    ancestors: frozenset[str] = frozenset()
+    """Digests of the artifacts that it descends from: a student of an earlier round goes on."""
 
 
 def check(candidates: Mapping[str, Candidate], start: Start) -> list[Finding]:
@@ -56,6 +68,7 @@ def check(candidates: Mapping[str, Candidate], start: Start) -> list[Finding]:
     for domain, candidate in candidates.items():
         findings += _check_one(domain, candidate, start)
     findings += _shared_checkpoints(candidates)
+    findings += _different_data(candidates)
     order = {"refusal": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: (order[finding.severity], finding.subject))
 
@@ -63,21 +76,50 @@ def check(candidates: Mapping[str, Candidate], start: Start) -> list[Finding]:
 def _check_one(domain: str, candidate: Candidate, start: Start) -> list[Finding]:
     release, subject = candidate.release, candidate.reference
     found = [
-        _differs(subject, "fork-point", release.fork_point.digest, start.fork_point),
+        _fork_point(subject, release.fork_point.digest, candidate, start),
         _differs(subject, "tokenizer", release.tokenizer, start.tokenizer),
         _differs(subject, "template", release.template, start.template),
         _wrong_domain(subject, domain, release),
         _recalled(subject, candidate),
         _false_ancestry(subject, candidate),
+        _kind(subject, release),
+        _signature(subject, candidate),
     ]
     return [finding for finding in found if finding is not None]
 
 
+def _fork_point(
+    subject: str, fork_point: str, candidate: Candidate, start: Start
+) -> Finding | None:
+    """A teacher must have climbed from where the student starts, or from what that came from."""
+    if fork_point == start.checkpoint:
+        return None
+    if fork_point in start.ancestors:
+        return Finding(
+            "later-round",
+            "note",
+            subject,
+            f"{subject} climbed from {fork_point}, from which the student {start.checkpoint} "
+            "descends: a later round goes on from an earlier one's student",
+            "nothing; the measurement says how far the student has moved from this teacher",
+        )
+    far = (
+        f"; their nearest common ancestor is {candidate.steps_to_fork} records back"
+        if candidate.steps_to_fork is not None
+        else "; by record they have no ancestor in common"
+    )
+    return Finding(
+        "other-fork-point",
+        "refusal",
+        subject,
+        f"the fork point of {subject} is {fork_point}, the student starts from "
+        f"{start.checkpoint}{far}",
+        "merge teachers of one fork point only: re-train this teacher from the student's start, "
+        "or leave it out",
+    )
+
+
 _CURE = {
-    "fork-point": (
-        "merge teachers of one fork point only: re-train this teacher from the student's fork "
-        "point, or leave it out"
-    ),
     "tokenizer": (
         "token-level distillation needs the same ids: re-train this teacher with the student's "
         "tokenizer, or leave it out"
@@ -142,6 +184,86 @@ def _false_ancestry(subject: str, candidate: Candidate) -> Finding | None:
         f"{len(candidate.ancestors)} artifacts and that is none of them",
         "ask the owner; correct the release, or leave the teacher out",
     )
+
+
+def _kind(subject: str, release: Release) -> Finding | None:
+    """Say where a teacher was not made by reinforcement learning."""
+    if release.kind != "sft":
+        return None
+    return Finding(
+        "sft-teacher",
+        "warning",
+        subject,
+        f"{subject} was made by supervised fine-tuning alone; such teachers lie farther from the "
+        "fork point and passed on 44 % of their gain where RL teachers of equal score passed on "
+        "115 % (Train4Merge, 2609.32303)",
+        "measure it (`provost gate`), or let its team climb by RL from the fork point",
+    )
+
+
+def _signature(subject: str, candidate: Candidate) -> Finding | None:
+    """Say where nobody vouches for a release, and refuse one that is vouched for wrongly."""
+    if candidate.signature == "verified":
+        return None
+    if candidate.signature == "refused":
+        return Finding(
+            "bad-signature",
+            "refusal",
+            subject,
+            f"the signature of {subject} does not hold: {candidate.signed_by}",
+            "ask its owner to sign it again with a key of the trust root",
+        )
+    if candidate.signature == "unchecked":
+        return Finding(
+            "signature-unchecked",
+            "note",
+            subject,
+            f"there is no trust root here, so nobody looked whether {subject} is signed",
+            "name the file with $PROVOST_TRUST, such as infra/trust.toml",
+        )
+    return Finding(
+        "unsigned",
+        "note",
+        subject,
+        f"nobody has signed {subject}, so its records prove what was made and not by whom",
+        "its owner signs it with `provost teacher sign`",
+    )
+
+
+LEAST_SHARED = 0.05
+"""Of the supervised rows: below it two teachers learned from other data. Ours, from what the
+teams of this repository share by design (their part of one blend) against none."""
+
+
+def _different_data(candidates: Mapping[str, Candidate]) -> list[Finding]:
+    """Say how much of each teacher's supervised data the others have seen, where that is little.
+
+    Teachers whose supervised data the student and the others never saw write in a way that the
+    student does not reach (Nemotron 3 Ultra, 2606.15007: the reason for its warm-up).
+    """
+    known = {name: c for name, c in candidates.items() if c.sketch is not None}
+    findings = []
+    for name, candidate in known.items():
+        others = [other for key, other in known.items() if key != name]
+        if not others or candidate.sketch is None:
+            continue
+        found = [overlap(candidate.sketch, o.sketch) for o in others if o.sketch is not None]
+        share, likeness = max(f.share for f in found), max(f.likeness for f in found)
+        if max(share, likeness) >= LEAST_SHARED:
+            continue
+        findings.append(
+            Finding(
+                "own-data",
+                "note",
+                candidate.reference,
+                f"{share:.1%} of the supervised rows of {candidate.reference} are in another "
+                f"teacher's, and their texts are {likeness:.0%} alike: it learned from data of "
+                "its own",
+                "expected where each domain has its own data; if the measured KL is high, warm "
+                "the student up on this teacher's traces",
+            )
+        )
+    return findings
 
 
 def _shared_checkpoints(candidates: Mapping[str, Candidate]) -> list[Finding]:

@@ -6,10 +6,8 @@ Slots rest on conditional writes, which ``s3_probe`` tries before the first use.
 
 import time
 import uuid
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 from lineage.admission import Limits
 from lineage.blobs import BlobFolder, full_disk_named
@@ -20,13 +18,13 @@ from lineage.s3 import Bucket
 from lineage.s3_probe import probe
 from lineage.scratch import remove, scratch_under
 from lineage.store import BlobState, admit, check_key, home, read_tree
+from lineage.telling import Meter, Tell, silent
 from lineage.transfer import PART_BYTES, alone, download, forget, upload
 from lineage.tree import Tree, TreeFile
 
 _YOUNG_SECONDS = 3600.0
 _DOOMED_SECONDS = 300.0
 
-Tell = Callable[[str, int, int], None]
 """Hears a blob's digest, how many of its bytes are done, and how many it has."""
 
 
@@ -38,7 +36,7 @@ class S3Store:
         bucket: Bucket,
         uri: str,
         cache: Path,
-        tell: Tell = lambda digest, done, size: None,
+        tell: Tell = silent,
         part_bytes: int = PART_BYTES,
     ) -> None:
         """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` hears progress."""
@@ -186,7 +184,7 @@ class S3Store:
     def _send(self, path: Path) -> tuple[str, int]:
         digest, size = digest_file(path), path.stat().st_size
         if not self._stands(digest):
-            meter = _Meter(digest, size, self._tell)
+            meter = Meter(digest, size, self._tell)
             if size <= self._part_bytes:
                 self._bucket.create(_blob(digest), path.read_bytes(), uuid.uuid4().hex)
                 meter.add(size)
@@ -236,7 +234,7 @@ class S3Store:
             raise self._missing(file.digest)
         if state.size != file.size:
             raise self._corrupt(file.digest)
-        meter = _Meter(file.digest, file.size, self._tell)
+        meter = Meter(file.digest, file.size, self._tell)
         download(self._bucket, _blob(file.digest), file.size, target, meter.add)
         try:
             self._cache.adopt(target, file.digest)
@@ -256,22 +254,8 @@ class S3Store:
         )
 
 
-class _Meter:
-    """Adds up what several threads have moved of one blob."""
-
-    def __init__(self, digest: str, size: int, tell: Tell) -> None:
-        self._digest, self._size, self._tell = digest, size, tell
-        self._done, self._lock = 0, Lock()
-
-    def add(self, count: int) -> None:
-        """Count bytes, and tell."""
-        with self._lock:
-            self._done += count
-            self._tell(self._digest, self._done, self._size)
-
-
 @lru_cache(maxsize=4)
-def open_s3(uri: str) -> S3Store:
+def open_s3(uri: str, tell: Tell = silent) -> S3Store:
     """Open ``s3://bucket/prefix``; once in a process, the server's conditional writes are tried.
 
     Raises StoreUnfitError where they are not atomic, or the bucket cannot be used.
@@ -286,7 +270,8 @@ def open_s3(uri: str) -> S3Store:
         raise
     except LineageError as error:
         raise StoreUnfitError(f"{uri} cannot be used as a store: {error}") from error
-    return S3Store(bucket, uri, home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16])
+    cache = home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16]
+    return S3Store(bucket, uri, cache, tell=tell)
 
 
 def _blob(digest: str) -> str:

@@ -16,6 +16,7 @@ from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named
 from lineage.errors import LineageError, StoreUnfitError
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.scratch import remove, scratch_under
+from lineage.telling import Tell, silent
 from lineage.tree import Tree, TreeFile, parse_tree
 
 _KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
@@ -88,8 +89,9 @@ class Store(Protocol):
 class FolderStore:
     """A store in a local or shared folder that supports hard links and file locks."""
 
-    def __init__(self, root: Path, limits: Limits | None = None) -> None:
-        """Open the store at ``root``, making it when it is new."""
+    def __init__(self, root: Path, limits: Limits | None = None, tell: Tell = silent) -> None:
+        """Open the store at ``root``, making it when it is new; ``tell`` hears of what is put."""
+        self._tell = tell
         self._root = root.absolute()
         self._limits = limits or Limits()
         try:
@@ -116,7 +118,7 @@ class FolderStore:
 
     def put_file(self, path: Path) -> str:
         """See Store."""
-        return self.blobs.add_file(path)[0]
+        return self.blobs.add_file(path, self._tell)[0]
 
     def get_bytes(self, digest: str) -> bytes:
         """See Store."""
@@ -132,7 +134,7 @@ class FolderStore:
         found: dict[str, TreeFile] = {}
 
         def take(name: str) -> None:
-            digest, size = self.blobs.add_file(folder / name)
+            digest, size = self.blobs.add_file(folder / name, self._tell)
             found[name] = TreeFile(name, size, digest)
 
         in_parallel(names, take)
@@ -241,21 +243,22 @@ def home() -> Path:
     return Path(os.environ.get("PROVOST_HOME") or "runs").absolute()
 
 
-def open_store(uri: str | None = None) -> Store:
+def open_store(uri: str | None = None, tell: Tell = silent) -> Store:
     """Open the store at ``uri``: a folder, or ``s3://bucket/prefix``.
 
-    Without ``uri`` it is $PROVOST_STORE, else the folder ``store`` in ``home()``.
+    Without ``uri`` it is $PROVOST_STORE, else the folder ``store`` in ``home()``; ``tell`` hears
+    how far each blob has come.
     """
     place = uri or os.environ.get("PROVOST_STORE") or str(home() / "store")
     scheme, separator, rest = place.partition("://")
     if not separator:
-        return FolderStore(Path(place))
+        return FolderStore(Path(place), tell=tell)
     if scheme == "file":
-        return FolderStore(Path(rest))
+        return FolderStore(Path(rest), tell=tell)
     if scheme == "s3":
         from lineage.s3_store import open_s3  # noqa: PLC0415 - it builds on this module
 
-        return open_s3(place)
+        return open_s3(place, tell)
     raise StoreUnfitError(
         f"store {place!r} has an unknown scheme {scheme!r}: give a folder, or s3://bucket/prefix"
     )

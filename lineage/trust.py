@@ -12,6 +12,7 @@ It is a TOML file in the repository, so a change to it is reviewed like code:
     revoked = ""     # compromise: nothing that this key signed verifies any more
 """
 
+import os
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -108,6 +109,26 @@ def key_of(public: str) -> "SSlibKey":
     from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415
 
     return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)))
+
+
+TRUST_VARIABLE = "PROVOST_TRUST"
+"""Names the trust root's file; without it the repository's own is looked for."""
+TRUST_FILE = Path("infra/trust.toml")
+
+
+def open_trust() -> TrustRoot | None:
+    """Return the trust root that $PROVOST_TRUST names, or of the working folder; None without.
+
+    Raises LineageError where the variable names a file that is not there or is not valid.
+    """
+    named = os.environ.get(TRUST_VARIABLE)
+    if named and not Path(named).is_file():
+        raise LineageError(
+            f"${TRUST_VARIABLE} names {named}, which is no file: correct it, or nothing can be "
+            "known of signatures"
+        )
+    path = Path(named) if named else TRUST_FILE
+    return read_trust(path) if path.is_file() else None
 
 
 def read_trust(path: Path) -> TrustRoot:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
 from lineage.mirror import mirror_record
@@ -22,14 +24,23 @@ from lineage.record import Attestation, Derivation, Records, metrics_blob
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
+from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions
 
 FIND_ONLY = "PROVOST_FIND_ONLY"
+_WORTH_TELLING = 256 << 20
+"""Bytes of a blob; smaller ones are through before anybody looks."""
 
 
 def now() -> str:
     """Return the time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat()
+
+
+def _tell(_blob: str, done: int, size: int) -> None:
+    """Report how far a blob that takes a while has come."""
+    if size >= _WORTH_TELLING:
+        report("store", done >> 20, size >> 20, message="MiB")
 
 
 def refuse_to_make(derivation: Derivation) -> None:
@@ -44,6 +55,8 @@ class Measurements:
 
     source: str
     rows: list[tuple[int, str, float, str]] = field(default_factory=list)
+    notes: dict[str, JsonValue] = field(default_factory=dict)
+    """Circumstances worth attesting, such as how environments were confined."""
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one optimizer step."""
@@ -68,7 +81,7 @@ class Bench:
 
     def __init__(self, store: Store | None = None) -> None:
         """Work on ``store``, or on the one that the environment names."""
-        self.store = store or open_store()
+        self.store = store or open_store(tell=_tell)
         self.records = Records(self.store)
 
     def resolve(self, reference: str, kind: str) -> tuple[Entry, Artifact]:
@@ -147,6 +160,7 @@ class Bench:
                 started=started,
                 finished=now(),
                 metrics=metrics,
+                notes=measurements.notes,
             ),
         )
         mirror_record(self.store, record)

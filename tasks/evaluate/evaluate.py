@@ -14,7 +14,13 @@ from tasks.model.files import Policy, load_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.collect import Rollout
-from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
+from tasks.rollout.domains import (
+    confinement_note,
+    make_player,
+    open_environment,
+    play,
+    stored_prompts,
+)
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
 
@@ -49,6 +55,7 @@ class Examiner:
                 player = make_player({domain: worker}, policy, self._settings.sampling)
                 questions = stored_prompts(self._bench.store, prompts)
                 rollouts = play(player, domain, questions, self._settings.seed)
+                measurements.notes["confinement"] = confinement_note([worker])
             measured = _measured(domain, rollouts)
             measurements.add(0, {f"score/{domain}": measured.mean})
             path = folder / "measured.json"

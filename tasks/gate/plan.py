@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, Student, read_manifest, without_places
-from lineage.collect import collect
+from lineage.collect import collect, family_artifacts
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
+from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
+from lineage.trust import open_trust
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
 from tasks.handover import Note, Plan, PlannedTeacher
 from tasks.model.files import load_tokenizer
@@ -43,7 +45,11 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     start = _start(bench, student)
     for wish in wishes:
         _refuse_other_kind(bench, wish.reference)
-    collected = [collect(bench.store, {w.reference: w.reference})[w.reference] for w in wishes]
+    trust = open_trust()
+    collected = [
+        collect(bench.store, {w.reference: w.reference}, trust, start.record)[w.reference]
+        for w in wishes
+    ]
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(wishes, domains)
     findings = _check(bench, start, wishes, collected)
@@ -77,7 +83,14 @@ def _check(
     Teachers of one domain are checked one after the other beside all others' first.
     """
     tokenizer = load_tokenizer(bench.store.tree(start.digest))
-    whole = Start(start.digest, tokenizer_digest(tokenizer), template_digest(tokenizer))
+    lineage = Lineage(bench.store)
+    family = [start.record, *lineage.ancestors(start.record)] if start.record else []
+    whole = Start(
+        start.digest,
+        tokenizer_digest(tokenizer),
+        template_digest(tokenizer),
+        family_artifacts(bench.records, family),
+    )
     findings: dict[Finding, None] = {}
     # The student needs no proof that it fits itself.
     to_check = [c for c, wish in zip(collected, wishes, strict=True) if not wish.is_self]

@@ -43,6 +43,7 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
             states = States(bench.store, derivation.digest(), run.parts(measurements))
             run.train(measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
+        measurements.notes["confinement"] = source.confinement
         # First the ledger: a run that is killed between the two makes both again.
         bench.commit(
             ledger_derivation(derivation),

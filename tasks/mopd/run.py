@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from tasks.handover import Plan, PlannedTeacher
 from tasks.ledger.estimate import (
     RunSize,
@@ -31,7 +33,7 @@ from tasks.onpolicy.student import num_trained
 from tasks.progress import report
 from tasks.resume import JsonPart, Part, RandomNumbers, States
 from tasks.rollout.collect import Rollout
-from tasks.rollout.domains import make_player, open_environment, stored_prompts
+from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture
 from tasks.step import Bench, Measurements
 
@@ -142,9 +144,9 @@ def _warn(message: str) -> None:
 class Counting:
     """A mixture that counts the response tokens of each domain."""
 
-    def __init__(self, mixture: Mixture, labels: Collection[Label]) -> None:
-        """Take the mixture, and domain and mode of every prompt that it may play."""
-        self._mixture, self.labels = mixture, labels
+    def __init__(self, mixture: Mixture, labels: Collection[Label], confinement: JsonValue) -> None:
+        """Take the mixture, the label of every prompt in it, and how environments are confined."""
+        self._mixture, self.labels, self.confinement = mixture, labels, confinement
         self._tokens: Counter[str] = Counter()
 
     def rollouts(self, step: int) -> list[Rollout]:
@@ -193,7 +195,8 @@ def open_source(
         ]
         player = make_player(environments, policy, settings.sampling)
         labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
-        yield Counting(Mixture(player, shares, settings.rollouts_per_prompt, seed), labels)
+        note = confinement_note(environments.values())
+        yield Counting(Mixture(player, shares, settings.rollouts_per_prompt, seed), labels, note)
 
 
 class _Course:

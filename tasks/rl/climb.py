@@ -18,7 +18,7 @@ from tasks.provenance import source_digest
 from tasks.resume import Part, RandomNumbers, States
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
-from tasks.rollout.domains import make_player, open_environment, stored_prompts
+from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture
 from tasks.step import Bench, Measurements, now, refuse_to_make
 from tasks.threads import use_configured_threads
@@ -40,6 +40,7 @@ def climb(
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)
     with open_environment(bench.store, domain.environment, domain.settings.name) as worker:
+        ladder.measurements.notes["confinement"] = confinement_note([worker])
         player = make_player({domain.settings.name: worker}, policy, settings.sampling)
         prompts = stored_prompts(bench.store, domain.train)
         share = DomainShare(domain.settings.name, prompts, settings.prompts_per_step)

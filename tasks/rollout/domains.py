@@ -4,16 +4,19 @@ The ground floor under RL, MOPD, merging and evaluation: none of them imports a 
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.store import Store
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
+from tasks.progress import report
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
@@ -21,7 +24,7 @@ from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.sampler_engine import make_sampler
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import noise_for
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker import Confinement, EnvironmentWorker
 
 
 @contextmanager
@@ -30,7 +33,31 @@ def open_environment(
 ) -> Iterator[EnvironmentWorker]:
     """Run a released environment from the store in a confined worker process."""
     with EnvironmentWorker(store.tree(environment.digest), domain=domain) as worker:
+        _warn_once(worker.confinement)
         yield worker
+
+
+@cache
+def _warn_once(confinement: Confinement) -> None:
+    """Say it where this platform lets a team's code reach more than it should."""
+    missing = {
+        "the network": not confinement.network_cut,
+        "this machine's files": not confinement.files_hidden,
+    }
+    open_to = [what for what, is_open in missing.items() if is_open]
+    if open_to:
+        report(
+            "environment",
+            0,
+            0,
+            message=f"warning: this platform lets released environments reach {open_to}; the "
+            "records of this run say so. Run where user namespaces or Landlock are allowed",
+        )
+
+
+def confinement_note(workers: Iterable[EnvironmentWorker]) -> JsonValue:
+    """Return for the record how each domain's environment was confined."""
+    return {worker.domain: dict(vars(worker.confinement)) for worker in workers}
 
 
 def stored_prompts(store: Store, prompts: Artifact) -> list[Prompt]:

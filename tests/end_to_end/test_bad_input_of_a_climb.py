@@ -188,7 +188,7 @@ def test_prompts_that_do_not_fit_the_context_are_refused(faculty, root):
     )
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     message = climbing()
-    assert "do not fit into the model's 128 positions: shorten the prompt" in message
+    assert "it does not fit into the model's 128 positions: shorten it or drop it" in message
 
 
 def test_a_flipped_byte_in_the_fork_point_is_found_before_training(faculty, root):

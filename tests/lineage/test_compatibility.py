@@ -1,13 +1,16 @@
 """The check by record: each fault gives its finding, and what fits gives none."""
 
+from dataclasses import replace
+
 import pytest
 
 from lineage.compatibility import Candidate, Start, check
+from lineage.sketch import sketch
 from tests.lineage.making import release_of
 
 FORK, TOKENIZER, TEMPLATE = ("sha256:" + letter * 64 for letter in "abc")
 OTHER = "sha256:" + "f" * 64
-START = Start(fork_point=FORK, tokenizer=TOKENIZER, template=TEMPLATE)
+START = Start(checkpoint=FORK, tokenizer=TOKENIZER, template=TEMPLATE)
 
 
 def candidate(domain: str, checkpoint: str, **changes) -> Candidate:
@@ -19,7 +22,10 @@ def candidate(domain: str, checkpoint: str, **changes) -> Candidate:
         moved = release.fork_point.model_copy(update={"digest": changes.pop("fork_point")})
         parts["fork_point"] = moved
     release = release.model_copy(update=parts)
-    known = {"ancestors": frozenset({release.fork_point.digest})} | changes
+    known = {
+        "ancestors": frozenset({release.fork_point.digest}),
+        "signature": "verified",
+    } | changes
     return Candidate(reference=f"teacher.{domain}@1", release=release, **known)
 
 
@@ -60,3 +66,55 @@ def test_what_is_only_suspicious_is_a_warning():
     twin = candidate("code", "sha256:" + "1" * 64)
     found = check({"math": MATH, "code": twin}, START)
     assert [(f.code, f.severity) for f in found] == [("same-checkpoint", "warning")] * 2
+
+
+def test_teachers_of_an_earlier_fork_point_fit_a_later_rounds_student():
+    later = Start(OTHER, TOKENIZER, TEMPLATE, ancestors=frozenset({FORK}))
+    [finding] = check({"math": MATH}, later)
+    assert (finding.code, finding.severity) == ("later-round", "note")
+
+
+def test_a_foreign_fork_point_says_how_far_back_the_ways_parted():
+    foreign = candidate("math", "sha256:" + "1" * 64, fork_point=OTHER, steps_to_fork=4)
+    [finding] = check({"math": foreign}, START)
+    assert "nearest common ancestor is 4 records back" in finding.evidence
+    stranger = candidate("math", "sha256:" + "1" * 64, fork_point=OTHER)
+    assert "no ancestor in common" in check({"math": stranger}, START)[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "severity"),
+    [
+        ({"signature": "unsigned"}, "unsigned", "note"),
+        ({"signature": "unchecked"}, "signature-unchecked", "note"),
+        ({"signature": "refused", "signed_by": "key revoked"}, "bad-signature", "refusal"),
+    ],
+)
+def test_what_is_known_of_a_signature_is_said(changes, code, severity):
+    [finding] = check({"math": candidate("math", "sha256:" + "1" * 64, **changes)}, START)
+    assert (finding.code, finding.severity) == (code, severity)
+    assert changes.get("signed_by", "") in finding.evidence
+
+
+def test_a_teacher_of_supervised_data_alone_is_warned_of():
+    release = MATH.release.model_copy(update={"kind": "sft"})
+    [finding] = check({"math": replace(MATH, release=release)}, START)
+    assert (finding.code, finding.severity) == ("sft-teacher", "warning")
+
+
+COMMON = [f"what is {n} plus one, please say it" for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "codes"),
+    [
+        (COMMON, []),
+        ([*COMMON[:2], *(f"row {n} of its own making, number {n}" for n in range(20))], []),
+        ([f"row {n} of its own making, number {n}" for n in range(20)], ["own-data"] * 2),
+    ],
+)
+def test_supervised_data_of_ones_own_is_noted(rows, codes):
+    math, code = replace(MATH, sketch=sketch(COMMON)), replace(CODE, sketch=sketch(rows))
+    found = check({"math": math, "code": code}, START)
+    assert [finding.code for finding in found] == codes
+    assert all("0.0% of the supervised rows" in finding.evidence for finding in found)

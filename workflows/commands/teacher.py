@@ -74,6 +74,24 @@ def recall(reference: str, reason: str, by: str) -> None:
         click.echo(f"Tell: {', '.join(done.owners)}")
 
 
+@teacher.command()
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--by", required=True, help="Who retires it.")
+def retire(reference: str, reason: str, by: str) -> None:
+    """Offer a release no longer; students that descend from it stay as they are."""
+    registry = Registry(open_store())
+    try:
+        entry = registry.resolve(reference)
+        registry.retire(entry.name, entry.version, by=by, reason=reason)
+    except LineageError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{entry.name}@{entry.version} is retired: aliases no longer lead to it, its number still "
+        "does. To withdraw what was made from it too, `provost teacher recall`"
+    )
+
+
 @teacher.command("sign")
 @click.argument("reference")
 def sign_entry(reference: str) -> None:
