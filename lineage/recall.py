@@ -80,7 +80,9 @@ def descendants_of(store: Store, lineage: Lineage, entry: Entry) -> tuple[Affect
         )
         for row in rows
     ]
-    return tuple(sorted(affected, key=lambda item: (not item.names, item.names, item.record)))
+    # The same bytes may have been made by several records: who is told needs them once.
+    once = {item.output: item for item in sorted(affected, key=lambda item: item.record)}
+    return tuple(sorted(once.values(), key=lambda item: (not item.names, item.names, item.record)))
 
 
 def _entries_by_digest(registry: Registry) -> dict[str, list[Entry]]:

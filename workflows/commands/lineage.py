@@ -21,7 +21,7 @@ from lineage.record import Records
 from lineage.store import Store, open_store
 from lineage.trust import read_trust
 from lineage.verify import Verification, Verifier
-from workflows.commands.tree import label, tree_of
+from workflows.commands.tree import folded, label, short, tree_of
 
 TRUST_ROOT = Path("infra/trust.toml")
 HOUR_SECONDS = 3600.0
@@ -94,8 +94,8 @@ def diff(before: str, after: str) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("where", "what", before, after):
         table.add_column(column, overflow="fold")
-    for item in found:
-        table.add_row(item.where or "itself", item.what, item.before, item.after)
+    for item in folded(found):
+        table.add_row(item.where or "itself", item.what, short(item.before), short(item.after))
     Console().print(table)
 
 

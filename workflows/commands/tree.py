@@ -1,16 +1,20 @@
-"""A graph of records as a tree for the terminal."""
+"""Records for the terminal: a graph as a tree, differences in few lines."""
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from rich.markup import escape
 from rich.tree import Tree
 
+from lineage.diff import Difference
 from lineage.index import Edge
 from lineage.nodes import Graph, Node
 
 _NUM_HEX = 12
+_MOST_ALIKE = 3
 
 
 def tree_of(graph: Graph) -> Tree:
@@ -29,6 +33,27 @@ def label(node: Node) -> str:
     owner = f" [dim]{escape(node.owner)}[/]" if node.owner else ""
     status = f" [red]{node.status}[/]" if node.status not in {"", "active"} else ""
     return f"[b]{escape(node.label)}[/] {node.output[7 : 7 + _NUM_HEX]}{owner}{status}"
+
+
+def short(text: str) -> str:
+    """Return a digest as people compare them; what is no digest as it is."""
+    return text[7 : 7 + _NUM_HEX] if re.fullmatch(r"sha256:[0-9a-f]{64}", text) else text
+
+
+def folded(found: Sequence[Difference]) -> Iterator[Difference]:
+    """Return the differences with numbered ones, such as a ladder's rungs, folded into one line."""
+
+    def family(item: Difference) -> tuple[str, str]:
+        return item.where, re.sub(r"\d+", "*", item.what)
+
+    for (_, what), group in groupby(found, family):
+        members = list(group)
+        if len(members) > _MOST_ALIKE:
+            first, last = short(members[0].before), short(members[0].after)
+            more = f" and {len(members) - 1} more"
+            yield replace(members[0], what=what, before=first + more, after=last + more)
+        else:
+            yield from members
 
 
 @dataclass
