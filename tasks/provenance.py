@@ -18,15 +18,14 @@ _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy
 
 
 @lru_cache
-def source_digest(step: str) -> str:
+def source_digest(step: str, *more: str) -> str:
     """Return the digest of the Python source that step ``step`` of ``tasks`` can run.
 
-    It is the step's own package and the ground floor. What else changes in the repository, a
-    document or another step, does not make another derivation.
+    It is the step's own package, those named in ``more``, and the ground floor. What else changes
+    in the repository, a document or another step, does not make another derivation.
     """
-    files = sorted(
-        path for package in (step, *GROUND_FLOOR) for path in (_TASKS / package).glob("**/*.py")
-    )
+    packages = (step, *more, *GROUND_FLOOR)
+    files = sorted(path for name in packages for path in (_TASKS / name).glob("**/*.py"))
     return digest_json(
         {
             str(path.relative_to(_TASKS)): hashlib.sha256(path.read_bytes()).hexdigest()

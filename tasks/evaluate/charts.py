@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.evaluate.html import Html, element, join
 from tasks.evaluate.statistics import Interval
+from tasks.page.html import Html, element, join
 
 Point = tuple[float, float]
 

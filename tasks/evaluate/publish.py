@@ -48,7 +48,7 @@ def make_report(
     derivation = Derivation(
         kind="report",
         inputs=(Input(role="student", artifact=student.digest, record=student.record),),
-        source=source_digest("evaluate"),
+        source=source_digest("evaluate", "page"),
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
     )

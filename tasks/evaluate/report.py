@@ -6,8 +6,6 @@ Its policy forbids everything but inline style and inline images. It refers to n
 from collections.abc import Mapping
 
 from tasks.evaluate.charts import curve, round_end, thin, trend
-from tasks.evaluate.html import Html, element, inline_svg, join
-from tasks.evaluate.page_style import STYLE
 from tasks.evaluate.report_input import (
     Curve,
     CurveGroup,
@@ -23,11 +21,11 @@ from tasks.evaluate.sections import (
     paired_section,
     responses_section,
     scores_section,
-    section,
 )
 from tasks.evaluate.wording import findings, headline, label, number, sampling
+from tasks.page.document import document, section
+from tasks.page.html import Html, element, inline_svg, join
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MOST_BYTES = 1_000_000
 MOST_CHARACTERS = 4_000
 """A longer text in a rollout is cut, and says so."""
@@ -64,28 +62,13 @@ def render_report(report: ReportInput) -> str:
             element("footer", {}),
         ]
     )
-    page = _document(report.title, body)
+    page = document(report.title, body)
     if len(page.encode()) > MOST_BYTES:
         raise ValueError(
             f"the report has {len(page.encode()):,} bytes, more than {MOST_BYTES:,}: "
             "give it fewer rollouts, or a lineage drawing with folded ladders"
         )
     return page
-
-
-def _document(title: str, body: Html) -> str:
-    head = element(
-        "head",
-        {},
-        element("meta", {"charset": "utf-8"}),
-        element("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
-        element("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        element("meta", {"name": "referrer", "content": "no-referrer"}),
-        element("title", {}, title),
-        element("style", {}, Html(STYLE)),
-    )
-    page = element("html", {"lang": "en"}, head, element("body", {}, body))
-    return f"<!doctype html>\n{page}\n"
 
 
 def _header(report: ReportInput) -> Html:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis, scale, strip
-from tasks.evaluate.html import Html, element, join
 from tasks.evaluate.outcomes import FORK_POINT, OVERALL, TEACHER
 from tasks.evaluate.scorecard import DomainScores, Responses, Scorecard
 from tasks.evaluate.statistics import Interval
@@ -18,16 +17,11 @@ from tasks.evaluate.wording import (
     signed_span,
     span,
 )
+from tasks.page.document import section
+from tasks.page.html import Html, element, join
 
 NOTHING = "\N{EM DASH}"
 """Stands in a cell where nothing was measured."""
-
-
-def section(name: str, title: str, note: str, *content: str) -> Html:
-    """Return one section of the page, with a heading that the navigation leads to."""
-    heading = element("h2", {"id": f"{name}-title"}, title)
-    parts = [heading, *([element("p", {"class": "note"}, note)] if note else []), *content]
-    return element("section", {"id": name, "aria-labelledby": f"{name}-title"}, *parts)
 
 
 def scores_section(card: Scorecard) -> Html:

@@ -7,13 +7,14 @@ from pydantic import ValidationError
 from report_example import LINEAGE, example_report, example_rollout
 from scorecard_example import DOMAINS, example_outcomes, example_scorecard
 
-from tasks.evaluate.html import escape
 from tasks.evaluate.outcomes import Outcomes
-from tasks.evaluate.page_style import STYLE
-from tasks.evaluate.report import POLICY, render_report
+from tasks.evaluate.report import render_report
 from tasks.evaluate.report_input import Curve, CurveGroup
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.wording import headline
+from tasks.page.document import POLICY
+from tasks.page.html import escape
+from tasks.page.style import STYLE
 
 ATTACKS = (
     "<script>alert(1)</script>",

@@ -1,0 +1,1 @@
+"""Ground floor under every report: safe HTML, one style, one document."""
