@@ -16,7 +16,12 @@ from project_files import (
 )
 
 # Where a distribution is not called as its package is: {package: distribution}.
-IMPORTED_AS = {"google": "protobuf", "psycopg2": "psycopg2-binary"}
+IMPORTED_AS = {
+    "flytekitplugins": "flytekitplugins-kfpytorch",
+    "google": "protobuf",
+    "psycopg2": "psycopg2-binary",
+    "yaml": "pyyaml",
+}
 
 # Packages that a test writes before it imports them.
 WRITTEN_BY_TESTS = {"handbook"}
@@ -28,7 +33,7 @@ SECRET = re.compile(
 
 
 # A module that needs an extra; it says which where that is not installed.
-BEHIND_AN_EXTRA = {"tasks/model/lora.py": "lora"}
+BEHIND_AN_EXTRA = {"tasks/hosting.py": "cluster", "tasks/model/lora.py": "lora"}
 
 
 def settings():

@@ -1,0 +1,158 @@
+"""What each stage takes of a cluster: data in ``infra/resources``, one file for each flavour.
+
+A flavour is a kind of cluster: which GPU, how many of them, spot or not, for how long. It is chosen
+where workflows are registered, with ``PROVOST_FLAVOUR``; the tasks carry the choice into their
+containers. Without one nothing is asked for, and the same workflow runs on the machine at hand.
+"""
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from tomllib import TOMLDecodeError, loads
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import model_validator as validator
+
+from images.names import ImageName
+
+FLAVOUR = "PROVOST_FLAVOUR"
+FOLDER = Path(__file__).resolve().parents[1] / "infra" / "resources"
+
+Quantity = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
+"""A size as Kubernetes writes it, in binary units."""
+
+_FLAVOUR_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+class Stage(StrEnum):
+    """What a task is, as far as machines are concerned."""
+
+    PLAN = "plan"
+    """Resolves names, reads records, checks settings."""
+    COLLECT = "collect"
+    """Makes a domain's data sets in a confined worker."""
+    FOUNDATION = "foundation"
+    """Fetches or makes the base."""
+    SFT = "sft"
+    CLIMB = "climb"
+    """A team's RL."""
+    GATE_PROBE = "gate_probe"
+    """Measures teachers on the student's rollouts."""
+    MOPD_ROUND = "mopd_round"
+    MERGE = "merge"
+    EVALUATION = "evaluation"
+    AUDIT = "audit"
+    RELEASE = "release"
+    """Registers, releases, publishes, reports."""
+
+
+SPREADS = frozenset({Stage.CLIMB, Stage.MOPD_ROUND})
+"""The stages that can train on several ranks."""
+
+
+class ResourceError(ValueError):
+    """A flavour does not exist or asks for what cannot be had."""
+
+
+class StageResources(BaseModel):
+    """What one pod of a stage takes, and how often and how long it may run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: ImageName
+    cpu: int = Field(ge=1)
+    """Cores of a pod."""
+    memory: Quantity
+    disk: Quantity
+    """Of the pod's own: scratch, and what it takes out of the store."""
+    shared_memory: Quantity | None = None
+    """A file system in memory, for ranks and loaders that hand tensors to each other."""
+    gpus: int = Field(default=0, ge=0)
+    """Of a pod; as many ranks run in it."""
+    nodes: int = Field(default=1, ge=1)
+    """Pods that train together."""
+    spot: bool = False
+    """May run on machines that can be taken away; the last attempt never does."""
+    retries: int = Field(default=0, ge=0, le=10)
+    """After faults that may pass: storage, network, a machine that was taken away."""
+    time_limit_minutes: int = Field(ge=1)
+    """Of one attempt."""
+    pod_template: str
+    """A PodTemplate of ``infra/teams``: who the pod runs as and where it may be put."""
+
+    @property
+    def num_ranks(self) -> int:
+        """Return how many processes train together; a CPU stage is one."""
+        return self.nodes * max(self.gpus, 1)
+
+    @validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.spot and not self.retries:
+            raise ValueError("spot without retries loses the run with its machine: set retries")
+        if self.nodes > 1 and not self.gpus:
+            raise ValueError("several nodes without GPUs train nothing: set gpus, or nodes = 1")
+        if self.gpus and self.image is ImageName.CPU:
+            raise ValueError('the image "cpu" cannot use a GPU: set image = "train"')
+        return self
+
+
+class Flavour(BaseModel):
+    """A kind of cluster."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str
+    gpu: str = ""
+    """The value of the nodes' accelerator label, such as nvidia-h200; empty has none."""
+    stages: dict[Stage, StageResources]
+
+    @validator(mode="after")
+    def _is_complete(self) -> Self:
+        missing = [stage.value for stage in Stage if stage not in self.stages]
+        if missing:
+            raise ValueError(f"nothing is said of {', '.join(missing)}: each stage needs its table")
+        for stage, wanted in self.stages.items():
+            if wanted.gpus and not self.gpu:
+                raise ValueError(f"{stage} asks for GPUs and the flavour names none: set gpu")
+            if wanted.num_ranks > 1 and stage not in SPREADS:
+                raise ValueError(
+                    f"{stage} runs in one process and asks for {wanted.num_ranks}: the others "
+                    f"would idle; only {', '.join(sorted(SPREADS))} spread"
+                )
+        return self
+
+
+def chosen_flavour() -> Flavour | None:
+    """Return the flavour that $PROVOST_FLAVOUR names, or None where nothing is chosen.
+
+    Raises:
+        ResourceError: if there is none of that name, or its file is not valid.
+    """
+    name = os.environ.get(FLAVOUR, "")
+    return load_flavour(name) if name else None
+
+
+def load_flavour(name: str, folder: Path = FOLDER) -> Flavour:
+    """Return a flavour by its name.
+
+    Raises:
+        ResourceError: if there is none of that name, or its file is not valid.
+    """
+    if not _FLAVOUR_NAME.fullmatch(name) or name not in flavour_names(folder):
+        raise ResourceError(
+            f"there is no flavour {name!r}: choose one of {', '.join(flavour_names(folder))}, or "
+            f"write {folder.name}/{name}.toml"
+        )
+    file = folder / f"{name}.toml"
+    try:
+        return Flavour.model_validate({"name": name, **loads(file.read_text(encoding="utf-8"))})
+    except (ValidationError, TOMLDecodeError) as error:
+        raise ResourceError(f"{folder.name}/{file.name} is not valid: {error}") from error
+
+
+def flavour_names(folder: Path = FOLDER) -> list[str]:
+    """Return the names of the flavours there are."""
+    return sorted(file.stem for file in folder.glob("*.toml"))

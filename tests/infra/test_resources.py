@@ -1,0 +1,179 @@
+"""Flavours of clusters, as data and as what Flyte is told."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from images.names import ImageName
+from tasks.hosting import hosting
+from tasks.resources import (
+    FLAVOUR,
+    FOLDER,
+    SPREADS,
+    ResourceError,
+    Stage,
+    chosen_flavour,
+    flavour_names,
+    load_flavour,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU_FILE = (FOLDER / "cpu.toml").read_text()
+
+
+def written(folder, text):
+    (folder / "mine.toml").write_text(text)
+    return lambda: load_flavour("mine", folder)
+
+
+def test_every_flavour_there_is_is_valid():
+    assert flavour_names() == ["cpu", "h100", "h200"]
+    gpus = {name: load_flavour(name).gpu for name in flavour_names()}
+    assert gpus == {"cpu": "", "h100": "nvidia-h100", "h200": "nvidia-h200"}
+
+
+def test_the_cpu_flavour_asks_for_no_gpu_and_for_the_cpu_image_alone():
+    stages = load_flavour("cpu").stages.values()
+    assert {stage.gpus for stage in stages} == {0}
+    assert {stage.image for stage in stages} == {ImageName.CPU}
+
+
+def test_ranks_are_pods_times_gpus():
+    ranks = {
+        name: load_flavour(name).stages[Stage.MOPD_ROUND].num_ranks for name in flavour_names()
+    }
+    assert ranks == {"cpu": 1, "h100": 2 * 8, "h200": 8}
+
+
+def test_without_a_flavour_nothing_is_asked_for(monkeypatch):
+    monkeypatch.delenv(FLAVOUR, raising=False)
+    assert chosen_flavour() is None
+    assert [hosting(stage) for stage in Stage] == [{}] * len(Stage)
+
+
+def test_a_stage_of_one_pod_as_flyte_is_told(monkeypatch):
+    monkeypatch.setenv(FLAVOUR, "h200")
+    told = hosting(Stage.GATE_PROBE)
+    assert told["container_image"] == "{{.image.train.fqn}}:{{.image.train.version}}"
+    assert told["environment"] == {"PROVOST_FLAVOUR": "h200"}
+    assert (told["requests"].cpu, told["requests"].mem, told["requests"].gpu) == (
+        "16",
+        "192Gi",
+        "1",
+    )
+    assert told["requests"].ephemeral_storage == "400Gi"
+    assert told["limits"] == told["requests"]
+    assert (told["interruptible"], told["retries"]) == (True, 4)
+    assert told["timeout"] == timedelta(hours=4)
+    assert told["shared_memory"] == "32Gi"
+    assert told["accelerator"].to_flyte_idl().device == "nvidia-h200"
+    assert told["pod_template_name"] == "provost-gpu"
+    assert "task_config" not in told  # one rank needs no launcher
+
+
+def test_a_stage_of_several_pods_is_launched_by_torch_on_as_many_nodes(monkeypatch):
+    monkeypatch.setenv(FLAVOUR, "h100")
+    told = hosting(Stage.MOPD_ROUND)
+    assert (told["task_config"].nnodes, told["task_config"].nproc_per_node) == (2, 8)
+    assert told["task_config"].max_restarts == 0
+    assert hosting(Stage.CLIMB)["task_config"].nnodes == 1
+
+
+SERIALISED = """
+import json
+from flytekit import task
+from flytekit.configuration import ImageConfig, SerializationSettings
+from flytekit.tools.translator import get_serializable
+from google.protobuf.json_format import MessageToDict
+from tasks.hosting import hosting
+from tasks.resources import Stage
+
+@task(**hosting(Stage.MOPD_ROUND))
+def distil(seed: int) -> int:
+    return seed
+
+images = ImageConfig.validate_image(None, "image", ["train=r/train@sha256:" + "0" * 64])
+settings = SerializationSettings(image_config=images, project="p", domain="d", version="v")
+template = get_serializable({}, settings, distil).template
+print("\\n" + json.dumps(MessageToDict(template.to_flyte_idl())))
+"""
+
+
+def test_the_serialised_task_says_it_all_and_carries_the_flavour(monkeypatch, tmp_path):
+    monkeypatch.setenv(FLAVOUR, "h100")
+    (tmp_path / "serialise.py").write_text(SERIALISED)  # Flyte reads the source of a task
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    run = subprocess.run(
+        [sys.executable, tmp_path / "serialise.py"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    template = json.loads(run.stdout.splitlines()[-1])
+    container = template["container"]
+    asked = {one["name"]: one["value"] for one in container["resources"]["requests"]}
+    assert asked == {"CPU": "96", "MEMORY": "1200Gi", "GPU": "8", "EPHEMERAL_STORAGE": "2Ti"}
+    assert container["image"] == "r/train@sha256:" + "0" * 64
+    assert {"key": "PROVOST_FLAVOUR", "value": "h100"} in container["env"]
+    assert template["type"] == "pytorch"
+    assert template["custom"]["workerReplicas"]["replicas"] == 2
+    assert template["custom"]["elasticConfig"]["nprocPerNode"] == 8
+    assert template["extendedResources"]["gpuAccelerator"]["device"] == "nvidia-h100"
+    assert template["extendedResources"]["sharedMemory"]["sizeLimit"] == "256Gi"
+    metadata = template["metadata"]
+    assert metadata["retries"]["retries"] == 6
+    assert metadata["timeout"] == "259200s"  # 4320 minutes
+    assert metadata["interruptible"] is False
+    assert metadata["podTemplateName"] == "provost-gpu"
+
+
+def test_an_unknown_flavour_is_refused_with_those_there_are(monkeypatch):
+    monkeypatch.setenv(FLAVOUR, "b300")
+    with pytest.raises(ResourceError, match="no flavour 'b300': choose one of cpu, h100, h200"):
+        hosting(Stage.PLAN)
+
+
+def test_a_flavour_is_a_name_and_not_a_path():
+    with pytest.raises(ResourceError, match=r"no flavour '\.\./resources/cpu'"):
+        load_flavour("../resources/cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[stages.merge]", "[stages.merging]"), "merging"),
+        (('memory = "2Gi"', 'memory = "2GB"'), "memory"),
+        (("retries = 2", "retries = 2\nspots = true"), "spots"),
+        (("retries = 2", "retries = 0\nspot = true"), "spot without retries loses the run"),
+        (("retries = 2", "retries = 2\nnodes = 2"), "several nodes without GPUs"),
+        (("retries = 2", "retries = 2\ngpus = 1"), 'image "cpu" cannot use a GPU'),
+        (("description", "gpu = 'x'\ndescription = "), "is not valid"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(tmp_path, change, message):
+    with pytest.raises(ResourceError, match=message):
+        written(tmp_path, CPU_FILE.replace(*change, 1))()
+
+
+def test_a_stage_without_a_table_is_named(tmp_path):
+    text = CPU_FILE[: CPU_FILE.index("[stages.release]")]
+    with pytest.raises(ResourceError, match="nothing is said of release"):
+        written(tmp_path, text)()
+
+
+def test_gpus_of_no_kind_are_refused(tmp_path):
+    text = (FOLDER / "h100.toml").read_text().replace('gpu = "nvidia-h100"\n', "")
+    with pytest.raises(ResourceError, match="the flavour names none"):
+        written(tmp_path, text)()
+
+
+@pytest.mark.parametrize("stage", sorted(set(Stage) - SPREADS))
+def test_a_stage_of_one_process_gets_no_second_gpu(tmp_path, stage):
+    table = f"[stages.{stage}]\n"
+    before, after = (FOLDER / "h100.toml").read_text().split(table)
+    rows, rest = after.split("\n\n", 1) if "\n\n" in after else (after, "")
+    rows = rows.replace('image = "cpu"', 'image = "train"').replace("gpus = 1\n", "")
+    with pytest.raises(ResourceError, match=f"{stage} runs in one process and asks for 2"):
+        written(tmp_path, f"{before}{table}{rows.rstrip()}\ngpus = 2\n\n{rest}")()
