@@ -29,6 +29,10 @@ class StoreUnfitError(LineageError):
     """The place given for a store cannot keep the store's promises."""
 
 
+class UnreachableError(LineageError):
+    """The store did not answer, or is too busy: the same call may succeed in a while."""
+
+
 class RecordRefusedError(LineageError):
     """A record that contradicts itself or the store."""
 

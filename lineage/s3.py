@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from lineage.errors import LineageError
+from lineage.errors import LineageError, UnreachableError
 
 _ATTEMPTS = 6
 _GONE = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 _TAKEN = {"412", "PreconditionFailed"}
 _AGAIN = {"409", "ConditionalRequestConflict"}
 """Two writers met: who comes again gets a plain answer. Busy servers are botocore's to retry."""
+_SERVER_FAULT = 500
+_COME_AGAIN = {408, 429}
 _CLAIM = "provost-claim"
 
 Answer = TypeVar("Answer")
@@ -25,6 +27,10 @@ Answer = TypeVar("Answer")
 
 class RemoteError(LineageError):
     """What S3 answered, or that it did not."""
+
+
+class NoAnswerError(RemoteError, UnreachableError):
+    """S3 did not answer, or was too busy to; another answer would come to the same call later."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +208,7 @@ class Bucket:
                 data: bytes = answer["Body"].read()
             except BotoCoreError as error:
                 if attempt == _ATTEMPTS - 1:
-                    raise RemoteError(
+                    raise NoAnswerError(
                         f"{key} broke off {_ATTEMPTS} times while it was read ({error}): check the "
                         "network; a rerun goes on where this one stopped"
                     ) from error
@@ -233,7 +239,8 @@ class Bucket:
         raise AssertionError("the loop returns or raises")
 
     def _failed(self, operation: str, error: Exception) -> RemoteError:
-        return RemoteError(
+        kind = NoAnswerError if _may_answer_later(error) else RemoteError
+        return kind(
             f"S3 did not do {operation} in bucket {self._bucket!r}: {error}. Check the bucket's "
             "name, AWS_ENDPOINT_URL and the credentials; what was acknowledged before is kept, and "
             "a rerun goes on from there"
@@ -242,6 +249,16 @@ class Bucket:
     def _state(self, key: str, size: int, answer: dict[str, Any]) -> ObjectState:
         age = time.time() - answer["LastModified"].timestamp()
         return ObjectState(key, size, age, answer.get("Metadata", {}).get(_CLAIM, ""))
+
+
+def _may_answer_later(error: Exception) -> bool:
+    """Return whether an error is the network's or a busy server's, rather than the request's."""
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+    if isinstance(error, ClientError):
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return status >= _SERVER_FAULT or status in _COME_AGAIN
+    return isinstance(error, (ConnectionError, HTTPClientError))
 
 
 def checksum(data: bytes) -> str:

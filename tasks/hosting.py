@@ -1,12 +1,143 @@
-"""The chosen flavour, as the arguments that Flyte's ``@task`` takes."""
+"""What makes a function a task: its stage's resources under the chosen flavour, and its faults.
 
+Every task of the project is declared with ``hosted``. It is the one place that tells Flyte which
+faults are worth another attempt, and that checks what an attempt needs before it begins.
+"""
+
+import functools
+from collections.abc import Callable
 from datetime import timedelta
+from typing import ParamSpec, TypeVar, cast
 
-from flytekit import Resources
+from flytekit import Resources, Secret, task
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.extras.accelerators import GPUAccelerator
 
 from images.names import placeholder
-from tasks.resources import FLAVOUR, Flavour, Stage, StageResources, chosen_flavour
+from lineage.signing import KEY_VARIABLE, signing_key
+from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
+from tasks.resources import (
+    FLAVOUR,
+    Flavour,
+    ResourceError,
+    Stage,
+    StageResources,
+    chosen_flavour,
+    local_limits,
+)
+
+SIGNING_SECRET = "provost-signing"
+"""The Kubernetes secret of a team's namespace that holds its private key ..."""
+SIGNING_KEY = "key"
+"""... under this key, in PEM."""
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Function = Callable[Parameters, Result]
+
+
+class PassingFaultError(FlyteRecoverableException):  # type: ignore[misc]  # flytekit is untyped here
+    """A fault that another attempt may not meet: of storage, network, or a machine taken away."""
+
+    def __init__(self, stage: Stage, message: str) -> None:
+        """Say in which stage, and what happened."""
+        super().__init__(message)
+        self.stage = stage
+
+
+def hosted(
+    stage: Stage, *, deck: bool = False, signs: bool = False
+) -> Callable[[Function[Parameters, Result]], Function[Parameters, Result]]:
+    """Declare a task of ``stage``.
+
+    Args:
+        stage: Which machines it takes, how often and how long it may run: ``infra/resources``.
+        deck: It draws a page that Flyte's console shows beside it.
+        signs: It, or what comes after it, signs with the team's key.
+    """
+    arguments = hosting(stage)
+    if deck:
+        arguments |= {"enable_deck": True, "deck_fields": ()}
+    if signs and arguments:
+        arguments["secret_requests"] = [_signing_secret()]
+    declare = cast("Callable[..., Callable[..., object]]", task)(**arguments)
+
+    def decorate(body: Function[Parameters, Result]) -> Function[Parameters, Result]:
+        return cast("Function[Parameters, Result]", declare(_attempted(stage, body, signs=signs)))
+
+    return decorate
+
+
+def _attempted(
+    stage: Stage, body: Function[Parameters, Result], *, signs: bool
+) -> Function[Parameters, Result]:
+    """Return ``body`` as one attempt: checked before, ended in order, its faults told apart."""
+
+    @functools.wraps(body)
+    def attempt(*args: Parameters.args, **inputs: Parameters.kwargs) -> Result:
+        is_local = _is_local()
+        if signs and not is_local and chosen_flavour():
+            _require_signing_key()
+        _require_gpus(stage)
+        # Flyte keeps the time itself where it starts the pod.
+        limit = local_limits(stage).time_limit_minutes * 60.0 if is_local else None
+        try:
+            with watched_attempt(body.__name__, limit) as notice:
+                result = body(*args, **inputs)
+            if is_local:
+                notice.raise_given()  # asked after its last step: what comes next must not begin
+        except Exception as error:
+            # A person's Ctrl-C or SIGTERM on this machine ends the run; Flyte's asks for another.
+            stopped_here = is_local and isinstance(error, InterruptedAttemptError)
+            if may_pass(error) and not stopped_here:
+                raise PassingFaultError(stage, f"{type(error).__name__}: {error}") from error
+            raise
+        return result
+
+    return attempt
+
+
+def _is_local() -> bool:
+    """Return whether flytekit runs this task on the machine at hand, rather than in its pod."""
+    state = FlyteContextManager.current_context().execution_state
+    return state is not None and state.is_local_execution()
+
+
+def _require_signing_key() -> None:
+    """Raise ResourceError where a pod has no key, before anything is spent."""
+    if not signing_key():
+        raise ResourceError(
+            f"this pod has no signing key, and what it makes would be refused: the secret "
+            f"{SIGNING_SECRET} of its namespace needs {SIGNING_KEY} (PEM), which comes into "
+            f"${KEY_VARIABLE}. `provost teacher keygen FILE` makes one"
+        )
+
+
+def _require_gpus(stage: Stage) -> None:
+    """Raise ResourceError where the flavour gives the stage GPUs and the machine shows fewer."""
+    flavour = chosen_flavour()
+    wanted = flavour.stages[stage].gpus if flavour else 0
+    if not wanted:
+        return
+    import torch  # noqa: PLC0415 - takes seconds, and only a stage with GPUs needs it
+
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise ResourceError(
+            f"{stage} needs {wanted} GPUs under the flavour {flavour and flavour.name} and this "
+            f"machine shows {found}: check the image's CUDA, the node's driver and the pod's "
+            f"limits, or choose another {FLAVOUR}"
+        )
+
+
+def _signing_secret() -> Secret:
+    return Secret(
+        group=SIGNING_SECRET,
+        key=SIGNING_KEY,
+        env_var=KEY_VARIABLE,
+        mount_requirement=Secret.MountType.ENV_VAR,
+    )
 
 
 def hosting(stage: Stage) -> dict[str, object]:

@@ -8,6 +8,7 @@ containers. Without one nothing is asked for, and the same workflow runs on the 
 import os
 import re
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from tomllib import TOMLDecodeError, loads
 from typing import Annotated, Self
@@ -18,6 +19,8 @@ from pydantic import model_validator as validator
 from images.names import ImageName
 
 FLAVOUR = "PROVOST_FLAVOUR"
+LOCAL = "cpu"
+"""Whose time limits and retries hold where no flavour is chosen."""
 FOLDER = Path(__file__).resolve().parents[1] / "infra" / "resources"
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
@@ -135,6 +138,15 @@ def chosen_flavour() -> Flavour | None:
     return load_flavour(name) if name else None
 
 
+def local_limits(stage: Stage) -> StageResources:
+    """Return what holds for a stage on this machine: the chosen flavour's, else the CPU's.
+
+    Local execution knows neither time limits nor retries, so they are taken from here.
+    """
+    return (chosen_flavour() or load_flavour(LOCAL)).stages[stage]
+
+
+@lru_cache
 def load_flavour(name: str, folder: Path = FOLDER) -> Flavour:
     """Return a flavour by its name.
 

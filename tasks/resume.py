@@ -20,7 +20,8 @@ from lineage.artifacts import Digest
 from lineage.documents import read_sealed, seal, to_json
 from lineage.gc import STATES
 from lineage.store import Store
-from tasks.ranks import agreed, rank
+from tasks.attempt import NOTICE, InterruptedAttemptError
+from tasks.ranks import agreed, exchange_json, rank
 
 _LEAST_SECONDS = 120.0
 _LEAST_MULTIPLE = 20.0
@@ -101,7 +102,11 @@ class States:
         self._due = clock() + _LEAST_SECONDS
 
     def restore(self) -> int:
-        """Set every part to the last state and return its step; 0 where there is none."""
+        """Set every part to the last state and return its step; 0 where there is none.
+
+        From here on an attempt that is asked to end does so at its next ``save_if_due``.
+        """
+        NOTICE.keep_states()
         # Of several ranks the first looks, and puts away, for all; their clocks differ.
         last = agreed(max(self._keys(), default=None))
         if last is None:
@@ -115,9 +120,20 @@ class States:
         return slot.step
 
     def save_if_due(self, step: int) -> None:
-        """Put a state away if the last one is old enough."""
-        if agreed(self._clock() >= self._due):
+        """Put a state away if the last one is old enough, or if the attempt is asked to end.
+
+        Raises:
+            InterruptedAttemptError: if a rank was asked to end, once the state is put away.
+            TimeLimitError: if the attempt's time is up, once the state is put away.
+        """
+        # One exchange a step: the first rank's clock counts, and a request to any of them.
+        is_due = self._clock() >= self._due
+        told = exchange_json("end" if NOTICE.is_given else "due" if is_due else "")
+        if told[0] == "due" or "end" in told:
             self.save(step)
+        if "end" in told:
+            NOTICE.raise_given()
+            raise InterruptedAttemptError("another rank was asked to end: see its error")
 
     def save(self, step: int) -> None:
         """Put a state away: the run has done ``step``."""

@@ -1,13 +1,15 @@
 """Flyte tasks of evaluation: scorecards and the report."""
 
-from flytekit import Deck, task
+from flytekit import Deck
 
 from lineage.artifacts import Artifact, Rung
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
+from tasks.hosting import hosted
+from tasks.resources import Stage
 
 
-@task
+@hosted(Stage.EVALUATION)
 def score_teacher(
     fork_point: Artifact, ladder: list[Rung], domain: Domain, settings: EvaluationSettings
 ) -> Artifact:
@@ -18,7 +20,7 @@ def score_teacher(
     return cards.score_teacher(Bench(), fork_point, ladder[-1].checkpoint, domain, settings)
 
 
-@task
+@hosted(Stage.EVALUATION)
 def score_consolidation(
     plan: Plan,
     student: Artifact,
@@ -34,7 +36,7 @@ def score_consolidation(
     return cards.score_consolidation(Bench(), plan, student, controls, settings)
 
 
-@task(enable_deck=True, deck_fields=())
+@hosted(Stage.RELEASE, deck=True)
 def make_report(plan: Plan, student: Artifact, settings: EvaluationSettings) -> Artifact:
     """Draw the report of a published student: page, picture and numbers."""
     from tasks.evaluate import publish

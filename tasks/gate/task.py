@@ -1,11 +1,11 @@
 """Flyte task that plans a consolidation."""
 
-from flytekit import task
-
 from tasks.handover import Plan
+from tasks.hosting import hosted
+from tasks.resources import Stage
 
 
-@task
+@hosted(Stage.PLAN, signs=True)
 def make_plan(teachers: list[str], student: str) -> Plan:
     """Resolve the references to digests and check by record that the teachers fit."""
     from tasks.gate import plan as step

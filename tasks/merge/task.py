@@ -1,13 +1,13 @@
 """Flyte tasks of the cheap controls."""
 
-from flytekit import task
-
 from lineage.artifacts import Artifact
 from tasks.handover import Plan
+from tasks.hosting import hosted
 from tasks.merge.settings import MergeSettings
+from tasks.resources import Stage
 
 
-@task
+@hosted(Stage.MERGE)
 def merge_average(plan: Plan) -> Artifact:
     """Average the teachers' weights."""
     from tasks.merge import controls
@@ -16,7 +16,7 @@ def merge_average(plan: Plan) -> Artifact:
     return controls.merge_average(Bench(), plan)
 
 
-@task
+@hosted(Stage.MERGE)
 def merge_task_arithmetic(plan: Plan, settings: MergeSettings) -> Artifact:
     """Add the teachers' task vectors with the weight that scores best on validation prompts."""
     from tasks.merge import controls

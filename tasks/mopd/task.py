@@ -1,14 +1,14 @@
 """Flyte task of a MOPD round."""
 
-from flytekit import task
-
 from lineage.artifacts import Artifact
 from tasks.handover import Plan
+from tasks.hosting import hosted
 from tasks.mopd.settings import DistilSettings, Divergence, RoundSettings
 from tasks.onpolicy.settings import LoopSettings
+from tasks.resources import Stage
 
 
-@task
+@hosted(Stage.PLAN)
 def round_settings(
     divergence: Divergence, num_steps: int, learning_rate: float, outcome_weight: float
 ) -> RoundSettings:
@@ -20,7 +20,7 @@ def round_settings(
     )
 
 
-@task
+@hosted(Stage.MOPD_ROUND)
 def distil_round(plan: Plan, settings: RoundSettings, seed: int) -> Artifact:
     """Distil the planned teachers into the student on its own rollouts."""
     from tasks.mopd import round as step

@@ -1,13 +1,13 @@
 """Flyte tasks that collect a domain, release a teacher, register and publish."""
 
-from flytekit import task
-
 from lineage.artifacts import Artifact, Rung
 from tasks.handover import BlendSettings, Climb, Domain, DomainSettings, Plan
+from tasks.hosting import hosted
+from tasks.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 
-@task
+@hosted(Stage.PLAN, signs=True)
 def resolve_checkpoint(reference: str) -> Artifact:
     """Resolve a registered checkpoint, such as fork-point@released, to its digest."""
     from tasks.release import release as step
@@ -16,7 +16,7 @@ def resolve_checkpoint(reference: str) -> Artifact:
     return step.resolve_checkpoint(Bench(), reference)
 
 
-@task
+@hosted(Stage.COLLECT)
 def collect_domain(package: str, settings: DomainSettings, seed: int) -> Domain:
     """Bundle a team's environment and prompts, and make its data sets in a confined worker."""
     from tasks.release import domain as step
@@ -25,7 +25,7 @@ def collect_domain(package: str, settings: DomainSettings, seed: int) -> Domain:
     return step.collect_domain(Bench(), package, settings, seed)
 
 
-@task
+@hosted(Stage.COLLECT, signs=True)
 def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     """Collect the demonstrations that each domain contributes to the shared supervised stage."""
     from tasks.release import domain as step
@@ -34,7 +34,7 @@ def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     return step.collect_blend(Bench(), blend, seed)
 
 
-@task
+@hosted(Stage.RELEASE, signs=True)
 def release_teacher(
     fork_point: Artifact,
     precursor: Artifact,
@@ -51,7 +51,7 @@ def release_teacher(
     return step.release_teacher(Bench(), climb, domain, scorecard, sampling)
 
 
-@task
+@hosted(Stage.RELEASE, signs=True)
 def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name."""
     from tasks.release import release as step
@@ -60,7 +60,7 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
     return step.register_checkpoint(Bench(), name, checkpoint, owner)
 
 
-@task
+@hosted(Stage.RELEASE, signs=True)
 def publish_student(
     plan: Plan,
     student: Artifact,

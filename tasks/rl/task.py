@@ -1,13 +1,13 @@
 """Flyte task of a climb."""
 
-from flytekit import task
-
 from lineage.artifacts import Artifact, Rung
 from tasks.handover import Domain
+from tasks.hosting import hosted
+from tasks.resources import Stage
 from tasks.rl.settings import RlSettings
 
 
-@task
+@hosted(Stage.CLIMB)
 def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> list[Rung]:
     """Climb from the supervised checkpoint by RL with verifiable rewards; return the ladder."""
     from tasks.rl import climb as step

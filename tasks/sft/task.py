@@ -1,13 +1,13 @@
 """Flyte tasks of the supervised stages."""
 
-from flytekit import task
-
 from lineage.artifacts import Artifact
+from tasks import resources
 from tasks.handover import Stage
+from tasks.hosting import hosted
 from tasks.sft.settings import BaseSettings, SftSettings
 
 
-@task
+@hosted(resources.Stage.FOUNDATION)
 def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: int) -> Artifact:
     """Make the base: a Hugging Face model by path or id, or a small one trained from scratch."""
     from tasks.sft import steps
@@ -16,7 +16,7 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
     return steps.make_base(Bench(), source, data, settings, seed)
 
 
-@task
+@hosted(resources.Stage.SFT)
 def finetune(
     start: Artifact, data: list[Artifact], settings: SftSettings, seed: int, stage: Stage
 ) -> Artifact:

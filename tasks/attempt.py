@@ -1,0 +1,158 @@
+"""One attempt at a task: which faults may pass, and how it ends when it is asked to.
+
+A machine is taken away with SIGTERM and some seconds' notice; a time limit ends an attempt in the
+same way. A step that puts states away finishes its optimizer step, puts one away and ends; any
+other ends at once. The standard library only, so that every task can be wrapped at no cost.
+"""
+
+import contextlib
+import errno
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from lineage.errors import UnreachableError
+
+_PASSING = frozenset(
+    {
+        errno.EAGAIN,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EIO,
+        errno.ENETDOWN,
+        errno.ENETRESET,
+        errno.ENETUNREACH,
+        errno.EPIPE,
+        errno.EREMOTEIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""Of storage and network; a full disk, a missing file or a refused access do not pass."""
+_HURRY_SECONDS = 300.0
+"""After its time limit an attempt has this long for the step that it is in."""
+
+
+class InterruptedAttemptError(RuntimeError):
+    """The machine is wanted back: the next attempt goes on from what is in the store."""
+
+
+class TimeLimitError(RuntimeError):
+    """The attempt ran past its time limit; another one would too."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether another attempt may succeed where this one failed, with nothing changed.
+
+    It may after faults of storage, network and the links between ranks, and after an interruption;
+    it may not after bad input or a fault in code. What an error was raised from counts as well.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (UnreachableError, InterruptedAttemptError, ConnectionError)):
+            return True
+        if isinstance(seen, TimeoutError) or (isinstance(seen, OSError) and seen.errno in _PASSING):
+            return True
+        if _is_of_the_ranks(seen):
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def _is_of_the_ranks(error: BaseException) -> bool:
+    """Return whether the link between ranks broke: one of them was taken away, or the network."""
+    distributed = sys.modules.get("torch.distributed")  # only who loaded torch can have this error
+    broken = getattr(distributed, "DistError", None)
+    return broken is not None and isinstance(error, broken)
+
+
+class Notice:
+    """Whether this process was asked to end its attempt, and why."""
+
+    def __init__(self) -> None:
+        """Be asked nothing yet."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what an attempt before this one was asked."""
+        self._error: Exception | None = None
+        self._keeps_states = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the attempt should end."""
+        return self._error is not None
+
+    def keep_states(self) -> None:
+        """Say that from now on the attempt looks here after each step, and puts a state away."""
+        self._keeps_states = True
+
+    def raise_given(self) -> None:
+        """Raise InterruptedAttemptError or TimeLimitError if the attempt should end."""
+        if self._error is not None:
+            raise self._error
+
+    def give(self, error: Exception) -> None:
+        """Ask the attempt to end; who asks twice, or one that keeps no states, is not waited for.
+
+        Raises:
+            Exception: ``error``, where the attempt ends at once.
+        """
+        twice, self._error = self.is_given, error
+        if twice or not self._keeps_states:
+            raise error
+
+
+NOTICE = Notice()
+"""Of the attempt that runs now. Signals are a process's, so that this is too."""
+
+
+@contextlib.contextmanager
+def watched_attempt(name: str, limit_seconds: float | None) -> Iterator[Notice]:
+    """Turn SIGTERM, and the end of a time limit, into an error that ends the attempt in order.
+
+    Without a limit nothing but SIGTERM ends it. Outside the main thread signals stay whoever's
+    they were: only the main thread may set them.
+
+    Raises:
+        InterruptedAttemptError: on SIGTERM.
+        TimeLimitError: when ``limit_seconds`` have passed.
+    """
+    NOTICE.begin()
+    if threading.current_thread() is not threading.main_thread():
+        yield NOTICE
+        return
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        NOTICE.give(
+            InterruptedAttemptError(
+                f"{name} was asked to end (SIGTERM): what it had is in the store, and the next "
+                "attempt goes on from there"
+            )
+        )
+
+    def too_long(number: int, frame: FrameType | None) -> None:
+        NOTICE.give(
+            TimeLimitError(
+                f"{name} ran past its limit of {(limit_seconds or 0) / 60:g} minutes. What it had "
+                "is in the store: run it again to go on, or raise time_limit_minutes of its stage "
+                "in infra/resources"
+            )
+        )
+
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, interrupted),
+        signal.SIGALRM: signal.signal(signal.SIGALRM, too_long),
+    }
+    signal.setitimer(signal.ITIMER_REAL, limit_seconds or 0, _HURRY_SECONDS)
+    try:
+        yield NOTICE
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
