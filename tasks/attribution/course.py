@@ -47,6 +47,10 @@ class Scorer:
         """Return log p [N] of the chosen tokens, in nats."""
         return self._call(weights)
 
+    def with_gradient(self, weights: Weights) -> Tensor:
+        """Return log p [N] as a function of the weights that autograd can go back through."""
+        return self._call(weights)
+
     @torch.no_grad()
     def derivative(self, weights: Weights, direction: Weights) -> Tensor:
         """Return how fast each token's log p [N] changes where the weights move in a direction."""

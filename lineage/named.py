@@ -1,0 +1,40 @@
+"""From a reference to the model that it is about, and from a model to who published it."""
+
+from lineage.artifacts import Artifact
+from lineage.checkpoint import checkpoint_behind
+from lineage.errors import LineageError
+from lineage.graph import Lineage
+from lineage.record import Records
+from lineage.store import Store
+
+
+def checkpoint_named(store: Store, reference: str) -> Artifact:
+    """Return the checkpoint that a reference is about: of a student, of a release, or itself.
+
+    A reference is what ``Lineage.find`` takes; a recalled version is found too, as it is what is
+    asked about. Raises LineageError for what is no model.
+    """
+    records = Records(store)
+    record = Lineage(store).find(reference)
+    made = records.output(record)
+    found = made and checkpoint_behind(store, records, made.output, record)
+    if not found:
+        what = f"a {made.output_kind}" if made else "a record without an output in this store"
+        raise LineageError(
+            f"{reference!r} is about {what}, not about a model: name a student, such as "
+            "student@released, or the digest of a checkpoint"
+        )
+    return found
+
+
+def students_of(store: Store, checkpoint: Artifact) -> list[Artifact]:
+    """Return the students' manifests that publish a checkpoint, in the order of their records."""
+    records = Records(store)
+    found = []
+    for user in Lineage(store).index.users(checkpoint.digest):
+        made = records.output(user)
+        if made is None or made.output_kind != "student":
+            continue
+        if checkpoint_behind(store, records, made.output, user) == checkpoint:
+            found.append(Artifact(kind="student", digest=made.output, record=user))
+    return found

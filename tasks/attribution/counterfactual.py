@@ -1,0 +1,115 @@
+"""What retrains without some teachers say, beside the student: the truth about absence.
+
+The effect of teachers M on a behaviour, of one seed, is f(retrain, nobody masked) less
+f(retrain, M masked): prompts, steps, denominators and random numbers are the same in both.
+
+Shapes: B behaviours.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation
+from tasks.attribution.document import Estimate, Measured, Verification
+from tasks.attribution.split import Split
+from tasks.attribution.subject import Subject, load_weights
+from tasks.attribution.surgery import reweighed
+from tasks.step import Bench
+
+_T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""Of Student's t, two-sided 95 %, with 1 to 9 degrees of freedom."""
+MOST_SEEDS = len(_T_QUANTILES) + 1
+
+
+@dataclass(frozen=True)
+class _Run:
+    masked: tuple[str, ...]
+    seed: int
+    says_B: Tensor
+
+
+def verify(
+    bench: Bench, subject: Subject, split: Split, retrained: Sequence[Artifact], end: Tensor
+) -> Verification:
+    """Return what retrains measured.
+
+    Args:
+        bench: Where the retrains lie.
+        subject: The student.
+        split: Its behaviours.
+        retrained: Checkpoints of the student's own round, run again with teachers masked; of each
+            seed one with nobody masked.
+        end: What the student itself says [B].
+
+    Raises:
+        ValueError: for a checkpoint that is no such retrain.
+    """
+    runs = [_run(bench, subject, split, checkpoint) for checkpoint in retrained]
+    base = {run.seed: run.says_B for run in runs if not run.masked}
+    masks = sorted({run.masked for run in runs if run.masked}, key=lambda m: (len(m), m))
+    effects = []
+    for masked in masks:
+        own = {r.seed: base[r.seed] - r.says_B for r in runs if r.masked == masked}
+        means = {seed: float(effect_B.mean()) for seed, effect_B in sorted(own.items())}
+        surgery = None
+        if len(masked) == 1:
+            without = reweighed(_end(bench, subject), subject.ledger, {masked[0]: 0.0})
+            surgery = float((end - split.under(without)).mean())
+        effects.append(
+            Measured(
+                masked=masked,
+                effect=over_seeds(list(means.values())),
+                per_seed=means,
+                surgery=surgery,
+            )
+        )
+    first = base[subject.derivation.seed]
+    return Verification(
+        seeds=tuple(sorted(base)),
+        effects=tuple(effects),
+        noise=_apart([float(says_B.mean()) for says_B in base.values()]),
+        reproduction=float((first - end).mean()),
+    )
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """Return the mean over seeds, with Student's t interval from two seeds on."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Estimate(mean=mean)
+    half = _T_QUANTILES[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
+    return Estimate(mean=mean, low=mean - half, high=mean + half)
+
+
+def _apart(values: Sequence[float]) -> float | None:
+    pairs = list(itertools.combinations(values, 2))
+    return statistics.fmean(abs(one - other) for one, other in pairs) if pairs else None
+
+
+def _run(bench: Bench, subject: Subject, split: Split, checkpoint: Artifact) -> _Run:
+    derivation = bench.records.read(checkpoint.record)
+    if derivation.inputs != subject.derivation.inputs:
+        raise ValueError(
+            f"{checkpoint.digest} is no retrain of {subject.reference!r}: it came of other "
+            "teachers, prompts or another start; make retrains with `provost audit --verify`"
+        )
+    says_B = split.under(load_weights(bench, checkpoint))
+    return _Run(_masked(derivation), derivation.seed, says_B)
+
+
+def _masked(derivation: Derivation) -> tuple[str, ...]:
+    distil = derivation.settings["distil"]
+    assert isinstance(distil, dict)
+    names = distil.get("masked") or []
+    assert isinstance(names, list)
+    return tuple(str(name) for name in names)
+
+
+def _end(bench: Bench, subject: Subject) -> dict[str, Tensor]:
+    return {n: t.clone() for n, t in load_weights(bench, subject.checkpoint).items()}

@@ -1,0 +1,191 @@
+"""What an audit found, as one document: the page is drawn from it and other programs read it.
+
+Contributions are in nats of a response's log-probability (against a contrast: of its log-odds),
+summed over its tokens.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import FiniteFloat
+
+from tasks.handover import Frozen
+
+
+class Source(Frozen):
+    """A teacher, the outcome reward, decay or rounding."""
+
+    name: str
+    domain: str = ""
+    reference: str = ""
+    """The release, such as ``teacher.math@3``; "" for what is no teacher, or not published."""
+    owner: str = ""
+    """The team to ask."""
+    record: str = ""
+    """Of the release."""
+
+
+class Estimate(Frozen):
+    """A mean with its 95 % interval."""
+
+    mean: FiniteFloat
+    low: FiniteFloat | None = None
+    """None where nothing could be resampled: one behaviour, or one seed."""
+    high: FiniteFloat | None = None
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval is known and leaves 0 out."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+class TokenShare(Frozen):
+    """One token of a response."""
+
+    text: str
+    start: FiniteFloat
+    """Log-probability where the round began, in nats ..."""
+    end: FiniteFloat
+    """... and of the student."""
+    parts: Mapping[str, FiniteFloat]
+
+
+class BehaviourShare(Frozen):
+    """One behaviour, split by source."""
+
+    name: str
+    domain: str
+    prompt: str
+    response: str
+    contrast: str | None
+    start: FiniteFloat
+    """What was there before this round, in nats."""
+    end: FiniteFloat
+    parts: Mapping[str, FiniteFloat]
+    residual: FiniteFloat
+    """What the parts leave unexplained, over the sum of their sizes."""
+    named: str
+    """The source that shaped it most, or "" for nobody."""
+    tokens: tuple[TokenShare, ...] = ()
+    """Of the response; kept for the first behaviours alone."""
+
+
+class SegmentShare(Frozen):
+    """A stretch of training: what each source added, as a mean over behaviours."""
+
+    first_step: int
+    last_step: int
+    parts: Mapping[str, FiniteFloat]
+
+
+class GroupShare(Frozen):
+    """The behaviours of one domain, or of another probe set."""
+
+    domain: str
+    count: int
+    owner: str
+    """The teacher of the domain; "" where there is none, as of neutral text."""
+    start: FiniteFloat
+    end: FiniteFloat
+    parts: Mapping[str, Estimate]
+
+
+class Witness(Frozen):
+    """Another way of asking: what it gives each source, as a mean over behaviours."""
+
+    name: str
+    parts: Mapping[str, FiniteFloat]
+    named: str
+    unit: str = "nats"
+
+
+class Influence(Frozen):
+    """A training rollout of the ledger's sample, and how far it pushed the behaviours."""
+
+    teacher: str
+    step: int
+    domain: str
+    prompt: str
+    """Its id."""
+    score: FiniteFloat
+    influence: FiniteFloat
+    """First order: the update's gradient without Adam's scaling, along the behaviours'. Its unit
+    is of no meaning; compare it with others of the page."""
+    asked: str
+    answered: str
+
+
+class Measured(Frozen):
+    """What a retrain without some teachers changed, with all else the same."""
+
+    masked: tuple[str, ...]
+    effect: Estimate
+    """Of their presence, in nats: the student's mean less that of the retrain without them."""
+    per_seed: Mapping[int, FiniteFloat]
+    surgery: FiniteFloat | None
+    """What taking their displacements out of the student gives instead; of one teacher."""
+
+
+class Verification(Frozen):
+    """The counterfactual: retrains with teachers masked."""
+
+    seeds: tuple[int, ...]
+    effects: tuple[Measured, ...]
+    noise: FiniteFloat | None
+    """How far the unmasked retrains of two seeds lie apart, as a mean; None for one seed."""
+    reproduction: FiniteFloat
+    """The unmasked retrain of the student's own seed less the student itself, in nats."""
+
+
+class Verdict(Frozen):
+    """The answer in words."""
+
+    named: str
+    """A source, or "" for nobody."""
+    sentence: str
+    confidence: str
+
+
+class Waiver(Frozen):
+    """A person's signed exception that the student carries."""
+
+    digest: str
+    text: str
+
+
+class Audit(Frozen):
+    """One audit."""
+
+    schema_: Literal["provost.audit/1"] = "provost.audit/1"
+    student: str
+    """As it was asked for."""
+    start: str
+    """What the round began with, in words."""
+    created: str
+    inputs: Mapping[str, str]
+    """Role to digest: what this document follows from."""
+    sources: tuple[Source, ...]
+    count: int
+    """Behaviours."""
+    begun: FiniteFloat
+    """Mean log-probability (log-odds) of the behaviours where the round began, in nats ..."""
+    ended: FiniteFloat
+    """... and of the student."""
+    shares: Mapping[str, Estimate]
+    residual: FiniteFloat
+    """The largest of any behaviour, over the sum of its parts' sizes."""
+    behaviours: tuple[BehaviourShare, ...]
+    course: tuple[SegmentShare, ...]
+    groups: tuple[GroupShare, ...]
+    witnesses: tuple[Witness, ...]
+    influences: tuple[Influence, ...]
+    searched: str
+    """Which part of the ledger's sample was searched for rollouts."""
+    verification: Verification | None
+    verdict: Verdict
+    approvals: tuple[str, ...]
+    """What the check by record noted when the plan was made."""
+    waivers: tuple[Waiver, ...]
+    drawn: Mapping[str, str]
+    """How behaviours were drawn, where they were: probe set to words."""
+    not_tested: tuple[str, ...]

@@ -1,0 +1,258 @@
+"""From a student in memory and its behaviours to all that an audit says.
+
+Shapes: B behaviours, P sources, R resamples, N response tokens of a batch.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lineage.artifacts import Artifact
+from tasks.attribution.about import approvals, not_tested, source_of, start_words, waivers
+from tasks.attribution.behaviour import Behaviour
+from tasks.attribution.counterfactual import verify
+from tasks.attribution.course import Scorer, Stretch, stretches
+from tasks.attribution.document import (
+    Audit,
+    BehaviourShare,
+    Estimate,
+    GroupShare,
+    Influence,
+    SegmentShare,
+    TokenShare,
+    Witness,
+)
+from tasks.attribution.estimators import Absence, Evidence, LogRatio, Owner
+from tasks.attribution.influence import batch_of, score, segments_to_search, slope, strongest
+from tasks.attribution.intervals import estimate, resampled, share_that_name
+from tasks.attribution.path_integral import Allocation
+from tasks.attribution.split import split
+from tasks.attribution.subject import Opened, Subject, load_weights
+from tasks.attribution.verdict import Case, judge, named
+from tasks.ledger.split_adamw import RESERVED
+from tasks.model.chat import ChatTokens
+from tasks.step import Bench, now
+
+MOST_TOKENS_SHOWN = 24
+"""Behaviours whose tokens are kept in the document; of the others only the sums are."""
+
+
+class Findings:
+    """One audit while it is made."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        subject: Subject,
+        models: Opened,
+        behaviours: Sequence[Behaviour],
+        seed: int,
+    ) -> None:
+        """Split the behaviours by source.
+
+        Raises:
+            ValueError: for a behaviour that the student could not have said.
+        """
+        self._bench, self._subject, self._models, self._seed = bench, subject, models, seed
+        self._chat = ChatTokens(models.policy.tokenizer)
+        self._split = split(behaviours, models.policy, self._course)
+        self._parts = self._split.parts
+        self._sources = [part for part in self._parts if part not in RESERVED]
+        self._table_PB = self._split.table()
+        self._means_PR = resampled(self._table_PB, seed)
+
+    def document(
+        self,
+        inputs: Mapping[str, str],
+        drawn: Mapping[str, str],
+        retrained: Sequence[Artifact],
+    ) -> Audit:
+        """Return all that was found; ``retrained`` are the checkpoints of a counterfactual."""
+        witnesses = self._witnesses()
+        influences, searched = self._influences()
+        verification = (
+            verify(self._bench, self._subject, self._split, retrained, self._split.ended())
+            if retrained
+            else None
+        )
+        case = self._case()
+        return Audit(
+            student=self._subject.reference,
+            start=start_words(self._subject),
+            created=now()[:19],
+            inputs=inputs,
+            sources=tuple(source_of(self._subject, part) for part in self._parts),
+            count=case.count,
+            begun=case.begun,
+            ended=case.ended,
+            shares=dict(zip(self._parts, self._estimates(), strict=True)),
+            residual=float(self._split.residuals().max()),
+            behaviours=tuple(self._behaviours()),
+            course=tuple(self._stretches()),
+            groups=tuple(self._groups()),
+            witnesses=witnesses,
+            influences=influences,
+            searched=searched,
+            verification=verification,
+            verdict=judge(case, witnesses),
+            approvals=approvals(self._bench, self._subject),
+            waivers=waivers(self._bench, self._subject),
+            drawn=drawn,
+            not_tested=not_tested(self._subject, case.count, verified=verification is not None),
+        )
+
+    def _course(self) -> Iterable[Stretch]:
+        return stretches(self._subject.ledger, self._models.start)
+
+    def _case(self) -> Case:
+        behaviours = self._split.behaviours
+        means = dict(zip(self._parts, self._table_PB.mean(1).tolist(), strict=True))
+        parts = {source: means[source] for source in self._sources}
+        sure = None
+        if self._means_PR is not None:
+            rows = torch.tensor([self._parts.index(source) for source in self._sources])
+            best = max(self._sources, key=lambda source: parts[source])
+            sure = share_that_name(self._sources.index(best), self._means_PR[rows])
+        tokens = sum(len(batch.encoded.owners_N) for batch in self._split.batches)
+        contrasts = any(item.contrast is not None for item in behaviours)
+        sources = [source_of(self._subject, source) for source in self._sources]
+        return Case(
+            count=len(behaviours),
+            begun=float(self._split.begun().mean()),
+            ended=float(self._split.ended().mean()),
+            parts=parts,
+            num_tokens=0 if contrasts else tokens / len(behaviours),
+            sure=sure,
+            owners={source.name: source.owner for source in sources},
+            start=start_words(self._subject),
+        )
+
+    def _estimates(self) -> list[Estimate]:
+        return [
+            estimate(values_B, None if self._means_PR is None else self._means_PR[place])
+            for place, values_B in enumerate(self._table_PB)
+        ]
+
+    def _behaviours(self) -> Iterable[BehaviourShare]:
+        begun_B, ended_B = self._split.begun(), self._split.ended()
+        residual_B = self._split.residuals()
+        tokens = self._tokens()
+        for place, item in enumerate(self._split.behaviours):
+            parts = dict(zip(self._parts, self._table_PB[:, place].tolist(), strict=True))
+            yield BehaviourShare(
+                name=item.name,
+                domain=item.domain,
+                prompt="\n".join(f"{said.role}: {said.content}" for said in item.prompt),
+                response=item.response,
+                contrast=item.contrast,
+                start=float(begun_B[place]),
+                end=float(ended_B[place]),
+                parts=parts,
+                residual=float(residual_B[place]),
+                named=named({source: parts[source] for source in self._sources}),
+                tokens=tokens[place] if place < len(tokens) else (),
+            )
+
+    def _tokens(self) -> list[tuple[TokenShare, ...]]:
+        allocation = self._split.allocations[0]
+        batch = self._split.batches[0].encoded
+        count = min(MOST_TOKENS_SHOWN, len(batch.behaviours))
+        return [self._tokens_of(allocation, batch.of(place)) for place in range(count)]
+
+    def _tokens_of(self, allocation: Allocation, places: Tensor) -> tuple[TokenShare, ...]:
+        ids = allocation.encoded.tokens.tokens_N[places].tolist()
+        parts = {part: allocation.tokens(part)[places].tolist() for part in self._parts}
+        return tuple(
+            TokenShare(
+                text=str(self._chat.tokenizer.decode([token])),
+                start=float(allocation.start_N[places[at]]),
+                end=float(allocation.end_N[places[at]]),
+                parts={part: values[at] for part, values in parts.items()},
+            )
+            for at, token in enumerate(ids)
+        )
+
+    def _stretches(self) -> Iterable[SegmentShare]:
+        for place, segment in enumerate(self._split.allocations[0].segments):
+            means = self._split.of_segment(place).mean(1).tolist()
+            yield SegmentShare(
+                first_step=segment.first_step,
+                last_step=segment.last_step,
+                parts=dict(zip(self._parts, means, strict=True)),
+            )
+
+    def _groups(self) -> Iterable[GroupShare]:
+        domains = [item.domain for item in self._split.behaviours]
+        begun_B, ended_B = self._split.begun(), self._split.ended()
+        for domain in dict.fromkeys(domains):
+            own = torch.tensor([at for at, name in enumerate(domains) if name == domain])
+            table_PB = self._table_PB[:, own]
+            means_PR = resampled(table_PB, self._seed)
+            yield GroupShare(
+                domain=domain,
+                count=len(own),
+                owner=self._subject.owners.get(domain, ""),
+                start=float(begun_B[own].mean()),
+                end=float(ended_B[own].mean()),
+                parts={
+                    part: estimate(table_PB[at], None if means_PR is None else means_PR[at])
+                    for at, part in enumerate(self._parts)
+                },
+            )
+
+    def _witnesses(self) -> tuple[Witness, ...]:
+        """Ask in other ways; their means over all behaviours."""
+        total: dict[str, dict[str, float]] = {}
+        for batch in self._split.batches:
+            evidence = Evidence(
+                encoded=batch.encoded,
+                scorer=batch.scorer,
+                course=self._course,
+                segments=self._subject.ledger.manifest.segments,
+                teachers={
+                    teacher.name: partial(load_weights, self._bench, teacher.checkpoint)
+                    for teacher in self._subject.teachers
+                },
+                owners=self._subject.owners,
+            )
+            for way in (Absence(), LogRatio(), Owner()):
+                sums = total.setdefault(way.name, {})
+                for source, values_B in way.attribute(evidence).items():
+                    sums[source] = sums.get(source, 0.0) + float(values_B.sum())
+        count = len(self._split.behaviours)
+        return tuple(
+            _witness(name, {source: value / count for source, value in sums.items()})
+            for name, sums in total.items()
+        )
+
+    def _influences(self) -> tuple[tuple[Influence, ...], str]:
+        """Search each teacher's strongest segment for the rollouts that pushed most."""
+        batch, allocation = self._split.batches[0], self._split.allocations[0]
+        teachers = [teacher.name for teacher in self._subject.teachers]
+        wanted = segments_to_search(allocation, teachers)
+        kept = list(self._subject.ledger.rollouts())
+        scored, words = [], []
+        for place, stretch in enumerate(self._course()):
+            segment = stretch.segment
+            steps = range(segment.first_step, segment.last_step + 1)
+            own = [r for r in kept if r.step in steps and r.teacher in wanted.get(place, ())]
+            if not own:
+                continue
+            scorer = Scorer(self._models.policy.model, batch_of(own, self._chat.pad_id))
+            direction = slope(batch.encoded, batch.scorer, stretch)
+            scored += score(own, scorer, stretch, direction)
+            words.append(
+                f"{len(own)} of {', '.join(wanted[place])} in steps {steps[0]} to {steps[-1]}"
+            )
+        searched = "; ".join(words) or "none: the ledger keeps no rollouts"
+        return tuple(strongest(scored, self._chat)), searched
+
+
+def _witness(name: str, parts: Mapping[str, float]) -> Witness:
+    if name != Owner.name:
+        return Witness(name=name, parts=parts, named=named(parts))
+    best = max(parts, key=lambda source: parts[source])
+    most = best if parts[best] > 0 else ""
+    return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")

@@ -1,0 +1,104 @@
+"""Which training rollouts pushed a behaviour: those of the ledger's seeded sample, scored.
+
+A rollout's part of an update is, up to Adam's scaling, the gradient of the sum over its tokens of
+weight x advantage x log p. Along the behaviours' own gradient that is a first-order influence
+(TracIn, 2002.08484, eq. 1, at the begin of each rollout's segment): one backward pass for the
+behaviours and one forward derivative for all rollouts of a segment. Of the exact divergences the
+sampled token's advantage gives the same gradient in the mean over what might have been sampled.
+
+Shapes: N response tokens of the behaviours, M of the rollouts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tasks.attribution.behaviour import Encoded
+from tasks.attribution.course import Scorer, Stretch
+from tasks.attribution.document import Influence
+from tasks.attribution.path_integral import Allocation
+from tasks.ledger.entries import KeptRollout
+from tasks.model.chat import ChatTokens
+from tasks.model.log_probs import TokenBatch, pad_right
+
+SHOWN = 3
+"""Rollouts of each teacher."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A kept rollout and its influence."""
+
+    rollout: KeptRollout
+    influence: float
+
+
+def segments_to_search(allocation: Allocation, teachers: Sequence[str]) -> dict[int, list[str]]:
+    """Return the place of each teacher's strongest segment, with the teachers to look for there."""
+    found: dict[int, list[str]] = {}
+    for teacher in teachers:
+        strength = [
+            float(allocation.encoded.total(share.by_part[teacher]).sum())
+            for share in allocation.segments
+        ]
+        place = max(range(len(strength)), key=lambda at: strength[at])
+        found.setdefault(place, []).append(teacher)
+    return found
+
+
+def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tensor]:
+    """Return the gradient of the behaviours' summed log-probability where a segment begins."""
+    weights = {name: t.clone().requires_grad_() for name, t in stretch.start.items()}
+    total = (scorer.with_gradient(weights) * encoded.signs_N).sum()
+    return dict(zip(weights, torch.autograd.grad(total, list(weights.values())), strict=True))
+
+
+def score(
+    rollouts: Sequence[KeptRollout], scorer: Scorer, stretch: Stretch, direction: dict[str, Tensor]
+) -> list[Scored]:
+    """Return each rollout's influence along a direction; ``scorer`` is of their ``batch_of``."""
+    change_M = scorer.derivative(stretch.start, direction)
+    sizes = [len(rollout.response) for rollout in rollouts]
+    scored = []
+    for rollout, change in zip(rollouts, change_M.split(sizes), strict=True):
+        advantages = torch.tensor(rollout.advantages[rollout.teacher])
+        scored.append(Scored(rollout, rollout.weight * float((advantages * change).sum())))
+    return scored
+
+
+def batch_of(rollouts: Sequence[KeptRollout], pad_id: int) -> TokenBatch:
+    """Return the rollouts as one batch whose chosen tokens are those that the student wrote."""
+    chosen = [
+        [place in wrote for place in range(len(rollout.ids))]
+        for rollout in rollouts
+        for wrote in [set(rollout.response)]
+    ]
+    return pad_right([list(rollout.ids) for rollout in rollouts], chosen, pad_id)
+
+
+def strongest(scored: Sequence[Scored], chat: ChatTokens) -> list[Influence]:
+    """Return each teacher's rollouts that pushed most towards the behaviours, strongest first."""
+    by_teacher: dict[str, list[Scored]] = {}
+    for item in sorted(scored, key=lambda item: -item.influence):
+        own = by_teacher.setdefault(item.rollout.teacher, [])
+        if len(own) < SHOWN and item.influence > 0:
+            own.append(item)
+    best = [_shown(item, chat) for own in by_teacher.values() for item in own]
+    return sorted(best, key=lambda shown: -shown.influence)
+
+
+def _shown(item: Scored, chat: ChatTokens) -> Influence:
+    rollout = item.rollout
+    first = rollout.response[0]
+    return Influence(
+        teacher=rollout.teacher,
+        step=rollout.step,
+        domain=rollout.domain,
+        prompt=rollout.prompt,
+        score=rollout.score,
+        influence=item.influence,
+        asked=chat.decode(rollout.ids[:first]),
+        answered=chat.decode(rollout.ids[first:]),
+    )

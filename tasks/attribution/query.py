@@ -1,0 +1,127 @@
+"""The audit: a question about a student in, one document and one page out, recorded.
+
+This is the Python front door; ``provost audit`` and the workflow ``audit`` call the same steps.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.mirror import mirror_entry
+from lineage.record import Derivation, Input
+from lineage.registry import Registry
+from lineage.signing import sign, signing_key
+from tasks.attribution.behaviour import Behaviour
+from tasks.attribution.document import Audit
+from tasks.attribution.findings import Findings
+from tasks.attribution.page import render
+from tasks.attribution.question import read_stored
+from tasks.attribution.subject import Subject, find_subject, open_models
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+DOCUMENT, PAGE = "audit.json", "report.html"
+
+
+def explain(bench: Bench, student: str, behaviours: Sequence[Behaviour], seed: int = 0) -> Audit:
+    """Return the audit of behaviours, without recording anything.
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student without a ledger of its own, or a behaviour that it could not
+            have said.
+    """
+    subject = find_subject(bench, student)
+    models = open_models(bench, subject)
+    return Findings(bench, subject, models, behaviours, seed).document({}, {}, ())
+
+
+def make_audit(
+    bench: Bench, student: str, behaviours: Artifact, retrained: Sequence[Artifact], seed: int
+) -> Artifact:
+    """Return a folder with ``audit.json`` and ``report.html``; found, or else made.
+
+    ``retrained`` are checkpoints of the counterfactual; none leaves it out. The audit of a
+    published student is registered as ``audit.<its name>``, and signed where there is a key.
+    """
+    subject = find_subject(bench, student)
+    derivation = Derivation(
+        kind="audit",
+        inputs=tuple(_inputs(subject, behaviours, retrained)),
+        source=source_digest("attribution", "page"),
+        settings={"student": student},
+        seed=seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        use_configured_threads()
+        report("audit", 0, 1, message="check the ledger against its student")
+        asked = read_stored(bench, behaviours)
+        findings = Findings(bench, subject, open_models(bench, subject), asked, seed)
+        document = findings.document(
+            {_called(item): item.artifact for item in derivation.inputs},
+            _drawn(bench, behaviours),
+            retrained,
+        )
+        out = folder / "audit"
+        out.mkdir()
+        (out / DOCUMENT).write_text(document.model_dump_json(indent=1) + "\n", "utf-8")
+        (out / PAGE).write_text(render(document), "utf-8")
+        report("audit", 1, 1)
+        return out
+
+    made = bench.find_or_make(derivation, "audit", make, owner="consolidation")
+    _register(bench, subject, made)
+    return made
+
+
+def read_audit(bench: Bench, audit: Artifact) -> Audit:
+    """Return the document of a recorded audit."""
+    text = (bench.store.tree(audit.digest) / DOCUMENT).read_text("utf-8")
+    return Audit.model_validate_json(text)
+
+
+def _inputs(subject: Subject, behaviours: Artifact, retrained: Sequence[Artifact]) -> list[Input]:
+    parts = [
+        ("student", "", subject.checkpoint),
+        ("start", "", subject.start),
+        ("ledger", "", subject.ledger_artifact),
+        ("behaviours", "", behaviours),
+        *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),
+        *(("retrain", str(place + 1), each) for place, each in enumerate(retrained)),
+    ]
+    return [
+        Input(role=role, artifact=part.digest, record=part.record, name=name)
+        for role, name, part in parts
+    ]
+
+
+def _called(item: Input) -> str:
+    return f"{item.role} {item.name}".strip()
+
+
+def _drawn(bench: Bench, behaviours: Artifact) -> Mapping[str, str]:
+    """Return how behaviours were drawn, as the record of drawing them attests."""
+    made = bench.records.output(behaviours.record) if behaviours.record else None
+    noted = made.notes.get("drawn") if made else None
+    return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}
+
+
+def _register(bench: Bench, subject: Subject, audit: Artifact) -> None:
+    """Register the audit of a registered student, so that its team's signature can stand by it."""
+    registry = Registry(bench.store)
+    names = [
+        name
+        for name in registry.names()
+        for entry in registry.versions(name)
+        if name.startswith("student.") and entry.digest == subject.manifest_digest
+    ]
+    for name in dict.fromkeys(names):
+        own = f"audit.{name.removeprefix('student.')}"
+        entry = registry.register(own, audit, owner="consolidation", note=subject.reference)
+        key = signing_key()
+        if key:
+            sign(bench.store, entry, key)
+        mirror_entry(bench.store, own)

@@ -1,0 +1,238 @@
+"""What is asked of a student: behaviours given by hand or file, or drawn from the student itself.
+
+However they came, they become one stored data set, which the audit then names by its digest.
+"""
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.digest import is_digest
+from lineage.record import Derivation, Input
+from tasks.attribution.answers import Messages, first_turns
+from tasks.attribution.behaviour import Behaviour, Said, read_behaviours
+from tasks.attribution.subject import Subject, find_subject, plan_of
+from tasks.handover import Frozen
+from tasks.model.files import Policy, load_policy
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rollout.domains import stored_prompts
+from tasks.rollout.settings import SamplingSettings
+from tasks.step import Bench, Measurements
+
+NEUTRAL = "neutral"
+"""Questions of all domains without their system prompts: text that no teacher was asked about."""
+PROBES = 8
+"""Prompts of each set in the audit of a whole student."""
+
+
+class Question(Frozen):
+    """What a person asks; exactly one kind of it, or nothing for the whole student."""
+
+    prompt: str = ""
+    response: str = ""
+    contrast: str = ""
+    behaviours: str = ""
+    """JSON lines, or the digest of a stored data set of them."""
+    sample: int = 0
+    """So many of the student's own answers in each domain."""
+
+
+def gather(bench: Bench, student: str, question: Question, seed: int) -> Artifact:
+    """Return the behaviours of a question as a data set in the store.
+
+    Raises:
+        ValueError: for a question of several kinds or half of one, a behaviour file that cannot
+            be read, or a student that answers nothing that could be asked about.
+    """
+    refuse_mixed(question)
+    if question.response:
+        given = Behaviour(
+            prompt=(Said(role="user", content=question.prompt),),
+            response=question.response,
+            contrast=question.contrast or None,
+        )
+        return _stored(bench, [given])
+    if question.behaviours:
+        return _given(bench, question.behaviours)
+    return _drawn(bench, find_subject(bench, student), question.sample, seed)
+
+
+def refuse_mixed(question: Question) -> None:
+    """Raise ValueError for a question of several kinds, or half of one."""
+    kinds = [
+        name
+        for name, asked in (
+            ("prompt and response", question.prompt or question.response or question.contrast),
+            ("behaviours", question.behaviours),
+            ("sample", question.sample),
+        )
+        if asked
+    ]
+    if len(kinds) > 1:
+        raise ValueError(f"{' and '.join(kinds)} are given at once: ask one of them at a time")
+    if bool(question.prompt) != bool(question.response) or (
+        question.contrast and not question.response
+    ):
+        raise ValueError(
+            "a behaviour is a prompt with a response: give both, and a contrast only beside them"
+        )
+    if question.sample < 0:
+        raise ValueError(f"sample is {question.sample}: ask for 1 answer of each domain or more")
+
+
+def read_stored(bench: Bench, behaviours: Artifact) -> list[Behaviour]:
+    """Return the behaviours of a stored data set."""
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        path = Path(folder, "behaviours.jsonl")
+        path.write_bytes(bench.store.get_bytes(behaviours.digest))
+        return read_behaviours(path)
+
+
+def _stored(bench: Bench, behaviours: Sequence[Behaviour]) -> Artifact:
+    data = _lines(behaviours)
+    return Artifact(kind="dataset", digest=bench.store.put_bytes(data), uri=bench.store.uri)
+
+
+def _lines(behaviours: Sequence[Behaviour]) -> bytes:
+    return "".join(f"{item.model_dump_json()}\n" for item in behaviours).encode()
+
+
+def _given(bench: Bench, text: str) -> Artifact:
+    if is_digest(text):
+        stored = Artifact(kind="dataset", digest=text, uri=bench.store.uri)
+        read_stored(bench, stored)  # refuses what holds no behaviours
+        return stored
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        path = Path(folder, "behaviours.jsonl")
+        path.write_text(text, "utf-8")
+        return _stored(bench, read_behaviours(path))
+
+
+def _drawn(bench: Bench, subject: Subject, sample: int, seed: int) -> Artifact:
+    """Let the student answer, and for the whole student also what it started from."""
+    sets = _prompt_sets(bench, subject)
+    derivation = Derivation(
+        kind="behaviours",
+        inputs=(
+            Input(
+                role="student",
+                artifact=subject.checkpoint.digest,
+                record=subject.checkpoint.record,
+            ),
+            Input(role="start", artifact=subject.start.digest, record=subject.start.record),
+            *(
+                Input(role="prompts", artifact=data.digest, record=data.record, name=domain)
+                for domain, data in sets.items()
+            ),
+        ),
+        source=source_digest("attribution"),
+        settings={"sample": sample},
+        seed=seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        report("audit", 0, 1, message="draw the student's answers")
+        asked = {
+            domain: [tuple(_said(prompt.messages)) for prompt in stored_prompts(bench.store, data)]
+            for domain, data in sets.items()
+        }
+        sampling = SamplingSettings.model_validate(subject.derivation.settings["sampling"])
+        student = load_policy(bench.store.tree(subject.checkpoint.digest))
+        if sample:
+            drawn = {d: _some(p, sample, f"{seed} {d}") for d, p in asked.items()}
+            behaviours, notes = _own_answers(student, drawn, sampling, seed)
+        else:
+            drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in _with_neutral(asked).items()}
+            start = load_policy(bench.store.tree(subject.start.digest))
+            behaviours, notes = _changed_answers(student, start, drawn, sampling, seed)
+        measurements.notes["drawn"] = dict(notes)
+        if not behaviours:
+            raise ValueError(
+                f"nothing can be asked: {notes}. Give behaviours of your own, or another seed"
+            )
+        path = folder / "behaviours.jsonl"
+        path.write_bytes(_lines(behaviours))
+        return path
+
+    return bench.find_or_make(derivation, "dataset", make, owner="consolidation")
+
+
+def _prompt_sets(bench: Bench, subject: Subject) -> dict[str, Artifact]:
+    """Return each domain's held-out prompts, or those of training where no plan tells of others."""
+    if subject.published is not None:
+        return {lead.domain: lead.evaluation for lead in plan_of(bench, subject.published).leads}
+    return {
+        item.name: Artifact(kind="dataset", digest=item.artifact, record=item.record)
+        for item in subject.derivation.inputs
+        if item.role == "prompts"
+    }
+
+
+def _said(messages: Sequence[object]) -> list[Said]:
+    return [Said.model_validate(vars(message)) for message in messages]
+
+
+def _with_neutral(asked: Mapping[str, Sequence[Messages]]) -> dict[str, Sequence[Messages]]:
+    """Add the set of questions without system prompts, where domains have system prompts."""
+    bare = [
+        tuple(said for said in prompt if said.role != "system")
+        for prompts in asked.values()
+        for prompt in prompts
+    ]
+    seen = {prompt for prompts in asked.values() for prompt in prompts}
+    neutral = [prompt for prompt in dict.fromkeys(bare) if prompt and prompt not in seen]
+    return {**asked, NEUTRAL: neutral} if neutral else dict(asked)
+
+
+def _some(prompts: Sequence[Messages], count: int, seed: str) -> list[Messages]:
+    return random.Random(seed).sample(list(prompts), min(count, len(prompts)))
+
+
+def _own_answers(
+    student: Policy, asked: Mapping[str, list[Messages]], sampling: SamplingSettings, seed: int
+) -> tuple[list[Behaviour], dict[str, str]]:
+    behaviours, notes = [], {}
+    for domain, prompts in asked.items():
+        said = first_turns(student, prompts, sampling, seed)
+        kept = [
+            Behaviour(name=f"{domain} {place + 1}", prompt=prompt, response=text, domain=domain)
+            for place, (prompt, text) in enumerate(zip(prompts, said, strict=True))
+            if text
+        ]
+        behaviours += kept
+        notes[domain] = f"{len(kept)} of {len(prompts)} answers can be asked about"
+    return behaviours, notes
+
+
+def _changed_answers(
+    student: Policy,
+    start: Policy,
+    asked: Mapping[str, list[Messages]],
+    sampling: SamplingSettings,
+    seed: int,
+) -> tuple[list[Behaviour], dict[str, str]]:
+    """Return where the student answers otherwise than what it started from, with the same noise."""
+    behaviours, notes = [], {}
+    for domain, prompts in asked.items():
+        now = first_turns(student, prompts, sampling, seed)
+        before = first_turns(start, prompts, sampling, seed)
+        pairs = [(p, n, b) for p, n, b in zip(prompts, now, before, strict=True) if n and b]
+        changed = [(prompt, new, old) for prompt, new, old in pairs if new != old]
+        behaviours += [
+            Behaviour(
+                name=f"{domain} {place + 1}",
+                prompt=prompt,
+                response=new,
+                contrast=old,
+                domain=domain,
+            )
+            for place, (prompt, new, old) in enumerate(changed)
+        ]
+        notes[domain] = (
+            f"{len(changed)} of {len(pairs)} answers changed "
+            f"({len(prompts) - len(pairs)} could not be compared)"
+        )
+    return behaviours, notes

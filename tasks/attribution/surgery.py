@@ -1,0 +1,91 @@
+"""A student without a teacher, or with another weight of it, from its ledger and in seconds.
+
+    w(x) = w_end + sum over sources s of (x_s - 1) * (sum over segments of D_k[s])
+
+It takes out what came through a source's updates. The other updates stay as they were made in its
+presence: they went on repairing and interfering. So it is no retrain, and says so in its record.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.attribution.course import Weights
+from tasks.attribution.subject import find_subject, open_models
+from tasks.ledger.read import Ledger
+from tasks.ledger.split_adamw import RESERVED
+from tasks.model.files import save_policy
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.step import Bench, Measurements
+
+
+def operate(bench: Bench, student: str, weights: Mapping[str, float]) -> Artifact:
+    """Return a student whose sources weigh otherwise, as a recorded checkpoint.
+
+    Args:
+        bench: Where it is made.
+        student: A reference to a student with a ledger.
+        weights: Source to its new weight; 0 leaves it out, 1 is as it was.
+
+    Raises:
+        ValueError: for sources that the ledger does not know, or weights that change nothing.
+    """
+    subject = find_subject(bench, student)
+    refuse_unknown(weights, subject.ledger.parts)
+    if all(weight == 1 for weight in weights.values()):
+        raise ValueError("every weight is 1, so nothing would change: leave a teacher out, or more")
+    derivation = Derivation(
+        kind="surgery",
+        inputs=(
+            Input(
+                role="student",
+                artifact=subject.checkpoint.digest,
+                record=subject.checkpoint.record,
+            ),
+            Input(
+                role="ledger",
+                artifact=subject.ledger_artifact.digest,
+                record=subject.ledger_artifact.record,
+            ),
+        ),
+        source=source_digest("attribution"),
+        settings={"weights": dict(weights)},
+        seed=0,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        report("surgery", 0, 1, message=str(dict(weights)))
+        models = open_models(bench, subject)
+        changed = reweighed(models.end, subject.ledger, weights)
+        with torch.no_grad():
+            for name, parameter in models.policy.model.named_parameters():
+                parameter.copy_(changed[name])
+        return save_policy(models.policy, folder / "model")
+
+    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+
+
+def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """Return the weights of a student whose sources' displacements count so much."""
+    changed = {name: tensor.clone() for name, tensor in end.items()}
+    for segment in ledger.manifest.segments:
+        for source, weight in weights.items():
+            for name, moved in ledger.displacement(segment, source).items():
+                changed[name] += (weight - 1) * moved
+    return changed
+
+
+def refuse_unknown(named: Mapping[str, float], parts: list[str]) -> None:
+    """Raise ValueError for names that are no source of a ledger."""
+    sources = [part for part in parts if part not in RESERVED]
+    unknown = sorted(set(named) - set(sources))
+    if unknown or not named:
+        raise ValueError(
+            f"{unknown or 'no source'} cannot be reweighed: the sources of this student's ledger "
+            f"are {sources}; name at least one of these"
+        )
