@@ -8,6 +8,10 @@ import click
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("workflows.commands.demo:demo", "Run the main job end to end, or what is left of it."),
     "run": ("workflows.commands.run:run", "Run a workflow: foundation, teacher or consolidation."),
+    "register": (
+        "workflows.commands.register:register",
+        "Register a team, the foundation or the consolidation in Flyte.",
+    ),
     "teacher": ("workflows.commands.teacher:teacher", "List the teachers, recall one."),
     "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
 }

@@ -19,6 +19,7 @@ from project_files import (
 IMPORTED_AS = {
     "flytekitplugins": "flytekitplugins-kfpytorch",
     "google": "protobuf",
+    "grpc": "grpcio",
     "psycopg2": "psycopg2-binary",
     "yaml": "pyyaml",
 }

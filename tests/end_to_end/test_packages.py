@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 
-from workflows.commands.run import teams
+from workflows.commands.faculty import teams
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,8 @@ SHARED_CLIMB = {
 CONSOLIDATION = {
     "tasks.mopd.task.round_settings",
     "tasks.gate.task.make_plan",
-    "tasks.mopd.task.distil_round",
+    "tasks.mopd.task.distil_rounds",
+    "tasks.mopd.task.record_failure",
     "tasks.merge.task.merge_average",
     "tasks.merge.task.merge_task_arithmetic",
     "tasks.evaluate.task.score_consolidation",

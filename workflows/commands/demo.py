@@ -14,8 +14,8 @@ from lineage.store import home, open_store
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.table import print_scorecard
 from tasks.step import FIND_ONLY, NotMadeError
+from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
-from workflows.commands.run import team_module
 from workflows.consolidation.workflow import consolidate
 from workflows.foundation import foundation
 from workflows.process import Job, exit_code, run_side_by_side

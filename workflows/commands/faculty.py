@@ -1,0 +1,77 @@
+"""Who can be run and registered, by name: the teams, and the pipelines that are no team's."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+import click
+
+TEACHERS = "workflows.teachers"
+PIPELINES: Mapping[str, str] = {
+    "foundation": "workflows.foundation",
+    "consolidation": "workflows.consolidation",
+}
+"""What is registered besides teams, and where it lies."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a team or a pipeline lies here, and where in Flyte."""
+
+    package: str
+    """A package or a module, dotted."""
+    project: str
+    """Its Flyte project, and the service account that its pods run as."""
+
+    def owns(self, entity: str) -> bool:
+        """Return whether a Flyte entity of this name is its own, or a task that all share."""
+        return entity.startswith((f"{self.package}.", "tasks."))
+
+
+def teams() -> list[str]:
+    """Return the teams that have a folder here."""
+    package = importlib.import_module(TEACHERS)
+    return sorted(found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg)
+
+
+def place_of(name: str) -> Place:
+    """Return where a team, a package of one's own (a dotted name) or a pipeline lies.
+
+    Raises:
+        click.ClickException: for a team that is not here.
+    """
+    if name in PIPELINES:
+        return Place(PIPELINES[name], name)
+    if "." not in name and name not in teams():
+        raise click.ClickException(
+            f"there is no team {name!r}: the teams here are {', '.join(teams())}; a package of "
+            "your own is named with its dots, such as acme.poetry; `provost teacher new` makes "
+            "a team"
+        )
+    package = name if "." in name else f"{TEACHERS}.{name}"
+    team = package.rpartition(".")[2].replace("_", "-")
+    return Place(package, f"teacher-{team}")
+
+
+def team_module(team: str) -> ModuleType:
+    """Return the module that holds a team's ``climb``."""
+    return _imported(f"{place_of(team).package}.workflow")
+
+
+def team_version(place: Place) -> str:
+    """Return the version that a team gives its folder; "" for a pipeline, which has none."""
+    if place.package in PIPELINES.values():
+        return ""
+    return str(_imported(f"{place.package}.settings").DOMAIN.version)
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{name} cannot be imported ({error}): a team's package has a workflow.py with a "
+            "workflow called climb and a settings.py, and lies on the Python path"
+        ) from error

@@ -1,0 +1,71 @@
+"""``provost register``: a team's workflow, its tasks and launch plans go into its Flyte project."""
+
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from images.names import ImageError, read_references
+from tasks.resources import FLAVOUR, ResourceError, load_flavour
+from workflows.commands.checkout import version_of
+from workflows.commands.faculty import Place, place_of, team_version
+
+DOMAINS = ("development", "staging", "production")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
+@click.option(
+    "--version",
+    default="",
+    help="The commit or tag that is meant; it must be checked out.  [default: what is]",
+)
+@click.option(
+    "--flavour",
+    envvar=FLAVOUR,
+    required=True,
+    help="The kind of cluster: a file of infra/resources.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    default=Path("images/bound.toml"),
+    show_default=True,
+    help="What images/build.sh wrote: each image by digest.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be registered; ask no cluster.")
+def register(
+    name: str, domain: str, version: str, flavour: str, images: Path, dry_run: bool
+) -> None:
+    """Register NAME: a team, a package of your own (dotted), foundation or consolidation."""
+    place = place_of(name)
+    try:
+        load_flavour(flavour)
+        references = read_references(images)
+        # Tasks read it where they are declared, which is when the package is imported.
+        os.environ[FLAVOUR] = flavour
+        _register(place, domain, version, references, is_dry=dry_run)
+    except (ImageError, ResourceError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _register(
+    place: Place, domain: str, version: str, images: Mapping[str, str], *, is_dry: bool
+) -> None:
+    from flytekit.tools.repo import find_common_root
+
+    from workflows.commands.registration import Registration, identifier, kind_of, open_remote
+
+    file = Path(str(importlib.import_module(place.package).__file__)).resolve()
+    version = version_of(file.parent, domain, version, team_version(place))
+    wanted = Registration(place, domain, version, images)
+    entities = wanted.entities(find_common_root([str(file)]))
+    if not is_dry:
+        wanted.send(entities, open_remote(place, domain))
+    done = "would be registered" if is_dry else "is registered"
+    click.echo(f"{place.package} {done} in {place.project}/{domain}, version {version}:")
+    for entity in entities:
+        click.echo(f"  {kind_of(entity)} {identifier(entity).name}")
