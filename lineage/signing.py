@@ -67,7 +67,7 @@ def sign(store: Store, entry: Entry, private_pem: str) -> str:
     """
     from securesystemslib.dsse import Envelope  # noqa: PLC0415
 
-    signer = _signer(private_pem)
+    signer = signer_of(private_pem)
     envelope = Envelope(canonical_json(statement(entry)), PAYLOAD_TYPE, {})
     envelope.sign(signer)
     data = canonical_json(envelope.to_dict())
@@ -120,13 +120,14 @@ def _check_envelope(store: Store, key: str, entry: Entry, trust: TrustRoot) -> S
         problem = trusted.why_not(entry.created) or _not_theirs(entry, team, trust)
         if problem:
             return refuse(f"{team} signed it, but {problem}", team)
-        if not _fits(envelope, trusted):
+        if not fits(envelope, trusted):
             return refuse(f"the signature of {team} does not fit the statement", team)
         return Signature(_name(entry), "signed", team)
     return refuse(why)
 
 
-def _fits(envelope: "Envelope", trusted: TrustedKey) -> bool:
+def fits(envelope: "Envelope", trusted: TrustedKey) -> bool:
+    """Return whether the envelope carries this key's signature of what it says."""
     from securesystemslib.exceptions import VerificationError  # noqa: PLC0415
 
     try:
@@ -156,7 +157,8 @@ def _read(store: Store, key: str) -> "Envelope":
         raise CorruptError(f"what stands at {key!r} is no DSSE envelope: {error}") from error
 
 
-def _signer(private_pem: str) -> "CryptoSigner":
+def signer_of(private_pem: str) -> "CryptoSigner":
+    """Return the signer of an ed25519 key in PEM; raise LineageError for anything else."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PrivateKey,
     )

@@ -106,10 +106,10 @@ class PlannedTeacher(Frozen):
 
 
 class Note(Frozen):
-    """A finding of the check by record that does not stop the consolidation."""
+    """A finding of the check by record."""
 
     code: str
-    severity: Literal["warning", "note"]
+    severity: Literal["refusal", "warning", "note"]
     subject: str
     evidence: str
     next_step: str
@@ -125,6 +125,9 @@ class Plan(Frozen):
     """Where the student starts; the fork point in the first round."""
     teachers: list[PlannedTeacher] = Field(min_length=1)
     notes: list[Note] = Field(default_factory=list)
+    """All findings, those too for which it would be refused without a waiver."""
+    waivers: list[Artifact] = Field(default_factory=list)
+    """Signed statements that findings of this plan are accepted; the plan is the same without."""
 
     @property
     def leads(self) -> list[PlannedTeacher]:

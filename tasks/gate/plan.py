@@ -1,4 +1,4 @@
-"""Resolves a consolidation's references to digests, once, and checks by record that they fit."""
+"""Resolves a consolidation's references to digests, once, with what the records say of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,11 +8,14 @@ from lineage.artifacts import Artifact, Release, Student, read_manifest, without
 from lineage.collect import collect, family_artifacts
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
+from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.trust import open_trust
+from tasks.gate.decide import MisfitError, decide
+from tasks.gate.level import Level
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
 from tasks.handover import Note, Plan, PlannedTeacher
 from tasks.model.files import load_tokenizer
@@ -22,12 +25,24 @@ from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
 
-class MisfitError(ValueError):
-    """Teachers that must not be merged as they are; the message lists every finding."""
+def make_plan(
+    bench: Bench,
+    teachers: Sequence[str],
+    student: str,
+    refuse_from: Level = Level.REFUSAL,
+    waivers: Sequence[str] = (),
+) -> Plan:
+    """Return the plan of a consolidation of ``teachers`` into ``student``, if it may be run.
+
+    See ``propose`` and ``decide``, which this does one after the other.
+    """
+    return decide(bench, propose(bench, teachers, student), refuse_from, waivers)
 
 
-def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
-    """Return the plan of a consolidation of ``teachers`` into the model ``student``.
+def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
+    """Return the plan of a consolidation with all that the records say against it, and store it.
+
+    Its digest covers the findings: a waiver that names it accepts these and no others.
 
     A teacher is a reference, with its share where several teach one domain (``math@3=0.7``), or
     with ``=self`` where the student itself shall teach the release's domain. The student is a
@@ -35,7 +50,7 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
 
     Raises:
         LineageError: for a reference that nothing answers to, or a release that misses a part.
-        MisfitError: where the records say that the teachers do not fit.
+        MisfitError: where what is named is no teacher, or one domain has several unsaid.
         ValueError: for shares that do not add up.
     """
     if not teachers:
@@ -43,8 +58,7 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     report("plan", 0, 1, message="resolve and check by record")
     wishes = [parse_wish(text) for text in teachers]
     start = _start(bench, student)
-    for wish in wishes:
-        _refuse_other_kind(bench, wish.reference)
+    entries = [_entry(bench, wish.reference) for wish in wishes]
     trust = open_trust()
     collected = [
         collect(bench.store, {w.reference: w.reference}, trust, start.record)[w.reference]
@@ -53,7 +67,8 @@ def make_plan(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(wishes, domains)
     findings = _check(bench, start, wishes, collected)
-    entries = [bench.resolve(wish.reference, "release")[0] for wish in wishes]
+    for entry in entries:
+        _refuse_unrecorded(entry)
     seats = seat(wishes, domains, [entry.version for entry in entries])
     plan = Plan(
         fork_point=collected[0].release.fork_point,
@@ -78,7 +93,7 @@ def _start(bench: Bench, reference: str) -> Artifact:
 def _check(
     bench: Bench, start: Artifact, wishes: Sequence[Wish], collected: Sequence[Candidate]
 ) -> list[Finding]:
-    """Return what the records say against the merge; raise MisfitError where they forbid it.
+    """Return what the records say against the merge.
 
     Teachers of one domain are checked one after the other beside all others' first.
     """
@@ -98,18 +113,25 @@ def _check(
         layer = {c.release.domain: c for c in reversed(to_check)}
         findings |= dict.fromkeys(check(layer, whole))
         to_check = [c for c in to_check if c is not layer[c.release.domain]]
-    refusals = [finding for finding in findings if finding.severity == "refusal"]
-    if refusals:
-        raise MisfitError(_refusal(refusals))
     return list(findings)
 
 
-def _refuse_other_kind(bench: Bench, reference: str) -> None:
+def _entry(bench: Bench, reference: str) -> Entry:
+    """Return a teacher's entry, a recalled one too: that it is recalled is a finding."""
     entry = Registry(bench.store).resolve(reference, allow_recalled=True)
     if not entry.name.startswith("teacher."):
         raise MisfitError(
             f"{reference!r} is {entry.name}@{entry.version}, which is no teacher's release: "
             "`provost teacher list` shows the teachers"
+        )
+    return entry
+
+
+def _refuse_unrecorded(entry: Entry) -> None:
+    if not entry.record:
+        raise LineageError(
+            f"{entry.name}@{entry.version} was registered without a record, so nothing says who "
+            "put it together: release it through `provost run teacher`"
         )
 
 
@@ -122,15 +144,6 @@ def _refuse_repeated(wishes: Sequence[Wish], domains: Sequence[str]) -> None:
             "and it is not said what share of the prompts each gets: name one teacher for a "
             "domain, or the share of each, such as math@3=0.7 and math@2=0.3"
         )
-
-
-def _refusal(refusals: Sequence[Finding]) -> str:
-    lines = [
-        f"- {finding.subject} [{finding.code}]: {finding.evidence}. What to do: "
-        f"{finding.next_step}."
-        for finding in refusals
-    ]
-    return "these teachers cannot be merged as they are; nothing was trained.\n" + "\n".join(lines)
 
 
 def _planned(
@@ -156,7 +169,6 @@ def _planned(
 
 
 def _note(finding: Finding) -> Note:
-    assert finding.severity != "refusal"
     return Note(
         code=finding.code,
         severity=finding.severity,
@@ -183,7 +195,11 @@ def _store(bench: Bench, plan: Plan) -> Artifact:
             ),
         ),
         source=source_digest("gate"),
-        settings={"self": [teacher.name for teacher in plan.teachers if teacher.is_self]},
+        settings={
+            "self": [teacher.name for teacher in plan.teachers if teacher.is_self],
+            # What is known of a teacher may change while its bytes do not: another plan then.
+            "findings": [note.model_dump(mode="json") for note in plan.notes],
+        },
         seed=0,
     )
 

@@ -94,12 +94,15 @@ def publish_student(
         scorecard=scorecard,
         controls=dict(controls),
         plan=plan.artifact.digest,
+        waivers=tuple(waiver.digest for waiver in plan.waivers),
         owner="consolidation",
     )
     parts = {
         **manifest.artifacts(),
         "plan": plan.artifact,
         **{f"release.{teacher.name}": teacher.release for teacher in plan.teachers},
+        # By these the waivers stand among the student's ancestors for ever.
+        **{f"waiver[{number}]": waiver for number, waiver in enumerate(plan.waivers)},
     }
     published = _record(bench, "student", manifest, manifest.owner, parts)
     _register(bench, f"student.{name}", published, manifest.owner, "")

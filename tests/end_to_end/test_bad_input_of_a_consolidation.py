@@ -12,11 +12,14 @@ from lineage.registry import Registry
 from lineage.store import open_store
 
 
-def consolidation(*options, teachers="shout@released,whisper@released"):
-    """Return the refusal of a consolidation; nothing was trained, measured or merged."""
+def consolidation(*options, teachers="shout@released,whisper@released", recorded=None):
+    """Return the refusal of a consolidation; nothing was trained, measured or merged.
+
+    Teachers that the records speak against leave a plan with its findings, and no more.
+    """
     before = Contents.now().records
-    message = refusal("run", "consolidation", "--steps", "2", "--teachers", teachers, *options)
-    assert Contents.now().records == before
+    message = refusal("run", "consolidation", "--mopd-steps", "2", "--teachers", teachers, *options)
+    assert kinds(Contents.now().records - before) == (recorded or {})
     return message
 
 
@@ -87,11 +90,13 @@ def test_a_release_whose_part_is_gone_from_the_store_is_refused_by_the_parts_nam
 def test_teachers_of_different_fork_points_are_refused_by_name(teachers):
     other = make_fork_point(seed=1)
     climb(f"{PACKAGE}.whisper", fork_point="fork-point@2")
-    message = consolidation("--student", "fork-point@1", teachers="shout@1,whisper@2")
+    message = consolidation(
+        "--student", "fork-point@1", teachers="shout@1,whisper@2", recorded={"plan": 1}
+    )
     assert "these teachers cannot be merged as they are; nothing was trained" in message
     assert "teacher.whisper@2 [other-fork-point]" in message
     assert other.digest in message
-    assert "re-train this teacher from the student's fork point, or leave it out" in message
+    assert "re-train this teacher from the student's start, or leave it out" in message
     assert "shout" not in message
 
 
@@ -111,7 +116,7 @@ def test_one_teacher_named_twice_is_refused(teachers):
 def test_a_recalled_teacher_is_refused_with_the_reason(teachers):
     said = provost("teacher", "recall", "shout@1", "--reason", "wrong answers", "--by", "team")
     assert "teacher.shout@1 is recalled" in said
-    message = consolidation()
+    message = consolidation(recorded={"plan": 1})
     assert "[recalled-input]" in message
     assert "teacher.shout@1 was recalled: wrong answers" in message
     assert "recalled" in provost("teacher", "list")
@@ -132,7 +137,7 @@ def consolidation_that_fails():
     """Return the refusal of a consolidation that has got as far as its plan."""
     before = Contents.now().records
     message = refusal(
-        "run", "consolidation", "--steps", "2", "--teachers", "shout@released,whisper@released"
+        "run", "consolidation", "--mopd-steps", "2", "--teachers", "shout@released,whisper@released"
     )
-    assert kinds(Contents.now().records - before) == {"plan": 1}
+    assert kinds(Contents.now().records - before) == {"plan": 1, "failure": 1}
     return message

@@ -85,9 +85,10 @@ def plans(bench):
 
 
 def refusal(bench, references, student="fork-point@1"):
+    """Return why a plan is refused; it stands in the store, so that a waiver can name it."""
     with pytest.raises(MisfitError) as caught:
         make_plan(bench, references, student)
-    assert plans(bench) == []
+    assert len(plans(bench)) == 1
     assert "nothing was trained" in str(caught.value)
     return str(caught.value)
 

@@ -1,78 +1,104 @@
 """Collect released teachers, check that they fit, distil, evaluate beside controls, publish."""
 
-from typing import NamedTuple
-
 from flytekit import workflow
 
-from lineage.artifacts import Artifact
-from tasks.evaluate.settings import EvaluationSettings
-from tasks.evaluate.task import make_report, score_consolidation
-from tasks.gate.task import make_plan
-from tasks.merge.settings import MergeSettings
-from tasks.merge.task import merge_average, merge_task_arithmetic
-from tasks.mopd.settings import Divergence
-from tasks.mopd.task import distil_round, round_settings
-from tasks.release.task import publish_student
+from tasks.gate.level import Level
+from tasks.ledger.settings import StoredPrecision
+from tasks.mopd.settings import Balance, Divergence
+from tasks.onpolicy.settings import Normalisation, Precision
+from workflows.consolidation.stages import Consolidated, approved, carry_out, prepare
 
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
-
-
-class Consolidated(NamedTuple):
-    """What a consolidation leaves behind."""
-
-    student: Artifact
-    """The published manifest."""
-    report: Artifact
-    """A folder with the page, the picture and the numbers."""
+EVEN: dict[str, float] = {}
+NONE: list[str] = []
 
 
 @workflow
 def consolidate(
-    teachers: list[str] = TEACHERS,
-    student: str = "fork-point@released",
+    balance: Balance = Balance.NONE,
+    balance_weights: dict[str, float] = EVEN,
     divergence: Divergence = Divergence.FULL_VOCABULARY,
-    mopd_steps: int = 120,
+    divergence_top_k: int = 64,
+    inner_updates: int = 1,
+    ladder_stages: int = 1,
     learning_rate: float = 3e-4,
+    ledger_displacements: bool = True,
+    ledger_precision: StoredPrecision = StoredPrecision.FP32,
+    mopd_steps: int = 120,
+    normalisation: Normalisation = Normalisation.SEQUENCE_MEAN,
     outcome_weight: float = 0.0,
-    seed: int = 0,
+    prompts_per_domain: int = 16,
     publish_as: str = "general",
+    refuse_findings_from: Level = Level.REFUSAL,
+    rollouts_per_prompt: int = 1,
+    rounds: int = 1,
+    seed: int = 0,
+    student: str = "fork-point@released",
+    student_adapter_rank: int = 0,
+    student_precision: Precision = Precision.FP32,
+    teachers: list[str] = TEACHERS,
+    waivers: list[str] = NONE,
 ) -> Consolidated:
     """Merge released teachers into one student by multi-teacher on-policy distillation.
 
     Args:
-        teachers: Registered teachers, such as math@released or math@7.
-        student: The registered checkpoint that the student starts from.
-        divergence: Exact reverse KL over the vocabulary, or the sampled-token policy gradient.
-        mopd_steps: Optimizer steps.
+        balance: How teachers weigh beside each other.
+        balance_weights: By teacher, such as math=2; for the balance "fixed" alone.
+        divergence: Exact KL over the vocabulary, over a few words, or the sampled-token gradient.
+        divergence_top_k: How many words the divergence "top_k" looks at.
+        inner_updates: Optimizer updates on each step's rollouts.
+        ladder_stages: Above 1, teachers begin as earlier rungs of their climbs.
         learning_rate: Of AdamW, after warm-up.
-        outcome_weight: Weight of the outcome advantage in the sum; 0 distils alone.
-        seed: Of prompts and sampling.
+        ledger_displacements: Keep each teacher's part of every update, for exact audits.
+        ledger_precision: In which precision these parts are stored.
+        mopd_steps: Optimizer steps of a round, times inner_updates.
+        normalisation: What a step's loss is a mean of: rollouts, or tokens.
+        outcome_weight: Of the outcome advantage in the sum; 0 distils alone.
+        prompts_per_domain: In every step.
         publish_as: The student is registered under student.<this name>.
+        refuse_findings_from: The least severe finding that ends the run, unless it is waived.
+        rollouts_per_prompt: Above 1 where the outcome counts.
+        rounds: Each starts from the student of the round before.
+        seed: Of prompts and sampling.
+        student: The registered checkpoint, or published student, that the student starts from.
+        student_adapter_rank: Train LoRA adapters of this rank; 0 trains all weights.
+        student_precision: In which the student computes; its weights are fp32 in either case.
+        teachers: Such as math@released, math@7, math@3=0.7 with its share, or instruct@2=self.
+        waivers: Digests that `provost waive` printed.
     """
-    settings = round_settings(
-        divergence=divergence,
-        num_steps=mopd_steps,
-        learning_rate=learning_rate,
-        outcome_weight=outcome_weight,
-    )
-    plan = make_plan(teachers=teachers, student=student)
-    distilled = distil_round(plan=plan, settings=settings, seed=seed)
-    average = merge_average(plan=plan)
-    arithmetic = merge_task_arithmetic(plan=plan, settings=MergeSettings())
-    scorecard = score_consolidation(
-        plan=plan,
-        student=distilled,
-        parameter_average=average,
-        task_arithmetic=arithmetic,
-        settings=EvaluationSettings(),
-    )
-    published = publish_student(
-        plan=plan,
-        student=distilled,
-        scorecard=scorecard,
-        parameter_average=average,
-        task_arithmetic=arithmetic,
-        name=publish_as,
-    )
-    page = make_report(plan=plan, student=published, settings=EvaluationSettings())
-    return Consolidated(published, page)
+    prepared = prepare(locals())  # at the first line there is nothing but the inputs
+    return carry_out(**prepared)
+
+
+@workflow
+def consolidate_reviewed(
+    balance: Balance = Balance.NONE,
+    balance_weights: dict[str, float] = EVEN,
+    divergence: Divergence = Divergence.FULL_VOCABULARY,
+    divergence_top_k: int = 64,
+    inner_updates: int = 1,
+    ladder_stages: int = 1,
+    learning_rate: float = 3e-4,
+    ledger_displacements: bool = True,
+    ledger_precision: StoredPrecision = StoredPrecision.FP32,
+    mopd_steps: int = 120,
+    normalisation: Normalisation = Normalisation.SEQUENCE_MEAN,
+    outcome_weight: float = 0.0,
+    prompts_per_domain: int = 16,
+    publish_as: str = "general",
+    refuse_findings_from: Level = Level.REFUSAL,
+    rollouts_per_prompt: int = 1,
+    rounds: int = 1,
+    seed: int = 0,
+    student: str = "fork-point@released",
+    student_adapter_rank: int = 0,
+    student_precision: Precision = Precision.FP32,
+    teachers: list[str] = TEACHERS,
+    waivers: list[str] = NONE,
+) -> Consolidated:
+    """Do what ``consolidate`` does, after a person has read plan and findings and approved.
+
+    The one approval always comes, before anything is spent; the inputs are those of consolidate.
+    """
+    prepared = prepare(locals())
+    return carry_out(**approved(prepared))

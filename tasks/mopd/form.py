@@ -1,0 +1,81 @@
+"""The flat inputs of the launch form become a round's settings. No torch: workflows import it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.model.settings import AdapterSettings
+from tasks.mopd.settings import (
+    Balance,
+    BalanceSettings,
+    DistilSettings,
+    Divergence,
+    RoundSettings,
+    TopK,
+)
+from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+
+
+class RoundForm(BaseModel):
+    """What a person chooses of a round in the launch form, as flat as the form.
+
+    The names stand in the form sorted, so what belongs together begins with the same word.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    balance: Balance = Balance.NONE
+    """How teachers weigh beside each other."""
+    balance_weights: dict[str, float] = Field(default_factory=dict)
+    """By teacher, for the balance "fixed" alone."""
+    divergence: Divergence = Divergence.FULL_VOCABULARY
+    divergence_top_k: int = TopK().k
+    """Words, of the divergence "top_k" alone."""
+    inner_updates: int = 1
+    """Optimizer updates on each step's rollouts."""
+    ladder_stages: int = 1
+    """Above 1, teachers begin as earlier rungs of their climbs."""
+    learning_rate: float = 3e-4
+    """Of AdamW, after warm-up."""
+    ledger_displacements: bool = True
+    """Keep each source's part of every update; without it audits replay stored rollouts."""
+    ledger_precision: StoredPrecision = StoredPrecision.FP32
+    mopd_steps: int = 120
+    normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
+    outcome_weight: float = 0.0
+    """Of the outcome advantage in the sum; above 0 it needs several rollouts a prompt."""
+    prompts_per_domain: int = 16
+    """In every step."""
+    rollouts_per_prompt: int = 1
+    student_adapter_rank: int = Field(default=0, ge=0)
+    """Train LoRA adapters of this rank; 0 trains all weights."""
+    student_precision: Precision = Precision.FP32
+
+    def settings(self) -> RoundSettings:
+        """Return the round's settings, checked.
+
+        Raises:
+            pydantic.ValidationError: for values that could not do what they say.
+        """
+        rank = self.student_adapter_rank
+        return RoundSettings(
+            loop=LoopSettings(
+                num_steps=self.mopd_steps,
+                learning_rate=self.learning_rate,
+                normalisation=self.normalisation,
+                inner_updates=self.inner_updates,
+                precision=self.student_precision,
+                adapter=AdapterSettings(rank=rank, alpha=2 * rank) if rank else None,
+            ),
+            distil=DistilSettings(
+                divergence=self.divergence,
+                top_k=TopK(k=self.divergence_top_k),
+                balance=BalanceSettings(rule=self.balance, weights=self.balance_weights),
+                outcome_weight=self.outcome_weight,
+            ),
+            ledger=LedgerSettings(
+                displacements=self.ledger_displacements, precision=self.ledger_precision
+            ),
+            ladder_stages=self.ladder_stages,
+            prompts_per_domain=self.prompts_per_domain,
+            rollouts_per_prompt=self.rollouts_per_prompt,
+        )

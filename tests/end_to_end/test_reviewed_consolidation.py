@@ -1,0 +1,70 @@
+"""A consolidation that a person reviews: one approval, after the plan and before anything costs."""
+
+import pytest
+from click.testing import CliRunner
+from tiny_faculty import Contents, kinds
+
+from tasks.mopd.form import RoundForm
+from workflows.cli import main
+from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
+from workflows.consolidation.workflow import consolidate, consolidate_reviewed
+
+ORDER = ("run", "consolidation", "--preset", "smoke", "--teachers", "shout@1,whisper@1")
+
+
+def reviewed(answer):
+    """Launch a reviewed consolidation, answer its question, return the result and what it made."""
+    before = Contents.now().records
+    result = CliRunner().invoke(main, [*ORDER, "--reviewed"], input=answer)
+    return result, kinds(Contents.now().records - before)
+
+
+def test_who_does_not_approve_has_a_plan_and_nothing_else(teachers):
+    result, made = reviewed("n\n")
+    assert result.exit_code == 1
+    assert "review-the-plan" in result.output
+    assert made == {"plan": 1}
+
+
+def test_who_says_nothing_has_not_approved(teachers):
+    result, made = reviewed("")
+    assert result.exit_code == 1
+    assert made == {"plan": 1}
+
+
+def test_who_approves_gets_a_student(teachers):
+    result, made = reviewed("y\n")
+    assert result.exit_code == 0, result.output
+    assert "student.smoke@1 is sha256:" in result.output
+    assert (made["plan"], made["mopd"], made["student"]) == (1, 1, 1)
+
+
+def test_both_workflows_have_one_form():
+    one, two = consolidate.python_interface, consolidate_reviewed.python_interface
+    assert one.inputs_with_defaults == two.inputs_with_defaults
+    assert one.outputs == two.outputs
+    assert all(default is not None for _, default in one.inputs_with_defaults.values())
+
+
+def test_the_form_says_what_the_settings_say():
+    told = consolidate.python_interface.inputs_with_defaults
+    assert {name: told[name][1] for name in RoundForm.model_fields} == RoundForm().model_dump()
+
+
+def test_the_approval_stands_in_no_branch_and_before_all_that_costs():
+    [settings, plan, review, rest] = consolidate_reviewed.nodes
+    assert [type(node.flyte_entity).__name__ for node in (review, rest)] == [
+        "Gate",
+        "PythonFunctionWorkflow",
+    ]
+    assert [node.id for node in review.upstream_nodes] == [plan.id]
+    assert {node.id for node in rest.upstream_nodes} == {review.id, settings.id}
+    assert len(consolidate.nodes) == 3
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_preset_is_a_launch_plan_of_both_workflows(preset):
+    for workflow in (consolidate, consolidate_reviewed):
+        plan = LAUNCH_PLANS[f"{workflow.__name__}_{preset}"]
+        assert plan.workflow is workflow
+        assert plan.fixed_inputs.literals == {}

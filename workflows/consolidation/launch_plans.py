@@ -1,0 +1,28 @@
+"""Presets: each workflow of the consolidation as named launch plans, to choose from in the console.
+
+A preset only sets defaults; every input can still be changed in the form.
+"""
+
+from typing import Any
+
+from flytekit import LaunchPlan
+
+from tasks.mopd.settings import Divergence
+from workflows.consolidation.workflow import consolidate, consolidate_reviewed
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Does all of it run? Two steps of two prompts; the student is worth nothing.
+    "smoke": {"mopd_steps": 2, "prompts_per_domain": 2, "publish_as": "smoke"},
+    # The k = 64 likeliest words of the teacher, as in MOPD (2606.30406).
+    "standard": {"divergence": Divergence.TOP_K},
+    "full_vocabulary": {"divergence": Divergence.FULL_VOCABULARY},
+    "two_rounds": {"rounds": 2},
+}
+
+LAUNCH_PLANS = {
+    f"{flow.__name__}_{preset}": LaunchPlan.get_or_create(
+        name=f"{flow.__name__}_{preset}", workflow=flow, default_inputs=inputs
+    )
+    for flow in (consolidate, consolidate_reviewed)
+    for preset, inputs in PRESETS.items()
+}

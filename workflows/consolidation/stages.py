@@ -1,0 +1,82 @@
+"""The stages of a consolidation: prepare, (approve,) carry out. They are wired, not computed."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from flytekit import approve, workflow
+
+from lineage.artifacts import Artifact
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.task import make_report, score_consolidation
+from tasks.gate.task import make_plan
+from tasks.handover import Plan
+from tasks.merge.settings import MergeSettings
+from tasks.merge.task import merge_average, merge_task_arithmetic
+from tasks.mopd.form import RoundForm
+from tasks.mopd.settings import RoundSettings
+from tasks.mopd.task import distil_rounds, record_failure, round_settings
+from tasks.release.task import publish_student
+
+REVIEW_WITHIN = timedelta(days=7)
+
+
+class Consolidated(NamedTuple):
+    """What a consolidation leaves behind."""
+
+    student: Artifact
+    """The published manifest."""
+    report: Artifact
+    """A folder with the page, the picture and the numbers."""
+
+
+def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Wire what costs nothing: settings are checked, names are resolved, records are read.
+
+    ``inputs`` are the launch form's. Returns the inputs of ``carry_out``.
+    """
+    settings = round_settings(**{name: inputs[name] for name in RoundForm.model_fields})
+    plan = make_plan(
+        teachers=inputs["teachers"],
+        student=inputs["student"],
+        refuse_from=inputs["refuse_findings_from"],
+        waivers=inputs["waivers"],
+    )
+    passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
+    return {"plan": plan, "settings": settings, **passed_on}
+
+
+def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """Wire the approval of the plan: all that follows takes the plan that came through it.
+
+    It stands in no branch: inside one it hangs in Flyte's console.
+    """
+    plan = approve(prepared["plan"], "review-the-plan", timeout=REVIEW_WITHIN)
+    return {**prepared, "plan": plan}
+
+
+@workflow(on_failure=record_failure)
+def carry_out(
+    plan: Plan, settings: RoundSettings, rounds: int, seed: int, publish_as: str
+) -> Consolidated:
+    """Distil, merge the cheap controls, score all of them, publish, report."""
+    distilled = distil_rounds(plan=plan, settings=settings, rounds=rounds, seed=seed)
+    average = merge_average(plan=plan)
+    arithmetic = merge_task_arithmetic(plan=plan, settings=MergeSettings())
+    scorecard = score_consolidation(
+        plan=plan,
+        student=distilled,
+        parameter_average=average,
+        task_arithmetic=arithmetic,
+        settings=EvaluationSettings(),
+    )
+    published = publish_student(
+        plan=plan,
+        student=distilled,
+        scorecard=scorecard,
+        parameter_average=average,
+        task_arithmetic=arithmetic,
+        name=publish_as,
+    )
+    page = make_report(plan=plan, student=published, settings=EvaluationSettings())
+    return Consolidated(published, page)
