@@ -19,10 +19,10 @@ export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint ui clean-runs
+.PHONY: help setup demo test test-all lint ui cluster-up cluster-down clean-runs
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install into .venv (every other target does it too)
 
@@ -54,6 +54,12 @@ ui: $(READY) ## open the runs, checkpoints and registered models in MLflow, on 1
 	@test -f $(RUNS)/mlflow.db || { echo >&2 "Nothing to show yet: run 'make demo' first."; exit 1; }
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
 		--workers 1 --backend-store-uri sqlite:///$(RUNS)/mlflow.db
+
+cluster-up: ## bring up Flyte and MLflow in a kind cluster on this machine (needs Docker)
+	@infra/laptop/up.sh
+
+cluster-down: ## remove that cluster, with all that is in it
+	@infra/laptop/down.sh
 
 clean-runs: ## delete ./runs: the store, the MLflow database and every report
 	@test ! -d runs || chmod -R u+w runs

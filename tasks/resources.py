@@ -83,7 +83,7 @@ class StageResources(BaseModel):
     time_limit_minutes: int = Field(ge=1)
     """Of one attempt."""
     pod_template: str
-    """A PodTemplate of ``infra/teams``: who the pod runs as and where it may be put."""
+    """One of ``infra/flyte/pod-templates.yaml``: who the pod runs as and what it finds there."""
 
     @property
     def num_ranks(self) -> int:

@@ -9,7 +9,18 @@ import pytest
 from project_files import ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
-TARGETS = ["help", "setup", "demo", "test", "test-all", "lint", "ui", "clean-runs"]
+TARGETS = [
+    "help",
+    "setup",
+    "demo",
+    "test",
+    "test-all",
+    "lint",
+    "ui",
+    "cluster-up",
+    "cluster-down",
+    "clean-runs",
+]
 
 
 def make(*arguments):
