@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Register a team, the foundation or the consolidation in Flyte.",
     ),
     "teacher": ("workflows.commands.teacher:teacher", "List the teachers, recall one."),
+    "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
     "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
 }
 

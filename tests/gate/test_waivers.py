@@ -1,0 +1,187 @@
+"""Waivers: signed by who answers for students, of exactly one plan, and never of everything."""
+
+import json
+
+import pytest
+from test_plan import Faculty
+
+from lineage.digest import canonical_json
+from lineage.errors import LineageError
+from lineage.record import Records
+from lineage.registry import Registry
+from lineage.signing import generate_key
+from lineage.waiver import Accepted, Waiver, read_waiver, sign_waiver
+from tasks import step
+from tasks.gate.decide import MisfitError
+from tasks.gate.level import Level
+from tasks.gate.plan import make_plan, propose
+from tasks.gate.waive import waive
+from tasks.step import Bench
+
+OURS, OUR_PUBLIC = generate_key()
+THEIRS, THEIR_PUBLIC = generate_key()
+STRANGE, _ = generate_key()
+ASKED = (["code@1"], "fork-point@1")
+TRUST = """
+[teams.consolidation]
+names = ["student.general"]
+[[teams.consolidation.keys]]
+public = "{ours}"
+since = "2026-01-01T00:00:00+00:00"
+revoked = "{revoked}"
+
+[teams.team-code]
+names = ["teacher.code"]
+[[teams.team-code.keys]]
+public = "{theirs}"
+since = "2026-01-01T00:00:00+00:00"
+"""
+
+
+@pytest.fixture
+def bench(home, monkeypatch):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    return Bench()
+
+
+@pytest.fixture
+def trust(tmp_path, monkeypatch):
+    """Write a trust root with one key of ours; a call with a moment revokes it."""
+    path = tmp_path / "trust.toml"
+    monkeypatch.setenv("PROVOST_TRUST", str(path))
+
+    def write(revoked=""):
+        path.write_text(TRUST.format(ours=OUR_PUBLIC, theirs=THEIR_PUBLIC, revoked=revoked))
+
+    write()
+    return write
+
+
+@pytest.fixture
+def faculty(bench, tmp_path):
+    """A teacher of another fork point: refused, and for a person to accept."""
+    faculty = Faculty(bench, tmp_path)
+    faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
+    return faculty
+
+
+def signed(bench, key=OURS):
+    plan = propose(bench, *ASKED)
+    return waive(bench, plan.artifact.digest, "one domain, tried on 20 prompts", key).artifact
+
+
+def refusal(bench, *waivers, level=Level.REFUSAL):
+    with pytest.raises((MisfitError, LineageError)) as caught:
+        make_plan(bench, *ASKED, level, waivers)
+    return str(caught.value)
+
+
+def test_a_refusal_says_how_to_waive_it_and_a_waiver_lets_the_same_plan_pass(bench, faculty, trust):
+    plan = propose(bench, *ASKED)
+    assert f"provost waive {plan.artifact.digest} --reason" in refusal(bench)
+    waiver = signed(bench)
+    passed = make_plan(bench, *ASKED, Level.REFUSAL, [waiver.digest])
+    assert passed.artifact == plan.artifact
+    assert passed.waivers == [waiver]
+    assert "other-fork-point" in {note.code for note in passed.notes}
+
+
+def test_a_waiver_is_a_record_that_descends_from_its_plan(bench, faculty, trust):
+    waiver = signed(bench)
+    plan = propose(bench, *ASKED).artifact
+    derivation = Records(bench.store).read(waiver.record)
+    assert derivation.kind == "waiver"
+    assert [(i.role, i.artifact, i.record) for i in derivation.inputs] == [
+        ("plan", plan.digest, plan.record)
+    ]
+    assert derivation.settings["reason"] == "one domain, tried on 20 prompts"
+    assert derivation.settings["findings"] == [
+        {"code": "other-fork-point", "subject": "teacher.code@1"}
+    ]
+
+
+def test_a_waiver_of_another_plan_does_not_count(bench, faculty, trust):
+    waiver = signed(bench)
+    faculty.teacher("math", 1)
+    with pytest.raises(LineageError, match="have changed since"):
+        make_plan(bench, ["code@1", "math@1"], "fork-point@1", Level.REFUSAL, [waiver.digest])
+
+
+def test_a_finding_that_came_later_makes_another_plan(bench, faculty, trust):
+    waiver = signed(bench)
+    Registry(bench.store).recall("teacher.code", 1, by="team", reason="leaked answers")
+    assert "have changed since" in refusal(bench, waiver.digest)
+
+
+def test_a_recall_is_never_waived_nor_is_that_offered(bench, faculty, trust):
+    Registry(bench.store).recall("teacher.code", 1, by="team", reason="leaked answers")
+    assert "provost waive" not in refusal(bench)
+    with pytest.raises(LineageError, match="is never waived: the owner's recall stands"):
+        signed(bench)
+
+
+def test_a_team_of_teachers_does_not_waive(bench, faculty, trust):
+    assert "team-code signed it, which owns no student.* name" in refusal(
+        bench, signed(bench, THEIRS).digest
+    )
+
+
+def test_an_unknown_key_and_a_revoked_one_do_not_count(bench, faculty, trust):
+    assert "is not in the trust root" in refusal(bench, signed(bench, STRANGE).digest)
+    waiver = signed(bench)
+    trust(revoked="2026-11-21T00:00:00+00:00")
+    assert "its key was revoked" in refusal(bench, waiver.digest)
+
+
+def test_without_a_trust_root_no_waiver_counts(bench, faculty, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert "there is no trust root here" in refusal(bench, signed(bench).digest)
+
+
+def test_words_that_were_changed_after_signing_do_not_count(bench, faculty, trust):
+    envelope = json.loads(bench.store.get_bytes(signed(bench).digest))
+    plan = propose(bench, *ASKED).artifact
+    other = Waiver(
+        plan=plan.digest,
+        findings=(Accepted(code="other-fork-point", subject="teacher.code@1"),),
+        reason="somebody else's reason",
+        at="2026-11-21T00:00:00+00:00",
+    )
+    forged = json.loads(bench.store.get_bytes(sign_waiver(bench.store, other, plan, THEIRS).digest))
+    forged["signatures"] = envelope["signatures"]
+    digest = bench.store.put_bytes(canonical_json(forged))
+    assert "the signature of consolidation does not fit" in refusal(bench, digest)
+
+
+def test_what_is_no_waiver_is_refused(bench, faculty, trust):
+    assert "is no waiver" in refusal(bench, bench.store.put_bytes(b"{}"))
+    plan = propose(bench, *ASKED).artifact
+    with pytest.raises(LineageError, match="is no waiver"):
+        read_waiver(bench.store, plan.digest, plan, None)
+
+
+def test_a_warning_is_refused_only_where_that_is_asked(bench, tmp_path, trust):
+    faculty = Faculty(bench, tmp_path)
+    made = faculty.checkpoint("both", 3, faculty.fork_point)
+    for domain in ("math", "code"):
+        faculty.teacher(domain, 1, checkpoint=made[1])
+    asked = (["math@1", "code@1"], "fork-point@1")
+    plan = make_plan(bench, *asked, Level.REFUSAL)
+    with pytest.raises(MisfitError, match="same-checkpoint"):
+        make_plan(bench, *asked, Level.WARNING)
+    waiver = waive(bench, plan.artifact.digest, "an experiment", OURS).artifact
+    assert make_plan(bench, *asked, Level.WARNING, [waiver.digest]).waivers == [waiver]
+
+
+def test_a_plan_without_findings_and_an_empty_reason_are_not_signed(bench, tmp_path, trust):
+    faculty = Faculty(bench, tmp_path)
+    faculty.teacher("math", 1)
+    plan = propose(bench, ["math@1"], "fork-point@1").artifact
+    with pytest.raises(LineageError, match="needs no waiver"):
+        waive(bench, plan.digest, "why not", OURS)
+    faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
+    plan = propose(bench, *ASKED).artifact
+    with pytest.raises(LineageError, match="a waiver needs a reason"):
+        waive(bench, plan.digest, "  ", OURS)
+    with pytest.raises(LineageError, match="not a plan"):
+        waive(bench, faculty.fork_point[1], "a checkpoint", OURS)
