@@ -48,16 +48,15 @@ def _save(name: str, draw: Callable[[list[Axes]], None]) -> None:
 
 
 def _versus(axes: list[Axes]) -> None:
-    for place, threads in enumerate((1, 2)):
-        clock = "processor" if threads == 1 else "wall"
-        found = read(f"step_versus_cpu{threads}")
+    found = read("step_versus_cpu1")
+    for place, clock in enumerate(("processor", "wall")):
         bars = {
             side: {phase: found[side][clock][phase]["median"] for phase in PHASES}
             for side in ("trl", "provost")
         }
         _stack(axes[place], bars)
         ratio = found["ratio"][clock]["median"]
-        axes[place].set_title(f"{threads} thread{'s' * (threads > 1)}: {ratio:.2f} times as fast")
+        axes[place].set_title(f"one thread: {ratio:.2f} times as fast")
         axes[place].set_ylabel(f"{clock} seconds a step")
     axes[1].legend(*_legend(axes[1]), fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -67,7 +66,8 @@ def _curve(axes: list[Axes], curve: str, label: str) -> None:
     full = figures["full_vocabulary"]
     _stack(axes[0], {point: values["processor_seconds"] for point, values in full.items()})
     axes[0].set_ylabel("processor seconds a step")
-    axes[0].legend(*_legend(axes[0]), fontsize=7)
+    axes[0].set_ylim(top=1.6 * axes[0].get_ylim()[1])  # room for the legend above the bars
+    axes[0].legend(*_legend(axes[0]), fontsize=7, ncols=2, loc="upper left")
     for form, style in (("full_vocabulary", "k-o"), ("sampled_token", "k--s")):
         if form in figures:
             memory = [values["peak_mib"] for values in figures[form].values()]
