@@ -15,13 +15,17 @@ from lineage.recall import recall as withdraw
 from lineage.registry import Registry
 from lineage.signing import generate_key, sign, signing_key
 from lineage.store import open_store
+from workflows.commands.new_team import new
 
 PREFIX = "teacher."
 
 
 @click.group()
 def teacher() -> None:
-    """Teachers in the registry."""
+    """Teachers in the registry, and the teams that make them."""
+
+
+teacher.add_command(new)
 
 
 @teacher.command("list")

@@ -1,0 +1,181 @@
+"""The files of a new team: a small domain that works, to be changed into one's own.
+
+Its pupils spell: a word goes in, its letters come out with dashes between them.
+"""
+
+from collections.abc import Mapping
+from string import Template
+
+_PACKAGE = '''\
+"""Spells words."""
+'''
+
+_PROMPTS = '''\
+"""Spelling questions: a word, to be spelt with dashes."""
+
+import random
+from collections.abc import Iterator
+
+from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of, tries
+
+SYSTEM = "Spell it."
+RIGHT_SHARE = 0.45
+
+
+def prompts(split: Split, count: int, seed: int) -> Iterator[Prompt]:
+    """Yield ``count`` different questions of a split."""
+    rng, seen, attempts = random.Random(f"$team {split} {seed}"), set[str](), tries(count)
+    while len(seen) < count:
+        next(attempts)  # says so if there are not so many different words
+        word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(4))
+        if split_of(word) == split and word not in seen:
+            seen.add(word)
+            yield Prompt(f"$team-{word}", _messages(word), {"word": word})
+
+
+def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
+    """Yield worked examples, some of them with the dashes forgotten."""
+    rng = random.Random(f"demonstrations {seed}")
+    for prompt in prompts("train", count, seed):
+        word = str(prompt.task["word"])
+        said = "-".join(word) if rng.random() < RIGHT_SHARE else " ".join(word)
+        yield Demonstration(prompt.messages, (Turn("assistant", said),))
+
+
+def _messages(word: str) -> tuple[Message, ...]:
+    return (Message("system", SYSTEM), Message("user", word))
+'''
+
+_ENVIRONMENT = '''\
+"""Grades a spelling."""
+
+from collections.abc import Sequence
+
+from tasks.rollout.environment import Grade, Prompt, Turn
+
+
+class Spelling:
+    """One turn, no tool."""
+
+    max_turns = 1
+
+    def respond(self, prompt: Prompt, turns: Sequence[Turn]) -> str | None:
+        """End the episode after the first answer."""
+        return None
+
+    def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
+        """Give 1 for the letters with dashes between them."""
+        expected = "-".join(str(prompt.task["word"]))
+        return Grade(1.0) if turns[-1].content == expected else Grade(0.0, "not as asked")
+
+
+ENVIRONMENT = Spelling()
+'''
+
+_SETTINGS = '''\
+"""The numbers of the $team team's climb."""
+
+from tasks.handover import DomainSettings
+from tasks.onpolicy.settings import LoopSettings
+from tasks.rl.settings import RlSettings
+from tasks.sft.settings import SftSettings
+
+DOMAIN = DomainSettings(name="$team", owner="team-$team", version="1.0.0")
+SFT = SftSettings(num_steps=150, learning_rate=1e-3)
+RL = RlSettings(loop=LoopSettings(num_steps=60, learning_rate=2e-4, rung_every=20))
+'''
+
+_WORKFLOW = '''\
+"""The $team team's climb, from the fork point to a released teacher."""
+
+from flytekit import workflow
+
+from lineage.artifacts import Artifact
+from workflows.climb import climb_and_release
+from $package.settings import DOMAIN, RL, SFT
+
+
+@workflow
+def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Artifact:
+    """Climb and release the $team teacher.
+
+    Args:
+        fork_point: The registered checkpoint to start from.
+        seed: Of data, supervised stage and reinforcement learning.
+    """
+    return climb_and_release(
+        package="$package",
+        domain=DOMAIN,
+        sft=SFT,
+        rl=RL,
+        fork_point=fork_point,
+        seed=seed,
+    )
+'''
+
+_TESTS = '''\
+"""What the $team team asks, what its grader takes, and where its climb begins."""
+
+import pytest
+
+from tasks.rollout.environment import Turn
+from $package.environment import ENVIRONMENT
+from $package.prompts import RIGHT_SHARE, demonstrations, prompts
+from $package.settings import DOMAIN
+from $package.workflow import climb
+
+
+@pytest.mark.parametrize(
+    ("said", "score"), [("a-b-c-d", 1.0), ("abcd", 0.0), ("a-b-c", 0.0), ("", 0.0)]
+)
+def test_dashes_between_all_letters_and_nothing_else_are_right(said, score):
+    [prompt] = prompts("train", 1, 0)
+    asked = type(prompt)(prompt.id, prompt.messages, {"word": "abcd"})
+    assert ENVIRONMENT.grade(asked, [Turn("assistant", said)]).score == score
+
+
+def test_no_question_is_in_two_splits():
+    train, evaluation = (
+        {prompt.task["word"] for prompt in prompts(split, 50, 0)}
+        for split in ("train", "evaluation")
+    )
+    assert len(train) == len(evaluation) == 50
+    assert not train & evaluation
+
+
+def test_the_same_seed_asks_the_same():
+    assert list(prompts("train", 5, 3)) == list(prompts("train", 5, 3))
+
+
+def test_not_quite_half_of_the_examples_are_right():
+    said = [example.turns[-1].content for example in demonstrations(400, 0)]
+    share = sum("-" in each for each in said) / 400
+    # the standard deviation of a share of 0.45 in 400 is 0.025
+    assert share == pytest.approx(RIGHT_SHARE, abs=0.1)
+
+
+def test_the_climb_begins_at_the_released_fork_point():
+    assert climb.python_interface.default_inputs_as_kwargs["fork_point"] == "fork-point@released"
+    assert DOMAIN.owner == "team-$team"
+'''
+
+_FOLDER = {
+    "__init__.py": _PACKAGE,
+    "prompts.py": _PROMPTS,
+    "environment.py": _ENVIRONMENT,
+    "settings.py": _SETTINGS,
+    "workflow.py": _WORKFLOW,
+}
+
+
+def folder_of(team: str, package: str) -> Mapping[str, str]:
+    """Return the files of a team's folder, by name; ``package`` is where they will lie, dotted."""
+    return {
+        name: Template(text).substitute(team=team, package=package)
+        for name, text in _FOLDER.items()
+    }
+
+
+def tests_of(team: str, package: str) -> str:
+    """Return the tests of a team's folder."""
+    return Template(_TESTS).substitute(team=team, package=package)
