@@ -43,7 +43,7 @@ class PassingFaultError(FlyteRecoverableException):  # type: ignore[misc]  # fly
     def __init__(self, stage: Stage, message: str) -> None:
         """Say in which stage, and what happened."""
         super().__init__(message)
-        self.stage = stage
+        self.stage, self.told = stage, message
 
 
 def hosted(

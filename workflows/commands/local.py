@@ -1,8 +1,15 @@
-"""Runs a workflow by Flyte's local execution, the way a person wants to see it run."""
+"""Runs a workflow by Flyte's local execution, the way a person wants to see it run.
+
+Local execution ignores retries and time limits. A stage's time limit is kept by its task
+(``tasks.hosting``); retries are kept here: the workflow begins again, finds what is finished in the
+store, and goes on within a stage from its last state.
+"""
 
 import os
 import signal
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +26,10 @@ OFFLINE = {
     "FLYTE_LOCAL_CACHE_ENABLED": "false",
 }
 
+ATTEMPT = "FLYTE_ATTEMPT_NUMBER"
+"""Flyte's own; records attest it."""
+LONGEST_WAIT_SECONDS = 60.0
+
 
 def quiet() -> None:
     """Set what third parties would otherwise decide: telemetry, threads, caches."""
@@ -33,8 +44,13 @@ def run_locally(
     # flytekit replaces both on import: Ctrl-C would exit before anything could be tidied up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.excepthook = sys.__excepthook__
+    from tasks.attempt import InterruptedAttemptError
+
     try:
-        return workflow(*args, **inputs)
+        return _with_retries(lambda: workflow(*args, **inputs))
+    except InterruptedAttemptError as error:
+        sys.stderr.write(f"Stopped: {_without_prefix(error)}. Run the same again to go on.\n")
+        raise SystemExit(128 + signal.SIGTERM) from None
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. What was finished is kept: run the same again to go on.\n")
         raise SystemExit(130) from None
@@ -43,6 +59,31 @@ def run_locally(
             raise
         sys.stderr.write(f"\nprovost: {_without_prefix(error)}\n")
         raise SystemExit(1) from None
+
+
+def _with_retries(run: Callable[[], Result]) -> Result:
+    """Run until it ends or a stage has had its attempts; only faults that may pass are retried."""
+    from tasks.hosting import PassingFaultError
+    from tasks.resources import local_limits
+
+    failed: Counter[str] = Counter()
+    while True:
+        os.environ[ATTEMPT] = str(failed.total())
+        try:
+            return run()
+        except PassingFaultError as error:
+            failed[error.stage] += 1
+            allowed = local_limits(error.stage).retries
+            if failed[error.stage] > allowed:
+                raise RuntimeError(f"{error.told} ({allowed + 1} attempts)") from error
+            wait = min(LONGEST_WAIT_SECONDS, 2.0 ** failed[error.stage])
+            sys.stderr.write(
+                f"\n{error.told}\nThis may pass: retry {failed[error.stage]} of "
+                f"{allowed} of {error.stage} in {wait:.0f} s.\n"
+            )
+            time.sleep(wait)
+        finally:
+            del os.environ[ATTEMPT]
 
 
 def _without_prefix(error: BaseException) -> str:

@@ -1,0 +1,92 @@
+"""Local execution with what it lacks: retries of faults that may pass, time limits, an end."""
+
+import os
+import signal
+import time
+
+import pytest
+from flytekit import workflow
+
+from tasks.hosting import hosted
+from tasks.resources import Stage, local_limits
+from workflows.commands import local
+
+MET: list[int] = []
+
+
+@hosted(Stage.PLAN)
+def meet(faults: int, kind: str) -> int:
+    """Fail so many times, then return which attempt this is."""
+    MET.append(int(os.environ["FLYTE_ATTEMPT_NUMBER"]))
+    if len(MET) <= faults:
+        raise {"network": ConnectionResetError, "input": ValueError}[kind]("as told")
+    return MET[-1]
+
+
+@hosted(Stage.PLAN)
+def terminate() -> int:
+    """Be asked to end, as by a demo that is stopped."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    return 0
+
+
+@workflow
+def meeting(faults: int, kind: str) -> int:
+    return meet(faults=faults, kind=kind)
+
+
+@workflow
+def termination() -> int:
+    return terminate()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    MET.clear()
+    monkeypatch.delenv("PROVOST_FLAVOUR", raising=False)
+    monkeypatch.setattr(local, "LONGEST_WAIT_SECONDS", 0.0)
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_fault_that_may_pass_is_tried_again_and_told(capsys):
+    assert local.run_locally(meeting, faults=2, kind="network") == 2
+    assert MET == [0, 1, 2]
+    said = capsys.readouterr().err
+    assert "ConnectionResetError: as told" in said
+    assert "retry 2 of 2 of plan" in said
+    assert "FLYTE_ATTEMPT_NUMBER" not in os.environ
+
+
+def test_a_stage_has_as_many_attempts_as_its_declaration_says(capsys):
+    allowed = local_limits(Stage.PLAN).retries
+    with pytest.raises(SystemExit, match="1"):
+        local.run_locally(meeting, faults=100, kind="network")
+    assert len(MET) == allowed + 1
+    assert "provost: ConnectionResetError: as told (3 attempts)" in capsys.readouterr().err
+
+
+def test_bad_input_is_not_tried_again(capsys):
+    with pytest.raises(SystemExit, match="1"):
+        local.run_locally(meeting, faults=1, kind="input")
+    assert MET == [0]
+    assert capsys.readouterr().err.strip() == "provost: as told"
+
+
+def test_a_request_to_end_is_not_a_fault(capsys):
+    with pytest.raises(SystemExit, match="143"):
+        local.run_locally(termination)
+    assert "terminate was asked to end (SIGTERM)" in capsys.readouterr().err
+
+
+def test_a_time_limit_is_kept_by_local_execution_and_not_tried_again(monkeypatch, capsys):
+    minutes = local_limits(Stage.PLAN).time_limit_minutes
+    wanted = local_limits(Stage.PLAN).model_copy(update={"time_limit_minutes": 0.001})
+    assert minutes >= 1
+    monkeypatch.setattr("tasks.hosting.local_limits", lambda stage: wanted)
+    monkeypatch.setattr(os, "kill", lambda process, number: None)
+    with pytest.raises(SystemExit, match="1"):
+        local.run_locally(termination)
+    assert "terminate ran past its limit of 0.001 minutes" in capsys.readouterr().err
