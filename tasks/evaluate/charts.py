@@ -4,18 +4,12 @@ Horizontal positions are percentages of the drawing's width: the same markup fil
 wide screen.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.evaluate.statistics import Interval
-from tasks.page.html import Html, element, join
-
-Point = tuple[float, float]
-
-MOST_POINTS = 200
-"""A curve with more points is drawn by the means of that many stretches."""
+from tasks.page.html import Html, element
 
 
 @dataclass(frozen=True)
@@ -66,60 +60,6 @@ def scale(axis: Axis, labels: Sequence[tuple[float, str]]) -> Html:
         element("span", {"style": f"left:{axis.percent(value)}"}, text) for value, text in labels
     )
     return element("div", {"class": "scale", "aria-hidden": "true"}, *places)
-
-
-def round_end(value: float) -> float:
-    """Return the next number above that reads well as the end of an axis: 0.53 becomes 0.6."""
-    if value <= 0:
-        return 1.0
-    step = 10.0 ** math.floor(math.log10(value))
-    return round(math.ceil(value / step - 1e-9) * step, 12)
-
-
-def curve(points: Sequence[Point], low: float, high: float, kind: str) -> Html:
-    """Draw a curve in a box of 100 by 100 that stretches: the points thin, their trend strong."""
-    drawn = thin(points)
-    first, last = drawn[0][0], drawn[-1][0]
-    width, tall = (last - first) or 1.0, (high - low) or 1.0
-
-    def path(line: Sequence[Point], name: str) -> Html:
-        places = (
-            f"{100 * (step - first) / width:.2f},{100 - 100 * (value - low) / tall:.2f}"
-            for step, value in line
-        )
-        return element("polyline", {"class": name, "points": " ".join(places)})
-
-    grid = join(
-        element("line", {"class": "grid", "x1": 0, "x2": 100, "y1": y, "y2": y})
-        for y in (0, 50, 100)
-    )
-    box = {"class": f"curve {kind}", "viewBox": "0 0 100 100", "preserveAspectRatio": "none"}
-    hidden = {"aria-hidden": "true"}
-    return element("svg", {**box, **hidden}, grid, path(drawn, "raw"), path(trend(drawn), "trend"))
-
-
-def thin(points: Sequence[Point]) -> list[Point]:
-    """Return at most ``MOST_POINTS`` points: the means of equal stretches, the ends kept."""
-    if len(points) <= MOST_POINTS:
-        return list(points)
-    inner, stretches = points[1:-1], MOST_POINTS - 2
-    edges = [round(index * len(inner) / stretches) for index in range(stretches + 1)]
-    means = [_mean(inner[start:end]) for start, end in itertools.pairwise(edges)]
-    return [points[0], *means, points[-1]]
-
-
-def trend(points: Sequence[Point]) -> list[Point]:
-    """Return the running mean over a tenth of the curve, centred and shorter at the ends."""
-    reach = len(points) // 20
-    return [
-        (step, _mean(points[max(0, at - reach) : at + reach + 1])[1])
-        for at, (step, _) in enumerate(points)
-    ]
-
-
-def _mean(points: Sequence[Point]) -> Point:
-    steps, values = zip(*points, strict=True)
-    return math.fsum(steps) / len(points), math.fsum(values) / len(points)
 
 
 def _grid_line(axis: Axis, tick: float) -> Html:

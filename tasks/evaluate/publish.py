@@ -18,8 +18,6 @@ from tasks.evaluate.outcomes import FORK_POINT, STUDENT, TEACHER
 from tasks.evaluate.plot import write_plot
 from tasks.evaluate.report import render_report
 from tasks.evaluate.report_input import (
-    Curve,
-    CurveGroup,
     Provenance,
     ReportInput,
     Response,
@@ -28,6 +26,7 @@ from tasks.evaluate.report_input import (
 )
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Plan
+from tasks.page.curves import Curve, CurveGroup
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions, source_digest
 from tasks.step import Bench, Measurements, now

@@ -5,10 +5,7 @@ Its policy forbids everything but inline style and inline images. It refers to n
 
 from collections.abc import Mapping
 
-from tasks.evaluate.charts import curve, round_end, thin, trend
 from tasks.evaluate.report_input import (
-    Curve,
-    CurveGroup,
     Provenance,
     ReportInput,
     Response,
@@ -23,6 +20,7 @@ from tasks.evaluate.sections import (
     scores_section,
 )
 from tasks.evaluate.wording import findings, headline, label, number, sampling
+from tasks.page.curves import NOTE, CurveGroup, curve_group
 from tasks.page.document import document, section
 from tasks.page.html import Html, element, inline_svg, join
 
@@ -96,47 +94,7 @@ def _how(card: Scorecard) -> str:
 def _training(groups: tuple[CurveGroup, ...]) -> Html:
     if not groups:
         return Html()
-    note = (
-        "Thin: as measured. Strong: the running mean over a tenth of the steps, whose ends stand "
-        "above each curve. The curves of a row share one axis."
-    )
-    return section("training", "Training", note, *(_curve_group(group) for group in groups))
-
-
-def _curve_group(group: CurveGroup) -> Html:
-    top = max(value for each in group.curves for _, value in each.points)
-    high = group.high if group.high is not None else round_end(top)
-    figures = [_figure(each, group.low, high) for each in group.curves]
-    title = element("h3", {}, group.title, " ", element("small", {}, group.unit))
-    return join([title, element("div", {"class": "curves"}, *figures)])
-
-
-def _figure(shown: Curve, low: float, high: float) -> Html:
-    smooth = trend(thin(shown.points))
-    change = f"{number(smooth[0][1])} \N{RIGHTWARDS ARROW} {number(smooth[-1][1])}"
-    first, last = shown.points[0][0], shown.points[-1][0]
-    return element(
-        "figure",
-        {},
-        element("figcaption", {}, element("b", {}, shown.name), element("span", {}, change)),
-        element(
-            "div",
-            {"class": "plot"},
-            element(
-                "div",
-                {"class": "ends"},
-                element("span", {}, f"{high:.3g}"),
-                element("span", {}, f"{low:.3g}"),
-            ),
-            curve(shown.points, low, high, "line"),
-            element(
-                "div",
-                {"class": "steps"},
-                element("span", {}, f"step {first:g}"),
-                element("span", {}, f"{last:g}"),
-            ),
-        ),
-    )
+    return section("training", "Training", NOTE, *map(curve_group, groups))
 
 
 def _rollouts(rollouts: tuple[Rollout, ...]) -> Html:

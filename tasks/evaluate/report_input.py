@@ -3,31 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from tasks.evaluate.outcomes import STUDENT, Frozen
 from tasks.evaluate.scorecard import Scorecard
-
-
-class Curve(Frozen):
-    """One quantity over the steps of a stage."""
-
-    name: str
-    """What the curve is of, such as the team or the teacher."""
-    points: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field(min_length=1)
-    """(step, value), in the order of the steps."""
-
-
-class CurveGroup(Frozen):
-    """Curves of one quantity, drawn side by side on one common axis."""
-
-    title: str
-    unit: str
-    """What one unit of the axis is, such as "nats a token"."""
-    curves: tuple[Curve, ...] = Field(min_length=1)
-    low: FiniteFloat = 0.0
-    high: FiniteFloat | None = None
-    """The end of the axis; None takes the largest value."""
+from tasks.page.curves import CurveGroup
 
 
 class Speech(Frozen):

@@ -12,14 +12,13 @@ from scorecard_example import DOMAINS, example_scorecard
 
 from tasks.evaluate.report import render_report
 from tasks.evaluate.report_input import (
-    Curve,
-    CurveGroup,
     Provenance,
     ReportInput,
     Response,
     Rollout,
     Speech,
 )
+from tasks.page.curves import Curve, CurveGroup
 
 QUESTIONS = {
     "math": ("Compute. Answer with the number alone.", "What is 27 + 58?"),

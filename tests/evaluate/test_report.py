@@ -9,9 +9,9 @@ from scorecard_example import DOMAINS, example_outcomes, example_scorecard
 
 from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.report import render_report
-from tasks.evaluate.report_input import Curve, CurveGroup
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.wording import headline
+from tasks.page.curves import Curve, CurveGroup
 from tasks.page.document import POLICY
 from tasks.page.html import escape
 from tasks.page.style import STYLE
