@@ -12,7 +12,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "workflows.commands.register:register",
         "Register a team, the foundation or the consolidation in Flyte.",
     ),
-    "teacher": ("workflows.commands.teacher:teacher", "List the teachers, recall one."),
+    "teacher": (
+        "workflows.commands.teacher:teacher",
+        "Make a team; list, sign, retire or recall teachers.",
+    ),
+    "audit": ("workflows.commands.audit:audit", "Say which teacher shaped what a student says."),
+    "surgery": ("workflows.commands.audit:surgery", "Make a student without a teacher."),
     "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
     "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
 }

@@ -22,6 +22,7 @@ from tasks.attribution.document import (
     Influence,
     SegmentShare,
     TokenShare,
+    Verdict,
     Witness,
 )
 from tasks.attribution.estimators import Absence, Evidence, LogRatio, Owner
@@ -30,7 +31,7 @@ from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import split
 from tasks.attribution.subject import Opened, Subject, load_weights
-from tasks.attribution.verdict import Case, judge, named
+from tasks.attribution.verdict import Case, judge, judge_sets, named
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
 from tasks.step import Bench, now
@@ -77,7 +78,7 @@ class Findings:
             if retrained
             else None
         )
-        case = self._case()
+        case, groups = self._case(), tuple(self._groups())
         return Audit(
             student=self._subject.reference,
             start=start_words(self._subject),
@@ -91,12 +92,12 @@ class Findings:
             residual=float(self._split.residuals().max()),
             behaviours=tuple(self._behaviours()),
             course=tuple(self._stretches()),
-            groups=tuple(self._groups()),
+            groups=groups,
             witnesses=witnesses,
             influences=influences,
             searched=searched,
             verification=verification,
-            verdict=judge(case, witnesses),
+            verdict=self._verdict(case, groups, witnesses),
             approvals=approvals(self._bench, self._subject),
             waivers=waivers(self._bench, self._subject),
             drawn=drawn,
@@ -128,6 +129,13 @@ class Findings:
             owners={source.name: source.owner for source in sources},
             start=start_words(self._subject),
         )
+
+    def _verdict(
+        self, case: Case, groups: Sequence[GroupShare], witnesses: Sequence[Witness]
+    ) -> Verdict:
+        if len(groups) > 1:
+            return judge_sets(groups, self._sources, case.count)
+        return judge(case, witnesses)
 
     def _estimates(self) -> list[Estimate]:
         return [

@@ -4,7 +4,6 @@ from tasks.attribution.document import Audit, Influence
 from tasks.attribution.page_shares import (
     counterfactual_section,
     groups_section,
-    nats,
     plain,
     scroll,
     sources_section,
@@ -12,6 +11,7 @@ from tasks.attribution.page_shares import (
 )
 from tasks.attribution.page_style import STYLE
 from tasks.attribution.page_tokens import course_section, responses_section
+from tasks.attribution.verdict import nats
 from tasks.page.document import document, section
 from tasks.page.html import Html, element, join
 

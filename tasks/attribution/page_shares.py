@@ -4,18 +4,12 @@ from collections.abc import Mapping
 
 from tasks.attribution.document import Audit, Estimate, GroupShare, Measured
 from tasks.attribution.page_style import NUM_COLOURS
-from tasks.attribution.verdict import LEAST_NATS
+from tasks.attribution.verdict import LEAST_NATS, nats, off_domain
 from tasks.ledger.split_adamw import RESERVED
 from tasks.page.document import section
 from tasks.page.html import Html, element, join
 
-MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EM DASH}"
-
-
-def nats(value: float) -> str:
-    """Return a signed number of nats with two digits behind the point."""
-    return f"{value:+.2f}".replace("-", MINUS)
 
 
 def colour(audit: Audit, source: str) -> str:
@@ -101,13 +95,14 @@ def groups_section(audit: Audit) -> Html:
     if not groups:
         return Html()
     sources = [source for source in audit.shares if source not in RESERVED]
+    off = off_domain(groups, sources)
     head = [element("th", {"scope": "col"}, source) for source in sources]
     rows = [
         element(
             "tr",
             {},
             element("th", {"scope": "row"}, group.domain, " ", _count(group)),
-            *(_cell(group, source) for source in sources),
+            *(_cell(group, source, is_off=(group, source) in off) for source in sources),
         )
         for group in groups
     ]
@@ -118,8 +113,10 @@ def groups_section(audit: Audit) -> Html:
         element("tbody", {}, *rows),
     )
     drawn = [element("li", {}, f"{name}: {text}") for name, text in audit.drawn.items()]
-    found = [element("li", {}, line) for line in off_domain(audit)]
-    said = element("ul", {}, *(found or [element("li", {}, "No change off its own domain.")]))
+    found = [element("li", {}, _finding(*each)) for each in off]
+    said = element(
+        "ul", {}, *(found or [element("li", {}, "Nothing off its own domain is shown.")])
+    )
     note = (
         "Mean nats that each source (column) added to the behaviours of each set (row). Outlined: "
         "the teacher of the set's own domain. Dashed: a teacher that shaped what was not its own, "
@@ -129,35 +126,20 @@ def groups_section(audit: Audit) -> Html:
     return section("domains", "Across domains", note, scroll("Across domains", table), *lists)
 
 
-def off_domain(audit: Audit) -> list[str]:
-    """Return a line for each teacher that shaped a set of behaviours that is not its own."""
-    return [
-        f"{group.domain}: {source} added {nats(group.parts[source].mean)} nats to "
-        f"{group.count} behaviours that {_whose(group)}."
-        for group in audit.groups
-        if group.domain
-        for source in group.parts
-        if source not in RESERVED and _is_off(group, source)
-    ]
-
-
-def _whose(group: GroupShare) -> str:
-    return f"{group.owner} was asked for" if group.owner else "no teacher was asked about"
-
-
-def _is_off(group: GroupShare, source: str) -> bool:
-    share = group.parts[source]
-    return source != group.owner and share.mean >= LEAST_NATS and share.excludes_zero
+def _finding(group: GroupShare, source: str) -> str:
+    whose = f"{group.owner} was asked for" if group.owner else "no teacher was asked about"
+    added = nats(group.parts[source].mean)
+    return f"{group.domain}: {source} added {added} nats to {group.count} behaviours that {whose}."
 
 
 def _count(group: GroupShare) -> Html:
     return element("small", {}, f"{group.count}")
 
 
-def _cell(group: GroupShare, source: str) -> Html:
+def _cell(group: GroupShare, source: str, *, is_off: bool) -> Html:
     share = group.parts[source]
     most = max(abs(each.mean) for each in group.parts.values()) or 1.0
-    kind = "own" if source == group.owner else "off" if _is_off(group, source) else "other"
+    kind = "own" if source == group.owner else "off" if is_off else "other"
     small = ""
     if share.low is not None and share.high is not None:
         small = f"{nats(share.low)} to {nats(share.high)}"

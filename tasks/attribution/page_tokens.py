@@ -3,7 +3,8 @@
 import itertools
 
 from tasks.attribution.document import Audit, BehaviourShare, TokenShare
-from tasks.attribution.page_shares import colour, key, nats, plain, scroll
+from tasks.attribution.page_shares import colour, key, plain, scroll
+from tasks.attribution.verdict import nats
 from tasks.ledger.split_adamw import RESERVED
 from tasks.page.document import section
 from tasks.page.html import Html, element, join

@@ -13,6 +13,7 @@ from lineage.registry import Registry
 from lineage.signing import sign, signing_key
 from tasks.attribution.behaviour import Behaviour
 from tasks.attribution.document import Audit
+from tasks.attribution.files import DOCUMENT, PAGE
 from tasks.attribution.findings import Findings
 from tasks.attribution.page import render
 from tasks.attribution.question import read_stored
@@ -21,8 +22,6 @@ from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
-
-DOCUMENT, PAGE = "audit.json", "report.html"
 
 
 def explain(bench: Bench, student: str, behaviours: Sequence[Behaviour], seed: int = 0) -> Audit:
@@ -77,10 +76,9 @@ def make_audit(
     return made
 
 
-def read_audit(bench: Bench, audit: Artifact) -> Audit:
-    """Return the document of a recorded audit."""
-    text = (bench.store.tree(audit.digest) / DOCUMENT).read_text("utf-8")
-    return Audit.model_validate_json(text)
+def read_page(bench: Bench, audit: Artifact) -> str:
+    """Return the page of a recorded audit."""
+    return (bench.store.tree(audit.digest) / PAGE).read_text("utf-8")
 
 
 def _inputs(subject: Subject, behaviours: Artifact, retrained: Sequence[Artifact]) -> list[Input]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.attribution.document import Verdict, Witness
+from tasks.attribution.document import GroupShare, Verdict, Witness
 
 LEAST_NATS = math.log(2)
 """A source is named if it made the behaviour at least twice as likely; less is nobody's doing."""
@@ -49,6 +49,70 @@ def judge(case: Case, witnesses: Sequence[Witness]) -> Verdict:
     return Verdict(named=who, sentence=sentence, confidence=_confidence(who, case, witnesses))
 
 
+def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int) -> Verdict:
+    """Return the verdict on behaviours of several sets, where one mean would hide each of them.
+
+    What a teacher shaped outside its own domain stands first.
+    """
+    off = off_domain(groups, sources)
+    own = [
+        f"{group.domain} ({nats(group.parts[group.owner].mean)})"
+        for group in groups
+        if group.owner and named(_means(group, sources)) == group.owner
+    ]
+    nobody = [group.domain for group in groups if not named(_means(group, sources))]
+    lines = [
+        f"{source} shaped {group.domain} ({nats(group.parts[source].mean)} nats)"
+        for group, source in off
+    ]
+    found = (
+        ["Off its own domain, " + "; ".join(lines) + "."]
+        if lines
+        else ["No teacher is shown to have shaped what was not its own."]
+    )
+    if own:
+        found.append(f"Each domain's own teacher shaped {_join(own)}.")
+    if nobody:
+        found.append(f"Nobody is named for {_join(nobody)}.")
+    known = [group for group in groups if group.parts[sources[0]].low is not None]
+    return Verdict(
+        named="",
+        sentence=" ".join(found),
+        confidence=(
+            f"{count} behaviours in {len(groups)} sets; {len(known)} of the sets have enough for "
+            "an interval, and an off-domain finding needs one that leaves 0 out."
+        ),
+    )
+
+
+def off_domain(
+    groups: Sequence[GroupShare], sources: Sequence[str]
+) -> list[tuple[GroupShare, str]]:
+    """Return each set with a source that shaped it, is not its owner, and is so with 95 %."""
+    return [
+        (group, source)
+        for group in groups
+        if group.domain
+        for source in sources
+        if source != group.owner
+        and group.parts[source].mean >= LEAST_NATS
+        and group.parts[source].excludes_zero
+    ]
+
+
+def nats(value: float) -> str:
+    """Return a signed number of nats with two digits behind the point."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _means(group: GroupShare, sources: Sequence[str]) -> dict[str, float]:
+    return {source: group.parts[source].mean for source in sources}
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def _of(who: str, case: Case) -> str:
     pushed = {source: nats for source, nats in case.parts.items() if nats > 0}
     share = pushed[who] / sum(pushed.values())
@@ -56,7 +120,7 @@ def _of(who: str, case: Case) -> str:
     against = -sum(nats for nats in case.parts.values() if nats < 0)
     other = f" Other sources pushed against it by {against:.2g} nats." if against >= 0.05 else ""
     return (
-        f"{_subject(case)} came through the updates of {who}: {case.parts[who]:+.2f} nats, "
+        f"{_subject(case)} came through the updates of {who}: {nats(case.parts[who])} nats, "
         f"{share:.0%} of what pushed towards {_it(case)}.{other}{ask}"
     )
 
@@ -64,18 +128,18 @@ def _of(who: str, case: Case) -> str:
 def _of_nobody(case: Case, *, said: bool) -> str:
     if not said:
         return (
-            f"The student does not say this: {case.ended:+.1f} nats after {case.begun:+.1f} at "
+            f"The student does not say this: {nats(case.ended)} nats, after {nats(case.begun)} at "
             f"{case.start}. No teacher is named for what is not said."
         )
     if case.ended - case.begun < LEAST_NATS:
         return (
-            f"{_subject(case)} {_is(case)} nobody's doing here: {case.begun:+.2f} nats at "
-            f"{case.start}, {case.ended:+.2f} now. What speaks for {_it(case)} was there before "
+            f"{_subject(case)} {_is(case)} nobody's doing here: {nats(case.begun)} nats at "
+            f"{case.start}, {nats(case.ended)} now. What speaks for {_it(case)} was there before "
             "any teacher."
         )
     return (
         f"{_subject(case)} came of no single source: each added less than {LEAST_NATS:.2f} nats "
-        f"to a change of {case.ended - case.begun:+.2f}."
+        f"to a change of {nats(case.ended - case.begun)}."
     )
 
 

@@ -7,6 +7,7 @@ from tasks.handover import Plan
 from tasks.hosting import hosted
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.form import RoundForm
+from tasks.mopd.orders import Retrain
 from tasks.mopd.settings import Balance, Divergence, RoundSettings
 from tasks.onpolicy.settings import Normalisation, Precision
 from tasks.resources import Stage
@@ -60,3 +61,21 @@ def record_failure(
 
     attempt = step.Attempt(plan, settings, rounds, seed, publish_as)
     step.record_failure(Bench(), attempt, err.message if err else "")
+
+
+@hosted(Stage.PLAN)
+def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[Retrain]:
+    """Plan a student's round again, without each of its teachers; no seed plans nothing."""
+    from tasks.mopd import retrain as step
+    from tasks.step import Bench
+
+    return step.plan_retrains(Bench(), student, num_seeds, num_subsets)
+
+
+@hosted(Stage.MOPD_ROUND)
+def retrain(order: Retrain) -> Artifact:
+    """Run a student's round again with teachers masked and all else the same."""
+    from tasks.mopd import retrain as step
+    from tasks.step import Bench
+
+    return step.retrain(Bench(), order)

@@ -1,0 +1,44 @@
+"""Flyte tasks of the audit."""
+
+from flytekit import Deck
+
+from lineage.artifacts import Artifact
+from tasks.hosting import hosted
+from tasks.resources import Stage
+
+
+@hosted(Stage.AUDIT)
+def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
+    student: str, prompt: str, response: str, contrast: str, behaviours: str, sample: int, seed: int
+) -> Artifact:
+    """Store the behaviours that are asked about, or draw them from the student."""
+    from tasks.attribution.question import Question, gather
+    from tasks.step import Bench
+
+    question = Question(
+        prompt=prompt, response=response, contrast=contrast, behaviours=behaviours, sample=sample
+    )
+    return gather(Bench(), student, question, seed)
+
+
+@hosted(Stage.AUDIT, deck=True, signs=True)
+def make_audit(
+    student: str, behaviours: Artifact, retrained: list[Artifact], seed: int
+) -> Artifact:
+    """Split the behaviours by source, compare with the retrains, draw the page."""
+    from tasks.attribution import query
+    from tasks.step import Bench
+
+    bench = Bench()
+    made = query.make_audit(bench, student, behaviours, retrained, seed)
+    Deck("audit", query.read_page(bench, made))
+    return made
+
+
+@hosted(Stage.AUDIT)
+def operate(student: str, weights: dict[str, float]) -> Artifact:
+    """Take teachers out of a student by its ledger, or change their weight."""
+    from tasks.attribution import surgery
+    from tasks.step import Bench
+
+    return surgery.operate(Bench(), student, weights)

@@ -1,0 +1,99 @@
+"""A student's round again, with teachers masked and all else the same: the truth about absence."""
+
+import itertools
+import json
+import random
+from collections.abc import Sequence
+
+from lineage.artifacts import Artifact, Student, parse_manifest
+from lineage.named import checkpoint_named, students_of
+from lineage.record import Derivation
+from tasks.handover import Plan
+from tasks.ledger.settings import LedgerSettings
+from tasks.mopd.orders import Retrain
+from tasks.mopd.round import distil_round
+from tasks.mopd.rounds import starting_from
+from tasks.mopd.settings import RoundSettings
+from tasks.step import Bench
+
+MOST_SEEDS = 10
+
+
+def plan_retrains(bench: Bench, student: str, num_seeds: int, num_subsets: int) -> list[Retrain]:
+    """Return the retrains that say what each teacher's absence would have done.
+
+    For each seed one with nobody masked, one without each teacher, and ``num_subsets`` without a
+    random set of several. No seed gives no retrain.
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of, that has one teacher, or for more
+            seeds or subsets than there can be.
+    """
+    if num_seeds == 0 and num_subsets == 0:
+        return []
+    if not 1 <= num_seeds <= MOST_SEEDS:
+        raise ValueError(
+            f"{num_seeds} seeds for the retrains: ask for 1 to {MOST_SEEDS}; from 2 on there is an "
+            "interval and a noise floor"
+        )
+    checkpoint = checkpoint_named(bench.store, student)
+    published = students_of(bench.store, checkpoint)
+    if not published:
+        raise ValueError(
+            f"{student!r} was never published, so its plan (environments, prompts, releases) is "
+            "not known and its round cannot be run again: name a published student"
+        )
+    manifest = parse_manifest(bench.store.get_bytes(published[0].digest), Student)
+    derivation = bench.records.read(checkpoint.record)
+    whole = Plan.model_validate(json.loads(bench.store.get_bytes(manifest.plan)))
+    plan = starting_from(whole, _start(bench, derivation))
+    settings = RoundSettings.model_validate(derivation.settings)
+    # What was masked in the student itself stays so in every retrain.
+    teachers = [t.name for t in plan.teachers if t.name not in settings.distil.masked]
+    masks = [(), *_masks(teachers, num_subsets, derivation.seed)]
+    return [
+        Retrain(plan=plan, settings=_masked(settings, mask), seed=derivation.seed + offset)
+        for offset in range(num_seeds)
+        for mask in masks
+    ]
+
+
+def retrain(bench: Bench, order: Retrain) -> Artifact:
+    """Return the student of one retrain; found, or else made."""
+    return distil_round(bench, order.plan, order.settings, order.seed)
+
+
+def _start(bench: Bench, derivation: Derivation) -> Artifact:
+    """Return what the student's own round began with; the last of several began with a student."""
+    [start] = [item for item in derivation.inputs if item.role == "student"]
+    return Artifact(
+        kind="checkpoint", digest=start.artifact, record=start.record, uri=bench.store.uri
+    )
+
+
+def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[str, ...]]:
+    if len(teachers) < 2:
+        raise ValueError(
+            f"this student has one teacher ({list(teachers)}): without it nothing is left to learn "
+            "from, and what it started from answers for its absence"
+        )
+    several = [
+        mask for size in range(2, len(teachers)) for mask in itertools.combinations(teachers, size)
+    ]
+    if num_subsets > len(several):
+        raise ValueError(
+            f"{num_subsets} subsets of several masked teachers are asked for, but {len(teachers)} "
+            f"teachers have {len(several)}: ask for so many at most"
+        )
+    return [
+        *((teacher,) for teacher in teachers),
+        *random.Random(seed).sample(several, num_subsets),
+    ]
+
+
+def _masked(settings: RoundSettings, mask: tuple[str, ...]) -> RoundSettings:
+    """Mask teachers; a retrain's own ledger would be read by nobody."""
+    distil = settings.distil.model_copy(update={"masked": (*settings.distil.masked, *mask)})
+    ledger = LedgerSettings(displacements=False, rollouts_per_teacher=0)
+    return settings.model_copy(update={"distil": distil, "ledger": ledger})

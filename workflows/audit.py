@@ -1,0 +1,71 @@
+"""A question about a student in, a report out: which teacher shaped what it says."""
+
+from typing import NamedTuple
+
+from flytekit import map_task, workflow
+
+from lineage.artifacts import Artifact
+from tasks.attribution.task import gather_behaviours, make_audit, operate
+from tasks.mopd.task import plan_retrains, retrain
+
+
+class Audited(NamedTuple):
+    """What an audit leaves behind."""
+
+    report: Artifact
+    """A folder with ``report.html`` and ``audit.json``."""
+
+
+@workflow
+def audit(  # noqa: PLR0917 - one for each input of the launch form
+    behaviours: str = "",
+    contrast: str = "",
+    prompt: str = "",
+    response: str = "",
+    sample: int = 0,
+    seed: int = 0,
+    student: str = "student@released",
+    verify_seeds: int = 0,
+    verify_subsets: int = 0,
+) -> Audited:
+    """Say through whose updates behaviours came, and what a retrain without each teacher changes.
+
+    Give a prompt with its response, or behaviours, or a sample; with none of them the whole student
+    is asked about, domain by domain.
+
+    Args:
+        behaviours: JSON lines, each a prompt (messages) and a response; or the digest of a stored
+            data set of them.
+        contrast: Explain the log-odds of the response over this one.
+        prompt: What a user says to the student.
+        response: What the student says then.
+        sample: So many of the student's own answers in each domain.
+        seed: Of what is drawn, and of the intervals.
+        student: A published student, by name or digest.
+        verify_seeds: Retrain without each teacher, with so many seeds; each retrain takes as long
+            as the student's own round.
+        verify_subsets: Also without so many random sets of several teachers.
+    """
+    asked = gather_behaviours(
+        student=student,
+        prompt=prompt,
+        response=response,
+        contrast=contrast,
+        behaviours=behaviours,
+        sample=sample,
+        seed=seed,
+    )
+    orders = plan_retrains(student=student, num_seeds=verify_seeds, num_subsets=verify_subsets)
+    retrained = map_task(retrain)(order=orders)
+    return Audited(make_audit(student=student, behaviours=asked, retrained=retrained, seed=seed))
+
+
+@workflow
+def surgery(weights: dict[str, float], student: str = "student@released") -> Artifact:
+    """Make a student without a teacher, or with another weight of it, from its ledger.
+
+    Args:
+        weights: Source to its weight, such as math: 0.0 to leave math out.
+        student: A student with a ledger, by name or digest.
+    """
+    return operate(student=student, weights=weights)

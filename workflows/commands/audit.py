@@ -1,0 +1,114 @@
+"""``provost audit`` and ``provost surgery``: who shaped a student, and what it is without them."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lineage.store import home, open_store
+from tasks.attribution.document import Audit
+from tasks.attribution.files import copy_audit
+from workflows.audit import audit as audit_workflow
+from workflows.audit import surgery as surgery_workflow
+from workflows.commands.local import quiet, run_locally
+
+
+@click.command()
+@click.argument("student")
+@click.option("--prompt", default="", help="What a user says.")
+@click.option("--response", default="", help="What the student says then.")
+@click.option("--contrast", default="", help="Explain the response over this one.")
+@click.option(
+    "--behaviours",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines of behaviours.",
+)
+@click.option("--sample", default=0, help="So many of its own answers in each domain.")
+@click.option("--verify", default=0, help="Retrain without each teacher, with so many seeds.")
+@click.option("--subsets", default=0, help="Retrain also without so many sets of teachers.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
+def audit(  # noqa: PLR0917 - one option for each input of the launch form
+    student: str,
+    prompt: str,
+    response: str,
+    contrast: str,
+    behaviours: Path | None,
+    sample: int,
+    verify: int,
+    subsets: int,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Say which teacher shaped what STUDENT says; without a question, the whole student."""
+    quiet()
+    asked = run_locally(_put, behaviours) if behaviours else ""
+    made = run_locally(
+        audit_workflow,
+        behaviours=asked,
+        contrast=contrast,
+        prompt=prompt,
+        response=response,
+        sample=sample,
+        seed=seed,
+        student=student,
+        verify_seeds=verify,
+        verify_subsets=subsets,
+    )
+    folder = out or home() / "audits" / made.report.digest.removeprefix("sha256:")[:12]
+    found = copy_audit(made.report, folder)
+    _tell(found)
+    click.echo(f"\n{folder}/report.html  audit.json")
+
+
+@click.command()
+@click.argument("student")
+@click.option("--without", multiple=True, help="A teacher to leave out; may be repeated.")
+@click.option("--weight", multiple=True, help="A teacher and its new weight, such as math=0.5.")
+def surgery(student: str, without: tuple[str, ...], weight: tuple[str, ...]) -> None:
+    """Make STUDENT without a teacher from its ledger, as a new recorded checkpoint."""
+    quiet()
+    weights = dict.fromkeys(without, 0.0) | dict(map(_weight, weight))
+    made = run_locally(surgery_workflow, weights=weights, student=student)
+    click.echo(f"{made.digest}\nrecord {made.record}")
+    click.echo(
+        "Its updates were made in the presence of what is left out: `provost audit STUDENT "
+        "--verify 1` compares it with a retrain."
+    )
+
+
+def _put(behaviours: Path) -> str:
+    """Check a file of behaviours, line by line, before anything else; return its digest."""
+    from tasks.attribution.behaviour import read_behaviours
+
+    read_behaviours(behaviours)
+    return open_store().put_file(behaviours)
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError as error:
+        raise click.ClickException(
+            f"--weight {text!r} is no teacher with a number: write it as math=0.5"
+        ) from error
+
+
+def _tell(found: Audit) -> None:
+    console = Console(soft_wrap=True)
+    console.print(found.verdict.sentence, markup=False, highlight=False)
+    console.print(f"How sure: {found.verdict.confidence}", markup=False, highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("source", "nats", "95 %", "ask"):
+        table.add_column(column)
+    owners = {source.name: source.owner for source in found.sources}
+    table.add_row(found.start, f"{found.begun:+.2f}", "", "")
+    for name, share in found.shares.items():
+        span = "" if share.low is None else f"{share.low:+.2f} to {share.high:+.2f}"
+        table.add_row(name, f"{share.mean:+.2f}", span, owners.get(name, ""))
+    table.add_row("student", f"{found.ended:+.2f}", "", "")
+    console.print(table)
+    for effect in found.verification.effects if found.verification else ():
+        console.print(f"without {', '.join(effect.masked)}: {effect.effect.mean:+.2f} nats fewer")
