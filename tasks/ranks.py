@@ -18,8 +18,11 @@ from torch import Tensor
 
 @contextmanager
 def joined_ranks() -> Iterator[None]:
-    """Join the other processes that a launcher has started; without a launcher stay alone."""
-    if "WORLD_SIZE" not in os.environ:
+    """Join the other processes that a launcher has started; without a launcher stay alone.
+
+    Inside another call of it nothing is to be done: several runs of one process join once.
+    """
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
     if torch.cuda.is_available():

@@ -52,3 +52,19 @@ def configured(settings: DistilSettings, loop: LoopSettings) -> Iterator[Mechani
             "Every group of rollouts was graded alike: use harder or easier prompts, raise "
             "rollouts_per_prompt, or set outcome_weight to 0",
         )
+    if set(settings.delta_teachers) - set(settings.masked):
+        yield Mechanism(
+            "delta",
+            Duty.ACT,
+            "tasks.mopd.distil",
+            "The student started as the precursor, so that the target is the teacher itself: leave "
+            "delta_teachers empty",
+        )
+    if settings.reference_weight > 0:
+        yield Mechanism(
+            "reference",
+            Duty.ACT,
+            "tasks.mopd.distil",
+            "The student does not move from where it started: raise the learning rate, or set "
+            "reference_weight to 0",
+        )

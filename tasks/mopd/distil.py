@@ -1,57 +1,41 @@
-"""MOPD as an objective of the on-policy loop: routing, balance, the teacher's term, the outcome's.
+"""MOPD as an objective of the on-policy loop: routing, balance, and the sum of the terms.
 
 Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from tasks.model.log_probs import TokenBatch
+from tasks.model.log_probs import token_log_probs
 from tasks.mopd.balance import Balancer, Seen
 from tasks.mopd.configured import configured
+from tasks.mopd.objectives.delta import delta_target
+from tasks.mopd.objectives.reference import ReferenceTerm, reference_term
 from tasks.mopd.objectives.terms import Chunk, TeacherTerm, TeacherTerms
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import Balance, DistilSettings, Divergence
+from tasks.mopd.voices import START, Teachers, precursor_of, voices
 from tasks.onpolicy.group_advantage import group_advantages
 from tasks.onpolicy.mechanisms import Mechanisms
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import policy_gradient
 from tasks.onpolicy.settings import LoopSettings
-from tasks.ranks import sum_over_ranks
+from tasks.ranks import exchange_json, sum_over_ranks
 from tasks.rollout.collect import Rollout
 
 OUTCOME = "outcome"
+REFERENCE = "reference"
 _RECHECKED_TOKENS = 64
 
 
-class Teachers(Protocol):
-    """Frozen teachers by name: a body that reads tokens, a head that tells what follows."""
-
-    @property
-    def names(self) -> list[str]:
-        """The teachers that can be asked."""
-
-    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
-        """Hear what will be asked in a step and in which order, to fetch or score it ahead."""
-
-    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
-        """Return the teacher's last hidden states [N, D] before the chosen tokens."""
-
-    def again(self, teacher: str, tokens: TokenBatch) -> Tensor:
-        """Return the same, computed anew and not remembered."""
-
-    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
-        """Return the teacher's logits [C, V] of some of its hidden states, in fp32."""
-
-
 class Distillation:
-    """Hard-routed MOPD; with ``outcome_weight`` above 0, the sum with the outcome advantage."""
+    """Hard-routed MOPD; with weights above 0, the sum with outcome advantage and reference KL."""
 
     def __init__(
         self,
@@ -66,7 +50,12 @@ class Distillation:
 
         ``control_ids`` are in the support of any top-k form. Every ``recheck_every`` steps each
         teacher scores some tokens twice, to see that it gives one answer.
+
+        Raises:
+            ValueError: for delta targets or masks of teachers that are not routed to, a teacher
+                with the name of another source, or somebody who has to be asked and is not there.
         """
+        _refuse_names(settings, routing.teachers, teachers.names)
         self._routing, self._teachers, self._settings = routing, teachers, settings
         self._terms = TeacherTerms(settings, control_ids)
         self._balancer = Balancer(settings.balance, loop.normalisation)
@@ -79,14 +68,19 @@ class Distillation:
 
     @property
     def sources(self) -> list[str]:
-        """Every teacher, and the outcome reward where it counts."""
-        outcome = [OUTCOME] if self._settings.outcome_weight > 0 else []
-        return [*self._teachers.names, *outcome]
+        """Every teacher, and outcome reward and reference where they count."""
+        return [*self._routing.teachers, *self._others]
 
     @property
     def extra_sources(self) -> int:
         """Sources that speak to a microbatch beside its teacher; each costs one more backward."""
-        return 1 if self._settings.outcome_weight > 0 else 0
+        return len(self._others)
+
+    @property
+    def _others(self) -> list[str]:
+        weights = {OUTCOME: self._settings.outcome_weight}
+        weights[REFERENCE] = self._settings.reference_weight
+        return [source for source, weight in weights.items() if weight > 0]
 
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Give each rollout to the teachers of its domain and mode, weighed by the balance."""
@@ -126,31 +120,42 @@ class Distillation:
         self._seen = defaultdict(Seen)
         self._unsteady = {}
         due = step % self._recheck_every == 1 or self._recheck_every == 1
-        self._to_recheck = set(self._teachers.names) if due else set()
+        self._to_recheck = set(self._routing.teachers) if due else set()
         # A microbatch that is moved to a device is another object with the same items.
         self._update_of = {
             id(batch.items): place for place, update in enumerate(updates) for batch in update
         }
-        self._teachers.begin_step(step, updates)
+        asked = [
+            [(voice, batch.tokens) for batch in update for voice in self._voices(batch)]
+            for update in updates
+        ]
+        self._teachers.begin_step(step, asked)
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Let the microbatch's one teacher read it, and return the losses against it."""
-        hidden_ND = self._teachers.hidden(batch.teacher, batch.tokens)
-        self._recheck(batch, hidden_ND)
-        tokens_N, outcome_weight = batch.tokens.tokens_N, self._settings.outcome_weight
+        hidden = {v: self._teachers.hidden(v, batch.tokens) for v in self._voices(batch)}
+        self._recheck(batch, hidden[batch.teacher])
+        outcome_weight = self._settings.outcome_weight
 
         def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
-            teacher_CV = self._teachers.logits(batch.teacher, hidden_ND[chunk])
-            told = Chunk(student_CV, teacher_CV, tokens_N[chunk], batch.sampler_log_probs_N[chunk])
+            said = {v: self._teachers.logits(v, of_ND[chunk]) for v, of_ND in hidden.items()}
+            told = self._told(batch, student_CV, said, chunk)
             term = self._terms(told)
             self._hear(batch, told, term)
-            by_source, advantages = {batch.teacher: term.loss_C}, {batch.teacher: term.advantage_C}
+            loss = {batch.teacher: term.loss_C}
+            advantages, report = {batch.teacher: term.advantage_C}, dict(term.report)
+            if batch.teacher in self._settings.delta_teachers:
+                report |= self._learned(said[batch.teacher], told)
             if outcome_weight > 0:
                 outcome_C = outcome_weight * batch.outcome_advantages_N[chunk]
                 advantages[OUTCOME] = outcome_C
                 ratio_C = term.importance.ratio_N
-                by_source[OUTCOME] = policy_gradient(term.student_C, outcome_C, ratio_C)
-            return TokenLoss(by_source, term.report, advantages, teacher_CV)
+                loss[OUTCOME] = policy_gradient(term.student_C, outcome_C, ratio_C)
+            if self._settings.reference_weight > 0:
+                reference = self._reference(told, said[START], term)
+                loss[REFERENCE], advantages[REFERENCE] = reference.loss_C, reference.advantage_C
+                report["reference_kl"] = reference.kl_C
+            return TokenLoss(loss, report, advantages, told.teacher_CV)
 
         return losses
 
@@ -176,7 +181,10 @@ class Distillation:
         for teacher, seen in over_ranks.items():
             metrics[f"token_share/{teacher}"] = seen.tokens / tokens
             metrics[f"advantage_deviation/{teacher}"] = seen.deviation
-        return metrics | {f"unsteady/{teacher}": nats for teacher, nats in self._unsteady.items()}
+        return metrics | {
+            f"unsteady/{teacher}": nats
+            for teacher, nats in _largest(exchange_json({**self._unsteady})).items()
+        }
 
     def state(self) -> dict[str, JsonValue]:
         """Return the running means of the balance, and what became of the mechanisms."""
@@ -189,6 +197,33 @@ class Distillation:
         assert isinstance(mechanisms, dict)
         self._balancer.load_state(balance)
         self.mechanisms.load_state(mechanisms)
+
+    def _voices(self, batch: Microbatch) -> list[str]:
+        return voices(batch.teacher, self._settings)
+
+    def _told(
+        self, batch: Microbatch, student_CV: Tensor, said: Mapping[str, Tensor], chunk: slice
+    ) -> Chunk:
+        """Return a chunk with what is asked for in it: the teacher, or its delta on the start."""
+        target_CV = said[batch.teacher]
+        if batch.teacher in self._settings.delta_teachers:
+            target_CV = delta_target(said[START], target_CV, said[precursor_of(batch.teacher)])
+        sampler_C = batch.sampler_log_probs_N[chunk]
+        return Chunk(student_CV, target_CV, batch.tokens.tokens_N[chunk], sampler_C)
+
+    @torch.no_grad()
+    def _learned(self, teacher_CV: Tensor, told: Chunk) -> dict[str, Tensor]:
+        """Hear how far the delta target is from its teacher, whose own health is reported."""
+        teacher_C = token_log_probs(teacher_CV, told.tokens_C)
+        target_C = token_log_probs(told.teacher_CV, told.tokens_C)
+        self.mechanisms.evaluated("delta", float((target_C - teacher_C).abs().mean()))
+        return {"from_uniform": (teacher_C + math.log(teacher_CV.shape[-1])).abs()}
+
+    def _reference(self, told: Chunk, start_CV: Tensor, term: TeacherTerm) -> ReferenceTerm:
+        weight, ratio_C = self._settings.reference_weight, term.importance.ratio_N
+        found = reference_term(told.student_CV, start_CV, told.tokens_C, ratio_C, weight)
+        self.mechanisms.evaluated("reference", float(found.advantage_C.abs().mean()))
+        return found
 
     def _hear(self, batch: Microbatch, chunk: Chunk, term: TeacherTerm) -> None:
         """Keep what the balance and the proof of the mechanisms rest on."""
@@ -217,3 +252,37 @@ class Distillation:
             for states_CD in (hidden_ND[some], again_CD)
         )
         self._unsteady[batch.teacher] = float((first - second).abs().max())
+
+
+def _largest(by_rank: Sequence[JsonValue]) -> dict[str, float]:
+    """Return the largest value of each name over all ranks; NaN stays NaN."""
+    found: dict[str, float] = {}
+    for values in by_rank:
+        assert isinstance(values, dict)
+        for name, value in values.items():
+            number = float(str(value))
+            if name not in found or not (math.isnan(found[name]) or number <= found[name]):
+                found[name] = number
+    return found
+
+
+def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:
+    absent = {v for teacher in teachers for v in voices(teacher, settings)} - set(loaded)
+    if absent:
+        raise ValueError(
+            f"{sorted(absent)} will be asked and are not loaded (loaded: {sorted(loaded)}): load "
+            "them by these names"
+        )
+    for name, chosen in (("masked", settings.masked), ("delta", settings.delta_teachers)):
+        unknown = sorted(set(chosen) - set(teachers))
+        if unknown:
+            raise ValueError(
+                f"{name} teachers {unknown} are none of this round's ({list(teachers)}): correct "
+                "their names"
+            )
+    taken = sorted({OUTCOME, REFERENCE} & set(teachers))
+    if taken:
+        raise ValueError(
+            f"the teacher {taken[0]!r} has the name of a source that is none: give its domain "
+            "another name"
+        )

@@ -1,19 +1,21 @@
 """One MOPD round: the student samples on every domain and learns from each domain's teacher."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
+from lineage.record import Derivation
 from tasks.handover import Plan
 from tasks.ledger.naming import ledger_derivation
 from tasks.model.files import load_policy
+from tasks.mopd.cast import cast_of, inputs_of
 from tasks.mopd.run import Order, Run, open_source
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.ranks import joined_ranks
 from tasks.resume import States
+from tasks.shared_bench import SharedBench
 from tasks.step import Bench, Measurements, now
 from tasks.threads import use_configured_threads
 
@@ -21,32 +23,56 @@ from tasks.threads import use_configured_threads
 def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -> Artifact:
     """Return the student that the round ends with; found, or else made.
 
-    The metrics of the record hold, for each teacher, the KL at every step and the tokens that
-    were routed to it. The ledger stands in the store under ``ledger_derivation``. A run that was
-    killed goes on from its last state, to the same bits.
-    """
-    derivation = Derivation(
-        kind="mopd",
-        inputs=tuple(_inputs(plan, settings)),
-        source=source_digest("mopd"),
-        settings=settings.model_dump(mode="json"),
-        seed=seed,
-    )
+    Every process that a launcher has started calls it; they work on the one student together, and
+    the first of them writes. The metrics of the record hold, for each teacher, the KL at every
+    step and the tokens that were routed to it. The ledger stands in the store under
+    ``ledger_derivation``. A run that was killed goes on from its last state, to the same bits.
 
-    def make(folder: Path, measurements: Measurements) -> Path:
+    Raises:
+        ValueError: before anything is trained, for teachers, prompts or settings that cannot work.
+        MemoryError: for a run that does not fit.
+    """
+    with joined_ranks():
+        return _Round(SharedBench(bench.store), plan, settings, seed).result()
+
+
+class _Round:
+    """One round: what it is, and how it is made."""
+
+    def __init__(self, bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -> None:
+        self._bench, self._settings, self._seed = bench, settings, seed
+        self._cast = cast_of(bench.store, plan, settings)
+        self._derivation = Derivation(
+            kind="mopd",
+            inputs=tuple(inputs_of(self._cast, settings)),
+            source=source_digest("mopd"),
+            settings=settings.model_dump(mode="json"),
+            seed=seed,
+        )
+
+    def result(self) -> Artifact:
+        """Return the student."""
+        return self._bench.find_or_make(
+            self._derivation, "checkpoint", self._make, owner="consolidation"
+        )
+
+    def _make(self, folder: Path, measurements: Measurements) -> Path:
+        bench, settings, plan = self._bench, self._settings, self._cast.plan
         started = now()
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(bench.store.tree(plan.student.digest))
-        with open_source(bench, plan.leads, policy, settings, seed) as source:
-            run = Run(bench, Order(plan, settings, seed), policy, folder / "ledger", source)
-            states = States(bench.store, derivation.digest(), run.parts(measurements))
+        with open_source(bench, plan.leads, policy, settings, self._seed) as source:
+            order = Order(self._cast, settings, self._seed)
+            run = Run(bench, order, policy, folder / "ledger", source)
+            measurements.notes["estimate"] = str(run.needed)
+            states = States(bench.store, self._derivation.digest(), run.parts(measurements))
             run.train(measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
         measurements.notes["confinement"] = source.confinement
         # First the ledger: a run that is killed between the two makes both again.
         bench.commit(
-            ledger_derivation(derivation),
+            ledger_derivation(self._derivation),
             "ledger",
             folder / "ledger",
             started,
@@ -54,29 +80,3 @@ def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -
             owner="consolidation",
         )
         return save_student(run.learner, policy.tokenizer, folder / "model")
-
-    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
-
-
-def _inputs(plan: Plan, settings: RoundSettings) -> Iterator[Input]:
-    yield Input(role="student", artifact=plan.student.digest, record=plan.student.record)
-    for teacher in plan.teachers:
-        yield Input(
-            role="teacher",
-            artifact=teacher.checkpoint.digest,
-            record=teacher.checkpoint.record,
-            # Every domain has as many prompts in a step.
-            weight=teacher.share / len(plan.leads),
-            name=teacher.name,
-        )
-        if settings.ladder_stages > 1:
-            for rung in teacher.ladder:
-                yield Input(
-                    role="rung",
-                    artifact=rung.checkpoint.digest,
-                    record=rung.checkpoint.record,
-                    name=teacher.name,
-                )
-    for lead in plan.leads:
-        for role, part in (("prompts", lead.train), ("environment", lead.environment)):
-            yield Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)

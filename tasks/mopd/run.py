@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
+from torch import nn
 
-from tasks.handover import Plan, PlannedTeacher
+from tasks.handover import PlannedTeacher
 from tasks.ledger.estimate import (
+    Estimate,
     RunSize,
     estimate,
     free_memory,
@@ -21,6 +23,7 @@ from tasks.ledger.estimate import (
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
+from tasks.mopd.cast import Cast
 from tasks.mopd.distil import Distillation
 from tasks.mopd.routing import Label, Route, Routing
 from tasks.mopd.settings import RoundSettings
@@ -29,12 +32,14 @@ from tasks.onpolicy.books import Books
 from tasks.onpolicy.health import Health
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.parallel.playing import SharedPlayer
 from tasks.onpolicy.student import num_trained
 from tasks.progress import report
+from tasks.ranks import num_ranks, rank_device
 from tasks.resume import JsonPart, Part, RandomNumbers, States
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
-from tasks.rollout.source import DomainShare, Mixture
+from tasks.rollout.source import DomainShare, Mixture, Plays
 from tasks.step import Bench, Measurements
 
 
@@ -42,7 +47,7 @@ from tasks.step import Bench, Measurements
 class Order:
     """What a round was asked to do."""
 
-    plan: Plan
+    cast: Cast
     settings: RoundSettings
     seed: int
 
@@ -59,7 +64,9 @@ class Run:
         chat = ChatTokens(policy.tokenizer)
         self._objective = _objective(bench, order, policy, chat.control_ids, labels)
         self._health = Health(settings.health, policy.model.config.vocab_size, _warn)
-        self._refuse_too_large(bench, policy)
+        if num_ranks() == 1:
+            nn.Module.to(policy.model, rank_device())  # shards move there one by one
+        self.needed = self._refuse_too_large(bench, policy)
         self.learner = Learner(
             policy.model,
             settings.loop,
@@ -90,8 +97,9 @@ class Run:
         keepers = Keepers(self._books, states, self._health)
         train(self.learner, self._objective, self._source, hooks, keepers)
 
-    def _refuse_too_large(self, bench: Bench, policy: Policy) -> None:
-        device, settings = policy.model.device, self._settings
+    def _refuse_too_large(self, bench: Bench, policy: Policy) -> Estimate:
+        """Say what the run will take, once, and refuse what does not fit."""
+        device, settings = rank_device(), self._settings
         size = RunSize(
             num_parameters=num_trained(policy.model, settings.loop),
             num_sources=len(self._objective.sources),
@@ -100,10 +108,12 @@ class Run:
             updates_per_step=settings.loop.inner_updates,
         )
         needed = estimate(size, settings.ledger, memory_speed(device))
-        report("mopd", 0, settings.loop.num_steps, message=str(needed))
+        # A report without a total is never thinned out.
+        report("mopd", 0, 0, message=str(needed))
         uri = bench.store.uri
         room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
         refuse_what_does_not_fit(needed, free_memory(device), room)
+        return needed
 
 
 def _objective(
@@ -113,28 +123,17 @@ def _objective(
     control_ids: Sequence[int],
     labels: Iterable[Label],
 ) -> Distillation:
-    plan, settings = order.plan, order.settings
-    routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in plan.teachers)
-    teachers = open_round_teachers(plan.teachers, settings, policy.model, bench.store.tree)
-    routing.check(labels, teachers.names)
-    _refuse_unknown_masks(settings.distil.masked, teachers.names)
+    planned, settings = order.cast.plan.teachers, order.settings
+    routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in planned)
+    routing.check(labels, [teacher.name for teacher in planned])
     return Distillation(
         routing,
-        teachers,
+        open_round_teachers(order.cast, settings, policy.model, bench.store.tree),
         settings.distil,
         settings.loop,
         control_ids,
         settings.health.recheck_every,
     )
-
-
-def _refuse_unknown_masks(masked: Sequence[str], teachers: Sequence[str]) -> None:
-    unknown = sorted(set(masked) - set(teachers))
-    if unknown:
-        raise ValueError(
-            f"masked teachers {unknown} are none of this round's ({list(teachers)}): correct "
-            "their names"
-        )
 
 
 def _warn(message: str) -> None:
@@ -193,7 +192,9 @@ def open_source(
             )
             for teacher in teachers
         ]
-        player = make_player(environments, policy, settings.sampling)
+        player: Plays = make_player(environments, policy, settings.sampling)
+        if num_ranks() > 1:
+            player = SharedPlayer(player, policy.model)
         labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
         note = confinement_note(environments.values())
         yield Counting(Mixture(player, shares, settings.rollouts_per_prompt, seed), labels, note)

@@ -111,6 +111,12 @@ class DistilSettings(BaseModel):
     outcome_weight: float = Field(default=0.0, ge=0)
     """Alpha of MiMo-V2-Flash eq. 9: adds alpha times the group-normalised outcome advantage."""
     balance: BalanceSettings = BalanceSettings()
+    reference_weight: float = Field(default=0.0, ge=0)
+    """Adds so much of KL(student || the student as it started), exact, at every visited token: the
+    reference KL of RLHF, against drift. It costs one more backward and one more model to ask."""
+    delta_teachers: tuple[str, ...] = ()
+    """Teachers of whom the student learns what they learned themselves: the target is the student's
+    start plus teacher minus its precursor, in logits (ShiftMOPD, 2610.10460)."""
     masked: tuple[str, ...] = ()
     """Teachers whose rollouts are played and counted and give no gradient: the counterfactual of a
     student without them, with all else the same."""

@@ -13,12 +13,14 @@ from transformers import PreTrainedModel
 from lineage.artifacts import Artifact
 from tasks.handover import PlannedTeacher
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
+from tasks.mopd.cast import Cast
 from tasks.mopd.pool.hidden_cache import HiddenCache
 from tasks.mopd.pool.opening import open_teachers
 from tasks.mopd.pool.pool import PoolSettings
 from tasks.mopd.pool.source import TeacherSource
 from tasks.mopd.settings import RoundSettings
-from tasks.onpolicy.microbatch import Microbatch
+from tasks.mopd.voices import START, Asked, precursor_of
+from tasks.ranks import rank_device
 
 
 class ResidentTeachers:
@@ -36,8 +38,8 @@ class ResidentTeachers:
         """The teachers by name, sorted."""
         return sorted(self._models)
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
-        """All teachers are there already."""
+    def begin_step(self, step: int, updates: Sequence[Sequence[Asked]]) -> None:
+        """All of them are there already."""
 
     @torch.no_grad()
     def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
@@ -69,7 +71,7 @@ class StagedTeachers:
 
     @property
     def names(self) -> list[str]:
-        """The teachers that can be asked, sorted."""
+        """The voices that can be asked, sorted."""
         return sorted(self._now)
 
     @property
@@ -81,10 +83,10 @@ class StagedTeachers:
         """Return which stage a step (counted from 1) belongs to, counted from 0."""
         return min(len(self._stages) - 1, (step - 1) * len(self._stages) // self._num_steps)
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+    def begin_step(self, step: int, updates: Sequence[Sequence[Asked]]) -> None:
         """Choose the step's rungs; with several inner updates have each teacher read all now."""
         self._now = self._stages[self.stage_of(step)]
-        asked = [(self._now[b.teacher], b.tokens) for update in updates for b in update]
+        asked = [(self._now[voice], tokens) for update in updates for voice, tokens in update]
         if len(updates) > 1:
             self._pool.score_ahead(asked)
         else:
@@ -104,7 +106,7 @@ class StagedTeachers:
 
 
 def open_round_teachers(
-    teachers: Sequence[PlannedTeacher],
+    cast: Cast,
     settings: RoundSettings,
     student: PreTrainedModel,
     folder_of: Callable[[str], Path],
@@ -112,36 +114,42 @@ def open_round_teachers(
     """Open every model that a round will ask, each checked, equal ones once.
 
     Args:
-        teachers: As they were planned.
+        cast: As it was planned.
         settings: Of the round.
-        student: Whose vocabulary and device they share.
+        student: Whose vocabulary they share.
         folder_of: Gives the folder of a checkpoint's digest.
 
     Raises:
         ValueError: naming the teacher that cannot be used, and why.
     """
-    stages = [
-        {teacher.name: rung_at(teacher, stage, settings.ladder_stages) for teacher in teachers}
-        for stage in range(settings.ladder_stages)
-    ]
-    sources: dict[str, TeacherSource] = {}
+    beside = {precursor_of(name): before for name, before in cast.precursors.items()}
+    if beside or settings.distil.reference_weight > 0:
+        beside[START] = cast.start
+    sources = {name: _source(name, model, folder_of) for name, model in beside.items()}
     keys = []
-    for number, models in enumerate(stages, start=1):
-        last = number == len(stages)
-        names = {name: name if last else f"{name}, stage {number}" for name in models}
-        keys.append(names)
-        for name, model in models.items():
-            sources[names[name]] = TeacherSource(names[name], model.digest, folder_of(model.digest))
+    for stage in range(settings.ladder_stages):
+        last = stage == settings.ladder_stages - 1
+        names = {
+            t.name: t.name if last else f"{t.name}, stage {stage + 1}" for t in cast.plan.teachers
+        }
+        keys.append(names | {name: name for name in beside})
+        for teacher in cast.plan.teachers:
+            name, model = names[teacher.name], rung_at(teacher, stage, settings.ladder_stages)
+            sources[name] = _source(name, model, folder_of)
     pool = open_teachers(
         list(sources.values()),
         PoolSettings(
             vocabulary_size=student.config.vocab_size,
             temperature=settings.sampling.temperature,
-            device=torch.device(student.device),
+            device=rank_device(),
             placement=settings.placement,
         ),
     )
     return StagedTeachers(HiddenCache(pool), keys, settings.loop.num_steps)
+
+
+def _source(name: str, model: Artifact, folder_of: Callable[[str], Path]) -> TeacherSource:
+    return TeacherSource(name, model.digest, folder_of(model.digest))
 
 
 def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:

@@ -32,7 +32,7 @@ class Constant:
         return sorted(self.log_probs)
 
     def begin_step(self, step, updates):
-        self.expected = [batch.teacher for update in updates for batch in update]
+        self.expected = [voice for update in updates for voice, _ in update]
 
     def again(self, teacher, tokens):
         return self.hidden(teacher, tokens)

@@ -1,0 +1,93 @@
+"""The checkpoints that a round asks: its teachers, and what their deltas and the reference need."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.record import Input
+from lineage.store import Store
+from tasks.handover import Plan, PlannedTeacher
+from tasks.mopd.settings import RoundSettings
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Every checkpoint of a round."""
+
+    plan: Plan
+    precursors: Mapping[str, Artifact]
+    """By teacher, of those that teach by their delta: what they were trained from."""
+
+    @property
+    def start(self) -> Artifact:
+        """What the student begins as."""
+        return self.plan.student
+
+
+def cast_of(store: Store, plan: Plan, settings: RoundSettings) -> Cast:
+    """Return the cast of a round; a precursor is the one that the teacher's release names.
+
+    Raises:
+        ValueError: for a delta teacher that is not there, or that has no delta, or whose delta
+            puts the student back to the teacher itself; for a reference that says nothing new.
+    """
+    planned = {teacher.name: teacher for teacher in plan.teachers}
+    unknown = sorted(set(settings.distil.delta_teachers) - set(planned))
+    if unknown:
+        raise ValueError(
+            f"delta teachers {unknown} are none of this round's ({sorted(planned)}): correct their "
+            "names"
+        )
+    if settings.distil.reference_weight > 0 and all(t.is_self for t in plan.teachers):
+        raise ValueError(
+            f"reference_weight is {settings.distil.reference_weight}, but the only teacher is the "
+            "student itself, from which it is kept anyway: set reference_weight to 0"
+        )
+    chosen = [planned[name] for name in settings.distil.delta_teachers]
+    return Cast(plan, {t.name: _precursor(store, t, plan.student) for t in chosen})
+
+
+def _precursor(store: Store, teacher: PlannedTeacher, start: Artifact) -> Artifact:
+    if teacher.is_self:
+        raise ValueError(
+            f"the teacher {teacher.name!r} is the student itself, which has learned nothing since "
+            "its start: leave it out of delta_teachers"
+        )
+    precursor = read_manifest(store, teacher.release.digest, Release).precursor
+    if precursor.digest == start.digest:
+        raise ValueError(
+            f"the teacher {teacher.name!r} was trained from what the student starts as, so its "
+            "delta on that is the teacher itself: leave it out of delta_teachers"
+        )
+    return precursor
+
+
+def inputs_of(cast: Cast, settings: RoundSettings) -> Iterator[Input]:
+    """Yield everything that a round's student depends on, each with its role."""
+    plan = cast.plan
+    yield Input(role="student", artifact=plan.student.digest, record=plan.student.record)
+    for teacher in plan.teachers:
+        yield Input(
+            role="teacher",
+            artifact=teacher.checkpoint.digest,
+            record=teacher.checkpoint.record,
+            # Every domain has as many prompts in a step.
+            weight=teacher.share / len(plan.leads),
+            name=teacher.name,
+        )
+        if settings.ladder_stages > 1:
+            for rung in teacher.ladder:
+                yield Input(
+                    role="rung",
+                    artifact=rung.checkpoint.digest,
+                    record=rung.checkpoint.record,
+                    name=teacher.name,
+                )
+        if teacher.name in cast.precursors:
+            before = cast.precursors[teacher.name]
+            yield Input(
+                role="precursor", artifact=before.digest, record=before.record, name=teacher.name
+            )
+    for lead in plan.leads:
+        for role, part in (("prompts", lead.train), ("environment", lead.environment)):
+            yield Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)

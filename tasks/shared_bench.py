@@ -1,0 +1,38 @@
+"""A bench at which all ranks of a run stand: the first one looks and stores, and all hear of it."""
+
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation
+from tasks.ranks import agreed, rank
+from tasks.step import Bench, Measurements
+
+
+class SharedBench(Bench):
+    """Finds and makes as a bench does. In a process of its own it is one; else it is collective."""
+
+    def find(self, derivation: Derivation) -> Artifact | None:
+        """Return what the first rank finds: a store that changes meanwhile parts no ranks."""
+        return _agreed(super().find(derivation) if rank() == 0 else None)
+
+    def commit(
+        self,
+        derivation: Derivation,
+        kind: str,
+        output: Path,
+        started: str,
+        measurements: Measurements,
+        owner: str = "",
+    ) -> Artifact:
+        """Store the first rank's output and write its record."""
+        made = None
+        if rank() == 0:
+            made = super().commit(derivation, kind, output, started, measurements, owner)
+        stored = _agreed(made)
+        assert stored is not None
+        return stored
+
+
+def _agreed(artifact: Artifact | None) -> Artifact | None:
+    told = agreed(artifact.model_dump(mode="json") if artifact is not None else None)
+    return Artifact.model_validate(told) if told is not None else None
