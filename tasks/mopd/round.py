@@ -10,12 +10,12 @@ from tasks.model.files import load_policy
 from tasks.mopd.cast import cast_of, inputs_of
 from tasks.mopd.run import Order, Run, open_source
 from tasks.mopd.settings import RoundSettings
+from tasks.onpolicy.parallel.bench import SharedBench
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.ranks import joined_ranks
 from tasks.resume import States
-from tasks.shared_bench import SharedBench
 from tasks.step import Bench, Measurements, now
 from tasks.threads import use_configured_threads
 
