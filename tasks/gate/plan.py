@@ -44,8 +44,9 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
 
     Its digest covers the findings: a waiver that names it accepts these and no others.
 
-    A teacher is a reference, with its share where several teach one domain (``math@3=0.7``), or
-    with ``=self`` where the student itself shall teach the release's domain. The student is a
+    A teacher is a reference, with its share where several teach one domain (``math@3=0.7``), with
+    ``#mode`` for the prompts of one thinking mode, or with ``=self`` where the student itself shall
+    teach the release's domain. The student is a
     registered checkpoint, or a published student, whose round this then goes on from.
 
     Raises:
@@ -74,7 +75,7 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
         fork_point=collected[0].release.fork_point,
         student=start,
         teachers=[
-            _planned(entry, candidate.release, place, start if wish.is_self else None)
+            _planned(entry, candidate.release, place, wish.mode, start if wish.is_self else None)
             for entry, candidate, place, wish in zip(entries, collected, seats, wishes, strict=True)
         ],
         notes=[_note(finding) for finding in findings],
@@ -136,8 +137,9 @@ def _refuse_unrecorded(entry: Entry) -> None:
 
 
 def _refuse_repeated(wishes: Sequence[Wish], domains: Sequence[str]) -> None:
-    said = [domain for wish, domain in zip(wishes, domains, strict=True) if wish.share is None]
-    repeated = sorted(domain for domain, count in Counter(said).items() if count > 1)
+    labelled = zip(wishes, domains, strict=True)
+    said = [(domain, wish.mode) for wish, domain in labelled if wish.share is None]
+    repeated = sorted(domain for (domain, _), count in Counter(said).items() if count > 1)
     if repeated:
         raise MisfitError(
             f"the domains {repeated} have several teachers among {[w.reference for w in wishes]}, "
@@ -147,7 +149,7 @@ def _refuse_repeated(wishes: Sequence[Wish], domains: Sequence[str]) -> None:
 
 
 def _planned(
-    entry: Entry, release: Release, place: Seat, student: Artifact | None
+    entry: Entry, release: Release, place: Seat, mode: str | None, student: Artifact | None
 ) -> PlannedTeacher:
     """Return a planned teacher; where ``student`` is given, that is its checkpoint."""
     checkpoint = student or release.checkpoint
@@ -155,6 +157,7 @@ def _planned(
         name=place.name,
         domain=release.domain,
         share=place.share,
+        mode=mode,
         is_self=student is not None,
         reference=f"{entry.name}@{entry.version}",
         owner=release.owner,

@@ -1,8 +1,12 @@
-"""The teachers that a person asks for: ``math@released``, ``math@3=0.7``, ``instruct@2=self``."""
+"""The teachers that a person asks for.
+
+``math@released``, ``math@3=0.7`` for a share, ``instruct@2=self`` for the student itself, and
+``math@3#think`` for the prompts of one thinking mode alone (``math@3#think=0.7`` for both).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SELF = "self"
 
@@ -17,19 +21,26 @@ class Wish:
     """Of its domain's rollouts, where it was said."""
     is_self: bool
     """The student itself shall teach the release's domain (MiMo-V2-Flash calls it "Self")."""
+    mode: str | None = None
+    """The thinking mode or effort of the prompts that it shall score; None for all of them."""
 
 
 def parse_wish(text: str) -> Wish:
-    """Split ``reference[=share|=self]``.
+    """Split ``reference[#mode][=share|=self]``.
 
     Raises:
-        ValueError: for a share that is no number above 0 and at most 1.
+        ValueError: for a share that is no number above 0 and at most 1, or an empty mode.
     """
-    reference, separator, what = text.strip().partition("=")
-    if not separator:
-        return Wish(reference, None, is_self=False)
-    if what == SELF:
-        return Wish(reference, None, is_self=True)
+    asked, separator, what = text.strip().partition("=")
+    reference, marked, mode = asked.partition("#")
+    if marked and not mode:
+        raise ValueError(
+            f"{text!r} names no mode after '#': write one that prompts are labelled with, such as "
+            f"{reference}#think, or leave '#' out"
+        )
+    whole = Wish(reference, None, is_self=what == SELF, mode=mode or None)
+    if not separator or whole.is_self:
+        return whole
     try:
         share = float(what)
     except ValueError:
@@ -40,7 +51,7 @@ def parse_wish(text: str) -> Wish:
             f"most 1, such as {reference}=0.5, or {reference}={SELF} to let the student itself "
             "teach that domain"
         )
-    return Wish(reference, share, is_self=False)
+    return replace(whole, share=share)
 
 
 @dataclass(frozen=True)
@@ -52,17 +63,17 @@ class Seat:
 
 
 def seat(wishes: Sequence[Wish], domains: Sequence[str], versions: Sequence[int]) -> list[Seat]:
-    """Give each wish, of a ``domain`` and a version, its name and its share of the domain.
+    """Give each wish, of a domain and a version, its name and its share of domain and mode.
 
     Raises:
         ValueError: where a domain's shares are not all said or do not sum to 1, or one teacher is
             named twice.
     """
     counts = Counter(domains)
-    shares: dict[str, list[float | None]] = defaultdict(list)
+    shares: dict[tuple[str, str | None], list[float | None]] = defaultdict(list)
     for wish, domain in zip(wishes, domains, strict=True):
-        shares[domain].append(wish.share)
-    for domain, said in shares.items():
+        shares[domain, wish.mode].append(wish.share)
+    for (domain, _), said in shares.items():
         _refuse_uneven(domain, said)
     seats = [
         Seat(

@@ -13,6 +13,9 @@ from tasks.gate.wishes import Seat, Wish, parse_wish, seat
         ("math@3=0.7", Wish("math@3", 0.7, is_self=False)),
         ("math@3=1", Wish("math@3", 1.0, is_self=False)),
         ("instruct@2=self", Wish("instruct@2", None, is_self=True)),
+        ("math@3#think", Wish("math@3", None, is_self=False, mode="think")),
+        ("math@3#think=0.7", Wish("math@3", 0.7, is_self=False, mode="think")),
+        ("math@3#off=self", Wish("math@3", None, is_self=True, mode="off")),
     ],
 )
 def test_a_wish_is_a_reference_and_what_it_gets(text, wish):
@@ -23,6 +26,11 @@ def test_a_wish_is_a_reference_and_what_it_gets(text, wish):
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(ValueError, match="is no share of a domain's rollouts"):
         parse_wish(f"math@3={share}")
+
+
+def test_a_mode_without_a_name_is_refused():
+    with pytest.raises(ValueError, match="names no mode after '#'"):
+        parse_wish("math@3#=0.5")
 
 
 def seats(*texts, domains=None, versions=None):
@@ -39,6 +47,11 @@ def test_a_single_teacher_is_named_by_its_domain_and_gets_all_of_it():
 def test_teachers_of_one_domain_are_named_by_version_and_share_it():
     found = seats("math@3=0.7", "code@1", "math@2=0.3")
     assert found == [Seat("math@3", 0.7), Seat("code", 1.0), Seat("math@2", 0.3)]
+
+
+def test_modes_of_a_domain_are_shared_out_each_by_itself():
+    found = seats("math@3#think", "math@2#off=0.4", "math@1#off=0.6")
+    assert found == [Seat("math@3", 1.0), Seat("math@2", 0.4), Seat("math@1", 0.6)]
 
 
 @pytest.mark.parametrize(
