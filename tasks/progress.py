@@ -174,7 +174,10 @@ _reporter = Reporter(_inherited_pipe(), sys.stderr)
 def report(stage: str, step: int, total: int, *, message: str = "", **metrics: float) -> None:
     """Say that ``stage`` has done ``step`` of ``total`` steps; metrics are shown as they are named.
 
-    Call it at every step: lines are thinned out, and a report never fails the work.
+    Call it at every step: lines are thinned out, and a report never fails the work. Of several
+    ranks of one run the first one speaks.
     """
+    if os.environ.get("RANK", "0") != "0":
+        return
     numbers = {name: float(value) for name, value in metrics.items()}
     _reporter.report(Update(stage, step, total, numbers, message))

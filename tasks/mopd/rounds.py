@@ -4,6 +4,7 @@ from lineage.artifacts import Artifact
 from tasks.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
+from tasks.ranks import joined_ranks
 from tasks.step import Bench
 
 
@@ -21,8 +22,9 @@ def distil_rounds(
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}: a consolidation has at least one; set it to 1")
     student = plan.student
-    for number in range(rounds):
-        student = distil_round(bench, starting_from(plan, student), settings, seed + number)
+    with joined_ranks():  # once for all rounds
+        for number in range(rounds):
+            student = distil_round(bench, starting_from(plan, student), settings, seed + number)
     return student
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Derivation, Input
 from tasks.handover import Domain
@@ -12,14 +14,17 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.parallel.bench import SharedBench
+from tasks.onpolicy.parallel.playing import SharedPlayer
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.ranks import joined_ranks, num_ranks, rank_device
 from tasks.resume import Part, RandomNumbers, States
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
-from tasks.rollout.source import DomainShare, Mixture
+from tasks.rollout.source import DomainShare, Mixture, Plays
 from tasks.step import Bench, Measurements, now, refuse_to_make
 from tasks.threads import use_configured_threads
 
@@ -29,8 +34,16 @@ def climb(
 ) -> list[Rung]:
     """Return the ladder of the climb, the finished teacher last; found, or else made.
 
-    A rung is the same run stopped earlier, so its record is the run's with ``stop_at``.
+    A rung is the same run stopped earlier, so its record is the run's with ``stop_at``. Every
+    process that a launcher has started calls it, and the first of them writes.
     """
+    with joined_ranks():
+        return _climb(SharedBench(bench.store), start, domain, settings, seed)
+
+
+def _climb(
+    bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
+) -> list[Rung]:
     found = _rungs(bench, start, domain, settings, seed)
     if found is not None:
         return found
@@ -41,7 +54,11 @@ def climb(
     ladder = _Ladder(bench, start, domain, settings, seed, policy)
     with open_environment(bench.store, domain.environment, domain.settings.name) as worker:
         ladder.measurements.notes["confinement"] = confinement_note([worker])
-        player = make_player({domain.settings.name: worker}, policy, settings.sampling)
+        if num_ranks() == 1:
+            nn.Module.to(policy.model, rank_device())  # shards move there one by one
+        player: Plays = make_player({domain.settings.name: worker}, policy, settings.sampling)
+        if num_ranks() > 1:
+            player = SharedPlayer(player, policy.model)
         prompts = stored_prompts(bench.store, domain.train)
         share = DomainShare(domain.settings.name, prompts, settings.prompts_per_step)
         objective = GroupAdvantage(settings.importance)
