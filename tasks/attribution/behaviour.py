@@ -100,6 +100,24 @@ class Encoded:
         total_B = torch.zeros(len(self.behaviours), dtype=values_N.dtype)
         return total_B.index_add_(0, self.owners_N, values_N * self.signs_N)
 
+    def only(self, chosen_B: Tensor) -> "tuple[Encoded, Tensor]":
+        """Return some of the behaviours [B, boolean], and the places in [N] of their tokens."""
+        kept_N = chosen_B[self.owners_N]
+        numbers_B = chosen_B.long().cumsum(0) - 1
+        rows = self.tokens.rows_N[kept_N].unique()
+        tokens = TokenBatch(
+            self.tokens.ids_BS[rows],
+            torch.searchsorted(rows, self.tokens.rows_N[kept_N]),
+            self.tokens.columns_N[kept_N],
+        )
+        part = Encoded(
+            tuple(b for b, kept in zip(self.behaviours, chosen_B.tolist(), strict=True) if kept),
+            tokens,
+            numbers_B[self.owners_N[kept_N]],
+            self.signs_N[kept_N],
+        )
+        return part, kept_N.nonzero()[:, 0]
+
     def of(self, behaviour: int, *, contrast: bool = False) -> Tensor:
         """Return the places in [N] of a behaviour's response tokens, or of its contrast's."""
         sign = -1 if contrast else 1

@@ -1,14 +1,17 @@
 """The course of a training run in weights: where each ledger segment begins, and who moved it.
 
-Shapes: N response tokens of the behaviours.
+Shapes: N response tokens of the behaviours, P directions in which the weights move.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp
+from torch.func import functional_call, jvp, vmap
 from transformers import PreTrainedModel
 
 from tasks.ledger.entries import Segment
@@ -16,6 +19,9 @@ from tasks.ledger.read import Ledger
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
 
 Weights = Mapping[str, Tensor]
+
+_ROWS = 32
+"""Sequences that are scored together; with P directions a pass holds P + 1 times their logits."""
 
 
 class _Chosen(torch.nn.Module):
@@ -40,28 +46,55 @@ class Scorer:
         """
         model.set_attn_implementation("eager")
         self._module = _Chosen(model.eval(), temperature)
-        self._batch = batch
+        self._pieces = list(_pieces(batch))
+
+    def on(self, batch: TokenBatch) -> "Scorer":
+        """Return the scorer of another batch with the same model."""
+        other = copy(self)
+        other._pieces = list(_pieces(batch))
+        return other
 
     @torch.no_grad()
     def log_probs(self, weights: Weights) -> Tensor:
         """Return log p [N] of the chosen tokens, in nats."""
-        return self._call(weights)
+        return torch.cat([self._call(weights, piece) for piece in self._pieces])
 
     def with_gradient(self, weights: Weights) -> Tensor:
         """Return log p [N] as a function of the weights that autograd can go back through."""
-        return self._call(weights)
+        return torch.cat([self._call(weights, piece) for piece in self._pieces])
 
     @torch.no_grad()
-    def derivative(self, weights: Weights, direction: Weights) -> Tensor:
-        """Return how fast each token's log p [N] changes where the weights move in a direction."""
-        tangent = {name: direction[name] for name in weights}
-        change_N: Tensor = jvp(self._call, (dict(weights),), (tangent,))[1]
-        return change_N
+    def derivatives(self, weights: Weights, directions: Sequence[Weights]) -> Tensor:
+        """Return how fast each token's log p changes where the weights move in each direction.
 
-    def _call(self, weights: Weights) -> Tensor:
+        Returns:
+            [P, N] for P directions. They go through the model together: forward-mode derivatives
+            (``torch.func.jvp``) are cheap beside the calls that a small model is made of.
+        """
+        stacked = {name: torch.stack([way[name] for way in directions]) for name in weights}
+
+        def change(piece: TokenBatch) -> Callable[[dict[str, Tensor]], Tensor]:
+            def along(tangent: dict[str, Tensor]) -> Tensor:
+                moved = jvp(lambda w: self._call(w, piece), (dict(weights),), (tangent,))
+                return cast("Tensor", moved[1])
+
+            return along
+
+        return torch.cat([vmap(change(piece))(stacked) for piece in self._pieces], dim=1)
+
+    def _call(self, weights: Weights, piece: TokenBatch) -> Tensor:
         named = {f"model.{name}": tensor for name, tensor in weights.items()}
-        log_probs_N: Tensor = functional_call(self._module, named, (self._batch,))
+        log_probs_N: Tensor = functional_call(self._module, named, (piece,))
         return log_probs_N
+
+
+def _pieces(batch: TokenBatch) -> Iterator[TokenBatch]:
+    """Cut a batch into rows that go through the model together, without needless padding."""
+    for first in range(0, len(batch.ids_BS), _ROWS):
+        own_N = (batch.rows_N >= first) & (batch.rows_N < first + _ROWS)
+        rows_N, columns_N = batch.rows_N[own_N] - first, batch.columns_N[own_N]
+        width = int(columns_N.max()) + 1
+        yield TokenBatch(batch.ids_BS[first : first + _ROWS, :width], rows_N, columns_N)
 
 
 @dataclass(frozen=True)
@@ -72,7 +105,7 @@ class Stretch:
     start: Weights
     parts: Mapping[str, Weights]
 
-    @property
+    @cached_property
     def change(self) -> dict[str, Tensor]:
         """All parts together."""
         return {
@@ -82,8 +115,7 @@ class Stretch:
 
     def at(self, share: float) -> dict[str, Tensor]:
         """Return the weights so far along the straight line through the segment."""
-        change = self.change
-        return {name: tensor + share * change[name] for name, tensor in self.start.items()}
+        return {name: tensor + share * self.change[name] for name, tensor in self.start.items()}
 
 
 def stretches(ledger: Ledger, start: Weights) -> Iterator[Stretch]:

@@ -78,8 +78,9 @@ class TracIn:
             source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources
         }
         for stretch in evidence.course():
-            for source in evidence.sources:
-                slope_N = evidence.scorer.derivative(stretch.start, stretch.parts[source])
+            directions = [stretch.parts[source] for source in evidence.sources]
+            slopes_PN = evidence.scorer.derivatives(stretch.start, directions)
+            for source, slope_N in zip(evidence.sources, slopes_PN, strict=True):
                 total[source] += evidence.encoded.total(slope_N)
         return total
 

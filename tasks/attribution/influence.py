@@ -59,7 +59,7 @@ def score(
     rollouts: Sequence[KeptRollout], scorer: Scorer, stretch: Stretch, direction: dict[str, Tensor]
 ) -> list[Scored]:
     """Return each rollout's influence along a direction; ``scorer`` is of their ``batch_of``."""
-    change_M = scorer.derivative(stretch.start, direction)
+    change_M = scorer.derivatives(stretch.start, [direction])[0]
     sizes = [len(rollout.response) for rollout in rollouts]
     scored = []
     for rollout, change in zip(rollouts, change_M.split(sizes), strict=True):

@@ -9,10 +9,11 @@ that training took, with the direction split by source. It is complete up to qua
 is measured and driven down. It is an allocation, one of many that add up; not what would have been
 without a source.
 
-Shapes: N response tokens of the behaviours, B behaviours. All in nats.
+Shapes: N response tokens of the behaviours, M of some of them, B behaviours, P parts that moved.
+All in nats.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -33,7 +34,7 @@ class SegmentShare:
     first_step: int
     last_step: int
     points: int
-    """Quadrature points that it took."""
+    """Quadrature points that it took, of the behaviour that took most."""
     by_part: Mapping[str, Tensor]
     """Part to its contribution to each token's log-probability [N]."""
 
@@ -79,16 +80,20 @@ def allocate(
         scorer: Of the batch that ``encoded`` holds.
         encoded: The behaviours.
         course: The run, segment by segment.
-        tolerance: Of a segment's residual, relative to the sum of its parts' sizes; where the
-            last order does not reach it either, the residual says so.
+        tolerance: What a segment may leave unexplained of a behaviour, relative to the sum of its
+            parts' sizes up to there; where the last order does not reach it either, the residual
+            says so.
     """
     segments = []
     start_N = before_N = None
+    sizes_B = torch.zeros(len(encoded.behaviours))
     for stretch in course:
         if before_N is None:
             start_N = before_N = scorer.log_probs(stretch.start)
         after_N = scorer.log_probs(stretch.at(1.0))
-        segments.append(_integrate(scorer, encoded, stretch, after_N - before_N, tolerance))
+        allowed = _Allowed(after_N - before_N, sizes_B, tolerance)
+        share, sizes_B = _integrate(scorer, encoded, stretch, allowed)
+        segments.append(share)
         before_N = after_N
     if start_N is None or before_N is None:
         raise ValueError(
@@ -98,27 +103,49 @@ def allocate(
     return Allocation(encoded, start_N, before_N, tuple(segments))
 
 
+@dataclass(frozen=True)
+class _Allowed:
+    """When a segment's parts add up well enough."""
+
+    change_N: Tensor
+    """What the segment did to each token."""
+    sizes_B: Tensor
+    """The sum of the parts' sizes of the segments before."""
+    tolerance: float
+
+    def misses(self, encoded: Encoded, values_PN: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which behaviours [B] are not there yet, and their parts' sizes up to here."""
+        parts_PB = torch.stack([encoded.total(values_N) for values_N in values_PN])
+        missing_B = (encoded.total(self.change_N) - parts_PB.sum(0)).abs()
+        sizes_B = self.sizes_B + parts_PB.abs().sum(0)
+        return missing_B > self.tolerance * sizes_B + 1e-6, sizes_B
+
+
 def _integrate(
-    scorer: Scorer, encoded: Encoded, stretch: Stretch, change_N: Tensor, tolerance: float
-) -> SegmentShare:
-    """Integrate one segment with as many points as its parts need to add up."""
-    change_B = encoded.total(change_N)
+    scorer: Scorer, encoded: Encoded, stretch: Stretch, allowed: _Allowed
+) -> tuple[SegmentShare, Tensor]:
+    """Integrate one segment, each behaviour with as many points as its parts need to add up."""
+    moved = [part for part, norm in stretch.segment.norms.items() if norm > 0]
+    values_PN = torch.zeros(len(moved), len(encoded.owners_N))
+    open_B = torch.ones(len(encoded.behaviours), dtype=torch.bool)
     for order in ORDERS:
-        by_part = _quadrature(scorer, stretch, order)
-        parts_PB = torch.stack([encoded.total(values_N) for values_N in by_part.values()])
-        missing_B = (change_B - parts_PB.sum(0)).abs()
-        if bool((missing_B <= tolerance * parts_PB.abs().sum(0) + 1e-6).all()):
+        part, places_M = encoded.only(open_B)
+        values_PN[:, places_M] = _quadrature(scorer.on(part.tokens), stretch, moved, order)
+        open_B, sizes_B = allowed.misses(encoded, values_PN)
+        if not bool(open_B.any()):
             break
-    segment = stretch.segment
-    return SegmentShare(segment.first_step, segment.last_step, order, by_part)
+    segment, by_part = stretch.segment, dict(zip(moved, values_PN, strict=True))
+    still_N = torch.zeros(len(encoded.owners_N))
+    whole = {part: by_part.get(part, still_N) for part in segment.norms}
+    return SegmentShare(segment.first_step, segment.last_step, order, whole), sizes_B
 
 
-def _quadrature(scorer: Scorer, stretch: Stretch, order: int) -> dict[str, Tensor]:
+def _quadrature(scorer: Scorer, stretch: Stretch, moved: Sequence[str], order: int) -> Tensor:
+    """Return each moved part's integral for each token [P, N]."""
     nodes, weights = numpy.polynomial.legendre.leggauss(order)
-    total: dict[str, Tensor] = {}
-    for node, weight in zip(nodes, weights, strict=True):
-        here = stretch.at((float(node) + 1) / 2)
-        for part, direction in stretch.parts.items():
-            term_N = float(weight) / 2 * scorer.derivative(here, direction)
-            total[part] = total[part] + term_N if part in total else term_N
-    return total
+    directions = [stretch.parts[part] for part in moved]
+    terms = [
+        float(weight) / 2 * scorer.derivatives(stretch.at((float(node) + 1) / 2), directions)
+        for node, weight in zip(nodes, weights, strict=True)
+    ]
+    return torch.stack(terms).sum(0)

@@ -11,7 +11,7 @@ BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"), behavi
 
 def test_a_derivative_is_the_slope_of_the_log_probabilities():
     found, toward = scorer(BATCH), direction(3, 1.0)
-    slope = found.derivative(weights(), toward)
+    (slope,) = found.derivatives(weights(), [toward])
     step = 1e-3
     ahead, behind = (
         found.log_probs({n: t + sign * step * toward[n] for n, t in weights().items()})
@@ -74,3 +74,24 @@ def test_a_bent_segment_takes_more_points():
 def test_a_ledger_without_displacements_cannot_be_integrated_along():
     with pytest.raises(ValueError, match="by replay"):
         allocate(scorer(BATCH), BATCH, [])
+
+
+def test_rows_scored_apart_are_the_rows_scored_together(monkeypatch):
+    ways = [direction(1, 0.5), direction(2, 0.5)]
+    together = scorer(BATCH)
+    values, slopes = together.log_probs(weights()), together.derivatives(weights(), ways)
+    monkeypatch.setattr("tasks.attribution.course._ROWS", 1)
+    apart = scorer(BATCH)
+    torch.testing.assert_close(apart.log_probs(weights()), values)
+    torch.testing.assert_close(apart.derivatives(weights(), ways), slopes)
+
+
+def test_what_is_integrated_alone_is_what_is_integrated_beside_others():
+    alone = encoded(behaviour("owl", "fox", contrast="owl fox"))
+    part, places = BATCH.only(torch.tensor([False, True, False]))
+    assert part.behaviours == alone.behaviours
+    assert part.owners_N.tolist() == alone.owners_N.tolist()
+    assert torch.equal(part.signs_N, alone.signs_N)
+    before = scorer(BATCH).log_probs(weights())[places]
+    torch.testing.assert_close(scorer(BATCH).on(part.tokens).log_probs(weights()), before)
+    torch.testing.assert_close(scorer(alone).log_probs(weights()), before)
