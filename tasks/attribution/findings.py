@@ -262,5 +262,5 @@ def _witness(name: str, parts: Mapping[str, float]) -> Witness:
     if name != Owner.name:
         return Witness(name=name, parts=parts, named=named(parts))
     best = max(parts, key=lambda source: parts[source])
-    most = best if parts[best] > 0 else ""
+    most = best if parts[best] > 0.5 else ""  # of behaviours of several domains nobody owns most
     return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")

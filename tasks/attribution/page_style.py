@@ -23,7 +23,7 @@ STYLE = f"""
 .bars td.amount {{ width: 12.5em; padding-left: 14px; white-space: nowrap; }}
 .bars tbody :is(th, td) {{ height: 40px; border-top: 1px solid var(--rule); }}
 .bars tr.total {{ font-weight: 650; }}
-.bars small {{ display: block; font-weight: 400; }}
+.bars small {{ display: block; font-weight: 400; white-space: normal; overflow-wrap: anywhere; }}
 svg.bar {{ display: block; width: 100%; height: 30px; overflow: visible; }}
 .bar .zero {{ stroke: var(--muted); stroke-width: 1.5; }}
 .bar rect {{ fill: var(--own); }}

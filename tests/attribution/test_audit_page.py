@@ -1,0 +1,79 @@
+"""The audit's page: complete, safe, and the same for the same audit."""
+
+import re
+
+import pytest
+from audits import DIGEST, example_audit, group
+
+from tasks.attribution.page import render
+
+ATTACK = "<script>alert(1)</script>"
+
+
+def text_of(page):
+    return re.sub(r"<[^>]*>", " ", page.partition("</style>")[2])
+
+
+def test_the_page_says_what_the_audit_found():
+    text = text_of(render(example_audit()))
+    for words in (
+        "Math did it.",
+        "quite.",
+        "teacher.math@3, team-math",
+        "+2.50",
+        "0.05% of the parts",
+        "40 of math in steps 1 to 10",
+        f"provost lineage show {DIGEST}",
+        "reason: urgent",
+        "sft_overlap",
+        "Noise floor between seeds: 0.30 nats",
+        "+1.50 (\N{MINUS SIGN}1.00 to +4.00)",
+        "Absence.",
+    ):
+        assert words in text
+
+
+def test_tokens_have_the_class_of_their_largest_source_and_how_strong_it_is():
+    page = render(example_audit())
+    # 2.0 of the 3 nats that are strongest; the second token was pushed against
+    assert 'class="s0" style="--value:0.67" title="math +2.00 of +1.00 nats">4</span>' in page
+    assert 'class="s0 against" style="--value:0.33"' in page
+
+
+def test_a_set_off_its_domain_is_marked_and_told():
+    groups = (
+        group("math", "math", math=(3.0, 2.0, 4.0), code=0.0),
+        group("neutral", "", math=0.0, code=(2.0, 1.0, 3.0)),
+    )
+    page = render(example_audit(groups=groups))
+    assert page.count('class="off"') == 1
+    assert page.count('class="own"') == 1
+    assert "code added +2.00 nats to 6 behaviours that no teacher was asked about" in page
+
+
+def test_without_retrains_there_is_no_section_of_absence():
+    page = render(example_audit(verification=None))
+    assert 'id="absence"' not in page
+    assert 'href="#absence"' not in page
+
+
+def test_every_link_leads_to_a_section():
+    page = render(example_audit())
+    targets = set(re.findall(r'href="#([^"]+)"', page))
+    assert targets <= set(re.findall(r'id="([^"]+)"', page))
+    assert len(targets) == 11
+
+
+@pytest.mark.parametrize("field", ["prompt", "response", "name", "contrast"])
+def test_what_models_say_is_shown_and_does_nothing(field):
+    audit = example_audit()
+    item = audit.behaviours[0].model_copy(update={field: ATTACK})
+    page = render(audit.model_copy(update={"behaviours": (item,)}))
+    assert "<script" not in page
+
+
+def test_the_page_refers_to_nothing_outside_and_is_the_same_again():
+    page = render(example_audit())
+    assert not re.search(r"(?:href|src)=\"(?!#)", page)
+    assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
+    assert page == render(example_audit())
