@@ -1,0 +1,126 @@
+"""What the gate measured, as it lies in the store. No torch: workflows import it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """A document that does not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class ProbeSettings(Frozen):
+    """How much is measured; a few hundred rollouts say what thousands do."""
+
+    prompts_per_domain: int = Field(default=64, ge=8)
+    top_k: int = Field(default=16, ge=2)
+    rare: float = Field(default=0.01, gt=0, lt=1)
+    """A token to which the teacher gives less is out of its distribution."""
+    worst_tokens: int = Field(default=8, ge=0)
+    seed: int = 0
+
+
+class WorstToken(Frozen):
+    """A token of the student's at which a teacher differs most, in its context."""
+
+    before: str
+    token: str
+    after: str
+    kl: float
+    """Reverse KL at the token, in nats."""
+    teacher_log_prob: float
+    student_log_prob: float
+
+
+class Reading(Frozen):
+    """One teacher on the student's own rollouts in one domain; means over response tokens."""
+
+    tokens: int
+    kl: float
+    """KL(student || teacher), nats a token."""
+    forward_kl: float
+    kl_course: tuple[float, ...]
+    """The reverse KL over the answer's fifths, from its beginning to its end."""
+    overlap: float
+    """Share of the teacher's top k words that are in the student's."""
+    mass: float
+    """The student's probability on the teacher's top k."""
+    rare: float
+    """Share of the student's tokens that are out of the teacher's distribution."""
+    student_entropy: float
+    teacher_entropy: float
+    from_uniform: float
+    """Mean |log p + ln V| of the teacher at the sampled tokens: near 0 its weights are gone."""
+    finite: bool
+    unsteady: float
+    """Nats by which two calls on the same tokens differ."""
+    worst: tuple[WorstToken, ...] = ()
+
+
+class Scores(Frozen):
+    """Student and teacher, graded on the same prompts with the same noise."""
+
+    prompts: int
+    student: float
+    teacher: float
+    difference: float
+    error: float
+    """Standard error of the difference, paired by prompt."""
+
+
+class Displacement(Frozen):
+    """How far a teacher's weights are from where the student starts."""
+
+    relative: float
+    """|teacher - start| / |start|, all weights as one vector."""
+    cosines: dict[str, float]
+    """With the displacements of the other teachers, by name."""
+
+
+class Ancestry(Frozen):
+    """A declared parent held against the weights."""
+
+    declared: str
+    distance: float
+    """|child - declared parent| / |parent|."""
+    projection: float | None
+    """<child - grandparent, parent - grandparent> / |parent - grandparent|^2: near 1 for a child of
+    the declared parent, which carries all that the parent learned, and 0 for a stranger. None
+    where no grandparent is known."""
+    nearest: str
+    """The candidate (the declared parent, or another checkpoint) that is nearest."""
+    nearest_distance: float
+    contradicted: bool
+
+
+class SwapRow(Frozen):
+    """Well graded answers of one domain, read by every teacher."""
+
+    tokens: int
+    log_likelihood: dict[str, float]
+    """Mean nats a token, by teacher."""
+    errors: dict[str, float]
+    """Standard error of the difference to the domain's own teacher, by teacher."""
+    suspect: str = ""
+    """The teacher that explains this domain's answers better than its own does."""
+
+
+class TeacherMeasure(Frozen):
+    """All that was measured of one teacher."""
+
+    name: str
+    domain: str
+    reading: Reading
+    scores: Scores
+    displacement: Displacement | None
+    """None where the architectures differ, so that weights cannot be compared."""
+    ancestry: Ancestry | None
+    swap: SwapRow | None
+
+
+class Measured(Frozen):
+    """One probe: a student against the teachers of a plan."""
+
+    settings: ProbeSettings
+    teachers: tuple[TeacherMeasure, ...]
+    seconds: float

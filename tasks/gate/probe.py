@@ -1,0 +1,230 @@
+"""The gate by measurement: a few hundred rollouts of the student, and one pass of each teacher.
+
+Teachers are loaded one after the other. Nothing of the records is used but what is declared about
+ancestry, which is then held against the weights: the measured part can be judged by itself.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from torch import nn
+
+from lineage.artifacts import Artifact
+from lineage.store import Store
+from tasks.gate.measured import (
+    Ancestry,
+    Measured,
+    ProbeSettings,
+    Reading,
+    Scores,
+    SwapRow,
+    TeacherMeasure,
+)
+from tasks.gate.reading import log_likelihoods, read
+from tasks.gate.weights import Checkpoint, ancestry, displacements
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy, load_policy
+from tasks.model.identity import tokenizer_digest
+from tasks.progress import report
+from tasks.ranks import rank_device
+from tasks.rollout.client import EnvironmentClient
+from tasks.rollout.collect import Rollout
+from tasks.rollout.domains import make_player, open_environment, play
+from tasks.rollout.environment import Prompt
+from tasks.rollout.settings import SamplingSettings
+
+WELL_GRADED = 0.5
+"""A rollout above it is an answer of its domain's, in the swap test."""
+_CLEARLY = 2.0
+"""Standard errors by which another teacher must explain a domain better to be suspected."""
+_LEAST_GAIN = 0.02
+"""And nats a token."""
+_LEAST_ROLLOUTS = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A teacher to be measured, with everything that the measurement needs."""
+
+    name: str
+    domain: str
+    folder: Path
+    prompts: Sequence[Prompt]
+    environment: Artifact
+    parent: Checkpoint | None = None
+    """What it is declared to be trained from, and what that was trained from."""
+    grandparent: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What one pass of a teacher gives."""
+
+    reading: Reading
+    scores: Scores
+    well: Mapping[str, list[tuple[float, int]]]
+    """By domain, the log-likelihoods of the student's well graded rollouts."""
+
+
+def measure(
+    store: Store,
+    start: Path,
+    subjects: Sequence[Subject],
+    settings: ProbeSettings,
+    sampling: SamplingSettings,
+) -> Measured:
+    """Measure every teacher against the student that starts from the folder ``start``.
+
+    Raises:
+        ValueError: for a domain without prompts, or a teacher of another vocabulary.
+    """
+    _refuse_empty(subjects)
+    began = time.monotonic()
+    student = _load(start)
+    with ExitStack() as stack:
+        environments = {
+            domain: stack.enter_context(open_environment(store, environment, domain))
+            for domain, environment in {s.domain: s.environment for s in subjects}.items()
+        }
+        probe = _Probe(student, environments, settings, sampling)
+        for place, subject in enumerate(subjects):
+            report("gate", place, 2 * len(subjects), message=f"student on {subject.domain}")
+            probe.play_student(subject)
+        heard = {}
+        for place, subject in enumerate(subjects):
+            report("gate", len(subjects) + place, 2 * len(subjects), message=subject.name)
+            heard[subject.name] = probe.hear(subject)
+    moved = displacements(start, {s.name: s.folder for s in subjects})
+    report("gate", 2 * len(subjects), 2 * len(subjects))
+    return Measured(
+        settings=settings,
+        teachers=tuple(
+            TeacherMeasure(
+                name=subject.name,
+                domain=subject.domain,
+                reading=heard[subject.name].reading,
+                scores=heard[subject.name].scores,
+                displacement=moved[subject.name],
+                ancestry=_ancestry(subject, subjects),
+                swap=_swap(subject, heard),
+            )
+            for subject in subjects
+        ),
+        seconds=time.monotonic() - began,
+    )
+
+
+class _Probe:
+    """The student, its rollouts, and each teacher in turn."""
+
+    def __init__(
+        self,
+        student: Policy,
+        environments: Mapping[str, EnvironmentClient],
+        settings: ProbeSettings,
+        sampling: SamplingSettings,
+    ) -> None:
+        self._student, self._environments = student, environments
+        self._settings, self._sampling = settings, sampling
+        self._chat = ChatTokens(student.tokenizer)
+        self._played: dict[str, list[Rollout]] = {}
+
+    def play_student(self, subject: Subject) -> None:
+        """Let the student play a domain, once."""
+        if subject.domain not in self._played:
+            self._played[subject.domain] = self._play(self._student, subject)
+
+    def hear(self, subject: Subject) -> _Heard:
+        """Load a teacher; let it play its domain and read the student's rollouts of all."""
+        teacher = _load(subject.folder)
+        _refuse_other_vocabulary(subject.name, teacher, self._student)
+        own = self._played[subject.domain]
+        model, pad_id = teacher.model, self._chat.pad_id
+        return _Heard(
+            reading=read(
+                self._student.model, model, own, self._settings, pad_id, self._chat.decode
+            ),
+            scores=_scores(own, self._play(teacher, subject)),
+            well={
+                domain: log_likelihoods(model, well, pad_id)
+                for domain, rollouts in self._played.items()
+                if (well := [r for r in rollouts if r.grade.score > WELL_GRADED])
+            },
+        )
+
+    def _play(self, policy: Policy, subject: Subject) -> list[Rollout]:
+        """Play a domain's prompts; every policy gets the same noise at the same prompt."""
+        player = make_player(self._environments, policy, self._sampling)
+        prompts = subject.prompts[: self._settings.prompts_per_domain]
+        return play(player, subject.domain, prompts, self._settings.seed)
+
+
+def _load(folder: Path) -> Policy:
+    policy = load_policy(folder)
+    nn.Module.to(policy.model.eval().requires_grad_(requires_grad=False), rank_device())
+    return policy
+
+
+def _scores(student: Sequence[Rollout], teacher: Sequence[Rollout]) -> Scores:
+    differences = [
+        two.grade.score - one.grade.score for one, two in zip(student, teacher, strict=True)
+    ]
+    return Scores(
+        prompts=len(differences),
+        student=fmean(rollout.grade.score for rollout in student),
+        teacher=fmean(rollout.grade.score for rollout in teacher),
+        difference=fmean(differences),
+        error=stdev(differences) / len(differences) ** 0.5,
+    )
+
+
+def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
+    if subject.parent is None:
+        return None
+    others = {s.parent.folder: s.parent for s in subjects if s.parent is not None}
+    return ancestry(subject.folder, subject.parent, subject.grandparent, list(others.values()))
+
+
+def _swap(subject: Subject, heard: Mapping[str, _Heard]) -> SwapRow | None:
+    """Ask who explains a domain's well graded answers best; None where there are too few."""
+    own = heard[subject.name].well.get(subject.domain, [])
+    if len(own) < _LEAST_ROLLOUTS:
+        return None
+    tokens = sum(count for _, count in own)
+    means, errors, gains = {}, {}, {}
+    for name, other in heard.items():
+        rows = other.well[subject.domain]
+        means[name] = sum(total for total, _ in rows) / tokens
+        gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own, strict=True)]
+        gains[name], errors[name] = fmean(gained), stdev(gained) / len(gained) ** 0.5
+    best = max(gains, key=lambda name: gains[name])
+    suspected = gains[best] > max(_LEAST_GAIN, _CLEARLY * errors[best])
+    return SwapRow(
+        tokens=tokens, log_likelihood=means, errors=errors, suspect=best if suspected else ""
+    )
+
+
+def _refuse_empty(subjects: Sequence[Subject]) -> None:
+    if not subjects:
+        raise ValueError("no teacher is named: give at least one, such as math@released")
+    empty = sorted(s.domain for s in subjects if len(s.prompts) < _LEAST_ROLLOUTS)
+    if empty:
+        raise ValueError(
+            f"the domains {empty} have fewer than {_LEAST_ROLLOUTS} validation prompts, too few to "
+            "measure anything: their teams must release more"
+        )
+
+
+def _refuse_other_vocabulary(name: str, teacher: Policy, student: Policy) -> None:
+    sizes = teacher.model.config.vocab_size, student.model.config.vocab_size
+    same = tokenizer_digest(teacher.tokenizer) == tokenizer_digest(student.tokenizer)
+    if sizes[0] != sizes[1] or not same:
+        raise ValueError(
+            f"the teacher {name!r} has another tokenizer than the student ({sizes[0]} and "
+            f"{sizes[1]} words; what the ids mean is compared as well), so its probabilities are "
+            "of other words: leave it out, or train it again from the student's start"
+        )

@@ -1,0 +1,192 @@
+"""One teacher on the student's own rollouts: divergences, overlap, entropies, the worst tokens.
+
+Shapes: N response tokens of a batch, V vocabulary, K words. Everything is in nats.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tasks.gate.measured import ProbeSettings, Reading, WorstToken
+from tasks.model.log_probs import TokenBatch, chosen_logits, pad_right
+from tasks.rollout.collect import Rollout
+
+_ROWS = 16
+"""Rollouts a pass; logits of all their response tokens are held at once."""
+_FIFTHS = 5
+_CONTEXT = 24
+"""Tokens shown before and after a token."""
+
+
+def batches(rollouts: Sequence[Rollout], pad_id: int) -> Iterator[tuple[TokenBatch, list[int]]]:
+    """Yield batches of like length, each with the places of its rollouts."""
+    order = sorted(range(len(rollouts)), key=lambda place: len(rollouts[place].ids))
+    for first in range(0, len(order), _ROWS):
+        places = order[first : first + _ROWS]
+        rows = [rollouts[place] for place in places]
+        yield pad_right([r.ids for r in rows], [r.is_response for r in rows], pad_id), places
+
+
+@torch.no_grad()
+def log_likelihoods(
+    model: PreTrainedModel, rollouts: Sequence[Rollout], pad_id: int
+) -> list[tuple[float, int]]:
+    """Return for each rollout the summed log-probability of its response, and its tokens."""
+    found = [(0.0, 0)] * len(rollouts)
+    for batch, places in batches(rollouts, pad_id):
+        batch = batch.to(model.device)
+        log_p_N = _of(chosen_logits(model, batch).log_softmax(-1), batch.tokens_N)
+        for row, place in enumerate(places):
+            mine = log_p_N[batch.rows_N == row]
+            found[place] = (float(mine.double().sum()), len(mine))
+    return found
+
+
+@dataclass
+class _Columns:
+    """Numbers of every token, batch by batch."""
+
+    named: dict[str, list[Tensor]]
+
+    def add(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self.named.setdefault(name, []).append(value.double().cpu())
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.cat(self.named[name])
+
+
+@torch.no_grad()
+def read(
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    rollouts: Sequence[Rollout],
+    settings: ProbeSettings,
+    pad_id: int,
+    decode: Callable[[Sequence[int]], str],
+) -> Reading:
+    """Return what one teacher makes of the student's rollouts of one domain.
+
+    Raises:
+        ValueError: for rollouts without a response token.
+    """
+    columns = _Columns({})
+    unsteady = 0.0
+    for batch, places in batches(rollouts, pad_id):
+        batch = batch.to(student.device)
+        student_NV = chosen_logits(student, batch).log_softmax(-1)
+        teacher_NV = chosen_logits(teacher, batch).log_softmax(-1)
+        if not columns.named:
+            again_NV = chosen_logits(teacher, batch).log_softmax(-1)
+            unsteady = float(
+                (_of(again_NV, batch.tokens_N) - _of(teacher_NV, batch.tokens_N)).abs().max()
+            )
+        columns.add(**_numbers(student_NV, teacher_NV, batch.tokens_N, settings.top_k))
+        columns.add(**_where(batch, places))
+    if not columns.named or not len(columns["kl"]):
+        raise ValueError(
+            "the student's rollouts hold no response token, so there is nothing to measure: look "
+            "whether the student ends its turn at once"
+        )
+    return _summed(columns, rollouts, settings, student.config.vocab_size, unsteady, decode)
+
+
+def _numbers(
+    student_NV: Tensor, teacher_NV: Tensor, tokens_N: Tensor, top_k: int
+) -> dict[str, Tensor]:
+    p_NV, q_NV = student_NV.exp(), teacher_NV.exp()
+    k = min(top_k, student_NV.shape[-1])
+    of_teacher_NK, of_student_NK = teacher_NV.topk(k).indices, student_NV.topk(k).indices
+    shared_N = (of_teacher_NK[:, :, None] == of_student_NK[:, None, :]).any(-1).double().mean(-1)
+    return {
+        "kl": (p_NV * (student_NV - teacher_NV)).sum(-1),
+        "forward_kl": (q_NV * (teacher_NV - student_NV)).sum(-1),
+        "overlap": shared_N,
+        "mass": p_NV.gather(-1, of_teacher_NK).sum(-1),
+        "student_entropy": -(p_NV * student_NV).sum(-1),
+        "teacher_entropy": -(q_NV * teacher_NV).sum(-1),
+        "teacher": _of(teacher_NV, tokens_N),
+        "student": _of(student_NV, tokens_N),
+    }
+
+
+def _where(batch: TokenBatch, places: Sequence[int]) -> dict[str, Tensor]:
+    """Return for each token its rollout, its column, and how far along the answer it stands."""
+    rows_N = batch.rows_N
+    counts_B = torch.bincount(rows_N, minlength=len(places))
+    starts_B = counts_B.cumsum(0) - counts_B
+    nth_N = torch.arange(len(rows_N), device=rows_N.device) - starts_B[rows_N]
+    places_B = torch.tensor(places, device=rows_N.device)
+    return {
+        "along": nth_N / counts_B[rows_N],
+        "place": places_B[rows_N],
+        "column": batch.columns_N,
+    }
+
+
+def _of(log_probs_NV: Tensor, tokens_N: Tensor) -> Tensor:
+    return log_probs_NV.gather(-1, tokens_N[:, None]).squeeze(-1)
+
+
+def _summed(
+    columns: _Columns,
+    rollouts: Sequence[Rollout],
+    settings: ProbeSettings,
+    vocabulary: int,
+    unsteady: float,
+    decode: Callable[[Sequence[int]], str],
+) -> Reading:
+    kl_N, teacher_N = columns["kl"], columns["teacher"]
+    fifth_N = (columns["along"] * _FIFTHS).long().clamp(max=_FIFTHS - 1)
+    course = [kl_N[fifth_N == fifth] for fifth in range(_FIFTHS)]
+    means = {
+        name: float(columns[name].mean())
+        for name in (
+            "kl",
+            "forward_kl",
+            "overlap",
+            "mass",
+            "student_entropy",
+            "teacher_entropy",
+        )
+    }
+    return Reading(
+        tokens=len(kl_N),
+        kl_course=tuple(float(part.mean()) if len(part) else 0.0 for part in course),
+        rare=float((teacher_N < math.log(settings.rare)).double().mean()),
+        from_uniform=float((teacher_N + math.log(vocabulary)).abs().mean()),
+        finite=bool(torch.isfinite(kl_N).all() and torch.isfinite(teacher_N).all()),
+        unsteady=unsteady,
+        worst=tuple(_worst(columns, rollouts, settings.worst_tokens, decode)),
+        **means,
+    )
+
+
+def _worst(
+    columns: _Columns,
+    rollouts: Sequence[Rollout],
+    count: int,
+    decode: Callable[[Sequence[int]], str],
+) -> Iterator[WorstToken]:
+    """Yield the tokens with the largest KL, at most one of each rollout."""
+    kl_N, seen = columns["kl"].nan_to_num(nan=math.inf), set[int]()
+    for n in kl_N.argsort(descending=True).tolist():
+        place, column = int(columns["place"][n]), int(columns["column"][n])
+        if len(seen) >= count:
+            return
+        if place in seen:
+            continue
+        seen.add(place)
+        ids = rollouts[place].ids
+        yield WorstToken(
+            before=decode(ids[max(0, column - _CONTEXT) : column]),
+            token=decode(ids[column : column + 1]),
+            after=decode(ids[column + 1 : column + 1 + _CONTEXT]),
+            kl=float(columns["kl"][n]),
+            teacher_log_prob=float(columns["teacher"][n]),
+            student_log_prob=float(columns["student"][n]),
+        )

@@ -1,0 +1,150 @@
+"""Checkpoints as vectors: displacements, cosines, and declared ancestry held against the weights.
+
+Checkpoints are read tensor by tensor from their safetensors, so none is ever whole in memory; sums
+are in double precision.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from tasks.gate.measured import Ancestry, Displacement
+
+LEAST_PROJECTION = 0.5
+"""Half way between a child (1) and a stranger (0); see ``benchmarks/gate.py ancestry``."""
+CLEARLY_NEARER = 0.9
+"""Below this share of the distance to the declared parent another checkpoint is clearly nearer."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's folder under the name that a finding calls it by."""
+
+    name: str
+    folder: Path
+
+
+def displacements(start: Path, teachers: Mapping[str, Path]) -> dict[str, Displacement | None]:
+    """Return how far each teacher is from ``start``, and in which direction beside the others.
+
+    None for a teacher whose tensors have other names or shapes.
+    """
+    comparable = {n: f for n, f in teachers.items() if _shapes(f) == _shapes(start)}
+    names = list(comparable)
+    products = torch.zeros(len(names), len(names), dtype=torch.float64)
+    of_start = 0.0
+    for first, *others in _parts([start, *comparable.values()]):
+        of_start += float(first @ first)
+        moved = torch.stack([other - first for other in others]) if others else first[None, :0]
+        products += moved @ moved.T if others else 0.0
+    norms = products.diagonal().sqrt().tolist()
+
+    def one(place: int, name: str) -> Displacement:
+        cosines = {
+            other: _cosine(float(products[place, at]), norms[place], norms[at])
+            for at, other in enumerate(names)
+            if other != name
+        }
+        return Displacement(relative=norms[place] / math.sqrt(of_start), cosines=cosines)
+
+    found = {name: one(place, name) for place, name in enumerate(names)}
+    return {name: found.get(name) for name in teachers}
+
+
+def ancestry(
+    child: Path,
+    parent: Checkpoint,
+    grandparent: Path | None,
+    candidates: Sequence[Checkpoint],
+) -> Ancestry | None:
+    """Hold a declared parent against the weights; None where the tensors cannot be compared.
+
+    A child keeps what its parent learned: its displacement from the grandparent, projected on the
+    parent's, is near 1. Whoever came another way has no reason to point there. And no other
+    checkpoint that is not the child's descendant should be nearer than the parent.
+
+    Args:
+        child: The checkpoint whose making is declared.
+        parent: What it is said to be trained from.
+        grandparent: What the parent was trained from, by record.
+        candidates: Others that it might come from instead, such as other teams' precursors.
+    """
+    comparable = [c for c in candidates if _shapes(c.folder) == _shapes(child)]
+    if _shapes(parent.folder) != _shapes(child):
+        return None
+    if grandparent is not None and _shapes(grandparent) != _shapes(child):
+        grandparent = None
+    others = [c for c in comparable if c.folder != parent.folder]
+    folders = [child, parent.folder, grandparent or parent.folder, *(c.folder for c in others)]
+    size = far = inner = length = 0.0
+    distances = [0.0] * len(others)
+    for of_child, of_parent, before, *rest in _parts(folders):
+        size += float(of_parent @ of_parent)
+        far += float((of_child - of_parent).square().sum())
+        step = of_parent - before
+        inner += float((of_child - before) @ step)
+        length += float(step @ step)
+        for place, other in enumerate(rest):
+            distances[place] += float((of_child - other).square().sum())
+    distance = math.sqrt(far / size)
+    projection = inner / length if grandparent is not None and length > 0 else None
+    nearest, least = parent.name, far
+    for candidate, squared in zip(others, distances, strict=True):
+        if squared < least:
+            nearest, least = candidate.name, squared
+    return Ancestry(
+        declared=parent.name,
+        distance=distance,
+        projection=projection,
+        nearest=nearest,
+        nearest_distance=math.sqrt(least / size),
+        contradicted=_contradicts(projection, math.sqrt(least), math.sqrt(far)),
+    )
+
+
+def _contradicts(projection: float | None, nearest: float, declared: float) -> bool:
+    strange = projection is not None and not projection >= LEAST_PROJECTION
+    return strange or nearest < CLEARLY_NEARER * declared
+
+
+def _cosine(product: float, one: float, two: float) -> float:
+    return product / (one * two) if one > 0 and two > 0 else 0.0
+
+
+def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            found |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    return found
+
+
+def _parts(folders: Sequence[Path]) -> Iterator[list[Tensor]]:
+    """Yield the same tensor of every folder, flat and in double precision, one name at a time."""
+    readers = [_Reader(folder) for folder in folders]
+    for name in readers[0].names:
+        yield [reader.read(name) for reader in readers]
+
+
+class _Reader:
+    """The tensors of a folder by name, each read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files: dict[str, Path] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as file:
+                self._files |= dict.fromkeys(file.keys(), path)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._files)
+
+    def read(self, name: str) -> Tensor:
+        with safe_open(self._files[name], framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor.double().flatten()
