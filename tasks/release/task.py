@@ -25,7 +25,7 @@ def collect_domain(package: str, settings: DomainSettings, seed: int) -> Domain:
     return step.collect_domain(Bench(), package, settings, seed)
 
 
-@hosted(Stage.COLLECT, signs=True)
+@hosted(Stage.COLLECT)
 def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     """Collect the demonstrations that each domain contributes to the shared supervised stage."""
     from tasks.release import domain as step

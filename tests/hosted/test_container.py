@@ -1,0 +1,102 @@
+"""The contract between a task's container and Flyte, without a cluster.
+
+Its command exits with 0 whether or not the task failed; what Flyte goes by is ``error.pb``.
+"""
+
+import pytest
+from container import Container
+from flyteidl.core import literals_pb2
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
+
+from lineage.artifacts import Artifact
+from tasks.handover import Stage
+from tasks.release.task import collect_domain, resolve_checkpoint
+from tasks.sft.settings import SftSettings
+from tasks.sft.task import finetune
+
+CLOSED = "http://127.0.0.1:9"
+NOWHERE = "sha256:" + "0" * 64
+
+
+def test_a_reference_to_nothing_is_the_users_error_and_not_tried_again(tmp_path):
+    ended = Container(resolve_checkpoint, tmp_path / "pod", {"reference": "math@released"}).run()
+    assert ended.code == 0
+    assert not ended.is_recoverable
+    assert "math" in ended.error.message
+    assert "nothing yet" in ended.error.message
+    assert not (ended.folder / "outputs.pb").exists()
+
+
+@pytest.mark.slow  # botocore's own retries take a minute
+def test_a_store_that_does_not_answer_is_worth_another_attempt(tmp_path):
+    ended = Container(resolve_checkpoint, tmp_path / "pod", {"reference": "math@released"}).run(
+        PROVOST_STORE="s3://models/provost",
+        AWS_ENDPOINT_URL=CLOSED,
+        AWS_ACCESS_KEY_ID="a",
+        AWS_SECRET_ACCESS_KEY="b",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_MAX_ATTEMPTS="1",
+    )
+    assert ended.code == 0
+    assert ended.is_recoverable
+    assert CLOSED in ended.error.message
+
+
+def test_a_pod_without_its_signing_key_ends_before_anything_is_spent(tmp_path):
+    inputs = {"reference": "fork-point@released"}
+    ended = Container(resolve_checkpoint, tmp_path / "pod", inputs).run(PROVOST_FLAVOUR="cpu")
+    assert ended.code == 0
+    assert not ended.is_recoverable
+    assert "the secret provost-signing of its namespace needs key (PEM)" in ended.error.message
+
+
+@pytest.mark.slow  # imports torch
+def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp_path):
+    inputs = {"reference": "fork-point@released"}
+    (tmp_path / "key").write_text("a key")
+    pod = Container(resolve_checkpoint, tmp_path / "pod", inputs)
+    flavoured = {"PROVOST_FLAVOUR": "h100", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key")}
+    assert "nothing yet" in pod.run(**flavoured).error.message  # a plan needs none
+    inputs = {
+        "start": Artifact(kind="checkpoint", digest=NOWHERE, record=NOWHERE, uri="nowhere"),
+        "data": [],
+        "settings": SftSettings(num_steps=1, learning_rate=1e-3),
+        "seed": 0,
+        "stage": Stage(name="math sft", owner="team-math"),
+    }
+    ended = Container(finetune, tmp_path / "training", inputs).run(**flavoured)
+    assert not ended.is_recoverable
+    assert "sft needs 1 GPUs under the flavour h100 and this machine shows 0" in ended.error.message
+
+
+def box(**fields):
+    """A pydantic input as Flyte's console sends it: a JSON box becomes a Struct."""
+    struct = ParseDict(fields, Struct())
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(generic=struct))
+
+
+def text(value):
+    primitive = literals_pb2.Primitive(string_value=value)
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+
+
+def whole(value):
+    primitive = literals_pb2.Primitive(integer=value)
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("owners", "team-math", "Extra inputs are not permitted"), ("num_train", 0, "num_train")],
+)
+def test_wrong_fields_in_a_json_box_are_named_and_not_tried_again(tmp_path, field, value, said):
+    settings = {"name": "math", "owner": "team-math", "version": "1.0.0", field: value}
+    package = text("workflows.teachers.math")
+    literals = {"package": package, "settings": box(**settings), "seed": whole(0)}
+    written = literals_pb2.LiteralMap(literals=literals)
+    ended = Container(collect_domain, tmp_path / "pod", {}, literals=written).run()
+    assert ended.code == 0
+    assert not ended.is_recoverable
+    assert field in ended.error.message
+    assert said in ended.error.message

@@ -1,0 +1,210 @@
+"""What each team and pipeline would register: its own and nobody else's, with all that a pod needs.
+
+One process imports flytekit and forks one child for each package, because Flyte's entities are a
+process's: whoever imports two packages would register both.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tasks.resources import Stage, load_flavour
+from workflows.commands.faculty import PIPELINES, place_of, teams
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [*teams(), *PIPELINES]
+DIGEST = "@sha256:" + "a" * 64
+BOUND = {name: f"registry.example.org/provost/{name}{DIGEST}" for name in ("cpu", "train")}
+
+CLIMB = {
+    "evaluate.task.score_teacher",
+    "release.task.collect_domain",
+    "release.task.release_teacher",
+    "release.task.resolve_checkpoint",
+    "rl.task.climb",
+    "sft.task.finetune",
+}
+FOUNDATION = {
+    "release.task.collect_blend",
+    "release.task.register_checkpoint",
+    "sft.task.finetune",
+    "sft.task.make_base",
+}
+CONSOLIDATION = {
+    "evaluate.task.score_consolidation",
+    "gate.task.make_plan",
+    "merge.task.merge_average",
+    "merge.task.merge_task_arithmetic",
+    "release.task.publish_student",
+}
+USED = {
+    **dict.fromkeys(teams(), CLIMB),
+    "foundation": FOUNDATION,
+    "consolidation": CONSOLIDATION,
+}
+STEPS = {
+    **{team: {"evaluate", "release", "rl", "sft"} for team in teams()},
+    "foundation": {"release", "sft"},
+    "consolidation": {"evaluate", "gate", "merge", "mopd", "release"},
+}
+LAUNCHED = {
+    **{team: {"workflow.climb"} for team in teams()},
+    "foundation": {"foundation"},
+    "consolidation": {"workflow.consolidate", "workflow.consolidate_reviewed"},
+}
+
+PROGRAM = """
+import json, os, sys
+from pathlib import Path
+from google.protobuf.json_format import MessageToDict
+from workflows.commands.faculty import place_of
+from workflows.commands.registration import Registration, identifier, kind_of
+
+def entities_of(name, images):
+    wanted = Registration(place_of(name), "staging", "v1", images)
+    return [
+        {
+            "kind": kind_of(entity),
+            "name": identifier(entity).name,
+            "project": identifier(entity).project,
+            "content": MessageToDict(entity.to_flyte_idl()),
+        }
+        for entity in wanted.entities(Path.cwd())
+    ]
+
+images, folder, *names = json.loads(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
+for name in names:
+    if os.fork() == 0:
+        (folder / name).write_text(json.dumps(entities_of(name, images)))
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def entities(tmp_path_factory):
+    """Return what a package would register under a flavour."""
+
+    @cache
+    def of(flavour, *names):
+        folder = tmp_path_factory.mktemp("entities")
+        run = subprocess.run(
+            [sys.executable, "-c", PROGRAM, json.dumps(BOUND), str(folder), *names],
+            cwd=ROOT,
+            env={**os.environ, "PROVOST_FLAVOUR": flavour},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        assert {file.name for file in folder.iterdir()} == set(names), run.stderr
+        return {name: json.loads((folder / name).read_text()) for name in names}
+
+    return of
+
+
+def named(found, kind):
+    return {entity["name"] for entity in found if entity["kind"] == kind}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_registers_its_own_workflows_and_the_tasks_that_it_uses(entities, name):
+    found = entities("cpu", *NAMES)[name]
+    place = place_of(name)
+    assert {entity["project"] for entity in found} == {place.project}
+    workflows = named(found, "workflow")
+    assert all(flow.startswith(f"{place.package}.") for flow in workflows)
+    assert workflows >= {f"{place.package}.{flow}" for flow in LAUNCHED[name]}
+    assert workflows <= named(found, "launch plan")  # each has its default one
+    tasks = {task.removeprefix("tasks.") for task in named(found, "task")}
+    assert tasks >= USED[name]
+    # A module of tasks comes whole, so a few are there that no workflow of the package uses.
+    assert {task.partition(".")[0] for task in tasks} == STEPS[name]
+
+
+def test_launch_plans_run_as_the_service_account_of_their_project(entities):
+    for name, found in entities("cpu", *NAMES).items():
+        accounts = {
+            entity["content"]["spec"]["securityContext"]["runAs"]["k8sServiceAccount"]
+            for entity in found
+            if entity["kind"] == "launch plan"
+        }
+        assert accounts == {place_of(name).project}
+
+
+def templates(found):
+    return {
+        entity["name"].removeprefix("tasks."): entity["content"]["template"]
+        for entity in found
+        if entity["kind"] == "task"
+    }
+
+
+def test_no_interface_of_a_task_or_a_workflow_is_a_pickle(entities):
+    told = json.dumps(entities("cpu", *NAMES))
+    assert "o0" in told
+    assert "Pickle" not in told
+
+
+def test_a_cpu_cluster_gives_every_task_its_image_limits_and_flavour(entities):
+    for found in entities("cpu", *NAMES).values():
+        for name, template in templates(found).items():
+            container, metadata = template["container"], template["metadata"]
+            assert container["image"] == BOUND["cpu"], name
+            assert {"key": "PROVOST_FLAVOUR", "value": "cpu"} in container["env"]
+            asked = container["resources"]
+            assert asked["requests"] == asked["limits"]
+            assert {entry["name"] for entry in asked["limits"]} >= {"CPU", "MEMORY"}
+            assert metadata["retries"]["retries"] >= 2
+            assert metadata["timeout"].endswith("s")
+            assert metadata["podTemplateName"] == "provost-cpu"
+
+
+def test_a_climb_on_h100_is_eight_ranks_on_spot_machines(entities):
+    wanted = load_flavour("h100").stages[Stage.CLIMB]
+    climb = templates(entities("h100", "math")["math"])["rl.task.climb"]
+    container, metadata = climb["container"], climb["metadata"]
+    assert climb["type"] == "python-task"  # one pod needs no operator
+    assert container["image"] == BOUND["train"]
+    asked = {entry["name"]: entry["value"] for entry in container["resources"]["limits"]}
+    assert asked == {
+        "CPU": "96",
+        "MEMORY": "1200Gi",
+        "GPU": "8",
+        "EPHEMERAL_STORAGE": wanted.disk,
+    }
+    assert climb["extendedResources"]["gpuAccelerator"]["device"] == "nvidia-h100"
+    assert climb["extendedResources"]["sharedMemory"]["sizeLimit"] == "256Gi"
+    assert metadata["interruptible"] is True
+    assert metadata["retries"]["retries"] == wanted.retries
+    assert metadata["timeout"] == f"{wanted.time_limit_minutes * 60}s"
+    assert metadata["podTemplateName"] == "provost-gpu"
+
+
+def test_only_tasks_that_sign_or_begin_get_the_signing_key(entities):
+    signing = {
+        name
+        for found in entities("cpu", *NAMES).values()
+        for name, template in templates(found).items()
+        if "securityContext" in template
+    }
+    assert signing >= {
+        "gate.task.make_plan",
+        "release.task.publish_student",
+        "release.task.register_checkpoint",
+        "release.task.release_teacher",
+        "release.task.resolve_checkpoint",
+    }
+    # A team's own code runs in these; the key stays out of their reach.
+    collecting = {"release.task.collect_domain", "release.task.collect_blend"}
+    assert not signing & {*collecting, "rl.task.climb", "evaluate.task.score_consolidation"}
+    [secret] = templates(entities("cpu", *NAMES)["math"])["release.task.release_teacher"][
+        "securityContext"
+    ]["secrets"]
+    assert (secret["group"], secret["key"]) == ("provost-signing", "key")
+    assert secret["envVar"] == "PROVOST_SIGNING_KEY"
