@@ -70,6 +70,16 @@ class Segment(_Entry):
     """Norm of what was lost over all parts by storing them in less than fp32; 0 for fp32."""
 
 
+class Checkpoint(_Entry):
+    """The weights at a segment's end, of a run whose change is not split: replays begin there."""
+
+    step: int
+    file: str
+    """safetensors, by parameter."""
+    digest: str
+    """Of the weights as they were, before they were stored in any other precision."""
+
+
 class Manifest(_Entry):
     """``ledger.json``: what a ledger is of, and how far it was written."""
 
@@ -83,3 +93,5 @@ class Manifest(_Entry):
     """Digest of the weights after ``last_step``: the student's."""
     last_step: int
     segments: tuple[Segment, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Where displacements are off; a ledger holds segments or these."""

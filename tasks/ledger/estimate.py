@@ -23,7 +23,7 @@ class Estimate:
     memory: int
     """Bytes on the learner's device: moments, gradients, displacements, and the update's own."""
     storage: int
-    """Bytes of all segments together."""
+    """Bytes of all segments together: displacements, or the weights for a replay."""
     seconds: float
     """Of all updates together, from the measured speed of memory."""
     backward_passes: int
@@ -62,12 +62,13 @@ def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -
     # that sources share and 11 (14 with displacements) for each source. Where blocks stay in
     # caches, as on a CPU, it takes less.
     passes = 16 + sources * (14 if kept else 11)
-    segments = -(-size.num_steps // settings.segment_steps) if kept else 0
+    segments = -(-size.num_steps // settings.segment_steps)
+    stored = sources + 2 if kept else 1  # without displacements the weights, for a replay
     width = _FP32 if settings.precision is StoredPrecision.FP32 else 2
     updates = size.num_steps * size.updates_per_step
     return Estimate(
         memory=numbers * size.num_parameters * _FP32,
-        storage=segments * (sources + 2) * size.num_parameters * width,
+        storage=segments * stored * size.num_parameters * width,
         seconds=updates * passes * size.num_parameters * _FP32 / bytes_per_second,
         backward_passes=1 + size.extra_sources,
     )

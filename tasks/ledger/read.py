@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
-from tasks.ledger.entries import KeptRollout, Manifest, Segment, SourceRow
+from tasks.ledger.entries import Checkpoint, KeptRollout, Manifest, Segment, SourceRow
 from tasks.ledger.split_adamw import ROUNDING
 from tasks.ledger.weights import digest_weights
 from tasks.ledger.writer import ROLLOUTS, ROWS, read_manifest
@@ -64,6 +65,11 @@ class Ledger:
         with safe_open(self.folder / segment.file, framework="pt") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             return {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+
+    def weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
+        """Return the weights of a checkpoint, in fp32."""
+        stored = load_file(self.folder / checkpoint.file)
+        return {name: tensor.float() for name, tensor in stored.items()}
 
     def change(self, segment: Segment) -> dict[str, Tensor]:
         """Return what all parts together added in one segment."""

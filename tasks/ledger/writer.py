@@ -1,5 +1,7 @@
 """Writes a ledger while a run goes on: rows and rollouts each step, displacements each segment.
 
+Without displacements the weights themselves are kept at each segment's end, for a replay.
+
 Of several ranks the first one writes. Displacements are put together from all ranks' parts.
 """
 
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tasks.ledger.entries import KeptRollout, Manifest, Segment, SourceRow
+from tasks.ledger.entries import Checkpoint, KeptRollout, Manifest, Segment, SourceRow
 from tasks.ledger.settings import LedgerSettings, StoredPrecision
 from tasks.ledger.split_adamw import SplitAdamW
 from tasks.ledger.weights import digest_weights
@@ -67,8 +69,11 @@ class LedgerWriter:
             _append(self._folder / ROWS, rows)
             _append(self._folder / ROLLOUTS, kept)
         every = self.settings.segment_steps
-        if self.settings.displacements and (last or step % every == 0):
-            self._close_segment(step)
+        if last or step % every == 0:
+            if self.settings.displacements:
+                self._close_segment(step)
+            else:
+                self._keep_weights(step)
         end = digest_weights(self._optimizer.masters()) if last else self._manifest.end
         self._manifest = self._manifest.model_copy(update={"last_step": step, "end": end})
         if self._writes:
@@ -110,6 +115,21 @@ class LedgerWriter:
         )
         self._manifest = self._manifest.model_copy(
             update={"segments": (*segments, segment), "end": end}
+        )
+
+    def _keep_weights(self, step: int) -> None:
+        checkpoints = self._manifest.checkpoints
+        masters = self._optimizer.masters()
+        digest, weights = digest_weights(masters), collected(masters)
+        if not self._writes:
+            return
+        name = f"weights-{len(checkpoints) + 1:05d}.safetensors"
+        kept = torch.float32 if self.settings.precision is StoredPrecision.FP32 else torch.bfloat16
+        stored = {key: t.detach().cpu().contiguous().to(kept) for key, t in weights.items()}
+        save_file(stored, self._folder / name)
+        checkpoint = Checkpoint(step=step, file=name, digest=digest)
+        self._manifest = self._manifest.model_copy(
+            update={"checkpoints": (*checkpoints, checkpoint)}
         )
 
     def _refuse_other(self, settings: LedgerSettings, seed: int) -> None:

@@ -138,6 +138,16 @@ def test_without_displacements_there_is_nothing_to_add_up(tmp_path):
         ledger.check(start, end)
 
 
+def test_without_displacements_the_weights_are_kept_where_segments_end(tmp_path):
+    ledger, _, end = written(tmp_path, displacements=False)
+    whole, *_ = written(tmp_path / "whole")
+    kept, segments = ledger.manifest.checkpoints, whole.manifest.segments
+    assert whole.manifest.checkpoints == ()
+    assert [(c.step, c.digest) for c in kept] == [(s.last_step, s.end) for s in segments]
+    for name, tensor in ledger.weights(kept[-1]).items():
+        assert torch.equal(tensor, end[name])
+
+
 def test_a_folder_without_a_ledger_is_refused(tmp_path):
     with pytest.raises(ValueError, match="it is no ledger"):
         Ledger.open(tmp_path)
@@ -184,6 +194,8 @@ def test_an_estimate_is_what_the_buffers_are():
     needed = estimate(size, LedgerSettings(segment_steps=10), 1e9)
     assert needed.memory == held - masters + 3 * masters
     assert needed.storage == 3 * 5 * 11 * 4  # three segments of five parts
+    bare = estimate(size, LedgerSettings(segment_steps=10, displacements=False), 1e9)
+    assert bare.storage == 3 * 11 * 4  # three checkpoints
     assert needed.backward_passes == 2
     assert needed.seconds == pytest.approx(50 * (16 + 3 * 14) * 11 * 4 / 1e9)
 

@@ -1,0 +1,232 @@
+"""Replay: a run's updates made again from the rollouts that its ledger kept, and nothing sampled.
+
+Two questions are answered so. Where a ledger holds no displacements, each segment is replayed from
+the weights that it began with, and the replayed updates stand in for the true ones (``replayed``):
+an approximation, whose error is a part of its own. And a run can be rehearsed from its beginning
+without some of its teachers (``rehearse``): what the others would have done is then computed and
+not assumed, on what the student said while all of them were there.
+
+Shapes: none; weights by name.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from tasks.attribution.course import Stretch, Weights
+from tasks.ledger.entries import KeptRollout, Segment
+from tasks.ledger.read import Ledger
+from tasks.ledger.split_adamw import ROUNDING
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.microbatch import Microbatch, Scored
+from tasks.onpolicy.objective import ChunkLoss, Objective
+from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+from tasks.rollout.collect import Rollout
+from tasks.rollout.environment import Grade, Prompt
+
+UNREPLAYED = "unreplayed"
+"""The part of a segment's change that its kept rollouts do not explain; it is nobody's."""
+
+
+def settings_for_replay(loop: LoopSettings) -> LoopSettings:
+    """Return a run's settings with which its kept rollouts are learned from again.
+
+    A kept token brings the weight that it had, so none is normalised by its sequence anew.
+    """
+    changed = {"normalisation": Normalisation.TOKEN_MEAN, "precision": Precision.FP32}
+    return loop.model_copy(update={**changed, "inner_updates": 1})
+
+
+class Kept:
+    """A run's objective on the rollouts that its ledger kept, some teachers masked."""
+
+    def __init__(self, objective: Objective, ledger: Ledger, masked: Sequence[str] = ()) -> None:
+        """Wrap the objective that the run had.
+
+        Raises:
+            ValueError: if the ledger kept no rollouts, or knows nothing of a masked teacher.
+        """
+        self._objective, self._masked = objective, frozenset(masked)
+        self._steps = _scored(ledger, self._masked)
+        strangers = sorted(self._masked - set(ledger.manifest.sources))
+        if strangers:
+            raise ValueError(
+                f"{strangers} are no sources of this ledger ({list(ledger.manifest.sources)}): "
+                "correct their names"
+            )
+        if not self._steps:
+            raise ValueError(
+                f"the ledger in {ledger.folder} kept no rollouts, so nothing can be replayed: run "
+                "the consolidation again with ledger.rollouts_per_teacher above 0"
+            )
+        self._by_id = {id(s.rollout): s for step in self._steps.values() for s in step}
+
+    @property
+    def sources(self) -> list[str]:
+        """As the run had them."""
+        return self._objective.sources
+
+    def rollouts(self, step: int) -> list[Rollout]:
+        """Return what was kept of a step; once for each teacher that scored it."""
+        return [item.rollout for item in self._steps[step]]
+
+    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
+        """Give each kept rollout to the teacher that scored it, with the weight that it had."""
+        return [self._by_id[id(rollout)] for rollout in rollouts]
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """Tell the run's objective."""
+        self._objective.begin_step(step, updates)
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Return the losses of the run's objective."""
+        return self._objective.prepare(batch)
+
+    def end_step(self, step: int) -> dict[str, float]:
+        """Return the metrics of the run's objective."""
+        return self._objective.end_step(step)
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return the objective's state."""
+        return self._objective.state()
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from a state."""
+        self._objective.load_state(state)
+
+
+def replayed(
+    ledger: Ledger, checkpoints: Sequence[Weights], learner: Learner, kept: Kept
+) -> Iterator[Stretch]:
+    """Walk a run with displacements that are replayed, each segment from its true first weights.
+
+    The moments go on from segment to segment, as they did in the run.
+
+    Args:
+        ledger: Of the run.
+        checkpoints: The weights at every segment's begin, and the student's (``boundaries``).
+        learner: With ``settings_for_replay``, recording, whose model is given up to this.
+        kept: The run's objective on its kept rollouts, nobody masked.
+    """
+    spans = _spans(ledger)
+    for (first, last), start, end in zip(spans, checkpoints[:-1], checkpoints[1:], strict=True):
+        _put(learner, start)
+        learner.optimizer.begin_segment()
+        for step in range(first, last + 1):
+            learner.update(kept, kept.rollouts(step), step)
+        moved = learner.optimizer.segment()
+        parts = {
+            part: {name: tensor.clone() for name, tensor in tensors.items()}
+            for part, tensors in moved.items()
+            if part != ROUNDING
+        }
+        parts[UNREPLAYED] = {
+            name: end[name] - start[name] - sum(part[name] for part in parts.values())
+            for name in start
+        }
+        yield Stretch(_segment(first, last, parts, start, end), start, parts)
+
+
+def rehearse(ledger: Ledger, learner: Learner, kept: Kept) -> dict[str, Tensor]:
+    """Return the weights that a run ends with when it is made again from its kept rollouts.
+
+    The learner's model must hold the weights that the run began with, and is given up to this.
+    Compare a rehearsal with masked teachers with one without, never with the student itself: both
+    lack what was not kept.
+    """
+    for first, last in _spans(ledger):
+        for step in range(first, last + 1):
+            learner.update(kept, kept.rollouts(step), step)
+    return {name: tensor.clone() for name, tensor in learner.optimizer.masters().items()}
+
+
+def boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
+    """Return the weights where each segment begins, and last those of the student.
+
+    Raises:
+        ValueError: if the ledger holds neither displacements nor checkpoints.
+    """
+    now: Weights = {name: tensor.detach().float() for name, tensor in start.items()}
+    found = [now]
+    for segment in ledger.manifest.segments:
+        change = ledger.change(segment)
+        now = {name: tensor + change[name] for name, tensor in now.items()}
+        found.append(now)
+    found += [ledger.weights(checkpoint) for checkpoint in ledger.manifest.checkpoints]
+    if len(found) == 1:
+        raise ValueError(
+            f"the ledger in {ledger.folder} holds neither displacements nor checkpoints, so there "
+            "is nothing to replay from: it is of an older version; run the consolidation again"
+        )
+    return found
+
+
+def _spans(ledger: Ledger) -> list[tuple[int, int]]:
+    """Return the first and last step of each segment."""
+    manifest = ledger.manifest
+    ends = [s.last_step for s in manifest.segments] or [c.step for c in manifest.checkpoints]
+    return [(a + 1, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _scored(ledger: Ledger, masked: frozenset[str]) -> dict[int, list[Scored]]:
+    """Return by step the kept rollouts, each standing for those of its teacher that were not."""
+    said = {(row.step, row.source): row.tokens for row in ledger.rows()}
+    entries: dict[tuple[int, str], list[KeptRollout]] = defaultdict(list)
+    for entry in ledger.rollouts():
+        entries[entry.step, entry.teacher].append(entry)
+    steps: dict[int, list[Scored]] = defaultdict(list)
+    for (step, teacher), own in entries.items():
+        tokens = sum(len(entry.response) for entry in own)
+        for entry in own:
+            steps[step].append(
+                Scored(
+                    _rollout(entry),
+                    teacher,
+                    share=entry.weight * said[step, teacher] / tokens,
+                    masked=teacher in masked,
+                )
+            )
+    return dict(steps)
+
+
+def _rollout(entry: KeptRollout) -> Rollout:
+    log_probs = dict(zip(entry.response, entry.sampler_log_probs, strict=True))
+    places = range(len(entry.ids))
+    return Rollout(
+        domain=entry.domain,
+        prompt=Prompt(entry.prompt, ()),
+        turns=(),
+        grade=Grade(entry.score),
+        ids=entry.ids,
+        is_response=tuple(place in log_probs for place in places),
+        sampler_log_probs=tuple(log_probs.get(place, 0.0) for place in places),
+        truncated=False,
+    )
+
+
+@torch.no_grad()
+def _put(learner: Learner, weights: Weights) -> None:
+    for name, master in learner.optimizer.masters().items():
+        master.copy_(weights[name])
+
+
+def _segment(
+    first: int, last: int, parts: Mapping[str, Weights], start: Weights, end: Weights
+) -> Segment:
+    return Segment(
+        first_step=first,
+        last_step=last,
+        file="",
+        start="",
+        end="",
+        norms={part: _norm(tensors) for part, tensors in parts.items()},
+        change=_norm({name: end[name] - start[name] for name in start}),
+        lost=0.0,
+    )
+
+
+def _norm(tensors: Weights) -> float:
+    return float(torch.stack([tensor.square().sum() for tensor in tensors.values()]).sum().sqrt())

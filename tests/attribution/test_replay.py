@@ -1,0 +1,146 @@
+"""Replay and masks: all kept is the run again; a mask takes one teacher out and nothing else."""
+
+import pytest
+import torch
+from test_learning import DOMAINS, SAMPLING, mixture, other_teachers
+from tiny_models import tiny_model, tiny_policy, tokenizer
+
+from tasks.attribution.replay import (
+    UNREPLAYED,
+    Kept,
+    boundaries,
+    rehearse,
+    replayed,
+    settings_for_replay,
+)
+from tasks.ledger.read import Ledger
+from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.writer import LedgerWriter
+from tasks.mopd.distil import Distillation
+from tasks.mopd.routing import Route, Routing
+from tasks.mopd.settings import DistilSettings
+from tasks.mopd.teachers import ResidentTeachers
+from tasks.onpolicy.books import Books
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.microbatch import Scored, plan_step
+from tasks.onpolicy.settings import LoopSettings, Normalisation
+
+LOOP = LoopSettings(num_steps=4, learning_rate=1e-2, warmup_steps=0, weight_decay=0.1)
+
+
+def objective(masked=()):
+    return Distillation(
+        Routing(Route(domain, domain) for domain in DOMAINS),
+        ResidentTeachers(other_teachers(), SAMPLING.temperature),
+        DistilSettings(masked=masked),
+        LOOP,
+        control_ids=[0, 1, 2],
+    )
+
+
+def learner_of(model, settings=LOOP):
+    pad = tokenizer().pad_token_id
+    return Learner(model, settings, SAMPLING.temperature, pad, list(DOMAINS), record=True)
+
+
+def run(folder, masked=(), loop=LOOP, **kept):
+    """Distil the toy; return its ledger, its last weights and the rollouts of every step."""
+    policy, played = tiny_policy(0), []
+    learner = learner_of(policy.model, loop)
+    told = {"segment_steps": 2, "rollouts_per_teacher": 99} | kept
+    writer = LedgerWriter(folder, LedgerSettings(**told), learner.optimizer, 0)
+    source = mixture(policy)
+
+    class Watched:
+        def rollouts(self, step):
+            played.append(source.rollouts(step))
+            return played[-1]
+
+    hooks = Hooks(lambda step, metrics: None, lambda step: None)
+    train(learner, objective(masked), Watched(), hooks, Keepers(Books(writer, 0, loop.num_steps)))
+    return Ledger.open(folder), weights(policy.model), played
+
+
+def weights(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def close(found, expected, atol=1e-5, rtol=0.0):
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=rtol, atol=atol)
+
+
+def again(ledger, masked=()):
+    """Rehearse a run from its beginning."""
+    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
+    return rehearse(ledger, learner, Kept(objective(), ledger, masked))
+
+
+def test_where_all_was_kept_the_replay_is_the_run(tmp_path):
+    ledger, end, _ = run(tmp_path)
+    close(again(ledger), end)
+    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
+    start = weights(tiny_model(0))
+    found = list(replayed(ledger, boundaries(ledger, start), learner, Kept(objective(), ledger)))
+    assert len(found) == 2
+    for segment, stretch in zip(ledger.manifest.segments, found, strict=True):
+        for source in (*DOMAINS, "decay"):
+            # Where sources cancel, their sum's small second moment makes each one's part large.
+            close(stretch.parts[source], ledger.displacement(segment, source), rtol=1e-3)
+        assert stretch.segment.norms[UNREPLAYED] < 1e-3 * stretch.segment.change
+    close(found[-1].at(1.0), end)
+
+
+def test_where_little_was_kept_what_is_not_explained_is_nobodys(tmp_path):
+    ledger, end, _ = run(tmp_path, rollouts_per_teacher=1, displacements=False)
+    assert ledger.manifest.segments == ()
+    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
+    checkpoints = boundaries(ledger, weights(tiny_model(0)))
+    close(checkpoints[-1], end, atol=0)
+    for stretch in replayed(ledger, checkpoints, learner, Kept(objective(), ledger)):
+        # Each segment begins with the true weights, and goes where its own rollouts lead.
+        there = dict(stretch.start)
+        for source in (*DOMAINS, "decay"):
+            there = {n: tensor + stretch.parts[source][n] for n, tensor in there.items()}
+        close(weights(learner.model), there)
+        assert stretch.segment.norms[UNREPLAYED] > 0.01 * stretch.segment.change
+    close(stretch.at(1.0), end)
+
+
+def test_a_rehearsal_without_a_teacher_is_the_retrain_while_what_was_said_is_the_same(tmp_path):
+    # In a run of one step the student has said all before it learned anything.
+    one = LOOP.model_copy(update={"num_steps": 1})
+    ledger, whole, _ = run(tmp_path / "whole", loop=one)
+    _, without, _ = run(tmp_path / "without", masked=("math",), loop=one)
+    close(again(ledger, masked=["math"]), without)
+    name = "model.embed_tokens.weight"
+    assert float((without[name] - whole[name]).abs().max()) > 1e-3
+
+
+def test_a_mask_changes_no_prompt_no_noise_and_nobody_elses_weight(tmp_path):
+    _, _, whole = run(tmp_path / "whole")
+    _, _, without = run(tmp_path / "without", masked=("math",))
+    assert whole[0] == without[0]  # the same weights, the same noise
+    for first, second in zip(whole, without, strict=True):
+        assert [r.prompt for r in first] == [r.prompt for r in second]
+    assert whole[3] != without[3]
+    scored = [Scored(rollout, rollout.domain) for rollout in whole[0]]
+    some = [Scored(s.rollout, s.teacher, masked=s.teacher == "math") for s in scored]
+    for normalisation in Normalisation:
+        full, rest = (plan_step(items, normalisation, 10_000, 0) for items in (scored, some))
+        assert [batch.teacher for batch in full] == ["code", "math"]
+        (code,) = rest
+        assert torch.equal(code.weights_N, full[0].weights_N)
+
+
+def test_what_cannot_be_replayed_is_refused(tmp_path):
+    ledger, _, _ = run(tmp_path / "kept")
+    with pytest.raises(ValueError, match=r"\['maths'\] are no sources of this ledger"):
+        Kept(objective(), ledger, ["maths"])
+    nothing, _, _ = run(tmp_path / "nothing", rollouts_per_teacher=0)
+    with pytest.raises(ValueError, match="kept no rollouts"):
+        Kept(objective(), nothing)
+    older = ledger.manifest.model_copy(update={"segments": ()})
+    with pytest.raises(ValueError, match="neither displacements nor checkpoints"):
+        boundaries(Ledger(ledger.folder, older), weights(tiny_model(0)))
