@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import ParamSpec, TypeVar, cast
 
-from flytekit import Resources, Secret, task
+from flytekit import Deck, Resources, Secret, task
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.extras.accelerators import GPUAccelerator
@@ -17,6 +17,7 @@ from flytekit.extras.accelerators import GPUAccelerator
 from images.names import placeholder
 from lineage.signing import KEY_VARIABLE, signing_key
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
+from tasks.page.frame import framed
 from tasks.resources import (
     FLAVOUR,
     Flavour,
@@ -67,6 +68,12 @@ def hosted(
         return cast("Function[Parameters, Result]", declare(_attempted(stage, body, signs=signs)))
 
     return decorate
+
+
+def show(name: str, page: str) -> None:
+    """Put a whole page into the running task's Deck, there also where the task fails afterwards."""
+    Deck(name, framed(name, page))
+    Deck.publish()
 
 
 def _attempted(

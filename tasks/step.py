@@ -10,7 +10,9 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +74,20 @@ class Measurements:
         self.rows = [(step, name, value, source) for step, name, value, source in rows]
 
 
+_WATCHED: ContextVar[list[Measurements] | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def measured_here() -> Iterator[list[Measurements]]:
+    """Yield the measurements of what is made within, in a list that grows, also where it fails."""
+    measurements: list[Measurements] = []
+    token = _WATCHED.set(measurements)
+    try:
+        yield measurements
+    finally:
+        _WATCHED.reset(token)
+
+
 class NotMadeError(LookupError):
     """Asked only to find (``PROVOST_FIND_ONLY``), and the step's output is not there yet."""
 
@@ -126,6 +142,8 @@ class Bench:
         refuse_to_make(derivation)
         started = now()
         measurements = Measurements(derivation.kind)
+        if (watched := _WATCHED.get()) is not None:
+            watched.append(measurements)
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
             output = make(Path(folder), measurements)
             return self.commit(derivation, kind, output, started, measurements, owner)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.graph import Lineage
-from lineage.picture import draw, draw_narrow, figure
+from lineage.page import page
+from lineage.picture import draw, draw_narrow
 from lineage.record import Derivation, Input
 from tasks.evaluate.cards import measurements_of, read_scorecard
 from tasks.evaluate.evaluate import read_measured
@@ -63,7 +64,7 @@ def make_report(
         )
         write_plot(card, out / "scorecard.png")
         graph = Lineage(bench.store).graph(student.record)
-        page = ReportInput(
+        content = ReportInput(
             created=now(),
             scorecard=card,
             curves=tuple(_curves(bench, plan, manifest)),
@@ -72,16 +73,16 @@ def make_report(
             lineage_narrow=draw_narrow(graph),
             provenance=_provenance(plan, manifest, student, settings),
         )
-        (out / "report.html").write_text(render_report(page), encoding="utf-8")
+        (out / "report.html").write_text(render_report(content), encoding="utf-8")
         report("report", 1, 1)
         return out
 
     return bench.find_or_make(derivation, "report", make, owner="consolidation")
 
 
-def draw_lineage(bench: Bench, student: Artifact) -> str:
-    """Return a student's graph as a fragment of HTML, for the Flyte Deck; all text escaped."""
-    return figure(Lineage(bench.store).graph(student.record))
+def lineage_page(bench: Bench, student: Artifact) -> str:
+    """Return a student's graph as a whole page, for the Flyte Deck; all text escaped."""
+    return page(Lineage(bench.store).graph(student.record), "student")
 
 
 def _curves(bench: Bench, plan: Plan, manifest: Student) -> Iterator[CurveGroup]:

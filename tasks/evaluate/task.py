@@ -1,11 +1,9 @@
 """Flyte tasks of evaluation: scorecards and the report."""
 
-from flytekit import Deck
-
 from lineage.artifacts import Artifact, Rung
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
-from tasks.hosting import hosted
+from tasks.hosting import hosted, show
 from tasks.resources import Stage
 
 
@@ -43,5 +41,7 @@ def make_report(plan: Plan, student: Artifact, settings: EvaluationSettings) -> 
     from tasks.step import Bench
 
     bench = Bench()
-    Deck("lineage", publish.draw_lineage(bench, student))
-    return publish.make_report(bench, plan, student, settings)
+    show("lineage", publish.lineage_page(bench, student))
+    made = publish.make_report(bench, plan, student, settings)
+    show("scorecard", (bench.store.tree(made.digest) / "report.html").read_text("utf-8"))
+    return made

@@ -13,6 +13,7 @@ from tasks.mopd.settings import (
     TopK,
 )
 from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+from tasks.onpolicy.workload import Workload
 
 
 class RoundForm(BaseModel):
@@ -27,6 +28,8 @@ class RoundForm(BaseModel):
     """How teachers weigh beside each other."""
     balance_weights: dict[str, float] = Field(default_factory=dict)
     """By teacher, for the balance "fixed" alone."""
+    delta_teachers: list[str] = Field(default_factory=list)
+    """Teachers by name that teach by what they learned since their own precursor."""
     divergence: Divergence = Divergence.FULL_VOCABULARY
     divergence_top_k: int = TopK().k
     """Words, of the divergence "top_k" alone."""
@@ -45,10 +48,31 @@ class RoundForm(BaseModel):
     """Of the outcome advantage in the sum; above 0 it needs several rollouts a prompt."""
     prompts_per_domain: int = 16
     """In every step."""
+    reference_weight: float = 0.0
+    """Of the KL to the student as it started, against drift."""
     rollouts_per_prompt: int = 1
+    rounds: int = 1
+    """Each starts from the student of the round before."""
     student_adapter_rank: int = Field(default=0, ge=0)
     """Train LoRA adapters of this rank; 0 trains all weights."""
     student_precision: Precision = Precision.FP32
+
+    def workload(self) -> Workload:
+        """Return how much work it is, for the plan's estimate.
+
+        Raises:
+            pydantic.ValidationError: as ``settings`` does, and for no round at all.
+        """
+        settings = self.settings()
+        return Workload(
+            loop=settings.loop,
+            ledger=settings.ledger,
+            rounds=self.rounds,
+            prompts_per_domain=settings.prompts_per_domain,
+            rollouts_per_prompt=settings.rollouts_per_prompt,
+            max_new_tokens=settings.sampling.max_new_tokens,
+            has_outcome=settings.distil.outcome_weight > 0,
+        )
 
     def settings(self) -> RoundSettings:
         """Return the round's settings, checked.
@@ -71,6 +95,8 @@ class RoundForm(BaseModel):
                 top_k=TopK(k=self.divergence_top_k),
                 balance=BalanceSettings(rule=self.balance, weights=self.balance_weights),
                 outcome_weight=self.outcome_weight,
+                reference_weight=self.reference_weight,
+                delta_teachers=self.delta_teachers,
             ),
             ledger=LedgerSettings(
                 displacements=self.ledger_displacements, precision=self.ledger_precision

@@ -94,6 +94,6 @@ def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[s
 
 def _masked(settings: RoundSettings, mask: tuple[str, ...]) -> RoundSettings:
     """Mask teachers; a retrain's own ledger would be read by nobody."""
-    distil = settings.distil.model_copy(update={"masked": (*settings.distil.masked, *mask)})
+    distil = settings.distil.model_copy(update={"masked": [*settings.distil.masked, *mask]})
     ledger = LedgerSettings(displacements=False, rollouts_per_teacher=0)
     return settings.model_copy(update={"distil": distil, "ledger": ledger})

@@ -114,10 +114,10 @@ class DistilSettings(BaseModel):
     reference_weight: float = Field(default=0.0, ge=0)
     """Adds so much of KL(student || the student as it started), exact, at every visited token: the
     reference KL of RLHF, against drift. It costs one more backward and one more model to ask."""
-    delta_teachers: tuple[str, ...] = ()
+    delta_teachers: list[str] = Field(default_factory=list)
     """Teachers of whom the student learns what they learned themselves: the target is the student's
     start plus teacher minus its precursor, in logits (ShiftMOPD, 2610.10460)."""
-    masked: tuple[str, ...] = ()
+    masked: list[str] = Field(default_factory=list)
     """Teachers whose rollouts are played and counted and give no gradient: the counterfactual of a
     student without them, with all else the same."""
 

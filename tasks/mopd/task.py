@@ -1,22 +1,33 @@
 """Flyte tasks of MOPD: the launch form becomes settings, rounds are run, a failure is recorded."""
 
+from typing import NamedTuple
+
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
 from tasks.handover import Plan
-from tasks.hosting import hosted
+from tasks.hosting import hosted, show
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.form import RoundForm
 from tasks.mopd.orders import Retrain
 from tasks.mopd.settings import Balance, Divergence, RoundSettings
 from tasks.onpolicy.settings import Normalisation, Precision
+from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
+
+
+class Ordered(NamedTuple):
+    """What the launch form asks for."""
+
+    settings: RoundSettings
+    workload: Workload
 
 
 @hosted(Stage.PLAN)
 def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
     balance: Balance,
     balance_weights: dict[str, float],
+    delta_teachers: list[str],
     divergence: Divergence,
     divergence_top_k: int,
     inner_updates: int,
@@ -28,22 +39,33 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     normalisation: Normalisation,
     outcome_weight: float,
     prompts_per_domain: int,
+    reference_weight: float,
     rollouts_per_prompt: int,
+    rounds: int,
     student_adapter_rank: int,
     student_precision: Precision,
-) -> RoundSettings:
+) -> Ordered:
     """Turn the flat inputs of the launch form into checked, frozen settings."""
     form = RoundForm.model_validate(locals())  # at the first line there is nothing but the inputs
-    return form.settings()
+    return Ordered(form.settings(), form.workload())
 
 
-@hosted(Stage.MOPD_ROUND)
+@hosted(Stage.MOPD_ROUND, deck=True)
 def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -> Artifact:
-    """Distil the planned teachers into the student on its own rollouts, round after round."""
-    from tasks.mopd import rounds as step
-    from tasks.step import Bench
+    """Distil the planned teachers into the student on its own rollouts, round after round.
 
-    return step.distil_rounds(Bench(), plan, settings, rounds, seed)
+    The Deck shows the curves of each teacher, of a run that fails as far as it came.
+    """
+    from tasks.mopd import rounds as step
+    from tasks.mopd.training_page import training_page
+    from tasks.step import Bench, measured_here
+
+    bench = Bench()
+    with measured_here() as measurements:
+        try:
+            return step.distil_rounds(bench, plan, settings, rounds, seed)
+        finally:
+            show("training", training_page([each.rows for each in measurements]))
 
 
 @hosted(Stage.RELEASE)

@@ -51,6 +51,13 @@ def test_the_form_says_what_the_settings_say():
     assert {name: told[name][1] for name in RoundForm.model_fields} == RoundForm().model_dump()
 
 
+def test_a_form_that_cannot_work_is_refused_before_there_is_a_plan(teachers):
+    before = Contents.now().records
+    result = CliRunner().invoke(main, [*ORDER, "--rounds", "0"])
+    assert result.exit_code == 1
+    assert Contents.now().records == before
+
+
 def test_the_approval_stands_in_no_branch_and_before_all_that_costs():
     [settings, plan, review, rest] = consolidate_reviewed.nodes
     assert [type(node.flyte_entity).__name__ for node in (review, rest)] == [

@@ -35,15 +35,16 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
     ``inputs`` are the launch form's. Returns the inputs of ``carry_out``.
     """
-    settings = round_settings(**{name: inputs[name] for name in RoundForm.model_fields})
+    ordered = round_settings(**{name: inputs[name] for name in RoundForm.model_fields})
     plan = make_plan(
         teachers=inputs["teachers"],
         student=inputs["student"],
+        workload=ordered.workload,
         refuse_from=inputs["refuse_findings_from"],
         waivers=inputs["waivers"],
     )
     passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
-    return {"plan": plan, "settings": settings, **passed_on}
+    return {"plan": plan, "settings": ordered.settings, **passed_on}
 
 
 def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:

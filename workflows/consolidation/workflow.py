@@ -17,6 +17,7 @@ NONE: list[str] = []
 def consolidate(
     balance: Balance = Balance.NONE,
     balance_weights: dict[str, float] = EVEN,
+    delta_teachers: list[str] = NONE,
     divergence: Divergence = Divergence.FULL_VOCABULARY,
     divergence_top_k: int = 64,
     inner_updates: int = 1,
@@ -29,6 +30,7 @@ def consolidate(
     outcome_weight: float = 0.0,
     prompts_per_domain: int = 16,
     publish_as: str = "general",
+    reference_weight: float = 0.0,
     refuse_findings_from: Level = Level.REFUSAL,
     rollouts_per_prompt: int = 1,
     rounds: int = 1,
@@ -44,6 +46,7 @@ def consolidate(
     Args:
         balance: How teachers weigh beside each other.
         balance_weights: By teacher, such as math=2; for the balance "fixed" alone.
+        delta_teachers: Such as math; they teach what they learned since their own precursor.
         divergence: Exact KL over the vocabulary, over a few words, or the sampled-token gradient.
         divergence_top_k: How many words the divergence "top_k" looks at.
         inner_updates: Optimizer updates on each step's rollouts.
@@ -56,6 +59,7 @@ def consolidate(
         outcome_weight: Of the outcome advantage in the sum; 0 distils alone.
         prompts_per_domain: In every step.
         publish_as: The student is registered under student.<this name>.
+        reference_weight: Of the KL to the student as it started, against drift.
         refuse_findings_from: The least severe finding that ends the run, unless it is waived.
         rollouts_per_prompt: Above 1 where the outcome counts.
         rounds: Each starts from the student of the round before.
@@ -74,6 +78,7 @@ def consolidate(
 def consolidate_reviewed(
     balance: Balance = Balance.NONE,
     balance_weights: dict[str, float] = EVEN,
+    delta_teachers: list[str] = NONE,
     divergence: Divergence = Divergence.FULL_VOCABULARY,
     divergence_top_k: int = 64,
     inner_updates: int = 1,
@@ -86,6 +91,7 @@ def consolidate_reviewed(
     outcome_weight: float = 0.0,
     prompts_per_domain: int = 16,
     publish_as: str = "general",
+    reference_weight: float = 0.0,
     refuse_findings_from: Level = Level.REFUSAL,
     rollouts_per_prompt: int = 1,
     rounds: int = 1,

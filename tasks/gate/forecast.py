@@ -1,0 +1,169 @@
+"""What a plan will take: time, memory and storage, estimated before anything is spent.
+
+Time is arithmetic over speed. A token costs about 2 operations a parameter forward and 4 backward
+(Kaplan et al. 2020, 2001.08361, section 2.1), so with P of the student and Q of its teacher:
+sampling 2 P, learning 6 P, the teacher's reading 2 Q. The speed is ``UTILISATION`` of what the
+flavour's GPUs do by their data sheet, or this machine in a measured product of matrices.
+"""
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from tasks.handover import Plan
+from tasks.ledger.estimate import RunSize, estimate, memory_speed
+from tasks.model.chat import ChatTokens
+from tasks.model.files import load_tokenizer
+from tasks.onpolicy.workload import Workload
+from tasks.progress import format_seconds
+from tasks.resources import Stage, chosen_flavour
+from tasks.rollout.domains import stored_prompts
+from tasks.step import Bench
+
+UTILISATION = 0.3
+"""Ours: it gives 70 s for the demo's 120 steps on one thread, which take 60 to 70. For GPUs it is
+a guess; sampling is bound by memory and reaches less."""
+DENSE_BF16 = {"nvidia-h100": 989e12, "nvidia-h200": 989e12}
+"""Operations a second of one GPU (NVIDIA's data sheets, SXM, without sparsity)."""
+_NUM_PROMPTS = 32
+_FP32 = 4
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What it will run on, as far as speed is concerned."""
+
+    name: str
+    gpus: int
+    operations_per_second: float
+    """Of all together, as estimated or measured."""
+    known_by: str
+    """Where the figure comes from."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An estimate, with what it was made of."""
+
+    parameters: int
+    """Of the student."""
+    teacher_parameters: int
+    """Of the largest teacher."""
+    tokens_per_step: float
+    """Prompts and responses, where each response is as long as it may be."""
+    operations: float
+    """Of all rounds together."""
+    machine: Machine
+    memory: int
+    """Bytes on the learner's device beside activations."""
+    storage: int
+    """Bytes of ledgers and students."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all rounds together, without loading, evaluation and merges."""
+        return self.operations / self.machine.operations_per_second
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return name and value of each estimate, in words."""
+        hours = self.seconds * self.machine.gpus / 3600
+        time_said = f"about {format_seconds(self.seconds)} of MOPD on {self.machine.name}"
+        if self.machine.gpus:
+            time_said += f": {hours:.1f} GPU-hours"
+        return [
+            ("time", time_said),
+            ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
+            ("storage", f"{self.storage / _GIB:.2f} GiB of ledger and students"),
+            (
+                "reckoned from",
+                f"{self.parameters / 1e6:.2f} M parameters (largest teacher "
+                f"{self.teacher_parameters / 1e6:.2f} M), at most {self.tokens_per_step:,.0f} "
+                f"tokens a step, {self.operations:.2e} operations at "
+                f"{self.machine.operations_per_second:.2e} a second ({self.machine.known_by})",
+            ),
+        ]
+
+
+def forecast(bench: Bench, plan: Plan, workload: Workload) -> Forecast:
+    """Return the estimate of a plan's rounds under the chosen flavour, or on this machine."""
+    student = num_parameters(bench.store.tree(plan.student.digest))
+    teachers = {
+        t.name: num_parameters(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers
+    }
+    tokens = _tokens_per_step(bench, plan, workload)
+    mean_teacher = sum(t.share * teachers[t.name] for t in plan.teachers) / len(plan.leads)
+    steps = workload.loop.num_steps * workload.rounds
+    extra = 1 if workload.has_outcome else 0
+    ledger = estimate(
+        RunSize(
+            num_parameters=student,
+            num_sources=len(plan.teachers) + extra,
+            extra_sources=extra,
+            num_steps=workload.loop.num_steps,
+            updates_per_step=workload.loop.inner_updates,
+        ),
+        workload.ledger,
+        memory_speed(torch.device("cpu")),
+    )
+    largest = max(teachers.values())
+    return Forecast(
+        parameters=student,
+        teacher_parameters=largest,
+        tokens_per_step=tokens,
+        operations=steps * tokens * (8 * student + 2 * mean_teacher),
+        machine=machine(),
+        memory=ledger.memory + _FP32 * (student + largest),
+        storage=workload.rounds * (ledger.storage + _FP32 * student),
+    )
+
+
+def num_parameters(checkpoint: Path) -> int:
+    """Return how many numbers a checkpoint's weights are, from the headers of its files."""
+    total = 0
+    for file in sorted(checkpoint.glob("*.safetensors")):
+        with safe_open(str(file), framework="pt") as weights:
+            shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+        total += sum(int(torch.Size(shape).numel()) for shape in shapes)
+    return total
+
+
+def machine() -> Machine:
+    """Return what a round will run on: the chosen flavour's GPUs, else this machine."""
+    flavour = chosen_flavour()
+    gpus = flavour.stages[Stage.MOPD_ROUND].num_ranks if flavour and flavour.gpu else 0
+    if flavour and gpus and flavour.gpu in DENSE_BF16:
+        speed = gpus * DENSE_BF16[flavour.gpu] * UTILISATION
+        known_by = f"{UTILISATION:.0%} of the data sheet"
+        return Machine(f"{gpus} x {flavour.gpu}", gpus, speed, known_by)
+    known_by = f"{UTILISATION:.0%} of a product of matrices, measured"
+    return Machine("this machine's CPU", 0, UTILISATION * _measured_speed(), known_by)
+
+
+def _measured_speed(size: int = 256, repeats: int = 8) -> float:
+    """Return operations a second of products of fp32 matrices about as wide as a small model."""
+    matrix = torch.ones(size, size)
+    matrix @ matrix
+    best = float("inf")
+    for _ in range(repeats):  # the best: others may have had the core meanwhile
+        started = time.perf_counter()
+        matrix @ matrix
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def _tokens_per_step(bench: Bench, plan: Plan, workload: Workload) -> float:
+    chat = ChatTokens(load_tokenizer(bench.store.tree(plan.student.digest)))
+    total = 0.0
+    for lead in plan.leads:
+        prompts = stored_prompts(bench.store, lead.train)[:_NUM_PROMPTS]
+        lengths = [
+            len(chat.prompt([{"role": m.role, "content": m.content} for m in prompt.messages]))
+            for prompt in prompts
+        ]
+        total += workload.rollouts_per_step * (statistics.fmean(lengths) + workload.max_new_tokens)
+    return total

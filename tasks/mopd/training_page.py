@@ -1,0 +1,67 @@
+"""How a run of MOPD went, teacher by teacher, also of one that failed on the way."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import isfinite
+
+from tasks.page.curves import NOTE, Curve, CurveGroup, curve_group
+from tasks.page.document import document, section
+from tasks.page.html import element, join
+
+Row = tuple[int, str, float, str]
+"""Step, name, value, source."""
+
+SHOWN = {
+    "kl/": ("Reverse KL from the student to each teacher", "nats a token"),
+    "reward/": ("Reward of each domain", "share solved"),
+    "response_tokens/": ("Length of responses", "tokens"),
+}
+"""The metrics of each teacher or domain by how they begin, with title and unit."""
+
+
+def training_page(rounds: Sequence[Sequence[Row]]) -> str:
+    """Return the curves of each round as a whole page; ``rounds`` hold what each has measured."""
+    sections = [
+        section(
+            f"round-{number}", f"Round {number}", _extent(rows), *map(curve_group, groups(rows))
+        )
+        for number, rows in enumerate(rounds, start=1)
+        if rows
+    ]
+    if not sections:
+        text = (
+            "Nothing was trained here: finished rounds were found in the store, or the run ended "
+            "before its first step. The report of a published student has the curves."
+        )
+        sections = [element("p", {"class": "how"}, text)]
+    header = element(
+        "header",
+        {},
+        element("p", {"class": "eyebrow"}, "Provost · training"),
+        element("h1", {}, "The student and its teachers, step by step"),
+        element("p", {"class": "how"}, NOTE),
+    )
+    return document("Training", join([header, element("main", {}, *sections)]))
+
+
+def groups(rows: Sequence[Row]) -> list[CurveGroup]:
+    """Return the curves of the measured rows; values that are not finite are left out."""
+    series: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for step, name, value, _ in rows:
+        if isfinite(value):
+            series[name].append((float(step), value))
+    found = []
+    for prefix, (title, unit) in SHOWN.items():
+        curves = [
+            Curve(name=name.removeprefix(prefix), points=tuple(points))
+            for name, points in sorted(series.items())
+            if name.startswith(prefix)
+        ]
+        if curves:
+            found.append(CurveGroup(title=title, unit=unit, curves=tuple(curves)))
+    return found
+
+
+def _extent(rows: Sequence[Row]) -> str:
+    steps = [step for step, *_ in rows]
+    return f"Steps {min(steps)} to {max(steps)}, as far as it came."

@@ -1,0 +1,133 @@
+"""The plan for people: all of it is said, hostile names do nothing, the estimate is arithmetic."""
+
+import pytest
+from test_plan import Faculty
+
+from lineage.artifacts import Artifact
+from tasks import step
+from tasks.gate.forecast import Forecast, Machine, forecast, num_parameters
+from tasks.gate.plan import propose
+from tasks.gate.plan_page import plan_page, plan_text
+from tasks.handover import Note, Plan, PlannedTeacher
+from tasks.mopd.form import RoundForm
+from tasks.rollout.environment import Message, Prompt
+from tasks.rollout.prompts import write_prompts
+from tasks.step import Bench
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+
+
+def artifact(kind, letter="a"):
+    return Artifact(kind=kind, digest="sha256:" + letter * 64)
+
+
+def plan_of(*notes, owner="team-math"):
+    data = artifact("dataset")
+    teacher = PlannedTeacher(
+        name="math",
+        domain="math",
+        share=0.25,
+        reference="teacher.math@3",
+        owner=owner,
+        release=artifact("release"),
+        checkpoint=artifact("checkpoint", "b"),
+        ladder=[],
+        environment=artifact("environment"),
+        train=data,
+        validation=data,
+        evaluation=data,
+    )
+    start = artifact("checkpoint", "c")
+    return Plan(
+        artifact=artifact("plan", "d"),
+        fork_point=start,
+        student=start,
+        teachers=[teacher],
+        notes=list(notes),
+    )
+
+
+COST = Forecast(
+    parameters=1_000_000,
+    teacher_parameters=2_000_000,
+    tokens_per_step=1000,
+    operations=7.2e15,
+    machine=Machine("8 x nvidia-h200", 8, 1e12, "a guess"),
+    memory=3 << 30,
+    storage=1 << 29,
+)
+
+
+def test_time_is_operations_over_speed_and_gpu_hours_count_every_gpu():
+    # 7.2e15 / 1e12 = 7200 s = 2 h, on 8 GPUs 16 GPU-hours.
+    lines = dict(COST.lines())
+    assert lines["time"] == "about 2h 00m of MOPD on 8 x nvidia-h200: 16.0 GPU-hours"
+    assert lines["memory"] == "3.00 GiB beside activations"
+    assert lines["storage"].startswith("0.50 GiB")
+
+
+def test_page_and_text_say_who_is_merged_and_what_speaks_against_it():
+    note = Note(
+        code="other-template",
+        severity="refusal",
+        subject="teacher.math@3",
+        evidence="the template is another",
+        next_step="release it again",
+    )
+    plan = plan_of(note)
+    for said in (plan_page(plan, COST), plan_text(plan, COST)):
+        for words in ("teacher.math@3", "team-math", "25% of math", "the template is another"):
+            assert words in said
+        assert plan.artifact.digest in said
+        assert "16.0 GPU-hours" in said
+    assert "1 refusal" in plan_page(plan, COST)
+
+
+def test_hostile_names_are_text():
+    note = Note(code=HOSTILE, severity="note", subject=HOSTILE, evidence=HOSTILE, next_step=HOSTILE)
+    page = plan_page(plan_of(note, owner=HOSTILE), COST)
+    assert "<img" not in page
+    assert page.count("&lt;img") >= 4
+
+
+@pytest.fixture
+def bench(home, monkeypatch):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    monkeypatch.delenv("PROVOST_FLAVOUR", raising=False)
+    return Bench()
+
+
+@pytest.fixture
+def plan(bench, tmp_path):
+    """A plan of one teacher with two prompts."""
+    path = tmp_path / "train.jsonl"
+    write_prompts(path, [Prompt(f"p{n}", (Message("user", "a" * n),), {}) for n in (1, 3)])
+    train = bench.store.put_file(path)
+    Faculty(bench, tmp_path).teacher("math", 1, train=train)
+    return propose(bench, ["math@1"], "fork-point@1")
+
+
+def test_the_estimate_follows_from_parameters_and_tokens(bench, plan):
+    form = RoundForm(mopd_steps=10, rounds=2, prompts_per_domain=3)
+    once, twice = (
+        forecast(bench, plan, form.model_copy(update={"rounds": rounds}).workload())
+        for rounds in (1, 2)
+    )
+    folder = bench.store.tree(plan.student.digest)
+    assert once.parameters == once.teacher_parameters == num_parameters(folder)
+    # Forward 2, backward 4, sampling 2, the teacher's reading 2: 10 P for each token of a step.
+    assert once.operations == pytest.approx(10 * once.tokens_per_step * 10 * once.parameters)
+    assert twice.operations == 2 * once.operations
+    assert twice.storage == 2 * once.storage
+    # 3 prompts of 24 new tokens at most, and their own; prompts of 1 and 3 letters differ by 2.
+    assert once.tokens_per_step > 3 * 24
+    more = forecast(bench, plan, form.model_copy(update={"prompts_per_domain": 6}).workload())
+    assert more.tokens_per_step == 2 * once.tokens_per_step
+
+
+def test_a_flavours_gpus_are_what_it_says(bench, plan, monkeypatch):
+    monkeypatch.setenv("PROVOST_FLAVOUR", "h200")
+    told = forecast(bench, plan, RoundForm().workload())
+    # 8 GPUs of 989e12 operations a second, 30 % of them.
+    assert told.machine.gpus == 8
+    assert told.machine.operations_per_second == pytest.approx(8 * 989e12 * 0.3)
