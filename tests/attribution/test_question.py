@@ -1,0 +1,62 @@
+"""What is asked of a student, and what a model answers to be asked about."""
+
+import pytest
+import torch
+from tiny_models import tiny_policy, tokenizer
+
+from tasks.attribution.answers import first_turns
+from tasks.attribution.behaviour import Said
+from tasks.attribution.question import NEUTRAL, Question, _with_neutral, refuse_mixed
+from tasks.model.chat import ChatTokens
+from tasks.rollout.settings import SamplingSettings
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt": "2+2="},
+        {"response": "4"},
+        {"contrast": "5"},
+        {"prompt": "2+2=", "response": "4", "sample": 2},
+        {"prompt": "2+2=", "behaviours": "{}"},
+        {"sample": -1},
+    ],
+)
+def test_half_a_question_or_two_at_once_are_refused(asked):
+    with pytest.raises(ValueError, match=r"give both|at a time|or more"):
+        refuse_mixed(Question(**asked))
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"sample": 2}, {"prompt": "a", "response": "b", "contrast": "c"}]
+)
+def test_whole_questions_pass(asked):
+    refuse_mixed(Question(**asked))
+
+
+def prompt(*said):
+    return tuple(Said(role=role, content=content) for role, content in said)
+
+
+def test_neutral_questions_have_lost_their_system_prompt_and_stand_once():
+    asked = {
+        "math": [prompt(("system", "Compute."), ("user", "1+1"))],
+        "code": [prompt(("system", "Write."), ("user", "1+1")), prompt(("user", "hello"))],
+    }
+    # "hello" is a prompt of code's own as it stands, so it is not neutral
+    assert _with_neutral(asked)[NEUTRAL] == [prompt(("user", "1+1"))]
+    assert NEUTRAL not in _with_neutral({"code": [prompt(("user", "hello"))]})
+
+
+def test_an_answer_that_can_be_asked_about_has_the_tokens_that_were_sampled():
+    policy, chat = tiny_policy(), ChatTokens(tokenizer())
+    with torch.no_grad():  # make the end of a turn likely, so that many turns end
+        policy.model.lm_head.weight[chat.end_id] = 3 * policy.model.lm_head.weight.abs().max()
+    prompts = [prompt(("user", f"{n}+{n}=")) for n in range(60)]
+    sampling = SamplingSettings(max_new_tokens=6)
+    said = first_turns(policy, prompts, sampling, 0)
+    texts = [text for text in said if text is not None]
+    assert texts
+    assert all(text and chat.decode(chat.answer(text)) == text for text in texts)
+    assert said == first_turns(policy, prompts, sampling, 0)
+    assert said != first_turns(policy, prompts, sampling, 1)

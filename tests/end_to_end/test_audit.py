@@ -1,0 +1,158 @@
+"""``provost audit`` and ``provost surgery`` on the student that a small main job has left."""
+
+import json
+
+import pytest
+from refusals import provost, refusal
+from tiny_faculty import TEAMS
+
+from lineage.named import checkpoint_named
+from lineage.registry import Registry
+from lineage.store import open_store
+from tasks.attribution.document import Audit
+from tasks.ledger.naming import ledger_derivation
+from tasks.ledger.read import Ledger
+from tasks.model.files import load_model
+from tasks.step import Bench
+
+ASKED = ("audit", "student@released", "--prompt", "abcd", "--response", "dcba")
+
+
+@pytest.fixture
+def audited(student, tmp_path):
+    """Return a function that audits the student and returns the document."""
+
+    def audit(*arguments):
+        provost(*arguments, "--out", str(tmp_path / "out"))
+        return Audit.model_validate_json((tmp_path / "out" / "audit.json").read_text("utf-8"))
+
+    return audit
+
+
+def weights_of(digest):
+    model = load_model(open_store().tree(digest))
+    return {name: tensor.detach() for name, tensor in model.named_parameters()}
+
+
+def test_the_parts_add_up_to_what_the_student_says(audited):
+    found = audited(*ASKED)
+    assert set(found.shares) == {*TEAMS, "decay", "rounding"}
+    total = found.begun + sum(share.mean for share in found.shares.values())
+    assert total == pytest.approx(found.ended, abs=1e-3)
+    [behaviour] = found.behaviours
+    for part in found.shares:
+        by_token = sum(token.parts[part] for token in behaviour.tokens)
+        by_segment = sum(stretch.parts[part] for stretch in found.course)
+        assert by_token == pytest.approx(behaviour.parts[part], abs=1e-5)
+        assert by_segment == pytest.approx(behaviour.parts[part], abs=1e-5)
+    assert {source.owner for source in found.sources if source.owner} == {
+        f"team-{team}" for team in TEAMS
+    }
+
+
+def test_an_audit_is_a_record_of_its_own_and_found_again(audited):
+    audited(*ASKED)
+    registry = Registry(open_store())
+    [entry] = registry.versions("audit.general")
+    assert "verified" in provost("lineage", "verify", "audit.general@1")
+    provost(*ASKED)
+    assert registry.versions("audit.general") == [entry]
+
+
+def test_retrains_measure_absence(audited):
+    found = audited(*ASKED, "--verify", "1").verification
+    assert found.seeds == (0,)
+    assert [effect.masked for effect in found.effects] == [(team,) for team in TEAMS]
+    assert all(set(effect.per_seed) == {0} for effect in found.effects)
+    assert all(effect.surgery is not None for effect in found.effects)
+    # The unmasked retrain of the student's own seed is the student.
+    assert found.reproduction == pytest.approx(0.0, abs=1e-5)
+    assert found.noise is None
+
+
+def test_a_whole_student_that_answers_nothing_cannot_be_asked(student):
+    """Noise never ends a turn; each probe set says how many of its answers could be compared."""
+    told = " ".join(refusal("audit", "student@released").split())
+    assert "nothing can be asked" in told
+    assert all(f"'{name}': '0 of 0 answers changed" in told for name in (*TEAMS, "neutral"))
+
+
+def test_a_student_without_all_its_teachers_is_what_it_started_from(student):
+    told = provost("surgery", "student@released", "--without", "shout", "--weight", "whisper=0")
+    operated = weights_of(told.splitlines()[0])
+    store = open_store()
+    checkpoint = checkpoint_named(store, "student@released")
+    [start] = [i for i in Bench().records.read(checkpoint.record).inputs if i.role == "student"]
+    before, after = weights_of(start.artifact), weights_of(checkpoint.digest)
+    for name, tensor in before.items():
+        moved = (after[name] - tensor).abs().max()
+        assert (operated[name] - tensor).abs().max() <= 1e-4 * moved + 5e-7  # of fp32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("audit", "nobody@released"), "nobody"),
+        (("audit", "shout@released"), "not by multi-teacher distillation"),
+        (("audit", "student@released", "--prompt", "abcd"), "give both"),
+        ((*ASKED, "--sample", "3"), "ask one of them at a time"),
+        ((*ASKED, "--verify", "11"), "ask for 1 to 10"),
+        ((*ASKED, "--verify", "1", "--subsets", "1"), "have 0"),
+        (("audit", "student@released", "--prompt", "abcd", "--response", "x" * 200), "shorten"),
+        (("surgery", "student@released", "--without", "math"), "['shout', 'whisper']"),
+        (("surgery", "student@released", "--weight", "shout=1"), "nothing would change"),
+        (("surgery", "student@released", "--weight", "shout"), "write it as math=0.5"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_what_to_do(student, arguments, words):
+    assert words in " ".join(refusal(*arguments).split())
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [("", "holds no behaviour"), ('{"prompt": 3}\n', "line 1"), ("[]\n", "line 1")],
+)
+def test_a_bad_file_of_behaviours_is_refused_by_line(student, tmp_path, lines, words):
+    file = tmp_path / "behaviours.jsonl"
+    file.write_text(lines)
+    told = refusal("audit", "student@released", "--behaviours", str(file))
+    assert words in told
+    assert "behaviours.jsonl" in told.replace("\n", "")
+
+
+def test_a_file_of_behaviours_is_audited_together(audited, tmp_path):
+    file = tmp_path / "behaviours.jsonl"
+    said = [{"role": "user", "content": "abcd"}]
+    rows = [{"prompt": said, "response": text} for text in ("aa", "bb", "cc", "dd", "ee")]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = audited("audit", "student@released", "--behaviours", str(file))
+    assert found.count == 5
+    share = found.shares["shout"]
+    assert share.low <= share.mean <= share.high
+
+
+def test_a_student_without_its_ledger_is_told_what_is_possible(student):
+    """The attestation that names the ledger is taken away, as by a store that lost it."""
+    bench = Bench()
+    record = ledger_record(bench).removeprefix("sha256:")
+    for key in (student / "store" / "keys" / "attestations" / record).iterdir():
+        key.unlink()
+    told = " ".join(refusal(*ASKED).split())
+    assert "it has no ledger in this store" in told
+    assert all(f"({tier})" in told for tier in (1, 2, 3))
+
+
+def test_a_ledger_of_other_weights_is_refused(student, tmp_path, monkeypatch):
+    """A ledger says of which weights it is; one that was swapped is found out."""
+    bench = Bench()
+    tree = open_store().tree(bench.records.output(ledger_record(bench)).output)
+    manifest = Ledger.open(tree).manifest
+    other = manifest.model_copy(update={"end": "sha256:" + "0" * 64})
+    monkeypatch.setattr(Ledger, "open", classmethod(lambda cls, folder: cls(folder, other)))
+    told = " ".join(refusal(*ASKED).split())
+    assert "it is of another student" in told
+
+
+def ledger_record(bench):
+    checkpoint = checkpoint_named(bench.store, "student@released")
+    return ledger_derivation(bench.records.read(checkpoint.record)).digest()

@@ -1,0 +1,33 @@
+"""Which retrains answer for the absence of teachers."""
+
+import pytest
+
+from tasks.mopd.retrain import _masked, _masks
+from tasks.mopd.settings import RoundSettings
+from tasks.onpolicy.settings import LoopSettings
+
+
+def test_each_teacher_is_left_out_and_random_sets_of_several_too():
+    teachers = ["math", "code", "agent", "instruct"]
+    masks = _masks(teachers, 3, 0)
+    assert masks[:4] == [(name,) for name in teachers]
+    # 4 choose 2 and 4 choose 3 make 10 sets that leave somebody to learn from
+    assert len(set(masks[4:])) == 3
+    assert all(2 <= len(mask) <= 3 for mask in masks[4:])
+    assert masks == _masks(teachers, 3, 0)
+    with pytest.raises(ValueError, match="have 10"):
+        _masks(teachers, 11, 0)
+
+
+def test_a_student_of_one_teacher_has_no_retrain():
+    with pytest.raises(ValueError, match="one teacher"):
+        _masks(["math"], 0, 0)
+
+
+def test_nothing_but_the_mask_and_the_ledger_changes():
+    settings = RoundSettings(loop=LoopSettings(num_steps=3, learning_rate=0.1))
+    changed = _masked(settings, ("math",))
+    assert list(changed.distil.masked) == ["math"]
+    assert not changed.ledger.displacements
+    back = changed.model_copy(update={"distil": settings.distil, "ledger": settings.ledger})
+    assert back == settings
