@@ -1,5 +1,7 @@
-"""``pyflyte package`` packages each team and the consolidation, and nothing of anyone else's."""
+"""``pyflyte`` packages and registers each team and pipeline, and nothing of anyone else's."""
 
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 
-from workflows.commands.faculty import teams
+from workflows.commands.faculty import PIPELINES, place_of, teams
 
 pytestmark = pytest.mark.slow
 
@@ -74,3 +76,30 @@ def test_the_consolidation_packages_itself_and_no_team(tmp_path):
     assert "workflows.consolidation.workflow.consolidate" in found[2]
     assert found[1] >= CONSOLIDATION
     assert not any("teachers" in name for kind in found.values() for name in kind)
+
+
+@pytest.mark.parametrize("name", [*teams(), *PIPELINES])
+def test_pyflyte_would_register_the_same(name, tmp_path):
+    """Flyte's own command does what ``provost register`` does, but for its checks."""
+    place = place_of(name)
+    folder = ROOT.joinpath(*place.package.split("."))
+    source = folder if folder.is_dir() else folder.with_suffix(".py")
+    digest = "@sha256:" + "a" * 64
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "flytekit.clis.sdk_in_container.pyflyte", "register"),
+            *("--dry-run", "--copy", "none", "--project", place.project, "--domain", "staging"),
+            *("--version", "v1", "--image", f"cpu=registry.example.org/provost/cpu{digest}"),
+            *("--service-account", place.project, str(source)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PROVOST_FLAVOUR": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = set(re.findall(r"(?:Task|Workflow|Launch Plan): (\S+)", run.stdout))
+    assert told
+    named = {entity for kind in packaged(place.package, tmp_path).values() for entity in kind}
+    assert told == named

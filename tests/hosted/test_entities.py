@@ -42,20 +42,24 @@ CONSOLIDATION = {
     "merge.task.merge_task_arithmetic",
     "release.task.publish_student",
 }
+AUDIT = {"attribution.task.make_audit", "attribution.task.operate", "mopd.task.retrain"}
 USED = {
     **dict.fromkeys(teams(), CLIMB),
     "foundation": FOUNDATION,
     "consolidation": CONSOLIDATION,
+    "audit": AUDIT,
 }
 STEPS = {
     **{team: {"evaluate", "release", "rl", "sft"} for team in teams()},
     "foundation": {"release", "sft"},
     "consolidation": {"evaluate", "gate", "merge", "mopd", "release"},
+    "audit": {"attribution", "mopd"},
 }
 LAUNCHED = {
     **{team: {"workflow.climb"} for team in teams()},
     "foundation": {"foundation"},
     "consolidation": {"workflow.consolidate", "workflow.consolidate_reviewed"},
+    "audit": {"audit", "surgery"},
 }
 
 PROGRAM = """
