@@ -37,6 +37,7 @@ svg.bar {{ display: block; width: 100%; height: 30px; overflow: visible; }}
 .tokens span {{ border-bottom: 3px solid var(--own); padding: 2px 1px; border-radius: 2px;
   background: color-mix(in srgb, var(--own) calc(var(--value) * 55%), transparent); }}
 .tokens span.against {{ border-bottom-style: dotted; }}
+summary, summary small, .eyebrow {{ overflow-wrap: anywhere; white-space: normal; }}
 .question pre {{ margin-bottom: 6px; }}
 .course svg {{ display: block; width: 100%; height: 200px; overflow: visible; }}
 .course polyline {{ fill: none; stroke: var(--own); stroke-width: 2.5;
@@ -46,8 +47,7 @@ svg.bar {{ display: block; width: 100%; height: 30px; overflow: visible; }}
 .course .plot {{ grid-template-columns: 3.4em 1fr; }}
 .matrix td.off {{ outline: 2px dashed var(--student); outline-offset: -2px; font-weight: 680; }}
 .plain td, .plain th {{ vertical-align: top; }}
-.plain code {{ overflow-wrap: anywhere; }}
-.digest {{ overflow-wrap: anywhere; }}
+main code {{ overflow-wrap: anywhere; }}
 @media (max-width: 760px) {{
   .bars th {{ width: 6em; }}
   .bars td.amount {{ width: 7.2em; padding-left: 8px; white-space: normal; }}
