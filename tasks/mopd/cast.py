@@ -1,13 +1,13 @@
 """The checkpoints that a round asks: its teachers, and what their deltas and the reference need."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.record import Input
 from lineage.store import Store
 from tasks.handover import Plan, PlannedTeacher
-from tasks.mopd.settings import RoundSettings
+from tasks.mopd.settings import DistilSettings, RoundSettings
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,44 @@ def cast_of(store: Store, plan: Plan, settings: RoundSettings) -> Cast:
     """Return the cast of a round; a precursor is the one that the teacher's release names.
 
     Raises:
-        ValueError: for a delta teacher that is not there, or that has no delta, or whose delta
-            puts the student back to the teacher itself; for a reference that says nothing new.
+        ValueError: for settings of a teacher that is not there; for a delta teacher that has no
+            delta, or whose delta on the start is the teacher itself; for a reference that says
+            nothing new; where all teachers are masked.
     """
     planned = {teacher.name: teacher for teacher in plan.teachers}
-    unknown = sorted(set(settings.distil.delta_teachers) - set(planned))
-    if unknown:
-        raise ValueError(
-            f"delta teachers {unknown} are none of this round's ({sorted(planned)}): correct their "
-            "names"
-        )
+    _refuse_names(settings.distil, set(planned))
     if settings.distil.reference_weight > 0 and all(t.is_self for t in plan.teachers):
         raise ValueError(
             f"reference_weight is {settings.distil.reference_weight}, but the only teacher is the "
             "student itself, from which it is kept anyway: set reference_weight to 0"
         )
+    if set(planned) <= set(settings.distil.masked):
+        raise ValueError(
+            f"every teacher is masked ({sorted(planned)}), so nothing is left to learn from: "
+            "unmask one"
+        )
     chosen = [planned[name] for name in settings.distil.delta_teachers]
     return Cast(plan, {t.name: _precursor(store, t, plan.student) for t in chosen})
+
+
+def _refuse_names(settings: DistilSettings, planned: Set[str]) -> None:
+    weights = settings.balance.weights
+    for what, named in (
+        ("masked", settings.masked),
+        ("delta", settings.delta_teachers),
+        ("weighted", tuple(weights)),
+    ):
+        unknown = sorted(set(named) - planned)
+        if unknown:
+            raise ValueError(
+                f"{what} teachers {unknown} are none of this round's ({sorted(planned)}): correct "
+                "their names"
+            )
+    if weights and planned - set(weights):
+        raise ValueError(
+            f"the balance gives fixed weights to {sorted(weights)} and none to "
+            f"{sorted(planned - set(weights))}: give each teacher its weight"
+        )
 
 
 def _precursor(store: Store, teacher: PlannedTeacher, start: Artifact) -> Artifact:

@@ -39,6 +39,7 @@ from tasks.ranks import num_ranks, rank_device
 from tasks.resume import JsonPart, Part, RandomNumbers, States
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
+from tasks.rollout.environment import Prompt
 from tasks.rollout.source import DomainShare, Mixture, Plays
 from tasks.step import Bench, Measurements
 
@@ -128,7 +129,7 @@ def _objective(
     routing.check(labels, [teacher.name for teacher in planned])
     return Distillation(
         routing,
-        open_round_teachers(order.cast, settings, policy.model, bench.store.tree),
+        open_round_teachers(order.cast, settings, policy, bench.store.tree),
         settings.distil,
         settings.loop,
         control_ids,
@@ -187,7 +188,7 @@ def open_source(
         shares = [
             DomainShare(
                 teacher.domain,
-                stored_prompts(bench.store, teacher.train),
+                _prompts(bench, teacher),
                 settings.prompts_per_domain,
             )
             for teacher in teachers
@@ -198,6 +199,15 @@ def open_source(
         labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
         note = confinement_note(environments.values())
         yield Counting(Mixture(player, shares, settings.rollouts_per_prompt, seed), labels, note)
+
+
+def _prompts(bench: Bench, teacher: PlannedTeacher) -> list[Prompt]:
+    try:
+        return stored_prompts(bench.store, teacher.train)
+    except ValueError as error:
+        raise ValueError(
+            f"the prompts of the domain {teacher.domain!r} cannot be used: {error}"
+        ) from error
 
 
 class _Course:

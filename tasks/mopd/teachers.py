@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from tasks.handover import PlannedTeacher
+from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.mopd.cast import Cast
 from tasks.mopd.pool.hidden_cache import HiddenCache
@@ -19,6 +20,7 @@ from tasks.mopd.pool.opening import open_teachers
 from tasks.mopd.pool.pool import PoolSettings
 from tasks.mopd.pool.source import TeacherSource
 from tasks.mopd.settings import RoundSettings
+from tasks.mopd.tokens import refuse_other_tokens
 from tasks.mopd.voices import START, Asked, precursor_of
 from tasks.ranks import rank_device
 
@@ -108,7 +110,7 @@ class StagedTeachers:
 def open_round_teachers(
     cast: Cast,
     settings: RoundSettings,
-    student: PreTrainedModel,
+    student: Policy,
     folder_of: Callable[[str], Path],
 ) -> StagedTeachers:
     """Open every model that a round will ask, each checked, equal ones once.
@@ -116,7 +118,7 @@ def open_round_teachers(
     Args:
         cast: As it was planned.
         settings: Of the round.
-        student: Whose vocabulary they share.
+        student: Whose tokens, template and vocabulary they share.
         folder_of: Gives the folder of a checkpoint's digest.
 
     Raises:
@@ -136,10 +138,13 @@ def open_round_teachers(
         for teacher in cast.plan.teachers:
             name, model = names[teacher.name], rung_at(teacher, stage, settings.ladder_stages)
             sources[name] = _source(name, model, folder_of)
+    found = list(sources.values())
+    codes = {note.code for note in cast.plan.notes}
+    refuse_other_tokens(found, student.tokenizer, any_template="other-template" in codes)
     pool = open_teachers(
-        list(sources.values()),
+        found,
         PoolSettings(
-            vocabulary_size=student.config.vocab_size,
+            vocabulary_size=student.model.config.vocab_size,
             temperature=settings.sampling.temperature,
             device=rank_device(),
             placement=settings.placement,
