@@ -18,6 +18,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "audit": ("workflows.commands.audit:audit", "Say which teacher shaped what a student says."),
     "surgery": ("workflows.commands.audit:surgery", "Make a student without a teacher."),
+    "student": ("workflows.commands.student:student", "List published students, roll back."),
+    "compare": ("workflows.commands.compare:compare", "Put two consolidations side by side."),
     "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
     "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
 }

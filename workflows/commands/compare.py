@@ -1,0 +1,30 @@
+"""``provost compare``: two consolidations side by side."""
+
+from pathlib import Path
+
+import click
+
+from lineage.errors import LineageError
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
+def compare(first: str, second: str, html: Path | None) -> None:
+    """Compare the published students FIRST and SECOND: settings, teachers, scores."""
+    from rich.console import Console
+
+    from tasks.evaluate.compare import compare as side_by_side
+    from tasks.evaluate.compare_page import comparison_page, comparison_view
+    from tasks.step import Bench
+
+    try:
+        found = side_by_side(Bench(), first, second)
+    except LineageError as error:
+        raise click.ClickException(str(error)) from error
+    if html is None:
+        Console().print(comparison_view(found))
+        return
+    html.write_text(comparison_page(found), encoding="utf-8")
+    click.echo(html)
