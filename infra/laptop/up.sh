@@ -54,7 +54,7 @@ secret backing object-store "MINIO_ROOT_USER=provost" "MINIO_ROOT_PASSWORD=$(fre
 s3_key=$(value backing object-store MINIO_ROOT_PASSWORD)
 endpoint=http://object-store.backing.svc.cluster.local:9000
 secret flyte flyte-database "password=$(value backing postgres FLYTE_PASSWORD)"
-secret mlflow mlflow-database "MLFLOW_BACKEND_STORE_URI=postgresql://mlflow:$(
+secret mlflow mlflow-database "MLFLOW_BACKEND_STORE_URI=postgresql+psycopg2://mlflow:$(
     value backing postgres MLFLOW_PASSWORD
 )@postgres.backing.svc.cluster.local/mlflow"
 secret mlflow object-store AWS_ACCESS_KEY_ID=provost "AWS_SECRET_ACCESS_KEY=$s3_key" \

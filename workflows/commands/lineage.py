@@ -19,11 +19,10 @@ from lineage.nodes import Node
 from lineage.page import page
 from lineage.record import Records
 from lineage.store import Store, open_store
-from lineage.trust import read_trust
+from lineage.trust import TrustRoot, open_trust, read_trust
 from lineage.verify import Verification, Verifier
 from workflows.commands.tree import folded, label, short, tree_of
 
-TRUST_ROOT = Path("infra/trust.toml")
 HOUR_SECONDS = 3600.0
 
 
@@ -101,15 +100,20 @@ def diff(before: str, after: str) -> None:
 
 @lineage.command()
 @click.argument("reference")
-@click.option("--trust", type=click.Path(path_type=Path), default=TRUST_ROOT, show_default=True)
-def verify(reference: str, trust: Path) -> None:
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The trust root; else $PROVOST_TRUST, else infra/trust.toml.",
+)
+def verify(reference: str, trust: Path | None) -> None:
     """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
     from tasks.model.identity import identity_of
 
     with _told():
         store = open_store()
         record = Lineage(store).find(reference)
-        found = Verifier(store, read_trust(trust), identity_of).verify(record)
+        root = read_trust(trust) if trust else open_trust() or TrustRoot()
+        found = Verifier(store, root, identity_of).verify(record)
     _tell(found)
     if not found.passed:
         raise SystemExit(1)
