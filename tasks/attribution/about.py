@@ -1,7 +1,9 @@
 """What an audit says beside its numbers: whom to ask, what was waived, what was not tested."""
 
-import json
-
+from lineage.artifacts import Artifact
+from lineage.errors import LineageError
+from lineage.trust import TrustRoot, open_trust
+from lineage.waiver import read_waiver
 from tasks.attribution.document import Source, Waiver
 from tasks.attribution.intervals import FEWEST
 from tasks.attribution.subject import Subject, plan_of
@@ -42,18 +44,28 @@ def approvals(bench: Bench, subject: Subject) -> tuple[str, ...]:
 
 
 def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:
-    """Return the signed exceptions that the student carries."""
-    digests = subject.published.waivers if subject.published else ()
+    """Return the signed exceptions that the student carries, each with whether it holds."""
+    if subject.published is None or subject.manifest is None:
+        return ()
+    [plan] = [
+        Artifact(kind="plan", digest=item.artifact, record=item.record)
+        for item in bench.records.read(subject.manifest.record).inputs
+        if item.role == "plan"
+    ]
+    trust = open_trust()
     return tuple(
-        Waiver(digest=digest, text=_readable(bench.store.get_bytes(digest))) for digest in digests
+        Waiver(digest=digest, text=_waived(bench, digest, plan, trust))
+        for digest in subject.published.waivers
     )
 
 
-def _readable(data: bytes) -> str:
-    """Return a JSON document one field a line."""
-    document = json.loads(data)
-    fields = document.items() if isinstance(document, dict) else [("waiver", document)]
-    return "\n".join(f"{name}: {value}" for name, value in fields)
+def _waived(bench: Bench, digest: str, plan: Artifact, trust: TrustRoot | None) -> str:
+    try:
+        signed = read_waiver(bench.store, digest, plan, trust)
+    except LineageError as error:  # what does not hold is what the reader must see
+        return f"does not hold: {error}"
+    accepted = ", ".join(f"{each.subject} [{each.code}]" for each in signed.waiver.findings)
+    return f"{signed.team} on {signed.waiver.at[:10]} accepted {accepted}: {signed.waiver.reason}"
 
 
 def not_tested(subject: Subject, count: int, *, verified: bool) -> tuple[str, ...]:

@@ -114,7 +114,9 @@ def _register(bench: Bench, subject: Subject, audit: Artifact) -> None:
         name
         for name in registry.names()
         for entry in registry.versions(name)
-        if name.startswith("student.") and entry.digest == subject.manifest_digest
+        if name.startswith("student.")
+        and subject.manifest
+        and entry.digest == subject.manifest.digest
     ]
     for name in dict.fromkeys(names):
         own = f"audit.{name.removeprefix('student.')}"

@@ -40,8 +40,8 @@ class Subject:
     ledger: Ledger
     teachers: tuple[Teacher, ...]
     published: Student | None
-    manifest_digest: str
-    """Of the published student; "" where nobody published it."""
+    manifest: Artifact | None
+    """Of the published student; None where nobody published it."""
 
     @property
     def owners(self) -> dict[str, str]:
@@ -74,8 +74,10 @@ def find_subject(bench: Bench, reference: str) -> Subject:
     if not ledger.manifest.segments:
         raise ValueError(_no_ledger(reference, "its ledger holds no displacements", made))
     manifests = students_of(bench.store, checkpoint)
-    digest = manifests[0].digest if manifests else ""
-    published = parse_manifest(bench.store.get_bytes(digest), Student) if digest else None
+    manifest = manifests[0] if manifests else None
+    published = (
+        parse_manifest(bench.store.get_bytes(manifest.digest), Student) if manifest else None
+    )
     starts = [item for item in derivation.inputs if item.role == "student"]
     return Subject(
         reference=reference,
@@ -86,7 +88,7 @@ def find_subject(bench: Bench, reference: str) -> Subject:
         ledger=ledger,
         teachers=_teachers(bench, derivation, published),
         published=published,
-        manifest_digest=digest,
+        manifest=manifest,
     )
 
 

@@ -8,6 +8,7 @@ from tiny_faculty import TEAMS
 
 from lineage.named import checkpoint_named
 from lineage.registry import Registry
+from lineage.signing import generate_key
 from lineage.store import open_store
 from tasks.attribution.document import Audit
 from tasks.ledger.naming import ledger_derivation
@@ -156,3 +157,16 @@ def test_a_ledger_of_other_weights_is_refused(student, tmp_path, monkeypatch):
 def ledger_record(bench):
     checkpoint = checkpoint_named(bench.store, "student@released")
     return ledger_derivation(bench.records.read(checkpoint.record)).digest()
+
+
+def test_an_audit_is_signed_by_the_team_that_answers_for_the_student(
+    student, tmp_path, monkeypatch
+):
+    private, public = generate_key()
+    monkeypatch.setenv("PROVOST_SIGNING_KEY", private)
+    root = tmp_path / "trust.toml"
+    key = f'[[teams.people.keys]]\npublic = "{public}"\nsince = "2026-01-01T00:00:00+00:00"\n'
+    root.write_text(f'[teams.people]\nnames = ["audit.general"]\n{key}')
+    provost(*ASKED)
+    told = provost("lineage", "verify", "audit.general@1", "--trust", str(root))
+    assert "audit.general@1: signed by people" in told
