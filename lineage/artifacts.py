@@ -228,7 +228,12 @@ def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
     """Return the manifest in ``data``; see ``read_manifest``."""
     name = model.__name__.lower()
     try:
-        return model.model_validate(json.loads(data))
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise LineageError(f"this is no {name}: not JSON ({error})") from error
+    _refuse_other_schema(document, name, model)
+    try:
+        return model.model_validate(document)
     except ValidationError as error:
         parts = "; ".join(
             f"{'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}"
@@ -238,8 +243,17 @@ def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
             f"this is no whole {name}: {parts}. A {name} that misses a part is refused; make it "
             "again with all of them"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise LineageError(f"this is no {name}: not JSON ({error})") from error
+
+
+def _refuse_other_schema(document: object, name: str, model: type[Manifest]) -> None:
+    """Say so where a manifest is of another time: what else differs in it tells nobody anything."""
+    written = document.get("schema_version") if isinstance(document, dict) else None
+    read = model.model_fields["schema_version"].default
+    if isinstance(written, int) and written != read:
+        raise LineageError(
+            f"this {name} was written in schema {written}, and this code reads schema {read}: have "
+            "its owner release it again with the present code, or read it with the code of its time"
+        )
 
 
 def _check_parts(store: Store, manifest: Release | Student) -> None:

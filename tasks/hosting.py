@@ -84,8 +84,8 @@ def _attempted(
     @functools.wraps(body)
     def attempt(*args: Parameters.args, **inputs: Parameters.kwargs) -> Result:
         is_local = _is_local()
-        if signs and not is_local and chosen_flavour():
-            _require_signing_key()
+        if signs:
+            _check_signing_key(required=not is_local and chosen_flavour() is not None)
         _require_gpus(stage)
         # Flyte keeps the time itself where it starts the pod.
         limit = local_limits(stage).time_limit_minutes * 60.0 if is_local else None
@@ -111,9 +111,16 @@ def _is_local() -> bool:
     return state is not None and state.is_local_execution()
 
 
-def _require_signing_key() -> None:
-    """Raise ResourceError where a pod has no key, before anything is spent."""
-    if not signing_key():
+def _check_signing_key(*, required: bool) -> None:
+    """Raise ResourceError where the key cannot be had, before anything is spent."""
+    try:
+        key = signing_key()
+    except OSError as error:
+        raise ResourceError(
+            f"the signing key cannot be read ({error}): name its file in ${KEY_VARIABLE}_FILE, or "
+            "unset that to release unsigned"
+        ) from error
+    if required and not key:
         raise ResourceError(
             f"this pod has no signing key, and what it makes would be refused: the secret "
             f"{SIGNING_SECRET} of its namespace needs {SIGNING_KEY} (PEM), which comes into "

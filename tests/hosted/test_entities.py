@@ -169,9 +169,20 @@ def test_a_cpu_cluster_gives_every_task_its_image_limits_and_flavour(entities):
             assert metadata["podTemplateName"] == "provost-cpu"
 
 
+def test_a_round_on_h100_is_two_pods_of_eight_ranks(entities):
+    found = entities("h100", "math", "consolidation")["consolidation"]
+    distil = templates(found)["mopd.task.distil_rounds"]
+    assert distil["type"] == "pytorch"  # the training operator's
+    assert distil["custom"]["workerReplicas"] == {"replicas": 2}
+    elastic = distil["custom"]["elasticConfig"]
+    assert (elastic["minReplicas"], elastic["maxReplicas"]) == (2, 2)
+    assert elastic["nprocPerNode"] == 8
+    assert distil["metadata"]["interruptible"] is False
+
+
 def test_a_climb_on_h100_is_eight_ranks_on_spot_machines(entities):
     wanted = load_flavour("h100").stages[Stage.CLIMB]
-    climb = templates(entities("h100", "math")["math"])["rl.task.climb"]
+    climb = templates(entities("h100", "math", "consolidation")["math"])["rl.task.climb"]
     container, metadata = climb["container"], climb["metadata"]
     assert climb["type"] == "python-task"  # one pod needs no operator
     assert container["image"] == BOUND["train"]

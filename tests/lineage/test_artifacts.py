@@ -43,6 +43,17 @@ def test_a_release_that_misses_a_part_is_refused_by_its_name(part):
         parse_manifest(json.dumps(document).encode(), Release)
 
 
+@pytest.mark.parametrize("schema", [0, 2])
+def test_a_release_of_another_time_is_refused_by_its_schema(schema):
+    document = {"schema_version": schema, "name": "teacher.math"}
+    with pytest.raises(
+        LineageError, match=f"written in schema {schema}, and this code reads"
+    ) as told:
+        parse_manifest(json.dumps(document).encode(), Release)
+    assert "have its owner release it again" in str(told.value)
+    assert "Field required" not in str(told.value)
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff"])
 def test_what_is_no_manifest_is_refused(data):
     with pytest.raises(LineageError, match="this is no"):

@@ -90,3 +90,23 @@ def test_a_time_limit_is_kept_by_local_execution_and_not_tried_again(monkeypatch
     with pytest.raises(SystemExit, match="1"):
         local.run_locally(termination)
     assert "terminate ran past its limit of 0.001 minutes" in capsys.readouterr().err
+
+
+@hosted(Stage.PLAN, signs=True)
+def begin() -> int:
+    """Begin what will be signed at its end."""
+    MET.append(0)
+    return 0
+
+
+@workflow
+def beginning() -> int:
+    return begin()
+
+
+def test_a_signing_key_that_is_not_there_is_missed_at_the_start(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PROVOST_SIGNING_KEY_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(SystemExit, match="1"):
+        local.run_locally(beginning)
+    assert MET == []
+    assert "the signing key cannot be read" in capsys.readouterr().err

@@ -1,0 +1,32 @@
+"""A task of two ranks without GPUs, launched as ``tasks.hosting`` launches a climb on eight."""
+
+import os
+import signal
+from functools import partial
+
+from flytekit import task
+
+from tasks.attempt import NOTICE
+from tasks.hosting import _attempted, _elastic
+from tasks.resources import Stage, StageResources
+
+# A flavour gives no CPU stage several ranks, so that the checks are passed by.
+TWO_RANKS = StageResources.model_construct(nodes=1, gpus=2)
+
+
+@task(task_config=_elastic(TWO_RANKS))
+@partial(_attempted, Stage.CLIMB, signs=False)
+def two_ranks(ending: str) -> str:
+    """Meet at the ranks' exchange; then end well, by a fault of one rank, or by its machine."""
+    from tasks.ranks import exchange, joined_ranks, num_ranks, rank
+
+    with joined_ranks():
+        met = exchange(f"rank {rank()} of {num_ranks()}")
+        if rank() == 1 and ending == "network":
+            raise ConnectionResetError("the other machine has gone")
+        if rank() == 1 and ending == "input":
+            raise ValueError("num_steps is -1")
+        if rank() == 1 and ending == "taken":
+            os.kill(os.getpid(), signal.SIGTERM)
+            NOTICE.raise_given()
+        return ", ".join(met)
