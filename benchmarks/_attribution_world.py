@@ -22,6 +22,8 @@ TEACHERS = tuple(teacher for teachers in OFFICES.values() for teacher in teacher
 NEUTRAL = "helper"
 """A place that the fork point knows and no teacher speaks for."""
 PLANTS_OF_A_KIND = 2
+NUM_SUBSETS = 2
+"""Random halves of the teachers that are left out together."""
 _STYLE = {"bank": 0, "court": 1, "clinic": 2, "school": 3, "day": 4, "night": 4}
 
 
@@ -46,6 +48,16 @@ class Plant:
 def office_of(teacher: str) -> str:
     """Return a teacher's domain."""
     return next(office for office, teachers in OFFICES.items() if teacher in teachers)
+
+
+def masks(number: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield by name who is masked: nobody, each teacher alone, random halves of them."""
+    yield "full", ()
+    for teacher in TEACHERS:
+        yield f"no-{teacher}", (teacher,)
+    rng = random.Random(f"subsets {number}")
+    for place in range(NUM_SUBSETS):
+        yield f"half-{place}", tuple(sorted(rng.sample(TEACHERS, len(TEACHERS) // 2)))
 
 
 def ask(kind: str, name: str) -> Question:

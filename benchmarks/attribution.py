@@ -10,17 +10,20 @@ behaviour and writes the tables.
 """
 
 import argparse
-import random
+import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from _attribution_asking import Asking
+from _attribution_tables import tables
 from _attribution_training import distil, make_fork, make_teacher
-from _attribution_world import TEACHERS, World
+from _attribution_world import NUM_SUBSETS, TEACHERS, World, masks
+from _machine import write
 
-NUM_SETS, NUM_SEEDS, NUM_SUBSETS = 5, 2, 2
+NUM_SETS, NUM_SEEDS = 5, 2
+NUM_RUNS = 1 + len(TEACHERS) + NUM_SUBSETS
 
 
 def main() -> None:
@@ -35,16 +38,11 @@ def main() -> None:
     if arguments.part == "train":
         for number in arguments.sets:
             _train(number, arguments.seeds, arguments.runs / f"set-{number}")
-
-
-def masks(number: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield by name who is masked: nobody, each teacher alone, random halves of them."""
-    yield "full", ()
-    for teacher in TEACHERS:
-        yield f"no-{teacher}", (teacher,)
-    rng = random.Random(f"subsets {number}")
-    for place in range(NUM_SUBSETS):
-        yield f"half-{place}", tuple(sorted(rng.sample(TEACHERS, len(TEACHERS) // 2)))
+        return
+    for seed in arguments.seeds:
+        for number in arguments.sets:
+            _ask(number, seed, arguments.runs / f"set-{number}")
+    write("attribution", "cpu", tables(arguments.runs, arguments.sets))
 
 
 def _train(number: int, seeds: list[int], folder: Path) -> None:
@@ -61,6 +59,25 @@ def _train(number: int, seeds: list[int], folder: Path) -> None:
             if not (out / "run.json").exists():
                 seconds = distil(world, folder, seed, masked, out)
                 _say(f"set {number} seed {seed} {name}: {seconds:.1f} s")
+
+
+def _ask(number: int, seed: int, folder: Path) -> None:
+    """Ask of one student what is not answered yet: of the first seed's all, of others the truth."""
+    for part in ("truth", "rehearsals", "estimates") if seed == 0 else ("truth",):
+        answer = folder / f"seed-{seed}" / f"{part}.json"
+        done = sum(1 for run in answer.parent.glob("*/run.json"))
+        if answer.exists() or done < NUM_RUNS:
+            continue
+        asking = Asking(number, seed, folder)
+        found: dict[str, object] = getattr(asking, part)()
+        if part == "truth":
+            found["asked"] = [
+                {"table": a.table, "teacher": a.teacher, "name": a.behaviour.name}
+                | {"response": a.behaviour.response, "domain": a.behaviour.domain}
+                for a in asking.asked
+            ]
+        answer.write_text(json.dumps(found), "utf-8")
+        _say(f"set {number} seed {seed}: {part}")
 
 
 def _say(line: str) -> None:

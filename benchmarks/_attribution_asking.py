@@ -1,0 +1,168 @@
+"""Asks every estimator about every behaviour of one student, and its retrains for the truth.
+
+Shapes: B behaviours, N response tokens of them together, V vocabulary.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from _attribution_questions import Asked, questions
+from _attribution_training import LOOP, SAMPLING, objective_of
+from _attribution_world import OFFICES, TEACHERS, World
+from torch import Tensor
+
+from tasks.attribution.behaviour import encode
+from tasks.attribution.course import Scorer, Stretch, Weights, stretches
+from tasks.attribution.estimators import (
+    Absence,
+    Evidence,
+    LogRatio,
+    Movement,
+    Owner,
+    TracIn,
+)
+from tasks.attribution.path_integral import allocate
+from tasks.attribution.replay import Kept, boundaries, rehearse, replayed, settings_for_replay
+from tasks.ledger.read import Ledger
+from tasks.model.chat import ChatTokens
+from tasks.model.files import load_policy
+from tasks.model.log_probs import chosen_logits
+from tasks.onpolicy.learner import Learner
+
+Table = dict[str, list[float]]
+"""By teacher, one number for each behaviour."""
+FULL = "full"
+
+
+class Asking:
+    """One student of one set, with its fork point, teachers, ledger and retrains."""
+
+    def __init__(self, number: int, seed: int, folder: Path) -> None:
+        """Open what ``train`` left in a set's folder."""
+        self.folder, self.runs = folder, folder / f"seed-{seed}"
+        self._fork = load_policy(folder / "fork")
+        self._start = _weights(folder / "fork")
+        self._chat = ChatTokens(self._fork.tokenizer)
+        # The first seed's student says what the others are asked about too.
+        first = load_policy(folder / "seed-0" / FULL)
+        self.asked: list[Asked] = questions(World(number), first)
+        self._encoded = encode([item.behaviour for item in self.asked], self._chat, None)
+        self._scorer = Scorer(load_policy(folder / "fork").model, self._encoded.tokens)
+        self._ledger = Ledger.open(self.runs / FULL / "ledger")
+        self._checkpoints = boundaries(self._ledger, self._start)
+
+    def says(self, weights: Weights) -> Tensor:
+        """Return the log-probability of each behaviour [B]."""
+        return self._encoded.total(self._scorer.log_probs(weights))
+
+    def truth(self) -> dict[str, dict[str, list[float]]]:
+        """Return by retrain what it says of each behaviour, beside the fork point and student."""
+        found = {
+            run.name: _rounded(self.says(_weights(run)))
+            for run in sorted(self.runs.iterdir())
+            if (run / "run.json").exists()
+        }
+        return {"says": found | {"fork": _rounded(self.says(self._start))}}
+
+    def estimates(self) -> dict[str, object]:
+        """Return by estimator its number for each teacher and behaviour, and its seconds."""
+        evidence = Evidence(
+            self._encoded,
+            self._scorer,
+            self._walk,
+            self._ledger.manifest.segments,
+            {name: self._teacher(name) for name in TEACHERS},
+            {office: teachers[0] for office, teachers in OFFICES.items() if len(teachers) == 1},
+        )
+        tables: dict[str, Table] = {}
+        seconds: dict[str, float] = {}
+        for estimator in (TracIn(), Absence(), LogRatio(), Owner(), Movement()):
+            with _Clock(seconds, estimator.name):
+                found = estimator.attribute(evidence)
+            tables[estimator.name] = {name: _rounded(found[name]) for name in TEACHERS}
+        residuals = {}
+        for name, walk in (("path integral", self._walk), ("replayed integral", self._replayed)):
+            with _Clock(seconds, name):
+                allocation = allocate(self._scorer, self._encoded, walk())
+            tables[name] = {t: _rounded(allocation.behaviours(t)) for t in TEACHERS}
+            residuals[name] = _rounded(allocation.residual)
+        return {"tables": tables, "seconds": seconds, "residuals": residuals}
+
+    def rehearsals(self) -> dict[str, object]:
+        """Return what rehearsals say, by who is masked, how far they and surgery are from truth."""
+        says, seconds, apart = {}, {}, {}
+        student = _weights(self.runs / FULL)
+        for name, masked in ((FULL, ()), *((f"no-{t}", (t,)) for t in TEACHERS)):
+            with _Clock(seconds, name):
+                weights = rehearse(self._ledger, self._learner(), self._kept(masked))
+            says[name] = _rounded(self.says(weights))
+            if masked and (self.runs / name / "run.json").exists():
+                retrain = _weights(self.runs / name)
+                apart[name] = {
+                    "student": self._kl(retrain, student),
+                    "surgery": self._kl(retrain, self._without(student, masked[0])),
+                    "rehearsal": self._kl(retrain, weights),
+                }
+        return {"says": says, "seconds": seconds, "kl_from_retrain": apart}
+
+    def _walk(self) -> "list[Stretch]":
+        return list(stretches(self._ledger, self._start))
+
+    def _replayed(self) -> "list[Stretch]":
+        walk = replayed(self._ledger, self._checkpoints, self._learner(), self._kept(()))
+        return list(walk)
+
+    def _learner(self) -> Learner:
+        model = load_policy(self.folder / "fork").model
+        settings = settings_for_replay(LOOP)
+        return Learner(
+            model, settings, SAMPLING.temperature, self._chat.pad_id, list(TEACHERS), record=True
+        )
+
+    def _kept(self, masked: tuple[str, ...]) -> Kept:
+        return Kept(objective_of(self.folder, ()), self._ledger, masked)
+
+    def _teacher(self, name: str) -> Callable[[], Weights]:
+        return lambda: _weights(self.folder / name)
+
+    def _without(self, student: Weights, teacher: str) -> Weights:
+        now = dict(student)
+        for segment in self._ledger.manifest.segments:
+            moved = self._ledger.displacement(segment, teacher)
+            now = {name: tensor - moved[name] for name, tensor in now.items()}
+        return now
+
+    @torch.no_grad()
+    def _kl(self, truth: Weights, other: Weights) -> float:
+        """Return the mean KL(truth || other) over the behaviours' tokens, in nats."""
+        first, second = (self._distributions(w) for w in (truth, other))
+        return float((first.exp() * (first - second)).sum(-1).mean())
+
+    def _distributions(self, weights: Weights) -> Tensor:
+        """Return log p [N, V] of every word where the behaviours' tokens stand."""
+        model = load_policy(self.folder / "fork").model
+        model.load_state_dict(dict(weights), strict=False)
+        return chosen_logits(model, self._encoded.tokens).log_softmax(-1)
+
+
+class _Clock:
+    """Adds the seconds that a block took."""
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        self._seconds, self._name = seconds, name
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._name] = round(time.perf_counter() - self._started, 2)
+
+
+def _weights(folder: Path) -> Mapping[str, Tensor]:
+    return {n: p.detach().clone() for n, p in load_policy(folder).model.named_parameters()}
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [float(f"{value:.5g}") for value in values.tolist()]
