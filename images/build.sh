@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images from what is committed, pushes them, and writes what registration binds:
 #   images/build.sh registry.example.org/provost [cpu train rollout]
-# leaves bound.toml with a digest for each. Needs docker with buildx.
+# leaves images/bound.toml with a digest for each. Needs docker with buildx.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -30,7 +30,7 @@ for name in "${names[@]}"; do
 done
 
 commit=$(git rev-parse HEAD)
-: >bound.toml.new
+: >images/bound.toml.new
 for name in "${names[@]}"; do
     told=$(mktemp)
     # The context is the commit and nothing else that lies about.
@@ -41,7 +41,7 @@ for name in "${names[@]}"; do
             --metadata-file "$told" --push
     digest=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["containerimage.digest"])' "$told")
     rm "$told"
-    echo "$name = \"$registry/$name@$digest\"" >>bound.toml.new
+    echo "$name = \"$registry/$name@$digest\"" >>images/bound.toml.new
 done
-mv bound.toml.new bound.toml
-cat bound.toml
+mv images/bound.toml.new images/bound.toml
+cat images/bound.toml

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints a kustomization's objects with every image by digest:
 #   infra/pinned.sh infra/mlflow | kubectl apply --filename -
-# Upstream images come from images/upstream.lock, ours from bound.toml. A second argument is the name
+# Upstream images come from images/upstream.lock, ours from images/bound.toml. A second argument is the name
 # of a cpu image that a laptop's cluster has loaded and that no registry knows.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,8 +19,8 @@ while read -r _ reference; do
 done < <(grep -v '^#' images/upstream.lock)
 if [[ -n $loaded ]]; then
     program+=(-e "s#image: provost/cpu\$#image: $loaded#")
-elif [[ -f bound.toml ]]; then
-    program+=(-e "s#image: provost/cpu\$#image: $(sed -n 's/^cpu = "\(.*\)"$/\1/p' bound.toml)#")
+elif [[ -f images/bound.toml ]]; then
+    program+=(-e "s#image: provost/cpu\$#image: $(sed -n 's/^cpu = "\(.*\)"$/\1/p' images/bound.toml)#")
 fi
 
 objects=$(kubectl kustomize "$folder" | sed "${program[@]}")
@@ -28,7 +28,7 @@ objects=$(kubectl kustomize "$folder" | sed "${program[@]}")
 unpinned=$(grep -E '^ *-? *image: ' <<<"$objects" |
     grep -vE "@sha256:[0-9a-f]{64}\$|registry\.invalid/|image: ${loaded:-nothing}\$" || true)
 if [[ -n $unpinned ]]; then
-    echo >&2 "Not pinned by images/upstream.lock or bound.toml (images/pin.sh, images/build.sh):"
+    echo >&2 "Not pinned by images/upstream.lock or images/bound.toml (images/pin.sh, images/build.sh):"
     echo >&2 "$unpinned"
     exit 1
 fi

@@ -65,7 +65,9 @@ def pinned(checkout, *arguments):
 
 @needs_kubectl
 def test_images_are_put_in_by_digest(checkout):
-    (checkout / "bound.toml").write_text(f'cpu = "registry.example.org/p/cpu@sha256:{"b" * 64}"\n')
+    (checkout / "images" / "bound.toml").write_text(
+        f'cpu = "registry.example.org/p/cpu@sha256:{"b" * 64}"\n'
+    )
     run = pinned(checkout, "infra/mlflow")
     assert run.returncode == 0, run.stderr
     assert sorted(re.findall(r"image: (\S+)@sha256:(.)", run.stdout)) == [
@@ -81,7 +83,7 @@ def test_images_are_put_in_by_digest(checkout):
 def test_an_image_without_a_digest_is_refused(checkout, folder, message):
     run = pinned(checkout, folder)
     assert run.returncode == 1
-    assert "Not pinned by images/upstream.lock or bound.toml" in run.stderr
+    assert "Not pinned by images/upstream.lock or images/bound.toml" in run.stderr
     assert message in run.stderr
     assert run.stdout == ""
 

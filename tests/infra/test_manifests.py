@@ -23,6 +23,7 @@ from manifests import (
 )
 
 from tasks.resources import Stage, flavour_names, load_flavour
+from workflows.commands.faculty import PIPELINES
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -141,6 +142,12 @@ def test_flyte_has_a_login_wherever_it_has_a_way_in():
     network = load(INFRA / "flyte" / "network.yaml")
     assert network["spec"]["podSelector"] == {}
     assert network["spec"]["policyTypes"] == ["Ingress"]
+
+
+@pytest.mark.parametrize("values", ["flyte/values.yaml", "laptop/flyte-values.yaml"])
+def test_flyte_starts_with_the_projects_of_the_pipelines(values):
+    admin = load(INFRA / values)["flyte-core-components"]["admin"]
+    assert sorted(admin["seedProjects"]) == sorted(PIPELINES)
 
 
 def test_a_way_in_has_a_certificate():
