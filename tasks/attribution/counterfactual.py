@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lineage.artifacts import Artifact
@@ -66,6 +67,7 @@ def verify(
                 masked=masked,
                 effect=over_seeds(list(means.values())),
                 per_seed=means,
+                by_domain=_by_domain(split, torch.stack(list(own.values())).mean(0)),
                 surgery=surgery,
             )
         )
@@ -76,6 +78,15 @@ def verify(
         noise=_apart([float(says_B.mean()) for says_B in base.values()]),
         reproduction=float((first - end).mean()),
     )
+
+
+def _by_domain(split: Split, effect_B: Tensor) -> dict[str, float]:
+    """Return the mean effect on the behaviours of each domain that is known."""
+    values: dict[str, list[float]] = {}
+    for item, effect in zip(split.behaviours, effect_B.tolist(), strict=True):
+        if item.domain:
+            values.setdefault(item.domain, []).append(effect)
+    return {domain: statistics.fmean(own) for domain, own in values.items()}
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

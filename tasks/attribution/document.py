@@ -122,6 +122,8 @@ class Measured(Frozen):
     effect: Estimate
     """Of their presence, in nats: the student's mean less that of the retrain without them."""
     per_seed: Mapping[int, FiniteFloat]
+    by_domain: Mapping[str, FiniteFloat]
+    """The same for the behaviours of each domain or probe set."""
     surgery: FiniteFloat | None
     """What taking their displacements out of the student gives instead; of one teacher."""
 

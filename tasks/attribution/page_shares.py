@@ -190,8 +190,16 @@ def counterfactual_section(audit: Audit) -> Html:
         f"{nats(found.reproduction)} nats. Intervals are over seeds."
     )
     heads = ["without", "their presence added", "by seed", "surgery said", "allocation said"]
-    table = scroll("counterfactual", plain(heads, rows))
-    return section("absence", "Measured absence", note, table)
+    tables = [scroll("counterfactual", plain(heads, rows))]
+    domains = list(found.effects[0].by_domain) if found.effects else []
+    if len(domains) > 1:
+        by_domain = [
+            [", ".join(each.masked), *(nats(each.by_domain[name]) for name in domains)]
+            for each in found.effects
+        ]
+        title = element("h3", {}, "On each set of behaviours, nats")
+        tables += [title, scroll("absence by set", plain(["without", *domains], by_domain))]
+    return section("absence", "Measured absence", note, *tables)
 
 
 def _measured_row(each: Measured, audit: Audit) -> list[str]:

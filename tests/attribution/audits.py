@@ -106,6 +106,7 @@ def example_audit(**changes):
                     masked=("math",),
                     effect=Estimate(mean=1.5, low=-1.0, high=4.0),
                     per_seed={0: 1.3, 1: 1.7},
+                    by_domain={"math": 1.5, "neutral": -0.25},
                     surgery=2.0,
                 ),
             ),

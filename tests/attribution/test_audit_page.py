@@ -28,6 +28,7 @@ def test_the_page_says_what_the_audit_found():
         "sft_overlap",
         "Noise floor between seeds: 0.30 nats",
         "+1.50 (\N{MINUS SIGN}1.00 to +4.00)",
+        "\N{MINUS SIGN}0.25",
         "Absence.",
     ):
         assert words in text

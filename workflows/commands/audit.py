@@ -111,4 +111,5 @@ def _tell(found: Audit) -> None:
     table.add_row("student", f"{found.ended:+.2f}", "", "")
     console.print(table)
     for effect in found.verification.effects if found.verification else ():
-        console.print(f"without {', '.join(effect.masked)}: {effect.effect.mean:+.2f} nats fewer")
+        masked = ", ".join(effect.masked)
+        console.print(f"retrained without {masked}: its presence added {effect.effect.mean:+.2f}")
