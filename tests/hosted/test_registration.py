@@ -11,6 +11,7 @@ from admin import serving
 from click import ClickException
 
 from workflows.commands.checkout import version_of
+from workflows.commands.starter import folder_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = {letter: f"@sha256:{letter * 64}" for letter in "abc"}
@@ -165,3 +166,24 @@ def test_a_tree_with_changes_is_for_development_alone(checkout, domain):
 def test_outside_a_checkout_there_is_no_version(tmp_path):
     with pytest.raises(ClickException, match="A version is a commit"):
         version_of(tmp_path, "development", "", "1.0.0")
+
+
+def test_a_package_that_imports_what_is_not_its_own_is_refused(checkout):
+    folder = checkout / "acme" / "poetry"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    for name, text in folder_of("poetry", "acme.poetry").items():
+        (folder / name).write_text(text)
+    (folder / "workflow.py").write_text(
+        (folder / "workflow.py").read_text() + "\nimport workflows.foundation\n"
+    )
+    (checkout / "bound.toml").write_text(f'cpu = "registry.example.org/cpu{DIGEST["a"]}"')
+    code, said = provost(
+        *("register", "acme.poetry", "--flavour", "cpu", "--dry-run"),
+        *("--images", str(checkout / "bound.toml")),
+        PYTHONPATH=os.pathsep.join([str(checkout), str(ROOT)]),
+    )
+    assert code == 1
+    assert "acme.poetry imports what is not its own" in said
+    assert "workflows.foundation.foundation" in said
+    assert "workflows.climb" not in said

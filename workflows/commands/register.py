@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from images.names import ImageError, read_references
+from images.names import ImageError, bind, read_references
 from tasks.resources import FLAVOUR, ResourceError, load_flavour
 from workflows.commands.checkout import version_of
 from workflows.commands.faculty import Place, place_of, team_version
@@ -45,6 +45,7 @@ def register(
     try:
         load_flavour(flavour)
         references = read_references(images)
+        bind(references, ())  # before anything is imported: each is one of ours, by digest
         # Tasks read it where they are declared, which is when the package is imported.
         os.environ[FLAVOUR] = flavour
         _register(place, domain, version, references, is_dry=dry_run)
