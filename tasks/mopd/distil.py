@@ -20,18 +20,18 @@ from tasks.mopd.objectives.terms import Chunk, TeacherTerm, TeacherTerms
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import Balance, DistilSettings, Divergence
 from tasks.mopd.voices import START, Teachers, precursor_of, voices
+from tasks.mopd.watch import Watch
 from tasks.onpolicy.group_advantage import group_advantages
 from tasks.onpolicy.mechanisms import Mechanisms
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import policy_gradient
 from tasks.onpolicy.settings import LoopSettings
-from tasks.ranks import exchange_json, sum_over_ranks
+from tasks.ranks import sum_over_ranks
 from tasks.rollout.collect import Rollout
 
 OUTCOME = "outcome"
 REFERENCE = "reference"
-_RECHECKED_TOKENS = 64
 
 
 class Distillation:
@@ -60,10 +60,8 @@ class Distillation:
         self._terms = TeacherTerms(settings, control_ids)
         self._balancer = Balancer(settings.balance, loop.normalisation)
         self.mechanisms = Mechanisms(configured(settings, loop))
-        self._recheck_every = recheck_every
+        self._watch = Watch(teachers, routing.teachers, recheck_every)
         self._seen: dict[str, Seen] = {}
-        self._to_recheck: set[str] = set()
-        self._unsteady: dict[str, float] = {}
         self._update_of: dict[int, int] = {}
 
     @property
@@ -118,9 +116,7 @@ class Distillation:
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """Tell the teachers in which order they will be asked."""
         self._seen = defaultdict(Seen)
-        self._unsteady = {}
-        due = step % self._recheck_every == 1 or self._recheck_every == 1
-        self._to_recheck = set(self._routing.teachers) if due else set()
+        self._watch.begin_step(step)
         # A microbatch that is moved to a device is another object with the same items.
         self._update_of = {
             id(batch.items): place for place, update in enumerate(updates) for batch in update
@@ -134,11 +130,12 @@ class Distillation:
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Let the microbatch's one teacher read it, and return the losses against it."""
         hidden = {v: self._teachers.hidden(v, batch.tokens) for v in self._voices(batch)}
-        self._recheck(batch, hidden[batch.teacher])
+        self._watch.recheck(batch.teacher, batch.tokens, hidden[batch.teacher])
         outcome_weight = self._settings.outcome_weight
 
         def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
             said = {v: self._teachers.logits(v, of_ND[chunk]) for v, of_ND in hidden.items()}
+            self._watch.overlap(batch.teacher, student_CV, said[batch.teacher])
             told = self._told(batch, student_CV, said, chunk)
             term = self._terms(told)
             self._hear(batch, told, term)
@@ -181,10 +178,7 @@ class Distillation:
         for teacher, seen in over_ranks.items():
             metrics[f"token_share/{teacher}"] = seen.tokens / tokens
             metrics[f"advantage_deviation/{teacher}"] = seen.deviation
-        return metrics | {
-            f"unsteady/{teacher}": nats
-            for teacher, nats in _largest(exchange_json({**self._unsteady})).items()
-        }
+        return metrics | self._watch.end_step()
 
     def state(self) -> dict[str, JsonValue]:
         """Return the running means of the balance, and what became of the mechanisms."""
@@ -238,32 +232,6 @@ class Distillation:
         if "refresh" in self.mechanisms.names and self._update_of[id(batch.items)] > 0:
             moved_C = term.student_C.detach() - chunk.sampler_log_probs_C
             heard("refresh", float(moved_C.abs().mean()))
-
-    @torch.no_grad()
-    def _recheck(self, batch: Microbatch, hidden_ND: Tensor) -> None:
-        """Ask a teacher a second time about the first tokens of its first microbatch."""
-        if batch.teacher not in self._to_recheck:
-            return
-        self._to_recheck.discard(batch.teacher)
-        some = slice(0, _RECHECKED_TOKENS)
-        again_CD = self._teachers.again(batch.teacher, batch.tokens)[some]
-        first, second = (
-            torch.log_softmax(self._teachers.logits(batch.teacher, states_CD), -1)
-            for states_CD in (hidden_ND[some], again_CD)
-        )
-        self._unsteady[batch.teacher] = float((first - second).abs().max())
-
-
-def _largest(by_rank: Sequence[JsonValue]) -> dict[str, float]:
-    """Return the largest value of each name over all ranks; NaN stays NaN."""
-    found: dict[str, float] = {}
-    for values in by_rank:
-        assert isinstance(values, dict)
-        for name, value in values.items():
-            number = float(str(value))
-            if name not in found or not (math.isnan(found[name]) or number <= found[name]):
-                found[name] = number
-    return found
 
 
 def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:
