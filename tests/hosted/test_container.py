@@ -3,8 +3,12 @@
 Its command exits with 0 whether or not the task failed; what Flyte goes by is ``error.pb``.
 """
 
+import os
+from pathlib import Path
+
+import deck_task
 import pytest
-from container import Container
+from container import ROOT, Container
 from flyteidl.core import literals_pb2
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
@@ -100,3 +104,15 @@ def test_wrong_fields_in_a_json_box_are_named_and_not_tried_again(tmp_path, fiel
     assert not ended.is_recoverable
     assert field in ended.error.message
     assert said in ended.error.message
+
+
+def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    page = "<html><body><p>math was recalled</p></body></html>"
+    ended = Container(deck_task.refuse, tmp_path / "pod", {"page": page, "findings": 1}).run(
+        PYTHONPATH=path
+    )
+    assert ended.code == 0
+    assert not ended.is_recoverable
+    assert "the plan is refused" in ended.error.message
+    assert "math was recalled" in (ended.folder / "deck.html").read_text()
