@@ -1,12 +1,13 @@
 """Flavours of clusters, as data and as what Flyte is told."""
 
-import json
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from flytekit import task
+from flytekit.configuration import ImageConfig, SerializationSettings
+from flytekit.core.context_manager import FlyteEntities
+from flytekit.tools.translator import get_serializable
+from google.protobuf.json_format import MessageToDict
 
 from images.names import ImageName
 from tasks.hosting import hosting
@@ -21,7 +22,6 @@ from tasks.resources import (
     load_flavour,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU_FILE = (FOLDER / "cpu.toml").read_text()
 
 
@@ -83,35 +83,22 @@ def test_a_stage_of_several_pods_is_launched_by_torch_on_as_many_nodes(monkeypat
     assert hosting(Stage.CLIMB)["task_config"].nnodes == 1
 
 
-SERIALISED = """
-import json
-from flytekit import task
-from flytekit.configuration import ImageConfig, SerializationSettings
-from flytekit.tools.translator import get_serializable
-from google.protobuf.json_format import MessageToDict
-from tasks.hosting import hosting
-from tasks.resources import Stage
+def serialised(monkeypatch, stage):
+    """Return the template that Flyte registers for a task of a stage, as JSON."""
+    monkeypatch.setattr(FlyteEntities, "entities", [])  # it lists every task there is
 
-@task(**hosting(Stage.MOPD_ROUND))
-def distil(seed: int) -> int:
-    return seed
+    @task(**hosting(stage))
+    def made(seed: int) -> int:
+        return seed
 
-images = ImageConfig.validate_image(None, "image", ["train=r/train@sha256:" + "0" * 64])
-settings = SerializationSettings(image_config=images, project="p", domain="d", version="v")
-template = get_serializable({}, settings, distil).template
-print("\\n" + json.dumps(MessageToDict(template.to_flyte_idl())))
-"""
+    images = ImageConfig.validate_image(None, "image", ["train=r/train@sha256:" + "0" * 64])
+    settings = SerializationSettings(image_config=images, project="p", domain="d", version="v")
+    return MessageToDict(get_serializable({}, settings, made).template.to_flyte_idl())
 
 
-def test_the_serialised_task_says_it_all_and_carries_the_flavour(monkeypatch, tmp_path):
+def test_the_serialised_task_says_it_all_and_carries_the_flavour(monkeypatch):
     monkeypatch.setenv(FLAVOUR, "h100")
-    (tmp_path / "serialise.py").write_text(SERIALISED)  # Flyte reads the source of a task
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    run = subprocess.run(
-        [sys.executable, tmp_path / "serialise.py"], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    template = json.loads(run.stdout.splitlines()[-1])
+    template = serialised(monkeypatch, Stage.MOPD_ROUND)
     container = template["container"]
     asked = {one["name"]: one["value"] for one in container["resources"]["requests"]}
     assert asked == {"CPU": "96", "MEMORY": "1200Gi", "GPU": "8", "EPHEMERAL_STORAGE": "2Ti"}
