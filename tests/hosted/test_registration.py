@@ -121,6 +121,18 @@ def test_bad_input_is_refused_before_a_cluster_is_asked(tmp_path, arguments, bou
     assert "Traceback" not in said
 
 
+def test_a_cluster_that_is_not_there_is_said(tmp_path):
+    (tmp_path / "bound.toml").write_text(f'cpu = "registry.example.org/cpu{DIGEST["a"]}"')
+    code, said = provost(
+        *("register", "math", "--flavour", "cpu", "--images", str(tmp_path / "bound.toml")),
+        FLYTE_PLATFORM_URL="127.0.0.1:9",
+        FLYTE_PLATFORM_INSECURE="true",
+    )
+    assert code == 1
+    assert "127.0.0.1:9 did not register workflows.teachers.math in teacher-math/devel" in said
+    assert "Traceback" not in said
+
+
 def git(folder, *arguments):
     identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
     command = ["git", *identity, *arguments]

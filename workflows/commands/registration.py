@@ -84,7 +84,8 @@ class Registration:
         except FlyteException as error:
             raise click.ClickException(
                 f"{remote.config.platform.endpoint} did not register {self.place.package} in "
-                f"{self.place.project}/{self.domain}: {error}"
+                f"{self.place.project}/{self.domain}: {error} Flyte's configuration is the file in "
+                "$FLYTECTL_CONFIG, and the project must be there: docs/add-a-team.md"
             ) from error
 
     def _settings(self, images: ImageConfig) -> SerializationSettings:
