@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes the images' lock files: every package by version and hash, for Python 3.12 on x86-64 Linux.
+# Writes the images' lock files: every package by version and hash, and only such as have a wheel for
+# Python 3.12 on x86-64 Linux of the bases' age (Debian 12: glibc 2.36), for an image builds none.
 # Needs uv. The versions are those of constraints.txt; the rollout image has a set of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -7,8 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 lock() { # FILE INPUTS...
     local file=$1
     shift
-    uv pip compile "$@" --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
-        --generate-hashes --no-header --no-annotate --quiet --output-file "$file" >/dev/null
+    uv pip compile "$@" --python-version 3.12 --python-platform x86_64-manylinux_2_36 \
+        --only-binary :all: --generate-hashes --no-header --no-annotate --quiet \
+        --output-file "$file" >/dev/null
     echo "$file: $(grep -c '==' "$file") packages"
 }
 
