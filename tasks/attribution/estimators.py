@@ -129,6 +129,51 @@ class LogRatio:
         }
 
 
+class TaughtAndHeard:
+    """The smaller of what a source's updates did and of what its teacher says itself; in nats.
+
+    Teachers' updates cancel each other where they speak about the same words in general ("tea",
+    whoever asks), and the path integral hands these pushes out one by one although they came to
+    nothing. A teacher that would say it may never have been heard. Who is named for both is named.
+    """
+
+    name = "taught and heard"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return the smaller of ``PathIntegral`` and ``LogRatio``; of no teacher, the former."""
+        moved = PathIntegral().attribute(evidence)
+        says = LogRatio().attribute(evidence)
+        return {
+            source: torch.minimum(parts_B, says[source]) if source in says else parts_B
+            for source, parts_B in moved.items()
+        }
+
+
+class Rehearsed:
+    """What the student says less what a rehearsal says that did without a source; in nats.
+
+    The run is made again from the rollouts that its ledger kept (``replay.rehearse``), so what the
+    others would have done is computed. Only what the student would have said then is not.
+    """
+
+    name = "rehearsal"
+
+    def __init__(self, rehearse: Callable[[str], Weights]) -> None:
+        """Take what rehearses the run without a source and gives the weights that it ends with."""
+        self._rehearse = rehearse
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return how much each behaviour loses in each source's absence."""
+        *_, last = evidence.course()
+        whole_N = evidence.scorer.log_probs(last.at(1.0))
+        return {
+            source: evidence.encoded.total(
+                whole_N - evidence.scorer.log_probs(self._rehearse(source))
+            )
+            for source in evidence.sources
+        }
+
+
 class Owner:
     """Names the teacher of the prompt's domain, whatever was said: the guess to beat."""
 
@@ -167,6 +212,7 @@ ESTIMATORS: tuple[Estimator, ...] = (
     TracIn(),
     Absence(),
     LogRatio(),
+    TaughtAndHeard(),
     Owner(),
     Movement(),
 )

@@ -134,8 +134,8 @@ def rehearse(ledger: Ledger, learner: Learner, kept: Kept) -> dict[str, Tensor]:
     """Return the weights that a run ends with when it is made again from its kept rollouts.
 
     The learner's model must hold the weights that the run began with, and is given up to this.
-    Compare a rehearsal with masked teachers with one without, never with the student itself: both
-    lack what was not kept.
+    What the student would have said without the masked teachers is not sampled: the rollouts are
+    those of the run (docs/attribution.md says what that costs).
     """
     for first, last in _spans(ledger):
         for step in range(first, last + 1):

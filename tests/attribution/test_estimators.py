@@ -1,0 +1,80 @@
+"""Estimators side by side: what each needs to see before it names a teacher."""
+
+import pytest
+import torch
+from courses import behaviour, course, direction, encoded, scorer, weights
+
+from tasks.attribution.estimators import (
+    Absence,
+    Evidence,
+    LogRatio,
+    Owner,
+    PathIntegral,
+    Rehearsed,
+    TaughtAndHeard,
+    TracIn,
+)
+
+BATCH = encoded(behaviour(domain="math"), behaviour("owl", "fox", domain="chat"))
+MOVED = direction(1, 0.5)
+STILL = {name: torch.zeros_like(tensor) for name, tensor in weights().items()}
+
+
+def at(moved):
+    return {name: tensor + moved[name] for name, tensor in weights().items()}
+
+
+def evidence(math, code, *, math_says, code_says):
+    """Return a run of one segment; each teacher has weights of its own beside what it moved."""
+    stretches = list(course({"math": math, "code": code}))
+    return Evidence(
+        BATCH,
+        scorer(BATCH),
+        lambda: stretches,
+        (stretches[0].segment,),
+        {"math": lambda: at(math_says), "code": lambda: at(code_says)},
+        {"math": "math"},
+    )
+
+
+def change(moved):
+    found = scorer(BATCH)
+    return BATCH.total(found.log_probs(at(moved)) - found.log_probs(weights()))
+
+
+@pytest.mark.parametrize("estimator", [PathIntegral(), Absence(), Rehearsed(lambda _: weights())])
+def test_who_alone_moved_is_said_to_have_done_all(estimator):
+    seen = evidence(MOVED, STILL, math_says=STILL, code_says=MOVED)
+    found = estimator.attribute(seen)
+    torch.testing.assert_close(found["math"], change(MOVED), rtol=0.01, atol=1e-3)
+    if not isinstance(estimator, Rehearsed):
+        assert found["code"].tolist() == [0.0, 0.0]
+
+
+def test_a_log_ratio_is_of_teachers_whoever_moved():
+    seen = evidence(MOVED, STILL, math_says=STILL, code_says=MOVED)
+    found = LogRatio().attribute(seen)
+    assert found["math"].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(found["code"], change(MOVED))
+
+
+def test_who_is_named_has_both_moved_the_student_and_says_it():
+    up = MOVED if float(change(MOVED)[0]) > 0 else {n: -t for n, t in MOVED.items()}
+    for moved, says, told in ((up, STILL, 0.0), (STILL, up, 0.0), (up, up, float(change(up)[0]))):
+        seen = evidence(moved, STILL, math_says=says, code_says=STILL)
+        found = float(TaughtAndHeard().attribute(seen)["math"][0])
+        assert found == pytest.approx(told, rel=0.01, abs=1e-4)
+
+
+def test_tracin_is_the_slope_where_the_segment_begins():
+    small = direction(2, 1e-3)
+    seen = evidence(small, STILL, math_says=STILL, code_says=STILL)
+    torch.testing.assert_close(
+        TracIn().attribute(seen)["math"], change(small), rtol=0.05, atol=1e-5
+    )
+
+
+def test_the_owner_is_named_by_domain_and_nobody_elsewhere():
+    seen = evidence(MOVED, STILL, math_says=STILL, code_says=STILL)
+    found = Owner().attribute(seen)
+    assert (found["math"].tolist(), found["code"].tolist()) == ([1.0, 0.0], [0.0, 0.0])
