@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from _attribution_questions import Asked, questions
-from _attribution_training import LOOP, SAMPLING, objective_of
+from _attribution_training import LOOP, REPAIR, SAMPLING, SHORT, Round, learn, objective_of
 from _attribution_world import OFFICES, TEACHERS, World
 from torch import Tensor
 
@@ -42,12 +42,13 @@ class Asking:
     def __init__(self, number: int, seed: int, folder: Path) -> None:
         """Open what ``train`` left in a set's folder."""
         self.folder, self.runs = folder, folder / f"seed-{seed}"
+        self._world, self._seed = World(number), seed
         self._fork = load_policy(folder / "fork")
         self._start = _weights(folder / "fork")
         self._chat = ChatTokens(self._fork.tokenizer)
         # The first seed's student says what the others are asked about too.
         first = load_policy(folder / "seed-0" / FULL)
-        self.asked: list[Asked] = questions(World(number), first)
+        self.asked: list[Asked] = questions(self._world, first)
         self._encoded = encode([item.behaviour for item in self.asked], self._chat, None)
         self._scorer = Scorer(load_policy(folder / "fork").model, self._encoded.tokens)
         self._ledger = Ledger.open(self.runs / FULL / "ledger")
@@ -106,6 +107,28 @@ class Asking:
                     "rehearsal": self._kl(retrain, weights),
                 }
         return {"says": says, "seconds": seconds, "kl_from_retrain": apart}
+
+    def shorts(self) -> dict[str, object]:
+        """Return what retrains say that are shorter, and students cut and trained on for a while.
+
+        Both sample anew, as a retrain does. The second begin where surgery ends.
+        """
+        student = _weights(self.runs / FULL)
+        found: dict[str, dict[str, list[float]]] = {"short": {}, "repair": {}}
+        seconds: dict[str, float] = {}
+        for name, masked in ((FULL, ()), *((f"no-{t}", (t,)) for t in TEACHERS)):
+            cut = self._without(student, masked[0]) if masked else student
+            for kind, start, length in (
+                ("short", self._start, SHORT),
+                ("repair", cut, REPAIR),
+            ):
+                policy = load_policy(self.folder / "fork")
+                policy.model.load_state_dict(dict(start), strict=False)
+                with _Clock(seconds, f"{kind} {name}"):
+                    learn(self._world, self.folder, policy, Round(self._seed, masked, length))
+                weights = {n: p.detach() for n, p in policy.model.named_parameters()}
+                found[kind][name] = _rounded(self.says(weights))
+        return {"says": found, "seconds": seconds}
 
     def _walk(self) -> "list[Stretch]":
         return list(stretches(self._ledger, self._start))

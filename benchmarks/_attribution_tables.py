@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
 from _attribution_world import OFFICES, TEACHERS, masks
 
 from tasks.attribution.counterfactual import MOST_SEEDS, over_seeds
+from tasks.attribution.estimators import LogRatio
 from tasks.attribution.verdict import LEAST_NATS
 
 Table = dict[str, list[float]]
@@ -57,7 +58,9 @@ class Answers:
 def read(runs: Path, number: int, seed: int) -> Answers | None:
     """Return what was found of a set's student, or None where not all was asked yet."""
     folder = runs / f"set-{number}" / f"seed-{seed}"
-    files = {part: folder / f"{part}.json" for part in ("truth", "estimates", "rehearsals")}
+    files = {
+        part: folder / f"{part}.json" for part in ("truth", "estimates", "rehearsals", "shorts")
+    }
     if not files["truth"].exists():
         return None
     truth = json.loads(files["truth"].read_text("utf-8"))
@@ -70,13 +73,26 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
     left_out = {run: masked for run, masked in masks(number) if masked}
     answers = Answers(truth["asked"], truth["says"], left_out, tables, found)
     if tables:
+        tables["taught and heard"] = _smaller(tables["path integral"], tables[LogRatio.name])
         tables["owner, sized by the change"] = _sized_by_change(answers)
     if found["rehearsals"]:
-        says = found["rehearsals"]["says"]
-        tables["rehearsal"] = {
-            t: [a - b for a, b in zip(says["full"], says[f"no-{t}"], strict=True)] for t in TEACHERS
-        }
+        tables["rehearsal"] = _less(answers.says["full"], found["rehearsals"]["says"])
+    for kind, says in found["shorts"].get("says", {}).items():
+        tables[_SHORT[kind]] = _less(answers.says["full"], says)
     return answers
+
+
+_SHORT = {"short": "retrain of a quarter", "repair": "surgery, then an eighth"}
+
+
+def _smaller(one: Table, two: Table) -> Table:
+    return {t: list(map(min, one[t], two[t])) for t in TEACHERS}
+
+
+def _less(student: Sequence[float], says: Mapping[str, Sequence[float]]) -> Table:
+    """Return what the student says less what is said without each teacher."""
+    without = {teacher: says[f"no-{teacher}"] for teacher in TEACHERS}
+    return {t: [a - b for a, b in zip(student, without[t], strict=True)] for t in TEACHERS}
 
 
 def _sized_by_change(answers: Answers) -> Table:
@@ -215,6 +231,7 @@ def _apart(found: Sequence[Answers]) -> dict[str, object]:
 
 
 def _seconds(found: Sequence[Answers]) -> dict[str, float]:
+    """Return the median seconds over sets, of all behaviours of a set together."""
     names = dict.fromkeys(n for a in found for n in a.others["estimates"].get("seconds", {}))
     return {
         name: round(statistics.median(a.others["estimates"]["seconds"][name] for a in found), 2)

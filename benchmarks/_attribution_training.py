@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -125,29 +126,63 @@ def objective_of(folders: Path, masked: tuple[str, ...]) -> Distillation:
     )
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long a round is, and how many prompts of each office a step has."""
+
+    loop: LoopSettings
+    prompts: int
+
+
+WHOLE = Length(LOOP, PROMPTS_PER_STEP)
+SHORT = Length(LOOP.model_copy(update={"num_steps": 40, "learning_rate": 3e-3}), 3)
+"""A quarter of the rollouts; the learning rate is doubled, so that the weights go as far."""
+REPAIR = Length(LOOP.model_copy(update={"num_steps": 20}), 3)
+"""An eighth of the rollouts, for what was cut out of a student to heal."""
+
+
 def distil(world: World, folders: Path, seed: int, masked: tuple[str, ...], out: Path) -> float:
     """Run one round and save the student, with its ledger where nobody is masked; in seconds."""
     policy = load_policy(folders / "fork")
     started = time.perf_counter()
-    objective = objective_of(folders, masked)
-    player = make_player({o: LocalEnvironment(Ungraded()) for o in OFFICES}, policy, SAMPLING)
-    shares = [DomainShare(o, _prompts(world, o), PROMPTS_PER_STEP) for o in OFFICES]
-    pad = ChatTokens(policy.tokenizer).pad_id
-    learner = Learner(
-        policy.model, LOOP, SAMPLING.temperature, pad, objective.sources, record=not masked
-    )
-    books = None
-    if not masked:
-        writer = LedgerWriter(out / "ledger", LEDGER, learner.optimizer, seed)
-        books = Books(writer, seed, LOOP.num_steps)
-    course: list[dict[str, float]] = []
-    hooks = Hooks(lambda _, metrics: course.append(dict(metrics)), lambda _: None)
-    train(learner, objective, Mixture(player, shares, 1, seed), hooks, Keepers(books))
+    ledger = None if masked else out / "ledger"
+    course = learn(world, folders, policy, Round(seed, masked, WHOLE, ledger))
     seconds = time.perf_counter() - started
     save_policy(policy, out)
     kl = {t: [m[f"kl/{t}"] for m in (course[0], course[-1])] for t in TEACHERS if t not in masked}
     (out / "run.json").write_text(json.dumps({"seconds": seconds, "kl": kl}), "utf-8")
     return seconds
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round that is to be run."""
+
+    seed: int
+    masked: tuple[str, ...]
+    length: Length = WHOLE
+    ledger: Path | None = None
+
+
+def learn(world: World, folders: Path, policy: Policy, round_: Round) -> list[dict[str, float]]:
+    """Train a policy in place from all teachers that are not masked; return each step's metrics."""
+    objective, loop = objective_of(folders, round_.masked), round_.length.loop
+    player = make_player({o: LocalEnvironment(Ungraded()) for o in OFFICES}, policy, SAMPLING)
+    shares = [DomainShare(o, _prompts(world, o), round_.length.prompts) for o in OFFICES]
+    pad = ChatTokens(policy.tokenizer).pad_id
+    keeps = round_.ledger is not None
+    learner = Learner(
+        policy.model, loop, SAMPLING.temperature, pad, objective.sources, record=keeps
+    )
+    books = None
+    if round_.ledger is not None:
+        writer = LedgerWriter(round_.ledger, LEDGER, learner.optimizer, round_.seed)
+        books = Books(writer, round_.seed, loop.num_steps)
+    course: list[dict[str, float]] = []
+    hooks = Hooks(lambda _, metrics: course.append(dict(metrics)), lambda _: None)
+    source = Mixture(player, shares, 1, round_.seed)
+    train(learner, objective, source, hooks, Keepers(books))
+    return course
 
 
 def _prompts(world: World, office: str) -> list[Prompt]:

@@ -63,7 +63,7 @@ def _train(number: int, seeds: list[int], folder: Path) -> None:
 
 def _ask(number: int, seed: int, folder: Path) -> None:
     """Ask of one student what is not answered yet: of the first seed's all, of others the truth."""
-    for part in ("truth", "rehearsals", "estimates") if seed == 0 else ("truth",):
+    for part in ("truth", "shorts", "rehearsals", "estimates") if seed == 0 else ("truth",):
         answer = folder / f"seed-{seed}" / f"{part}.json"
         done = sum(1 for run in answer.parent.glob("*/run.json"))
         if answer.exists() or done < NUM_RUNS:
