@@ -183,7 +183,7 @@ def test_every_pod_template_that_a_flavour_names_is_there():
 
 def test_a_node_pool_carries_the_label_and_the_taint_that_flyte_looks_for():
     k8s = load(INFRA / "flyte" / "values.yaml")["configuration"]["inline"]["plugins"]["k8s"]
-    pools = objects_of(INFRA / "gpu" / "node-pools.yaml")
+    pools = objects_of(INFRA / "nodes" / "gpu.yaml")
     labels = {
         pool["spec"]["template"]["metadata"]["labels"][k8s["gpu-device-node-label"]]
         for pool in pools
