@@ -15,9 +15,10 @@ from tasks.page.document import document, section
 from tasks.page.html import Html, element, join
 
 _STYLE = """
-.plain :is(td, th) { overflow-wrap: anywhere; vertical-align: top; }
+.plain :is(td, th) { overflow-wrap: break-word; vertical-align: top; }
 .plain .drawing { width: 30%; min-width: 120px; height: 42px; padding-right: 18px; }
-.plain small { white-space: normal; }
+code { overflow-wrap: anywhere; }
+.plain thead th { padding-right: 10px; }
 """
 Pairs = Mapping[str, tuple[str, str]]
 
@@ -109,11 +110,18 @@ def _scores(comparison: Comparison) -> Html:
             drawing = strip(
                 axis, difference, "clear" if difference.excludes(0) else "unclear", None
             )
-        cells = [element("td", {}, cell) for cell in (first, second, said)]
+        cells = [_cell(words) for words in (first, second, said)]
         row = [element("th", {"scope": "row"}, name), *cells]
         rows.append(element("tr", {}, *row, element("td", {"class": "drawing"}, drawing)))
     names = ("", comparison.first.name, comparison.second.name, "difference", "")
     return _tabled(names, rows)
+
+
+def _cell(words: str) -> Html:
+    """Return a score with its interval below it."""
+    value, separator, interval = words.partition(" (")
+    below = [element("small", {}, interval.removesuffix(")"))] if separator else []
+    return element("td", {}, value, *below)
 
 
 def _table(what: str, names: tuple[str, str], pairs: Pairs) -> Html:

@@ -17,7 +17,7 @@ _STYLE = """
 .finding.warning { border-left-color: var(--muted); }
 .finding p { margin: 2px 0; overflow-wrap: anywhere; max-width: 76ch; }
 .facts dd { overflow-wrap: anywhere; }
-td code, dd code { overflow-wrap: anywhere; }
+code { overflow-wrap: anywhere; }
 """
 
 

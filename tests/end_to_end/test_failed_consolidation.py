@@ -1,0 +1,81 @@
+"""A consolidation that fails leaves a record of it, its Decks, and a lineage that still holds."""
+
+import html
+import json
+from pathlib import Path
+
+import pytest
+from flytekit.core.context_manager import FlyteContextManager
+from refusals import provost, refusal
+from tiny_faculty import Contents, kinds
+
+from lineage.artifacts import Release, read_manifest
+from lineage.record import Records
+from lineage.registry import Registry
+from lineage.store import open_store
+from lineage.trust import TrustRoot
+from lineage.verify import Verifier
+from tasks.model.identity import identity_of
+
+ORDER = ("run", "consolidation", "--preset", "smoke", "--teachers", "shout@1,whisper@1")
+
+
+def decks():
+    """Return the pages of every Deck that this process has published so far, newest last."""
+    folder = Path(FlyteContextManager.current_context().file_access.local_sandbox_dir)
+    files = sorted(folder.rglob("deck.html"), key=lambda file: file.stat().st_mtime_ns)
+    return [html.unescape(file.read_text("utf-8")) for file in files]
+
+
+@pytest.fixture
+def broken(teachers):
+    """A teacher whose validation set is damaged: found when a control needs it, after training."""
+    store = open_store()
+    release = read_manifest(store, Registry(store).resolve("shout@1").digest, Release)
+    path = store.blobs.path(release.prompts.validation.digest)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1])
+    return store
+
+
+def failures(store):
+    records = Records(store)
+    return [digest for digest in records.all() if records.read(digest).kind == "failure"]
+
+
+@pytest.mark.slow
+def test_a_failure_after_training_says_why_and_what_a_rerun_finds(broken):
+    before, seen = Contents.now().records, len(decks())
+    assert "no longer has the digest" in refusal(*ORDER)
+    made = kinds(Contents.now().records - before)
+    assert (made["mopd"], made["failure"]) == (1, 1)
+    assert "student" not in made
+    records = Records(broken)
+    [digest] = failures(broken)
+    [plan] = records.read(digest).inputs
+    assert records.read(plan.record).kind == "plan"
+    [attested] = records.attestations(digest)
+    told = json.loads(broken.get_bytes(attested.output))
+    assert "no longer has the digest" in told["error"]
+    assert told["publish_as"] == "smoke"
+    found = [item["kind"] for item in told["made"]]
+    assert found.count("mopd") == found.count("ledger") == 1
+    assert {item["record"] for item in told["made"]} <= set(records.all())
+    pages = "".join(decks()[seen:])
+    assert "plan of a consolidation" in pages
+    assert "Reverse KL from the student to each teacher" in pages
+    refusal(*ORDER)
+    assert failures(broken) == [digest]
+    assert len(records.attestations(digest)) == 2
+    [student] = [d for d in records.all() if records.read(d).kind == "mopd"]
+    assert Verifier(broken, TrustRoot(), identity_of).verify(student).passed
+
+
+def test_the_plan_is_shown_where_it_is_refused(teachers):
+    seen = len(decks())
+    recall = ("teacher", "recall", "shout@1", "--reason", "<b>leak</b>", "--by", "team")
+    provost(*recall)
+    refusal(*ORDER)
+    [page] = decks()[seen:]
+    assert "recalled-input" in page
+    assert "<b>leak" not in page
