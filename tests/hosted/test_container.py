@@ -92,7 +92,10 @@ def whole(value):
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
-    [("owners", "team-math", "Extra inputs are not permitted"), ("num_train", 0, "num_train")],
+    [
+        ("owners", "team-math", "Extra inputs are not permitted"),
+        pytest.param("num_train", 0, "greater than or equal to 1", marks=pytest.mark.slow),
+    ],
 )
 def test_wrong_fields_in_a_json_box_are_named_and_not_tried_again(tmp_path, field, value, said):
     settings = {"name": "math", "owner": "team-math", "version": "1.0.0", field: value}
