@@ -1,5 +1,6 @@
 """A real round in processes of its own: on two ranks, and killed with SIGKILL at any moment."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,13 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from mopd_rounds import Run, faculty_at, planned, told
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Release, Rung, read_manifest
 from lineage.gc import STATES
 from lineage.record import Records
 from lineage.store import FolderStore
+from tasks.handover import Domain, DomainSettings
+from tasks.onpolicy.settings import LoopSettings
+from tasks.rl.settings import RlSettings
+from tasks.rollout.settings import SamplingSettings
 
 pytestmark = pytest.mark.slow
 
@@ -22,66 +26,123 @@ HERE = Path(__file__).parent
 SETTINGS = told({"reference_weight": 0.1}, {"num_steps": 6, "warmup_steps": 2})
 
 
+LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
 class Place:
     """A home with teachers, and a folder for what a program reads and writes."""
+
+    program = "mopd_program.py"
 
     def __init__(self, source, folder):
         self.folder, self.home = folder, folder / "home"
         folder.mkdir()
         with faculty_at(source, self.home) as bench:
-            plan = planned(bench)
-        (folder / "plan.json").write_text(plan.model_dump_json())
-        (folder / "settings.json").write_text(SETTINGS.model_dump_json())
+            self.prepare(bench)
         self.store = FolderStore(self.home / "store")
+
+    def prepare(self, bench):
+        """Write what the program is told."""
+        self.tell(plan=planned(bench), settings=SETTINGS)
+
+    def tell(self, **models):
+        for name, model in models.items():
+            (self.folder / f"{name}.json").write_text(model.model_dump_json())
 
     def start(self, *launcher):
         """Start the program; its output goes to a file."""
         path = os.pathsep.join(map(str, (HERE.parents[1], HERE)))
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *launcher, str(HERE / "mopd_program.py"), str(self.folder)],
+                [sys.executable, *launcher, str(HERE / self.program), str(self.folder)],
                 env=os.environ | {"PYTHONPATH": path, "PROVOST_HOME": str(self.home)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
     def finish(self, *launcher):
-        """Run the program to its end; return what the round left."""
+        """Run the program to its end."""
         assert self.start(*launcher).wait(timeout=300) == 0, (self.folder / "log").read_text()
-        return self.run()
+        return self
 
     def run(self, rank=0):
         """Return a rank's finished round."""
-        run = Run.__new__(Run)
-        run.store, run.records = self.store, Records(self.store)
         told = (self.folder / f"student-{rank}.json").read_text()
-        run.student = Artifact.model_validate_json(told)
-        return run
+        return of_student(self.store, Artifact.model_validate_json(told))
 
     def states(self):
         return len(self.store.keys(STATES.rstrip("/")))
 
 
+class Slope(Place):
+    """The same for a climb, of the first team's teacher anew."""
+
+    program = "climb_program.py"
+
+    def prepare(self, bench):
+        entry, _ = bench.resolve("shout@released", "release")
+        release = read_manifest(bench.store, entry.digest, Release)
+        sketches = Artifact(kind="sketch", digest=release.sft.sketches)
+        domain = Domain(
+            settings=DomainSettings(name="shout", owner="team-shout", version="1"),
+            environment=release.environment,
+            train=release.prompts.train,
+            validation=release.prompts.validation,
+            evaluation=release.evaluation,
+            demonstrations=release.sft.data,
+            sketches=sketches,
+        )
+        settings = RlSettings(
+            loop=LoopSettings(num_steps=3, learning_rate=3e-3, warmup_steps=0, rung_every=2),
+            sampling=SamplingSettings(max_new_tokens=4),
+            prompts_per_step=3,
+            rollouts_per_prompt=4,
+        )
+        self.tell(start=release.precursor, domain=domain, settings=settings)
+
+    def ladder(self, rank=0):
+        """Return each rung of a rank as a run."""
+        told = json.loads((self.folder / f"ladder-{rank}.json").read_text())
+        rungs = [Rung.model_validate(rung) for rung in told]
+        return [of_student(self.store, rung.checkpoint) for rung in rungs]
+
+
+def of_student(store, student):
+    """Return the finished run of a checkpoint."""
+    run = Run.__new__(Run)
+    run.store, run.records, run.student = store, Records(store), student
+    return run
+
+
+def start_of(run, role):
+    """Return what a run started from, as if it were one."""
+    [start] = [item for item in run.derivation.inputs if item.role == role]
+    return of_student(run.store, Artifact(kind="checkpoint", digest=start.artifact))
+
+
+def assert_same_change(run, expected, role):
+    """Compare what two runs made of their start, relative to how far each weight has moved."""
+    assert run.student.record == expected.student.record
+    start, ours, theirs = (r.weights() for r in (start_of(run, role), run, expected))
+    for name, before in start.items():
+        moved = float((theirs[name] - before).norm())
+        assert moved > 0
+        assert float((ours[name] - theirs[name]).norm()) <= 0.01 * moved, name
+    for record in run.records.all():
+        assert len(run.records.attestations(record)) == 1  # by the first rank, once
+
+
 @pytest.fixture(scope="module")
 def alone(home_with_teachers, tmp_path_factory):
     place = Place(home_with_teachers, tmp_path_factory.mktemp("alone") / "place")
-    return place.finish()
+    return place.finish().run()
 
 
 def test_two_ranks_make_the_student_that_one_process_makes(home_with_teachers, tmp_path, alone):
-    place = Place(home_with_teachers, tmp_path / "place")
-    run = place.finish("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    assert run.student.record == alone.student.record
-    # Both ranks hand the same student on, and one of them has written it, once.
+    place = Place(home_with_teachers, tmp_path / "place").finish(*LAUNCHER)
+    run = place.run()
+    assert_same_change(run, alone, "student")
     assert place.run(rank=1).student == run.student
-    for record in run.records.all():
-        assert len(run.records.attestations(record)) == 1
-    for name, weight in alone.weights().items():
-        found = run.weights()[name]
-        assert float((found - weight).norm()) <= 1e-4 * float(weight.norm()), name
-    assert not torch.equal(
-        *[r.weights()["model.embed_tokens.weight"] for r in (run, place_start(place))]
-    )
     ours, theirs = run.ledger(), alone.ledger()
     assert ours.manifest.sources == theirs.manifest.sources
     for found, row in zip(ours.rows(), theirs.rows(), strict=True):
@@ -91,13 +152,12 @@ def test_two_ranks_make_the_student_that_one_process_makes(home_with_teachers, t
     assert [k.ids for k in ours.rollouts()] == [k.ids for k in theirs.rollouts()]
 
 
-def place_start(place):
-    """Return the starting student in the place of a finished round."""
-    run = Run.__new__(Run)
-    run.store = place.store
-    [student] = [i for i in place.run().derivation.inputs if i.role == "student"]
-    run.student = Artifact(kind="checkpoint", digest=student.artifact)
-    return run
+def test_two_ranks_climb_as_one_process_does(home_with_teachers, tmp_path):
+    alone = Slope(home_with_teachers, tmp_path / "alone").finish()
+    ranks = Slope(home_with_teachers, tmp_path / "ranks").finish(*LAUNCHER)
+    assert [run.student for run in ranks.ladder(1)] == [run.student for run in ranks.ladder(0)]
+    for run, expected in zip(ranks.ladder(), alone.ladder(), strict=True):
+        assert_same_change(run, expected, "start")
 
 
 def test_a_round_that_is_killed_again_and_again_ends_in_the_same_bits(
@@ -113,7 +173,7 @@ def test_a_round_that_is_killed_again_and_again_ends_in_the_same_bits(
         assert child.wait() == -signal.SIGKILL, "it ended before it was killed"
     began = place.states()
     assert began >= 3
-    run = place.finish()
+    run = place.finish().run()
     # It went on from where it was: fewer states were put away than a whole run does.
     assert place.states() - began < 5
     assert run.student.record == alone.student.record
