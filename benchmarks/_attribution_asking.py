@@ -130,6 +130,44 @@ class Asking:
                 found[kind][name] = _rounded(self.says(weights))
         return {"says": found, "seconds": seconds}
 
+    def cost(self) -> dict[str, object]:
+        """Return processor seconds of a retrain and of what may stand in for it, and bytes."""
+        seconds = {}
+        alone = self.asked[0].behaviour
+        encoded = encode([alone], self._chat, None)
+
+        def retrain() -> None:
+            policy = load_policy(self.folder / "fork")
+            learn(self._world, self.folder, policy, Round(self._seed, (TEACHERS[0],)))
+
+        def audit() -> None:
+            allocate(self._scorer.on(encoded.tokens), encoded, self._walk())
+
+        def replay() -> None:
+            list(self._replayed())
+
+        for name, work in (
+            ("retrain without a teacher", retrain),
+            ("rehearsal without a teacher", self._rehearse_once),
+            ("replay of all segments", replay),
+            ("path integral of one behaviour", audit),
+        ):
+            started = time.process_time()
+            work()
+            seconds[name] = round(time.process_time() - started, 2)
+        ledger = self.runs / FULL / "ledger"
+        return {
+            "processor_seconds": seconds,
+            "bytes": {
+                "displacements": sum(f.stat().st_size for f in ledger.glob("segment-*")),
+                "kept rollouts": (ledger / "rollouts.jsonl").stat().st_size,
+                "model": (self.runs / FULL / "model.safetensors").stat().st_size,
+            },
+        }
+
+    def _rehearse_once(self) -> None:
+        rehearse(self._ledger, self._learner(), self._kept((TEACHERS[0],)))
+
     def _walk(self) -> "list[Stretch]":
         return list(stretches(self._ledger, self._start))
 

@@ -59,7 +59,8 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
     """Return what was found of a set's student, or None where not all was asked yet."""
     folder = runs / f"set-{number}" / f"seed-{seed}"
     files = {
-        part: folder / f"{part}.json" for part in ("truth", "estimates", "rehearsals", "shorts")
+        part: folder / f"{part}.json"
+        for part in ("truth", "estimates", "rehearsals", "shorts", "cost")
     }
     if not files["truth"].exists():
         return None
@@ -77,11 +78,19 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
         tables["owner, sized by the change"] = _sized_by_change(answers)
     if found["rehearsals"]:
         tables["rehearsal"] = _less(answers.says["full"], found["rehearsals"]["says"])
+    if tables and found["rehearsals"]:
+        three = tables["rehearsal"], tables[LogRatio.name], tables["path integral"]
+        tables[SUM] = {
+            t: [a + b + c / 2 for a, b, c in zip(*(x[t] for x in three), strict=True)]
+            for t in TEACHERS
+        }
     for kind, says in found["shorts"].get("says", {}).items():
         tables[_SHORT[kind]] = _less(answers.says["full"], says)
     return answers
 
 
+SUM = "rehearsal + log-ratio + half the path integral"
+"""Weights that were chosen on set 0; the other sets test them."""
 _SHORT = {"short": "retrain of a quarter", "repair": "surgery, then an eighth"}
 
 
@@ -124,7 +133,8 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         "absence_in_another_seed": {name: _across(both, name) for name in names},
         "completeness": _completeness(first),
         "kl_from_retrain": _apart(first),
-        "seconds": _seconds(first),
+        "wall_seconds_of_a_sets_behaviours": _seconds(first),
+        "cost": [a.others["cost"] for a in first if a.others["cost"]],
     }
 
 

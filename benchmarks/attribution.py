@@ -3,7 +3,7 @@
 ``train`` makes the truth: sets of teachers, a student of each with its ledger, and that student
 again without each teacher and without random halves of them, all else held fixed. Each model is one
 case, and a case that is there is not made again. ``measure`` asks every estimator about every
-behaviour and writes the tables.
+behaviour, what was asked already excepted, and writes the tables; ``tables`` does the last alone.
 
     python benchmarks/attribution.py train --runs runs/attribution
     python benchmarks/attribution.py measure --runs runs/attribution
@@ -27,9 +27,9 @@ NUM_RUNS = 1 + len(TEACHERS) + NUM_SUBSETS
 
 
 def main() -> None:
-    """Do one of the two parts."""
+    """Do one of the parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("train", "measure"))
+    parser.add_argument("part", choices=("train", "measure", "tables"))
     parser.add_argument("--runs", type=Path, default=Path("runs/attribution"))
     parser.add_argument("--sets", type=int, nargs="+", default=list(range(NUM_SETS)))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(NUM_SEEDS)))
@@ -39,7 +39,7 @@ def main() -> None:
         for number in arguments.sets:
             _train(number, arguments.seeds, arguments.runs / f"set-{number}")
         return
-    for seed in arguments.seeds:
+    for seed in arguments.seeds if arguments.part == "measure" else ():
         for number in arguments.sets:
             _ask(number, seed, arguments.runs / f"set-{number}")
     write("attribution", "cpu", tables(arguments.runs, arguments.sets))
@@ -63,7 +63,7 @@ def _train(number: int, seeds: list[int], folder: Path) -> None:
 
 def _ask(number: int, seed: int, folder: Path) -> None:
     """Ask of one student what is not answered yet: of the first seed's all, of others the truth."""
-    for part in ("truth", "shorts", "rehearsals", "estimates") if seed == 0 else ("truth",):
+    for part in ("truth", "cost", "shorts", "rehearsals", "estimates") if seed == 0 else ("truth",):
         answer = folder / f"seed-{seed}" / f"{part}.json"
         done = sum(1 for run in answer.parent.glob("*/run.json"))
         if answer.exists() or done < NUM_RUNS:
