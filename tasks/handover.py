@@ -4,6 +4,7 @@ Flyte registers all that a package imports, so shared types live where there is 
 Sequences are lists because Flyte's types have no tuple of any length.
 """
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -137,3 +138,60 @@ class Plan(Frozen):
             if teacher.domain not in leads or teacher.share > leads[teacher.domain].share:
                 leads[teacher.domain] = teacher
         return list(leads.values())
+
+
+class Verdict(StrEnum):
+    """Does a teacher fit, going by what was measured?"""
+
+    FITS = "fits"
+    FITS_AFTER_REMEDY = "fits after remedy"
+    DOES_NOT_FIT = "does not fit"
+    UNKNOWN = "unknown"
+    """Unlike anything that the gate was calibrated on."""
+
+
+class Cure(StrEnum):
+    """What is done about a teacher before the merge."""
+
+    NONE = "none"
+    WARM_UP = "warm-up"
+    """A light SFT of the student on the teacher's own answers (Nemotron 3 Ultra, 2606.15007)."""
+    DELTA = "delta"
+    """It teaches what it learned since its own precursor (ShiftMOPD, 2610.10460)."""
+    DROP = "drop"
+    """It is left out."""
+
+
+class OnMisfit(StrEnum):
+    """What a consolidation does about a teacher that does not fit as it is."""
+
+    REFUSE = "refuse"
+    REMEDY = "remedy"
+    """Do what the gate proposes; what no remedy helps is refused."""
+    DROP = "drop"
+    """Go on without it."""
+
+
+class TeacherVerdict(Frozen):
+    """What the gate found of one teacher, and what is done about it."""
+
+    name: str
+    domain: str
+    verdict: Verdict
+    predicted: float | None = None
+    """The share of its gain that the student should have after the merge."""
+    low: float | None = None
+    high: float | None = None
+    """90 % lies between."""
+    proposed: Cure = Cure.NONE
+    done: Cure = Cure.NONE
+
+
+class Gated(Frozen):
+    """A plan that went through the gate."""
+
+    plan: Plan
+    """Without the teachers that are left out, with what was measured among its findings."""
+    report: Artifact
+    """A folder with the page and the numbers."""
+    teachers: list[TeacherVerdict]

@@ -25,6 +25,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     sample: int = 0,
     seed: int = 0,
     student: str = "student@released",
+    system: str = "",
     verify_seeds: int = 0,
     verify_subsets: int = 0,
 ) -> Audited:
@@ -42,12 +43,14 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
         sample: So many of the student's own answers in each domain.
         seed: Of what is drawn, and of the intervals.
         student: A published student, by name or digest.
+        system: The system prompt before the prompt.
         verify_seeds: Retrain without each teacher, with so many seeds; each retrain takes as long
             as the student's own round.
         verify_subsets: Also without so many random sets of several teachers.
     """
     asked = gather_behaviours(
         student=student,
+        system=system,
         prompt=prompt,
         response=response,
         contrast=contrast,

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "workflows.commands.teacher:teacher",
         "Make a team; list, sign, retire or recall teachers.",
     ),
+    "gate": ("workflows.commands.gate:gate", "Measure whether teachers fit a student."),
     "audit": ("workflows.commands.audit:audit", "Say which teacher shaped what a student says."),
     "surgery": ("workflows.commands.audit:surgery", "Make a student without a teacher."),
     "student": ("workflows.commands.student:student", "List published students, roll back."),

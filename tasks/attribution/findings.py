@@ -23,6 +23,7 @@ from tasks.attribution.document import (
     SegmentShare,
     TokenShare,
     Verdict,
+    Verification,
     Witness,
 )
 from tasks.attribution.estimators import Absence, Evidence, LogRatio, Owner
@@ -31,7 +32,7 @@ from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import split
 from tasks.attribution.subject import Opened, Subject, load_weights
-from tasks.attribution.verdict import Case, judge, judge_sets, named
+from tasks.attribution.verdict import Case, judge, judge_sets, named, off_domain, with_truth
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
 from tasks.step import Bench, now
@@ -97,7 +98,7 @@ class Findings:
             influences=influences,
             searched=searched,
             verification=verification,
-            verdict=self._verdict(case, groups, witnesses),
+            verdict=self._verdict(case, groups, witnesses, verification),
             approvals=approvals(self._bench, self._subject),
             waivers=waivers(self._bench, self._subject),
             drawn=drawn,
@@ -131,11 +132,20 @@ class Findings:
         )
 
     def _verdict(
-        self, case: Case, groups: Sequence[GroupShare], witnesses: Sequence[Witness]
+        self,
+        case: Case,
+        groups: Sequence[GroupShare],
+        witnesses: Sequence[Witness],
+        verification: Verification | None,
     ) -> Verdict:
-        if len(groups) > 1:
-            return judge_sets(groups, self._sources, case.count)
-        return judge(case, witnesses)
+        several = len(groups) > 1
+        off = off_domain(groups, self._sources) if several else []
+        verdict = (
+            judge_sets(groups, self._sources, case.count) if several else judge(case, witnesses)
+        )
+        if verification is None:
+            return verdict
+        return with_truth(verdict, verification, [(group.domain, source) for group, source in off])
 
     def _estimates(self) -> list[Estimate]:
         return [

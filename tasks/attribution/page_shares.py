@@ -115,7 +115,9 @@ def groups_section(audit: Audit) -> Html:
     drawn = [element("li", {}, f"{name}: {text}") for name, text in audit.drawn.items()]
     found = [element("li", {}, _finding(*each)) for each in off]
     said = element(
-        "ul", {}, *(found or [element("li", {}, "Nothing off its own domain is shown.")])
+        "ul",
+        {"class": "missing"},
+        *(found or [element("li", {}, "Nothing off its own domain is shown.")]),
     )
     note = (
         "Mean nats that each source (column) added to the behaviours of each set (row). Outlined: "

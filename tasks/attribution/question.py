@@ -32,6 +32,9 @@ class Question(Frozen):
     """What a person asks; exactly one kind of it, or nothing for the whole student."""
 
     prompt: str = ""
+    """What a user says ..."""
+    system: str = ""
+    """... under this system prompt, where there is one."""
     response: str = ""
     contrast: str = ""
     behaviours: str = ""
@@ -49,8 +52,9 @@ def gather(bench: Bench, student: str, question: Question, seed: int) -> Artifac
     """
     refuse_mixed(question)
     if question.response:
+        told = [Said(role="system", content=question.system)] if question.system else []
         given = Behaviour(
-            prompt=(Said(role="user", content=question.prompt),),
+            prompt=(*told, Said(role="user", content=question.prompt)),
             response=question.response,
             contrast=question.contrast or None,
         )
@@ -65,7 +69,7 @@ def refuse_mixed(question: Question) -> None:
     kinds = [
         name
         for name, asked in (
-            ("prompt and response", question.prompt or question.response or question.contrast),
+            ("prompt and response", _any_part(question)),
             ("behaviours", question.behaviours),
             ("sample", question.sample),
         )
@@ -73,14 +77,17 @@ def refuse_mixed(question: Question) -> None:
     ]
     if len(kinds) > 1:
         raise ValueError(f"{' and '.join(kinds)} are given at once: ask one of them at a time")
-    if bool(question.prompt) != bool(question.response) or (
-        question.contrast and not question.response
-    ):
+    if _any_part(question) and not (question.prompt and question.response):
         raise ValueError(
-            "a behaviour is a prompt with a response: give both, and a contrast only beside them"
+            "a behaviour is a prompt with a response: give both, and a system prompt or a contrast "
+            "only beside them"
         )
     if question.sample < 0:
         raise ValueError(f"sample is {question.sample}: ask for 1 answer of each domain or more")
+
+
+def _any_part(question: Question) -> bool:
+    return any((question.prompt, question.system, question.response, question.contrast))
 
 
 def read_stored(bench: Bench, behaviours: Artifact) -> list[Behaviour]:

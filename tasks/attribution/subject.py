@@ -67,12 +67,18 @@ def find_subject(bench: Bench, reference: str) -> Subject:
     assert made is not None, "the record gave the checkpoint that was found through it"
     _refuse_unfit(reference, derivation)
     ledger_record = ledger_derivation(derivation).digest()
-    kept = bench.records.output(ledger_record)
-    if kept is None:
+    stored = bench.records.output(ledger_record)
+    if stored is None:
         raise ValueError(_no_ledger(reference, "it has no ledger in this store", made))
-    ledger = Ledger.open(bench.store.tree(kept.output))
+    ledger = Ledger.open(bench.store.tree(stored.output))
     if not ledger.manifest.segments:
-        raise ValueError(_no_ledger(reference, "its ledger holds no displacements", made))
+        kept = sum(1 for _ in ledger.rollouts())
+        why = (
+            f"its ledger holds no displacements. It keeps {kept} rollouts, of which "
+            "tasks.attribution.replay makes approximate displacements from Python, in less time "
+            "than the round took"
+        )
+        raise ValueError(_no_ledger(reference, why, made))
     manifests = students_of(bench.store, checkpoint)
     manifest = manifests[0] if manifests else None
     published = (
@@ -84,7 +90,7 @@ def find_subject(bench: Bench, reference: str) -> Subject:
         checkpoint=checkpoint,
         derivation=derivation,
         start=_artifact(bench, "checkpoint", starts[0].artifact, starts[0].record),
-        ledger_artifact=_artifact(bench, "ledger", kept.output, ledger_record),
+        ledger_artifact=_artifact(bench, "ledger", stored.output, ledger_record),
         ledger=ledger,
         teachers=_teachers(bench, derivation, published),
         published=published,

@@ -9,14 +9,26 @@ from tasks.resources import Stage
 
 @hosted(Stage.AUDIT)
 def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
-    student: str, prompt: str, response: str, contrast: str, behaviours: str, sample: int, seed: int
+    student: str,
+    system: str,
+    prompt: str,
+    response: str,
+    contrast: str,
+    behaviours: str,
+    sample: int,
+    seed: int,
 ) -> Artifact:
     """Store the behaviours that are asked about, or draw them from the student."""
     from tasks.attribution.question import Question, gather
     from tasks.step import Bench
 
     question = Question(
-        prompt=prompt, response=response, contrast=contrast, behaviours=behaviours, sample=sample
+        system=system,
+        prompt=prompt,
+        response=response,
+        contrast=contrast,
+        behaviours=behaviours,
+        sample=sample,
     )
     return gather(Bench(), student, question, seed)
 

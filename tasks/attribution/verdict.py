@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.attribution.document import GroupShare, Verdict, Witness
+from tasks.attribution.document import GroupShare, Verdict, Verification, Witness
 
 LEAST_NATS = math.log(2)
 """A source is named if it made the behaviour at least twice as likely; less is nobody's doing."""
@@ -83,6 +83,29 @@ def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int)
             "an interval, and an off-domain finding needs one that leaves 0 out."
         ),
     )
+
+
+def with_truth(verdict: Verdict, found: Verification, off: Sequence[tuple[str, str]]) -> Verdict:
+    """Return a verdict with what retrains say of who it names, and of what is off its domain.
+
+    ``off`` are pairs of a probe set and the source that shaped it.
+    """
+    alone = {each.masked[0]: each for each in found.effects if len(each.masked) == 1}
+    said = []
+    if verdict.named in alone:
+        effect = alone[verdict.named].effect
+        said.append(f"a retrain without {verdict.named} lost {nats(effect.mean)} nats")
+    said += [
+        f"a retrain without {source} lost {nats(alone[source].by_domain[domain])} nats on {domain}"
+        for domain, source in off
+        if source in alone
+    ]
+    if found.noise is not None:
+        said.append(f"two seeds differ by {found.noise:.2f}")
+    if not said:
+        return verdict
+    truth = "; ".join(said)
+    return verdict.model_copy(update={"confidence": f"{verdict.confidence} Measured: {truth}."})
 
 
 def off_domain(

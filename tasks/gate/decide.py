@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
+from lineage.graph import Lineage
 from lineage.trust import open_trust
-from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver
+from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver, waived_plan
 from tasks.gate.level import Level
 from tasks.handover import Note, Plan
 from tasks.step import Bench
@@ -35,6 +36,8 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     if waivers:
         trust = open_trust()
         for digest in dict.fromkeys(waivers):
+            if _is_of_later_plan(bench, digest, plan.artifact):
+                continue  # it accepts what the gate will measure, and is asked there
             signed = read_waiver(bench.store, digest, plan.artifact, trust)
             accepted |= set(signed.waiver.findings)
             held.append(signed.artifact)
@@ -42,6 +45,16 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     if left:
         raise MisfitError(_refusal(left, plan.artifact))
     return plan.model_copy(update={"waivers": held})
+
+
+def _is_of_later_plan(bench: Bench, digest: str, plan: Artifact) -> bool:
+    """Return whether a waiver names what became of this plan behind the gate."""
+    named = waived_plan(bench.store, digest)
+    if named == plan.digest:
+        return False
+    lineage = Lineage(bench.store)
+    makers = [r for r in lineage.index.makers(named) if r != plan.record]
+    return any(plan.record in lineage.ancestors(record) for record in makers)
 
 
 def refused(plan: Plan, refuse_from: Level) -> list[Note]:

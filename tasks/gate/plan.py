@@ -80,7 +80,7 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
         ],
         notes=[_note(finding) for finding in findings],
     )
-    return plan.model_copy(update={"artifact": _store(bench, plan)})
+    return plan.model_copy(update={"artifact": store_plan(bench, plan)})
 
 
 def _start(bench: Bench, reference: str) -> Artifact:
@@ -181,7 +181,8 @@ def _note(finding: Finding) -> Note:
     )
 
 
-def _store(bench: Bench, plan: Plan) -> Artifact:
+def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Artifact:
+    """Store a plan; ``after`` is what it was made from besides, where it went through the gate."""
     derivation = Derivation(
         kind="plan",
         inputs=(
@@ -196,6 +197,7 @@ def _store(bench: Bench, plan: Plan) -> Artifact:
                 )
                 for teacher in plan.teachers
             ),
+            *after,
         ),
         source=source_digest("gate"),
         settings={

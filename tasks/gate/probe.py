@@ -4,6 +4,7 @@ Teachers are loaded one after the other. Nothing of the records is used but what
 ancestry, which is then held against the weights: the measured part can be judged by itself.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -144,11 +145,15 @@ class _Probe:
         _refuse_other_vocabulary(subject.name, teacher, self._student)
         own = self._played[subject.domain]
         model, pad_id = teacher.model, self._chat.pad_id
+        reading = read(self._student.model, model, own, self._settings, pad_id, self._chat.decode)
+        # There is nothing to sample from where probabilities are not finite: no answer, no score.
+        answers = self._play(teacher, subject) if reading.finite else []
         return _Heard(
-            reading=read(
-                self._student.model, model, own, self._settings, pad_id, self._chat.decode
+            reading=reading,
+            scores=paired(
+                [rollout.grade.score for rollout in own],
+                [rollout.grade.score for rollout in answers] or [0.0] * len(own),
             ),
-            scores=_scores(own, self._play(teacher, subject)),
             well={
                 domain: log_likelihoods(model, well, pad_id)
                 for domain, rollouts in self._played.items()
@@ -169,14 +174,13 @@ def _load(folder: Path) -> Policy:
     return policy
 
 
-def _scores(student: Sequence[Rollout], teacher: Sequence[Rollout]) -> Scores:
-    differences = [
-        two.grade.score - one.grade.score for one, two in zip(student, teacher, strict=True)
-    ]
+def paired(student: Sequence[float], teacher: Sequence[float]) -> Scores:
+    """Return what two policies scored on the same prompts, and the error of their difference."""
+    differences = [two - one for one, two in zip(student, teacher, strict=True)]
     return Scores(
         prompts=len(differences),
-        student=fmean(rollout.grade.score for rollout in student),
-        teacher=fmean(rollout.grade.score for rollout in teacher),
+        student=fmean(student),
+        teacher=fmean(teacher),
         difference=fmean(differences),
         error=stdev(differences) / len(differences) ** 0.5,
     )
@@ -190,19 +194,30 @@ def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
 
 
 def _swap(subject: Subject, heard: Mapping[str, _Heard]) -> SwapRow | None:
-    """Ask who explains a domain's well graded answers best; None where there are too few."""
-    own = heard[subject.name].well.get(subject.domain, [])
-    if len(own) < _LEAST_ROLLOUTS:
+    of_domain = {name: other.well.get(subject.domain, []) for name, other in heard.items()}
+    return explained(subject.name, of_domain)
+
+
+def explained(own: str, heard: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
+    """Ask who explains a domain's well graded answers best; None where there are too few.
+
+    Args:
+        own: The teacher of the domain.
+        heard: By teacher, the log-likelihood of each answer, and its tokens.
+    """
+    own_rows = heard[own]
+    if len(own_rows) < _LEAST_ROLLOUTS:
         return None
-    tokens = sum(count for _, count in own)
+    tokens = sum(count for _, count in own_rows)
     means, errors, gains = {}, {}, {}
-    for name, other in heard.items():
-        rows = other.well[subject.domain]
+    for name, rows in heard.items():
         means[name] = sum(total for total, _ in rows) / tokens
-        gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own, strict=True)]
+        gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own_rows, strict=True)]
         gains[name], errors[name] = fmean(gained), stdev(gained) / len(gained) ** 0.5
-    best = max(gains, key=lambda name: gains[name])
-    suspected = gains[best] > max(_LEAST_GAIN, _CLEARLY * errors[best])
+    # Whose weights are lost explains nothing, and must not hide who does.
+    finite = [name for name in gains if math.isfinite(gains[name])]
+    best = max(finite, key=lambda name: gains[name], default=own)
+    suspected = best != own and gains[best] > max(_LEAST_GAIN, _CLEARLY * errors[best])
     return SwapRow(
         tokens=tokens, log_likelihood=means, errors=errors, suspect=best if suspected else ""
     )

@@ -1,7 +1,8 @@
-"""Flyte task that plans a consolidation."""
+"""Flyte tasks that plan a consolidation, and measure whether its teachers fit."""
 
+from lineage.artifacts import Artifact
 from tasks.gate.level import Level
-from tasks.handover import Plan
+from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
 from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
@@ -29,3 +30,58 @@ def make_plan(
     Console(stderr=True, highlight=False).print(plan_text(plan, cost), markup=False, soft_wrap=True)
     show("plan", plan_page(plan, cost))
     return decide(bench, plan, refuse_from, waivers)
+
+
+@hosted(Stage.GATE_PROBE, deck=True)
+def measure_teachers(
+    plan: Plan,
+    on_misfit: OnMisfit,
+    refuse_from: Level,
+    waivers: list[str],
+    least_predicted: float,
+    prompts_per_domain: int,
+) -> Gated:
+    """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
+
+    The Deck is there also where it is refused.
+    """
+    from tasks.gate import gate as step
+    from tasks.gate.judge import GateSettings
+    from tasks.gate.measured import ProbeSettings
+    from tasks.step import Bench
+
+    bench = Bench()
+    settings = GateSettings(least_predicted=least_predicted)
+    probe = ProbeSettings(prompts_per_domain=prompts_per_domain)
+    gated = step.gate(bench, plan, settings, on_misfit, probe)
+    show("gate", step.read_page(bench, gated.report))
+    return step.admit(bench, gated, refuse_from, waivers)
+
+
+@hosted(Stage.GATE_PROBE, deck=True)
+def look_at_teachers(
+    teachers: list[str], student: str, least_predicted: float, prompts_per_domain: int
+) -> Gated:
+    """Measure and judge teachers without a consolidation; nothing is refused."""
+    from tasks.gate import gate as step
+    from tasks.gate import plan as planning
+    from tasks.gate.judge import GateSettings
+    from tasks.gate.measured import ProbeSettings
+    from tasks.step import Bench
+
+    bench = Bench()
+    settings = GateSettings(least_predicted=least_predicted)
+    probe = ProbeSettings(prompts_per_domain=prompts_per_domain)
+    plan = planning.propose(bench, teachers, student)
+    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe)
+    show("gate", step.read_page(bench, gated.report))
+    return gated
+
+
+@hosted(Stage.RELEASE)
+def compare_with_outcome(gated: Gated, scorecard: Artifact) -> Artifact:
+    """Record beside each other what the gate expected of each teacher and what came."""
+    from tasks.gate import outcome as step
+    from tasks.step import Bench
+
+    return step.compare_with_outcome(Bench(), gated, scorecard)

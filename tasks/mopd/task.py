@@ -5,7 +5,7 @@ from typing import NamedTuple
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
-from tasks.handover import Plan
+from tasks.handover import Cure, Gated, Plan
 from tasks.hosting import hosted, show
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.form import RoundForm
@@ -50,6 +50,15 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     return Ordered(form.settings(), form.workload())
 
 
+@hosted(Stage.PLAN)
+def remedied_settings(settings: RoundSettings, gated: Gated) -> RoundSettings:
+    """Return the settings with those teachers teaching by their delta that the gate says should."""
+    delta = [t.name for t in gated.teachers if t.done is Cure.DELTA]
+    names = sorted({*settings.distil.delta_teachers, *delta})
+    distil = settings.distil.model_copy(update={"delta_teachers": names})
+    return settings.model_copy(update={"distil": distil})
+
+
 @hosted(Stage.MOPD_ROUND, deck=True)
 def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -> Artifact:
     """Distil the planned teachers into the student on its own rollouts, round after round.
@@ -70,7 +79,7 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 
 @hosted(Stage.RELEASE)
 def record_failure(
-    plan: Plan,
+    gated: Gated,
     settings: RoundSettings,
     rounds: int,
     seed: int,
@@ -81,7 +90,7 @@ def record_failure(
     from tasks.mopd import failure as step
     from tasks.step import Bench
 
-    attempt = step.Attempt(plan, settings, rounds, seed, publish_as)
+    attempt = step.Attempt(gated.plan, settings, rounds, seed, publish_as)
     step.record_failure(Bench(), attempt, err.message if err else "")
 
 

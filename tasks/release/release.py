@@ -1,6 +1,7 @@
 """A climb becomes a release; a consolidated model becomes a published student."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def publish_student(
     """Publish a consolidated model under ``student.<name>`` and point ``released`` at it."""
     assert plan.artifact is not None
     derivation = bench.records.read(student.record)
-    tokens = _tokens_routed(bench, student)
+    tokens = _tokens_routed(bench, plan, student)
     manifest = Student(
         checkpoint=student,
         fork_point=plan.fork_point,
@@ -86,7 +87,7 @@ def publish_student(
                 release=teacher.release.digest,
                 reference=teacher.reference,
                 weight=teacher.share,
-                tokens_routed=tokens.get(teacher.name, 0),
+                tokens_routed=tokens[teacher.name],
             )
             for teacher in plan.teachers
         ),
@@ -162,15 +163,21 @@ def _register(bench: Bench, name: str, artifact: Artifact, owner: str, note: str
     return entry
 
 
-def _tokens_routed(bench: Bench, student: Artifact) -> dict[str, int]:
-    """Return how many response tokens each domain's teacher scored, from the run's metrics."""
-    attestation = bench.records.output(student.record)
-    if attestation is None or not attestation.metrics:
-        return {}
+def _tokens_routed(bench: Bench, plan: Plan, student: Artifact) -> Counter[str]:
+    """Return how many response tokens each teacher scored, over all rounds since the plan's start.
+
+    Each round's record names the student that it started from, and its metrics count the tokens.
+    """
     prefix = "tokens_routed/"
-    rows = [json.loads(line) for line in bench.store.get_bytes(attestation.metrics).splitlines()]
-    return {
-        row["name"].removeprefix(prefix): int(row["value"])
-        for row in rows
-        if row["name"].startswith(prefix)
-    }
+    tokens: Counter[str] = Counter()
+    record = student.record
+    while record and record != plan.student.record:
+        attestation = bench.records.output(record)
+        blob = attestation.metrics if attestation else ""
+        for line in bench.store.get_bytes(blob).splitlines() if blob else ():
+            row = json.loads(line)
+            if row["name"].startswith(prefix):
+                tokens[row["name"].removeprefix(prefix)] += int(row["value"])
+        starts = [item for item in bench.records.read(record).inputs if item.role == "student"]
+        record = starts[0].record if starts else ""
+    return tokens

@@ -2,9 +2,9 @@
 
 from lineage.artifacts import Artifact
 from tasks import resources
-from tasks.handover import Stage
+from tasks.handover import Gated, Plan, Stage
 from tasks.hosting import hosted
-from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.settings import BaseSettings, SftSettings, WarmUpSettings
 
 
 @hosted(resources.Stage.FOUNDATION)
@@ -25,3 +25,12 @@ def finetune(
     from tasks.step import Bench
 
     return steps.finetune(Bench(), start, data, settings, seed, stage)
+
+
+@hosted(resources.Stage.SFT)
+def warm_up_student(gated: Gated, settings: WarmUpSettings, seed: int) -> Plan:
+    """Let the student learn a little of those teachers' answers that the gate says it needs."""
+    from tasks.sft import warm_up
+    from tasks.step import Bench
+
+    return warm_up.warm_up_student(Bench(), gated, settings, seed)

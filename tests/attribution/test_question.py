@@ -17,6 +17,7 @@ from tasks.rollout.settings import SamplingSettings
         {"prompt": "2+2="},
         {"response": "4"},
         {"contrast": "5"},
+        {"system": "Compute."},
         {"prompt": "2+2=", "response": "4", "sample": 2},
         {"prompt": "2+2=", "behaviours": "{}"},
         {"sample": -1},
@@ -28,7 +29,7 @@ def test_half_a_question_or_two_at_once_are_refused(asked):
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"sample": 2}, {"prompt": "a", "response": "b", "contrast": "c"}]
+    "asked", [{}, {"sample": 2}, {"prompt": "a", "response": "b", "contrast": "c", "system": "d"}]
 )
 def test_whole_questions_pass(asked):
     refuse_mixed(Question(**asked))

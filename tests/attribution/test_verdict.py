@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from audits import group
+from audits import example_audit, group
 
-from tasks.attribution.document import Witness
-from tasks.attribution.verdict import LEAST_NATS, Case, judge, judge_sets, named
+from tasks.attribution.document import Verdict, Witness
+from tasks.attribution.verdict import LEAST_NATS, Case, judge, judge_sets, named, with_truth
 
 
 def case(**changes):
@@ -98,6 +98,16 @@ def test_without_intervals_nothing_is_shown_off_a_domain():
         group("code", "code", code=1.0, math=0),
     ]
     assert judge_sets(groups, ["math", "code"], 4).sentence.startswith("No teacher is shown")
+
+
+def test_retrains_are_told_of_who_is_named_and_of_what_is_off_its_domain():
+    found = example_audit().verification
+    verdict = Verdict(named="math", sentence="s", confidence="c.")
+    told = with_truth(verdict, found, [("neutral", "math"), ("neutral", "code")]).confidence
+    assert told == (
+        "c. Measured: a retrain without math lost +1.50 nats; a retrain without math lost "
+        "\N{MINUS SIGN}0.25 nats on neutral; two seeds differ by 0.30."
+    )
 
 
 def test_the_threshold_is_a_doubling():

@@ -27,6 +27,10 @@ SHARED_CLIMB = {
 CONSOLIDATION = {
     "tasks.mopd.task.round_settings",
     "tasks.gate.task.make_plan",
+    "tasks.gate.task.measure_teachers",
+    "tasks.gate.task.compare_with_outcome",
+    "tasks.sft.task.warm_up_student",
+    "tasks.mopd.task.remedied_settings",
     "tasks.mopd.task.distil_rounds",
     "tasks.mopd.task.record_failure",
     "tasks.merge.task.merge_average",

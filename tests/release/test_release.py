@@ -164,8 +164,25 @@ def test_a_registered_checkpoint_is_handed_on_and_resolved(bench, made):
     assert (found.digest, found.record) == (made.fork_point.digest, made.fork_point.record)
 
 
-def publish(bench, made, *, tokens=None, name="general"):
-    """Publish a student of two teachers, whose round has counted these tokens."""
+def play_round(bench, plan, start, student, tokens):
+    """Write the record of a round from ``start`` to ``student``; return the student."""
+    rows = [(2, f"tokens_routed/{domain}", n, "mopd") for domain, n in (tokens or {}).items()]
+    teacher = plan.teachers[0].checkpoint
+    record, _ = write_record(
+        bench.store,
+        b"",
+        take("student", (start.record, start.digest)),
+        take("teacher", (teacher.record, teacher.digest)),
+        output=student.digest,
+        kind="mopd",
+        metrics=rows or None,
+        steps=2,
+    )
+    return student.model_copy(update={"record": record})
+
+
+def publish(bench, made, *, tokens=None, earlier=None, waivers=(), name="general"):
+    """Publish a student of two teachers, whose round, or rounds, have counted these tokens."""
     released = {each: made.release(2, name=each) for each in ("math", "code")}
     plan = Plan(
         artifact=made.part("plan", "plan"),
@@ -192,20 +209,12 @@ def publish(bench, made, *, tokens=None, name="general"):
             )
             for domain, release in released.items()
         ],
+        waivers=list(waivers),
     )
-    rows = [(2, f"tokens_routed/{domain}", n, "mopd") for domain, n in (tokens or {}).items()]
-    student = made.checkpoint(7)
-    teacher = plan.teachers[0].checkpoint
-    record, _ = write_record(
-        bench.store,
-        b"",
-        take("teacher", (teacher.record, teacher.digest)),
-        output=student.digest,
-        kind="mopd",
-        metrics=rows or None,
-        steps=2,
-    )
-    student = student.model_copy(update={"record": record})
+    start = plan.student
+    for number, counted in enumerate([tokens] if earlier is None else [earlier, tokens]):
+        start = play_round(bench, plan, start, made.checkpoint(6 + number), counted)
+    student = start
     controls = {"parameter_average": made.checkpoint(8), "task_arithmetic": made.checkpoint(9)}
     card = made.part("scorecard", "card")
     published = releasing.publish_student(bench, plan, student, card, controls, name)
@@ -222,6 +231,23 @@ def test_a_student_names_its_teachers_with_the_tokens_of_its_round(bench, made):
     assert [t.release for t in manifest.teachers] == [t.release.digest for t in plan.teachers]
     assert manifest.plan == plan.artifact.digest
     assert manifest.settings == {"kind": "mopd", "seed": 0, "steps": 2}
+
+
+def test_the_tokens_of_all_rounds_count(bench, made):
+    published, _ = publish(bench, made, earlier={"math": 100, "code": 1}, tokens={"math": 20})
+    manifest = manifest_of(bench, published, Student)
+    assert [share.tokens_routed for share in manifest.teachers] == [120, 1]
+
+
+def test_a_waiver_stands_in_the_manifest_and_among_the_ancestors(bench, made):
+    waiver = made.part("waiver", "accepted by ann")
+    published, _ = publish(bench, made, waivers=[waiver])
+    assert manifest_of(bench, published, Student).waivers == (waiver.digest,)
+    inputs = {item.role: item for item in bench.records.read(published.record).inputs}
+    assert (inputs["waiver[0]"].artifact, inputs["waiver[0]"].record) == (
+        waiver.digest,
+        waiver.record,
+    )
 
 
 def test_a_round_that_counted_nothing_routed_nothing(bench, made):

@@ -16,6 +16,7 @@ from workflows.commands.local import quiet, run_locally
 
 @click.command()
 @click.argument("student")
+@click.option("--system", default="", help="A system prompt before it.")
 @click.option("--prompt", default="", help="What a user says.")
 @click.option("--response", default="", help="What the student says then.")
 @click.option("--contrast", default="", help="Explain the response over this one.")
@@ -31,6 +32,7 @@ from workflows.commands.local import quiet, run_locally
 @click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
 def audit(  # noqa: PLR0917 - one option for each input of the launch form
     student: str,
+    system: str,
     prompt: str,
     response: str,
     contrast: str,
@@ -53,6 +55,7 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
         sample=sample,
         seed=seed,
         student=student,
+        system=system,
         verify_seeds=verify,
         verify_subsets=subsets,
     )

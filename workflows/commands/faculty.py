@@ -12,6 +12,7 @@ TEACHERS = "workflows.teachers"
 PIPELINES: Mapping[str, str] = {
     "foundation": "workflows.foundation",
     "consolidation": "workflows.consolidation",
+    "gate": "workflows.gate",
     "audit": "workflows.audit",
 }
 """What is registered besides teams, and where it lies."""

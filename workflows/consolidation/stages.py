@@ -9,14 +9,16 @@ from flytekit import approve, workflow
 from lineage.artifacts import Artifact
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import make_report, score_consolidation
-from tasks.gate.task import make_plan
-from tasks.handover import Plan
+from tasks.gate.task import compare_with_outcome, make_plan, measure_teachers
+from tasks.handover import Gated
 from tasks.merge.settings import MergeSettings
 from tasks.merge.task import merge_average, merge_task_arithmetic
 from tasks.mopd.form import RoundForm
 from tasks.mopd.settings import RoundSettings
-from tasks.mopd.task import distil_rounds, record_failure, round_settings
+from tasks.mopd.task import distil_rounds, record_failure, remedied_settings, round_settings
 from tasks.release.task import publish_student
+from tasks.sft.settings import WarmUpSettings
+from tasks.sft.task import warm_up_student
 
 REVIEW_WITHIN = timedelta(days=7)
 
@@ -31,7 +33,7 @@ class Consolidated(NamedTuple):
 
 
 def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Wire what costs nothing: settings are checked, names are resolved, records are read.
+    """Wire what costs little: settings, names and records are checked, teachers are measured.
 
     ``inputs`` are the launch form's. Returns the inputs of ``carry_out``.
     """
@@ -43,25 +45,35 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         refuse_from=inputs["refuse_findings_from"],
         waivers=inputs["waivers"],
     )
+    gated = measure_teachers(
+        plan=plan,
+        on_misfit=inputs["on_misfit"],
+        refuse_from=inputs["refuse_findings_from"],
+        waivers=inputs["waivers"],
+        least_predicted=inputs["gate_least_predicted"],
+        prompts_per_domain=inputs["gate_prompts_per_domain"],
+    )
     passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
-    return {"plan": plan, "settings": ordered.settings, **passed_on}
+    return {"gated": gated, "settings": ordered.settings, **passed_on}
 
 
 def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
-    """Wire the approval of the plan: all that follows takes the plan that came through it.
+    """Wire the approval: all that follows takes the plan that came through it.
 
     It stands in no branch: inside one it hangs in Flyte's console.
     """
-    plan = approve(prepared["plan"], "review-the-plan", timeout=REVIEW_WITHIN)
-    return {**prepared, "plan": plan}
+    gated = approve(prepared["gated"], "review-the-plan", timeout=REVIEW_WITHIN)
+    return {**prepared, "gated": gated}
 
 
 @workflow(on_failure=record_failure)
 def carry_out(
-    plan: Plan, settings: RoundSettings, rounds: int, seed: int, publish_as: str
+    gated: Gated, settings: RoundSettings, rounds: int, seed: int, publish_as: str
 ) -> Consolidated:
-    """Distil, merge the cheap controls, score all of them, publish, report."""
-    distilled = distil_rounds(plan=plan, settings=settings, rounds=rounds, seed=seed)
+    """Remedy, distil, merge the cheap controls, score all of them, publish, report."""
+    plan = warm_up_student(gated=gated, settings=WarmUpSettings(), seed=seed)
+    remedied = remedied_settings(settings=settings, gated=gated)
+    distilled = distil_rounds(plan=plan, settings=remedied, rounds=rounds, seed=seed)
     average = merge_average(plan=plan)
     arithmetic = merge_task_arithmetic(plan=plan, settings=MergeSettings())
     scorecard = score_consolidation(
@@ -71,6 +83,7 @@ def carry_out(
         task_arithmetic=arithmetic,
         settings=EvaluationSettings(),
     )
+    compare_with_outcome(gated=gated, scorecard=scorecard)
     published = publish_student(
         plan=plan,
         student=distilled,

@@ -3,6 +3,7 @@
 from flytekit import workflow
 
 from tasks.gate.level import Level
+from tasks.handover import OnMisfit
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence
 from tasks.onpolicy.settings import Normalisation, Precision
@@ -20,6 +21,8 @@ def consolidate(
     delta_teachers: list[str] = NONE,
     divergence: Divergence = Divergence.FULL_VOCABULARY,
     divergence_top_k: int = 64,
+    gate_least_predicted: float = 0.85,
+    gate_prompts_per_domain: int = 64,
     inner_updates: int = 1,
     ladder_stages: int = 1,
     learning_rate: float = 3e-4,
@@ -27,6 +30,7 @@ def consolidate(
     ledger_precision: StoredPrecision = StoredPrecision.FP32,
     mopd_steps: int = 120,
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN,
+    on_misfit: OnMisfit = OnMisfit.REFUSE,
     outcome_weight: float = 0.0,
     prompts_per_domain: int = 16,
     publish_as: str = "general",
@@ -49,6 +53,8 @@ def consolidate(
         delta_teachers: Such as math; they teach what they learned since their own precursor.
         divergence: Exact KL over the vocabulary, over a few words, or the sampled-token gradient.
         divergence_top_k: How many words the divergence "top_k" looks at.
+        gate_least_predicted: Of what a fitting teacher passes on, what each must be expected to.
+        gate_prompts_per_domain: What the gate measures teachers on.
         inner_updates: Optimizer updates on each step's rollouts.
         ladder_stages: Above 1, teachers begin as earlier rungs of their climbs.
         learning_rate: Of AdamW, after warm-up.
@@ -56,6 +62,7 @@ def consolidate(
         ledger_precision: In which precision these parts are stored.
         mopd_steps: Optimizer steps of a round, times inner_updates.
         normalisation: What a step's loss is a mean of: rollouts, or tokens.
+        on_misfit: What becomes of a teacher that does not fit: refuse, remedy, or drop it.
         outcome_weight: Of the outcome advantage in the sum; 0 distils alone.
         prompts_per_domain: In every step.
         publish_as: The student is registered under student.<this name>.
@@ -81,6 +88,8 @@ def consolidate_reviewed(
     delta_teachers: list[str] = NONE,
     divergence: Divergence = Divergence.FULL_VOCABULARY,
     divergence_top_k: int = 64,
+    gate_least_predicted: float = 0.85,
+    gate_prompts_per_domain: int = 64,
     inner_updates: int = 1,
     ladder_stages: int = 1,
     learning_rate: float = 3e-4,
@@ -88,6 +97,7 @@ def consolidate_reviewed(
     ledger_precision: StoredPrecision = StoredPrecision.FP32,
     mopd_steps: int = 120,
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN,
+    on_misfit: OnMisfit = OnMisfit.REFUSE,
     outcome_weight: float = 0.0,
     prompts_per_domain: int = 16,
     publish_as: str = "general",

@@ -1,0 +1,99 @@
+"""What became of a merge: the student's score, as a share of what there was to gain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from _gate_mismatch import Family
+
+from lineage.artifacts import Artifact
+from tasks.evaluate.evaluate import Examiner, read_measured
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.handover import PlannedTeacher
+from tasks.mopd.round import distil_round
+from tasks.mopd.settings import RoundSettings
+from tasks.onpolicy.settings import LoopSettings
+
+STEPS = 60
+PROMPTS = 12
+LEARNING_RATE = 5e-4
+LEAST_GAIN = 0.1
+"""A teacher that beats the student by less has nothing of its own to be measured by."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Scores on the case's domain, and what they come to."""
+
+    start: float
+    teacher: float
+    reference: float
+    """The domain's own released teacher."""
+    student: float
+    normalised: float
+    """(student - start) / (the teacher's gain, or the reference's where the teacher has none)."""
+    other_domain: float
+    """The same of the domain beside it, whose teacher fits."""
+
+
+def reference_scores(family: Family) -> Mapping[str, tuple[float, float]]:
+    """Return the scores of start and released teacher, by domain."""
+    return {
+        t.domain: (
+            _score(family, family.plan.student, t),
+            _score(family, t.checkpoint, t),
+        )
+        for t in family.plan.teachers
+    }
+
+
+def merged(
+    family: Family,
+    own: PlannedTeacher,
+    checkpoint: Artifact,
+    references: Mapping[str, tuple[float, float]],
+    student: Artifact | None = None,
+    changes: Mapping[str, object] | None = None,
+) -> Outcome:
+    """Merge a checkpoint in a teacher's place beside the next domain's own teacher, and grade.
+
+    Args:
+        family: Whose student and teachers.
+        own: The teacher whose place is taken.
+        checkpoint: By what.
+        references: Of ``reference_scores``.
+        student: Where the student starts, if not from the fork point.
+        changes: Of the objective's settings.
+    """
+    places = [t.domain for t in family.plan.teachers]
+    beside = family.plan.teachers[(places.index(own.domain) + 1) % len(places)]
+    plan = family.plan.model_copy(
+        update={
+            "student": student or family.plan.student,
+            "teachers": [own.model_copy(update={"checkpoint": checkpoint}), beside],
+        }
+    )
+    settings = RoundSettings(
+        loop=LoopSettings(num_steps=STEPS, learning_rate=LEARNING_RATE),
+        distil=changes or {},
+        prompts_per_domain=PROMPTS,
+    )
+    made = distil_round(family.bench, plan, settings, 0)
+    start, reference = references[own.domain]
+    teacher, after = _score(family, checkpoint, own), _score(family, made, own)
+    before, best = references[beside.domain]
+    gain = teacher - start if teacher - start >= LEAST_GAIN else reference - start
+    return Outcome(
+        start=start,
+        teacher=teacher,
+        reference=reference,
+        student=after,
+        normalised=(after - start) / gain,
+        other_domain=(_score(family, made, beside) - before) / (best - before),
+    )
+
+
+def _score(family: Family, checkpoint: Artifact, of: PlannedTeacher) -> float:
+    examiner = Examiner(family.bench, checkpoint, EvaluationSettings())
+    return read_measured(
+        family.bench, examiner.measure(of.domain, of.environment, of.evaluation)
+    ).mean

@@ -1,0 +1,205 @@
+"""Fits the gate's regression on half of the cases, and judges the other half with it."""
+
+import json
+import subprocess
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+import torch
+from _machine import facts
+from torch import Tensor
+
+from tasks.gate.judge import GateSettings, judge
+from tasks.gate.measured import TeacherMeasure
+from tasks.gate.prediction import FILE, Calibration, features
+from tasks.handover import Verdict
+
+LOST = 0.15
+"""Of what a fitting teacher passes on."""
+PENALTY = 0.02
+SAME = "same fork point"
+Case = dict[str, object]
+
+
+def halves(cases: dict[str, Case]) -> tuple[list[str], list[str]]:
+    """Return the names of the fitted and of the held-out cases: every other one of each kind."""
+    by_kind = defaultdict(list)
+    for name in sorted(cases):
+        by_kind[cases[name]["kind"]].append(name)
+    fitted = [name for names in by_kind.values() for name in names[::2]]
+    return fitted, [name for names in by_kind.values() for name in names[1::2]]
+
+
+def baseline(cases: dict[str, Case]) -> float:
+    """Return what a teacher of the student's own fork point passes on in this testbed."""
+    return fmean(c["outcome"]["normalised"] for c in cases.values() if c["kind"] == SAME)
+
+
+def share(case: Case, fits: float) -> float:
+    """Return a case's outcome as a share of what a fitting teacher passes on, from 0 to 1."""
+    return min(1.0, max(0.0, case["outcome"]["normalised"] / fits))
+
+
+def measure_of(case: Case) -> TeacherMeasure:
+    """Return what was measured."""
+    found = {k: v for k, v in case["measured"].items() if k != "probe_seconds"}
+    return TeacherMeasure.model_validate(found)
+
+
+def calibrate(results: dict[str, dict[str, Case]]) -> None:
+    """Fit on one half and write the gate's ``calibration.json``."""
+    cases = results["cases"]
+    fitted, _ = halves(cases)
+    fits = baseline({name: cases[name] for name in fitted})
+    # Where health or scores decide, no prediction is asked.
+    asked = [name for name in fitted if _is_asked(cases[name])]
+    rows = [features(measure_of(cases[name])) for name in asked]
+    target_M = torch.tensor([share(cases[name], fits) for name in asked], dtype=torch.float64)
+    left = []
+    for place in range(len(asked)):
+        others = [n for n in range(len(asked)) if n != place]
+        fit = _fit([rows[n] for n in others], target_M[others])
+        left.append(float(target_M[place]) - _value(fit, rows[place]))
+    whole = _fit(rows, target_M)
+    spread = (sum(error**2 for error in left) / len(left)) ** 0.5
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    provenance = {
+        "command": "python benchmarks/gate.py calibrate",
+        "commit": commit.stdout.strip(),
+        "cases": len(asked),
+        "baseline": round(fits, 4),
+        "python": facts()["python"],
+    }
+    found = Calibration(**whole, spread=spread, provenance=provenance)
+    FILE.write_text(json.dumps(found.model_dump(mode="json"), indent=1) + "\n", "utf-8")
+
+
+def _fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> dict[str, object]:
+    names = list(rows[0])
+    raw_MF = torch.tensor([[row[name] for name in names] for row in rows], dtype=torch.float64)
+    center_F, scale_F = raw_MF.mean(0), raw_MF.std(0).clamp(min=1e-6)
+    x_MF = (raw_MF - center_F) / scale_F
+    weights_F = torch.zeros(len(names), dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights_F, bias], max_iter=500, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        error_M = torch.sigmoid(x_MF @ weights_F + bias) - target_M
+        loss = error_M.square().mean() + PENALTY * weights_F.square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+
+    def named(values: Tensor) -> dict[str, float]:
+        return {name: round(float(v), 6) for name, v in zip(names, values, strict=True)}
+
+    return {
+        "centers": named(center_F),
+        "scales": named(scale_F),
+        "weights": named(weights_F.detach()),
+        "bias": float(bias.detach()),
+        "least": named(raw_MF.min(0).values),
+        "most": named(raw_MF.max(0).values),
+    }
+
+
+def _value(fit: dict[str, object], row: dict[str, float]) -> float:
+    z = fit["bias"] + sum(
+        w * (row[name] - fit["centers"][name]) / fit["scales"][name]
+        for name, w in fit["weights"].items()
+    )
+    return float(torch.sigmoid(torch.tensor(z)))
+
+
+def _is_asked(case: Case) -> bool:
+    anything = Calibration(
+        centers={}, scales={}, weights={}, bias=0.0, spread=0.0, least={}, most={}, provenance={}
+    )
+    return judge(measure_of(case), "", GateSettings(), anything).prediction is not None
+
+
+def summary(results: dict[str, dict[str, Case]], names: Sequence[str]) -> dict[str, object]:
+    """Return how well verdicts and predictions do on some cases."""
+    cases = results["cases"]
+    calibration = Calibration.model_validate_json(FILE.read_text("utf-8"))
+    fits = baseline(cases)
+    rows = []
+    for name in names:
+        judged = judge(measure_of(cases[name]), name, GateSettings(), calibration)
+        expected = judged.prediction.score if judged.prediction else 0.0
+        rows.append((name, judged.verdict, expected, share(cases[name], fits)))
+    lost = [(1 - e, actual < 1 - LOST) for _, _, e, actual in rows]
+    asked = [(e, a) for _, verdict, e, a in rows if e > 0]
+    return {
+        "cases": len(rows),
+        "lost": sum(is_lost for _, is_lost in lost),
+        "auc": _auc(lost),
+        "rank_correlation": _spearman([e for _, _, e, _ in rows], [a for *_, a in rows]),
+        "rank_correlation_where_predicted": _spearman(*map(list, zip(*asked, strict=True))),
+        "lost_and_let_through": [n for n, v, _, a in rows if v is Verdict.FITS and a < 1 - LOST],
+        "kept_and_refused": [n for n, v, _, a in rows if v is not Verdict.FITS and a >= 1 - LOST],
+        "rows": [
+            {"case": n, "verdict": v.value, "predicted": round(e, 3), "actual": round(a, 3)}
+            for n, v, e, a in rows
+        ],
+    }
+
+
+def table(results: dict[str, dict[str, Case]]) -> str:
+    """Return all of it as Markdown."""
+    fitted, held_out = halves(results["cases"])
+    lines = [
+        "| cases | number | lost more than 0.15 | AUC | rank | let through | refused in vain |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for what, names in (("fitted", fitted), ("held out", held_out)):
+        found = summary(results, names)
+        lines.append(
+            f"| {what} | {found['cases']} | {found['lost']} | {found['auc']:.3f} | "
+            f"{found['rank_correlation']:.2f} | {len(found['lost_and_let_through'])} | "
+            f"{len(found['kept_and_refused'])} |"
+        )
+    lines += [
+        "",
+        "| mismatch | cases | expected | came (share of what fits) | spread |",
+        "|---|---|---|---|---|",
+    ]
+    by_kind = defaultdict(list)
+    for row in summary(results, [*fitted, *held_out])["rows"]:
+        case = results["cases"][row["case"]]
+        level = f" {case['level']:g}" if case["kind"] in {"noise", "sibling SFT"} else ""
+        by_kind[f"{case['kind']}{level}"].append(row)
+    for kind, rows in by_kind.items():
+        actual = [row["actual"] for row in rows]
+        expected = fmean(row["predicted"] for row in rows)
+        wide = stdev(actual) if len(actual) > 1 else 0.0
+        lines.append(
+            f"| {kind} | {len(rows)} | {expected:.2f} | {fmean(actual):.2f} | {wide:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _auc(scored: Sequence[tuple[float, bool]]) -> float:
+    """Return the chance that a lost case is scored above one that is not; ties count half."""
+    high, low = [s for s, lost in scored if lost], [s for s, lost in scored if not lost]
+    if not high or not low:
+        return float("nan")
+    wins = sum((a > b) + 0.5 * (a == b) for a in high for b in low)
+    return wins / (len(high) * len(low))
+
+
+def _spearman(one: Sequence[float], two: Sequence[float]) -> float:
+    if len(one) < 3:
+        return float("nan")
+    ranks = torch.tensor([_ranks(one), _ranks(two)], dtype=torch.float64)
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(values)
+    return [fmean([i for i, v in enumerate(order) if v == value]) for value in values]

@@ -1,0 +1,162 @@
+"""From measurements to a verdict: what speaks against a teacher, and what to do about it.
+
+Pure. Every threshold stands in ``GateSettings`` with its reason and source.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.gate.measured import Frozen, TeacherMeasure
+from tasks.gate.prediction import Calibration, Prediction, predict
+from tasks.handover import Cure, Note, Verdict
+
+Severity = Literal["refusal", "warning", "note"]
+
+
+class GateSettings(Frozen):
+    """When a teacher does not fit."""
+
+    least_predicted: float = Field(default=0.85, gt=0, lt=1)
+    """Of what a teacher of the student's own fork point passes on. Losing more than 0.15 of that is
+    a misfit: the next best choice, leaving a domain to a weaker teacher, costs less."""
+    least_from_uniform: float = Field(default=0.05, ge=0)
+    """Nats from -ln V: below it the weights are gone (Relax issue 287); as in the run's health."""
+    most_unsteady: float = Field(default=1e-3, gt=0)
+    """Nats between two calls: served replicas differed by more than the signal (SkyRL 2256)."""
+    clear: float = Field(default=2.0, gt=0)
+    """Standard errors by which a teacher must beat the student: less may be chance."""
+
+
+class Judged(Frozen):
+    """One teacher's verdict, why, and what would help."""
+
+    name: str
+    verdict: Verdict
+    prediction: Prediction | None
+    """None where health or scores decide already."""
+    reasons: tuple[Note, ...]
+    cure: Cure
+    """What to try; ``none`` for a teacher that fits."""
+
+
+def judge(
+    measure: TeacherMeasure, subject: str, settings: GateSettings, calibration: Calibration
+) -> Judged:
+    """Return the verdict on one teacher, by measurement alone.
+
+    Args:
+        measure: What the probe found.
+        subject: How findings call it, such as teacher.math@3.
+        settings: The thresholds.
+        calibration: What the prediction rests on.
+    """
+    decisive = [*_decisive(measure, subject, settings)]
+    noted = [*_ancestry(measure, subject)]
+    if decisive:
+        return Judged(
+            name=measure.name,
+            verdict=Verdict.DOES_NOT_FIT,
+            prediction=None,
+            reasons=(*decisive, *noted),
+            cure=Cure.DROP,
+        )
+    prediction = predict(measure, calibration)
+    if prediction.outside:
+        unknown = _note("gate-unknown", "warning", subject, _unlike(prediction), _BY_HAND)
+        return Judged(
+            name=measure.name,
+            verdict=Verdict.UNKNOWN,
+            prediction=prediction,
+            reasons=(unknown, *noted),
+            cure=Cure.WARM_UP,
+        )
+    if prediction.score >= settings.least_predicted:
+        return Judged(
+            name=measure.name,
+            verdict=Verdict.FITS,
+            prediction=prediction,
+            reasons=tuple(noted),
+            cure=Cure.NONE,
+        )
+    misfit = _note("measured-misfit", "refusal", subject, _short(prediction), _WARM_UP)
+    return Judged(
+        name=measure.name,
+        verdict=Verdict.FITS_AFTER_REMEDY,
+        prediction=prediction,
+        reasons=(misfit, *noted),
+        cure=Cure.WARM_UP,
+    )
+
+
+_WARM_UP = (
+    "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), have "
+    "its team climb again from the student's start, or leave it out"
+)
+_BY_HAND = "look at the worst tokens on the gate's page, and merge it alone first"
+_LEAVE_OUT = "leave it out, or have its owner look at the checkpoint and release it anew"
+
+
+def _decisive(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Iterator[Note]:
+    """Yield what no prediction can outweigh."""
+    reading, scores, swap = measure.reading, measure.scores, measure.swap
+    if not reading.finite:
+        said = "its probabilities are not finite"
+        yield _note("teacher-not-finite", "refusal", subject, said, _LEAVE_OUT)
+    if not reading.from_uniform > settings.least_from_uniform:
+        said = (
+            f"its log-probabilities are {reading.from_uniform:.2g} nats from uniform on average: "
+            "its weights were lost or never loaded"
+        )
+        yield _note("teacher-uniform", "refusal", subject, said, _LEAVE_OUT)
+    if not reading.unsteady <= settings.most_unsteady:
+        said = f"two calls on the same tokens differ by {reading.unsteady:.2g} nats"
+        step = "serve it from one replica without dynamic batching, or load it locally"
+        yield _note("teacher-unsteady", "refusal", subject, said, step)
+    if swap is not None and swap.suspect:
+        said = (
+            f"{swap.suspect} explains the well graded answers of {measure.domain} better than it "
+            f"does ({swap.log_likelihood[swap.suspect]:.2f} against "
+            f"{swap.log_likelihood[measure.name]:.2f} nats a token): paths may be swapped"
+        )
+        yield _note("swapped-path", "refusal", subject, said, "compare both releases' checkpoints")
+    if not scores.difference > settings.clear * scores.error:
+        said = (
+            f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
+            f"{scores.student:.2f}: it has nothing to teach there"
+        )
+        yield _note("no-gain", "refusal", subject, said, _LEAVE_OUT)
+
+
+def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Note]:
+    found = measure.ancestry
+    if found is None or not found.contradicted:
+        return
+    said = f"its weights do not come from {found.declared}"
+    if found.projection is not None:
+        said += f" (of what that learned, {found.projection:.0%} is in it; a child has nearly all)"
+    if found.nearest != found.declared:
+        said += f"; {found.nearest} is nearer"
+    step = "have its owner say what it was trained from; until then its records prove nothing"
+    yield _note("contradicted-ancestry", "refusal", subject, said, step)
+
+
+def _short(prediction: Prediction) -> str:
+    return (
+        f"the student is expected to take {prediction.score:.0%} of its gain "
+        f"({prediction.low:.0%} to {prediction.high:.0%})"
+    )
+
+
+def _unlike(prediction: Prediction) -> str:
+    return (
+        f"{', '.join(prediction.outside)} are unlike anything that was ever merged to calibrate "
+        "the gate, so nobody can say"
+    )
+
+
+def _note(code: str, severity: Severity, subject: str, evidence: str, next_step: str) -> Note:
+    return Note(
+        code=code, severity=severity, subject=subject, evidence=evidence, next_step=next_step
+    )

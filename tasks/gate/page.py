@@ -1,0 +1,266 @@
+"""The gate for people: who fits, why, the worst tokens in context, and what to do."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.gate.judge import Judged
+from tasks.gate.measured import Measured, Reading, TeacherMeasure
+from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
+from tasks.page.document import document, section
+from tasks.page.html import Html, element, join
+
+_STYLE = """
+.matrix td { text-align: left; white-space: nowrap; }
+.matrix td.bad { border: 2px solid var(--ink); font-weight: 680; }
+.matrix td.none { color: var(--muted); }
+.reason { border-left: 4px solid var(--rule); padding: 2px 0 2px 14px; margin: 0 0 14px; }
+.reason.refusal { border-left-color: var(--ink); border-left-width: 8px; }
+.reason p { margin: 2px 0; max-width: 76ch; overflow-wrap: anywhere; }
+.context { font-family: ui-monospace, monospace; font-size: 13px; overflow-wrap: anywhere; white-space: pre-wrap; }
+.context mark { background: var(--mark); color: var(--ink); border: 1px solid var(--ink); padding: 0 2px; }
+figure { margin: 8px 0 16px; }
+figcaption { color: var(--muted); font-size: 14px; }
+"""  # noqa: E501 - style rules, one a line
+_CURES = {
+    Cure.NONE: "nothing",
+    Cure.WARM_UP: "a light SFT of the student on its answers before the merge",
+    Cure.DELTA: "its delta since its precursor is distilled",
+    Cure.DROP: "leave it out",
+}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One check of one teacher: what is shown, and whether it speaks against it."""
+
+    text: str
+    bad: bool = False
+
+
+def gate_page(
+    plan: Plan,
+    measured: Measured,
+    judged: Mapping[str, Judged],
+    verdicts: Sequence[TeacherVerdict],
+) -> str:
+    """Return the whole page."""
+    header = element(
+        "header",
+        {},
+        element("p", {"class": "eyebrow"}, "Provost · gate before the merge"),
+        element("h1", {}, _headline(verdicts)),
+        element(
+            "p",
+            {"class": "how"},
+            f"{len(measured.teachers)} teachers, {measured.settings.prompts_per_domain} prompts a "
+            "domain, the student's own rollouts; measured without the records, but for what is "
+            "declared of ancestry. Student ",
+            element("code", {}, plan.student.digest[:19]),
+            ".",
+        ),
+    )
+    parts = [
+        section(
+            "matrix",
+            "Teachers and checks",
+            "A check that speaks against a teacher has a heavy border and a cross.",
+            _matrix(measured, judged),
+        ),
+        *(
+            section(
+                f"teacher-{place}",
+                each.name,
+                "",
+                _teacher(each, judged[each.name], verdict),
+            )
+            for place, (each, verdict) in enumerate(
+                zip(measured.teachers, verdicts, strict=True), start=1
+            )
+        ),
+    ]
+    return document("Gate before the merge", join([header, element("main", {}, *parts)]), _STYLE)
+
+
+def _headline(verdicts: Sequence[TeacherVerdict]) -> str:
+    counts = {v: [t.name for t in verdicts if t.verdict is v] for v in Verdict}
+    if len(counts[Verdict.FITS]) == len(verdicts):
+        return "All teachers fit."
+    return "; ".join(f"{', '.join(names)}: {v.value}" for v, names in counts.items() if names) + "."
+
+
+def _matrix(measured: Measured, judged: Mapping[str, Judged]) -> Html:
+    rows = {each.name: _checks(each, judged[each.name]) for each in measured.teachers}
+    checks = list(next(iter(rows.values())))
+    head = element(
+        "tr",
+        {},
+        element("th", {"scope": "col"}, "check"),
+        *(element("th", {"scope": "col"}, name) for name in rows),
+    )
+    body = [
+        element(
+            "tr",
+            {},
+            element("th", {"scope": "row"}, check),
+            *(_cell(cells[check]) for cells in rows.values()),
+        )
+        for check in checks
+    ]
+    table = element(
+        "table",
+        {"class": "plain matrix"},
+        element("thead", {}, head),
+        element("tbody", {}, *body),
+    )
+    scroll = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "matrix"}
+    return element("div", scroll, table)
+
+
+def _cell(cell: _Cell) -> Html:
+    kind = "bad" if cell.bad else "good"
+    return element("td", {"class": kind}, f"{'✗ ' if cell.bad else ''}{cell.text}")
+
+
+def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
+    reading, scores = measure.reading, measure.scores
+    codes = {reason.code for reason in judged.reasons}
+    prediction = judged.prediction
+    expected = (
+        f"{prediction.score:.2f} ({prediction.low:.2f} to {prediction.high:.2f})"
+        if prediction
+        else "not asked"
+    )
+    return {
+        "verdict": _Cell(judged.verdict.value, judged.verdict is not Verdict.FITS),
+        "share of its gain expected": _Cell(
+            expected, bool(codes & {"measured-misfit", "gate-unknown"})
+        ),
+        "score, student to teacher": _Cell(
+            f"{scores.student:.2f} to {scores.teacher:.2f} (± {1.96 * scores.error:.2f})",
+            "no-gain" in codes,
+        ),
+        "reverse KL, nats a token": _Cell(f"{reading.kl:.3f}"),
+        "forward KL, nats a token": _Cell(f"{reading.forward_kl:.3f}"),
+        "top words in common": _Cell(f"{reading.overlap:.0%}"),
+        "student's mass on them": _Cell(f"{reading.mass:.1%}"),
+        "tokens out of its distribution": _Cell(f"{reading.rare:.1%}"),
+        "entropy, student and teacher": _Cell(
+            f"{reading.student_entropy:.2f}, {reading.teacher_entropy:.2f}"
+        ),
+        "nats from uniform": _Cell(f"{reading.from_uniform:.2f}", "teacher-uniform" in codes),
+        "two calls differ by, nats": _Cell(
+            f"{reading.unsteady:.1g}", bool(codes & {"teacher-unsteady", "teacher-not-finite"})
+        ),
+        "distance from the start": _Cell(
+            f"{measure.displacement.relative:.1%}" if measure.displacement else "not comparable"
+        ),
+        "declared ancestry in the weights": _ancestry(measure),
+        "explains its own domain best": _Cell(
+            "too few answers"
+            if measure.swap is None
+            else (f"no: {measure.swap.suspect} does" if measure.swap.suspect else "yes"),
+            "swapped-path" in codes,
+        ),
+    }
+
+
+def _ancestry(measure: TeacherMeasure) -> _Cell:
+    found = measure.ancestry
+    if found is None:
+        return _Cell("not asked")
+    share = "" if found.projection is None else f"{found.projection:.0%} of its parent's learning"
+    return _Cell(share or f"{found.distance:.1%} from it", found.contradicted)
+
+
+def _teacher(measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict) -> Html:
+    reasons = [
+        element(
+            "article",
+            {"class": f"reason {reason.severity}"},
+            element("p", {}, element("b", {}, reason.severity), f" [{reason.code}]"),
+            element("p", {}, reason.evidence),
+            element("p", {"class": "how"}, f"What to do: {reason.next_step}"),
+        )
+        for reason in judged.reasons
+    ]
+    cosines = measure.displacement.cosines if measure.displacement else {}
+    said = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
+    facts = {
+        "verdict": judged.verdict.value,
+        "proposed": _CURES[judged.cure],
+        "done in this run": _CURES[verdict.done],
+        "direction, cosine with other teachers": said or "not comparable",
+    }
+    listed = element(
+        "dl",
+        {},
+        *(join([element("dt", {}, k), element("dd", {}, v)]) for k, v in facts.items()),
+    )
+    return join([listed, *reasons, _course(measure.reading), _worst(measure.reading)])
+
+
+def _course(reading: Reading) -> Html:
+    """Draw the reverse KL over the fifths of an answer as bars."""
+    most = max([*reading.kl_course, 1e-9])
+    bars = [
+        join(
+            [
+                element(
+                    "rect",
+                    {
+                        "x": 10 + 60 * place,
+                        "y": 70 - 60 * value / most,
+                        "width": 44,
+                        "height": 60 * value / most,
+                        "fill": "currentColor",
+                    },
+                ),
+                element(
+                    "text",
+                    {"x": 32 + 60 * place, "y": 86, "text-anchor": "middle", "font-size": 11},
+                    f"{value:.2f}",
+                ),
+            ]
+        )
+        for place, value in enumerate(reading.kl_course)
+        if math.isfinite(value)
+    ]
+    label = "Reverse KL over the fifths of an answer"
+    drawing = element(
+        "svg",
+        {"viewBox": "0 0 310 92", "width": 310, "height": 92, "role": "img", "aria-label": label},
+        *bars,
+    )
+    caption = f"{label}, in nats a token, from its beginning to its end"
+    return element("figure", {}, drawing, element("figcaption", {}, caption))
+
+
+def _worst(reading: Reading) -> Html:
+    if not reading.worst:
+        return Html("")
+    rows = [
+        element(
+            "tr",
+            {},
+            element("td", {}, f"{token.kl:.2f}"),
+            element("td", {}, f"{token.student_log_prob:.2f}"),
+            element("td", {}, f"{token.teacher_log_prob:.2f}"),
+            element(
+                "td",
+                {"class": "context"},
+                token.before,
+                element("mark", {}, token.token or "end of turn"),
+                token.after,
+            ),
+        )
+        for token in reading.worst
+    ]
+    names = ("KL", "student", "teacher", "the student's token in its context")
+    head = element("tr", {}, *(element("th", {"scope": "col"}, name) for name in names))
+    table = element(
+        "table", {"class": "plain"}, element("thead", {}, head), element("tbody", {}, *rows)
+    )
+    scroll = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "worst tokens"}
+    note = "Where they differ most; log-probabilities of the token in nats."
+    return join([element("p", {"class": "note"}, note), element("div", scroll, table)])

@@ -1,0 +1,94 @@
+"""What a merge will leave: a small regression, calibrated on merges that were really run.
+
+The numbers stand in ``calibration.json`` with the command and commit that made them
+(``benchmarks/gate.py calibrate``). The form is logistic, since a share of a gain lies between none
+and all of it: y = 1 / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))).
+"""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from tasks.gate.measured import Frozen, TeacherMeasure
+
+FILE = Path(__file__).with_name("calibration.json")
+_Z90 = 1.645
+_FLOOR = 1e-4
+_OUTSIDE = 1.0
+"""How many times the width of what was calibrated a feature may lie outside of it."""
+
+
+class Calibration(Frozen):
+    """A fitted regression and where it comes from."""
+
+    centers: dict[str, float]
+    scales: dict[str, float]
+    weights: dict[str, float]
+    bias: float
+    spread: float
+    """Standard deviation of what was left over, on cases that the fit did not see."""
+    least: dict[str, float]
+    most: dict[str, float]
+    """What each feature was in the cases that were fitted."""
+    provenance: dict[str, JsonValue]
+
+
+class Prediction(Frozen):
+    """The share of the teacher's gain that the student is expected to have after the merge."""
+
+    score: float
+    low: float
+    high: float
+    """90 % of what is expected lies between."""
+    outside: tuple[str, ...]
+    """Features far from everything that was calibrated: the score is then a guess."""
+
+
+def features(measure: TeacherMeasure) -> dict[str, float]:
+    """Return what the prediction rests on; nothing of the records is among it."""
+    reading, scores = measure.reading, measure.scores
+    return {
+        "log_kl": math.log(max(reading.kl, _FLOOR)),
+        "log_forward_kl": math.log(max(reading.forward_kl, _FLOOR)),
+        "log_rare": math.log(max(reading.rare, 1e-3)),
+        "overlap": reading.overlap,
+        "log_missed_mass": math.log(max(1.0 - reading.mass, _FLOOR)),
+        "entropy_gap": reading.teacher_entropy - reading.student_entropy,
+        "gain": scores.difference,
+    }
+
+
+def predict(measure: TeacherMeasure, calibration: Calibration) -> Prediction:
+    """Return what is to be expected of a teacher with these measurements."""
+    found = features(measure)
+    z = calibration.bias + sum(
+        weight * (found[name] - calibration.centers[name]) / calibration.scales[name]
+        for name, weight in calibration.weights.items()
+    )
+    score = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))
+    width = _Z90 * calibration.spread
+    return Prediction(
+        score=score,
+        low=max(0.0, score - width),
+        high=min(1.0, score + width),
+        outside=tuple(_outside(found, calibration)),
+    )
+
+
+def _outside(found: Mapping[str, float], calibration: Calibration) -> list[str]:
+    names = []
+    for name in calibration.weights:
+        least, most = calibration.least[name], calibration.most[name]
+        room = _OUTSIDE * (most - least)
+        if not least - room <= found[name] <= most + room:  # also for NaN
+            names.append(name)
+    return names
+
+
+@lru_cache
+def stored_calibration() -> Calibration:
+    """Return the calibration that this version of the project comes with."""
+    return Calibration.model_validate_json(FILE.read_text("utf-8"))

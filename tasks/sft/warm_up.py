@@ -1,0 +1,86 @@
+"""Warm-up: the student learns a little of a teacher's own answers before it is distilled.
+
+A teacher from another SFT ancestry writes what the student never would, and on-policy distillation
+teaches only what the student writes. A light SFT on the teacher's traces brings the student to
+where the teacher's judgement counts (Nemotron 3 Ultra, 2606.15007).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.handover import Cure, Gated, Plan, PlannedTeacher
+from tasks.model.chat import Tokens
+from tasks.model.files import load_policy, save_policy
+from tasks.progress import report
+from tasks.provenance import source_digest
+from tasks.rollout.collect import Rollout
+from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.settings import SftSettings, WarmUpSettings
+from tasks.sft.train import supervise
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+_LEAST = 16
+"""Well graded answers, below which all of a teacher's are learned from: it has hardly any."""
+
+
+def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: int) -> Plan:
+    """Return the plan, whose student has seen the answers of teachers that need it; often none."""
+    names = {teacher.name for teacher in gated.teachers if teacher.done is Cure.WARM_UP}
+    plan = gated.plan
+    chosen = [teacher for teacher in plan.teachers if teacher.name in names]
+    if not chosen:
+        return plan
+    derivation = Derivation(
+        kind="warm-up",
+        inputs=(_input("start", plan.student), *_inputs(chosen)),
+        source=source_digest("sft"),
+        settings=settings.model_dump(mode="json"),
+        seed=seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        use_configured_threads()
+        rows = [
+            Tokens(rollout.ids, rollout.is_response)
+            for teacher in chosen
+            for rollout in traces(bench, teacher, settings.prompts_per_teacher, seed)
+        ]
+        policy = load_policy(bench.store.tree(plan.student.digest))
+        training = SftSettings(
+            num_steps=settings.steps_per_teacher * len(chosen),
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_steps,
+        )
+        supervise(policy, rows, training, seed, folder / "trainer", measurements.add)
+        return save_policy(policy, folder / "model")
+
+    warmed = bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return plan.model_copy(update={"student": warmed})
+
+
+def traces(bench: Bench, teacher: PlannedTeacher, num_prompts: int, seed: int) -> list[Rollout]:
+    """Return a teacher's well graded answers to prompts of its domain; all, where few are."""
+    report("warm-up", 0, 0, message=f"answers of {teacher.name}")
+    policy = load_policy(bench.store.tree(teacher.checkpoint.digest))
+    prompts = stored_prompts(bench.store, teacher.train)[:num_prompts]
+    with open_environment(bench.store, teacher.environment, teacher.domain) as worker:
+        player = make_player({teacher.domain: worker}, policy, SamplingSettings())
+        rollouts = play(player, teacher.domain, prompts, seed)
+    well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]
+    return well if len(well) >= _LEAST else rollouts
+
+
+def _inputs(teachers: Sequence[PlannedTeacher]) -> Iterator[Input]:
+    for teacher in teachers:
+        yield _input("teacher", teacher.checkpoint, teacher.name)
+        yield _input("prompts", teacher.train, teacher.domain)
+        yield _input("environment", teacher.environment, teacher.domain)
+
+
+def _input(role: str, artifact: Artifact, name: str = "") -> Input:
+    return Input(role=role, artifact=artifact.digest, record=artifact.record, name=name)

@@ -1,0 +1,74 @@
+"""Displacements and ancestry of vectors whose geometry is known."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tasks.gate.weights import Checkpoint, ancestry, displacements
+
+
+@pytest.fixture
+def put(tmp_path):
+    def put(name, first, second=(0.0, 0.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_file({"a": torch.tensor(first)}, folder / "one.safetensors")
+        save_file({"b": torch.tensor(second)}, folder / "two.safetensors")
+        return folder
+
+    return put
+
+
+def test_a_displacement_is_relative_to_the_start_and_has_a_direction(put):
+    start = put("start", [3.0, 4.0])
+    found = displacements(
+        start,
+        {
+            "along": put("along", [3.0, 5.0]),
+            "same": put("same", [3.0, 4.5]),
+            "across": put("across", [3.0, 4.0], (2.0, 0.0)),
+        },
+    )
+    assert found["along"].relative == pytest.approx(1 / 5)
+    assert found["across"].relative == pytest.approx(2 / 5)
+    assert found["along"].cosines == pytest.approx({"same": 1.0, "across": 0.0})
+
+
+def test_another_architecture_has_no_displacement_and_no_ancestry(put):
+    start, other = put("start", [1.0, 2.0]), put("other", [1.0, 2.0, 3.0])
+    assert displacements(start, {"other": other}) == {"other": None}
+    assert ancestry(other, Checkpoint("start", start), None, []) is None
+
+
+def test_a_child_carries_what_its_parent_learned(put):
+    grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
+    child = put("child", [2.0, 1.0])
+    found = ancestry(child, Checkpoint("sft", parent), grandparent, [])
+    assert found.projection == pytest.approx(1.0)
+    assert found.distance == pytest.approx(1 / 2)
+    assert not found.contradicted
+
+
+def test_a_stranger_does_not_and_its_real_parent_is_nearer(put):
+    grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
+    real = put("real", [0.0, 2.0])
+    child = put("child", [0.2, 2.0])
+    alone = ancestry(child, Checkpoint("sft", parent), grandparent, [])
+    assert alone.projection == pytest.approx(0.1)
+    assert alone.contradicted
+    found = ancestry(child, Checkpoint("sft", parent), None, [Checkpoint("real", real)])
+    assert found.projection is None
+    assert (found.nearest, found.contradicted) == ("real", True)
+    assert found.nearest_distance == pytest.approx(0.2 / 2)
+    assert found.distance == pytest.approx(math.hypot(1.8, 2.0) / 2)
+
+
+def test_a_candidate_as_near_as_the_parent_contradicts_nothing(put):
+    grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
+    twin = put("twin", [2.0, 0.05])
+    child = put("child", [2.0, 1.0])
+    found = ancestry(child, Checkpoint("sft", parent), grandparent, [Checkpoint("twin", twin)])
+    assert found.nearest == "twin"
+    assert not found.contradicted

@@ -1,0 +1,31 @@
+"""Do teachers fit a student? Measured and judged, without a consolidation."""
+
+from flytekit import workflow
+
+from tasks.gate.task import look_at_teachers
+from tasks.handover import Gated
+
+TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
+
+
+@workflow
+def gate(
+    gate_least_predicted: float = 0.85,
+    gate_prompts_per_domain: int = 64,
+    student: str = "fork-point@released",
+    teachers: list[str] = TEACHERS,
+) -> Gated:
+    """Measure released teachers against a student and say of each whether it fits, and why.
+
+    Args:
+        gate_least_predicted: Of what a fitting teacher passes on, what each must be expected to.
+        gate_prompts_per_domain: What teachers are measured on.
+        student: The registered checkpoint, or published student, that a merge would start from.
+        teachers: Such as math@released or math@7.
+    """
+    return look_at_teachers(
+        teachers=teachers,
+        student=student,
+        least_predicted=gate_least_predicted,
+        prompts_per_domain=gate_prompts_per_domain,
+    )
