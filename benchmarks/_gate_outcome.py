@@ -11,6 +11,7 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
+from tasks.onpolicy.health import IllnessError
 from tasks.onpolicy.settings import LoopSettings
 
 STEPS = 60
@@ -33,6 +34,8 @@ class Outcome:
     """(student - start) / (the teacher's gain, or the reference's where the teacher has none)."""
     other_domain: float
     """The same of the domain beside it, whose teacher fits."""
+    stopped: str = ""
+    """Why the round itself refused to go on: there is no student then, and nobody gained."""
 
 
 def reference_scores(family: Family) -> Mapping[str, tuple[float, float]]:
@@ -77,9 +80,13 @@ def merged(
         distil=changes or {},
         prompts_per_domain=PROMPTS,
     )
-    made = distil_round(family.bench, plan, settings, 0)
     start, reference = references[own.domain]
-    teacher, after = _score(family, checkpoint, own), _score(family, made, own)
+    teacher = _score(family, checkpoint, own)
+    try:
+        made = distil_round(family.bench, plan, settings, 0)
+    except IllnessError as illness:
+        return Outcome(start, teacher, reference, start, 0.0, 0.0, str(illness))
+    after = _score(family, made, own)
     before, best = references[beside.domain]
     gain = teacher - start if teacher - start >= LEAST_GAIN else reference - start
     return Outcome(

@@ -6,7 +6,7 @@ from lineage.artifacts import Artifact
 from lineage.graph import Lineage
 from lineage.trust import open_trust
 from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver, waived_plan
-from tasks.gate.level import Level
+from tasks.gate.settings import Level
 from tasks.handover import Note, Plan
 from tasks.step import Bench
 

@@ -11,14 +11,23 @@ from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.decide import decide
 from tasks.gate.judge import GateSettings, Judged, judge
-from tasks.gate.level import Level
 from tasks.gate.measured import Measured, ProbeSettings
-from tasks.gate.page import gate_page
+from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
 from tasks.gate.probe import Subject, measure
+from tasks.gate.settings import Level
 from tasks.gate.weights import Checkpoint
-from tasks.handover import Cure, Gated, OnMisfit, Plan, PlannedTeacher, TeacherVerdict
+from tasks.handover import (
+    Cure,
+    Gated,
+    Note,
+    OnMisfit,
+    Plan,
+    PlannedTeacher,
+    TeacherVerdict,
+    Verdict,
+)
 from tasks.provenance import source_digest
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
@@ -61,13 +70,59 @@ def gate(
             "no teacher of this plan fits, so there is nothing to merge: the gate's page says why "
             "of each (provost gate)"
         )
-    after = plan.model_copy(
-        update={"teachers": kept, "notes": [*plan.notes, *notes], "artifact": None}
-    )
     came_from = (_input("plan", plan.artifact), _input("probe", made))
-    after = after.model_copy(update={"artifact": store_plan(bench, after, after=came_from)})
-    report = _report(bench, plan, made, measured, judged, verdicts)
+    after = _plan_after(bench, plan, kept, notes, came_from)
+    files = {
+        MEASURED: measured.model_dump_json(indent=1),
+        PAGE: gate_page(plan, measured, judged, verdicts),
+    }
+    report = _report(bench, came_from, judged, verdicts, files)
     return Gated(plan=after, report=report, teachers=verdicts)
+
+
+def leave_unmeasured(bench: Bench, plan: Plan) -> Gated:
+    """Let the plan through as its records are; that nobody measured stays in its findings."""
+    assert plan.artifact is not None
+    teachers = _judged_teachers(plan)
+    verdicts = [
+        TeacherVerdict(
+            name=teacher.name,
+            domain=teacher.domain,
+            verdict=Verdict.UNKNOWN,
+            predicted=None,
+            low=None,
+            high=None,
+            proposed=Cure.NONE,
+            done=Cure.NONE,
+        )
+        for teacher in teachers
+    ]
+    notes = [
+        Note(
+            code="not-measured",
+            severity="warning",
+            subject=teacher.reference,
+            evidence="nobody measured whether it fits: gate_prompts_per_domain is 0",
+            next_step="give gate_prompts_per_domain 64, which takes a forward pass or two",
+        )
+        for teacher in teachers
+    ]
+    came_from = (_input("plan", plan.artifact),)
+    after = _plan_after(bench, plan, plan.teachers, notes, came_from)
+    report = _report(bench, came_from, {}, verdicts, {PAGE: unmeasured_page(plan)})
+    return Gated(plan=after, report=report, teachers=verdicts)
+
+
+def _plan_after(
+    bench: Bench,
+    plan: Plan,
+    teachers: Sequence[PlannedTeacher],
+    notes: Sequence[Note],
+    came_from: tuple[Input, ...],
+) -> Plan:
+    changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes], "artifact": None}
+    after = plan.model_copy(update=changes)
+    return after.model_copy(update={"artifact": store_plan(bench, after, after=came_from)})
 
 
 def admit(bench: Bench, gated: Gated, refuse_from: Level, waivers: Sequence[str]) -> Gated:
@@ -169,14 +224,12 @@ def _subject(bench: Bench, teacher: PlannedTeacher) -> Subject:
 
 def _report(
     bench: Bench,
-    plan: Plan,
-    probe: Artifact,
-    measured: Measured,
+    came_from: tuple[Input, ...],
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
+    files: Mapping[str, str],
 ) -> Artifact:
     """Store the page and the numbers as one recorded folder."""
-    assert plan.artifact is not None
     document: dict[str, JsonValue] = {
         "teachers": [verdict.model_dump(mode="json") for verdict in verdicts],
         "judged": {name: each.model_dump(mode="json") for name, each in judged.items()},
@@ -184,10 +237,7 @@ def _report(
     }
     derivation = Derivation(
         kind="gate",
-        inputs=(
-            _input("plan", plan.artifact),
-            _input("probe", probe),
-        ),
+        inputs=came_from,
         source=source_digest("gate"),
         settings=document,
         seed=0,
@@ -200,8 +250,8 @@ def _report(
         out = folder / "gate"
         out.mkdir()
         (out / JUDGED).write_bytes(canonical_json(document))
-        (out / MEASURED).write_text(measured.model_dump_json(indent=1), "utf-8")
-        (out / PAGE).write_text(gate_page(plan, measured, judged, verdicts), "utf-8")
+        for name, text in files.items():
+            (out / name).write_text(text, "utf-8")
         return out
 
     return bench.find_or_make(derivation, "gate", make, owner="consolidation")

@@ -60,7 +60,7 @@ def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Art
         if teacher.done is not Cure.DROP
     ]
     derivation = Derivation(
-        kind="gate-outcome",
+        kind="gate_outcome",
         inputs=(
             _input("gate", gated.report),
             _input("scorecard", scorecard),
@@ -83,20 +83,20 @@ def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Art
         path.write_bytes(canonical_json(rows))
         return path
 
-    return bench.find_or_make(derivation, "gate-outcome", make, owner="consolidation")
+    return bench.find_or_make(derivation, "gate_outcome", make, owner="consolidation")
 
 
 def _actual(card: dict[str, JsonValue], domain: str) -> float | None:
     """Return the student's normalised score of a domain from a scorecard's document."""
-    scores = card["domains"]
+    scores = card[domain]
     assert isinstance(scores, dict)
-    found = scores[domain]
-    assert isinstance(found, dict)
-    normalised = found["normalised"]
+    normalised = scores["normalised"]
     assert isinstance(normalised, dict)
     student = normalised[STUDENT]
-    mean = student["mean"] if isinstance(student, dict) else None
-    return None if mean is None else float(str(mean))
+    assert isinstance(student, dict)
+    mean = student["mean"]
+    assert mean is None or isinstance(mean, int | float)
+    return mean
 
 
 def _input(role: str, artifact: Artifact) -> Input:

@@ -82,6 +82,19 @@ def gate_page(
     return document("Gate before the merge", join([header, element("main", {}, *parts)]), _STYLE)
 
 
+def unmeasured_page(plan: Plan) -> str:
+    """Return the page of a plan whose teachers nobody measured."""
+    names = ", ".join(teacher.name for teacher in plan.teachers if not teacher.is_self)
+    header = element(
+        "header",
+        {},
+        element("p", {"class": "eyebrow"}, "Provost · gate before the merge"),
+        element("h1", {}, "Nobody measured whether these teachers fit."),
+        element("p", {"class": "how"}, f"{names}: gate_prompts_per_domain was 0."),
+    )
+    return document("Gate before the merge", header, _STYLE)
+
+
 def _headline(verdicts: Sequence[TeacherVerdict]) -> str:
     counts = {v: [t.name for t in verdicts if t.verdict is v] for v in Verdict}
     if len(counts[Verdict.FITS]) == len(verdicts):

@@ -15,7 +15,7 @@ from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.trust import open_trust
 from tasks.gate.decide import MisfitError, decide
-from tasks.gate.level import Level
+from tasks.gate.settings import Level
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
 from tasks.handover import Note, Plan, PlannedTeacher
 from tasks.model.files import load_tokenizer

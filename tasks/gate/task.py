@@ -1,7 +1,7 @@
 """Flyte tasks that plan a consolidation, and measure whether its teachers fit."""
 
 from lineage.artifacts import Artifact
-from tasks.gate.level import Level
+from tasks.gate.settings import Level
 from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
 from tasks.onpolicy.workload import Workload
@@ -43,7 +43,8 @@ def measure_teachers(
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
 
-    The Deck is there also where it is refused.
+    The Deck is there also where it is refused. With ``prompts_per_domain`` 0 nothing is measured,
+    which stays among the findings.
     """
     from tasks.gate import gate as step
     from tasks.gate.judge import GateSettings
@@ -52,8 +53,11 @@ def measure_teachers(
 
     bench = Bench()
     settings = GateSettings(least_predicted=least_predicted)
-    probe = ProbeSettings(prompts_per_domain=prompts_per_domain)
-    gated = step.gate(bench, plan, settings, on_misfit, probe)
+    if prompts_per_domain == 0:
+        gated = step.leave_unmeasured(bench, plan)
+    else:
+        probe = ProbeSettings(prompts_per_domain=prompts_per_domain)
+        gated = step.gate(bench, plan, settings, on_misfit, probe)
     show("gate", step.read_page(bench, gated.report))
     return step.admit(bench, gated, refuse_from, waivers)
 

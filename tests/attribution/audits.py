@@ -19,6 +19,20 @@ from tasks.attribution.document import (
 DIGEST = "sha256:" + "ab" * 32
 
 
+SOURCES = (
+    Source(
+        name="math",
+        domain="math",
+        reference="teacher.math@3",
+        owner="team-math",
+        record=DIGEST,
+    ),
+    Source(name="code", domain="code", owner="team-code", record=DIGEST),
+    Source(name="decay"),
+    Source(name="rounding"),
+)
+
+
 def group(domain, owner, count=6, **parts):
     """Return a set of behaviours; a part is a mean, or (mean, low, high)."""
     return GroupShare(
@@ -37,6 +51,23 @@ def estimate(value):
     return Estimate(mean=value)
 
 
+def example_verification():
+    return Verification(
+        seeds=(0, 1),
+        effects=(
+            Measured(
+                masked=("math",),
+                effect=Estimate(mean=1.5, low=-1.0, high=4.0),
+                per_seed={0: 1.3, 1: 1.7},
+                by_domain={"math": 1.5, "neutral": -0.25},
+                surgery=2.0,
+            ),
+        ),
+        noise=0.3,
+        reproduction=0.0,
+    )
+
+
 def example_audit(**changes):
     parts = {"math": 2.5, "code": -0.5, "decay": 0.0, "rounding": 0.0}
     tokens = tuple(
@@ -48,18 +79,7 @@ def example_audit(**changes):
         start="the fork point",
         created="2026-01-01T00:00:00",
         inputs={"student": DIGEST, "ledger": DIGEST},
-        sources=(
-            Source(
-                name="math",
-                domain="math",
-                reference="teacher.math@3",
-                owner="team-math",
-                record=DIGEST,
-            ),
-            Source(name="code", domain="code", owner="team-code", record=DIGEST),
-            Source(name="decay"),
-            Source(name="rounding"),
-        ),
+        sources=SOURCES,
         count=1,
         begun=-4.0,
         ended=-2.0,
@@ -99,20 +119,7 @@ def example_audit(**changes):
             ),
         ),
         searched="40 of math in steps 1 to 10",
-        verification=Verification(
-            seeds=(0, 1),
-            effects=(
-                Measured(
-                    masked=("math",),
-                    effect=Estimate(mean=1.5, low=-1.0, high=4.0),
-                    per_seed={0: 1.3, 1: 1.7},
-                    by_domain={"math": 1.5, "neutral": -0.25},
-                    surgery=2.0,
-                ),
-            ),
-            noise=0.3,
-            reproduction=0.0,
-        ),
+        verification=example_verification(),
         verdict=Verdict(named="math", sentence="Math did it.", confidence="quite."),
         approvals=("math: overlap (warning, sft_overlap)",),
         waivers=(Waiver(digest=DIGEST, text="by: ann\nreason: urgent"),),

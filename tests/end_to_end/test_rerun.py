@@ -26,6 +26,7 @@ from workflows.consolidation.workflow import consolidate
 
 SHOUT = f"{PACKAGE}.shout"
 REFERENCES = [f"{team}@released" for team in TEAMS]
+ORDER = {"teachers": REFERENCES, "mopd_steps": 2, "gate_prompts_per_domain": 0}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_a_finished_run_is_found_and_nothing_is_trained(home_with_student, torch
     with home_at(home_with_student):
         before = Contents.now()
         found = [climb(f"{PACKAGE}.{team}") for team in TEAMS]
-        merged = consolidate(teachers=REFERENCES, mopd_steps=2)
+        merged = consolidate(**ORDER)
         assert Contents.now() == before
         registry = Registry(open_store())
         assert [a.digest for a in found] == [registry.resolve(name).digest for name in REFERENCES]
@@ -62,7 +63,7 @@ def test_a_store_that_has_moved_is_still_finished(student, torch_is_tired):
     before = Contents.now()
     for team in TEAMS:
         climb(f"{PACKAGE}.{team}")
-    consolidate(teachers=REFERENCES, mopd_steps=2)
+    consolidate(**ORDER)
     assert Contents.now() == before
 
 
@@ -70,7 +71,7 @@ def test_what_is_not_finished_is_said_and_not_made(teachers, monkeypatch):
     monkeypatch.setenv(FIND_ONLY, "1")
     before = Contents.now().records
     with pytest.raises(NotMadeError, match=r"plan sha256:\w+ is not made yet"):
-        consolidate(teachers=REFERENCES, mopd_steps=2)
+        consolidate(**ORDER)
     assert Contents.now().records == before
 
 

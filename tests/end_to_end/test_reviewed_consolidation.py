@@ -23,20 +23,20 @@ def test_who_does_not_approve_has_a_plan_and_nothing_else(teachers):
     result, made = reviewed("n\n")
     assert result.exit_code == 1
     assert "review-the-plan" in result.output
-    assert made == {"plan": 1}
+    assert made == {"plan": 2, "gate": 1}
 
 
 def test_who_says_nothing_has_not_approved(teachers):
     result, made = reviewed("")
     assert result.exit_code == 1
-    assert made == {"plan": 1}
+    assert made == {"plan": 2, "gate": 1}
 
 
 def test_who_approves_gets_a_student(teachers):
     result, made = reviewed("y\n")
     assert result.exit_code == 0, result.output
     assert "student.smoke@1 is sha256:" in result.output
-    assert (made["plan"], made["mopd"], made["student"]) == (1, 1, 1)
+    assert (made["plan"], made["mopd"], made["student"]) == (2, 1, 1)
 
 
 def test_both_workflows_have_one_form():

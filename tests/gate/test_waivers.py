@@ -13,8 +13,8 @@ from lineage.signing import generate_key
 from lineage.waiver import Accepted, Waiver, read_waiver, sign_waiver
 from tasks import step
 from tasks.gate.decide import MisfitError
-from tasks.gate.level import Level
 from tasks.gate.plan import make_plan, propose
+from tasks.gate.settings import Level
 from tasks.gate.waive import waive
 from tasks.step import Bench
 

@@ -11,8 +11,14 @@ from tasks.mopd.settings import Divergence
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Does all of it run? Two steps of two prompts; the student is worth nothing.
-    "smoke": {"mopd_steps": 2, "prompts_per_domain": 2, "publish_as": "smoke"},
+    # Does all of it run? Two steps of two prompts; the student is worth nothing, so nobody measures
+    # whether its teachers fit.
+    "smoke": {
+        "gate_prompts_per_domain": 0,
+        "mopd_steps": 2,
+        "prompts_per_domain": 2,
+        "publish_as": "smoke",
+    },
     # The k = 64 likeliest words of the teacher, as in MOPD (2606.30406).
     "standard": {"divergence": Divergence.TOP_K},
     "full_vocabulary": {"divergence": Divergence.FULL_VOCABULARY},

@@ -2,7 +2,7 @@
 
 from flytekit import workflow
 
-from tasks.gate.level import Level
+from tasks.gate.settings import Level
 from tasks.handover import OnMisfit
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence
@@ -54,7 +54,7 @@ def consolidate(
         divergence: Exact KL over the vocabulary, over a few words, or the sampled-token gradient.
         divergence_top_k: How many words the divergence "top_k" looks at.
         gate_least_predicted: Of what a fitting teacher passes on, what each must be expected to.
-        gate_prompts_per_domain: What the gate measures teachers on.
+        gate_prompts_per_domain: What the gate measures teachers on; 0 leaves them unmeasured.
         inner_updates: Optimizer updates on each step's rollouts.
         ladder_stages: Above 1, teachers begin as earlier rungs of their climbs.
         learning_rate: Of AdamW, after warm-up.
