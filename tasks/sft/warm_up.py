@@ -35,7 +35,7 @@ def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: 
     if not chosen:
         return plan
     derivation = Derivation(
-        kind="warm-up",
+        kind="warm_up",
         inputs=(_input("start", plan.student), *_inputs(chosen)),
         source=source_digest("sft"),
         settings=settings.model_dump(mode="json"),

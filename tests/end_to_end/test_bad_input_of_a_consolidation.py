@@ -97,7 +97,7 @@ def test_teachers_of_different_fork_points_are_refused_by_name(teachers):
     assert "teacher.whisper@2 [other-fork-point]" in message
     assert other.digest in message
     assert "re-train this teacher from the student's start, or leave it out" in message
-    assert "shout" not in message
+    assert "teacher.shout@1 [other-fork-point]" not in message
 
 
 def test_two_teachers_of_one_domain_are_refused(teachers):

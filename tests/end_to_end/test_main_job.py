@@ -201,9 +201,11 @@ def test_everything_verifies_down_to_the_base(store):
     assert found.records == len(reached)
     left_out = kinds(set(Records(store).all()) - reached)
     assert left_out.keys() - {"sketch"} == {
+        "gate",
+        "gate_outcome",
         "ledger",
         "report",
-    }, "the ledger stands beside the student, and only the report comes after it"
+    }, "ledger and gate's report stand beside the student, the rest comes after it"
 
 
 def test_each_step_is_a_record_of_its_kind(student):
@@ -223,7 +225,9 @@ def test_each_step_is_a_record_of_its_kind(student):
         # everywhere (anew, because a consolidation lets a turn be longer than these teams do).
         "evaluation": 2 * teams + (4 + teams) * teams,
         "scorecard": teams + 1,
-        "plan": 1,
+        "plan": 2,
+        "gate": 1,
+        "gate_outcome": 1,
         "mopd": 1,
         "ledger": 1,
         "merge": 2,

@@ -59,14 +59,15 @@ def test_a_form_that_cannot_work_is_refused_before_there_is_a_plan(teachers):
 
 
 def test_the_approval_stands_in_no_branch_and_before_all_that_costs():
-    [settings, plan, review, rest] = consolidate_reviewed.nodes
+    [settings, plan, gate, review, rest] = consolidate_reviewed.nodes
     assert [type(node.flyte_entity).__name__ for node in (review, rest)] == [
         "Gate",
         "PythonFunctionWorkflow",
     ]
-    assert [node.id for node in review.upstream_nodes] == [plan.id]
+    assert {node.id for node in gate.upstream_nodes} == {plan.id}
+    assert [node.id for node in review.upstream_nodes] == [gate.id]
     assert {node.id for node in rest.upstream_nodes} == {review.id, settings.id}
-    assert len(consolidate.nodes) == 3
+    assert len(consolidate.nodes) == 4
 
 
 @pytest.mark.parametrize("preset", PRESETS)
