@@ -47,7 +47,7 @@ class Registry:
         not know, and content that was recalled.
         """
         self._check(name, artifact, owner)
-        self._refuse_recalled(artifact.digest)
+        self.refuse_recalled(artifact.digest)
         slots = self._slots(name, "versions")
         known = slots.all(Entry)
         while True:
@@ -121,7 +121,7 @@ class Registry:
             name = self._full_name(wanted)
             entry = self._entry(name, self._version(name, wanted))
         if not allow_recalled:
-            self._refuse_recalled(entry.digest)
+            self.refuse_recalled(entry.digest)
         return entry
 
     def names(self) -> list[str]:
@@ -227,8 +227,12 @@ class Registry:
             "graph what it is (`provost lineage show`)"
         )
 
-    def _refuse_recalled(self, digest: str) -> None:
-        """Refuse content that was recalled, under whatever name it was registered since."""
+    def refuse_recalled(self, digest: str) -> None:
+        """Refuse content that was recalled, under whatever name it was registered since.
+
+        Raises:
+            RecalledError: saying by whom, when and why.
+        """
         for entry, event in self.recalls():
             if entry.digest == digest:
                 raise RecalledError(

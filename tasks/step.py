@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -116,6 +116,12 @@ class Bench:
                 "registered"
             )
         return entry, self._artifact(kind, entry.digest, entry.record)
+
+    def refuse_recalled(self, releases: Iterable[Artifact]) -> None:
+        """Raise ``RecalledError`` where one was recalled by now: days may lie behind a plan."""
+        registry = Registry(self.store)
+        for release in releases:
+            registry.refuse_recalled(release.digest)
 
     def find(self, derivation: Derivation) -> Artifact | None:
         """Return the finished output of a derivation, if the store holds it."""

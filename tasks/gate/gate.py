@@ -49,6 +49,7 @@ def gate(
     Nothing is refused here: see ``admit``. The page is there before that.
     """
     assert plan.artifact is not None
+    bench.refuse_recalled(teacher.release for teacher in plan.teachers)
     measured, made = _measure(bench, plan, probe)
     judged = {
         teacher.name: judge(each, teacher.reference, settings, stored_calibration())
@@ -83,6 +84,7 @@ def gate(
 def leave_unmeasured(bench: Bench, plan: Plan) -> Gated:
     """Let the plan through as its records are; that nobody measured stays in its findings."""
     assert plan.artifact is not None
+    bench.refuse_recalled(teacher.release for teacher in plan.teachers)
     teachers = _judged_teachers(plan)
     verdicts = [
         TeacherVerdict(

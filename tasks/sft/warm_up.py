@@ -28,7 +28,14 @@ _LEAST = 16
 
 
 def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: int) -> Plan:
-    """Return the plan, whose student has seen the answers of teachers that need it; often none."""
+    """Return the plan, whose student has seen the answers of teachers that need it; often none.
+
+    It comes first behind the approval, which may have taken days, so it looks for recalls again.
+
+    Raises:
+        RecalledError: where a teacher was recalled since it was planned.
+    """
+    bench.refuse_recalled(teacher.release for teacher in gated.plan.teachers)
     names = {teacher.name for teacher in gated.teachers if teacher.done is Cure.WARM_UP}
     plan = gated.plan
     chosen = [teacher for teacher in plan.teachers if teacher.name in names]

@@ -98,7 +98,7 @@ from tasks.sft.settings import SftSettings
 
 DOMAIN = DomainSettings(
     name="{name}", owner="team-{name}", version="1.0.0",
-    num_train=8, num_validation=4, num_evaluation={num_evaluation}, num_demonstrations=8,
+    num_train=8, num_validation=8, num_evaluation={num_evaluation}, num_demonstrations=8,
 )
 SFT = SftSettings(num_steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=0)
 RL = RlSettings(

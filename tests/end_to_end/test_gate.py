@@ -1,0 +1,128 @@
+"""The gate in front of a consolidation: measured, refused, waived, dropped, recalled meanwhile."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from refusals import provost, refusal
+from tiny_faculty import Contents, kinds
+
+from lineage.errors import LineageError
+from lineage.signing import generate_key
+from lineage.store import open_store
+from tasks.gate.gate import leave_unmeasured
+from tasks.gate.plan import make_plan
+from tasks.sft.settings import WarmUpSettings
+from tasks.sft.warm_up import warm_up_student
+from tasks.step import Bench
+from workflows.cli import main
+
+TEACHERS = "shout@1,whisper@1"
+SMALL = ("--gate-prompts-per-domain", "8")
+ORDER = ("run", "consolidation", "--preset", "smoke", "--teachers", TEACHERS, *SMALL)
+
+
+def printed_waiver(said):
+    """Return the digest that `provost waive` printed."""
+    return next(word for word in said.split() if word.startswith("sha256:"))
+
+
+def refused_plan(message):
+    """Return the digest of the plan that the refusal says can be waived."""
+    return message.partition("provost waive ")[2].split()[0]
+
+
+def recall():
+    provost("teacher", "recall", "shout@1", "--reason", "leak", "--by", "team")
+
+
+def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trained(teachers):
+    before = Contents.now().records
+    message = refusal(*ORDER)
+    assert kinds(Contents.now().records - before) == {"plan": 2, "probe": 1, "gate": 1}
+    assert "nothing was trained" in message
+    assert "teacher.shout@1 [no-gain]: on 8 prompts it scores" in message
+    assert "it has nothing to teach there" in message
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch):
+    """The consolidators' key, and a trust root that knows it."""
+    private, public = generate_key()
+    root = tmp_path / "trust.toml"
+    since = f'[[teams.people.keys]]\npublic = "{public}"\nsince = "2026-01-01T00:00:00+00:00"\n'
+    root.write_text(f'[teams.people]\nnames = ["student.smoke"]\n{since}')
+    monkeypatch.setenv("PROVOST_TRUST", str(root))
+    monkeypatch.setenv("PROVOST_SIGNING_KEY", private)
+
+
+def test_what_a_person_signs_goes_through_and_is_measured_once(teachers, key):
+    said = provost("waive", refused_plan(refusal(*ORDER)), "--reason", "to see it run")
+    before = Contents.now().records
+    student = provost(*ORDER, "--waivers", printed_waiver(said))
+    made = kinds(Contents.now().records - before)
+    assert "student.smoke@1 is sha256:" in student
+    assert made.keys().isdisjoint({"plan", "probe", "gate"})  # all three are there
+    assert (made["mopd"], made["gate_outcome"]) == (1, 1)
+
+
+def test_what_does_not_fit_is_dropped_until_nothing_is_left(teachers):
+    message = refusal(*ORDER, "--on-misfit", "drop")
+    assert "no teacher of this plan fits, so there is nothing to merge" in message
+
+
+def test_the_command_measures_without_a_consolidation_and_leaves_a_page(teachers, tmp_path):
+    before = Contents.now().records
+    command = ["gate", "--teachers", TEACHERS, *SMALL, "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert result.exit_code == 1  # what a script asks
+    assert "does not fit" in result.output
+    assert kinds(Contents.now().records - before) == {"plan": 2, "probe": 1, "gate": 1}
+    judged = json.loads((tmp_path / "judged.json").read_text())
+    measured = json.loads((tmp_path / "measured.json").read_text())
+    assert [teacher["name"] for teacher in judged["teachers"]] == ["shout", "whisper"]
+    assert {t["reading"]["finite"] for t in measured["teachers"]} == {True}
+    page = (tmp_path / "gate.html").read_text()
+    assert "<script" not in page
+    assert "Teachers and checks" in page
+
+
+def test_too_few_prompts_to_measure_anything_are_said(teachers):
+    message = refusal(*ORDER[:-1], "3")
+    assert "greater than or equal to 8" in message
+
+
+@pytest.fixture
+def planned(teachers):
+    """A plan that was made before a teacher of it is recalled."""
+    bench = Bench()
+    return bench, make_plan(bench, ["shout@1", "whisper@1"], "fork-point@released")
+
+
+def test_a_teacher_recalled_since_it_was_planned_does_not_pass_the_gate(planned):
+    bench, plan = planned
+    recall()
+    before = Contents.now().records
+    with pytest.raises(LineageError, match=r"teacher\.shout@1 was recalled by team on .*: leak"):
+        leave_unmeasured(bench, plan)
+    assert Contents.now().records == before
+
+
+def test_a_teacher_recalled_while_the_approval_was_waited_for_is_not_merged(planned):
+    bench, plan = planned
+    gated = leave_unmeasured(bench, plan)
+    assert warm_up_student(bench, gated, WarmUpSettings(), 0) == gated.plan
+    recall()
+    with pytest.raises(LineageError, match=r"teacher\.shout@1 was recalled"):
+        warm_up_student(bench, gated, WarmUpSettings(), 0)
+
+
+def test_what_nobody_measured_stays_among_the_findings(planned):
+    bench, plan = planned
+    gated = leave_unmeasured(bench, plan)
+    assert [note.subject for note in gated.plan.notes if note.code == "not-measured"] == [
+        "teacher.shout@1",
+        "teacher.whisper@1",
+    ]
+    assert [teacher.verdict.value for teacher in gated.teachers] == ["unknown", "unknown"]
+    assert open_store().tree(gated.report.digest).joinpath("gate.html").is_file()
