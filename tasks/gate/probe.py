@@ -182,7 +182,7 @@ def paired(student: Sequence[float], teacher: Sequence[float]) -> Scores:
         student=fmean(student),
         teacher=fmean(teacher),
         difference=fmean(differences),
-        error=stdev(differences) / len(differences) ** 0.5,
+        error=_error(differences),
     )
 
 
@@ -196,6 +196,12 @@ def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
 def _swap(subject: Subject, heard: Mapping[str, _Heard]) -> SwapRow | None:
     of_domain = {name: other.well.get(subject.domain, []) for name, other in heard.items()}
     return explained(subject.name, of_domain)
+
+
+def _error(values: Sequence[float]) -> float:
+    """Return the standard error of a mean; NaN where a value is not finite."""
+    known = all(math.isfinite(value) for value in values)
+    return stdev(values) / len(values) ** 0.5 if known else math.nan
 
 
 def explained(own: str, heard: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
@@ -213,7 +219,7 @@ def explained(own: str, heard: Mapping[str, Sequence[tuple[float, int]]]) -> Swa
     for name, rows in heard.items():
         means[name] = sum(total for total, _ in rows) / tokens
         gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own_rows, strict=True)]
-        gains[name], errors[name] = fmean(gained), stdev(gained) / len(gained) ** 0.5
+        gains[name], errors[name] = fmean(gained), _error(gained)
     # Whose weights are lost explains nothing, and must not hide who does.
     finite = [name for name in gains if math.isfinite(gains[name])]
     best = max(finite, key=lambda name: gains[name], default=own)

@@ -58,6 +58,7 @@ STEPS = {
     **{team: {"evaluate", "release", "rl", "sft"} for team in teams()},
     "foundation": {"release", "sft"},
     "consolidation": {"evaluate", "gate", "merge", "mopd", "release", "sft"},  # remedies train
+    "gate": {"gate"},
     "audit": {"attribution", "mopd"},
 }
 LAUNCHED = {
