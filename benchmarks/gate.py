@@ -5,8 +5,8 @@ real MOPD round, and the student is graded on held-out prompts. Homes are those 
 (benchmarks/demo_seeds.py makes them). Cases that are done are not done again; a killed one goes on.
 
     python benchmarks/gate.py run --homes runs/seeds --seeds 0 1 2      # about 30 s a case
+    python benchmarks/gate.py sampled --homes runs/seeds --seeds 0 1 2  # and its remedies
     python benchmarks/gate.py ancestry --homes runs/seeds --seeds 0 1 2
-    python benchmarks/gate.py remedies --homes runs/seeds --seeds 0 1 2
     python benchmarks/gate.py calibrate                                 # writes the gate's numbers
     python benchmarks/gate.py table
 """
@@ -75,7 +75,7 @@ def cases(seed: int) -> Iterator[Case]:
 def main() -> None:
     """Do what is not done yet, or show what is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["run", "remedies", "ancestry", "calibrate", "table"])
+    parser.add_argument("action", choices=["run", "sampled", "ancestry", "calibrate", "table"])
     parser.add_argument("--homes", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--results", type=Path, default=RESULTS / "gate.json")
@@ -83,11 +83,11 @@ def main() -> None:
     if told.action == "run":
         for seed in told.seeds:
             _run(told, seed)
-    elif told.action == "remedies":
-        from _gate_remedies import run_remedies  # noqa: PLC0415
+    elif told.action == "sampled":
+        from _gate_sampled import run_sampled  # noqa: PLC0415
 
         for seed in told.seeds:
-            run_remedies(told.results, _family(told.homes, seed), seed)
+            run_sampled(told.results, _family(told.homes, seed), seed)
     elif told.action == "ancestry":
         from _gate_ancestry import run_ancestry  # noqa: PLC0415
 
@@ -189,7 +189,7 @@ def _family(homes: Path, seed: int) -> mismatch.Family:
 
 def read(path: Path) -> dict[str, dict[str, object]]:
     """Return the results so far."""
-    empty = {"cases": {}, "remedies": {}, "ancestry": {}}
+    empty = {"cases": {}, "sampled": {}, "remedies": {}, "ancestry": {}}
     return empty | json.loads(path.read_text("utf-8")) if path.exists() else empty
 
 
