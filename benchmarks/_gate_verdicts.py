@@ -4,7 +4,7 @@ import json
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 from _machine import facts
@@ -134,7 +134,7 @@ def summary(results: dict[str, dict[str, Case]], names: Sequence[str]) -> dict[s
         expected = judged.prediction.score if judged.prediction else 0.0
         rows.append((name, judged.verdict, expected, share(cases[name], fits)))
     lost = [(1 - e, actual < 1 - LOST) for _, _, e, actual in rows]
-    asked = [(e, a) for _, verdict, e, a in rows if e > 0]
+    asked = [(e, a) for _, _, e, a in rows if e > 0]
     return {
         "cases": len(rows),
         "lost": sum(is_lost for _, is_lost in lost),
@@ -148,40 +148,6 @@ def summary(results: dict[str, dict[str, Case]], names: Sequence[str]) -> dict[s
             for n, v, e, a in rows
         ],
     }
-
-
-def table(results: dict[str, dict[str, Case]]) -> str:
-    """Return all of it as Markdown."""
-    fitted, held_out = halves(results["cases"])
-    lines = [
-        "| cases | number | lost more than 0.15 | AUC | rank | let through | refused in vain |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for what, names in (("fitted", fitted), ("held out", held_out)):
-        found = summary(results, names)
-        lines.append(
-            f"| {what} | {found['cases']} | {found['lost']} | {found['auc']:.3f} | "
-            f"{found['rank_correlation']:.2f} | {len(found['lost_and_let_through'])} | "
-            f"{len(found['kept_and_refused'])} |"
-        )
-    lines += [
-        "",
-        "| mismatch | cases | expected | came (share of what fits) | spread |",
-        "|---|---|---|---|---|",
-    ]
-    by_kind = defaultdict(list)
-    for row in summary(results, [*fitted, *held_out])["rows"]:
-        case = results["cases"][row["case"]]
-        level = f" {case['level']:g}" if case["kind"] in {"noise", "sibling SFT"} else ""
-        by_kind[f"{case['kind']}{level}"].append(row)
-    for kind, rows in by_kind.items():
-        actual = [row["actual"] for row in rows]
-        expected = fmean(row["predicted"] for row in rows)
-        wide = stdev(actual) if len(actual) > 1 else 0.0
-        lines.append(
-            f"| {kind} | {len(rows)} | {expected:.2f} | {fmean(actual):.2f} | {wide:.2f} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def _auc(scored: Sequence[tuple[float, bool]]) -> float:

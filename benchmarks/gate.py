@@ -8,7 +8,7 @@ real MOPD round, and the student is graded on held-out prompts. Homes are those 
     python benchmarks/gate.py sampled --homes runs/seeds --seeds 0 1 2  # and its remedies
     python benchmarks/gate.py ancestry --homes runs/seeds --seeds 0 1 2
     python benchmarks/gate.py calibrate                                 # writes the gate's numbers
-    python benchmarks/gate.py table
+    python benchmarks/gate.py table                                     # and docs/pictures
 """
 
 import argparse
@@ -94,11 +94,14 @@ def main() -> None:
         for seed in told.seeds:
             run_ancestry(told.results, _family(told.homes, seed), seed)
     else:
-        from _gate_verdicts import calibrate, table  # noqa: PLC0415
+        from _gate_tables import draw, table  # noqa: PLC0415
+        from _gate_verdicts import calibrate  # noqa: PLC0415
 
+        results = read(told.results)
         if told.action == "calibrate":
-            calibrate(read(told.results))
-        sys.stdout.write(table(read(told.results)))
+            calibrate(results)
+        sys.stdout.write(table(results))
+        draw(results)
 
 
 def _run(told: argparse.Namespace, seed: int) -> None:
