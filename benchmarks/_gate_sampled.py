@@ -12,9 +12,8 @@ from _gate_mismatch import Family, foreign_fork, sibling_fork
 from _gate_outcome import LEAST_GAIN, Outcome, merged, reference_scores
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
-from tasks.handover import Cure, Gated, PlannedTeacher, TeacherVerdict, Verdict
+from tasks.handover import Cure, Gated, PlannedTeacher, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.mopd.settings import Divergence
-from tasks.sft.settings import WarmUpSettings
 from tasks.sft.warm_up import warm_up_student
 
 SAMPLED = {"divergence": Divergence.SAMPLED_TOKEN}

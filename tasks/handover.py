@@ -156,10 +156,18 @@ class Cure(StrEnum):
     NONE = "none"
     WARM_UP = "warm-up"
     """A light SFT of the student on the teacher's own answers (Nemotron 3 Ultra, 2606.15007)."""
-    DELTA = "delta"
-    """It teaches what it learned since its own precursor (ShiftMOPD, 2610.10460)."""
     DROP = "drop"
     """It is left out."""
+
+
+class WarmUpSettings(Frozen):
+    """How much of a teacher's own answers the student learns before the merge."""
+
+    prompts_per_teacher: int = Field(default=384, ge=1)
+    steps_per_teacher: int = Field(default=40, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    warmup_steps: int = Field(default=5, ge=0)
 
 
 class OnMisfit(StrEnum):
@@ -185,6 +193,8 @@ class TeacherVerdict(Frozen):
     """90 % lies between."""
     proposed: Cure = Cure.NONE
     done: Cure = Cure.NONE
+    climb_again: str = ""
+    """For its owner: the command that trains it anew from where the student starts."""
 
 
 class Gated(Frozen):

@@ -16,6 +16,7 @@ from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
 from tasks.gate.probe import Subject, measure
+from tasks.gate.remedy import applied_cure
 from tasks.gate.settings import Level
 from tasks.gate.weights import Checkpoint
 from tasks.handover import (
@@ -56,7 +57,8 @@ def gate(
         for teacher, each in zip(_judged_teachers(plan), measured.teachers, strict=True)
     }
     verdicts = [
-        _verdict(teacher, judged[teacher.name], on_misfit) for teacher in _judged_teachers(plan)
+        _verdict(plan, teacher, judged[teacher.name], on_misfit)
+        for teacher in _judged_teachers(plan)
     ]
     dropped = {verdict.name for verdict in verdicts if verdict.done is Cure.DROP}
     helped = {verdict.name for verdict in verdicts if verdict.done is not Cure.NONE}
@@ -143,8 +145,11 @@ def _judged_teachers(plan: Plan) -> list[PlannedTeacher]:
     return [teacher for teacher in plan.teachers if not teacher.is_self]
 
 
-def _verdict(teacher: PlannedTeacher, judged: Judged, on_misfit: OnMisfit) -> TeacherVerdict:
+def _verdict(
+    plan: Plan, teacher: PlannedTeacher, judged: Judged, on_misfit: OnMisfit
+) -> TeacherVerdict:
     prediction = judged.prediction
+    climb = f"provost run teacher {teacher.domain} --fork-point {plan.student.digest}"
     return TeacherVerdict(
         name=teacher.name,
         domain=teacher.domain,
@@ -153,18 +158,9 @@ def _verdict(teacher: PlannedTeacher, judged: Judged, on_misfit: OnMisfit) -> Te
         low=prediction.low if prediction else None,
         high=prediction.high if prediction else None,
         proposed=judged.cure,
-        done=_done(judged, on_misfit),
+        done=applied_cure(judged, on_misfit),
+        climb_again="" if judged.verdict is Verdict.FITS else climb,
     )
-
-
-def _done(judged: Judged, on_misfit: OnMisfit) -> Cure:
-    """Return what is done: a remedy where it was asked for and there is one, or leaving out."""
-    refused = any(note.severity == "refusal" for note in judged.reasons)
-    if not refused or on_misfit is OnMisfit.REFUSE:
-        return Cure.NONE
-    if on_misfit is OnMisfit.DROP:
-        return Cure.DROP
-    return Cure.NONE if judged.cure is Cure.DROP else judged.cure
 
 
 def _measure(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured, Artifact]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.gate.judge import Judged
 from tasks.gate.measured import Measured, Reading, TeacherMeasure
-from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
+from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.page.document import document, section
 from tasks.page.html import Html, element, join
 
@@ -22,11 +22,13 @@ _STYLE = """
 figure { margin: 8px 0 16px; }
 figcaption { color: var(--muted); font-size: 14px; }
 """  # noqa: E501 - style rules, one a line
+_LIGHT = WarmUpSettings()
 _CURES = {
     Cure.NONE: "nothing",
-    Cure.WARM_UP: "a light SFT of the student on its answers before the merge",
-    Cure.DELTA: "its delta since its precursor is distilled",
-    Cure.DROP: "leave it out",
+    Cure.WARM_UP: "a light SFT of the student on its answers before the merge: it answers "
+    f"{_LIGHT.prompts_per_teacher} prompts, the student takes {_LIGHT.steps_per_teacher} steps of "
+    f"{_LIGHT.batch_size}",
+    Cure.DROP: "leave it out: the domain stays as the student has it",
 }
 
 
@@ -201,10 +203,12 @@ def _teacher(measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict) -
     said = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
     facts = {
         "verdict": judged.verdict.value,
-        "proposed": _CURES[judged.cure],
+        "proposed, and what it takes": _CURES[verdict.proposed],
         "done in this run": _CURES[verdict.done],
         "direction, cosine with other teachers": said or "not comparable",
     }
+    if verdict.climb_again:
+        facts["for its owner, to climb again from the student's start"] = verdict.climb_again
     listed = element(
         "dl",
         {},

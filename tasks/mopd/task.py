@@ -5,7 +5,7 @@ from typing import NamedTuple
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
-from tasks.handover import Cure, Gated, Plan
+from tasks.handover import Gated, Plan
 from tasks.hosting import hosted, show
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.form import RoundForm
@@ -48,15 +48,6 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     """Turn the flat inputs of the launch form into checked, frozen settings."""
     form = RoundForm.model_validate(locals())  # at the first line there is nothing but the inputs
     return Ordered(form.settings(), form.workload())
-
-
-@hosted(Stage.PLAN)
-def remedied_settings(settings: RoundSettings, gated: Gated) -> RoundSettings:
-    """Return the settings with those teachers teaching by their delta that the gate says should."""
-    delta = [t.name for t in gated.teachers if t.done is Cure.DELTA]
-    names = sorted({*settings.distil.delta_teachers, *delta})
-    distil = settings.distil.model_copy(update={"delta_teachers": names})
-    return settings.model_copy(update={"distil": distil})
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)

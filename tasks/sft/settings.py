@@ -32,15 +32,3 @@ class BaseSettings(BaseModel):
     training: SftSettings = SftSettings(
         num_steps=2000, batch_size=16, learning_rate=1e-2, muon=True
     )
-
-
-class WarmUpSettings(BaseModel):
-    """How much of a teacher's own answers the student learns before the merge."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prompts_per_teacher: int = Field(default=384, ge=1)
-    steps_per_teacher: int = Field(default=40, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=5e-4, gt=0)
-    warmup_steps: int = Field(default=5, ge=0)

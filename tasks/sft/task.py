@@ -2,9 +2,9 @@
 
 from lineage.artifacts import Artifact
 from tasks import resources
-from tasks.handover import Gated, Plan, Stage
+from tasks.handover import Gated, Plan, Stage, WarmUpSettings
 from tasks.hosting import hosted
-from tasks.sft.settings import BaseSettings, SftSettings, WarmUpSettings
+from tasks.sft.settings import BaseSettings, SftSettings
 
 
 @hosted(resources.Stage.FOUNDATION)

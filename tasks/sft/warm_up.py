@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from tasks.handover import Cure, Gated, Plan, PlannedTeacher
+from tasks.handover import Cure, Gated, Plan, PlannedTeacher, WarmUpSettings
 from tasks.model.chat import Tokens
 from tasks.model.files import load_policy, save_policy
 from tasks.progress import report
@@ -18,7 +18,7 @@ from tasks.provenance import source_digest
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.settings import SftSettings, WarmUpSettings
+from tasks.sft.settings import SftSettings
 from tasks.sft.train import supervise
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads

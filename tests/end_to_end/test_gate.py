@@ -12,7 +12,7 @@ from lineage.signing import generate_key
 from lineage.store import open_store
 from tasks.gate.gate import leave_unmeasured
 from tasks.gate.plan import make_plan
-from tasks.sft.settings import WarmUpSettings
+from tasks.handover import Cure, WarmUpSettings
 from tasks.sft.warm_up import warm_up_student
 from tasks.step import Bench
 from workflows.cli import main
@@ -115,6 +115,30 @@ def test_a_teacher_recalled_while_the_approval_was_waited_for_is_not_merged(plan
     recall()
     with pytest.raises(LineageError, match=r"teacher\.shout@1 was recalled"):
         warm_up_student(bench, gated, WarmUpSettings(), 0)
+
+
+def with_cure(gated, name, cure):
+    """Return the gate's answer with a cure applied to one teacher."""
+    teachers = [
+        each.model_copy(update={"done": cure}) if each.name == name else each
+        for each in gated.teachers
+    ]
+    return gated.model_copy(update={"teachers": teachers})
+
+
+def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(planned):
+    bench, plan = planned
+    warmed = with_cure(leave_unmeasured(bench, plan), "shout", Cure.WARM_UP)
+    light = WarmUpSettings(prompts_per_teacher=8, steps_per_teacher=2, warmup_steps=0)
+    student = warm_up_student(bench, warmed, light, 0).student
+    assert student.digest != plan.student.digest
+    record = bench.records.read(student.record)
+    roles = {(item.role, item.name): item.artifact for item in record.inputs}
+    shout = next(teacher for teacher in plan.teachers if teacher.name == "shout")
+    assert roles["start", ""] == plan.student.digest
+    assert roles["teacher", "shout"] == shout.checkpoint.digest
+    assert ("teacher", "whisper") not in roles
+    assert warm_up_student(bench, warmed, light, 0).student == student
 
 
 def test_what_nobody_measured_stays_among_the_findings(planned):

@@ -30,7 +30,6 @@ CONSOLIDATION = {
     "tasks.gate.task.measure_teachers",
     "tasks.gate.task.compare_with_outcome",
     "tasks.sft.task.warm_up_student",
-    "tasks.mopd.task.remedied_settings",
     "tasks.mopd.task.distil_rounds",
     "tasks.mopd.task.record_failure",
     "tasks.merge.task.merge_average",

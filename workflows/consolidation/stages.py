@@ -10,14 +10,13 @@ from lineage.artifacts import Artifact
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import make_report, score_consolidation
 from tasks.gate.task import compare_with_outcome, make_plan, measure_teachers
-from tasks.handover import Gated
+from tasks.handover import Gated, WarmUpSettings
 from tasks.merge.settings import MergeSettings
 from tasks.merge.task import merge_average, merge_task_arithmetic
 from tasks.mopd.form import RoundForm
 from tasks.mopd.settings import RoundSettings
-from tasks.mopd.task import distil_rounds, record_failure, remedied_settings, round_settings
+from tasks.mopd.task import distil_rounds, record_failure, round_settings
 from tasks.release.task import publish_student
-from tasks.sft.settings import WarmUpSettings
 from tasks.sft.task import warm_up_student
 
 REVIEW_WITHIN = timedelta(days=7)
@@ -72,8 +71,7 @@ def carry_out(
 ) -> Consolidated:
     """Remedy, distil, merge the cheap controls, score all of them, publish, report."""
     plan = warm_up_student(gated=gated, settings=WarmUpSettings(), seed=seed)
-    remedied = remedied_settings(settings=settings, gated=gated)
-    distilled = distil_rounds(plan=plan, settings=remedied, rounds=rounds, seed=seed)
+    distilled = distil_rounds(plan=plan, settings=settings, rounds=rounds, seed=seed)
     average = merge_average(plan=plan)
     arithmetic = merge_task_arithmetic(plan=plan, settings=MergeSettings())
     scorecard = score_consolidation(

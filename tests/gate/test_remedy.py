@@ -1,0 +1,33 @@
+"""Which remedy is applied, by verdict and what was asked for."""
+
+import pytest
+
+from tasks.gate.judge import GateSettings, judge
+from tasks.gate.remedy import applied_cure
+from tasks.handover import Cure, OnMisfit
+from tests.gate.measures import calibration, measured
+
+
+def judged(bias, **scores):
+    settings = GateSettings()
+    return judge(measured({}, scores), "teacher.math@1", settings, calibration(bias=bias))
+
+
+FITS, SHORT, NO_GAIN = judged(3.0), judged(0.0), judged(3.0, difference=-0.2)
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "done"),
+    [
+        (FITS, OnMisfit.REMEDY, Cure.NONE),
+        (FITS, OnMisfit.DROP, Cure.NONE),
+        (SHORT, OnMisfit.REFUSE, Cure.NONE),
+        (SHORT, OnMisfit.REMEDY, Cure.WARM_UP),
+        (SHORT, OnMisfit.DROP, Cure.DROP),
+        (NO_GAIN, OnMisfit.DROP, Cure.DROP),
+        # Whom no remedy helps is not left out unasked: it stays a refusal.
+        (NO_GAIN, OnMisfit.REMEDY, Cure.NONE),
+    ],
+)
+def test_what_is_done_is_what_was_asked_for(found, asked, done):
+    assert applied_cure(found, asked) is done
