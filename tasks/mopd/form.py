@@ -1,19 +1,16 @@
 """The flat inputs of the launch form become a round's settings. No torch: workflows import it."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.ledger.settings import LedgerSettings, StoredPrecision
-from tasks.model.settings import AdapterSettings
-from tasks.mopd.settings import (
-    Balance,
-    BalanceSettings,
-    DistilSettings,
-    Divergence,
-    RoundSettings,
-    TopK,
-)
-from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+from tasks.ledger.settings import StoredPrecision
+from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
+from tasks.onpolicy.settings import Normalisation, Precision
 from tasks.onpolicy.workload import Workload
+from tasks.rollout.settings import SamplingSettings
+
+_MAX_NEW_TOKENS: int = SamplingSettings.model_fields["max_new_tokens"].default
 
 
 class RoundForm(BaseModel):
@@ -42,7 +39,12 @@ class RoundForm(BaseModel):
     ledger_displacements: bool = True
     """Keep each source's part of every update; without it audits replay stored rollouts."""
     ledger_precision: StoredPrecision = StoredPrecision.FP32
+    max_new_tokens: int = _MAX_NEW_TOKENS
+    """Of each response, its end token included; a longer one is cut."""
     mopd_steps: int = 120
+    more_settings: dict[str, str] = Field(default_factory=dict)
+    """Anything else of a round by its path in ``RoundSettings``, such as
+    ``{"health.runaway": "stop"}``; what has an input of its own is set there alone."""
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
     outcome_weight: float = 0.0
     """Of the outcome advantage in the sum; above 0 it needs several rollouts a prompt."""
@@ -81,27 +83,50 @@ class RoundForm(BaseModel):
             pydantic.ValidationError: for values that could not do what they say.
         """
         rank = self.student_adapter_rank
-        return RoundSettings(
-            loop=LoopSettings(
-                num_steps=self.mopd_steps,
-                learning_rate=self.learning_rate,
-                normalisation=self.normalisation,
-                inner_updates=self.inner_updates,
-                precision=self.student_precision,
-                adapter=AdapterSettings(rank=rank, alpha=2 * rank) if rank else None,
-            ),
-            distil=DistilSettings(
-                divergence=self.divergence,
-                top_k=TopK(k=self.divergence_top_k),
-                balance=BalanceSettings(rule=self.balance, weights=self.balance_weights),
-                outcome_weight=self.outcome_weight,
-                reference_weight=self.reference_weight,
-                delta_teachers=self.delta_teachers,
-            ),
-            ledger=LedgerSettings(
-                displacements=self.ledger_displacements, precision=self.ledger_precision
-            ),
-            ladder_stages=self.ladder_stages,
-            prompts_per_domain=self.prompts_per_domain,
-            rollouts_per_prompt=self.rollouts_per_prompt,
+        own: dict[str, Any] = {
+            "loop": {
+                "num_steps": self.mopd_steps,
+                "learning_rate": self.learning_rate,
+                "normalisation": self.normalisation,
+                "inner_updates": self.inner_updates,
+                "precision": self.student_precision,
+                "adapter": {"rank": rank, "alpha": 2 * rank} if rank else None,
+            },
+            "distil": {
+                "divergence": self.divergence,
+                "top_k": {"k": self.divergence_top_k},
+                "balance": {"rule": self.balance, "weights": self.balance_weights},
+                "outcome_weight": self.outcome_weight,
+                "reference_weight": self.reference_weight,
+                "delta_teachers": self.delta_teachers,
+            },
+            "ledger": {
+                "displacements": self.ledger_displacements,
+                "precision": self.ledger_precision,
+            },
+            "sampling": {"max_new_tokens": self.max_new_tokens},
+            "ladder_stages": self.ladder_stages,
+            "prompts_per_domain": self.prompts_per_domain,
+            "rollouts_per_prompt": self.rollouts_per_prompt,
+        }
+        for path, text in self.more_settings.items():
+            _add(own, path, text)
+        return RoundSettings.model_validate(own)
+
+
+def _add(settings: dict[str, Any], path: str, text: str) -> None:
+    """Put one more setting where its path leads; pydantic makes of the text what belongs there.
+
+    Raises:
+        ValueError: for a path to something that is set already, by the form or another path.
+    """
+    *folders, name = path.split(".")
+    place: Any = settings
+    for folder in folders:
+        place = place.setdefault(folder, {}) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or name in place:
+        raise ValueError(
+            f"more_settings names {path!r}, which is set already: the launch form has an input of "
+            "its own for it, or two paths contradict each other; set it in one place"
         )
+    place[name] = text

@@ -35,7 +35,9 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     learning_rate: float,
     ledger_displacements: bool,  # noqa: FBT001 - a switch of the launch form
     ledger_precision: StoredPrecision,
+    max_new_tokens: int,
     mopd_steps: int,
+    more_settings: dict[str, str],
     normalisation: Normalisation,
     outcome_weight: float,
     prompts_per_domain: int,

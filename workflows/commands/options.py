@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import click
 from flytekit.core.workflow import PythonFunctionWorkflow
@@ -39,6 +39,23 @@ class Member(click.Choice[str]):
     ) -> Any:  # noqa: ANN401 - click's own signature, which speaks of the text
         """Return the enum's member."""
         return self._kind(super().convert(value, param, ctx))
+
+
+class Texts(click.ParamType[dict[str, str]]):
+    """Texts by name."""
+
+    name = "a=x,b=y"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """Return the texts by their names."""
+        pairs = [text.partition("=") for text in str(value).split(",")]
+        if not all(name.strip() and equals for name, equals, _ in pairs):
+            self.fail(f"{value!r}: write name=value,name=value, such as health.runaway=stop")
+        if len({name.strip() for name, _, _ in pairs}) < len(pairs):
+            self.fail(f"{value!r} gives a name twice: give each once")
+        return {name.strip(): text.strip() for name, _, text in pairs}
 
 
 class Weights(click.ParamType[dict[str, float]]):
@@ -90,7 +107,7 @@ def _click_type(python_type: Any) -> click.ParamType[Any]:  # noqa: ANN401
     if get_origin(python_type) is list:
         return Listed()
     if get_origin(python_type) is dict:
-        return Weights()
+        return Texts() if get_args(python_type)[1] is str else Weights()
     if issubclass(python_type, Enum):
         return Member(python_type)
     return _PLAIN[python_type]

@@ -11,6 +11,7 @@ from workflows.consolidation.stages import Consolidated, approved, carry_out, pr
 
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 EVEN: dict[str, float] = {}
+NO_MORE: dict[str, str] = {}
 NONE: list[str] = []
 
 
@@ -28,7 +29,9 @@ def consolidate(
     learning_rate: float = 3e-4,
     ledger_displacements: bool = True,
     ledger_precision: StoredPrecision = StoredPrecision.FP32,
+    max_new_tokens: int = 24,
     mopd_steps: int = 120,
+    more_settings: dict[str, str] = NO_MORE,
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN,
     on_misfit: OnMisfit = OnMisfit.REFUSE,
     outcome_weight: float = 0.0,
@@ -60,7 +63,9 @@ def consolidate(
         learning_rate: Of AdamW, after warm-up.
         ledger_displacements: Keep each teacher's part of every update, for exact audits.
         ledger_precision: In which precision these parts are stored.
+        max_new_tokens: Of each response while it is distilled; a longer one is cut.
         mopd_steps: Optimizer steps of a round, times inner_updates.
+        more_settings: Any other of a round, such as health.runaway=stop; see docs/mopd.md.
         normalisation: What a step's loss is a mean of: rollouts, or tokens.
         on_misfit: What becomes of a teacher that does not fit: refuse, remedy, or drop it.
         outcome_weight: Of the outcome advantage in the sum; 0 distils alone.
@@ -95,7 +100,9 @@ def consolidate_reviewed(
     learning_rate: float = 3e-4,
     ledger_displacements: bool = True,
     ledger_precision: StoredPrecision = StoredPrecision.FP32,
+    max_new_tokens: int = 24,
     mopd_steps: int = 120,
+    more_settings: dict[str, str] = NO_MORE,
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN,
     on_misfit: OnMisfit = OnMisfit.REFUSE,
     outcome_weight: float = 0.0,
