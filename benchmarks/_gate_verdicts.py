@@ -131,7 +131,8 @@ def summary(results: dict[str, dict[str, Case]], names: Sequence[str]) -> dict[s
     rows = []
     for name in names:
         judged = judge(measure_of(cases[name]), name, GateSettings(), calibration)
-        expected = judged.prediction.score if judged.prediction else 0.0
+        fits_anyway = float(judged.verdict is Verdict.FITS)
+        expected = judged.prediction.score if judged.prediction else fits_anyway
         rows.append((name, judged.verdict, expected, share(cases[name], fits)))
     lost = [(1 - e, actual < 1 - LOST) for _, _, e, actual in rows]
     asked = [(e, a) for _, _, e, a in rows if e > 0]

@@ -27,6 +27,9 @@ class GateSettings(Frozen):
     """Nats between two calls: served replicas differed by more than the signal (SkyRL 2256)."""
     clear: float = Field(default=2.0, gt=0)
     """Standard errors by which a teacher must beat the student: less may be chance."""
+    learned: float = Field(default=0.02, ge=0)
+    """Nats a token below which the student says what the teacher says. The demo's students begin
+    0.14 to 0.6 from their teachers and end 0.002 to 0.011 from them; a later round keeps those."""
 
 
 class Judged(Frozen):
@@ -35,7 +38,7 @@ class Judged(Frozen):
     name: str
     verdict: Verdict
     prediction: Prediction | None
-    """None where health or scores decide already."""
+    """None where health or scores decide already, or nothing is left to learn."""
     reasons: tuple[Note, ...]
     cure: Cure
     """What to try; ``none`` for a teacher that fits."""
@@ -52,8 +55,11 @@ def judge(
         settings: The thresholds.
         calibration: What the prediction rests on.
     """
-    decisive = [*_decisive(measure, subject, settings)]
     noted = [*_ancestry(measure, subject)]
+    learned = _has_learned(measure, settings)
+    if learned:
+        noted.append(_note("nothing-left", "note", subject, _alike(measure), _KEEP))
+    decisive = [*_decisive(measure, subject, settings, learned=learned)]
     if decisive:
         return Judged(
             name=measure.name,
@@ -61,6 +67,14 @@ def judge(
             prediction=None,
             reasons=(*decisive, *noted),
             cure=Cure.DROP,
+        )
+    if learned:
+        return Judged(
+            name=measure.name,
+            verdict=Verdict.FITS,
+            prediction=None,
+            reasons=tuple(noted),
+            cure=Cure.NONE,
         )
     prediction = predict(measure, calibration)
     if prediction.outside:
@@ -95,10 +109,24 @@ _WARM_UP = (
     "its team climb again from the student's start, or leave it out"
 )
 _BY_HAND = "look at the worst tokens on the gate's page, and merge it alone first"
+_KEEP = "nothing; in a later round it keeps what an earlier one has taught"
 _LEAVE_OUT = "leave it out, or have its owner look at the checkpoint and release it anew"
 
 
-def _decisive(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Iterator[Note]:
+def _has_learned(measure: TeacherMeasure, settings: GateSettings) -> bool:
+    """Return whether the student says what this teacher says already, and as well.
+
+    Another domain's teacher may differ as little in words; so the swap test must have cleared it.
+    """
+    scores, swap = measure.scores, measure.swap
+    alike = measure.reading.finite and measure.reading.kl < settings.learned
+    as_well = abs(scores.difference) <= settings.clear * scores.error
+    return alike and as_well and swap is not None and not swap.suspect
+
+
+def _decisive(
+    measure: TeacherMeasure, subject: str, settings: GateSettings, *, learned: bool
+) -> Iterator[Note]:
     """Yield what no prediction can outweigh."""
     reading, scores, swap = measure.reading, measure.scores, measure.swap
     if not reading.finite:
@@ -121,7 +149,7 @@ def _decisive(measure: TeacherMeasure, subject: str, settings: GateSettings) -> 
             f"{swap.log_likelihood[measure.name]:.2f} nats a token): paths may be swapped"
         )
         yield _note("swapped-path", "refusal", subject, said, "compare both releases' checkpoints")
-    if not scores.difference > settings.clear * scores.error:
+    if not learned and not scores.difference > settings.clear * scores.error:
         said = (
             f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
             f"{scores.student:.2f}: it has nothing to teach there"
@@ -140,6 +168,15 @@ def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Note]:
         said += f"; {found.nearest} is nearer"
     step = "have its owner say what it was trained from; until then its records prove nothing"
     yield _note("contradicted-ancestry", "refusal", subject, said, step)
+
+
+def _alike(measure: TeacherMeasure) -> str:
+    scores = measure.scores
+    return (
+        f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
+        f"{scores.student:.2f}, and they are {measure.reading.kl:.3f} nats a token apart: the "
+        "student has learned it already"
+    )
 
 
 def _short(prediction: Prediction) -> str:

@@ -147,7 +147,7 @@ footer { padding-bottom: 72px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr));
   gap: 8px 40px; }
 .facts > div { min-width: 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margin: 0;
+dl { display: grid; grid-template-columns: fit-content(40%) 1fr; gap: 4px 16px; margin: 0;
   font-size: 14px; }
 dt { color: var(--muted); } dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 code { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }

@@ -8,7 +8,7 @@ from tasks.gate.judge import GateSettings, judge
 from tasks.gate.measured import Ancestry, SwapRow
 from tasks.gate.prediction import predict, stored_calibration
 from tasks.handover import Cure, Verdict
-from tests.gate.measures import calibration, measured
+from tests.gate.measures import SWAP, calibration, measured
 
 
 def judged(measure=None, **told):
@@ -64,6 +64,37 @@ def test_a_swapped_path_is_named():
     found = judged(measured(swap=swap))
     assert codes(found) == ["swapped-path"]
     assert "code explains the well graded answers of math" in found.reasons[0].evidence
+
+
+LEARNED = {"kl": 0.019}
+
+
+@pytest.mark.parametrize("difference", [0.1, 0.0, -0.1])  # of two standard errors
+def test_what_the_student_has_learned_already_fits_and_keeps_it(difference):
+    found = judged(measured(LEARNED, {"difference": difference}))
+    assert found.verdict is Verdict.FITS
+    assert found.prediction is None
+    assert codes(found) == ["nothing-left"]
+    assert found.reasons[0].severity == "note"
+    assert "0.019 nats a token apart" in found.reasons[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("reading", "scores", "swap"),
+    [
+        ({"kl": 0.021}, {"difference": 0.0}, SWAP),  # as good, but it says other things
+        (LEARNED, {"difference": -0.11}, SWAP),  # says nearly the same, and is worse
+        (LEARNED, {"difference": 0.0}, None),  # nobody looked whose words these are
+    ],
+)
+def test_one_without_a_gain_that_is_not_clearly_learned_is_refused(reading, scores, swap):
+    assert codes(judged(measured(reading, scores, swap=swap))) == ["no-gain"]
+
+
+def test_anothers_teacher_near_the_student_is_not_taken_for_learned():
+    swap = SWAP.model_copy(update={"suspect": "code"})
+    found = judged(measured(LEARNED, {"difference": 0.0}, swap=swap))
+    assert set(codes(found)) == {"swapped-path", "no-gain"}
 
 
 def test_a_contradicted_parent_is_a_refusal_of_its_own_beside_the_verdict():
