@@ -125,11 +125,6 @@ def read_waiver(store: Store, digest: str, plan: Artifact, trust: TrustRoot | No
     )
 
 
-def waived_plan(store: Store, digest: str) -> str:
-    """Return the digest of the plan that a waiver names; whether it holds is not asked here."""
-    return _parse(digest, store.get_bytes(digest))[1].plan
-
-
 def _parse(digest: str, data: bytes) -> tuple["Envelope", Waiver]:
     from securesystemslib.dsse import Envelope  # noqa: PLC0415
 

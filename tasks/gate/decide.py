@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
 from lineage.graph import Lineage
+from lineage.record import Input
 from lineage.trust import open_trust
-from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver, waived_plan
+from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver
 from tasks.gate.settings import Level
 from tasks.handover import Note, Plan
 from tasks.step import Bench
@@ -24,7 +25,7 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
         bench: Whose store holds the waivers.
         plan: As proposed and stored.
         refuse_from: The least severe finding that counts.
-        waivers: Digests of signed waivers of exactly this plan.
+        waivers: Digests of signed waivers: of this plan, or of it before or behind the gate.
 
     Raises:
         LineageError: for a waiver that does not hold or is of another plan.
@@ -36,9 +37,7 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     if waivers:
         trust = open_trust()
         for digest in dict.fromkeys(waivers):
-            if _is_of_later_plan(bench, digest, plan.artifact):
-                continue  # it accepts what the gate will measure, and is asked there
-            signed = read_waiver(bench.store, digest, plan.artifact, trust)
+            signed = read_waiver(bench.store, digest, _plan_of(bench, digest, plan.artifact), trust)
             accepted |= set(signed.waiver.findings)
             held.append(signed.artifact)
     left = [note for note in refused(plan, refuse_from) if _as_accepted(note) not in accepted]
@@ -47,14 +46,23 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     return plan.model_copy(update={"waivers": held})
 
 
-def _is_of_later_plan(bench: Bench, digest: str, plan: Artifact) -> bool:
-    """Return whether a waiver names what became of this plan behind the gate."""
-    named = waived_plan(bench.store, digest)
-    if named == plan.digest:
-        return False
-    lineage = Lineage(bench.store)
-    makers = [r for r in lineage.index.makers(named) if r != plan.record]
-    return any(plan.record in lineage.ancestors(record) for record in makers)
+def _plan_of(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
+    """Return which plan a waiver must be of to count here: most often this one.
+
+    The gate makes a plan with more findings of the one before it. A waiver of the earlier counts
+    behind the gate too, for what it lists; one of the later lists what the earlier has as well.
+    """
+    before = {asked.artifact for asked in _plans_before(bench, plan.record)}
+    for maker in Lineage(bench.store).index.makers(waiver):
+        for named in _plans_before(bench, maker):
+            later = {asked.artifact for asked in _plans_before(bench, named.record)}
+            if named.artifact in {plan.digest, *before} or plan.digest in later:
+                return Artifact(kind="plan", digest=named.artifact, record=named.record)
+    return plan
+
+
+def _plans_before(bench: Bench, record: str) -> list[Input]:
+    return [asked for asked in bench.records.read(record).inputs if asked.role == "plan"]
 
 
 def refused(plan: Plan, refuse_from: Level) -> list[Note]:

@@ -124,8 +124,8 @@ def _plan_after(
     notes: Sequence[Note],
     came_from: tuple[Input, ...],
 ) -> Plan:
-    changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes], "artifact": None}
-    after = plan.model_copy(update=changes)
+    changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes]}
+    after = plan.model_copy(update={**changes, "artifact": None, "waivers": []})
     return after.model_copy(update={"artifact": store_plan(bench, after, after=came_from)})
 
 

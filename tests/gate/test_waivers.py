@@ -13,6 +13,7 @@ from lineage.signing import generate_key
 from lineage.waiver import Accepted, Waiver, read_waiver, sign_waiver
 from tasks import step
 from tasks.gate.decide import MisfitError
+from tasks.gate.gate import admit, leave_unmeasured
 from tasks.gate.plan import make_plan, propose
 from tasks.gate.settings import Level
 from tasks.gate.waive import waive
@@ -185,3 +186,52 @@ def test_a_plan_without_findings_and_an_empty_reason_are_not_signed(bench, tmp_p
         waive(bench, plan.digest, "  ", OURS)
     with pytest.raises(LineageError, match="not a plan"):
         waive(bench, faculty.fork_point[1], "a checkpoint", OURS)
+
+
+def behind_the_gate(bench, level, *waivers):
+    """Return the plan as it comes through both, nothing measured, with the same waivers."""
+    plan = make_plan(bench, *ASKED, level, waivers)
+    return admit(bench, leave_unmeasured(bench, plan), level, waivers).plan
+
+
+def test_what_was_accepted_before_the_gate_is_accepted_behind_it(bench, faculty, trust):
+    waiver = signed(bench)
+    passed = behind_the_gate(bench, Level.REFUSAL, waiver.digest)
+    assert passed.waivers == [waiver]
+    assert passed.artifact != propose(bench, *ASKED).artifact
+
+
+def test_a_waiver_of_the_earlier_plan_accepts_nothing_that_the_gate_added(bench, faculty, trust):
+    waiver = signed(bench)
+    with pytest.raises(MisfitError) as caught:
+        behind_the_gate(bench, Level.WARNING, waiver.digest)
+    assert "[not-measured]" in str(caught.value)
+    assert "[other-fork-point]" not in str(caught.value)
+
+
+def test_a_waiver_of_the_plan_behind_the_gate_serves_alone_or_beside_the_first(
+    bench, faculty, trust
+):
+    first = signed(bench)
+    plan = make_plan(bench, *ASKED, Level.REFUSAL, [first.digest])
+    after = leave_unmeasured(bench, plan).plan.artifact
+    second = waive(bench, after.digest, "measured by hand", OURS).artifact
+    alone = behind_the_gate(bench, Level.WARNING, second.digest)
+    both = behind_the_gate(bench, Level.WARNING, first.digest, second.digest)
+    assert alone.artifact == both.artifact == after  # waivers are no part of what a plan is
+    assert (alone.waivers, both.waivers) == ([second], [first, second])
+
+
+def test_a_waiver_of_another_consolidation_that_led_here_does_not_count(bench, faculty, trust):
+    waiver = signed(bench)
+    earlier = propose(bench, *ASKED).artifact
+    faculty.register(
+        "later-start", faculty.checkpoint("later", 3, earlier_of(earlier)), "checkpoint"
+    )
+    with pytest.raises(LineageError, match="have changed since"):
+        make_plan(bench, ["code@1"], "later-start@1", Level.REFUSAL, [waiver.digest])
+
+
+def earlier_of(artifact):
+    """Return a plan as a checkpoint's parent."""
+    return (artifact.record, artifact.digest)
