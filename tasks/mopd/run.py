@@ -129,7 +129,7 @@ def _objective(
     routing.check(labels, [teacher.name for teacher in planned])
     return Distillation(
         routing,
-        open_round_teachers(order.cast, settings, policy, bench.store.tree),
+        open_round_teachers(order.cast, settings, policy, bench.store),
         settings.distil,
         settings.loop,
         control_ids,

@@ -3,22 +3,22 @@
 Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
+from lineage.store import Store
 from tasks.handover import PlannedTeacher
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
+from tasks.mopd.adapted import apart, source_of
 from tasks.mopd.cast import Cast
 from tasks.mopd.pool.hidden_cache import HiddenCache
 from tasks.mopd.pool.opening import open_teachers
 from tasks.mopd.pool.pool import PoolSettings
-from tasks.mopd.pool.source import TeacherSource
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.tokens import refuse_other_tokens
 from tasks.mopd.voices import START, Asked, precursor_of
@@ -111,15 +111,15 @@ def open_round_teachers(
     cast: Cast,
     settings: RoundSettings,
     student: Policy,
-    folder_of: Callable[[str], Path],
+    store: Store,
 ) -> StagedTeachers:
-    """Open every model that a round will ask, each checked, equal ones once.
+    """Open every model that a round will ask, each checked, equal ones and shared bases once.
 
     Args:
         cast: As it was planned.
         settings: Of the round.
         student: Whose tokens, template and vocabulary they share.
-        folder_of: Gives the folder of a checkpoint's digest.
+        store: Holds the checkpoints, and the records of how they were made.
 
     Raises:
         ValueError: naming the teacher that cannot be used, and why.
@@ -127,7 +127,7 @@ def open_round_teachers(
     beside = {precursor_of(name): before for name, before in cast.precursors.items()}
     if beside or settings.distil.reference_weight > 0:
         beside[START] = cast.start
-    sources = {name: _source(name, model, folder_of) for name, model in beside.items()}
+    models = dict(beside)
     keys = []
     for stage in range(settings.ladder_stages):
         last = stage == settings.ladder_stages - 1
@@ -136,13 +136,12 @@ def open_round_teachers(
         }
         keys.append(names | {name: name for name in beside})
         for teacher in cast.plan.teachers:
-            name, model = names[teacher.name], rung_at(teacher, stage, settings.ladder_stages)
-            sources[name] = _source(name, model, folder_of)
-    found = list(sources.values())
+            models[names[teacher.name]] = rung_at(teacher, stage, settings.ladder_stages)
+    sources = [source_of(store, name, model) for name, model in models.items()]
     codes = {note.code for note in cast.plan.notes}
-    refuse_other_tokens(found, student.tokenizer, any_template="other-template" in codes)
+    refuse_other_tokens(sources, student.tokenizer, any_template="other-template" in codes)
     pool = open_teachers(
-        found,
+        [apart(store, source, models[source.name]) for source in sources],
         PoolSettings(
             vocabulary_size=student.model.config.vocab_size,
             temperature=settings.sampling.temperature,
@@ -151,10 +150,6 @@ def open_round_teachers(
         ),
     )
     return StagedTeachers(HiddenCache(pool), keys, settings.loop.num_steps)
-
-
-def _source(name: str, model: Artifact, folder_of: Callable[[str], Path]) -> TeacherSource:
-    return TeacherSource(name, model.digest, folder_of(model.digest))
 
 
 def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:

@@ -7,7 +7,13 @@ import torch
 from mopd_rounds import Run, faculty_at, planned, told
 
 from lineage.artifacts import Release, read_manifest
+from tasks.model.files import load_policy
+from tasks.model.log_probs import chosen_logits, pad_right
+from tasks.mopd.adapted import apart, source_of
+from tasks.mopd.cast import cast_of
 from tasks.mopd.rounds import starting_from
+from tasks.mopd.teachers import open_round_teachers
+from tasks.mopd.voices import START
 from tasks.progress import Reporter
 
 
@@ -159,3 +165,32 @@ def test_inner_updates_ask_each_teacher_once_ahead(bench, plan):
     # Where teachers are kept changes no bit, scored ahead or not.
     for name, weight in run.weights().items():
         assert torch.equal(weight, again.weights()[name]), name
+
+
+def test_teachers_that_were_trained_by_adapters_share_their_base(bench, plan, plain):
+    adapter = {"adapter": {"rank": 2, "alpha": 4}}
+    made = [Run(bench, plan, told(loop=adapter), seed=seed) for seed in (0, 1)]
+    teachers = [
+        teacher.model_copy(update={"checkpoint": run.student})
+        for teacher, run in zip(plan.teachers, made, strict=True)
+    ]
+    adapted = plan.model_copy(update={"teachers": teachers})
+    settings = told({"reference_weight": 0.1})
+    policy = load_policy(bench.store.tree(plan.student.digest))
+    opened = open_round_teachers(
+        cast_of(bench.store, adapted, settings), settings, policy, bench.store
+    )
+    tokens = pad_right([[5, 6, 7, 8]], [[False, True, True, True]], 0)
+    for name, run in (("shout", made[0]), ("whisper", made[1])):
+        said = opened.logits(name, opened.hidden(name, tokens))
+        merged = load_policy(bench.store.tree(run.student.digest)).model
+        expected = chosen_logits(merged, tokens)
+        assert said == pytest.approx(expected.detach(), abs=1e-5)
+        assert not torch.allclose(said, chosen_logits(policy.model, tokens), atol=1e-4)
+    # The reference asks the base as it is; all three are one set of weights.
+    opened.hidden(START, tokens)
+    assert opened.pool.counts.loads == 1
+    # A teacher of other beginnings stands for itself.
+    assert (
+        apart(bench.store, source_of(bench.store, "a", plain.student), plain.student).base is None
+    )

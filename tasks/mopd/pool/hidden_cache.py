@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch
+from tasks.mopd.pool.counts import PoolCounts
 from tasks.mopd.pool.pool import TeacherPool
 
 Asked = tuple[str, TokenBatch]
@@ -35,6 +36,11 @@ class HiddenCache:
     def names(self) -> list[str]:
         """The teachers that can be asked, sorted."""
         return self._pool.names
+
+    @property
+    def counts(self) -> PoolCounts:
+        """What the pool has loaded."""
+        return self._pool.counts
 
     @property
     def num_bytes(self) -> int:
