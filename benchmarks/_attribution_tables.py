@@ -1,118 +1,22 @@
 """Makes the attribution benchmark's tables from what was asked; nothing is trained or scored here.
 
-A set of teachers is one sample: figures are means over sets, with Student's t intervals.
+A set of teachers is one sample: figures are means over sets, with Student's t intervals; but shares
+of behaviours, see ``_attribution_naming``.
 """
 
 import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from _attribution_answers import SUM, Answers, Table, read
+from _attribution_naming import TUNED_ON, naming
 from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
-from _attribution_world import OFFICES, TEACHERS, masks
+from _attribution_world import OFFICES, TEACHERS
 
-from tasks.attribution.counterfactual import MOST_SEEDS, over_seeds
-from tasks.attribution.estimators import LogRatio
-from tasks.attribution.verdict import LEAST_NATS
-
-Table = dict[str, list[float]]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What was found of one student."""
-
-    asked: list[dict[str, str]]
-    says: dict[str, list[float]]
-    """By retrain; beside them ``full`` and ``fork``."""
-    masks: dict[str, tuple[str, ...]]
-    """By retrain, who was left out of it."""
-    tables: dict[str, Table]
-    """By estimator, the number of each teacher for each behaviour."""
-    others: dict[str, dict[str, Any]]
-    """Residuals, seconds and divergences, as they were written."""
-
-    @property
-    def change(self) -> list[float]:
-        """What the round did to each behaviour."""
-        return [a - b for a, b in zip(self.says["full"], self.says["fork"], strict=True)]
-
-    @property
-    def truth(self) -> Table:
-        """What each teacher's absence does."""
-        return {teacher: self.effect(f"no-{teacher}") for teacher in TEACHERS}
-
-    def effect(self, run: str) -> list[float]:
-        """Return what a retrain says less of each behaviour than the student."""
-        return [a - b for a, b in zip(self.says["full"], self.says[run], strict=True)]
-
-    def places(self, *tables: str) -> list[int]:
-        """Return the behaviours of some tables."""
-        return [place for place, item in enumerate(self.asked) if item["table"] in tables]
-
-
-def read(runs: Path, number: int, seed: int) -> Answers | None:
-    """Return what was found of a set's student, or None where not all was asked yet."""
-    folder = runs / f"set-{number}" / f"seed-{seed}"
-    files = {
-        part: folder / f"{part}.json"
-        for part in ("truth", "estimates", "rehearsals", "shorts", "cost")
-    }
-    if not files["truth"].exists():
-        return None
-    truth = json.loads(files["truth"].read_text("utf-8"))
-    found = {
-        part: json.loads(file.read_text("utf-8")) if file.exists() else {}
-        for part, file in files.items()
-        if part != "truth"
-    }
-    tables: dict[str, Table] = dict(found["estimates"].get("tables", {}))
-    left_out = {run: masked for run, masked in masks(number) if masked}
-    answers = Answers(truth["asked"], truth["says"], left_out, tables, found)
-    if tables:
-        tables["taught and heard"] = _smaller(tables["path integral"], tables[LogRatio.name])
-        tables["owner, sized by the change"] = _sized_by_change(answers)
-    if found["rehearsals"]:
-        tables["rehearsal"] = _less(answers.says["full"], found["rehearsals"]["says"])
-    if tables and found["rehearsals"]:
-        three = tables["rehearsal"], tables[LogRatio.name], tables["path integral"]
-        tables[SUM] = {
-            t: [a + b + c / 2 for a, b, c in zip(*(x[t] for x in three), strict=True)]
-            for t in TEACHERS
-        }
-    for kind, says in found["shorts"].get("says", {}).items():
-        tables[_SHORT[kind]] = _less(answers.says["full"], says)
-    return answers
-
-
-SUM = "rehearsal + log-ratio + half the path integral"
-"""Weights that were chosen on set 0; the other sets test them."""
-_SHORT = {"short": "retrain of a quarter", "repair": "surgery, then an eighth"}
-
-
-def _smaller(one: Table, two: Table) -> Table:
-    return {t: list(map(min, one[t], two[t])) for t in TEACHERS}
-
-
-def _less(student: Sequence[float], says: Mapping[str, Sequence[float]]) -> Table:
-    """Return what the student says less what is said without each teacher."""
-    without = {teacher: says[f"no-{teacher}"] for teacher in TEACHERS}
-    return {t: [a - b for a, b in zip(student, without[t], strict=True)] for t in TEACHERS}
-
-
-def _sized_by_change(answers: Answers) -> Table:
-    owners = {office: own[0] for office, own in OFFICES.items() if len(own) == 1}
-    return {
-        teacher: [
-            change if owners.get(item["domain"]) == teacher else 0.0
-            for item, change in zip(answers.asked, answers.change, strict=True)
-        ]
-        for teacher in TEACHERS
-    }
+from tasks.attribution.counterfactual import over_seeds
 
 
 def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
@@ -122,63 +26,49 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         (one, other) for n in numbers if (one := read(runs, n, 0)) and (other := read(runs, n, 1))
     ]
     names = list(dict.fromkeys(name for found in first for name in found.tables))
+    latency = runs / "latency.json"
     return {
         "sets": len(first),
         "behaviours_of_a_set": {
             t: len(first[0].places(t)) for t in (OWN, SHARED, OFF, STYLE, NOBODY)
         },
-        "naming": {name: _naming(first, lambda a, n=name: a.tables[n], name) for name in names}
-        | {"absence itself, one retrain each": _naming(first, lambda a: a.truth, "retrain")},
-        "absence": {name: _absence(first, name) for name in names} | {"two seeds": _ceiling(both)},
-        "absence_in_another_seed": {name: _across(both, name) for name in names},
+        "thresholds_set_on": TUNED_ON,
+        "naming": naming(first),
+        "absence": {name: _absence(first, name) for name in names},
+        "absence_in_another_seed": {name: _across(both, name) for name in names}
+        | {"two seeds": _ceiling(both)},
+        "noise": _noise(both),
         "completeness": _completeness(first),
         "kl_from_retrain": _apart(first),
         "wall_seconds_of_a_sets_behaviours": _seconds(first),
         "cost": [a.others["cost"] for a in first if a.others["cost"]],
+        "demo": json.loads(latency.read_text("utf-8")) if latency.exists() else None,
     }
-
-
-def _naming(
-    found: Sequence[Answers], of: Callable[[Answers], Table], name: str
-) -> dict[str, object]:
-    with_it = [a for a in found if name == "retrain" or name in a.tables]
-    named = {
-        table: _over(_named(of(a), a, a.places(table)) for a in with_it)
-        for table in (OWN, SHARED, OFF, STYLE)
-    }
-    return named | {NOBODY: _over(_left_alone(of(a), a) for a in with_it)}
-
-
-def _named(table: Table, answers: Answers, places: Sequence[int]) -> float:
-    """Return the share of behaviours whose teacher alone has the largest number."""
-    right = 0
-    for place in places:
-        ordered = sorted(TEACHERS, key=lambda t: table[t][place], reverse=True)
-        alone = table[ordered[0]][place] > table[ordered[1]][place]
-        right += alone and ordered[0] == answers.asked[place]["teacher"]
-    return right / len(places)
-
-
-def _left_alone(table: Table, answers: Answers) -> float:
-    """Return the share of untaught behaviours that no teacher is named for."""
-    places = answers.places(NOBODY)
-    return sum(max(table[t][p] for t in TEACHERS) < LEAST_NATS for p in places) / len(places)
 
 
 def _absence(found: Sequence[Answers], name: str) -> dict[str, object]:
-    with_it = [a for a in found if name in a.tables]
+    with_it = [a for a in found if name in a.tables and not _was_fitted(a, name)]
     return _agreement([(a.tables[name], a.truth, a) for a in with_it]) | {
-        "subsets": _over(_subsets(a, a.tables[name]) for a in with_it)
+        "subsets": _over(_subsets(_summed(a, a.tables[name]), a) for a in with_it)
     }
 
 
 def _across(both: Sequence[tuple[Answers, Answers]], name: str) -> dict[str, object]:
-    with_it = [(a, b) for a, b in both if name in a.tables]
-    return _agreement([(a.tables[name], b.truth, a) for a, b in with_it])
+    with_it = [(a, b) for a, b in both if name in a.tables and not _was_fitted(a, name)]
+    return _agreement([(a.tables[name], b.truth, a) for a, b in with_it]) | {
+        "subsets": _over(_subsets(_summed(a, a.tables[name]), b) for a, b in with_it)
+    }
 
 
 def _ceiling(both: Sequence[tuple[Answers, Answers]]) -> dict[str, object]:
-    return _agreement([(a.truth, b.truth, a) for a, b in both])
+    return _agreement([(a.truth, b.truth, a) for a, b in both]) | {
+        "subsets": _over(_subsets({run: a.effect(run) for run in a.masks}, b) for a, b in both)
+    }
+
+
+def _was_fitted(answers: Answers, name: str) -> bool:
+    """Return whether an estimator's weights were chosen on this set, so that it tests nothing."""
+    return name == SUM and answers.number == 0
 
 
 def _agreement(cases: Sequence[tuple[Table, Table, Answers]]) -> dict[str, object]:
@@ -213,31 +103,64 @@ def _ranked(one: Table, two: Table, pairs: Iterable[tuple[str, int]]) -> float:
     return rank_correlation([one[t][p] for t, p in listed], [two[t][p] for t, p in listed])
 
 
-def _subsets(answers: Answers, table: Table) -> float:
-    """Return the linear datamodelling score (2303.14186, eq. 5): its mean over behaviours."""
-    scores = []
-    for place in range(len(answers.asked)):
-        told = [sum(table[t][place] for t in masked) for masked in answers.masks.values()]
-        true = [answers.effect(run)[place] for run in answers.masks]
-        score = rank_correlation(told, true)
-        if not math.isnan(score):
-            scores.append(score)
-    return statistics.fmean(scores) if scores else math.nan
+def _summed(answers: Answers, table: Table) -> Table:
+    """Return by retrain what an estimator says of it: the sum over those who were left out."""
+    places = range(len(answers.asked))
+    return {
+        run: [sum(table[t][place] for t in masked) for place in places]
+        for run, masked in answers.masks.items()
+    }
+
+
+def _subsets(told: Table, answers: Answers) -> float:
+    """Return the linear datamodelling score (2303.14186, eq. 5): its mean over behaviours.
+
+    Whoever says the same of all retrains has said nothing of them, which counts as 0.
+    """
+    true = {run: answers.effect(run) for run in answers.masks}
+    scores = [
+        rank_correlation([told[run][p] for run in told], [true[run][p] for run in told])
+        for p in range(len(answers.asked))
+    ]
+    return statistics.fmean(0.0 if math.isnan(score) else score for score in scores)
+
+
+def _noise(both: Sequence[tuple[Answers, Answers]]) -> dict[str, dict[str, object]]:
+    """Return how large effects are and how far two seeds' lie apart: medians of a set, in nats."""
+    kinds = {"in domain": _taught, "off domain": _strange}
+    return {
+        kind: {
+            "effect": _over(
+                statistics.median(abs(a.truth[t][p]) for t, p in pairs_of(a)) for a, _ in both
+            ),
+            "between seeds": _over(
+                statistics.median(abs(a.truth[t][p] - b.truth[t][p]) for t, p in pairs_of(a))
+                for a, b in both
+            ),
+        }
+        for kind, pairs_of in kinds.items()
+    }
 
 
 def _completeness(found: Sequence[Answers]) -> dict[str, object]:
     figures = {}
     for name in ("path integral", "replayed integral"):
         all_of = [r for a in found for r in a.others["estimates"]["residuals"][name]]
-        figures[name] = {"largest": max(all_of), "median": statistics.median(all_of)}
+        figures[name] = {
+            "largest": max(all_of),
+            "median": statistics.median(all_of),
+            "share_within_a_hundredth": sum(r <= 0.01 for r in all_of) / len(all_of),
+        }
     return figures
 
 
 def _apart(found: Sequence[Answers]) -> dict[str, object]:
-    rows = [
-        row for a in found for row in a.others["rehearsals"].get("kl_from_retrain", {}).values()
-    ]
-    return {key: _over(row[key] for row in rows) for key in ("student", "surgery", "rehearsal")}
+    """Return how far from the retrain each stand-in's words are, KL in nats."""
+    by_set = [list(a.others["rehearsals"].get("kl_from_retrain", {}).values()) for a in found]
+    return {
+        key: _over(statistics.fmean(row[key] for row in rows) for rows in by_set if rows)
+        for key in ("student", "surgery", "rehearsal")
+    }
 
 
 def _seconds(found: Sequence[Answers]) -> dict[str, float]:
@@ -250,16 +173,12 @@ def _seconds(found: Sequence[Answers]) -> dict[str, float]:
 
 
 def _over(values: Iterable[float]) -> dict[str, float | None] | None:
-    """Return a mean with its interval: Student's t, normal where there are more than ten."""
+    """Return a mean over sets with Student's t interval; None where there is no value."""
     listed = [value for value in values if not math.isnan(value)]
     if not listed:
         return None
-    mean = statistics.fmean(listed)
-    if len(listed) <= MOST_SEEDS:
-        found = over_seeds(listed)
-        return {"mean": _short(mean), "low": _short(found.low), "high": _short(found.high)}
-    half = 1.96 * statistics.stdev(listed) / math.sqrt(len(listed))
-    return {"mean": _short(mean), "low": _short(mean - half), "high": _short(mean + half)}
+    found = over_seeds(listed)
+    return {"mean": _short(found.mean), "low": _short(found.low), "high": _short(found.high)}
 
 
 def _short(value: float | None) -> float | None:

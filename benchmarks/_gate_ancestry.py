@@ -19,6 +19,7 @@ from tasks.gate.weights import Checkpoint, ancestry
 
 PARENT = ("start", "student", "from 0")
 FALSE_OF_EACH = 2
+MOST_CANDIDATES = 8
 CLIMB = {"rung", "rl"}
 """Rungs of one start are one climb: an earlier one is on the way to a later one."""
 UNDOING = {"uniform", "template"}
@@ -60,14 +61,19 @@ def run_ancestry(results: Path, family: Family, seed: int) -> None:
             and not (parent.kind in CLIMB and m.kind in CLIMB)
         ]
         false = rng.sample(strangers, min(FALSE_OF_EACH, len(strangers)))
+        # As in the gate: what else was made from the same grandparent might be the parent instead.
+        candidates = [
+            Checkpoint(each.record, store.tree(each.output))
+            for each in (parent, *rng.sample(strangers, min(MOST_CANDIDATES, len(strangers))))
+        ]
         for declared in (parent, *false):
             if declared.output in {child.output, grandparent.output}:
                 continue
             found = ancestry(
                 store.tree(child.output),
-                Checkpoint("declared", store.tree(declared.output)),
+                Checkpoint(declared.record, store.tree(declared.output)),
                 store.tree(grandparent.output),
-                [],
+                candidates,
             )
             if found is None or found.projection is None:
                 continue

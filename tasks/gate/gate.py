@@ -18,6 +18,7 @@ from tasks.gate.prediction import stored_calibration
 from tasks.gate.probe import Subject, measure
 from tasks.gate.remedy import applied_cure
 from tasks.gate.settings import Level
+from tasks.gate.siblings import other_starts
 from tasks.gate.weights import Checkpoint
 from tasks.handover import (
     Cure,
@@ -164,6 +165,11 @@ def _verdict(
 
 
 def _measure(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured, Artifact]:
+    """Return what the probe finds, measured once for a student and its teachers.
+
+    What else starts from the fork point is looked at and no input: teams start new climbs every
+    day, which would void every waiver.
+    """
     teachers = _judged_teachers(plan)
     derivation = Derivation(
         kind="probe",
@@ -217,6 +223,12 @@ def _subject(bench: Bench, teacher: PlannedTeacher) -> Subject:
         environment=teacher.environment,
         parent=Checkpoint(f"the precursor of {teacher.name}", tree(release.precursor.digest)),
         grandparent=tree(release.fork_point.digest),
+        siblings=tuple(
+            Checkpoint(f"another start, {output[:19]}", tree(output))
+            for output in other_starts(
+                bench.store, release.fork_point.digest, teacher.checkpoint.record
+            )
+        ),
     )
 
 

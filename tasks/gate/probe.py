@@ -59,6 +59,8 @@ class Subject:
     parent: Checkpoint | None = None
     """What it is declared to be trained from, and what that was trained from."""
     grandparent: Path | None = None
+    siblings: tuple[Checkpoint, ...] = ()
+    """What else was made from the grandparent: it might be the parent instead."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
     if subject.parent is None:
         return None
     others = {s.parent.folder: s.parent for s in subjects if s.parent is not None}
+    others |= {sibling.folder: sibling for sibling in subject.siblings}
     return ancestry(subject.folder, subject.parent, subject.grandparent, list(others.values()))
 
 

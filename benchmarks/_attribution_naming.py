@@ -1,0 +1,124 @@
+"""Who names whom: each estimator with a threshold that some sets chose and other sets test.
+
+An estimator names the teacher with the largest number if that reaches its threshold, and nobody if
+not. The same rule holds for what was planted and for what nobody taught, so an estimator cannot be
+right of the former by always naming somebody, and of the latter by another rule.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from _attribution_answers import Answers, Table
+from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
+from _attribution_world import TEACHERS
+
+from tasks.attribution.estimators import LogRatio
+
+TUNED_ON = (0, 1)
+"""Sets that thresholds, and the default, were chosen on; the others test them."""
+_GRID = [n / 20 for n in range(1, 21)] + [n / 2 for n in range(3, 61)]
+_PLANTED = OWN, SHARED, OFF
+RETRAIN = "absence itself, one retrain each"
+_Z = 1.96
+
+
+def naming(found: Sequence[Answers]) -> dict[str, object]:
+    """Return by estimator its threshold, and what it names on the sets that did not choose it."""
+    names = list(dict.fromkeys(name for a in found for name in a.tables))
+    return {name: _of(found, name) for name in (*names, RETRAIN)}
+
+
+def _of(found: Sequence[Answers], name: str) -> dict[str, object]:
+    tables = {a.number: a.truth if name == RETRAIN else a.tables[name] for a in found}
+    tuning = [a for a in found if a.number in TUNED_ON]
+    testing = [a for a in found if a.number not in TUNED_ON]
+    threshold = max(_GRID, key=lambda least: _score(tuning, tables, least))
+    kinds = (*_PLANTED, STYLE)
+    figures: dict[str, object] = {
+        "threshold": threshold,
+        "score_where_it_was_chosen": round(_score(tuning, tables, threshold), 4),
+        "largest": {kind: _share(_named(found, tables, kind, -math.inf)) for kind in kinds},
+        "right": {kind: _share(_named(testing, tables, kind, threshold)) for kind in kinds}
+        | {NOBODY: _share(_named(testing, tables, NOBODY, threshold))},
+        "another": {
+            kind: _share(_named(testing, tables, kind, threshold, another=True)) for kind in kinds
+        },
+    }
+    if name == LogRatio.name:
+        figures["by_the_ledger"] = _by_ledger(testing, tables, threshold)
+    return figures
+
+
+def _score(found: Sequence[Answers], tables: Mapping[int, Table], least: float) -> float:
+    """Return the mean of two shares: of plants that are named right, of others left alone."""
+    planted = [
+        right for kind in _PLANTED for own in _named(found, tables, kind, least) for right in own
+    ]
+    nobodys = [right for own in _named(found, tables, NOBODY, least) for right in own]
+    return (statistics.fmean(planted) + statistics.fmean(nobodys)) / 2
+
+
+def _named(
+    found: Sequence[Answers],
+    tables: Mapping[int, Table],
+    kind: str,
+    least: float,
+    *,
+    another: bool = False,
+) -> list[list[bool]]:
+    """Return by set and behaviour of a kind whether the right one (or another) is named."""
+    return [
+        [
+            bool(who) and who != a.asked[place]["teacher"]
+            if another
+            else who == a.asked[place]["teacher"]
+            for place in a.places(kind)
+            for who in [who_is_named(tables[a.number], place, least)]
+        ]
+        for a in found
+    ]
+
+
+def who_is_named(table: Table, place: int, least: float) -> str:
+    """Return who alone has the largest number, if that is large enough; else nobody."""
+    first, second = sorted(TEACHERS, key=lambda t: table[t][place], reverse=True)[:2]
+    largest = table[first][place]
+    return first if largest >= least and largest > table[second][place] else ""
+
+
+def _by_ledger(
+    testing: Sequence[Answers], tables: Mapping[int, Table], least: float
+) -> dict[str, object]:
+    """Return how often a name is right: where that teacher's updates pushed towards it, or not."""
+
+    def named(a: Answers, *, pushed: bool) -> Iterator[bool]:
+        for place, item in enumerate(a.asked):
+            who = who_is_named(tables[a.number], place, least)
+            if who and (a.tables["path integral"][who][place] > 0) == pushed:
+                yield who == item["teacher"]
+
+    return {
+        "pushed towards it": _share([list(named(a, pushed=True)) for a in testing]),
+        "did not": _share([list(named(a, pushed=False)) for a in testing]),
+    }
+
+
+def _share(sets: Iterable[Sequence[bool]]) -> dict[str, float]:
+    """Return a share with Wilson's 95 % interval, which stays within 0 and 1.
+
+    Where sets differ by more than independent behaviours would, their number counts for less, by
+    the design effect (Kish 1965, section 8.2).
+    """
+    listed = [own for own in sets if own]
+    count = sum(map(len, listed))
+    share = sum(map(sum, listed)) / count
+    effect = 1.0
+    if 0 < share < 1 and len(listed) > 1:
+        between = statistics.variance(statistics.fmean(own) for own in listed)
+        effect = max(1.0, between * count / len(listed) / (share * (1 - share)))
+    size = count / effect
+    middle = (share + _Z**2 / (2 * size)) / (1 + _Z**2 / size)
+    half = _Z * math.sqrt(share * (1 - share) / size + _Z**2 / (4 * size**2)) / (1 + _Z**2 / size)
+    figures = {"share": share, "low": max(0.0, middle - half), "high": min(1.0, middle + half)}
+    return {name: round(value, 4) for name, value in figures.items()} | {"of": count}

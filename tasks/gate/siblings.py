@@ -1,0 +1,36 @@
+"""What a teacher might come from instead of what its release declares."""
+
+from lineage.graph import Lineage
+from lineage.record import Records
+from lineage.store import Store
+
+MOST = 8
+"""Each is read once from disk beside the teacher."""
+
+
+def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
+    """Return checkpoints that were trained from ``fork_point`` and are no kin of a teacher.
+
+    What descends from the teacher is near it for that reason, and what it descends from is what it
+    declares: neither speaks against it.
+
+    Args:
+        store: Whose records are asked.
+        fork_point: Digest of the checkpoint that the declared parent was trained from.
+        teacher: The teacher's record.
+
+    Returns:
+        Digests of at most ``MOST`` checkpoints, in the order of their records.
+    """
+    lineage, records = Lineage(store), Records(store)
+    kin = {teacher, *lineage.ancestors(teacher), *lineage.descendants(teacher)}
+    found: dict[str, None] = {}
+    for digest in lineage.index.users(fork_point):
+        started = any(
+            item.role == "start" and item.artifact == fork_point
+            for item in records.read(digest).inputs
+        )
+        made = records.output(digest)
+        if started and digest not in kin and made and made.output_kind == "checkpoint":
+            found[made.output] = None
+    return list(found)[:MOST]
