@@ -30,6 +30,13 @@ class UpdateReport:
     """What the gradient was multiplied by; 1 where the clip did not bind."""
     sources: Mapping[str, SourceGradient]
 
+    def share_of(self, part: SourceGradient) -> float:
+        """Return how much of the gradient is a source's: its projection on the whole, over that.
+
+        Shares sum to 1; a source that pulls against the others has one below 0.
+        """
+        return part.norm * part.cosine / self.gradient_norm if self.gradient_norm > 0 else 0.0
+
 
 def report_on(blocks: Iterable[Block], clip: float, parameters: Iterable[Tensor]) -> UpdateReport:
     """Return the report of an update, over all ranks where the ``parameters`` are sharded.

@@ -38,6 +38,7 @@ class Report:
         for name, part in update.sources.items():
             numbers[f"gradient_norm/{name}"] = part.norm
             numbers[f"gradient_cosine/{name}"] = part.cosine
+            numbers[f"gradient_share/{name}"] = update.share_of(part)
         self._updates.append(numbers)
 
     def means(self) -> dict[str, float]:

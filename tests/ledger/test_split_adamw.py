@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tasks.ledger.gradients import SourceGradient, UpdateReport
 from tasks.ledger.split_adamw import DECAY, ROUNDING, AdamWConstants, SplitAdamW
 
 SOURCES = ["math", "code", "outcome"]
@@ -182,6 +183,17 @@ def test_clipping_is_by_the_norm_of_the_sum_and_shared():
     assert report.clip_factor == pytest.approx(0.5 / report.gradient_norm, rel=1e-5)
     cosines = [part.norm * part.cosine for part in report.sources.values()]
     assert sum(cosines) == pytest.approx(report.gradient_norm)  # projections add up to the whole
+
+
+def test_a_share_of_the_gradient_is_the_projection_on_the_whole():
+    # Of the sum (3, 4) with norm 5, (3, 0) is 9 / 25, (0, 8) is 32 / 25 and (0, -4) is -16 / 25.
+    parts = {"math": (3.0, 3 / 5), "code": (8.0, 4 / 5), "agent": (4.0, -4 / 5)}
+    sources = {name: SourceGradient(*part) for name, part in parts.items()}
+    report = UpdateReport(gradient_norm=5.0, clip_factor=1.0, sources=sources)
+    shares = [report.share_of(part) for part in sources.values()]
+    assert shares == pytest.approx([9 / 25, 32 / 25, -16 / 25])
+    assert sum(shares) == pytest.approx(1)
+    assert UpdateReport(0.0, 1.0, {}).share_of(SourceGradient(0.0, 0.0)) == 0.0
 
 
 def test_a_run_goes_on_from_its_state_bit_by_bit():

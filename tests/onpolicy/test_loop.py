@@ -204,7 +204,9 @@ def test_a_report_is_the_mean_over_the_tokens_of_each_teacher():
         # math chose the tokens 12, 13 and 32: 57 / 3; code chose 22 and 25: 47 / 2.
         assert metrics["first_id/math"] == pytest.approx(19.0)
         assert metrics["first_id/code"] == pytest.approx(23.5)
-        of_a_teacher = {"first_id", "loss", "gradient_norm", "gradient_cosine"}
+        assert metrics["gradient_share/math"] + metrics["gradient_share/code"] == pytest.approx(1)
+        of_gradients = {"gradient_norm", "gradient_cosine", "gradient_share"}
+        of_a_teacher = {"first_id", "loss"} | of_gradients
         assert metrics.keys() == {"loss", "gradient_norm", "clip_factor", "padding"} | {
             f"{name}/{teacher}" for name in of_a_teacher for teacher in ("math", "code")
         }
