@@ -52,12 +52,23 @@ def generate_key() -> tuple[str, str]:
 
 
 def signing_key(environment: Mapping[str, str] | None = None) -> str:
-    """Return the private key that the environment names, "" where it names none."""
+    """Return the private key that the environment names, "" where it names none.
+
+    Raises:
+        LineageError: where it cannot be read or is no key: asked before anything is spent.
+    """
     variables = os.environ if environment is None else environment
     path = variables.get(f"{KEY_VARIABLE}_FILE")
-    if path:
-        return Path(path).read_text(encoding="ascii")
-    return variables.get(KEY_VARIABLE, "")
+    try:
+        key = Path(path).read_text(encoding="ascii") if path else variables.get(KEY_VARIABLE, "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LineageError(
+            f"the signing key cannot be read ({error}): name its file in ${KEY_VARIABLE}_FILE, or "
+            "unset that to sign nothing"
+        ) from error
+    if key:
+        signer_of(key)
+    return key
 
 
 def sign(store: Store, entry: Entry, private_pem: str) -> str:

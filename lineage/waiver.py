@@ -68,7 +68,7 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact, private_pem: str) 
     """Sign a waiver of a stored plan and append its record; return the envelope as an artifact.
 
     Raises:
-        LineageError: for a finding that is never waived, an empty reason, or a key that is none.
+        LineageError: for a finding that is never waived, or a key that is none.
     """
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - it imports boto3 where there is
 
@@ -78,8 +78,6 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact, private_pem: str) 
                 f"{finding.subject} [{finding.code}] is never waived: {NEVER_WAIVED[finding.code]}."
                 " Leave the teacher out, or have its owner release it anew"
             )
-    if not waiver.reason.strip():
-        raise LineageError("a waiver needs a reason: those who come later have nothing else")
     statement = canonical_json(
         {
             "_type": STATEMENT_TYPE,

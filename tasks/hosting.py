@@ -112,15 +112,8 @@ def _is_local() -> bool:
 
 
 def _check_signing_key(*, required: bool) -> None:
-    """Raise ResourceError where the key cannot be had, before anything is spent."""
-    try:
-        key = signing_key()
-    except OSError as error:
-        raise ResourceError(
-            f"the signing key cannot be read ({error}): name its file in ${KEY_VARIABLE}_FILE, or "
-            "unset that to release unsigned"
-        ) from error
-    if required and not key:
+    """Raise an error where the key cannot be had or is none, before anything is spent."""
+    if not signing_key() and required:
         raise ResourceError(
             f"this pod has no signing key, and what it makes would be refused: the secret "
             f"{SIGNING_SECRET} of its namespace needs {SIGNING_KEY} (PEM), which comes into "

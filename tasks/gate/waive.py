@@ -29,9 +29,11 @@ def waive(bench: Bench, digest: str, reason: str, private_pem: str) -> Waived:
     """Sign that all findings for which a plan is or could be refused are accepted.
 
     Raises:
-        LineageError: for what is no stored plan, a plan that nothing speaks against, a finding
-            that is never waived, or a key that is none.
+        LineageError: for an empty reason, what is no stored plan, a plan that nothing speaks
+            against, a finding that is never waived, or a key that is none.
     """
+    if not reason.strip():
+        raise LineageError("a waiver needs a reason: those who come later have nothing else")
     plan, artifact = read_plan(bench, digest)
     findings = refused(plan, Level.WARNING)
     if not findings:

@@ -104,9 +104,23 @@ def beginning() -> int:
     return begin()
 
 
-def test_a_signing_key_that_is_not_there_is_missed_at_the_start(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("PROVOST_SIGNING_KEY_FILE", str(tmp_path / "none.pem"))
+@pytest.mark.parametrize(
+    ("written", "refusal"),
+    [
+        (None, "the signing key cannot be read"),
+        (b"\xff\xfe", "the signing key cannot be read"),
+        (b"ssh-ed25519 AAAA", "the signing key is no PEM private key"),
+    ],
+)
+def test_a_signing_key_that_is_none_is_missed_at_the_start(
+    monkeypatch, tmp_path, capsys, written, refusal
+):
+    MET.clear()
+    file = tmp_path / "key.pem"
+    if written is not None:
+        file.write_bytes(written)
+    monkeypatch.setenv("PROVOST_SIGNING_KEY_FILE", str(file))
     with pytest.raises(SystemExit, match="1"):
         local.run_locally(beginning)
     assert MET == []
-    assert "the signing key cannot be read" in capsys.readouterr().err
+    assert refusal in capsys.readouterr().err

@@ -100,14 +100,14 @@ def retire(reference: str, reason: str, by: str) -> None:
 @click.argument("reference")
 def sign_entry(reference: str) -> None:
     """Sign a registered version with the key in $PROVOST_SIGNING_KEY (or .._FILE)."""
-    key = signing_key()
-    if not key:
-        raise click.ClickException(
-            "no private key: set PROVOST_SIGNING_KEY to it in PEM, or PROVOST_SIGNING_KEY_FILE to "
-            "its file; `provost teacher keygen FILE` makes one"
-        )
     store = open_store()
     try:
+        key = signing_key()
+        if not key:
+            raise click.ClickException(
+                "no private key: set PROVOST_SIGNING_KEY to it in PEM, or PROVOST_SIGNING_KEY_FILE "
+                "to its file; `provost teacher keygen FILE` makes one"
+            )
         entry = Registry(store).resolve(reference)
         envelope = sign(store, entry, key)
     except LineageError as error:

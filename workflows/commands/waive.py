@@ -17,13 +17,14 @@ def waive(plan: str, reason: str) -> None:
     from tasks.gate.waive import waive as sign
     from tasks.step import Bench
 
-    key = signing_key()
-    if not key:
-        raise click.ClickException(
-            "a waiver is signed and there is no private key: set PROVOST_SIGNING_KEY to it in PEM, "
-            "or PROVOST_SIGNING_KEY_FILE to its file; `provost teacher keygen FILE` makes one"
-        )
     try:
+        key = signing_key()
+        if not key:
+            raise click.ClickException(
+                "a waiver is signed and there is no private key: set PROVOST_SIGNING_KEY to it in "
+                "PEM, or PROVOST_SIGNING_KEY_FILE to its file; `provost teacher keygen FILE` makes "
+                "one"
+            )
         done = sign(Bench(), plan, reason, key)
     except LineageError as error:
         raise click.ClickException(str(error)) from error
