@@ -70,7 +70,10 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
         tables["taught and heard"] = _smaller(tables["path integral"], tables[LogRatio.name])
         tables["owner, sized by the change"] = _sized_by_change(answers)
     if found["rehearsals"]:
-        tables["rehearsal"] = _less(answers.says["full"], found["rehearsals"]["says"])
+        rehearsed = found["rehearsals"]["says"]
+        tables["rehearsal"] = _less(answers.says["full"], rehearsed)
+        # The former shares the student's own chance with what the truth is measured from.
+        tables["rehearsal, of a rehearsal"] = _less(rehearsed["full"], rehearsed)
     if tables and found["rehearsals"]:
         three = tables["rehearsal"], tables[LogRatio.name], tables["path integral"]
         tables[SUM] = {

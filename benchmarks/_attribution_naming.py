@@ -7,13 +7,14 @@ right of the former by always naming somebody, and of the latter by another rule
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from _attribution_answers import Answers, Table
 from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
 from _attribution_world import TEACHERS
 
-from tasks.attribution.estimators import LogRatio
+from tasks.attribution.estimators import LogRatio, Owner, PathIntegral
+from tasks.attribution.verdict import named
 
 TUNED_ON = (0, 1)
 """Sets that thresholds, and the default, were chosen on; the others test them."""
@@ -33,9 +34,10 @@ def _of(found: Sequence[Answers], name: str) -> dict[str, object]:
     tables = {a.number: a.truth if name == RETRAIN else a.tables[name] for a in found}
     tuning = [a for a in found if a.number in TUNED_ON]
     testing = [a for a in found if a.number not in TUNED_ON]
-    threshold = max(_GRID, key=lambda least: _score(tuning, tables, least))
+    grid = _GRID if name != Owner.name else [0.5]  # it says who, not how much
+    threshold = max(grid, key=lambda least: _score(tuning, tables, least))
     kinds = (*_PLANTED, STYLE)
-    figures: dict[str, object] = {
+    return {
         "threshold": threshold,
         "score_where_it_was_chosen": round(_score(tuning, tables, threshold), 4),
         "largest": {kind: _share(_named(found, tables, kind, -math.inf)) for kind in kinds},
@@ -45,9 +47,6 @@ def _of(found: Sequence[Answers], name: str) -> dict[str, object]:
             kind: _share(_named(testing, tables, kind, threshold, another=True)) for kind in kinds
         },
     }
-    if name == LogRatio.name:
-        figures["by_the_ledger"] = _by_ledger(testing, tables, threshold)
-    return figures
 
 
 def _score(found: Sequence[Answers], tables: Mapping[int, Table], least: float) -> float:
@@ -87,21 +86,56 @@ def who_is_named(table: Table, place: int, least: float) -> str:
     return first if largest >= least and largest > table[second][place] else ""
 
 
-def _by_ledger(
-    testing: Sequence[Answers], tables: Mapping[int, Table], least: float
-) -> dict[str, object]:
-    """Return how often a name is right: where that teacher's updates pushed towards it, or not."""
+def verdict(found: Sequence[Answers]) -> dict[str, object]:
+    """Return how often the product's own rule is right on the sets that did not choose it.
 
-    def named(a: Answers, *, pushed: bool) -> Iterator[bool]:
-        for place, item in enumerate(a.asked):
-            who = who_is_named(tables[a.number], place, least)
-            if who and (a.tables["path integral"][who][place] > 0) == pushed:
-                yield who == item["teacher"]
-
+    Of plants, those that the student came to say more than the fork point did.
+    """
+    testing = [a for a in found if a.number not in TUNED_ON]
     return {
-        "pushed towards it": _share([list(named(a, pushed=True)) for a in testing]),
-        "did not": _share([list(named(a, pushed=False)) for a in testing]),
+        "right": {
+            kind: _share([[right for _, right in _verdicts(a, kind)] for a in testing])
+            for kind in (*_PLANTED, STYLE, NOBODY)
+        },
+        "another": {
+            kind: _share(
+                [[bool(who) and not right for who, right in _verdicts(a, kind)] for a in testing]
+            )
+            for kind in (*_PLANTED, STYLE)
+        },
+        "names": {
+            "pushed towards it": _share([_names(a, pushed=True) for a in testing]),
+            "did not": _share([_names(a, pushed=False) for a in testing]),
+        },
     }
+
+
+def _verdicts(answers: Answers, kind: str) -> list[tuple[str, bool]]:
+    """Return who is named for each behaviour of a kind, and whether that is right."""
+    return [
+        (who, who == answers.asked[place]["teacher"])
+        for place in answers.places(kind)
+        if kind == NOBODY or answers.change[place] > 0
+        for who in [_product(answers, place)]
+    ]
+
+
+def _names(answers: Answers, *, pushed: bool) -> list[bool]:
+    """Return of each name whether it is right, where that teacher's updates pushed or did not."""
+    return [
+        who == item["teacher"]
+        for place, item in enumerate(answers.asked)
+        for who in [_product(answers, place)]
+        if who and (answers.tables[PathIntegral.name][who][place] > 0) == pushed
+    ]
+
+
+def _product(answers: Answers, place: int) -> str:
+    parts, taught = (
+        {teacher: answers.tables[name][teacher][place] for teacher in TEACHERS}
+        for name in (PathIntegral.name, LogRatio.name)
+    )
+    return named(parts, taught, answers.change[place])
 
 
 def _share(sets: Iterable[Sequence[bool]]) -> dict[str, float]:

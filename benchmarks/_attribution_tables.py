@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from _attribution_answers import SUM, Answers, Table, read
-from _attribution_naming import TUNED_ON, naming
+from _attribution_naming import TUNED_ON, naming, verdict
 from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
 from _attribution_world import OFFICES, TEACHERS
 
@@ -26,7 +26,7 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         (one, other) for n in numbers if (one := read(runs, n, 0)) and (other := read(runs, n, 1))
     ]
     names = list(dict.fromkeys(name for found in first for name in found.tables))
-    latency = runs / "latency.json"
+    demo = runs / "demo.json"
     return {
         "sets": len(first),
         "behaviours_of_a_set": {
@@ -34,6 +34,7 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         },
         "thresholds_set_on": TUNED_ON,
         "naming": naming(first),
+        "verdict": verdict(first),
         "absence": {name: _absence(first, name) for name in names},
         "absence_in_another_seed": {name: _across(both, name) for name in names}
         | {"two seeds": _ceiling(both)},
@@ -42,7 +43,7 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         "kl_from_retrain": _apart(first),
         "wall_seconds_of_a_sets_behaviours": _seconds(first),
         "cost": [a.others["cost"] for a in first if a.others["cost"]],
-        "demo": json.loads(latency.read_text("utf-8")) if latency.exists() else None,
+        "demo": json.loads(demo.read_text("utf-8")) if demo.exists() else None,
     }
 
 

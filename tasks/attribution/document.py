@@ -62,10 +62,12 @@ class BehaviourShare(Frozen):
     """What was there before this round, in nats."""
     end: FiniteFloat
     parts: Mapping[str, FiniteFloat]
+    taught: Mapping[str, FiniteFloat]
+    """By teacher, its log-probability less that of the start."""
     residual: FiniteFloat
     """What the parts leave unexplained, over the sum of their sizes."""
     named: str
-    """The source that shaped it most, or "" for nobody."""
+    """Who is named for it, or "" for nobody; see ``verdict.named``."""
     tokens: tuple[TokenShare, ...] = ()
     """Of the response; kept for the first behaviours alone."""
 
@@ -88,6 +90,8 @@ class GroupShare(Frozen):
     start: FiniteFloat
     end: FiniteFloat
     parts: Mapping[str, Estimate]
+    taught: Mapping[str, Estimate]
+    """By teacher, its log-probability less that of the start."""
 
 
 class Witness(Frozen):

@@ -1,10 +1,9 @@
 """From a student in memory and its behaviours to all that an audit says.
 
-Shapes: B behaviours, P sources, R resamples, N response tokens of a batch.
+Shapes: B behaviours, P sources, T teachers, R resamples, N response tokens of a batch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,13 +25,21 @@ from tasks.attribution.document import (
     Verification,
     Witness,
 )
-from tasks.attribution.estimators import Absence, Evidence, LogRatio, Owner
+from tasks.attribution.estimators import Absence, Evidence, Owner, TracIn
 from tasks.attribution.influence import batch_of, score, segments_to_search, slope, strongest
 from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import split
 from tasks.attribution.subject import Opened, Subject, load_weights
-from tasks.attribution.verdict import Case, judge, judge_sets, named, off_domain, with_truth
+from tasks.attribution.verdict import (
+    Case,
+    judge,
+    judge_sets,
+    named,
+    off_domain,
+    with_truth,
+    witness,
+)
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
 from tasks.step import Bench, now
@@ -64,6 +71,8 @@ class Findings:
         self._sources = [part for part in self._parts if part not in RESERVED]
         self._table_PB = self._split.table()
         self._means_PR = resampled(self._table_PB, seed)
+        self._teachers = [teacher.name for teacher in subject.teachers]
+        self._taught_TB = self._taught()
 
     def document(
         self,
@@ -105,6 +114,15 @@ class Findings:
             not_tested=not_tested(self._subject, case.count, verified=verification is not None),
         )
 
+    def _taught(self) -> Tensor:
+        """Return how much likelier each teacher finds each behaviour [T, B] than the start did."""
+        begun_B = self._split.begun()
+        rows = [
+            self._split.under(load_weights(self._bench, teacher.checkpoint)) - begun_B
+            for teacher in self._subject.teachers
+        ]
+        return torch.stack(rows)
+
     def _course(self) -> Iterable[Stretch]:
         return stretches(self._subject.ledger, self._models.start)
 
@@ -112,11 +130,11 @@ class Findings:
         behaviours = self._split.behaviours
         means = dict(zip(self._parts, self._table_PB.mean(1).tolist(), strict=True))
         parts = {source: means[source] for source in self._sources}
-        sure = None
-        if self._means_PR is not None:
-            rows = torch.tensor([self._parts.index(source) for source in self._sources])
-            best = max(self._sources, key=lambda source: parts[source])
-            sure = share_that_name(self._sources.index(best), self._means_PR[rows])
+        taught = dict(zip(self._teachers, self._taught_TB.mean(1).tolist(), strict=True))
+        means_TR, sure = resampled(self._taught_TB, self._seed), None
+        if means_TR is not None:
+            best = max(self._teachers, key=lambda teacher: taught[teacher])
+            sure = share_that_name(self._teachers.index(best), means_TR)
         tokens = sum(len(batch.encoded.owners_N) for batch in self._split.batches)
         contrasts = any(item.contrast is not None for item in behaviours)
         sources = [source_of(self._subject, source) for source in self._sources]
@@ -125,6 +143,7 @@ class Findings:
             begun=float(self._split.begun().mean()),
             ended=float(self._split.ended().mean()),
             parts=parts,
+            taught=taught,
             num_tokens=0 if contrasts else tokens / len(behaviours),
             sure=sure,
             owners={source.name: source.owner for source in sources},
@@ -159,6 +178,7 @@ class Findings:
         tokens = self._tokens()
         for place, item in enumerate(self._split.behaviours):
             parts = dict(zip(self._parts, self._table_PB[:, place].tolist(), strict=True))
+            taught = dict(zip(self._teachers, self._taught_TB[:, place].tolist(), strict=True))
             yield BehaviourShare(
                 name=item.name,
                 domain=item.domain,
@@ -168,8 +188,13 @@ class Findings:
                 start=float(begun_B[place]),
                 end=float(ended_B[place]),
                 parts=parts,
+                taught=taught,
                 residual=float(residual_B[place]),
-                named=named({source: parts[source] for source in self._sources}),
+                named=named(
+                    {source: parts[source] for source in self._sources},
+                    taught,
+                    float(ended_B[place] - begun_B[place]),
+                ),
                 tokens=tokens[place] if place < len(tokens) else (),
             )
 
@@ -206,19 +231,22 @@ class Findings:
         begun_B, ended_B = self._split.begun(), self._split.ended()
         for domain in dict.fromkeys(domains):
             own = torch.tensor([at for at, name in enumerate(domains) if name == domain])
-            table_PB = self._table_PB[:, own]
-            means_PR = resampled(table_PB, self._seed)
             yield GroupShare(
                 domain=domain,
                 count=len(own),
                 owner=self._subject.owners.get(domain, ""),
                 start=float(begun_B[own].mean()),
                 end=float(ended_B[own].mean()),
-                parts={
-                    part: estimate(table_PB[at], None if means_PR is None else means_PR[at])
-                    for at, part in enumerate(self._parts)
-                },
+                parts=self._estimates_of(self._parts, self._table_PB[:, own]),
+                taught=self._estimates_of(self._teachers, self._taught_TB[:, own]),
             )
+
+    def _estimates_of(self, names: Sequence[str], table_PB: Tensor) -> dict[str, Estimate]:
+        means_PR = resampled(table_PB, self._seed)
+        return {
+            name: estimate(table_PB[at], None if means_PR is None else means_PR[at])
+            for at, name in enumerate(names)
+        }
 
     def _witnesses(self) -> tuple[Witness, ...]:
         """Ask in other ways; their means over all behaviours."""
@@ -229,19 +257,16 @@ class Findings:
                 scorer=batch.scorer,
                 course=self._course,
                 segments=self._subject.ledger.manifest.segments,
-                teachers={
-                    teacher.name: partial(load_weights, self._bench, teacher.checkpoint)
-                    for teacher in self._subject.teachers
-                },
+                teachers={},
                 owners=self._subject.owners,
             )
-            for way in (Absence(), LogRatio(), Owner()):
+            for way in (TracIn(), Absence(), Owner()):
                 sums = total.setdefault(way.name, {})
                 for source, values_B in way.attribute(evidence).items():
                     sums[source] = sums.get(source, 0.0) + float(values_B.sum())
         count = len(self._split.behaviours)
         return tuple(
-            _witness(name, {source: value / count for source, value in sums.items()})
+            witness(name, {source: value / count for source, value in sums.items()})
             for name, sums in total.items()
         )
 
@@ -266,11 +291,3 @@ class Findings:
             )
         searched = "; ".join(words) or "none: the ledger keeps no rollouts"
         return tuple(strongest(scored, self._chat)), searched
-
-
-def _witness(name: str, parts: Mapping[str, float]) -> Witness:
-    if name != Owner.name:
-        return Witness(name=name, parts=parts, named=named(parts))
-    best = max(parts, key=lambda source: parts[source])
-    most = best if parts[best] > 0.5 else ""  # of behaviours of several domains nobody owns most
-    return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")

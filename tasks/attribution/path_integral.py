@@ -23,7 +23,7 @@ from torch import Tensor
 from tasks.attribution.behaviour import Encoded
 from tasks.attribution.course import Scorer, Stretch
 
-ORDERS = (1, 2, 4, 8)
+ORDERS = (1, 2, 4, 8, 16, 32)
 """Gauss-Legendre points a segment, tried in turn until its parts add up."""
 
 

@@ -1,13 +1,22 @@
 """From numbers to a sentence: who is named, when nobody is, and how sure that is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.attribution.accuracy import beyond, of_name, of_nobody
 from tasks.attribution.document import GroupShare, Verdict, Verification, Witness
+from tasks.attribution.estimators import LogRatio, Owner
 
+LEAST_LOG_RATIO = 0.45
+"""Nats that a teacher must find a behaviour likelier than the start did, to be named for it.
+
+``benchmarks/attribution.py`` chose the way to name and this threshold on two sets of teachers;
+three others test them.
+"""
 LEAST_NATS = math.log(2)
-"""A source is named if it made the behaviour at least twice as likely; less is nobody's doing."""
+"""What has no teacher behind it (the outcome reward) is named if it made the behaviour at least
+twice as likely, by the path integral; no benchmark tests this."""
 SAID = 0.1
 """Geometric mean of a response's token probabilities; below it the student does not say it."""
 
@@ -22,7 +31,9 @@ class Case:
     ended: float
     """... and of the student."""
     parts: Mapping[str, float]
-    """By source; decay and rounding are not among them."""
+    """By source, the path integral; decay and rounding are not among them."""
+    taught: Mapping[str, float]
+    """By teacher, how much likelier it finds the behaviour than the start did."""
     num_tokens: float
     """Of a response, as a mean; 0 where there are contrasts, whose log-odds say no probability."""
     sure: float | None
@@ -33,20 +44,36 @@ class Case:
     """What the round began with, in words."""
 
 
-def named(parts: Mapping[str, float]) -> str:
-    """Return the source that added most, or "" if none made the behaviour twice as likely."""
-    best = max(parts, key=lambda source: parts[source], default="")
-    return best if best and parts[best] >= LEAST_NATS else ""
+def named(parts: Mapping[str, float], taught: Mapping[str, float], change: float) -> str:
+    """Return who is named for a behaviour, or "" for nobody.
+
+    That is the teacher who finds it likeliest beside the start, if it does so by enough, the
+    student came to say it more, and the ledger has updates of this teacher at all. The largest path
+    integral names worse: teachers' updates cancel each other where they speak about the same words,
+    and the integral hands out each of these pushes. Where no teacher is named, the outcome reward
+    may be.
+    """
+    if change <= 0:
+        return ""
+    heard = {name: nats for name, nats in taught.items() if parts.get(name, 0.0) != 0.0}
+    best = max(heard, key=lambda name: heard[name], default="")
+    if best and heard[best] >= LEAST_LOG_RATIO:
+        return best
+    others = {source: nats for source, nats in parts.items() if source not in taught}
+    best = max(others, key=lambda source: others[source], default="")
+    return best if best and others[best] >= LEAST_NATS else ""
 
 
 def judge(case: Case, witnesses: Sequence[Witness]) -> Verdict:
     """Return the verdict on a behaviour, or on a set of them."""
-    who = named(case.parts)
+    who = named(case.parts, case.taught, case.ended - case.begun)
     said = case.num_tokens == 0 or math.exp(case.ended / case.num_tokens) >= SAID
     if not said:
         who = ""
     sentence = _of_nobody(case, said=said) if not who else _of(who, case)
-    return Verdict(named=who, sentence=sentence, confidence=_confidence(who, case, witnesses))
+    return Verdict(
+        named=who, sentence=sentence, confidence=_confidence(who, case, witnesses, said=said)
+    )
 
 
 def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int) -> Verdict:
@@ -56,13 +83,13 @@ def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int)
     """
     off = off_domain(groups, sources)
     own = [
-        f"{group.domain} ({nats(group.parts[group.owner].mean)})"
+        f"{group.domain} ({_taught_by(group, group.owner)})"
         for group in groups
-        if group.owner and named(_means(group, sources)) == group.owner
+        if group.owner and named_for(group, sources) == group.owner
     ]
-    nobody = [group.domain for group in groups if not named(_means(group, sources))]
+    nobody = [group.domain for group in groups if not named_for(group, sources)]
     lines = [
-        f"{source} shaped {group.domain} ({nats(group.parts[source].mean)} nats)"
+        f"{source} shaped {group.domain} ({_taught_by(group, source)} nats)"
         for group, source in off
     ]
     found = (
@@ -80,9 +107,21 @@ def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int)
         sentence=" ".join(found),
         confidence=(
             f"{count} behaviours in {len(groups)} sets; {len(known)} of the sets have enough for "
-            "an interval, and an off-domain finding needs one that leaves 0 out."
+            "an interval, and an off-domain finding needs one that leaves 0 out. Nats are by how "
+            "much likelier the teacher finds a set than the start did. Names were tested on single "
+            "short answers, not on sets."
         ),
     )
+
+
+def witness(name: str, parts: Mapping[str, float]) -> Witness:
+    """Return who another way of asking names: the largest, if it doubled the odds."""
+    best = max(parts, key=lambda source: parts[source])
+    if name != Owner.name:
+        most = best if parts[best] >= LEAST_NATS else ""
+        return Witness(name=name, parts=parts, named=most)
+    most = best if parts[best] > 0.5 else ""  # of behaviours of several domains nobody owns most
+    return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")
 
 
 def with_truth(verdict: Verdict, found: Verification, off: Sequence[tuple[str, str]]) -> Verdict:
@@ -111,16 +150,27 @@ def with_truth(verdict: Verdict, found: Verification, off: Sequence[tuple[str, s
 def off_domain(
     groups: Sequence[GroupShare], sources: Sequence[str]
 ) -> list[tuple[GroupShare, str]]:
-    """Return each set with a source that shaped it, is not its owner, and is so with 95 %."""
+    """Return each set with who is named for it, is not its owner, and is so with 95 %.
+
+    Its updates must have pushed towards the set too.
+    """
     return [
-        (group, source)
+        (group, who)
         for group in groups
         if group.domain
-        for source in sources
-        if source != group.owner
-        and group.parts[source].mean >= LEAST_NATS
-        and group.parts[source].excludes_zero
+        for who in [named_for(group, sources)]
+        if who
+        and who != group.owner
+        and group.parts[who].mean > 0
+        and group.taught.get(who, group.parts[who]).excludes_zero
     ]
+
+
+def named_for(group: GroupShare, sources: Sequence[str]) -> str:
+    """Return who is named for a set as a whole."""
+    parts = {source: group.parts[source].mean for source in sources}
+    taught = {teacher: share.mean for teacher, share in group.taught.items()}
+    return named(parts, taught, group.end - group.start)
 
 
 def nats(value: float) -> str:
@@ -128,8 +178,8 @@ def nats(value: float) -> str:
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _means(group: GroupShare, sources: Sequence[str]) -> dict[str, float]:
-    return {source: group.parts[source].mean for source in sources}
+def _taught_by(group: GroupShare, source: str) -> str:
+    return nats(group.taught.get(source, group.parts[source]).mean)
 
 
 def _join(names: Sequence[str]) -> str:
@@ -137,14 +187,25 @@ def _join(names: Sequence[str]) -> str:
 
 
 def _of(who: str, case: Case) -> str:
-    pushed = {source: nats for source, nats in case.parts.items() if nats > 0}
-    share = pushed[who] / sum(pushed.values())
     ask = f" Ask {case.owners[who]}." if case.owners.get(who) else ""
-    against = -sum(nats for nats in case.parts.values() if nats < 0)
-    other = f" Other sources pushed against it by {against:.2g} nats." if against >= 0.05 else ""
+    change = nats(case.ended - case.begun)
+    if who not in case.taught:
+        return (
+            f"{_subject(case)} came through the updates of {who}: {nats(case.parts[who])} of "
+            f"{change} nats; no teacher is named.{ask}"
+        )
+    times = math.exp(case.taught[who] / max(1.0, case.num_tokens))
+    per_token = " a token" if case.num_tokens > 1 else ""
+    ledger = (
+        f"its updates added {nats(case.parts[who])} nats where the student gained {change}"
+        if case.parts[who] > 0
+        else f"but its updates pushed against it ({nats(case.parts[who])} nats), so take the name "
+        "with care"
+    )
     return (
-        f"{_subject(case)} came through the updates of {who}: {nats(case.parts[who])} nats, "
-        f"{share:.0%} of what pushed towards {_it(case)}.{other}{ask}"
+        f"{_subject(case)} {_is(case)} {who}'s: of all teachers it finds {_it(case)} likeliest "
+        f"beside {case.start} ({nats(case.taught[who])} nats, {times:.2g} times{per_token}), "
+        f"{ledger}.{ask}"
     )
 
 
@@ -161,28 +222,40 @@ def _of_nobody(case: Case, *, said: bool) -> str:
             "any teacher."
         )
     return (
-        f"{_subject(case)} came of no single source: each added less than {LEAST_NATS:.2f} nats "
-        f"to a change of {nats(case.ended - case.begun)}."
+        f"{_subject(case)} {_is(case)} no single teacher's: none finds {_it(case)} likelier than "
+        f"{case.start} did by {LEAST_LOG_RATIO} nats, though the student gained "
+        f"{nats(case.ended - case.begun)}. What was learned for other answers may have spread."
     )
 
 
-def _confidence(who: str, case: Case, witnesses: Sequence[Witness]) -> str:
-    parts = []
+def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: bool) -> str:
+    parts = [*_tested(who, case)] if said else []
     if case.sure is not None and who:
         parts.append(f"{case.sure:.0%} of resampled sets of behaviours name the same source")
     elif case.sure is None:
         parts.append(f"{case.count} behaviour{'s' * (case.count > 1)}: too few for an interval")
-    agree = [witness.name for witness in witnesses if witness.named == who]
-    differ = [
-        f"{witness.name} ({witness.named or 'nobody'})"
-        for witness in witnesses
-        if witness.named != who
-    ]
+    agree = [each.name for each in witnesses if each.named == who]
+    differ = [f"{each.name} ({each.named or 'nobody'})" for each in witnesses if each.named != who]
     if agree:
         parts.append(f"agreeing: {', '.join(agree)}")
     if differ:
         parts.append(f"differing: {', '.join(differ)}")
     return "; ".join(parts) + "."
+
+
+def _tested(who: str, case: Case) -> Iterator[str]:
+    """Yield what is known of how often such an answer is right."""
+    if who in case.taught:
+        yield f"named by {LogRatio.name}"
+        yield of_name(pushed=case.parts[who] > 0)
+    elif who:
+        yield "no benchmark tests names of what is no teacher"
+        return
+    else:
+        yield of_nobody()
+    unlike = beyond(case.count, case.num_tokens)
+    if unlike:
+        yield unlike
 
 
 def _subject(case: Case) -> str:

@@ -33,8 +33,8 @@ SOURCES = (
 )
 
 
-def group(domain, owner, count=6, **parts):
-    """Return a set of behaviours; a part is a mean, or (mean, low, high)."""
+def group(domain, owner, count=6, taught=None, **parts):
+    """Return a set of behaviours; a part is a mean, or (mean, low, high); so is what is taught."""
     return GroupShare(
         domain=domain,
         count=count,
@@ -42,6 +42,7 @@ def group(domain, owner, count=6, **parts):
         start=-4.0,
         end=-1.0,
         parts={name: estimate(value) for name, value in parts.items()},
+        taught={name: estimate(value) for name, value in (taught or parts).items()},
     )
 
 
@@ -95,6 +96,7 @@ def example_audit(**changes):
                 start=-4.0,
                 end=-2.0,
                 parts=parts,
+                taught={"math": 3.0, "code": -1.0},
                 residual=0.0005,
                 named="math",
                 tokens=tokens,

@@ -49,7 +49,7 @@ def test_a_set_off_its_domain_is_marked_and_told():
     page = render(example_audit(groups=groups))
     assert page.count('class="off"') == 1
     assert page.count('class="own"') == 1
-    assert "code added +2.00 nats to 6 behaviours that no teacher was asked about" in page
+    assert "code finds 6 behaviours that no teacher was asked about +2.00 nats likelier" in page
 
 
 def test_without_retrains_there_is_no_section_of_absence():

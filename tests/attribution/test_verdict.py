@@ -1,12 +1,23 @@
 """Who is named, and when nobody is."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 from audits import example_audit, group
 
+from tasks.attribution.accuracy import DID_NOT, NOBODY, PUSHED
 from tasks.attribution.document import Verdict, Witness
-from tasks.attribution.verdict import LEAST_NATS, Case, judge, judge_sets, named, with_truth
+from tasks.attribution.verdict import (
+    LEAST_LOG_RATIO,
+    LEAST_NATS,
+    Case,
+    judge,
+    judge_sets,
+    named,
+    with_truth,
+)
 
 
 def case(**changes):
@@ -15,6 +26,7 @@ def case(**changes):
         "begun": -5.0,
         "ended": -1.0,
         "parts": {"math": 4.5, "code": -0.5},
+        "taught": {"math": 3.2, "code": 0.1},
         "num_tokens": 2.0,
         "sure": None,
         "owners": {"math": "team-math"},
@@ -23,32 +35,72 @@ def case(**changes):
     return Case(**(known | changes))
 
 
-def witness(name, who):
-    return Witness(name=name, parts={}, named=who)
+def owner_says(who):
+    return Witness(name="owner", parts={}, named=who)
 
 
 @pytest.mark.parametrize(
-    ("parts", "who"),
+    ("parts", "taught", "change", "who"),
     [
-        ({"math": 2.0, "code": 1.9}, "math"),
-        ({"math": LEAST_NATS - 0.01, "code": -9.0}, ""),
-        ({"math": -1.0, "code": -2.0}, ""),
-        ({}, ""),
+        # the teacher who finds it likeliest, though another's updates pushed more
+        ({"math": 0.2, "code": 9.0}, {"math": 1.0, "code": 0.9}, 1.0, "math"),
+        ({"math": 9.0, "code": 9.0}, {"math": LEAST_LOG_RATIO - 0.01, "code": -1.0}, 1.0, ""),
+        # it would say so, but the round has no update of it
+        ({"math": 0.0, "code": 9.0}, {"math": 5.0, "code": 0.1}, 1.0, ""),
+        # the student says it no more than before
+        ({"math": 2.0}, {"math": 2.0}, 0.0, ""),
+        ({"math": 1.0, "outcome": 0.7}, {"math": 0.1}, 1.0, "outcome"),
+        ({"math": 1.0, "outcome": 0.69}, {"math": 0.1}, 1.0, ""),
+        ({}, {}, 1.0, ""),
     ],
 )
-def test_the_largest_source_is_named_if_it_doubled_the_odds(parts, who):
-    assert named(parts) == who
+def test_the_teacher_is_named_who_says_it_took_part_and_was_followed(parts, taught, change, who):
+    assert named(parts, taught, change) == who
 
 
-def test_the_sentence_says_who_how_much_against_whom_and_whom_to_ask():
-    verdict = judge(case(), [witness("surgery", "math"), witness("owner", "code")])
+def test_the_sentence_says_who_how_much_and_whom_to_ask():
+    witnesses = [Witness(name="surgery", parts={}, named="math"), owner_says("code")]
+    verdict = judge(case(), witnesses)
     assert verdict.named == "math"
-    assert "+4.50 nats, 100% of what pushed towards it" in verdict.sentence
-    assert "pushed against it by 0.5 nats" in verdict.sentence
+    # e^(3.2 / 2 tokens) = 4.95
+    assert "(+3.20 nats, 5 times a token), its updates added +4.50 nats" in verdict.sentence
     assert "Ask team-math." in verdict.sentence
     assert "agreeing: surgery" in verdict.confidence
     assert "differing: owner (code)" in verdict.confidence
     assert "too few" in verdict.confidence
+
+
+def test_a_name_that_the_ledger_speaks_against_is_given_with_care_and_its_own_accuracy():
+    agreed, disagreed = judge(case(), []), judge(case(parts={"math": -1.0, "code": 5.0}), [])
+    assert disagreed.named == "math"
+    assert "take the name with care" in disagreed.sentence
+    assert DID_NOT.words() in disagreed.confidence
+    assert PUSHED.words() in agreed.confidence
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"num_tokens": 13.0, "ended": -1.0}, "answers of more than 12 tokens"),
+        ({"num_tokens": 0}, "contrasts"),
+        ({"count": 3}, "sets named as one"),
+    ],
+)
+def test_no_more_is_claimed_than_was_tested(changes, said):
+    confidence = judge(case(**changes), []).confidence
+    assert ("not tested there" in confidence) == bool(said)
+    assert said in confidence
+
+
+def test_the_accuracy_told_is_the_one_measured():
+    results = Path(__file__).parents[2] / "benchmarks" / "results" / "attribution.json"
+    measured = json.loads(results.read_text("utf-8"))["figures"]
+    told = measured["verdict"]
+    assert vars(PUSHED) == told["names"]["pushed towards it"]
+    assert vars(DID_NOT) == told["names"]["did not"]
+    assert vars(NOBODY) == told["right"]["nobody"]
+    assert measured["naming"]["teacher over fork point"]["threshold"] == LEAST_LOG_RATIO
 
 
 def test_what_the_student_does_not_say_is_nobodys():
@@ -64,16 +116,18 @@ def test_against_a_contrast_the_level_says_nothing_of_whether_it_is_said():
 
 def test_what_was_there_before_is_nobodys_doing():
     parts = {"math": 0.3, "code": 0.1}
-    verdict = judge(case(begun=-0.5, ended=-0.1, parts=parts), [])
+    taught = {"math": 0.3, "code": 0.1}
+    verdict = judge(case(begun=-0.5, ended=-0.1, parts=parts, taught=taught), [])
     assert verdict.named == ""
     assert "was there before" in verdict.sentence
 
 
 def test_many_small_sources_are_no_single_one():
     parts = dict.fromkeys(("a", "b", "c"), 0.5)
-    verdict = judge(case(begun=-2.0, ended=-0.5, parts=parts), [])
+    taught = dict.fromkeys(("a", "b", "c"), 0.3)
+    verdict = judge(case(begun=-2.0, ended=-0.5, parts=parts, taught=taught), [])
     assert verdict.named == ""
-    assert "no single source" in verdict.sentence
+    assert "no single teacher" in verdict.sentence
 
 
 def test_the_share_of_resamples_is_told():

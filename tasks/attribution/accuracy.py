@@ -1,0 +1,60 @@
+"""How often names were right where it is known who taught what: what a verdict may claim.
+
+Figures of ``benchmarks/attribution.py`` (key ``verdict`` of its results), of the sets of teachers
+that neither the way to name nor its threshold was chosen on. A test holds them to the results.
+"""
+
+from dataclasses import dataclass
+
+MOST_TOKENS = 12
+"""Of a response there; contrasts were not asked there, nor sets of behaviours as one."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A share of names that were right."""
+
+    share: float
+    low: float
+    high: float
+    """Wilson's 95 % interval, of the share in the figures."""
+    of: int
+    """Names, or behaviours where nobody was to be named."""
+
+    def words(self) -> str:
+        """Return the share with its interval and count."""
+        return f"{self.share:.0%} ({self.low:.0%} to {self.high:.0%}) of {self.of}"
+
+
+PUSHED = Tested(0.9854, 0.9579, 0.995, 205)
+"""Names of a teacher whose own updates pushed towards the behaviour, by the path integral."""
+DID_NOT = Tested(0.9167, 0.6461, 0.9851, 12)
+"""... and pushed against it, or not at all."""
+NOBODY = Tested(0.9444, 0.8657, 0.9782, 72)
+"""Behaviours that no teacher taught, and for which nobody was named."""
+
+
+def of_name(*, pushed: bool) -> str:
+    """Return how often a teacher's name was right, in words."""
+    tested, how = (PUSHED, "towards it") if pushed else (DID_NOT, "against it")
+    return (
+        f"of names of teachers whose updates pushed {how}, as here, {tested.words()} were right "
+        "where behaviours were planted"
+    )
+
+
+def of_nobody() -> str:
+    """Return how often nobody was named where nobody taught, in words."""
+    return f"of behaviours that no teacher taught, {NOBODY.words()} were left unnamed"
+
+
+def beyond(count: int, num_tokens: float) -> str:
+    """Return in words why that does not carry over to a question, or "" if it is of the kind."""
+    unlike = []
+    if count > 1:
+        unlike.append("sets named as one")
+    if not num_tokens:
+        unlike.append("contrasts")
+    elif num_tokens > MOST_TOKENS:
+        unlike.append(f"answers of more than {MOST_TOKENS} tokens")
+    return f"not tested there: {', '.join(unlike)}" if unlike else ""
