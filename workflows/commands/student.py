@@ -31,15 +31,16 @@ def list_students() -> None:
         )
     table = Table(box=None, pad_edge=False)
     for column in ("student", "aliases", "teachers", "waivers", "published", "status"):
-        table.add_column(column)
+        # The name is what other commands take: it is never cut.
+        table.add_column(column, no_wrap=column == "student", overflow="fold")
     for name in names:
         pointing = registry.aliases(name)
         for entry in registry.versions(name):
             manifest = parse_manifest(store.get_bytes(entry.digest), Student)
             table.add_row(
                 f"{name}@{entry.version}",
-                ", ".join(sorted(a for a, version in pointing.items() if version == entry.version)),
-                ", ".join(share.reference for share in manifest.teachers),
+                "\n".join(sorted(a for a, version in pointing.items() if version == entry.version)),
+                "\n".join(share.reference.removeprefix("teacher.") for share in manifest.teachers),
                 str(len(manifest.waivers) or ""),
                 entry.created[:16].replace("T", " "),
                 registry.status(name, entry.version),
@@ -77,6 +78,9 @@ def rollback(reference: str, reason: str, by: str) -> None:
 def moves(name: str) -> None:
     """List where the aliases of NAME have pointed: when, by whom and why."""
     registry = Registry(open_store())
+    students = [known for known in registry.names() if known.startswith(PREFIX)]
+    if name not in students:
+        raise click.ClickException(f"no student is called {name!r}; there are: {students}")
     for move in registry.moves(name):
         why = f": {move.reason}" if move.reason else ""
         click.echo(f"{move.at[:19]}  {move.alias} -> {move.version}  by {move.by}{why}")
