@@ -25,8 +25,9 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.mopd.cast import Cast
 from tasks.mopd.distil import Distillation
+from tasks.mopd.objectives.top_k import refuse_support
 from tasks.mopd.routing import Label, Route, Routing
-from tasks.mopd.settings import RoundSettings
+from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.mopd.teachers import open_round_teachers
 from tasks.onpolicy.books import Books
 from tasks.onpolicy.health import Health
@@ -127,6 +128,8 @@ def _objective(
     planned, settings = order.cast.plan.teachers, order.settings
     routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in planned)
     routing.check(labels, [teacher.name for teacher in planned])
+    if settings.distil.divergence is Divergence.TOP_K:
+        refuse_support(settings.distil.top_k, control_ids, policy.model.config.vocab_size)
     return Distillation(
         routing,
         open_round_teachers(order.cast, settings, policy, bench.store),

@@ -178,6 +178,17 @@ class RoundSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _rollouts_for_each_update(self) -> "RoundSettings":
+        rollouts = self.prompts_per_domain * self.rollouts_per_prompt
+        if self.loop.inner_updates > rollouts:
+            raise ValueError(
+                f"a step has {rollouts} rollouts of each domain, fewer than its "
+                f"{self.loop.inner_updates} inner updates, so that some would leave teachers out: "
+                "raise prompts_per_domain, or lower inner_updates"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stages_fit(self) -> "RoundSettings":
         if self.ladder_stages > self.loop.num_steps:
             raise ValueError(

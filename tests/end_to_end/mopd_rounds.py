@@ -42,10 +42,9 @@ def told(distil=None, loop=None, **settings):
         loop=LoopSettings(**quick | (loop or {})),
         distil=DistilSettings(**distil or {}),
         ledger=LedgerSettings(segment_steps=2, rollouts_per_teacher=4),
-        sampling=SamplingSettings(max_new_tokens=4),
         # A model of noise is nearly uniform from the start.
         health=HealthSettings(student_collapse="warn"),
-        **{"prompts_per_domain": 2} | settings,
+        **{"prompts_per_domain": 2, "sampling": SamplingSettings(max_new_tokens=4)} | settings,
     )
 
 

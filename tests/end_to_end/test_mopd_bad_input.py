@@ -158,6 +158,7 @@ def test_a_prompt_that_does_not_fit_is_named(bench, plan):
     ("distil", "said"),
     [
         ({"masked": ("shout", "whisper")}, "every teacher is masked"),
+        ({"divergence": "top_k", "top_k": {"k": 301}}, "k is 301, but the vocabulary has 300"),
         ({"masked": ("murmur",)}, r"masked teachers \['murmur'\] are none"),
         ({"delta_teachers": ("murmur",)}, r"delta teachers \['murmur'\] are none"),
         (

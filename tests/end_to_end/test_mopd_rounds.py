@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 from mopd_rounds import Run, faculty_at, planned, told
+from vllm_stand_in import NAME, StandIn, serving
 
 from lineage.artifacts import Release, read_manifest
 from tasks.model.files import load_policy
@@ -15,6 +16,7 @@ from tasks.mopd.rounds import starting_from
 from tasks.mopd.teachers import open_round_teachers
 from tasks.mopd.voices import START
 from tasks.progress import Reporter
+from tasks.rollout.settings import SamplingSettings
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +196,19 @@ def test_teachers_that_were_trained_by_adapters_share_their_base(bench, plan, pl
     assert (
         apart(bench.store, source_of(bench.store, "a", plain.student), plain.student).base is None
     )
+
+
+def test_a_round_is_sampled_by_a_server_that_gets_each_updates_weights(bench, plan, tmp_path):
+    policy = load_policy(bench.store.tree(plan.student.digest))
+    stand_in = StandIn(policy.model, longest=128)
+    with serving(stand_in) as url:
+        server = {"url": url, "served_model": NAME, "weights_folder": str(tmp_path / "weights")}
+        sampling = {"engine": "vllm", "vllm": server, "max_new_tokens": 4}
+        run = Run(bench, plan, told(sampling=SamplingSettings.model_validate(sampling)))
+    # Three steps: what it started as, and after each of the first two updates.
+    assert len(stand_in.bodies("/collective_rpc")) == 3
+    # Its log-probabilities are the behaviour policy's: exactly on policy, no token is dropped.
+    assert run.metrics()["dropped/shout"] == [0.0] * 3
+    for kept in run.ledger().rollouts():
+        assert kept.sampler_log_probs
+    assert run.student.digest != plan.student.digest

@@ -61,6 +61,13 @@ def test_defaults_of_other_forms_that_are_written_out_are_no_contradiction(diver
     assert DistilSettings.model_validate(settings.model_dump(mode="json")) == settings
 
 
+def test_more_inner_updates_than_rollouts_of_a_domain_are_refused():
+    loop = LOOP.model_copy(update={"inner_updates": 7})
+    with pytest.raises(ValidationError, match="6 rollouts of each domain, fewer than its 7 inner"):
+        RoundSettings(loop=loop, prompts_per_domain=3, rollouts_per_prompt=2)
+    RoundSettings(loop=loop, prompts_per_domain=7)
+
+
 @pytest.mark.parametrize("wrong", [{"prompts_per_domain": 0}, {"rollouts_per_prompt": 0}], ids=str)
 def test_a_round_without_rollouts_is_refused(wrong):
     with pytest.raises(ValidationError):

@@ -33,19 +33,9 @@ def support_words(
     still leave them out (2607.07050).
 
     Raises:
-        ValueError: if k is more than there are words, or a control id is none of them.
+        ValueError: as ``refuse_support`` does.
     """
-    vocabulary = student_CV.shape[-1]
-    if settings.k > vocabulary:
-        raise ValueError(
-            f"top_k.k is {settings.k}, but the vocabulary has {vocabulary} words: lower k, or "
-            "choose the divergence full_vocabulary"
-        )
-    if any(not 0 <= control < vocabulary for control in control_ids):
-        raise ValueError(
-            f"control ids {sorted(control_ids)} do not all stand in a vocabulary of {vocabulary} "
-            "words: take them from the tokenizer of this model"
-        )
+    refuse_support(settings, control_ids, student_CV.shape[-1])
     teacher_Ck = teacher_CV.topk(settings.k, -1, sorted=False).indices
     student_Ck = student_CV.topk(settings.k, -1, sorted=False).indices
     _, again_CK = _sorted(torch.cat([teacher_Ck, student_Ck], -1))
@@ -59,6 +49,20 @@ def support_words(
         torch.cat([*chosen, control_CK.expand(len(student_CV), len(control_ids))], -1)
     )
     return SupportWords(ids_CK, ~repeated_CK, again_CK.sum(-1) / settings.k)
+
+
+def refuse_support(settings: TopK, control_ids: Sequence[int], vocabulary: int) -> None:
+    """Raise ValueError if k is more than there are words, or a control id is none of them."""
+    if settings.k > vocabulary:
+        raise ValueError(
+            f"top_k.k is {settings.k}, but the vocabulary has {vocabulary} words: lower k, or "
+            "choose the divergence full_vocabulary"
+        )
+    if any(not 0 <= control < vocabulary for control in control_ids):
+        raise ValueError(
+            f"control ids {sorted(control_ids)} do not all stand in a vocabulary of {vocabulary} "
+            "words: take them from the tokenizer of this model"
+        )
 
 
 def corrected_reverse_kl(student_CK: Tensor, teacher_CK: Tensor, counted_CK: Tensor) -> Tensor:
