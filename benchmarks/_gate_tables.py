@@ -95,10 +95,13 @@ def _sampled(results: Results) -> Iterator[str]:
     for remedy in ("exact divergence", "warm-up", "delta"):
         found = [*_recovered(results, remedy)]
         if found:
-            low, high = min(found), max(found)
+            lost = sum(1 - before for before, _ in found)
+            gained = sum(after - before for before, after in found)
+            better = sum(after > before for before, after in found)
             yield (
-                f"{remedy}: of {len(found)} cases that lost more than {LEAST_LOST}, "
-                f"{fmean(found):.0%} of the loss is recovered ({low:.0%} to {high:.0%})"
+                f"{remedy}: {len(found)} cases that lost more than {LEAST_LOST} lost "
+                f"{lost / len(found):.2f} on average; {gained / lost:.0%} of it is recovered, "
+                f"{better} of {len(found)} are better"
             )
 
 
@@ -114,15 +117,16 @@ def _kept(results: Results, name: str, remedy: str) -> float:
     return float(row["normalised"]) / fits
 
 
-def _recovered(results: Results, remedy: str) -> Iterator[float]:
+def _recovered(results: Results, remedy: str) -> Iterator[tuple[float, float]]:
+    """Yield what a case that lost something keeps without a remedy, and with it."""
     for name in results["sampled"]:
         before = _kept(results, name, "")
         if before > 1 - LEAST_LOST or results["cases"][name]["kind"] == SAME:
             continue
         if remedy == "exact divergence":
-            yield (_exact(results, name) - before) / (1 - before)
+            yield before, _exact(results, name)
         elif f"{name} {remedy}" in results["remedies"]:
-            yield (_kept(results, name, remedy) - before) / (1 - before)
+            yield before, _kept(results, name, remedy)
 
 
 def _ancestry(results: Results) -> Iterator[str]:
