@@ -190,5 +190,6 @@ def _draw_ancestry(axes: Axes, results: Results) -> None:
             label=f"{'true' if is_true else 'false'} declarations ({len(values)})",
         )
     axes.set_yscale("log")
-    axes.set_xlabel("of what the declared parent learned, the share in the child")
-    axes.legend(fontsize=8)
+    axes.set_xlabel("share of the parent's learning in the child")
+    axes.legend(fontsize=8, loc="upper left")
+    axes.set_ylim(top=2000)
