@@ -4,7 +4,8 @@
 again without each teacher and without random halves of them, all else held fixed. Each model is one
 case, and a case that is there is not made again. ``measure`` asks every estimator about every
 behaviour, what was asked already excepted, and writes the tables; ``tables`` does the last alone.
-``demo`` measures an audit's cost in a home with a finished demo, for the tables to take up.
+``demo`` measures an audit's cost in a home with a finished demo, for the tables to take up;
+``plot`` draws the results.
 
     python benchmarks/attribution.py train --runs runs/attribution
     python benchmarks/attribution.py demo --runs runs/attribution
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from _attribution_asking import Asking
 from _attribution_demo import demo
+from _attribution_plot import draw
 from _attribution_tables import tables
 from _attribution_training import distil, make_fork, make_teacher
 from _attribution_world import NUM_SUBSETS, TEACHERS, World, masks
@@ -32,7 +34,7 @@ NUM_RUNS = 1 + len(TEACHERS) + NUM_SUBSETS
 def main() -> None:
     """Do one of the parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("train", "demo", "measure", "tables"))
+    parser.add_argument("part", choices=("train", "demo", "measure", "tables", "plot"))
     parser.add_argument("--runs", type=Path, default=Path("runs/attribution"))
     parser.add_argument("--sets", type=int, nargs="+", default=list(range(NUM_SETS)))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(NUM_SEEDS)))
@@ -45,6 +47,9 @@ def main() -> None:
     if arguments.part == "demo":
         found = demo() | {"circumstances": facts()}
         (arguments.runs / "demo.json").write_text(json.dumps(found), "utf-8")
+        return
+    if arguments.part == "plot":
+        draw()
         return
     for seed in arguments.seeds if arguments.part == "measure" else ():
         for number in arguments.sets:

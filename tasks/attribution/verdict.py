@@ -203,8 +203,8 @@ def _of(who: str, case: Case) -> str:
         "with care"
     )
     return (
-        f"{_subject(case)} {_is(case)} {who}'s: of all teachers it finds {_it(case)} likeliest "
-        f"beside {case.start} ({nats(case.taught[who])} nats, {times:.2g} times{per_token}), "
+        f"{_subject(case)} {_is(case)} {who}'s: of all teachers {who} finds {_it(case)} likeliest "
+        f"beside {case.start} ({nats(case.taught[who])} nats, {times:.2g} times{per_token}); "
         f"{ledger}.{ask}"
     )
 

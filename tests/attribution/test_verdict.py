@@ -63,7 +63,7 @@ def test_the_sentence_says_who_how_much_and_whom_to_ask():
     verdict = judge(case(), witnesses)
     assert verdict.named == "math"
     # e^(3.2 / 2 tokens) = 4.95
-    assert "(+3.20 nats, 5 times a token), its updates added +4.50 nats" in verdict.sentence
+    assert "(+3.20 nats, 5 times a token); its updates added +4.50 nats" in verdict.sentence
     assert "Ask team-math." in verdict.sentence
     assert "agreeing: surgery" in verdict.confidence
     assert "differing: owner (code)" in verdict.confidence
