@@ -84,8 +84,9 @@ def refuse_unknown(named: Mapping[str, float], parts: list[str]) -> None:
     """Raise ValueError for names that are no source of a ledger."""
     sources = [part for part in parts if part not in RESERVED]
     unknown = sorted(set(named) - set(sources))
-    if unknown or not named:
+    if not named:
+        raise ValueError(f"nothing is to be changed: name at least one of the sources {sources}")
+    if unknown:
         raise ValueError(
-            f"{unknown or 'no source'} cannot be reweighed: the sources of this student's ledger "
-            f"are {sources}; name at least one of these"
+            f"{unknown} cannot be reweighed: the sources of this student's ledger are {sources}"
         )
