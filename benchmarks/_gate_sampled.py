@@ -14,6 +14,7 @@ from _gate_outcome import LEAST_GAIN, Outcome, merged, reference_scores
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from tasks.handover import Cure, Gated, PlannedTeacher, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.mopd.settings import Divergence
+from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 
 SAMPLED = {"divergence": Divergence.SAMPLED_TOKEN}
@@ -74,7 +75,9 @@ def _remedied(
         )
         plan = family.plan.model_copy(update={"teachers": [teacher]})
         gated = Gated(plan=plan, report=family.plan.artifact, teachers=[verdict])
-        warmed = warm_up_student(family.bench, gated, WarmUpSettings(), 0).student
+        warmed = warm_up_student(
+            family.bench, gated, WarmUpSettings(), SamplingSettings(), 0
+        ).student
         return merged(family, own, checkpoint, references, student=warmed, changes=SAMPLED)
     precursor = _precursor(family, case)
     if precursor is None:

@@ -30,7 +30,6 @@ from tasks.gate.plan import make_plan
 from tasks.gate.probe import Subject, measure
 from tasks.handover import PlannedTeacher
 from tasks.rollout.domains import stored_prompts
-from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
 
 DOMAINS = ("math", "code", "agent", "instruct")
@@ -166,7 +165,7 @@ def probe(family: mismatch.Family, own: PlannedTeacher, checkpoint: Artifact) ->
         for teacher in (own, *(t for t in family.plan.teachers if t is not own))
     ]
     start = store.tree(family.plan.student.digest)
-    found = measure(store, start, subjects, ProbeSettings(), SamplingSettings())
+    found = measure(store, start, subjects, ProbeSettings())
     return found.teachers[0].model_dump(mode="json") | {"probe_seconds": found.seconds}
 
 

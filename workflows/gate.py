@@ -12,6 +12,7 @@ TEACHERS = ["math@released", "code@released", "agent@released", "instruct@releas
 def gate(
     gate_least_predicted: float = 0.85,
     gate_prompts_per_domain: int = 64,
+    max_new_tokens: int = 24,
     student: str = "fork-point@released",
     teachers: list[str] = TEACHERS,
 ) -> Gated:
@@ -20,6 +21,7 @@ def gate(
     Args:
         gate_least_predicted: Of what a fitting teacher passes on, what each must be expected to.
         gate_prompts_per_domain: What teachers are measured on.
+        max_new_tokens: Of each answer; a longer one is cut.
         student: The registered checkpoint, or published student, that a merge would start from.
         teachers: Such as math@released or math@7.
     """
@@ -28,4 +30,5 @@ def gate(
         student=student,
         least_predicted=gate_least_predicted,
         prompts_per_domain=gate_prompts_per_domain,
+        max_new_tokens=max_new_tokens,
     )

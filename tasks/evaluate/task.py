@@ -5,6 +5,7 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
+from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.EVALUATION)
@@ -24,24 +25,26 @@ def score_consolidation(
     student: Artifact,
     parameter_average: Artifact,
     task_arithmetic: Artifact,
-    settings: EvaluationSettings,
+    sampling: SamplingSettings,
 ) -> Artifact:
     """Score fork point, teachers, student and controls on every domain's held-out prompts."""
     from tasks.evaluate import cards
     from tasks.step import Bench
 
     controls = {"parameter_average": parameter_average, "task_arithmetic": task_arithmetic}
+    settings = EvaluationSettings(sampling=sampling)
     return cards.score_consolidation(Bench(), plan, student, controls, settings)
 
 
 @hosted(Stage.RELEASE, deck=True)
-def make_report(plan: Plan, student: Artifact, settings: EvaluationSettings) -> Artifact:
+def make_report(plan: Plan, student: Artifact, sampling: SamplingSettings) -> Artifact:
     """Draw the report of a published student: page, picture and numbers."""
     from tasks.evaluate import publish
     from tasks.step import Bench
 
     bench = Bench()
     show("lineage", publish.lineage_page(bench, student))
+    settings = EvaluationSettings(sampling=sampling)
     made = publish.make_report(bench, plan, student, settings)
     show("scorecard", (bench.store.tree(made.digest) / "report.html").read_text("utf-8"))
     return made

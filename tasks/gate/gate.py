@@ -32,7 +32,6 @@ from tasks.handover import (
 )
 from tasks.provenance import source_digest
 from tasks.rollout.domains import stored_prompts
-from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
 
@@ -194,7 +193,7 @@ def _measure(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measure
         use_configured_threads()
         subjects = [_subject(bench, teacher) for teacher in teachers]
         start = bench.store.tree(plan.student.digest)
-        found = measure(bench.store, start, subjects, settings, SamplingSettings())
+        found = measure(bench.store, start, subjects, settings)
         for each in found.teachers:
             measurements.add(
                 0,

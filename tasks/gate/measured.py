@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.rollout.settings import SamplingSettings
+
 
 class Frozen(BaseModel):
     """A document that does not change."""
@@ -13,6 +15,7 @@ class ProbeSettings(Frozen):
     """How much is measured; a few hundred rollouts say what thousands do."""
 
     prompts_per_domain: int = Field(default=64, ge=8)
+    sampling: SamplingSettings = SamplingSettings()
     top_k: int = Field(default=16, ge=2)
     rare: float = Field(default=0.01, gt=0, lt=1)
     """A token to which the teacher gives less is out of its distribution."""

@@ -36,7 +36,6 @@ from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play
 from tasks.rollout.environment import Prompt
-from tasks.rollout.settings import SamplingSettings
 
 WELL_GRADED = 0.5
 """A rollout above it is an answer of its domain's, in the swap test."""
@@ -78,7 +77,6 @@ def measure(
     start: Path,
     subjects: Sequence[Subject],
     settings: ProbeSettings,
-    sampling: SamplingSettings,
 ) -> Measured:
     """Measure every teacher against the student that starts from the folder ``start``.
 
@@ -93,7 +91,7 @@ def measure(
             domain: stack.enter_context(open_environment(store, environment, domain))
             for domain, environment in {s.domain: s.environment for s in subjects}.items()
         }
-        probe = _Probe(student, environments, settings, sampling)
+        probe = _Probe(student, environments, settings)
         for place, subject in enumerate(subjects):
             report("gate", place, 2 * len(subjects), message=f"student on {subject.domain}")
             probe.play_student(subject)
@@ -129,10 +127,9 @@ class _Probe:
         student: Policy,
         environments: Mapping[str, EnvironmentClient],
         settings: ProbeSettings,
-        sampling: SamplingSettings,
     ) -> None:
         self._student, self._environments = student, environments
-        self._settings, self._sampling = settings, sampling
+        self._settings = settings
         self._chat = ChatTokens(student.tokenizer)
         self._played: dict[str, list[Rollout]] = {}
 
@@ -165,7 +162,7 @@ class _Probe:
 
     def _play(self, policy: Policy, subject: Subject) -> list[Rollout]:
         """Play a domain's prompts; every policy gets the same noise at the same prompt."""
-        player = make_player(self._environments, policy, self._sampling)
+        player = make_player(self._environments, policy, self._settings.sampling)
         prompts = subject.prompts[: self._settings.prompts_per_domain]
         return play(player, subject.domain, prompts, self._settings.seed)
 

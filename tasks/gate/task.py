@@ -6,6 +6,7 @@ from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
 from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
+from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.PLAN, deck=True, signs=True)
@@ -33,11 +34,12 @@ def make_plan(
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
-def measure_teachers(
+def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to hide in
     plan: Plan,
     on_misfit: OnMisfit,
     refuse_from: Level,
     waivers: list[str],
+    sampling: SamplingSettings,
     least_predicted: float,
     prompts_per_domain: int,
 ) -> Gated:
@@ -56,7 +58,7 @@ def measure_teachers(
     if prompts_per_domain == 0:
         gated = step.leave_unmeasured(bench, plan)
     else:
-        probe = ProbeSettings(prompts_per_domain=prompts_per_domain)
+        probe = ProbeSettings(prompts_per_domain=prompts_per_domain, sampling=sampling)
         gated = step.gate(bench, plan, settings, on_misfit, probe)
     show("gate", step.read_page(bench, gated.report))
     return step.admit(bench, gated, refuse_from, waivers)
@@ -64,7 +66,11 @@ def measure_teachers(
 
 @hosted(Stage.GATE_PROBE, deck=True)
 def look_at_teachers(
-    teachers: list[str], student: str, least_predicted: float, prompts_per_domain: int
+    teachers: list[str],
+    student: str,
+    least_predicted: float,
+    prompts_per_domain: int,
+    max_new_tokens: int,
 ) -> Gated:
     """Measure and judge teachers without a consolidation; nothing is refused."""
     from tasks.gate import gate as step
@@ -75,7 +81,8 @@ def look_at_teachers(
 
     bench = Bench()
     settings = GateSettings(least_predicted=least_predicted)
-    probe = ProbeSettings(prompts_per_domain=prompts_per_domain)
+    sampling = SamplingSettings(max_new_tokens=max_new_tokens)
+    probe = ProbeSettings(prompts_per_domain=prompts_per_domain, sampling=sampling)
     plan = planning.propose(bench, teachers, student)
     gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe)
     show("gate", step.read_page(bench, gated.report))

@@ -5,6 +5,7 @@ from tasks.handover import Plan
 from tasks.hosting import hosted
 from tasks.merge.settings import MergeSettings
 from tasks.resources import Stage
+from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.MERGE)
@@ -17,9 +18,10 @@ def merge_average(plan: Plan) -> Artifact:
 
 
 @hosted(Stage.MERGE)
-def merge_task_arithmetic(plan: Plan, settings: MergeSettings) -> Artifact:
+def merge_task_arithmetic(plan: Plan, sampling: SamplingSettings) -> Artifact:
     """Add the teachers' task vectors with the weight that scores best on validation prompts."""
     from tasks.merge import controls
     from tasks.step import Bench
 
+    settings = MergeSettings(sampling=sampling)
     return controls.merge_task_arithmetic(Bench(), plan, settings)

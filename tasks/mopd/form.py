@@ -59,6 +59,14 @@ class RoundForm(BaseModel):
     """Train LoRA adapters of this rank; 0 trains all weights."""
     student_precision: Precision = Precision.FP32
 
+    def sampling(self) -> SamplingSettings:
+        """Return how text is drawn around the rounds: as in them, but in the step's own process.
+
+        A vLLM server serves the round's policy alone.
+        """
+        asked = self.settings().sampling
+        return SamplingSettings(temperature=asked.temperature, max_new_tokens=asked.max_new_tokens)
+
     def workload(self) -> Workload:
         """Return how much work it is, for the plan's estimate.
 

@@ -14,6 +14,7 @@ from tasks.mopd.settings import Balance, Divergence, RoundSettings
 from tasks.onpolicy.settings import Normalisation, Precision
 from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
+from tasks.rollout.settings import SamplingSettings
 
 
 class Ordered(NamedTuple):
@@ -21,6 +22,8 @@ class Ordered(NamedTuple):
 
     settings: RoundSettings
     workload: Workload
+    sampling: SamplingSettings
+    """For all that is sampled around the rounds: the gate, the warm-up, the scores."""
 
 
 @hosted(Stage.PLAN)
@@ -49,7 +52,7 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
 ) -> Ordered:
     """Turn the flat inputs of the launch form into checked, frozen settings."""
     form = RoundForm.model_validate(locals())  # at the first line there is nothing but the inputs
-    return Ordered(form.settings(), form.workload())
+    return Ordered(form.settings(), form.workload(), form.sampling())
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)
@@ -71,9 +74,10 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 
 
 @hosted(Stage.RELEASE)
-def record_failure(
+def record_failure(  # noqa: PLR0913, PLR0917 - a handler takes what its workflow takes
     gated: Gated,
     settings: RoundSettings,
+    sampling: SamplingSettings,
     rounds: int,
     seed: int,
     publish_as: str,

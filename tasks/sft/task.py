@@ -4,6 +4,7 @@ from lineage.artifacts import Artifact
 from tasks import resources
 from tasks.handover import Gated, Plan, Stage, WarmUpSettings
 from tasks.hosting import hosted
+from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 
 
@@ -28,9 +29,9 @@ def finetune(
 
 
 @hosted(resources.Stage.SFT)
-def warm_up_student(gated: Gated, settings: WarmUpSettings, seed: int) -> Plan:
+def warm_up_student(gated: Gated, sampling: SamplingSettings, seed: int) -> Plan:
     """Let the student learn a little of those teachers' answers that the gate says it needs."""
     from tasks.sft import warm_up
     from tasks.step import Bench
 
-    return warm_up.warm_up_student(Bench(), gated, settings, seed)
+    return warm_up.warm_up_student(Bench(), gated, WarmUpSettings(), sampling, seed)

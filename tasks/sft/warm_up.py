@@ -27,7 +27,9 @@ _LEAST = 16
 """Well graded answers, below which all of a teacher's are learned from: it has hardly any."""
 
 
-def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: int) -> Plan:
+def warm_up_student(
+    bench: Bench, gated: Gated, settings: WarmUpSettings, sampling: SamplingSettings, seed: int
+) -> Plan:
     """Return the plan, whose student has seen the answers of teachers that need it; often none.
 
     It comes first behind the approval, which may have taken days, so it looks for recalls again.
@@ -45,7 +47,10 @@ def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: 
         kind="warm_up",
         inputs=(_input("start", plan.student), *_inputs(chosen)),
         source=source_digest("sft"),
-        settings=settings.model_dump(mode="json"),
+        settings={
+            **settings.model_dump(mode="json"),
+            "sampling": sampling.model_dump(mode="json"),
+        },
         seed=seed,
     )
 
@@ -54,7 +59,7 @@ def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: 
         rows = [
             Tokens(rollout.ids, rollout.is_response)
             for teacher in chosen
-            for rollout in traces(bench, teacher, settings.prompts_per_teacher, seed)
+            for rollout in traces(bench, teacher, settings.prompts_per_teacher, sampling, seed)
         ]
         policy = load_policy(bench.store.tree(plan.student.digest))
         training = SftSettings(
@@ -70,13 +75,15 @@ def warm_up_student(bench: Bench, gated: Gated, settings: WarmUpSettings, seed: 
     return plan.model_copy(update={"student": warmed})
 
 
-def traces(bench: Bench, teacher: PlannedTeacher, num_prompts: int, seed: int) -> list[Rollout]:
+def traces(
+    bench: Bench, teacher: PlannedTeacher, num_prompts: int, sampling: SamplingSettings, seed: int
+) -> list[Rollout]:
     """Return a teacher's well graded answers to prompts of its domain; all, where few are."""
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
     policy = load_policy(bench.store.tree(teacher.checkpoint.digest))
     prompts = stored_prompts(bench.store, teacher.train)[:num_prompts]
     with open_environment(bench.store, teacher.environment, teacher.domain) as worker:
-        player = make_player({teacher.domain: worker}, policy, SamplingSettings())
+        player = make_player({teacher.domain: worker}, policy, sampling)
         rollouts = play(player, teacher.domain, prompts, seed)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]
     return well if len(well) >= _LEAST else rollouts

@@ -13,6 +13,7 @@ from lineage.store import open_store
 from tasks.gate.gate import leave_unmeasured
 from tasks.gate.plan import make_plan
 from tasks.handover import Cure, WarmUpSettings
+from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 from tasks.step import Bench
 from workflows.cli import main
@@ -111,10 +112,10 @@ def test_a_teacher_recalled_since_it_was_planned_does_not_pass_the_gate(planned)
 def test_a_teacher_recalled_while_the_approval_was_waited_for_is_not_merged(planned):
     bench, plan = planned
     gated = leave_unmeasured(bench, plan)
-    assert warm_up_student(bench, gated, WarmUpSettings(), 0) == gated.plan
+    assert warm_up_student(bench, gated, WarmUpSettings(), SamplingSettings(), 0) == gated.plan
     recall()
     with pytest.raises(LineageError, match=r"teacher\.shout@1 was recalled"):
-        warm_up_student(bench, gated, WarmUpSettings(), 0)
+        warm_up_student(bench, gated, WarmUpSettings(), SamplingSettings(), 0)
 
 
 def with_cure(gated, name, cure):
@@ -130,7 +131,7 @@ def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_reco
     bench, plan = planned
     warmed = with_cure(leave_unmeasured(bench, plan), "shout", Cure.WARM_UP)
     light = WarmUpSettings(prompts_per_teacher=8, steps_per_teacher=2, warmup_steps=0)
-    student = warm_up_student(bench, warmed, light, 0).student
+    student = warm_up_student(bench, warmed, light, SamplingSettings(), 0).student
     assert student.digest != plan.student.digest
     record = bench.records.read(student.record)
     roles = {(item.role, item.name): item.artifact for item in record.inputs}
@@ -138,7 +139,7 @@ def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_reco
     assert roles["start", ""] == plan.student.digest
     assert roles["teacher", "shout"] == shout.checkpoint.digest
     assert ("teacher", "whisper") not in roles
-    assert warm_up_student(bench, warmed, light, 0).student == student
+    assert warm_up_student(bench, warmed, light, SamplingSettings(), 0).student == student
 
 
 def test_what_nobody_measured_stays_among_the_findings(planned):

@@ -77,8 +77,8 @@ def test_training_and_evaluation_prompts_are_disjoint(store):
             {json.loads(row)["id"] for row in store.get_bytes(part.digest).splitlines()}
             for part in (release.prompts.train, release.prompts.validation, release.evaluation)
         ]
-        assert [len(part) for part in asked] == [8, 4, NUM_EVALUATION]
-        assert len(set.union(*asked)) == 8 + 4 + NUM_EVALUATION
+        assert [len(part) for part in asked] == [8, 8, NUM_EVALUATION]
+        assert len(set.union(*asked)) == 8 + 8 + NUM_EVALUATION
 
 
 def test_the_plan_names_every_part_by_digest(store, manifest):

@@ -64,7 +64,7 @@ def test_the_approval_stands_in_no_branch_and_before_all_that_costs():
         "Gate",
         "PythonFunctionWorkflow",
     ]
-    assert {node.id for node in gate.upstream_nodes} == {plan.id}
+    assert {node.id for node in gate.upstream_nodes} == {plan.id, settings.id}
     assert [node.id for node in review.upstream_nodes] == [gate.id]
     assert {node.id for node in rest.upstream_nodes} == {review.id, settings.id}
     assert len(consolidate.nodes) == 4

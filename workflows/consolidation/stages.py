@@ -7,16 +7,15 @@ from typing import Any, NamedTuple
 from flytekit import approve, workflow
 
 from lineage.artifacts import Artifact
-from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import make_report, score_consolidation
 from tasks.gate.task import compare_with_outcome, make_plan, measure_teachers
-from tasks.handover import Gated, WarmUpSettings
-from tasks.merge.settings import MergeSettings
+from tasks.handover import Gated
 from tasks.merge.task import merge_average, merge_task_arithmetic
 from tasks.mopd.form import RoundForm
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.task import distil_rounds, record_failure, round_settings
 from tasks.release.task import publish_student
+from tasks.rollout.settings import SamplingSettings
 from tasks.sft.task import warm_up_student
 
 REVIEW_WITHIN = timedelta(days=7)
@@ -49,11 +48,13 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         on_misfit=inputs["on_misfit"],
         refuse_from=inputs["refuse_findings_from"],
         waivers=inputs["waivers"],
+        sampling=ordered.sampling,
         least_predicted=inputs["gate_least_predicted"],
         prompts_per_domain=inputs["gate_prompts_per_domain"],
     )
     passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
-    return {"gated": gated, "settings": ordered.settings, **passed_on}
+    sampled = {"settings": ordered.settings, "sampling": ordered.sampling}
+    return {"gated": gated, **sampled, **passed_on}
 
 
 def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,19 +68,24 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
 @workflow(on_failure=record_failure)
 def carry_out(
-    gated: Gated, settings: RoundSettings, rounds: int, seed: int, publish_as: str
+    gated: Gated,
+    settings: RoundSettings,
+    sampling: SamplingSettings,
+    rounds: int,
+    seed: int,
+    publish_as: str,
 ) -> Consolidated:
     """Remedy, distil, merge the cheap controls, score all of them, publish, report."""
-    plan = warm_up_student(gated=gated, settings=WarmUpSettings(), seed=seed)
+    plan = warm_up_student(gated=gated, sampling=sampling, seed=seed)
     distilled = distil_rounds(plan=plan, settings=settings, rounds=rounds, seed=seed)
     average = merge_average(plan=plan)
-    arithmetic = merge_task_arithmetic(plan=plan, settings=MergeSettings())
+    arithmetic = merge_task_arithmetic(plan=plan, sampling=sampling)
     scorecard = score_consolidation(
         plan=plan,
         student=distilled,
         parameter_average=average,
         task_arithmetic=arithmetic,
-        settings=EvaluationSettings(),
+        sampling=sampling,
     )
     compare_with_outcome(gated=gated, scorecard=scorecard)
     published = publish_student(
@@ -90,5 +96,5 @@ def carry_out(
         task_arithmetic=arithmetic,
         name=publish_as,
     )
-    page = make_report(plan=plan, student=published, settings=EvaluationSettings())
+    page = make_report(plan=plan, student=published, sampling=sampling)
     return Consolidated(published, page)
