@@ -32,6 +32,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def check_name(name: str) -> None:
+    """Raise LineageError for what cannot be a name in the registry."""
+    if not _NAME.fullmatch(name):
+        raise LineageError(
+            f"name {name!r} is refused: use small letters and digits, with '-', '_' or '.' between "
+            "them, as in 'teacher.math'"
+        )
+
+
 class Registry:
     """Names, versions and aliases of a store."""
 
@@ -157,8 +166,7 @@ class Registry:
         return Slots(self._store, f"registry/{name}/{part}")
 
     def _check(self, name: str, artifact: Artifact, owner: str) -> None:
-        if not _NAME.fullmatch(name):
-            raise LineageError(f"name {name!r} is refused: use e.g. 'teacher.math'")
+        check_name(name)
         if not owner:
             raise LineageError(f"{name} needs an owner: whom would a recall be told?")
         if not self._store.has(artifact.digest):

@@ -11,20 +11,28 @@ from tasks.rollout.settings import SamplingSettings
 
 @hosted(Stage.PLAN, deck=True, signs=True)
 def make_plan(
-    teachers: list[str], student: str, workload: Workload, refuse_from: Level, waivers: list[str]
+    teachers: list[str],
+    student: str,
+    workload: Workload,
+    refuse_from: Level,
+    waivers: list[str],
+    publish_as: str,
 ) -> Plan:
     """Resolve names to digests, read the records, say the plan and its cost; end it where refused.
 
-    The Deck is there also where it is refused.
+    The Deck is there also where it is refused. A name that nothing could be published under is
+    refused here, and not after the training.
     """
     from rich.console import Console
 
+    from lineage.registry import check_name
     from tasks.gate import plan as step
     from tasks.gate.decide import decide
     from tasks.gate.forecast import forecast
     from tasks.gate.plan_page import plan_page, plan_text
     from tasks.step import Bench
 
+    check_name(f"student.{publish_as}")
     bench = Bench()
     plan = step.propose(bench, teachers, student)
     cost = forecast(bench, plan, workload)

@@ -50,6 +50,11 @@ def test_an_unknown_alias_is_named_with_those_that_exist(teachers):
     assert "('released', 1)" in message
 
 
+@pytest.mark.parametrize("name", ["Bad/Name", "", "a b"])
+def test_a_name_that_nothing_can_be_published_under_is_refused_first(teachers, name):
+    assert f"name 'student.{name}' is refused" in consolidation("--publish-as", name)
+
+
 @pytest.mark.parametrize("reference", ["shout@", "@released", ","])
 def test_half_a_reference_is_refused_with_an_example(teachers, reference):
     message = consolidation(teachers=reference)

@@ -42,6 +42,7 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         workload=ordered.workload,
         refuse_from=inputs["refuse_findings_from"],
         waivers=inputs["waivers"],
+        publish_as=inputs["publish_as"],
     )
     gated = measure_teachers(
         plan=plan,
