@@ -2,6 +2,7 @@
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
+from lineage.graph import Lineage
 from lineage.trust import TrustRoot, open_trust
 from lineage.waiver import read_waiver
 from tasks.attribution.document import Source, Waiver
@@ -61,11 +62,22 @@ def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:
 
 def _waived(bench: Bench, digest: str, plan: Artifact, trust: TrustRoot | None) -> str:
     try:
-        signed = read_waiver(bench.store, digest, plan, trust)
+        signed = read_waiver(bench.store, digest, _plan_named(bench, digest, plan), trust)
     except LineageError as error:  # what does not hold is what the reader must see
         return f"does not hold: {error}"
     accepted = ", ".join(f"{each.subject} [{each.code}]" for each in signed.waiver.findings)
     return f"{signed.team} on {signed.waiver.at[:10]} accepted {accepted}: {signed.waiver.reason}"
+
+
+def _plan_named(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
+    """Return the student's plan as a waiver names it: as it was measured, or before the gate."""
+    before = [item for item in bench.records.read(plan.record).inputs if item.role == "plan"]
+    known = {plan.digest, *(item.artifact for item in before)}
+    for maker in Lineage(bench.store).index.makers(waiver):
+        for item in bench.records.read(maker).inputs:
+            if item.role == "plan" and item.artifact in known:
+                return Artifact(kind="plan", digest=item.artifact, record=item.record)
+    return plan
 
 
 def not_tested(subject: Subject, count: int, *, verified: bool) -> tuple[str, ...]:
