@@ -32,6 +32,8 @@ NEVER_WAIVED = {
     "false-ancestry": "what the release says of itself is not true",
     "other-tokenizer": "ids that mean different words cannot be compared",
     "recalled-input": "the owner's recall stands until a new version is released",
+    "teacher-not-finite": "its answers are no numbers",
+    "teacher-uniform": "its weights are lost, so there is nothing to accept",
     "swapped-domain": "the routing would send prompts to the wrong teacher",
 }
 """Findings that no waiver accepts, and why."""

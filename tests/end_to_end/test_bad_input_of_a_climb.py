@@ -41,7 +41,7 @@ def jsonl_team(root, **files):
     folder = root / PACKAGE / "shout"
     (folder / "prompts.py").unlink()
     (folder / "prompts").mkdir()
-    for split, count in (("train", 8), ("validation", 4), ("evaluation", 8)):
+    for split, count in (("train", 8), ("validation", 8), ("evaluation", 8)):
         rows = [
             {"id": f"{split}-{n}", "messages": [{"role": "user", "content": f"{split} {n}"}]}
             for n in range(count)
