@@ -57,7 +57,7 @@ def key(tmp_path, monkeypatch):
     monkeypatch.setenv("PROVOST_SIGNING_KEY", private)
 
 
-def test_what_a_person_signs_goes_through_and_is_measured_once(teachers, key):
+def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, key, tmp_path):
     said = provost("waive", refused_plan(refusal(*ORDER)), "--reason", "to see it run")
     before = Contents.now().records
     student = provost(*ORDER, "--waivers", printed_waiver(said))
@@ -65,6 +65,12 @@ def test_what_a_person_signs_goes_through_and_is_measured_once(teachers, key):
     assert "student.smoke@1 is sha256:" in student
     assert made.keys().isdisjoint({"plan", "probe", "gate"})  # all three are there
     assert (made["mopd"], made["gate_outcome"]) == (1, 1)
+    question = ("--prompt", "say it", "--response", "ab", "--out", str(tmp_path))
+    provost("audit", "student.smoke@1", *question)
+    [waived] = json.loads((tmp_path / "audit.json").read_text())["waivers"]
+    assert "people on" in waived["text"]
+    assert "accepted teacher.shout@1 [no-gain]" in waived["text"]
+    assert "to see it run" in waived["text"]
 
 
 def test_what_does_not_fit_is_dropped_until_nothing_is_left(teachers):
