@@ -35,7 +35,7 @@ def list_teachers() -> None:
     registry = Registry(store)
     table = Table(box=None, pad_edge=False)
     for column in ("teacher", "aliases", "owner", "kind", "fork point", "released", "status"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     names = [name for name in registry.names() if name.startswith(PREFIX)]
     for name in names:
         pointing = registry.aliases(name)
