@@ -60,6 +60,7 @@ def test_an_audit_is_a_record_of_its_own_and_found_again(audited):
     assert registry.versions("audit.general") == [entry]
 
 
+@pytest.mark.slow
 def test_retrains_measure_absence(audited):
     found = audited(*ASKED, "--verify", "1").verification
     assert found.seeds == (0,)

@@ -81,6 +81,7 @@ def test_a_fork_point_that_nobody_registered_is_refused(home, root):
     assert "Registered: nothing yet" in message
 
 
+@pytest.mark.slow
 def test_prompts_in_files_climb_like_any_others(fork_point, root):
     """Guards the tests below: nothing but the one bad line is wrong with these files."""
     jsonl_team(root)
@@ -152,6 +153,7 @@ BAD_GRADES = [
 
 
 @pytest.mark.parametrize(("grade", "where", "problem"), BAD_GRADES)
+@pytest.mark.slow
 def test_an_environment_that_fails_in_the_climb_stops_it(
     faculty, root, monkeypatch, grade, where, problem
 ):
@@ -215,6 +217,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_climb_and_room_lets_it_go_on(
     fork_point, root, small_disk, monkeypatch
 ):

@@ -101,6 +101,7 @@ def test_a_folder_whose_weights_have_changed_is_another_base(bench, tiny_llama, 
     assert base_from(bench, folder).digest != before.digest
 
 
+@pytest.mark.slow
 def test_it_becomes_a_fork_point_that_a_team_climbs_from(
     bench, tiny_llama, tmp_path, teams_on_path
 ):

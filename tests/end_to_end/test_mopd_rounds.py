@@ -86,6 +86,7 @@ def test_a_reference_holds_the_student_back_and_is_in_the_ledger(bench, plan, pl
     assert run.ledger().check(start.weights(), run.weights()).unexplained < 1e-4
 
 
+@pytest.mark.slow
 def test_a_ladder_is_distilled_rung_by_rung(bench, plan, plain):
     run = Run(bench, plan, told(loop={"num_steps": 4}, ladder_stages=2))
     direct = Run(bench, plan, told(loop={"num_steps": 4}))

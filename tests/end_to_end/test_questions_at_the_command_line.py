@@ -75,6 +75,7 @@ def test_ancestors_and_descendants_are_each_others_mirror(student):
         assert short(registry.resolve(team).record) in set(down) & set(up)
 
 
+@pytest.mark.slow
 def test_diff_of_two_seeds_names_the_seed_and_the_data(teachers, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     climb(f"{PACKAGE}.shout", seed=1)

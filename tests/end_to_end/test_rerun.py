@@ -75,6 +75,7 @@ def test_what_is_not_finished_is_said_and_not_made(teachers, monkeypatch):
     assert Contents.now().records == before
 
 
+@pytest.mark.slow
 def test_another_seed_makes_data_and_checkpoints_anew_but_not_the_environment(teachers):
     before, old = Contents.now().records, release_of("shout")
     climb(SHOUT, seed=1)
@@ -98,6 +99,7 @@ def test_another_seed_makes_data_and_checkpoints_anew_but_not_the_environment(te
     assert registry.aliases("teacher.shout")["released"] == 2
 
 
+@pytest.mark.slow
 def test_another_learning_rate_of_the_climb_leaves_data_and_supervised_stage_alone(
     fork_point, tmp_path
 ):
@@ -116,6 +118,7 @@ def test_another_learning_rate_of_the_climb_leaves_data_and_supervised_stage_alo
     assert made == {"rung": 1, "rl": 1, "evaluation": 1, "scorecard": 1, "release": 1}
 
 
+@pytest.mark.slow
 def test_a_lost_checkpoint_is_made_again_with_the_same_digest(fork_point, teams_on_path):
     climb(SHOUT)
     store, release = open_store(), release_of("shout")

@@ -32,6 +32,7 @@ def test_who_says_nothing_has_not_approved(teachers):
     assert made == {"plan": 2, "gate": 1}
 
 
+@pytest.mark.slow
 def test_who_approves_gets_a_student(teachers):
     result, made = reviewed("y\n")
     assert result.exit_code == 0, result.output

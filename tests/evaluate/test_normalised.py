@@ -82,6 +82,7 @@ def test_a_gain_that_vanishes_in_many_resamples_is_refused():
     assert "more prompts" in refused.reason
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_true_share_about_95_times_of_100():
     rng = random.Random(11)
     covered = 0

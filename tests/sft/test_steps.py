@@ -67,6 +67,7 @@ def differ(first, second):
     return any(not torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_model_is_another_and_the_same_again_from_the_same_seed(bench, start, data):
     first, again, other = (
         bench.weights(finetune(bench, start, data, SETTINGS, seed, STAGE)) for seed in (0, 0, 1)

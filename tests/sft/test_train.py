@@ -89,6 +89,7 @@ def test_the_loss_falls_and_is_logged_with_its_step(tmp_path):
 
 
 @pytest.mark.parametrize("muon", [False, True])
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, muon):
     first = train(tmp_path, muon=muon, seed=3)
     torch.rand(5)  # another use of the global generator in between
@@ -97,6 +98,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, muon):
 
 
 @pytest.mark.parametrize("muon", [False, True])
+@pytest.mark.slow
 def test_the_schedule_reaches_the_optimizer(tmp_path, muon):
     # The first step of a warm-up has a learning rate of 0, so not a bit may move.
     assert same(train(tmp_path, num_steps=1, warmup_steps=10, muon=muon), tiny_model())
