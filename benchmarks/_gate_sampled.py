@@ -67,10 +67,6 @@ def _remedied(
             name=own.name,
             domain=own.domain,
             verdict=Verdict.FITS_AFTER_REMEDY,
-            predicted=None,
-            low=None,
-            high=None,
-            proposed=Cure.WARM_UP,
             done=Cure.WARM_UP,
         )
         plan = family.plan.model_copy(update={"teachers": [teacher]})

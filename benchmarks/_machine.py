@@ -19,8 +19,9 @@ RESULTS = Path(__file__).parent / "results"
 def facts(device: str = "cpu") -> dict[str, object]:
     """Return the circumstances of a measurement, naming no host and no path."""
     on_gpu = torch.device(device).type == "cuda"
+    given = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return {
-        "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}",
+        "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(given)}",
         "commit": _git("rev-parse", "HEAD"),
         "clean": not _git("status", "--porcelain", "--", "tasks", "benchmarks/*.py"),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,6 +1,5 @@
 """The gate: measure the teachers of a plan, judge them, and say what is done about each."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -93,11 +92,6 @@ def leave_unmeasured(bench: Bench, plan: Plan) -> Gated:
             name=teacher.name,
             domain=teacher.domain,
             verdict=Verdict.UNKNOWN,
-            predicted=None,
-            low=None,
-            high=None,
-            proposed=Cure.NONE,
-            done=Cure.NONE,
         )
         for teacher in teachers
     ]
@@ -269,14 +263,6 @@ def _report(
 def read_page(bench: Bench, report: Artifact) -> str:
     """Return the page of a stored gate report."""
     return (bench.store.tree(report.digest) / PAGE).read_text("utf-8")
-
-
-def read_judged(bench: Bench, report: Artifact) -> dict[str, object]:
-    """Return the numbers of a stored gate report."""
-    found: dict[str, object] = json.loads(
-        (bench.store.tree(report.digest) / JUDGED).read_text("utf-8")
-    )
-    return found
 
 
 def _input(role: str, artifact: Artifact, name: str = "") -> Input:
