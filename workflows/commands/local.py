@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import click
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -44,6 +46,8 @@ def run_locally(
     # flytekit replaces both on import: Ctrl-C would exit before anything could be tidied up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.excepthook = sys.__excepthook__
+    from flytekit.exceptions.user import FlyteDisapprovalException
+
     from tasks.attempt import InterruptedAttemptError
 
     try:
@@ -54,6 +58,12 @@ def run_locally(
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. What was finished is kept: run the same again to go on.\n")
         raise SystemExit(130) from None
+    except (click.Abort, FlyteDisapprovalException):
+        sys.stderr.write(
+            "\nNot approved: nothing was trained, and the plan is kept. Run the same again to be "
+            "asked anew.\n"
+        )
+        raise SystemExit(1) from None
     except (ValueError, LookupError, RuntimeError, OSError) as error:
         if os.environ.get("PROVOST_TRACEBACK"):
             raise
