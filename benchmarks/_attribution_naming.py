@@ -14,7 +14,7 @@ from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
 from _attribution_world import TEACHERS
 
 from tasks.attribution.estimators import LogRatio, Owner, PathIntegral
-from tasks.attribution.verdict import named
+from tasks.attribution.naming import named
 
 TUNED_ON = (0, 1)
 """Sets that thresholds, and the default, were chosen on; the others test them."""

@@ -67,7 +67,9 @@ class BehaviourShare(Frozen):
     residual: FiniteFloat
     """What the parts leave unexplained, over the sum of their sizes."""
     named: str
-    """Who is named for it, or "" for nobody; see ``verdict.named``."""
+    """Who is named for it, or "" for nobody; see ``naming.named``."""
+    holders: tuple[str, ...] = ()
+    """Teachers that hold it alike; of two or more none is named."""
     tokens: tuple[TokenShare, ...] = ()
     """Of the response; kept for the first behaviours alone."""
 
@@ -147,7 +149,9 @@ class Verdict(Frozen):
     """The answer in words."""
 
     named: str
-    """A source, or "" for nobody."""
+    """A source, or "" for nobody and for several teachers alike."""
+    holders: tuple[str, ...] = ()
+    """Who finds it likelier than the start did by enough, and alike; see ``naming.holders``."""
     sentence: str
     confidence: str
 

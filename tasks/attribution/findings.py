@@ -28,6 +28,7 @@ from tasks.attribution.document import (
 from tasks.attribution.estimators import Absence, Evidence, Owner, TracIn
 from tasks.attribution.influence import batch_of, score, segments_to_search, slope, strongest
 from tasks.attribution.intervals import estimate, resampled, share_that_name
+from tasks.attribution.naming import holders, named
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import split
 from tasks.attribution.subject import Opened, Subject, load_weights
@@ -35,7 +36,6 @@ from tasks.attribution.verdict import (
     Case,
     judge,
     judge_sets,
-    named,
     off_domain,
     with_truth,
     witness,
@@ -179,6 +179,8 @@ class Findings:
         for place, item in enumerate(self._split.behaviours):
             parts = dict(zip(self._parts, self._table_PB[:, place].tolist(), strict=True))
             taught = dict(zip(self._teachers, self._taught_TB[:, place].tolist(), strict=True))
+            by_source = {source: parts[source] for source in self._sources}
+            change = float(ended_B[place] - begun_B[place])
             yield BehaviourShare(
                 name=item.name,
                 domain=item.domain,
@@ -190,11 +192,8 @@ class Findings:
                 parts=parts,
                 taught=taught,
                 residual=float(residual_B[place]),
-                named=named(
-                    {source: parts[source] for source in self._sources},
-                    taught,
-                    float(ended_B[place] - begun_B[place]),
-                ),
+                named=named(by_source, taught, change),
+                holders=holders(by_source, taught, change),
                 tokens=tokens[place] if place < len(tokens) else (),
             )
 

@@ -3,10 +3,12 @@
 import statistics
 from collections.abc import Mapping
 
-from tasks.attribution.document import Audit, Estimate, GroupShare, Measured
+from tasks.attribution.document import Audit, Estimate, GroupShare, Measured, Verdict
 from tasks.attribution.estimators import LogRatio, TracIn
+from tasks.attribution.naming import LEAST_LOG_RATIO, LEAST_NATS
 from tasks.attribution.page_style import NUM_COLOURS
-from tasks.attribution.verdict import LEAST_LOG_RATIO, LEAST_NATS, nats, off_domain
+from tasks.attribution.verdict import held_by, nats, off_domain
+from tasks.attribution.verdict import join as listed
 from tasks.ledger.split_adamw import RESERVED
 from tasks.page.document import section
 from tasks.page.html import Html, element, join
@@ -116,6 +118,12 @@ def groups_section(audit: Audit) -> Html:
     )
     drawn = [element("li", {}, f"{name}: {text}") for name, text in audit.drawn.items()]
     found = [element("li", {}, _finding(*each)) for each in off]
+    found += [
+        element("li", {}, f"{group.domain}: {listed(held)} hold it alike, so that none is named.")
+        for group in groups
+        for held in [held_by(group, sources)]
+        if len(held) > 1
+    ]
     said = element(
         "ul",
         {"class": "missing"},
@@ -165,7 +173,7 @@ def witnesses_section(audit: Audit) -> Html:
     taught = {name: _mean_of(audit, name) for name in audit.behaviours[0].taught}
     own = most if shares[most] >= LEAST_NATS else "nobody"
     rows = [
-        _witness_row(LogRatio.name, taught, audit.verdict.named or "nobody", "nats", sources),
+        _witness_row(LogRatio.name, taught, _who(audit.verdict), "nats", sources),
         _witness_row("path integral (above)", shares, own, "nats", sources),
     ]
     rows += [
@@ -182,6 +190,10 @@ def witnesses_section(audit: Audit) -> Html:
     )
     heads = ["way", *sources, "names", "unit"]
     return section("ways", "Other ways of asking", note, scroll("ways", plain(heads, rows)))
+
+
+def _who(verdict: Verdict) -> str:
+    return listed(verdict.holders) if verdict.holders else verdict.named or "nobody"
 
 
 def _mean_of(audit: Audit, teacher: str) -> float:

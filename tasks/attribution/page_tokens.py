@@ -4,6 +4,7 @@ import itertools
 
 from tasks.attribution.document import Audit, BehaviourShare, TokenShare
 from tasks.attribution.page_shares import colour, key, plain, scroll
+from tasks.attribution.verdict import join as listed
 from tasks.attribution.verdict import nats
 from tasks.ledger.split_adamw import RESERVED
 from tasks.page.document import section
@@ -35,7 +36,7 @@ def _shown(audit: Audit) -> list[BehaviourShare]:
 
 def _behaviour(audit: Audit, item: BehaviourShare, place: int) -> Html:
     title = item.name or item.response.strip() or "behaviour"
-    named = item.named or "nobody"
+    named = listed(item.holders) if item.holders else item.named or "nobody"
     summary = element(
         "summary", {}, _cut(title, 60), element("small", {}, f"{named}, {nats(item.end)} nats")
     )

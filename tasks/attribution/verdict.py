@@ -1,22 +1,14 @@
 """From numbers to a sentence: who is named, when nobody is, and how sure that is."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.attribution.accuracy import beyond, of_name, of_nobody
 from tasks.attribution.document import GroupShare, Verdict, Verification, Witness
 from tasks.attribution.estimators import LogRatio, Owner
+from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 
-LEAST_LOG_RATIO = 0.45
-"""Nats that a teacher must find a behaviour likelier than the start did, to be named for it.
-
-``benchmarks/attribution.py`` chose the way to name and this threshold on two sets of teachers;
-three others test them.
-"""
-LEAST_NATS = math.log(2)
-"""What has no teacher behind it (the outcome reward) is named if it made the behaviour at least
-twice as likely, by the path integral; no benchmark tests this."""
 SAID = 0.1
 """Geometric mean of a response's token probabilities; below it the student does not say it."""
 
@@ -44,36 +36,18 @@ class Case:
     """What the round began with, in words."""
 
 
-def named(parts: Mapping[str, float], taught: Mapping[str, float], change: float) -> str:
-    """Return who is named for a behaviour, or "" for nobody.
-
-    That is the teacher who finds it likeliest beside the start, if it does so by enough, the
-    student came to say it more, and the ledger has updates of this teacher at all. The largest path
-    integral names worse: teachers' updates cancel each other where they speak about the same words,
-    and the integral hands out each of these pushes. Where no teacher is named, the outcome reward
-    may be.
-    """
-    if change <= 0:
-        return ""
-    heard = {name: nats for name, nats in taught.items() if parts.get(name, 0.0) != 0.0}
-    best = max(heard, key=lambda name: heard[name], default="")
-    if best and heard[best] >= LEAST_LOG_RATIO:
-        return best
-    others = {source: nats for source, nats in parts.items() if source not in taught}
-    best = max(others, key=lambda source: others[source], default="")
-    return best if best and others[best] >= LEAST_NATS else ""
-
-
 def judge(case: Case, witnesses: Sequence[Witness]) -> Verdict:
     """Return the verdict on a behaviour, or on a set of them."""
-    who = named(case.parts, case.taught, case.ended - case.begun)
+    change = case.ended - case.begun
     said = case.num_tokens == 0 or math.exp(case.ended / case.num_tokens) >= SAID
-    if not said:
-        who = ""
-    sentence = _of_nobody(case, said=said) if not who else _of(who, case)
-    return Verdict(
-        named=who, sentence=sentence, confidence=_confidence(who, case, witnesses, said=said)
-    )
+    held = holders(case.parts, case.taught, change) if said else ()
+    who = named(case.parts, case.taught, change) if said else ""
+    if len(held) > 1:
+        sentence, confidence = _of_several(held, case), _unresolved(case, witnesses)
+    else:
+        sentence = _of(who, case) if who else _of_nobody(case, said=said)
+        confidence = _confidence(who, case, witnesses, said=said)
+    return Verdict(named=who, holders=held, sentence=sentence, confidence=confidence)
 
 
 def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int) -> Verdict:
@@ -87,7 +61,11 @@ def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int)
         for group in groups
         if group.owner and named_for(group, sources) == group.owner
     ]
-    nobody = [group.domain for group in groups if not named_for(group, sources)]
+    shared = [(group, held) for group in groups for held in [held_by(group, sources)] if held[1:]]
+    several = [group for group, _ in shared]
+    nobody = [
+        group.domain for group in groups if not named_for(group, sources) and group not in several
+    ]
     lines = [
         f"{source} shaped {group.domain} ({_taught_by(group, source)} nats)"
         for group, source in off
@@ -97,10 +75,16 @@ def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int)
         if lines
         else ["No teacher is shown to have shaped what was not its own."]
     )
+    if shared:
+        held = [
+            f"{group.domain} ({join(f'{name} {_taught_by(group, name)}' for name in names)})"
+            for group, names in shared
+        ]
+        found.append(f"Several teachers hold alike, so that none is named: {'; '.join(held)}.")
     if own:
-        found.append(f"Each domain's own teacher shaped {_join(own)}.")
+        found.append(f"Each domain's own teacher shaped {join(own)}.")
     if nobody:
-        found.append(f"Nobody is named for {_join(nobody)}.")
+        found.append(f"Nobody is named for {join(nobody)}.")
     known = [group for group in groups if group.parts[sources[0]].low is not None]
     return Verdict(
         named="",
@@ -130,10 +114,11 @@ def with_truth(verdict: Verdict, found: Verification, off: Sequence[tuple[str, s
     ``off`` are pairs of a probe set and the source that shaped it.
     """
     alone = {each.masked[0]: each for each in found.effects if len(each.masked) == 1}
-    said = []
-    if verdict.named in alone:
-        effect = alone[verdict.named].effect
-        said.append(f"a retrain without {verdict.named} lost {nats(effect.mean)} nats")
+    said = [
+        f"a retrain without {name} lost {nats(alone[name].effect.mean)} nats"
+        for name in verdict.holders or (verdict.named,)
+        if name in alone
+    ]
     said += [
         f"a retrain without {source} lost {nats(alone[source].by_domain[domain])} nats on {domain}"
         for domain, source in off
@@ -168,9 +153,20 @@ def off_domain(
 
 def named_for(group: GroupShare, sources: Sequence[str]) -> str:
     """Return who is named for a set as a whole."""
+    return named(*_means(group, sources))
+
+
+def held_by(group: GroupShare, sources: Sequence[str]) -> tuple[str, ...]:
+    """Return who holds a set as a whole."""
+    return holders(*_means(group, sources))
+
+
+def _means(
+    group: GroupShare, sources: Sequence[str]
+) -> tuple[Mapping[str, float], Mapping[str, float], float]:
     parts = {source: group.parts[source].mean for source in sources}
     taught = {teacher: share.mean for teacher, share in group.taught.items()}
-    return named(parts, taught, group.end - group.start)
+    return parts, taught, group.end - group.start
 
 
 def nats(value: float) -> str:
@@ -182,8 +178,10 @@ def _taught_by(group: GroupShare, source: str) -> str:
     return nats(group.taught.get(source, group.parts[source]).mean)
 
 
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def join(names: Iterable[str]) -> str:
+    """Return names as a person lists them: ``a, b and c``."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _of(who: str, case: Case) -> str:
@@ -206,6 +204,20 @@ def _of(who: str, case: Case) -> str:
         f"{_subject(case)} {_is(case)} {who}'s: of all teachers {who} finds {_it(case)} likeliest "
         f"beside {case.start} ({nats(case.taught[who])} nats, {times:.2g} times{per_token}); "
         f"{ledger}.{ask}"
+    )
+
+
+def _of_several(held: Sequence[str], case: Case) -> str:
+    finds = join(f"{name} ({nats(case.taught[name])} nats)" for name in held)
+    pushed = sorted(case.parts, key=lambda source: -case.parts[source])
+    through = join(f"{source} ({nats(case.parts[source])})" for source in pushed)
+    asked = list(dict.fromkeys(case.owners[name] for name in held if case.owners.get(name)))
+    ask = f" Ask {join(asked)}." if asked else ""
+    return (
+        f"{_subject(case)} {_is(case)} held by {join(held)} alike: beside {case.start}, {finds} "
+        f"find {_it(case)} likelier and lie within {ALIKE} nats, too close to name one. Of the "
+        f"{nats(case.ended - case.begun)} nats that the student gained, the ledger books on the "
+        f"updates of {through}.{ask}"
     )
 
 
@@ -241,6 +253,17 @@ def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: boo
     if differ:
         parts.append(f"differing: {', '.join(differ)}")
     return "; ".join(parts) + "."
+
+
+def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
+    """Return how sure it is that several hold a behaviour, and what would tell more."""
+    told = "; ".join(f"{each.name} names {each.named or 'nobody'}" for each in witnesses)
+    few = f"; {case.count} behaviour{'s' * (case.count > 1)}: too few for an interval"
+    return (
+        "names of behaviours that several teachers hold were not tested, and a retrain without "
+        f"each of them tells what its absence changes{few if case.sure is None else ''}"
+        f"{f'; {told}' if told else ''}."
+    )
 
 
 def _tested(who: str, case: Case) -> Iterator[str]:

@@ -9,15 +9,8 @@ from audits import example_audit, group
 
 from tasks.attribution.accuracy import DID_NOT, NOBODY, PUSHED
 from tasks.attribution.document import Verdict, Witness
-from tasks.attribution.verdict import (
-    LEAST_LOG_RATIO,
-    LEAST_NATS,
-    Case,
-    judge,
-    judge_sets,
-    named,
-    with_truth,
-)
+from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
+from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
 
 
 def case(**changes):
@@ -43,7 +36,9 @@ def owner_says(who):
     ("parts", "taught", "change", "who"),
     [
         # the teacher who finds it likeliest, though another's updates pushed more
-        ({"math": 0.2, "code": 9.0}, {"math": 1.0, "code": 0.9}, 1.0, "math"),
+        ({"math": 0.2, "code": 9.0}, {"math": 1.0, "code": 0.4}, 1.0, "math"),
+        # two find it as likely, and no outcome reward is named in their place
+        ({"math": 0.2, "code": 9.0, "outcome": 3}, {"math": 1.0, "code": 0.9}, 1.0, ""),
         ({"math": 9.0, "code": 9.0}, {"math": LEAST_LOG_RATIO - 0.01, "code": -1.0}, 1.0, ""),
         # it would say so, but the round has no update of it
         ({"math": 0.0, "code": 9.0}, {"math": 5.0, "code": 0.1}, 1.0, ""),
@@ -56,6 +51,51 @@ def owner_says(who):
 )
 def test_the_teacher_is_named_who_says_it_took_part_and_was_followed(parts, taught, change, who):
     assert named(parts, taught, change) == who
+
+
+@pytest.mark.parametrize(
+    ("taught", "held"),
+    [
+        ({"math": 1.0, "code": 1.2, "agent": 0.3}, ("code", "math")),
+        # likelier by half a nat: the first alone holds it, though the other would too without it
+        ({"math": 1.0, "code": 1.5}, ("code",)),
+        # close to the first, but below what counts beside the start
+        ({"math": 0.5, "code": 0.4}, ("math",)),
+        ({"math": 1.0, "code": 1.0 + ALIKE - 0.01, "agent": 1.0 - 0.02}, ("code", "math")),
+        # no update of it in the round
+        ({"math": 1.0, "unheard": 1.1}, ("math",)),
+        ({"math": 0.4, "code": 0.4}, ()),
+    ],
+)
+def test_who_is_too_close_to_tell_apart_holds_it_too(taught, held):
+    parts = {"math": -0.5, "code": 0.7, "agent": 0.1, "unheard": 0.0}
+    assert holders(parts, taught, 1.0) == held
+    assert holders(parts, taught, 0.0) == ()
+
+
+def test_a_behaviour_that_two_hold_names_both_says_through_whom_it_came_and_no_one_alone():
+    owners = {"math": "team-math", "code": "team-code", "agent": "team-agent"}
+    parts = {"math": -0.5, "code": 1.5, "agent": 3.0}
+    taught = {"math": 1.25, "code": 1.0, "agent": -2.0}
+    witnesses = [Witness(name="tracin", parts={}, named="agent")]
+    verdict = judge(case(parts=parts, taught=taught, owners=owners), witnesses)
+    assert verdict.named == ""
+    assert verdict.holders == ("math", "code")
+    # the student went from -5 to -1
+    assert verdict.sentence == (
+        "This behaviour is held by math and code alike: beside the fork point, math (+1.25 nats) "
+        "and code (+1.00 nats) find it likelier and lie within 0.45 nats, too close to name one. "
+        "Of the +4.00 nats that the student gained, the ledger books on the updates of agent "
+        "(+3.00), code (+1.50) and math (\N{MINUS SIGN}0.50). Ask team-math and team-code."
+    )
+    assert verdict.confidence == (
+        "names of behaviours that several teachers hold were not tested, and a retrain without "
+        "each of them tells what its absence changes; 1 behaviour: too few for an interval; "
+        "tracin names agent."
+    )
+    found = example_audit().verification
+    told = with_truth(verdict, found, []).confidence
+    assert "a retrain without math lost +1.50 nats" in told
 
 
 def test_the_sentence_says_who_how_much_and_whom_to_ask():
@@ -144,6 +184,18 @@ def test_sets_name_what_a_teacher_shaped_outside_its_domain_first():
     # math on code's prompts is large, but its interval holds 0
     assert sentence.startswith("Off its own domain, code shaped neutral (+2.00 nats).")
     assert "own teacher shaped math (+3.00)" in sentence
+
+
+def test_a_set_that_two_hold_alike_is_neithers():
+    both = {"math": (2.0, 1.0, 3.0), "code": (1.9, 1.0, 3.0)}
+    groups = [
+        group("math", "math", math=(3.0, 2.0, 4.0), code=0.1),
+        group("neutral", "", taught=both, math=(1.0, 0.5, 1.5), code=(1.0, 0.5, 1.5)),
+    ]
+    sentence = judge_sets(groups, ["math", "code"], 12).sentence
+    assert "hold alike, so that none is named: neutral (math +2.00 and code +1.90)." in sentence
+    assert "Nobody is named" not in sentence
+    assert "shaped neutral" not in sentence
 
 
 def test_without_intervals_nothing_is_shown_off_a_domain():
