@@ -80,6 +80,14 @@ class Climb(Frozen):
     ladder: list[Rung] = Field(min_length=1)
 
 
+class MeasuredRung(Frozen):
+    """How far the student is from a rung of a teacher's climb."""
+
+    step: int = Field(ge=0)
+    kl: float = Field(allow_inf_nan=False)
+    """KL(student || rung) on the student's own rollouts, nats a token."""
+
+
 class PlannedTeacher(Frozen):
     """A teacher of a consolidation, resolved to digests."""
 
@@ -100,6 +108,9 @@ class PlannedTeacher(Frozen):
     checkpoint: Artifact
     ladder: list[Rung]
     """The checkpoints of its climb, in order; the last is the teacher."""
+    ladder_kl: list[MeasuredRung] = Field(default_factory=list)
+    """Of the rungs that the gate has measured for a staged ladder, in order; the last is the
+    teacher. Empty where nobody measured."""
     environment: Artifact
     train: Artifact
     validation: Artifact
@@ -193,6 +204,8 @@ class TeacherVerdict(Frozen):
     """90 % lies between."""
     proposed: Cure = Cure.NONE
     done: Cure = Cure.NONE
+    ladder: list[MeasuredRung] = Field(default_factory=list)
+    """What it is in each stage of a staged ladder but the last, where that was measured."""
     climb_again: str = ""
     """For its owner: the command that trains it anew from where the student starts."""
 

@@ -5,23 +5,22 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.decide import decide
 from tasks.gate.judge import GateSettings, Judged, judge
-from tasks.gate.measured import Measured, ProbeSettings
+from tasks.gate.measured import ProbeSettings
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
-from tasks.gate.probe import Subject, measure
+from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
 from tasks.gate.remedy import applied_cure
 from tasks.gate.settings import Level
-from tasks.gate.siblings import other_starts
-from tasks.gate.weights import Checkpoint
 from tasks.handover import (
     Cure,
     Gated,
+    MeasuredRung,
     Note,
     OnMisfit,
     Plan,
@@ -29,12 +28,11 @@ from tasks.handover import (
     TeacherVerdict,
     Verdict,
 )
+from tasks.onpolicy.ladder import earlier_rungs
 from tasks.provenance import source_digest
-from tasks.rollout.domains import stored_prompts
 from tasks.step import Bench, Measurements
-from tasks.threads import use_configured_threads
 
-MEASURED, JUDGED, PAGE = "measured.json", "judged.json", "gate.html"
+JUDGED, PAGE = "judged.json", "gate.html"
 
 
 def gate(
@@ -50,14 +48,16 @@ def gate(
     """
     assert plan.artifact is not None
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
-    measured, made = _measure(bench, plan, probe)
+    measured, made = probed(bench, plan, probe)
     judged = {
         teacher.name: judge(each, teacher.reference, settings, stored_calibration())
-        for teacher, each in zip(_judged_teachers(plan), measured.teachers, strict=True)
+        for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
+    climbed = [with_ladder(teacher, measured) for teacher in plan.teachers]
     verdicts = [
-        _verdict(plan, teacher, judged[teacher.name], on_misfit)
-        for teacher in _judged_teachers(plan)
+        _verdict(plan, teacher, judged[teacher.name], on_misfit, probe.ladder_stages)
+        for teacher in climbed
+        if not teacher.is_self
     ]
     dropped = {verdict.name for verdict in verdicts if verdict.done is Cure.DROP}
     helped = {verdict.name for verdict in verdicts if verdict.done is not Cure.NONE}
@@ -66,13 +66,13 @@ def gate(
         for name, each in judged.items()
         for note in each.reasons
     ]
-    kept = [teacher for teacher in plan.teachers if teacher.name not in dropped]
+    kept = [teacher for teacher in climbed if teacher.name not in dropped]
     if not kept:
         raise ValueError(
             "no teacher of this plan fits, so there is nothing to merge: the gate's page says why "
             "of each (provost gate)"
         )
-    came_from = (_input("plan", plan.artifact), _input("probe", made))
+    came_from = (asked("plan", plan.artifact), asked("probe", made))
     after = _plan_after(bench, plan, kept, notes, came_from)
     files = {
         MEASURED: measured.model_dump_json(indent=1),
@@ -82,11 +82,14 @@ def gate(
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
-def leave_unmeasured(bench: Bench, plan: Plan) -> Gated:
-    """Let the plan through as its records are; that nobody measured stays in its findings."""
+def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1) -> Gated:
+    """Let the plan through as its records are; that nobody measured stays in its findings.
+
+    Of a staged ladder as well: its rungs are then spaced by steps.
+    """
     assert plan.artifact is not None
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
-    teachers = _judged_teachers(plan)
+    teachers = judged_teachers(plan)
     verdicts = [
         TeacherVerdict(
             name=teacher.name,
@@ -105,10 +108,24 @@ def leave_unmeasured(bench: Bench, plan: Plan) -> Gated:
         )
         for teacher in teachers
     ]
-    came_from = (_input("plan", plan.artifact),)
+    notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
+    came_from = (asked("plan", plan.artifact),)
     after = _plan_after(bench, plan, plan.teachers, notes, came_from)
     report = _report(bench, came_from, {}, verdicts, {PAGE: unmeasured_page(plan)})
     return Gated(plan=after, report=report, teachers=verdicts)
+
+
+def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Note:
+    steps = ", ".join(str(staged.rung.step) for staged in earlier_rungs(teacher, num_stages))
+    return Note(
+        code="ladder-by-steps",
+        severity="note",
+        subject=teacher.reference,
+        evidence=f"nobody measured how far its rungs are, so its {num_stages} stages are spaced by "
+        f"optimizer steps: {steps}, then the teacher",
+        next_step="give gate_prompts_per_domain 64: the rungs are then chosen by their KL, for a "
+        "forward pass each",
+    )
 
 
 def _plan_after(
@@ -134,13 +151,8 @@ def admit(bench: Bench, gated: Gated, refuse_from: Level, waivers: Sequence[str]
     return gated.model_copy(update={"plan": plan})
 
 
-def _judged_teachers(plan: Plan) -> list[PlannedTeacher]:
-    """Return the teachers that are measured: the student needs no proof that it fits itself."""
-    return [teacher for teacher in plan.teachers if not teacher.is_self]
-
-
 def _verdict(
-    plan: Plan, teacher: PlannedTeacher, judged: Judged, on_misfit: OnMisfit
+    plan: Plan, teacher: PlannedTeacher, judged: Judged, on_misfit: OnMisfit, num_stages: int
 ) -> TeacherVerdict:
     prediction = judged.prediction
     climb = f"provost run teacher {teacher.domain} --fork-point {plan.student.digest}"
@@ -154,74 +166,11 @@ def _verdict(
         proposed=judged.cure,
         done=applied_cure(judged, on_misfit),
         climb_again="" if judged.verdict is Verdict.FITS else climb,
-    )
-
-
-def _measure(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured, Artifact]:
-    """Return what the probe finds, measured once for a student and its teachers.
-
-    What else starts from the fork point is looked at and no input: teams start new climbs every
-    day, which would void every waiver.
-    """
-    teachers = _judged_teachers(plan)
-    derivation = Derivation(
-        kind="probe",
-        inputs=(
-            _input("student", plan.student),
-            *(_input("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
-            *(
-                _input(role, part, teacher.domain)
-                for teacher in plan.leads
-                for role, part in (
-                    ("prompts", teacher.validation),
-                    ("environment", teacher.environment),
-                )
-            ),
-        ),
-        source=source_digest("gate"),
-        settings=settings.model_dump(mode="json"),
-        seed=settings.seed,
-    )
-
-    def make(folder: Path, measurements: Measurements) -> Path:
-        use_configured_threads()
-        subjects = [_subject(bench, teacher) for teacher in teachers]
-        start = bench.store.tree(plan.student.digest)
-        found = measure(bench.store, start, subjects, settings)
-        for each in found.teachers:
-            measurements.add(
-                0,
-                {
-                    f"kl/{each.name}": each.reading.kl,
-                    f"gain/{each.name}": each.scores.difference,
-                },
-            )
-        path = folder / MEASURED
-        path.write_text(found.model_dump_json(indent=1), "utf-8")
-        return path
-
-    made = bench.find_or_make(derivation, "probe", make, owner="consolidation")
-    return Measured.model_validate_json(bench.store.get_bytes(made.digest)), made
-
-
-def _subject(bench: Bench, teacher: PlannedTeacher) -> Subject:
-    """Return a teacher with what it declares of its ancestry, for the weights to answer."""
-    release = read_manifest(bench.store, teacher.release.digest, Release)
-    tree = bench.store.tree
-    return Subject(
-        name=teacher.name,
-        domain=teacher.domain,
-        folder=tree(teacher.checkpoint.digest),
-        prompts=stored_prompts(bench.store, teacher.validation),
-        environment=teacher.environment,
-        parent=Checkpoint(f"the precursor of {teacher.name}", tree(release.precursor.digest)),
-        grandparent=tree(release.fork_point.digest),
-        siblings=tuple(
-            Checkpoint(f"another start, {output[:19]}", tree(output))
-            for output in other_starts(
-                bench.store, release.fork_point.digest, teacher.checkpoint.record
-            )
-        ),
+        ladder=[
+            MeasuredRung(step=staged.rung.step, kl=staged.kl)
+            for staged in earlier_rungs(teacher, num_stages)
+            if staged.kl is not None
+        ],
     )
 
 
@@ -263,7 +212,3 @@ def _report(
 def read_page(bench: Bench, report: Artifact) -> str:
     """Return the page of a stored gate report."""
     return (bench.store.tree(report.digest) / PAGE).read_text("utf-8")
-
-
-def _input(role: str, artifact: Artifact, name: str = "") -> Input:
-    return Input(role=role, artifact=artifact.digest, record=artifact.record, name=name)

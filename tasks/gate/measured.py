@@ -20,6 +20,8 @@ class ProbeSettings(Frozen):
     rare: float = Field(default=0.01, gt=0, lt=1)
     """A token to which the teacher gives less is out of its distribution."""
     worst_tokens: int = Field(default=8, ge=0)
+    ladder_stages: int = Field(default=1, ge=1)
+    """Above 1 the rungs of each climb are read as well, so that the stages can be chosen."""
     seed: int = 0
 
 
@@ -108,6 +110,14 @@ class SwapRow(Frozen):
     """The teacher that explains this domain's answers better than its own does."""
 
 
+class RungReading(Frozen):
+    """How far the student is from an earlier rung of a teacher's climb."""
+
+    step: int
+    kl: float
+    """KL(student || rung), nats a token; NaN for a rung without numbers."""
+
+
 class TeacherMeasure(Frozen):
     """All that was measured of one teacher."""
 
@@ -119,6 +129,8 @@ class TeacherMeasure(Frozen):
     """None where the architectures differ, so that weights cannot be compared."""
     ancestry: Ancestry | None
     swap: SwapRow | None
+    ladder: tuple[RungReading, ...] = ()
+    """Of a staged ladder, in the order of the climb, without the teacher itself."""
 
 
 class Measured(Frozen):

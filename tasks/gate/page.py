@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.gate.judge import Judged
+from tasks.gate.ladder_page import ladder_table
 from tasks.gate.measured import Measured, Reading, TeacherMeasure
 from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.page.document import document, section
@@ -214,7 +215,8 @@ def _teacher(measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict) -
         {},
         *(join([element("dt", {}, k), element("dd", {}, v)]) for k, v in facts.items()),
     )
-    return join([listed, *reasons, _course(measure.reading), _worst(measure.reading)])
+    shown = [_course(measure.reading), ladder_table(measure, verdict), _worst(measure.reading)]
+    return join([listed, *reasons, *shown])
 
 
 def _course(reading: Reading) -> Html:

@@ -6,7 +6,7 @@ ancestry, which is then held against the weights: the measured part can be judge
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,13 @@ from torch import nn
 
 from lineage.artifacts import Artifact
 from lineage.store import Store
+from tasks.gate.ladder import StudentStates
 from tasks.gate.measured import (
     Ancestry,
     Measured,
     ProbeSettings,
     Reading,
+    RungReading,
     Scores,
     SwapRow,
     TeacherMeasure,
@@ -60,6 +62,8 @@ class Subject:
     grandparent: Path | None = None
     siblings: tuple[Checkpoint, ...] = ()
     """What else was made from the grandparent: it might be the parent instead."""
+    rungs: tuple[tuple[int, Path], ...] = ()
+    """Step and folder of the earlier rungs of its climb that are to be measured."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class _Heard:
     scores: Scores
     well: Mapping[str, list[tuple[float, int]]]
     """By domain, the log-likelihoods of the student's well graded rollouts."""
+    ladder: tuple[RungReading, ...]
 
 
 def measure(
@@ -112,6 +117,7 @@ def measure(
                 displacement=moved[subject.name],
                 ancestry=_ancestry(subject, subjects),
                 swap=_swap(subject, heard),
+                ladder=heard[subject.name].ladder,
             )
             for subject in subjects
         ),
@@ -158,7 +164,21 @@ class _Probe:
                 for domain, rollouts in self._played.items()
                 if (well := [r for r in rollouts if r.grade.score > WELL_GRADED])
             },
+            ladder=tuple(self._climb(subject)),
         )
+
+    def _climb(self, subject: Subject) -> Iterator[RungReading]:
+        """Yield how far the student is from each rung, loaded one after the other."""
+        if not subject.rungs:
+            return
+        own = self._played[subject.domain]
+        states = StudentStates(self._student.model, own, self._chat.pad_id)
+        for step, folder in subject.rungs:
+            name = f"{subject.name} at step {step}"
+            report("gate", 0, 0, message=name)
+            rung = _load(folder)
+            _refuse_other_vocabulary(name, rung, self._student)
+            yield RungReading(step=step, kl=states.kl_to(rung.model))
 
     def _play(self, policy: Policy, subject: Subject) -> list[Rollout]:
         """Play a domain's prompts; every policy gets the same noise at the same prompt."""

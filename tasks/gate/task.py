@@ -50,11 +50,13 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     sampling: SamplingSettings,
     least_predicted: float,
     prompts_per_domain: int,
+    ladder_stages: int,
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
 
     The Deck is there also where it is refused. With ``prompts_per_domain`` 0 nothing is measured,
-    which stays among the findings.
+    which stays among the findings. With ``ladder_stages`` above 1 the rungs of each climb are
+    measured too.
     """
     from tasks.gate import gate as step
     from tasks.gate.judge import GateSettings
@@ -64,9 +66,11 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     bench = Bench()
     settings = GateSettings(least_predicted=least_predicted)
     if prompts_per_domain == 0:
-        gated = step.leave_unmeasured(bench, plan)
+        gated = step.leave_unmeasured(bench, plan, ladder_stages)
     else:
-        probe = ProbeSettings(prompts_per_domain=prompts_per_domain, sampling=sampling)
+        probe = ProbeSettings(
+            prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
+        )
         gated = step.gate(bench, plan, settings, on_misfit, probe)
     show("gate", step.read_page(bench, gated.report))
     return step.admit(bench, gated, refuse_from, waivers)
@@ -79,6 +83,7 @@ def look_at_teachers(
     least_predicted: float,
     prompts_per_domain: int,
     max_new_tokens: int,
+    ladder_stages: int,
 ) -> Gated:
     """Measure and judge teachers without a consolidation; nothing is refused."""
     from tasks.gate import gate as step
@@ -90,7 +95,9 @@ def look_at_teachers(
     bench = Bench()
     settings = GateSettings(least_predicted=least_predicted)
     sampling = SamplingSettings(max_new_tokens=max_new_tokens)
-    probe = ProbeSettings(prompts_per_domain=prompts_per_domain, sampling=sampling)
+    probe = ProbeSettings(
+        prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
+    )
     plan = planning.propose(bench, teachers, student)
     gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe)
     show("gate", step.read_page(bench, gated.report))

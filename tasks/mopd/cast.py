@@ -8,6 +8,7 @@ from lineage.record import Input
 from lineage.store import Store
 from tasks.handover import Plan, PlannedTeacher
 from tasks.mopd.settings import DistilSettings, RoundSettings
+from tasks.onpolicy.ladder import earlier_rungs
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,10 @@ def inputs_of(cast: Cast, settings: RoundSettings) -> Iterator[Input]:
             weight=teacher.share / len(plan.leads),
             name=teacher.name,
         )
-        if settings.ladder_stages > 1:
-            for rung in teacher.ladder:
-                yield Input(
-                    role="rung",
-                    artifact=rung.checkpoint.digest,
-                    record=rung.checkpoint.record,
-                    name=teacher.name,
-                )
+        # As they were chosen, in the order of the stages: the choice is part of what was done.
+        for staged in earlier_rungs(teacher, settings.ladder_stages):
+            rung = staged.rung.checkpoint
+            yield Input(role="rung", artifact=rung.digest, record=rung.record, name=teacher.name)
         if teacher.name in cast.precursors:
             before = cast.precursors[teacher.name]
             yield Input(

@@ -22,6 +22,7 @@ from tasks.mopd.pool.pool import PoolSettings
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.tokens import refuse_other_tokens
 from tasks.mopd.voices import START, Asked, precursor_of
+from tasks.onpolicy.ladder import earlier_rungs
 from tasks.ranks import rank_device
 
 
@@ -160,10 +161,4 @@ def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:
     """
     if stage == num_stages - 1 or teacher.is_self:
         return teacher.checkpoint
-    if len(teacher.ladder) < num_stages:
-        raise ValueError(
-            f"the teacher {teacher.name!r} has {len(teacher.ladder)} rungs, fewer than the "
-            f"{num_stages} ladder stages: lower ladder_stages, or ask its team to keep more rungs"
-        )
-    place = len(teacher.ladder) * (stage + 1) // num_stages - 1
-    return teacher.ladder[place].checkpoint
+    return earlier_rungs(teacher, num_stages)[stage].rung.checkpoint

@@ -10,9 +10,11 @@ from tiny_faculty import Contents, kinds
 from lineage.errors import LineageError
 from lineage.signing import generate_key
 from lineage.store import open_store
-from tasks.gate.gate import leave_unmeasured
+from tasks.gate.gate import gate, leave_unmeasured
+from tasks.gate.judge import GateSettings
+from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
-from tasks.handover import Cure, WarmUpSettings
+from tasks.handover import Cure, OnMisfit, WarmUpSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 from tasks.step import Bench
@@ -146,6 +148,36 @@ def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_reco
     assert roles["teacher", "shout"] == shout.checkpoint.digest
     assert ("teacher", "whisper") not in roles
     assert warm_up_student(bench, warmed, light, SamplingSettings(), 0).student == student
+
+
+def test_a_staged_ladder_is_measured_and_taken_along(planned):
+    bench, plan = planned
+    probe = ProbeSettings(prompts_per_domain=8, ladder_stages=2)
+    gated = gate(bench, plan, GateSettings(), OnMisfit.REFUSE, probe)
+    for before, after, verdict in zip(
+        plan.teachers, gated.plan.teachers, gated.teachers, strict=True
+    ):
+        assert [rung.step for rung in after.ladder_kl] == [1, 2]
+        assert all(rung.kl > 0 for rung in after.ladder_kl)
+        assert verdict.ladder == after.ladder_kl[:1]
+        assert before.ladder_kl == []
+    made = bench.records.read(gated.plan.artifact.record)
+    [probe_record] = [item.record for item in made.inputs if item.role == "probe"]
+    rungs = {
+        i.name: i.artifact for i in bench.records.read(probe_record).inputs if i.role == "rung"
+    }
+    assert rungs == {t.name: t.ladder[0].checkpoint.digest for t in plan.teachers}
+
+
+def test_a_ladder_that_nobody_measured_is_told_to_go_by_steps(planned):
+    bench, plan = planned
+    told = [
+        note
+        for note in leave_unmeasured(bench, plan, 2).plan.notes
+        if note.code == "ladder-by-steps"
+    ]
+    assert [note.subject for note in told] == ["teacher.shout@1", "teacher.whisper@1"]
+    assert "its 2 stages are spaced by optimizer steps: 1, then the teacher" in told[0].evidence
 
 
 def test_what_nobody_measured_stays_among_the_findings(planned):

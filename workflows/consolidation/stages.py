@@ -52,6 +52,7 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         sampling=ordered.sampling,
         least_predicted=inputs["gate_least_predicted"],
         prompts_per_domain=inputs["gate_prompts_per_domain"],
+        ladder_stages=inputs["ladder_stages"],
     )
     passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
     sampled = {"settings": ordered.settings, "sampling": ordered.sampling}

@@ -1,0 +1,120 @@
+"""The probe as a step: who is measured, what of the records it is told, where the result lies."""
+
+import math
+from pathlib import Path
+
+from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.record import Derivation, Input
+from tasks.gate.measured import Measured, ProbeSettings
+from tasks.gate.probe import Subject, measure
+from tasks.gate.siblings import other_starts
+from tasks.gate.weights import Checkpoint
+from tasks.handover import MeasuredRung, Plan, PlannedTeacher
+from tasks.onpolicy.ladder import rungs_to_measure
+from tasks.provenance import source_digest
+from tasks.rollout.domains import stored_prompts
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+MEASURED = "measured.json"
+
+
+def judged_teachers(plan: Plan) -> list[PlannedTeacher]:
+    """Return the teachers that are measured: the student needs no proof that it fits itself."""
+    return [teacher for teacher in plan.teachers if not teacher.is_self]
+
+
+def asked(role: str, artifact: Artifact, name: str = "") -> Input:
+    """Return an artifact as an input of a derivation."""
+    return Input(role=role, artifact=artifact.digest, record=artifact.record, name=name)
+
+
+def with_ladder(teacher: PlannedTeacher, measured: Measured) -> PlannedTeacher:
+    """Return a teacher with what was measured of its climb, for the round to choose stages by.
+
+    Rungs whose probabilities are not finite are left out; the last is the teacher itself.
+    """
+    found = next((each for each in measured.teachers if each.name == teacher.name), None)
+    if found is None or not found.ladder or not math.isfinite(found.reading.kl):
+        return teacher
+    rungs = [(each.step, each.kl) for each in found.ladder]
+    rungs.append((teacher.ladder[-1].step, found.reading.kl))
+    known = [MeasuredRung(step=step, kl=kl) for step, kl in rungs if math.isfinite(kl)]
+    return teacher.model_copy(update={"ladder_kl": known})
+
+
+def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured, Artifact]:
+    """Return what the probe finds, measured once for a student and its teachers.
+
+    What else starts from the fork point is looked at and no input: teams start new climbs every
+    day, which would void every waiver.
+    """
+    teachers = judged_teachers(plan)
+    derivation = Derivation(
+        kind="probe",
+        inputs=(
+            asked("student", plan.student),
+            *(asked("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
+            *(
+                asked("rung", rung.checkpoint, teacher.name)
+                for teacher in teachers
+                for rung in rungs_to_measure(teacher.ladder, settings.ladder_stages)
+            ),
+            *(
+                asked(role, part, teacher.domain)
+                for teacher in plan.leads
+                for role, part in (
+                    ("prompts", teacher.validation),
+                    ("environment", teacher.environment),
+                )
+            ),
+        ),
+        source=source_digest("gate"),
+        settings=settings.model_dump(mode="json"),
+        seed=settings.seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        use_configured_threads()
+        subjects = [_subject(bench, teacher, settings.ladder_stages) for teacher in teachers]
+        start = bench.store.tree(plan.student.digest)
+        found = measure(bench.store, start, subjects, settings)
+        for each in found.teachers:
+            measurements.add(
+                0,
+                {
+                    f"kl/{each.name}": each.reading.kl,
+                    f"gain/{each.name}": each.scores.difference,
+                },
+            )
+        path = folder / MEASURED
+        path.write_text(found.model_dump_json(indent=1), "utf-8")
+        return path
+
+    made = bench.find_or_make(derivation, "probe", make, owner="consolidation")
+    return Measured.model_validate_json(bench.store.get_bytes(made.digest)), made
+
+
+def _subject(bench: Bench, teacher: PlannedTeacher, ladder_stages: int) -> Subject:
+    """Return a teacher with what it declares of its ancestry, for the weights to answer."""
+    release = read_manifest(bench.store, teacher.release.digest, Release)
+    tree = bench.store.tree
+    return Subject(
+        name=teacher.name,
+        domain=teacher.domain,
+        folder=tree(teacher.checkpoint.digest),
+        prompts=stored_prompts(bench.store, teacher.validation),
+        environment=teacher.environment,
+        parent=Checkpoint(f"the precursor of {teacher.name}", tree(release.precursor.digest)),
+        grandparent=tree(release.fork_point.digest),
+        siblings=tuple(
+            Checkpoint(f"another start, {output[:19]}", tree(output))
+            for output in other_starts(
+                bench.store, release.fork_point.digest, teacher.checkpoint.record
+            )
+        ),
+        rungs=tuple(
+            (rung.step, tree(rung.checkpoint.digest))
+            for rung in rungs_to_measure(teacher.ladder, ladder_stages)
+        ),
+    )

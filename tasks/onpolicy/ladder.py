@@ -1,0 +1,95 @@
+"""Which rungs of its climb a teacher is in the stages of a staged ladder. Pure; no torch.
+
+With S stages, stage s (from 1) should bring the student s / S of the way to the teacher. How far a
+rung is, the gate has measured: KL(student || rung) on the student's own rollouts. Where nobody
+measured, optimizer steps stand for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lineage.artifacts import Rung
+from tasks.handover import PlannedTeacher
+
+LEAST_MEASURED = 8
+"""Rungs that are measured of a longer ladder: one forward pass each."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A rung as it was chosen for a stage."""
+
+    rung: Rung
+    kl: float | None
+    """KL(student || rung) in nats a token, where it was measured."""
+
+
+def earlier_rungs(teacher: PlannedTeacher, num_stages: int) -> list[Staged]:
+    """Return what a teacher is in each stage but the last, which is the teacher itself.
+
+    Nearest in KL to equal fractions of the teacher's own, each later in the climb than the one
+    before; evenly spaced in the order of the climb where nobody measured. None for the student as
+    its own teacher, which has no climb.
+
+    Raises:
+        ValueError: for a ladder with fewer rungs than there are stages.
+    """
+    if num_stages == 1 or teacher.is_self:
+        return []
+    if len(teacher.ladder) < num_stages:
+        raise ValueError(
+            f"the teacher {teacher.name!r} has {len(teacher.ladder)} rungs, fewer than the "
+            f"{num_stages} ladder stages: lower ladder_stages, or ask its team to keep more rungs"
+        )
+    parts = range(1, num_stages)
+    if not teacher.ladder_kl:
+        places = [len(teacher.ladder) * part // num_stages - 1 for part in parts]
+        return [Staged(teacher.ladder[place], None) for place in places]
+    rungs = {rung.step: rung for rung in teacher.ladder}
+    *measured, last = teacher.ladder_kl
+    targets = [last.kl * part / num_stages for part in parts]
+    chosen = nearest_in_order([each.kl for each in measured], targets)
+    return [Staged(rungs[measured[place].step], measured[place].kl) for place in chosen]
+
+
+def nearest_in_order(values: Sequence[float], targets: Sequence[float]) -> list[int]:
+    """Return for each target the place of a value, in rising order, as near as that allows.
+
+    The sum of the distances is the least that any rising choice has, since a climb need not move
+    away from the student evenly, nor ever onwards. Of equal choices it is the earliest.
+
+    Raises:
+        ValueError: for fewer values than targets.
+    """
+    if len(values) < len(targets):
+        raise ValueError(
+            f"{len(targets)} earlier rungs are wanted and {len(values)} have a finite KL: lower "
+            "ladder_stages, or have its team look at the rungs"
+        )
+    # best[n]: the least sum, and the places, for the targets so far among the first n values.
+    best: list[tuple[float, list[int]] | None] = [(0.0, [])] * (len(values) + 1)
+    for target in targets:
+        found: list[tuple[float, list[int]] | None] = [None]
+        for place, value in enumerate(values):
+            before, without = best[place], found[place]
+            if before is None:
+                found.append(without)
+                continue
+            taken = (before[0] + abs(value - target), [*before[1], place])
+            found.append(taken if without is None or taken[0] < without[0] else without)
+        best = found
+    assert best[-1] is not None
+    return best[-1][1]
+
+
+def rungs_to_measure(ladder: Sequence[Rung], num_stages: int) -> list[Rung]:
+    """Return the rungs before the teacher that are worth a pass: all, or an even choice of many.
+
+    Twice as many as there are earlier stages, and at least ``LEAST_MEASURED``: the nearest of them
+    is then within half a stage of where it should be, in a climb that moves evenly.
+    """
+    earlier = list(ladder[:-1]) if num_stages > 1 else []
+    most = max(LEAST_MEASURED, 2 * (num_stages - 1))
+    if len(earlier) <= most:
+        return earlier
+    return [earlier[(2 * place + 1) * len(earlier) // (2 * most)] for place in range(most)]
