@@ -24,12 +24,12 @@ from tasks.attribution.estimators import (
     TracIn,
 )
 from tasks.attribution.path_integral import allocate
-from tasks.attribution.replay import Kept, boundaries, rehearse, replayed, settings_for_replay
 from tasks.ledger.read import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import chosen_logits
 from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.replay import Kept, boundaries, rehearse, replayed, settings_for_replay
 
 Table = dict[str, list[float]]
 """By teacher, one number for each behaviour."""
@@ -173,7 +173,7 @@ class Asking:
 
     def _replayed(self) -> "list[Stretch]":
         walk = replayed(self._ledger, self._checkpoints, self._learner(), self._kept(()))
-        return list(walk)
+        return [Stretch(found.segment, found.start, found.parts) for found in walk]
 
     def _learner(self) -> Learner:
         model = load_policy(self.folder / "fork").model

@@ -75,6 +75,14 @@ class Attestation(Frozen):
     """Digest of a JSONL blob: lines of step, name, value, source."""
     notes: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 where that is not known."""
+        if not self.started or not self.finished:
+            return 0.0
+        begun, ended = map(datetime.fromisoformat, (self.started, self.finished))
+        return max(0.0, (ended - begun).total_seconds())
+
     def to_bytes(self) -> bytes:
         """Return the canonical JSON as it stands in the store."""
         return canonical_json(to_json(self))

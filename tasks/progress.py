@@ -28,13 +28,15 @@ class TimeLeft:
         self._clock = clock
         self._stage = ""
         self._first_step = 0
+        self._last_step = 0
         self._first_time = 0.0
 
     def seconds(self, stage: str, step: int, total: int) -> float | None:
         """Return the seconds left in ``stage``, or None before two steps of it were seen."""
         now = self._clock()
-        if stage != self._stage or step < self._first_step:
+        if stage != self._stage or step < self._last_step:
             self._stage, self._first_step, self._first_time = stage, step, now
+        self._last_step = step
         if step >= total:
             return 0.0 if total > 0 else None
         if step == self._first_step:

@@ -53,6 +53,10 @@ def test_time_left_begins_anew_with_a_stage():
     assert time_left.seconds("rl", 1, 10) is None  # the stage was begun again
     clock.now += 2.0
     assert time_left.seconds("rl", 2, 10) == 16.0
+    clock.now += 2.0
+    assert time_left.seconds("rl", 1, 10) is None  # and again, though not from further back
+    clock.now += 3.0
+    assert time_left.seconds("rl", 2, 10) == 24.0
 
 
 def test_time_left_of_an_unknown_total_is_unknown():

@@ -1,12 +1,13 @@
 """A question about a student in, a report out: which teacher shaped what it says."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from flytekit import map_task, workflow
+from flytekit.core.promise import Promise
 
 from lineage.artifacts import Artifact
 from tasks.attribution.task import gather_behaviours, make_audit, operate
-from tasks.mopd.task import plan_retrains, retrain
+from tasks.mopd.task import plan_replay, plan_retrains, replay_round, retrain
 
 
 class Audited(NamedTuple):
@@ -21,6 +22,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     behaviours: str = "",
     contrast: str = "",
     prompt: str = "",
+    replay: bool = False,
     response: str = "",
     sample: int = 0,
     seed: int = 0,
@@ -39,6 +41,8 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
             data set of them.
         contrast: Explain the log-odds of the response over this one.
         prompt: What a user says to the student.
+        replay: Where the student's ledger holds no displacements, make approximate ones from the
+            rollouts that it kept; that takes less than the student's own round, and once.
         response: What the student says then.
         sample: So many of the student's own answers in each domain.
         seed: Of what is drawn, and of the intervals.
@@ -57,10 +61,20 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
         behaviours=behaviours,
         sample=sample,
         seed=seed,
+        replay=replay,
     )
+    replays = plan_replay(student=student, wanted=replay)
     orders = plan_retrains(student=student, num_seeds=verify_seeds, num_subsets=verify_subsets)
+    # A question that cannot be asked is refused before anything is trained for it.
+    cast("Promise", asked) >> replays
+    cast("Promise", asked) >> orders
+    replayed = map_task(replay_round)(order=replays)
     retrained = map_task(retrain)(order=orders)
-    return Audited(make_audit(student=student, behaviours=asked, retrained=retrained, seed=seed))
+    return Audited(
+        make_audit(
+            student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
+        )
+    )
 
 
 @workflow

@@ -3,7 +3,7 @@
 Shapes: N response tokens of the behaviours, P directions in which the weights move.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,8 @@ Weights = Mapping[str, Tensor]
 
 _ROWS = 32
 """Sequences that are scored together; with P directions a pass holds P + 1 times their logits."""
+_MOST_HELD = 1 << 30
+"""Bytes of displacements; a ledger with more is read segment by segment, again at each walk."""
 
 
 class _Chosen(torch.nn.Module):
@@ -126,3 +128,12 @@ def stretches(ledger: Ledger, start: Weights) -> Iterator[Stretch]:
         stretch = Stretch(segment, now, parts)
         yield stretch
         now = stretch.at(1.0)
+
+
+def walker(ledger: Ledger, start: Weights) -> Callable[[], Iterable[Stretch]]:
+    """Return what walks a run anew at each call; a ledger that fits is read once."""
+    size = sum((ledger.folder / s.file).stat().st_size for s in ledger.manifest.segments)
+    if size > _MOST_HELD:
+        return lambda: stretches(ledger, start)
+    held = list(stretches(ledger, start))
+    return lambda: held

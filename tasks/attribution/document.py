@@ -182,6 +182,8 @@ class Audit(Frozen):
     ended: FiniteFloat
     """... and of the student."""
     shares: Mapping[str, Estimate]
+    approximate: str = ""
+    """How far the split can be trusted where it was replayed; "" for an exact one."""
     residual: FiniteFloat
     """The largest of any behaviour, over the sum of its parts' sizes."""
     behaviours: tuple[BehaviourShare, ...]

@@ -12,7 +12,7 @@ from lineage.artifacts import Artifact
 from tasks.attribution.about import approvals, not_tested, source_of, start_words, waivers
 from tasks.attribution.behaviour import Behaviour
 from tasks.attribution.counterfactual import verify
-from tasks.attribution.course import Scorer, Stretch, stretches
+from tasks.attribution.course import Scorer, walker
 from tasks.attribution.document import (
     Audit,
     BehaviourShare,
@@ -32,6 +32,7 @@ from tasks.attribution.naming import holders, named
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import split
 from tasks.attribution.subject import Opened, Subject, load_weights
+from tasks.attribution.tiers import replay_words
 from tasks.attribution.verdict import (
     Case,
     judge,
@@ -66,6 +67,8 @@ class Findings:
         """
         self._bench, self._subject, self._models, self._seed = bench, subject, models, seed
         self._chat = ChatTokens(models.policy.tokenizer)
+        self._approximate = replay_words(subject.ledger)
+        self._course = walker(subject.ledger, models.start)
         self._split = split(behaviours, models.policy, self._course)
         self._parts = self._split.parts
         self._sources = [part for part in self._parts if part not in RESERVED]
@@ -99,6 +102,7 @@ class Findings:
             begun=case.begun,
             ended=case.ended,
             shares=dict(zip(self._parts, self._estimates(), strict=True)),
+            approximate=self._approximate,
             residual=float(self._split.residuals().max()),
             behaviours=tuple(self._behaviours()),
             course=tuple(self._stretches()),
@@ -122,9 +126,6 @@ class Findings:
             for teacher in self._subject.teachers
         ]
         return torch.stack(rows)
-
-    def _course(self) -> Iterable[Stretch]:
-        return stretches(self._subject.ledger, self._models.start)
 
     def _case(self) -> Case:
         behaviours = self._split.behaviours
@@ -162,6 +163,9 @@ class Findings:
         verdict = (
             judge_sets(groups, self._sources, case.count) if several else judge(case, witnesses)
         )
+        if self._approximate:
+            confidence = f"{verdict.confidence} With a replayed split names were not tested."
+            verdict = verdict.model_copy(update={"confidence": confidence})
         if verification is None:
             return verdict
         return with_truth(verdict, verification, [(group.domain, source) for group, source in off])

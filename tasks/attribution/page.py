@@ -50,12 +50,14 @@ def render(audit: Audit) -> str:
 
 def _header(audit: Audit) -> Html:
     eyebrow = f"Provost · Audit of {audit.student} · {audit.created}"
+    approximate = [element("p", {"class": "how"}, audit.approximate)] if audit.approximate else []
     return element(
         "header",
         {},
         element("p", {"class": "eyebrow"}, eyebrow),
         element("h1", {}, audit.verdict.sentence),
         element("p", {"class": "how"}, f"How sure: {audit.verdict.confidence}"),
+        *approximate,
     )
 
 

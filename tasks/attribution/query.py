@@ -38,14 +38,20 @@ def explain(bench: Bench, student: str, behaviours: Sequence[Behaviour], seed: i
 
 
 def make_audit(
-    bench: Bench, student: str, behaviours: Artifact, retrained: Sequence[Artifact], seed: int
+    bench: Bench,
+    student: str,
+    behaviours: Artifact,
+    replayed: Sequence[Artifact],
+    retrained: Sequence[Artifact],
+    seed: int,
 ) -> Artifact:
     """Return a folder with ``audit.json`` and ``report.html``; found, or else made.
 
+    ``replayed`` is the replay of a ledger that holds no displacements, where there is one;
     ``retrained`` are checkpoints of the counterfactual; none leaves it out. The audit of a
     published student is registered as ``audit.<its name>``, and signed where there is a key.
     """
-    subject = find_subject(bench, student)
+    subject = find_subject(bench, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
         kind="audit",
         inputs=tuple(_inputs(subject, behaviours, retrained)),

@@ -12,9 +12,10 @@ from lineage.artifacts import Artifact
 from lineage.digest import is_digest
 from lineage.record import Derivation, Input
 from tasks.attribution.answers import Messages, first_turns
-from tasks.attribution.behaviour import Behaviour, Said, read_behaviours
-from tasks.attribution.subject import Subject, find_subject, plan_of
+from tasks.attribution.behaviour import Behaviour, Said, encode, read_behaviours
+from tasks.attribution.subject import Subject, find_subject, own_policy, plan_of
 from tasks.handover import Frozen
+from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -43,14 +44,36 @@ class Question(Frozen):
     """So many of the student's own answers in each domain."""
 
 
-def gather(bench: Bench, student: str, question: Question, seed: int) -> Artifact:
+def gather(
+    bench: Bench, student: str, question: Question, seed: int, *, replay: bool = False
+) -> Artifact:
     """Return the behaviours of a question as a data set in the store.
 
+    All that could be wrong with the question is told here, before anything is trained again.
+
+    Args:
+        bench: Where the student lies.
+        student: A name or a digest.
+        question: What is asked.
+        seed: Of what is drawn.
+        replay: Whether a ledger without displacements will do.
+
     Raises:
+        LineageError: for a student that nothing answers to.
         ValueError: for a question of several kinds or half of one, a behaviour file that cannot
-            be read, or a student that answers nothing that could be asked about.
+            be read, a behaviour that the student could not have said, a student without a ledger
+            of its own, or one that answers nothing that could be asked about.
     """
     refuse_mixed(question)
+    subject = find_subject(bench, student, replay=replay)
+    policy = own_policy(bench, subject)
+    behaviours = _gathered(bench, subject, question, seed)
+    context = getattr(policy.model.config, "max_position_embeddings", None)
+    encode(read_stored(bench, behaviours), ChatTokens(policy.tokenizer), context)
+    return behaviours
+
+
+def _gathered(bench: Bench, subject: Subject, question: Question, seed: int) -> Artifact:
     if question.response:
         told = [Said(role="system", content=question.system)] if question.system else []
         given = Behaviour(
@@ -61,7 +84,7 @@ def gather(bench: Bench, student: str, question: Question, seed: int) -> Artifac
         return _stored(bench, [given])
     if question.behaviours:
         return _given(bench, question.behaviours)
-    return _drawn(bench, find_subject(bench, student), question.sample, seed)
+    return _drawn(bench, subject, question.sample, seed)
 
 
 def refuse_mixed(question: Question) -> None:

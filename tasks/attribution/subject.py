@@ -2,17 +2,16 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.named import checkpoint_named, students_of
-from lineage.record import Attestation, Derivation
+from lineage.record import Derivation
 from tasks.attribution.course import Weights
+from tasks.attribution.tiers import can_replay, refuse_unfit, without_ledger
 from tasks.handover import Plan, PlannedTeacher
 from tasks.ledger.naming import ledger_derivation
 from tasks.ledger.read import Completeness, Ledger
 from tasks.model.files import Policy, load_model, load_policy
-from tasks.progress import format_seconds
 from tasks.step import Bench
 
 
@@ -53,8 +52,16 @@ class Subject:
         return {domain: names[0] for domain, names in domains.items() if len(names) == 1}
 
 
-def find_subject(bench: Bench, reference: str) -> Subject:
+def find_subject(
+    bench: Bench, reference: str, *, replay: bool = False, replayed: Artifact | None = None
+) -> Subject:
     """Return the student that a reference (a name, a digest) is about, with its ledger.
+
+    Args:
+        bench: Where it lies.
+        reference: A name or a digest.
+        replay: Whether a ledger without displacements will do, as long as they can be replayed.
+        replayed: They, where they were; a ledger that holds them itself is taken instead.
 
     Raises:
         LineageError: for a reference that nothing answers to, or that is about no model.
@@ -65,20 +72,18 @@ def find_subject(bench: Bench, reference: str) -> Subject:
     derivation = bench.records.read(checkpoint.record)
     made = bench.records.output(checkpoint.record)
     assert made is not None, "the record gave the checkpoint that was found through it"
-    _refuse_unfit(reference, derivation)
+    refuse_unfit(reference, derivation)
     ledger_record = ledger_derivation(derivation).digest()
     stored = bench.records.output(ledger_record)
     if stored is None:
-        raise ValueError(_no_ledger(reference, "it has no ledger in this store", made))
+        raise ValueError(without_ledger(reference, made.seconds, None))
+    artifact = _artifact(bench, "ledger", stored.output, ledger_record)
     ledger = Ledger.open(bench.store.tree(stored.output))
     if not ledger.manifest.segments:
-        kept = sum(1 for _ in ledger.rollouts())
-        why = (
-            f"its ledger holds no displacements. It keeps {kept} rollouts, of which "
-            "tasks.attribution.replay makes approximate displacements from Python, in less time "
-            "than the round took"
-        )
-        raise ValueError(_no_ledger(reference, why, made))
+        if replayed is not None:
+            artifact, ledger = replayed, _replayed(bench, reference, artifact, replayed)
+        elif not replay or not can_replay(ledger):
+            raise ValueError(without_ledger(reference, made.seconds, ledger))
     manifests = students_of(bench.store, checkpoint)
     manifest = manifests[0] if manifests else None
     published = (
@@ -90,7 +95,7 @@ def find_subject(bench: Bench, reference: str) -> Subject:
         checkpoint=checkpoint,
         derivation=derivation,
         start=_artifact(bench, "checkpoint", starts[0].artifact, starts[0].record),
-        ledger_artifact=_artifact(bench, "ledger", stored.output, ledger_record),
+        ledger_artifact=artifact,
         ledger=ledger,
         teachers=_teachers(bench, derivation, published),
         published=published,
@@ -98,40 +103,16 @@ def find_subject(bench: Bench, reference: str) -> Subject:
     )
 
 
-def _refuse_unfit(reference: str, derivation: Derivation) -> None:
-    if derivation.kind != "mopd":
+def _replayed(bench: Bench, reference: str, own: Artifact, replayed: Artifact) -> Ledger:
+    """Return replayed displacements, after checking that they are of this student's ledger."""
+    made = bench.records.read(replayed.record)
+    of = [item.artifact for item in made.inputs if item.role == "ledger"]
+    if made.kind != "replay" or own.digest not in of:
         raise ValueError(
-            f"{reference!r} was made by {derivation.kind}, not by multi-teacher distillation, so "
-            "there are no teachers' updates to tell apart: audit a student, such as "
-            "student@released; `provost lineage show` says what this one is made of"
+            f"{replayed.digest} is no replay of the ledger of {reference!r}: make one with "
+            "`provost audit STUDENT --replay`"
         )
-    loop = derivation.settings.get("loop")
-    if isinstance(loop, dict) and loop.get("adapter"):
-        raise ValueError(
-            f"{reference!r} learned by adapters, and its ledger is of these and not of its whole "
-            "weights: an audit of adapters is not built. A retrain with each teacher masked in "
-            "turn answers for its absence"
-        )
-
-
-def _no_ledger(reference: str, why: str, made: Attestation) -> str:
-    took = _seconds(made)
-    again = f"about {format_seconds(took)}, as it took then" if took else "as long as it took then"
-    return (
-        f"{reference!r} cannot be audited: {why}. What is possible, and what it costs: (1) run "
-        f"its consolidation again with the ledger's displacements on: {again}; the records give "
-        "the same student, and then everything can be asked; (2) retrain it with each teacher "
-        "masked in turn (mopd settings, distil.masked): as long for each teacher, and it answers "
-        "for absence alone; (3) compare what teachers and student say by their log-probabilities: "
-        "seconds, but it knows nothing of the training"
-    )
-
-
-def _seconds(made: Attestation) -> float:
-    if not made.started or not made.finished:
-        return 0.0
-    begun, ended = map(datetime.fromisoformat, (made.started, made.finished))
-    return max(0.0, (ended - begun).total_seconds())
+    return Ledger.open(bench.store.tree(replayed.digest))
 
 
 def plan_of(bench: Bench, published: Student) -> Plan:
@@ -181,6 +162,18 @@ def open_models(bench: Bench, subject: Subject) -> Opened:
     completeness = subject.ledger.check(start, end)
     # The model lends its architecture to whoever scores; what it holds must not change with them.
     return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, completeness)
+
+
+def own_policy(bench: Bench, subject: Subject) -> Policy:
+    """Return the student, after checking that its ledger is of it and of what it started from.
+
+    Raises:
+        ValueError: if the ledger is of other weights.
+    """
+    policy = load_policy(bench.store.tree(subject.checkpoint.digest))
+    end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
+    subject.ledger.refuse_others(load_weights(bench, subject.start), end)
+    return policy
 
 
 def load_weights(bench: Bench, checkpoint: Artifact) -> Weights:

@@ -17,8 +17,9 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
     behaviours: str,
     sample: int,
     seed: int,
+    replay: bool,  # noqa: FBT001 - a switch of the launch form
 ) -> Artifact:
-    """Store the behaviours that are asked about, or draw them from the student."""
+    """Check and store the behaviours that are asked about, or draw them from the student."""
     from tasks.attribution.question import Question, gather
     from tasks.step import Bench
 
@@ -30,19 +31,23 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
         behaviours=behaviours,
         sample=sample,
     )
-    return gather(Bench(), student, question, seed)
+    return gather(Bench(), student, question, seed, replay=replay)
 
 
 @hosted(Stage.AUDIT, deck=True, signs=True)
 def make_audit(
-    student: str, behaviours: Artifact, retrained: list[Artifact], seed: int
+    student: str,
+    behaviours: Artifact,
+    replayed: list[Artifact],
+    retrained: list[Artifact],
+    seed: int,
 ) -> Artifact:
     """Split the behaviours by source, compare with the retrains, draw the page."""
     from tasks.attribution import query
     from tasks.step import Bench
 
     bench = Bench()
-    made = query.make_audit(bench, student, behaviours, retrained, seed)
+    made = query.make_audit(bench, student, behaviours, replayed, retrained, seed)
     Deck("audit", query.read_page(bench, made))
     return made
 

@@ -86,7 +86,7 @@ class Ledger:
             ValueError: if the weights are of another run, there is no split to check, or sources
                 and decay leave more of the change unexplained than ``MOST_UNEXPLAINED``.
         """
-        self._refuse_others(start, end)
+        self.refuse_others(start, end)
         segments = self.manifest.segments
         if not segments:
             raise ValueError(
@@ -112,7 +112,8 @@ class Ledger:
             )
         return found
 
-    def _refuse_others(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
+    def refuse_others(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
+        """Raise ValueError where the ledger is of other weights than a run began and ended with."""
         for what, weights, expected in (
             ("begins with", start, self.manifest.start),
             ("ends with", end, self.manifest.end),

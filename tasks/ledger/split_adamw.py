@@ -31,7 +31,9 @@ from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp
 
 DECAY = "decay"
 ROUNDING = "rounding"
-RESERVED = frozenset({DECAY, ROUNDING})
+UNREPLAYED = "unreplayed"
+"""What a replay of kept rollouts does not explain of a change; it is nobody's."""
+RESERVED = frozenset({DECAY, ROUNDING, UNREPLAYED})
 
 
 @dataclass(frozen=True)

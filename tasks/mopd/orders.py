@@ -1,5 +1,6 @@
 """Orders of runs, as one task hands them to another. No torch: workflows import them."""
 
+from lineage.artifacts import Artifact
 from tasks.handover import Frozen, Plan
 from tasks.mopd.settings import RoundSettings
 
@@ -10,3 +11,18 @@ class Retrain(Frozen):
     plan: Plan
     settings: RoundSettings
     seed: int
+    place: int
+    """From 1, of all that were planned together ..."""
+    of: int
+    """... so many; for who watches."""
+
+
+class Replay(Frozen):
+    """A student's updates made again from the rollouts that its ledger kept."""
+
+    plan: Plan
+    settings: RoundSettings
+    seed: int
+    student: Artifact
+    ledger: Artifact
+    """Of the round; it holds no displacements."""

@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.named import checkpoint_named, students_of
@@ -14,6 +15,7 @@ from tasks.mopd.orders import Retrain
 from tasks.mopd.round import distil_round
 from tasks.mopd.rounds import starting_from
 from tasks.mopd.settings import RoundSettings
+from tasks.progress import format_seconds, report
 from tasks.step import Bench
 
 MOST_SEEDS = 10
@@ -37,6 +39,58 @@ def plan_retrains(bench: Bench, student: str, num_seeds: int, num_subsets: int) 
             f"{num_seeds} seeds for the retrains: ask for 1 to {MOST_SEEDS}; from 2 on there is an "
             "interval and a noise floor"
         )
+    made = round_of(bench, student)
+    settings = made.settings
+    # What was masked in the student itself stays so in every retrain.
+    teachers = [t.name for t in made.plan.teachers if t.name not in settings.distil.masked]
+    masks = [(), *_masks(teachers, num_subsets, made.seed)]
+    runs = [(made.seed + offset, mask) for offset in range(num_seeds) for mask in masks]
+    report("retrain", 0, 0, message=_cost(len(runs), made.seconds))
+    return [
+        Retrain(
+            plan=made.plan,
+            settings=_masked(settings, mask),
+            seed=seed,
+            place=place,
+            of=len(runs),
+        )
+        for place, (seed, mask) in enumerate(runs, start=1)
+    ]
+
+
+def retrain(bench: Bench, order: Retrain) -> Artifact:
+    """Return the student of one retrain; found, or else made."""
+    masked = " and ".join(order.settings.distil.masked) or "nobody"
+    message = f"{order.place} of {order.of}: without {masked}, seed {order.seed}"
+    report("retrain", 0, 0, message=message)
+    return distil_round(bench, order.plan, order.settings, order.seed)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A student's own round, as it can be run again."""
+
+    student: Artifact
+    derivation: Derivation
+    plan: Plan
+    """Begins with what the round began with."""
+    settings: RoundSettings
+    seconds: float
+    """That it took; 0 where its record does not say."""
+
+    @property
+    def seed(self) -> int:
+        """Of the round."""
+        return self.derivation.seed
+
+
+def round_of(bench: Bench, student: str) -> Made:
+    """Return the round that made a student.
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of.
+    """
     checkpoint = checkpoint_named(bench.store, student)
     published = students_of(bench.store, checkpoint)
     if not published:
@@ -47,21 +101,23 @@ def plan_retrains(bench: Bench, student: str, num_seeds: int, num_subsets: int) 
     manifest = parse_manifest(bench.store.get_bytes(published[0].digest), Student)
     derivation = bench.records.read(checkpoint.record)
     whole = Plan.model_validate(json.loads(bench.store.get_bytes(manifest.plan)))
-    plan = starting_from(whole, _start(bench, derivation))
-    settings = RoundSettings.model_validate(derivation.settings)
-    # What was masked in the student itself stays so in every retrain.
-    teachers = [t.name for t in plan.teachers if t.name not in settings.distil.masked]
-    masks = [(), *_masks(teachers, num_subsets, derivation.seed)]
-    return [
-        Retrain(plan=plan, settings=_masked(settings, mask), seed=derivation.seed + offset)
-        for offset in range(num_seeds)
-        for mask in masks
-    ]
+    attested = bench.records.output(checkpoint.record)
+    return Made(
+        student=checkpoint,
+        derivation=derivation,
+        plan=starting_from(whole, _start(bench, derivation)),
+        settings=RoundSettings.model_validate(derivation.settings),
+        seconds=attested.seconds if attested else 0.0,
+    )
 
 
-def retrain(bench: Bench, order: Retrain) -> Artifact:
-    """Return the student of one retrain; found, or else made."""
-    return distil_round(bench, order.plan, order.settings, order.seed)
+def _cost(count: int, seconds: float) -> str:
+    each = f"about {format_seconds(seconds)}" if seconds else "as long"
+    whole = f", about {format_seconds(count * seconds)} in all" if seconds else ""
+    return (
+        f"{count} rounds as the student's own, each {each} as that took then{whole}; those that "
+        "the store holds already take no time"
+    )
 
 
 def _start(bench: Bench, derivation: Derivation) -> Artifact:

@@ -64,7 +64,7 @@ class Run:
         self._settings, self._source = order.settings, source
         settings, seed, labels = order.settings, order.seed, source.labels
         chat = ChatTokens(policy.tokenizer)
-        self._objective = _objective(bench, order, policy, chat.control_ids, labels)
+        self._objective = open_objective(bench, order, policy, chat.control_ids, labels)
         self._health = Health(settings.health, policy.model.config.vocab_size, _warn)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
@@ -118,13 +118,14 @@ class Run:
         return needed
 
 
-def _objective(
+def open_objective(
     bench: Bench,
     order: Order,
     policy: Policy,
     control_ids: Sequence[int],
     labels: Iterable[Label],
 ) -> Distillation:
+    """Open a round's teachers, and route every label of its prompts to them."""
     planned, settings = order.cast.plan.teachers, order.settings
     routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in planned)
     routing.check(labels, [teacher.name for teacher in planned])

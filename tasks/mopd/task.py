@@ -9,7 +9,7 @@ from tasks.handover import Gated, Plan
 from tasks.hosting import hosted, show
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.form import RoundForm
-from tasks.mopd.orders import Retrain
+from tasks.mopd.orders import Replay, Retrain
 from tasks.mopd.settings import Balance, Divergence, RoundSettings
 from tasks.onpolicy.settings import Normalisation, Precision
 from tasks.onpolicy.workload import Workload
@@ -107,3 +107,21 @@ def retrain(order: Retrain) -> Artifact:
     from tasks.step import Bench
 
     return step.retrain(Bench(), order)
+
+
+@hosted(Stage.PLAN)
+def plan_replay(student: str, wanted: bool) -> list[Replay]:  # noqa: FBT001 - as of the launch form
+    """Plan a student's round again from its kept rollouts, where its ledger has no split."""
+    from tasks.mopd import replay as step
+    from tasks.step import Bench
+
+    return step.plan_replay(Bench(), student, wanted=wanted)
+
+
+@hosted(Stage.AUDIT)
+def replay_round(order: Replay) -> Artifact:
+    """Make displacements that a round did not write from the rollouts that its ledger kept."""
+    from tasks.mopd import replay as step
+    from tasks.step import Bench
+
+    return step.replay_round(Bench(), order)

@@ -5,16 +5,10 @@ import torch
 from test_learning import DOMAINS, SAMPLING, mixture, other_teachers
 from tiny_models import tiny_model, tiny_policy, tokenizer
 
-from tasks.attribution.replay import (
-    UNREPLAYED,
-    Kept,
-    boundaries,
-    rehearse,
-    replayed,
-    settings_for_replay,
-)
+from tasks.attribution.course import Stretch, stretches
 from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.ledger.writer import LedgerWriter
 from tasks.mopd.distil import Distillation
 from tasks.mopd.routing import Route, Routing
@@ -24,6 +18,14 @@ from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, Keepers, train
 from tasks.onpolicy.microbatch import Scored, plan_step
+from tasks.onpolicy.replay import (
+    Kept,
+    boundaries,
+    rehearse,
+    replayed,
+    settings_for_replay,
+    write_replayed,
+)
 from tasks.onpolicy.settings import LoopSettings, Normalisation
 
 LOOP = LoopSettings(num_steps=4, learning_rate=1e-2, warmup_steps=0, weight_decay=0.1)
@@ -66,6 +68,11 @@ def weights(model):
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
+def reached(found):
+    """Return the weights where a replayed segment ends."""
+    return Stretch(found.segment, found.start, found.parts).at(1.0)
+
+
 def close(found, expected, atol=1e-5, rtol=0.0):
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=rtol, atol=atol)
@@ -89,7 +96,7 @@ def test_where_all_was_kept_the_replay_is_the_run(tmp_path):
             # Where sources cancel, their sum's small second moment makes each one's part large.
             close(stretch.parts[source], ledger.displacement(segment, source), rtol=1e-3)
         assert stretch.segment.norms[UNREPLAYED] < 1e-3 * stretch.segment.change
-    close(found[-1].at(1.0), end)
+    close(reached(found[-1]), end)
 
 
 def test_where_little_was_kept_what_is_not_explained_is_nobodys(tmp_path):
@@ -105,7 +112,37 @@ def test_where_little_was_kept_what_is_not_explained_is_nobodys(tmp_path):
             there = {n: tensor + stretch.parts[source][n] for n, tensor in there.items()}
         close(weights(learner.model), there)
         assert stretch.segment.norms[UNREPLAYED] > 0.01 * stretch.segment.change
-    close(stretch.at(1.0), end)
+    close(reached(stretch), end)
+
+
+def test_a_replay_is_written_as_a_ledger_that_adds_up_to_the_student(tmp_path):
+    ledger, end, _ = run(tmp_path / "run", rollouts_per_teacher=1, displacements=False)
+    start = weights(tiny_model(0))
+    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
+    found = list(replayed(ledger, boundaries(ledger, start), learner, Kept(objective(), ledger)))
+    write_replayed(ledger, found, tmp_path / "replayed")
+    written = Ledger.open(tmp_path / "replayed")
+    assert written.check(start, end).residual < 1e-6
+    assert set(written.parts) == {*DOMAINS, "decay", UNREPLAYED}
+    assert [s.last_step for s in written.manifest.segments] == [2, 4]
+    assert written.manifest.segments[0].end == ledger.manifest.checkpoints[0].digest
+    assert list(written.rollouts()) == list(ledger.rollouts())
+    for stretch, made in zip(stretches(written, start), found, strict=True):
+        for part in written.parts:
+            close(stretch.parts[part], made.parts[part], atol=0)
+
+
+def test_a_kept_reward_is_learned_from_again(tmp_path):
+    """The ledger holds a rollout's advantage as it was weighed, at each of its tokens."""
+    ledger, _, _ = run(tmp_path)
+    [first, *_] = ledger.rollouts()
+    rewarded = {**first.advantages, "outcome": tuple(-0.75 for _ in first.response)}
+    told = first.model_copy(update={"advantages": rewarded})
+    (tmp_path / "rollouts.jsonl").write_text(told.model_dump_json() + "\n")
+    for weight, advantage in ((0.5, -1.5), (0.0, 0.0)):
+        kept = Kept(objective(), ledger, outcome_weight=weight)
+        [scored] = kept.score(kept.rollouts(first.step))
+        assert scored.outcome_advantage == advantage
 
 
 def test_a_rehearsal_without_a_teacher_is_the_retrain_while_what_was_said_is_the_same(tmp_path):

@@ -26,6 +26,11 @@ from workflows.commands.local import quiet, run_locally
     help="JSON lines of behaviours.",
 )
 @click.option("--sample", default=0, help="So many of its own answers in each domain.")
+@click.option(
+    "--replay",
+    is_flag=True,
+    help="Without displacements in its ledger, make approximate ones from the kept rollouts.",
+)
 @click.option("--verify", default=0, help="Retrain without each teacher, with so many seeds.")
 @click.option("--subsets", default=0, help="Retrain also without so many sets of teachers.")
 @click.option("--seed", default=0, show_default=True)
@@ -38,6 +43,7 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     contrast: str,
     behaviours: Path | None,
     sample: int,
+    replay: bool,
     verify: int,
     subsets: int,
     seed: int,
@@ -51,6 +57,7 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
         behaviours=asked,
         contrast=contrast,
         prompt=prompt,
+        replay=replay,
         response=response,
         sample=sample,
         seed=seed,

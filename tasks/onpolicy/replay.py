@@ -9,26 +9,43 @@ not assumed, on what the student said while all of them were there.
 Shapes: none; weights by name.
 """
 
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from pydantic import JsonValue
+from safetensors.torch import save_file
 from torch import Tensor
 
-from tasks.attribution.course import Stretch, Weights
 from tasks.ledger.entries import KeptRollout, Segment
 from tasks.ledger.read import Ledger
-from tasks.ledger.split_adamw import ROUNDING
+from tasks.ledger.split_adamw import ROUNDING, UNREPLAYED
+from tasks.ledger.weights import digest_weights
+from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import ChunkLoss, Objective
 from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+from tasks.progress import report
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Prompt
 
-UNREPLAYED = "unreplayed"
-"""The part of a segment's change that its kept rollouts do not explain; it is nobody's."""
+Weights = Mapping[str, Tensor]
+OUTCOME = "outcome"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One segment of a run, replayed."""
+
+    segment: Segment
+    start: Weights
+    """The true weights where it begins."""
+    parts: Mapping[str, Weights]
+    """What each source added in the replay, and ``UNREPLAYED``."""
 
 
 def settings_for_replay(loop: LoopSettings) -> LoopSettings:
@@ -43,14 +60,20 @@ def settings_for_replay(loop: LoopSettings) -> LoopSettings:
 class Kept:
     """A run's objective on the rollouts that its ledger kept, some teachers masked."""
 
-    def __init__(self, objective: Objective, ledger: Ledger, masked: Sequence[str] = ()) -> None:
-        """Wrap the objective that the run had.
+    def __init__(
+        self,
+        objective: Objective,
+        ledger: Ledger,
+        masked: Sequence[str] = (),
+        outcome_weight: float = 0.0,
+    ) -> None:
+        """Wrap the objective that the run had; ``outcome_weight`` is what it gave the reward.
 
         Raises:
             ValueError: if the ledger kept no rollouts, or knows nothing of a masked teacher.
         """
         self._objective, self._masked = objective, frozenset(masked)
-        self._steps = _scored(ledger, self._masked)
+        self._steps = _scored(ledger, self._masked, outcome_weight)
         strangers = sorted(self._masked - set(ledger.manifest.sources))
         if strangers:
             raise ValueError(
@@ -86,8 +109,8 @@ class Kept:
         return self._objective.prepare(batch)
 
     def end_step(self, step: int) -> dict[str, float]:
-        """Return the metrics of the run's objective."""
-        return self._objective.end_step(step)
+        """Return nothing: the run itself proved its mechanisms, and was balanced by its own."""
+        return {}
 
     def state(self) -> dict[str, JsonValue]:
         """Return the objective's state."""
@@ -100,7 +123,7 @@ class Kept:
 
 def replayed(
     ledger: Ledger, checkpoints: Sequence[Weights], learner: Learner, kept: Kept
-) -> Iterator[Stretch]:
+) -> Iterator[Replayed]:
     """Walk a run with displacements that are replayed, each segment from its true first weights.
 
     The moments go on from segment to segment, as they did in the run.
@@ -117,9 +140,10 @@ def replayed(
         learner.optimizer.begin_segment()
         for step in range(first, last + 1):
             learner.update(kept, kept.rollouts(step), step)
+            report("replay", step, ledger.manifest.last_step)
         moved = learner.optimizer.segment()
         parts = {
-            part: {name: tensor.clone() for name, tensor in tensors.items()}
+            part: {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()}
             for part, tensors in moved.items()
             if part != ROUNDING
         }
@@ -127,7 +151,27 @@ def replayed(
             name: end[name] - start[name] - sum(part[name] for part in parts.values())
             for name in start
         }
-        yield Stretch(_segment(first, last, parts, start, end), start, parts)
+        yield Replayed(_segment(first, last, parts, start, end), start, parts)
+
+
+def write_replayed(ledger: Ledger, walk: Iterable[Replayed], folder: Path) -> None:
+    """Write a ledger whose displacements are replayed; what the run kept is copied beside them."""
+    folder.mkdir(parents=True)
+    segments = []
+    for number, found in enumerate(walk, start=1):
+        name = f"segment-{number:05d}.safetensors"
+        tensors = {
+            f"{part}/{key}": tensor.contiguous()
+            for part, moved in found.parts.items()
+            for key, tensor in moved.items()
+        }
+        save_file(tensors, folder / name)
+        segments.append(found.segment.model_copy(update={"file": name}))
+    for name in (ROWS, ROLLOUTS):
+        shutil.copyfile(ledger.folder / name, folder / name)
+    update = {"segments": tuple(segments), "checkpoints": ()}
+    manifest = ledger.manifest.model_copy(update=update)
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
 
 
 def rehearse(ledger: Ledger, learner: Learner, kept: Kept) -> dict[str, Tensor]:
@@ -171,7 +215,9 @@ def _spans(ledger: Ledger) -> list[tuple[int, int]]:
     return [(a + 1, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _scored(ledger: Ledger, masked: frozenset[str]) -> dict[int, list[Scored]]:
+def _scored(
+    ledger: Ledger, masked: frozenset[str], outcome_weight: float
+) -> dict[int, list[Scored]]:
     """Return by step the kept rollouts, each standing for those of its teacher that were not."""
     said = {(row.step, row.source): row.tokens for row in ledger.rows()}
     entries: dict[tuple[int, str], list[KeptRollout]] = defaultdict(list)
@@ -185,11 +231,18 @@ def _scored(ledger: Ledger, masked: frozenset[str]) -> dict[int, list[Scored]]:
                 Scored(
                     _rollout(entry),
                     teacher,
+                    _outcome(entry, outcome_weight),
                     share=entry.weight * said[step, teacher] / tokens,
                     masked=teacher in masked,
                 )
             )
     return dict(steps)
+
+
+def _outcome(entry: KeptRollout, weight: float) -> float:
+    """Return a rollout's advantage from its grade; the ledger holds it weighed, at each token."""
+    told = entry.advantages.get(OUTCOME, ())
+    return told[0] / weight if told and weight > 0 else 0.0
 
 
 def _rollout(entry: KeptRollout) -> Rollout:
@@ -220,8 +273,8 @@ def _segment(
         first_step=first,
         last_step=last,
         file="",
-        start="",
-        end="",
+        start=digest_weights(start),
+        end=digest_weights(end),
         norms={part: _norm(tensors) for part, tensors in parts.items()},
         change=_norm({name: end[name] - start[name] for name in start}),
         lost=0.0,

@@ -1,0 +1,114 @@
+"""A student's round again from the rollouts that its ledger kept, for displacements it never wrote.
+
+They are approximate: the ledger kept a sample, and what that does not explain of a segment's change
+is a part of its own, nobody's. Nothing is sampled. One process does it, so that it takes a student
+that one device trains.
+"""
+
+from pathlib import Path
+
+from torch import nn
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.ledger.naming import ledger_derivation
+from tasks.ledger.read import Ledger
+from tasks.model.chat import ChatTokens
+from tasks.model.files import load_model, load_policy
+from tasks.mopd.cast import cast_of, inputs_of
+from tasks.mopd.orders import Replay
+from tasks.mopd.retrain import round_of
+from tasks.mopd.run import Order, open_objective
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.replay import (
+    Kept,
+    boundaries,
+    replayed,
+    settings_for_replay,
+    write_replayed,
+)
+from tasks.progress import format_seconds, report
+from tasks.provenance import source_digest
+from tasks.ranks import rank_device
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+
+def plan_replay(bench: Bench, student: str, *, wanted: bool) -> list[Replay]:
+    """Return the replay of a student's round where it is wanted and its ledger has no split.
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of, or that has no ledger.
+    """
+    if not wanted:
+        return []
+    made = round_of(bench, student)
+    record = ledger_derivation(made.derivation).digest()
+    stored = bench.records.output(record)
+    if stored is None:
+        raise ValueError(f"{student!r} has no ledger in this store, so nothing can be replayed")
+    if Ledger.open(bench.store.tree(stored.output)).manifest.segments:
+        return []
+    took = f"; the round took {format_seconds(made.seconds)}" if made.seconds else ""
+    report("replay", 0, 0, message=f"of the kept rollouts, less than the round itself{took}")
+    ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=bench.store.uri)
+    return [
+        Replay(
+            plan=made.plan,
+            settings=made.settings,
+            seed=made.seed,
+            student=made.student,
+            ledger=ledger,
+        )
+    ]
+
+
+def replay_round(bench: Bench, order: Replay) -> Artifact:
+    """Return a ledger with replayed displacements; found, or else made.
+
+    Raises:
+        ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
+    """
+    cast = cast_of(bench.store, order.plan, order.settings)
+    derivation = Derivation(
+        kind="replay",
+        inputs=(
+            *inputs_of(cast, order.settings),
+            Input(role="replayed", artifact=order.student.digest, record=order.student.record),
+            Input(role="ledger", artifact=order.ledger.digest, record=order.ledger.record),
+        ),
+        source=source_digest("mopd"),
+        settings=order.settings.model_dump(mode="json"),
+        seed=order.seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        use_configured_threads()
+        ledger = Ledger.open(bench.store.tree(order.ledger.digest))
+        policy = load_policy(bench.store.tree(order.plan.student.digest))
+        start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
+        end = load_model(bench.store.tree(order.student.digest))
+        # The last of the kept weights may be stored in half precision; the student is exact.
+        *kept_weights, _ = boundaries(ledger, start)
+        last = {name: p.detach().float() for name, p in end.named_parameters()}
+        chat = ChatTokens(policy.tokenizer)
+        nn.Module.to(policy.model, rank_device())
+        settings = order.settings
+        labels = {(teacher.domain, teacher.mode or "") for teacher in order.plan.teachers}
+        own = Order(cast, settings, order.seed)
+        objective = open_objective(bench, own, policy, chat.control_ids, labels)
+        kept = Kept(objective, ledger, settings.distil.masked, settings.distil.outcome_weight)
+        learner = Learner(
+            policy.model,
+            settings_for_replay(settings.loop),
+            settings.sampling.temperature,
+            chat.pad_id,
+            objective.sources,
+            record=True,
+        )
+        walk = replayed(ledger, [*kept_weights, last], learner, kept)
+        write_replayed(ledger, walk, folder / "ledger")
+        return folder / "ledger"
+
+    return bench.find_or_make(derivation, "ledger", make, owner="consolidation")
