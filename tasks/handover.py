@@ -206,8 +206,8 @@ class TeacherVerdict(Frozen):
     done: Cure = Cure.NONE
     ladder: list[MeasuredRung] = Field(default_factory=list)
     """What it is in each stage of a staged ladder but the last, where that was measured."""
-    climb_again: str = ""
-    """For its owner: the command that trains it anew from where the student starts."""
+    refork: Artifact | None = None
+    """Where it does not fit: the request to its owner to climb again from the student's start."""
 
 
 class Gated(Frozen):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.mirror import mirror_record
 from lineage.record import Attestation, Derivation, Records, metrics_blob
@@ -116,6 +116,17 @@ class Bench:
                 "registered"
             )
         return entry, self._artifact(kind, entry.digest, entry.record)
+
+    def start(self, reference: str) -> Artifact:
+        """Return the checkpoint to start from: registered, or a published student's.
+
+        Raises:
+            LineageError: for a reference that nothing answers to, or that is neither.
+        """
+        entry = Registry(self.store).resolve(reference)
+        if entry.kind == "student":
+            return read_manifest(self.store, entry.digest, Student).checkpoint
+        return self.resolve(reference, "checkpoint")[1]
 
     def refuse_recalled(self, releases: Iterable[Artifact]) -> None:
         """Raise ``RecalledError`` where one was recalled by now: days may lie behind a plan."""

@@ -15,6 +15,7 @@ from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
 from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
+from tasks.gate.refork import Requested, request_refork
 from tasks.gate.remedy import applied_cure
 from tasks.gate.settings import Level
 from tasks.handover import (
@@ -53,33 +54,52 @@ def gate(
         teacher.name: judge(each, teacher.reference, settings, stored_calibration())
         for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
+    came_from = (asked("plan", plan.artifact), asked("probe", made))
     climbed = [with_ladder(teacher, measured) for teacher in plan.teachers]
+    reforks = {
+        teacher.name: request_refork(bench, plan, teacher, judged[teacher.name].reasons, came_from)
+        for teacher in judged_teachers(plan)
+        if judged[teacher.name].verdict is not Verdict.FITS
+    }
     verdicts = [
-        _verdict(plan, teacher, judged[teacher.name], on_misfit, probe.ladder_stages)
+        _verdict(
+            teacher, judged[teacher.name], on_misfit, probe.ladder_stages, reforks.get(teacher.name)
+        )
         for teacher in climbed
         if not teacher.is_self
     ]
+    files = {
+        MEASURED: measured.model_dump_json(indent=1),
+        PAGE: gate_page(plan, measured, judged, verdicts, reforks),
+        **{f"refork-{name}.json": each.text for name, each in reforks.items()},
+    }
+    report = _report(bench, came_from, judged, verdicts, files)
+    kept = _kept(climbed, verdicts)
+    after = _plan_after(bench, plan, kept, _notes(judged, verdicts), came_from)
+    return Gated(plan=after, report=report, teachers=verdicts)
+
+
+def _kept(
+    teachers: Sequence[PlannedTeacher], verdicts: Sequence[TeacherVerdict]
+) -> list[PlannedTeacher]:
     dropped = {verdict.name for verdict in verdicts if verdict.done is Cure.DROP}
-    helped = {verdict.name for verdict in verdicts if verdict.done is not Cure.NONE}
-    notes = [
-        note.model_copy(update={"severity": "note"}) if name in helped else note
-        for name, each in judged.items()
-        for note in each.reasons
-    ]
-    kept = [teacher for teacher in climbed if teacher.name not in dropped]
+    kept = [teacher for teacher in teachers if teacher.name not in dropped]
     if not kept:
         raise ValueError(
             "no teacher of this plan fits, so there is nothing to merge: the gate's page says why "
             "of each (provost gate)"
         )
-    came_from = (asked("plan", plan.artifact), asked("probe", made))
-    after = _plan_after(bench, plan, kept, notes, came_from)
-    files = {
-        MEASURED: measured.model_dump_json(indent=1),
-        PAGE: gate_page(plan, measured, judged, verdicts),
-    }
-    report = _report(bench, came_from, judged, verdicts, files)
-    return Gated(plan=after, report=report, teachers=verdicts)
+    return kept
+
+
+def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> list[Note]:
+    """Return all reasons; those of a teacher that is helped or left out refuse nothing more."""
+    helped = {verdict.name for verdict in verdicts if verdict.done is not Cure.NONE}
+    return [
+        note.model_copy(update={"severity": "note"}) if name in helped else note
+        for name, each in judged.items()
+        for note in each.reasons
+    ]
 
 
 def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1) -> Gated:
@@ -152,10 +172,13 @@ def admit(bench: Bench, gated: Gated, refuse_from: Level, waivers: Sequence[str]
 
 
 def _verdict(
-    plan: Plan, teacher: PlannedTeacher, judged: Judged, on_misfit: OnMisfit, num_stages: int
+    teacher: PlannedTeacher,
+    judged: Judged,
+    on_misfit: OnMisfit,
+    num_stages: int,
+    refork: Requested | None,
 ) -> TeacherVerdict:
     prediction = judged.prediction
-    climb = f"provost run teacher {teacher.domain} --fork-point {plan.student.digest}"
     return TeacherVerdict(
         name=teacher.name,
         domain=teacher.domain,
@@ -165,12 +188,12 @@ def _verdict(
         high=prediction.high if prediction else None,
         proposed=judged.cure,
         done=applied_cure(judged, on_misfit),
-        climb_again="" if judged.verdict is Verdict.FITS else climb,
         ladder=[
             MeasuredRung(step=staged.rung.step, kl=staged.kl)
             for staged in earlier_rungs(teacher, num_stages)
             if staged.kl is not None
         ],
+        refork=refork.stored if refork else None,
     )
 
 

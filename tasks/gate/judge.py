@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.gate.measured import Frozen, TeacherMeasure
+from tasks.gate.measured import Frozen, SwapRow, TeacherMeasure
 from tasks.gate.prediction import Calibration, Prediction, predict
 from tasks.handover import Cure, Note, Verdict
 
@@ -55,7 +55,7 @@ def judge(
         settings: The thresholds.
         calibration: What the prediction rests on.
     """
-    noted = [*_ancestry(measure, subject)]
+    noted = [*_ancestry(measure, subject), *_other_words(measure, subject, settings)]
     learned = _has_learned(measure, settings)
     if learned:
         noted.append(_note("nothing-left", "note", subject, _alike(measure), _KEEP))
@@ -109,6 +109,10 @@ _WARM_UP = (
     "its team climb again from the student's start, or leave it out"
 )
 _BY_HAND = "look at the worst tokens on the gate's page, and merge it alone first"
+_OTHER_WORDS = (
+    "compare its worst tokens on the gate's page with the student's answers; warm the student up "
+    "on its answers before the merge (on_misfit=remedy)"
+)
 _KEEP = "nothing; in a later round it keeps what an earlier one has taught"
 _LEAVE_OUT = "leave it out, or have its owner look at the checkpoint and release it anew"
 
@@ -142,19 +146,45 @@ def _decisive(
         said = f"two calls on the same tokens differ by {reading.unsteady:.2g} nats"
         step = "serve it from one replica without dynamic batching, or load it locally"
         yield _note("teacher-unsteady", "refusal", subject, said, step)
-    if swap is not None and swap.suspect:
-        said = (
-            f"{swap.suspect} explains the well graded answers of {measure.domain} better than it "
-            f"does ({swap.log_likelihood[swap.suspect]:.2f} against "
-            f"{swap.log_likelihood[measure.name]:.2f} nats a token): paths may be swapped"
-        )
+    ahead = _is_ahead(measure, settings)
+    if swap is not None and swap.suspect and not ahead:
+        said = f"{_better_explained(measure, swap)}: paths may be swapped"
         yield _note("swapped-path", "refusal", subject, said, "compare both releases' checkpoints")
-    if not learned and not scores.difference > settings.clear * scores.error:
+    if not learned and not ahead:
         said = (
             f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
             f"{scores.student:.2f}: it has nothing to teach there"
         )
         yield _note("no-gain", "refusal", subject, said, _LEAVE_OUT)
+
+
+def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:
+    """Return whether the teacher clearly scores more than the student."""
+    return measure.scores.difference > settings.clear * measure.scores.error
+
+
+def _other_words(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Iterator[Note]:
+    """Yield that a teacher scores more and finds the domain's well graded answers unlikely.
+
+    Whose path was swapped knows nothing of the domain and would not score more. So this one solves
+    it in words that the student does not have; how much that costs, the prediction says.
+    """
+    swap = measure.swap
+    if swap is None or not swap.suspect or not _is_ahead(measure, settings):
+        return
+    said = (
+        f"{_better_explained(measure, swap)}, and yet it scores "
+        f"{measure.scores.difference:.2f} more than the student: it answers in other words"
+    )
+    yield _note("other-words", "warning", subject, said, _OTHER_WORDS)
+
+
+def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
+    return (
+        f"{swap.suspect} explains the well graded answers of {measure.domain} better than it "
+        f"does ({swap.log_likelihood[swap.suspect]:.2f} against "
+        f"{swap.log_likelihood[measure.name]:.2f} nats a token)"
+    )
 
 
 def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Note]:

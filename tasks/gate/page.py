@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tasks.gate.judge import Judged
 from tasks.gate.ladder_page import ladder_table
 from tasks.gate.measured import Measured, Reading, TeacherMeasure
+from tasks.gate.refork import Requested
 from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.page.document import document, section
 from tasks.page.html import Html, element, join
@@ -46,6 +47,7 @@ def gate_page(
     measured: Measured,
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
+    reforks: Mapping[str, Requested],
 ) -> str:
     """Return the whole page."""
     header = element(
@@ -75,7 +77,7 @@ def gate_page(
                 f"teacher-{place}",
                 each.name,
                 "",
-                _teacher(each, judged[each.name], verdict),
+                _teacher(each, judged[each.name], verdict, reforks.get(each.name)),
             )
             for place, (each, verdict) in enumerate(
                 zip(measured.teachers, verdicts, strict=True), start=1
@@ -189,7 +191,9 @@ def _ancestry(measure: TeacherMeasure) -> _Cell:
     return _Cell(share or f"{found.distance:.1%} from it", found.contradicted)
 
 
-def _teacher(measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict) -> Html:
+def _teacher(
+    measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict, refork: Requested | None
+) -> Html:
     reasons = [
         element(
             "article",
@@ -208,8 +212,12 @@ def _teacher(measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict) -
         "done in this run": _CURES[verdict.done],
         "direction, cosine with other teachers": said or "not comparable",
     }
-    if verdict.climb_again:
-        facts["for its owner, to climb again from the student's start"] = verdict.climb_again
+    if refork:
+        request = refork.refork
+        facts[f"for {request.owner}, to climb again from the student's start"] = refork.command
+        facts["the same from Flyte's console, in its project"] = (
+            f"{request.launch_plan} with {request.given}"
+        )
     listed = element(
         "dl",
         {},

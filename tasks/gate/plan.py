@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lineage.artifacts import Artifact, Release, Student, read_manifest, without_places
+from lineage.artifacts import Artifact, Release, without_places
 from lineage.collect import collect, family_artifacts
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
@@ -58,7 +58,7 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
         raise ValueError("no teacher is named: give at least one, such as math@released")
     report("plan", 0, 1, message="resolve and check by record")
     wishes = [parse_wish(text) for text in teachers]
-    start = _start(bench, student)
+    start = bench.start(student)
     entries = [_entry(bench, wish.reference) for wish in wishes]
     trust = open_trust()
     collected = [
@@ -81,14 +81,6 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
         notes=[_note(finding) for finding in findings],
     )
     return plan.model_copy(update={"artifact": store_plan(bench, plan)})
-
-
-def _start(bench: Bench, reference: str) -> Artifact:
-    """Return the checkpoint that the student starts from: registered, or of a published student."""
-    entry = Registry(bench.store).resolve(reference)
-    if entry.kind == "student":
-        return read_manifest(bench.store, entry.digest, Student).checkpoint
-    return bench.resolve(reference, "checkpoint")[1]
 
 
 def _check(

@@ -111,8 +111,11 @@ def publish_student(
 
 
 def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
-    """Return the checkpoint that a reference such as ``fork-point@released`` stands for."""
-    return bench.resolve(reference, "checkpoint")[1]
+    """Return the checkpoint that a reference such as ``fork-point@released`` stands for.
+
+    Of a published student, such as ``student.general@2``, its own: later rounds start there.
+    """
+    return bench.start(reference)
 
 
 def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: str) -> Artifact:

@@ -62,6 +62,11 @@ def team_module(team: str) -> ModuleType:
     return _imported(f"{place_of(team).package}.workflow")
 
 
+def team_settings(team: str) -> ModuleType:
+    """Return the module that holds a team's settings, ``DOMAIN`` among them."""
+    return _imported(f"{place_of(team).package}.settings")
+
+
 def team_version(place: Place) -> str:
     """Return the version that a team gives its folder; "" for a pipeline, which has none."""
     if place.package in PIPELINES.values():

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lineage.store import home, open_store
+from tasks.gate.refork import read_refork
 from tasks.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
@@ -42,6 +43,13 @@ def _tell(found: Gated) -> None:
             f"{note.severity} {note.subject} [{note.code}]: {note.evidence}. What to do: "
             f"{note.next_step}"
         )
+    for teacher in found.teachers:
+        if teacher.refork:
+            asked = read_refork(open_store().get_bytes(teacher.refork.digest))
+            click.echo(
+                f"For {asked.owner}, to climb again: provost run teacher {asked.team} --request "
+                f"{teacher.refork.digest}"
+            )
 
 
 def _expected(teacher: TeacherVerdict) -> str:

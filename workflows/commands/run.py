@@ -4,6 +4,7 @@ import click
 
 from lineage.registry import Registry
 from lineage.store import open_store
+from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
@@ -19,7 +20,7 @@ def run() -> None:
 
 @run.command()
 @click.option("--model", default="", help="A Hugging Face model by path or id; else from scratch.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def foundation(model: str, seed: int) -> None:
     """Make the base and the fork point."""
     quiet()
@@ -29,13 +30,21 @@ def foundation(model: str, seed: int) -> None:
 
 @run.command()
 @click.argument("team")
-@click.option("--fork-point", default="fork-point@released", show_default=True)
-@click.option("--seed", default=0, show_default=True)
-def teacher(team: str, fork_point: str, seed: int) -> None:
+@click.option("--fork-point", help="What it climbs from.  [default: fork-point@released]")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the whole climb.  [default: 0]")
+@click.option("--request", help="A request of the gate to climb again, by its digest or file.")
+def teacher(team: str, fork_point: str | None, seed: int | None, request: str | None) -> None:
     """Climb and release the teacher of TEAM, or of a package of your own (a dotted name)."""
     quiet()
+    inputs = chosen({"fork_point": fork_point, "seed": seed})
+    if request and inputs:
+        raise click.ClickException(
+            f"{sorted(inputs)} are given and the request says them too: give the one or the other"
+        )
     module = team_module(team)
-    made = run_locally(module.climb, fork_point=fork_point, seed=seed)
+    if request:
+        inputs = inputs_of_request(team, request)
+    made = run_locally(module.climb, **inputs)
     click.echo(f"{team} is released as {made.digest}")
 
 
