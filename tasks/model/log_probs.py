@@ -5,13 +5,14 @@ vocabulary, D hidden size. Log-probabilities are in nats.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tasks.model.last_layer import last_mlp_only_at
+from tasks.model.shared_beginning import packed_hidden, packing_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class TokenBatch:
     """The sequence of each chosen token."""
     columns_N: Tensor
     """The place of each chosen token; the logits that predict it stand one to the left."""
+    num_shared: int = 0
+    """How many tokens all sequences begin with, before the first that predicts a chosen one."""
 
     @property
     def tokens_N(self) -> Tensor:
@@ -31,7 +34,12 @@ class TokenBatch:
 
     def to(self, device: torch.device) -> "TokenBatch":
         """Return the same batch on a device."""
-        return TokenBatch(self.ids_BS.to(device), self.rows_N.to(device), self.columns_N.to(device))
+        return replace(
+            self,
+            ids_BS=self.ids_BS.to(device),
+            rows_N=self.rows_N.to(device),
+            columns_N=self.columns_N.to(device),
+        )
 
 
 def pad_right(
@@ -47,7 +55,9 @@ def pad_right(
     if bool(chosen_BS[:, 0].any()):
         raise ValueError("the first token of a sequence has no prediction: choose later tokens")
     rows_N, columns_N = chosen_BS.nonzero(as_tuple=True)
-    return TokenBatch(ids_BS, rows_N, columns_N)
+    alike = int((ids_BS == ids_BS[0]).all(0).cumprod(0).sum())
+    first = int(columns_N.min()) - 1 if len(columns_N) else alike
+    return TokenBatch(ids_BS, rows_N, columns_N, min(alike, first))
 
 
 def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
@@ -55,11 +65,21 @@ def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
 
     Padding stands to the right of every token, where causal attention does not look, so no mask
     is given and attention takes its fastest path. What the padding itself yields is not used.
+    What all sequences begin with is read once, and the last column not at all: it predicts nothing.
     """
-    places_N = batch.rows_N * batch.ids_BS.shape[1] + batch.columns_N - 1
+    ids_BS, columns_N = batch.ids_BS[:, :-1], batch.columns_N - 1
+    packing = packing_of(model, ids_BS, batch.num_shared)
+    if packing is not None:
+        places_N = packing.places(batch.rows_N, columns_N)
+    else:
+        places_N = batch.rows_N * ids_BS.shape[1] + columns_N
     with last_mlp_only_at(model, places_N):
-        hidden_BSD = model.base_model(input_ids=batch.ids_BS, use_cache=False).last_hidden_state
-    return hidden_BSD.flatten(0, 1).index_select(0, places_N)  # type: ignore[no-any-return]
+        hidden_BSD = (
+            packed_hidden(model, ids_BS, packing)
+            if packing is not None
+            else model.base_model(input_ids=ids_BS, use_cache=False).last_hidden_state
+        )
+    return hidden_BSD.flatten(0, 1).index_select(0, places_N)
 
 
 def head_logits(model: PreTrainedModel, hidden_ND: Tensor, temperature: float = 1.0) -> Tensor:

@@ -5,17 +5,16 @@ A column is a place in the cache and no position: positions are told to the mode
 which columns a row sees. So a row's padding may stand between its context and what it writes.
 """
 
-import inspect
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional
 from transformers import Cache, PretrainedConfig, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, get_layer_types_and_kwargs
+from transformers.cache_utils import DynamicLayer
 
+from tasks.model.reach import attends_to_all
 from tasks.rollout.sampler_attention import ONE_TOKEN
 
-_ATTENTION = {"full_attention", "sliding_attention"}
 _UNDER_MASKS = {"sdpa", ONE_TOKEN}
 """Implementations that take a mask of booleans."""
 
@@ -118,21 +117,8 @@ class ColumnCache(Cache):
 
 
 def fits(model: PreTrainedModel, num_columns: int) -> bool:
-    """Say whether each layer of a model attends to all of so many columns, as masks tell it.
-
-    Not so where layers keep states of another kind, share keys or look back less far, where
-    attention is biased by distance instead of turned by position, or is not torch's own.
-    """
-    text = model.config.get_text_config(decoder=True)
-    layer_types, layers = get_layer_types_and_kwargs(text)
-    windows = [one["sliding_window"] for one in layers if one.get("sliding_window") is not None]
-    return (
-        text._attn_implementation in _UNDER_MASKS
-        and "position_ids" in inspect.signature(model.base_model.forward).parameters
-        and not getattr(text, "alibi", False)
-        and set(layer_types) <= _ATTENTION
-        and all(num_columns <= window for window in windows)
-    )
+    """Say whether each layer of a model attends to all of so many columns, as masks tell it."""
+    return attends_to_all(model, num_columns, _UNDER_MASKS)
 
 
 def _num_layers(config: PretrainedConfig) -> int:

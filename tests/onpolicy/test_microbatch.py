@@ -135,7 +135,8 @@ def test_a_step_without_a_response_token_is_refused():
 def test_a_microbatch_moves_to_a_device_whole():
     (microbatch,) = plan_step([scored(4, 2)], SEQUENCE, 100, pad_id=0)
     moved = microbatch.to(torch.device("meta"))
-    tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 3
-    assert {t.device.type for t in (*tensors, *vars(moved.tokens).values())} == {"meta"}
+    held = (*vars(moved).values(), *vars(moved.tokens).values())
+    tensors = [value for value in held if isinstance(value, torch.Tensor)]
+    assert len(tensors) == 3 + 3
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert microbatch.weights_N.device.type == "cpu"

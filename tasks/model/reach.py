@@ -1,0 +1,32 @@
+"""How far the layers of a model look back."""
+
+import inspect
+from collections.abc import Collection
+
+from transformers import PreTrainedModel
+from transformers.cache_utils import get_layer_types_and_kwargs
+
+_ATTENTION = {"full_attention", "sliding_attention"}
+
+
+def attends_to_all(model: PreTrainedModel, num_tokens: int, forms: Collection[str]) -> bool:
+    """Say whether each layer attends to all of so many tokens, wherever they stand in memory.
+
+    Not so where layers keep states of another kind, share keys or look back less far, or where
+    attention is biased by distance instead of turned by position.
+
+    Args:
+        model: Any causal LM.
+        num_tokens: Of the longest sequence.
+        forms: Implementations of attention that will do.
+    """
+    text = model.config.get_text_config(decoder=True)
+    layer_types, layers = get_layer_types_and_kwargs(text)
+    windows = [one["sliding_window"] for one in layers if one.get("sliding_window") is not None]
+    return (
+        text._attn_implementation in forms
+        and "position_ids" in inspect.signature(model.base_model.forward).parameters
+        and not getattr(text, "alibi", False)
+        and set(layer_types) <= _ATTENTION
+        and all(num_tokens <= window for window in windows)
+    )

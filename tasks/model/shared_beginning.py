@@ -1,0 +1,190 @@
+"""Read what all sequences of a batch begin with once, and not once a sequence.
+
+Prompts of a domain open with the same template, the same system prompt, often the same examples.
+Everything but attention looks at a token alone, so the model is given one packed row: the shared
+beginning, then each sequence's own part. Attention is handed the sequences whole again and runs
+the kernel that it always runs. No number changes beyond rounding, forward or backward.
+
+Shapes: B sequences of S tokens, the first P of them shared, R = S - P of each its own; T = P + B R
+packed tokens, A heads, D head size.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from tasks.model.checkpointing import replaced_inside
+from tasks.model.reach import attends_to_all
+
+LEAST_SAVED = 0.05
+"""The share of a batch's tokens from which packing pays for the copies that attention makes of
+them (``benchmarks/shared_beginning.py``)."""
+_NAME = "shared_beginning"
+"""Under which a model's config asks for this attention."""
+
+
+class _NotAskedError(Exception):
+    """A layer did not come to this module for its attention."""
+
+
+@dataclass
+class Packing:
+    """How B sequences stand in one packed row."""
+
+    num_rows: int
+    num_shared: int
+    num_own: int
+    asked: int = 0
+    """How often the present layer has asked for attention."""
+
+    def pack(self, ids_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the packed ids [1, T] and their positions [1, T]."""
+        shared, own_R = self.num_shared, torch.arange(self.num_own, device=ids_BS.device)
+        ids_T = torch.cat((ids_BS[0, :shared], ids_BS[:, shared:].flatten()))
+        shared_P = torch.arange(shared, device=ids_BS.device)
+        positions_T = torch.cat((shared_P, (shared + own_R).repeat(self.num_rows)))
+        return ids_T[None], positions_T[None]
+
+    def places(self, rows_N: Tensor, columns_N: Tensor) -> Tensor:
+        """Return where in the packed row some columns of the sequences' own parts stand [N]."""
+        return rows_N * self.num_own + columns_N
+
+    def whole(self, packed_1ATD: Tensor) -> Tensor:
+        """Return the sequences one by one [B, A, S, D]."""
+        packed_TAD = packed_1ATD[0].transpose(0, 1)
+        shared_BPAD = packed_TAD[: self.num_shared].expand(self.num_rows, -1, -1, -1)
+        own_BRAD = packed_TAD[self.num_shared :].unflatten(0, (self.num_rows, self.num_own))
+        return torch.cat((shared_BPAD, own_BRAD), dim=1).transpose(1, 2)
+
+    def packed(self, whole_BSAD: Tensor) -> Tensor:
+        """Return what ``whole`` was given, heads behind tokens [1, T, A, D]."""
+        shared_PAD = whole_BSAD[0, : self.num_shared]
+        own_TAD = whole_BSAD[:, self.num_shared :].flatten(0, 1)
+        return torch.cat((shared_PAD, own_TAD))[None]
+
+
+_PACKING: ContextVar[Packing] = ContextVar("packing")
+_KNOWN: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+
+
+def packing_of(model: PreTrainedModel, ids_BS: Tensor, num_shared: int) -> Packing | None:
+    """Return how to pack a batch, or None where it does not pay or the model cannot be packed.
+
+    Args:
+        model: Any causal LM.
+        ids_BS: The batch.
+        num_shared: How many columns at the left are the same in all rows and not read out.
+    """
+    # Asked even where nothing is shared: where several ranks hold a model's shards, all of them
+    # must come to this pass, and what is shared differs from rank to rank.
+    can = _can_be_packed(model)
+    num_rows, length = ids_BS.shape
+    shared = min(num_shared, length - 1)
+    if not can or (num_rows - 1) * shared < LEAST_SAVED * num_rows * length:
+        return None
+    if not attends_to_all(model, length, ("sdpa",)):
+        return None
+    return Packing(num_rows, shared, length - shared)
+
+
+def packed_hidden(model: PreTrainedModel, ids_BS: Tensor, packing: Packing) -> Tensor:
+    """Return the last layer's hidden states of the packed row [1, T, hidden size]."""
+    ids_1T, positions_1T = packing.pack(ids_BS)
+    with _attending(model, packing):
+        output = model.base_model(input_ids=ids_1T, position_ids=positions_1T, use_cache=False)
+    return output.last_hidden_state  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _can_be_packed(model: PreTrainedModel) -> bool:
+    """Say whether a model's numbers stay the same; tried once for each, on two short sequences."""
+    if model not in _KNOWN:
+        _KNOWN[model] = attends_to_all(model, 4, ("sdpa",)) and _is_the_same(model)
+    return _KNOWN[model]
+
+
+def _is_the_same(model: PreTrainedModel) -> bool:
+    ids_BS = torch.tensor([[1, 2, 3, 4], [1, 2, 4, 3]], device=model.device)
+    ids_BS %= model.config.get_text_config(decoder=True).vocab_size
+    packing = Packing(num_rows=2, num_shared=2, num_own=2)
+    plain_BSH = model.base_model(input_ids=ids_BS, use_cache=False).last_hidden_state
+    try:
+        packed_TH = packed_hidden(model, ids_BS, packing)[0]
+    except _NotAskedError:
+        return False
+    plain_TH = torch.cat((plain_BSH[0, :2], plain_BSH[:, 2:].flatten(0, 1)))
+    # Lost weights (NaN in both) are for whoever reads the numbers to tell.
+    room = 0.02 * float(plain_TH.abs().nan_to_num().max())
+    return torch.allclose(plain_TH, packed_TH, rtol=0.02, atol=room, equal_nan=True)
+
+
+@contextmanager
+def _attending(model: PreTrainedModel, packing: Packing) -> Iterator[None]:
+    """Let a model's attention run through here, also where a layer is computed again later."""
+    text = model.config.get_text_config(decoder=True)
+
+    def inside(layer: Callable[..., object]) -> Callable[..., object]:
+        def forward(*inputs: object, **named: object) -> object:
+            packing.asked = 0
+            told = _PACKING.set(packing)
+            try:
+                with _implementation(text):
+                    result = layer(*inputs, **named)
+            finally:
+                _PACKING.reset(told)
+            if packing.asked != 1:
+                raise _NotAskedError(type(model).__name__)
+            return result
+
+        return forward
+
+    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(replaced_inside(layer, inside))
+        # Outside of the layers too: the mask is made before the first of them.
+        stack.enter_context(_implementation(text))
+        yield
+
+
+@contextmanager
+def _implementation(text: Any) -> Iterator[None]:  # noqa: ANN401 - a config of any model
+    before = text._attn_implementation
+    text._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        text._attn_implementation = before
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    _mask: Tensor | None,
+    **others: Any,  # noqa: ANN401 - transformers' own signature
+) -> tuple[Tensor, Tensor | None]:
+    """Return [1, T, A, D] for packed queries, keys and values [1, A, T, D]."""
+    packing = _PACKING.get()
+    packing.asked += 1
+    query, key, value = (packing.whole(packed) for packed in (query, key, value))
+    mixed_BSAD, weights = sdpa_attention_forward(module, query, key, value, None, **others)
+    return packing.packed(mixed_BSAD), weights
+
+
+def _no_mask(*_args: object, **_kwargs: object) -> None:
+    """Padding stands at the right, where causal attention does not look."""
+
+
+AttentionInterface.register(_NAME, _attention)
+AttentionMaskInterface.register(_NAME, _no_mask)
