@@ -40,13 +40,30 @@ def parse_reference(text: str) -> Reference:
 def unknown(wanted: Reference, names: list[str]) -> UnknownReferenceError:
     """Return the error for a name that nobody registered, with the nearest that exists."""
     asked = wanted.candidates[0]
-    is_teacher = "." not in asked or asked.startswith(TEACHER)
-    kind = "teacher" if is_teacher else "name"
+    if asked.startswith("sha256:"):
+        return UnknownReferenceError(
+            f"{asked!r} is no whole digest: write sha256: and its 64 hex digits, or its first six "
+            "or more without sha256:"
+        )
     short = {name.removeprefix(TEACHER): name for name in names}
     near = difflib.get_close_matches(asked.removeprefix(TEACHER), short, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else "."
     listed = ", ".join(sorted(short)) or "nothing yet"
     return UnknownReferenceError(
-        f"unknown {kind} {asked.removeprefix(TEACHER)!r}{guess} Registered: {listed}. "
-        "See `provost teacher list`"
+        f"unknown {_kind(asked)} {asked.removeprefix(TEACHER)!r}{guess} Registered: {listed}. "
+        f"See {listing(asked)}"
     )
+
+
+def _kind(name: str) -> str:
+    """Return what a name would be of; one without a prefix may be anything."""
+    kinds = {TEACHER: "teacher", STUDENT: "student"}
+    return next((kind for start, kind in kinds.items() if name.startswith(start)), "name")
+
+
+def listing(name: str) -> str:
+    """Return the command that lists what a name could be."""
+    if name.startswith(STUDENT):
+        return "`provost student list`"
+    teachers = "`provost teacher list`"
+    return teachers if name.startswith(TEACHER) else f"{teachers} and `provost student list`"

@@ -15,7 +15,7 @@ from lineage.digest import is_digest
 from lineage.documents import seal, to_json
 from lineage.errors import LineageError, RecalledError, UnknownReferenceError
 from lineage.record import Records
-from lineage.reference import Reference, parse_reference, unknown
+from lineage.reference import Reference, listing, parse_reference, unknown
 from lineage.slots import Entry, Event, Move, Slots
 from lineage.store import Store
 
@@ -220,8 +220,7 @@ class Registry:
         if entry is None:
             known = [item.version for item in self.versions(name)]
             raise UnknownReferenceError(
-                f"{name} has no version {version}: it has {known or 'none'}; see "
-                "`provost teacher list`"
+                f"{name} has no version {version}: it has {known or 'none'}; see {listing(name)}"
             )
         return entry
 

@@ -56,8 +56,15 @@ def read_behaviours(file: Path) -> list[Behaviour]:
             f"{file} has {file.stat().st_size >> 20} MiB, more than {_MOST_BYTES >> 20}: draw a "
             "sample of the behaviours; a few hundred give narrow intervals"
         )
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is no UTF-8 text ({error.reason} at byte {error.start}): save it as JSON "
+            "lines in UTF-8"
+        ) from error
     behaviours = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             behaviours.append(_parse(line, f"line {number} of {file}"))
         if len(behaviours) > MOST_BEHAVIOURS:
@@ -77,11 +84,17 @@ def _parse(line: str, where: str) -> Behaviour:
     try:
         return Behaviour.model_validate(json.loads(line))
     except (ValueError, RecursionError) as error:
-        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        what = _first(error) if isinstance(error, ValidationError) else str(error)
         raise ValueError(
             f"{where} is no behaviour ({what}): write an object with prompt (a list of messages "
             "with role and content), response, and if you like contrast, name and domain"
         ) from error
+
+
+def _first(error: ValidationError) -> str:
+    """Return what is wrong first, and where."""
+    first = error.errors()[0]
+    return ": ".join((".".join(map(str, first["loc"])), first["msg"])).removeprefix(": ")
 
 
 @dataclass(frozen=True)
@@ -128,8 +141,8 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
     """Turn behaviours into tokens with the student's own template.
 
     Raises:
-        ValueError: if there is none, a response does not survive the tokenizer, or one does not
-            fit into the context.
+        ValueError: if there is none, one is its own contrast, a response does not survive the
+            tokenizer, or one does not fit into the context.
     """
     if not behaviours:
         raise ValueError("there is no behaviour to explain: give a prompt and a response")
@@ -138,6 +151,11 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
     owners: list[int] = []
     signs: list[float] = []
     for place, behaviour in enumerate(behaviours):
+        if behaviour.contrast == behaviour.response:
+            raise ValueError(
+                f"{_called(behaviour)} has its own response as contrast, so there is nothing to "
+                "explain: give what the student might have said instead"
+            )
         prompt = chat.prompt([said.model_dump() for said in behaviour.prompt])
         for text, sign in _texts(behaviour):
             answer = _answer(text, behaviour, chat)

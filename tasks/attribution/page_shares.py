@@ -213,12 +213,12 @@ def counterfactual_section(audit: Audit) -> Html:
         return Html()
     found = audit.verification
     rows = [_measured_row(each, audit) for each in found.effects]
-    floor = NOTHING if found.noise is None else f"{found.noise:.2f} nats"
+    floor = "one seed shows none" if found.noise is None else f"{found.noise:.2g} nats"
     note = (
         "The round was run again with teachers masked and all else the same: prompts, steps, "
         f"denominators, random numbers; seeds {', '.join(map(str, found.seeds))}. Noise floor "
         f"between seeds: {floor}. The unmasked retrain differs from the student by "
-        f"{nats(found.reproduction)} nats. Intervals are over seeds."
+        f"{found.reproduction:.1g} nats. Intervals are over seeds (Student's t)."
     )
     heads = ["without", "their presence added", "by seed", "surgery said", "allocation said"]
     tables = [scroll("counterfactual", plain(heads, rows))]

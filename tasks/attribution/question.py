@@ -25,6 +25,8 @@ from tasks.step import Bench, Measurements
 
 NEUTRAL = "neutral"
 """Questions of all domains without their system prompts: text that no teacher was asked about."""
+MOST_SAMPLED = 1_000
+"""Of the student's own answers in each domain."""
 PROBES = 8
 """Prompts of each set in the audit of a whole student."""
 
@@ -105,8 +107,11 @@ def refuse_mixed(question: Question) -> None:
             "a behaviour is a prompt with a response: give both, and a system prompt or a contrast "
             "only beside them"
         )
-    if question.sample < 0:
-        raise ValueError(f"sample is {question.sample}: ask for 1 answer of each domain or more")
+    if not 0 <= question.sample <= MOST_SAMPLED:
+        raise ValueError(
+            f"sample is {question.sample}: ask for 1 to {MOST_SAMPLED} answers of each domain; a "
+            "few hundred give narrow intervals"
+        )
 
 
 def _any_part(question: Question) -> bool:

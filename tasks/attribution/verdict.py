@@ -125,7 +125,7 @@ def with_truth(verdict: Verdict, found: Verification, off: Sequence[tuple[str, s
         if source in alone
     ]
     if found.noise is not None:
-        said.append(f"two seeds differ by {found.noise:.2f}")
+        said.append(f"two seeds of the whole round differ by {found.noise:.2g} nats")
     if not said:
         return verdict
     truth = "; ".join(said)

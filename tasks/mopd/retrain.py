@@ -34,6 +34,11 @@ def plan_retrains(bench: Bench, student: str, num_seeds: int, num_subsets: int) 
     """
     if num_seeds == 0 and num_subsets == 0:
         return []
+    if num_seeds == 0:
+        raise ValueError(
+            f"{num_subsets} subsets of teachers are to be left out, but with no seed: ask for "
+            "`--verify 1` (verify_seeds) or more beside them"
+        )
     if not 1 <= num_seeds <= MOST_SEEDS:
         raise ValueError(
             f"{num_seeds} seeds for the retrains: ask for 1 to {MOST_SEEDS}; from 2 on there is an "

@@ -26,7 +26,7 @@ def test_the_page_says_what_the_audit_found():
         f"provost lineage show {DIGEST}",
         "reason: urgent",
         "sft_overlap",
-        "Noise floor between seeds: 0.30 nats",
+        "Noise floor between seeds: 0.3 nats",
         "+1.50 (\N{MINUS SIGN}1.00 to +4.00)",
         "\N{MINUS SIGN}0.25",
         "Absence.",

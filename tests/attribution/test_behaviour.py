@@ -30,6 +30,7 @@ def test_a_file_of_behaviours_is_read_line_by_line(tmp_path):
         (json.dumps({"prompt": "fox", "response": "owl"}), "line 1 of"),
         (json.dumps(LINE) + "\n" + json.dumps({**LINE, "response": ""}), "line 2 of"),
         (json.dumps({**LINE, "reponse": "typo"}), "line 1 of"),
+        (json.dumps({"prompt": LINE["prompt"]}), r"line 1 of .*\(response: Field required\)"),
         ("[" * 100_000, "line 1 of"),
     ],
 )
@@ -38,6 +39,18 @@ def test_a_file_that_is_none_is_refused_naming_the_line(tmp_path, text, named):
     file.write_text(text)
     with pytest.raises(ValueError, match=named):
         read_behaviours(file)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    file = tmp_path / "b.jsonl"
+    file.write_bytes(b"{}\n\xff")
+    with pytest.raises(ValueError, match=r"b\.jsonl is no UTF-8 text .* at byte 3"):
+        read_behaviours(file)
+
+
+def test_a_response_against_itself_is_refused():
+    with pytest.raises(ValueError, match="has its own response as contrast"):
+        encoded(behaviour(response="owl", contrast="owl"))
 
 
 def test_a_huge_file_is_refused(tmp_path, monkeypatch):

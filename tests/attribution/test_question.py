@@ -21,10 +21,11 @@ from tasks.rollout.settings import SamplingSettings
         {"prompt": "2+2=", "response": "4", "sample": 2},
         {"prompt": "2+2=", "behaviours": "{}"},
         {"sample": -1},
+        {"sample": 1_001},
     ],
 )
 def test_half_a_question_or_two_at_once_are_refused(asked):
-    with pytest.raises(ValueError, match=r"give both|at a time|or more"):
+    with pytest.raises(ValueError, match=r"give both|at a time|1 to 1000"):
         refuse_mixed(Question(**asked))
 
 

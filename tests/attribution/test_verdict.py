@@ -212,7 +212,7 @@ def test_retrains_are_told_of_who_is_named_and_of_what_is_off_its_domain():
     told = with_truth(verdict, found, [("neutral", "math"), ("neutral", "code")]).confidence
     assert told == (
         "c. Measured: a retrain without math lost +1.50 nats; a retrain without math lost "
-        "\N{MINUS SIGN}0.25 nats on neutral; two seeds differ by 0.30."
+        "\N{MINUS SIGN}0.25 nats on neutral; two seeds of the whole round differ by 0.3 nats."
     )
 
 

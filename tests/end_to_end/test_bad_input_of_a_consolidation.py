@@ -36,7 +36,7 @@ def register(name, digest):
 
 def test_an_unknown_teacher_is_named_with_the_nearest_that_exists(teachers):
     message = consolidation(teachers="shuot@released,whisper@released")
-    assert "unknown teacher 'shuot'; did you mean 'shout'?" in message
+    assert "unknown name 'shuot'; did you mean 'shout'?" in message
     assert "provost teacher list" in message
 
 

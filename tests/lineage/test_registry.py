@@ -1,6 +1,7 @@
 """The registry: versions are claimed once, nothing is edited, references resolve or say why not."""
 
 import multiprocessing
+import re
 
 import pytest
 
@@ -59,9 +60,17 @@ def test_an_unknown_teacher_is_answered_with_what_exists(registry):
     with pytest.raises(UnknownReferenceError) as caught:
         registry.resolve("maths@released")
     assert str(caught.value) == (
-        "unknown teacher 'maths'; did you mean 'math'? Registered: code, fork-point, math, "
-        "student.general. See `provost teacher list`"
+        "unknown name 'maths'; did you mean 'math'? Registered: code, fork-point, math, "
+        "student.general. See `provost teacher list` and `provost student list`"
     )
+    for reference, told in (
+        ("teacher.maths@1", "unknown teacher 'maths'; did you mean 'math'?"),
+        ("student.chat", "unknown student 'student.chat'"),
+        ("student.general@9", "see `provost student list`"),
+        ("sha256:00", "is no whole digest"),
+    ):
+        with pytest.raises(UnknownReferenceError, match=re.escape(told)):
+            registry.resolve(reference)
     with pytest.raises(UnknownReferenceError, match=r"has no version 9: it has \[1, 2\]"):
         registry.resolve("math@9")
     with pytest.raises(UnknownReferenceError, match="has no 'released'"):

@@ -2,9 +2,11 @@
 
 import pytest
 
-from tasks.mopd.retrain import _masked, _masks
+from lineage.store import open_store
+from tasks.mopd.retrain import _cost, _masked, _masks, plan_retrains
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.settings import LoopSettings
+from tasks.step import Bench
 
 
 def test_each_teacher_is_left_out_and_random_sets_of_several_too():
@@ -31,3 +33,16 @@ def test_nothing_but_the_mask_and_the_ledger_changes():
     assert not changed.ledger.displacements
     back = changed.model_copy(update={"distil": settings.distil, "ledger": settings.ledger})
     assert back == settings
+
+
+def test_who_asks_for_retrains_is_told_how_many_and_what_they_cost():
+    assert _cost(14, 65.2) == (
+        "14 rounds as the student's own, each about 1m 06s as that took then, about 15m 13s in "
+        "all; those that the store holds already take no time"
+    )
+    assert "each as long as that took then; those" in _cost(2, 0.0)
+
+
+def test_subsets_without_a_seed_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="with no seed"):
+        plan_retrains(Bench(open_store(str(tmp_path))), "student", 0, 2)

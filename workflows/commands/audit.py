@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lineage.store import home, open_store
-from tasks.attribution.document import Audit
+from tasks.attribution.document import Audit, Verification
 from tasks.attribution.files import copy_audit
 from workflows.audit import audit as audit_workflow
 from workflows.audit import surgery as surgery_workflow
@@ -120,6 +120,22 @@ def _tell(found: Audit) -> None:
         table.add_row(name, f"{share.mean:+.2f}", span, owners.get(name, ""))
     table.add_row("student", f"{found.ended:+.2f}", "", "")
     console.print(table)
-    for effect in found.verification.effects if found.verification else ():
-        masked = ", ".join(effect.masked)
-        console.print(f"retrained without {masked}: its presence added {effect.effect.mean:+.2f}")
+    if found.verification:
+        _tell_measured(found.verification)
+
+
+def _tell_measured(found: Verification) -> None:
+    """Print what retrains measured, beside the noise that it must rise above."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("retrained without", "its presence added", "95 %", "by seed"):
+        table.add_column(column)
+    for each in found.effects:
+        effect = each.effect
+        span = "" if effect.low is None else f"{effect.low:+.2f} to {effect.high:+.2f}"
+        seeds = " ".join(f"{value:+.2f}" for value in each.per_seed.values())
+        table.add_row(", ".join(each.masked), f"{effect.mean:+.2f}", span, seeds)
+    console = Console(soft_wrap=True)
+    console.print()
+    console.print(table)
+    noise = "unknown: one seed shows none" if found.noise is None else f"{found.noise:.2g} nats"
+    console.print(f"noise floor between seeds: {noise}", highlight=False)
