@@ -6,12 +6,14 @@ Everything goes through the store as a recorded step, so a run that is killed fi
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
+from lineage.store import Store
 from tasks.handover import Plan, PlannedTeacher
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
@@ -71,11 +73,11 @@ def changed(
     change: Callable[[Policy], None],
 ) -> Artifact:
     """Return a teacher's checkpoint after ``change``."""
-    return _made(
+    return stored_step(
         family,
         (teacher.checkpoint,),
         {"mismatch": what, "level": level, "domain": teacher.domain},
-        lambda folder: _saved(folder, _after(family, teacher.checkpoint, change)),
+        lambda folder: saved(folder, _after(family, teacher.checkpoint, change)),
     )
 
 
@@ -133,9 +135,9 @@ def over_trained(family: Family, teacher: PlannedTeacher, steps: int) -> Artifac
     """Go on, supervised and fast, on a handful of the teacher's own answers."""
 
     def change(policy: Policy) -> None:
-        rows = _rows(policy, _traces(family, teacher)[:24])
+        rows = rows_of(traces_of(family, teacher)[:24])
         settings = SftSettings(num_steps=steps, batch_size=16, learning_rate=2e-3)
-        _train(policy, rows, settings, 3)
+        train(policy, rows, settings, 3)
 
     return changed(family, teacher, "over-trained", float(steps), change)
 
@@ -145,11 +147,11 @@ def supervised(family: Family, start: Artifact, teacher: PlannedTeacher, what: s
 
     def make(folder: Path) -> Path:
         policy = load_policy(family.bench.store.tree(start.digest))
-        _train(policy, _rows(policy, _traces(family, teacher)), TEACH, 5)
-        return _saved(folder, policy)
+        train(policy, rows_of(traces_of(family, teacher)), TEACH, 5)
+        return saved(folder, policy)
 
     settings = {"mismatch": what, "domain": teacher.domain, "sft": TEACH.model_dump(mode="json")}
-    return _made(family, (start, teacher.checkpoint), settings, make)
+    return stored_step(family, (start, teacher.checkpoint), settings, make)
 
 
 def sibling_fork(family: Family, share: float) -> Artifact:
@@ -167,11 +169,11 @@ def sibling_fork(family: Family, share: float) -> Artifact:
         count = round(share * size)
         chosen = rng.sample(blend, size - count) + rng.choices(others, k=count)
         rng.shuffle(chosen)
-        _train(policy, [_tokens(policy, d) for d in chosen], SHARED, 17 + round(100 * share))
-        return _saved(folder, policy)
+        train(policy, [_tokens(policy, d) for d in chosen], SHARED, 17 + round(100 * share))
+        return saved(folder, policy)
 
     settings = {"mismatch": "sibling", "share": share, "sft": SHARED.model_dump(mode="json")}
-    return _made(family, (family.base,), settings, make)
+    return stored_step(family, (family.base,), settings, make)
 
 
 def foreign_fork(family: Family) -> Artifact:
@@ -190,30 +192,14 @@ def foreign_fork(family: Family) -> Artifact:
             Tokens(tuple(ids[first : first + ROW]), (True,) * ROW)
             for first in range(0, len(ids) - ROW + 1, ROW)
         ]
-        _train(policy, rows, BASE, 4242)
+        train(policy, rows, BASE, 4242)
         blend = [d for item in family.blend for d in stored_demonstrations(bench.store, item)]
         chosen = random.Random(4242).sample(blend, SHARED.num_steps * SHARED.batch_size // 2)
-        _train(policy, [_tokens(policy, d) for d in chosen], SHARED, 4242)
-        return _saved(folder, policy)
+        train(policy, [_tokens(policy, d) for d in chosen], SHARED, 4242)
+        return saved(folder, policy)
 
     settings = {"mismatch": "foreign", "base": BASE.model_dump(mode="json")}
-    return _made(family, (family.base,), settings, make)
-
-
-def warmed_up(
-    family: Family, teacher: PlannedTeacher, checkpoint: Artifact, steps: int
-) -> Artifact:
-    """Bring the student, by a light SFT on a teacher's traces, to where the teacher's words are."""
-
-    def make(folder: Path) -> Path:
-        policy = load_policy(family.bench.store.tree(family.plan.student.digest))
-        rows = _rows(policy, _traces(family, teacher, checkpoint))
-        settings = SftSettings(num_steps=steps, batch_size=32, learning_rate=5e-4, warmup_steps=5)
-        _train(policy, rows, settings, 7)
-        return _saved(folder, policy)
-
-    settings = {"remedy": "warm-up", "domain": teacher.domain, "steps": steps}
-    return _made(family, (family.plan.student, checkpoint), settings, make)
+    return stored_step(family, (family.base,), settings, make)
 
 
 def _own_data(family: Family) -> list[Artifact]:
@@ -228,21 +214,32 @@ def _own_data(family: Family) -> list[Artifact]:
     return found
 
 
+def traces_of(family: Family, teacher: PlannedTeacher) -> list[Rollout]:
+    """Return a teacher's well graded answers to training prompts; all where few are."""
+    return _traces(
+        family.bench.store,
+        teacher.checkpoint,
+        teacher.train,
+        teacher.environment,
+        teacher.domain,
+    )
+
+
+@lru_cache(maxsize=4)
 def _traces(
-    family: Family, teacher: PlannedTeacher, checkpoint: Artifact | None = None
+    store: Store, checkpoint: Artifact, train: Artifact, environment: Artifact, domain: str
 ) -> list[Rollout]:
-    """Return what a checkpoint (the teacher's, where none is given) answers, well graded if any."""
-    store, chosen = family.bench.store, checkpoint or teacher.checkpoint
-    policy = load_policy(store.tree(chosen.digest))
-    prompts = stored_prompts(store, teacher.train)[:NUM_TRACES]
-    with open_environment(store, teacher.environment, teacher.domain) as worker:
-        player = make_player({teacher.domain: worker}, policy, SamplingSettings())
-        rollouts = play(player, teacher.domain, prompts, 11)
+    policy = load_policy(store.tree(checkpoint.digest))
+    prompts = stored_prompts(store, train)[:NUM_TRACES]
+    with open_environment(store, environment, domain) as worker:
+        player = make_player({domain: worker}, policy, SamplingSettings())
+        rollouts = play(player, domain, prompts, 11)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]
     return well if len(well) >= 32 else rollouts
 
 
-def _rows(policy: Policy, rollouts: Sequence[Rollout]) -> list[Tokens]:
+def rows_of(rollouts: Sequence[Rollout]) -> list[Tokens]:
+    """Return answers as they were written, to learn from."""
     return [Tokens(rollout.ids, rollout.is_response) for rollout in rollouts]
 
 
@@ -252,7 +249,8 @@ def _tokens(policy: Policy, example: object) -> Tokens:
     return chat.demonstration(messages, [(t.role, t.content) for t in example.turns], example.mode)
 
 
-def _train(policy: Policy, rows: Sequence[Tokens], settings: SftSettings, seed: int) -> None:
+def train(policy: Policy, rows: Sequence[Tokens], settings: SftSettings, seed: int) -> None:
+    """Train a policy in place, and say nothing."""
     scratch = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path()
     supervise(policy, rows, settings, seed, scratch / "gate-trainer", lambda _s, _m: None)
 
@@ -263,16 +261,18 @@ def _after(family: Family, checkpoint: Artifact, change: Callable[[Policy], None
     return policy
 
 
-def _saved(folder: Path, policy: Policy) -> Path:
+def saved(folder: Path, policy: Policy) -> Path:
+    """Put a policy away in a step's folder."""
     return save_policy(policy, folder / "model")
 
 
-def _made(
+def stored_step(
     family: Family,
     inputs: Sequence[Artifact],
     settings: dict[str, object],
     make: Callable[[Path], Path],
 ) -> Artifact:
+    """Return what a recorded step makes; found, or else made."""
     derivation = Derivation(
         kind="mismatch",
         inputs=tuple(

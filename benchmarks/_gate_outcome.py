@@ -1,7 +1,7 @@
 """What became of a merge: the student's score, as a share of what there was to gain."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from _gate_mismatch import Family
 
@@ -9,6 +9,7 @@ from lineage.artifacts import Artifact
 from tasks.evaluate.evaluate import Examiner, read_measured
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
+from tasks.ledger.settings import LedgerSettings
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.health import IllnessError
@@ -38,24 +39,22 @@ class Outcome:
     """Why the round itself refused to go on: there is no student then, and nobody gained."""
 
 
-def reference_scores(family: Family) -> Mapping[str, tuple[float, float]]:
-    """Return the scores of start and released teacher, by domain."""
-    return {
-        t.domain: (
-            _score(family, family.plan.student, t),
-            _score(family, t.checkpoint, t),
-        )
-        for t in family.plan.teachers
-    }
+@dataclass(frozen=True)
+class Otherwise:
+    """What a merge does otherwise than the others."""
+
+    student: Artifact | None = None
+    """Where it starts, if not from the fork point."""
+    objective: Mapping[str, object] = field(default_factory=dict)
+    stages: int = 1
+    """Of the ladder, which the teacher then has."""
+
+
+AS_EVER = Otherwise()
 
 
 def merged(
-    family: Family,
-    own: PlannedTeacher,
-    checkpoint: Artifact,
-    references: Mapping[str, tuple[float, float]],
-    student: Artifact | None = None,
-    changes: Mapping[str, object] | None = None,
+    family: Family, own: PlannedTeacher, checkpoint: Artifact, otherwise: Otherwise = AS_EVER
 ) -> Outcome:
     """Merge a checkpoint in a teacher's place beside the next domain's own teacher, and grade.
 
@@ -63,31 +62,31 @@ def merged(
         family: Whose student and teachers.
         own: The teacher whose place is taken.
         checkpoint: By what.
-        references: Of ``reference_scores``.
-        student: Where the student starts, if not from the fork point.
-        changes: Of the objective's settings.
+        otherwise: What is not as in the other merges.
     """
     places = [t.domain for t in family.plan.teachers]
     beside = family.plan.teachers[(places.index(own.domain) + 1) % len(places)]
     plan = family.plan.model_copy(
         update={
-            "student": student or family.plan.student,
+            "student": otherwise.student or family.plan.student,
             "teachers": [own.model_copy(update={"checkpoint": checkpoint}), beside],
         }
     )
     settings = RoundSettings(
         loop=LoopSettings(num_steps=STEPS, learning_rate=LEARNING_RATE),
-        distil=changes or {},
+        distil=otherwise.objective,
+        ledger=LedgerSettings(displacements=False),
         prompts_per_domain=PROMPTS,
+        ladder_stages=otherwise.stages,
     )
-    start, reference = references[own.domain]
+    start, reference = reference_scores(family, own)
     teacher = _score(family, checkpoint, own)
     try:
         made = distil_round(family.bench, plan, settings, 0)
     except IllnessError as illness:
         return Outcome(start, teacher, reference, start, 0.0, 0.0, str(illness))
     after = _score(family, made, own)
-    before, best = references[beside.domain]
+    before, best = reference_scores(family, beside)
     gain = teacher - start if teacher - start >= LEAST_GAIN else reference - start
     return Outcome(
         start=start,
@@ -97,6 +96,12 @@ def merged(
         normalised=(after - start) / gain,
         other_domain=(_score(family, made, beside) - before) / (best - before),
     )
+
+
+def reference_scores(family: Family, teacher: PlannedTeacher) -> tuple[float, float]:
+    """Return what start and released teacher score in a domain; measured once, then found."""
+    student = family.plan.student
+    return _score(family, student, teacher), _score(family, teacher.checkpoint, teacher)
 
 
 def _score(family: Family, checkpoint: Artifact, of: PlannedTeacher) -> float:

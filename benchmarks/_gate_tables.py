@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import matplotlib as mpl
-from _gate_verdicts import LOST, SAME, Case, baseline, halves, share, summary
+from _gate_verdicts import LEAST_LOST, LOST, SAME, Case, baseline, halves, share, summary
 
 mpl.use("Agg")
 
@@ -14,26 +14,35 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "gate-outcomes.png"
-LEAST_LOST = 0.05
-"""Of what fits: who lost less has nothing for a remedy to recover that is not noise."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
+UNGRADED = {"over-trained"}
 Results = Mapping[str, Mapping[str, Case]]
 
 
 def table(results: Results) -> str:
     """Return all of it as Markdown."""
-    parts = (_verdicts(results), _kinds(results), _sampled(results), _ancestry(results))
+    parts = (
+        _verdicts(results),
+        _kinds(results),
+        _cured(results),
+        _sampled(results),
+        _ancestry(results),
+    )
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def _verdicts(results: Results) -> Iterator[str]:
-    yield "| cases | number | lost more than 0.15 | AUC | rank | let through | refused in vain |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| cases | number | lost more than 0.15 | AUC | rank | rank where predicted | "
+        "error where predicted | let through | refused in vain |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for what, names in zip(("fitted", "held out"), halves(results["cases"]), strict=True):
         found = summary(results, names)
         yield (
             f"| {what} | {found['cases']} | {found['lost']} | {found['auc']:.3f} | "
-            f"{found['rank_correlation']:.2f} | {len(found['lost_and_let_through'])} | "
+            f"{found['rank_correlation']:.2f} | {found['rank_correlation_where_predicted']:.2f} | "
+            f"{found['error_where_predicted']:.2f} | {len(found['lost_and_let_through'])} | "
             f"{len(found['kept_and_refused'])} |"
         )
     for names in halves(results["cases"]):
@@ -52,16 +61,16 @@ def _kinds(results: Results) -> Iterator[str]:
     for kind, rows in by_kind.items():
         verdicts = defaultdict(int)
         for row in rows:
-            verdicts[row["verdict"]] += 1
+            verdicts[row["verdict"].value] += 1
         said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
         yield (
-            f"| {kind} | {len(rows)} | {said} | {fmean(row['predicted'] for row in rows):.2f} | "
+            f"| {kind} | {len(rows)} | {said} | {fmean(row['expected'] for row in rows):.2f} | "
             f"{_mean([row['actual'] for row in rows])} |"
         )
 
 
 def _kind(case: Case) -> str:
-    level = f" {case['level']:g}" if case["kind"] in {"noise", "sibling SFT"} else ""
+    level = f" {case['level']:g}" if case["level"] and case["kind"] not in UNGRADED else ""
     return f"{case['kind']}{level}"
 
 
@@ -103,6 +112,24 @@ def _sampled(results: Results) -> Iterator[str]:
                 f"{lost / len(found):.2f} on average; {gained / lost:.0%} of it is recovered, "
                 f"{better} of {len(found)} are better"
             )
+
+
+def _cured(results: Results) -> Iterator[str]:
+    """Yield what each remedy brings back of what was lost by the exact divergence."""
+    yield "| remedy | cases | kept without | kept with | of the loss recovered | better |"
+    yield "|---|---|---|---|---|---|"
+    by_remedy, fits = defaultdict(list), baseline(results["cases"])
+    for row in results["cured"].values():
+        before = _exact(results, row["case"])
+        by_remedy[row["remedy"]].append((before, min(1.0, max(0.0, row["normalised"] / fits))))
+    for remedy, pairs in by_remedy.items():
+        lost = sum(1 - before for before, _ in pairs)
+        gained = sum(after - before for before, after in pairs)
+        yield (
+            f"| {remedy} | {len(pairs)} | {fmean(before for before, _ in pairs):.2f} | "
+            f"{fmean(after for _, after in pairs):.2f} | {gained / lost:.0%} | "
+            f"{sum(after > before for before, after in pairs)} of {len(pairs)} |"
+        )
 
 
 def _exact(results: Results, name: str) -> float:
@@ -158,7 +185,7 @@ def _draw_outcomes(axes: Axes, results: Results) -> None:
         for is_held_out in (True, False):
             chosen = [row for row in rows if (row["case"] in held_out) is is_held_out]
             axes.scatter(
-                [row["predicted"] for row in chosen],
+                [row["expected"] for row in chosen],
                 [row["actual"] for row in chosen],
                 marker=marker,
                 s=42,
@@ -169,7 +196,7 @@ def _draw_outcomes(axes: Axes, results: Results) -> None:
             )
     axes.axhline(1 - LOST, linestyle=":", color="0.4")
     axes.axvline(1 - LOST, linestyle=":", color="0.4")
-    axes.set_xlabel("expected by the gate (0: refused before a prediction)")
+    axes.set_xlabel("expected by the gate")
     axes.set_ylabel("came, as a share of what fits")
     axes.set_title("filled: held out from the calibration")
     axes.legend(fontsize=7, loc="center")

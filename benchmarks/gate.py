@@ -5,6 +5,8 @@ real MOPD round, and the student is graded on held-out prompts. Homes are those 
 (benchmarks/demo_seeds.py makes them). Cases that are done are not done again; a killed one goes on.
 
     python benchmarks/gate.py run --homes runs/seeds --seeds 0 1 2      # about 30 s a case
+    python benchmarks/gate.py graded --homes runs/seeds --seeds 0 1 2   # about 70 s of one core
+    python benchmarks/gate.py cure --homes runs/seeds                   # what remedies bring back
     python benchmarks/gate.py sampled --homes runs/seeds --seeds 0 1 2  # and its remedies
     python benchmarks/gate.py ancestry --homes runs/seeds --seeds 0 1 2
     python benchmarks/gate.py calibrate                                 # writes the gate's numbers
@@ -16,12 +18,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import _gate_conventions as conventions
 import _gate_mismatch as mismatch
-from _gate_outcome import merged, reference_scores
+from _gate_outcome import merged
 from _machine import RESULTS, facts
 
 from lineage.artifacts import Artifact
@@ -34,7 +38,12 @@ from tasks.step import Bench
 
 DOMAINS = ("math", "code", "agent", "instruct")
 SHARES = (0.1, 0.5, 1.0)
+CONVENTION_SHARES = (1.0, 0.95, 0.98, 0.9)
+"""Of the teacher's training answers; below nine tenths the student's own convention stays alive."""
 NOISE = {"math": 0.05, "code": 0.1, "agent": 0.2, "instruct": 0.4}
+
+
+OTHER_BASE = ", other base"
 
 
 @dataclass(frozen=True)
@@ -71,49 +80,87 @@ def cases(seed: int) -> Iterator[Case]:
         yield Case(seed, "sibling SFT", DOMAINS[(seed + place + 1) % 4], share)
 
 
+def graded_cases(seeds: Sequence[int]) -> Iterator[Case]:
+    """Yield teachers of another convention, the clearest first, through all families in turn."""
+    for share in CONVENTION_SHARES:
+        for seed in seeds:
+            yield Case(seed, conventions.LAMBDA, "code", share)
+        for seed in seeds if share in (1.0, 0.95) else ():
+            yield Case(seed, conventions.PADDED, "agent", share)
+        for seed in seeds[:2] if share == 1.0 else ():
+            yield Case(seed, f"{conventions.LETTER}{OTHER_BASE}", "code", share)
+
+
 def main() -> None:
     """Do what is not done yet, or show what is."""
+    actions: dict[str, Callable[[argparse.Namespace], None]] = {
+        "run": _run_all,
+        "graded": lambda told: _run(told, graded_cases(told.seeds)),
+        "cure": _cure,
+        "sampled": _sampled,
+        "ancestry": _ancestry,
+        "calibrate": _calibrate,
+        "table": _show,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["run", "sampled", "ancestry", "calibrate", "table"])
+    parser.add_argument("action", choices=list(actions))
     parser.add_argument("--homes", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--results", type=Path, default=RESULTS / "gate.json")
     told = parser.parse_args()
-    if told.action == "run":
-        for seed in told.seeds:
-            _run(told, seed)
-    elif told.action == "sampled":
-        from _gate_sampled import run_sampled  # noqa: PLC0415
-
-        for seed in told.seeds:
-            run_sampled(told.results, _family(told.homes, seed), seed)
-    elif told.action == "ancestry":
-        from _gate_ancestry import run_ancestry  # noqa: PLC0415
-
-        for seed in told.seeds:
-            run_ancestry(told.results, _family(told.homes, seed), seed)
-    else:
-        from _gate_tables import draw, table  # noqa: PLC0415
-        from _gate_verdicts import calibrate  # noqa: PLC0415
-
-        results = read(told.results)
-        if told.action == "calibrate":
-            calibrate(results)
-        sys.stdout.write(table(results))
-        draw(results)
+    actions[told.action](told)
 
 
-def _run(told: argparse.Namespace, seed: int) -> None:
-    family = _family(told.homes, seed)
-    references = reference_scores(family)
-    for case in cases(seed):
+def _run_all(told: argparse.Namespace) -> None:
+    for seed in told.seeds:
+        _run(told, cases(seed))
+
+
+def _cure(told: argparse.Namespace) -> None:
+    from _gate_remedies import run_remedies  # noqa: PLC0415
+
+    run_remedies(told.results, told.homes)
+
+
+def _sampled(told: argparse.Namespace) -> None:
+    from _gate_sampled import run_sampled  # noqa: PLC0415
+
+    for seed in told.seeds:
+        run_sampled(told.results, family_at(told.homes, seed), seed)
+
+
+def _ancestry(told: argparse.Namespace) -> None:
+    from _gate_ancestry import run_ancestry  # noqa: PLC0415
+
+    for seed in told.seeds:
+        run_ancestry(told.results, family_at(told.homes, seed), seed)
+
+
+def _calibrate(told: argparse.Namespace) -> None:
+    from _gate_verdicts import calibrate  # noqa: PLC0415
+
+    calibrate(read(told.results))
+    _show(told)
+
+
+def _show(told: argparse.Namespace) -> None:
+    from _gate_tables import draw, table  # noqa: PLC0415
+
+    results = read(told.results)
+    sys.stdout.write(table(results))
+    draw(results)
+
+
+def _run(told: argparse.Namespace, chosen: Iterable[Case]) -> None:
+    for case in chosen:
         if case.name in read(told.results)["cases"]:
             continue
         started = time.monotonic()
+        family = family_at(told.homes, case.seed)
         own = family.teacher(case.domain)
         checkpoint = checkpoint_of(family, case, own)
         measured = probe(family, own, checkpoint)
-        outcome = merged(family, own, checkpoint, references)
+        outcome = merged(family, own, checkpoint)
         found = read(told.results)  # again: another process may have added one meanwhile
         found["cases"][case.name] = {
             "seed": case.seed,
@@ -133,6 +180,9 @@ def checkpoint_of(family: mismatch.Family, case: Case, own: PlannedTeacher) -> A
     """Return the checkpoint that a case puts in the teacher's place."""
     beside = DOMAINS[(DOMAINS.index(case.domain) + 1) % len(DOMAINS)]
     start = family.plan.student
+    convention = case.kind.removesuffix(OTHER_BASE)
+    if convention in conventions.CONVENTIONS:
+        return rungs_of(family, case, own)[-1]
     makers: dict[str, Callable[[], Artifact]] = {
         "same fork point": lambda: own.checkpoint,
         "swapped": lambda: family.teacher(beside).checkpoint,
@@ -149,6 +199,14 @@ def checkpoint_of(family: mismatch.Family, case: Case, own: PlannedTeacher) -> A
         ),
     }
     return makers[case.kind]()
+
+
+def rungs_of(family: mismatch.Family, case: Case, own: PlannedTeacher) -> list[Artifact]:
+    """Return the ladder of a teacher of another convention; it is the last rung."""
+    foreign = case.kind.endswith(OTHER_BASE)
+    start = mismatch.foreign_fork(family) if foreign else family.plan.student
+    convention = case.kind.removesuffix(OTHER_BASE)
+    return conventions.conventional(family, start, own, convention, case.level)
 
 
 def probe(family: mismatch.Family, own: PlannedTeacher, checkpoint: Artifact) -> dict[str, object]:
@@ -176,7 +234,8 @@ def _in_place(teacher: PlannedTeacher, own: PlannedTeacher, checkpoint: Artifact
     return own.checkpoint if teacher.checkpoint == checkpoint else teacher.checkpoint
 
 
-def _family(homes: Path, seed: int) -> mismatch.Family:
+def family_at(homes: Path, seed: int) -> mismatch.Family:
+    """Return the finished demo of a seed; its home is where everything is put from now on."""
     home = homes / str(seed)
     if not (home / "store").is_dir():
         raise SystemExit(
@@ -184,6 +243,11 @@ def _family(homes: Path, seed: int) -> mismatch.Family:
             f"--seeds {seed} --homes {homes}`, or name another folder with --homes"
         )
     os.environ["PROVOST_HOME"] = str(home.absolute())
+    return _family(home)
+
+
+@cache
+def _family(_home: Path) -> mismatch.Family:
     bench = Bench()
     plan = make_plan(bench, [f"{name}@released" for name in DOMAINS], "fork-point@released")
     return mismatch.family_of(bench, plan)
@@ -191,7 +255,7 @@ def _family(homes: Path, seed: int) -> mismatch.Family:
 
 def read(path: Path) -> dict[str, dict[str, object]]:
     """Return the results so far."""
-    empty = {"cases": {}, "sampled": {}, "remedies": {}, "ancestry": {}}
+    empty = {"cases": {}, "cured": {}, "sampled": {}, "remedies": {}, "ancestry": {}}
     return empty | json.loads(path.read_text("utf-8")) if path.exists() else empty
 
 

@@ -31,6 +31,13 @@ class GateSettings(Frozen):
     """Nats a token below which the student says what the teacher says. The demo's students begin
     0.14 to 0.6 from their teachers and end 0.002 to 0.011 from them; a later round keeps those."""
 
+    least_outcomes: int = Field(default=8, ge=1)
+    """Outcomes of one's own merges before they correct what is expected: the error of their mean is
+    then a third of one's spread (1 / sqrt(8)). Two consolidations of four teachers."""
+    builtin_worth: int = Field(default=8, ge=1)
+    """Outcomes that the built-in calibration counts as beside them. Ours: it was fitted on more,
+    but of one small testbed, and twice the minimum is then two thirds one's own."""
+
 
 class Judged(Frozen):
     """One teacher's verdict, why, and what would help."""
@@ -78,7 +85,7 @@ def judge(
         )
     prediction = predict(measure, calibration)
     if prediction.outside:
-        unknown = _note("gate-unknown", "warning", subject, _unlike(prediction), _BY_HAND)
+        unknown = _note("gate-unknown", "warning", subject, _unlike(measure, prediction), _BY_HAND)
         return Judged(
             name=measure.name,
             verdict=Verdict.UNKNOWN,
@@ -216,7 +223,12 @@ def _short(prediction: Prediction) -> str:
     )
 
 
-def _unlike(prediction: Prediction) -> str:
+def _unlike(measure: TeacherMeasure, prediction: Prediction) -> str:
+    if measure.swap is None:
+        return (
+            f"the student has too few right answers in {measure.domain} to ask whether the teacher "
+            "would find them likely, on which most depends"
+        )
     return (
         f"{', '.join(prediction.outside)} are unlike anything that was ever merged to calibrate "
         "the gate, so nobody can say"

@@ -1,8 +1,13 @@
 """What a merge will leave: a small regression, calibrated on merges that were really run.
 
+What decides is whether the teacher finds the student's own right answers likely. One that does only
+moves weight to them, however far its weights are; one that answers in other words has the student
+unlearn what it can before it has learned anything else.
+
 The numbers stand in ``calibration.json`` with the command and commit that made them
 (``benchmarks/gate.py calibrate``). The form is logistic, since a share of a gain lies between none
-and all of it: y = 1 / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))).
+and all of it: y = Phi(u) / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))), where Phi(u) is the
+chance that there is a gain: u is the lead over the student in standard errors.
 """
 
 import math
@@ -17,6 +22,8 @@ from tasks.gate.measured import Frozen, TeacherMeasure
 FILE = Path(__file__).with_name("calibration.json")
 _Z90 = 1.645
 _FLOOR = 1e-4
+_LEAST_WELL = 3e-3
+"""Nats a token below which right answers are as good as certain."""
 _OUTSIDE = 1.0
 """How many times the width of what was calibrated a feature may lie outside of it."""
 
@@ -51,6 +58,7 @@ def features(measure: TeacherMeasure) -> dict[str, float]:
     """Return what the prediction rests on; nothing of the records is among it."""
     reading, scores = measure.reading, measure.scores
     return {
+        "log_well": _log_well(measure),
         "log_kl": math.log(max(reading.kl, _FLOOR)),
         "log_forward_kl": math.log(max(reading.forward_kl, _FLOOR)),
         "log_rare": math.log(max(reading.rare, 1e-3)),
@@ -61,14 +69,30 @@ def features(measure: TeacherMeasure) -> dict[str, float]:
     }
 
 
+def _log_well(measure: TeacherMeasure) -> float:
+    """Return the log of the nats a token at which it sees the student's own right answers.
+
+    NaN where the student has too few of them: then nothing was measured.
+    """
+    if measure.swap is None:
+        return math.nan
+    nats = -measure.swap.log_likelihood[measure.name]
+    return math.log(max(nats, _LEAST_WELL)) if math.isfinite(nats) else math.nan
+
+
 def predict(measure: TeacherMeasure, calibration: Calibration) -> Prediction:
-    """Return what is to be expected of a teacher with these measurements."""
+    """Return what is to be expected of a teacher with these measurements.
+
+    A feature that could not be measured counts as the middle of what was calibrated, and is named
+    among those outside of it.
+    """
     found = features(measure)
     z = calibration.bias + sum(
-        weight * (found[name] - calibration.centers[name]) / calibration.scales[name]
-        for name, weight in calibration.weights.items()
+        weight * (_known(found[name], center) - center) / calibration.scales[name]
+        for name, weight, center in _terms(calibration)
     )
-    score = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))
+    share = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))
+    score = share * chance_of_gain(measure)
     width = _Z90 * calibration.spread
     return Prediction(
         score=score,
@@ -76,6 +100,22 @@ def predict(measure: TeacherMeasure, calibration: Calibration) -> Prediction:
         high=min(1.0, score + width),
         outside=tuple(_outside(found, calibration)),
     )
+
+
+def chance_of_gain(measure: TeacherMeasure) -> float:
+    """Return how sure it is that the teacher scores more than the student: Phi(lead / error)."""
+    lead, error = measure.scores.difference, measure.scores.error
+    if error > 0:
+        return 0.5 * (1.0 + math.erf(lead / error / math.sqrt(2.0)))
+    return float(lead > 0)  # also where the error is NaN
+
+
+def _terms(calibration: Calibration) -> list[tuple[str, float, float]]:
+    return [(name, w, calibration.centers[name]) for name, w in calibration.weights.items()]
+
+
+def _known(value: float, otherwise: float) -> float:
+    return value if math.isfinite(value) else otherwise
 
 
 def _outside(found: Mapping[str, float], calibration: Calibration) -> list[str]:

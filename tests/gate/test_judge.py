@@ -57,13 +57,36 @@ def test_a_gain_is_clear_from_two_standard_errors_on():
     assert judged(measured({}, {"difference": 0.11})).verdict is Verdict.FITS
 
 
+BETTER_EXPLAINED = SwapRow(
+    tokens=99, log_likelihood={"math": -0.9, "code": -0.1}, errors={}, suspect="code"
+)
+
+
 def test_a_swapped_path_is_named():
-    swap = SwapRow(
-        tokens=99, log_likelihood={"math": -0.9, "code": -0.1}, errors={}, suspect="code"
-    )
-    found = judged(measured(swap=swap))
-    assert codes(found) == ["swapped-path"]
+    found = judged(measured({}, {"difference": 0.0}, swap=BETTER_EXPLAINED))
+    assert found.verdict is Verdict.DOES_NOT_FIT
+    assert codes(found) == ["swapped-path", "no-gain"]
     assert "code explains the well graded answers of math" in found.reasons[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("bias", "verdict"), [(3.0, Verdict.FITS), (0.0, Verdict.FITS_AFTER_REMEDY)]
+)
+def test_one_that_scores_more_in_other_words_is_left_to_the_prediction(bias, verdict):
+    # Its right answers are e^2 times as unlikely as those of the middle of the calibration, which
+    # stands for 0.1 nats: within what was calibrated is at most e^3 times.
+    found = judged(
+        measured(swap=BETTER_EXPLAINED.model_copy(update={"log_likelihood": NATS})), bias=bias
+    )
+    assert found.verdict is verdict
+    assert "other-words" in codes(found)
+    assert "swapped-path" not in codes(found)
+    [told] = [reason for reason in found.reasons if reason.code == "other-words"]
+    assert told.severity == "warning"
+    assert "scores 0.50 more than the student" in told.evidence
+
+
+NATS = {"math": -0.1 * math.exp(2), "code": -0.1}
 
 
 LEARNED = {"kl": 0.019}
@@ -126,6 +149,32 @@ def test_the_prediction_is_the_logistic_of_the_weighed_features():
     assert found.score == pytest.approx(1 / (1 + math.e))  # 1 - 2 x 1
     assert found.low == pytest.approx(found.score - 0.1645)
     assert found.high == pytest.approx(found.score + 0.1645)
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "chance"),
+    [
+        (0.0, 0.05, 0.5),
+        (0.05, 0.05, 0.8413447),  # one standard error, of a normal distribution's table
+        (-0.05, 0.05, 0.1586553),
+        (0.01, 0.0, 1.0),
+        (0.0, 0.0, 0.0),
+    ],
+)
+def test_a_gain_that_may_be_none_is_expected_with_its_chance(difference, error, chance):
+    scores = {"difference": difference, "error": error}
+    found = predict(measured({}, scores), calibration(bias=0.0))
+    assert found.score == pytest.approx(0.5 * chance)
+
+
+def test_a_student_without_right_answers_leaves_it_unknown():
+    # Nobody can say whether the teacher would find them likely; the rest is as in the middle.
+    found = predict(measured(swap=None), calibration(bias=0.0, weight=-2.0))
+    assert found.outside == ("log_well",)
+    assert found.score == pytest.approx(0.5)
+    [unknown] = judged(measured(swap=None)).reasons
+    assert unknown.code == "gate-unknown"
+    assert "too few right answers" in unknown.evidence
 
 
 def test_the_calibration_that_is_shipped_says_where_it_comes_from():
