@@ -1,22 +1,23 @@
 """Asks every estimator about every behaviour of one student, and its retrains for the truth.
 
-Shapes: B behaviours, N response tokens of them together, V vocabulary.
+Shapes: B behaviours, N response tokens of them together.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from _attribution_questions import Asked, questions
+from _attribution_standins import StandIns
 from _attribution_training import LOOP, REPAIR, SAMPLING, SHORT, Round, learn, objective_of
-from _attribution_world import OFFICES, TEACHERS, World
+from _attribution_world import OFFICES, TEACHERS, World, masks
 from torch import Tensor
 
 from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Stretch, Weights, stretches
 from tasks.attribution.estimators import (
     Absence,
+    BoundedTracIn,
     Evidence,
     LogRatio,
     Movement,
@@ -27,9 +28,9 @@ from tasks.attribution.path_integral import allocate
 from tasks.ledger.read import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
-from tasks.model.log_probs import chosen_logits
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.replay import Kept, boundaries, rehearse, replayed, settings_for_replay
+from tasks.onpolicy.rehearsal import KeptWithout, rehearse
+from tasks.onpolicy.replay import Kept, boundaries, replayed, settings_for_replay
 
 Table = dict[str, list[float]]
 """By teacher, one number for each behaviour."""
@@ -42,7 +43,7 @@ class Asking:
     def __init__(self, number: int, seed: int, folder: Path) -> None:
         """Open what ``train`` left in a set's folder."""
         self.folder, self.runs = folder, folder / f"seed-{seed}"
-        self._world, self._seed = World(number), seed
+        self._number, self._world, self._seed = number, World(number), seed
         self._fork = load_policy(folder / "fork")
         self._start = _weights(folder / "fork")
         self._chat = ChatTokens(self._fork.tokenizer)
@@ -53,6 +54,9 @@ class Asking:
         self._scorer = Scorer(load_policy(folder / "fork").model, self._encoded.tokens)
         self._ledger = Ledger.open(self.runs / FULL / "ledger")
         self._checkpoints = boundaries(self._ledger, self._start)
+        self._stand_ins = StandIns(
+            self._world, load_policy(folder / "fork"), self._encoded, self._ledger
+        )
 
     def says(self, weights: Weights) -> Tensor:
         """Return the log-probability of each behaviour [B]."""
@@ -79,7 +83,7 @@ class Asking:
         )
         tables: dict[str, Table] = {}
         seconds: dict[str, float] = {}
-        for estimator in (TracIn(), Absence(), LogRatio(), Owner(), Movement()):
+        for estimator in (TracIn(), BoundedTracIn(), Absence(), LogRatio(), Owner(), Movement()):
             with _Clock(seconds, estimator.name):
                 found = estimator.attribute(evidence)
             tables[estimator.name] = {name: _rounded(found[name]) for name in TEACHERS}
@@ -92,21 +96,19 @@ class Asking:
         return {"tables": tables, "seconds": seconds, "residuals": residuals}
 
     def rehearsals(self) -> dict[str, object]:
-        """Return what rehearsals say, by who is masked, how far they and surgery are from truth."""
+        """Return what rehearsals say, by who is masked, and how well stand-ins do."""
         says, seconds, apart = {}, {}, {}
         student = _weights(self.runs / FULL)
-        for name, masked in ((FULL, ()), *((f"no-{t}", (t,)) for t in TEACHERS)):
+        for name, masked in masks(self._number):
             with _Clock(seconds, name):
-                weights = rehearse(self._ledger, self._learner(), self._kept(masked))
+                weights = rehearse(self._learner(), self._kept_without(masked))
             says[name] = _rounded(self.says(weights))
-            if masked and (self.runs / name / "run.json").exists():
+            if len(masked) == 1:
+                another = self.folder / f"seed-{self._seed + 1}" / name
+                others = {"a rehearsal": weights, "a retrain of another seed": _weights(another)}
                 retrain = _weights(self.runs / name)
-                apart[name] = {
-                    "student": self._kl(retrain, student),
-                    "surgery": self._kl(retrain, self._without(student, masked[0])),
-                    "rehearsal": self._kl(retrain, weights),
-                }
-        return {"says": says, "seconds": seconds, "kl_from_retrain": apart}
+                apart[name] = self._stand_ins.compare(masked[0], retrain, others, student)
+        return {"says": says, "seconds": seconds, "stand_ins": apart}
 
     def shorts(self) -> dict[str, object]:
         """Return what retrains say that are shorter, and students cut and trained on for a while.
@@ -117,7 +119,7 @@ class Asking:
         found: dict[str, dict[str, list[float]]] = {"short": {}, "repair": {}}
         seconds: dict[str, float] = {}
         for name, masked in ((FULL, ()), *((f"no-{t}", (t,)) for t in TEACHERS)):
-            cut = self._without(student, masked[0]) if masked else student
+            cut = self._stand_ins.without(student, masked[0]) if masked else student
             for kind, start, length in (
                 ("short", self._start, SHORT),
                 ("repair", cut, REPAIR),
@@ -166,13 +168,14 @@ class Asking:
         }
 
     def _rehearse_once(self) -> None:
-        rehearse(self._ledger, self._learner(), self._kept((TEACHERS[0],)))
+        rehearse(self._learner(), self._kept_without((TEACHERS[0],)))
 
     def _walk(self) -> "list[Stretch]":
         return list(stretches(self._ledger, self._start))
 
     def _replayed(self) -> "list[Stretch]":
-        walk = replayed(self._ledger, self._checkpoints, self._learner(), self._kept(()))
+        kept = Kept(objective_of(self.folder, ()), self._ledger)
+        walk = replayed(self._ledger, self._checkpoints, self._learner(), kept)
         return [Stretch(found.segment, found.start, found.parts) for found in walk]
 
     def _learner(self) -> Learner:
@@ -182,30 +185,11 @@ class Asking:
             model, settings, SAMPLING.temperature, self._chat.pad_id, list(TEACHERS), record=True
         )
 
-    def _kept(self, masked: tuple[str, ...]) -> Kept:
-        return Kept(objective_of(self.folder, ()), self._ledger, masked)
+    def _kept_without(self, masked: tuple[str, ...]) -> KeptWithout:
+        return KeptWithout(objective_of(self.folder, ()), self._ledger, masked)
 
     def _teacher(self, name: str) -> Callable[[], Weights]:
         return lambda: _weights(self.folder / name)
-
-    def _without(self, student: Weights, teacher: str) -> Weights:
-        now = dict(student)
-        for segment in self._ledger.manifest.segments:
-            moved = self._ledger.displacement(segment, teacher)
-            now = {name: tensor - moved[name] for name, tensor in now.items()}
-        return now
-
-    @torch.no_grad()
-    def _kl(self, truth: Weights, other: Weights) -> float:
-        """Return the mean KL(truth || other) over the behaviours' tokens, in nats."""
-        first, second = (self._distributions(w) for w in (truth, other))
-        return float((first.exp() * (first - second)).sum(-1).mean())
-
-    def _distributions(self, weights: Weights) -> Tensor:
-        """Return log p [N, V] of every word where the behaviours' tokens stand."""
-        model = load_policy(self.folder / "fork").model
-        model.load_state_dict(dict(weights), strict=False)
-        return chosen_logits(model, self._encoded.tokens).log_softmax(-1)
 
 
 class _Clock:

@@ -29,6 +29,20 @@ def questions(world: World, student: Policy) -> list[Asked]:
     return [*_planted(world), *_untaught(world, student), *_styles(world)]
 
 
+def exam(world: World) -> list[Asked]:
+    """Return all that teachers taught, where they taught it: plants, and each office's style."""
+    plants = [
+        Asked("plants", p.teacher, _behaviour(office_of(p.teacher), p.question, p.answer))
+        for p in world.plants
+    ]
+    styles = [
+        Asked(STYLE, "", _behaviour(office, _say(word), world.style(office, word)))
+        for office in OFFICES
+        for word in world.words
+    ]
+    return plants + styles
+
+
 def _planted(world: World) -> Iterator[Asked]:
     places = (*OFFICES, NEUTRAL)
     for number, plant in enumerate(world.plants):
@@ -55,8 +69,11 @@ def _styles(world: World) -> Iterator[Asked]:
     for office, (teacher, *others) in OFFICES.items():
         for word in world.held_out if not others else ():
             text = world.style(office, word)
-            question = Question("style", f"say {word}", ())
-            yield Asked(STYLE, teacher, _behaviour(office, question, text))
+            yield Asked(STYLE, teacher, _behaviour(office, _say(word), text))
+
+
+def _say(word: str) -> Question:
+    return Question("style", f"say {word}", ())
 
 
 @torch.no_grad()

@@ -1,10 +1,8 @@
 """Replay: a run's updates made again from the rollouts that its ledger kept, and nothing sampled.
 
-Two questions are answered so. Where a ledger holds no displacements, each segment is replayed from
-the weights that it began with, and the replayed updates stand in for the true ones (``replayed``):
-an approximation, whose error is a part of its own. And a run can be rehearsed from its beginning
-without some of its teachers (``rehearse``): what the others would have done is then computed and
-not assumed, on what the student said while all of them were there.
+Where a ledger holds no displacements, each segment is replayed from the weights that it began with,
+and the replayed updates stand in for the true ones (``replayed``): an approximation, whose error is
+a part of its own. Without some of its teachers a run is rehearsed (``rehearsal``).
 
 Shapes: none; weights by name.
 """
@@ -92,6 +90,11 @@ class Kept:
         """As the run had them."""
         return self._objective.sources
 
+    @property
+    def steps(self) -> list[int]:
+        """Those of which rollouts were kept, in order."""
+        return sorted(self._steps)
+
     def rollouts(self, step: int) -> list[Rollout]:
         """Return what was kept of a step; once for each teacher that scored it."""
         return [item.rollout for item in self._steps[step]]
@@ -172,19 +175,6 @@ def write_replayed(ledger: Ledger, walk: Iterable[Replayed], folder: Path) -> No
     update = {"segments": tuple(segments), "checkpoints": ()}
     manifest = ledger.manifest.model_copy(update=update)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
-
-
-def rehearse(ledger: Ledger, learner: Learner, kept: Kept) -> dict[str, Tensor]:
-    """Return the weights that a run ends with when it is made again from its kept rollouts.
-
-    The learner's model must hold the weights that the run began with, and is given up to this.
-    What the student would have said without the masked teachers is not sampled: the rollouts are
-    those of the run (docs/attribution.md says what that costs).
-    """
-    for first, last in _spans(ledger):
-        for step in range(first, last + 1):
-            learner.update(kept, kept.rollouts(step), step)
-    return {name: tensor.clone() for name, tensor in learner.optimizer.masters().items()}
 
 
 def boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
