@@ -7,7 +7,7 @@ must beat.
 Shapes: B behaviours, N response tokens of them together.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,15 +74,29 @@ class TracIn:
 
     def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
         """Return the first-order effect of each source."""
-        total = {
-            source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources
-        }
-        for stretch in evidence.course():
-            directions = [stretch.parts[source] for source in evidence.sources]
-            slopes_PN = evidence.scorer.derivatives(stretch.start, directions)
-            for source, slope_N in zip(evidence.sources, slopes_PN, strict=True):
-                total[source] += evidence.encoded.total(slope_N)
-        return total
+        return _first_order(evidence)[0]
+
+
+class BoundedTracIn:
+    """``TracIn``, but no absence makes a response surer than certain; in nats.
+
+        max(sum over k of grad f(w_k) . D_k[s],  f(w_end))
+
+    An absence changes f(w_end) by less the first, and the log-probability that is left can't be
+    above 0. Most behaviours that one asks about are said nearly always: of a teacher whose updates
+    were against them TracIn says that they would be said many nats more, and there is no room. The
+    log-odds against a contrast have no such bound.
+    """
+
+    name = "tracin, bounded"
+
+    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+        """Return the first-order effect of each source, where there is room for it."""
+        found, end = _first_order(evidence)
+        ended_B = evidence.encoded.total(evidence.scorer.log_probs(end))
+        against = [item.contrast is not None for item in evidence.encoded.behaviours]
+        least_B = ended_B.masked_fill(torch.tensor(against), -torch.inf)
+        return {source: torch.maximum(nats_B, least_B) for source, nats_B in found.items()}
 
 
 class Absence:
@@ -150,25 +164,31 @@ class TaughtAndHeard:
 
 
 class Rehearsed:
-    """What the student says less what a rehearsal says that did without a source; in nats.
+    """What is said with a source less what a rehearsal without it says; in nats.
 
-    The run is made again from the rollouts that its ledger kept (``replay.rehearse``), so what the
-    others would have done is computed. Only what the student would have said then is not.
+        (f(w_end) + f(rehearsed with all)) / 2 - f(rehearsed without s)
+
+    The run is made again from the rollouts that its ledger kept (``onpolicy.rehearsal``), so what
+    the others would have done in a source's absence, and undone, is computed. Only what the student
+    would have said then is not. The first term is a mean, because the student's own chance is in
+    f(w_end), and the rehearsal's lack of what was not kept in the other.
     """
 
     name = "rehearsal"
 
-    def __init__(self, rehearse: Callable[[str], Weights]) -> None:
-        """Take what rehearses the run without a source and gives the weights that it ends with."""
+    def __init__(self, rehearse: Callable[[Sequence[str]], Weights]) -> None:
+        """Take what rehearses the run without some sources and gives the weights it ends with."""
         self._rehearse = rehearse
 
     def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
         """Return how much each behaviour loses in each source's absence."""
-        *_, last = evidence.course()
-        whole_N = evidence.scorer.log_probs(last.at(1.0))
+        for stretch in evidence.course():
+            last = stretch
+        student_N = evidence.scorer.log_probs(last.at(1.0))
+        whole_N = (student_N + evidence.scorer.log_probs(self._rehearse(()))) / 2
         return {
             source: evidence.encoded.total(
-                whole_N - evidence.scorer.log_probs(self._rehearse(source))
+                whole_N - evidence.scorer.log_probs(self._rehearse((source,)))
             )
             for source in evidence.sources
         }
@@ -207,12 +227,14 @@ class Movement:
         }
 
 
-ESTIMATORS: tuple[Estimator, ...] = (
-    PathIntegral(),
-    TracIn(),
-    Absence(),
-    LogRatio(),
-    TaughtAndHeard(),
-    Owner(),
-    Movement(),
-)
+def _first_order(evidence: Evidence) -> tuple[dict[str, Tensor], Weights]:
+    """Return the first-order effect of each source [B], and the weights where the run ends."""
+    total = {source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources}
+    end: Weights = {}
+    for stretch in evidence.course():
+        directions = [stretch.parts[source] for source in evidence.sources]
+        slopes_PN = evidence.scorer.derivatives(stretch.start, directions)
+        for source, slope_N in zip(evidence.sources, slopes_PN, strict=True):
+            total[source] += evidence.encoded.total(slope_N)
+        end = stretch.at(1.0)
+    return total, end

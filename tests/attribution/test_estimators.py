@@ -6,6 +6,7 @@ from courses import behaviour, course, direction, encoded, scorer, weights
 
 from tasks.attribution.estimators import (
     Absence,
+    BoundedTracIn,
     Evidence,
     LogRatio,
     Owner,
@@ -42,13 +43,12 @@ def change(moved):
     return BATCH.total(found.log_probs(at(moved)) - found.log_probs(weights()))
 
 
-@pytest.mark.parametrize("estimator", [PathIntegral(), Absence(), Rehearsed(lambda _: weights())])
+@pytest.mark.parametrize("estimator", [PathIntegral(), Absence()])
 def test_who_alone_moved_is_said_to_have_done_all(estimator):
     seen = evidence(MOVED, STILL, math_says=STILL, code_says=MOVED)
     found = estimator.attribute(seen)
     torch.testing.assert_close(found["math"], change(MOVED), rtol=0.01, atol=1e-3)
-    if not isinstance(estimator, Rehearsed):
-        assert found["code"].tolist() == [0.0, 0.0]
+    assert found["code"].tolist() == [0.0, 0.0]
 
 
 def test_a_log_ratio_is_of_teachers_whoever_moved():
@@ -72,6 +72,47 @@ def test_tracin_is_the_slope_where_the_segment_begins():
     torch.testing.assert_close(
         TracIn().attribute(seen)["math"], change(small), rtol=0.05, atol=1e-5
     )
+
+
+def test_no_absence_makes_a_response_surer_than_certain():
+    """Where TracIn tells more than the student has left to win, that is what is told."""
+    up = steepest()
+    there, back = ({n: size * t for n, t in up.items()} for size in (3, -1))
+    seen = evidence(there, back, math_says=STILL, code_says=STILL)
+    found, slopes = BoundedTracIn().attribute(seen), TracIn().attribute(seen)
+    ended = float(BATCH.total(scorer(BATCH).log_probs(at({n: 2 * t for n, t in up.items()})))[0])
+    assert float(slopes["code"][0]) < ended < 0 < float(slopes["math"][0])
+    assert float(found["code"][0]) == pytest.approx(ended)
+    torch.testing.assert_close(found["math"][0], slopes["math"][0])
+
+
+def steepest():
+    """Return a unit step up the first behaviour's gradient."""
+    start = {name: tensor.requires_grad_() for name, tensor in weights().items()}
+    BATCH.total(scorer(BATCH).with_gradient(start))[0].backward()
+    norm = torch.stack([t.grad.square().sum() for t in start.values()]).sum().sqrt()
+    return {name: tensor.grad / norm for name, tensor in start.items()}
+
+
+def test_log_odds_against_a_contrast_have_no_such_bound():
+    batch = encoded(behaviour(contrast="47"))
+    stretches = list(course({"math": direction(3, 8), "code": direction(4, 8)}))
+    seen = Evidence(
+        batch, scorer(batch), lambda: stretches, (stretches[0].segment,), {}, {"math": "math"}
+    )
+    found, slopes = BoundedTracIn().attribute(seen), TracIn().attribute(seen)
+    ended = float(batch.total(scorer(batch).log_probs(stretches[0].at(1.0)))[0])
+    assert min(float(slope[0]) for slope in slopes.values()) < ended
+    for source, slope_B in slopes.items():
+        torch.testing.assert_close(found[source], slope_B)
+
+
+def test_a_rehearsals_baseline_is_the_mean_of_the_student_and_the_rehearsal_with_all():
+    seen = evidence(MOVED, STILL, math_says=STILL, code_says=STILL)
+    ends = {(): at(STILL), ("math",): at(direction(5, 0.5)), ("code",): at(MOVED)}
+    found = Rehearsed(lambda masked: ends[tuple(masked)]).attribute(seen)
+    torch.testing.assert_close(found["code"], -change(MOVED) / 2)
+    torch.testing.assert_close(found["math"], change(MOVED) / 2 - change(direction(5, 0.5)))
 
 
 def test_the_owner_is_named_by_domain_and_nobody_elsewhere():

@@ -18,10 +18,10 @@ from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, Keepers, train
 from tasks.onpolicy.microbatch import Scored, plan_step
+from tasks.onpolicy.rehearsal import KeptWithout, rehearse
 from tasks.onpolicy.replay import (
     Kept,
     boundaries,
-    rehearse,
     replayed,
     settings_for_replay,
     write_replayed,
@@ -81,7 +81,7 @@ def close(found, expected, atol=1e-5, rtol=0.0):
 def again(ledger, masked=()):
     """Rehearse a run from its beginning."""
     learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
-    return rehearse(ledger, learner, Kept(objective(), ledger, masked))
+    return rehearse(learner, KeptWithout(objective(), ledger, masked))
 
 
 def test_where_all_was_kept_the_replay_is_the_run(tmp_path):
@@ -153,6 +153,34 @@ def test_a_rehearsal_without_a_teacher_is_the_retrain_while_what_was_said_is_the
     close(again(ledger, masked=["math"]), without)
     name = "model.embed_tokens.weight"
     assert float((without[name] - whole[name]).abs().max()) > 1e-3
+
+
+def test_a_rehearsal_drops_no_word_that_its_student_would_not_have_said(tmp_path):
+    """A sampler that thought apart by 4 nats is outside the correction's window at every token."""
+    ledger, end, _ = run(tmp_path)
+    lines = [
+        entry.model_copy(
+            update={"sampler_log_probs": tuple(said - 4 for said in entry.sampler_log_probs)}
+        ).model_dump_json()
+        for entry in ledger.rollouts()
+    ]
+    (tmp_path / "rollouts.jsonl").write_text("\n".join(lines) + "\n")
+    close(again(ledger), end)
+    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
+    kept = Kept(objective(), ledger)
+    found = learner.update(kept, kept.rollouts(1), 1)
+    assert [found[f"dropped/{domain}"] for domain in DOMAINS] == [1.0, 1.0]
+
+
+def test_a_rehearsal_ends_with_the_mean_of_its_last_quarter(tmp_path):
+    loop = LOOP.model_copy(update={"num_steps": 8})
+    ledger, end, _ = run(tmp_path, loop=loop)
+    kept = KeptWithout(objective(), ledger)
+    learner = learner_of(tiny_model(0), settings_for_replay(loop))
+    for step in range(1, 8):
+        learner.update(kept, kept.rollouts(step), step)
+    seventh = weights(learner.model)
+    close(again(ledger), {name: (seventh[name] + end[name]) / 2 for name in end})
 
 
 def test_a_mask_changes_no_prompt_no_noise_and_nobody_elses_weight(tmp_path):
