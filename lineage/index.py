@@ -142,6 +142,10 @@ class Index:
             )
         )
 
+    def of_kind(self, kind: str) -> list[str]:
+        """Return the records of a kind, in the order of their digests."""
+        return self._column("SELECT digest FROM records WHERE kind = :start ORDER BY digest", kind)
+
     def makers(self, artifact: str) -> list[str]:
         """Return the records that gave an artifact, the first one that did so first."""
         query = (

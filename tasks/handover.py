@@ -218,3 +218,5 @@ class Gated(Frozen):
     report: Artifact
     """A folder with the page and the numbers."""
     teachers: list[TeacherVerdict]
+    recipe: str = ""
+    """Digest of the round's settings that the verdicts are for."""

@@ -9,6 +9,8 @@ from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.decide import decide
+from tasks.gate.experience import outcomes
+from tasks.gate.growth import Came, Growth, grown
 from tasks.gate.judge import GateSettings, Judged, judge
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.page import gate_page, unmeasured_page
@@ -42,16 +44,21 @@ def gate(
     settings: GateSettings,
     on_misfit: OnMisfit,
     probe: ProbeSettings,
+    recipe: str = "",
 ) -> Gated:
     """Measure and judge the plan's teachers; return the plan as it may go on, refusals among it.
 
-    Nothing is refused here: see ``admit``. The page is there before that.
+    Nothing is refused here: see ``admit``. The page is there before that. Outcomes of earlier
+    merges under the same ``recipe`` correct what is expected; without one the built-in calibration
+    speaks alone.
     """
     assert plan.artifact is not None
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
     measured, made = probed(bench, plan, probe)
+    came = outcomes(bench, plan, recipe) if recipe else []
+    calibration, growth = grown(stored_calibration(), came, settings)
     judged = {
-        teacher.name: judge(each, teacher.reference, settings, stored_calibration())
+        teacher.name: judge(each, teacher.reference, settings, calibration)
         for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
     came_from = (asked("plan", plan.artifact), asked("probe", made))
@@ -70,13 +77,21 @@ def gate(
     ]
     files = {
         MEASURED: measured.model_dump_json(indent=1),
-        PAGE: gate_page(plan, measured, judged, verdicts, reforks),
+        PAGE: gate_page(plan, measured, judged, verdicts, reforks, growth),
         **{f"refork-{name}.json": each.text for name, each in reforks.items()},
     }
-    report = _report(bench, came_from, judged, verdicts, files)
+    report = _report(bench, (*came_from, *_learned(came, growth)), judged, verdicts, files, growth)
     kept = _kept(climbed, verdicts)
     after = _plan_after(bench, plan, kept, _notes(judged, verdicts), came_from)
-    return Gated(plan=after, report=report, teachers=verdicts)
+    return Gated(plan=after, report=report, teachers=verdicts, recipe=recipe)
+
+
+def _learned(came: Sequence[Came], growth: Growth) -> list[Input]:
+    """Return the comparisons that were learned from, each once, as inputs of what they changed."""
+    used = {each.record: each.artifact for each in came} if growth.used else {}
+    return [
+        Input(role="outcome", artifact=artifact, record=record) for record, artifact in used.items()
+    ]
 
 
 def _kept(
@@ -102,7 +117,7 @@ def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> 
     ]
 
 
-def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1) -> Gated:
+def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1, recipe: str = "") -> Gated:
     """Let the plan through as its records are; that nobody measured stays in its findings.
 
     Of a staged ladder as well: its rungs are then spaced by steps.
@@ -131,8 +146,8 @@ def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1) -> Gated:
     notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
     came_from = (asked("plan", plan.artifact),)
     after = _plan_after(bench, plan, plan.teachers, notes, came_from)
-    report = _report(bench, came_from, {}, verdicts, {PAGE: unmeasured_page(plan)})
-    return Gated(plan=after, report=report, teachers=verdicts)
+    report = _report(bench, came_from, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
+    return Gated(plan=after, report=report, teachers=verdicts, recipe=recipe)
 
 
 def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Note:
@@ -203,12 +218,14 @@ def _report(
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     files: Mapping[str, str],
+    growth: Growth | None,
 ) -> Artifact:
     """Store the page and the numbers as one recorded folder."""
     document: dict[str, JsonValue] = {
         "teachers": [verdict.model_dump(mode="json") for verdict in verdicts],
         "judged": {name: each.model_dump(mode="json") for name, each in judged.items()},
         "calibration": stored_calibration().provenance,
+        "growth": growth.model_dump(mode="json") if growth else None,
     }
     derivation = Derivation(
         kind="gate",

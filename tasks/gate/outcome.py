@@ -16,6 +16,7 @@ from tasks.handover import Cure, Gated, Verdict
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
+KIND = "gate_outcome"
 STUDENT = "student"
 
 
@@ -23,6 +24,8 @@ class TeacherOutcome(Frozen):
     """One teacher's domain, before and after."""
 
     name: str
+    reference: str
+    """Its release, such as teacher.math@3."""
     domain: str
     verdict: Verdict
     done: Cure
@@ -45,9 +48,11 @@ class TeacherOutcome(Frozen):
 def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Artifact:
     """Return the stored comparison of expected and actual normalised scores, teacher by teacher."""
     card = json.loads(bench.store.get_bytes(scorecard.digest))
+    references = {teacher.name: teacher.reference for teacher in gated.plan.teachers}
     outcomes = [
         TeacherOutcome(
             name=teacher.name,
+            reference=references[teacher.name],
             domain=teacher.domain,
             verdict=teacher.verdict,
             done=teacher.done,
@@ -60,13 +65,14 @@ def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Art
         if teacher.done is not Cure.DROP
     ]
     derivation = Derivation(
-        kind="gate_outcome",
+        kind=KIND,
         inputs=(
             _input("gate", gated.report),
             _input("scorecard", scorecard),
         ),
         source=source_digest("gate"),
-        settings={},
+        # How much arrives depends on the round: outcomes under other settings say nothing of it.
+        settings={"recipe": gated.recipe},
         seed=0,
     )
 
@@ -83,7 +89,7 @@ def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Art
         path.write_bytes(canonical_json(rows))
         return path
 
-    return bench.find_or_make(derivation, "gate_outcome", make, owner="consolidation")
+    return bench.find_or_make(derivation, KIND, make, owner="consolidation")
 
 
 def _actual(card: dict[str, JsonValue], domain: str) -> float | None:

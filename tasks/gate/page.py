@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.gate.growth import Growth
+from tasks.gate.growth_page import growth_section
 from tasks.gate.judge import Judged
 from tasks.gate.ladder_page import ladder_table
 from tasks.gate.measured import Measured, Reading, TeacherMeasure
@@ -48,6 +50,7 @@ def gate_page(
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     reforks: Mapping[str, Requested],
+    growth: Growth,
 ) -> str:
     """Return the whole page."""
     header = element(
@@ -83,6 +86,7 @@ def gate_page(
                 zip(measured.teachers, verdicts, strict=True), start=1
             )
         ),
+        section("growth", "What came of earlier merges", "", growth_section(growth)),
     ]
     return document("Gate before the merge", join([header, element("main", {}, *parts)]), _STYLE)
 

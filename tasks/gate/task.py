@@ -51,12 +51,13 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     least_predicted: float,
     prompts_per_domain: int,
     ladder_stages: int,
+    recipe: str,
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
 
     The Deck is there also where it is refused. With ``prompts_per_domain`` 0 nothing is measured,
     which stays among the findings. With ``ladder_stages`` above 1 the rungs of each climb are
-    measured too.
+    measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
     """
     from tasks.gate import gate as step
     from tasks.gate.judge import GateSettings
@@ -66,24 +67,25 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     bench = Bench()
     settings = GateSettings(least_predicted=least_predicted)
     if prompts_per_domain == 0:
-        gated = step.leave_unmeasured(bench, plan, ladder_stages)
+        gated = step.leave_unmeasured(bench, plan, ladder_stages, recipe)
     else:
         probe = ProbeSettings(
             prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
         )
-        gated = step.gate(bench, plan, settings, on_misfit, probe)
+        gated = step.gate(bench, plan, settings, on_misfit, probe, recipe)
     show("gate", step.read_page(bench, gated.report))
     return step.admit(bench, gated, refuse_from, waivers)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
-def look_at_teachers(
+def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     teachers: list[str],
     student: str,
     least_predicted: float,
     prompts_per_domain: int,
     max_new_tokens: int,
     ladder_stages: int,
+    recipe: str,
 ) -> Gated:
     """Measure and judge teachers without a consolidation; nothing is refused."""
     from tasks.gate import gate as step
@@ -99,7 +101,7 @@ def look_at_teachers(
         prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
     )
     plan = planning.propose(bench, teachers, student)
-    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe)
+    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, recipe)
     show("gate", step.read_page(bench, gated.report))
     return gated
 

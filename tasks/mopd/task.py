@@ -24,6 +24,8 @@ class Ordered(NamedTuple):
     workload: Workload
     sampling: SamplingSettings
     """For all that is sampled around the rounds: the gate, the warm-up, the scores."""
+    recipe: str
+    """Digest of what makes outcomes comparable."""
 
 
 @hosted(Stage.PLAN)
@@ -52,7 +54,7 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
 ) -> Ordered:
     """Turn the flat inputs of the launch form into checked, frozen settings."""
     form = RoundForm.model_validate(locals())  # at the first line there is nothing but the inputs
-    return Ordered(form.settings(), form.workload(), form.sampling())
+    return Ordered(form.settings(), form.workload(), form.sampling(), form.recipe())
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)

@@ -14,6 +14,7 @@ def test_what_came_outside_of_the_interval_surprises(actual, surprised):
     """A share above 1 or below 0 counts as 1 or 0: the prediction knows no other."""
     found = TeacherOutcome(
         name="math",
+        reference="teacher.math@1",
         domain="math",
         verdict=Verdict.FITS,
         done=Cure.NONE,
@@ -28,6 +29,7 @@ def test_what_came_outside_of_the_interval_surprises(actual, surprised):
 def test_where_nothing_was_expected_nothing_surprises():
     found = TeacherOutcome(
         name="math",
+        reference="teacher.math@1",
         domain="math",
         verdict=Verdict.UNKNOWN,
         done=Cure.NONE,

@@ -53,6 +53,7 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         least_predicted=inputs["gate_least_predicted"],
         prompts_per_domain=inputs["gate_prompts_per_domain"],
         ladder_stages=inputs["ladder_stages"],
+        recipe=ordered.recipe,
     )
     passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
     sampled = {"settings": ordered.settings, "sampling": ordered.sampling}

@@ -1,0 +1,115 @@
+"""Which outcomes of a store count: the same recipe, nobody recalled, and never one's own."""
+
+import json
+
+import pytest
+
+from lineage.artifacts import Artifact
+from lineage.graph import Lineage
+from lineage.record import Derivation, Input
+from lineage.registry import Registry
+from tasks import step
+from tasks.gate.experience import outcomes
+from tasks.gate.measured import Measured, ProbeSettings
+from tasks.gate.outcome import compare_with_outcome
+from tasks.gate.probed import MEASURED
+from tasks.handover import Cure, Gated, Plan, TeacherVerdict, Verdict
+from tasks.step import Bench
+from tests.gate.measures import measured
+from tests.onpolicy.climbs import CLIMB, teacher
+
+RECIPE = "sha256:recipe"
+CARD = {"math": {"normalised": {"student": {"mean": 0.9}}}}
+
+
+@pytest.fixture
+def bench(home, monkeypatch):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    return Bench()
+
+
+def put(bench, kind, files, *inputs):
+    """Record a folder of files, or what is the only one of them, made from (role, artifact)."""
+    told = tuple(Input(role=role, artifact=a.digest, record=a.record) for role, a in inputs)
+
+    def make(folder, _measurements):
+        out = folder / "out"
+        out.mkdir()
+        for name, text in files.items():
+            (out / name).write_text(text)
+        return out if len(files) > 1 else out / next(iter(files))
+
+    derivation = Derivation(kind=kind, inputs=told, source="test", settings=files, seed=0)
+    return bench.find_or_make(derivation, kind, make, owner="consolidation")
+
+
+class Merge:
+    """One consolidation, as far as its outcome depends on it."""
+
+    def __init__(self, bench, name, *, recipe=RECIPE, report="", page="", **judged):
+        self.release = put(bench, "release", {"release.json": f"release {name}"})
+        planned = put(bench, "plan", {"plan.json": name}, ("release", self.release))
+        math = teacher(CLIMB).model_copy(update={"release": self.release})
+        start = Artifact(kind="checkpoint", digest=CLIMB[0].checkpoint.digest)
+        self.plan = Plan(artifact=planned, fork_point=start, student=start, teachers=[math])
+        probe = Measured(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0)
+        files = {MEASURED: report or probe.model_dump_json(), "gate.html": page}
+        verdict = TeacherVerdict(
+            name="math",
+            domain="math",
+            verdict=Verdict.FITS,
+            **{"predicted": 0.8, "low": 0.7, "high": 0.9} | judged,
+        )
+        self.scorecard = put(bench, "scorecard", {"card.json": json.dumps({**CARD, "of": name})})
+        gated = Gated(
+            plan=self.plan,
+            report=put(bench, "gate", files, ("plan", planned)),
+            teachers=[verdict],
+            recipe=recipe,
+        )
+        self.outcome = compare_with_outcome(bench, gated, self.scorecard)
+
+
+@pytest.fixture
+def asking(bench):
+    """The plan that asks, which was merged before itself."""
+    return Merge(bench, "own").plan
+
+
+def test_what_came_under_the_same_settings_counts_and_ones_own_does_not(bench, asking):
+    merge = Merge(bench, "other")
+    Merge(bench, "shorter", recipe="sha256:other")
+    [found] = outcomes(bench, asking, RECIPE)
+    assert (found.teacher, found.actual) == ("teacher.math@1", 0.9)
+    assert (found.record, found.artifact) == (merge.outcome.record, merge.outcome.digest)
+    assert found.measure == measured()
+
+
+def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
+    registry = Registry(bench.store)
+    of_student, of_teacher = Merge(bench, "one"), Merge(bench, "two")
+    student = put(bench, "student", {"student.json": "{}"}, ("scorecard", of_student.scorecard))
+    registry.register("student.general", student, owner="consolidation")
+    registry.register("teacher.math", of_teacher.release, owner="team-math")
+    assert len(outcomes(bench, asking, RECIPE)) == 2
+    registry.recall("student.general", 1, by="ann", reason="wrong prompts")
+    assert [each.record for each in outcomes(bench, asking, RECIPE)] == [of_teacher.outcome.record]
+    registry.recall("teacher.math", 1, by="ann", reason="leak")
+    assert outcomes(bench, asking, RECIPE) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"done": Cure.WARM_UP}, {"predicted": None}, {"report": "{}"}],
+    ids=["helped before", "nothing expected", "measured in another form"],
+)
+def test_what_says_nothing_of_the_prediction_is_left_out(bench, asking, changes):
+    Merge(bench, "other", **changes)
+    assert outcomes(bench, asking, RECIPE) == []
+
+
+def test_one_merge_compared_twice_counts_once(bench, asking):
+    Merge(bench, "other")
+    Merge(bench, "other", page="gated again")
+    assert len(Lineage(bench.store).index.of_kind("gate_outcome")) == 3
+    assert len(outcomes(bench, asking, RECIPE)) == 1
