@@ -219,4 +219,4 @@ class Gated(Frozen):
     """A folder with the page and the numbers."""
     teachers: list[TeacherVerdict]
     recipe: str = ""
-    """Digest of the round's settings that the verdicts are for."""
+    """The round's settings that the verdicts are for, as ``RoundForm.recipe`` has them."""

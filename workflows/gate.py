@@ -1,15 +1,13 @@
 """Do teachers fit a student? Measured and judged, without a consolidation."""
 
-from typing import Any
-
 from flytekit import workflow
 
 from tasks.gate.task import look_at_teachers
 from tasks.handover import Gated
 from tasks.mopd.form import RoundForm
-from tasks.mopd.task import round_settings
 
-DEFAULTS: dict[str, Any] = {name: getattr(RoundForm(), name) for name in RoundForm.model_fields}
+RECIPE = RoundForm().recipe()
+"""Of a consolidation with all other inputs left as they are: its outcomes are learned from."""
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 
 
@@ -32,9 +30,6 @@ def gate(
         student: The registered checkpoint, or published student, that a merge would start from.
         teachers: Such as math@released or math@7.
     """
-    # As a consolidation would be run with no other inputs: its outcomes are then learned from.
-    asked = {"ladder_stages": ladder_stages, "max_new_tokens": max_new_tokens}
-    ordered = round_settings(**{**DEFAULTS, **asked})
     return look_at_teachers(
         teachers=teachers,
         student=student,
@@ -42,5 +37,5 @@ def gate(
         prompts_per_domain=gate_prompts_per_domain,
         max_new_tokens=max_new_tokens,
         ladder_stages=ladder_stages,
-        recipe=ordered.recipe,
+        recipe=RECIPE,
     )

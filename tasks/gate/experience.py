@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from lineage.collect import family_artifacts
+from lineage.digest import canonical_json
 from lineage.graph import Lineage
 from lineage.record import Input
 from lineage.registry import Registry
@@ -15,6 +16,13 @@ from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.gate.probed import MEASURED
 from tasks.handover import Cure, Plan
 from tasks.step import Bench
+
+
+def recipe_with(recipe: str, ladder_stages: int, max_new_tokens: int) -> str:
+    """Return a recipe, as ``RoundForm.recipe`` gives it, with two of its settings changed."""
+    settings = json.loads(recipe)
+    settings["sampling"]["max_new_tokens"] = max_new_tokens
+    return canonical_json({**settings, "ladder_stages": ladder_stages}).decode()
 
 
 def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:

@@ -87,9 +87,13 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     ladder_stages: int,
     recipe: str,
 ) -> Gated:
-    """Measure and judge teachers without a consolidation; nothing is refused."""
+    """Measure and judge teachers without a consolidation; nothing is refused.
+
+    Outcomes count of rounds under ``recipe`` with these two inputs changed.
+    """
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
+    from tasks.gate.experience import recipe_with
     from tasks.gate.judge import GateSettings
     from tasks.gate.measured import ProbeSettings
     from tasks.step import Bench
@@ -100,8 +104,9 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     probe = ProbeSettings(
         prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
     )
+    like = recipe_with(recipe, ladder_stages, max_new_tokens)
     plan = planning.propose(bench, teachers, student)
-    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, recipe)
+    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, like)
     show("gate", step.read_page(bench, gated.report))
     return gated
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lineage.digest import digest_json
+from lineage.digest import canonical_json
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
@@ -69,14 +69,14 @@ class RoundForm(BaseModel):
         return SamplingSettings(temperature=asked.temperature, max_new_tokens=asked.max_new_tokens)
 
     def recipe(self) -> str:
-        """Return a digest of all that how much arrives may depend on, besides plan and seed.
+        """Return all that how much arrives may depend on, besides plan and seed, as one text.
 
         Outcomes of earlier consolidations tell something of a next one where it is the same.
         """
         settings = self.settings().model_dump(
             mode="json", exclude={"ledger", "placement", "health"}
         )
-        return digest_json({**settings, "rounds": self.rounds})
+        return canonical_json({**settings, "rounds": self.rounds}).decode()
 
     def workload(self) -> Workload:
         """Return how much work it is, for the plan's estimate.

@@ -25,7 +25,7 @@ class Ordered(NamedTuple):
     sampling: SamplingSettings
     """For all that is sampled around the rounds: the gate, the warm-up, the scores."""
     recipe: str
-    """Digest of what makes outcomes comparable."""
+    """What makes outcomes comparable, as ``RoundForm.recipe`` has it."""
 
 
 @hosted(Stage.PLAN)

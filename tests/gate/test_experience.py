@@ -9,11 +9,12 @@ from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks import step
-from tasks.gate.experience import outcomes
+from tasks.gate.experience import outcomes, recipe_with
 from tasks.gate.measured import Measured, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome
 from tasks.gate.probed import MEASURED
 from tasks.handover import Cure, Gated, Plan, TeacherVerdict, Verdict
+from tasks.mopd.form import RoundForm
 from tasks.step import Bench
 from tests.gate.measures import measured
 from tests.onpolicy.climbs import CLIMB, teacher
@@ -83,6 +84,16 @@ def test_what_came_under_the_same_settings_counts_and_ones_own_does_not(bench, a
     assert (found.teacher, found.actual) == ("teacher.math@1", 0.9)
     assert (found.record, found.artifact) == (merge.outcome.record, merge.outcome.digest)
     assert found.measure == measured()
+
+
+def test_the_gate_by_itself_asks_for_what_a_consolidation_with_its_inputs_would_leave():
+    form = RoundForm(ladder_stages=3, max_new_tokens=99)
+    assert recipe_with(RoundForm().recipe(), 3, 99) == form.recipe()
+    for other in (RoundForm(mopd_steps=60), RoundForm(rounds=2), RoundForm(divergence="forward")):
+        assert other.recipe() != RoundForm().recipe()
+    # Where teachers wait and what a ledger keeps changes nothing that arrives.
+    same = RoundForm(ledger_displacements=False, more_settings={"placement": "host"})
+    assert same.recipe() == RoundForm().recipe()
 
 
 def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
