@@ -5,17 +5,19 @@ is a part of its own, nobody's. Nothing is sampled. One process does it, so that
 that one device trains.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.ledger.naming import ledger_derivation
 from tasks.ledger.read import Ledger
 from tasks.model.chat import ChatTokens
-from tasks.model.files import load_model, load_policy
-from tasks.mopd.cast import cast_of, inputs_of
+from tasks.model.files import Policy, load_model, load_policy
+from tasks.mopd.cast import Cast, cast_of, inputs_of
+from tasks.mopd.distil import Distillation
 from tasks.mopd.orders import Replay
 from tasks.mopd.retrain import round_of
 from tasks.mopd.run import Order, open_objective
@@ -43,25 +45,35 @@ def plan_replay(bench: Bench, student: str, *, wanted: bool) -> list[Replay]:
     """
     if not wanted:
         return []
+    order, seconds = order_of(bench, student)
+    if Ledger.open(bench.store.tree(order.ledger.digest)).manifest.segments:
+        return []
+    took = f"; the round took {format_seconds(seconds)}" if seconds else ""
+    report("replay", 0, 0, message=f"of the kept rollouts, less than the round itself{took}")
+    return [order]
+
+
+def order_of(bench: Bench, student: str) -> tuple[Replay, float]:
+    """Return a student's round as it can be replayed, and the seconds that it took (0: unknown).
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of, or that has no ledger.
+    """
     made = round_of(bench, student)
     record = ledger_derivation(made.derivation).digest()
     stored = bench.records.output(record)
     if stored is None:
         raise ValueError(f"{student!r} has no ledger in this store, so nothing can be replayed")
-    if Ledger.open(bench.store.tree(stored.output)).manifest.segments:
-        return []
-    took = f"; the round took {format_seconds(made.seconds)}" if made.seconds else ""
-    report("replay", 0, 0, message=f"of the kept rollouts, less than the round itself{took}")
     ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=bench.store.uri)
-    return [
-        Replay(
-            plan=made.plan,
-            settings=made.settings,
-            seed=made.seed,
-            student=made.student,
-            ledger=ledger,
-        )
-    ]
+    order = Replay(
+        plan=made.plan,
+        settings=made.settings,
+        seed=made.seed,
+        student=made.student,
+        ledger=ledger,
+    )
+    return order, made.seconds
 
 
 def replay_round(bench: Bench, order: Replay) -> Artifact:
@@ -84,31 +96,52 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        use_configured_threads()
-        ledger = Ledger.open(bench.store.tree(order.ledger.digest))
-        policy = load_policy(bench.store.tree(order.plan.student.digest))
-        start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
+        again = reopen(bench, order, cast, record=True)
+        ledger = again.ledger
         end = load_model(bench.store.tree(order.student.digest))
         # The last of the kept weights may be stored in half precision; the student is exact.
-        *kept_weights, _ = boundaries(ledger, start)
+        *kept_weights, _ = boundaries(ledger, again.start)
         last = {name: p.detach().float() for name, p in end.named_parameters()}
-        chat = ChatTokens(policy.tokenizer)
-        nn.Module.to(policy.model, rank_device())
-        settings = order.settings
-        labels = {(teacher.domain, teacher.mode or "") for teacher in order.plan.teachers}
-        own = Order(cast, settings, order.seed)
-        objective = open_objective(bench, own, policy, chat.control_ids, labels)
-        kept = Kept(objective, ledger, settings.distil.masked, settings.distil.outcome_weight)
-        learner = Learner(
-            policy.model,
-            settings_for_replay(settings.loop),
-            settings.sampling.temperature,
-            chat.pad_id,
-            objective.sources,
-            record=True,
-        )
-        walk = replayed(ledger, [*kept_weights, last], learner, kept)
+        distil = order.settings.distil
+        kept = Kept(again.objective, ledger, distil.masked, distil.outcome_weight)
+        walk = replayed(ledger, [*kept_weights, last], again.learner, kept)
         write_replayed(ledger, walk, folder / "ledger")
         return folder / "ledger"
 
     return bench.find_or_make(derivation, "ledger", make, owner="consolidation")
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A round that is ready to learn from its kept rollouts again."""
+
+    ledger: Ledger
+    policy: Policy
+    """On this process's device; the learner changes it in place."""
+    start: dict[str, Tensor]
+    """The weights that the round began with."""
+    objective: Distillation
+    learner: Learner
+
+
+def reopen(bench: Bench, order: Replay, cast: Cast, *, record: bool) -> Reopened:
+    """Open a round's ledger, teachers and first weights; with ``record``, updates are summed."""
+    use_configured_threads()
+    policy = load_policy(bench.store.tree(order.plan.student.digest))
+    start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
+    chat = ChatTokens(policy.tokenizer)
+    nn.Module.to(policy.model, rank_device())
+    settings = order.settings
+    labels = {(teacher.domain, teacher.mode or "") for teacher in order.plan.teachers}
+    own = Order(cast, settings, order.seed)
+    objective = open_objective(bench, own, policy, chat.control_ids, labels)
+    learner = Learner(
+        policy.model,
+        settings_for_replay(settings.loop),
+        settings.sampling.temperature,
+        chat.pad_id,
+        objective.sources,
+        record=record,
+    )
+    ledger = Ledger.open(bench.store.tree(order.ledger.digest))
+    return Reopened(ledger, policy, start, objective, learner)

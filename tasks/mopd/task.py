@@ -127,3 +127,12 @@ def replay_round(order: Replay) -> Artifact:
     from tasks.step import Bench
 
     return step.replay_round(Bench(), order)
+
+
+@hosted(Stage.AUDIT)
+def rehearse_round(student: str, without: list[str]) -> Artifact:
+    """Make a student's round again without some teachers, from the rollouts its ledger kept."""
+    from tasks.mopd import rehearse as step
+    from tasks.step import Bench
+
+    return step.rehearse_round(Bench(), student, without)

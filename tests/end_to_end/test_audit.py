@@ -18,6 +18,8 @@ from tasks.step import Bench
 
 ASKED = ("audit", "student@released", "--prompt", "abcd", "--response", "dcba")
 
+REHEARSED = ("surgery", "student@released", "--rehearse")
+
 
 @pytest.fixture
 def audited(student, tmp_path):
@@ -91,6 +93,18 @@ def test_a_student_without_all_its_teachers_is_what_it_started_from(student):
         assert (operated[name] - tensor).abs().max() <= 1e-4 * moved + 5e-7  # of fp32
 
 
+def test_a_rehearsal_without_a_teacher_is_a_recorded_student_that_only_others_taught(student):
+    told = provost(*REHEARSED, "--without", "shout").splitlines()
+    checkpoint = checkpoint_named(open_store(), "student@released")
+    before, after = weights_of(checkpoint.digest), weights_of(told[0])
+    assert before.keys() == after.keys()
+    assert max(float((after[n] - before[n]).abs().max()) for n in before) > 1e-4
+    record = Bench().records.read(told[1].removeprefix("record "))
+    assert (record.kind, record.settings["without"]) == ("rehearsal", ["shout"])
+    assert checkpoint.digest in {item.artifact for item in record.inputs}
+    assert provost(*REHEARSED, "--without", "shout").splitlines()[:2] == told[:2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -104,6 +118,10 @@ def test_a_student_without_all_its_teachers_is_what_it_started_from(student):
         (("surgery", "student@released", "--without", "math"), "['shout', 'whisper']"),
         (("surgery", "student@released", "--weight", "shout=1"), "nothing would change"),
         (("surgery", "student@released", "--weight", "shout"), "write it as math=0.5"),
+        ((*REHEARSED, "--without", "math"), "['math'] cannot be left out"),
+        ((*REHEARSED, "--without", "shout", "--without", "whisper"), "nobody is left to learn"),
+        ((*REHEARSED, "--weight", "shout=0"), "name them with --without"),
+        (REHEARSED, "nothing is to be left out"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_what_to_do(student, arguments, words):

@@ -66,7 +66,7 @@ LAUNCHED = {
     "foundation": {"foundation"},
     "consolidation": {"workflow.consolidate", "workflow.consolidate_reviewed"},
     "gate": {"gate"},
-    "audit": {"audit", "surgery"},
+    "audit": {"audit", "rehearsal", "surgery"},
 }
 
 PROGRAM = """

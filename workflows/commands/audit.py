@@ -10,6 +10,7 @@ from lineage.store import home, open_store
 from tasks.attribution.document import Audit, Verification
 from tasks.attribution.files import copy_audit
 from workflows.audit import audit as audit_workflow
+from workflows.audit import rehearsal as rehearsal_workflow
 from workflows.audit import surgery as surgery_workflow
 from workflows.commands.local import quiet, run_locally
 
@@ -76,16 +77,38 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
 @click.argument("student")
 @click.option("--without", multiple=True, help="A teacher to leave out; may be repeated.")
 @click.option("--weight", multiple=True, help="A teacher and its new weight, such as math=0.5.")
-def surgery(student: str, without: tuple[str, ...], weight: tuple[str, ...]) -> None:
+@click.option(
+    "--rehearse",
+    is_flag=True,
+    help="Make its round again without them from the kept rollouts: longer, and far nearer to a "
+    "retrain.",
+)
+def surgery(
+    student: str,
+    without: tuple[str, ...],
+    weight: tuple[str, ...],
+    rehearse: bool,
+) -> None:
     """Make STUDENT without a teacher from its ledger, as a new recorded checkpoint."""
     quiet()
+    if rehearse and weight:
+        raise click.ClickException(
+            "--rehearse leaves teachers out and knows no weights: name them with --without"
+        )
     weights = dict.fromkeys(without, 0.0) | dict(map(_weight, weight))
-    made = run_locally(surgery_workflow, weights=weights, student=student)
+    made = (
+        run_locally(rehearsal_workflow, without=list(without), student=student)
+        if rehearse
+        else run_locally(surgery_workflow, weights=weights, student=student)
+    )
     click.echo(f"{made.digest}\nrecord {made.record}")
     click.echo(
-        "Its updates were made in the presence of what is left out: `provost audit STUDENT "
-        "--verify 1` compares it with a retrain."
+        "Nothing was sampled: it learned again from what the student said with all its teachers."
+        if rehearse
+        else "Its updates were made in the presence of what is left out: --rehearse comes nearer "
+        "to a retrain."
     )
+    click.echo("`provost audit STUDENT --verify 1` retrains, which is the truth.")
 
 
 def _put(behaviours: Path) -> str:
