@@ -8,7 +8,7 @@ from typing import Any
 
 from _attribution_world import OFFICES, TEACHERS, masks
 
-from tasks.attribution.estimators import LogRatio
+from tasks.attribution.estimators import BoundedTracIn, LogRatio, TracIn
 
 Table = dict[str, list[float]]
 
@@ -26,8 +26,10 @@ class Answers:
     """By retrain, who was left out of it."""
     tables: dict[str, Table]
     """By estimator, the number of each teacher for each behaviour."""
+    told: dict[str, Table]
+    """By estimator that does not just add teachers up, what it says of each retrain."""
     others: dict[str, dict[str, Any]]
-    """Residuals, seconds and divergences, as they were written."""
+    """Residuals, seconds and stand-ins, as they were written."""
 
     @property
     def change(self) -> list[float]:
@@ -65,33 +67,52 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
     }
     tables: dict[str, Table] = dict(found["estimates"].get("tables", {}))
     left_out = {run: masked for run, masked in masks(number) if masked}
-    answers = Answers(number, truth["asked"], truth["says"], left_out, tables, found)
+    answers = Answers(number, truth["asked"], truth["says"], left_out, tables, {}, found)
     if tables:
         tables["taught and heard"] = _smaller(tables["path integral"], tables[LogRatio.name])
         tables["owner, sized by the change"] = _sized_by_change(answers)
-    if found["rehearsals"]:
-        rehearsed = found["rehearsals"]["says"]
-        tables["rehearsal"] = _less(answers.says["full"], rehearsed)
-        # The former shares the student's own chance with what the truth is measured from.
-        tables["rehearsal, of a rehearsal"] = _less(rehearsed["full"], rehearsed)
+        answers.told[BoundedTracIn.name] = _bounded(answers)
     if tables and found["rehearsals"]:
-        three = tables["rehearsal"], tables[LogRatio.name], tables["path integral"]
-        tables[SUM] = {
-            t: [a + b + c / 2 for a, b, c in zip(*(x[t] for x in three), strict=True)]
-            for t in TEACHERS
+        answers.told["rehearsal"] = _rehearsed(answers)
+        answers.told[SUM] = {
+            run: [
+                a + b / 10 for a, b in zip(nats, answers.told[BoundedTracIn.name][run], strict=True)
+            ]
+            for run, nats in answers.told["rehearsal"].items()
         }
+    for name, told in answers.told.items():
+        tables[name] = {teacher: told[f"no-{teacher}"] for teacher in TEACHERS}
     for kind, says in found["shorts"].get("says", {}).items():
         tables[_SHORT[kind]] = _less(answers.says["full"], says)
     return answers
 
 
-SUM = "rehearsal + log-ratio + half the path integral"
-"""Weights that were chosen on set 0; the other sets test them."""
+SUM = "rehearsal + a tenth of tracin, bounded"
+"""Its weight was chosen on sets 0 and 1."""
 _SHORT = {"short": "retrain of a quarter", "repair": "surgery, then an eighth"}
 
 
 def _smaller(one: Table, two: Table) -> Table:
     return {t: list(map(min, one[t], two[t])) for t in TEACHERS}
+
+
+def _bounded(answers: Answers) -> Table:
+    """Return by retrain what ``BoundedTracIn`` says; of several, their effects are summed first."""
+    slopes, ended = answers.tables[TracIn.name], answers.says["full"]
+    return {
+        run: [
+            max(sum(slopes[teacher][place] for teacher in masked), least)
+            for place, least in enumerate(ended)
+        ]
+        for run, masked in answers.masks.items()
+    }
+
+
+def _rehearsed(answers: Answers) -> Table:
+    """Return by retrain what ``Rehearsed`` says; who is masked together is rehearsed so."""
+    says = answers.others["rehearsals"]["says"]
+    whole = [(a + b) / 2 for a, b in zip(answers.says["full"], says["full"], strict=True)]
+    return {run: [a - b for a, b in zip(whole, says[run], strict=True)] for run in answers.masks}
 
 
 def _less(student: Sequence[float], says: Mapping[str, Sequence[float]]) -> Table:

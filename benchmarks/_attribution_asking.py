@@ -17,7 +17,6 @@ from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Stretch, Weights, stretches
 from tasks.attribution.estimators import (
     Absence,
-    BoundedTracIn,
     Evidence,
     LogRatio,
     Movement,
@@ -83,7 +82,7 @@ class Asking:
         )
         tables: dict[str, Table] = {}
         seconds: dict[str, float] = {}
-        for estimator in (TracIn(), BoundedTracIn(), Absence(), LogRatio(), Owner(), Movement()):
+        for estimator in (TracIn(), Absence(), LogRatio(), Owner(), Movement()):
             with _Clock(seconds, estimator.name):
                 found = estimator.attribute(evidence)
             tables[estimator.name] = {name: _rounded(found[name]) for name in TEACHERS}

@@ -1,6 +1,7 @@
 """Draws the attribution benchmark's results in one picture; hatches tell it in grey too."""
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -26,9 +27,11 @@ _NAMING = {
 _KINDS = {OWN: ("0.25", ""), SHARED: ("0.5", "//"), OFF: ("0.7", "\\\\"), NOBODY: ("0.95", "..")}
 """Shade and hatch."""
 _ABSENCE = (
+    "rehearsal + a tenth of tracin, bounded",
+    "rehearsal",
+    "tracin, bounded",
     "tracin",
     "path integral",
-    "rehearsal",
     "taught and heard",
     "surgery, then an eighth",
     "retrain of a quarter",
@@ -43,7 +46,7 @@ def draw() -> None:
     figures = cast("dict[str, Figures]", read("attribution"))
     figure, axes = plt.subplots(2, 1, figsize=(10, 8))
     _naming(axes[0], figures["naming"])
-    _absence(axes[1], figures["absence_in_another_seed"])
+    _absence(axes[1], figures["absence"])
     figure.tight_layout()
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
     plt.close(figure)
@@ -67,7 +70,7 @@ def _naming(axes: Axes, naming: Figures) -> None:
 
 
 def _absence(axes: Axes, absence: Figures) -> None:
-    ceiling = absence["two seeds"]
+    ceiling = absence["a retrain of the other seed"]
     kinds = {"in domain": ("o", "-"), "off domain": ("^", "--"), "subsets": ("s", ":")}
     for place, (kind, (mark, line)) in enumerate(kinds.items()):
         found = [absence[name][kind] for name in _ABSENCE]
@@ -77,7 +80,7 @@ def _absence(axes: Axes, absence: Figures) -> None:
         shade = str(place * 0.3)
         axes.errorbar(at, values, yerr=half, fmt=mark, color=shade, capsize=2, label=kind)
         axes.axhline(ceiling[kind]["mean"], color=shade, ls=line, lw=1)
-    axes.set_xticks(range(len(_ABSENCE)), [name.replace(" ", "\n") for name in _ABSENCE])
+    axes.set_xticks(range(len(_ABSENCE)), [fill(name, 12) for name in _ABSENCE])
     axes.axhline(0, color="black", lw=0.5)
     axes.set_ylabel("rank correlation")
     axes.set_title("Against a retrain of another seed; lines: what two seeds' retrains have")

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from _attribution_answers import SUM, Answers, Table, read
+from _attribution_answers import Answers, Table, read
 from _attribution_naming import TUNED_ON, naming, verdict
 from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
 from _attribution_world import OFFICES, TEACHERS
 
 from tasks.attribution.counterfactual import over_seeds
+
+CEILING = "a retrain of the other seed"
 
 
 def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
@@ -26,38 +28,45 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         (one, other) for n in numbers if (one := read(runs, n, 0)) and (other := read(runs, n, 1))
     ]
     names = list(dict.fromkeys(name for found in first for name in found.tables))
+    chose, tests = (
+        [p for p in both if (p[0].number in TUNED_ON) == tuned] for tuned in (True, False)
+    )
     demo = runs / "demo.json"
     return {
         "sets": len(first),
         "behaviours_of_a_set": {
             t: len(first[0].places(t)) for t in (OWN, SHARED, OFF, STYLE, NOBODY)
         },
-        "thresholds_set_on": TUNED_ON,
+        "chosen_on": TUNED_ON,
         "naming": naming(first),
         "verdict": verdict(first),
-        "absence": {name: _absence(first, name) for name in names},
-        "absence_in_another_seed": {name: _across(both, name) for name in names}
-        | {"two seeds": _ceiling(both)},
+        "absence": _absences(tests, names),
+        "absence_where_it_was_chosen": _absences(chose, names),
+        "absence_in_the_same_seed": {
+            name: _absence([(a, a) for a, _ in tests], name) for name in names
+        },
         "noise": _noise(both),
         "completeness": _completeness(first),
-        "kl_from_retrain": _apart(first),
+        "stand_ins": _stand_ins(first),
         "wall_seconds_of_a_sets_behaviours": _seconds(first),
         "cost": [a.others["cost"] for a in first if a.others["cost"]],
         "demo": json.loads(demo.read_text("utf-8")) if demo.exists() else None,
     }
 
 
-def _absence(found: Sequence[Answers], name: str) -> dict[str, object]:
-    with_it = [a for a in found if name in a.tables and not _was_fitted(a, name)]
-    return _agreement([(a.tables[name], a.truth, a) for a in with_it]) | {
-        "subsets": _over(_subsets(_summed(a, a.tables[name]), a) for a in with_it)
-    }
+def _absences(
+    both: Sequence[tuple[Answers, Answers]], names: Iterable[str]
+) -> dict[str, dict[str, object]]:
+    """Return by estimator how it agrees with retrains of another seed; and how these do."""
+    return {name: _absence(both, name) for name in names} | {CEILING: _ceiling(both)}
 
 
-def _across(both: Sequence[tuple[Answers, Answers]], name: str) -> dict[str, object]:
-    with_it = [(a, b) for a, b in both if name in a.tables and not _was_fitted(a, name)]
+def _absence(both: Sequence[tuple[Answers, Answers]], name: str) -> dict[str, object]:
+    with_it = [(a, b) for a, b in both if name in a.tables]
     return _agreement([(a.tables[name], b.truth, a) for a, b in with_it]) | {
-        "subsets": _over(_subsets(_summed(a, a.tables[name]), b) for a, b in with_it)
+        "subsets": _over(
+            _subsets(a.told.get(name) or _summed(a, a.tables[name]), b) for a, b in with_it
+        )
     }
 
 
@@ -65,11 +74,6 @@ def _ceiling(both: Sequence[tuple[Answers, Answers]]) -> dict[str, object]:
     return _agreement([(a.truth, b.truth, a) for a, b in both]) | {
         "subsets": _over(_subsets({run: a.effect(run) for run in a.masks}, b) for a, b in both)
     }
-
-
-def _was_fitted(answers: Answers, name: str) -> bool:
-    """Return whether an estimator's weights were chosen on this set, so that it tests nothing."""
-    return name == SUM and answers.number == 0
 
 
 def _agreement(cases: Sequence[tuple[Table, Table, Answers]]) -> dict[str, object]:
@@ -155,12 +159,16 @@ def _completeness(found: Sequence[Answers]) -> dict[str, object]:
     return figures
 
 
-def _apart(found: Sequence[Answers]) -> dict[str, object]:
-    """Return how far from the retrain each stand-in's words are, KL in nats."""
-    by_set = [list(a.others["rehearsals"].get("kl_from_retrain", {}).values()) for a in found]
+def _stand_ins(found: Sequence[Answers]) -> dict[str, dict[str, object]]:
+    """Return how far each stand-in's words are from the retrain's, KL in nats, and its scores."""
+    by_set = [list(a.others["rehearsals"]["stand_ins"].values()) for a in found]
+    [[first, *_], *_] = by_set
     return {
-        key: _over(statistics.fmean(row[key] for row in rows) for rows in by_set if rows)
-        for key in ("student", "surgery", "rehearsal")
+        name: {
+            key: _over(statistics.fmean(row[name][key] for row in rows) for rows in by_set)
+            for key in figures
+        }
+        for name, figures in first.items()
     }
 
 
@@ -173,13 +181,16 @@ def _seconds(found: Sequence[Answers]) -> dict[str, float]:
     }
 
 
-def _over(values: Iterable[float]) -> dict[str, float | None] | None:
-    """Return a mean over sets with Student's t interval; None where there is no value."""
+def _over(values: Iterable[float]) -> dict[str, object] | None:
+    """Return a mean over sets with Student's t interval, and each; None where there is no value."""
     listed = [value for value in values if not math.isnan(value)]
     if not listed:
         return None
     found = over_seeds(listed)
-    return {"mean": _short(found.mean), "low": _short(found.low), "high": _short(found.high)}
+    figures = {"mean": found.mean, "low": found.low, "high": found.high}
+    return {name: _short(value) for name, value in figures.items()} | {
+        "sets": [_short(value) for value in listed]
+    }
 
 
 def _short(value: float | None) -> float | None:

@@ -27,7 +27,7 @@ from _attribution_training import distil, make_fork, make_teacher
 from _attribution_world import NUM_SUBSETS, TEACHERS, World, masks
 from _machine import facts, write
 
-NUM_SETS, NUM_SEEDS = 5, 2
+NUM_SETS, NUM_SEEDS = 7, 2
 NUM_RUNS = 1 + len(TEACHERS) + NUM_SUBSETS
 
 
