@@ -111,10 +111,11 @@ def _run(bench: Bench, subject: Subject, split: Split, checkpoint: Artifact) -> 
             "teachers, prompts or another start; make retrains with `provost audit --verify`"
         )
     says_B = split.under(load_weights(bench, checkpoint))
-    return _Run(_masked(derivation), derivation.seed, says_B)
+    return _Run(masked_in(derivation), derivation.seed, says_B)
 
 
-def _masked(derivation: Derivation) -> tuple[str, ...]:
+def masked_in(derivation: Derivation) -> tuple[str, ...]:
+    """Return the teachers that were left out of a round."""
     distil = derivation.settings["distil"]
     assert isinstance(distil, dict)
     names = distil.get("masked") or []

@@ -12,7 +12,7 @@ from lineage.artifacts import Artifact
 from tasks.attribution.about import approvals, not_tested, source_of, start_words, waivers
 from tasks.attribution.behaviour import Behaviour
 from tasks.attribution.counterfactual import verify
-from tasks.attribution.course import Scorer, walker
+from tasks.attribution.course import walker
 from tasks.attribution.document import (
     Audit,
     BehaviourShare,
@@ -26,11 +26,11 @@ from tasks.attribution.document import (
     Witness,
 )
 from tasks.attribution.estimators import Absence, Evidence, Owner, TracIn
-from tasks.attribution.influence import batch_of, score, segments_to_search, slope, strongest
+from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.naming import holders, named
 from tasks.attribution.path_integral import Allocation
-from tasks.attribution.split import split
+from tasks.attribution.split import BATCH, split, spread
 from tasks.attribution.subject import Opened, Subject, load_weights
 from tasks.attribution.tiers import replay_words
 from tasks.attribution.verdict import (
@@ -161,7 +161,9 @@ class Findings:
         several = len(groups) > 1
         off = off_domain(groups, self._sources) if several else []
         verdict = (
-            judge_sets(groups, self._sources, case.count) if several else judge(case, witnesses)
+            judge_sets(groups, self._sources, case.count, case.owners)
+            if several
+            else judge(case, witnesses)
         )
         if self._approximate:
             confidence = f"{verdict.confidence} With a replayed split names were not tested."
@@ -198,14 +200,17 @@ class Findings:
                 residual=float(residual_B[place]),
                 named=named(by_source, taught, change),
                 holders=holders(by_source, taught, change),
-                tokens=tokens[place] if place < len(tokens) else (),
+                tokens=tokens.get(place, ()),
             )
 
-    def _tokens(self) -> list[tuple[TokenShare, ...]]:
-        allocation = self._split.allocations[0]
-        batch = self._split.batches[0].encoded
-        count = min(MOST_TOKENS_SHOWN, len(batch.behaviours))
-        return [self._tokens_of(allocation, batch.of(place)) for place in range(count)]
+    def _tokens(self) -> dict[int, tuple[TokenShare, ...]]:
+        """Return the tokens of some behaviours by their place, as many of each domain."""
+        found = {}
+        for place in spread([item.domain for item in self._split.behaviours], MOST_TOKENS_SHOWN):
+            number, local = divmod(place, BATCH)
+            allocation = self._split.allocations[number]
+            found[place] = self._tokens_of(allocation, allocation.encoded.of(local))
+        return found
 
     def _tokens_of(self, allocation: Allocation, places: Tensor) -> tuple[TokenShare, ...]:
         ids = allocation.encoded.tokens.tokens_N[places].tolist()
@@ -275,22 +280,10 @@ class Findings:
 
     def _influences(self) -> tuple[tuple[Influence, ...], str]:
         """Search each teacher's strongest segment for the rollouts that pushed most."""
-        batch, allocation = self._split.batches[0], self._split.allocations[0]
-        teachers = [teacher.name for teacher in self._subject.teachers]
-        wanted = segments_to_search(allocation, teachers)
-        kept = list(self._subject.ledger.rollouts())
-        scored, words = [], []
-        for place, stretch in enumerate(self._course()):
-            segment = stretch.segment
-            steps = range(segment.first_step, segment.last_step + 1)
-            own = [r for r in kept if r.step in steps and r.teacher in wanted.get(place, ())]
-            if not own:
-                continue
-            scorer = Scorer(self._models.policy.model, batch_of(own, self._chat.pad_id))
-            direction = slope(batch.encoded, batch.scorer, stretch)
-            scored += score(own, scorer, stretch, direction)
-            words.append(
-                f"{len(own)} of {', '.join(wanted[place])} in steps {steps[0]} to {steps[-1]}"
-            )
-        searched = "; ".join(words) or "none: the ledger keeps no rollouts"
-        return tuple(strongest(scored, self._chat)), searched
+        return search(
+            self._split.batches[0],
+            segments_to_search(self._split.allocations[0], self._teachers),
+            list(self._subject.ledger.rollouts()),
+            self._course(),
+            self._chat,
+        )

@@ -9,7 +9,7 @@ sampled token's advantage gives the same gradient in the mean over what might ha
 Shapes: N response tokens of the behaviours, M of the rollouts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from tasks.attribution.behaviour import Encoded
 from tasks.attribution.course import Scorer, Stretch
 from tasks.attribution.document import Influence
 from tasks.attribution.path_integral import Allocation
+from tasks.attribution.split import Batch
 from tasks.ledger.entries import KeptRollout
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import TokenBatch, pad_right
@@ -46,6 +47,34 @@ def segments_to_search(allocation: Allocation, teachers: Sequence[str]) -> dict[
         place = max(range(len(strength)), key=lambda at: strength[at])
         found.setdefault(place, []).append(teacher)
     return found
+
+
+def search(
+    batch: Batch,
+    wanted: Mapping[int, Sequence[str]],
+    kept: Sequence[KeptRollout],
+    course: Iterable[Stretch],
+    chat: ChatTokens,
+) -> tuple[tuple[Influence, ...], str]:
+    """Return the rollouts that pushed a batch of behaviours most, and where they were searched.
+
+    Args:
+        batch: The behaviours.
+        wanted: By the place of a segment, the teachers whose rollouts are searched there.
+        kept: The ledger's sample.
+        course: The run, segment by segment.
+        chat: Of the student.
+    """
+    scored, words = [], []
+    for place, stretch in enumerate(course):
+        steps = range(stretch.segment.first_step, stretch.segment.last_step + 1)
+        own = [r for r in kept if r.step in steps and r.teacher in wanted.get(place, ())]
+        if not own:
+            continue
+        direction = slope(batch.encoded, batch.scorer, stretch)
+        scored += score(own, batch.scorer.on(batch_of(own, chat.pad_id)), stretch, direction)
+        words.append(f"{len(own)} of {', '.join(wanted[place])} in steps {steps[0]} to {steps[-1]}")
+    return tuple(strongest(scored, chat)), "; ".join(words) or "none: the ledger keeps no rollouts"
 
 
 def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tensor]:

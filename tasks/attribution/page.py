@@ -31,6 +31,8 @@ def render(audit: Audit) -> str:
         "limits": ("Not tested", _limits(audit)),
         "inputs": ("Inputs", _inputs(audit)),
     }
+    if len(audit.groups) > 1:  # then what crossed a domain is what the verdict is about
+        sections = {"domains": sections["domains"], **sections}
     shown = {name: each for name, each in sections.items() if each[1]}
     links = [
         element("li", {}, element("a", {"href": f"#{name}"}, title))
@@ -38,7 +40,9 @@ def render(audit: Audit) -> str:
     ]
     body = join(
         [
-            element("a", {"class": "skip", "href": "#sources"}, "Skip to the sources"),
+            element(
+                "a", {"class": "skip", "href": f"#{next(iter(shown))}"}, "Skip to the findings"
+            ),
             _header(audit),
             element("nav", {"aria-label": "Sections"}, element("ul", {}, *links)),
             element("main", {}, *(content for _, content in shown.values())),
@@ -122,7 +126,8 @@ def _inputs(audit: Audit) -> Html:
         "hashes them all, and checks the signature where a team signed it."
     )
     span = f"{nats(audit.begun)} before, {nats(audit.ended)} now"
-    counted = element("p", {}, f"{audit.count} behaviours; mean {span}.")
+    several = f"{audit.count} behaviours; mean" if audit.count > 1 else "1 behaviour;"
+    counted = element("p", {}, f"{several} {span}.")
     return section(
         "inputs", "Inputs", note, counted, scroll("inputs", plain(["what", "digest"], rows))
     )

@@ -4,6 +4,7 @@ import itertools
 
 from tasks.attribution.document import Audit, BehaviourShare, TokenShare
 from tasks.attribution.page_shares import colour, key, plain, scroll
+from tasks.attribution.split import spread
 from tasks.attribution.verdict import join as listed
 from tasks.attribution.verdict import nats
 from tasks.ledger.split_adamw import RESERVED
@@ -11,7 +12,7 @@ from tasks.page.document import section
 from tasks.page.html import Html, element, join
 
 MOST_SHOWN = 12
-"""Behaviours on the page; the document has all."""
+"""Behaviours on the page, as many of each domain; the document has all."""
 MOST_CHARACTERS = 2_000
 STRONG_NATS = 3.0
 """A token that one source moved by so much has the strongest ground."""
@@ -31,7 +32,8 @@ def responses_section(audit: Audit) -> Html:
 
 
 def _shown(audit: Audit) -> list[BehaviourShare]:
-    return [item for item in audit.behaviours if item.tokens][:MOST_SHOWN]
+    known = [item for item in audit.behaviours if item.tokens]
+    return [known[place] for place in spread([item.domain for item in known], MOST_SHOWN)]
 
 
 def _behaviour(audit: Audit, item: BehaviourShare, place: int) -> Html:

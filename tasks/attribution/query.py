@@ -12,6 +12,7 @@ from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.signing import sign, signing_key
 from tasks.attribution.behaviour import Behaviour
+from tasks.attribution.counterfactual import masked_in
 from tasks.attribution.document import Audit
 from tasks.attribution.files import DOCUMENT, PAGE
 from tasks.attribution.findings import Findings
@@ -54,7 +55,7 @@ def make_audit(
     subject = find_subject(bench, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
         kind="audit",
-        inputs=tuple(_inputs(subject, behaviours, retrained)),
+        inputs=tuple(_inputs(bench, subject, behaviours, retrained)),
         source=source_digest("attribution", "page"),
         settings={"student": student},
         seed=seed,
@@ -87,19 +88,28 @@ def read_page(bench: Bench, audit: Artifact) -> str:
     return (bench.store.tree(audit.digest) / PAGE).read_text("utf-8")
 
 
-def _inputs(subject: Subject, behaviours: Artifact, retrained: Sequence[Artifact]) -> list[Input]:
+def _inputs(
+    bench: Bench, subject: Subject, behaviours: Artifact, retrained: Sequence[Artifact]
+) -> list[Input]:
     parts = [
         ("student", "", subject.checkpoint),
         ("start", "", subject.start),
         ("ledger", "", subject.ledger_artifact),
         ("behaviours", "", behaviours),
         *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),
-        *(("retrain", str(place + 1), each) for place, each in enumerate(retrained)),
+        *(("retrain", _left_out(bench, each), each) for each in retrained),
     ]
     return [
         Input(role=role, artifact=part.digest, record=part.record, name=name)
         for role, name, part in parts
     ]
+
+
+def _left_out(bench: Bench, retrained: Artifact) -> str:
+    """Return who was left out of a retrain, and its seed, in words."""
+    derivation = bench.records.read(retrained.record)
+    masked = " and ".join(masked_in(derivation)) or "nobody"
+    return f"without {masked}, seed {derivation.seed}"
 
 
 def _called(item: Input) -> str:

@@ -27,7 +27,7 @@ NEUTRAL = "neutral"
 """Questions of all domains without their system prompts: text that no teacher was asked about."""
 MOST_SAMPLED = 1_000
 """Of the student's own answers in each domain."""
-PROBES = 8
+PROBES = 16
 """Prompts of each set in the audit of a whole student."""
 
 

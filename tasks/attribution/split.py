@@ -3,6 +3,7 @@
 Shapes: B behaviours of all batches, P parts (sources, decay, rounding), N tokens of a batch.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -96,3 +97,13 @@ def split(
         report("audit", place, len(batches), message="integrate along training")
         allocations.append(allocate(batch.scorer, batch.encoded, course()))
     return Split(batches, tuple(allocations))
+
+
+def spread(domains: Sequence[str], most: int) -> list[int]:
+    """Return the places of so many behaviours, the first of each domain before any second."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, domain in enumerate(domains):
+        turns.append((seen[domain], place))
+        seen[domain] += 1
+    return [place for _, place in sorted(turns)[:most]]

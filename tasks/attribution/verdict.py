@@ -50,10 +50,12 @@ def judge(case: Case, witnesses: Sequence[Witness]) -> Verdict:
     return Verdict(named=who, holders=held, sentence=sentence, confidence=confidence)
 
 
-def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int) -> Verdict:
+def judge_sets(
+    groups: Sequence[GroupShare], sources: Sequence[str], count: int, owners: Mapping[str, str]
+) -> Verdict:
     """Return the verdict on behaviours of several sets, where one mean would hide each of them.
 
-    What a teacher shaped outside its own domain stands first.
+    What a teacher shaped outside its own domain stands first, with whom to ask (``owners``).
     """
     off = off_domain(groups, sources)
     own = [
@@ -71,7 +73,7 @@ def judge_sets(groups: Sequence[GroupShare], sources: Sequence[str], count: int)
         for group, source in off
     ]
     found = (
-        ["Off its own domain, " + "; ".join(lines) + "."]
+        [f"Off its own domain, {'; '.join(lines)}.{_ask((source for _, source in off), owners)}"]
         if lines
         else ["No teacher is shown to have shaped what was not its own."]
     )
@@ -185,7 +187,7 @@ def join(names: Iterable[str]) -> str:
 
 
 def _of(who: str, case: Case) -> str:
-    ask = f" Ask {case.owners[who]}." if case.owners.get(who) else ""
+    ask = _ask([who], case.owners)
     change = nats(case.ended - case.begun)
     if who not in case.taught:
         return (
@@ -211,14 +213,18 @@ def _of_several(held: Sequence[str], case: Case) -> str:
     finds = join(f"{name} ({nats(case.taught[name])} nats)" for name in held)
     pushed = sorted(case.parts, key=lambda source: -case.parts[source])
     through = join(f"{source} ({nats(case.parts[source])})" for source in pushed)
-    asked = list(dict.fromkeys(case.owners[name] for name in held if case.owners.get(name)))
-    ask = f" Ask {join(asked)}." if asked else ""
     return (
         f"{_subject(case)} {_is(case)} held by {join(held)} alike: beside {case.start}, {finds} "
         f"find {_it(case)} likelier and lie within {ALIKE} nats, too close to name one. Of the "
         f"{nats(case.ended - case.begun)} nats that the student gained, the ledger books on the "
-        f"updates of {through}.{ask}"
+        f"updates of {through}.{_ask(held, case.owners)}"
     )
+
+
+def _ask(sources: Iterable[str], owners: Mapping[str, str]) -> str:
+    """Return whom to ask about sources; "" where no team is known."""
+    teams = dict.fromkeys(owners[source] for source in sources if owners.get(source))
+    return f" Ask {join(teams)}." if teams else ""
 
 
 def _of_nobody(case: Case, *, said: bool) -> str:

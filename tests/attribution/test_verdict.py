@@ -180,9 +180,11 @@ def test_sets_name_what_a_teacher_shaped_outside_its_domain_first():
         group("neutral", "", math=(0.0, -1.0, 1.0), code=(2.0, 1.0, 3.0)),
         group("code", "code", math=(2.0, -0.1, 4.0), code=(0.2, 0.1, 0.3)),
     ]
-    sentence = judge_sets(groups, ["math", "code"], 18).sentence
+    sentence = judge_sets(groups, ["math", "code"], 18, {"code": "team-code"}).sentence
     # math on code's prompts is large, but its interval holds 0
-    assert sentence.startswith("Off its own domain, code shaped neutral (+2.00 nats).")
+    assert sentence.startswith(
+        "Off its own domain, code shaped neutral (+2.00 nats). Ask team-code."
+    )
     assert "own teacher shaped math (+3.00)" in sentence
 
 
@@ -192,7 +194,7 @@ def test_a_set_that_two_hold_alike_is_neithers():
         group("math", "math", math=(3.0, 2.0, 4.0), code=0.1),
         group("neutral", "", taught=both, math=(1.0, 0.5, 1.5), code=(1.0, 0.5, 1.5)),
     ]
-    sentence = judge_sets(groups, ["math", "code"], 12).sentence
+    sentence = judge_sets(groups, ["math", "code"], 12, {}).sentence
     assert "hold alike, so that none is named: neutral (math +2.00 and code +1.90)." in sentence
     assert "Nobody is named" not in sentence
     assert "shaped neutral" not in sentence
@@ -203,7 +205,7 @@ def test_without_intervals_nothing_is_shown_off_a_domain():
         group("math", "math", count=2, math=1.0, code=9.0),
         group("code", "code", code=1.0, math=0),
     ]
-    assert judge_sets(groups, ["math", "code"], 4).sentence.startswith("No teacher is shown")
+    assert judge_sets(groups, ["math", "code"], 4, {}).sentence.startswith("No teacher is shown")
 
 
 def test_retrains_are_told_of_who_is_named_and_of_what_is_off_its_domain():
