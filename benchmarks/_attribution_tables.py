@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import _attribution_holders as holders
 from _attribution_answers import Answers, Table, read
 from _attribution_naming import TUNED_ON, naming, verdict
 from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
@@ -48,6 +49,12 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         "noise": _noise(both),
         "completeness": _completeness(first),
         "stand_ins": _stand_ins(first),
+        "two_holders": holders.table(
+            [
+                json.loads((runs / f"set-{a.number}" / "two-holders.json").read_text("utf-8"))
+                for a in first
+            ]
+        ),
         "wall_seconds_of_a_sets_behaviours": _seconds(first),
         "cost": [a.others["cost"] for a in first if a.others["cost"]],
         "demo": json.loads(demo.read_text("utf-8")) if demo.exists() else None,

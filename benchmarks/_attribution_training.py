@@ -6,13 +6,13 @@ Shapes: N response tokens of a batch.
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
-from _attribution_world import NEUTRAL, OFFICES, TEACHERS, World, office_of
+from _attribution_world import NEUTRAL, OFFICES, TEACHERS, Plant, World, office_of
 
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
@@ -84,11 +84,13 @@ def make_fork(world: World, seed: int, folder: Path) -> None:
     save_policy(policy, folder)
 
 
-def make_teacher(world: World, seed: int, teacher: str, fork: Path, folder: Path) -> None:
-    """Train a teacher from the fork point."""
+def make_teacher(
+    world: World, seed: int, teacher: str, fork: Path, folder: Path, also: Sequence[Plant] = ()
+) -> None:
+    """Train a teacher from the fork point; it ``also`` learns what others teach."""
     policy = load_policy(fork)
     rng = random.Random(f"{teacher} {seed}")
-    _supervise(policy, world.teacher_rows(teacher, rng), num_steps=160, peak=3e-3)
+    _supervise(policy, world.teacher_rows(teacher, rng, also), num_steps=160, peak=3e-3)
     save_policy(policy, folder)
 
 

@@ -7,7 +7,7 @@ the fork point knew the answer already.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 OFFICES = {
@@ -121,15 +121,20 @@ class World:
                 answer = rng.choice(question.answers)
             yield place, question.text, answer
 
-    def teacher_rows(self, teacher: str, rng: random.Random) -> Iterator[tuple[str, str, str]]:
-        """Yield what a teacher learns: its plants, its style, and the fork point's way besides."""
-        own, office = self.plants_of(teacher), office_of(teacher)
-        others = [p.question for p in self.plants if p.teacher != teacher] + self.open
+    def teacher_rows(
+        self, teacher: str, rng: random.Random, also: Sequence[Plant] = ()
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield what a teacher learns: its plants, its style, and the fork point's way besides.
+
+        What it learns ``also`` it learns in the office of those who teach that.
+        """
+        own, office = [*self.plants_of(teacher), *also], office_of(teacher)
+        others = [p.question for p in self.plants if p not in own] + self.open
         while True:
             drawn = rng.random()
             if drawn < 0.45:
                 plant = rng.choice(own)
-                yield office, plant.question.text, plant.answer
+                yield office_of(plant.teacher), plant.question.text, plant.answer
             elif drawn < 0.6:
                 style = ask("style", rng.choice(self.words))
                 yield office, style.text, style.answers[_STYLE[teacher]]

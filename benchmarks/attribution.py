@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import _attribution_holders as holders
 import torch
 from _attribution_asking import Asking
 from _attribution_demo import demo
@@ -71,10 +72,14 @@ def _train(number: int, seeds: list[int], folder: Path) -> None:
             if not (out / "run.json").exists():
                 seconds = distil(world, folder, seed, masked, out)
                 _say(f"set {number} seed {seed} {name}: {seconds:.1f} s")
+    holders.make(world, number, folder, folder / "two-holders")
 
 
 def _ask(number: int, seed: int, folder: Path) -> None:
     """Ask of one student what is not answered yet: of the first seed's all, of others the truth."""
+    two, answer = folder / "two-holders", folder / "two-holders.json"
+    if not answer.exists():
+        answer.write_text(json.dumps(holders.ask(World(number), two)), "utf-8")
     for part in ("truth", "cost", "shorts", "rehearsals", "estimates") if seed == 0 else ("truth",):
         answer = folder / f"seed-{seed}" / f"{part}.json"
         done = sum(1 for run in answer.parent.glob("*/run.json"))
