@@ -12,7 +12,7 @@ from tasks.gate.decide import decide
 from tasks.gate.experience import outcomes
 from tasks.gate.growth import Came, Growth, grown
 from tasks.gate.judge import GateSettings, Judged, judge
-from tasks.gate.measured import ProbeSettings
+from tasks.gate.measured import ProbeSettings, TeacherMeasure
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
@@ -58,7 +58,9 @@ def gate(
     came = outcomes(bench, plan, recipe) if recipe else []
     calibration, growth = grown(stored_calibration(), came, settings)
     judged = {
-        teacher.name: judge(each, teacher.reference, settings, calibration)
+        teacher.name: _with_fork_point(
+            judge(each, teacher.reference, settings, calibration), each, teacher.reference
+        )
         for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
     came_from = (asked("plan", plan.artifact), asked("probe", made))
@@ -84,6 +86,25 @@ def gate(
     kept = _kept(climbed, verdicts)
     after = _plan_after(bench, plan, kept, _notes(judged, verdicts), came_from)
     return Gated(plan=after, report=report, teachers=verdicts, recipe=recipe)
+
+
+def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> Judged:
+    """Return a verdict with the finding that the precursor's weights contradict the fork point."""
+    found = measure.fork_point
+    if found is None or not found.contradicted:
+        return judged
+    said = (
+        f"its precursor's weights do not come from the fork point that it declares ({found.told})"
+    )
+    note = Note(
+        code="contradicted-fork-point",
+        severity="refusal",
+        subject=subject,
+        evidence=said,
+        next_step="have its owner say which checkpoint it climbed from; one of another fork point "
+        "climbs again from the student's start",
+    )
+    return judged.model_copy(update={"reasons": (*judged.reasons, note)})
 
 
 def _learned(came: Sequence[Came], growth: Growth) -> list[Input]:

@@ -97,6 +97,18 @@ class Ancestry(Frozen):
     nearest_distance: float
     contradicted: bool
 
+    @property
+    def told(self) -> str:
+        """Return what the weights say, in words."""
+        far = f"{self.distance:.1%} from it"
+        share = (
+            ""
+            if self.projection is None
+            else f"; of what that learned, {self.projection:.0%} is in it"
+        )
+        nearer = f"; {self.nearest} is nearer" if self.nearest != self.declared else ""
+        return far + share + nearer
+
 
 class SwapRow(Frozen):
     """Well graded answers of one domain, read by every teacher."""
@@ -129,6 +141,8 @@ class TeacherMeasure(Frozen):
     """None where the architectures differ, so that weights cannot be compared."""
     ancestry: Ancestry | None
     swap: SwapRow | None
+    fork_point: Ancestry | None = None
+    """The declared fork point held against the weights of the declared precursor."""
     ladder: tuple[RungReading, ...] = ()
     """Of a staged ladder, in the order of the climb, without the teacher itself."""
 

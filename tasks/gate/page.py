@@ -1,6 +1,5 @@
 """The gate for people: who fits, why, the worst tokens in context, and what to do."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,8 @@ from tasks.gate.growth import Growth
 from tasks.gate.growth_page import growth_section
 from tasks.gate.judge import Judged
 from tasks.gate.ladder_page import ladder_table
-from tasks.gate.measured import Measured, Reading, TeacherMeasure
+from tasks.gate.measured import Ancestry, Measured, TeacherMeasure
+from tasks.gate.reading_page import course, worst
 from tasks.gate.refork import Requested
 from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.page.document import document, section
@@ -177,7 +177,8 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
         "distance from the start": _Cell(
             f"{measure.displacement.relative:.1%}" if measure.displacement else "not comparable"
         ),
-        "declared ancestry in the weights": _ancestry(measure),
+        "declared precursor in its weights": _ancestry(measure.ancestry),
+        "declared fork point in its precursor's": _ancestry(measure.fork_point),
         "explains its own domain best": _Cell(
             "too few answers"
             if measure.swap is None
@@ -187,11 +188,10 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
     }
 
 
-def _ancestry(measure: TeacherMeasure) -> _Cell:
-    found = measure.ancestry
+def _ancestry(found: Ancestry | None) -> _Cell:
     if found is None:
         return _Cell("not asked")
-    share = "" if found.projection is None else f"{found.projection:.0%} of its parent's learning"
+    share = "" if found.projection is None else f"{found.projection:.0%} of what that learned"
     return _Cell(share or f"{found.distance:.1%} from it", found.contradicted)
 
 
@@ -227,71 +227,5 @@ def _teacher(
         {},
         *(join([element("dt", {}, k), element("dd", {}, v)]) for k, v in facts.items()),
     )
-    shown = [_course(measure.reading), ladder_table(measure, verdict), _worst(measure.reading)]
+    shown = [course(measure.reading), ladder_table(measure, verdict), worst(measure.reading)]
     return join([listed, *reasons, *shown])
-
-
-def _course(reading: Reading) -> Html:
-    """Draw the reverse KL over the fifths of an answer as bars."""
-    most = max([*reading.kl_course, 1e-9])
-    bars = [
-        join(
-            [
-                element(
-                    "rect",
-                    {
-                        "x": 10 + 60 * place,
-                        "y": 70 - 60 * value / most,
-                        "width": 44,
-                        "height": 60 * value / most,
-                        "fill": "currentColor",
-                    },
-                ),
-                element(
-                    "text",
-                    {"x": 32 + 60 * place, "y": 86, "text-anchor": "middle", "font-size": 11},
-                    f"{value:.2f}",
-                ),
-            ]
-        )
-        for place, value in enumerate(reading.kl_course)
-        if math.isfinite(value)
-    ]
-    label = "Reverse KL over the fifths of an answer"
-    drawing = element(
-        "svg",
-        {"viewBox": "0 0 310 92", "width": 310, "height": 92, "role": "img", "aria-label": label},
-        *bars,
-    )
-    caption = f"{label}, in nats a token, from its beginning to its end"
-    return element("figure", {}, drawing, element("figcaption", {}, caption))
-
-
-def _worst(reading: Reading) -> Html:
-    if not reading.worst:
-        return Html("")
-    rows = [
-        element(
-            "tr",
-            {},
-            element("td", {}, f"{token.kl:.2f}"),
-            element("td", {}, f"{token.student_log_prob:.2f}"),
-            element("td", {}, f"{token.teacher_log_prob:.2f}"),
-            element(
-                "td",
-                {"class": "context"},
-                token.before,
-                element("mark", {}, token.token or "end of turn"),
-                token.after,
-            ),
-        )
-        for token in reading.worst
-    ]
-    names = ("KL", "student", "teacher", "the student's token in its context")
-    head = element("tr", {}, *(element("th", {"scope": "col"}, name) for name in names))
-    table = element(
-        "table", {"class": "plain"}, element("thead", {}, head), element("tbody", {}, *rows)
-    )
-    scroll = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "worst tokens"}
-    note = "Where they differ most; log-probabilities of the token in nats."
-    return join([element("p", {"class": "note"}, note), element("div", scroll, table)])

@@ -62,6 +62,12 @@ class Subject:
     grandparent: Path | None = None
     siblings: tuple[Checkpoint, ...] = ()
     """What else was made from the grandparent: it might be the parent instead."""
+    fork_point: Checkpoint | None = None
+    """What the parent is declared to be trained from: the grandparent by its name."""
+    base: Path | None = None
+    """What the fork point was trained from, by record."""
+    other_forks: tuple[Checkpoint, ...] = ()
+    """What the parent might come from instead."""
     rungs: tuple[tuple[int, Path], ...] = ()
     """Step and folder of the earlier rungs of its climb that are to be measured."""
 
@@ -117,6 +123,7 @@ def measure(
                 displacement=moved[subject.name],
                 ancestry=_ancestry(subject, subjects),
                 swap=_swap(subject, heard),
+                fork_point=_fork_point(subject),
                 ladder=heard[subject.name].ladder,
             )
             for subject in subjects
@@ -211,6 +218,15 @@ def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
     others = {s.parent.folder: s.parent for s in subjects if s.parent is not None}
     others |= {sibling.folder: sibling for sibling in subject.siblings}
     return ancestry(subject.folder, subject.parent, subject.grandparent, list(others.values()))
+
+
+def _fork_point(subject: Subject) -> Ancestry | None:
+    """Hold the declared fork point against the precursor: a true precursor may hide a false one."""
+    if subject.parent is None or subject.fork_point is None:
+        return None
+    return ancestry(
+        subject.parent.folder, subject.fork_point, subject.base, list(subject.other_forks)
+    )
 
 
 def _swap(subject: Subject, heard: Mapping[str, _Heard]) -> SwapRow | None:

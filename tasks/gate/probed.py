@@ -1,13 +1,14 @@
 """The probe as a step: who is measured, what of the records it is told, where the result lies."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.record import Derivation, Input
 from tasks.gate.measured import Measured, ProbeSettings
 from tasks.gate.probe import Subject, measure
-from tasks.gate.siblings import other_starts
+from tasks.gate.siblings import descends, other_starts
 from tasks.gate.weights import Checkpoint
 from tasks.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.onpolicy.ladder import rungs_to_measure
@@ -55,6 +56,7 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured,
         inputs=(
             asked("student", plan.student),
             *(asked("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
+            *(declared for teacher in teachers for declared in _declared(bench, teacher)),
             *(
                 asked("rung", rung.checkpoint, teacher.name)
                 for teacher in teachers
@@ -76,7 +78,7 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured,
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        subjects = [_subject(bench, teacher, settings.ladder_stages) for teacher in teachers]
+        subjects = [_subject(bench, plan, teacher, settings.ladder_stages) for teacher in teachers]
         start = bench.store.tree(plan.student.digest)
         found = measure(bench.store, start, subjects, settings)
         for each in found.teachers:
@@ -95,10 +97,15 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured,
     return Measured.model_validate_json(bench.store.get_bytes(made.digest)), made
 
 
-def _subject(bench: Bench, teacher: PlannedTeacher, ladder_stages: int) -> Subject:
+def _subject(bench: Bench, plan: Plan, teacher: PlannedTeacher, ladder_stages: int) -> Subject:
     """Return a teacher with what it declares of its ancestry, for the weights to answer."""
     release = read_manifest(bench.store, teacher.release.digest, Release)
-    tree = bench.store.tree
+    tree, fork_point = bench.store.tree, release.fork_point.digest
+    base = _trained_from(bench, release.fork_point)
+    others = other_starts(bench.store, base, release.precursor.record) if base else []
+    if not descends(bench.store, plan.student.record, release.fork_point.record):
+        # A later round's student went on from the fork point, perhaps the precursor's own way.
+        others.append(plan.student.digest)
     return Subject(
         name=teacher.name,
         domain=teacher.domain,
@@ -106,15 +113,32 @@ def _subject(bench: Bench, teacher: PlannedTeacher, ladder_stages: int) -> Subje
         prompts=stored_prompts(bench.store, teacher.validation),
         environment=teacher.environment,
         parent=Checkpoint(f"the precursor of {teacher.name}", tree(release.precursor.digest)),
-        grandparent=tree(release.fork_point.digest),
+        grandparent=tree(fork_point),
         siblings=tuple(
             Checkpoint(f"another start, {output[:19]}", tree(output))
-            for output in other_starts(
-                bench.store, release.fork_point.digest, teacher.checkpoint.record
-            )
+            for output in other_starts(bench.store, fork_point, teacher.checkpoint.record)
+        ),
+        fork_point=Checkpoint(f"the fork point of {teacher.name}", tree(fork_point)),
+        base=tree(base) if base else None,
+        other_forks=tuple(
+            Checkpoint(f"another fork point, {output[:19]}", tree(output)) for output in others
         ),
         rungs=tuple(
             (rung.step, tree(rung.checkpoint.digest))
             for rung in rungs_to_measure(teacher.ladder, ladder_stages)
         ),
     )
+
+
+def _declared(bench: Bench, teacher: PlannedTeacher) -> Iterator[Input]:
+    """Yield what a release declares of its ancestry: corrected, it is measured anew."""
+    release = read_manifest(bench.store, teacher.release.digest, Release)
+    yield asked("precursor", release.precursor, teacher.name)
+    yield asked("fork_point", release.fork_point, teacher.name)
+
+
+def _trained_from(bench: Bench, checkpoint: Artifact) -> str:
+    """Return what a checkpoint was trained from by record, "" where no record or store has it."""
+    made = bench.records.read(checkpoint.record).inputs if checkpoint.record else ()
+    starts = [item.artifact for item in made if item.role in {"start", "student"}]
+    return starts[0] if starts and bench.store.has(starts[0]) else ""

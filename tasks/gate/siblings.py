@@ -8,6 +8,11 @@ MOST = 8
 """Each is read once from disk beside the teacher."""
 
 
+def descends(store: Store, record: str, ancestor: str) -> bool:
+    """Return whether a record is, or descends from, another; nothing is known without records."""
+    return bool(record and ancestor) and ancestor in {record, *Lineage(store).ancestors(record)}
+
+
 def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
     """Return checkpoints that were trained from ``fork_point`` and are no kin of a teacher.
 
@@ -23,7 +28,7 @@ def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
         Digests of at most ``MOST`` checkpoints, in the order of their records.
     """
     lineage, records = Lineage(store), Records(store)
-    kin = {teacher, *lineage.ancestors(teacher), *lineage.descendants(teacher)}
+    related = {teacher, *lineage.ancestors(teacher), *lineage.descendants(teacher)}
     found: dict[str, None] = {}
     for digest in lineage.index.users(fork_point):
         started = any(
@@ -31,6 +36,6 @@ def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
             for item in records.read(digest).inputs
         )
         made = records.output(digest)
-        if started and digest not in kin and made and made.output_kind == "checkpoint":
+        if started and digest not in related and made and made.output_kind == "checkpoint":
             found[made.output] = None
     return list(found)[:MOST]

@@ -3,10 +3,53 @@
 import math
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from tasks.gate.probe import explained, paired
+from lineage.artifacts import Artifact
+from tasks.gate.probe import Subject, _fork_point, explained, paired
+from tasks.gate.weights import Checkpoint
 
 ANSWERS = 8
+
+
+def weights(folder, *values):
+    folder.mkdir()
+    save_file({"a": torch.tensor(values)}, folder / "model.safetensors")
+    return folder
+
+
+def test_a_false_fork_point_behind_a_true_precursor_is_found(tmp_path):
+    base, fork = weights(tmp_path / "base", 0.0, 0.0), weights(tmp_path / "fork", 2.0, 0.0)
+    precursor = Checkpoint("precursor", weights(tmp_path / "precursor", 2.0, 0.5))
+    false = Checkpoint("false", weights(tmp_path / "false", 0.0, 2.0))
+    sibling = Checkpoint("sibling", weights(tmp_path / "sibling", 1.9, 1.5))
+    true = Checkpoint("fork", fork)
+
+    def found(declared, *others):
+        subject = Subject(
+            name="math",
+            domain="math",
+            folder=tmp_path,
+            prompts=(),
+            environment=Artifact(kind="environment", digest="sha256:" + "a" * 64),
+            parent=precursor,
+            fork_point=declared,
+            base=base,
+            other_forks=others,
+        )
+        return _fork_point(subject)
+
+    # <(2, 0.5), (2, 0)> / 4 = 1, and <(2, 0.5), (0, 2)> / 4 = 0.25.
+    assert found(true, false, sibling).projection == pytest.approx(1.0)
+    assert not found(true, false, sibling).contradicted
+    assert found(false).projection == pytest.approx(0.25)
+    assert found(false).contradicted
+    # One that learned much the same has it in it; the true one, where it is known, is nearer.
+    assert not found(sibling).contradicted
+    assert (found(sibling, true).nearest, found(sibling, true).contradicted) == ("fork", True)
+    assert "fork is nearer" in found(sibling, true).told
+    assert _fork_point(Subject("math", "math", tmp_path, (), None)) is None
 
 
 def test_scores_are_paired_by_prompt():

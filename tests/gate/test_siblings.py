@@ -6,7 +6,7 @@ import pytest
 
 from lineage.record import Derivation, Input
 from tasks import step
-from tasks.gate.siblings import MOST, other_starts
+from tasks.gate.siblings import MOST, descends, other_starts
 from tasks.step import Bench
 
 
@@ -37,6 +37,15 @@ def test_only_what_was_trained_from_the_same_start_and_is_no_kin_counts(bench, t
     made(bench, tmp_path, "student", ("student", fork), ("teacher", teacher), kind="mopd")
     made(bench, tmp_path, "warmed", ("start", fork), ("teacher", teacher), kind="warm_up")
     assert other_starts(bench.store, fork.digest, teacher.record) == [other.digest]
+
+
+def test_a_record_descends_from_itself_and_what_it_was_made_of(bench, tmp_path):
+    fork = made(bench, tmp_path, "fork", kind="base")
+    sft = made(bench, tmp_path, "sft", ("start", fork))
+    assert descends(bench.store, fork.record, fork.record)
+    assert descends(bench.store, sft.record, fork.record)
+    assert not descends(bench.store, fork.record, sft.record)
+    assert not descends(bench.store, "", "")
 
 
 def test_there_are_never_many(bench, tmp_path):
