@@ -2,22 +2,27 @@
 
 Time is arithmetic over speed. A token costs about 2 operations a parameter forward and 4 backward
 (Kaplan et al. 2020, 2001.08361, section 2.1), so with P of the student and Q of its teacher:
-sampling 2 P, learning 6 P, the teacher's reading 2 Q. The speed is ``UTILISATION`` of what the
+sampling 2 P, learning 6 P, the teacher's reading 2 Q. Of the gate's rollouts: sampling 2 P and
+2 Q, reading 2 P and 2 Q, 2 Q again for each domain whose answers the teacher is asked for, and of a
+staged ladder 2 P once and 2 Q a rung. The speed is ``UTILISATION`` of what the
 flavour's GPUs do by their data sheet, or this machine in a measured product of matrices.
 """
 
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 
+from tasks.gate.measured import ProbeSettings
 from tasks.handover import Plan
 from tasks.ledger.estimate import RunSize, estimate, memory_speed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
+from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.workload import Workload
 from tasks.progress import format_seconds
 from tasks.resources import Stage, chosen_flavour
@@ -47,6 +52,28 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Probing:
+    """What the gate's measurement takes."""
+
+    prompts_per_domain: int
+    num_teachers: int
+    num_rungs: int
+    """Of staged ladders, over all teachers."""
+    operations: float
+    machine: Machine
+
+    @property
+    def told(self) -> str:
+        """Return the estimate in words."""
+        seconds = format_seconds(self.operations / self.machine.operations_per_second)
+        rungs = f" and {self.num_rungs} rungs" if self.num_rungs else ""
+        return (
+            f"about {seconds} on {self.machine.name}: {self.num_teachers} teachers{rungs}, "
+            f"{self.prompts_per_domain} prompts a domain"
+        )
+
+
+@dataclass(frozen=True)
 class Forecast:
     """An estimate, with what it was made of."""
 
@@ -63,6 +90,8 @@ class Forecast:
     """Bytes on the learner's device beside activations."""
     storage: int
     """Bytes of ledgers and students."""
+    probe: Probing | None = None
+    """What the gate takes; None where it measures nothing."""
 
     @property
     def seconds(self) -> float:
@@ -77,6 +106,7 @@ class Forecast:
             time_said += f": {hours:.1f} GPU-hours"
         return [
             ("time", time_said),
+            ("gate", self.probe.told if self.probe else "measures nothing"),
             ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
             ("storage", f"{self.storage / _GIB:.2f} GiB of ledger and students"),
             (
@@ -89,13 +119,19 @@ class Forecast:
         ]
 
 
-def forecast(bench: Bench, plan: Plan, workload: Workload) -> Forecast:
-    """Return the estimate of a plan's rounds under the chosen flavour, or on this machine."""
+def forecast(
+    bench: Bench, plan: Plan, workload: Workload, probe: ProbeSettings | None = None
+) -> Forecast:
+    """Return the estimate of a plan under the chosen flavour, or on this machine.
+
+    Of its rounds, and of the gate's measurement where there is one.
+    """
     student = num_parameters(bench.store.tree(plan.student.digest))
     teachers = {
         t.name: num_parameters(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers
     }
-    tokens = _tokens_per_step(bench, plan, workload)
+    lengths = _tokens_of_a_rollout(bench, plan, workload.max_new_tokens)
+    tokens = workload.rollouts_per_step * sum(lengths.values())
     mean_teacher = sum(t.share * teachers[t.name] for t in plan.teachers) / len(plan.leads)
     steps = workload.loop.num_steps * workload.rounds
     extra = 1 if workload.has_outcome else 0
@@ -116,9 +152,40 @@ def forecast(bench: Bench, plan: Plan, workload: Workload) -> Forecast:
         teacher_parameters=largest,
         tokens_per_step=tokens,
         operations=steps * tokens * (8 * student + 2 * mean_teacher),
-        machine=machine(),
+        machine=machine(Stage.MOPD_ROUND),
         memory=ledger.memory + _FP32 * (student + largest),
         storage=workload.rounds * (ledger.storage + _FP32 * student),
+        probe=_probing(plan, probe, lengths, student, teachers) if probe else None,
+    )
+
+
+def _probing(
+    plan: Plan,
+    settings: ProbeSettings,
+    lengths: Mapping[str, float],
+    student: int,
+    teachers: Mapping[str, int],
+) -> Probing:
+    """Return what a probe takes, with ``lengths`` the tokens of a rollout by domain."""
+    measured = [teacher for teacher in plan.teachers if not teacher.is_self]
+    played = {domain: settings.prompts_per_domain * length for domain, length in lengths.items()}
+    operations = sum(2.0 * student * played[domain] for domain in {t.domain for t in measured})
+    num_rungs = 0
+    for teacher in measured:
+        own, rungs = (
+            played[teacher.domain],
+            rungs_to_measure(teacher.ladder, settings.ladder_stages),
+        )
+        num_rungs += len(rungs)
+        operations += 2.0 * student * own * (2 if rungs else 1)
+        everyone = sum(played[domain] for domain in {t.domain for t in measured})
+        operations += 2.0 * teachers[teacher.name] * (own * (2 + len(rungs)) + everyone)
+    return Probing(
+        prompts_per_domain=settings.prompts_per_domain,
+        num_teachers=len(measured),
+        num_rungs=num_rungs,
+        operations=operations,
+        machine=machine(Stage.GATE_PROBE),
     )
 
 
@@ -132,10 +199,10 @@ def num_parameters(checkpoint: Path) -> int:
     return total
 
 
-def machine() -> Machine:
-    """Return what a round will run on: the chosen flavour's GPUs, else this machine."""
+def machine(stage: Stage) -> Machine:
+    """Return what a stage will run on: the chosen flavour's GPUs, else this machine."""
     flavour = chosen_flavour()
-    gpus = flavour.stages[Stage.MOPD_ROUND].num_ranks if flavour and flavour.gpu else 0
+    gpus = flavour.stages[stage].num_ranks if flavour and flavour.gpu else 0
     if flavour and gpus and flavour.gpu in DENSE_BF16:
         speed = gpus * DENSE_BF16[flavour.gpu] * UTILISATION
         known_by = f"{UTILISATION:.0%} of the data sheet"
@@ -156,14 +223,15 @@ def _measured_speed(size: int = 256, repeats: int = 8) -> float:
     return 2 * size**3 / best
 
 
-def _tokens_per_step(bench: Bench, plan: Plan, workload: Workload) -> float:
+def _tokens_of_a_rollout(bench: Bench, plan: Plan, max_new_tokens: int) -> dict[str, float]:
+    """Return by domain the tokens of a prompt, on average, and of the longest answer."""
     chat = ChatTokens(load_tokenizer(bench.store.tree(plan.student.digest)))
-    total = 0.0
+    found = {}
     for lead in plan.leads:
         prompts = stored_prompts(bench.store, lead.train)[:_NUM_PROMPTS]
         lengths = [
             len(chat.prompt([{"role": m.role, "content": m.content} for m in prompt.messages]))
             for prompt in prompts
         ]
-        total += workload.rollouts_per_step * (statistics.fmean(lengths) + workload.max_new_tokens)
-    return total
+        found[lead.domain] = statistics.fmean(lengths) + max_new_tokens
+    return found

@@ -1,6 +1,7 @@
 """Flyte tasks that plan a consolidation, and measure whether its teachers fit."""
 
 from lineage.artifacts import Artifact
+from tasks.gate.measured import ProbeSettings
 from tasks.gate.settings import Level
 from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
@@ -10,13 +11,16 @@ from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.PLAN, deck=True, signs=True)
-def make_plan(
+def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to hide in
     teachers: list[str],
     student: str,
     workload: Workload,
     refuse_from: Level,
     waivers: list[str],
     publish_as: str,
+    sampling: SamplingSettings,
+    gate_prompts_per_domain: int,
+    ladder_stages: int,
 ) -> Plan:
     """Resolve names to digests, read the records, say the plan and its cost; end it where refused.
 
@@ -30,12 +34,18 @@ def make_plan(
     from tasks.gate.decide import decide
     from tasks.gate.forecast import forecast
     from tasks.gate.plan_page import plan_page, plan_text
+    from tasks.onpolicy.ladder import earlier_rungs
     from tasks.step import Bench
 
     check_name(f"student.{publish_as}")
     bench = Bench()
     plan = step.propose(bench, teachers, student)
-    cost = forecast(bench, plan, workload)
+    for teacher in plan.teachers:
+        earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
+    probe = None
+    if gate_prompts_per_domain:
+        probe = _probe_settings(gate_prompts_per_domain, sampling, ladder_stages)
+    cost = forecast(bench, plan, workload, probe)
     Console(stderr=True, highlight=False).print(plan_text(plan, cost), markup=False, soft_wrap=True)
     show("plan", plan_page(plan, cost))
     return decide(bench, plan, refuse_from, waivers)
@@ -61,7 +71,6 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     """
     from tasks.gate import gate as step
     from tasks.gate.judge import GateSettings
-    from tasks.gate.measured import ProbeSettings
     from tasks.step import Bench
 
     bench = Bench()
@@ -69,9 +78,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     if prompts_per_domain == 0:
         gated = step.leave_unmeasured(bench, plan, ladder_stages, recipe)
     else:
-        probe = ProbeSettings(
-            prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
-        )
+        probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
         gated = step.gate(bench, plan, settings, on_misfit, probe, recipe)
     show("gate", step.read_page(bench, gated.report))
     return step.admit(bench, gated, refuse_from, waivers)
@@ -95,20 +102,25 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     from tasks.gate import plan as planning
     from tasks.gate.experience import recipe_with
     from tasks.gate.judge import GateSettings
-    from tasks.gate.measured import ProbeSettings
     from tasks.step import Bench
 
     bench = Bench()
     settings = GateSettings(least_predicted=least_predicted)
     sampling = SamplingSettings(max_new_tokens=max_new_tokens)
-    probe = ProbeSettings(
-        prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
-    )
+    probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
     plan = planning.propose(bench, teachers, student)
     gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, like)
     show("gate", step.read_page(bench, gated.report))
     return gated
+
+
+def _probe_settings(
+    prompts_per_domain: int, sampling: SamplingSettings, ladder_stages: int
+) -> ProbeSettings:
+    return ProbeSettings(
+        prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
+    )
 
 
 @hosted(Stage.RELEASE)

@@ -1,11 +1,14 @@
 """The plan for people: all of it is said, hostile names do nothing, the estimate is arithmetic."""
 
+from dataclasses import replace
+
 import pytest
 from test_plan import Faculty
 
 from lineage.artifacts import Artifact
 from tasks import step
-from tasks.gate.forecast import Forecast, Machine, forecast, num_parameters
+from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
+from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.gate.plan_page import plan_page, plan_text
 from tasks.handover import Note, Plan, PlannedTeacher
@@ -13,6 +16,7 @@ from tasks.mopd.form import RoundForm
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
 from tasks.step import Bench
+from tests.onpolicy.climbs import CLIMB
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -123,6 +127,32 @@ def test_the_estimate_follows_from_parameters_and_tokens(bench, plan):
     assert once.tokens_per_step > 3 * 24
     more = forecast(bench, plan, form.model_copy(update={"prompts_per_domain": 6}).workload())
     assert more.tokens_per_step == 2 * once.tokens_per_step
+
+
+def test_the_gates_cost_is_what_it_plays_and_reads(bench, plan):
+    workload = RoundForm(prompts_per_domain=1).workload()
+    told = forecast(bench, plan, workload, ProbeSettings(prompts_per_domain=8))
+    # Eight rollouts of the one domain. The student plays them and reads them, the teacher plays,
+    # reads the student's, and reads the well graded ones again: 2 operations a parameter each.
+    once = 2 * 8 * told.tokens_per_step * told.parameters
+    assert told.probe.operations == pytest.approx(5 * once)
+    [math] = plan.teachers
+    climbed = plan.model_copy(update={"teachers": [math.model_copy(update={"ladder": CLIMB})]})
+    staged = ProbeSettings(prompts_per_domain=8, ladder_stages=2)
+    # Three earlier rungs, and the student once more, whose states are kept for them.
+    assert forecast(bench, climbed, workload, staged).probe.operations == pytest.approx(9 * once)
+    own = plan.model_copy(update={"teachers": [math.model_copy(update={"is_self": True})]})
+    assert forecast(bench, own, workload, staged).probe.operations == 0
+
+
+def test_the_gates_cost_is_told():
+    machine = Machine("8 x nvidia-h200", 8, 1e12, "a guess")
+    probe = Probing(64, 4, 10, 9e13, machine)
+    lines = dict(replace(COST, probe=probe).lines())
+    assert lines["gate"] == (
+        "about 1m 30s on 8 x nvidia-h200: 4 teachers and 10 rungs, 64 prompts a domain"
+    )
+    assert dict(COST.lines())["gate"] == "measures nothing"
 
 
 def test_a_flavours_gpus_are_what_it_says(bench, plan, monkeypatch):

@@ -43,6 +43,9 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         refuse_from=inputs["refuse_findings_from"],
         waivers=inputs["waivers"],
         publish_as=inputs["publish_as"],
+        sampling=ordered.sampling,
+        gate_prompts_per_domain=inputs["gate_prompts_per_domain"],
+        ladder_stages=inputs["ladder_stages"],
     )
     gated = measure_teachers(
         plan=plan,
