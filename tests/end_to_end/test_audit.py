@@ -7,6 +7,7 @@ from refusals import provost, refusal
 from tiny_faculty import TEAMS
 
 from lineage.named import checkpoint_named
+from lineage.record import Records
 from lineage.registry import Registry
 from lineage.signing import generate_key
 from lineage.store import open_store
@@ -74,6 +75,37 @@ def test_retrains_measure_absence(audited):
     assert found.noise is None
 
 
+def test_a_question_that_cannot_be_asked_is_refused_before_anything_is_trained(student):
+    store = open_store()
+    before = Records(store).all()
+    asked = ("audit", "student@released", "--prompt", "abcd", "--response", "x" * 200)
+    assert "shorten" in refusal(*asked, "--verify", "1")
+    assert Records(store).all() == before
+
+
+@pytest.mark.slow
+def test_a_student_without_displacements_is_audited_by_replay(teachers, tmp_path):
+    from workflows.consolidation.workflow import consolidate
+
+    consolidate(
+        teachers=[f"{team}@released" for team in TEAMS],
+        mopd_steps=2,
+        gate_prompts_per_domain=0,
+        ledger_displacements=False,
+    )
+    told = " ".join(refusal(*ASKED).split())
+    assert "its ledger holds no displacements" in told
+    assert "`provost audit STUDENT --replay` makes displacements from the" in told
+    provost(*ASKED, "--replay", "--out", str(tmp_path / "out"))
+    found = Audit.model_validate_json((tmp_path / "out" / "audit.json").read_text("utf-8"))
+    assert set(found.shares) == {*TEAMS, "decay", "unreplayed"}
+    total = found.begun + sum(share.mean for share in found.shares.values())
+    assert total == pytest.approx(found.ended, abs=1e-3)
+    assert "The split is approximate" in found.approximate
+    assert "With a replayed split names were not tested" in found.verdict.confidence
+    assert "cannot be audited" in refusal("surgery", "student@released", "--without", TEAMS[0])
+
+
 def test_a_whole_student_that_answers_nothing_cannot_be_asked(student):
     """Noise never ends a turn; each probe set says how many of its answers could be compared."""
     told = " ".join(refusal("audit", "student@released").split())
@@ -108,11 +140,13 @@ def test_a_rehearsal_without_a_teacher_is_a_recorded_student_that_only_others_ta
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("audit", "nobody@released"), "nobody"),
+        (("audit", "nobody@released"), "unknown name 'nobody'"),
         (("audit", "shout@released"), "not by multi-teacher distillation"),
         (("audit", "student@released", "--prompt", "abcd"), "give both"),
         ((*ASKED, "--sample", "3"), "ask one of them at a time"),
         ((*ASKED, "--verify", "11"), "ask for 1 to 10"),
+        ((*ASKED, "--subsets", "1"), "with no seed"),
+        ((*ASKED, "--contrast", "dcba"), "has its own response as contrast"),
         ((*ASKED, "--verify", "1", "--subsets", "1"), "have 0"),
         (("audit", "student@released", "--prompt", "abcd", "--response", "x" * 200), "shorten"),
         (("surgery", "student@released", "--without", "math"), "['shout', 'whisper']"),
@@ -159,7 +193,8 @@ def test_a_student_without_its_ledger_is_told_what_is_possible(student):
         key.unlink()
     told = " ".join(refusal(*ASKED).split())
     assert "it has no ledger in this store" in told
-    assert all(f"({tier})" in told for tier in (1, 2, 3))
+    assert all(f"({tier})" in told for tier in (1, 2, 3, 4))
+    assert "by replay: not possible" in told
 
 
 def test_a_ledger_of_other_weights_is_refused(student, tmp_path, monkeypatch):
