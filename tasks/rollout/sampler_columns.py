@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tasks.model.last_layer import last_mlp_only_at
 from tasks.rollout.sampler_cache import ColumnCache
 from tasks.rollout.sampler_pace import Pace
 
@@ -116,9 +117,11 @@ class Columns:
         ids_US = torch.zeros(len(contexts), int(lengths.max()), dtype=torch.long)
         for place, context in enumerate(contexts):
             ids_US[place, : len(context)] = torch.tensor(context)
-        hidden_USD = self._run(ids_US, shared, rows)
-        places = torch.arange(len(contexts), device=self._device)
-        return hidden_USD[places, lengths.to(self._device) - 1]
+        rows_U = torch.arange(len(contexts))
+        places_U = (rows_U * ids_US.shape[1] + lengths - 1).to(self._device)
+        with last_mlp_only_at(self._model, places_U):
+            hidden_USD = self._run(ids_US, shared, rows)
+        return hidden_USD.flatten(0, 1)[places_U]
 
     def _run(self, ids_US: Tensor, first: int, rows: slice) -> Tensor:
         """Run tokens that stand from column ``first`` on; return their hidden states."""

@@ -1,5 +1,7 @@
 """Episodes are played turn by turn: what the environment says is masked, and all is graded."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_models import tokenizer
@@ -258,3 +260,20 @@ def test_a_prompt_that_does_not_fit_the_model_is_refused_by_domain_and_name():
     with pytest.raises(ValueError, match=message):
         player_of(lengths[1] + 7).play(questions, torch.zeros(2, 24))
     player_of(lengths[1] + 8).refuse_too_long(questions)
+
+
+def test_a_prompt_is_rendered_once_however_often_it_is_asked(monkeypatch):
+    chat, rendered = ChatTokens(tokenizer()), []
+    render = chat.prompt
+    monkeypatch.setattr(chat, "prompt", lambda *of: rendered.append(of) or render(*of))
+    settings = SamplingSettings(max_new_tokens=TOKENS_A_TURN)
+    player = Player({"echo": LocalEnvironment(Echo())}, Scripted({"fox": ["no"]}), chat, settings)
+    fox = Question("echo", Prompt("a", (Message("user", "fox"),)))
+    player.refuse_too_long([fox, replace(fox, prompt=replace(fox.prompt, id="b"))])
+    (rollout,) = player.play([fox], torch.zeros(1, player.noise_per_rollout))
+    context = render([{"role": "user", "content": "fox"}])
+    assert list(rollout.ids[: len(context)]) == context
+    assert len(rendered) == 1
+    # In another mode the template may say something else.
+    player.refuse_too_long([replace(fox, prompt=replace(fox.prompt, mode="on"))])
+    assert len(rendered) == 2

@@ -264,3 +264,15 @@ def test_a_recorded_step_on_a_gpu_writes_what_the_cpu_writes():
     for turn, other in zip(found, expected, strict=True):
         assert turn.log_probs[0] == pytest.approx(other.log_probs[0], abs=1e-3)
     assert on_gpu.sample(CONTEXTS, noise) == found
+
+
+def test_of_contexts_the_last_mlp_reads_the_last_tokens_alone():
+    model, seen = tiny_model(), []
+    for layer in model.model.layers:
+        layer.mlp.gate_proj.register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].shape[:-1].numel())
+        )
+    with torch.inference_mode():
+        Columns(model, CONTEXTS, TOKENS, PLAIN).read_contexts()
+    # Four contexts of up to nine tokens; what comes next depends on the last of each.
+    assert seen == [36, 4]
