@@ -1,34 +1,47 @@
-"""What an audit of a finished demo costs: seconds a behaviour, surgery, bytes."""
+"""What an audit of a finished demo costs, and what stands in there for a retrain without a teacher.
+
+Shapes: N tokens of answers, V vocabulary.
+"""
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from lineage.artifacts import Artifact
 from tasks.attribution.answers import first_turns
-from tasks.attribution.behaviour import Behaviour, Said
+from tasks.attribution.behaviour import Behaviour, Said, encode
 from tasks.attribution.query import explain
-from tasks.attribution.subject import find_subject, open_models, plan_of
-from tasks.attribution.surgery import reweighed
+from tasks.attribution.subject import Subject, find_subject, open_models, plan_of
+from tasks.attribution.surgery import operate, reweighed
+from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
+from tasks.model.log_probs import chosen_logits
+from tasks.mopd.rehearse import rehearse_round
+from tasks.mopd.retrain import plan_retrains, retrain
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
 
 STUDENT = "student@released"
+ABSENT = "math"
+"""The teacher without whom the demo is retrained, rehearsed and cut."""
 
 
 def demo(of_a_domain: int = 2) -> dict[str, object]:
     """Audit some of the student's own answers, one at a time, in the home that is set."""
     bench = Bench()
     subject = find_subject(bench, STUDENT)
-    asked = _answers(bench, of_a_domain)
+    asked = _answers(bench, of_a_domain, subject.checkpoint)
     times = [_timed(partial(explain, bench, STUDENT, [item])) for item in asked]
     models = open_models(bench, subject)
 
-    def operate() -> None:
+    def cut() -> None:
         changed = reweighed(models.end, subject.ledger, {subject.teachers[0].name: 0.0})
         models.policy.model.load_state_dict(changed, strict=False)
         with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +54,8 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
         "behaviours": len(asked),
         "audit_wall_seconds": _most(wall for wall, _ in times),
         "audit_processor_seconds": _most(processor for _, processor in times),
-        "surgery_wall_seconds": round(_timed(operate)[0], 2),
+        "surgery_wall_seconds": round(_timed(cut)[0], 2),
+        "kl_from_retrain": _stand_ins(bench, subject),
         "bytes": {
             "displacements": sum(file.stat().st_size for file in ledger.glob("segment-*")),
             "kept rollouts": (ledger / "rollouts.jsonl").stat().st_size,
@@ -50,10 +64,47 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
     }
 
 
-def _answers(bench: Bench, count: int) -> list[Behaviour]:
+def _stand_ins(bench: Bench, subject: Subject, of_a_domain: int = 40) -> dict[str, object]:
+    """Return by domain the mean KL from a retrain's words, where it answers, to each stand-in's."""
+    [order] = [
+        order
+        for order in plan_retrains(bench, STUDENT, 1, 0)
+        if order.settings.distil.masked == [ABSENT]
+    ]
+    retrained = retrain(bench, order)
+    others = {
+        "the student": subject.checkpoint,
+        "surgery": operate(bench, STUDENT, {ABSENT: 0.0}),
+        "a rehearsal": rehearse_round(bench, STUDENT, [ABSENT]),
+    }
+    by_domain: dict[str, list[Behaviour]] = {}
+    for item in _answers(bench, of_a_domain, retrained):
+        by_domain.setdefault(item.domain, []).append(item)
+    found = {}
+    for domain, items in by_domain.items():
+        truth_NV = _distributions(bench, retrained, items)
+        apart = {
+            name: truth_NV - _distributions(bench, made, items) for name, made in others.items()
+        }
+        found[domain] = {
+            name: float(f"{float((truth_NV.exp() * rest_NV).sum(-1).mean()):.3g}")
+            for name, rest_NV in apart.items()
+        }
+    return {"without": ABSENT, "answers": sum(map(len, by_domain.values())), "by_domain": found}
+
+
+@torch.no_grad()
+def _distributions(bench: Bench, made: Artifact, items: Sequence[Behaviour]) -> Tensor:
+    """Return log p [N, V] of every word where the answers' tokens stand."""
+    policy = load_policy(bench.store.tree(made.digest))
+    tokens = encode(items, ChatTokens(policy.tokenizer), None).tokens
+    return chosen_logits(policy.model, tokens).log_softmax(-1)
+
+
+def _answers(bench: Bench, count: int, student: Artifact) -> list[Behaviour]:
     subject = find_subject(bench, STUDENT)
     assert subject.published is not None
-    policy = load_policy(bench.store.tree(subject.checkpoint.digest))
+    policy = load_policy(bench.store.tree(student.digest))
     sampling = SamplingSettings.model_validate(subject.derivation.settings["sampling"])
     found = []
     for lead in plan_of(bench, subject.published).leads:
