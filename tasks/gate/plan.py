@@ -15,6 +15,7 @@ from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.trust import open_trust
 from tasks.gate.decide import MisfitError, decide
+from tasks.gate.sampled import sampled_otherwise
 from tasks.gate.settings import Level
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
 from tasks.handover import Note, Plan, PlannedTeacher
@@ -22,6 +23,7 @@ from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench, Measurements
 
 
@@ -39,7 +41,12 @@ def make_plan(
     return decide(bench, propose(bench, teachers, student), refuse_from, waivers)
 
 
-def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
+def propose(
+    bench: Bench,
+    teachers: Sequence[str],
+    student: str,
+    sampling: SamplingSettings | None = None,
+) -> Plan:
     """Return the plan of a consolidation with all that the records say against it, and store it.
 
     Its digest covers the findings: a waiver that names it accepts these and no others.
@@ -47,7 +54,8 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     A teacher is a reference, with its share where several teach one domain (``math@3=0.7``), with
     ``#mode`` for the prompts of one thinking mode, or with ``=self`` where the student itself shall
     teach the release's domain. The student is a
-    registered checkpoint, or a published student, whose round this then goes on from.
+    registered checkpoint, or a published student, whose round this then goes on from. Where
+    ``sampling`` is known, it is compared with how each teacher is meant to be sampled.
 
     Raises:
         LineageError: for a reference that nothing answers to, or a release that misses a part.
@@ -68,6 +76,12 @@ def propose(bench: Bench, teachers: Sequence[str], student: str) -> Plan:
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(wishes, domains)
     findings = _check(bench, start, wishes, collected)
+    findings += [
+        finding
+        for candidate, wish in zip(collected, wishes, strict=True)
+        if sampling and not wish.is_self
+        for finding in sampled_otherwise(candidate.reference, candidate.release.sampling, sampling)
+    ]
     for entry in entries:
         _refuse_unrecorded(entry)
     seats = seat(wishes, domains, [entry.version for entry in entries])

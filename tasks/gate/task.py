@@ -1,13 +1,19 @@
 """Flyte tasks that plan a consolidation, and measure whether its teachers fit."""
 
+from typing import TYPE_CHECKING
+
 from lineage.artifacts import Artifact
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.settings import Level
 from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
+from tasks.inputs import told_by_name
 from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
 from tasks.rollout.settings import SamplingSettings
+
+if TYPE_CHECKING:
+    from tasks.gate.judge import GateSettings
 
 
 @hosted(Stage.PLAN, deck=True, signs=True)
@@ -39,7 +45,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
 
     check_name(f"student.{publish_as}")
     bench = Bench()
-    plan = step.propose(bench, teachers, student)
+    plan = step.propose(bench, teachers, student, sampling)
     for teacher in plan.teachers:
         earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
     probe = None
@@ -70,11 +76,10 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
     """
     from tasks.gate import gate as step
-    from tasks.gate.judge import GateSettings
     from tasks.step import Bench
 
     bench = Bench()
-    settings = GateSettings(least_predicted=least_predicted)
+    settings = _gate_settings(least_predicted)
     if prompts_per_domain == 0:
         gated = step.leave_unmeasured(bench, plan, ladder_stages, recipe)
     else:
@@ -101,15 +106,15 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
     from tasks.gate.experience import recipe_with
-    from tasks.gate.judge import GateSettings
     from tasks.step import Bench
 
     bench = Bench()
-    settings = GateSettings(least_predicted=least_predicted)
-    sampling = SamplingSettings(max_new_tokens=max_new_tokens)
+    settings = _gate_settings(least_predicted)
+    with told_by_name({"max_new_tokens": "max_new_tokens"}):
+        sampling = SamplingSettings(max_new_tokens=max_new_tokens)
     probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
-    plan = planning.propose(bench, teachers, student)
+    plan = planning.propose(bench, teachers, student, sampling)
     gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, like)
     show("gate", step.read_page(bench, gated.report))
     return gated
@@ -118,9 +123,17 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
 def _probe_settings(
     prompts_per_domain: int, sampling: SamplingSettings, ladder_stages: int
 ) -> ProbeSettings:
-    return ProbeSettings(
-        prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
-    )
+    with told_by_name({"prompts_per_domain": "gate_prompts_per_domain"}):
+        return ProbeSettings(
+            prompts_per_domain=prompts_per_domain, sampling=sampling, ladder_stages=ladder_stages
+        )
+
+
+def _gate_settings(least_predicted: float) -> "GateSettings":
+    from tasks.gate.judge import GateSettings
+
+    with told_by_name({"least_predicted": "gate_least_predicted"}):
+        return GateSettings(least_predicted=least_predicted)
 
 
 @hosted(Stage.RELEASE)

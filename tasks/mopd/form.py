@@ -11,6 +11,27 @@ from tasks.onpolicy.settings import Normalisation, Precision
 from tasks.onpolicy.workload import Workload
 from tasks.rollout.settings import SamplingSettings
 
+INPUTS = {
+    "distil.balance.rule": "balance",
+    "distil.balance.weights": "balance_weights",
+    "distil.delta_teachers": "delta_teachers",
+    "distil.divergence": "divergence",
+    "distil.outcome_weight": "outcome_weight",
+    "distil.reference_weight": "reference_weight",
+    "distil.top_k.k": "divergence_top_k",
+    "ledger.displacements": "ledger_displacements",
+    "ledger.precision": "ledger_precision",
+    "loop.adapter": "student_adapter_rank",
+    "loop.inner_updates": "inner_updates",
+    "loop.learning_rate": "learning_rate",
+    "loop.normalisation": "normalisation",
+    "loop.num_steps": "mopd_steps",
+    "loop.precision": "student_precision",
+    "sampling.max_new_tokens": "max_new_tokens",
+}
+"""The form's inputs by the setting's path; what is not here has the same name, or none."""
+LARGEST_SEED = 2**32 - 1
+"""What numpy's generator takes, which the supervised stages seed."""
 _MAX_NEW_TOKENS: int = SamplingSettings.model_fields["max_new_tokens"].default
 
 
@@ -56,6 +77,8 @@ class RoundForm(BaseModel):
     rollouts_per_prompt: int = 1
     rounds: int = 1
     """Each starts from the student of the round before."""
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    """Of prompts and sampling: no setting of a round, and checked with them."""
     student_adapter_rank: int = Field(default=0, ge=0)
     """Train LoRA adapters of this rank; 0 trains all weights."""
     student_precision: Precision = Precision.FP32

@@ -7,8 +7,9 @@ from flytekit.types.error import FlyteError
 from lineage.artifacts import Artifact
 from tasks.handover import Gated, Plan
 from tasks.hosting import hosted, show
+from tasks.inputs import told_by_name
 from tasks.ledger.settings import StoredPrecision
-from tasks.mopd.form import RoundForm
+from tasks.mopd.form import INPUTS, RoundForm
 from tasks.mopd.orders import Replay, Retrain
 from tasks.mopd.settings import Balance, Divergence, RoundSettings
 from tasks.onpolicy.settings import Normalisation, Precision
@@ -49,12 +50,16 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     reference_weight: float,
     rollouts_per_prompt: int,
     rounds: int,
+    seed: int,
     student_adapter_rank: int,
     student_precision: Precision,
 ) -> Ordered:
     """Turn the flat inputs of the launch form into checked, frozen settings."""
-    form = RoundForm.model_validate(locals())  # at the first line there is nothing but the inputs
-    return Ordered(form.settings(), form.workload(), form.sampling(), form.recipe())
+    inputs = locals()  # at the first line there is nothing else
+    own = {name: name for name in inputs}
+    with told_by_name({**INPUTS, **own}, rest="more_settings"):
+        form = RoundForm.model_validate(inputs)
+        return Ordered(form.settings(), form.workload(), form.sampling(), form.recipe())
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)

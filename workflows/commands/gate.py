@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from lineage.store import home, open_store
-from tasks.gate.refork import read_refork
 from tasks.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
@@ -31,6 +30,8 @@ def gate(out: Path | None, **given: object) -> None:
 
 
 def _tell(found: Gated) -> None:
+    from tasks.gate.refork import read_refork
+
     table = Table(box=None, pad_edge=False)
     for column in ("teacher", "verdict", "share of its gain expected", "proposed"):
         table.add_column(column, overflow="fold")

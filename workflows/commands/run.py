@@ -4,6 +4,7 @@ import click
 
 from lineage.registry import Registry
 from lineage.store import open_store
+from tasks.mopd.form import LARGEST_SEED
 from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
@@ -20,7 +21,7 @@ def run() -> None:
 
 @run.command()
 @click.option("--model", default="", help="A Hugging Face model by path or id; else from scratch.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 def foundation(model: str, seed: int) -> None:
     """Make the base and the fork point."""
     quiet()
@@ -31,7 +32,9 @@ def foundation(model: str, seed: int) -> None:
 @run.command()
 @click.argument("team")
 @click.option("--fork-point", help="What it climbs from.  [default: fork-point@released]")
-@click.option("--seed", type=click.IntRange(min=0), help="Of the whole climb.  [default: 0]")
+@click.option(
+    "--seed", type=click.IntRange(0, LARGEST_SEED), help="Of the whole climb.  [default: 0]"
+)
 @click.option("--request", help="A request of the gate to climb again, by its digest or file.")
 def teacher(team: str, fork_point: str | None, seed: int | None, request: str | None) -> None:
     """Climb and release the teacher of TEAM, or of a package of your own (a dotted name)."""

@@ -1,0 +1,64 @@
+"""What a person gave and cannot be, told by the input's own name: what, why, and what to do."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+"""pydantic's kinds of errors about a bound: where the bound stands, and how it is said."""
+_OURS = "value_error"
+
+
+class InputError(ValueError):
+    """An input that cannot be; the message names each, and says why and what to give."""
+
+
+@contextmanager
+def told_by_name(names: Mapping[str, str], rest: str = "") -> Iterator[None]:
+    """Turn pydantic's words about settings into ones about what was asked for.
+
+    Args:
+        names: Of the inputs, by the dotted path of the setting that each becomes.
+        rest: The input that takes any other path, such as more_settings.
+
+    Raises:
+        InputError: where a setting is refused within; a line for each.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise InputError(
+            "\n".join(_told(found, names, rest) for found in error.errors())
+        ) from error
+
+
+def _told(found: Any, names: Mapping[str, str], rest: str) -> str:  # noqa: ANN401 - pydantic's own
+    if found["type"] == _OURS:
+        return str(found["ctx"]["error"])  # of several settings, and already in our words
+    name, given = _name(".".join(str(part) for part in found["loc"]), names, rest), found["input"]
+    if found["type"] == "extra_forbidden":
+        return (
+            f"{name} names no setting, so {given!r} would set nothing: look for its path in "
+            "docs/mopd.md, or in RoundSettings"
+        )
+    if found["type"] in _BOUNDS:
+        place, said = _BOUNDS[found["type"]]
+        bound = found["ctx"][place]
+        return f"{name} is {given!r}, and it must be {said} {bound}: give a number {said} {bound}"
+    why = found["msg"].removeprefix("Input should be ")
+    return f"{name} is {given!r}, and it must be {why}: give that instead"
+
+
+def _name(path: str, names: Mapping[str, str], rest: str) -> str:
+    """Return the input behind a path: its own, that of the longest beginning, or the rest's."""
+    known = [each for each in names if path == each or path.startswith(f"{each}.")]
+    if known:
+        return names[max(known, key=len)]
+    return f"{path!r} of {rest}" if rest else path

@@ -1,0 +1,101 @@
+"""What cannot be is told by the input's name, with why and what to do."""
+
+import re
+
+import pytest
+from pydantic import BaseModel, Field
+
+from tasks.inputs import InputError, told_by_name
+from tasks.mopd.form import INPUTS, RoundForm
+from tasks.mopd.task import round_settings
+
+
+class Inner(BaseModel):
+    steps: int = Field(ge=1, le=9)
+    rate: float = Field(gt=0, lt=1)
+
+
+class Outer(BaseModel, extra="forbid"):
+    inner: Inner
+    word: str = "a"
+
+
+GOOD = {"steps": 3, "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        ({"steps": 0}, "num_steps is 0, and it must be at least 1: give a number at least 1"),
+        ({"steps": 10}, "num_steps is 10, and it must be at most 9: give a number at most 9"),
+        ({"rate": 0}, "'inner.rate' of others is 0, and it must be above 0"),
+        ({"rate": 1}, "'inner.rate' of others is 1, and it must be below 1"),
+        ({"rate": "x"}, "'inner.rate' of others is 'x', and it must be a valid number"),
+    ],
+)
+def test_a_bound_and_a_type_are_said(inner, said):
+    with (
+        pytest.raises(InputError, match=re.escape(said)),
+        told_by_name({"inner.steps": "num_steps"}, rest="others"),
+    ):
+        Outer.model_validate({"inner": GOOD | inner})
+
+
+def test_every_fault_has_a_line_and_what_fits_passes():
+    with pytest.raises(InputError) as refused, told_by_name({"inner": "all"}):
+        Outer.model_validate({"inner": {"steps": 0, "rate": 2}, "other": 1})
+    first, second, third = str(refused.value).splitlines()
+    assert first.startswith("all is 0")
+    assert second.startswith("all is 2")
+    assert third.startswith("other names no setting, so 1 would set nothing")
+    with told_by_name({}):
+        assert Outer.model_validate({"inner": GOOD}).inner.steps == 3
+
+
+def asked(**changes):
+    """Return the inputs of the launch form with changes."""
+    return {name: getattr(RoundForm(), name) for name in RoundForm.model_fields} | changes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mopd_steps", 0),
+        ("learning_rate", 0.0),
+        ("divergence_top_k", 0),
+        ("inner_updates", 0),
+        ("ladder_stages", 0),
+        ("max_new_tokens", 0),
+        ("outcome_weight", -1.0),
+        ("prompts_per_domain", 0),
+        ("reference_weight", -1.0),
+        ("rollouts_per_prompt", 0),
+        ("rounds", 0),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("student_adapter_rank", -1),
+    ],
+)
+def test_a_number_of_the_form_that_cannot_be_is_told_by_its_name(name, value):
+    with pytest.raises(ValueError, match=rf"(?m)^ *{name} is {value}, and it must be "):
+        round_settings(**asked(**{name: value}))
+
+
+def test_settings_behind_the_form_are_told_by_their_path_and_contradictions_in_our_words():
+    for more, said in (
+        ({"health.runway": "stop"}, "'health.runway' of more_settings names no setting"),
+        ({"health.runaway": "perhaps"}, "it must be 'stop' or 'warn'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            round_settings(**asked(more_settings=more))
+    with pytest.raises(ValueError, match=r"outcome_weight is 1\.0 but each prompt is played once"):
+        round_settings(**asked(outcome_weight=1.0))
+
+
+def test_every_path_of_the_form_is_one_of_the_rounds():
+    settings = RoundForm(student_adapter_rank=2).settings()
+    for path, name in INPUTS.items():
+        value = settings
+        for part in path.split("."):
+            value = getattr(value, part)
+        assert name in RoundForm.model_fields
