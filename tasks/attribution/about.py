@@ -37,11 +37,18 @@ def start_words(subject: Subject) -> str:
 
 
 def approvals(bench: Bench, subject: Subject) -> tuple[str, ...]:
-    """Return what the check by record noted and let pass when the plan was made."""
+    """Return where a person approved, and what the checks let pass when the plan was made."""
     if subject.published is None:
         return ()
+    made = bench.records.output(subject.checkpoint.record)
+    where = (
+        f"Flyte's execution {made.execution} made the student: whether a person approved its plan, "
+        "and who, stands there"
+        if made and made.execution
+        else "the student was made by a local run, which records no person's approval"
+    )
     notes = plan_of(bench, subject.published).notes
-    return tuple(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes)
+    return (where, *(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes))
 
 
 def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:

@@ -110,7 +110,9 @@ def _carried(audit: Audit) -> Html:
     ]
     listed = element("ul", {}, *notes) if notes else element("p", {}, "The check noted nothing.")
     waived = signed or [element("p", {}, "The student carries no waiver.")]
-    note = "What the check by record let pass when the student was planned, and what people waived."
+    note = (
+        "Who approved, what the checks let pass when the student was planned, what people waived."
+    )
     return section("carried", "Approvals and waivers", note, listed, *waived)
 
 

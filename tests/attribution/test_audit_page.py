@@ -78,3 +78,19 @@ def test_the_page_refers_to_nothing_outside_and_is_the_same_again():
     assert not re.search(r"(?:href|src)=\"(?!#)", page)
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
     assert page == render(example_audit())
+
+
+def test_what_crossed_a_domain_stands_first_where_there_are_several():
+    groups = (
+        group("math", "math", math=3.0, code=0.0),
+        group("neutral", "", math=0.0, code=2.0),
+    )
+    several, one = render(example_audit(groups=groups)), render(example_audit())
+    assert several.index('id="domains"') < several.index('id="sources"')
+    assert 'href="#domains">Skip to the findings' in several
+    assert 'href="#sources">Skip to the findings' in one
+
+
+def test_an_approximate_split_is_said_to_be_one_before_any_number():
+    page = render(example_audit(approximate="The split is approximate."))
+    assert page.index("The split is approximate.") < page.index('id="sources"')
