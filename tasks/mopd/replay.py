@@ -24,14 +24,15 @@ from tasks.mopd.run import Order, open_objective
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.replay import (
     Kept,
+    ReplayedLedger,
     boundaries,
     replayed,
     settings_for_replay,
-    write_replayed,
 )
 from tasks.progress import format_seconds, report
 from tasks.provenance import source_digest
 from tasks.ranks import rank_device
+from tasks.resume import States
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
 
@@ -77,7 +78,7 @@ def order_of(bench: Bench, student: str) -> tuple[Replay, float]:
 
 
 def replay_round(bench: Bench, order: Replay) -> Artifact:
-    """Return a ledger with replayed displacements; found, or else made.
+    """Return a ledger with replayed displacements; found, or else made, from its last state.
 
     Raises:
         ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
@@ -104,8 +105,15 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
         last = {name: p.detach().float() for name, p in end.named_parameters()}
         distil = order.settings.distil
         kept = Kept(again.objective, ledger, distil.masked, distil.outcome_weight)
-        walk = replayed(ledger, [*kept_weights, last], again.learner, kept)
-        write_replayed(ledger, walk, folder / "ledger")
+        written = ReplayedLedger(ledger, folder / "ledger")
+        parts = {"learner": again.learner, "ledger": written}
+        states = States(bench.store, derivation.digest(), parts)
+        done = states.restore()
+        walk = replayed(ledger, [*kept_weights, last], again.learner, kept, after=done)
+        for found in walk:
+            written.add(found)
+            states.save_if_due(found.segment.last_step)
+        written.finish()
         return folder / "ledger"
 
     return bench.find_or_make(derivation, "ledger", make, owner="consolidation")

@@ -9,7 +9,7 @@ Shapes: none; weights by name.
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +125,7 @@ class Kept:
 
 
 def replayed(
-    ledger: Ledger, checkpoints: Sequence[Weights], learner: Learner, kept: Kept
+    ledger: Ledger, checkpoints: Sequence[Weights], learner: Learner, kept: Kept, after: int = 0
 ) -> Iterator[Replayed]:
     """Walk a run with displacements that are replayed, each segment from its true first weights.
 
@@ -136,9 +136,12 @@ def replayed(
         checkpoints: The weights at every segment's begin, and the student's (``boundaries``).
         learner: With ``settings_for_replay``, recording, whose model is given up to this.
         kept: The run's objective on its kept rollouts, nobody masked.
+        after: The last step that is replayed already, a segment's; the learner stands there.
     """
     spans = _spans(ledger)
     for (first, last), start, end in zip(spans, checkpoints[:-1], checkpoints[1:], strict=True):
+        if last <= after:
+            continue
         _put(learner, start)
         learner.optimizer.begin_segment()
         for step in range(first, last + 1):
@@ -157,24 +160,45 @@ def replayed(
         yield Replayed(_segment(first, last, parts, start, end), start, parts)
 
 
-def write_replayed(ledger: Ledger, walk: Iterable[Replayed], folder: Path) -> None:
-    """Write a ledger whose displacements are replayed; what the run kept is copied beside them."""
-    folder.mkdir(parents=True)
-    segments = []
-    for number, found in enumerate(walk, start=1):
-        name = f"segment-{number:05d}.safetensors"
+class ReplayedLedger:
+    """A ledger with replayed displacements while it is written; a part of a state to go on from."""
+
+    def __init__(self, ledger: Ledger, folder: Path) -> None:
+        """Begin one beside what ``ledger`` kept, in a new folder."""
+        folder.mkdir(parents=True)
+        self._ledger, self._folder = ledger, folder
+        self._segments: tuple[Segment, ...] = ()
+
+    def add(self, found: Replayed) -> None:
+        """Write a segment."""
+        name = f"segment-{len(self._segments) + 1:05d}.safetensors"
         tensors = {
             f"{part}/{key}": tensor.contiguous()
             for part, moved in found.parts.items()
             for key, tensor in moved.items()
         }
-        save_file(tensors, folder / name)
-        segments.append(found.segment.model_copy(update={"file": name}))
-    for name in (ROWS, ROLLOUTS):
-        shutil.copyfile(ledger.folder / name, folder / name)
-    update = {"segments": tuple(segments), "checkpoints": ()}
-    manifest = ledger.manifest.model_copy(update=update)
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
+        save_file(tensors, self._folder / name)
+        self._segments += (found.segment.model_copy(update={"file": name}),)
+        self._write()
+
+    def finish(self) -> None:
+        """Copy what the run kept beside the segments."""
+        for name in (ROWS, ROLLOUTS):
+            shutil.copyfile(self._ledger.folder / name, self._folder / name)
+
+    def save(self, folder: Path) -> None:
+        """Copy the segments so far, for a replay that may be killed."""
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+
+    def load(self, folder: Path) -> None:
+        """Go on with the segments that ``save`` copied."""
+        shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+        self._segments = Ledger.open(folder).manifest.segments
+
+    def _write(self) -> None:
+        update = {"segments": self._segments, "checkpoints": ()}
+        manifest = self._ledger.manifest.model_copy(update=update)
+        (self._folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
 
 
 def boundaries(ledger: Ledger, start: Weights) -> list[Weights]:

@@ -21,10 +21,10 @@ from tasks.onpolicy.microbatch import Scored, plan_step
 from tasks.onpolicy.rehearsal import KeptWithout, rehearse
 from tasks.onpolicy.replay import (
     Kept,
+    ReplayedLedger,
     boundaries,
     replayed,
     settings_for_replay,
-    write_replayed,
 )
 from tasks.onpolicy.settings import LoopSettings, Normalisation
 
@@ -120,8 +120,7 @@ def test_a_replay_is_written_as_a_ledger_that_adds_up_to_the_student(tmp_path):
     start = weights(tiny_model(0))
     learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
     found = list(replayed(ledger, boundaries(ledger, start), learner, Kept(objective(), ledger)))
-    write_replayed(ledger, found, tmp_path / "replayed")
-    written = Ledger.open(tmp_path / "replayed")
+    written = write(ledger, found, tmp_path / "replayed")
     assert written.check(start, end).residual < 1e-6
     assert set(written.parts) == {*DOMAINS, "decay", UNREPLAYED}
     assert [s.last_step for s in written.manifest.segments] == [2, 4]
@@ -130,6 +129,43 @@ def test_a_replay_is_written_as_a_ledger_that_adds_up_to_the_student(tmp_path):
     for stretch, made in zip(stretches(written, start), found, strict=True):
         for part in written.parts:
             close(stretch.parts[part], made.parts[part], atol=0)
+
+
+def write(ledger, found, folder):
+    """Write a replay as a ledger."""
+    writer = ReplayedLedger(ledger, folder)
+    for segment in found:
+        writer.add(segment)
+    writer.finish()
+    return Ledger.open(folder)
+
+
+def test_a_replay_that_was_killed_goes_on_to_the_same_bits(tmp_path):
+    ledger, _, _ = run(tmp_path / "run", rollouts_per_teacher=1, displacements=False)
+    checkpoints = boundaries(ledger, weights(tiny_model(0)))
+
+    def begin():
+        return learner_of(tiny_model(0), settings_for_replay(LOOP)), Kept(objective(), ledger)
+
+    learner, kept = begin()
+    first, second = replayed(ledger, checkpoints, learner, kept)
+    learner, kept = begin()
+    writer = ReplayedLedger(ledger, tmp_path / "killed")
+    writer.add(next(replayed(ledger, checkpoints, learner, kept)))
+    for name, part in (("learner", learner), ("ledger", writer)):
+        (tmp_path / "state" / name).mkdir(parents=True)
+        part.save(tmp_path / "state" / name)
+    learner, kept = begin()
+    resumed = ReplayedLedger(ledger, tmp_path / "resumed")
+    for name, part in (("learner", learner), ("ledger", resumed)):
+        part.load(tmp_path / "state" / name)
+    [last] = replayed(ledger, checkpoints, learner, kept, after=first.segment.last_step)
+    for part, moved in second.parts.items():
+        close(last.parts[part], moved, atol=0)
+    resumed.add(last)
+    resumed.finish()
+    whole = write(ledger, [first, second], tmp_path / "whole")
+    assert Ledger.open(tmp_path / "resumed").manifest == whole.manifest
 
 
 def test_a_kept_reward_is_learned_from_again(tmp_path):
