@@ -32,7 +32,7 @@ from tasks.onpolicy.replay import (
 from tasks.progress import format_seconds, report
 from tasks.provenance import source_digest
 from tasks.ranks import rank_device
-from tasks.resume import States
+from tasks.resume import Part, States
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
 
@@ -106,7 +106,7 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
         distil = order.settings.distil
         kept = Kept(again.objective, ledger, distil.masked, distil.outcome_weight)
         written = ReplayedLedger(ledger, folder / "ledger")
-        parts = {"learner": again.learner, "ledger": written}
+        parts: dict[str, Part] = {"learner": again.learner, "ledger": written}
         states = States(bench.store, derivation.digest(), parts)
         done = states.restore()
         walk = replayed(ledger, [*kept_weights, last], again.learner, kept, after=done)
