@@ -8,7 +8,7 @@ from typing import Any
 
 from _attribution_world import OFFICES, TEACHERS, masks
 
-from tasks.attribution.estimators import BoundedTracIn, LogRatio, TracIn
+from tasks.attribution.estimators import BoundedTracIn, LogRatio, RehearsedAndBounded, TracIn
 
 Table = dict[str, list[float]]
 
@@ -74,7 +74,7 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
         answers.told[BoundedTracIn.name] = _bounded(answers)
     if tables and found["rehearsals"]:
         answers.told["rehearsal"] = _rehearsed(answers)
-        answers.told[SUM] = {
+        answers.told[RehearsedAndBounded.name] = {
             run: [
                 a + b / 10 for a, b in zip(nats, answers.told[BoundedTracIn.name][run], strict=True)
             ]
@@ -87,8 +87,6 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
     return answers
 
 
-SUM = "rehearsal + a tenth of tracin, bounded"
-"""Its weight was chosen on sets 0 and 1."""
 _SHORT = {"short": "retrain of a quarter", "repair": "surgery, then an eighth"}
 
 

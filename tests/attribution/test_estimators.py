@@ -12,6 +12,7 @@ from tasks.attribution.estimators import (
     Owner,
     PathIntegral,
     Rehearsed,
+    RehearsedAndBounded,
     TaughtAndHeard,
     TracIn,
 )
@@ -113,6 +114,9 @@ def test_a_rehearsals_baseline_is_the_mean_of_the_student_and_the_rehearsal_with
     found = Rehearsed(lambda masked: ends[tuple(masked)]).attribute(seen)
     torch.testing.assert_close(found["code"], -change(MOVED) / 2)
     torch.testing.assert_close(found["math"], change(MOVED) / 2 - change(direction(5, 0.5)))
+    both = RehearsedAndBounded(lambda masked: ends[tuple(masked)]).attribute(seen)
+    slopes = BoundedTracIn().attribute(seen)
+    torch.testing.assert_close(10 * (both["math"] - found["math"]), slopes["math"])
 
 
 def test_the_owner_is_named_by_domain_and_nobody_elsewhere():
