@@ -51,8 +51,9 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         "stand_ins": _stand_ins(first),
         "two_holders": holders.table(
             [
-                json.loads((runs / f"set-{a.number}" / "two-holders.json").read_text("utf-8"))
+                json.loads(file.read_text("utf-8"))
                 for a in first
+                for file in (runs / f"set-{a.number}").glob("two-holders.json")
             ]
         ),
         "wall_seconds_of_a_sets_behaviours": _seconds(first),
