@@ -26,7 +26,7 @@ _Z = 1.96
 
 def naming(found: Sequence[Answers]) -> dict[str, object]:
     """Return by estimator its threshold, and what it names on the sets that did not choose it."""
-    names = list(dict.fromkeys(name for a in found for name in a.tables))
+    names = [name for name in found[0].tables if all(name in a.tables for a in found)]
     return {name: _of(found, name) for name in (*names, RETRAIN)}
 
 
