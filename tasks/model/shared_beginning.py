@@ -2,11 +2,11 @@
 
 Prompts of a domain open with the same template, the same system prompt, often the same examples.
 Everything but attention looks at a token alone, so the model is given one packed row: the shared
-beginning, then each sequence's own part. Attention is handed the sequences' keys and values whole
-again. No number changes beyond rounding, forward or backward.
+beginning, then each sequence's own part. Attention is handed the sequences whole again and runs
+the kernel that it always runs. No number changes beyond rounding, forward or backward.
 
 Shapes: B sequences of S tokens, the first P of them shared, R = S - P of each its own; T = P + B R
-packed tokens, A heads (of queries, or of keys and values), D head size.
+packed tokens, A heads, D head size.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,8 +28,6 @@ from tasks.model.reach import attends_to_all
 LEAST_SAVED = 0.05
 """The share of a batch's tokens from which packing pays for the copies that attention makes of
 them (``benchmarks/shared_beginning.py``)."""
-_SHORT = 128
-"""Sequences for which a mask costs nothing."""
 _NAME = "shared_beginning"
 """Under which a model's config asks for this attention."""
 
@@ -60,42 +58,19 @@ class Packing:
         """Return where in the packed row some columns of the sequences' own parts stand [N]."""
         return rows_N * self.num_own + columns_N
 
-    def shared(self, packed_1ATD: Tensor) -> Tensor:
-        """Return the beginning [1, A, P, D]."""
-        return packed_1ATD[:, :, : self.num_shared]
-
-    def own(self, packed_1ATD: Tensor) -> Tensor:
-        """Return each sequence's own part [B, A, R, D]."""
-        own_ATD = packed_1ATD[0, :, self.num_shared :]
-        num_heads, _, size = own_ATD.shape
-        own_ABRD = own_ATD.reshape(num_heads, self.num_rows, self.num_own, size)
-        return own_ABRD.transpose(0, 1)
-
     def whole(self, packed_1ATD: Tensor) -> Tensor:
         """Return the sequences one by one [B, A, S, D]."""
-        shared_BAPD = self.shared(packed_1ATD).expand(self.num_rows, -1, -1, -1)
+        packed_TAD = packed_1ATD[0].transpose(0, 1)
+        shared_BPAD = packed_TAD[: self.num_shared].expand(self.num_rows, -1, -1, -1)
+        own_BRAD = packed_TAD[self.num_shared :].unflatten(0, (self.num_rows, self.num_own))
         # Heads behind tokens: whole tokens are copied, and the result is laid out as its parts are.
-        parts = (shared_BAPD.transpose(1, 2), self.own(packed_1ATD).transpose(1, 2))
-        return torch.cat(parts, dim=1).transpose(1, 2)
+        return torch.cat((shared_BPAD, own_BRAD), dim=1).transpose(1, 2)
 
-    def packed(self, shared_1PAD: Tensor, own_BRAD: Tensor) -> Tensor:
-        """Return beginning and own parts, heads behind tokens, as one row [1, T, A, D]."""
-        return torch.cat((shared_1PAD[0], own_BRAD.flatten(0, 1)))[None]
-
-    def sees_RS(self, device: torch.device) -> Tensor:
-        """Return which of a sequence's tokens each of its own sees."""
-        shape = (self.num_own, self.num_shared + self.num_own)
-        return torch.ones(shape, dtype=torch.bool, device=device).tril(self.num_shared)
-
-    @property
-    def asks_own_alone(self) -> bool:
-        """Whether attention is faster for own queries alone, which then need a mask.
-
-        The causal kernel, which needs none, reads half of a long sequence and no more, but its
-        beginning again for each (``benchmarks/shared_beginning.py``).
-        """
-        length = self.num_shared + self.num_own
-        return length <= _SHORT or self.num_shared >= length // 4
+    def packed(self, whole_BSAD: Tensor) -> Tensor:
+        """Return what ``whole`` was given, heads behind tokens [1, T, A, D]."""
+        shared_PAD = whole_BSAD[0, : self.num_shared]
+        own_TAD = whole_BSAD[:, self.num_shared :].flatten(0, 1)
+        return torch.cat((shared_PAD, own_TAD))[None]
 
 
 _PACKING: ContextVar[Packing] = ContextVar("packing")
@@ -203,21 +178,11 @@ def _attention(
     """Return [1, T, A, D] for packed queries, keys and values [1, A, T, D]."""
     packing = _PACKING.get()
     packing.asked += 1
-    key_BASD, value_BASD = packing.whole(key), packing.whole(value)
-
-    def mixed(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        return sdpa_attention_forward(module, query, key, value, mask, **others)[0]
-
-    # Of a GPU's kernels the fast one takes no mask.
-    if query.device.type == "cpu" and packing.asks_own_alone:
-        shared_1PAD = mixed(*(packing.shared(part) for part in (query, key, value)))
-        mask = packing.sees_RS(query.device)[None, None]
-        own_BRAD = mixed(packing.own(query), key_BASD, value_BASD, mask)
-    else:
-        whole_BSAD = mixed(packing.whole(query), key_BASD, value_BASD)
-        shared_1PAD = whole_BSAD[:1, : packing.num_shared]
-        own_BRAD = whole_BSAD[:, packing.num_shared :]
-    return packing.packed(shared_1PAD, own_BRAD), None
+    query, key, value = (packing.whole(packed) for packed in (query, key, value))
+    # Beginnings are mixed again for each sequence. Own queries alone would need a mask, for which
+    # torch's kernels are slower than what they save.
+    mixed_BSAD, weights = sdpa_attention_forward(module, query, key, value, None, **others)
+    return packing.packed(mixed_BSAD), weights
 
 
 def _no_mask(*_args: object, **_kwargs: object) -> None:

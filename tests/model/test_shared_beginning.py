@@ -70,16 +70,12 @@ def test_the_common_beginning_of_rows_is_three_tokens():
     assert pad_right(ROWS, early, pad_id=0).num_shared == 0
 
 
-@pytest.mark.parametrize("asks_own_alone", [True, False])
 @pytest.mark.parametrize(
     "make",
     [tiny_model, lambda: made(LlamaConfig), lambda: made(Qwen3MoeConfig)],
     ids=["dense with normed queries", "llama", "experts"],
 )
-def test_hidden_states_and_gradients_are_those_of_reading_all_rows_whole(
-    make, asks_own_alone, monkeypatch
-):
-    monkeypatch.setattr(Packing, "asks_own_alone", asks_own_alone)
+def test_hidden_states_and_gradients_are_those_of_reading_all_rows_whole(make):
     model = make()
     # Of 3 rows of 6 columns (the seventh predicts nothing) 3 + 3 x 3 tokens are read.
     assert tokens_read(model) == [12]
@@ -149,15 +145,7 @@ def test_a_packed_row_by_hand():
     assert packing.places(torch.tensor([0, 0, 1]), torch.tensor([2, 4, 4])).tolist() == [2, 4, 7]
     whole = packing.whole(ids_1T[:, None, :, None])
     assert whole[..., 0].squeeze(1).tolist() == [[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]
-    parts = packing.shared(ids_1T[:, None, :, None]), packing.own(ids_1T[:, None, :, None])
-    assert [part[..., 0].squeeze(1).tolist() for part in parts] == [
-        [[1, 2]],
-        [[3, 4, 5], [6, 7, 0]],
-    ]
-    packed = packing.packed(*(part.transpose(1, 2) for part in parts))
-    assert packed[0, :, 0, 0].tolist() == ids_1T[0].tolist()
-    own = packing.sees_RS(torch.device("cpu")).int().tolist()
-    assert own == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+    assert packing.packed(whole.transpose(1, 2))[0, :, 0, 0].tolist() == ids_1T[0].tolist()
 
 
 def test_a_model_is_tried_once_and_as_it_was_afterwards():
