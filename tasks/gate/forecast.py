@@ -18,6 +18,7 @@ import torch
 from safetensors import safe_open
 
 from tasks.gate.measured import ProbeSettings
+from tasks.gate.prompts import prompts_of
 from tasks.handover import Plan
 from tasks.ledger.estimate import RunSize, estimate, memory_speed
 from tasks.model.chat import ChatTokens
@@ -26,7 +27,6 @@ from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.workload import Workload
 from tasks.progress import format_seconds
 from tasks.resources import Stage, chosen_flavour
-from tasks.rollout.domains import stored_prompts
 from tasks.step import Bench
 
 UTILISATION = 0.3
@@ -228,7 +228,7 @@ def _tokens_of_a_rollout(bench: Bench, plan: Plan, max_new_tokens: int) -> dict[
     chat = ChatTokens(load_tokenizer(bench.store.tree(plan.student.digest)))
     found = {}
     for lead in plan.leads:
-        prompts = stored_prompts(bench.store, lead.train)[:_NUM_PROMPTS]
+        prompts = prompts_of(bench, lead, lead.train)[:_NUM_PROMPTS]
         lengths = [
             len(chat.prompt([{"role": m.role, "content": m.content} for m in prompt.messages]))
             for prompt in prompts

@@ -8,12 +8,12 @@ from lineage.artifacts import Artifact, Release, without_places
 from lineage.collect import collect, family_artifacts
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
-from lineage.errors import LineageError
+from lineage.errors import LineageError, MissingBlobError
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
-from lineage.trust import open_trust
+from lineage.trust import TrustRoot, open_trust
 from tasks.gate.decide import MisfitError, decide
 from tasks.gate.sampled import sampled_otherwise
 from tasks.gate.settings import Level
@@ -69,10 +69,7 @@ def propose(
     start = bench.start(student)
     entries = [_entry(bench, wish.reference) for wish in wishes]
     trust = open_trust()
-    collected = [
-        collect(bench.store, {w.reference: w.reference}, trust, start.record)[w.reference]
-        for w in wishes
-    ]
+    collected = [_collected(bench, wish.reference, trust, start) for wish in wishes]
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(wishes, domains)
     findings = _check(bench, start, wishes, collected)
@@ -95,6 +92,17 @@ def propose(
         notes=[_note(finding) for finding in findings],
     )
     return plan.model_copy(update={"artifact": store_plan(bench, plan)})
+
+
+def _collected(bench: Bench, reference: str, trust: TrustRoot | None, start: Artifact) -> Candidate:
+    """Return what the records know of a teacher; one whose records are gone is named."""
+    try:
+        return collect(bench.store, {reference: reference}, trust, start.record)[reference]
+    except MissingBlobError as error:
+        raise LineageError(
+            f"what stands behind {reference} cannot be looked at: {error}. Bring its records into "
+            "this store, have its team release it here, or leave it out"
+        ) from error
 
 
 def _check(

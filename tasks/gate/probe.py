@@ -148,8 +148,16 @@ class _Probe:
 
     def play_student(self, subject: Subject) -> None:
         """Let the student play a domain, once."""
-        if subject.domain not in self._played:
-            self._played[subject.domain] = self._play(self._student, subject)
+        if subject.domain in self._played:
+            return
+        played = self._play(self._student, subject)
+        if not any(rollout.num_response_tokens for rollout in played):
+            raise ValueError(
+                f"the student says nothing to the {len(played)} prompts of {subject.domain!r}: no "
+                "token is there to measure a teacher on; look whether it ends its turn at once, "
+                "raise gate_prompts_per_domain, or leave the domain out"
+            )
+        self._played[subject.domain] = played
 
     def hear(self, subject: Subject) -> _Heard:
         """Load a teacher; let it play its domain and read the student's rollouts of all."""

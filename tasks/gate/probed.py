@@ -8,12 +8,12 @@ from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.record import Derivation, Input
 from tasks.gate.measured import Measured, ProbeSettings
 from tasks.gate.probe import Subject, measure
+from tasks.gate.prompts import prompts_of
 from tasks.gate.siblings import descends, other_starts
 from tasks.gate.weights import Checkpoint
 from tasks.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.provenance import source_digest
-from tasks.rollout.domains import stored_prompts
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
 
@@ -110,7 +110,7 @@ def _subject(bench: Bench, plan: Plan, teacher: PlannedTeacher, ladder_stages: i
         name=teacher.name,
         domain=teacher.domain,
         folder=tree(teacher.checkpoint.digest),
-        prompts=stored_prompts(bench.store, teacher.validation),
+        prompts=prompts_of(bench, teacher, teacher.validation),
         environment=teacher.environment,
         parent=Checkpoint(f"the precursor of {teacher.name}", tree(release.precursor.digest)),
         grandparent=tree(fork_point),

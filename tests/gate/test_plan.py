@@ -4,9 +4,11 @@ import pytest
 from tiny_models import tiny_policy, tokenizer, with_template
 
 from lineage.artifacts import Artifact, put_manifest
+from lineage.errors import LineageError
 from lineage.registry import Registry
 from tasks import step
 from tasks.gate.plan import MisfitError, make_plan
+from tasks.gate.prompts import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.step import Bench
@@ -210,3 +212,19 @@ def test_a_student_with_another_template_is_refused(bench, faculty, tmp_path):
     made = write_record(bench.store, b"", output=digest, name="other")
     faculty.register("fork-point", made, "checkpoint")
     assert "[other-template]" in refusal(bench, ["math@1"], "fork-point@2")
+
+
+def test_a_teacher_whose_records_are_gone_is_named(bench, faculty, home):
+    sft = faculty.checkpoint("math-sft", 3, faculty.fork_point)
+    faculty.teacher("math", 1, parent=sft, declared=faculty.fork_point)
+    [record] = home.rglob(f"records/{sft[0].removeprefix('sha256:')}")
+    record.unlink()
+    with pytest.raises(LineageError, match=r"behind math@1 cannot be looked at: .* has no record"):
+        make_plan(Bench(), ["math@1"], "fork-point@1")
+
+
+def test_prompts_that_cannot_be_read_are_named_by_teacher_and_domain(bench, faculty):
+    faculty.teacher("math", 1, validation=bench.store.put_bytes(b""))
+    [teacher] = make_plan(bench, ["math@1"], "fork-point@1").teachers
+    with pytest.raises(ValueError, match=r"of teacher\.math@1, for the domain 'math', .* is empty"):
+        prompts_of(bench, teacher, teacher.validation)
