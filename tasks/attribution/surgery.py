@@ -6,6 +6,7 @@ It takes out what came through a source's updates. The other updates stay as the
 presence: they went on repairing and interfering. So it is no retrain, and says so in its record.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dic
 
 
 def refuse_unknown(named: Mapping[str, float], parts: list[str]) -> None:
-    """Raise ValueError for names that are no source of a ledger."""
+    """Raise ValueError for names that are no source of a ledger, or weights without an end."""
     sources = [part for part in parts if part not in RESERVED]
     unknown = sorted(set(named) - set(sources))
     if not named:
@@ -89,4 +90,10 @@ def refuse_unknown(named: Mapping[str, float], parts: list[str]) -> None:
     if unknown:
         raise ValueError(
             f"{unknown} cannot be reweighed: the sources of this student's ledger are {sources}"
+        )
+    endless = sorted(name for name, weight in named.items() if not math.isfinite(weight))
+    if endless:
+        raise ValueError(
+            f"the weights of {endless} are no finite numbers: 0 leaves a source out, 1 keeps it as "
+            "it was"
         )
