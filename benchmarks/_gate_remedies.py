@@ -10,7 +10,7 @@ import gate
 from _gate_conventions import CONVENTIONS, RUNGS
 from _gate_mismatch import Family, foreign_fork, sibling_fork
 from _gate_outcome import LEAST_GAIN, Otherwise, Outcome, merged
-from _gate_verdicts import LEAST_LOST, baseline, share
+from _gate_verdicts import LEAST_LOST, SAME, Case, baseline, share
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from tasks.handover import (
@@ -93,14 +93,10 @@ def _of_convention(case: "gate.Case") -> bool:
 
 def run_remedies(results: Path, homes: Path) -> None:
     """Merge again, by the exact divergence, what had something to teach and lost of it."""
-    fits = baseline(gate.read(results)["cases"])
+    found = gate.read(results)["cases"]
     for remedy in REMEDIES:
-        for name, row in gate.read(results)["cases"].items():
-            outcome = row["outcome"]
-            helpless = outcome["teacher"] - outcome["start"] < LEAST_GAIN
-            key = f"{name} {remedy}"
-            if helpless or share(row, fits) > 1 - LEAST_LOST:
-                continue
+        for name in _patients(found):
+            key, row = f"{name} {remedy}", found[name]
             if key in gate.read(results)["cured"]:
                 continue
             family = gate.family_at(homes, row["seed"])
@@ -110,6 +106,17 @@ def run_remedies(results: Path, homes: Path) -> None:
             after = patient.remedied(remedy, {})
             if after is not None:
                 keep(results, "cured", key, {"case": name, "remedy": remedy} | vars(after))
+
+
+def _patients(cases: Mapping[str, Case]) -> list[str]:
+    """Return the cases with something to recover, those that lost most first."""
+    fits = baseline(cases)
+    kept = {
+        name: share(row, fits)
+        for name, row in cases.items()
+        if row["kind"] != SAME and row["outcome"]["teacher"] - row["outcome"]["start"] >= LEAST_GAIN
+    }
+    return sorted((name for name in kept if kept[name] < 1 - LEAST_LOST), key=lambda n: kept[n])
 
 
 def keep(results: Path, part: str, key: str, row: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "gate-outcomes.png"
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 UNGRADED = {"over-trained"}
 Results = Mapping[str, Mapping[str, Case]]
 
@@ -181,7 +181,7 @@ def _draw_outcomes(axes: Axes, results: Results) -> None:
     by_kind = defaultdict(list)
     for row in summary(results, list(results["cases"]))["rows"]:
         by_kind[results["cases"][row["case"]]["kind"]].append(row)
-    for marker, (kind, rows) in zip(MARKERS, by_kind.items(), strict=False):
+    for marker, (kind, rows) in zip(MARKERS, by_kind.items(), strict=True):
         for is_held_out in (True, False):
             chosen = [row for row in rows if (row["case"] in held_out) is is_held_out]
             axes.scatter(
@@ -199,7 +199,7 @@ def _draw_outcomes(axes: Axes, results: Results) -> None:
     axes.set_xlabel("expected by the gate")
     axes.set_ylabel("came, as a share of what fits")
     axes.set_title("filled: held out from the calibration")
-    axes.legend(fontsize=7, loc="center")
+    axes.legend(fontsize=7, loc="upper left")
 
 
 def _draw_ancestry(axes: Axes, results: Results) -> None:

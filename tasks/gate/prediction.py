@@ -22,8 +22,8 @@ from tasks.gate.measured import Frozen, TeacherMeasure
 FILE = Path(__file__).with_name("calibration.json")
 _Z90 = 1.645
 _FLOOR = 1e-4
-_LEAST_WELL = 3e-3
-"""Nats a token below which right answers are as good as certain."""
+_AS_GOOD_AS_CERTAIN = 0.03
+"""Nats a token: below it a teacher takes the student's right answers for certain."""
 _OUTSIDE = 1.0
 """How many times the width of what was calibrated a feature may lie outside of it."""
 
@@ -55,7 +55,10 @@ class Prediction(Frozen):
 
 
 def features(measure: TeacherMeasure) -> dict[str, float]:
-    """Return what the prediction rests on; nothing of the records is among it."""
+    """Return all that is compared with the calibration; nothing of the records is among it.
+
+    What is expected rests on those that the calibration gives a weight.
+    """
     reading, scores = measure.reading, measure.scores
     return {
         "log_well": _log_well(measure),
@@ -70,14 +73,14 @@ def features(measure: TeacherMeasure) -> dict[str, float]:
 
 
 def _log_well(measure: TeacherMeasure) -> float:
-    """Return the log of the nats a token at which it sees the student's own right answers.
+    """Return how unlikely it finds the student's own right answers: the log of nats a token.
 
     NaN where the student has too few of them: then nothing was measured.
     """
     if measure.swap is None:
         return math.nan
     nats = -measure.swap.log_likelihood[measure.name]
-    return math.log(max(nats, _LEAST_WELL)) if math.isfinite(nats) else math.nan
+    return math.log(max(nats, _AS_GOOD_AS_CERTAIN)) if math.isfinite(nats) else math.nan
 
 
 def predict(measure: TeacherMeasure, calibration: Calibration) -> Prediction:
@@ -120,7 +123,7 @@ def _known(value: float, otherwise: float) -> float:
 
 def _outside(found: Mapping[str, float], calibration: Calibration) -> list[str]:
     names = []
-    for name in calibration.weights:
+    for name in calibration.least:
         least, most = calibration.least[name], calibration.most[name]
         room = _OUTSIDE * (most - least)
         if not least - room <= found[name] <= most + room:  # also for NaN

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.gate.judge import GateSettings, judge
 from tasks.gate.measured import Ancestry, SwapRow
-from tasks.gate.prediction import predict, stored_calibration
+from tasks.gate.prediction import features, predict, stored_calibration
 from tasks.handover import Cure, Verdict
 from tests.gate.measures import SWAP, calibration, measured
 
@@ -73,20 +73,13 @@ def test_a_swapped_path_is_named():
     ("bias", "verdict"), [(3.0, Verdict.FITS), (0.0, Verdict.FITS_AFTER_REMEDY)]
 )
 def test_one_that_scores_more_in_other_words_is_left_to_the_prediction(bias, verdict):
-    # Its right answers are e^2 times as unlikely as those of the middle of the calibration, which
-    # stands for 0.1 nats: within what was calibrated is at most e^3 times.
-    found = judged(
-        measured(swap=BETTER_EXPLAINED.model_copy(update={"log_likelihood": NATS})), bias=bias
-    )
+    found = judged(measured(swap=BETTER_EXPLAINED), bias=bias)
     assert found.verdict is verdict
     assert "other-words" in codes(found)
     assert "swapped-path" not in codes(found)
     [told] = [reason for reason in found.reasons if reason.code == "other-words"]
     assert told.severity == "warning"
     assert "scores 0.50 more than the student" in told.evidence
-
-
-NATS = {"math": -0.1 * math.exp(2), "code": -0.1}
 
 
 LEARNED = {"kl": 0.019}
@@ -152,6 +145,21 @@ def test_the_prediction_is_the_logistic_of_the_weighed_features():
 
 
 @pytest.mark.parametrize(
+    ("nats", "score"),
+    [
+        (0.1 * math.e, 1 / (1 + math.e)),  # one e-fold more than in the middle, 0.1: 1 - 2 x 1
+        (0.03, 1 / (1 + math.exp(-1 - 2 * math.log(0.1 / 0.03)))),
+        (0.001, 1 / (1 + math.exp(-1 - 2 * math.log(0.1 / 0.03)))),  # as good as certain
+    ],
+)
+def test_the_less_likely_the_students_right_answers_are_the_less_is_expected(nats, score):
+    told = calibration(bias=1.0)
+    told = told.model_copy(update={"weights": told.weights | {"log_well": -2.0}})
+    swap = SWAP.model_copy(update={"log_likelihood": {"math": -nats, "code": -0.9}})
+    assert predict(measured(swap=swap), told).score == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
     ("difference", "error", "chance"),
     [
         (0.0, 0.05, 0.5),
@@ -181,4 +189,6 @@ def test_the_calibration_that_is_shipped_says_where_it_comes_from():
     found = stored_calibration()
     assert found.provenance["command"] == "python benchmarks/gate.py calibrate"
     assert found.provenance["cases"] >= 15
-    assert set(found.weights) == set(found.centers) == set(found.least) == set(found.most)
+    assert set(found.weights) == set(found.centers) == set(found.scales)
+    assert set(found.weights) <= set(features(measured()))
+    assert set(found.least) == set(found.most) == set(features(measured()))
