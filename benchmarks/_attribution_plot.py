@@ -80,7 +80,7 @@ def _absence(axes: Axes, absence: Figures) -> None:
         shade = str(place * 0.3)
         axes.errorbar(at, values, yerr=half, fmt=mark, color=shade, capsize=2, label=kind)
         axes.axhline(ceiling[kind]["mean"], color=shade, ls=line, lw=1)
-    axes.set_xticks(range(len(_ABSENCE)), [fill(name, 12) for name in _ABSENCE])
+    axes.set_xticks(range(len(_ABSENCE)), [fill(name, 11) for name in _ABSENCE])
     axes.axhline(0, color="black", lw=0.5)
     axes.set_ylabel("rank correlation")
     axes.set_title("Against a retrain of another seed; lines: what two seeds' retrains have")

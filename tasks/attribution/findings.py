@@ -25,7 +25,7 @@ from tasks.attribution.document import (
     Verification,
     Witness,
 )
-from tasks.attribution.estimators import Absence, Evidence, Owner, TracIn
+from tasks.attribution.estimators import Absence, BoundedTracIn, Evidence, Owner
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.naming import holders, named
@@ -268,7 +268,7 @@ class Findings:
                 teachers={},
                 owners=self._subject.owners,
             )
-            for way in (TracIn(), Absence(), Owner()):
+            for way in (BoundedTracIn(), Absence(), Owner()):
                 sums = total.setdefault(way.name, {})
                 for source, values_B in way.attribute(evidence).items():
                     sums[source] = sums.get(source, 0.0) + float(values_B.sum())

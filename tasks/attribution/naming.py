@@ -1,7 +1,7 @@
 """Who is named for a behaviour: the teacher who finds it likeliest beside the start, or nobody.
 
 ``benchmarks/attribution.py`` chose the way to name and its threshold on two sets of teachers;
-three others test them.
+the others test them.
 """
 
 import math

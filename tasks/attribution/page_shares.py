@@ -3,8 +3,9 @@
 import statistics
 from collections.abc import Mapping
 
+from tasks.attribution.accuracy import GUESS, RETRAIN
 from tasks.attribution.document import Audit, Estimate, GroupShare, Measured, Verdict
-from tasks.attribution.estimators import LogRatio, TracIn
+from tasks.attribution.estimators import BoundedTracIn, LogRatio
 from tasks.attribution.naming import LEAST_LOG_RATIO, LEAST_NATS
 from tasks.attribution.page_style import NUM_COLOURS
 from tasks.attribution.verdict import held_by, nats, off_domain
@@ -183,10 +184,12 @@ def witnesses_section(audit: Audit) -> Html:
     note = (
         "The same question asked otherwise. The first names: how much likelier each teacher finds "
         "the behaviour than the start did; it knows nothing of the training but who took part. "
-        f"{TracIn.name} is the first-order effect of each source and predicts absence best of "
-        "these, with a rank correlation of about 0.4 to a retrain (0.5 is what another seed's "
-        "retrain has). Surgery takes a source's displacements out of the finished student and "
-        "predicts absence worst. The owner of the domain is the guess to beat."
+        f"{BoundedTracIn.name} is the first-order effect of each source where there is room for "
+        "it, and of these the best guess at absence: its rank correlation with a retrain is "
+        f"{GUESS:.2f}, where another seed's retrain has {RETRAIN:.2f}. Surgery takes a source's "
+        "displacements out of the finished student and guesses worst. A rehearsal (provost surgery "
+        "--rehearse) comes as near to a retrain as another seed. The owner of the domain is the "
+        "guess to beat."
     )
     heads = ["way", *sources, "names", "unit"]
     return section("ways", "Other ways of asking", note, scroll("ways", plain(heads, rows)))

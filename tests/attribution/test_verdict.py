@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from audits import example_audit, group
 
-from tasks.attribution.accuracy import DID_NOT, NOBODY, PUSHED
+from tasks.attribution.accuracy import DID_NOT, GUESS, NOBODY, PUSHED, RETRAIN
 from tasks.attribution.document import Verdict, Witness
+from tasks.attribution.estimators import BoundedTracIn
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
 
@@ -141,6 +142,9 @@ def test_the_accuracy_told_is_the_one_measured():
     assert vars(DID_NOT) == told["names"]["did not"]
     assert vars(NOBODY) == told["right"]["nobody"]
     assert measured["naming"]["teacher over fork point"]["threshold"] == LEAST_LOG_RATIO
+    absence = {name: figures["all"]["mean"] for name, figures in measured["absence"].items()}
+    assert round(absence[BoundedTracIn.name], 2) == GUESS
+    assert round(absence["a retrain of the other seed"], 2) == RETRAIN
 
 
 def test_what_the_student_does_not_say_is_nobodys():
