@@ -17,7 +17,7 @@ from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
 from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
-from tasks.gate.refork import Requested, request_refork
+from tasks.gate.refork import Requested, request_refork, would_help
 from tasks.gate.remedy import applied_cure
 from tasks.gate.settings import Level
 from tasks.handover import (
@@ -68,7 +68,7 @@ def gate(
     reforks = {
         teacher.name: request_refork(bench, plan, teacher, judged[teacher.name].reasons, came_from)
         for teacher in judged_teachers(plan)
-        if judged[teacher.name].verdict is not Verdict.FITS
+        if would_help(bench, plan, teacher, judged[teacher.name])
     }
     verdicts = [
         _verdict(

@@ -183,7 +183,7 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
             "too few answers"
             if measure.swap is None
             else (f"no: {measure.swap.suspect} does" if measure.swap.suspect else "yes"),
-            "swapped-path" in codes,
+            bool(codes & {"swapped-path", "other-words"}),
         ),
     }
 
@@ -219,8 +219,9 @@ def _teacher(
     if refork:
         request = refork.refork
         facts[f"for {request.owner}, to climb again from the student's start"] = refork.command
+        inputs = ", ".join(f"{name} = {value}" for name, value in request.inputs.items())
         facts["the same from Flyte's console, in its project"] = (
-            f"{request.launch_plan} with {request.given}"
+            f"{request.launch_plan} with {inputs}"
         )
     listed = element(
         "dl",

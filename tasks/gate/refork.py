@@ -16,13 +16,16 @@ from lineage.errors import LineageError, UnknownReferenceError
 from lineage.named import students_of
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
+from tasks.gate.judge import Judged
 from tasks.gate.measured import Frozen
 from tasks.gate.probed import asked
-from tasks.handover import Note, Plan, PlannedTeacher
+from tasks.handover import Note, Plan, PlannedTeacher, Verdict
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
 KIND = "refork"
+_BEGAN_ELSEWHERE = {"contradicted-ancestry", "contradicted-fork-point"}
+"""Findings that the weights began elsewhere than the release says."""
 _OF_ONE_RUNG = {"domain", "stop_at"}
 """In a rung's settings, and none of the team's."""
 
@@ -79,6 +82,18 @@ class Requested:
     def command(self) -> str:
         """Return what launches it on a machine that has the team's folder."""
         return f"provost run teacher {self.refork.team} --request {self.stored.digest}"
+
+
+def would_help(bench: Bench, plan: Plan, teacher: PlannedTeacher, judged: Judged) -> bool:
+    """Return whether to ask for another climb: of a teacher that does not fit and began elsewhere.
+
+    One that did climb from the student's start would come out as it is.
+    """
+    if judged.verdict is Verdict.FITS:
+        return False
+    release = read_manifest(bench.store, teacher.release.digest, Release)
+    elsewhere = release.fork_point.digest != plan.student.digest
+    return elsewhere or any(note.code in _BEGAN_ELSEWHERE for note in judged.reasons)
 
 
 def request_refork(

@@ -46,7 +46,6 @@ def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trai
         "plan": 2,
         "probe": 1,
         "gate": 1,
-        "refork": 2,
     }
     assert "nothing was trained" in message
     assert "teacher.shout@1 [no-gain]: on 8 prompts it scores" in message
@@ -70,7 +69,7 @@ def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, k
     student = provost(*ORDER, "--waivers", printed_waiver(said))
     made = kinds(Contents.now().records - before)
     assert "student.smoke@1 is sha256:" in student
-    assert made.keys().isdisjoint({"plan", "probe", "gate", "refork"})  # all are there
+    assert made.keys().isdisjoint({"plan", "probe", "gate"})  # all three are there
     assert (made["mopd"], made["gate_outcome"]) == (1, 1)
     question = ("--prompt", "say it", "--response", "ab", "--out", str(tmp_path))
     provost("audit", "student.smoke@1", *question)
@@ -95,7 +94,6 @@ def test_the_command_measures_without_a_consolidation_and_leaves_a_page(teachers
         "plan": 2,
         "probe": 1,
         "gate": 1,
-        "refork": 2,
     }
     judged = json.loads((tmp_path / "judged.json").read_text())
     measured = json.loads((tmp_path / "measured.json").read_text())
