@@ -21,6 +21,8 @@ def test_with_one_the_nearest_in_kl_to_equal_parts_of_the_teachers_own_are_taken
     # The climb goes most of its way at once: half of 0.4 is nearest to 0.18, at step 20.
     early = teacher(CLIMB, {20: 0.18, 40: 0.3, 60: 0.38, 80: 0.4})
     assert [(s.rung.step, s.kl) for s in earlier_rungs(early, 2)] == [(20, 0.18)]
+    # Half of 0.4 again: 0.22 is nearer than 0.12.
+    assert steps(earlier_rungs(teacher(CLIMB, {20: 0.12, 40: 0.22, 80: 0.4}), 2)) == [40]
     # And one that goes it at its end: thirds of 0.6 are 0.2 and 0.4.
     late = teacher(CLIMB, {20: 0.01, 40: 0.15, 60: 0.42, 80: 0.6})
     assert steps(earlier_rungs(late, 3)) == [40, 60]
