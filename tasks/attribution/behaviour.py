@@ -141,8 +141,8 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
     """Turn behaviours into tokens with the student's own template.
 
     Raises:
-        ValueError: if there is none, one is its own contrast, a response does not survive the
-            tokenizer, or one does not fit into the context.
+        ValueError: if there is none, a response does not survive the tokenizer, or one does not
+            fit into the context.
     """
     if not behaviours:
         raise ValueError("there is no behaviour to explain: give a prompt and a response")
@@ -151,11 +151,6 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
     owners: list[int] = []
     signs: list[float] = []
     for place, behaviour in enumerate(behaviours):
-        if behaviour.contrast == behaviour.response:
-            raise ValueError(
-                f"{_called(behaviour)} has its own response as contrast, so there is nothing to "
-                "explain: give what the student might have said instead"
-            )
         prompt = chat.prompt([said.model_dump() for said in behaviour.prompt])
         for text, sign in _texts(behaviour):
             answer = _answer(text, behaviour, chat)
@@ -174,6 +169,16 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
         torch.tensor(owners),
         torch.tensor(signs),
     )
+
+
+def refuse_own_contrast(behaviours: Iterable[Behaviour]) -> None:
+    """Raise ValueError for a behaviour whose odds against its contrast cannot move."""
+    for behaviour in behaviours:
+        if behaviour.contrast == behaviour.response:
+            raise ValueError(
+                f"{_called(behaviour)} has its own response as contrast, so there is nothing to "
+                "explain: give what the student might have said instead"
+            )
 
 
 def _texts(behaviour: Behaviour) -> Iterable[tuple[str, float]]:

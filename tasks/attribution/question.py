@@ -12,7 +12,13 @@ from lineage.artifacts import Artifact
 from lineage.digest import is_digest
 from lineage.record import Derivation, Input
 from tasks.attribution.answers import Messages, first_turns
-from tasks.attribution.behaviour import Behaviour, Said, encode, read_behaviours
+from tasks.attribution.behaviour import (
+    Behaviour,
+    Said,
+    encode,
+    read_behaviours,
+    refuse_own_contrast,
+)
 from tasks.attribution.subject import Subject, find_subject, own_policy, plan_of
 from tasks.handover import Frozen
 from tasks.model.chat import ChatTokens
@@ -71,7 +77,9 @@ def gather(
     policy = own_policy(bench, subject)
     behaviours = _gathered(bench, subject, question, seed)
     context = getattr(policy.model.config, "max_position_embeddings", None)
-    encode(read_stored(bench, behaviours), ChatTokens(policy.tokenizer), context)
+    asked = read_stored(bench, behaviours)
+    refuse_own_contrast(asked)
+    encode(asked, ChatTokens(policy.tokenizer), context)
     return behaviours
 
 

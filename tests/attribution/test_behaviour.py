@@ -7,7 +7,7 @@ import torch
 from courses import behaviour, encoded
 from tiny_models import tokenizer
 
-from tasks.attribution.behaviour import encode, read_behaviours
+from tasks.attribution.behaviour import encode, read_behaviours, refuse_own_contrast
 from tasks.model.chat import ChatTokens
 
 LINE = {"prompt": [{"role": "user", "content": "fox"}], "response": "owl"}
@@ -50,7 +50,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 
 def test_a_response_against_itself_is_refused():
     with pytest.raises(ValueError, match="has its own response as contrast"):
-        encoded(behaviour(response="owl", contrast="owl"))
+        refuse_own_contrast([behaviour(), behaviour(response="owl", contrast="owl")])
+    refuse_own_contrast([behaviour(), behaviour(response="owl", contrast="fox")])
 
 
 def test_a_huge_file_is_refused(tmp_path, monkeypatch):
