@@ -199,7 +199,7 @@ def _draw_outcomes(axes: Axes, results: Results) -> None:
     axes.set_xlabel("expected by the gate")
     axes.set_ylabel("came, as a share of what fits")
     axes.set_title("filled: held out from the calibration")
-    axes.legend(fontsize=7, loc="upper left")
+    axes.legend(fontsize=7, loc="lower right", ncols=2)
 
 
 def _draw_ancestry(axes: Axes, results: Results) -> None:
