@@ -48,6 +48,11 @@ def test_every_fault_has_a_line_and_what_fits_passes():
     assert first.startswith("all is 0")
     assert second.startswith("all is 2")
     assert third.startswith("other names no setting, so 1 would set nothing")
+    with (
+        pytest.raises(InputError, match="num_steps is 0"),
+        told_by_name({"inner": "all", "inner.steps": "num_steps"}),
+    ):
+        Outer.model_validate({"inner": GOOD | {"steps": 0}})
     with told_by_name({}):
         assert Outer.model_validate({"inner": GOOD}).inner.steps == 3
 
