@@ -3,11 +3,21 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
+
+_MARKED: WeakKeyDictionary[nn.Module, list[GradientCheckpointingLayer]] = WeakKeyDictionary()
+
+
+def marked_layers(model: nn.Module) -> list[GradientCheckpointingLayer]:
+    """Return the layers that an architecture says repeat, in order; looked for once a model."""
+    if model not in _MARKED:
+        _MARKED[model] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    return _MARKED[model]
 
 
 def blocks(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
@@ -16,7 +26,7 @@ def blocks(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
     Raises:
         ValueError: for an architecture that does not mark them.
     """
-    found = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    found = marked_layers(model)
     if not found:
         raise ValueError(
             f"{type(model).__name__} does not say which of its layers repeat, so they can be "

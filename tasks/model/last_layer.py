@@ -14,9 +14,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tasks.model.checkpointing import replaced_inside
+from tasks.model.checkpointing import marked_layers, replaced_inside
 
 Layer = Callable[..., object]
 Mlp = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -31,7 +30,7 @@ def last_mlp_only_at(model: PreTrainedModel, places_N: Tensor) -> Iterator[None]
         model: Any causal LM; one whose layers have no ``mlp`` computes as ever.
         places_N: Counted through all B x S tokens, row by row.
     """
-    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    layers = marked_layers(model)
     mlp = getattr(layers[-1], "mlp", None) if layers else None
     if not isinstance(mlp, nn.Module) or "forward" in vars(mlp):
         yield

@@ -20,9 +20,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tasks.model.checkpointing import replaced_inside
+from tasks.model.checkpointing import marked_layers, replaced_inside
 from tasks.model.reach import attends_to_all
 
 LEAST_SAVED = 0.05
@@ -148,9 +147,8 @@ def _attending(model: PreTrainedModel, packing: Packing) -> Iterator[None]:
 
         return forward
 
-    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     with ExitStack() as stack:
-        for layer in layers:
+        for layer in marked_layers(model):
             stack.enter_context(replaced_inside(layer, inside))
         # Outside of the layers too: the mask is made before the first of them.
         stack.enter_context(_implementation(text))

@@ -14,6 +14,7 @@ from lineage.store import Store
 from tasks.handover import PlannedTeacher
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
+from tasks.model.norm import write_norms_by_hand
 from tasks.mopd.adapted import apart, source_of
 from tasks.mopd.cast import Cast
 from tasks.mopd.pool.hidden_cache import HiddenCache
@@ -35,6 +36,8 @@ class ResidentTeachers:
         self._models = {
             name: model.eval().requires_grad_(requires_grad=False) for name, model in models.items()
         }
+        for model in models.values():
+            write_norms_by_hand(model)
 
     @property
     def names(self) -> list[str]:

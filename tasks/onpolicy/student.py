@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tasks.model.lora import add_adapter, is_projection
+from tasks.model.norm import write_norms_by_hand
 from tasks.model.shards import to_fp32
 from tasks.onpolicy.parallel.sharding import shard
 from tasks.onpolicy.settings import LoopSettings, Precision
@@ -29,6 +30,7 @@ def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | Non
             parameter.data = to_fp32(parameter.data)
         else:
             parameter.data = parameter.data.to(compute)
+    write_norms_by_hand(model)
     if num_ranks() > 1:
         shard(model, compute)
         return None

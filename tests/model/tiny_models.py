@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tasks.model.files import Policy
+from tasks.model.norm import write_norms_by_hand
 from tasks.model.scratch import CHAT_TEMPLATE, make_model, make_tokenizer
 from tasks.model.settings import ScratchSettings
 from tasks.rollout.collect import Rollout
@@ -41,8 +42,13 @@ def with_template(template: str | None) -> PreTrainedTokenizerFast:
 
 
 def tiny_model(seed: int = 0, **changed: object) -> Qwen3ForCausalLM:
-    """Return a model of about ten thousand parameters, ready to be sampled from."""
-    return make_model(tokenizer(), SIZES.model_copy(update=changed), seed).eval()
+    """Return a model of about ten thousand parameters, ready to be sampled from.
+
+    Its norms are those of whatever learns, so that what is the same is the same bit by bit.
+    """
+    model = make_model(tokenizer(), SIZES.model_copy(update=changed), seed).eval()
+    write_norms_by_hand(model)
+    return model
 
 
 def tiny_policy(seed: int = 0) -> Policy:

@@ -22,6 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForC
 
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right
+from tasks.model.norm import write_norms_by_hand
 from tasks.mopd.pool.hidden_cache import HiddenCache
 from tasks.mopd.pool.pool import TeacherPool
 from tasks.mopd.pool.shelf import FileShelf
@@ -34,7 +35,7 @@ PLACEMENTS = pytest.mark.parametrize("placement", list(TeacherPlacement))
 
 
 def expected(model, tokens=TOKENS, temperature=1.0):
-    """Return what a model that transformers itself holds would answer."""
+    """Return what a model that transformers itself holds would answer, with norms as in a pool."""
     with torch.no_grad():
         return chosen_logits(model.eval(), tokens, temperature)
 
@@ -84,6 +85,8 @@ def test_weights_that_are_saved_in_other_pieces_are_put_together(tmp_path, place
         initializer_range=0.3,
     )
     models = {"m": MixtralForCausalLM(config).eval(), "n": MixtralForCausalLM(config).eval()}
+    for model in models.values():
+        write_norms_by_hand(model)
     sources = [of_folder(name, saved(m, tmp_path / name)) for name, m in models.items()]
     pool = opened(sources, placement=placement)
     for name in "mnm":

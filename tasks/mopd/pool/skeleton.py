@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tasks.model.files import load_model
+from tasks.model.norm import write_norms_by_hand
 from tasks.mopd.pool.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
@@ -23,6 +24,7 @@ class Skeleton:
             ValueError: if the folder's model cannot be loaded whole, or asks for code of its own.
         """
         self.model: PreTrainedModel = load_model(first.folder).requires_grad_(requires_grad=False)
+        write_norms_by_hand(self.model)
         self.model.eval()
         places = _places(self.model)
         loaded = {name: _tensor_at(*place) for name, place in places.items()}

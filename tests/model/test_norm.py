@@ -1,0 +1,89 @@
+"""A norm written by hand gives the numbers and derivatives of the model's own."""
+
+import copy
+
+import pytest
+import torch
+from tiny_models import SIZES, tokenizer
+from transformers import Gemma2Config, Gemma2ForCausalLM
+
+from tasks.model.norm import _Normed, write_norms_by_hand
+from tasks.model.scratch import make_model
+
+EPSILON = 1e-6
+
+
+def plain_model():
+    return make_model(tokenizer(), SIZES, 0).eval()
+
+
+def test_a_norm_by_hand():
+    # mean(3^2, 4^2) = 12.5, so rms = 3.5355 and u = (0.8485, 1.1314); y = (2, 0.5) u.
+    x = torch.tensor([[3.0, 4.0]], requires_grad=True)
+    weight = torch.tensor([2.0, 0.5], requires_grad=True)
+    y = _Normed.apply(x, weight, 0.0)
+    torch.testing.assert_close(y, torch.tensor([[1.69706, 0.56569]]), rtol=1e-4, atol=1e-4)
+    y[0, 0].backward()
+    # dy_0/dw = (u_0, 0); dy_0/dx_0 = 2 (1 - u_0^2 / 2) / rms, dy_0/dx_1 = -2 u_0 u_1 / 2 / rms.
+    torch.testing.assert_close(weight.grad, torch.tensor([0.84853, 0.0]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(x.grad, torch.tensor([[0.36204, -0.27153]]), rtol=1e-4, atol=1e-4)
+
+
+def test_the_derivative_is_that_of_finite_differences():
+    x = torch.randn(3, 2, 5, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(5, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *of: _Normed.apply(*of, EPSILON), (x, weight))
+
+
+def test_a_model_with_norms_by_hand_says_and_learns_the_same():
+    plain = plain_model()
+    ours = copy.deepcopy(plain)
+    write_norms_by_hand(ours)
+    assert "forward" in vars(ours.model.layers[0].self_attn.q_norm)
+    found = []
+    for model in (plain, ours, copy.deepcopy(ours)):
+        logits = model(torch.tensor([[5, 6, 7, 8]])).logits
+        logits.square().mean().backward()
+        found.append((logits.detach(), {n: p.grad for n, p in model.named_parameters()}))
+    (logits, gradients), *others = found
+    for also_logits, also_gradients in others:
+        torch.testing.assert_close(also_logits, logits)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(also_gradients[name], gradient, rtol=1e-4, atol=1e-5)
+    assert ours.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_in_bf16_the_models_own_norm_rounds_as_ever():
+    plain = plain_model()
+    ours = copy.deepcopy(plain)
+    write_norms_by_hand(ours)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    assert torch.equal(ours.bfloat16()(ids).logits, plain.bfloat16()(ids).logits)
+
+
+def test_a_norm_of_another_form_is_left_as_it_is():
+    sizes = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "head_dim": 8}
+    heads = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    model = Gemma2ForCausalLM(Gemma2Config(**sizes, **heads, pad_token_id=0))
+    model.model.norm.variance_epsilon = EPSILON  # as if it were called like the others
+    with torch.no_grad():
+        model.model.norm.weight.fill_(0.5)  # stands for 1.5
+    write_norms_by_hand(model)
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_lost_weights_stay_lost():
+    model = plain_model()
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    write_norms_by_hand(model)
+    assert bool(model(torch.tensor([[5, 6]])).logits.isnan().all())
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (7, 4), (2, 3, 4)])
+def test_any_number_of_dimensions(shape):
+    x, weight = torch.randn(shape, requires_grad=True), torch.ones(4, requires_grad=True)
+    y = _Normed.apply(x, weight, EPSILON)
+    y.sum().backward()
+    torch.testing.assert_close(y, x / (x.square().mean(-1, keepdim=True) + EPSILON).sqrt())
+    assert [x.grad.shape, weight.grad.shape] == [x.shape, weight.shape]
