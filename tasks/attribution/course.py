@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from tasks.ledger.entries import Segment
 from tasks.ledger.read import Ledger
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
+from tasks.model.norm import leave_norms_to_the_model
 
 Weights = Mapping[str, Tensor]
 
@@ -44,9 +45,11 @@ class Scorer:
     def __init__(self, model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> None:
         """Score ``batch``; the model gives the architecture, its weights do not matter.
 
-        Attention runs in its plain form: the fused kernels have no forward-mode derivative.
+        Attention and norms run in their plain form: neither fused kernels nor norms by hand have a
+        forward-mode derivative.
         """
         model.set_attn_implementation("eager")
+        leave_norms_to_the_model(model)
         self._module = _Chosen(model.eval(), temperature)
         self._pieces = list(_pieces(batch))
 

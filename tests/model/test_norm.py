@@ -7,7 +7,7 @@ import torch
 from tiny_models import SIZES, tokenizer
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
-from tasks.model.norm import _Normed, write_norms_by_hand
+from tasks.model.norm import _Normed, leave_norms_to_the_model, write_norms_by_hand
 from tasks.model.scratch import make_model
 
 EPSILON = 1e-6
@@ -51,6 +51,9 @@ def test_a_model_with_norms_by_hand_says_and_learns_the_same():
         for name, gradient in gradients.items():
             torch.testing.assert_close(also_gradients[name], gradient, rtol=1e-4, atol=1e-5)
     assert ours.state_dict().keys() == plain.state_dict().keys()
+    leave_norms_to_the_model(ours)
+    assert torch.equal(ours(torch.tensor([[5, 6, 7, 8]])).logits, logits)
+    assert not any("forward" in vars(module) for module in ours.modules())
 
 
 def test_in_bf16_the_models_own_norm_rounds_as_ever():
