@@ -33,6 +33,10 @@ DID_NOT = Tested(0.931, 0.7804, 0.9809, 29)
 NOBODY = Tested(0.9667, 0.9174, 0.987, 120)
 """Behaviours that no teacher taught, and for which nobody was named."""
 
+BOTH, HELD_BY_TWO = 54, 56
+"""Plants that two teachers hold, of whom one was asked about them; for BOTH of these both were
+told, and for no other the one that was not asked alone (key ``two_holders``)."""
+
 GUESS, RETRAIN = 0.42, 0.51
 """Spearman's rank correlation of ``BoundedTracIn`` with a retrain of another seed, over all pairs
 of behaviour and teacher; and of a retrain with one of another seed (key ``absence``)."""
@@ -50,6 +54,14 @@ def of_name(*, pushed: bool) -> str:
 def of_nobody() -> str:
     """Return how often nobody was named where nobody taught, in words."""
     return f"of behaviours that no teacher taught, {NOBODY.words()} were left unnamed"
+
+
+def of_holders() -> str:
+    """Return how several holders were told where two hold a behaviour and one was asked."""
+    return (
+        f"where two teachers held a plant and one of them had taught it, both were told for {BOTH} "
+        f"of {HELD_BY_TWO}, and never the other alone: who holds it is not yet who taught it"
+    )
 
 
 def beyond(count: int, num_tokens: float) -> str:

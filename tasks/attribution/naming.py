@@ -13,8 +13,7 @@ ALIKE = LEAST_LOG_RATIO
 """Nats within which two teachers find a behaviour as likely, so that both hold it.
 
 What the benchmark's data resolve: of named behaviours, 95 % of what teachers found there who had
-not taught them is below it, and of the three names of 370 that a second holder was so close to,
-none was right."""
+not taught them is below it."""
 LEAST_NATS = math.log(2)
 """What has no teacher behind it (the outcome reward) is named if it made the behaviour at least
 twice as likely, by the path integral; no benchmark tests this."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.attribution.accuracy import beyond, of_name, of_nobody
+from tasks.attribution.accuracy import beyond, of_holders, of_name, of_nobody
 from tasks.attribution.document import GroupShare, Verdict, Verification, Witness
 from tasks.attribution.estimators import LogRatio, Owner
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
@@ -266,9 +266,8 @@ def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
     told = "; ".join(f"{each.name} names {each.named or 'nobody'}" for each in witnesses)
     few = f"; {case.count} behaviour{'s' * (case.count > 1)}: too few for an interval"
     return (
-        "names of behaviours that several teachers hold were not tested, and a retrain without "
-        f"each of them tells what its absence changes{few if case.sure is None else ''}"
-        f"{f'; {told}' if told else ''}."
+        f"{of_holders()}; a retrain without each tells what its absence changes"
+        f"{few if case.sure is None else ''}{f'; {told}' if told else ''}."
     )
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from audits import example_audit, group
 
-from tasks.attribution.accuracy import DID_NOT, GUESS, NOBODY, PUSHED, RETRAIN
+from tasks.attribution.accuracy import (
+    BOTH,
+    DID_NOT,
+    GUESS,
+    HELD_BY_TWO,
+    NOBODY,
+    PUSHED,
+    RETRAIN,
+)
 from tasks.attribution.document import Verdict, Witness
 from tasks.attribution.estimators import BoundedTracIn
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
@@ -90,8 +98,9 @@ def test_a_behaviour_that_two_hold_names_both_says_through_whom_it_came_and_no_o
         "(+3.00), code (+1.50) and math (\N{MINUS SIGN}0.50). Ask team-math and team-code."
     )
     assert verdict.confidence == (
-        "names of behaviours that several teachers hold were not tested, and a retrain without "
-        "each of them tells what its absence changes; 1 behaviour: too few for an interval; "
+        "where two teachers held a plant and one of them had taught it, both were told for 54 of "
+        "56, and never the other alone: who holds it is not yet who taught it; a retrain without "
+        "each tells what its absence changes; 1 behaviour: too few for an interval; "
         "tracin names agent."
     )
     found = example_audit().verification
@@ -142,6 +151,9 @@ def test_the_accuracy_told_is_the_one_measured():
     assert vars(DID_NOT) == told["names"]["did not"]
     assert vars(NOBODY) == told["right"]["nobody"]
     assert measured["naming"]["teacher over fork point"]["threshold"] == LEAST_LOG_RATIO
+    two = measured["two_holders"]
+    assert (two["verdict"]["both"], two["plants"]) == (BOTH, HELD_BY_TWO)
+    assert two["verdict"]["who was not"] == 0
     absence = {name: figures["all"]["mean"] for name, figures in measured["absence"].items()}
     assert round(absence[BoundedTracIn.name], 2) == GUESS
     assert round(absence["a retrain of the other seed"], 2) == RETRAIN
