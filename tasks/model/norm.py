@@ -42,7 +42,7 @@ class _Normed(torch.autograd.Function):
 
 
 def write_norms_by_hand(model: nn.Module) -> None:
-    """Let every RMS norm of a model whose numbers that does not change be computed here, for good.
+    """Let every RMS norm of a model be computed here, until ``leave_norms_to_the_model``.
 
     Each norm is tried: where its form is another, such as Gemma's w + 1, it is left as it is.
     """
@@ -52,7 +52,7 @@ def write_norms_by_hand(model: nn.Module) -> None:
 
 
 def leave_norms_to_the_model(model: nn.Module) -> None:
-    """Undo that: a norm by hand has no forward-mode derivative."""
+    """Undo ``write_norms_by_hand``: a norm by hand has no forward-mode derivative."""
     for module in model.modules():
         forward = vars(module).get("forward")
         if isinstance(forward, partial) and forward.func is _forward:

@@ -142,7 +142,11 @@ def _attending(model: PreTrainedModel, packing: Packing) -> Iterator[None]:
             finally:
                 _PACKING.reset(told)
             if packing.asked != 1:
-                raise _NotAskedError(type(model).__name__)
+                raise _NotAskedError(
+                    f"a layer of {type(model).__name__} came here for attention {packing.asked} "
+                    "times and not once, so a packed row would mix its sequences; as it was tried "
+                    "before any use, this is a fault of ours: report it"
+                )
             return result
 
         return forward

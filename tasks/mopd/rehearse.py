@@ -7,16 +7,13 @@ measured (docs/attribution.md). One process does it, as of a replay.
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
-from tasks.mopd.cast import cast_of, inputs_of
-from tasks.mopd.replay import order_of, reopen
+from tasks.mopd.cast import cast_of
+from tasks.mopd.replay import derivation_again, order_of, reopen
 from tasks.onpolicy.rehearsal import KeptWithout, rehearse
+from tasks.onpolicy.replay import put_weights
 from tasks.onpolicy.result import save_student
 from tasks.progress import format_seconds, report
-from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
 
@@ -38,17 +35,7 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
     absent = sorted({*settings.distil.masked, *without})
     _refuse(absent, without, [teacher.name for teacher in order.plan.teachers])
     cast = cast_of(bench.store, order.plan, settings)
-    derivation = Derivation(
-        kind="rehearsal",
-        inputs=(
-            *inputs_of(cast, settings),
-            Input(role="rehearsed", artifact=order.student.digest, record=order.student.record),
-            Input(role="ledger", artifact=order.ledger.digest, record=order.ledger.record),
-        ),
-        source=source_digest("mopd"),
-        settings=settings.model_dump(mode="json") | {"without": absent},
-        seed=order.seed,
-    )
+    derivation = derivation_again(order, cast, "rehearsal", "rehearsed", without=list(absent))
 
     def make(folder: Path, measurements: Measurements) -> Path:
         took = f"; the round took {format_seconds(seconds)}" if seconds else ""
@@ -56,9 +43,7 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
         again = reopen(bench, order, cast, record=False)
         weight = settings.distil.outcome_weight
         ends = rehearse(again.learner, KeptWithout(again.objective, again.ledger, absent, weight))
-        with torch.no_grad():
-            for name, master in again.learner.optimizer.masters().items():
-                master.copy_(ends[name])
+        put_weights(again.learner, ends)
         return save_student(again.learner, again.policy.tokenizer, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")

@@ -8,6 +8,7 @@ that one device trains.
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from lineage.artifacts import Artifact
@@ -84,17 +85,7 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
         ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
     """
     cast = cast_of(bench.store, order.plan, order.settings)
-    derivation = Derivation(
-        kind="replay",
-        inputs=(
-            *inputs_of(cast, order.settings),
-            Input(role="replayed", artifact=order.student.digest, record=order.student.record),
-            Input(role="ledger", artifact=order.ledger.digest, record=order.ledger.record),
-        ),
-        source=source_digest("mopd"),
-        settings=order.settings.model_dump(mode="json"),
-        seed=order.seed,
-    )
+    derivation = derivation_again(order, cast, "replay", "replayed")
 
     def make(folder: Path, measurements: Measurements) -> Path:
         again = reopen(bench, order, cast, record=True)
@@ -117,6 +108,31 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
         return folder / "ledger"
 
     return bench.find_or_make(derivation, "ledger", make, owner="consolidation")
+
+
+def derivation_again(
+    order: Replay, cast: Cast, kind: str, role: str, **settings: JsonValue
+) -> Derivation:
+    """Return how something is made of a student's kept rollouts.
+
+    Args:
+        order: The student's round.
+        cast: Of that round.
+        kind: Of the step.
+        role: The student's, in it.
+        settings: Beside the round's.
+    """
+    return Derivation(
+        kind=kind,
+        inputs=(
+            *inputs_of(cast, order.settings),
+            Input(role=role, artifact=order.student.digest, record=order.student.record),
+            Input(role="ledger", artifact=order.ledger.digest, record=order.ledger.record),
+        ),
+        source=source_digest("mopd"),
+        settings=order.settings.model_dump(mode="json") | settings,
+        seed=order.seed,
+    )
 
 
 @dataclass(frozen=True)

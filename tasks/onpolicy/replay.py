@@ -142,7 +142,7 @@ def replayed(
     for (first, last), start, end in zip(spans, checkpoints[:-1], checkpoints[1:], strict=True):
         if last <= after:
             continue
-        _put(learner, start)
+        put_weights(learner, start)
         learner.optimizer.begin_segment()
         for step in range(first, last + 1):
             learner.update(kept, kept.rollouts(step), step)
@@ -275,7 +275,8 @@ def _rollout(entry: KeptRollout) -> Rollout:
 
 
 @torch.no_grad()
-def _put(learner: Learner, weights: Weights) -> None:
+def put_weights(learner: Learner, weights: Weights) -> None:
+    """Let a learner stand at these weights; its moments stay."""
     for name, master in learner.optimizer.masters().items():
         master.copy_(weights[name])
 

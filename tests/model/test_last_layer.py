@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hidden_states import SMALL, gradients, plain_hidden
 from tiny_models import tiny_model
 from transformers import AutoModelForCausalLM, BloomConfig, GptOssConfig, Qwen3MoeConfig
 
@@ -9,40 +10,13 @@ from tasks.model.checkpointing import checkpointed
 from tasks.model.last_layer import last_mlp_only_at
 from tasks.model.log_probs import chosen_hidden, pad_right
 
-SMALL = {
-    "vocab_size": 40,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "moe_intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "num_experts": 4,
-    "num_local_experts": 4,
-    "num_experts_per_tok": 2,
-    "pad_token_id": 0,
-    "eos_token_id": 0,
-    "bos_token_id": 0,
-}
-CONFIGS = [Qwen3MoeConfig(**SMALL), GptOssConfig(**SMALL), BloomConfig(**SMALL)]
+SIZES = SMALL | {"num_local_experts": 4, "eos_token_id": 0, "bos_token_id": 0}
+CONFIGS = [Qwen3MoeConfig(**SIZES), GptOssConfig(**SIZES), BloomConfig(**SIZES)]
 BATCH = pad_right(
     [[5, 6, 7, 8, 9], [1, 2, 3]],
     [[False, False, False, True, True], [False, False, True]],
     pad_id=0,
 )
-
-
-def plain_hidden(model):
-    hidden_BSD = model.base_model(input_ids=BATCH.ids_BS, use_cache=False).last_hidden_state
-    return hidden_BSD[BATCH.rows_N, BATCH.columns_N - 1]
-
-
-def gradients(model, hidden_ND):
-    model.zero_grad()
-    weights_ND = torch.arange(float(hidden_ND.numel())).view_as(hidden_ND).sin()
-    (hidden_ND * weights_ND).sum().backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +28,7 @@ def gradients(model, hidden_ND):
 def test_hidden_states_and_gradients_are_those_of_the_whole_layer(make):
     torch.manual_seed(0)
     model = make()
-    own_ND, whole_ND = chosen_hidden(model, BATCH), plain_hidden(model)
+    own_ND, whole_ND = chosen_hidden(model, BATCH), plain_hidden(model, BATCH)
     torch.testing.assert_close(own_ND, whole_ND)
     own, whole = gradients(model, own_ND), gradients(model, whole_ND)
     assert own.keys() == whole.keys()
@@ -90,5 +64,5 @@ def test_the_model_is_as_it_was_afterwards_also_when_it_fails():
     model = tiny_model()
     with pytest.raises(IndexError), last_mlp_only_at(model, torch.tensor([99])):
         model(BATCH.ids_BS)
-    torch.testing.assert_close(plain_hidden(model), chosen_hidden(model, BATCH))
+    torch.testing.assert_close(plain_hidden(model, BATCH), chosen_hidden(model, BATCH))
     assert all("forward" not in vars(layer.mlp) for layer in model.model.layers)

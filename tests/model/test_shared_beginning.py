@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from hidden_states import SMALL, gradients, plain_hidden
 from tiny_models import tiny_model
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3MoeConfig
 
@@ -20,36 +21,11 @@ CHOSEN = [
     [False, False, False, False, False, True, True],
 ]
 BATCH = pad_right(ROWS, CHOSEN, pad_id=0)
-SMALL = {
-    "vocab_size": 40,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "moe_intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "num_experts": 4,
-    "num_experts_per_tok": 2,
-    "pad_token_id": 0,
-}
 
 
 def made(config, **more):
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(config(**SMALL, **more)).eval()
-
-
-def plain(model):
-    hidden_BSD = model.base_model(input_ids=BATCH.ids_BS, use_cache=False).last_hidden_state
-    return hidden_BSD[BATCH.rows_N, BATCH.columns_N - 1]
-
-
-def gradients(model, hidden_ND):
-    model.zero_grad()
-    weights_ND = torch.arange(float(hidden_ND.numel())).view_as(hidden_ND).sin()
-    (hidden_ND * weights_ND).sum().backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def tokens_read(model):
@@ -79,7 +55,7 @@ def test_hidden_states_and_gradients_are_those_of_reading_all_rows_whole(make):
     model = make()
     # Of 3 rows of 6 columns (the seventh predicts nothing) 3 + 3 x 3 tokens are read.
     assert tokens_read(model) == [12]
-    packed_ND, plain_ND = chosen_hidden(model, BATCH), plain(model)
+    packed_ND, plain_ND = chosen_hidden(model, BATCH), plain_hidden(model, BATCH)
     torch.testing.assert_close(packed_ND, plain_ND)
     packed, whole = gradients(model, packed_ND), gradients(model, plain_ND)
     assert packed.keys() == whole.keys()
@@ -107,7 +83,7 @@ def test_a_model_that_sees_to_its_attention_itself_is_read_whole():
     for layer in model.model.layers:
         layer.self_attn.config = copy.copy(model.config)  # asks for sdpa, whatever it is told
     assert tokens_read(model) == [18]
-    torch.testing.assert_close(chosen_hidden(model, BATCH), plain(model))
+    torch.testing.assert_close(chosen_hidden(model, BATCH), plain_hidden(model, BATCH))
 
 
 def test_a_model_whose_numbers_would_change_is_read_whole(monkeypatch):
@@ -118,7 +94,7 @@ def test_a_model_whose_numbers_would_change_is_read_whole(monkeypatch):
     )
     model = tiny_model()
     assert tokens_read(model) == [18]
-    torch.testing.assert_close(chosen_hidden(model, BATCH), plain(model))
+    torch.testing.assert_close(chosen_hidden(model, BATCH), plain_hidden(model, BATCH))
 
 
 @pytest.mark.parametrize(
