@@ -1,9 +1,10 @@
 """What the code is that computes: the digest of its source, its commit, its packages."""
 
-import hashlib
+import ast
 import importlib.metadata
 import os
 import subprocess
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,16 +22,52 @@ _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy
 def source_digest(step: str, *more: str) -> str:
     """Return the digest of the Python source that step ``step`` of ``tasks`` can run.
 
-    It is the step's own package, those named in ``more``, and the ground floor. What else changes
-    in the repository, a document or another step, does not make another derivation.
+    It covers the step's own package, those named in ``more``, and the ground floor. What else
+    changes in the repository, a document or another step, does not make another derivation.
+    Comments, docstrings and layout do not either: see ``code_digest``.
     """
     packages = (step, *more, *GROUND_FLOOR)
     files = sorted(path for name in packages for path in (_TASKS / name).glob("**/*.py"))
-    return digest_json(
-        {
-            str(path.relative_to(_TASKS)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-        }
+    return digest_json({str(path.relative_to(_TASKS)): code_digest(path) for path in files})
+
+
+@lru_cache
+def code_digest(file: Path) -> str:
+    """Return the digest of a Python file's syntax tree without comments, docstrings and layout.
+
+    Prose can then improve without making every checkpoint anew. Every bare string statement counts
+    as a docstring: attribute docstrings too. A file of equal code has one digest under every
+    supported Python, because fields that are empty are left out (later versions add such fields).
+    """
+    tree = ast.parse(file.read_bytes(), file.name)
+    return digest_bytes("".join(_spelling(tree)).encode("utf-8", "surrogatepass"))
+
+
+def _spelling(value: object) -> Iterator[str]:
+    """Yield a syntax tree as text: node and field names with values, without positions."""
+    if isinstance(value, list):
+        yield "["
+        for item in value:
+            if not _is_prose(item):
+                yield from _spelling(item)
+        yield "]"
+    elif isinstance(value, ast.AST):
+        yield f"({type(value).__name__}"
+        for name, field in ast.iter_fields(value):
+            if field != []:
+                yield f" {name}="
+                yield from _spelling(field)
+        yield ")"
+    else:
+        yield repr(value) + ","  # repr tells 1 from 1.0 and True, and "a" from b"a"
+
+
+def _is_prose(node: object) -> bool:
+    """Return whether a statement is a string that nothing reads."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
     )
 
 
