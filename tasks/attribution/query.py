@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from lineage.mirror import mirror_entry
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
-from lineage.signing import sign, signing_key
 from tasks.attribution.behaviour import Behaviour
 from tasks.attribution.counterfactual import masked_in
 from tasks.attribution.document import Audit
@@ -21,6 +19,7 @@ from tasks.attribution.question import read_stored
 from tasks.attribution.subject import Subject, find_subject, open_models
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.publication import publish
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
 
@@ -136,8 +135,4 @@ def _register(bench: Bench, subject: Subject, audit: Artifact) -> None:
     ]
     for name in dict.fromkeys(names):
         own = f"audit.{name.removeprefix('student.')}"
-        entry = registry.register(own, audit, owner="consolidation", note=subject.reference)
-        key = signing_key()
-        if key:
-            sign(bench.store, entry, key)
-        mirror_entry(bench.store, own)
+        publish(bench.store, own, audit, owner="consolidation", note=subject.reference, aliases=())

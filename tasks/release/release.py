@@ -15,19 +15,15 @@ from lineage.artifacts import (
     TeacherShare,
     put_manifest,
 )
-from lineage.mirror import mirror_entry
 from lineage.record import Derivation, Input
-from lineage.registry import Entry, Registry
-from lineage.signing import sign, signing_key
 from tasks.handover import Climb, Domain, Plan
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.publication import publish
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench, Measurements
-
-RELEASED, CANDIDATE = "released", "candidate"
 
 
 def release_teacher(
@@ -61,7 +57,13 @@ def release_teacher(
     )
     parts = {**manifest.artifacts(), "sft.sketches": domain.sketches}
     released = _record(bench, "release", manifest, settings.owner, parts)
-    _register(bench, f"teacher.{settings.name}", released, settings.owner, settings.version)
+    publish(
+        bench.store,
+        f"teacher.{settings.name}",
+        released,
+        owner=settings.owner,
+        note=settings.version,
+    )
     report(f"{settings.name} release", 1, 1)
     return released
 
@@ -106,7 +108,7 @@ def publish_student(
         **{f"waiver[{number}]": waiver for number, waiver in enumerate(plan.waivers)},
     }
     published = _record(bench, "student", manifest, manifest.owner, parts)
-    _register(bench, f"student.{name}", published, manifest.owner, "")
+    publish(bench.store, f"student.{name}", published, owner=manifest.owner)
     return published
 
 
@@ -120,7 +122,7 @@ def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
 
 def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name, point ``released`` at it, and return it."""
-    _register(bench, name, checkpoint, owner, "")
+    publish(bench.store, name, checkpoint, owner=owner)
     return checkpoint
 
 
@@ -150,20 +152,6 @@ def _record(
         return path
 
     return bench.find_or_make(derivation, kind, make, owner)
-
-
-def _register(bench: Bench, name: str, artifact: Artifact, owner: str, note: str) -> Entry:
-    """Register a version, sign it where the environment has a key, and point both aliases at it."""
-    registry = Registry(bench.store)
-    entry = registry.register(name, artifact, owner=owner, note=note)
-    key = signing_key()
-    if key:
-        sign(bench.store, entry, key)
-    for alias in (CANDIDATE, RELEASED):
-        if registry.aliases(name).get(alias) != entry.version:
-            registry.point(name, alias, entry.version, by=owner)
-    mirror_entry(bench.store, name)
-    return entry
 
 
 def _tokens_routed(bench: Bench, plan: Plan, student: Artifact) -> Counter[str]:

@@ -8,7 +8,7 @@ from tiny_models import tiny_policy
 from lineage.artifacts import Artifact, Release, Rung, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
-from tasks import step
+from tasks import publication, step
 from tasks.handover import Climb, Domain, DomainSettings, Plan, PlannedTeacher
 from tasks.model.files import save_policy
 from tasks.model.identity import identity_of
@@ -23,7 +23,7 @@ SAMPLING = SamplingSettings(temperature=0.7, max_new_tokens=9)
 @pytest.fixture
 def bench(home, monkeypatch):
     monkeypatch.setattr(step, "mirror_record", lambda *_: True)
-    monkeypatch.setattr(releasing, "mirror_entry", lambda *_: True)
+    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
     return Bench()
 
 

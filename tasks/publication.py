@@ -1,0 +1,53 @@
+"""The last act of publishing: register a version, sign it, and move its aliases once.
+
+What may be published is decided before (``lineage.rules``); here the name gets its next version.
+"""
+
+from collections.abc import Sequence
+
+from lineage.artifacts import Artifact
+from lineage.mirror import mirror_entry
+from lineage.registry import Entry, Registry
+from lineage.signing import sign, signing_key
+from lineage.store import Store
+
+RELEASED, CANDIDATE = "released", "candidate"
+
+
+def publish(
+    store: Store,
+    name: str,
+    artifact: Artifact,
+    *,
+    owner: str,
+    note: str = "",
+    aliases: Sequence[str] = (CANDIDATE, RELEASED),
+) -> Entry:
+    """Return the entry of ``artifact`` under ``name``: registered, signed, with its aliases.
+
+    An alias moves to a version once, when the version is new. A rerun or a retry of an older one
+    finds its entry and leaves the aliases to those who moved them since: a later version, or a
+    person who rolled back.
+    """
+    registry = Registry(store)
+    entry = registry.register(name, artifact, owner=owner, note=note)
+    key = signing_key()
+    if key:
+        sign(store, entry, key)
+    for alias in aliases:
+        if moves_to(registry, alias, entry):
+            registry.point(name, alias, entry.version, by=owner)
+    mirror_entry(store, name)
+    return entry
+
+
+def moves_to(registry: Registry, alias: str, entry: Entry) -> bool:
+    """Return whether an alias has yet to be moved to an entry.
+
+    It has where no move ever named this version and no later one holds the alias: also after a run
+    that was killed between the registration and the move.
+    """
+    moves = [move for move in registry.moves(entry.name) if move.alias == alias]
+    if any(move.version == entry.version for move in moves):
+        return False
+    return not moves or moves[-1].version < entry.version
