@@ -8,6 +8,7 @@ Other systems than Linux have none of the four; there only the resource limits h
 import ctypes
 import errno
 import os
+import re
 import resource
 import signal
 import struct
@@ -52,6 +53,8 @@ _MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 11
 _TCP_RIGHTS, _TCP_VERSION = 3, 4
 _SCOPES, _SCOPES_VERSION = 3, 6
 """No signals to processes outside, and no abstract sockets."""
+
+_NPROC_BY_NAMESPACE_SINCE = (5, 14)
 
 _SYSTEM_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _SYSTEM_DATA = ("/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom")
@@ -146,6 +149,18 @@ def filter_system_calls() -> bool:
     whole = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
     done: int = ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, whole, 0, 0)
     return done == 0
+
+
+def counts_own_processes(*, private: bool) -> bool:
+    """Return whether RLIMIT_NPROC counts this worker's processes alone.
+
+    Only in a user namespace of its own, and since Linux 5.14. Everywhere else the kernel counts
+    every thread of the user, in all containers of the machine, so that a limit for one worker
+    would stop it as soon as the user has a browser open or the node runs other pods.
+    """
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    version = (int(release[1]), int(release[2])) if release else (0, 0)
+    return private and sys.platform == "linux" and version >= _NPROC_BY_NAMESPACE_SINCE
 
 
 def limit_resources(limits: dict[str, int]) -> None:

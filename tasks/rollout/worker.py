@@ -46,7 +46,8 @@ class WorkerLimits:
     file_bytes: int = 16 * 1024**2
     open_files: int = 64
     processes: int = 64
-    """Does not bind for root; there the end of the process ends all that it started."""
+    """Holds where user namespaces are allowed, and not for root. Elsewhere the kernel would count
+    the user's other programs too; the end of the worker ends all that it started."""
     message_bytes: int = 64 * 1024**2
     """The largest answer to one call."""
     output_bytes: int = 16 * 1024

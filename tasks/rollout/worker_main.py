@@ -97,7 +97,10 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     confine.die_with_parent()
     os.environ["TMPDIR"] = settings["scratch"]
-    confine.limit_resources(settings["limits"])
+    limits = settings["limits"]
+    if not confine.counts_own_processes(private=private):
+        del limits["NPROC"]
+    confine.limit_resources(limits)
     confine.drop_privileges()
     readable = [*settings["readable"], *sys.path, f"{sys.base_prefix}/lib"]
     hidden = confine.hide_files(readable, settings["scratch"])

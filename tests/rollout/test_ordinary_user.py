@@ -1,0 +1,86 @@
+"""The worker for an ordinary user whom the machine refuses user namespaces.
+
+RLIMIT_NPROC counts all threads of the user then: a browser's would stop every environment.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import ordinary_user
+import pytest
+
+from tasks.rollout import confine, worker
+
+PROGRAM = """
+import os, sys, tempfile
+from pathlib import Path
+from bundles import episodes, write_bundle
+from tasks.rollout.worker import EnvironmentWorker
+
+RUN = '''
+from tasks.rollout.sandbox import Call, SandboxLimits, run_program
+outcome = run_program("def f(x):\\\\n    return x + 1", [Call("f", (1,))], SandboxLimits())
+return f"{outcome.outcomes[0].value} {os.getuid()}"
+'''
+with tempfile.TemporaryDirectory() as folder:
+    bundle = write_bundle(Path(folder), top="import os", respond=RUN)
+    with EnvironmentWorker(bundle) as asked:
+        print(asked.respond(episodes("a"))[0], asked.confinement.processes_private)
+"""
+
+
+@pytest.fixture(scope="module")
+def place():
+    """Return a folder that every user can read, with what a worker needs and nothing else."""
+    with ordinary_user.public_folder() as folder:
+        rollout = Path(worker.__file__).parent
+        ordinary_user.link_tree(rollout, folder / "tasks" / "rollout")
+        shutil.copy(rollout.parent / "__init__.py", folder / "tasks")
+        for file in map(Path, worker.importable_modules().values()):
+            if file.name != "__init__.py":
+                shutil.copy(file, folder)
+            elif file.parent.name != "tasks":
+                ordinary_user.link_tree(file.parent, folder / file.parent.name)
+        shutil.copy(Path(__file__).with_name("bundles.py"), folder)
+        yield folder
+
+
+def as_ordinary_user(place, program):
+    """Run a program where ``place`` has what it needs; return what it printed."""
+    done = ordinary_user.run(
+        ["-c", program],
+        packages=[str(place)],
+        place=place,
+        cwd=place,
+        python=ordinary_user.readable_python(place),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_worker_and_sandbox_run_beside_200_threads_without_namespaces(place):
+    uid = os.geteuid() or ordinary_user.UID
+    assert as_ordinary_user(place, PROGRAM) == f"2 {uid} False\n"
+
+
+@pytest.mark.parametrize(
+    ("private", "release", "alone"),
+    [
+        (True, "5.14.0-generic", True),
+        (True, "6.18.44", True),
+        (True, "5.13.19", False),
+        (True, "unknown", False),
+        (False, "6.18.44", False),
+    ],
+)
+def test_processes_are_limited_only_where_the_kernel_counts_the_workers_own(
+    monkeypatch, private, release, alone
+):
+    real = os.uname()
+    fake = os.uname_result((real.sysname, real.nodename, release, real.version, real.machine))
+    monkeypatch.setattr(os, "uname", lambda: fake)
+    assert confine.counts_own_processes(private=private) is alone
