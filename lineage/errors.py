@@ -28,6 +28,10 @@ class StoreFullError(LineageError):
 class StoreUnfitError(LineageError):
     """The place given for a store cannot keep the store's promises."""
 
+    def __init__(self, message: str) -> None:
+        """Put a pointer to ``provost doctor`` before the message."""
+        super().__init__(f"`provost doctor` checks this machine and the store. {message}")
+
 
 class UnreachableError(LineageError):
     """The store did not answer, or is too busy: the same call may succeed in a while."""

@@ -22,6 +22,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "student": ("workflows.commands.student:student", "List published students, roll back."),
     "compare": ("workflows.commands.compare:compare", "Put two consolidations side by side."),
     "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
+    "doctor": (
+        "workflows.commands.doctor:doctor",
+        "Check machine, store, keys, MLflow and versions.",
+    ),
     "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
 }
 

@@ -1,0 +1,137 @@
+"""What the disk under a folder store offers: hard links, locks, rename, space and inodes.
+
+Every probe works in a temporary folder that is removed again; the store itself is not touched.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage.doctor.check import Check, Group
+
+_STORE = Group("store")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One trial of the disk."""
+
+    why: str
+    """What the store needs it for."""
+    work: Callable[[Path], None]
+    """Tries it in an empty folder; OSError where it does not work."""
+
+
+_LITTLE_SPACE_BYTES = 5 * 1024**3
+_NO_SPACE_BYTES = 200 * 1024**2
+_FEW_INODES = 10_000
+_OTHER_DISK = "set PROVOST_STORE to a folder on a local disk, or on a file server that offers it"
+
+
+def check_folder(root: Path, probes: Mapping[str, Probe] | None = None) -> list[Check]:
+    """Return the checks of the folder ``root``, which may not exist yet.
+
+    ``probes`` are the trials by name, by default hard links, file locks and rename.
+    """
+    place = existing_parent(root)
+    if not os.access(place, os.W_OK | os.X_OK) or _is_read_only(place):
+        return [_read_only(root, place), *check_space(place, _STORE)]
+    with tempfile.TemporaryDirectory(prefix=".provost-doctor-", dir=place) as folder:
+        tried = [_attempt(name, probe, Path(folder)) for name, probe in (probes or PROBES).items()]
+    state = "" if root.is_dir() else " (does not exist yet; the first write makes it)"
+    return [_STORE.ok("folder", f"{root} can be written{state}"), *tried, *check_space(place)]
+
+
+def check_space(place: Path, group: Group = _STORE) -> list[Check]:
+    """Return the checks of free bytes and free inodes of the disk under ``place``."""
+    free = shutil.disk_usage(place).free
+    shown = f"{free / 1e9:.1f} GB free under {place}"
+    remedy = "free space; `provost lineage gc` shows what the store no longer needs"
+    space = group.ok("disk space", shown)
+    if free < _LITTLE_SPACE_BYTES:
+        make = group.fail if free < _NO_SPACE_BYTES else group.warn
+        space = make("disk space", shown, remedy)
+    status = os.statvfs(place)
+    few = status.f_files > 0 and status.f_favail < _FEW_INODES
+    found = f"{status.f_favail:,} free" if status.f_files else "not limited on this disk"
+    inodes = (
+        group.warn("inodes", found, "remove files, or use a disk with more inodes")
+        if few
+        else group.ok("inodes", found)
+    )
+    return [space, inodes]
+
+
+def existing_parent(path: Path) -> Path:
+    """Return ``path``, or the nearest folder above it that exists."""
+    folder = path.absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _read_only(root: Path, place: Path) -> Check:
+    remedy = (
+        "reading and verifying work; to write, open it as its owner, mount it writable, or set "
+        "PROVOST_STORE to another folder"
+    )
+    if not root.is_dir():
+        return _STORE.fail("folder", f"{root} does not exist and {place} is read-only", remedy)
+    return _STORE.warn("folder", f"{root} is read-only for this user", remedy)
+
+
+def _is_read_only(place: Path) -> bool:
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def _attempt(name: str, probe: Probe, folder: Path) -> Check:
+    def work() -> str:
+        probe.work(folder)
+        return "works"
+
+    return _STORE.attempt(name, f"{probe.why}; {_OTHER_DISK}", work)
+
+
+def _link(folder: Path) -> None:
+    (folder / "a").write_bytes(b"first")
+    os.link(folder / "a", folder / "b")
+    try:
+        os.link(folder / "a", folder / "b")
+    except FileExistsError:
+        return
+    raise OSError("a second link under one name was accepted")
+
+
+def _lock(folder: Path) -> None:
+    path = folder / "lock"
+    first = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    second = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        raise OSError("two holders got one exclusive lock")
+    finally:
+        os.close(second)
+        os.close(first)
+
+
+def _rename(folder: Path) -> None:
+    (folder / "new").write_bytes(b"new")
+    (folder / "old").write_bytes(b"old")
+    (folder / "new").rename(folder / "old")
+    if (folder / "old").read_bytes() != b"new":
+        raise OSError("a rename did not replace the file")
+
+
+PROBES = {
+    "hard links": Probe("versions, moves and recalls are claimed by a hard link, once", _link),
+    "file locks": Probe("garbage collection and unfinished writes rest on file locks", _lock),
+    "rename": Probe("a blob appears whole because rename replaces a file at once", _rename),
+}

@@ -1,0 +1,1 @@
+"""Checks of what a machine offers to training and to confined environments."""

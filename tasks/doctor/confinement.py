@@ -1,0 +1,126 @@
+"""What this machine offers to confine a team's code, and whether the worker really starts."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lineage.doctor.check import Check, Group
+from tasks.rollout.client import EnvironmentFailure
+from tasks.rollout.worker import EnvironmentWorker
+
+_GROUP = Group("confinement")
+_ROOT = Path(__file__).resolve().parents[2]
+_PROBE_SECONDS = 10.0
+_SCOPES_VERSION = 6
+_ENVIRONMENT = """
+from tasks.rollout.environment import Grade
+
+
+class Nothing:
+    max_turns = 1
+
+    def respond(self, prompt, turns):
+        return None
+
+    def grade(self, prompt, turns):
+        return Grade(1.0)
+
+
+ENVIRONMENT = Nothing()
+"""
+_PROMPTS = """
+def prompts(split, count, seed):
+    return []
+
+
+def demonstrations(count, seed):
+    return []
+"""
+
+
+def check_confinement() -> list[Check]:
+    """Return the checks of namespaces, Landlock, system-call filter and of a trial worker."""
+    if sys.platform != "linux":
+        found = f"{sys.platform} offers none of Linux's means of confinement"
+        return [_GROUP.warn("kernel", found, "run environments of other teams on Linux")]
+    return [*judge(_measured()), check_worker()]
+
+
+def judge(offered: Mapping[str, int]) -> list[Check]:
+    """Return the checks of what ``tasks.doctor.probe`` printed."""
+    return [_namespaces(offered), _landlock(offered["landlock"]), _filter(offered)]
+
+
+def check_worker() -> Check:
+    """Start the confined worker with a bundle that does nothing; say what it is kept from."""
+    with tempfile.TemporaryDirectory(prefix="provost-doctor-") as folder:
+        (Path(folder) / "environment.py").write_text(_ENVIRONMENT, "utf-8")
+        (Path(folder) / "prompts.py").write_text(_PROMPTS, "utf-8")
+        started = time.monotonic()
+        try:
+            with EnvironmentWorker(Path(folder), domain="doctor") as worker:
+                confinement = vars(worker.confinement)
+        except EnvironmentFailure as error:
+            remedy = "no environment can run here: see the lines above and docs/security.md"
+            return _GROUP.fail("environment worker", " ".join(str(error).split()), remedy)
+    return judge_worker(confinement, time.monotonic() - started)
+
+
+def judge_worker(confinement: Mapping[str, bool], seconds: float) -> Check:
+    """Return the check of a worker that started: what it is and is not confined by."""
+    missing = [name.replace("_", " ") for name, holds in confinement.items() if not holds]
+    holds = [name.replace("_", " ") for name, holds in confinement.items() if holds]
+    found = f"starts in {seconds:.2f} s; {', '.join(holds) or 'nothing holds'}"
+    if not missing:
+        return _GROUP.ok("environment worker", found)
+    remedy = "allow user namespaces, or use a kernel with Landlock 6 (Linux 6.12) and seccomp"
+    hard = {"network cut", "files hidden"} & set(missing)
+    make = _GROUP.fail if hard else _GROUP.warn
+    return make("environment worker", f"{found}; not: {', '.join(missing)}", remedy)
+
+
+def _measured() -> dict[str, int]:
+    run = subprocess.run(
+        [sys.executable, "-m", "tasks.doctor.probe"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=_PROBE_SECONDS,
+        check=True,
+    )
+    found: dict[str, int] = json.loads(run.stdout)
+    return found
+
+
+def _namespaces(offered: Mapping[str, int]) -> Check:
+    if offered["user_namespace"]:
+        return _GROUP.ok("namespaces", "users, processes and network can be private")
+    if offered["namespaces_as_root"]:
+        return _GROUP.ok("namespaces", "processes and network can be private, for root")
+    remedy = (
+        "allow unprivileged user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0,"
+        " or a seccomp profile that permits unshare); without them Landlock and the system-call "
+        "filter confine, and processes are looked for and ended"
+    )
+    return _GROUP.warn("namespaces", "refused by this kernel or container", remedy)
+
+
+def _landlock(version: int) -> Check:
+    if not version:
+        remedy = "enable it (lsm=landlock,... at boot) or use Linux 5.13 or newer"
+        return _GROUP.fail("Landlock", "not available: files of the host stay visible", remedy)
+    if version < _SCOPES_VERSION:
+        found = f"version {version}: files are hidden, signals are not scoped"
+        return _GROUP.warn("Landlock", found, "Linux 6.12 or newer has scopes for signals")
+    return _GROUP.ok("Landlock", f"version {version}: files hidden, signals scoped")
+
+
+def _filter(offered: Mapping[str, int]) -> Check:
+    if offered["system_call_filter"]:
+        return _GROUP.ok("system-call filter", "seccomp works")
+    remedy = "use a kernel with CONFIG_SECCOMP_FILTER and a container that allows prctl"
+    return _GROUP.fail("system-call filter", "seccomp is refused", remedy)

@@ -1,0 +1,132 @@
+"""Cores, memory, threads, the temporary folder, and how waiting OpenMP threads behave."""
+
+import os
+import resource
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from lineage.doctor.check import Check, Group
+from lineage.doctor.disk import check_space
+
+_GROUP = Group("machine")
+_CGROUP = Path("/sys/fs/cgroup")
+_LITTLE_MEMORY_BYTES = 3 * 1024**3
+"""The demo's processes take 2.25 GiB together at their peak."""
+_FEW_THREADS = 200
+"""Left to this user: an environment worker takes a few, a torch process one for each core."""
+_DEMO_CORES = 2
+
+
+def check_machine() -> list[Check]:
+    """Return the checks of this machine's resources."""
+    memory = min(psutil.virtual_memory().available, _cgroup_room("memory"))
+    return [
+        judge_cores(_cores()),
+        judge_memory(memory),
+        judge_threads(threads_in_use(os.getuid()), _thread_limit()),
+        judge_openmp(os.environ, _cores()),
+        *_temporary_folder(),
+    ]
+
+
+def judge_cores(cores: float) -> Check:
+    """Return the check of how many cores this process may use."""
+    if cores < _DEMO_CORES:
+        remedy = "the demo's times hold for two cores; expect proportionally longer ones"
+        return _GROUP.warn("cores", f"{cores:g}", remedy)
+    return _GROUP.ok("cores", f"{cores:g}")
+
+
+def judge_memory(available: float) -> Check:
+    """Return the check of the memory (bytes) that is free for this process."""
+    found = f"{available / 1024**3:.1f} GiB available"
+    if available < _LITTLE_MEMORY_BYTES:
+        remedy = "the demo takes 2.3 GiB: end other programs, or `provost demo --processes 1`"
+        return _GROUP.warn("memory", found, remedy)
+    return _GROUP.ok("memory", found)
+
+
+def judge_threads(used: int, limit: float) -> Check:
+    """Return the check of threads in use against the limit of this user or container."""
+    if limit == float("inf"):
+        return _GROUP.ok("threads", f"{used} in use, no limit")
+    found = f"{used} in use of {limit:.0f}"
+    if limit - used < _FEW_THREADS:
+        remedy = "raise `ulimit -u` or the container's pids limit, or end other programs"
+        return _GROUP.warn("threads", found, remedy)
+    return _GROUP.ok("threads", found)
+
+
+def judge_openmp(variables: Mapping[str, str], cores: float) -> Check:
+    """Return the check of the number of OpenMP threads and of how they wait."""
+    policy = variables.get("OMP_WAIT_POLICY", "").lower()
+    threads = variables.get("PROVOST_THREADS") or variables.get("OMP_NUM_THREADS") or "1"
+    found = f"{threads} threads a process, wait policy {policy or 'not set'}"
+    if threads.isdecimal() and int(threads) <= 1:
+        return _GROUP.ok("OpenMP", found)
+    if policy == "active":
+        remedy = "unset OMP_WAIT_POLICY or set it to passive: waiting threads take whole cores"
+        return _GROUP.warn("OpenMP", found, remedy)
+    if not threads.isdecimal() or int(threads) > max(cores, 1):
+        remedy = f"set OMP_NUM_THREADS and PROVOST_THREADS to at most {max(int(cores), 1)}"
+        return _GROUP.warn("OpenMP", found, remedy)
+    return _GROUP.ok("OpenMP", found)
+
+
+def threads_in_use(uid: int) -> int:
+    """Return how many threads all processes of a user have, as the kernel counts them."""
+    found = 0
+    for process in psutil.process_iter(["uids", "num_threads"]):
+        uids = process.info["uids"]
+        if uids is not None and uids.real == uid:
+            found += process.info["num_threads"] or 0
+    return found
+
+
+def _thread_limit() -> float:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    own = float("inf") if soft == resource.RLIM_INFINITY or os.getuid() == 0 else float(soft)
+    return min(own, _cgroup_number("pids.max"))
+
+
+def _cores() -> float:
+    """Return the cores of this process's affinity, or fewer where the container has a quota."""
+    affinity = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 0.0
+    cores = affinity or float(os.cpu_count() or 1)
+    quota, _, period = _cgroup_text("cpu.max").partition(" ")
+    if quota.isdecimal() and period.isdecimal():
+        cores = min(cores, int(quota) / int(period))
+    return cores
+
+
+def _cgroup_room(kind: str) -> float:
+    return _cgroup_number(f"{kind}.max") - _used(kind)
+
+
+def _used(kind: str) -> float:
+    text = _cgroup_text(f"{kind}.current")
+    return float(text) if text.isdecimal() else 0.0
+
+
+def _cgroup_number(name: str) -> float:
+    text = _cgroup_text(name)
+    return float(text) if text.isdecimal() else float("inf")
+
+
+def _cgroup_text(name: str) -> str:
+    try:
+        return (_CGROUP / name).read_text("ascii").strip()
+    except OSError:
+        return ""  # no cgroup, or one of version 1: then there is no limit that could be read
+
+
+def _temporary_folder() -> list[Check]:
+    folder = Path(tempfile.gettempdir())
+    rows = check_space(folder, _GROUP)
+    return [
+        Check(row.group, f"temporary {row.name}", row.status, row.finding, row.remedy)
+        for row in rows
+    ]

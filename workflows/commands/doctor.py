@@ -1,0 +1,37 @@
+"""``provost doctor``: what this machine, the store and MLflow offer, and what to do about it."""
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def doctor(as_json: bool) -> None:
+    """Check machine, confinement, store, keys, MLflow and versions. Exit 1 on a failure.
+
+    Takes a few seconds, and leaves nothing behind.
+    """
+    from lineage.doctor.check import to_document, worst
+    from lineage.doctor.keys import check_keys
+    from lineage.doctor.places import check_store, check_tracking
+    from tasks.doctor.confinement import check_confinement
+    from tasks.doctor.machine import check_machine
+    from tasks.doctor.versions import check_versions
+    from tasks.progress import plain
+
+    checks = [
+        *check_machine(),
+        *check_confinement(),
+        *check_store(),
+        *check_keys(),
+        *check_tracking(),
+        *check_versions(),
+    ]
+    if as_json:
+        click.echo(to_document(checks))
+    else:
+        for check in checks:
+            click.echo(f"{check.status:<8} {check.name:<20} {plain(check.finding)}")
+            if check.remedy:
+                click.echo(f"{'':<29} {plain(check.remedy)}")
+    if worst(checks) == "failure":
+        raise SystemExit(1)
