@@ -31,8 +31,8 @@ CONFIG_NAMES = frozenset(
     }
 )
 _MAX_CONFIG_BYTES = 16 << 20
-_MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
-"""The safetensors library's own limit."""
+_MAX_SAFETENSORS_HEADER_BYTES = 16 << 20
+"""Enough for 100,000 tensors. The library's limit of 100 MB takes 2.5 GiB of memory to parse."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,15 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
 
 
 def check_content(folder: Path, path: str, size: int) -> None:
-    """Refuse a config that loads code, and a safetensors file that is cut short."""
+    """Refuse a config that loads code, a shard outside the folder, and safetensors cut short.
+
+    All files of ``folder`` must be in place: an index is compared with the shards that it names.
+    """
     pure = PurePosixPath(path)
     if pure.name in CONFIG_NAMES:
         _check_config(path, folder / path, size)
+    elif pure.name.endswith(".index.json"):
+        _check_index(path, folder / path, size)
     elif pure.suffix == ".safetensors":
         _check_safetensors(path, folder / path, size)
 
@@ -165,6 +170,25 @@ def _check_config(path: str, file: Path, size: int) -> None:
         if isinstance(error, RefusedFileError):
             raise
         raise RefusedFileError(f"{path!r} is not readable JSON ({error}); save it again") from error
+
+
+def _check_index(path: str, file: Path, size: int) -> None:
+    """Refuse an index whose weights lie outside its folder: a loader would read those files."""
+    if size > _MAX_CONFIG_BYTES:
+        raise RefusedFileError(f"{path!r} has {size} bytes: no index of shards is that large")
+    try:
+        shards = set(json.loads(file.read_bytes())["weight_map"].values())
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+        raise RefusedFileError(
+            f"{path!r} is no index of shards ({error!r}); save the model again"
+        ) from error
+    for shard in shards:
+        is_plain = isinstance(shard, str) and PurePosixPath(shard).name == shard
+        if not is_plain or not (file.parent / shard).is_file():
+            raise RefusedFileError(
+                f"{path!r} names the shard {str(shard)[:200]!r}, which is no file beside it: "
+                "weights come from the same folder; save the model again with save_pretrained"
+            )
 
 
 def _refuse_code(path: str, value: JsonValue) -> None:

@@ -71,6 +71,7 @@ class TreeFolder:
                 for file in tree.files:
                     self._place(unfinished / file.path, file)
                     check_file(file.path, (unfinished / file.path).lstat(), Limits())
+                for file in tree.files:
                     check_content(unfinished, file.path, file.size)
             self._appear(unfinished, folder)
         finally:

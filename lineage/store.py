@@ -13,11 +13,11 @@ from typing import Protocol
 
 from lineage.admission import Limits, check_content, list_files
 from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named
-from lineage.errors import LineageError, StoreUnfitError
+from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.scratch import remove, scratch_under
 from lineage.telling import Tell, silent
-from lineage.tree import Tree, TreeFile, parse_tree
+from lineage.tree import MANIFEST_START, Tree, TreeFile, parse_tree
 
 _KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
 
@@ -146,7 +146,19 @@ class FolderStore:
 
     def has(self, digest: str) -> bool:
         """See Store."""
-        return self.blobs.has(digest)
+        if not self.blobs.has(digest):
+            return False
+        return all(self.blobs.has(file.digest) for file in self._files_of(digest))
+
+    def _files_of(self, digest: str) -> tuple[TreeFile, ...]:
+        """Return the files that a manifest names; none for any other blob."""
+        with self.blobs.path(digest).open("rb") as file:
+            if file.read(len(MANIFEST_START)) != MANIFEST_START:
+                return ()
+        try:
+            return read_tree(self, digest).files
+        except CorruptError:
+            return ()  # JSON that begins like a manifest; damage is for whoever reads it
 
     def claim(self, key: str, data: bytes) -> bool:
         """See Store."""

@@ -14,6 +14,8 @@ from lineage.digest import canonical_json, digest_json, is_digest
 from lineage.errors import CorruptError
 
 SCHEMA = "provost.tree/1"
+MANIFEST_START = b'{"files":'
+"""How every manifest begins; other JSON may begin so too."""
 
 
 @dataclass(frozen=True, order=True)
