@@ -47,3 +47,7 @@ class UnknownReferenceError(LineageError):
 
 class RecalledError(LineageError):
     """A reference to a version that was recalled."""
+
+
+class NotWaivableError(LineageError):
+    """A finding that no waiver accepts, whoever signs it."""

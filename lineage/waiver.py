@@ -9,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from lineage.artifacts import Artifact, Digest, Frozen
 from lineage.digest import canonical_json, hex_of
 from lineage.documents import to_json
-from lineage.errors import LineageError
+from lineage.errors import LineageError, NotWaivableError
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.signing import PAYLOAD_TYPE, STATEMENT_TYPE, fits, signer_of
 from lineage.store import Store
@@ -70,25 +70,13 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact, private_pem: str) 
     """Sign a waiver of a stored plan and append its record; return the envelope as an artifact.
 
     Raises:
-        LineageError: for a finding that is never waived, or a key that is none.
+        NotWaivableError: for a finding that is never waived.
+        LineageError: for a key that is none.
     """
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - it imports boto3 where there is
 
-    for finding in waiver.findings:
-        if finding.code in NEVER_WAIVED:
-            raise LineageError(
-                f"{finding.subject} [{finding.code}] is never waived: {NEVER_WAIVED[finding.code]}."
-                " Leave the teacher out, or have its owner release it anew"
-            )
-    statement = canonical_json(
-        {
-            "_type": STATEMENT_TYPE,
-            "subject": [{"name": "plan", "digest": {"sha256": hex_of(waiver.plan)}}],
-            "predicateType": PREDICATE_TYPE,
-            "predicate": to_json(waiver),
-        }
-    )
-    envelope = Envelope(statement, PAYLOAD_TYPE, {})
+    check_waivable(waiver)
+    envelope = Envelope(canonical_json(_statement(waiver)), PAYLOAD_TYPE, {})
     envelope.sign(signer_of(private_pem))
     digest = store.put_bytes(canonical_json(envelope.to_dict()))
     derivation = _derivation(waiver, digest, plan.record)
@@ -103,14 +91,26 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact, private_pem: str) 
     return Artifact(kind="waiver", digest=digest, record=record, uri=store.uri)
 
 
+def check_waivable(waiver: Waiver) -> None:
+    """Raise NotWaivableError for a finding that no waiver accepts."""
+    for finding in waiver.findings:
+        if finding.code in NEVER_WAIVED:
+            raise NotWaivableError(
+                f"{finding.subject} [{finding.code}] is never waived: {NEVER_WAIVED[finding.code]}."
+                " Leave the teacher out, or have its owner release it anew"
+            )
+
+
 def read_waiver(store: Store, digest: str, plan: Artifact, trust: TrustRoot | None) -> Signed:
     """Return the waiver of a plan, if its signature holds.
 
     Raises:
-        LineageError: for what is no waiver, one of another plan, one that nobody who answers for
-            students has signed, and where there is no trust root to tell.
+        LineageError: for what is no waiver, one of another plan, one that no team with students
+            has signed, and where there is no trust root to tell.
+        NotWaivableError: for a finding that is never waived, whoever signed it.
     """
     envelope, waiver = _parse(digest, store.get_bytes(digest))
+    check_waivable(waiver)
     if waiver.plan != plan.digest:
         raise LineageError(
             f"the waiver {digest} is of the plan {waiver.plan}, this plan is {plan.digest}: "
@@ -130,11 +130,25 @@ def _parse(digest: str, data: bytes) -> tuple["Envelope", Waiver]:
 
     try:
         envelope = Envelope.from_dict(json.loads(data))
-        return envelope, Waiver.model_validate(json.loads(envelope.payload)["predicate"])
+        document = json.loads(envelope.payload)
+        waiver = Waiver.model_validate(document["predicate"])
+        if envelope.payload_type != PAYLOAD_TYPE or document != _statement(waiver):
+            raise ValueError("its type or its subject is not that of a waiver")  # noqa: TRY301
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LineageError(
             f"{digest} is no waiver: {error}. Give the digest that `provost waive` printed"
         ) from error
+    return envelope, waiver
+
+
+def _statement(waiver: Waiver) -> dict[str, JsonValue]:
+    """Return the in-toto statement of a waiver: the plan is its subject."""
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": "plan", "digest": {"sha256": hex_of(waiver.plan)}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": to_json(waiver),
+    }
 
 
 def _signed_by(digest: str, envelope: "Envelope", waiver: Waiver, trust: TrustRoot | None) -> str:

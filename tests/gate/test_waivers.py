@@ -5,12 +5,19 @@ import json
 import pytest
 from test_plan import Faculty
 
-from lineage.digest import canonical_json
-from lineage.errors import LineageError
-from lineage.record import Records
+from lineage.digest import canonical_json, hex_of
+from lineage.errors import LineageError, NotWaivableError
+from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.signing import generate_key
-from lineage.waiver import Accepted, Waiver, read_waiver, sign_waiver
+from lineage.waiver import (
+    NEVER_WAIVED,
+    Accepted,
+    Waiver,
+    _derivation,
+    read_waiver,
+    sign_waiver,
+)
 from tasks import step
 from tasks.gate.decide import MisfitError
 from tasks.gate.gate import admit, leave_unmeasured
@@ -237,3 +244,60 @@ def test_a_waiver_of_another_consolidation_that_led_here_does_not_count(bench, f
 def earlier_of(artifact):
     """Return a plan as a checkpoint's parent."""
     return (artifact.record, artifact.digest)
+
+
+def forged(bench, plan, code="other-fork-point", payload_type=None, **changed):
+    """Put an envelope by hand, signed with the key of a team that answers for students."""
+    from securesystemslib.dsse import Envelope
+
+    from lineage.signing import PAYLOAD_TYPE, STATEMENT_TYPE, signer_of
+    from lineage.waiver import PREDICATE_TYPE
+
+    waiver = Waiver(
+        plan=plan.digest,
+        findings=(Accepted(code=code, subject="teacher.code@1"),),
+        reason="because",
+        at="2026-11-21T00:00:00+00:00",
+    )
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": "plan", "digest": {"sha256": hex_of(plan.digest)}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": waiver.model_dump(mode="json"),
+    }
+    envelope = Envelope(canonical_json(statement | changed), payload_type or PAYLOAD_TYPE, {})
+    envelope.sign(signer_of(OURS))
+    digest = bench.store.put_bytes(canonical_json(envelope.to_dict()))
+    derivation = _derivation(waiver, digest, plan.record)
+    attestation = Attestation(derivation=derivation.digest(), output=digest, output_kind="waiver")
+    Records(bench.store).write(derivation, attestation)
+    return digest
+
+
+def test_a_waiver_made_by_hand_counts_where_it_is_whole(bench, faculty, trust):
+    plan = propose(bench, *ASKED).artifact
+    digest = forged(bench, plan)
+    assert [w.digest for w in make_plan(bench, *ASKED, Level.REFUSAL, [digest]).waivers] == [digest]
+
+
+@pytest.mark.parametrize("code", sorted(NEVER_WAIVED))
+def test_a_hand_made_waiver_of_what_is_never_waived_is_refused(bench, faculty, trust, code):
+    plan = propose(bench, *ASKED).artifact
+    with pytest.raises(NotWaivableError):
+        make_plan(bench, *ASKED, Level.REFUSAL, [forged(bench, plan, code)])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"payload_type": "text/plain"},
+        {"predicateType": "urn:provost:registry-entry:1"},
+        {"_type": "https://in-toto.io/Statement/v0.1"},
+        {"subject": []},
+        {"subject": [{"name": "plan", "digest": {"sha256": "0" * 64}}]},
+    ],
+)
+def test_a_signed_statement_of_another_type_or_subject_is_no_waiver(bench, faculty, trust, changed):
+    plan = propose(bench, *ASKED).artifact
+    with pytest.raises(LineageError):
+        make_plan(bench, *ASKED, Level.REFUSAL, [forged(bench, plan, **changed)])
