@@ -5,6 +5,7 @@ versions. Alias moves, retirements and recalls are events in numbered slots; not
 Names: ``base``, ``fork-point``, ``teacher.<domain>``, ``student.general``.
 """
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from lineage.reference import Reference, listing, parse_reference, unknown
 from lineage.slots import Entry, Event, Move, Slots
 from lineage.store import Store
 
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
 LATEST = "latest"
@@ -128,6 +130,7 @@ class Registry:
         else:
             wanted = parse_reference(reference)
             name = self._full_name(wanted)
+            self.events(name)  # its own recalls must be readable, or it is not used
             entry = self._entry(name, self._version(name, wanted))
         if not allow_recalled:
             self.refuse_recalled(entry.digest)
@@ -154,11 +157,24 @@ class Registry:
         return self._slots(name, "events").all(Event)
 
     def recalls(self) -> list[tuple[Entry, Event]]:
-        """Return every recalled version with its recall, by name and version."""
+        """Return every recalled version with its recall, by name and version.
+
+        A name whose recalls cannot be read is left out with a warning: one bad slot must not stop
+        the use of every other name. ``resolve`` refuses the bad name itself.
+        """
+        found: list[tuple[Entry, Event]] = []
+        for name in self.names():
+            try:
+                found += self._recalls_of(name)
+            except LineageError as error:
+                _LOG.warning("the recalls of %s cannot be read and do not count: %s", name, error)
+        return found
+
+    def _recalls_of(self, name: str) -> list[tuple[Entry, Event]]:
+        events = sorted(self.events(name), key=lambda event: event.version)
         return [
             (self._entry(name, event.version), event)
-            for name in self.names()
-            for event in sorted(self.events(name), key=lambda event: event.version)
+            for event in events
             if event.action == "recall"
         ]
 
@@ -226,7 +242,12 @@ class Registry:
 
     def _by_digest(self, digest: str) -> Entry:
         for name in self.names():
-            for entry in reversed(self.versions(name)):
+            try:
+                entries = self.versions(name)
+            except LineageError as error:
+                _LOG.warning("the versions of %s cannot be read and are left out: %s", name, error)
+                continue
+            for entry in reversed(entries):
                 if entry.digest == digest:
                     return entry
         raise UnknownReferenceError(

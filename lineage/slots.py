@@ -1,5 +1,6 @@
 """Numbered slots of the registry: what stands in them, and how the next one is claimed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -46,6 +47,8 @@ class Event(Frozen):
     at: str
 
 
+_NUMBER = re.compile(r"[0-9]{8}")
+
 Document = TypeVar("Document", Entry, Move, Event)
 
 
@@ -57,9 +60,12 @@ class Slots:
     prefix: str
 
     def count(self) -> int:
-        """Return the highest number claimed."""
-        keys = self.store.keys(self.prefix)
-        return int(keys[-1].rpartition("/")[2]) if keys else 0
+        """Return the highest number claimed.
+
+        What is no slot is passed over: an editor's backup or a ``.DS_Store`` beside the slots.
+        """
+        names = (key.removeprefix(f"{self.prefix}/") for key in self.store.keys(self.prefix))
+        return max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0)
 
     def read(self, number: int, model: type[Document]) -> Document | None:
         """Return one document, verified, or None where its slot is free."""

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from lineage.artifacts import Artifact
+from lineage.documents import seal, to_json
 from lineage.errors import CorruptError, LineageError, RecalledError, UnknownReferenceError
-from lineage.registry import Registry
+from lineage.registry import Event, Registry
 from lineage.store import open_store
 
 
@@ -172,3 +173,50 @@ def test_eight_writers_at_once_never_collide_and_lose_nothing(store):
     assert [entry.version for entry in entries] == list(range(1, 81))
     assert len({entry.digest for entry in entries}) == 80
     assert {entry.owner for entry in entries} == {f"team-{n}" for n in range(8)}
+
+
+def event_of_version_99(store):
+    event = Event(action="recall", version=99, by="x", reason="y", at="2026-11-21T00:00:00+00:00")
+    return seal(to_json(event))
+
+
+BAD_SLOTS = {
+    "garbage": ("00000001", lambda store: b"garbage"),
+    "an event of a version that does not exist": ("00000001", event_of_version_99),
+    "a slot far away": ("99999999", event_of_version_99),
+}
+STRAY_FILES = ("abc", "00000001~", "note.txt", "1")
+
+
+@pytest.mark.parametrize("part", ["events", "versions"])
+@pytest.mark.parametrize("case", sorted(BAD_SLOTS))
+def test_a_bad_slot_of_one_name_stops_no_other_name(registry, store, case, part, caplog):
+    slot, make = BAD_SLOTS[case]
+    digest = artifact(store, "teacher.math 1").digest
+    store.claim(f"registry/another.name/{part}/{slot}", make(store))
+    assert registry.resolve("math@1").digest == digest
+    assert registry.resolve(digest).name == "teacher.math"
+    assert registry.register("teacher.math", artifact(store, "new"), owner="team").version == 3
+    registry.recall("teacher.math", 1, by="team", reason="leak")
+    with pytest.raises(RecalledError):
+        registry.resolve("math@1")
+    assert "another.name" in caplog.text
+
+
+@pytest.mark.parametrize("case", ["garbage", "a slot far away"])
+def test_a_name_with_a_bad_slot_among_its_own_recalls_is_refused(registry, store, case):
+    slot, make = BAD_SLOTS[case]
+    store.claim(f"registry/teacher.math/events/{slot}", make(store))
+    with pytest.raises(LineageError):
+        registry.resolve("math@1")
+    assert registry.resolve("code@1").version == 1
+
+
+@pytest.mark.parametrize("name", STRAY_FILES)
+@pytest.mark.parametrize("part", ["versions", "events", "aliases"])
+def test_a_stray_file_beside_the_slots_is_passed_over(registry, store, name, part):
+    store.claim(f"registry/teacher.math/{part}/{name.replace('~', '_')}", b"not a slot")
+    assert registry.resolve("math@2").version == 2
+    assert registry.register("teacher.math", artifact(store, "new"), owner="team").version == 3
+    registry.point("teacher.math", "released", 3, by="lead")
+    assert registry.resolve("math").version == 3
