@@ -10,14 +10,7 @@ from lineage.errors import LineageError, NotWaivableError
 from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.signing import generate_key
-from lineage.waiver import (
-    NEVER_WAIVED,
-    Accepted,
-    Waiver,
-    _derivation,
-    read_waiver,
-    sign_waiver,
-)
+from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
 from tasks import step
 from tasks.gate.decide import MisfitError
 from tasks.gate.gate import admit, leave_unmeasured
@@ -251,7 +244,7 @@ def forged(bench, plan, code="other-fork-point", payload_type=None, **changed):
     from securesystemslib.dsse import Envelope
 
     from lineage.signing import PAYLOAD_TYPE, STATEMENT_TYPE, signer_of
-    from lineage.waiver import PREDICATE_TYPE
+    from lineage.waiver import PREDICATE_TYPE, _derivation
 
     waiver = Waiver(
         plan=plan.digest,
