@@ -63,13 +63,19 @@ def test_an_index_that_maps_nothing_is_refused(store, tmp_path, text):
         store.put_tree(folder)
 
 
-def test_a_header_of_more_than_16_mib_is_refused_unread(store, tmp_path):
+@pytest.mark.parametrize(("mebibytes", "is_taken"), [(15, True), (17, False)])
+def test_a_header_may_have_16_mib(store, tmp_path, mebibytes, is_taken):
     folder = checkpoint(tmp_path / "model")
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write((17 << 20).to_bytes(8, "little"))
-        file.truncate(18 << 20)
-    with pytest.raises(RefusedFileError):
-        store.put_tree(folder)
+    whole = safetensors()
+    length = int.from_bytes(whole[:8], "little")
+    header = whole[8 : 8 + length].ljust(mebibytes << 20)  # valid, and padded with spaces
+    data = len(header).to_bytes(8, "little") + header + whole[8 + length :]
+    (folder / "model.safetensors").write_bytes(data)
+    if is_taken:
+        assert store.has(store.put_tree(folder))
+    else:
+        with pytest.raises(RefusedFileError):
+            store.put_tree(folder)
 
 
 def test_a_tree_without_one_of_its_blobs_is_not_there(store, tmp_path):
