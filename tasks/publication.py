@@ -1,6 +1,6 @@
 """The last act of publishing: register a version, sign it, and move its aliases once.
 
-What may be published is decided before (``lineage.rules``); here the name gets its next version.
+What may be published is decided before; here the name gets its next version.
 """
 
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ def check_keys() -> list[Check]:
     except LineageError as error:
         return [_STORE.fail("trust root", str(error), "restore the trust root from its history")]
     if trust is None:
-        remedy = "publish one, so that releases of other teams can be told from forgeries"
+        remedy = "name its file with $PROVOST_TRUST, such as infra/trust.toml"
         return [_STORE.warn("trust root", "none: signatures cannot be judged", remedy)]
     keys = sum(len(team.keys) for team in trust.teams.values())
     root = _STORE.ok("trust root", f"{len(trust.teams)} teams, {keys} keys")

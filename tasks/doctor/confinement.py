@@ -65,7 +65,7 @@ def check_worker() -> Check:
             with EnvironmentWorker(Path(folder), domain="doctor") as worker:
                 confinement = vars(worker.confinement)
         except EnvironmentFailure as error:
-            remedy = "no environment can run here: see the lines above and docs/security.md"
+            remedy = "no environment can run here: mend what the lines above name"
             return _GROUP.fail("environment worker", " ".join(str(error).split()), remedy)
     return judge_worker(confinement, time.monotonic() - started)
 
