@@ -39,27 +39,35 @@ def collect(
     LineageError for a release that misses a part.
     """
     registry, lineage, records = Registry(store), Lineage(store), Records(store)
-    recalls = {
-        entry.digest: f"{_at(entry)} was recalled: {event.reason}"
-        for entry, event in registry.recalls()
+    entries = {
+        domain: registry.resolve(reference, allow_recalled=True)
+        for domain, reference in references.items()
     }
-    found = {}
-    for domain, reference in references.items():
-        entry = registry.resolve(reference, allow_recalled=True)
-        release = read_manifest(store, entry.digest, Release)
-        made_by = release.checkpoint.record
-        family = [made_by, *lineage.ancestors(made_by)] if made_by else []
-        artifacts = family_artifacts(records, family)
-        found[domain] = Candidate(
+    releases = {name: read_manifest(store, item.digest, Release) for name, item in entries.items()}
+    families = {name: _family(lineage, records, item) for name, item in releases.items()}
+    concerned = {entry.digest for entry in entries.values()}.union(*families.values())
+    recalls = {  # asked once for all teachers: it reads the recalls of every name
+        digest: f"{_at(recalled)} was recalled: {event.reason}"
+        for digest, (recalled, event) in registry.recalls_of(concerned).items()
+    }
+    return {
+        domain: Candidate(
             reference=_at(entry),
-            release=release,
-            recalled=recalls.get(entry.digest) or _first_recalled(artifacts, recalls),
-            ancestors=artifacts,
-            steps_to_fork=_steps_back(lineage, made_by, start_record),
-            sketch=_sketch(store, release),
+            release=releases[domain],
+            recalled=recalls.get(entry.digest) or _first_recalled(families[domain], recalls),
+            ancestors=families[domain],
+            steps_to_fork=_steps_back(lineage, releases[domain].checkpoint.record, start_record),
+            sketch=_sketch(store, releases[domain]),
             **_signature(store, entry, trust),
         )
-    return found
+        for domain, entry in entries.items()
+    }
+
+
+def _family(lineage: Lineage, records: Records, release: Release) -> frozenset[str]:
+    """Return every artifact that a release's checkpoint and its ancestors took or gave."""
+    made_by = release.checkpoint.record
+    return family_artifacts(records, [made_by, *lineage.ancestors(made_by)] if made_by else [])
 
 
 def _steps_back(lineage: Lineage, record: str, other: str) -> int | None:

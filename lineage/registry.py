@@ -7,7 +7,7 @@ Names: ``base``, ``fork-point``, ``teacher.<domain>``, ``student.general``.
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -130,7 +130,6 @@ class Registry:
         else:
             wanted = parse_reference(reference)
             name = self._full_name(wanted)
-            self.events(name)  # its own recalls must be readable, or it is not used
             entry = self._entry(name, self._version(name, wanted))
         if not allow_recalled:
             self.refuse_recalled(entry.digest)
@@ -160,15 +159,43 @@ class Registry:
         """Return every recalled version with its recall, by name and version.
 
         A name whose recalls cannot be read is left out with a warning: one bad slot must not stop
-        the use of every other name. ``resolve`` refuses the bad name itself.
+        the use of every other name. ``recalls_of`` refuses what that name holds.
         """
+        return self._readable_recalls(frozenset())
+
+    def recalls_of(self, digests: Iterable[str]) -> dict[str, tuple[Entry, Event]]:
+        """Return which of ``digests`` are recalled, under whatever name, each with its recall.
+
+        Raises:
+            LineageError: where the recalls of a name that holds one of them cannot be read.
+        """
+        asked = frozenset(digests)
+        recalls = self._readable_recalls(asked)
+        return {entry.digest: (entry, event) for entry, event in recalls if entry.digest in asked}
+
+    def _readable_recalls(self, needed: frozenset[str]) -> list[tuple[Entry, Event]]:
+        """Return the recalls of all names that can be read; fail where another holds ``needed``."""
         found: list[tuple[Entry, Event]] = []
         for name in self.names():
             try:
                 found += self._recalls_of(name)
             except LineageError as error:
+                if needed and self._holds(name, needed):
+                    raise
                 _LOG.warning("the recalls of %s cannot be read and do not count: %s", name, error)
         return found
+
+    def _holds(self, name: str, digests: frozenset[str]) -> bool:
+        """Return whether a readable version of a name has one of the digests."""
+        slots = self._slots(name, "versions")
+        for number in slots.numbers():
+            try:
+                entry = slots.read(number, Entry)
+            except LineageError:
+                continue  # damage in one version hides no other
+            if entry is not None and entry.digest in digests:
+                return True
+        return False
 
     def _recalls_of(self, name: str) -> list[tuple[Entry, Event]]:
         events = sorted(self.events(name), key=lambda event: event.version)
@@ -260,10 +287,10 @@ class Registry:
 
         Raises:
             RecalledError: saying by whom, when and why.
+            LineageError: where the recalls of a name that holds it cannot be read.
         """
-        for entry, event in self.recalls():
-            if entry.digest == digest:
-                raise RecalledError(
-                    f"{entry.name}@{entry.version} was recalled by {event.by} on {event.at[:10]}: "
-                    f"{event.reason}. Choose another version; `provost teacher list` shows them"
-                )
+        for entry, event in self.recalls_of([digest]).values():
+            raise RecalledError(
+                f"{entry.name}@{entry.version} was recalled by {event.by} on {event.at[:10]}: "
+                f"{event.reason}. Choose another version; `provost teacher list` shows them"
+            )

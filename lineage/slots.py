@@ -59,13 +59,17 @@ class Slots:
     store: Store
     prefix: str
 
-    def count(self) -> int:
-        """Return the highest number claimed.
+    def numbers(self) -> list[int]:
+        """Return the numbers claimed, sorted.
 
         What is no slot is passed over: an editor's backup or a ``.DS_Store`` beside the slots.
         """
         names = (key.removeprefix(f"{self.prefix}/") for key in self.store.keys(self.prefix))
-        return max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0)
+        return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
+
+    def count(self) -> int:
+        """Return the highest number claimed."""
+        return max(self.numbers(), default=0)
 
     def read(self, number: int, model: type[Document]) -> Document | None:
         """Return one document, verified, or None where its slot is free."""

@@ -203,12 +203,24 @@ def test_a_bad_slot_of_one_name_stops_no_other_name(registry, store, case, part,
     assert "another.name" in caplog.text
 
 
-@pytest.mark.parametrize("case", ["garbage", "a slot far away"])
-def test_a_name_with_a_bad_slot_among_its_own_recalls_is_refused(registry, store, case):
+@pytest.mark.parametrize("also_its_versions", [False, True])
+@pytest.mark.parametrize("case", sorted(BAD_SLOTS))
+def test_what_a_name_with_unreadable_recalls_holds_is_refused(
+    registry, store, case, also_its_versions
+):
     slot, make = BAD_SLOTS[case]
     store.claim(f"registry/teacher.math/events/{slot}", make(store))
-    with pytest.raises(LineageError):
-        registry.resolve("math@1")
+    if also_its_versions:
+        store.claim("registry/teacher.math/versions/00000003", b"garbage")
+    content = artifact(store, "teacher.math 1")
+    for ask in (
+        lambda: registry.resolve("math@1"),
+        lambda: registry.resolve(content.digest),
+        lambda: registry.refuse_recalled(content.digest),  # what gate and warm-up ask
+        lambda: registry.register("teacher.code", content, owner="team"),
+    ):
+        with pytest.raises(LineageError):
+            ask()
     assert registry.resolve("code@1").version == 1
 
 

@@ -8,6 +8,7 @@ from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
 from lineage.collect import collect
 from lineage.compatibility import Start, check
 from lineage.digest import digest_bytes
+from lineage.errors import CorruptError
 from lineage.fold import fold, models_only
 from lineage.graph import Lineage
 from lineage.registry import Registry
@@ -158,3 +159,19 @@ def test_a_recalled_teacher_and_one_that_descends_from_it_are_refused(store, lin
     found = check(collect(store, {"code": "code@1"}), start)
     assert [f.code for f in found if f.severity == "refusal"] == ["recalled-input"]
     assert "an ancestor: fork-point@1 was recalled: wrong data" in found[0].evidence
+
+
+@pytest.mark.parametrize(("name", "concerns_them"), [("fork-point", True), ("elsewhere", False)])
+def test_unreadable_recalls_count_where_a_teacher_descends_from_them(
+    store, family, name, concerns_them
+):
+    record, digest = family["fork"] if concerns_them else write_record(store, b"other", kind="base")
+    artifact = Artifact(kind="checkpoint", digest=digest, record=record)
+    Registry(store).register(name, artifact, owner="foundation")
+    store.claim(f"registry/{name}/events/00000001", b"garbage")
+    references = {domain: f"{domain}@1" for domain in TOKENS}
+    if concerns_them:
+        with pytest.raises(CorruptError):
+            collect(store, references)
+    else:
+        assert {item.recalled for item in collect(store, references).values()} == {""}
