@@ -162,7 +162,7 @@ def test_a_comment_makes_no_derivation_anew(tree):
 
 def test_what_computes_nothing_is_no_change(tree):
     (tree / "tasks" / "rl" / "README.md").write_text("words")
-    append(tree / "lineage" / "mirror.py")
+    append(tree / "lineage" / "mirror" / "runs.py")
     append(tree / "tasks" / "progress.py")
     (tree / "tasks" / "rl" / "__pycache__").mkdir()
     (tree / "tasks" / "rl" / "__pycache__" / "grpo.cpython-311.pyc").write_bytes(b"\0")

@@ -10,7 +10,7 @@ import time
 import pytest
 from tiny_faculty import PACKAGE, climb, copy_home
 
-from lineage import mirror
+from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
@@ -25,8 +25,8 @@ KILLS = 8
 
 def run(said):
     """Climb, and say so; the parent's connections are not this process's to use."""
-    mirror._client.cache_clear()
-    mirror._mirrors.cache_clear()
+    connection.client_of.cache_clear()
+    showing.mirror_of.cache_clear()
     said.send(climb(f"{PACKAGE}.shout").digest)
 
 

@@ -6,9 +6,9 @@ import re
 import pytest
 from tiny_faculty import NUM_EVALUATION, RUNG_STEPS, TEAMS, kinds
 
-from lineage import mirror
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.graph import Lineage
+from lineage.mirror import connection
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.sketch import read_sketch
@@ -253,7 +253,7 @@ def test_the_ledger_adds_up_to_the_student(store, manifest):
 
 @mlflow_of_today
 def test_mlflow_shows_runs_models_with_parents_and_registered_versions(store, manifest):
-    client = mirror._client(tracking_uri())
+    client = connection.client_of(tracking_uri())
     experiments = {e.name: e.experiment_id for e in client.search_experiments()}
     runs = client.search_runs(list(experiments.values()), max_results=1000)
     assert {run.data.tags["provost.record"] for run in runs} == set(Records(store).all())

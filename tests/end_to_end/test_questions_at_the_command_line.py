@@ -7,9 +7,9 @@ import pytest
 from refusals import flip, provost, refusal
 from tiny_faculty import PACKAGE, TEAMS, climb
 
-from lineage import mirror
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.graph import Lineage
+from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
@@ -148,12 +148,12 @@ def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_reindex_fills_an_empty_mlflow(student, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror, "_health", Health())
+    monkeypatch.setattr(showing, "HEALTH", Health())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
     told = provost("lineage", "reindex")
     number = len(Records(open_store()).all())
     assert told.split()[:2] == [str(number), "records,"]
-    client = mirror._client(tracking_uri())
+    client = connection.client_of(tracking_uri())
     runs = client.search_runs(
         [each.experiment_id for each in client.search_experiments()], max_results=1000
     )

@@ -16,6 +16,7 @@ import pytest
 from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.digest import hex_of
+from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore, open_store, read_tree
@@ -129,9 +130,9 @@ def test_a_killed_reindex_is_finished_by_the_next(store, tmp_path, monkeypatch):
     chance = random.Random(7)
     for _ in range(REINDEX_KILLS):
         kill_after(chance.uniform(0.5, 3.0), rebuild, (store.uri, tracking))
-    monkeypatch.setattr(mirror, "_health", Health())
+    monkeypatch.setattr(showing, "HEALTH", Health())
     assert mirror.reindex(store, tracking) == mirror.Reindexed(records=12, names=1, versions=12)
-    client = mirror._client(tracking)
+    client = connection.client_of(tracking)
     experiment = client.get_experiment_by_name("sft")
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 12

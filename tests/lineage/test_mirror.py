@@ -10,6 +10,7 @@ import pytest
 
 from lineage import mirror
 from lineage.artifacts import Artifact
+from lineage.mirror import connection, showing
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
@@ -23,9 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow'
 def template(tmp_path_factory):
     """An MLflow database with its tables, made once: making them takes seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
-    mirror._client(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
-    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that one file is all of it
+    connection.client_of(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that one file is all of it
     return folder / "mlflow.db"
 
 
@@ -34,8 +35,8 @@ def client(tmp_path, template, monkeypatch):
     (tmp_path / "mlflow.db").write_bytes(template.read_bytes())
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(mirror, "_health", Health())
-    return mirror._client(uri)
+    monkeypatch.setattr(showing, "HEALTH", Health())
+    return connection.client_of(uri)
 
 
 def runs(client):
@@ -86,7 +87,7 @@ def test_many_settings_and_many_metrics_are_all_there(store, client):
 def test_mirroring_again_changes_nothing_also_in_another_process(store, client):
     record, _ = write_record(store, b"base", kind="base", metrics=[(1, "loss", 2.0, "")])
     assert mirror.mirror_record(store, record)
-    mirror._mirrors.cache_clear()  # what another process would not know
+    showing.mirror_of.cache_clear()  # what another process would not know
     assert mirror.mirror_record(store, record)
     [run] = runs(client)
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 1
@@ -109,8 +110,8 @@ def test_a_view_that_was_cut_off_is_finished_later(store, client, monkeypatch, k
     with monkeypatch.context() as patch:
         patch.setattr(type(client), killed_before, die)
         assert not mirror.mirror_record(store, child)
-    monkeypatch.setattr(mirror, "_health", Health())
-    mirror._mirrors.cache_clear()
+    monkeypatch.setattr(showing, "HEALTH", Health())
+    showing.mirror_of.cache_clear()
     assert mirror.mirror_record(store, child)
     assert len(runs(client)) == 2
     run = next(run for run in runs(client) if run.data.tags["provost.record"] == child)
@@ -153,7 +154,7 @@ def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path,
     uri = f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"
     assert mirror.reindex(store, uri) == mirror.Reindexed(records=2, names=1, versions=1)
     assert mirror.reindex(store, uri) == mirror.Reindexed(records=2, names=1, versions=1)
-    other = mirror._client(uri)
+    other = connection.client_of(uri)
     assert len(runs(other)) == 2
     assert str(other.get_model_version_by_alias("teacher.math", "released").version) == "1"
     assert runs(client) == []
@@ -163,8 +164,8 @@ def test_an_mlflow_that_is_down_is_told_of_once_and_left_alone(store, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     clock = [0.0]
     health = Health(clock=lambda: clock[0])
-    monkeypatch.setattr(mirror, "_health", health)
-    mirror._client.cache_clear()
+    monkeypatch.setattr(showing, "HEALTH", health)
+    connection.client_of.cache_clear()
     record, _ = write_record(store, b"base", kind="base")
     with caplog.at_level(logging.WARNING, "provost.lineage"):
         assert not mirror.mirror_record(store, record)

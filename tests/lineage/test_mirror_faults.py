@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from lineage import mirror
+from lineage.mirror import connection, showing
 from lineage.store import open_store
 from lineage.tracking import Health, without_password
 from tests.lineage.making import write_record
@@ -22,9 +23,9 @@ def place(tmp_path, monkeypatch):
     """A home of its own, and a mirror that has not met a failure yet."""
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(mirror, "_health", Health())
-    mirror._client.cache_clear()
-    mirror._mirrors.cache_clear()
+    monkeypatch.setattr(showing, "HEALTH", Health())
+    connection.client_of.cache_clear()
+    showing.mirror_of.cache_clear()
     return tmp_path / "mlflow.db"
 
 
@@ -75,7 +76,7 @@ def test_four_processes_show_the_same_records_once(store, place):
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
-    client = mirror._client(f"sqlite:///{place}")
+    client = connection.client_of(f"sqlite:///{place}")
     experiment = client.get_experiment_by_name("sft").experiment_id
     assert len(client.search_runs([experiment])) == 10
     assert len(client.search_logged_models([experiment])) == 10

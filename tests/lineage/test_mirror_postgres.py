@@ -15,6 +15,7 @@ import pytest
 
 from lineage import mirror
 from lineage.artifacts import Artifact
+from lineage.mirror import connection, showing
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
@@ -57,7 +58,7 @@ def server():
 def test_the_whole_view_is_rebuilt_on_postgresql(server, store, tmp_path, monkeypatch, request):
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    monkeypatch.setattr(mirror, "_health", Health())
+    monkeypatch.setattr(showing, "HEALTH", Health())
     base, weights = write_record(store, b"base", kind="base")
     start = Input(role="student", artifact=weights, record=base, weight=0.5)
     data = Input(role="data " + "r" * 600, artifact=store.put_bytes(b"rows"))
@@ -79,7 +80,7 @@ def test_the_whole_view_is_rebuilt_on_postgresql(server, store, tmp_path, monkey
     assert mirror.mirror_record(store, record)
     assert mirror.mirror_entry(store, "teacher.math")
     assert mirror.reindex(store) == mirror.Reindexed(records=2, names=1, versions=1)
-    client = mirror._client(server)
+    client = connection.client_of(server)
     experiment = client.get_experiment_by_name("sft").experiment_id
     [run] = client.search_runs([experiment])
     assert len(client.get_metric_history(run.info.run_id, "sft/loss")) == 10_000
