@@ -24,6 +24,34 @@ Settings: TypeAlias = Mapping[
 
 _CHUNK_BYTES = 65_536
 _KILL_SECONDS = 5.0
+_NO_EPISODE = (-1).to_bytes(8, "little", signed=True)
+_GLANCE_SHARE = 0.1
+"""Of an episode's time: how often the parent looks which episode the child is busy with."""
+
+
+class _EpisodeClock:
+    """The time of each episode of a call, by the child's position.
+
+    Only a higher position than any before starts the time again: whatever a bundle writes there,
+    a call has no more than the time of all its episodes.
+    """
+
+    def __init__(self, seconds: float, num_episodes: int) -> None:
+        self._seconds, self._num_episodes = seconds, num_episodes
+        self._position = -1
+        self._began = time.monotonic()
+
+    @property
+    def glance(self) -> float:
+        """How many seconds to wait before the next look at the position."""
+        return self._seconds * _GLANCE_SHARE
+
+    def is_over(self, position: int) -> bool:
+        """Take the position at this moment and return whether the time is up."""
+        now = time.monotonic()
+        if self._position < position < self._num_episodes:
+            self._position, self._began = position, now
+        return now - self._began >= self._seconds
 
 
 class ProcessLostError(Exception):
@@ -87,14 +115,17 @@ class ConfinedProcess:
             return self._last_position
         return int.from_bytes(os.pread(self._progress.fileno(), 8, 0), "little", signed=True)
 
-    def exchange(self, request: bytes, seconds: float) -> bytes:
+    def exchange(self, request: bytes, seconds: float, num_episodes: int = 0) -> bytes:
         """Send one line ("" for none) and return the answering line.
+
+        ``seconds`` is the time for each of ``num_episodes``, or for a call without any.
 
         Raises:
             ProcessLostError: there is no good answer in time. Whatever is raised, close it: half a
                 conversation cannot be taken up again.
         """
-        deadline = time.monotonic() + seconds
+        os.pwrite(self._progress.fileno(), _NO_EPISODE, 0)
+        clock = _EpisodeClock(seconds, num_episodes)
         stdin, stdout, stderr = self._streams()
         unsent, answer = memoryview(request), bytearray()
         with selectors.DefaultSelector() as selector:
@@ -103,9 +134,8 @@ class ConfinedProcess:
             if unsent:
                 selector.register(stdin, selectors.EVENT_WRITE)
             while not answer.endswith(b"\n"):
-                remaining = deadline - time.monotonic()
-                ready = {key.fileobj for key, _ in selector.select(remaining)}
-                if remaining <= 0:
+                ready = {key.fileobj for key, _ in selector.select(clock.glance)}
+                if clock.is_over(self.position):
                     raise ProcessLostError(f"did not answer within {seconds:g} s")
                 if stderr in ready and not self._drain():
                     selector.unregister(stderr)

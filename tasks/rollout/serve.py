@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
@@ -24,7 +25,10 @@ from tasks.rollout.prompts import demonstration_to_json, prompt_from_json, promp
 
 _DETAIL_CHARACTERS = 8_000
 _DUMP_SHARE = 0.9
-"""When a call has used this share of its time, its traceback is written for the parent."""
+"""When an episode has used this share of its time, a traceback is written for the parent."""
+_REARM_SHARE = 0.1
+"""An episode that begins earlier than this after the last one that did keeps that one's alarm: to
+set an alarm starts a thread, which costs more than most episodes."""
 
 
 class Settings(TypedDict):
@@ -48,11 +52,11 @@ class Request(TypedDict, total=False):
 class Bundle:
     """A team's loaded ``environment.py`` and ``prompts.py``."""
 
-    def __init__(self, folder: Path, mark: Callable[[int], None]) -> None:
-        """Run both files; ``mark`` notes the episode that is being answered."""
+    def __init__(self, folder: Path, progress: "_Progress") -> None:
+        """Run both files; ``progress`` is told the episode that is being answered."""
         self.environment: Environment = _load(folder / "environment.py").ENVIRONMENT
         self.source: PromptSource = _load(folder / "prompts.py")
-        self._mark = mark
+        self._progress = progress
 
     def answer(self, request: Request) -> list[Json]:
         """Return one answer for each episode, or the rows that were asked for."""
@@ -65,7 +69,7 @@ class Bundle:
         one = self._grade if request["call"] == "grade" else self._respond
         answers: list[Json] = []
         for index, (prompt, turns) in enumerate(request["episodes"]):
-            self._mark(index)
+            self._progress.begin(index)
             said = [Turn("tool" if role == "tool" else "assistant", text) for role, text in turns]
             answers.append(one(prompt_from_json(prompt), said))
         return answers
@@ -82,17 +86,17 @@ def serve(settings: Settings, confinement: dict[str, bool]) -> None:
     """Answer requests until the parent closes the pipe."""
     requests, replies = _take_pipes()
     faulthandler.enable()
-    mark = _marker(settings["progress"])
+    progress = _Progress(settings["progress"])
     loaded: list[Bundle] = []
 
     def load() -> dict[str, Json]:
-        loaded.append(Bundle(Path(settings["bundle"]), mark))
+        loaded.append(Bundle(Path(settings["bundle"]), progress))
         return {"max_turns": max_turns_from(loaded[0].environment.max_turns), **confinement}
 
     _write(replies, _guarded(load))
     for line in requests:
         request: Request = json.loads(line)
-        faulthandler.dump_traceback_later(request["seconds"] * _DUMP_SHARE)
+        progress.allow(request["seconds"])
         reply = _guarded(lambda: {"answers": loaded[0].answer(request)})  # noqa: B023 (called now)
         faulthandler.cancel_dump_traceback_later()
         _write(replies, reply)
@@ -121,17 +125,27 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _marker(progress: int) -> Callable[[int], None]:
-    """Return a function that notes the current episode where the parent can read it.
+class _Progress:
+    """Notes the current episode where the parent can read it, and sets the alarm for it.
 
     A shared page, not a message: it is there even after a crash, and costs no system call.
     """
-    page = mmap.mmap(progress, mmap.PAGESIZE)
 
-    def mark(index: int) -> None:
-        page[:8] = index.to_bytes(8, "little", signed=True)
+    def __init__(self, file: int) -> None:
+        self._page = mmap.mmap(file, mmap.PAGESIZE)
+        self._seconds = 0.0
+        self._armed = 0.0
 
-    return mark
+    def allow(self, seconds: float) -> None:
+        """Take the time for each episode of the call that begins, and set the alarm."""
+        self._seconds, self._armed = seconds, time.monotonic()
+        faulthandler.dump_traceback_later(seconds * _DUMP_SHARE)
+
+    def begin(self, index: int) -> None:
+        """Note the episode that begins."""
+        self._page[:8] = index.to_bytes(8, "little", signed=True)
+        if time.monotonic() - self._armed > self._seconds * _REARM_SHARE:
+            self.allow(self._seconds)
 
 
 def _load(path: Path) -> ModuleType:

@@ -37,7 +37,7 @@ class WorkerLimits:
     """What a bundle may use. Sizes are in bytes and hold for each of its processes."""
 
     call_seconds: float = 60.0
-    """Wall-clock time for each call, however many episodes it has."""
+    """Wall-clock time for each episode of a call, or for a call without any."""
     start_seconds: float = 20.0
     """Wall-clock time for loading the bundle."""
     memory_bytes: int = 2 * 1024**3
@@ -186,7 +186,7 @@ class EnvironmentWorker:
     ) -> dict[str, object]:
         """Return the child's reply, or raise EnvironmentFailure for what went wrong there."""
         try:
-            reply = _object(process.exchange(line, seconds))
+            reply = _object(process.exchange(line, seconds, len(items)))
         except (ProcessLostError, PromptError, UnicodeDecodeError) as error:
             prompt_id = _prompt_at(process.position, items)
             self._stop()
