@@ -65,9 +65,12 @@ def collect(
 
 
 def _family(lineage: Lineage, records: Records, release: Release) -> frozenset[str]:
-    """Return every artifact that a release's checkpoint and its ancestors took or gave."""
+    """Return a release's checkpoint with every artifact that it and its ancestors took."""
     made_by = release.checkpoint.record
-    return family_artifacts(records, [made_by, *lineage.ancestors(made_by)] if made_by else [])
+    if not made_by:
+        return frozenset()
+    taken = family_artifacts(records, [made_by, *lineage.ancestors(made_by)])
+    return taken | {release.checkpoint.digest}
 
 
 def _steps_back(lineage: Lineage, record: str, other: str) -> int | None:
@@ -97,12 +100,12 @@ def _signature(store: Store, entry: Entry, trust: TrustRoot | None) -> _Signed:
 
 
 def family_artifacts(records: Records, family: Iterable[str]) -> frozenset[str]:
-    """Return every artifact that the records of a family took or gave."""
-    found: set[str] = set()
-    for record in family:
-        found |= {item.artifact for item in records.read(record).inputs}
-        found |= {attestation.output for attestation in records.attestations(record)}
-    return frozenset(found)
+    """Return every artifact that the records of a family took, by their stated inputs.
+
+    What a record is said to have given does not count: anybody may append such a statement to a
+    record, and with the digest of a recalled artifact he would withdraw another team's work.
+    """
+    return frozenset(item.artifact for record in family for item in records.read(record).inputs)
 
 
 def _first_recalled(artifacts: Iterable[str], recalls: Mapping[str, str]) -> str:

@@ -12,45 +12,22 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage.digest import PREFIX, digest_bytes, hex_of
-from lineage.errors import CorruptError
-from lineage.record import Attestation, Derivation, Records
+from lineage.digest import PREFIX, digest_bytes, hex_of, is_digest
+from lineage.documents import parse_named
+from lineage.errors import CorruptError, LineageError, UnreachableError
+from lineage.record import Attestation, Records
 from lineage.scratch import remove
 from lineage.store import Store, home
+from lineage.tables import (
+    ANCESTORS,
+    DESCENDANTS,
+    SCHEMA,
+    VERSION,
+    insert_attestation,
+    insert_record,
+)
 
 _LOG = logging.getLogger("provost.lineage")
-_VERSION = 2
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS records(
-    id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, kind TEXT, settings TEXT);
-CREATE TABLE IF NOT EXISTS attestations(
-    digest TEXT PRIMARY KEY, record TEXT NOT NULL, output TEXT NOT NULL, output_kind TEXT NOT NULL,
-    owner TEXT NOT NULL, finished TEXT NOT NULL, notes TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS edges(
-    child INTEGER NOT NULL, place INTEGER NOT NULL, parent INTEGER, role TEXT NOT NULL,
-    name TEXT NOT NULL, artifact TEXT NOT NULL, weight REAL,
-    PRIMARY KEY(child, place)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS attestations_by_record ON attestations(record, finished);
-CREATE INDEX IF NOT EXISTS attestations_by_output ON attestations(output, finished);
-CREATE INDEX IF NOT EXISTS edges_up ON edges(child, parent);
-CREATE INDEX IF NOT EXISTS edges_down ON edges(parent, child);
-CREATE INDEX IF NOT EXISTS edges_by_artifact ON edges(artifact);
-PRAGMA user_version = {_VERSION};
-"""
-"""Edges hold numbers, not digests: a walk over 10,000 of them is then five times as fast."""
-_ANCESTORS = """
-WITH RECURSIVE found(id) AS (
-    SELECT id FROM records WHERE digest = :start
-    UNION SELECT edges.parent FROM found JOIN edges ON edges.child = found.id
-    WHERE edges.parent IS NOT NULL)
-SELECT records.digest FROM found CROSS JOIN records ON records.id = found.id
-"""
-_DESCENDANTS = """
-WITH RECURSIVE found(id) AS (
-    SELECT id FROM records WHERE digest = :start
-    UNION SELECT edges.child FROM found JOIN edges ON edges.parent = found.id)
-SELECT records.digest FROM found CROSS JOIN records ON records.id = found.id
-"""
 
 
 @dataclass(frozen=True)
@@ -79,12 +56,23 @@ class Row:
     notes: dict[str, object]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A document of the store that the index could not read."""
+
+    key: str
+    record: str
+    """Whose it is, or would be."""
+    why: str
+
+
 class Index:
     """Records, outputs and edges of one store, in one SQLite file."""
 
     def __init__(self, store: Store, path: Path | None = None) -> None:
         """Open the index of ``store`` (by default in the home folder) and catch up with it."""
         self._store = store
+        self._left_out: list[LeftOut] = []
         name = hex_of(digest_bytes(store.uri.encode()))[:16]
         self._path = path or home() / "index" / f"{name}.db"
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,42 +85,71 @@ class Index:
 
     def refresh(self) -> int:
         """Take in what the store has and the index has not; return how many documents."""
-        records = Records(self._store)
+        self._left_out = []
         with self._open() as connection:
             self._prepare(connection)
             connection.execute("BEGIN IMMEDIATE")
-            query = "SELECT digest FROM records WHERE kind IS NOT NULL"
-            known = {row[0] for row in connection.execute(query)}
-            new = [digest for digest in records.all() if digest not in known]
-            for digest in new:
-                with _damage_told():
-                    _insert_record(connection, digest, records.read(digest))
-            attested = {row[0] for row in connection.execute("SELECT digest FROM attestations")}
-            keys = [key.split("/") for key in self._store.keys("attestations")]
-            fresh = [key for key in keys if PREFIX + key[2] not in attested]
-            for record in dict.fromkeys(PREFIX + key[1] for key in fresh):
-                with _damage_told():
-                    for attestation in records.attestations(record):
-                        _insert_attestation(connection, attestation)
+            count = self._take_records(connection) + self._take_attestations(connection)
             connection.execute("COMMIT")
-        return len(new) + len(fresh)
+        return count
+
+    @property
+    def left_out(self) -> tuple["LeftOut", ...]:
+        """The documents that could not be read: what they say is missing in every answer."""
+        return tuple(self._left_out)
+
+    def _take_records(self, connection: sqlite3.Connection) -> int:
+        records = Records(self._store)
+        query = "SELECT digest FROM records WHERE kind IS NOT NULL"
+        known = {row[0] for row in connection.execute(query)}
+        new = [digest for digest in records.all() if digest not in known]
+        for digest in new:
+            with self._damage_told(f"records/{digest.removeprefix(PREFIX)}", digest):
+                insert_record(connection, digest, records.read(digest))
+        return len(new)
+
+    def _take_attestations(self, connection: sqlite3.Connection) -> int:
+        """Take in attestations one by one: a bad one beside them hides none of the others."""
+        known = {row[0] for row in connection.execute("SELECT digest FROM attestations")}
+        keys = self._store.keys("attestations")
+        fresh = [key for key in keys if PREFIX + key.rpartition("/")[2] not in known]
+        for key in fresh:
+            record = PREFIX + key.split("/")[1]
+            with self._damage_told(key, record):
+                insert_attestation(connection, _read_attestation(self._store, key, record))
+        return len(fresh)
+
+    @contextmanager
+    def _damage_told(self, key: str, record: str) -> Iterator[None]:
+        """Leave a damaged document out of the index, and keep that it was left out.
+
+        One flipped byte must not hide 10,000 other records; ``verify`` fails on whatever rests on
+        it. A store that does not answer is no damage.
+        """
+        try:
+            yield
+        except UnreachableError:
+            raise
+        except LineageError as error:
+            _LOG.warning("left out of the index: %s: %s", key, error)
+            self._left_out.append(LeftOut(key, record, str(error)))
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the tables; those of another version of this module are dropped first."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
+        if version not in (0, VERSION):
             for table in ("records", "attestations", "edges"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
-        if version != _VERSION:
-            connection.executescript(_SCHEMA)
+        if version != VERSION:
+            connection.executescript(SCHEMA)
 
     def ancestors(self, record: str) -> list[str]:
         """Return the records that ``record`` descends from, nearest first, without itself."""
-        return self._column(_ANCESTORS, record)[1:]
+        return self._column(ANCESTORS, record)[1:]
 
     def descendants(self, record: str) -> list[str]:
         """Return the records that descend from ``record``, nearest first, without itself."""
-        return self._column(_DESCENDANTS, record)[1:]
+        return self._column(DESCENDANTS, record)[1:]
 
     def has(self, record: str) -> bool:
         """Say whether ``record`` is a record of the store."""
@@ -196,6 +213,23 @@ class Index:
             found = {row[0]: _row(row) for row in connection.execute(query, [json.dumps(records)])}
         return [found[record] for record in records if record in found]
 
+    def outputs(self, records: list[str]) -> list[Row]:
+        """Return a row for each output that anybody attested of ``records``, sorted.
+
+        Unlike in ``rows``, an attestation that was appended later hides no earlier one. A record
+        without any has one row with no output.
+        """
+        query = (
+            "SELECT r.digest, r.kind, r.settings, coalesce(a.output, ''), "
+            "coalesce(a.output_kind, ''), coalesce(a.owner, ''), coalesce(a.finished, ''), "
+            "coalesce(a.notes, '{}') FROM records r "
+            "LEFT JOIN attestations a ON a.record = r.digest "
+            "WHERE r.kind IS NOT NULL AND r.digest IN (SELECT value FROM json_each(?)) "
+            "ORDER BY r.digest, a.finished, a.digest"
+        )
+        with self._open() as connection:
+            return [_row(row) for row in connection.execute(query, [json.dumps(records)])]
+
     def _column(self, query: str, start: str) -> list[str]:
         with self._open() as connection:
             return [row[0] for row in connection.execute(query, {"start": start})]
@@ -207,16 +241,14 @@ class Index:
             yield connection
 
 
-@contextmanager
-def _damage_told() -> Iterator[None]:
-    """Leave a damaged document out of the index, and say so.
-
-    One flipped byte must not hide 10,000 other records; ``verify`` fails on whatever rests on it.
-    """
-    try:
-        yield
-    except CorruptError as error:
-        _LOG.warning("left out of the index: %s", error)
+def _read_attestation(store: Store, key: str, record: str) -> Attestation:
+    name = PREFIX + key.rpartition("/")[2]
+    if not is_digest(name) or not is_digest(record) or key.count("/") != 2:
+        raise CorruptError(f"the key {key!r} names no attestation")
+    attestation = parse_named(store.read_key(key) or b"", name, key, Attestation)
+    if attestation.derivation != record:
+        raise CorruptError(f"the attestation at {key!r} is of {attestation.derivation}")
+    return attestation
 
 
 def _row(row: tuple[str, ...]) -> Row:
@@ -224,38 +256,3 @@ def _row(row: tuple[str, ...]) -> Row:
     return Row(
         digest, kind, json.loads(settings), output, output_kind, owner, finished, json.loads(notes)
     )
-
-
-def _insert_record(connection: sqlite3.Connection, digest: str, derivation: Derivation) -> None:
-    """Insert a record and its edges; a parent that comes later gets its number now."""
-    number = _number(connection, digest)
-    connection.execute(
-        "UPDATE records SET kind = ?, settings = ? WHERE id = ?",
-        (derivation.kind, json.dumps(derivation.settings), number),
-    )
-    for place, item in enumerate(derivation.inputs):
-        parent = _number(connection, item.record) if item.record else None
-        row = (number, place, parent, item.role, item.name, item.artifact, item.weight)
-        connection.execute("INSERT OR REPLACE INTO edges VALUES(?, ?, ?, ?, ?, ?, ?)", row)
-
-
-def _number(connection: sqlite3.Connection, digest: str) -> int:
-    connection.execute("INSERT OR IGNORE INTO records(digest) VALUES(?)", (digest,))
-    row: tuple[int] = connection.execute(
-        "SELECT id FROM records WHERE digest = ?", (digest,)
-    ).fetchone()
-    return row[0]
-
-
-def _insert_attestation(connection: sqlite3.Connection, attestation: Attestation) -> None:
-    row = attestation
-    values = (
-        row.digest(),
-        row.derivation,
-        row.output,
-        row.output_kind,
-        row.owner,
-        row.finished,
-        json.dumps(row.notes),
-    )
-    connection.execute("INSERT OR REPLACE INTO attestations VALUES(?, ?, ?, ?, ?, ?, ?)", values)

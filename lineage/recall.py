@@ -1,13 +1,18 @@
 """Withdraw a version after the fact, and find whom that concerns."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage.checkpoint import checkpoint_behind
+from lineage.errors import LineageError, UnreachableError
 from lineage.graph import Lineage
+from lineage.index import Row
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
+
+_MODELS = {"checkpoint", "student", "release"}
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,7 @@ class Affected:
 
     record: str
     output: str
+    """ "" where no statement of what the record gave can be read."""
     output_kind: str
     owner: str
     """Whom to tell: the owner of the registry entry, else of the record."""
@@ -29,6 +35,8 @@ class Recall:
 
     entry: Entry
     affected: tuple[Affected, ...]
+    left_out: tuple[str, ...] = ()
+    """What of the store could not be read: descendants may be missing because of it."""
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -45,14 +53,20 @@ def recall(store: Store, lineage: Lineage, reference: str, by: str, reason: str)
     registry = Registry(store)
     entry = registry.resolve(reference, allow_recalled=True)
     registry.recall(entry.name, entry.version, by=by, reason=reason)
-    return Recall(entry, descendants_of(store, lineage, entry))
+    told = [f"{item.key}: {item.why}" for item in lineage.index.left_out]
+    entries, unread = _entries_by_digest(registry)
+    affected = _affected(store, lineage, entry, entries)
+    return Recall(entry, affected, (*told, *unread))
 
 
-def descendants_of(store: Store, lineage: Lineage, entry: Entry) -> tuple[Affected, ...]:
+def _affected(
+    store: Store, lineage: Lineage, entry: Entry, entries: Mapping[str, Sequence[Entry]]
+) -> tuple[Affected, ...]:
     """Return the models that descend from a registered version, through its release or directly.
 
     Who took the checkpoint without its release is found too: the search starts at everyone who
-    used either of them.
+    used either of them. A statement that appends another output to a record hides nobody, because
+    every output that was ever attested is listed, except the recalled bytes themselves.
     """
     index = lineage.index
     checkpoint = (
@@ -62,14 +76,11 @@ def descendants_of(store: Store, lineage: Lineage, entry: Entry) -> tuple[Affect
     )
     digests = {entry.digest, *([checkpoint.digest] if checkpoint else [])}
     starts = {user for digest in digests for user in index.users(digest)}
-    own = {maker for digest in digests for maker in index.makers(digest)}
-    found = starts.union(*(index.descendants(start) for start in starts)) - own
-    entries = _entries_by_digest(Registry(store))
-    rows = [
-        row
-        for row in index.rows(sorted(found))
-        if row.output_kind in {"checkpoint", "student", "release"}
-    ]
+    found = starts.union(*(index.descendants(start) for start in starts))
+    gave: dict[str, list[Row]] = {}
+    for row in index.outputs(sorted(found)):
+        gave.setdefault(row.digest, []).append(row)
+    unread = {item.record for item in index.left_out}
     affected = [
         Affected(
             record=row.digest,
@@ -78,16 +89,30 @@ def descendants_of(store: Store, lineage: Lineage, entry: Entry) -> tuple[Affect
             owner=next((e.owner for e in entries.get(row.output, [])), row.owner),
             names=tuple(f"{e.name}@{e.version}" for e in entries.get(row.output, [])),
         )
+        for record, rows in gave.items()
         for row in rows
+        if row.output not in digests
+        and (row.output_kind in _MODELS or (not row.output and record in unread))
     ]
     # The same bytes may have been made by several records: who is told needs them once.
-    once = {item.output: item for item in sorted(affected, key=lambda item: item.record)}
+    once = {
+        item.output or item.record: item for item in sorted(affected, key=lambda item: item.record)
+    }
     return tuple(sorted(once.values(), key=lambda item: (not item.names, item.names, item.record)))
 
 
-def _entries_by_digest(registry: Registry) -> dict[str, list[Entry]]:
+def _entries_by_digest(registry: Registry) -> tuple[dict[str, list[Entry]], list[str]]:
+    """Return what is registered by digest, and which names could not be read."""
     found: dict[str, list[Entry]] = {}
+    unread = []
     for name in registry.names():
-        for entry in registry.versions(name):
+        try:
+            entries = registry.versions(name)
+        except UnreachableError:
+            raise
+        except LineageError as error:
+            unread.append(f"registry/{name}: {error}")
+            continue
+        for entry in entries:
             found.setdefault(entry.digest, []).append(entry)
-    return found
+    return found, unread

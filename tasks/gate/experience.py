@@ -49,9 +49,11 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:
         if plan.artifact and planned.artifact == plan.artifact.digest:
             continue
         # Not through the gate's report, which may have learned from others.
-        family = {record for end in (planned, scorecard) for record in _family(lineage, end)}
+        ends = (planned, scorecard)
+        family = {record for end in ends for record in _family(lineage, end)}
+        taken = family_artifacts(bench.records, family) | {end.artifact for end in ends}
         students = lineage.index.rows(lineage.index.users(scorecard.artifact))
-        if recalled & {*family_artifacts(bench.records, family), *(row.output for row in students)}:
+        if recalled & {*taken, *(row.output for row in students)}:
             continue
         for each in _of_record(bench, record, asked["gate"]):
             found.setdefault((scorecard.artifact, each.teacher), each)

@@ -119,7 +119,7 @@ def _check(
         start.digest,
         tokenizer_digest(tokenizer),
         template_digest(tokenizer),
-        family_artifacts(bench.records, family),
+        family_artifacts(bench.records, family) | {start.digest},
     )
     findings: dict[Finding, None] = {}
     # The student needs no proof that it fits itself.

@@ -15,6 +15,7 @@ from lineage.recall import recall as withdraw
 from lineage.registry import Registry
 from lineage.signing import generate_key, sign, signing_key
 from lineage.store import open_store
+from tasks.progress import plain
 from workflows.commands.new_team import new
 
 PREFIX = "teacher."
@@ -73,9 +74,12 @@ def recall(reference: str, reason: str, by: str) -> None:
     click.echo(f"{entry.name}@{entry.version} is recalled: no new consolidation accepts it.")
     for item in done.affected:
         names = ", ".join(item.names) or "not registered"
-        click.echo(f"  descends from it: {names} ({item.output[:19]}), owned by {item.owner}")
+        what = item.output[:19] or f"record {item.record[:19]}, whose output cannot be read"
+        click.echo(f"  descends from it: {names} ({what}), owned by {item.owner or 'nobody known'}")
     if done.owners:
         click.echo(f"Tell: {', '.join(done.owners)}")
+    for told in done.left_out:
+        click.echo(f"  not readable, so descendants may be missing: {plain(told)}", err=True)
 
 
 @teacher.command()
