@@ -37,9 +37,16 @@ class BlobFolder:
         name = hex_of(digest)
         return self._root / name[:2] / name[2:]
 
-    def has(self, digest: str) -> bool:
-        """Say whether the blob is there (not whether its bytes are still right)."""
-        return self.path(digest).is_file()
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Say whether the blob is there, of ``size`` bytes where that is known.
+
+        Its bytes are not looked at.
+        """
+        try:
+            status = self.path(digest).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(status.st_mode) and size in {None, status.st_size}
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every blob."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lineage.errors import LineageError
+from lineage.errors import CorruptError, LineageError, MissingBlobError
 from lineage.store import BlobState, Store
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -29,6 +29,9 @@ class Garbage:
 
     kept: int
     remove: tuple[BlobState, ...]
+    damaged: tuple[str, ...] = ()
+    """Blobs with other bytes than their digest says, which no slot reaches. Their content counts
+    for nothing."""
 
     @property
     def size(self) -> int:
@@ -40,7 +43,8 @@ def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> 
     """Return what nothing reaches and is older than the grace period. Removes nothing.
 
     Raises LineageError for a grace period of less than two hours: a large checkpoint takes that
-    long from its first blob to its record.
+    long from its first blob to its record. Raises CorruptError for a damaged document that a slot
+    reaches: what it named is not known, so nothing is garbage for certain.
     """
     if grace_seconds < LEAST_GRACE_SECONDS:
         raise LineageError(
@@ -48,13 +52,14 @@ def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> 
             f"not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s"
         )
     blobs = {blob.digest: blob for blob in store.blob_states()}
-    roots = _named_in_slots(store)
-    roots |= {blob.digest for blob in blobs.values() if blob.age_seconds < grace_seconds}
-    reached = _reach(store, roots & blobs.keys(), blobs)
+    named = _reach(store, _named_in_slots(store) & blobs.keys(), blobs, None)
+    damaged: set[str] = set()
+    young = {blob.digest for blob in blobs.values() if blob.age_seconds < grace_seconds}
+    reached = named | _reach(store, young - named, blobs, damaged)
     garbage = [blob for digest, blob in blobs.items() if digest not in reached]
-    documents = {blob.digest for blob in garbage if _names(store, blob)}
+    documents = {blob.digest for blob in garbage if _names(store, blob, damaged)}
     garbage.sort(key=lambda blob: (blob.digest not in documents, blob.digest))
-    return Garbage(len(reached), tuple(garbage))
+    return Garbage(len(reached), tuple(garbage), tuple(sorted(damaged)))
 
 
 def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garbage:
@@ -65,7 +70,7 @@ def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garba
     """
     garbage = find_garbage(store, grace_seconds)
     removed = [blob for blob in garbage.remove if store.remove(blob.digest, grace_seconds)]
-    return Garbage(garbage.kept, tuple(removed))
+    return Garbage(garbage.kept, tuple(removed), garbage.damaged)
 
 
 def _named_in_slots(store: Store) -> set[str]:
@@ -89,24 +94,36 @@ def _outlived(keys: Iterable[str]) -> set[str]:
     }
 
 
-def _reach(store: Store, roots: Iterable[str], blobs: dict[str, BlobState]) -> set[str]:
+def _reach(
+    store: Store, roots: Iterable[str], blobs: dict[str, BlobState], damaged: set[str] | None
+) -> set[str]:
     reached, todo = set(roots), list(roots)
     while todo:
-        fresh = (_names(store, blobs[todo.pop()]) & blobs.keys()) - reached
+        fresh = (_names(store, blobs[todo.pop()], damaged) & blobs.keys()) - reached
         reached |= fresh
         todo += fresh
     return reached
 
 
-def _names(store: Store, blob: BlobState) -> set[str]:
-    """Return the digests that a blob names if it is a document; a damaged one keeps its secrets.
+def _names(store: Store, blob: BlobState, damaged: set[str] | None) -> set[str]:
+    """Return the digests that a blob names if it is a document.
 
-    A damaged document cannot be believed, so nothing may be concluded from it: the collection
-    stops with the error, and ``verify`` finds what it belongs to.
+    A damaged one is added to ``damaged`` and names nothing; without ``damaged`` it is an error.
     """
     if blob.size > _DOCUMENT_BYTES:
         return set()
-    return _digests_in(store.get_bytes(blob.digest))
+    try:
+        return _digests_in(store.get_bytes(blob.digest))
+    except CorruptError as error:
+        if damaged is None:
+            raise CorruptError(
+                f"nothing is removed, because a name or a record rests on a damaged document: "
+                f"{error}"
+            ) from error
+        damaged.add(blob.digest)
+        return set()
+    except MissingBlobError:
+        return set()  # another collection was faster
 
 
 def _digests_in(data: bytes) -> set[str]:

@@ -18,6 +18,7 @@ from lineage.tree import Tree, TreeFile
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class TreeFolder:
@@ -108,8 +109,12 @@ class TreeFolder:
             Path(parent).chmod(0o555)
 
 
-def in_parallel(items: Sequence[Item], work: Callable[[Item], object]) -> None:
-    """Run ``work`` on each item, on as many threads as there are cores; raise the first error."""
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(work, items):
-            pass
+def in_parallel(
+    items: Sequence[Item], work: Callable[[Item], Result], threads: int = 0
+) -> list[Result]:
+    """Return what ``work`` gives for each item; raise the first error.
+
+    It runs on so many threads, by default as many as there are cores.
+    """
+    with ThreadPoolExecutor(max_workers=threads or min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, items))

@@ -5,22 +5,20 @@ endpoint and the credentials are boto3's own (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_I
 """
 
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from lineage.errors import LineageError, UnreachableError
+from lineage.s3_answers import CLAIM, ObjectState, Part, checksum, date_of, state_of
 
 _ATTEMPTS = 6
 _GONE = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 _TAKEN = {"412", "PreconditionFailed"}
+_DENIED = {"403", "AccessDenied"}
 _AGAIN = {"409", "ConditionalRequestConflict"}
 """Two writers met: who comes again gets a plain answer. Busy servers are botocore's to retry."""
 _SERVER_FAULT = 500
 _COME_AGAIN = {408, 429}
-_CLAIM = "provost-claim"
 
 Answer = TypeVar("Answer")
 
@@ -29,30 +27,12 @@ class RemoteError(LineageError):
     """What S3 answered, or that it did not."""
 
 
+class ForbiddenError(RemoteError):
+    """What the credentials' role may not do."""
+
+
 class NoAnswerError(RemoteError, UnreachableError):
     """S3 did not answer, or was too busy to; another answer would come to the same call later."""
-
-
-@dataclass(frozen=True)
-class ObjectState:
-    """What S3 says of an object."""
-
-    key: str
-    size: int
-    age_seconds: float
-    claim: str = ""
-    """Who created it, in its metadata."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of an upload that S3 has."""
-
-    number: int
-    size: int
-    etag: str
-    checksum: str
-    """SHA-256 in base64, "" where the server keeps none."""
 
 
 class Bucket:
@@ -73,14 +53,15 @@ class Bucket:
         self._client = boto3.session.Session().client("s3", config=config)
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._ahead = 0.0
 
     def head(self, key: str) -> ObjectState | None:
         """Return an object's state, or None where there is none."""
         try:
-            answer = self._call("head_object", Key=self._prefix + key)
+            answer = self._call("head_object", Key=self._prefix + key, ChecksumMode="ENABLED")
         except KeyError:
             return None
-        return self._state(key, answer["ContentLength"], answer)
+        return state_of(key, answer["ContentLength"], answer, self._now(answer))
 
     def get(self, key: str) -> bytes | None:
         """Return an object's bytes, or None where there is none. Not verified."""
@@ -108,7 +89,7 @@ class Bucket:
                 Body=data,
                 ChecksumSHA256=checksum(data),
                 IfNoneMatch="*",
-                Metadata={_CLAIM: claim},
+                Metadata={CLAIM: claim},
             )
         except FileExistsError:
             # an answer that got lost is sent again and then meets its own object
@@ -129,8 +110,9 @@ class Bucket:
         token: dict[str, str] = {}
         while True:
             answer = self._call("list_objects_v2", Prefix=self._prefix + prefix, **token)
+            now = self._now(answer)
             for row in answer.get("Contents", []):
-                yield self._state(row["Key"].removeprefix(self._prefix), row["Size"], row)
+                yield state_of(row["Key"].removeprefix(self._prefix), row["Size"], row, now)
             if not answer.get("IsTruncated"):
                 return
             token = {"ContinuationToken": answer["NextContinuationToken"]}
@@ -173,19 +155,20 @@ class Bucket:
         )
         return Part(number, len(data), answer["ETag"], checked)
 
-    def complete(self, key: str, upload: str, parts: list[Part]) -> bool:
-        """Make the parts one object unless it exists; say whether this call made it."""
+    def complete(self, key: str, upload: str, parts: list[Part], *, replace: bool = False) -> bool:
+        """Make the parts one object, unless it exists or ``replace``; say whether it was made."""
         rows = [
             {"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum}
             for part in parts
         ]
+        condition = {} if replace else {"IfNoneMatch": "*"}
         try:
             self._call(
                 "complete_multipart_upload",
                 Key=self._prefix + key,
                 UploadId=upload,
                 MultipartUpload={"Parts": rows},
-                IfNoneMatch="*",
+                **condition,
             )
         except (FileExistsError, KeyError):  # made by another writer, or by a lost answer's call
             return False
@@ -238,17 +221,31 @@ class Bucket:
                 raise self._failed(operation, error) from error
         raise AssertionError("the loop returns or raises")
 
+    def _now(self, answer: dict[str, Any]) -> float:
+        """Return the server's time, since 1970 in seconds, at an answer.
+
+        Ages rest on one clock: an object's date is the server's. For an answer without a date, the
+        clocks differ by as much as at the last one that had it.
+        """
+        date = date_of(answer)
+        if date is not None:
+            self._ahead = date - time.time()
+        return time.time() + self._ahead
+
     def _failed(self, operation: str, error: Exception) -> RemoteError:
-        kind = NoAnswerError if _may_answer_later(error) else RemoteError
-        return kind(
+        return _kind_of(error)(
             f"S3 did not do {operation} in bucket {self._bucket!r}: {error}. Check the bucket's "
             "name, AWS_ENDPOINT_URL and the credentials; what was acknowledged before is kept, and "
             "a rerun goes on from there"
         )
 
-    def _state(self, key: str, size: int, answer: dict[str, Any]) -> ObjectState:
-        age = time.time() - answer["LastModified"].timestamp()
-        return ObjectState(key, size, age, answer.get("Metadata", {}).get(_CLAIM, ""))
+
+def _kind_of(error: Exception) -> type[RemoteError]:
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _DENIED:
+        return ForbiddenError
+    return NoAnswerError if _may_answer_later(error) else RemoteError
 
 
 def _may_answer_later(error: Exception) -> bool:
@@ -259,8 +256,3 @@ def _may_answer_later(error: Exception) -> bool:
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return status >= _SERVER_FAULT or status in _COME_AGAIN
     return isinstance(error, (ConnectionError, HTTPClientError))
-
-
-def checksum(data: bytes) -> str:
-    """Return the SHA-256 of ``data`` as S3 writes it, in base64."""
-    return b64encode(sha256(data).digest()).decode("ascii")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from lineage.errors import StoreUnfitError
-from lineage.s3 import Part
+from lineage.s3_answers import Part
 
 _WRITERS = 8
 _ROUNDS = 3

@@ -4,28 +4,26 @@ Blobs are created once under their digests, checksums travel with them, and what
 Slots rest on conditional writes, which ``s3_probe`` tries before the first use.
 """
 
-import time
 import uuid
 from functools import lru_cache
 from pathlib import Path
 
 from lineage.admission import Limits
 from lineage.blobs import BlobFolder, full_disk_named
-from lineage.digest import digest_bytes, digest_file, hex_of
-from lineage.errors import CorruptError, LineageError, MissingBlobError, StoreUnfitError
+from lineage.digest import digest_bytes, hex_of
+from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.s3 import Bucket
+from lineage.s3_blobs import BlobObjects, Body, blob_key, body_of
 from lineage.s3_probe import probe
 from lineage.scratch import remove, scratch_under
-from lineage.store import BlobState, admit, check_key, home, read_tree
+from lineage.store import BlobState, admit, check_key, files_named, home, read_tree
 from lineage.telling import Meter, Tell, silent
-from lineage.transfer import PART_BYTES, alone, download, forget, upload
-from lineage.tree import Tree, TreeFile
+from lineage.transfer import PART_BYTES, alone, download, forget
+from lineage.tree import MANIFEST_START, Tree, TreeFile
 
-_YOUNG_SECONDS = 3600.0
-_DOOMED_SECONDS = 300.0
-
-"""Hears a blob's digest, how many of its bytes are done, and how many it has."""
+_THREADS = 16
+"""For questions whose answers are short."""
 
 
 class S3Store:
@@ -43,13 +41,12 @@ class S3Store:
         self._bucket = bucket
         self._uri = uri
         self._tell = tell
-        self._part_bytes = part_bytes
         self._scratch = scratch_under(cache / "unfinished")
         self._partial = cache / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
         self._cache = BlobFolder(cache / "blobs", self._scratch)
         self._trees = TreeFolder(cache / "trees", self._cache, self._scratch)
-        self._known: set[str] = set()
+        self._blobs = BlobObjects(bucket, uri, self._scratch, part_bytes, tell)
 
     @property
     def uri(self) -> str:
@@ -58,41 +55,21 @@ class S3Store:
 
     def put_bytes(self, data: bytes) -> str:
         """See Store."""
-        digest = digest_bytes(data)
-        if not self._stands(digest):
-            self._bucket.create(_blob(digest), data, uuid.uuid4().hex)
-        self._known.add(digest)
-        return digest
+        body = body_of(data)
+        self._blobs.put(body)
+        return body.digest
 
     def put_file(self, path: Path) -> str:
         """See Store."""
-        return self._send(path)[0]
+        return self._send(path).digest
 
     def get_bytes(self, digest: str) -> bytes:
         """See Store."""
-        if self._is_cached(digest):
-            return self._cache.read(digest)
-        data = self._bucket.get(_blob(digest))
-        if data is None:
-            raise self._missing(digest)
-        if digest_bytes(data) != digest:
-            raise self._corrupt(digest)
-        return data
+        return self._cache.read(digest) if self._is_cached(digest) else self._blobs.read(digest)
 
     def check(self, digest: str) -> int:
         """See Store. Reads the object itself, never the cache."""
-        state = self._bucket.head(_blob(digest))
-        if state is None:
-            raise self._missing(digest)
-        path = self._scratch.path()
-        try:
-            with full_disk_named(path.parent):
-                download(self._bucket, _blob(digest), state.size, path, lambda _: None)
-            if digest_file(path) != digest:
-                raise self._corrupt(digest)
-        finally:
-            forget(path)
-        return state.size
+        return self._blobs.check(digest)
 
     def put_tree(self, folder: Path) -> str:
         """See Store."""
@@ -100,8 +77,8 @@ class S3Store:
         found: dict[str, TreeFile] = {}
 
         def take(name: str) -> None:
-            digest, size = self._send(folder / name)
-            found[name] = TreeFile(name, size, digest)
+            body = self._send(folder / name)
+            found[name] = TreeFile(name, body.size, body.digest)
 
         in_parallel(names, take)
         return self.put_bytes(Tree(tuple(found[name] for name in names)).to_bytes())
@@ -114,10 +91,19 @@ class S3Store:
         return self._trees.get(digest, tree)
 
     def has(self, digest: str) -> bool:
-        """See Store."""
-        if digest not in self._known and self._bucket.head(_blob(digest)) is not None:
-            self._known.add(digest)
-        return digest in self._known
+        """See Store. What was found is believed for a minute."""
+        if not self._blobs.has(digest):
+            return False
+        found = in_parallel(
+            self._files_of(digest), lambda file: self._blobs.has(file.digest, file.size), _THREADS
+        )
+        return all(found)
+
+    def _files_of(self, digest: str) -> tuple[TreeFile, ...]:
+        """Return the files that a manifest names; none for any other blob."""
+        if not self._blobs.starts_with(digest, MANIFEST_START):
+            return ()
+        return files_named(self, digest)
 
     def claim(self, key: str, data: bytes) -> bool:
         """See Store."""
@@ -143,64 +129,13 @@ class S3Store:
         return found
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:
-        """See Store.
+        """See Store."""
+        return self._blobs.remove(digest, least_age_seconds)
 
-        S3 has no lock, so remover and writers announce themselves: the remover marks the blob as
-        doomed and then looks for a fresh touch; a writer touches it and then looks for the mark.
-        One of them sees the other.
-        """
-        doomed, name = f"doomed/{hex_of(digest)}", hex_of(digest)
-        self._bucket.put(doomed, b"")
-        try:
-            ages = [self._bucket.head(key) for key in (_blob(digest), f"touched/{name}")]
-            if any(state and state.age_seconds < least_age_seconds for state in ages):
-                return False
-            self._bucket.delete(_blob(digest))
-            self._known.discard(digest)
-        finally:
-            self._bucket.delete(doomed)
-        return True
-
-    def _stands(self, digest: str) -> bool:
-        """Say whether a blob is there, and keep the garbage collection off it for a while."""
-        if digest in self._known:
-            return True
-        state = self._bucket.head(_blob(digest))
-        if state is None:
-            return False
-        if state.age_seconds > _YOUNG_SECONDS:
-            self._bucket.put(f"touched/{hex_of(digest)}", b"")
-            self._wait_while_doomed(digest)
-            return self._bucket.head(_blob(digest)) is not None
-        return True
-
-    def _wait_while_doomed(self, digest: str) -> None:
-        while True:
-            mark = self._bucket.head(f"doomed/{hex_of(digest)}")
-            if mark is None or mark.age_seconds > _DOOMED_SECONDS:  # its remover died
-                return
-            time.sleep(0.2)
-
-    def _send(self, path: Path) -> tuple[str, int]:
-        digest, size = digest_file(path), path.stat().st_size
-        if not self._stands(digest):
-            meter = Meter(digest, size, self._tell)
-            if size <= self._part_bytes:
-                self._bucket.create(_blob(digest), path.read_bytes(), uuid.uuid4().hex)
-                meter.add(size)
-            else:
-                upload(self._bucket, _blob(digest), path, self._part_bytes, meter.add)
-            self._check_sent(digest, size)
-        self._known.add(digest)
-        return digest, size
-
-    def _check_sent(self, digest: str, size: int) -> None:
-        state = self._bucket.head(_blob(digest))
-        if state is None or state.size != size:
-            raise CorruptError(
-                f"{self._uri} acknowledged {digest} but has {state.size if state else 'nothing'} "
-                f"instead of {size} bytes; put it again, and distrust the server if it recurs"
-            )
+    def _send(self, path: Path) -> Body:
+        body = body_of(path)
+        self._blobs.put(body)
+        return body
 
     def _fetch(self, file: TreeFile) -> None:
         """Bring a blob into the cache, going on from an earlier try; verified before it counts."""
@@ -229,29 +164,17 @@ class S3Store:
         return False
 
     def _fetch_once(self, file: TreeFile, target: Path) -> None:
-        state = self._bucket.head(_blob(file.digest))
+        state = self._bucket.head(blob_key(file.digest))
         if state is None:
-            raise self._missing(file.digest)
+            raise self._blobs.missing(file.digest)
         if state.size != file.size:
-            raise self._corrupt(file.digest)
+            raise self._blobs.corrupt(file.digest)
         meter = Meter(file.digest, file.size, self._tell)
-        download(self._bucket, _blob(file.digest), file.size, target, meter.add)
+        download(self._bucket, blob_key(file.digest), file.size, target, meter.add)
         try:
             self._cache.adopt(target, file.digest)
         finally:
             forget(target)
-
-    def _missing(self, digest: str) -> MissingBlobError:
-        return MissingBlobError(
-            f"{self._uri} has no {digest}: it was never put there, or was collected; run the step "
-            "that makes it again, or copy it from another store"
-        )
-
-    def _corrupt(self, digest: str) -> CorruptError:
-        return CorruptError(
-            f"{self._uri} gives other bytes for {digest} than were put there: someone changed the "
-            "object. Restore it from a copy; `provost lineage verify` names what rests on it"
-        )
 
 
 @lru_cache(maxsize=4)
@@ -272,8 +195,3 @@ def open_s3(uri: str, tell: Tell = silent) -> S3Store:
         raise StoreUnfitError(f"{uri} cannot be used as a store: {error}") from error
     cache = home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16]
     return S3Store(bucket, uri, cache, tell=tell)
-
-
-def _blob(digest: str) -> str:
-    name = hex_of(digest)
-    return f"blobs/{name[:2]}/{name[2:]}"

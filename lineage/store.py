@@ -148,17 +148,14 @@ class FolderStore:
         """See Store."""
         if not self.blobs.has(digest):
             return False
-        return all(self.blobs.has(file.digest) for file in self._files_of(digest))
+        return all(self.blobs.has(file.digest, file.size) for file in self._files_of(digest))
 
     def _files_of(self, digest: str) -> tuple[TreeFile, ...]:
         """Return the files that a manifest names; none for any other blob."""
         with self.blobs.path(digest).open("rb") as file:
             if file.read(len(MANIFEST_START)) != MANIFEST_START:
                 return ()
-        try:
-            return read_tree(self, digest).files
-        except CorruptError:
-            return ()  # JSON that begins like a manifest; damage is for whoever reads it
+        return files_named(self, digest)
 
     def claim(self, key: str, data: bytes) -> bool:
         """See Store."""
@@ -238,6 +235,14 @@ def admit(folder: Path, limits: Limits) -> list[tuple[str, int]]:
 def read_tree(store: Store, digest: str) -> Tree:
     """Return the manifest of a tree: its files with sizes and digests, and the weights digest."""
     return parse_tree(store.get_bytes(digest), digest)
+
+
+def files_named(store: Store, manifest: str) -> tuple[TreeFile, ...]:
+    """Return the files that a manifest names; none for a blob that only begins like one."""
+    try:
+        return read_tree(store, manifest).files
+    except CorruptError:
+        return ()  # JSON that begins like a manifest; damage is for whoever reads it
 
 
 def check_key(key: str) -> str:

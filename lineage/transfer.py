@@ -6,16 +6,18 @@ whose checksum differs. Download: parts land in one file beside a journal of tho
 
 import fcntl
 import os
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as changed
 from hashlib import md5
 from pathlib import Path
 from typing import Protocol
 
 from lineage.errors import CorruptError
-from lineage.s3 import Part, checksum
+from lineage.s3_answers import Part, checksum
 from lineage.scratch import remove
 
 PART_BYTES = 16 << 20
@@ -43,7 +45,7 @@ class Remote(Protocol):
     def send_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
         """Send one."""
 
-    def complete(self, key: str, upload: str, parts: list[Part]) -> bool:
+    def complete(self, key: str, upload: str, parts: list[Part], *, replace: bool = False) -> bool:
         """Make them one object."""
 
 
@@ -63,19 +65,43 @@ def pieces(size: int, part_bytes: int = PART_BYTES) -> list[Piece]:
     return [Piece(place + 1, at, min(at + step, size)) for place, at in enumerate(starts)]
 
 
-def upload(remote: Remote, key: str, source: Path, part_bytes: int, progress: Progress) -> None:
-    """Send a file as the object ``key`` unless it exists by the end; see the module."""
+def composite(source: Path, part_bytes: int) -> tuple[str, int]:
+    """Return the checksum that S3 keeps of a file sent in parts, in base64, and their number."""
+    todo = pieces(source.stat().st_size, part_bytes)
+    return _composite([checksum(_read(source, piece)) for piece in todo])
+
+
+def _composite(checksums: list[str]) -> tuple[str, int]:
+    return checksum(b"".join(b64decode(one) for one in checksums)), len(checksums)
+
+
+def upload(
+    remote: Remote,
+    key: str,
+    source: Path,
+    part_bytes: int,
+    progress: Progress,
+    *,
+    replace: bool = False,
+) -> tuple[str, int] | None:
+    """Send a file as the object ``key`` unless it exists by the end, or ``replace`` it.
+
+    Return the checksum that S3 should keep and the number of parts, None where others were faster.
+    """
     for _ in range(_TRIES):
         try:
-            _upload_once(remote, key, source, part_bytes, progress)
+            parts, number = _send_parts(remote, key, source, part_bytes, progress)
+            remote.complete(key, number, parts, replace=replace)
         except KeyError:  # another writer of the same bytes completed or gave up this upload
             continue
-        return
+        return _composite([part.checksum for part in parts])
+    return None
 
 
-def _upload_once(
+def _send_parts(
     remote: Remote, key: str, source: Path, part_bytes: int, progress: Progress
-) -> None:
+) -> tuple[list[Part], str]:
+    """Send what S3 lacks of an upload; return all its parts and the upload."""
     todo = pieces(source.stat().st_size, part_bytes)
     number = remote.begin(key)
     there = remote.parts(key, number)
@@ -85,12 +111,11 @@ def _upload_once(
         known = there.get(piece.number)
         progress(len(data))
         if known is not None and _is_same(known, data):
-            return replace(known, checksum=checksum(data))
+            return changed(known, checksum=checksum(data))
         return remote.send_part(key, number, piece.number, data)
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(pool.map(send, todo))
-    remote.complete(key, number, parts)
+        return list(pool.map(send, todo)), number
 
 
 def download(remote: Remote, key: str, size: int, target: Path, progress: Progress) -> None:

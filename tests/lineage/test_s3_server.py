@@ -26,8 +26,8 @@ from lineage.s3 import Bucket, RemoteError
 from lineage.s3_probe import probe
 from lineage.s3_store import S3Store, open_s3
 from tests.lineage.making import checkpoint
+from tests.lineage.s3.making import PART, large
 from tests.lineage.test_registry import artifact
-from tests.lineage.test_s3 import large
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,7 +36,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-PART = 5 << 20
 COMMAND = os.environ.get("MINISTACK") or shutil.which("ministack")
 
 

@@ -162,6 +162,8 @@ def collect(delete: bool, grace_hours: float) -> None:
         found = act(store, grace_hours * HOUR_SECONDS)
     for blob in found.remove:
         click.echo(f"{blob.digest}  {blob.size} bytes, {blob.age_seconds / HOUR_SECONDS:.1f} h old")
+    for digest in found.damaged:
+        click.echo(f"damaged: {digest} has other bytes; no name and no record rests on it")
     verb = "removed" if delete else "would remove"
     click.echo(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
 

@@ -1,50 +1,18 @@
 """The S3 store against moto, a simulation in this process: the same promises as the folder."""
 
-import os
-import struct
-import time
-
 import boto3
 import pytest
-from moto import mock_aws
 
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
 from lineage.gc import collect
-from lineage.s3 import Bucket, Part
+from lineage.s3 import Bucket
+from lineage.s3_answers import Part
 from lineage.s3_probe import probe
-from lineage.s3_store import S3Store, open_s3
+from lineage.s3_store import open_s3
 from lineage.store import read_tree
 from lineage.transfer import Piece, pieces
 from tests.lineage.making import checkpoint, write_record
-
-PART = 5 << 20  # S3 takes no smaller part but the last
-
-
-@pytest.fixture
-def client(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
-        yield client
-
-
-@pytest.fixture
-def store(client, tmp_path):
-    return S3Store(
-        Bucket("bucket", "team/a"), "s3://bucket/team/a", tmp_path / "c", part_bytes=PART
-    )
-
-
-def large(folder, size=2 * PART + 1000):
-    """A checkpoint whose weights need three parts."""
-    checkpoint(folder)
-    header = b'{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
-    body = struct.pack("<Q", len(header)) + header + os.urandom(size)
-    (folder / "model.safetensors").write_bytes(body)
-    return folder
+from tests.lineage.s3.making import PART, large, reopened
 
 
 def blob_key(digest):
@@ -238,14 +206,13 @@ def test_the_probe_refuses_a_server_that_lets_two_writers_win():
     probe(Careless(create=False, complete=False), "s3://x")
 
 
-def test_garbage_is_collected_and_what_was_put_again_is_not(store, monkeypatch):
+def test_garbage_is_collected_and_what_was_put_again_is_not(store, server_date):
     lost, again = store.put_bytes(b"lost"), store.put_bytes(b"again")
     _, kept = write_record(store, b"kept")
-    store._known.clear()
-    now = time.time()
-    monkeypatch.setattr("lineage.s3.time.time", lambda: now + 48 * 3600)
-    store.put_bytes(b"again")  # an old blob is found and touched ...
-    store._bucket.put("touched/" + again.removeprefix("sha256:"), b"")
+    server_date.days = 2
+    reopened(store).put_bytes(b"again")  # an old blob is found and touched
+    touched = [state.key for state in store._bucket.states("touched/")]
+    assert touched == ["touched/" + again.removeprefix("sha256:")]
     removed = {blob.digest for blob in collect(store).remove}
     assert lost in removed
     assert kept not in removed

@@ -1,0 +1,62 @@
+"""What S3 says of objects and parts, and how it writes checksums and dates."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from typing import Any
+
+CLAIM = "provost-claim"
+"""Metadata key: who created an object."""
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """What S3 says of an object."""
+
+    key: str
+    size: int
+    age_seconds: float
+    """By the server's clock."""
+    claim: str = ""
+    """Who created it, in its metadata."""
+    checksum: str = ""
+    """SHA-256 in base64, "" where the server keeps none; over the parts' own where it has parts."""
+    parts: int = 0
+    """In how many parts it came; 0 for one that came whole."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an upload that S3 has."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: str
+    """SHA-256 in base64, "" where the server keeps none."""
+
+
+def state_of(key: str, size: int, answer: Mapping[str, Any], now: float) -> ObjectState:
+    """Return the state that ``answer`` gives of an object, at ``now`` by the server's clock."""
+    age = now - answer["LastModified"].timestamp()
+    claim = answer.get("Metadata", {}).get(CLAIM, "")
+    checked, _, parts = answer.get("ChecksumSHA256", "").partition("-")
+    # some servers leave the count of parts to the tag
+    parts = parts or answer.get("ETag", "").strip('"').partition("-")[2]
+    return ObjectState(key, size, age, claim, checked, int(parts) if parts.isdigit() else 0)
+
+
+def date_of(answer: Mapping[str, Any]) -> float | None:
+    """Return when the server gave an answer, in seconds since 1970; None where it does not say."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+
+
+def checksum(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` as S3 writes it, in base64."""
+    return b64encode(sha256(data).digest()).decode("ascii")

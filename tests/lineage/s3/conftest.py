@@ -1,0 +1,50 @@
+"""A bucket of moto, which simulates S3 in this process, and a store in it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lineage.s3 import Bucket
+from lineage.s3_store import S3Store
+from tests.lineage.s3.making import PART
+
+
+@pytest.fixture
+def client(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="bucket")
+        yield client
+
+
+@pytest.fixture
+def store(client, tmp_path):
+    return S3Store(
+        Bucket("bucket", "team/a"), "s3://bucket/team/a", tmp_path / "c", part_bytes=PART
+    )
+
+
+@dataclass
+class ServerDate:
+    """The server's clock."""
+
+    days: float = 0.0
+    """How far it is ahead of what it has kept so far."""
+
+    def stamp(self, parsed, **_) -> None:
+        now = datetime.now(UTC) + timedelta(days=self.days)
+        parsed["ResponseMetadata"]["HTTPHeaders"]["date"] = format_datetime(now, usegmt=True)
+
+
+@pytest.fixture
+def server_date(store):
+    date = ServerDate()
+    store._bucket._client.meta.events.register("after-call.s3", date.stamp)
+    return date

@@ -1,0 +1,144 @@
+"""A put on S3 is acknowledged only where the server has the right bytes."""
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from lineage import s3_blobs
+from lineage.digest import digest_bytes
+from lineage.errors import CorruptError, LineageError
+from lineage.gc import collect, find_garbage
+from lineage.lately import Lately
+from lineage.s3_blobs import blob_key
+from lineage.store import read_tree
+from tests.lineage.making import checkpoint, write_record
+from tests.lineage.s3.making import PART, large, reopened
+
+DAY = 24 * 3600
+
+
+def squat(client, digest, body):
+    client.put_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}", Body=body)
+
+
+@pytest.mark.parametrize("other", [b"", b"short", b"wEights"])
+def test_other_bytes_under_a_digest_are_replaced_by_putting_it(store, client, other):
+    squat(client, digest_bytes(b"weights"), other)
+    digest = store.put_bytes(b"weights")
+    assert store.get_bytes(digest) == b"weights"
+
+
+def test_other_bytes_of_a_large_file_are_replaced_too(store, client, tmp_path):
+    folder = large(tmp_path / "in")
+    tree = store.put_tree(folder)
+    weights = next(f for f in read_tree(store, tree).files if f.path == "model.safetensors")
+    for wrong in (b"short", os.urandom(weights.size)):
+        squat(client, weights.digest, wrong)
+        fresh = reopened(store)
+        fresh.put_tree(folder)
+        assert fresh.check(weights.digest) == weights.size
+
+
+def test_a_large_file_sent_in_other_parts_is_read_back_and_taken(store, client, tmp_path):
+    path = tmp_path / "weights"
+    path.write_bytes(os.urandom(3 * PART))
+    digest = store.put_file(path)
+    before = client.head_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}")["ETag"]
+    fresh = reopened(store, part_bytes=PART + (1 << 20))
+    assert fresh.put_file(path) == digest
+    after = client.head_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}")["ETag"]
+    assert before == after  # it was right, and is not sent again
+
+
+def deny_replacing(store):
+    """Let the server refuse what a team's role may not do: to put without a condition."""
+
+    def refuse(params, **_):
+        if "If-None-Match" in params["headers"]:
+            return None
+        error = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return SimpleNamespace(status_code=403), error
+
+    for operation in ("PutObject", "CompleteMultipartUpload"):
+        store._bucket._client.meta.events.register(f"before-call.s3.{operation}", refuse)
+
+
+def test_a_role_that_may_not_replace_hears_that_the_object_is_damaged(store, client, tmp_path):
+    deny_replacing(store)
+    digest = digest_bytes(b"weights")
+    squat(client, digest, b"wEights")
+    for _ in range(2):
+        with pytest.raises(CorruptError):
+            store.put_bytes(b"weights")
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(PART + 1))
+    squat(client, digest_bytes(path.read_bytes()), b"short")
+    with pytest.raises(CorruptError):
+        store.put_file(path)
+    assert store.put_bytes(b"others")
+
+
+def test_a_put_is_believed_for_a_while_only(store, client, monkeypatch):
+    now = [0.0]
+    store._blobs._put = Lately(s3_blobs._PUT_SECONDS, lambda: now[0])
+    digest = store.put_bytes(b"weights")
+    client.delete_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}")
+    now[0] += 301
+    assert store.put_bytes(b"weights") == digest
+    assert store.get_bytes(digest) == b"weights"
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "changed"])
+def test_a_tree_is_there_only_with_all_its_blobs(store, client, tmp_path, damage):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    weights = next(f for f in read_tree(store, tree).files if f.path == "model.safetensors")
+    assert reopened(store).has(tree)
+    key = f"team/a/{blob_key(weights.digest)}"
+    if damage == "gone":
+        client.delete_object(Bucket="bucket", Key=key)
+    elif damage == "cut short":
+        client.put_object(Bucket="bucket", Key=key, Body=b"")
+    else:
+        client.put_object(
+            Bucket="bucket", Key=key, Body=bytes(weights.size), ChecksumAlgorithm="SHA256"
+        )
+    assert not reopened(store).has(tree)
+    assert reopened(store).put_tree(checkpoint(tmp_path / "again")) == tree
+    assert reopened(store).has(tree)
+
+
+def test_a_damaged_blob_that_nothing_reaches_is_collected_and_told(store, client, server_date):
+    _, kept = write_record(store, b"kept")
+    lost = digest_bytes(b"lost")
+    squat(client, lost, b"LOST")
+    assert find_garbage(store).damaged == (lost,)
+    assert find_garbage(store).remove == ()
+    server_date.days = 2
+    done = collect(store)
+    assert done.damaged == (lost,)
+    assert lost in {blob.digest for blob in done.remove}
+    assert store.has(kept)
+
+
+def test_a_damaged_document_that_a_record_reaches_stops_the_collection(store, client, server_date):
+    write_record(store, b"kept")
+    server_date.days = 2
+    squat(client, digest_bytes(b"kept"), b"KEPT")
+    with pytest.raises(LineageError):
+        collect(store)
+
+
+def test_a_clock_of_this_machine_that_is_wrong_makes_nothing_old(
+    store, client, server_date, monkeypatch
+):
+    digest = store.put_bytes(b"lost")
+    real = time.time
+    for days in (2, -2):
+        monkeypatch.setattr("lineage.s3.time.time", lambda days=days: real() + days * DAY)
+        assert [abs(blob.age_seconds) < 60 for blob in store.blob_states()] == [True]
+        assert find_garbage(store).remove == ()
+        assert not store.remove(digest, DAY)
+    server_date.days = 2
+    assert store.remove(digest, DAY)
