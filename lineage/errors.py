@@ -1,8 +1,14 @@
 """What can go wrong in the lineage, by name. Every message says what, why and what to do next."""
 
+from lineage.plain import paragraph
+
 
 class LineageError(ValueError):
     """Anything that the lineage refuses or cannot find."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message, in which names and reasons that others wrote are made plain."""
+        super().__init__(paragraph(message))
 
 
 class BadDigestError(LineageError):

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lineage.plain import plain
 from lineage.store import home
 
 _LOG = logging.getLogger("provost.lineage")
@@ -178,4 +179,4 @@ def _summary(error: Exception) -> str:
     root: BaseException = error
     while root.__cause__ or root.__context__:
         root = root.__cause__ or root.__context__ or root
-    return " ".join(str(root).split())[:300] or "no message"
+    return plain(" ".join(str(root).split()))[:300] or "no message"

@@ -1,8 +1,8 @@
 """Progress out of a training loop: one call for each step, from anywhere, at no cost to speak of.
 
 When a parent process listens (``PROVOST_PROGRESS_FD``), a report goes to it as one JSON line.
-Otherwise it becomes a line on standard error, at most one in a few seconds. Standard library
-only, so that any module may import it.
+Otherwise it becomes a line on standard error, at most one in a few seconds. Nothing but the
+standard library lies below, so that any module may import it.
 """
 
 import fcntl
@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
+
+from lineage.plain import plain
 
 PROGRESS_FD = "PROVOST_PROGRESS_FD"
 SECONDS_BETWEEN_LINES = 5.0
@@ -81,7 +83,7 @@ class Update:
         words += [f"{name} {format_metric(value)}" for name, value in self.metrics.items()]
         words += [f"eta {format_seconds(seconds_left)}"] if seconds_left else []
         words += [self.message] if self.message else []
-        return " ".join(words)
+        return plain(" ".join(words))
 
 
 def decode(line: bytes) -> Update | None:
@@ -100,11 +102,6 @@ def decode(line: bytes) -> Update | None:
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
-
-
-def plain(text: str) -> str:
-    """Return the text without control characters, which could redraw a person's terminal."""
-    return "".join(letter for letter in text if letter.isprintable())
 
 
 class Reporter:

@@ -1,9 +1,14 @@
 """The command ``provost``. Only click is imported before a command is known."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 
 import click
+
+from lineage.errors import LineageError
+from lineage.plain import paragraph
+from workflows.commands.output import show_trace
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("workflows.commands.demo:demo", "Run the main job end to end, or what is left of it."),
@@ -44,6 +49,16 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what it refuses ends in one message that steers no terminal."""
+        sys.excepthook = show_trace
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:
+            raise  # of what the user typed
+        except (click.ClickException, LineageError) as error:
+            raise click.ClickException(paragraph(str(error))) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, without importing any of them."""

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from tasks.progress import PROGRESS_FD, Update, decode, plain
+from lineage.plain import plain
+from tasks.progress import PROGRESS_FD, Update, decode
 from workflows.progress import Outcome, Progress, Status
 
 POLL_SECONDS = 0.1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -65,11 +65,6 @@ def scorecard_view(card: Scorecard) -> Group:
         *_section(f"The {subject} minus each other, on the same prompts", paired, _signed),
         *_section("Each teacher on every domain", matrix, _plain),
     )
-
-
-def print_scorecard(card: Scorecard, console: Console | None = None) -> None:
-    """Print the scorecard to the terminal, or to the console that is given."""
-    (console or Console()).print(scorecard_view(card))
 
 
 def _section(

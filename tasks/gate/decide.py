@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
 from lineage.graph import Lineage
+from lineage.plain import paragraph, plain
 from lineage.record import Input
 from lineage.trust import open_trust
 from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver
@@ -16,6 +17,10 @@ _REFUSED = {Level.REFUSAL: {"refusal"}, Level.WARNING: {"refusal", "warning"}}
 
 class MisfitError(ValueError):
     """Teachers that must not be merged as they are; the message lists every finding."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message, in which what releases say of themselves is made plain."""
+        super().__init__(paragraph(message))
 
 
 def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str]) -> Plan:
@@ -76,7 +81,7 @@ def _as_accepted(note: Note) -> Accepted:
 
 def _refusal(notes: Sequence[Note], plan: Artifact) -> str:
     lines = [
-        f"- {note.subject} [{note.code}]: {note.evidence}. What to do: {note.next_step}."
+        plain(f"- {note.subject} [{note.code}]: {note.evidence}. What to do: {note.next_step}.")
         for note in notes
     ]
     if not any(note.code in NEVER_WAIVED for note in notes):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lineage.plain import plain
 from tasks.gate.forecast import Forecast
 from tasks.handover import Note, Plan, PlannedTeacher
 from tasks.page.document import document, section
@@ -34,7 +35,7 @@ def plan_text(plan: Plan, forecast: Forecast) -> str:
         f"  {note.severity} {note.subject} [{note.code}]: {note.evidence}" for note in plan.notes
     ]
     lines += [f"  {name}: {value}" for name, value in forecast.lines()]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def plan_page(plan: Plan, forecast: Forecast) -> str:

@@ -1,5 +1,6 @@
 """Flyte tasks that plan a consolidation, and measure whether its teachers fit."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from lineage.artifacts import Artifact
@@ -33,8 +34,6 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     The Deck is there also where it is refused. A name that nothing could be published under is
     refused here, and not after the training.
     """
-    from rich.console import Console
-
     from lineage.registry import check_name
     from tasks.gate import plan as step
     from tasks.gate.decide import decide
@@ -52,7 +51,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     if gate_prompts_per_domain:
         probe = _probe_settings(gate_prompts_per_domain, sampling, ladder_stages)
     cost = forecast(bench, plan, workload, probe)
-    Console(stderr=True, highlight=False).print(plan_text(plan, cost), markup=False, soft_wrap=True)
+    sys.stderr.write(f"{plan_text(plan, cost)}\n")
     show("plan", plan_page(plan, cost))
     return decide(bench, plan, refuse_from, waivers)
 

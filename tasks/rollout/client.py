@@ -50,18 +50,21 @@ class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the enviro
     def __init__(
         self, domain: str, call: str, problem: str, *, prompt_id: str = "", details: str = ""
     ) -> None:
+        from lineage.plain import paragraph  # noqa: PLC0415 - the confined process has no lineage
+
         self.domain = domain
         self.call = call
         self.prompt_id = prompt_id
         self.details = details
         at = f" at prompt {prompt_id!r}" if prompt_id else ""
         last_lines = "\n".join(details.strip().splitlines()[-NUM_TRACEBACK_LINES:])
-        super().__init__(
+        message = (
             f"environment of {domain!r}: {call}(){at} {problem}. Nothing can be learned from an "
             "episode without a grade, so the run stops here: the owner of the domain mends its "
             "environment.py or prompts.py and releases again"
             + (f". Its last words:\n{last_lines}" if last_lines else "")
         )
+        super().__init__(paragraph(message))
 
 
 class EnvironmentClient(Protocol):

@@ -8,7 +8,7 @@ from scorecard_example import DOMAINS, example_outcomes, example_scorecard
 
 from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.scorecard import make_scorecard
-from tasks.evaluate.table import print_scorecard
+from tasks.evaluate.table import scorecard_view
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def card():
 
 def render(card, width: int = 100) -> str:
     out = io.StringIO()
-    print_scorecard(card, Console(file=out, width=width, color_system=None))
+    Console(file=out, width=width, color_system=None).print(scorecard_view(card))
     return out.getvalue()
 
 

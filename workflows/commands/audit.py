@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from lineage.store import home, open_store
 from tasks.attribution.document import Audit, Verification
@@ -13,6 +11,7 @@ from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow
 from workflows.audit import surgery as surgery_workflow
 from workflows.commands.local import quiet, run_locally
+from workflows.commands.output import say, tabulate
 
 
 @click.command()
@@ -70,7 +69,8 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     folder = out or home() / "audits" / made.report.digest.removeprefix("sha256:")[:12]
     found = copy_audit(made.report, folder)
     _tell(found)
-    click.echo(f"\n{folder}/report.html  audit.json")
+    say()
+    say(f"{folder}/report.html  audit.json")
 
 
 @click.command()
@@ -101,14 +101,15 @@ def surgery(
         if rehearse
         else run_locally(surgery_workflow, weights=weights, student=student)
     )
-    click.echo(f"{made.digest}\nrecord {made.record}")
-    click.echo(
+    say(made.digest)
+    say(f"record {made.record}")
+    say(
         "Nothing was sampled: it learned again from what the student said with all its teachers."
         if rehearse
         else "Its updates were made in the presence of what is left out: --rehearse comes nearer "
         "to a retrain."
     )
-    click.echo("`provost audit STUDENT --verify 1` retrains, which is the truth.")
+    say("`provost audit STUDENT --verify 1` retrains, which is the truth.")
 
 
 def _put(behaviours: Path) -> str:
@@ -130,35 +131,28 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _tell(found: Audit) -> None:
-    console = Console(soft_wrap=True)
-    console.print(found.verdict.sentence, markup=False, highlight=False)
-    console.print(f"How sure: {found.verdict.confidence}", markup=False, highlight=False)
-    table = Table(box=None, pad_edge=False)
-    for column in ("source", "nats", "95 %", "ask"):
-        table.add_column(column)
+    say(found.verdict.sentence)
+    say(f"How sure: {found.verdict.confidence}")
     owners = {source.name: source.owner for source in found.sources}
-    table.add_row(found.start, f"{found.begun:+.2f}", "", "")
+    rows = [(found.start, f"{found.begun:+.2f}", "", "")]
     for name, share in found.shares.items():
         span = "" if share.low is None else f"{share.low:+.2f} to {share.high:+.2f}"
-        table.add_row(name, f"{share.mean:+.2f}", span, owners.get(name, ""))
-    table.add_row("student", f"{found.ended:+.2f}", "", "")
-    console.print(table)
+        rows.append((name, f"{share.mean:+.2f}", span, owners.get(name, "")))
+    rows.append(("student", f"{found.ended:+.2f}", "", ""))
+    tabulate(("source", "nats", "95 %", "ask"), rows)
     if found.verification:
         _tell_measured(found.verification)
 
 
 def _tell_measured(found: Verification) -> None:
     """Print what retrains measured, beside the noise that it must rise above."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("retrained without", "its presence added", "95 %", "by seed"):
-        table.add_column(column)
+    rows = []
     for each in found.effects:
         effect = each.effect
         span = "" if effect.low is None else f"{effect.low:+.2f} to {effect.high:+.2f}"
         seeds = " ".join(f"{value:+.2f}" for value in each.per_seed.values())
-        table.add_row(", ".join(each.masked), f"{effect.mean:+.2f}", span, seeds)
-    console = Console(soft_wrap=True)
-    console.print()
-    console.print(table)
+        rows.append((", ".join(each.masked), f"{effect.mean:+.2f}", span, seeds))
+    say()
+    tabulate(("retrained without", "its presence added", "95 %", "by seed"), rows)
     noise = "unknown: one seed shows none" if found.noise is None else f"{found.noise:.2g} nats"
-    console.print(f"noise floor between seeds: {noise}", highlight=False)
+    say(f"noise floor between seeds: {noise}")

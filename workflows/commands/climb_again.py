@@ -8,9 +8,9 @@ import click
 from pydantic import BaseModel
 
 from lineage.digest import is_digest
-from lineage.errors import LineageError
 from lineage.store import open_store
 from workflows.commands.faculty import team_settings
+from workflows.commands.output import say
 
 if TYPE_CHECKING:
     from tasks.gate.refork import Refork
@@ -28,11 +28,8 @@ def inputs_of_request(team: str, request: str) -> dict[str, Any]:
     """
     from tasks.gate.refork import read_refork
 
-    try:
-        data = open_store().get_bytes(request) if is_digest(request) else _of_file(request)
-        asked = read_refork(data)
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
+    data = open_store().get_bytes(request) if is_digest(request) else _of_file(request)
+    asked = read_refork(data)
     settings = team_settings(team)
     if settings.DOMAIN.name != asked.domain:
         raise click.ClickException(
@@ -48,9 +45,9 @@ def inputs_of_request(team: str, request: str) -> dict[str, Any]:
             + "\nPut them back, or climb with the present ones: "
             f"provost run teacher {team} {asked.given}"
         )
-    click.echo(f"{asked.teacher} of {asked.owner} is asked to climb again:")
+    say(f"{asked.teacher} of {asked.owner} is asked to climb again:")
     for reason in asked.reasons:
-        click.echo(f"  {reason}")
+        say(f"  {reason}")
     return dict(asked.inputs)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lineage.errors import LineageError
+from workflows.commands.output import draw, say
 
 
 @click.command()
@@ -13,18 +13,13 @@ from lineage.errors import LineageError
 @click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
 def compare(first: str, second: str, html: Path | None) -> None:
     """Compare the published students FIRST and SECOND: settings, teachers, scores."""
-    from rich.console import Console
-
     from tasks.evaluate.compare import compare as side_by_side
     from tasks.evaluate.compare_page import comparison_page, comparison_view
     from tasks.step import Bench
 
-    try:
-        found = side_by_side(Bench(), first, second)
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
+    found = side_by_side(Bench(), first, second)
     if html is None:
-        Console().print(comparison_view(found))
+        draw(comparison_view(found))
         return
     html.write_text(comparison_page(found), encoding="utf-8")
-    click.echo(html)
+    say(str(html))

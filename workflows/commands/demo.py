@@ -12,10 +12,11 @@ import click
 
 from lineage.store import home, open_store
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.table import print_scorecard
+from tasks.evaluate.table import scorecard_view
 from tasks.step import FIND_ONLY, NotMadeError
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
+from workflows.commands.output import complain, draw, say
 from workflows.consolidation.workflow import consolidate
 from workflows.foundation import foundation
 from workflows.process import Job, exit_code, run_side_by_side
@@ -40,8 +41,9 @@ def demo(seed: int, processes: int) -> None:
     folder = home() / "demo"
     _Stages(seed, processes, folder / "logs").run()
     _show(seed, folder)
-    click.echo(f"\n{folder}/report.html  scorecard.png  scorecard.json")
-    click.echo(f"done in {time.monotonic() - started:.0f} s; `make ui` opens MLflow")
+    say()
+    say(f"{folder}/report.html  scorecard.png  scorecard.json")
+    say(f"done in {time.monotonic() - started:.0f} s; `make ui` opens MLflow")
 
 
 class _Stages:
@@ -59,7 +61,7 @@ class _Stages:
     def _side_by_side(self, stages: dict[str, Callable[[], object]]) -> None:
         missing = [name for name, find in stages.items() if not _is_finished(find)]
         if not missing:
-            click.echo(f"{', '.join(stages)}: found finished in the store", err=True)
+            say(f"{', '.join(stages)}: found finished in the store", err=True)
             return
         # A stage of one job has all cores to itself; side by side, each process takes one.
         threads = {"PROVOST_THREADS": str(self._processes if len(stages) == 1 else 1)}
@@ -68,7 +70,7 @@ class _Stages:
             outcomes = run_side_by_side(jobs, self._processes, show, logs=self._logs)
         if exit_code(outcomes):
             for outcome in outcomes:
-                click.echo(outcome.describe(), err=True)
+                complain(outcome.describe())
             raise SystemExit(exit_code(outcomes))
 
     def _command(self, name: str) -> tuple[str, ...]:
@@ -105,4 +107,4 @@ def _show(seed: int, folder: Path) -> None:
     for file in sorted(report.iterdir()):
         shutil.copyfile(file, folder / file.name)
     document = json.loads((folder / "scorecard.json").read_text("utf-8"))
-    print_scorecard(Scorecard.from_document(document))
+    draw(scorecard_view(Scorecard.from_document(document)))

@@ -2,6 +2,8 @@
 
 import click
 
+from workflows.commands.output import say
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -16,7 +18,6 @@ def doctor(as_json: bool) -> None:
     from tasks.doctor.confinement import check_confinement
     from tasks.doctor.machine import check_machine
     from tasks.doctor.versions import check_versions
-    from tasks.progress import plain
 
     checks = [
         *check_machine(),
@@ -27,11 +28,12 @@ def doctor(as_json: bool) -> None:
         *check_versions(),
     ]
     if as_json:
-        click.echo(to_document(checks))
+        for line in to_document(checks).splitlines():
+            say(line)
     else:
         for check in checks:
-            click.echo(f"{check.status:<8} {check.name:<20} {plain(check.finding)}")
+            say(f"{check.status:<8} {check.name:<20} {check.finding}")
             if check.remedy:
-                click.echo(f"{'':<29} {plain(check.remedy)}")
+                say(f"{'':<29} {check.remedy}")
     if worst(checks) == "failure":
         raise SystemExit(1)

@@ -4,13 +4,12 @@ import shutil
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from lineage.store import home, open_store
 from tasks.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
+from workflows.commands.output import say, tabulate
 from workflows.gate import gate as gate_workflow
 
 
@@ -24,7 +23,8 @@ def gate(out: Path | None, **given: object) -> None:
     folder = out or home() / "gates" / name
     shutil.copytree(open_store().tree(found.report.digest), folder, dirs_exist_ok=True)
     _tell(found)
-    click.echo(f"\n{folder}/gate.html  judged.json  measured.json")
+    say()
+    say(f"{folder}/gate.html  judged.json  measured.json")
     if any(teacher.verdict is not Verdict.FITS for teacher in found.teachers):
         raise SystemExit(1)
 
@@ -32,22 +32,22 @@ def gate(out: Path | None, **given: object) -> None:
 def _tell(found: Gated) -> None:
     from tasks.gate.refork import read_refork
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("teacher", "verdict", "share of its gain expected", "proposed"):
-        table.add_column(column, overflow="fold")
-    for teacher in found.teachers:
-        expected = _expected(teacher)
-        table.add_row(teacher.name, teacher.verdict.value, expected, teacher.proposed.value)
-    Console().print(table)
+    tabulate(
+        ("teacher", "verdict", "share of its gain expected", "proposed"),
+        (
+            (teacher.name, teacher.verdict.value, _expected(teacher), teacher.proposed.value)
+            for teacher in found.teachers
+        ),
+    )
     for note in found.plan.notes:
-        click.echo(
+        say(
             f"{note.severity} {note.subject} [{note.code}]: {note.evidence}. What to do: "
             f"{note.next_step}"
         )
     for teacher in found.teachers:
         if teacher.refork:
             asked = read_refork(open_store().get_bytes(teacher.refork.digest))
-            click.echo(
+            say(
                 f"For {asked.owner}, to climb again: provost run teacher {asked.team} --request "
                 f"{teacher.refork.digest}"
             )

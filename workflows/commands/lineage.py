@@ -1,26 +1,25 @@
 """``provost lineage``: what a checkpoint is made of, whether it is still that, what came of it."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from lineage import gc as garbage
 from lineage.diff import diff as differences
-from lineage.errors import LineageError
 from lineage.export import chain_to_in_toto
 from lineage.graph import Lineage
 from lineage.mirror import reindex as rebuild
 from lineage.nodes import Node
 from lineage.page import page
+from lineage.plain import plain
 from lineage.record import Records
 from lineage.store import Store, open_store
 from lineage.trust import TrustRoot, open_trust, read_trust
 from lineage.verify import Verification, Verifier
+from workflows.commands.output import complain, draw, say, tabulate
 from workflows.commands.tree import folded, label, short, tree_of
 
 HOUR_SECONDS = 3600.0
@@ -31,28 +30,18 @@ def lineage() -> None:
     """Records: what came from what, and is it still true."""
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what lineage refuses into a message and exit code 1."""
-    try:
-        yield
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
-
-
 @lineage.command()
 @click.argument("reference")
 @click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
 def show(reference: str, html: Path | None) -> None:
     """Draw what REFERENCE (a name such as student@released, or a digest) descends from."""
-    with _told():
-        known = Lineage(open_store())
-        graph = known.graph(known.find(reference))
+    known = Lineage(open_store())
+    graph = known.graph(known.find(reference))
     if html is None:
-        Console().print(tree_of(graph))
+        draw(tree_of(graph))
         return
     html.write_text(page(graph, reference), encoding="utf-8")
-    click.echo(html)
+    say(str(html))
 
 
 @lineage.command()
@@ -70,12 +59,12 @@ def descendants(reference: str) -> None:
 
 
 def _list(reference: str, ask: Callable[[Lineage, str], list[str]]) -> None:
-    with _told():
-        known = Lineage(open_store())
-        wanted = ask(known, known.find(reference))
-        nodes: dict[str, Node] = {node.record: node for node in known.subgraph(wanted).nodes}
+    known = Lineage(open_store())
+    wanted = ask(known, known.find(reference))
+    nodes: dict[str, Node] = {node.record: node for node in known.subgraph(wanted).nodes}
     for record in wanted:
-        Console().print(f"{record[7:19]}  {nodes[record].kind:<15} {label(nodes[record])}")
+        kind = plain(nodes[record].kind)
+        draw(Text(f"{record[7:19]}  {kind:<15} ").append_text(label(nodes[record])))
 
 
 @lineage.command()
@@ -83,19 +72,19 @@ def _list(reference: str, ask: Callable[[Lineage, str], list[str]]) -> None:
 @click.argument("after")
 def diff(before: str, after: str) -> None:
     """Say what differs in the making of two checkpoints: data, settings, code, parents."""
-    with _told():
-        store = open_store()
-        known = Lineage(store)
-        found = differences(Records(store), known.find(before), known.find(after))
+    store = open_store()
+    known = Lineage(store)
+    found = differences(Records(store), known.find(before), known.find(after))
     if not found:
-        click.echo("made of the same inputs, in the same way, under the same circumstances")
+        say("made of the same inputs, in the same way, under the same circumstances")
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("where", "what", before, after):
-        table.add_column(column, overflow="fold")
-    for item in folded(found):
-        table.add_row(item.where or "itself", item.what, short(item.before), short(item.after))
-    Console().print(table)
+    tabulate(
+        ("where", "what", before, after),
+        (
+            (item.where or "itself", item.what, short(item.before), short(item.after))
+            for item in folded(found)
+        ),
+    )
 
 
 @lineage.command()
@@ -109,11 +98,10 @@ def verify(reference: str, trust: Path | None) -> None:
     """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
     from tasks.model.identity import identity_of
 
-    with _told():
-        store = open_store()
-        record = Lineage(store).find(reference)
-        root = read_trust(trust) if trust else open_trust() or TrustRoot()
-        found = Verifier(store, root, identity_of).verify(record)
+    store = open_store()
+    record = Lineage(store).find(reference)
+    root = read_trust(trust) if trust else open_trust() or TrustRoot()
+    found = Verifier(store, root, identity_of).verify(record)
     _tell(found)
     if not found.passed:
         raise SystemExit(1)
@@ -123,11 +111,11 @@ def _tell(found: Verification) -> None:
     for signature in found.signatures:
         by = f" by {signature.team}" if signature.team else ""
         why = f": {signature.why}" if signature.why else ""
-        click.echo(f"{signature.entry}: {signature.state}{by}{why}")
+        say(f"{signature.entry}: {signature.state}{by}{why}")
     for problem in found.problems:
-        click.echo(f"WRONG {problem.subject}: {problem.what}", err=True)
+        complain(f"WRONG {problem.subject}: {problem.what}")
     verdict = "verified" if found.passed else f"wrong: {len(found.problems)}"
-    click.echo(
+    say(
         f"{verdict}: {found.records} records, {found.blobs} blobs, {found.size / 1e6:.1f} MB hashed"
     )
 
@@ -139,16 +127,16 @@ def _tell(found: Verification) -> None:
 def export(reference: str, form: str, out: Path | None) -> None:
     """Write the provenance of REFERENCE and all its ancestors, one statement a line."""
     assert form == "in-toto"
-    with _told():
-        store = open_store()
-        known = Lineage(store)
-        record = known.find(reference)
-        statements = chain_to_in_toto(Records(store), [record, *known.ancestors(record)])
-    text = "".join(json.dumps(statement, sort_keys=True) + "\n" for statement in statements)
+    store = open_store()
+    known = Lineage(store)
+    record = known.find(reference)
+    statements = chain_to_in_toto(Records(store), [record, *known.ancestors(record)])
+    lines = [json.dumps(statement, sort_keys=True) for statement in statements]
     if out is None:
-        click.echo(text, nl=False)
+        for line in lines:
+            say(line)
     else:
-        out.write_text(text, encoding="utf-8")
+        out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 @lineage.command("gc")
@@ -156,21 +144,19 @@ def export(reference: str, form: str, out: Path | None) -> None:
 @click.option("--grace-hours", default=24.0, show_default=True, help="Keep what is younger.")
 def collect(delete: bool, grace_hours: float) -> None:
     """List, or remove, what no record and no name reaches."""
-    with _told():
-        store: Store = open_store()
-        act = garbage.collect if delete else garbage.find_garbage
-        found = act(store, grace_hours * HOUR_SECONDS)
+    store: Store = open_store()
+    act = garbage.collect if delete else garbage.find_garbage
+    found = act(store, grace_hours * HOUR_SECONDS)
     for blob in found.remove:
-        click.echo(f"{blob.digest}  {blob.size} bytes, {blob.age_seconds / HOUR_SECONDS:.1f} h old")
+        say(f"{blob.digest}  {blob.size} bytes, {blob.age_seconds / HOUR_SECONDS:.1f} h old")
     for digest in found.damaged:
-        click.echo(f"damaged: {digest} has other bytes; no name and no record rests on it")
+        say(f"damaged: {digest} has other bytes; no name and no record rests on it")
     verb = "removed" if delete else "would remove"
-    click.echo(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
+    say(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
 
 
 @lineage.command()
 def reindex() -> None:
     """Rebuild the MLflow view from the records: runs, checkpoints, names, aliases."""
-    with _told():
-        done = rebuild(open_store())
-    click.echo(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
+    done = rebuild(open_store())
+    say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")

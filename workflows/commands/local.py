@@ -15,6 +15,8 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from workflows.commands.output import complain, say, show_trace
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -45,7 +47,7 @@ def run_locally(
     """Run a workflow in this process; a fault of the user's ends in one message, not a trace."""
     # flytekit replaces both on import: Ctrl-C would exit before anything could be tidied up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.excepthook = sys.__excepthook__
+    sys.excepthook = show_trace
     from flytekit.exceptions.user import FlyteDisapprovalException
 
     from tasks.attempt import InterruptedAttemptError
@@ -53,21 +55,23 @@ def run_locally(
     try:
         return _with_retries(lambda: workflow(*args, **inputs))
     except InterruptedAttemptError as error:
-        sys.stderr.write(f"Stopped: {_without_prefix(error)}. Run the same again to go on.\n")
+        complain(f"Stopped: {_without_prefix(error)}. Run the same again to go on.")
         raise SystemExit(128 + signal.SIGTERM) from None
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. What was finished is kept: run the same again to go on.\n")
+        complain("Stopped. What was finished is kept: run the same again to go on.")
         raise SystemExit(130) from None
     except (click.Abort, FlyteDisapprovalException):
-        sys.stderr.write(
-            "\nNot approved: nothing was trained, and the plan is kept. Run the same again to be "
-            "asked anew.\n"
+        say(err=True)
+        complain(
+            "Not approved: nothing was trained, and the plan is kept. Run the same again to be "
+            "asked anew."
         )
         raise SystemExit(1) from None
     except (ValueError, LookupError, RuntimeError, OSError) as error:
         if os.environ.get("PROVOST_TRACEBACK"):
             raise
-        sys.stderr.write(f"\nprovost: {_without_prefix(error)}\n")
+        say(err=True)
+        complain(f"provost: {_without_prefix(error)}")
         raise SystemExit(1) from None
 
 
@@ -87,9 +91,11 @@ def _with_retries(run: Callable[[], Result]) -> Result:
             if failed[error.stage] > allowed:
                 raise RuntimeError(f"{error.told} ({allowed + 1} attempts)") from error
             wait = min(LONGEST_WAIT_SECONDS, 2.0 ** failed[error.stage])
-            sys.stderr.write(
-                f"\n{error.told}\nThis may pass: retry {failed[error.stage]} of "
-                f"{allowed} of {error.stage} in {wait:.0f} s.\n"
+            say(err=True)
+            complain(error.told)
+            complain(
+                f"This may pass: retry {failed[error.stage]} of {allowed} of {error.stage} in "
+                f"{wait:.0f} s."
             )
             time.sleep(wait)
         finally:

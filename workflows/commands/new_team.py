@@ -9,6 +9,7 @@ import click
 
 import workflows
 from workflows.commands.faculty import PIPELINES, TEACHERS
+from workflows.commands.output import say
 from workflows.commands.starter import folder_of, tests_of
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -21,11 +22,11 @@ def new(team: str) -> None:
     """Make TEAM's folder with a small domain that works, its tests, and its place in the house."""
     root = Path(str(workflows.__file__)).resolve().parents[1]
     for path in write_team(root, team):
-        click.echo(f"  {path.relative_to(root)}")
-    click.echo(
-        f"The team {team} is there. Try it:\n"
-        f"    python -m pytest tests/teachers/test_{team}.py\n"
-        f"    provost run teacher {team}          # after `provost run foundation`, or the demo\n"
+        say(f"  {path.relative_to(root)}")
+    say(f"The team {team} is there. Try it:")
+    say(f"    python -m pytest tests/teachers/test_{team}.py")
+    say(f"    provost run teacher {team}          # after `provost run foundation`, or the demo")
+    say(
         "Then make it yours: prompts.py and environment.py first. docs/add-a-team.md goes on from "
         "here"
     )

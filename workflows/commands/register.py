@@ -11,6 +11,7 @@ from images.names import ImageError, bind, read_references
 from tasks.resources import FLAVOUR, ResourceError, load_flavour
 from workflows.commands.checkout import version_of
 from workflows.commands.faculty import Place, place_of, team_version
+from workflows.commands.output import say
 
 DOMAINS = ("development", "staging", "production")
 
@@ -67,6 +68,6 @@ def _register(
     if not is_dry:
         wanted.send(entities, open_remote(place, domain))
     done = "would be registered" if is_dry else "is registered"
-    click.echo(f"{place.package} {done} in {place.project}/{domain}, version {version}:")
+    say(f"{place.package} {done} in {place.project}/{domain}, version {version}:")
     for entity in entities:
-        click.echo(f"  {kind_of(entity)} {identifier(entity).name}")
+        say(f"  {kind_of(entity)} {identifier(entity).name}")

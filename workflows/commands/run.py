@@ -9,6 +9,7 @@ from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
+from workflows.commands.output import say
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 from workflows.foundation import foundation as foundation_workflow
@@ -26,7 +27,7 @@ def foundation(model: str, seed: int) -> None:
     """Make the base and the fork point."""
     quiet()
     made = run_locally(foundation_workflow, model=model, seed=seed)
-    click.echo(f"fork-point@released is {made.digest}")
+    say(f"fork-point@released is {made.digest}")
 
 
 @run.command()
@@ -48,7 +49,7 @@ def teacher(team: str, fork_point: str | None, seed: int | None, request: str | 
     if request:
         inputs = inputs_of_request(team, request)
     made = run_locally(module.climb, **inputs)
-    click.echo(f"{team} is released as {made.digest}")
+    say(f"{team} is released as {made.digest}")
 
 
 @run.command(params=options_of(consolidate))
@@ -60,4 +61,4 @@ def consolidation(preset: str | None, reviewed: bool, **given: object) -> None:
     inputs = {**PRESETS.get(preset or "", {}), **chosen(given)}
     made = run_locally(consolidate_reviewed if reviewed else consolidate, **inputs)
     student = Registry(open_store()).resolve(made.student.digest)
-    click.echo(f"{student.name}@{student.version} is {made.student.digest}")
+    say(f"{student.name}@{student.version} is {made.student.digest}")

@@ -5,18 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from lineage.artifacts import Release, parse_manifest
-from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.recall import recall as withdraw
 from lineage.registry import Registry
 from lineage.signing import generate_key, sign, signing_key
-from lineage.store import open_store
-from tasks.progress import plain
+from lineage.slots import Entry
+from lineage.store import Store, open_store
+from lineage.survey import survey
 from workflows.commands.new_team import new
+from workflows.commands.output import complain, say, tabulate, tell_left_out
 
 PREFIX = "teacher."
 
@@ -33,30 +32,36 @@ teacher.add_command(new)
 def list_teachers() -> None:
     """List every released teacher with its versions."""
     store = open_store()
-    registry = Registry(store)
-    table = Table(box=None, pad_edge=False)
-    for column in ("teacher", "aliases", "owner", "kind", "fork point", "released", "status"):
-        table.add_column(column, overflow="fold")
-    names = [name for name in registry.names() if name.startswith(PREFIX)]
-    for name in names:
-        pointing = registry.aliases(name)
-        for entry in registry.versions(name):
-            release = parse_manifest(store.get_bytes(entry.digest), Release)
-            table.add_row(
-                f"{name.removeprefix(PREFIX)}@{entry.version}",
-                ", ".join(sorted(a for a, version in pointing.items() if version == entry.version)),
+    found = survey(store, PREFIX)
+    rows = []
+    for entry in found.entries:
+        what = f"{entry.name}@{entry.version}"
+        release = found.attempt(what, lambda e=entry: _release(store, e), None)  # type: ignore[misc]
+        if release is None:
+            continue
+        rows.append(
+            (
+                what.removeprefix(PREFIX),
+                ", ".join(found.pointing_at(entry)),
                 entry.owner,
                 release.kind,
                 release.fork_point.digest[7:19],
                 entry.created[:16].replace("T", " "),
-                registry.status(name, entry.version),
+                found.status(entry),
             )
-    if not names:
+        )
+    if not rows and not found.problems:
         raise click.ClickException(
             f"no teacher is released in {store.uri}: `provost run teacher math` makes one, "
             "`make demo` makes four"
         )
-    Console().print(table)
+    columns = ("teacher", "aliases", "owner", "kind", "fork point", "released", "status")
+    tabulate(columns, rows)
+    tell_left_out(found.problems)
+
+
+def _release(store: Store, entry: Entry) -> Release:
+    return parse_manifest(store.get_bytes(entry.digest), Release)
 
 
 @teacher.command()
@@ -66,20 +71,17 @@ def list_teachers() -> None:
 def recall(reference: str, reason: str, by: str) -> None:
     """Withdraw a release; list every student that descends from it, with its owner."""
     store = open_store()
-    try:
-        done = withdraw(store, Lineage(store), reference, by, reason)
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
+    done = withdraw(store, Lineage(store), reference, by, reason)
     entry = done.entry
-    click.echo(f"{entry.name}@{entry.version} is recalled: no new consolidation accepts it.")
+    say(f"{entry.name}@{entry.version} is recalled: no new consolidation accepts it.")
     for item in done.affected:
         names = ", ".join(item.names) or "not registered"
         what = item.output[:19] or f"record {item.record[:19]}, whose output cannot be read"
-        click.echo(f"  descends from it: {names} ({what}), owned by {item.owner or 'nobody known'}")
+        say(f"  descends from it: {names} ({what}), owned by {item.owner or 'nobody known'}")
     if done.owners:
-        click.echo(f"Tell: {', '.join(done.owners)}")
+        say(f"Tell: {', '.join(done.owners)}")
     for told in done.left_out:
-        click.echo(f"  not readable, so descendants may be missing: {plain(told)}", err=True)
+        complain(f"  not readable, so descendants may be missing: {told}")
 
 
 @teacher.command()
@@ -89,12 +91,9 @@ def recall(reference: str, reason: str, by: str) -> None:
 def retire(reference: str, reason: str, by: str) -> None:
     """Offer a release no longer; students that descend from it stay as they are."""
     registry = Registry(open_store())
-    try:
-        entry = registry.resolve(reference)
-        registry.retire(entry.name, entry.version, by=by, reason=reason)
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(
+    entry = registry.resolve(reference)
+    registry.retire(entry.name, entry.version, by=by, reason=reason)
+    say(
         f"{entry.name}@{entry.version} is retired: aliases no longer lead to it, its number still "
         "does. To withdraw what was made from it too, `provost teacher recall`"
     )
@@ -105,18 +104,15 @@ def retire(reference: str, reason: str, by: str) -> None:
 def sign_entry(reference: str) -> None:
     """Sign a registered version with the key in $PROVOST_SIGNING_KEY (or .._FILE)."""
     store = open_store()
-    try:
-        key = signing_key()
-        if not key:
-            raise click.ClickException(
-                "no private key: set PROVOST_SIGNING_KEY to it in PEM, or PROVOST_SIGNING_KEY_FILE "
-                "to its file; `provost teacher keygen FILE` makes one"
-            )
-        entry = Registry(store).resolve(reference)
-        envelope = sign(store, entry, key)
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"{entry.name}@{entry.version} is signed: envelope {envelope}")
+    key = signing_key()
+    if not key:
+        raise click.ClickException(
+            "no private key: set PROVOST_SIGNING_KEY to it in PEM, or PROVOST_SIGNING_KEY_FILE "
+            "to its file; `provost teacher keygen FILE` makes one"
+        )
+    entry = Registry(store).resolve(reference)
+    envelope = sign(store, entry, key)
+    say(f"{entry.name}@{entry.version} is signed: envelope {envelope}")
 
 
 @teacher.command()
@@ -128,6 +124,7 @@ def keygen(file: Path) -> None:
     private, public = generate_key()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(private)
-    click.echo(f"{file} holds the private key; keep it secret. In infra/trust.toml, for your team:")
-    click.echo(f'    [[teams.YOUR-TEAM.keys]]\n    public = "{public}"')
-    click.echo(f'    since = "{datetime.now(UTC).isoformat(timespec="seconds")}"')
+    say(f"{file} holds the private key; keep it secret. In infra/trust.toml, for your team:")
+    say("    [[teams.YOUR-TEAM.keys]]")
+    say(f'    public = "{public}"')
+    say(f'    since = "{datetime.now(UTC).isoformat(timespec="seconds")}"')

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
 from lineage.diff import Difference
 from lineage.index import Edge
 from lineage.nodes import Graph, Node
+from lineage.plain import plain
 
 _NUM_HEX = 12
 _MOST_ALIKE = 3
@@ -28,11 +29,12 @@ def tree_of(graph: Graph) -> Tree:
     return tree
 
 
-def label(node: Node) -> str:
-    """Return a record as one line of markup: name, digest of its output, owner, state."""
-    owner = f" [dim]{escape(node.owner)}[/]" if node.owner else ""
-    status = f" [red]{node.status}[/]" if node.status not in {"", "active"} else ""
-    return f"[b]{escape(node.label)}[/] {node.output[7 : 7 + _NUM_HEX]}{owner}{status}"
+def label(node: Node) -> Text:
+    """Return a record as one line: name, digest of its output, owner, state."""
+    parts = [(plain(node.label), "bold"), (f" {node.output[7 : 7 + _NUM_HEX]}", "")]
+    parts += [(f" {plain(node.owner)}", "dim")] if node.owner else []
+    parts += [(f" {node.status}", "red")] if node.status not in {"", "active"} else []
+    return Text.assemble(*parts)
 
 
 def short(text: str) -> str:
@@ -69,6 +71,7 @@ class _Growing:
         for edge in self.parents.get(record, ()):
             roles[edge.parent].append(f"{edge.role} {edge.name}".strip())
         for parent, named in roles.items():
-            branch = tree.add(f"[dim]{escape(', '.join(named))}:[/] {label(self.nodes[parent])}")
+            roles_of = Text(f"{plain(', '.join(named))}: ", style="dim")
+            branch = tree.add(Text().append_text(roles_of).append_text(label(self.nodes[parent])))
             if parent not in self.drawn:
                 self.grow(branch, parent)

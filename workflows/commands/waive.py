@@ -2,8 +2,8 @@
 
 import click
 
-from lineage.errors import LineageError
 from lineage.signing import signing_key
+from workflows.commands.output import say
 
 
 @click.command()
@@ -17,17 +17,13 @@ def waive(plan: str, reason: str) -> None:
     from tasks.gate.waive import waive as sign
     from tasks.step import Bench
 
-    try:
-        key = signing_key()
-        if not key:
-            raise click.ClickException(
-                "a waiver is signed and there is no private key: set PROVOST_SIGNING_KEY to it in "
-                "PEM, or PROVOST_SIGNING_KEY_FILE to its file; `provost teacher keygen FILE` makes "
-                "one"
-            )
-        done = sign(Bench(), plan, reason, key)
-    except LineageError as error:
-        raise click.ClickException(str(error)) from error
+    key = signing_key()
+    if not key:
+        raise click.ClickException(
+            "a waiver is signed and there is no private key: set PROVOST_SIGNING_KEY to it in "
+            "PEM, or PROVOST_SIGNING_KEY_FILE to its file; `provost teacher keygen FILE` makes one"
+        )
+    done = sign(Bench(), plan, reason, key)
     for note in done.findings:
-        click.echo(f"accepted: {note.subject} [{note.code}] {note.evidence}", err=True)
-    click.echo(done.artifact.digest)
+        say(f"accepted: {note.subject} [{note.code}] {note.evidence}", err=True)
+    say(done.artifact.digest)

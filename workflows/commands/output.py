@@ -1,0 +1,90 @@
+"""What commands print. All of it goes through here, where text of others is made plain.
+
+Rich is imported when something is drawn: ``provost --help`` does not wait for it.
+"""
+
+import traceback
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+from lineage.plain import paragraph, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print one line, to standard error if asked."""
+    click.echo(plain(line), err=err)
+
+
+def complain(message: str) -> None:
+    """Print a message to standard error; lines after its first are indented."""
+    click.echo(paragraph(message), err=True)
+
+
+def tell_left_out(problems: Sequence[str]) -> None:
+    """Report what a list had to leave out, and end with exit status 1 where there is any."""
+    for problem in problems:
+        complain(f"WRONG {problem}")
+    if problems:
+        raise SystemExit(1)
+
+
+def draw(what: "RenderableType", *, soft_wrap: bool = False) -> None:
+    """Print what rich draws: texts in it are neither markup nor control sequences."""
+    console().print(what, soft_wrap=soft_wrap)
+
+
+def tabulate(
+    columns: Sequence[str],
+    rows: "Iterable[Sequence[str | Sequence[str]]]",
+    *,
+    whole: Sequence[str] = (),
+) -> None:
+    """Print a table without lines; a cell is one text, or texts below each other.
+
+    Those of the columns ``whole`` are never cut.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(plain(column), no_wrap=column in whole, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(cell) for cell in row))
+    draw(table)
+
+
+def _cell(cell: str | Sequence[str]) -> str:
+    return plain(cell) if isinstance(cell, str) else "\n".join(map(plain, cell))
+
+
+def console(*, err: bool = False) -> "Console":
+    """Return a console whose every segment is plain, whoever built what it prints."""
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class PlainConsole(Console):
+        def render(
+            self, renderable: "RenderableType", options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control:
+                    yield segment
+                else:
+                    text = "\n".join(map(plain, segment.text.split("\n")))
+                    yield Segment(text, segment.style)
+
+    return PlainConsole(stderr=err, markup=False, emoji=False, highlight=False)
+
+
+def show_trace(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print an error that nobody expected, as Python does, without its control characters."""
+    lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
+    click.echo("\n".join(map(plain, lines)), err=True)
