@@ -1,12 +1,12 @@
 """What the worker process gives up before it runs a team's code. Standard library only.
 
 Four layers, each of which says whether it holds, because platforms differ. Namespaces are often
-refused in containers; Landlock and the system call filter need no privilege and work there too.
+refused in containers; Landlock and the system call filter (``tasks.rollout.calls``) need no
+privilege and work there too.
 Other systems than Linux have none of the four; there only the resource limits hold.
 """
 
 import ctypes
-import errno
 import os
 import re
 import resource
@@ -17,33 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET, _CLONE_NEWIPC = 0x1000_0000, 1 << 29, 1 << 30, 1 << 27
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
-_SECCOMP_MODE_FILTER = 2
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
 _CAPABILITY_VERSION_3 = 0x2008_0522
-
-_DENIED_CALLS = {
-    # Name: number on x86-64, number on AArch64. First what reaches a network, then what reaches
-    # into other processes, into other namespaces, or deep into the kernel.
-    "socket": (41, 198),
-    "io_uring_setup": (425, 425),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_getfd": (438, 438),
-    "mount": (165, 40),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "open_by_handle_at": (304, 265),
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "keyctl": (250, 219),
-    "add_key": (248, 217),
-}
-_MACHINES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
-"""Column in the table above, and the kernel's name for the architecture."""
-_FOREIGN_CALLS = 0x4000_0000
-"""From here on, x86-64 has other numbers for the same calls."""
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _FILE_RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -124,31 +99,9 @@ def hide_files(readable: Iterable[str], writable: str) -> bool:
     return True
 
 
-def filter_system_calls() -> bool:
-    """Refuse sockets and what reaches into other processes; False where there is no filter.
-
-    Call ``drop_privileges`` first. A refused call fails with EPERM; it kills nothing.
-    """
-    machine = _MACHINES.get(os.uname().machine)
-    if sys.platform != "linux" or machine is None:
-        return False
-    column, architecture = machine
-    refuse = (0x06, 0, 0, 0x0005_0000 | errno.EPERM)
-    program = [
-        (0x20, 0, 0, 4),  # load the architecture
-        (0x15, 1, 0, architecture),  # if it is ours, skip the refusal
-        refuse,
-        (0x20, 0, 0, 0),  # load the number of the call
-        (0x35, 0, 1, _FOREIGN_CALLS),
-        refuse,
-    ]
-    for numbers in _DENIED_CALLS.values():
-        program += [(0x15, 0, 1, numbers[column]), refuse]
-    program.append((0x06, 0, 0, 0x7FFF_0000))  # allow the rest
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    whole = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
-    done: int = ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, whole, 0, 0)
-    return done == 0
+def scopes_signals() -> bool:
+    """Return whether ``hide_files`` also keeps signals from processes outside."""
+    return _landlock_version() >= _SCOPES_VERSION
 
 
 def counts_own_processes(*, private: bool) -> bool:

@@ -18,7 +18,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-OURS = ("confine", "serve", "client", "prompts", "environment", "sandbox", "foreign")
+OURS = ("confine", "calls", "serve", "client", "prompts", "environment", "sandbox", "foreign")
 _WAIT_SECONDS = 0.5
 
 
@@ -81,6 +81,7 @@ def main() -> int:
     parent = settings["parent"]
     sys.meta_path.insert(0, BundleFinder(settings["modules"]))
     confine = importlib.import_module("tasks.rollout.confine")
+    calls = importlib.import_module("tasks.rollout.calls")
     private = confine.leave_namespaces()
     confine.adopt_orphans()
     # Held back until there is a handler: who ends us in between must not leave the child behind.
@@ -104,7 +105,8 @@ def main() -> int:
     confine.drop_privileges()
     readable = [*settings["readable"], *sys.path, f"{sys.base_prefix}/lib"]
     hidden = confine.hide_files(readable, settings["scratch"])
-    filtered = confine.filter_system_calls()
+    scoped = private or (hidden and confine.scopes_signals())
+    filtered = calls.filter_system_calls(signals=scoped)
     serve = importlib.import_module("tasks.rollout.serve")
     serve.serve(
         settings,

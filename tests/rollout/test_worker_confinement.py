@@ -80,6 +80,35 @@ def test_nothing_outside_its_own_folder_can_be_written_or_removed(ask, tmp_path)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "os.chmod({key}, 0o777)",
+        "os.utime({key}, (0, 0))",
+        "os.setxattr({key}, 'user.mine', b'1')",
+        "os.memfd_create('m')",
+        "watch()",
+    ],
+)
+def test_rights_and_times_of_files_outside_stay_and_no_folder_is_watched(ask, tmp_path, change):
+    key = tmp_path / "key"
+    key.write_text(TOKEN)
+    key.chmod(0o600)
+    before = key.stat()
+    top = """
+import ctypes, os
+
+
+def watch():
+    if ctypes.CDLL(None).inotify_init1(0) < 0:
+        raise OSError
+"""
+    found = ask(change.format(key=repr(str(key))), top)
+    need(ask.confinement.network_cut)
+    assert found.startswith("refused")
+    assert (key.stat().st_mode, key.stat().st_mtime) == (before.st_mode, before.st_mtime)
+
+
 def test_its_own_folder_is_writable_small_and_gone_afterwards(ask):
     path = ask("__import__('tempfile').mkstemp()[1]")
     assert path.startswith("got '/")
@@ -189,13 +218,13 @@ def test_open_files_are_limited(ask):
 
 LAYERS = """
 import json, socket, sys
-from tasks.rollout import confine
+from tasks.rollout import calls, confine
 layer, secret, writable = sys.argv[1:]
 held = [confine.leave_namespaces()] if layer == "namespaces" else [confine.drop_privileges()]
 if layer == "files":
     held.append(confine.hide_files(sys.path, writable))
 if layer == "calls":
-    held.append(confine.filter_system_calls())
+    held.append(calls.filter_system_calls())
 def attempt(action):
     try:
         action()

@@ -70,12 +70,12 @@ IN_A_CONTAINER = """
 import os, sys
 from pathlib import Path
 from bundles import episodes, processes_of
-from tasks.rollout import confine
+from tasks.rollout import calls, confine
 from tasks.rollout.worker import EnvironmentWorker
 
 # A container's runtime refuses namespaces in this way.
 confine.drop_privileges()
-confine.filter_system_calls()
+calls.filter_system_calls()
 folder = Path(sys.argv[1])
 with EnvironmentWorker(folder) as worker:
     held = worker.confinement
