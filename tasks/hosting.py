@@ -5,6 +5,7 @@ faults are worth another attempt, and that checks what an attempt needs before i
 """
 
 import functools
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import ParamSpec, TypeVar, cast
@@ -28,6 +29,10 @@ from tasks.resources import (
     local_limits,
 )
 
+_EXECUTION = "FLYTE_INTERNAL_EXECUTION_ID"
+"""Set by Flyte in the pod of every task."""
+_STORE = "PROVOST_STORE"
+"""Set by ``infra/teams/060_places.yaml`` through the pod template that registration names."""
 SIGNING_SECRET = "provost-signing"
 """The Kubernetes secret of a team's namespace that holds its private key ..."""
 SIGNING_KEY = "key"
@@ -84,6 +89,7 @@ def _attempted(
     @functools.wraps(body)
     def attempt(*args: Parameters.args, **inputs: Parameters.kwargs) -> Result:
         is_local = _is_local()
+        _require_registration()
         if signs:
             _check_signing_key(required=not is_local and chosen_flavour() is not None)
         _require_gpus(stage)
@@ -109,6 +115,18 @@ def _is_local() -> bool:
     """Return whether flytekit runs this task on the machine at hand, rather than in its pod."""
     state = FlyteContextManager.current_context().execution_state
     return state is not None and state.is_local_execution()
+
+
+def _require_registration() -> None:
+    """Raise an error in a pod that has no store: what it makes would be lost with it.
+
+    ``pyflyte register`` and ``pyflyte run --remote`` give a pod neither image nor pod template.
+    """
+    if os.environ.get(_EXECUTION) and not os.environ.get(_STORE):
+        raise ResourceError(
+            f"this task was registered without Provost's resources (${_STORE} is not set "
+            "in its pod): use `provost register` instead of pyflyte"
+        )
 
 
 def _check_signing_key(*, required: bool) -> None:

@@ -90,12 +90,14 @@ class Container:
     def start(self, attempt=0, **environment):
         """Start the command as Flyte does, with its variables."""
         (self.folder / str(attempt)).mkdir()
+        store = Path(os.environ["PROVOST_HOME"]) / "store"  # of the namespace's provost-places
         flyte = {
             "FLYTE_INTERNAL_EXECUTION_ID": "f1",
             "FLYTE_INTERNAL_EXECUTION_PROJECT": "teacher-math",
             "FLYTE_INTERNAL_EXECUTION_DOMAIN": "staging",
             "FLYTE_INTERNAL_TASK_NAME": self.task.name,
             "FLYTE_ATTEMPT_NUMBER": str(attempt),
+            "PROVOST_STORE": str(store),
         }
         return subprocess.Popen(
             self.command(attempt),

@@ -56,6 +56,15 @@ def test_a_pod_without_its_signing_key_ends_before_anything_is_spent(tmp_path):
     assert "the secret provost-signing of its namespace needs key (PEM)" in ended.error.message
 
 
+def test_a_pod_that_pyflyte_registered_ends_in_its_first_second_with_the_command_to_use(tmp_path):
+    inputs = {"reference": "fork-point@released"}
+    ended = Container(resolve_checkpoint, tmp_path / "pod", inputs).run(PROVOST_STORE="")
+    assert ended.code == 0
+    assert not ended.is_recoverable
+    assert "`provost register`" in ended.error.message
+    assert not (tmp_path / "home").exists()  # no store was made in the pod's own scratch
+
+
 @pytest.mark.slow  # imports torch
 def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp_path):
     inputs = {"reference": "fork-point@released"}

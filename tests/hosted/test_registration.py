@@ -29,7 +29,8 @@ import json, sys
 from pathlib import Path
 import click
 from workflows.commands.faculty import place_of
-from workflows.commands.registration import Registration, identifier, kind_of, open_remote
+from workflows.commands.registered import identifier, kind_of
+from workflows.commands.registration import Registration, open_remote
 
 place, told = place_of("math"), []
 for cpu in sys.argv[1:]:
@@ -130,6 +131,9 @@ def test_a_cluster_that_is_not_there_is_said(tmp_path):
     )
     assert code == 1
     assert "127.0.0.1:9 did not register workflows.teachers.math in teacher-math/devel" in said
+    assert "endpoint" in said
+    assert "StatusCode" not in said
+    assert "--create-project" not in said
     assert "Traceback" not in said
 
 

@@ -193,11 +193,3 @@ def test_a_node_pool_carries_the_label_and_the_taint_that_flyte_looks_for():
     for pool in pools:
         (taint,) = pool["spec"]["template"]["spec"]["taints"]
         assert (taint["key"], taint["effect"]) == (toleration["key"], toleration["effect"])
-
-
-def test_a_flavour_fits_into_the_largest_quota():
-    quota = custom_data(load(INFRA / "flyte" / "values.yaml"))["production"]
-    for name in flavour_names():
-        for stage, wanted in load_flavour(name).stages.items():
-            assert wanted.gpus * wanted.nodes <= int(quota["gpus"]), (name, stage)
-            assert wanted.cpu * wanted.nodes <= int(quota["cpus"]), (name, stage)

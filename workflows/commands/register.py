@@ -37,9 +37,19 @@ DOMAINS = ("development", "staging", "production")
     show_default=True,
     help="What images/build.sh wrote: each image by digest.",
 )
+@click.option(
+    "--create-project", is_flag=True, help="Make the Flyte project first, if it is not there."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be registered; ask no cluster.")
 def register(
-    name: str, domain: str, version: str, flavour: str, images: Path, dry_run: bool
+    name: str,
+    *,
+    domain: str,
+    version: str,
+    flavour: str,
+    images: Path,
+    create_project: bool,
+    dry_run: bool,
 ) -> None:
     """Register NAME: a team, a package of your own (dotted), foundation or consolidation."""
     place = place_of(name)
@@ -49,23 +59,32 @@ def register(
         bind(references, ())  # before anything is imported: each is one of ours, by digest
         # Tasks read it where they are declared, which is when the package is imported.
         os.environ[FLAVOUR] = flavour
-        _register(place, domain, version, references, is_dry=dry_run)
+        _register(place, domain, version, references, makes_project=create_project, is_dry=dry_run)
     except (ImageError, ResourceError) as error:
         raise click.ClickException(str(error)) from error
 
 
 def _register(
-    place: Place, domain: str, version: str, images: Mapping[str, str], *, is_dry: bool
+    place: Place,
+    domain: str,
+    version: str,
+    images: Mapping[str, str],
+    *,
+    makes_project: bool,
+    is_dry: bool,
 ) -> None:
     from flytekit.tools.repo import find_common_root
 
-    from workflows.commands.registration import Registration, identifier, kind_of, open_remote
+    from workflows.commands.registered import identifier, kind_of
+    from workflows.commands.registration import Registration, create_project, open_remote
 
     file = Path(str(importlib.import_module(place.package).__file__)).resolve()
     version = version_of(file.parent, domain, version, team_version(place))
     wanted = Registration(place, domain, version, images)
     entities = wanted.entities(find_common_root([str(file)]))
     if not is_dry:
+        if makes_project:
+            create_project(place, open_remote(place, domain))
         wanted.send(entities, open_remote(place, domain))
     done = "would be registered" if is_dry else "is registered"
     say(f"{place.package} {done} in {place.project}/{domain}, version {version}:")

@@ -4,36 +4,25 @@ Flyte takes an entity's version once. What a version is registered with is compa
 is sent, so that a refused registration leaves nothing half done.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 from flytekit.configuration import Config, Image, ImageConfig, SerializationSettings
 from flytekit.core.context_manager import FlyteEntities
 from flytekit.exceptions.base import FlyteException
-from flytekit.exceptions.user import FlyteEntityNotExistException
-from flytekit.models.core.identifier import Identifier, ResourceType
-from flytekit.models.launch_plan import LaunchPlan
-from flytekit.models.task import TaskSpec
+from flytekit.exceptions.user import FlyteEntityAlreadyExistsException
+from flytekit.models.project import Project
 from flytekit.remote import FlyteRemote
 from flytekit.tools.repo import serialize_get_control_plane_entities, serialize_load_only
 from flytekit.tools.translator import Options
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
 from images.names import ImageName, bind, placeholder
 from workflows.commands.faculty import Place
+from workflows.commands.refusals import sentence
+from workflows.commands.registered import Entity, changes, identifier, kind_of
 
-Entity = Any  # flytekit's models share no base and have no types
-
-_KINDS = {
-    ResourceType.TASK: "task",
-    ResourceType.WORKFLOW: "workflow",
-    ResourceType.LAUNCH_PLAN: "launch plan",
-}
-_ENDS = {"start-node", "end-node"}
-"""Flyte adds them to a workflow when it compiles it."""
 _MOST_SHOWN = 20
 
 
@@ -84,8 +73,7 @@ class Registration:
         except FlyteException as error:
             raise click.ClickException(
                 f"{remote.config.platform.endpoint} did not register {self.place.package} in "
-                f"{self.place.project}/{self.domain}: {error} Flyte's configuration is the file in "
-                "$FLYTECTL_CONFIG, and the project must be there: docs/add-a-team.md"
+                f"{self.place.project}/{self.domain}: {sentence(error)}"
             ) from error
 
     def _settings(self, images: ImageConfig) -> SerializationSettings:
@@ -102,30 +90,23 @@ def open_remote(place: Place, domain: str) -> FlyteRemote:
     return FlyteRemote(Config.auto(), default_project=place.project, default_domain=domain)
 
 
-def identifier(entity: Entity) -> Identifier:
-    """Return an entity's name, kind and version."""
-    return entity.id if isinstance(entity, LaunchPlan) else entity.template.id
+def create_project(place: Place, remote: FlyteRemote) -> None:
+    """Make a package's Flyte project, unless it is there; Flyte then makes its namespaces.
 
-
-def kind_of(entity: Entity) -> str:
-    """Return ``task``, ``workflow`` or ``launch plan``."""
-    return _KINDS[identifier(entity).resource_type]
-
-
-def differences(old: object, new: object, path: str = "") -> Iterator[str]:
-    """Yield, for each place where two JSON values differ, the place and both."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for number, pair in enumerate(zip(old, new, strict=True)):
-            yield from differences(*pair, f"{path}[{number}]")
-    elif old != new:
-        yield f"{path}: registered {_shown(old)}, now {_shown(new)}"
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else str(value)[:100]
+    Raises:
+        click.ClickException: if Flyte refuses.
+    """
+    try:
+        remote.client.register_project(
+            Project(id=place.project, name=place.project, description=place.package)
+        )
+    except FlyteEntityAlreadyExistsException:
+        return
+    except FlyteException as error:
+        raise click.ClickException(
+            f"{remote.config.platform.endpoint} did not make the project {place.project}: "
+            f"{sentence(error)}"
+        ) from error
 
 
 def _needed_images() -> set[ImageName]:
@@ -156,10 +137,8 @@ def _refuse_other_content(
 ) -> None:
     found = []
     for entity in entities:
-        old = _registered(entity, remote)
-        if old is not None:
-            name = f"{kind_of(entity)} {identifier(entity).name}"
-            found += [f"{name}: {line}" for line in differences(old, _content(entity))]
+        name = f"{kind_of(entity)} {identifier(entity).name}"
+        found += [f"{name}: {line}" for line in changes(entity, remote)]
     if found:
         shown = "\n  ".join(found[:_MOST_SHOWN])
         more = f"\n  and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
@@ -168,43 +147,3 @@ def _refuse_other_content(
             f"other content:\n  {shown}{more}\nA version is what it was: commit the change, or go "
             "back to the images and the flavour of the first registration"
         )
-
-
-def _registered(entity: Entity, remote: FlyteRemote) -> dict[str, Any] | None:
-    """Return what Flyte holds under an entity's version; None if it holds nothing."""
-    wanted = identifier(entity)
-    try:
-        if isinstance(entity, TaskSpec):
-            return _plain(remote.client.get_task(wanted).closure.compiled_task.template)
-        if isinstance(entity, LaunchPlan):
-            return _plain(remote.client.get_launch_plan(wanted).spec)
-        workflow = remote.client.get_workflow(wanted).closure.compiled_workflow.primary.template
-        return _workflow(workflow)
-    except FlyteEntityNotExistException:
-        return None
-
-
-def _content(entity: Entity) -> dict[str, Any]:
-    if isinstance(entity, LaunchPlan):
-        return _plain(entity.spec)
-    return _plain(entity.template) if isinstance(entity, TaskSpec) else _workflow(entity.template)
-
-
-def _workflow(template: Entity) -> dict[str, Any]:
-    """Return a workflow as it is written; Flyte adds ends to it and sorts its nodes."""
-    plain = _plain(template)
-    nodes = [node for node in plain.get("nodes", []) if node.get("id") not in _ENDS]
-    return {**plain, "nodes": sorted(nodes, key=lambda node: str(node["id"]))}
-
-
-def _plain(model: Entity) -> dict[str, Any]:
-    plain: dict[str, Any] = _pruned(MessageToDict(model.to_flyte_idl()))
-    return plain
-
-
-def _pruned(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Drop what is empty: in a protocol buffer it is the same as nothing."""
-    if isinstance(value, dict):
-        kept = {key: _pruned(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item not in ({}, [], "")}
-    return [_pruned(item) for item in value] if isinstance(value, list) else value
