@@ -1,6 +1,6 @@
 """Says in one sentence why a Flyte cluster did not do what it was asked, and what to do next."""
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.system import FlyteSystemUnavailableException
 from flytekit.exceptions.user import FlyteAuthenticationException
