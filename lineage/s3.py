@@ -6,10 +6,13 @@ endpoint and the credentials are boto3's own (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_I
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage.errors import LineageError, UnreachableError
 from lineage.s3_answers import CLAIM, ObjectState, Part, checksum, date_of, state_of
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 _ATTEMPTS = 6
 _GONE = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
@@ -40,20 +43,24 @@ class Bucket:
 
     def __init__(self, bucket: str, prefix: str) -> None:
         """Connect to ``bucket``; nothing is sent yet."""
-        import boto3
-        from botocore.config import Config
-
-        config = Config(
-            connect_timeout=5,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            max_pool_connections=32,
-            s3={"addressing_style": "path"},
-        )
-        self._client = boto3.session.Session().client("s3", config=config)
+        self._client = _client(_ATTEMPTS, connect_seconds=5, read_seconds=60)
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._ahead = 0.0
+
+    def answers(self) -> None:
+        """Ask for an object that does not exist, without patience.
+
+        Raises NoAnswerError where nobody answers; a refusal is an answer.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        impatient = _client(attempts=2, connect_seconds=3, read_seconds=5)
+        try:
+            impatient.head_object(Bucket=self._bucket, Key=f"{self._prefix}probe/knock")
+        except (BotoCoreError, ClientError) as error:
+            if _may_answer_later(error):
+                raise self._failed("head_object", error) from error
 
     def head(self, key: str) -> ObjectState | None:
         """Return an object's state, or None where there is none."""
@@ -238,6 +245,21 @@ class Bucket:
             "name, AWS_ENDPOINT_URL and the credentials; what was acknowledged before is kept, and "
             "a rerun goes on from there"
         )
+
+
+def _client(attempts: int, connect_seconds: float, read_seconds: float) -> "BaseClient":
+    """Return boto3's client, which tries each call so often and waits so long."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=connect_seconds,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=32,
+        s3={"addressing_style": "path"},
+    )
+    return boto3.session.Session().client("s3", config=config)
 
 
 def _kind_of(error: Exception) -> type[RemoteError]:

@@ -4,15 +4,18 @@ A registry whose versions rest on ``If-None-Match: *`` loses releases on a serve
 writers win. So the conditions are tried, with real races, before the store is used.
 """
 
+import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from lineage.errors import StoreUnfitError
+from lineage.errors import StoreUnfitError, UnreachableError
 from lineage.s3_answers import Part
 
 _WRITERS = 8
 _ROUNDS = 3
+KNOCK_SECONDS = 15.0
+"""How long a server that answers nothing is waited for, names, credentials and all."""
 
 
 class Objects(Protocol):
@@ -23,6 +26,9 @@ class Objects(Protocol):
 
     def get(self, key: str) -> bytes | None:
         """Read."""
+
+    def answers(self) -> None:
+        """Raise UnreachableError where nobody answers, after one try."""
 
     def delete(self, key: str) -> None:
         """Delete."""
@@ -40,11 +46,37 @@ class Objects(Protocol):
         """Give up."""
 
 
-def probe(objects: Objects, where: str) -> None:
-    """Raise StoreUnfitError unless creation and completion are atomic and exclusive."""
+def probe(objects: Objects, where: str, knock_seconds: float = KNOCK_SECONDS) -> None:
+    """Raise StoreUnfitError unless creation and completion are atomic and exclusive.
+
+    Raises UnreachableError where nobody answers within ``knock_seconds``.
+    """
+    _knock(objects, where, knock_seconds)
     for _ in range(_ROUNDS):
         _race(objects, where)
     _completion(objects, where)
+
+
+def _knock(objects: Objects, where: str, seconds: float) -> None:
+    """Ask once before the probe, whose retries would take minutes to find that nobody is there."""
+    heard: Future[None] = Future()
+
+    def ask() -> None:
+        try:
+            objects.answers()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            heard.set_exception(error)
+        else:
+            heard.set_result(None)
+
+    threading.Thread(target=ask, daemon=True).start()  # the process's end does not wait for it
+    try:
+        heard.result(seconds)
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"{where} did not answer within {seconds:g} s: check AWS_ENDPOINT_URL, the network and "
+            "the credentials' source, and run again"
+        ) from error
 
 
 def _race(objects: Objects, where: str) -> None:
@@ -85,6 +117,6 @@ def _completion(objects: Objects, where: str) -> None:
 def _unfit(where: str, what: str) -> StoreUnfitError:
     return StoreUnfitError(
         f"{where} cannot be a store: {what}, although 'If-None-Match: *' forbids it. Two teams "
-        "that release at once would lose a version. Use AWS S3, MinIO, or another server that "
+        "that release at once would lose a version. Use AWS S3, SeaweedFS, or another server that "
         "keeps conditional writes; a folder works too"
     )

@@ -1,0 +1,54 @@
+"""A server that is not there, or that says nothing, is reported soon."""
+
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lineage.errors import StoreUnfitError, UnreachableError
+from lineage.s3 import Bucket
+from lineage.s3_probe import KNOCK_SECONDS, probe
+from lineage.s3_store import open_s3
+
+
+@pytest.fixture
+def silent_server(monkeypatch, tmp_path):
+    """A server that takes connections and never answers."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield listening
+    open_s3.cache_clear()
+
+
+def test_a_server_that_says_nothing_is_reported_in_time(silent_server):
+    assert KNOCK_SECONDS < 20
+    started = time.monotonic()
+    with pytest.raises(UnreachableError):
+        probe(Bucket("bucket", "p"), "s3://bucket/p", knock_seconds=0.5)
+    assert time.monotonic() - started < 5
+
+
+def test_a_port_where_nobody_listens_is_reported_as_unreachable(silent_server):
+    silent_server.close()
+    started = time.monotonic()
+    with pytest.raises(StoreUnfitError) as caught:
+        open_s3("s3://bucket/p")
+    assert isinstance(caught.value.__cause__, UnreachableError)
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.slow
+def test_a_process_that_finds_nobody_ends_within_20_seconds(silent_server):
+    code = "from lineage.store import open_store; open_store('s3://bucket/p')"
+    started = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "StoreUnfitError" in result.stderr
+    assert time.monotonic() - started < 20
