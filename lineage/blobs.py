@@ -2,21 +2,18 @@
 
 import errno
 import fcntl
-import hashlib
-import io
 import os
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of
-from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreFullError
+from lineage.copying import copy_file
+from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of, is_digest
+from lineage.errors import CorruptError, MissingBlobError, StoreFullError
 from lineage.scratch import Scratch, remove
-from lineage.telling import Meter, Tell, silent
+from lineage.telling import Tell, silent
 
-_CHUNK_BYTES = 4 << 20
 _YOUNG_SECONDS = 3600.0
 """A blob put again within this time is not touched: its hash stays known to the process."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -29,7 +26,7 @@ class BlobFolder:
         """Use the folder ``root``; unfinished files live in ``scratch`` on the same disk."""
         self._root = root
         self._scratch = scratch
-        self._verified: dict[tuple[int, int, int, int], str] = {}
+        self._verified: dict[tuple[int, ...], str] = {}
         root.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
@@ -49,10 +46,25 @@ class BlobFolder:
         return stat.S_ISREG(status.st_mode) and size in {None, status.st_size}
 
     def digests(self) -> Iterator[str]:
-        """Yield the digest of every blob."""
+        """Yield the digest of every blob. What has no digest's name is passed over."""
         for folder in sorted(self._root.iterdir()):
+            if not folder.is_dir():
+                continue
             for file in sorted(folder.iterdir()):
-                yield f"{PREFIX}{folder.name}{file.name}"
+                digest = f"{PREFIX}{folder.name}{file.name}"
+                if is_digest(digest) and self.path(digest) == file:
+                    yield digest
+
+    def ages(self) -> Iterator[tuple[str, int, float]]:
+        """Yield each blob's digest, its size in bytes and its age in seconds.
+
+        The clock is the file system's. The age counts from the later of a file's two times: a copy
+        that keeps the modification time of its original is as young as it is here.
+        """
+        now = self._scratch.now()
+        for digest in self.digests():
+            status = self.path(digest).stat()
+            yield digest, status.st_size, now - max(status.st_mtime, status.st_ctime)
 
     def add_bytes(self, data: bytes) -> str:
         """Store ``data``; return its digest once it is on the disk."""
@@ -71,7 +83,7 @@ class BlobFolder:
         Raises RefusedFileError when the file is not a plain file or changes while it is read.
         """
         with self._unfinished() as path:
-            digest, size = _copy(source, path, tell)
+            digest, size = copy_file(source, path, tell)
             if not self._stands(digest):
                 with path.open("rb") as file:
                     flush(file.fileno())  # not before: a copy of what is there is thrown away
@@ -95,8 +107,8 @@ class BlobFolder:
     def verify(self, digest: str, *, again: bool = False) -> Path:
         """Return the blob's path after its bytes were hashed and found right.
 
-        A file is hashed once in a process while its inode, size and modification time stay the
-        same; ``again`` hashes it whatever was found before.
+        A file is hashed once in a process while its inode, size and times stay the same; ``again``
+        hashes it whatever was found before.
         """
         path = self.path(digest)
         if not self.matches(path, digest, again=again):
@@ -118,10 +130,19 @@ class BlobFolder:
             ) from error
         if not stat.S_ISREG(status.st_mode):
             return False
-        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        key = _key(status)
         if again or key not in self._verified:
             self._verified[key] = digest_file(path)
         return self._verified[key] == digest
+
+    def link(self, digest: str, target: Path) -> None:
+        """Link a blob to ``target``. A link is a change of the file's status, not of its bytes."""
+        path = self.path(digest)
+        before = _key(path.stat())
+        os.link(path, target)
+        after = _key(path.stat())
+        if before[:-1] == after[:-1] and self._verified.get(before) == digest:
+            self._verified[after] = digest
 
     def read(self, digest: str) -> bytes:
         """Return the blob's bytes, verified in memory, not only on the disk."""
@@ -140,7 +161,8 @@ class BlobFolder:
         """Remove a blob that is older than that; say whether it is gone."""
         path = self.path(digest)
         with self._gate(fcntl.LOCK_EX):  # a put that finds the blob makes it young under the gate
-            if time.time() - path.stat().st_mtime < least_age_seconds:
+            # not ctime: removing a tree's folder unlinks its blobs, which makes no blob young
+            if self._scratch.now() - path.stat().st_mtime < least_age_seconds:
                 return False
             path.unlink()
         return True
@@ -155,8 +177,12 @@ class BlobFolder:
         with self._gate(fcntl.LOCK_SH):
             if not path.is_file():
                 return False
-            if time.time() - path.stat().st_mtime > _YOUNG_SECONDS:
-                os.utime(path)
+            now = self._scratch.now()
+            if now - path.stat().st_mtime > _YOUNG_SECONDS:
+                try:
+                    os.utime(path, (now, now))
+                except PermissionError:  # another user's: a copy of one's own takes its place
+                    return False
         return self.matches(path, digest)
 
     @contextmanager
@@ -191,6 +217,17 @@ class BlobFolder:
             remove(path)
 
 
+def _key(status: os.stat_result) -> tuple[int, ...]:
+    """Return what stays the same while nobody writes a file, ctime last: no one sets it."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
 @contextmanager
 def full_disk_named(where: Path) -> Iterator[None]:
     """Turn the system's "no space" errors into one that says what to do."""
@@ -218,49 +255,3 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _copy(source: Path, target: Path, tell: Tell) -> tuple[str, int]:
-    """Copy a plain file while hashing it; stop at the size that it had when it was opened."""
-    try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise RefusedFileError(f"{source} is a symlink: copy the file itself") from error
-        raise
-    hasher = hashlib.sha256()
-    with io.FileIO(descriptor) as reader, io.FileIO(target, "xb") as out:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedFileError(f"{source} is not a plain file; remove it from the folder")
-        meter = Meter(source.name, status.st_size, tell)
-
-        def took(piece: memoryview) -> None:
-            hasher.update(piece)
-            meter.add(len(piece))
-
-        size = _pump(reader, out, took, status.st_size)
-        if size != status.st_size or reader.read(1):
-            raise RefusedFileError(
-                f"{source} changed while it was read ({status.st_size} bytes at first): put it "
-                "when its writer has closed it"
-            )
-    return PREFIX + hasher.hexdigest(), size
-
-
-def _pump(
-    reader: io.FileIO, out: io.FileIO, update: Callable[[memoryview], None], limit: int
-) -> int:
-    """Move up to ``limit`` bytes, showing each piece to ``update``; return how many came."""
-    buffer = memoryview(bytearray(min(_CHUNK_BYTES, max(limit, 1))))
-    moved = 0
-    while moved < limit:
-        count = reader.readinto(buffer[: min(len(buffer), limit - moved)])
-        if not count:
-            break
-        piece = buffer[:count]
-        update(piece)
-        while piece:  # an unbuffered write may take less than it was given
-            piece = piece[out.write(piece) or 0 :]
-        moved += count
-    return moved

@@ -80,16 +80,15 @@ class TreeFolder:
 
     def _place(self, target: Path, file: TreeFile) -> None:
         """Link or copy one verified blob to its path, and check its declared size."""
-        blob = self._blobs.path(file.digest)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(blob, target)
+            self._blobs.link(file.digest, target)
         except FileNotFoundError as error:
             raise MissingBlobError(f"{file.path}: {file.digest} is not in the store") from error
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-            shutil.copyfile(blob, target)
+            shutil.copyfile(self._blobs.path(file.digest), target)
             target.chmod(0o444)
         if target.stat().st_size != file.size:
             raise CorruptError(

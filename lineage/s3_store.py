@@ -10,14 +10,14 @@ from pathlib import Path
 
 from lineage.admission import Limits
 from lineage.blobs import BlobFolder, full_disk_named
-from lineage.digest import digest_bytes, hex_of
+from lineage.digest import PREFIX, digest_bytes, hex_of, is_digest
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.s3 import Bucket
 from lineage.s3_blobs import BlobObjects, Body, blob_key, body_of
 from lineage.s3_probe import probe
 from lineage.scratch import remove, scratch_under
-from lineage.store import BlobState, admit, check_key, files_named, home, read_tree
+from lineage.store import BlobState, admit, check_key, files_named, home, is_key, read_tree
 from lineage.telling import Meter, Tell, silent
 from lineage.transfer import PART_BYTES, alone, download, forget
 from lineage.tree import MANIFEST_START, Tree, TreeFile
@@ -116,7 +116,8 @@ class S3Store:
     def keys(self, prefix: str) -> list[str]:
         """See Store."""
         under = f"keys/{check_key(prefix)}/" if prefix else "keys/"
-        return sorted(state.key.removeprefix("keys/") for state in self._bucket.states(under))
+        found = (state.key.removeprefix("keys/") for state in self._bucket.states(under))
+        return sorted(filter(is_key, found))
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""
@@ -124,8 +125,10 @@ class S3Store:
         found = []
         for state in self._bucket.states("blobs/"):
             name = "".join(state.key.split("/")[1:])
+            if not is_digest(f"{PREFIX}{name}") or state.key != blob_key(f"{PREFIX}{name}"):
+                continue  # put there by somebody else
             age = min(state.age_seconds, touched.get(name, state.age_seconds))
-            found.append(BlobState(f"sha256:{name}", state.size, age))
+            found.append(BlobState(f"{PREFIX}{name}", state.size, age))
         return found
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:

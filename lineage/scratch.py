@@ -34,6 +34,18 @@ class Scratch:
                 self._owner = os.getpid()
             return self._folder / uuid.uuid4().hex
 
+    def now(self) -> float:
+        """Return the file system's time, in seconds since 1970: that of a file just written.
+
+        Ages of files rest on it and not on this machine's clock, which may be days away.
+        """
+        path = self.path()
+        path.touch(exist_ok=False)
+        try:
+            return path.stat().st_mtime
+        finally:
+            path.unlink()
+
     def _claim_folder(self) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)
         while True:

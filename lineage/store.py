@@ -6,9 +6,8 @@ the interface: a folder (here) and S3 (``lineage.s3``).
 
 import os
 import re
-import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from lineage.admission import Limits, check_content, list_files
@@ -20,6 +19,10 @@ from lineage.telling import Tell, silent
 from lineage.tree import MANIFEST_START, Tree, TreeFile, parse_tree
 
 _KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
+
+
+_LEAVINGS = {"Thumbs.db", "desktop.ini"}
+"""Names without a leading dot or a final ``~`` that file managers write beside what they show."""
 
 
 @dataclass(frozen=True)
@@ -191,19 +194,19 @@ class FolderStore:
         """See Store."""
         top = self._keys / check_key(prefix) if prefix else self._keys
         return sorted(
-            (Path(folder) / name).relative_to(self._keys).as_posix()
-            for folder, _, names in os.walk(top)
-            for name in names
+            filter(
+                is_key,
+                (
+                    (Path(folder) / name).relative_to(self._keys).as_posix()
+                    for folder, _, names in os.walk(top)
+                    for name in names
+                ),
+            )
         )
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""
-        now = time.time()
-        found = []
-        for digest in self.blobs.digests():
-            status = self.blobs.path(digest).stat()
-            found.append(BlobState(digest, status.st_size, now - status.st_mtime))
-        return found
+        return [BlobState(*row) for row in self.blobs.ages()]
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:
         """See Store."""
@@ -243,6 +246,11 @@ def files_named(store: Store, manifest: str) -> tuple[TreeFile, ...]:
         return read_tree(store, manifest).files
     except CorruptError:
         return ()  # JSON that begins like a manifest; damage is for whoever reads it
+
+
+def is_key(key: str) -> bool:
+    """Say whether ``key`` can be a slot's: an editor's or a file manager's leavings cannot."""
+    return _KEY.fullmatch(key) is not None and PurePosixPath(key).name not in _LEAVINGS
 
 
 def check_key(key: str) -> str:

@@ -14,6 +14,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
 from lineage.tracking import Health, tracking_uri
+from tests.support.aging import grow_old
 
 
 def student_manifest():
@@ -127,15 +128,10 @@ def test_export_writes_a_statement_for_each_record_with_its_output(student, tmp_
     assert provost("lineage", "export", "student@released") == out.read_text("utf-8")
 
 
-def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student):
-    import os
-
+def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student, monkeypatch):
     store = open_store()
     orphan = store.put_bytes(b"nobody names me")
-    for blob in store.blobs.digests():
-        path = store.blobs.path(blob)
-        long_ago = path.stat().st_mtime - 100 * 3600
-        os.utime(path, (long_ago, long_ago))
+    grow_old(monkeypatch, days=5)
     told = provost("lineage", "gc")
     assert f"{orphan}  15 bytes" in told
     assert "would remove 1 blobs" in told

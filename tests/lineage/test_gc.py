@@ -1,7 +1,9 @@
 """Garbage collection removes what nothing reaches, and nothing else."""
 
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +13,7 @@ from lineage.gc import collect, find_garbage
 from lineage.record import Records
 from lineage.registry import Registry
 from tests.lineage.making import checkpoint, release_of, write_record
-
-DAY = 24 * 3600
-
-
-def grow_old(store, days: float = 2) -> None:
-    past = time.time() - days * DAY
-    for digest in store.blobs.digests():
-        os.utime(store.blobs.path(digest), (past, past))
+from tests.support.aging import DAY, grow_old
 
 
 @pytest.fixture
@@ -28,10 +23,10 @@ def recorded(store, tmp_path):
     return write_record(store, b"", kind="sft", output=tree, metrics=rows)
 
 
-def test_what_a_record_reaches_stays_and_the_rest_goes(store, recorded, tmp_path):
+def test_what_a_record_reaches_stays_and_the_rest_goes(store, recorded, tmp_path, monkeypatch):
     lost = store.put_tree(checkpoint(tmp_path / "lost", b"other weights"))
     store.tree(lost)
-    grow_old(store)
+    grow_old(monkeypatch)
     planned = find_garbage(store)
     # the lost manifest and its weights; config and notes are the kept checkpoint's too
     assert next(blob.digest for blob in planned.remove) == lost
@@ -46,24 +41,24 @@ def test_what_a_record_reaches_stays_and_the_rest_goes(store, recorded, tmp_path
     assert find_garbage(store).remove == ()
 
 
-def test_what_is_young_stays_with_all_that_it_names(store, tmp_path):
+def test_what_is_young_stays_with_all_that_it_names(store, tmp_path, monkeypatch):
     tree = store.put_tree(checkpoint(tmp_path / "in"))
-    grow_old(store)
+    grow_old(monkeypatch)
     again = store.put_tree(checkpoint(tmp_path / "again"))  # only finds what is there
     assert again == tree
     assert find_garbage(store).remove == ()
 
 
-def test_a_blob_that_was_put_again_meanwhile_is_not_removed(store):
+def test_a_blob_that_was_put_again_meanwhile_is_not_removed(store, monkeypatch):
     digest = store.put_bytes(b"lost")
-    grow_old(store)
+    grow_old(monkeypatch)
     assert len(find_garbage(store).remove) == 1
     store.put_bytes(b"lost")
     assert not store.remove(digest, DAY)
     assert store.get_bytes(digest) == b"lost"
 
 
-def test_a_registered_release_keeps_all_its_parts(store, tmp_path):
+def test_a_registered_release_keeps_all_its_parts(store, tmp_path, monkeypatch):
     tree = store.put_tree(checkpoint(tmp_path / "in"))
     parts = ("scorecard", "environment", "sft", "train", "validation", "evaluation", "sketches")
     others = {part: store.put_bytes(part.encode()) for part in parts}
@@ -71,7 +66,7 @@ def test_a_registered_release_keeps_all_its_parts(store, tmp_path):
     release = put_manifest(store, release_of("math", **models, **others))
     artifact = Artifact(kind="release", digest=release)
     Registry(store).register("teacher.math", artifact, owner="team")
-    grow_old(store)
+    grow_old(monkeypatch)
     assert find_garbage(store).remove == ()
 
 
@@ -80,16 +75,16 @@ def test_too_short_a_grace_period_is_refused(store):
         find_garbage(store, grace_seconds=60)
 
 
-def test_a_damaged_document_stops_the_collection(store, recorded):
+def test_a_damaged_document_stops_the_collection(store, recorded, monkeypatch):
     path = store.blobs.path(recorded[1])
     path.chmod(0o644)
     path.write_bytes(b"{}")
-    grow_old(store)
+    grow_old(monkeypatch)
     with pytest.raises(LineageError, match="no longer has the digest"):
         collect(store)
 
 
-def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path):
+def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path, monkeypatch):
     run = "sha256:" + "cd" * 32
 
     def put_away(step):
@@ -99,10 +94,53 @@ def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path):
 
     put_away(1)
     put_away(2)
-    grow_old(store)
+    grow_old(monkeypatch)
     of_states = {blob.digest for blob in find_garbage(store).remove}
     # The first state's manifest and weights; all else is the newest state's too.
     assert len(of_states) == 2
     store.claim(f"attestations/{run[7:]}/{'ef' * 32}", b"{}")
     assert len(find_garbage(store).remove) > 2
     assert not find_garbage(store).kept
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_a_clock_of_this_machine_that_is_wrong_makes_nothing_old(store, monkeypatch, days):
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + days * DAY)
+    digest = store.put_bytes(b"just put")
+    assert collect(store).remove == ()
+    assert not store.remove(digest, DAY)
+    grow_old(monkeypatch)
+    assert [blob.digest for blob in collect(store).remove] == [digest]
+
+
+def test_a_blob_that_was_restored_with_its_old_time_is_young(store, tmp_path):
+    path = store.blobs.path(store.put_bytes(b"restored"))
+    long_ago = time.time() - 9 * DAY
+    os.utime(path, (long_ago, long_ago))
+    copy = shutil.copy2(path, tmp_path / "copy")  # as rsync --archive restores it
+    path.unlink()
+    shutil.copy2(copy, path)
+    assert path.stat().st_mtime == pytest.approx(long_ago)
+    assert find_garbage(store).remove == ()
+
+
+STRAYS = [".DS_Store", "Thumbs.db", ".nfs000000000001", ".blob.Xy12Zq", "notes~"]
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_leavings_of_other_programs_stop_nothing(store, recorded, monkeypatch, name):
+    root = Path(store.uri)
+    record = recorded[0].removeprefix("sha256:")
+    for folder in (
+        *("blobs", "blobs/ab", "keys", "keys/records", f"keys/attestations/{record}", "trees"),
+        "unfinished",
+    ):
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / name).write_bytes(b"stray")
+    grow_old(monkeypatch)
+    assert collect(store).remove == ()
+    assert Records(store).all() == [recorded[0]]
+    assert Records(store).output(recorded[0]).output == recorded[1]
+    assert (store.tree(recorded[1]) / "config.json").is_file()
+    assert (root / "blobs" / name).exists()

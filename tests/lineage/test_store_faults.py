@@ -45,9 +45,9 @@ def test_a_full_disk_ends_in_a_clear_error_and_what_was_there_stays(small_disk, 
 def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkeypatch):
     folder = checkpoint(tmp_path / "in")
     log = folder / "nested" / "notes.txt"
-    from lineage import blobs
+    from lineage import copying
 
-    pump = blobs._pump
+    pump = copying._pump
 
     def growing(reader, out, update, limit):
         moved = pump(reader, out, update, limit)
@@ -55,7 +55,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkey
             file.write("more")
         return moved
 
-    monkeypatch.setattr(blobs, "_pump", growing)
+    monkeypatch.setattr(copying, "_pump", growing)
     with pytest.raises(RefusedFileError, match="changed while it was read"):
         store.put_file(log)
 
