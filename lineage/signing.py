@@ -7,6 +7,7 @@ root's to say, and a signature that is missing is shown as missing, never as goo
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,8 @@ def check_signature(store: Store, entry: Entry, trust: TrustRoot) -> Signature:
     """Return whether a trusted key of the name's own team signed exactly this entry."""
     keys = store.keys(_key(entry))
     if not keys:
-        why = f"nobody signed it; its team can with `provost teacher sign {_name(entry)}`"
+        command = shlex.join(["provost", "teacher", "sign", _name(entry)])
+        why = f"nobody signed it; its team can with `{command}`"
         return Signature(_name(entry), "unsigned", why=why)
     found = [_check_envelope(store, key, entry, trust) for key in keys]
     good = [signature for signature in found if signature.state == "signed"]

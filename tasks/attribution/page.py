@@ -1,5 +1,7 @@
 """The audit as one self-contained HTML page without a script."""
 
+import shlex
+
 from tasks.attribution.document import Audit, Influence
 from tasks.attribution.page_shares import (
     counterfactual_section,
@@ -94,7 +96,7 @@ def _ask(audit: Audit) -> Html:
             source.name,
             source.owner or "not published: its record says who ran it",
             source.reference,
-            element("code", {}, f"provost lineage show {source.record}"),
+            element("code", {}, shlex.join(["provost", "lineage", "show", source.record])),
         ]
         for source in teachers
     ]

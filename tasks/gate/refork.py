@@ -4,6 +4,8 @@ The request names the climb's workflow and its inputs, the student's start among
 teacher was trained with by record, for the owner to see whether that is still what would run.
 """
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from tasks.step import Bench, Measurements
 KIND = "refork"
 _BEGAN_ELSEWHERE = {"contradicted-ancestry", "contradicted-fork-point"}
 """Findings that the weights began elsewhere than the release says."""
+_PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _OF_ONE_RUNG = {"domain", "stop_at"}
 """In a rung's settings, and none of the team's."""
 
@@ -49,7 +52,7 @@ class Refork(Frozen):
     owner: str
     reasons: list[str] = Field(min_length=1)
     """Findings, each with its code."""
-    team: str
+    team: str = Field(pattern=r"^[a-z0-9A-Z_]+([.-][a-z0-9A-Z_]+)*$")
     """The package of the team's folder where the records say it, else the domain."""
     launch_plan: str
     """Of the owner's Flyte project: the climb's own, under the workflow's name."""
@@ -60,10 +63,13 @@ class Refork(Frozen):
 
     @property
     def given(self) -> str:
-        """Return the inputs as options of a command line."""
-        return " ".join(
-            f"--{name.replace('_', '-')} {value}" for name, value in self.inputs.items()
-        )
+        """Return the inputs as options of a command line, quoted for a shell."""
+        options = ((f"--{name.replace('_', '-')}", str(v)) for name, v in self.inputs.items())
+        return shlex.join(word for option in options for word in option)
+
+    def launched_by(self, digest: str) -> str:
+        """Return the command line of the request with that digest, quoted for a shell."""
+        return shlex.join(["provost", "run", "teacher", self.team, "--request", digest])
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Requested:
     @property
     def command(self) -> str:
         """Return what launches it on a machine that has the team's folder."""
-        return f"provost run teacher {self.refork.team} --request {self.stored.digest}"
+        return self.refork.launched_by(self.stored.digest)
 
 
 def would_help(bench: Bench, plan: Plan, teacher: PlannedTeacher, judged: Judged) -> bool:
@@ -167,9 +173,13 @@ def _trained(bench: Bench, release: Release) -> Iterator[Trained]:
 
 
 def _package(bench: Bench, release: Release) -> str:
-    """Return the package that the domain was collected from, "" where that was not attested."""
+    """Return the package that the domain was collected from, "" where none was attested.
+
+    What is no dotted name of Python is none: the team wrote it, and it stands in commands.
+    """
     made = bench.records.output(release.environment.record) if release.environment.record else None
-    return str(made.notes.get("package", "")) if made else ""
+    package = str(made.notes.get("package", "")) if made else ""
+    return package if _PACKAGE.fullmatch(package) else ""
 
 
 def _reference(bench: Bench, student: Artifact) -> str:

@@ -17,7 +17,16 @@ _SVG_TAGS = frozenset(
 )
 _TEXT_TAGS = ("title", "desc", "style")
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
-_REMOTE_STYLE = re.compile(r"@import|url\(\s*['\"]?(?!#)", re.IGNORECASE)
+_NO_STYLE = frozenset("title alt content id class role label href src srcdoc".split())
+"""Attributes that no browser reads as CSS, as those that begin with ``aria-`` or ``data-``."""
+_CALLS = frozenset(
+    "rgb rgba hsl hsla calc var min max clamp translate translatex translatey rotate scale skewx "
+    "skewy matrix not is where nth-child".split()
+)
+"""What a style may call: it computes or chooses, and loads nothing. ``url`` has a rule of its own.
+"""
+_CALL = re.compile(r"([\w-]*)\(\s*")
+_OWN_PART = re.compile(r"(['\"]?)#[a-z0-9_-]+\1\s*\)", re.IGNORECASE)
 
 # Control characters show as their pictures. Those that turn the direction of text around are
 # named, as they could make a line read as what it is not.
@@ -65,8 +74,13 @@ def inline_svg(svg: str) -> Html:
         ValueError: it is not a well-formed SVG, or holds a script, an event handler, an element
             that does not draw, or a reference that leaves the page.
     """
-    if "<!" in svg:  # no document type, so no entity that grows without bound
-        raise ValueError("the drawing holds a '<!' declaration or comment: write the <svg> alone")
+    # No document type, so no entity that grows without bound; and HTML ends an instruction at its
+    # first '>', so that what XML takes for the rest of one would be markup.
+    if "<!" in svg or "<?" in svg:
+        raise ValueError(
+            "the drawing holds a '<!' declaration or comment, or a '<?' instruction: write the "
+            "<svg> alone"
+        )
     try:
         root = ElementTree.fromstring(svg)
     except ElementTree.ParseError as error:
@@ -85,8 +99,8 @@ def _check_node(node: ElementTree.Element) -> None:
     if tag in _TEXT_TAGS and len(node):
         # A browser reads these as text or HTML: markup inside them could change its meaning.
         raise ValueError(f"the drawing's <{tag}> holds elements: only text may stand there")
-    if tag == "style" and _REMOTE_STYLE.search(node.text or ""):
-        raise ValueError("the drawing's style loads something from outside the page")
+    if tag == "style":
+        _check_style("the drawing's style", node.text or "")
     for name, value in node.attrib.items():
         _attribute(_local(name), value)
 
@@ -97,9 +111,23 @@ def _attribute(name: str, value: str | float) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     if name.lower() in ("href", "src") and not text.startswith(("#", "data:image/")):
         raise ValueError(f"{name} {text!r} leaves the page: a report refers to nothing outside")
-    if name.lower() == "style" and _REMOTE_STYLE.search(text):
-        raise ValueError(f"style {text!r} loads something from outside the page")
+    if not name.lower().startswith(("aria-", "data-")) and name.lower() not in _NO_STYLE:
+        _check_style(f"{name} {text!r}", text)
     return f'{name}="{escape(text)}"'
+
+
+def _check_style(what: str, text: str) -> None:
+    """Refuse CSS, or a value that may be CSS, that could load something from outside the page.
+
+    An escape or a comment could hide what it calls, and an at-rule could import.
+    """
+    hidden = "\\" in text or "/*" in text or "@" in text
+    for call in _CALL.finditer(text):
+        name = call[1].lower()
+        is_own = name == "url" and _OWN_PART.match(text, call.end())
+        hidden = hidden or not (is_own or not name or name in _CALLS)
+    if hidden:
+        raise ValueError(f"{what} is refused: it could load something from outside the page")
 
 
 def _local(name: str) -> str:

@@ -56,6 +56,11 @@ def test_no_text_escapes(text):
         {"src": "data:text/html,x"},
         {"style": "background:url(http://example.org)"},
         {"style": "@import 'x'"},
+        {"fill": "url(http://example.org#a)"},
+        {"mask": "image-set('http://example.org/a.png' 1x)"},
+        {"style": r"background:u\72l(http://example.org)"},
+        {"style": "background:url/**/(http://example.org)"},
+        {"cursor": "src('http://example.org')"},
     ],
 )
 def test_attributes_that_run_or_fetch_something_are_refused(attributes):
@@ -68,7 +73,11 @@ def test_words_that_only_look_like_style_are_left_alone():
 
 
 def test_a_plain_drawing_is_taken_as_it_is():
-    drawing = SVG.format('<a href="#x"><path d="M0 0"/></a><style>a{fill:url(#g)}</style>')
+    drawing = SVG.format(
+        '<a href="#x"><path d="M0 0" fill="url(#g)" transform="translate(1 2) rotate(3)"/></a>'
+        "<style>a:not(b){fill:url( '#g' );stroke:rgb(1, 2, 3)}</style>"
+        '<text aria-label="f(x) @ 95 %">score (95 %)</text>'
+    )
     assert inline_svg(drawing) == drawing
     assert isinstance(inline_svg(drawing), Html)
 
@@ -88,6 +97,14 @@ def test_a_plain_drawing_is_taken_as_it_is():
         (SVG.format("<style>@import 'x'</style>"), "outside the page"),
         (SVG.format("<style>a{fill:URL( 'http://x')}</style>"), "outside the page"),
         (SVG.format('<title><a title="&lt;/style&gt;"/></title>'), "only text"),
+        (SVG.format("<?x ><meta http-equiv=refresh content=0;url=//example.org>?>"), "instruction"),
+        ("<?xml version='1.0'?>" + SVG.format(""), "instruction"),
+        (SVG.format('<rect fill="url(http://example.org#a)"/>'), "outside the page"),
+        (SVG.format('<rect fill="url( &quot;//example.org#a&quot; )"/>'), "outside the page"),
+        (SVG.format("<rect style=\"fill:image-set('//example.org/a' 1x)\"/>"), "outside the page"),
+        (SVG.format(r"<style>a{fill:u\72l(//example.org)}</style>"), "outside the page"),
+        (SVG.format("<style>a{fill:url/**/(//example.org)}</style>"), "outside the page"),
+        (SVG.format("<style>a{fill:-webkit-image-set('//e' 1x)}</style>"), "outside the page"),
         (SVG.format("<![CDATA[<script>]]>"), "declaration or comment"),
         ('<!DOCTYPE svg [<!ENTITY a "a">]>' + SVG.format(""), "declaration or comment"),
         (SVG.format("<g>"), "not well-formed"),

@@ -63,6 +63,6 @@ def _register(store, name, artifact):
 
 def _request():
     return Refork(
-        teacher=TEXT, domain="math", owner=TEXT, reasons=[TEXT], team=TEXT, launch_plan=TEXT,
+        teacher=TEXT, domain="math", owner=TEXT, reasons=[TEXT], team="math", launch_plan=TEXT,
         inputs={}, trained=[],
     )  # fmt: skip

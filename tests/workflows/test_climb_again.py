@@ -3,6 +3,7 @@
 import click
 import pytest
 
+from lineage.errors import LineageError
 from tasks.gate.refork import Refork, Trained
 from workflows.commands.climb_again import inputs_of_request
 from workflows.teachers.math import settings
@@ -69,7 +70,7 @@ def test_every_setting_that_is_no_longer_the_same_is_named(request_file):
 def test_what_is_no_request_is_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_bytes(content)
-    with pytest.raises(click.ClickException, match="this is no request to climb again"):
+    with pytest.raises(LineageError, match="this is no request to climb again"):
         inputs_of_request("math", str(path))
     with pytest.raises(click.ClickException, match="cannot be read"):
         inputs_of_request("math", str(tmp_path / "nowhere.json"))

@@ -23,8 +23,9 @@ def inputs_of_request(team: str, request: str) -> dict[str, Any]:
     """Return the climb's inputs that a request gives, by its digest or file.
 
     Raises:
-        click.ClickException: for what is no request; where it is another team's, or the team's
-            folder no longer has the settings that the teacher was trained with.
+        LineageError: for what is no request.
+        click.ClickException: where it is another team's, or the team's folder no longer has the
+            settings that the teacher was trained with.
     """
     from tasks.gate.refork import read_refork
 

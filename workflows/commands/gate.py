@@ -47,10 +47,7 @@ def _tell(found: Gated) -> None:
     for teacher in found.teachers:
         if teacher.refork:
             asked = read_refork(open_store().get_bytes(teacher.refork.digest))
-            say(
-                f"For {asked.owner}, to climb again: provost run teacher {asked.team} --request "
-                f"{teacher.refork.digest}"
-            )
+            say(f"For {asked.owner}, to climb again: {asked.launched_by(teacher.refork.digest)}")
 
 
 def _expected(teacher: TeacherVerdict) -> str:
