@@ -57,3 +57,7 @@ class RecalledError(LineageError):
 
 class NotWaivableError(LineageError):
     """A finding that no waiver accepts, whoever signs it."""
+
+
+class LicenseConflictError(LineageError):
+    """A model that the licenses of its parts forbid to pass on."""

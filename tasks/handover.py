@@ -48,6 +48,8 @@ class Contribution(Frozen):
     package: str
     """Where its ``environment.py`` and ``prompts.py`` lie."""
     owner: str
+    licence: str = ""
+    """Of its demonstrations; "" where nobody stated one."""
     count: int = Field(ge=1)
     """How many demonstrations."""
 

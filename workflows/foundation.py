@@ -9,22 +9,37 @@ from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base
 
 OWNER = "foundation"
+LICENSE = "Apache-2.0"
+"""Of the demonstrations that the teams of this repository contribute."""
 BLEND = BlendSettings(
     contributions=[
         # Sums are the hardest of the four to learn in words, so they get twice the data.
         Contribution(
-            domain="math", package="workflows.teachers.math", owner="team-math", count=16_000
+            domain="math",
+            package="workflows.teachers.math",
+            owner="team-math",
+            licence=LICENSE,
+            count=16_000,
         ),
         Contribution(
-            domain="code", package="workflows.teachers.code", owner="team-code", count=8_000
+            domain="code",
+            package="workflows.teachers.code",
+            owner="team-code",
+            licence=LICENSE,
+            count=8_000,
         ),
         Contribution(
-            domain="agent", package="workflows.teachers.agent", owner="team-agent", count=8_000
+            domain="agent",
+            package="workflows.teachers.agent",
+            owner="team-agent",
+            licence=LICENSE,
+            count=8_000,
         ),
         Contribution(
             domain="instruct",
             package="workflows.teachers.instruct",
             owner="team-instruct",
+            licence=LICENSE,
             count=8_000,
         ),
     ]

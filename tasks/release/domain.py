@@ -35,7 +35,7 @@ def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: i
     """
     environment = _bundle(bench, package, settings.name, settings.owner)
     report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
-    make = _Maker(bench, environment, settings.name, settings.owner, seed)
+    make = _Maker(bench, environment, settings.name, settings.owner, settings.licence, seed)
     train = make.prompts("train", settings.num_train)
     validation = make.prompts("validation", settings.num_validation)
     evaluation = make.prompts("evaluation", settings.num_evaluation)
@@ -63,7 +63,8 @@ def collect_blend(bench: Bench, blend: BlendSettings, seed: int) -> list[Artifac
     for place, part in enumerate(blend.contributions):
         report("blend", place, len(blend.contributions), message=part.domain)
         environment = _bundle(bench, part.package, part.domain, part.owner)
-        make = _Maker(bench, environment, part.domain, part.owner, seed + _BLEND_SEED)
+        draw = seed + _BLEND_SEED
+        make = _Maker(bench, environment, part.domain, part.owner, part.licence, draw)
         data.append(make.demonstrations(part.count))
         _sketch(bench, data[-1], part.owner)
     return data
@@ -114,10 +115,16 @@ class _Maker:
     """Makes a domain's data sets, each a record of its own."""
 
     def __init__(
-        self, bench: Bench, environment: Artifact, domain: str, owner: str, seed: int
+        self,
+        bench: Bench,
+        environment: Artifact,
+        domain: str,
+        owner: str,
+        licence: str,
+        seed: int,
     ) -> None:
         self._bench, self._environment = bench, environment
-        self._domain, self._owner, self._seed = domain, owner, seed
+        self._domain, self._owner, self._licence, self._seed = domain, owner, licence, seed
 
     def prompts(self, split: Split, count: int) -> Artifact:
         def write(worker: EnvironmentWorker, path: Path) -> None:
@@ -152,6 +159,8 @@ class _Maker:
             path = folder / f"{split}.jsonl"
             with open_environment(self._bench.store, self._environment, self._domain) as worker:
                 write(worker, path)
+            if self._licence:
+                measurements.notes["license"] = self._licence
             return path
 
         return self._bench.find_or_make(derivation, "dataset", make, self._owner)

@@ -17,6 +17,7 @@ from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
+from tasks.sft.card import stated_license
 from tasks.sft.corpus import documents
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, supervise
@@ -44,6 +45,8 @@ def make_base(
     def make(folder: Path, measurements: Measurements) -> Path:
         if source:
             report("base", 0, 1, message=f"copy {source}")
+            if license_found := stated_license(source):
+                measurements.notes["license"] = license_found
             return fetch_model(source, folder / "model")
         use_configured_threads()
         examples = [d for artifact in data for d in stored_demonstrations(bench.store, artifact)]

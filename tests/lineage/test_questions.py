@@ -6,7 +6,7 @@ from lineage.artifacts import Artifact
 from lineage.diff import ABSENT, Difference, diff
 from lineage.digest import hex_of
 from lineage.errors import LineageError
-from lineage.export import to_in_toto
+from lineage.export.statement import to_in_toto
 from lineage.graph import Lineage
 from lineage.recall import recall
 from lineage.record import Derivation, Input, Records

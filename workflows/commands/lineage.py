@@ -1,6 +1,5 @@
 """``provost lineage``: what a checkpoint is made of, whether it is still that, what came of it."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from rich.text import Text
 
 from lineage import gc as garbage
 from lineage.diff import diff as differences
-from lineage.export import chain_to_in_toto
 from lineage.graph import Lineage
 from lineage.mirror import reindex as rebuild
 from lineage.nodes import Node
@@ -19,6 +17,7 @@ from lineage.record import Records
 from lineage.store import Store, open_store
 from lineage.trust import TrustRoot, open_trust, read_trust
 from lineage.verify import Verification, Verifier
+from workflows.commands.export import export_command
 from workflows.commands.output import complain, draw, say, tabulate
 from workflows.commands.tree import folded, label, short, tree_of
 
@@ -120,23 +119,7 @@ def _tell(found: Verification) -> None:
     )
 
 
-@lineage.command()
-@click.argument("reference")
-@click.option("--format", "form", type=click.Choice(["in-toto"]), default="in-toto")
-@click.option("--out", type=click.Path(path_type=Path), help="A file; else standard output.")
-def export(reference: str, form: str, out: Path | None) -> None:
-    """Write the provenance of REFERENCE and all its ancestors, one statement a line."""
-    assert form == "in-toto"
-    store = open_store()
-    known = Lineage(store)
-    record = known.find(reference)
-    statements = chain_to_in_toto(Records(store), [record, *known.ancestors(record)])
-    lines = [json.dumps(statement, sort_keys=True) for statement in statements]
-    if out is None:
-        for line in lines:
-            say(line)
-    else:
-        out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+lineage.add_command(export_command("model"))
 
 
 @lineage.command("gc")

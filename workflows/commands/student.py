@@ -8,6 +8,7 @@ from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from lineage.survey import survey
+from workflows.commands.export import export_command
 from workflows.commands.output import say, tabulate, tell_left_out
 
 PREFIX = "student."
@@ -17,6 +18,9 @@ RELEASED = "released"
 @click.group()
 def student() -> None:
     """Published students in the registry."""
+
+
+student.add_command(export_command("student"))
 
 
 @student.command("list")

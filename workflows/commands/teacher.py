@@ -14,6 +14,7 @@ from lineage.signing import generate_key, sign, signing_key
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from lineage.survey import survey
+from workflows.commands.export import export_command
 from workflows.commands.new_team import new
 from workflows.commands.output import complain, say, tabulate, tell_left_out
 
@@ -26,6 +27,7 @@ def teacher() -> None:
 
 
 teacher.add_command(new)
+teacher.add_command(export_command("teacher"))
 
 
 @teacher.command("list")

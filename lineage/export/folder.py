@@ -1,0 +1,80 @@
+"""Writes an export: a plain Hugging Face folder with its card and its history beside the weights.
+
+The folder appears under its name when all of it is written.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage.errors import LineageError
+from lineage.export.card import card_of
+from lineage.export.licenses import License, license_of
+from lineage.export.subject import Subject
+from lineage.store import read_tree
+
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote."""
+
+    folder: Path
+    license: License
+    files: tuple[str, ...]
+    """Paths inside the folder, sorted."""
+
+
+def export(subject: Subject, folder: Path) -> Exported:
+    """Write a model as a folder that ``from_pretrained`` loads, with its card.
+
+    Raises:
+        LicenseConflictError: where its parts forbid to pass it on; nothing is written then.
+        LineageError: where the folder exists and is not empty.
+    """
+    terms = license_of(subject)
+    with _appearing(folder) as unfinished:
+        _copy_weights(subject, unfinished)
+        (unfinished / CARD).write_text(card_of(subject, terms), encoding="utf-8")
+    return Exported(folder, terms, tuple(sorted(_files(folder))))
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which then appears as ``folder``; nothing is left where it fails."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LineageError(
+            f"{folder} exists and is not empty: name a new folder, so that an export never mixes "
+            "with other files"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        unfinished.chmod(0o755)
+        yield unfinished
+        unfinished.rename(folder)  # over an empty folder too
+    except BaseException:
+        shutil.rmtree(unfinished)
+        raise
+
+
+def _copy_weights(subject: Subject, folder: Path) -> None:
+    """Copy the checkpoint's files; a card of its own gives way to ours."""
+    source = subject.store.tree(subject.checkpoint.digest)
+    for file in read_tree(subject.store, subject.checkpoint.digest).files:
+        if file.path == CARD:
+            continue
+        target = folder / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file.path, target)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield (Path(parent) / name).relative_to(folder).as_posix()

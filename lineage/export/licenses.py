@@ -1,0 +1,155 @@
+"""The license of a model: what its base, its teachers and their data allow together.
+
+Identifiers are those of the Hugging Face Hub. The strictest license decides; where two cannot both
+be kept, or one forbids what was made, nothing is exported.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lineage.errors import LicenseConflictError
+from lineage.export.subject import NOT_RECORDED, Made, Subject
+
+UNKNOWN = "other"
+"""The Hub's word for a license that is none of its own."""
+_PERMISSIVE = (  # the later asks for more
+    *("cc0-1.0", "unlicense", "wtfpl", "pddl", "bsl-1.0", "isc", "zlib", "mit", "postgresql"),
+    *("ncsa", "afl-3.0", "ecl-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear"),
+    *("cdla-permissive-1.0", "cdla-permissive-2.0", "odc-by", "cc-by-2.0", "cc-by-2.5"),
+    *("cc-by-3.0", "cc-by-4.0", "etalab-2.0", "ms-pl", "openmdw-1.0", "apache-2.0"),
+)
+_SHARE_ALIKE = (
+    *("agpl-3.0", "gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-2.1", "lgpl-3.0", "mpl-2.0"),
+    *("epl-1.0", "epl-2.0", "eupl-1.1", "eupl-1.2", "osl-3.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
+    *("odbl", "cdla-sharing-1.0", "gfdl"),
+)
+_NON_COMMERCIAL = (
+    *("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+    *("cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+)
+_NO_DERIVATIVES = ("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0")
+_TERMS_OF_THEIR_OWN = (
+    *("openrail", "openrail++", "bigscience-openrail-m", "creativeml-openrail-m"),
+    *("bigscience-bloom-rail-1.0", "bigcode-openrail-m", "llama2", "llama3", "llama3.1"),
+    *("llama3.2", "llama3.3", "llama4", "gemma", "apple-amlr", "intel-research", "h-research"),
+    *("fair-noncommercial-research-license", "deepfloyd-if-license", "grok2-community"),
+)
+KNOWN = {
+    *_PERMISSIVE,
+    *_SHARE_ALIKE,
+    *_NON_COMMERCIAL,
+    *_NO_DERIVATIVES,
+    *_TERMS_OF_THEIR_OWN,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that the model was made from, with the license that was stated for it."""
+
+    what: str
+    stated: str
+    """As its owner wrote it; "" where nothing is recorded."""
+
+    @property
+    def id(self) -> str:
+        """The Hub's identifier, or the stated words where the Hub has none."""
+        plain = self.stated.strip().lower()
+        for ending in ("-only", "-or-later"):
+            plain = plain.removesuffix(ending)
+        return plain
+
+
+@dataclass(frozen=True)
+class License:
+    """What a model may be passed on under."""
+
+    id: str
+    """For the card's ``license``."""
+    name: str
+    """For the card's ``license_name``; "" where the id says it."""
+    parts: tuple[Part, ...]
+
+
+def license_of(subject: Subject) -> License:
+    """Return the license of a subject, resolved over its parts. See ``resolve``."""
+    return resolve(tuple(dict.fromkeys(_parts(subject))))
+
+
+def resolve(parts: Sequence[Part]) -> License:
+    """Return the license that keeps those of all parts.
+
+    Raises:
+        LicenseConflictError: where a part may not be changed, or two demand different things.
+    """
+    stated = [part for part in parts if part.stated]
+    _refuse(stated, _NO_DERIVATIVES, "forbids that changed versions are passed on")
+    if not parts or len(stated) < len(parts):
+        return License(UNKNOWN, NOT_RECORDED.replace(" ", "-"), tuple(parts))
+    own = sorted({part.id for part in stated if part.id not in KNOWN - {*_TERMS_OF_THEIR_OWN}})
+    alike = sorted({part.id for part in stated if part.id in _SHARE_ALIKE})
+    closed = [name for name in _NON_COMMERCIAL if name in {part.id for part in stated}]
+    if len(alike) > 1 or (alike and (closed or own)):
+        _conflict(stated, (*alike, *closed, *own), "ask for terms that cannot all be kept")
+    if own and (closed or len(own) > 1):
+        return License(UNKNOWN, "-and-".join(map(_slug, (*own, *closed))), tuple(parts))
+    if own:
+        known = own[0] in KNOWN
+        return License(own[0] if known else UNKNOWN, "" if known else _slug(own[0]), tuple(parts))
+    ranked = [name for name in _PERMISSIVE if name in {part.id for part in stated}]
+    return License([*ranked, *alike, *closed][-1], "", tuple(parts))
+
+
+def _parts(subject: Subject) -> Iterable[Part]:
+    base = subject.base
+    if base is not None and not base.derivation.inputs:  # else it was trained from scratch here
+        yield Part(f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base))
+    covered = {named.release.sft.data.digest: named.release.licence for named in subject.releases}
+    for item in subject.family:
+        yield from _data(item, covered)
+    yield from _teachers(subject)
+
+
+def _data(item: Made, covered: Mapping[str, str]) -> Iterable[Part]:
+    """Yield the data that a record made, and those that it took as they were."""
+    if item.derivation.kind == "demonstrations":
+        domain = item.derivation.settings.get("domain") or item.attestation.output[7:19]
+        yield Part(
+            f"demonstrations of {domain}", _noted(item) or covered.get(item.attestation.output, "")
+        )
+    for used in item.derivation.inputs:
+        if used.role == "data" and not used.record:
+            yield Part(f"data {used.artifact[7:19]}", covered.get(used.artifact, ""))
+
+
+def _teachers(subject: Subject) -> Iterable[Part]:
+    readable = {named.digest for named in subject.releases}
+    for item in subject.family:
+        output = item.attestation.output
+        if item.attestation.output_kind == "release" and output not in readable:
+            yield Part(f"release {output[7:19]}", "")
+    for named in subject.releases:
+        yield Part(named.name, named.release.licence)
+
+
+def _slug(text: str) -> str:
+    """Return a license's name as the Hub writes names: small letters, digits, and hyphens."""
+    return re.sub(r"[^a-z0-9.+]+", "-", text).strip("-") or "unnamed"
+
+
+def _noted(item: Made) -> str:
+    return str(item.attestation.notes.get("license") or "")
+
+
+def _refuse(stated: Sequence[Part], licenses: Sequence[str], why: str) -> None:
+    if any(part.id in licenses for part in stated):
+        _conflict(stated, licenses, why)
+
+
+def _conflict(stated: Sequence[Part], licenses: Sequence[str], why: str) -> None:
+    found = ", ".join(f"{part.what} ({part.stated})" for part in stated if part.id in licenses)
+    raise LicenseConflictError(
+        f"this model cannot be passed on: {found} {why}. Agree on a license with the owners and "
+        "have them release it anew, or make the model without that part"
+    )

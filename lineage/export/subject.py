@@ -1,0 +1,186 @@
+"""What an export is about: a model with everything that its records say of it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import JsonValue
+
+from lineage.artifacts import Artifact, Release, Student, parse_manifest
+from lineage.collect import family_artifacts
+from lineage.errors import LineageError, UnknownReferenceError
+from lineage.graph import Lineage
+from lineage.named import checkpoint_named
+from lineage.record import Attestation, Derivation, Records
+from lineage.reference import TEACHER
+from lineage.registry import Registry
+from lineage.slots import Entry
+from lineage.store import Store
+from lineage.survey import survey
+
+NOT_RECORDED = "not recorded"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One record with its newest output that is still in the store."""
+
+    record: str
+    derivation: Derivation
+    attestation: Attestation
+
+
+@dataclass(frozen=True)
+class Named:
+    """A release with the registry version that people call it by."""
+
+    name: str
+    digest: str
+    release: Release
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is exported."""
+
+    store: Store
+    name: str
+    """``student.general@2``; "" for a checkpoint that nobody registered."""
+    record: str
+    """Of the student or release; of the checkpoint where it is neither."""
+    checkpoint: Artifact
+    manifest: Release | Student | None
+    family: tuple[Made, ...]
+    """The record and all of its ancestors that have an output, nearest first."""
+    releases: tuple[Named, ...]
+    """Of every teacher that the model is or descends from, by name."""
+    recalled: tuple[str, ...]
+    """What was recalled of it: ``teacher.math@1: leak``."""
+
+    @property
+    def title(self) -> str:
+        """The name, or what a checkpoint without one is."""
+        return self.name or f"{self.made.derivation.kind} {self.checkpoint.digest[7:19]}"
+
+    @cached_property
+    def made(self) -> Made:
+        """The record that made the checkpoint."""
+        wanted = self.checkpoint.record
+        return next(item for item in self.family if item.record == wanted)
+
+    @property
+    def base(self) -> Made | None:
+        """The base that the model descends from, or is."""
+        return next((item for item in self.family if item.derivation.kind == "base"), None)
+
+    @property
+    def hub_base(self) -> str:
+        """The base's id on the Hugging Face Hub; "" where it came from elsewhere."""
+        source = self.base.derivation.settings.get("source") if self.base else None
+        return source if isinstance(source, str) and _HUB_ID.fullmatch(source) else ""
+
+    @cached_property
+    def scores(self) -> Mapping[str, JsonValue]:
+        """The scorecard's JSON; empty where there is none."""
+        if self.manifest is None:
+            return {}
+        try:
+            card = json.loads(self.store.get_bytes(self.manifest.scorecard.digest))
+        except (ValueError, RecursionError):
+            return {}
+        return card if isinstance(card, dict) else {}
+
+
+def subject_of(store: Store, reference: str) -> Subject:
+    """Return what a reference names: a student, a teacher's release or a checkpoint.
+
+    Raises:
+        UnknownReferenceError: for what names nothing.
+        RecalledError: for a version that was recalled.
+        LineageError: for what is no model.
+    """
+    lineage, records = Lineage(store), Records(store)
+    record = lineage.find(reference)
+    checkpoint = checkpoint_named(store, reference)
+    output = records.output(record)
+    assert output is not None  # else it is no model
+    Registry(store).refuse_recalled(output.output)
+    family = tuple(_family(records, [record, *lineage.ancestors(record)]))
+    return Subject(
+        store=store,
+        name=_name(store, reference, output.output),
+        record=record,
+        checkpoint=checkpoint,
+        manifest=_manifest(store, output),
+        family=family,
+        releases=tuple(_releases(store, {item.attestation.output for item in family})),
+        recalled=tuple(_recalled(store, records, [item.record for item in family])),
+    )
+
+
+def _family(records: Records, order: list[str]) -> list[Made]:
+    found = []
+    for record in order:
+        attestation = records.output(record)
+        if attestation is not None:
+            found.append(Made(record, records.read(record), attestation))
+    return found
+
+
+def _name(store: Store, reference: str, digest: str) -> str:
+    """Return the version that a reference names, or one under which its digest is registered."""
+    registry = Registry(store)
+    for asked in (reference, digest):
+        try:
+            entry = registry.resolve(asked)
+        except UnknownReferenceError:
+            continue
+        if entry.digest == digest:
+            return f"{entry.name}@{entry.version}"
+    return ""
+
+
+def _manifest(store: Store, output: Attestation) -> Release | Student | None:
+    if output.output_kind == "student":
+        return parse_manifest(store.get_bytes(output.output), Student)
+    if output.output_kind == "release":
+        return parse_manifest(store.get_bytes(output.output), Release)
+    return None
+
+
+def _releases(store: Store, artifacts: set[str]) -> list[Named]:
+    """Return the registered releases that are among ``artifacts``, or whose checkpoint is.
+
+    Damage under one name stops no export of another: what cannot be read is left out.
+    """
+    known, found = survey(store, TEACHER), dict[str, Named]()
+    for entry in known.entries:
+        release = known.attempt(entry.name, lambda entry=entry: _release(store, entry), None)  # type: ignore[misc]
+        if release is None:
+            continue
+        if entry.digest in artifacts or release.checkpoint.digest in artifacts:
+            found[entry.digest] = Named(f"{entry.name}@{entry.version}", entry.digest, release)
+    return sorted(found.values(), key=lambda item: item.name)
+
+
+def _release(store: Store, entry: Entry) -> Release:
+    return parse_manifest(store.get_bytes(entry.digest), Release)
+
+
+def _recalled(store: Store, records: Records, family: list[str]) -> list[str]:
+    concerned = family_artifacts(records, family)
+    recalls = Registry(store).recalls_of(concerned).values()
+    return sorted(f"{entry.name}@{entry.version}: {event.reason}" for entry, event in recalls)
+
+
+def require_kind(subject: Subject, kind: str) -> None:
+    """Raise LineageError where the subject is no ``student`` or ``teacher``, whichever is asked."""
+    wanted = Student if kind == "student" else Release
+    if not isinstance(subject.manifest, wanted):
+        raise LineageError(
+            f"{subject.title} is no {kind}: `provost {kind} list` shows them; `provost lineage "
+            "export` takes any model"
+        )

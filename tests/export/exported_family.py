@@ -1,0 +1,138 @@
+"""A student of two teachers with real weights, as small as they can be, and all of its records."""
+
+import json
+
+from tiny_models import tiny_policy
+
+from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
+from lineage.digest import digest_bytes
+from lineage.record import Input
+from lineage.registry import Registry
+from tasks.model.files import save_policy
+from tests.lineage.making import release_of, take, write_record
+
+TOKENS = {"math": 300, "code": 100}
+HUB_BASE = "org/tiny-base"
+
+
+def interval(mean):
+    return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05, "n": 400}
+
+
+def scorecard(*methods):
+    """Return a scorecard's JSON: 0.4 for the first method, 0.1 more for each after it."""
+    scores = {name: interval(0.4 + 0.1 * place) for place, name in enumerate(methods)}
+    settings = {"temperature": 1.0, "samples": 1, "seed": 0, "max_tokens": 24, "passed": {}}
+    domains = {domain: {**scores, "normalised": {}} for domain in TOKENS}
+    return {**domains, "overall": {**scores, "normalised": {}}, "settings": settings}
+
+
+class Family:
+    """Base, data, fork point, two teachers with releases, a student, all registered."""
+
+    def __init__(self, store, folder, *, licences=None, base=None, base_license="MIT"):
+        self.store, self._folder = store, folder
+        self.licences = {"math": "Apache-2.0", "code": "MIT", **(licences or {})}
+        notes = {"license": base_license} if base_license else {}
+        source = base if base is not None else {"source": HUB_BASE}
+        self.base = self.model(0, kind="base", notes=notes, **source)
+        self.data = {domain: self.demonstrations(domain) for domain in TOKENS}
+        data = [take("data", self.data[domain], name=domain) for domain in TOKENS]
+        self.fork = self.model(1, take("start", self.base), *data, kind="sft")
+        self.teachers = {}
+        self.releases = {}
+        for place, domain in enumerate(TOKENS):
+            self.teachers[domain] = self.model(2 + place, take("start", self.fork), kind="rl")
+            self.releases[domain] = self.release(domain)
+        self.student = self.publish()
+
+    def model(self, seed, *inputs, **more):
+        folder = save_policy(tiny_policy(seed), self._folder / f"seed-{seed}")
+        return write_record(
+            self.store, b"", *inputs, output=self.store.put_tree(folder), seed_of=seed, **more
+        )
+
+    def demonstrations(self, domain):
+        return write_record(
+            self.store,
+            f"{domain} rows".encode(),
+            kind="demonstrations",
+            domain=domain,
+            output_kind="dataset",
+            notes={"license": self.licences[domain]},
+        )
+
+    def card(self, *methods):
+        data = json.dumps(scorecard(*methods)).encode()
+        return Artifact(kind="scorecard", digest=self.store.put_bytes(data))
+
+    def release(self, domain):
+        rows = self.store.put_bytes(f"{domain} held out".encode())
+        parts = ("environment", "train", "validation", "evaluation", "sketches")
+        release = release_of(
+            domain,
+            checkpoint=self.teachers[domain][1],
+            rung=self.teachers[domain][1],
+            fork_point=self.fork[1],
+            precursor=self.fork[1],
+            tokenizer=digest_bytes(b"tokenizer"),
+            template=digest_bytes(b"template"),
+            sft=self.data[domain][1],
+            scorecard=self.card("fork_point", "teacher").digest,
+            **dict.fromkeys(parts, rows),
+        )
+        record, digest = self.teachers[domain]
+        checkpoint = Artifact(kind="checkpoint", digest=digest, record=record)
+        stated = {"checkpoint": checkpoint, "licence": self.licences[domain]}
+        manifest = put_manifest(self.store, release.model_copy(update=stated))
+        made = write_record(
+            self.store,
+            b"",
+            take("checkpoint", self.teachers[domain]),
+            kind="release",
+            output=manifest,
+            output_kind="release",
+            owner=f"{domain}-team",
+        )
+        artifact = Artifact(kind="release", digest=manifest, record=made[0])
+        Registry(self.store).register(f"teacher.{domain}", artifact, owner=f"{domain}-team")
+        return made
+
+    def publish(self):
+        teachers = [take("teacher", self.teachers[domain], name=domain) for domain in TOKENS]
+        self.mopd = self.model(9, take("student", self.fork), *teachers, kind="mopd")
+        manifest = Student(
+            checkpoint=Artifact(kind="checkpoint", digest=self.mopd[1], record=self.mopd[0]),
+            fork_point=Artifact(kind="checkpoint", digest=self.fork[1], record=self.fork[0]),
+            teachers=tuple(
+                TeacherShare(
+                    domain=domain,
+                    release=self.releases[domain][1],
+                    reference=f"teacher.{domain}@1",
+                    weight=1.0,
+                    tokens_routed=tokens,
+                )
+                for domain, tokens in TOKENS.items()
+            ),
+            settings={},
+            scorecard=self.card("fork_point", "teacher", "student"),
+            controls={},
+            plan=self.store.put_bytes(b"plan"),
+            owner="consolidation",
+        )
+        made = write_record(
+            self.store,
+            b"",
+            take("checkpoint", self.mopd),
+            *(take(f"release.{domain}", self.releases[domain]) for domain in TOKENS),
+            Input(role="plan", artifact=manifest.plan),
+            kind="student",
+            output=put_manifest(self.store, manifest),
+            output_kind="student",
+            owner="consolidation",
+        )
+        artifact = Artifact(kind="student", digest=made[1], record=made[0])
+        registry = Registry(self.store)
+        entry = registry.register("student.general", artifact, owner="consolidation")
+        registry.point("student.general", "released", entry.version, by="consolidation")
+        return made

@@ -1,0 +1,120 @@
+"""What licenses of parts allow of the whole, worked out by hand from their texts."""
+
+from pathlib import Path
+
+import pytest
+from exported_family import Family
+
+from lineage.errors import LicenseConflictError
+from lineage.export.licenses import KNOWN, Part, license_of, resolve
+from lineage.export.subject import subject_of
+from lineage.store import open_store
+from tasks.sft.card import stated_license
+
+
+def of(*stated):
+    return resolve([Part(f"part {place}", each) for place, each in enumerate(stated)])
+
+
+@pytest.mark.parametrize(
+    ("stated", "license_id", "name"),
+    [
+        (["MIT"], "mit", ""),
+        (["Apache-2.0", "MIT"], "apache-2.0", ""),
+        (["GPL-3.0-or-later", "Apache-2.0"], "gpl-3.0", ""),
+        (["CC-BY-NC-4.0", "Apache-2.0"], "cc-by-nc-4.0", ""),
+        (["CC-BY-NC-SA-4.0", "CC-BY-NC-4.0"], "cc-by-nc-sa-4.0", ""),
+        (["gemma", "Apache-2.0"], "gemma", ""),
+        (["gemma", "llama3.1"], "other", "gemma-and-llama3.1"),
+        (["Acme internal"], "other", "acme-internal"),
+        (["Apache-2.0", ""], "other", "not-recorded"),
+        ([], "other", "not-recorded"),
+    ],
+)
+def test_the_strictest_license_decides(stated, license_id, name):
+    assert (of(*stated).id, of(*stated).name) == (license_id, name)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        ["CC-BY-ND-4.0"],
+        ["CC-BY-NC-ND-4.0", "MIT", ""],
+        ["GPL-3.0", "EPL-2.0"],
+        ["GPL-3.0", "CC-BY-NC-4.0"],
+        ["CC-BY-SA-4.0", "gemma"],
+    ],
+)
+def test_what_cannot_be_kept_together_is_refused(stated):
+    with pytest.raises(LicenseConflictError):
+        of(*stated)
+
+
+def test_every_id_that_decides_is_one_of_the_hubs():
+    assert {of(name).id for name in KNOWN if "-nd-" not in name} == {
+        name for name in KNOWN if "-nd-" not in name
+    }
+
+
+def parts(family, reference="student@1"):
+    return {
+        part.what: part.stated for part in license_of(subject_of(family.store, reference)).parts
+    }
+
+
+def test_base_teachers_and_data_all_count(family):
+    assert parts(family) == {
+        "base org/tiny-base": "MIT",
+        "demonstrations of math": "Apache-2.0",
+        "demonstrations of code": "MIT",
+        "teacher.math@1": "Apache-2.0",
+        "teacher.code@1": "MIT",
+    }
+    assert "teacher.code@1" not in parts(family, "math@1")  # the shared data are math's too
+    assert "demonstrations of code" in parts(family, "math@1")
+
+
+def test_a_base_without_a_stated_license_leaves_the_whole_unresolved(tmp_path):
+    family = Family(open_store(), tmp_path / "made", base_license="")
+    assert license_of(subject_of(family.store, "student@1")).name == "not-recorded"
+
+
+def test_one_teachers_terms_stop_the_student_and_not_the_other_teacher(tmp_path):
+    family = Family(open_store(), tmp_path / "made")
+    manifest = subject_of(family.store, "student@1")
+    assert license_of(manifest).id == "apache-2.0"
+    other = Family(
+        open_store(str(tmp_path / "b")), tmp_path / "b-made", licences={"code": "CC-BY-ND-4.0"}
+    )
+    with pytest.raises(LicenseConflictError):
+        license_of(subject_of(other.store, "student@1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("---\nlicense: mit\n---\n# A model\n", "mit"),
+        ("---\nlicense: other\nlicense_name: acme\n---\n", "acme"),
+        ("# no front matter\n", ""),
+        ("---\nlicense: [a\n---\n", ""),
+        ("---\n- a list\n---\n", ""),
+        (None, ""),
+    ],
+)
+def test_the_license_of_a_local_base_is_read_from_its_card(tmp_path, text, stated):
+    if text is not None:
+        (tmp_path / "README.md").write_text(text)
+    assert stated_license(str(tmp_path)) == stated
+
+
+def test_the_license_of_a_base_out_of_reach_is_not_stated():
+    assert stated_license("org/no-such-model") == ""
+
+
+def test_a_teacher_whose_registry_entry_is_damaged_leaves_the_whole_unresolved(family):
+    entry = Path(family.store.uri) / "keys/registry/teacher.code/versions/00000001"
+    entry.chmod(0o644)
+    entry.write_bytes(b"garbage")
+    stated = parts(family)
+    assert stated[f"release {family.releases['code'][1][7:19]}"] == ""
+    assert license_of(subject_of(family.store, "student@1")).name == "not-recorded"
