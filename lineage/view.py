@@ -4,10 +4,12 @@ Pure: this module knows MLflow's rules but does not import it.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
@@ -25,6 +27,10 @@ DIGEST = "provost.digest"
 OUTPUTS = "provost.outputs"
 """A digest of all outputs of the record that the run shows."""
 VERSION = "provost.version"
+STATUS = "provost.status"
+FIRST = "provost.first"
+"""Of a registered model: what its version 1 is and since when, which tells stores apart."""
+NOT_FINITE = "provost.not_finite"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,18 @@ class RunView:
     tags: dict[str, str]
     started_ms: int
     finished_ms: int
+
+
+def namespace_of(store_uri: str) -> str:
+    """Return what stands before a store's names in MLflow; "" for a folder.
+
+    Each Flyte domain has a store of its own, such as ``s3://bucket/production``, and they share
+    one MLflow. Whoever rebuilds the view from elsewhere names the same store, so gets the same.
+    """
+    parts = urlsplit(store_uri)
+    if parts.scheme != "s3":
+        return ""
+    return parts.path.strip("/").rpartition("/")[2] or parts.netloc
 
 
 def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> RunView:
@@ -123,6 +141,18 @@ def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
         name = f"{row['source']}/{row['name']}" if row.get("source") else row["name"]
         rows.append(MetricRow(safe_key(name), float(row["value"]), int(row["step"])))
     return rows
+
+
+def split_finite(rows: list[MetricRow]) -> tuple[list[MetricRow], str]:
+    """Return the rows that JSON can carry, and a sentence on the others, "" where there is none.
+
+    One NaN breaks the page of a run, and an infinity is shown as 1.8e308.
+    """
+    finite = [row for row in rows if math.isfinite(row.value)]
+    others = [row for row in rows if not math.isfinite(row.value)]
+    told = ", ".join(f"{row.name} is {row.value} at step {row.step}" for row in others[:20])
+    more = f", and {len(others) - 20} more" if len(others) > 20 else ""
+    return finite, told + more
 
 
 def safe_key(key: str) -> str:

@@ -30,6 +30,10 @@ class Experiment(Protocol):
     def experiment_id(self) -> str:
         """MLflow's own id."""
 
+    @property
+    def lifecycle_stage(self) -> str:
+        """Say "active" or "deleted"."""
+
 
 class Client(Protocol):
     """What is used of MLflow's client, which only ``lineage.mirror`` imports."""
@@ -38,6 +42,9 @@ class Client(Protocol):
         """See MlflowClient."""
 
     def create_experiment(self, name: str, artifact_location: str | None) -> str:
+        """See MlflowClient."""
+
+    def restore_experiment(self, experiment_id: str) -> None:
         """See MlflowClient."""
 
     def search_logged_models(
@@ -63,11 +70,12 @@ class Client(Protocol):
 class Lookup:
     """What one MLflow has of one store's records. The caller holds ``only_writer``."""
 
-    def __init__(self, client: Client, uri: str, records: Records) -> None:
-        """Look in the MLflow of ``client``, at ``uri``."""
+    def __init__(self, client: Client, uri: str, records: Records, namespace: str) -> None:
+        """Look in the MLflow of ``client``, at ``uri``, among experiments of ``namespace``."""
         self._client = client
         self._uri = uri
         self._records = records
+        self._namespace = namespace
         self._experiments: dict[str, str] = {}
         self._models: dict[tuple[str, str], str] = {}
 
@@ -110,13 +118,25 @@ class Lookup:
         tags = {DIGEST: digest, RECORD: record or RAW, "provost.step": str(step)}
         return self._client.create_logged_model(experiment, name, run_id, tags, None, "checkpoint")
 
-    def experiment(self, name: str) -> str:
-        """Return the id of the experiment of a kind of record."""
-        if name not in self._experiments:
+    def experiment(self, kind: str) -> str:
+        """Return the id of the experiment of a kind of record; one that was deleted comes back."""
+        if kind not in self._experiments:
+            name = f"{self._namespace}/{kind}" if self._namespace else kind
             found = self._client.get_experiment_by_name(name)
-            self._experiments[name] = (
-                found.experiment_id
-                if found
-                else self._client.create_experiment(name, artifact_location(self._uri, name))
-            )
-        return self._experiments[name]
+            if found is None:
+                place = artifact_location(self._uri, name)
+                self._experiments[kind] = self._client.create_experiment(name, place)
+            else:
+                if found.lifecycle_stage == "deleted":  # its name is taken, and it takes no runs
+                    self._client.restore_experiment(found.experiment_id)
+                self._experiments[kind] = found.experiment_id
+        return self._experiments[kind]
+
+    def forget(self) -> None:
+        """Look everything up anew from now on: others may have changed it."""
+        self._experiments.clear()
+        self._models.clear()
+
+    def forget_experiments(self) -> None:
+        """Look experiments up anew: somebody may have deleted one."""
+        self._experiments.clear()

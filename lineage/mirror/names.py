@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
+from lineage.errors import LineageError
 from lineage.mirror.runs import Runs
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
 from lineage.tracking import as_default
-from lineage.view import DIGEST, RECORD, VERSION, clip
+from lineage.view import DIGEST, FIRST, RECORD, STATUS, VERSION, clip, namespace_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,27 +28,75 @@ class Names:
         self._records = Records(store)
         self._registry = Registry(store)
         self._runs = runs
+        self._namespace = namespace_of(store.uri)
 
     def show(self, name: str) -> None:
-        """Show every version and alias of a registry name."""
-        if not self._client.search_registered_models(filter_string=f"name='{name}'"):
-            self._client.create_registered_model(name)
-        found = self._client.search_model_versions(f"name='{name}'")
-        versions = {int(item.tags.get(VERSION, 0)): item for item in found}
-        for entry in self._registry.versions(name):
-            if entry.version not in versions:
-                versions[entry.version] = self._create_version(entry)
-            status = self._registry.status(name, entry.version)
-            version = versions[entry.version]
-            if version.tags.get("provost.status") != status:
-                self._client.set_model_version_tag(name, version.version, "provost.status", status)
-        current = self._client.get_registered_model(name).aliases
-        for alias, number in self._registry.aliases(name).items():
-            target = str(versions[number].version)
-            if str(current.get(alias)) != target:
-                self._client.set_registered_model_alias(name, alias, target)
+        """Show every version of a registry name, and the aliases of those that are active.
 
-    def _create_version(self, entry: Entry) -> "ModelVersion":
+        Raises LineageError where MLflow's name belongs to another store.
+        """
+        entries = self._registry.versions(name)
+        if not entries:
+            return
+        model = self._model(entries[0])
+        known, shown = self._known_versions(model), {}
+        for entry in entries:
+            version = known.get((str(entry.version), entry.digest))
+            version = version or self._create_version(model, entry)
+            status = self._registry.status(name, entry.version)
+            if version.tags.get(STATUS) != status:
+                self._client.set_model_version_tag(model, str(version.version), STATUS, status)
+            if status == "active":
+                shown[entry.version] = str(version.version)
+        self._show_aliases(model, self._registry.aliases(name), shown)
+
+    def _model(self, first: Entry) -> str:
+        """Return the registered model of a name, created if MLflow has none."""
+        model = f"{self._namespace}.{first.name}" if self._namespace else first.name
+        mark = f"{first.digest} {first.created}"
+        found = self._client.search_registered_models(filter_string=f"name='{model}'")
+        if not found:
+            self._client.create_registered_model(model, tags={FIRST: mark})
+        elif (other := found[0].tags.get(FIRST)) and other != mark:
+            raise LineageError(
+                f"MLflow's {model!r} shows the versions of another store (its first is {other}, "
+                f"here it is {mark}): give this store a MLflow of its own, or delete the "
+                "registered model there and run `provost lineage reindex`"
+            )
+        elif not other:
+            self._client.set_registered_model_tag(model, FIRST, mark)
+        return model
+
+    def _known_versions(self, model: str) -> "dict[tuple[str, str], ModelVersion]":
+        """Return MLflow's versions by the number and digest of the entry that each shows.
+
+        Of two that show one entry the older stays: two machines may have created at one moment.
+        """
+        found: list[ModelVersion] = []
+        token = None
+        while token is None or token:
+            page = self._client.search_model_versions(f"name='{model}'", page_token=token)
+            found += page
+            token = page.token or ""
+        known: dict[tuple[str, str], ModelVersion] = {}
+        for version in sorted(found, key=lambda item: int(item.version)):
+            key = (version.tags.get(VERSION, ""), version.tags.get(DIGEST, ""))
+            if key in known and all(key):
+                self._client.delete_model_version(model, str(version.version))
+            known.setdefault(key, version)
+        return known
+
+    def _show_aliases(self, model: str, aliases: dict[str, int], shown: dict[int, str]) -> None:
+        """Make MLflow's aliases those of the registry that lead to an active version."""
+        current = self._client.get_registered_model(model).aliases
+        wanted = {alias: shown[version] for alias, version in aliases.items() if version in shown}
+        for alias in current.keys() - wanted.keys():
+            self._client.delete_registered_model_alias(model, alias)
+        for alias, version in wanted.items():
+            if str(current.get(alias)) != version:
+                self._client.set_registered_model_alias(model, alias, version)
+
+    def _create_version(self, model: str, entry: Entry) -> "ModelVersion":
         checkpoint = Artifact(kind="checkpoint", digest=entry.digest, record=entry.record)
         if entry.record:
             checkpoint = (
@@ -56,16 +105,16 @@ class Names:
             )
         if checkpoint.record:
             self._runs.show(checkpoint.record)
-        model = self._runs.lookup.model(checkpoint.digest, checkpoint.record)
+        weights = self._runs.lookup.model(checkpoint.digest, checkpoint.record)
         run = self._runs.find(checkpoint.record) if checkpoint.record else None
         tags = {VERSION: str(entry.version), DIGEST: entry.digest, "provost.owner": entry.owner}
         with as_default(self._uri):
             return self._client.create_model_version(
-                entry.name,
-                source=f"models:/{model}",
+                model,
+                source=f"models:/{weights}",
                 run_id=run.info.run_id if run else None,
                 tags=tags | ({RECORD: entry.record} if entry.record else {}),
                 description=clip(entry.note, 5000),
                 await_creation_for=0,
-                model_id=model,
+                model_id=weights,
             )

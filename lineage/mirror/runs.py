@@ -12,12 +12,16 @@ from lineage.record import Attestation, Derivation, Input, Records
 from lineage.store import Store
 from lineage.view import (
     DIGEST,
+    MAX_TAG,
+    NOT_FINITE,
     OUTPUTS,
     RECORD,
     MetricRow,
     RunView,
     clip,
     metrics_of,
+    namespace_of,
+    split_finite,
     step_of,
     view_of,
 )
@@ -35,13 +39,14 @@ class Runs:
         self._client = client
         self._store = store
         self._records = Records(store)
-        self.lookup = Lookup(client, uri, self._records)
+        self.lookup = Lookup(client, uri, self._records, namespace_of(store.uri))
         self._shown: dict[str, str] = {}
         self._found: dict[str, Run | None] = {}
 
     def show(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
         self._found.clear()  # what MLflow has may have changed since this process looked
+        self.lookup.forget_experiments()
         todo = [digest]
         while todo:
             current = todo[-1]
@@ -50,6 +55,12 @@ class Runs:
             if not missing:
                 todo.pop()
                 self._show_one(current)
+
+    def forget(self) -> None:
+        """Look everything up anew from now on: others may have changed it."""
+        self._shown.clear()
+        self._found.clear()
+        self.lookup.forget()
 
     def _missing_parents(self, digest: str) -> list[str]:
         return [parent for parent in self._records.parents(digest) if not self._is_shown(parent)]
@@ -89,7 +100,13 @@ class Runs:
         if digest not in self._found:
             experiment = self.lookup.experiment(self._records.read(digest).kind)
             condition = f"tags.`{RECORD}` = '{digest}'"
-            runs = self._client.search_runs([experiment], condition, max_results=1)
+            runs = sorted(
+                self._client.search_runs([experiment], condition), key=lambda run: run.info.run_id
+            )
+            # Two machines that look at one moment both find nothing and both create. Everybody
+            # then keeps the same one.
+            for other in runs[1:]:
+                self._client.delete_run(other.info.run_id)
             self._found[digest] = runs[0] if runs else None
         return self._found[digest]
 
@@ -102,11 +119,14 @@ class Runs:
         from mlflow.entities import Metric, Param
 
         params = [Param(key, value) for key, value in sorted(view.params.items())]
-        metrics = [Metric(row.name, row.value, view.finished_ms, row.step) for row in rows]
+        finite, others = split_finite(rows)
+        if others:
+            self._client.set_tag(run_id, NOT_FINITE, clip(others, MAX_TAG))
+        metrics = [Metric(row.name, row.value, view.finished_ms, row.step) for row in finite]
         # one call takes at most 100 params, and 1000 of both together
         for number in range(max(-(-len(params) // 100), -(-len(metrics) // 900))):
-            some, others = params[number * 100 :][:100], metrics[number * 900 :][:900]
-            self._client.log_batch(run_id, others, some)
+            some = params[number * 100 :][:100]
+            self._client.log_batch(run_id, metrics[number * 900 :][:900], some)
 
     def _log_inputs(self, run_id: str, derivation: Derivation) -> None:
         from mlflow.entities import LoggedModelInput

@@ -1,9 +1,12 @@
 """Shows records and names in MLflow, and rebuilds it: what steps and commands call."""
 
-from collections.abc import Callable
-from functools import lru_cache
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from lineage.errors import LineageError
 from lineage.mirror.connection import client_of
 from lineage.mirror.names import Names
 from lineage.mirror.runs import Runs
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 HEALTH = Health()
 """Of the MLflow that this process mirrors to."""
+_CHANGED = {"RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+_LOG = logging.getLogger("provost.lineage")
 
 
 class Reindexed(NamedTuple):
@@ -25,6 +30,8 @@ class Reindexed(NamedTuple):
     records: int
     names: int
     versions: int
+    problems: tuple[str, ...] = ()
+    """What could not be shown, and why: damage in the store, or a name of another store."""
 
 
 def mirror_record(store: Store, digest: str) -> bool:
@@ -33,34 +40,45 @@ def mirror_record(store: Store, digest: str) -> bool:
     Never raises for what goes wrong in MLflow: training goes on, the user is told once, and a
     later call or ``reindex`` catches up.
     """
-    return _guarded(store, lambda mirror: mirror.record(digest))
+    return _guarded(store, digest, lambda mirror: mirror.record(digest))
 
 
 def mirror_entry(store: Store, name: str) -> bool:
     """Show a registry name in MLflow, all versions and aliases; see ``mirror_record``."""
-    return _guarded(store, lambda mirror: mirror.name(name))
+    return _guarded(store, name, lambda mirror: mirror.name(name))
 
 
 def reindex(store: Store, uri: str | None = None) -> Reindexed:
     """Rebuild the whole view from the store, in an empty MLflow or over what is there.
 
-    Raises what MLflow raises: who asks for a rebuild wants to know.
+    One damaged record or name hides no other. Raises what MLflow raises: who asks for a rebuild
+    wants to know.
     """
     place = uri or tracking_uri()
     records, names = Records(store).all(), Registry(store).names()
+    problems: list[str] = []
+    versions = 0
     with calm():
         mirror = Mirror(client_of(place), place, store)
         for digest in records:
-            with only_writer(place):
-                mirror.record(digest)
+            with only_writer(place), _collected(problems, digest):
+                _settled(mirror, partial(Mirror.record, digest=digest))
         for name in names:
-            with only_writer(place):
-                mirror.name(name)
-    versions = sum(len(Registry(store).versions(name)) for name in names)
-    return Reindexed(len(records), len(names), versions)
+            with only_writer(place), _collected(problems, name):
+                _settled(mirror, partial(Mirror.name, name=name))
+                versions += len(Registry(store).versions(name))
+    return Reindexed(len(records), len(names), versions, tuple(problems))
 
 
-def _guarded(store: Store, show: "Callable[[Mirror], None]") -> bool:
+@contextmanager
+def _collected(problems: list[str], what: str) -> Iterator[None]:
+    try:
+        yield
+    except LineageError as error:
+        problems.append(f"{what}: {error}")
+
+
+def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:
     """Mirror one thing; note and tell a failure, but never let it reach a training run."""
     uri = tracking_uri()
     if HEALTH.paused():
@@ -69,11 +87,28 @@ def _guarded(store: Store, show: "Callable[[Mirror], None]") -> bool:
         with calm():
             mirror = mirror_of(client_of(uri), uri, store.uri)
             with only_writer(uri):
-                show(mirror)
+                _settled(mirror, show)
+    except LineageError as error:  # the store's, not MLflow's: other records can be shown
+        _LOG.warning("MLflow does not show %s: %s", what, error)
+        return False
     except Exception as error:  # noqa: BLE001 - MLflow, its database and HTTP raise all kinds
         HEALTH.failed(uri, error)
         return False
     return True
+
+
+def _settled(mirror: "Mirror", show: "Callable[[Mirror], None]") -> None:
+    """Show; once more where MLflow answers that others changed meanwhile what was found in it.
+
+    The lock holds on one machine. Pods, and people in MLflow's pages, create and delete too.
+    """
+    try:
+        show(mirror)
+    except Exception as error:
+        if getattr(error, "error_code", "") not in _CHANGED:
+            raise
+        mirror.forget()
+        show(mirror)
 
 
 @lru_cache(maxsize=4)
@@ -97,3 +132,7 @@ class Mirror:
     def name(self, name: str) -> None:
         """Show every version and alias of a registry name."""
         self._names.show(name)
+
+    def forget(self) -> None:
+        """Look everything up anew from now on: others may have changed it."""
+        self._runs.forget()

@@ -82,3 +82,9 @@ def release_of(domain: str, **digests: str) -> Release:
         team_version="1",
         code_version=rest,
     )
+
+
+def runs(client):
+    """Return every run of an MLflow."""
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    return client.search_runs(experiments)

@@ -1,10 +1,8 @@
 """MLflow shows what the records say, once, and never stops a run."""
 
 import logging
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 
 import pytest
 
@@ -15,33 +13,9 @@ from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
 from lineage.view import clip, flatten, safe_key
-from tests.lineage.making import write_record
+from tests.lineage.making import runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's, on SQLAlchemy 2.1
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """An MLflow database with its tables, made once: making them takes seconds."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    connection.client_of(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that one file is all of it
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def client(tmp_path, template, monkeypatch):
-    (tmp_path / "mlflow.db").write_bytes(template.read_bytes())
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(showing, "HEALTH", Health())
-    return connection.client_of(uri)
-
-
-def runs(client):
-    experiments = [item.experiment_id for item in client.search_experiments()]
-    return client.search_runs(experiments)
 
 
 def test_a_chain_appears_with_params_metrics_edges_and_roles(store, client):
@@ -61,7 +35,8 @@ def test_a_chain_appears_with_params_metrics_edges_and_roles(store, client):
     run = client.get_run(found[child].info.run_id)
     assert run.data.params == {"seed": "0", "step": "7", "train.rate": "0.1"}
     assert run.data.tags["provost.input.000"] == f"student {weights} weight=0.5 record={base}"
-    assert len(client.get_metric_history(run.info.run_id, "sft/loss")) == 2501
+    assert len(client.get_metric_history(run.info.run_id, "sft/loss")) == 2500
+    assert run.data.tags["provost.not_finite"] == "sft/loss is nan at step 2500"
     [parent] = run.inputs.model_inputs
     assert client.get_logged_model(parent.model_id).tags["provost.digest"] == weights
     [dataset] = run.inputs.dataset_inputs

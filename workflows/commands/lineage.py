@@ -18,7 +18,7 @@ from lineage.store import Store, open_store
 from lineage.trust import TrustRoot, open_trust, read_trust
 from lineage.verify import Verification, Verifier
 from workflows.commands.export import export_command
-from workflows.commands.output import complain, draw, say, tabulate
+from workflows.commands.output import complain, draw, say, tabulate, tell_left_out
 from workflows.commands.tree import folded, label, short, tree_of
 
 HOUR_SECONDS = 3600.0
@@ -143,3 +143,4 @@ def reindex() -> None:
     """Rebuild the MLflow view from the records: runs, checkpoints, names, aliases."""
     done = rebuild(open_store())
     say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
+    tell_left_out(done.problems)

@@ -8,6 +8,7 @@ import click
 
 from lineage.artifacts import Release, parse_manifest
 from lineage.graph import Lineage
+from lineage.mirror import mirror_entry
 from lineage.recall import recall as withdraw
 from lineage.registry import Registry
 from lineage.signing import generate_key, sign, signing_key
@@ -75,6 +76,7 @@ def recall(reference: str, reason: str, by: str) -> None:
     store = open_store()
     done = withdraw(store, Lineage(store), reference, by, reason)
     entry = done.entry
+    mirror_entry(store, entry.name)
     say(f"{entry.name}@{entry.version} is recalled: no new consolidation accepts it.")
     for item in done.affected:
         names = ", ".join(item.names) or "not registered"
@@ -92,9 +94,11 @@ def recall(reference: str, reason: str, by: str) -> None:
 @click.option("--by", required=True, help="Who retires it.")
 def retire(reference: str, reason: str, by: str) -> None:
     """Offer a release no longer; students that descend from it stay as they are."""
-    registry = Registry(open_store())
+    store = open_store()
+    registry = Registry(store)
     entry = registry.resolve(reference)
     registry.retire(entry.name, entry.version, by=by, reason=reason)
+    mirror_entry(store, entry.name)
     say(
         f"{entry.name}@{entry.version} is retired: aliases no longer lead to it, its number still "
         "does. To withdraw what was made from it too, `provost teacher recall`"
