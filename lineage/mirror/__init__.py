@@ -8,6 +8,7 @@ only package that imports MLflow, and it imports it late: MLflow takes seconds.
     names       registry names as registered models
     lookup      experiments and logged models, found or created
     connection  the client
+    tables      MLflow's own tables, made before servers start
 """
 
 from lineage.mirror.showing import Reindexed, mirror_entry, mirror_record, reindex

@@ -4,6 +4,7 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from lineage.mirror.tables import make_tables_of
 from lineage.tracking import make_tables, only_writer, quiet
 
 if TYPE_CHECKING:
@@ -18,15 +19,7 @@ def client_of(uri: str) -> "MlflowClient":
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     with only_writer(uri):  # two processes that create the tables at once would both fail
-        make_tables(uri, _make_tables)
+        make_tables(uri, make_tables_of)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return client
-
-
-def _make_tables(uri: str) -> None:
-    from mlflow.store.db import utils
-
-    engine = utils.create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
-    utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
-    engine.dispose()

@@ -36,3 +36,21 @@ def test_the_page_at_the_public_address_may_search(login):
 def test_the_server_reads_the_setting(container):
     [row] = [row for row in container["env"] if row["name"] == NAME]
     assert row["valueFrom"]["configMapKeyRef"] == {"name": "mlflow-login", "key": NAME}
+
+
+def test_the_tables_are_made_before_any_server_starts():
+    documents = yaml.safe_load_all((MLFLOW / "deployment.yaml").read_text("utf-8"))
+    [deployment] = [one for one in documents if one["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    [tables] = pod["initContainers"]
+    [server] = [one for one in pod["containers"] if one["name"] == "server"]
+    assert tables["args"] == ["python", "-m", "lineage.mirror.tables"]
+    assert (tables["image"], tables["envFrom"]) == (server["image"], server["envFrom"])
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_without_a_database_the_making_of_tables_fails(monkeypatch):
+    from lineage.mirror import tables
+
+    monkeypatch.delenv(tables.BACKEND, raising=False)
+    assert tables.main() == 2

