@@ -23,11 +23,13 @@ class BlobFolder:
     """Blobs as read-only files, ``<root>/ab/cdef...``, one for each digest."""
 
     def __init__(self, root: Path, scratch: Scratch) -> None:
-        """Use the folder ``root``; unfinished files live in ``scratch`` on the same disk."""
+        """Use the folder ``root``; unfinished files live in ``scratch`` on the same disk.
+
+        Whoever adds blobs makes the folder first.
+        """
         self._root = root
         self._scratch = scratch
         self._verified: dict[tuple[int, ...], str] = {}
-        root.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
         """Return where the blob stands, or would stand."""
@@ -255,3 +257,14 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder and its parents; return those that have a new entry, to be flushed."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+    return [new.parent for new in missing]

@@ -25,11 +25,10 @@ class TreeFolder:
     """Read-only folders, ``<root>/<hex of the digest>``, verified when they are asked for."""
 
     def __init__(self, root: Path, blobs: BlobFolder, scratch: Scratch) -> None:
-        """Keep the folders under ``root``, made from ``blobs``."""
+        """Keep the folders under ``root``, made from ``blobs``. The first one makes ``root``."""
         self._root = root
         self._blobs = blobs
         self._scratch = scratch
-        root.mkdir(parents=True, exist_ok=True)
 
     def get(self, digest: str, tree: Tree) -> Path:
         """Return the verified folder of ``tree``, building it, or building it anew if touched."""
@@ -66,6 +65,7 @@ class TreeFolder:
         return all(self._blobs.matches(folder / file.path, file.digest) for file in tree.files)
 
     def _build(self, folder: Path, tree: Tree) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
         unfinished = self._scratch.path()
         try:
             with full_disk_named(self._root):

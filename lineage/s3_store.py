@@ -10,14 +10,22 @@ from pathlib import Path
 
 from lineage.admission import Limits
 from lineage.blobs import BlobFolder, full_disk_named
-from lineage.digest import PREFIX, digest_bytes, hex_of, is_digest
+from lineage.digest import PREFIX, hex_of, is_digest
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
+from lineage.keys import check_key, is_key
 from lineage.materialise import TreeFolder, in_parallel
-from lineage.s3 import Bucket
+from lineage.s3 import Bucket, ForbiddenError
 from lineage.s3_blobs import BlobObjects, Body, blob_key, body_of
 from lineage.s3_probe import probe
 from lineage.scratch import remove, scratch_under
-from lineage.store import BlobState, admit, check_key, files_named, home, is_key, read_tree
+from lineage.store import (
+    BlobState,
+    admit,
+    cache_of,
+    files_named,
+    read_only,
+    read_tree,
+)
 from lineage.telling import Meter, Tell, silent
 from lineage.transfer import PART_BYTES, alone, download, forget
 from lineage.tree import MANIFEST_START, Tree, TreeFile
@@ -36,14 +44,22 @@ class S3Store:
         cache: Path,
         tell: Tell = silent,
         part_bytes: int = PART_BYTES,
+        *,
+        writable: bool = True,
     ) -> None:
-        """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` hears progress."""
+        """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` hears progress.
+
+        Whose role may only read sets ``writable`` to False.
+        """
         self._bucket = bucket
         self._uri = uri
         self._tell = tell
+        self._writable = writable
         self._scratch = scratch_under(cache / "unfinished")
+        self._scratch.sweep()
         self._partial = cache / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
+        (cache / "blobs").mkdir(exist_ok=True)
         self._cache = BlobFolder(cache / "blobs", self._scratch)
         self._trees = TreeFolder(cache / "trees", self._cache, self._scratch)
         self._blobs = BlobObjects(bucket, uri, self._scratch, part_bytes, tell)
@@ -53,14 +69,21 @@ class S3Store:
         """``s3://bucket/prefix``."""
         return self._uri
 
+    def ensure_writable(self) -> None:
+        """See Store."""
+        if not self._writable:
+            raise read_only(self.uri)
+
     def put_bytes(self, data: bytes) -> str:
         """See Store."""
+        self.ensure_writable()
         body = body_of(data)
         self._blobs.put(body)
         return body.digest
 
     def put_file(self, path: Path) -> str:
         """See Store."""
+        self.ensure_writable()
         return self._send(path).digest
 
     def get_bytes(self, digest: str) -> bytes:
@@ -73,6 +96,7 @@ class S3Store:
 
     def put_tree(self, folder: Path) -> str:
         """See Store."""
+        self.ensure_writable()
         names = [path for path, _ in admit(folder, Limits())]
         found: dict[str, TreeFile] = {}
 
@@ -107,6 +131,7 @@ class S3Store:
 
     def claim(self, key: str, data: bytes) -> bool:
         """See Store."""
+        self.ensure_writable()
         return self._bucket.create(f"keys/{check_key(key)}", data, uuid.uuid4().hex)
 
     def read_key(self, key: str) -> bytes | None:
@@ -133,6 +158,7 @@ class S3Store:
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:
         """See Store."""
+        self.ensure_writable()
         return self._blobs.remove(digest, least_age_seconds)
 
     def _send(self, path: Path) -> Body:
@@ -184,17 +210,20 @@ class S3Store:
 def open_s3(uri: str, tell: Tell = silent) -> S3Store:
     """Open ``s3://bucket/prefix``; once in a process, the server's conditional writes are tried.
 
-    Raises StoreUnfitError where they are not atomic, or the bucket cannot be used.
+    Where the role may not write, the store is opened for reading. Raises StoreUnfitError where
+    conditional writes are not atomic, or the bucket cannot be used.
     """
     name, _, prefix = uri.removeprefix("s3://").partition("/")
     if not name:
         raise StoreUnfitError(f"store {uri!r} names no bucket: write s3://bucket/prefix")
     bucket = Bucket(name, prefix)
+    writable = True
     try:
         probe(bucket, uri)
+    except ForbiddenError:
+        writable = False
     except StoreUnfitError:
         raise
     except LineageError as error:
         raise StoreUnfitError(f"{uri} cannot be used as a store: {error}") from error
-    cache = home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16]
-    return S3Store(bucket, uri, cache, tell=tell)
+    return S3Store(bucket, uri, cache_of(uri), tell=tell, writable=writable)

@@ -18,7 +18,7 @@ class Scratch:
     """This process's folder for unfinished files, on the same file system as the store."""
 
     def __init__(self, root: Path) -> None:
-        """Use ``root``; the own folder is made when it is needed. See ``scratch_under``."""
+        """Use ``root``, which is made when it is needed. See ``scratch_under``."""
         self._root = root
         self._folder: Path | None = None
         self._lock = -1
@@ -78,11 +78,8 @@ class Scratch:
 
 
 def scratch_under(root: Path) -> Scratch:
-    """Return this process's scratch folder under ``root``, after sweeping what others left."""
-    root.mkdir(parents=True, exist_ok=True)
-    scratch = _one_for_each(root.resolve())
-    scratch.sweep()
-    return scratch
+    """Return this process's scratch folder under ``root``; nothing is written yet."""
+    return _one_for_each(root.resolve())
 
 
 @cache

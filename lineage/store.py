@@ -5,24 +5,22 @@ the interface: a folder (here) and S3 (``lineage.s3``).
 """
 
 import os
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from lineage.admission import Limits, check_content, list_files
-from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named
-from lineage.errors import CorruptError, LineageError, StoreUnfitError
+from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named, make_folders
+from lineage.digest import digest_bytes, hex_of
+from lineage.disk_probe import make_writable
+from lineage.errors import CorruptError, StoreUnfitError
+from lineage.keys import check_key, is_key
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.scratch import remove, scratch_under
 from lineage.telling import Tell, silent
 from lineage.tree import MANIFEST_START, Tree, TreeFile, parse_tree
 
-_KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
-
-
-_LEAVINGS = {"Thumbs.db", "desktop.ini"}
-"""Names without a leading dot or a final ``~`` that file managers write beside what they show."""
+_FOLDERS = ("blobs", "keys", "trees", "unfinished")
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,12 @@ class Store(Protocol):
     @property
     def uri(self) -> str:
         """Where the store is, as ``open_store`` takes it."""
+
+    def ensure_writable(self) -> None:
+        """Raise StoreUnfitError where this process can only read; what it would write is refused.
+
+        Ask before long work whose output is to be put here.
+        """
 
     def put_bytes(self, data: bytes) -> str:
         """Store a blob; return its digest once it is durable."""
@@ -93,34 +97,45 @@ class FolderStore:
     """A store in a local or shared folder that supports hard links and file locks."""
 
     def __init__(self, root: Path, limits: Limits | None = None, tell: Tell = silent) -> None:
-        """Open the store at ``root``, making it when it is new; ``tell`` hears of what is put."""
+        """Open the store at ``root``, making it when it is new; ``tell`` hears of what is put.
+
+        A store that this user cannot write is opened for reading. Raises StoreUnfitError where
+        there is none and none can be made, and for a disk that cannot keep a store's promises.
+        """
         self._tell = tell
         self._root = root.absolute()
         self._limits = limits or Limits()
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._scratch = scratch_under(self._root / "unfinished")
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise StoreUnfitError(
-                f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder that this "
-                "user can write, or make it one"
-            ) from error
-        self.blobs = BlobFolder(self._root / "blobs", self._scratch)
-        self.trees = TreeFolder(self._root / "trees", self.blobs, self._scratch)
         self._keys = self._root / "keys"
-        self._keys.mkdir(exist_ok=True)
+        self._scratch = scratch_under(self._root / "unfinished")
+        self._writable = make_writable(self._root, _FOLDERS, self._scratch)
+        self.blobs = BlobFolder(self._root / "blobs", self._scratch)
+        self.trees = self._tree_folder()
+
+    def _tree_folder(self) -> TreeFolder:
+        """Return where folders are made: in the store, or beside it where it is read-only."""
+        if self._writable:
+            return TreeFolder(self._root / "trees", self.blobs, self._scratch)
+        cache = cache_of(self.uri)
+        return TreeFolder(cache / "trees", self.blobs, scratch_under(cache / "unfinished"))
 
     @property
     def uri(self) -> str:
         """The folder, as an absolute path."""
         return str(self._root)
 
+    def ensure_writable(self) -> None:
+        """See Store."""
+        if not self._writable:
+            raise read_only(self.uri)
+
     def put_bytes(self, data: bytes) -> str:
         """See Store."""
+        self.ensure_writable()
         return self.blobs.add_bytes(data)
 
     def put_file(self, path: Path) -> str:
         """See Store."""
+        self.ensure_writable()
         return self.blobs.add_file(path, self._tell)[0]
 
     def get_bytes(self, digest: str) -> bytes:
@@ -133,6 +148,7 @@ class FolderStore:
 
     def put_tree(self, folder: Path) -> str:
         """See Store."""
+        self.ensure_writable()
         names = [path for path, _ in admit(folder, self._limits)]
         found: dict[str, TreeFile] = {}
 
@@ -162,10 +178,11 @@ class FolderStore:
 
     def claim(self, key: str, data: bytes) -> bool:
         """See Store."""
+        self.ensure_writable()
         target = self._keys / check_key(key)
         if target.exists():
             return False
-        new_in = _make_folders(target.parent)
+        new_in = make_folders(target.parent)
         unfinished = self._scratch.path()
         try:
             with full_disk_named(self._root):
@@ -193,38 +210,25 @@ class FolderStore:
     def keys(self, prefix: str) -> list[str]:
         """See Store."""
         top = self._keys / check_key(prefix) if prefix else self._keys
-        return sorted(
-            filter(
-                is_key,
-                (
-                    (Path(folder) / name).relative_to(self._keys).as_posix()
-                    for folder, _, names in os.walk(top)
-                    for name in names
-                ),
-            )
+        found = (
+            (Path(folder) / name).relative_to(self._keys).as_posix()
+            for folder, _, names in os.walk(top)
+            for name in names
         )
+        return sorted(filter(is_key, found))
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""
+        self.ensure_writable()  # the disk's clock is asked by writing a file
         return [BlobState(*row) for row in self.blobs.ages()]
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:
         """See Store."""
+        self.ensure_writable()
         removed = self.blobs.remove(digest, least_age_seconds)
         if removed:
             self.trees.forget(digest)
         return removed
-
-
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and its parents; return those that have a new entry, to be flushed."""
-    missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-    return [new.parent for new in missing]
 
 
 def admit(folder: Path, limits: Limits) -> list[tuple[str, int]]:
@@ -248,24 +252,22 @@ def files_named(store: Store, manifest: str) -> tuple[TreeFile, ...]:
         return ()  # JSON that begins like a manifest; damage is for whoever reads it
 
 
-def is_key(key: str) -> bool:
-    """Say whether ``key`` can be a slot's: an editor's or a file manager's leavings cannot."""
-    return _KEY.fullmatch(key) is not None and PurePosixPath(key).name not in _LEAVINGS
-
-
-def check_key(key: str) -> str:
-    """Return ``key``, or refuse one that is no plain relative path."""
-    if not _KEY.fullmatch(key):
-        raise LineageError(
-            f"key {key!r} is refused: segments of letters, digits, '.', '_', '=' and '-' (no dot "
-            "first), joined by '/'"
-        )
-    return key
-
-
 def home() -> Path:
     """Return $PROVOST_HOME, else ``runs`` under the working folder: store, MLflow, reports."""
     return Path(os.environ.get("PROVOST_HOME") or "runs").absolute()
+
+
+def cache_of(uri: str) -> Path:
+    """Return the folder for what is fetched or unpacked from the store at ``uri``."""
+    return home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16]
+
+
+def read_only(uri: str) -> StoreUnfitError:
+    """Return the error of a store that can be read and not written."""
+    return StoreUnfitError(
+        f"{uri} is read-only for this user: reading and verifying work. To write, open it with an "
+        "account that may, or set PROVOST_STORE to another store"
+    )
 
 
 def open_store(uri: str | None = None, tell: Tell = silent) -> Store:

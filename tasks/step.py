@@ -157,6 +157,7 @@ class Bench:
         if found is not None:
             return found
         refuse_to_make(derivation)
+        self.store.ensure_writable()
         started = now()
         measurements = Measurements(derivation.kind)
         if (watched := _WATCHED.get()) is not None:

@@ -3,27 +3,16 @@
 Every probe works in a temporary folder that is removed again; the store itself is not touched.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
+from lineage.disk_probe import PROBES, Probe
 from lineage.doctor.check import Check, Group
 
 _STORE = Group("store")
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One trial of the disk."""
-
-    why: str
-    """What the store needs it for."""
-    work: Callable[[Path], None]
-    """Tries it in an empty folder; OSError where it does not work."""
 
 
 _LITTLE_SPACE_BYTES = 5 * 1024**3
@@ -94,44 +83,3 @@ def _attempt(name: str, probe: Probe, folder: Path) -> Check:
         return "works"
 
     return _STORE.attempt(name, f"{probe.why}; {_OTHER_DISK}", work)
-
-
-def _link(folder: Path) -> None:
-    (folder / "a").write_bytes(b"first")
-    os.link(folder / "a", folder / "b")
-    try:
-        os.link(folder / "a", folder / "b")
-    except FileExistsError:
-        return
-    raise OSError("a second link under one name was accepted")
-
-
-def _lock(folder: Path) -> None:
-    path = folder / "lock"
-    first = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    second = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        raise OSError("two holders got one exclusive lock")
-    finally:
-        os.close(second)
-        os.close(first)
-
-
-def _rename(folder: Path) -> None:
-    (folder / "new").write_bytes(b"new")
-    (folder / "old").write_bytes(b"old")
-    (folder / "new").rename(folder / "old")
-    if (folder / "old").read_bytes() != b"new":
-        raise OSError("a rename did not replace the file")
-
-
-PROBES = {
-    "hard links": Probe("versions, moves and recalls are claimed by a hard link, once", _link),
-    "file locks": Probe("garbage collection and unfinished writes rest on file locks", _lock),
-    "rename": Probe("a blob appears whole because rename replaces a file at once", _rename),
-}

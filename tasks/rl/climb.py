@@ -49,6 +49,7 @@ def _climb(
         return found
     last = _derivation(start, domain, settings, seed, settings.loop.num_steps)
     refuse_to_make(last)
+    bench.store.ensure_writable()
     use_configured_threads()
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)

@@ -12,8 +12,9 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
+from lineage.disk_probe import PROBES, Probe
 from lineage.doctor.check import Check, to_document, worst
-from lineage.doctor.disk import PROBES, Probe, check_folder, existing_parent
+from lineage.doctor.disk import check_folder, existing_parent
 from lineage.doctor.places import check_store, check_tracking
 from tasks.doctor import confinement, machine
 from tasks.doctor.versions import check_package, judge_python

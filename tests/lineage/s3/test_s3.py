@@ -1,8 +1,11 @@
 """The S3 store against moto, a simulation in this process: the same promises as the folder."""
 
+from types import SimpleNamespace
+
 import boto3
 import pytest
 
+from lineage import s3
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
 from lineage.gc import collect
 from lineage.s3 import Bucket
@@ -138,7 +141,7 @@ def test_a_download_that_was_cut_off_goes_on(store, tmp_path, monkeypatch):
     monkeypatch.setattr(Bucket, "get_range", flaky)
     with pytest.raises(ConnectionError):
         store.tree(digest)
-    assert not list((tmp_path / "c" / "trees").iterdir())
+    assert not list((tmp_path / "c").glob("trees/*"))
     store.tree(digest)
     large_parts = [start for start in asked if start >= 16 << 20]
     assert len(asked) <= 3 + 2 + 2  # three tries, what they missed, and the two small files
@@ -225,3 +228,29 @@ def test_parts_cover_a_file_once():
     assert pieces(0) == []
     assert pieces(25, 10) == [Piece(1, 0, 10), Piece(2, 10, 20), Piece(3, 20, 25)]
     assert len(pieces(10**15)) <= 10_000
+
+
+def test_a_role_that_may_only_read_opens_the_store_and_reads(client, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    refused = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def deny(**_):
+        return SimpleNamespace(status_code=403), refused
+
+    def client_of(*arguments, **settings):
+        made = real(*arguments, **settings)
+        for operation in ("PutObject", "DeleteObject", "CreateMultipartUpload"):
+            made.meta.events.register(f"before-call.s3.{operation}", deny)
+        return made
+
+    real = s3._client
+    monkeypatch.setattr(s3, "_client", client_of)
+    open_s3.cache_clear()
+    reader = open_s3("s3://bucket/team/a")
+    open_s3.cache_clear()
+    assert reader.has(tree)
+    assert (reader.tree(tree) / "config.json").is_file()
+    for write in (reader.ensure_writable, lambda: reader.put_bytes(b"x")):
+        with pytest.raises(StoreUnfitError):
+            write()

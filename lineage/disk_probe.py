@@ -1,0 +1,117 @@
+"""Does this disk keep a store's promises? Hard links, file locks and rename, tried in a folder."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage.errors import StoreUnfitError
+from lineage.scratch import Scratch, remove
+
+_NOT_MINE = {errno.EROFS, errno.EACCES, errno.EPERM}
+_PROVEN: set[tuple[int, int]] = set()
+"""Device and inode of the folders that were tried in this process."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One trial of the disk."""
+
+    why: str
+    """What the store needs it for."""
+    work: Callable[[Path], None]
+    """Tries it in an empty folder; OSError where it does not work."""
+
+
+def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> bool:
+    """Make a store's folders where they are missing; say whether this user can write there.
+
+    The disk is tried once in a process. Raises StoreUnfitError for a root that is no folder, that
+    neither exists nor can be made, and for a disk without hard links, locks or rename.
+    """
+    try:
+        for folder in folders:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _NOT_MINE and root.is_dir():
+            return False
+        raise StoreUnfitError(
+            f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder that this user can "
+            "write, or make it one"
+        ) from error
+    status = root.stat()
+    place = (status.st_dev, status.st_ino)
+    try:
+        scratch.sweep()
+        trial = None if place in _PROVEN else scratch.path()
+    except OSError as error:
+        if error.errno in _NOT_MINE:
+            return False
+        raise _unfit(root, "file locks", PROBES["file locks"].why, error) from error
+    if trial is not None:
+        _try_all(root, trial)
+        _PROVEN.add(place)
+    return True
+
+
+def _try_all(root: Path, trial: Path) -> None:
+    try:
+        for number, (name, probe) in enumerate(PROBES.items()):
+            folder = trial / str(number)
+            folder.mkdir(parents=True)
+            try:
+                probe.work(folder)
+            except OSError as error:
+                raise _unfit(root, name, probe.why, error) from error
+    finally:
+        remove(trial)
+
+
+def _unfit(root: Path, name: str, why: str, error: OSError) -> StoreUnfitError:
+    return StoreUnfitError(
+        f"{root} cannot be written as a store: its disk has no working {name} ({error}), and "
+        f"{why}. Set PROVOST_STORE to a folder on a disk or a file server that offers them"
+    )
+
+
+def _link(folder: Path) -> None:
+    (folder / "a").write_bytes(b"first")
+    os.link(folder / "a", folder / "b")
+    try:
+        os.link(folder / "a", folder / "b")
+    except FileExistsError:
+        return
+    raise OSError("a second link under one name was accepted")
+
+
+def _lock(folder: Path) -> None:
+    path = folder / "lock"
+    first = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    second = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        raise OSError("two holders got one exclusive lock")
+    finally:
+        os.close(second)
+        os.close(first)
+
+
+def _rename(folder: Path) -> None:
+    (folder / "new").write_bytes(b"new")
+    (folder / "old").write_bytes(b"old")
+    (folder / "new").rename(folder / "old")
+    if (folder / "old").read_bytes() != b"new":
+        raise OSError("a rename did not replace the file")
+
+
+PROBES = {
+    "hard links": Probe("versions, moves and recalls are claimed by a hard link, once", _link),
+    "file locks": Probe("garbage collection and unfinished writes rest on file locks", _lock),
+    "rename": Probe("a blob appears whole because rename replaces a file at once", _rename),
+}
