@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lineage.digest import digest_bytes, digest_file, digest_json
+from lineage.export.origin import plain_repository
 
 GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 """Packages of ``tasks`` that every step may run; a change in them makes other derivations."""
@@ -87,6 +88,12 @@ def package_versions() -> dict[str, str]:
 def git_commit() -> str:
     """Return the commit that runs: baked into an image, else asked of git, else ""."""
     return os.environ.get("PROVOST_COMMIT") or _git("rev-parse", "HEAD").decode().strip()
+
+
+@lru_cache
+def git_repository() -> str:
+    """Return where this checkout was cloned from, as an https address without secrets, or ""."""
+    return plain_repository(_git("remote", "get-url", "origin").decode().strip())
 
 
 @lru_cache

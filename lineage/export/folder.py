@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.errors import LineageError
+from lineage.export.bundle import write_bundle
 from lineage.export.card import card_of
 from lineage.export.licenses import License, license_of
+from lineage.export.statement import chain
 from lineage.export.subject import Subject
 from lineage.store import read_tree
 
@@ -28,10 +30,17 @@ class Exported:
     license: License
     files: tuple[str, ...]
     """Paths inside the folder, sorted."""
+    signed: bool
 
 
-def export(subject: Subject, folder: Path) -> Exported:
-    """Write a model as a folder that ``from_pretrained`` loads, with its card.
+def export(subject: Subject, folder: Path, key: str = "", repository: str = "") -> Exported:
+    """Write a model as a folder that ``from_pretrained`` loads, with its card and its history.
+
+    Args:
+        subject: The model.
+        folder: A new or an empty one.
+        key: ed25519 in PEM, to sign the history with; "" leaves it unsigned.
+        repository: Where the code lies, as an https address; "" where that is not known.
 
     Raises:
         LicenseConflictError: where its parts forbid to pass it on; nothing is written then.
@@ -41,7 +50,8 @@ def export(subject: Subject, folder: Path) -> Exported:
     with _appearing(folder) as unfinished:
         _copy_weights(subject, unfinished)
         (unfinished / CARD).write_text(card_of(subject, terms), encoding="utf-8")
-    return Exported(folder, terms, tuple(sorted(_files(folder))))
+        write_bundle(unfinished, chain(subject.store, subject.family, repository), key)
+    return Exported(folder, terms, tuple(sorted(_files(folder))), signed=bool(key))
 
 
 @contextmanager

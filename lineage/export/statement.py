@@ -1,69 +1,108 @@
-"""A record as an in-toto statement with SLSA provenance, for people and tools outside.
+"""A record as an in-toto statement with SLSA provenance v1, for people and tools outside.
 
-The subject is the output; every input stands among the resolved dependencies by its digest, with
-role and weight as annotations; the settings are the external parameters. ``signing`` can wrap it.
+The subjects are the files that came out, by the SHA-256 of their bytes: what a verifier has in
+hand. Inputs, code and image are the resolved dependencies; kind, settings and seed are the external
+parameters, which one page for each kind of record defines (docs/derivations).
 """
+
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
 from lineage.digest import hex_of
 from lineage.errors import LineageError
+from lineage.export.origin import (
+    TREE,
+    artifact_uri,
+    code_dependencies,
+    digest_set,
+    files_of,
+    hub_uri,
+)
+from lineage.export.subject import Made
 from lineage.record import Attestation, Input, Records
+from lineage.store import Store
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:provost:derivation:1"
 
 
-def to_in_toto(records: Records, record: str) -> dict[str, JsonValue]:
-    """Return a record, with its newest output, as an in-toto statement of SLSA provenance.
+def build_type(kind: str, repository: str = "") -> str:
+    """Return the URI of the page that defines a kind of record; a name where no page is known."""
+    if not repository:
+        return f"urn:provost:derivation:{kind}:1"
+    return f"{repository}/blob/HEAD/docs/derivations/{kind}.md"
 
-    Raises LineageError for a record without an output.
-    """
-    derivation, attestation = records.read(record), records.output(record)
+
+def made_of(records: Records, record: str) -> Made:
+    """Return a record with its newest output; raise LineageError where there is none."""
+    attestation = records.output(record)
     if attestation is None:
         raise LineageError(
             f"record {record} has no output in this store: there is nothing to make a statement of"
         )
+    return Made(record, records.read(record), attestation)
+
+
+def provenance(store: Store, made: Made, repository: str = "") -> dict[str, JsonValue]:
+    """Return a record as an in-toto statement of SLSA provenance.
+
+    Args:
+        store: That holds the record's output.
+        made: The record.
+        repository: Where the code lies, as an https address; "" where that is not known.
+    """
+    derivation, attestation = made.derivation, made.attestation
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [_subject(attestation)],
+        "subject": _subjects(store, attestation),
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
-                "buildType": BUILD_TYPE,
+                "buildType": build_type(derivation.kind, repository),
                 "externalParameters": {
                     "kind": derivation.kind,
                     "settings": derivation.settings,
                     "seed": derivation.seed,
                 },
-                "internalParameters": {},
+                "internalParameters": _circumstances(attestation),
                 "resolvedDependencies": [
-                    *(_dependency(item) for item in derivation.inputs),
-                    *_code(derivation.source, attestation),
+                    *(_dependency(store, item) for item in derivation.inputs),
+                    *_from_hub(made),
+                    *code_dependencies(derivation.source, attestation, repository),
                 ],
             },
             "runDetails": {
-                "builder": {"id": f"urn:provost:{attestation.owner or 'unknown'}"},
-                "metadata": _metadata(record, attestation),
+                "builder": {"id": _builder(attestation)},
+                "metadata": _metadata(made.record, attestation),
+                "byproducts": _byproducts(attestation),
             },
         },
     }
 
 
-def chain_to_in_toto(records: Records, order: list[str]) -> list[dict[str, JsonValue]]:
-    """Return the statements of records in the order given; without an output there is none."""
-    return [to_in_toto(records, record) for record in order if records.output(record) is not None]
+def chain(store: Store, family: Sequence[Made], repository: str = "") -> list[dict[str, JsonValue]]:
+    """Return the statements of records in the order given."""
+    return [provenance(store, made, repository) for made in family]
 
 
-def _subject(attestation: Attestation) -> JsonValue:
-    return {
-        "name": f"{attestation.output_kind}/{hex_of(attestation.output)[:12]}",
-        "digest": {"sha256": hex_of(attestation.output)},
+def _subjects(store: Store, attestation: Attestation) -> list[JsonValue]:
+    """Return each file, and the folder as a whole where it is one."""
+    tree = files_of(store, attestation.output)
+    if tree is None:
+        digest: JsonValue = {"sha256": hex_of(attestation.output)}
+        return [{"name": attestation.output_kind, "digest": digest}]
+    files: list[JsonValue] = [
+        {"name": file.path, "digest": {"sha256": hex_of(file.digest)}} for file in tree.files
+    ]
+    whole: JsonValue = {
+        "name": attestation.output_kind,
+        "digest": {TREE: hex_of(attestation.output)},
     }
+    return [*files, whole]
 
 
-def _dependency(item: Input) -> JsonValue:
+def _dependency(store: Store, item: Input) -> JsonValue:
     annotations: dict[str, JsonValue] = {"role": item.role}
     if item.name:
         annotations["name"] = item.name
@@ -73,23 +112,46 @@ def _dependency(item: Input) -> JsonValue:
         annotations["record"] = item.record
     return {
         "name": f"{item.role} {item.name}".strip(),
-        "digest": {"sha256": hex_of(item.artifact)},
+        "uri": artifact_uri(item.artifact),
+        "digest": digest_set(store, item.artifact),
         "annotations": annotations,
     }
 
 
-def _code(source: str, attestation: Attestation) -> list[JsonValue]:
-    """Return the source, the commit and the image as dependencies, as far as they are known."""
-    found: list[JsonValue] = []
-    if source.startswith("sha256:"):
-        found.append({"name": "source", "digest": {"sha256": hex_of(source)}})
-    if attestation.commit:
-        notes: JsonValue = {"difference": attestation.dirty or "none"}
-        digest: JsonValue = {"gitCommit": attestation.commit}
-        found.append({"name": "commit", "digest": digest, "annotations": notes})
-    if attestation.image.startswith("sha256:"):
-        found.append({"name": "image", "digest": {"sha256": hex_of(attestation.image)}})
-    return found
+def _from_hub(made: Made) -> list[JsonValue]:
+    """Return the Hub's model that a base is a copy of."""
+    source = made.derivation.settings.get("source")
+    if made.derivation.kind != "base" or not isinstance(source, str):
+        return []
+    revision = str(made.derivation.settings.get("revision") or "")
+    found: dict[str, JsonValue] = {"name": "source model", "uri": hub_uri(source, revision)}
+    if revision:
+        found["digest"] = {"gitCommit": revision}
+    return [found]
+
+
+def _circumstances(attestation: Attestation) -> dict[str, JsonValue]:
+    """Return what the platform decided and not the person who asked."""
+    found: dict[str, JsonValue] = {
+        "owner": attestation.owner,
+        "task": attestation.task,
+        "host": attestation.host,
+        "packages": dict(attestation.packages),
+        "notes": attestation.notes,
+    }
+    return {"attempt": attestation.attempt} | {key: item for key, item in found.items() if item}
+
+
+def _builder(attestation: Attestation) -> str:
+    """Return the platform that ran the step, which is not who asked for it."""
+    return f"urn:provost:builder:{'flyte' if attestation.execution else 'local'}"
+
+
+def _byproducts(attestation: Attestation) -> list[JsonValue]:
+    if not attestation.metrics:
+        return []
+    digest: JsonValue = {"sha256": hex_of(attestation.metrics)}
+    return [{"name": "metrics", "digest": digest, "mediaType": "application/jsonl"}]
 
 
 def _metadata(record: str, attestation: Attestation) -> JsonValue:

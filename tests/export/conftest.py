@@ -7,5 +7,10 @@ from lineage.store import open_store
 
 
 @pytest.fixture
-def family(tmp_path):
-    return Family(open_store(), tmp_path / "made")
+def store():
+    return open_store()
+
+
+@pytest.fixture
+def family(store, tmp_path):
+    return Family(store, tmp_path / "made")

@@ -4,14 +4,11 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.diff import ABSENT, Difference, diff
-from lineage.digest import hex_of
-from lineage.errors import LineageError
-from lineage.export.statement import to_in_toto
 from lineage.graph import Lineage
 from lineage.recall import recall
-from lineage.record import Derivation, Input, Records
+from lineage.record import Input, Records
 from lineage.registry import Registry
-from tests.lineage.making import SOURCE, TIME, take, write_record
+from tests.lineage.making import take, write_record
 
 
 def test_the_same_record_differs_in_nothing(store):
@@ -72,38 +69,3 @@ def test_a_recall_lists_what_descends_and_whom_to_tell(recalled):
     assert [item.record for item in done.affected] == [student[0], later[0]]
     assert done.affected[0].names == ("student.general@1",)
     assert done.owners == ("alice", "bob")
-
-
-def test_an_export_is_valid_slsa_provenance(store):
-    attestation = pytest.importorskip("in_toto_attestation.v1.statement")
-    from google.protobuf import json_format
-    from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
-    from in_toto_attestation.v1 import statement_pb2
-
-    base = write_record(store, b"base", kind="base")
-    record, output = write_record(
-        store, b"w", take("teacher", base, name="math", weight=0.5), kind="mopd", rate=0.1
-    )
-    document = to_in_toto(Records(store), record)
-    parsed = json_format.ParseDict(document, statement_pb2.Statement())
-    attestation.Statement.copy_from_pb(parsed).validate()
-    provenance = json_format.ParseDict(document["predicate"], provenance_pb2.Provenance())
-    assert dict(parsed.subject[0].digest) == {"sha256": hex_of(output)}
-    teacher, source = provenance.build_definition.resolved_dependencies
-    assert dict(teacher.digest) == {"sha256": hex_of(base[1])}
-    assert dict(teacher.annotations) == {
-        "role": "teacher",
-        "name": "math",
-        "weight": 0.5,
-        "record": base[0],
-    }
-    assert dict(source.digest) == {"sha256": hex_of(SOURCE)}
-    assert provenance.run_details.metadata.finished_on.ToJsonString()[:19] == TIME[:19]
-
-
-def test_a_record_without_an_output_has_no_statement(store):
-    record, output = write_record(store, b"w")
-    store.blobs.path(output).unlink()
-    with pytest.raises(LineageError, match="no output"):
-        to_in_toto(Records(store), record)
-    assert Derivation(kind="x", inputs=(), source="", settings={}, seed=0).digest() != record

@@ -124,12 +124,20 @@ def sign_entry(reference: str) -> None:
 @teacher.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def keygen(file: Path) -> None:
-    """Make a signing key: the private half goes to FILE, the public half for the trust root."""
-    if file.exists():
-        raise click.ClickException(f"{file} is there already: a key is never overwritten")
+    """Make a signing key: the private half goes to FILE, the public half for the trust root.
+
+    FILE.pub gets the public half as PEM, for verifiers of other projects.
+    """
+    from lineage.export.bundle import public_pem
+
+    public_file = file.with_name(f"{file.name}.pub")
+    for path in (file, public_file):
+        if path.exists():
+            raise click.ClickException(f"{path} is there already: a key is never overwritten")
     private, public = generate_key()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(private)
+    public_file.write_text(public_pem(private), encoding="ascii")
     say(f"{file} holds the private key; keep it secret. In infra/trust.toml, for your team:")
     say("    [[teams.YOUR-TEAM.keys]]")
     say(f'    public = "{public}"')
