@@ -231,7 +231,7 @@ def _traces(
 ) -> list[Rollout]:
     policy = load_policy(store.tree(checkpoint.digest))
     prompts = stored_prompts(store, train)[:NUM_TRACES]
-    with open_environment(store, environment, domain) as worker:
+    with open_environment(store, environment, domain, allow_unconfined=False) as worker:
         player = make_player({domain: worker}, policy, SamplingSettings())
         rollouts = play(player, domain, prompts, 11)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]

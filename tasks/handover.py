@@ -39,6 +39,8 @@ class DomainSettings(Frozen):
     num_evaluation: int = Field(default=500, ge=1)
     """At least 400: a Wilson interval then has a half-width of at most 0.05."""
     num_demonstrations: int = Field(default=4000, ge=1)
+    allow_unconfined: bool = False
+    """As in ``SamplingSettings``, where the team's own prompts are made."""
 
 
 class Contribution(Frozen):
@@ -58,6 +60,8 @@ class BlendSettings(Frozen):
     """The data of the shared supervised stage that makes the fork point."""
 
     contributions: list[Contribution] = Field(min_length=1)
+    allow_unconfined: bool = False
+    """As in ``SamplingSettings``."""
 
 
 class Domain(Frozen):

@@ -50,9 +50,12 @@ class Examiner:
         )
 
         def make(folder: Path, measurements: Measurements) -> Path:
-            policy = self._load()
-            with open_environment(self._bench.store, environment, domain) as worker:
-                player = make_player({domain: worker}, policy, self._settings.sampling)
+            policy, sampling = self._load(), self._settings.sampling
+            allowed = sampling.allow_unconfined
+            with open_environment(
+                self._bench.store, environment, domain, allow_unconfined=allowed
+            ) as worker:
+                player = make_player({domain: worker}, policy, sampling)
                 questions = stored_prompts(self._bench.store, prompts)
                 rollouts = play(player, domain, questions, self._settings.seed)
                 measurements.notes["confinement"] = confinement_note([worker])

@@ -97,9 +97,12 @@ def measure(
     _refuse_empty(subjects)
     began = time.monotonic()
     student = _load(start)
+    allowed = settings.sampling.allow_unconfined
     with ExitStack() as stack:
         environments = {
-            domain: stack.enter_context(open_environment(store, environment, domain))
+            domain: stack.enter_context(
+                open_environment(store, environment, domain, allow_unconfined=allowed)
+            )
             for domain, environment in {s.domain: s.environment for s in subjects}.items()
         }
         probe = _Probe(student, environments, settings)

@@ -109,7 +109,12 @@ def _validate(bench: Bench, plan: Plan, policy: Policy, settings: MergeSettings)
     """Return the mean score over domains on their validation prompts."""
     means = []
     for teacher in plan.leads:
-        with open_environment(bench.store, teacher.environment, teacher.domain) as worker:
+        with open_environment(
+            bench.store,
+            teacher.environment,
+            teacher.domain,
+            allow_unconfined=settings.sampling.allow_unconfined,
+        ) as worker:
             player = make_player({teacher.domain: worker}, policy, settings.sampling)
             questions = stored_prompts(bench.store, teacher.validation)
             rollouts = play(player, teacher.domain, questions, settings.validation_seed)

@@ -89,7 +89,11 @@ class RoundForm(BaseModel):
         A vLLM server serves the round's policy alone.
         """
         asked = self.settings().sampling
-        return SamplingSettings(temperature=asked.temperature, max_new_tokens=asked.max_new_tokens)
+        return SamplingSettings(
+            temperature=asked.temperature,
+            max_new_tokens=asked.max_new_tokens,
+            allow_unconfined=asked.allow_unconfined,
+        )
 
     def recipe(self) -> str:
         """Return all that how much arrives may depend on, besides plan and seed, as one text.
@@ -97,7 +101,13 @@ class RoundForm(BaseModel):
         Outcomes of earlier consolidations tell something of a next one where it is the same.
         """
         settings = self.settings().model_dump(
-            mode="json", exclude={"ledger", "placement", "health"}
+            mode="json",
+            exclude={
+                "ledger": True,
+                "placement": True,
+                "health": True,
+                "sampling": {"allow_unconfined"},
+            },
         )
         return canonical_json({**settings, "rounds": self.rounds}).decode()
 

@@ -185,7 +185,12 @@ def open_source(
     with ExitStack() as stack:
         environments = {
             teacher.domain: stack.enter_context(
-                open_environment(bench.store, teacher.environment, teacher.domain)
+                open_environment(
+                    bench.store,
+                    teacher.environment,
+                    teacher.domain,
+                    allow_unconfined=settings.sampling.allow_unconfined,
+                )
             )
             for teacher in teachers
         }

@@ -6,6 +6,7 @@ with the pipeline's credentials, not even to make data.
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.artifacts import Artifact
@@ -16,7 +17,7 @@ from tasks.handover import BlendSettings, Domain, DomainSettings
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.bundle import check, collect
-from tasks.rollout.domains import open_environment, stored_prompts
+from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
 from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
 from tasks.rollout.worker import EnvironmentWorker
@@ -35,7 +36,8 @@ def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: i
     """
     environment = _bundle(bench, package, settings.name, settings.owner)
     report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
-    make = _Maker(bench, environment, settings.name, settings.owner, settings.licence, seed)
+    team = _Team(settings.name, settings.owner, settings.licence, settings.allow_unconfined)
+    make = _Maker(bench, environment, team, seed)
     train = make.prompts("train", settings.num_train)
     validation = make.prompts("validation", settings.num_validation)
     evaluation = make.prompts("evaluation", settings.num_evaluation)
@@ -63,8 +65,8 @@ def collect_blend(bench: Bench, blend: BlendSettings, seed: int) -> list[Artifac
     for place, part in enumerate(blend.contributions):
         report("blend", place, len(blend.contributions), message=part.domain)
         environment = _bundle(bench, part.package, part.domain, part.owner)
-        draw = seed + _BLEND_SEED
-        make = _Maker(bench, environment, part.domain, part.owner, part.licence, draw)
+        team = _Team(part.domain, part.owner, part.licence, blend.allow_unconfined)
+        make = _Maker(bench, environment, team, seed + _BLEND_SEED)
         data.append(make.demonstrations(part.count))
         _sketch(bench, data[-1], part.owner)
     return data
@@ -111,20 +113,21 @@ def _sketch(bench: Bench, data: Artifact, owner: str) -> Artifact:
     return bench.find_or_make(derivation, "sketch", make, owner)
 
 
+@dataclass(frozen=True)
+class _Team:
+    """Whose data it is, under which license, and whether its code may run unconfined."""
+
+    domain: str
+    owner: str
+    licence: str
+    allow_unconfined: bool
+
+
 class _Maker:
     """Makes a domain's data sets, each a record of its own."""
 
-    def __init__(
-        self,
-        bench: Bench,
-        environment: Artifact,
-        domain: str,
-        owner: str,
-        licence: str,
-        seed: int,
-    ) -> None:
-        self._bench, self._environment = bench, environment
-        self._domain, self._owner, self._licence, self._seed = domain, owner, licence, seed
+    def __init__(self, bench: Bench, environment: Artifact, team: _Team, seed: int) -> None:
+        self._bench, self._environment, self._team, self._seed = bench, environment, team, seed
 
     def prompts(self, split: Split, count: int) -> Artifact:
         def write(worker: EnvironmentWorker, path: Path) -> None:
@@ -151,16 +154,27 @@ class _Maker:
                 ),
             ),
             source=source_digest("release"),
-            settings={"domain": self._domain, "split": split, "count": count},
+            settings={
+                "domain": self._team.domain,
+                "split": split,
+                "count": count,
+                "allow_unconfined": self._team.allow_unconfined,
+            },
             seed=self._seed,
         )
 
         def make(folder: Path, measurements: Measurements) -> Path:
             path = folder / f"{split}.jsonl"
-            with open_environment(self._bench.store, self._environment, self._domain) as worker:
+            with open_environment(
+                self._bench.store,
+                self._environment,
+                self._team.domain,
+                allow_unconfined=self._team.allow_unconfined,
+            ) as worker:
+                measurements.notes["confinement"] = confinement_note([worker])
                 write(worker, path)
-            if self._licence:
-                measurements.notes["license"] = self._licence
+            if self._team.licence:
+                measurements.notes["license"] = self._team.licence
             return path
 
-        return self._bench.find_or_make(derivation, "dataset", make, self._owner)
+        return self._bench.find_or_make(derivation, "dataset", make, self._team.owner)

@@ -53,7 +53,12 @@ def _climb(
     use_configured_threads()
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)
-    with open_environment(bench.store, domain.environment, domain.settings.name) as worker:
+    with open_environment(
+        bench.store,
+        domain.environment,
+        domain.settings.name,
+        allow_unconfined=settings.sampling.allow_unconfined,
+    ) as worker:
         ladder.measurements.notes["confinement"] = confinement_note([worker])
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one

@@ -10,9 +10,10 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_SECCOMP, _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = (317, 277), 1, 1 << 3
 _MACHINES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
 """Column in the tables below, and the kernel's name for the architecture."""
 _NEXT_CALL = 470
@@ -118,6 +119,9 @@ SIGNALS: Mapping[str, Numbers] = {
     "kill": (62, 129),
     "tkill": (200, 130),
     "tgkill": (234, 131),
+}
+"""Their first argument names a process or thread."""
+OTHER_SIGNALS: Mapping[str, Numbers] = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
@@ -129,8 +133,8 @@ _SIGNALS_OF_FILES = (8, 10, 15)
 
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-_ALLOW = 0x7FFF_0000
-_FAIL = 0x0005_0000
+_ALLOW, _ASK, _FAIL = 0x7FFF_0000, 0x7FC0_0000, 0x0005_0000
+_REFUSE = _FAIL | errno.EPERM
 
 Instruction = tuple[int, int, int, int]
 """Of the kernel's filter language: code, steps to skip if true and if false, operand."""
@@ -143,19 +147,39 @@ def filter_system_calls(*, signals: bool = True) -> bool:
     EPERM; it kills nothing. ``signals`` says whether signals may be sent, where something else
     keeps them from other programs.
     """
+    libc = ctypes.CDLL(None)
+    return not _install(
+        _ALLOW if signals else _REFUSE,
+        lambda whole: libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, whole, 0, 0),
+    )
+
+
+def filter_and_ask() -> tuple[bool, int | None]:
+    """Refuse the calls of the tables, and have the holder of a file decide on ``kill``.
+
+    Return whether the filter holds, and the file that ``tasks.rollout.signals`` reads; None where
+    the kernel has none, and then no signal can be sent.
+    """
+    libc, column = ctypes.CDLL(None), _MACHINES.get(os.uname().machine, (0, 0))[0]
+    number = ctypes.c_long(_SECCOMP[column])
+    listener = _install(
+        _ASK, lambda whole: libc.syscall(number, _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER, whole)
+    )
+    return (True, listener) if listener >= 0 else (filter_system_calls(signals=False), None)
+
+
+def _install(for_signals: int, give: Callable[[bytes], int]) -> int:
+    """Give the program to the kernel and return what it says, -1 where there is none to give."""
     machine = _MACHINES.get(os.uname().machine)
     if sys.platform != "linux" or machine is None:
-        return False
-    program = _program(*machine, signals=signals)
+        return -1
+    program = _program(*machine, for_signals=for_signals)
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    whole = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
-    done: int = ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, whole, 0, 0)
-    return done == 0
+    return give(struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code)))
 
 
-def _program(column: int, architecture: int, *, signals: bool) -> list[Instruction]:
-    refuse = (_RETURN, 0, 0, _FAIL | errno.EPERM)
-    allow = (_RETURN, 0, 0, _ALLOW)
+def _program(column: int, architecture: int, *, for_signals: int) -> list[Instruction]:
+    refuse, allow = (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture),
@@ -165,18 +189,21 @@ def _program(column: int, architecture: int, *, signals: bool) -> list[Instructi
         (_AT_LEAST, 0, 1, _NEXT_CALL),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
     ]
-    tables = [NETWORK, PROCESSES, SYSTEM, METADATA, UNCOUNTED_MEMORY]
-    for number in _numbers([*tables, *([] if signals else [SIGNALS])], column):
+    for number in _numbers(NETWORK, PROCESSES, SYSTEM, METADATA, UNCOUNTED_MEMORY, column=column):
         program += [(_EQUAL, 0, 1, number), refuse]
     program += _where(_PRLIMIT[column], argument=0, values=(0,), then=allow, otherwise=refuse)
-    if not signals:
+    if for_signals != _ALLOW:
+        for number in _numbers(SIGNALS, column=column):
+            program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, for_signals)]
+        for number in _numbers(OTHER_SIGNALS, column=column):
+            program += [(_EQUAL, 0, 1, number), refuse]
         program += _where(
             _FCNTL[column], argument=1, values=_SIGNALS_OF_FILES, then=refuse, otherwise=allow
         )
     return [*program, allow]
 
 
-def _numbers(tables: Iterable[Mapping[str, Numbers]], column: int) -> list[int]:
+def _numbers(*tables: Mapping[str, Numbers], column: int) -> list[int]:
     numbers = [pair[column] for table in tables for pair in table.values()]
     return [number for number in numbers if number is not None]
 

@@ -20,19 +20,25 @@ from tasks.progress import report
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
+from tasks.rollout.limits import Confinement
 from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.sampler_engine import make_sampler
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import noise_for
-from tasks.rollout.worker import Confinement, EnvironmentWorker
+from tasks.rollout.worker import EnvironmentWorker
 
 
 @contextmanager
 def open_environment(
-    store: Store, environment: Artifact, domain: str
+    store: Store, environment: Artifact, domain: str, *, allow_unconfined: bool
 ) -> Iterator[EnvironmentWorker]:
-    """Run a released environment from the store in a confined worker process."""
-    with EnvironmentWorker(store.tree(environment.digest), domain=domain) as worker:
+    """Run a released environment from the store in a confined worker process.
+
+    Raises:
+        ConfinementError: this machine does not confine it, and ``allow_unconfined`` is False.
+    """
+    folder = store.tree(environment.digest)
+    with EnvironmentWorker(folder, domain=domain, allow_unconfined=allow_unconfined) as worker:
         _warn_once(worker.confinement)
         yield worker
 
@@ -40,18 +46,13 @@ def open_environment(
 @cache
 def _warn_once(confinement: Confinement) -> None:
     """Say it where this platform lets a team's code reach more than it should."""
-    missing = {
-        "the network": not confinement.network_cut,
-        "this machine's files": not confinement.files_hidden,
-    }
-    open_to = [what for what, is_open in missing.items() if is_open]
-    if open_to:
+    if confinement.openings:
         report(
             "environment",
             0,
             0,
-            message=f"warning: this platform lets released environments reach {open_to}; the "
-            "records of this run say so. Run where user namespaces or Landlock are allowed",
+            message=f"warning: {' and '.join(confinement.openings)} are open to released "
+            "environments here, as allow_unconfined allows; the records of this run say so",
         )
 
 

@@ -82,8 +82,8 @@ class Bundle:
         return [grade.score, grade.reason]
 
 
-def serve(settings: Settings, confinement: dict[str, bool]) -> None:
-    """Answer requests until the parent closes the pipe."""
+def serve(settings: Settings) -> None:
+    """Load the bundle when the parent says so, then answer requests until it closes the pipe."""
     requests, replies = _take_pipes()
     faulthandler.enable()
     progress = _Progress(settings["progress"])
@@ -91,8 +91,10 @@ def serve(settings: Settings, confinement: dict[str, bool]) -> None:
 
     def load() -> dict[str, Json]:
         loaded.append(Bundle(Path(settings["bundle"]), progress))
-        return {"max_turns": max_turns_from(loaded[0].environment.max_turns), **confinement}
+        return {"max_turns": max_turns_from(loaded[0].environment.max_turns)}
 
+    if not requests.readline():
+        return
     _write(replies, _guarded(load))
     for line in requests:
         request: Request = json.loads(line)

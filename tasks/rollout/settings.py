@@ -1,4 +1,4 @@
-"""How text is drawn from a policy. No torch: workflows import it."""
+"""How text is drawn from a policy and graded. No torch: workflows import it."""
 
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -54,7 +54,7 @@ class VllmServer(BaseModel):
 
 
 class SamplingSettings(BaseModel):
-    """How text is drawn from a policy."""
+    """How text is drawn from a policy, and what environments may meet it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +64,9 @@ class SamplingSettings(BaseModel):
     engine: SamplingEngine = SamplingEngine.TRANSFORMERS
     vllm: VllmServer | None = None
     """Of the engine vllm alone."""
+    allow_unconfined: bool = False
+    """Let environments run also where this machine cannot keep its files and network from them.
+    Records keep it; `provost doctor` says what a machine lacks."""
 
     @model_validator(mode="after")
     def _server_and_engine_agree(self) -> "SamplingSettings":

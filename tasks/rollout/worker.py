@@ -10,7 +10,6 @@ import os
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -26,61 +25,11 @@ from tasks.rollout.client import (
     reply_from,
 )
 from tasks.rollout.environment import Demonstration, Grade, Json, Prompt, Split
+from tasks.rollout.limits import Confinement, ConfinementError, WorkerLimits
 from tasks.rollout.process import ConfinedProcess, ProcessLostError
 from tasks.rollout.prompts import PromptError, parse_json, prompt_to_json
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class WorkerLimits:
-    """What a bundle may use. Sizes are in bytes and hold for each of its processes."""
-
-    call_seconds: float = 60.0
-    """Wall-clock time for each episode of a call, or for a call without any."""
-    start_seconds: float = 20.0
-    """Wall-clock time for loading the bundle."""
-    memory_bytes: int = 2 * 1024**3
-    cpu_seconds: int = 24 * 3600
-    """CPU time in the life of the process: a second net under the time limit for each call."""
-    file_bytes: int = 16 * 1024**2
-    open_files: int = 64
-    processes: int = 64
-    """Holds where user namespaces are allowed, and not for root. Elsewhere the kernel would count
-    the user's other programs too; the end of the worker ends all that it started."""
-    message_bytes: int = 64 * 1024**2
-    """The largest answer to one call."""
-    output_bytes: int = 16 * 1024
-    """How much of the end of what the bundle prints is kept for error messages."""
-
-    def __post_init__(self) -> None:
-        """Refuse limits that would let nothing run."""
-        for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"WorkerLimits.{name} is {value}: it must be more than 0")
-
-    def resources(self) -> dict[str, int]:
-        """Return the operating system's limits by their names without RLIMIT_."""
-        return {
-            "AS": self.memory_bytes,
-            "CPU": self.cpu_seconds,
-            "FSIZE": self.file_bytes,
-            "NOFILE": self.open_files,
-            "NPROC": self.processes,
-            "CORE": 0,
-        }
-
-
-@dataclass(frozen=True)
-class Confinement:
-    """What a bundle runs without, over and above the limits. Each is False where refused."""
-
-    network_cut: bool = False
-    """No sockets, and on most systems no network interfaces either."""
-    files_hidden: bool = False
-    """Reads the standard library, itself and the system's libraries; writes its own folder."""
-    processes_private: bool = False
-    """Sees no other process, and the kernel ends what it starts; else we look for it and end it."""
 
 
 class EnvironmentWorker:
@@ -90,9 +39,20 @@ class EnvironmentWorker:
     or wrote nonsense) the next call starts another. Not for use by two threads at once.
     """
 
-    def __init__(self, bundle: Path, limits: WorkerLimits | None = None, domain: str = "") -> None:
-        """Name the folder that holds the bundle; ``domain`` is for messages."""
+    def __init__(
+        self,
+        bundle: Path,
+        limits: WorkerLimits | None = None,
+        domain: str = "",
+        *,
+        allow_unconfined: bool = False,
+    ) -> None:
+        """Name the folder that holds the bundle; ``domain`` is for messages.
+
+        ``allow_unconfined`` runs it also where files or network of this machine are open to it.
+        """
         self.domain = domain or bundle.name
+        self._allow_unconfined = allow_unconfined
         self._bundle = bundle.resolve()
         self._limits = limits or WorkerLimits()
         self._process: ConfinedProcess | None = None
@@ -100,7 +60,12 @@ class EnvironmentWorker:
         self._confinement = Confinement()
 
     def __enter__(self) -> Self:
-        """Start the process and load the bundle; EnvironmentFailure if it does not load."""
+        """Start the process and load the bundle.
+
+        Raises:
+            ConfinementError: this machine does not confine it, and that is not allowed.
+            EnvironmentFailure: the bundle does not load.
+        """
         self._running()
         return self
 
@@ -211,19 +176,28 @@ class EnvironmentWorker:
         if self._process is None:
             self._process = self._launch()
             try:
+                self._confinement = self._confined(self._process)
                 self._load(self._process)
-            except EnvironmentFailure:
+            except (EnvironmentFailure, ConfinementError):
                 self._stop()
                 raise
         return self._process
 
+    def _confined(self, process: ConfinedProcess) -> Confinement:
+        """Return what the supervisor says of a process that has not loaded the bundle yet."""
+        try:
+            said = _object(process.exchange(b"", self._limits.start_seconds))
+        except (ProcessLostError, PromptError, UnicodeDecodeError) as error:
+            raise ConfinementError.of_start(self.domain, str(error), process.output) from error
+        confinement = Confinement(**{name: said[name] is True for name in vars(Confinement())})
+        if confinement.openings and not self._allow_unconfined:
+            raise ConfinementError.of_openings(self.domain, confinement.openings)
+        return confinement
+
     def _load(self, process: ConfinedProcess) -> None:
-        reply = self._exchange(process, "load", b"", self._limits.start_seconds, ())
+        reply = self._exchange(process, "load", b"{}\n", self._limits.start_seconds, ())
         with self._refusing("load"):
             self._max_turns = max_turns_from(reply.get("max_turns"))
-        self._confinement = Confinement(
-            **{name: reply.get(name) is True for name in vars(Confinement())}
-        )
 
     def _launch(self) -> ConfinedProcess:
         modules, monty = importable_modules(), monty_binary()

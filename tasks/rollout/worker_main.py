@@ -4,12 +4,15 @@ Standard library only, and few modules of it: this decides how fast a worker sta
 without site-packages, so a team's bundle finds the standard library and ``tasks.rollout``.
 """
 
+import _socket
+import contextlib
 import importlib
 import json
 import os
 import select
 import shutil
 import signal
+import struct
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -17,9 +20,29 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import TypedDict
 
-OURS = ("confine", "calls", "serve", "client", "prompts", "environment", "sandbox", "foreign")
+OURS = (
+    "confine",
+    "calls",
+    "signals",
+    "serve",
+    "client",
+    "prompts",
+    "environment",
+    "sandbox",
+    "foreign",
+)
 _WAIT_SECONDS = 0.5
+_SAID_BYTES = 4096
+
+
+class Settings(TypedDict):
+    """What the parent hands over at the start, as far as it is needed here."""
+
+    scratch: str
+    readable: list[str]
+    limits: dict[str, int]
 
 
 class BundleFinder(MetaPathFinder):
@@ -44,14 +67,61 @@ class BundleFinder(MetaPathFinder):
         return spec_from_file_location(fullname, file) if file else None
 
 
-def supervise(child: int, parent: int) -> int:
+def confine_child(settings: Settings, supervisor: _socket.socket, *, private: bool) -> None:
+    """Give up what can be given up, and tell the supervisor what that was.
+
+    The supervisor says it to the parent, which answers before any of the bundle is loaded.
+    """
+    calls = importlib.import_module("tasks.rollout.calls")
+    confine = importlib.import_module("tasks.rollout.confine")
+    confine.die_with_parent()
+    os.environ["TMPDIR"] = settings["scratch"]
+    limits = settings["limits"]
+    if not confine.counts_own_processes(private=private):
+        del limits["NPROC"]
+    confine.limit_resources(limits)
+    confine.drop_privileges()
+    readable = [*settings["readable"], *sys.path, f"{sys.base_prefix}/lib"]
+    hidden = confine.hide_files(readable, settings["scratch"])
+    if private or (hidden and confine.scopes_signals()):
+        filtered, listener = calls.filter_system_calls(), None
+    else:
+        filtered, listener = calls.filter_and_ask()
+    said = {
+        "network_cut": private or filtered,
+        "files_hidden": hidden,
+        "processes_private": private,
+    }
+    rights = [] if listener is None else [struct.pack("i", listener)]
+    supervisor.sendmsg(
+        [json.dumps(said).encode()],
+        [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, right) for right in rights],
+    )
+    supervisor.close()
+    if listener is not None:
+        os.close(listener)  # who holds it answers for itself
+
+
+def announce(child: _socket.socket) -> list[int]:
+    """Tell the parent what the child says of its confinement; return whom to answer for signals."""
+    said, rights, *_ = child.recvmsg(_SAID_BYTES, _socket.CMSG_SPACE(struct.calcsize("i")))
+    if said:  # else it has ended, and its status tells the parent so
+        with contextlib.suppress(BrokenPipeError):  # the parent has ended
+            os.write(1, said + b"\n")
+    return [struct.unpack("i", data[:4])[0] for _, _, data in rights]
+
+
+def supervise(child: int, parent: int, listeners: list[int]) -> int:
     """Wait for the child and return its exit status; end it when the parent dies or asks us to.
+
+    Meanwhile answer what its filter of system calls asks of signals.
 
     The parent's process id is watched because PR_SET_PDEATHSIG would fire as soon as the *thread*
     that started this process ends.
     """
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signals = importlib.import_module("tasks.rollout.signals")
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))
@@ -63,7 +133,10 @@ def supervise(child: int, parent: int) -> int:
             return code if code >= 0 else 128 - code
         if os.getppid() != parent:
             os.kill(child, signal.SIGKILL)
-        select.select(watched, [], [], _WAIT_SECONDS)
+        ready, _, _ = select.select([*watched, *listeners], [], [], _WAIT_SECONDS)
+        for listener in listeners:
+            if listener in ready:
+                signals.answer_next(listener)
 
 
 def end_orphans() -> None:
@@ -76,46 +149,33 @@ def end_orphans() -> None:
 
 
 def main() -> int:
-    """Confine this process, then serve the bundle; argument 1 is the settings as JSON."""
+    """Confine a child, say how, and serve the bundle in it; argument 1 is the settings as JSON."""
     settings = json.loads(sys.argv[1])
     parent = settings["parent"]
     sys.meta_path.insert(0, BundleFinder(settings["modules"]))
     confine = importlib.import_module("tasks.rollout.confine")
-    calls = importlib.import_module("tasks.rollout.calls")
     private = confine.leave_namespaces()
     confine.adopt_orphans()
     # Held back until there is a handler: who ends us in between must not leave the child behind.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    ours, childs = _socket.socketpair()
     child = os.fork()
     if child:
+        childs.close()
+        listeners = announce(ours)
+        ours.close()
         silence = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(silence, stream)
-        status = supervise(child, parent)
+        status = supervise(child, parent, listeners)
         if os.getppid() != parent:
             shutil.rmtree(settings["scratch"], ignore_errors=True)
         return status
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    confine.die_with_parent()
-    os.environ["TMPDIR"] = settings["scratch"]
-    limits = settings["limits"]
-    if not confine.counts_own_processes(private=private):
-        del limits["NPROC"]
-    confine.limit_resources(limits)
-    confine.drop_privileges()
-    readable = [*settings["readable"], *sys.path, f"{sys.base_prefix}/lib"]
-    hidden = confine.hide_files(readable, settings["scratch"])
-    scoped = private or (hidden and confine.scopes_signals())
-    filtered = calls.filter_system_calls(signals=scoped)
+    ours.close()
+    confine_child(settings, childs, private=private)
     serve = importlib.import_module("tasks.rollout.serve")
-    serve.serve(
-        settings,
-        {
-            "network_cut": private or filtered,
-            "files_hidden": hidden,
-            "processes_private": private,
-        },
-    )
+    serve.serve(settings)
     return 0
 
 

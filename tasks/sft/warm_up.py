@@ -82,7 +82,12 @@ def traces(
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
     policy = load_policy(bench.store.tree(teacher.checkpoint.digest))
     prompts = stored_prompts(bench.store, teacher.train)[:num_prompts]
-    with open_environment(bench.store, teacher.environment, teacher.domain) as worker:
+    with open_environment(
+        bench.store,
+        teacher.environment,
+        teacher.domain,
+        allow_unconfined=sampling.allow_unconfined,
+    ) as worker:
         player = make_player({teacher.domain: worker}, policy, sampling)
         rollouts = play(player, teacher.domain, prompts, seed)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]

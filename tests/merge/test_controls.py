@@ -138,7 +138,7 @@ def test_validation_opens_validation_prompts_and_no_others(bench, plan, monkeypa
         class grade:  # noqa: N801
             score = 1.0
 
-    monkeypatch.setattr(controls, "open_environment", lambda *_: Worker())
+    monkeypatch.setattr(controls, "open_environment", lambda *_, **__: Worker())
     monkeypatch.setattr(controls, "stored_prompts", stored)
     monkeypatch.setattr(controls, "make_player", lambda *_: None)
     monkeypatch.setattr(controls, "play", lambda *_: [Solved()])

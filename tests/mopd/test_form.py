@@ -136,3 +136,11 @@ def test_the_command_line_takes_texts_by_name_and_refuses_halves():
     for wrong, said in (("stop", "write name=value"), ("=1", "write name"), ("a=1,a=2", "twice")):
         assert said in run(wrong).output
         assert run(wrong).exit_code == 2
+
+
+def test_unconfined_environments_are_allowed_around_the_rounds_too_and_change_no_recipe():
+    allowed = RoundForm(more_settings={"sampling.allow_unconfined": "true"})
+    assert allowed.settings().sampling.allow_unconfined
+    assert allowed.sampling().allow_unconfined
+    assert not RoundForm().sampling().allow_unconfined
+    assert allowed.recipe() == RoundForm().recipe()

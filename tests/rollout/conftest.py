@@ -3,7 +3,8 @@
 import pytest
 from bundles import processes_of, write_bundle, zombie_children
 
-from tasks.rollout.worker import EnvironmentWorker, WorkerLimits
+from tasks.rollout.limits import WorkerLimits
+from tasks.rollout.worker import EnvironmentWorker
 
 QUICK = WorkerLimits(call_seconds=1.0)
 

@@ -9,13 +9,14 @@ import pytest
 from test_worker_confinement import need
 
 TRIALS = """
-import ctypes, fcntl, json, os, resource, signal, sys
+import ctypes, fcntl, json, os, resource, signal, struct, sys
 from tasks.rollout import calls, confine
 
 key, caller, signals = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "signals"
 libc = ctypes.CDLL(None, use_errno=True)
 machine = {"x86_64": 0, "aarch64": 1}[os.uname().machine]
 ready, _ = os.pipe()
+queued = struct.pack("=iii116x", 0, 0, -1)
 caller_file = os.pidfd_open(caller)
 confine.drop_privileges()
 held = calls.filter_system_calls(signals=signals)
@@ -55,6 +56,7 @@ trials = {
     "its own flags": lambda: fcntl.fcntl(ready, fcntl.F_GETFL),
     "kill": lambda: os.kill(caller, 0),
     "kill by a handle": lambda: signal.pidfd_send_signal(caller_file, 0),
+    "kill with a value": lambda: call("OTHER_SIGNALS", "rt_sigqueueinfo", caller, 0, queued),
     "kill by a thread": lambda: call("SIGNALS", "tgkill", caller, caller, 0),
     "kill by a file": lambda: fcntl.fcntl(ready, fcntl.F_SETOWN, caller),
     "kill by a file, choose": lambda: fcntl.fcntl(ready, 10, signal.SIGKILL),

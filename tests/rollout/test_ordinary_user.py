@@ -3,6 +3,7 @@
 RLIMIT_NPROC counts all threads of the user then: a browser's would stop every environment.
 """
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -30,7 +31,7 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def place():
     """Return a folder that every user can read, with what a worker needs and nothing else."""
     with ordinary_user.public_folder() as folder:
@@ -44,6 +45,17 @@ def place():
                 ordinary_user.link_tree(file.parent, folder / file.parent.name)
         shutil.copy(Path(__file__).with_name("bundles.py"), folder)
         yield folder
+
+
+@pytest.fixture
+def place_without_scopes(place):
+    """Return the folder with a worker that takes the kernel for one before Linux 6.12."""
+    confined = place / "tasks" / "rollout" / "confine.py"
+    source = confined.read_text()
+    confined.unlink()  # it may be a hard link to the checkout's
+    confined.write_text(source.replace("_SCOPES_VERSION = 3, 6", "_SCOPES_VERSION = 3, 600"))
+    assert confined.read_text() != source
+    return place
 
 
 def as_ordinary_user(place, program):
@@ -65,6 +77,21 @@ def as_ordinary_user(place, program):
 def test_worker_and_sandbox_run_beside_200_threads_without_namespaces(place):
     uid = os.geteuid() or ordinary_user.UID
     assert as_ordinary_user(place, PROGRAM) == f"2 {uid} False\n"
+
+
+def test_without_scopes_a_bundle_signals_only_what_it_started(place_without_scopes):
+    program = Path(__file__).with_name("bundle_that_signals.py").read_text()
+    assert json.loads(as_ordinary_user(place_without_scopes, program)) == {
+        "the caller": "refused",
+        "its supervisor": "refused",
+        "its group": "refused",
+        "everybody": "refused",
+        "a thread of the caller": "refused",
+        "itself": "sent",
+        "its child": "sent",
+        "a program that hangs": "time",
+        "took long": False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from bundles import episodes, failure, write_bundle
 
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
-from tasks.rollout.worker import EnvironmentWorker, WorkerLimits
+from tasks.rollout.limits import WorkerLimits
+from tasks.rollout.worker import EnvironmentWorker
 
 
 def test_grades_come_back_in_order_with_their_reasons(worker):

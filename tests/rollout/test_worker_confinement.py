@@ -10,7 +10,8 @@ import pytest
 from bundles import episodes, processes_of, write_bundle, zombie_children
 
 from tasks.rollout.client import EnvironmentFailure
-from tasks.rollout.worker import EnvironmentWorker, WorkerLimits
+from tasks.rollout.limits import WorkerLimits
+from tasks.rollout.worker import EnvironmentWorker
 
 TOKEN = "canary-7f3a"
 TRY = """

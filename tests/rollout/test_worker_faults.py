@@ -12,7 +12,8 @@ from bundles import episodes, processes_of, write_bundle, zombie_children
 
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
-from tasks.rollout.worker import EnvironmentWorker, WorkerLimits
+from tasks.rollout.limits import WorkerLimits
+from tasks.rollout.worker import EnvironmentWorker
 
 HANG = "while turns[-1].content == 'hang': pass\nreturn Grade(1.0)"
 

@@ -3,7 +3,7 @@
 import pytest
 from bundles import HEAD, episodes, failure
 
-from tasks.rollout.worker import WorkerLimits
+from tasks.rollout.limits import WorkerLimits
 
 
 @pytest.mark.parametrize(

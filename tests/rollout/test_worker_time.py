@@ -9,8 +9,9 @@ from bundles import episodes, failure
 import workflows.teachers.code as code_team
 from tasks.rollout.client import Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
+from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.process import _EpisodeClock
-from tasks.rollout.worker import EnvironmentWorker, WorkerLimits
+from tasks.rollout.worker import EnvironmentWorker
 
 ENDLESS = "while True: pass"
 ADD_ONE = "def f(x):\n    return x + 1"

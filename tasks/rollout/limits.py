@@ -1,0 +1,89 @@
+"""What a bundle may use, what it runs without, and the refusal where a machine cannot hold that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True)
+class WorkerLimits:
+    """What a bundle may use. Sizes are in bytes and hold for each of its processes."""
+
+    call_seconds: float = 60.0
+    """Wall-clock time for each episode of a call, or for a call without any."""
+    start_seconds: float = 20.0
+    """Wall-clock time for loading the bundle."""
+    memory_bytes: int = 2 * 1024**3
+    cpu_seconds: int = 24 * 3600
+    """CPU time in the life of the process: a second net under the time limit for each call."""
+    file_bytes: int = 16 * 1024**2
+    open_files: int = 64
+    processes: int = 64
+    """Holds where user namespaces are allowed, and not for root. Elsewhere the kernel would count
+    the user's other programs too; the end of the worker ends all that it started."""
+    message_bytes: int = 64 * 1024**2
+    """The largest answer to one call."""
+    output_bytes: int = 16 * 1024
+    """How much of the end of what the bundle prints is kept for error messages."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would let nothing run."""
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"WorkerLimits.{name} is {value}: it must be more than 0")
+
+    def resources(self) -> dict[str, int]:
+        """Return the operating system's limits by their names without RLIMIT_."""
+        return {
+            "AS": self.memory_bytes,
+            "CPU": self.cpu_seconds,
+            "FSIZE": self.file_bytes,
+            "NOFILE": self.open_files,
+            "NPROC": self.processes,
+            "CORE": 0,
+        }
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What a bundle runs without, over and above the limits. Each is False where refused."""
+
+    network_cut: bool = False
+    """No sockets, and on most systems no network interfaces either."""
+    files_hidden: bool = False
+    """Reads the standard library, itself and the system's libraries; writes its own folder."""
+    processes_private: bool = False
+    """Sees no other process, and the kernel ends what it starts; else we look for it and end it."""
+
+    @property
+    def openings(self) -> list[str]:
+        """What of this machine is open to the bundle and must not be, in words."""
+        held = {"the network": self.network_cut, "this machine's files": self.files_hidden}
+        return [what for what, holds in held.items() if not holds]
+
+
+class ConfinementError(RuntimeError):
+    """This machine does not confine a team's code; nothing of it has run."""
+
+    def __init__(self, domain: str, problem: str) -> None:
+        """Put a pointer to ``provost doctor`` before the problem."""
+        super().__init__(
+            f"`provost doctor` checks how this machine confines a team's code. {problem} Nothing "
+            f"of the domain {domain!r} has run"
+        )
+
+    @classmethod
+    def of_openings(cls, domain: str, openings: Sequence[str]) -> Self:
+        """Say what would be open, and how to allow it."""
+        return cls(
+            domain,
+            f"Here {' and '.join(openings)} would be open to the environment of a release: run on "
+            "Linux with Landlock and seccomp, or set allow_unconfined (in SamplingSettings, and "
+            "in DomainSettings and BlendSettings where prompts are made), which records keep.",
+        )
+
+    @classmethod
+    def of_start(cls, domain: str, problem: str, output: str) -> Self:
+        """Say that the process did not get as far as a team's code."""
+        last = output.strip().splitlines()[-1:] or [""]
+        return cls(domain, f"The process for it {problem}. {last[0]}")
