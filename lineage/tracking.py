@@ -28,9 +28,10 @@ def tracking_uri() -> str:
 
 def artifact_location(uri: str, experiment: str) -> str | None:
     """Return where an experiment's files go; None leaves it to a server."""
-    if not uri.startswith(_SQLITE):
+    if uri.startswith("http"):
         return None
-    return (Path(uri.removeprefix(_SQLITE)).parent / "mlartifacts" / experiment).as_uri()
+    folder = Path(uri.removeprefix(_SQLITE)).parent if uri.startswith(_SQLITE) else home()
+    return (folder / "mlartifacts" / experiment).as_uri()
 
 
 def quiet() -> None:

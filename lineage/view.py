@@ -31,6 +31,20 @@ STATUS = "provost.status"
 FIRST = "provost.first"
 """Of a registered model: what its version 1 is and since when, which tells stores apart."""
 NOT_FINITE = "provost.not_finite"
+NOTE = "mlflow.note.content"
+PARENT = "mlflow.parentRunId"
+
+
+AREAS = {
+    "foundation": ("base",),
+    "teachers": ("environment prompts demonstrations sketch sft warm_up rl rung release".split()),
+    "consolidation": (
+        "plan probe gate gate_outcome mopd ledger merge student report refork failure".split()
+    ),
+    "evaluation": ("evaluation", "scorecard"),
+    "audit": ("behaviours", "audit", "surgery"),
+}
+"""MLflow's experiments with the kinds of record that each shows."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +61,28 @@ class RunView:
     """One record as a run."""
 
     record: str
-    experiment: str
+    area: str
     name: str
     params: dict[str, str]
     tags: dict[str, str]
     started_ms: int
     finished_ms: int
+    failed: bool
+    """Whether the record says that something failed."""
+
+
+def area_of(kind: str) -> str:
+    """Return the experiment of a kind of record; a kind that none names has one of its own."""
+    return next((area for area, kinds in AREAS.items() if kind in kinds), kind)
+
+
+def plan_of(derivation: Derivation, attestation: Attestation) -> str:
+    """Return the record of the plan that a step was made for, "" where none is known."""
+    for item in derivation.inputs:
+        if item.role == "plan":
+            return item.record
+    noted = attestation.notes.get("plan")
+    return noted if isinstance(noted, str) else ""
 
 
 def namespace_of(store_uri: str) -> str:
@@ -82,25 +112,32 @@ def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> Ru
         "provost.host": attestation.host,
         "provost.image": attestation.image,
         "provost.attempt": str(attestation.attempt),
+        "mlflow.source.name": attestation.task or f"provost: {derivation.kind}",
+        "mlflow.source.type": "JOB" if attestation.execution else "LOCAL",
         "mlflow.source.git.commit": attestation.commit,
+        "mlflow.source.git.dirty": "true" if attestation.dirty else "",
         "mlflow.user": clip(attestation.owner, MAX_KEY),
     }
     tags |= {f"provost.input.{number:03d}": text for number, text in enumerate(edges(derivation))}
     return RunView(
         record=digest,
-        experiment=derivation.kind,
+        area=area_of(derivation.kind),
         name=run_name(derivation, attestation),
         params=params,
         tags={key: clip(text, MAX_TAG) for key, text in tags.items() if text},
         started_ms=milliseconds(attestation.started),
         finished_ms=milliseconds(attestation.finished),
+        failed=derivation.kind == "failure",
     )
 
 
 def run_name(derivation: Derivation, attestation: Attestation) -> str:
     """Return a short name that a person recognises: kind, domain, output."""
     domain = attestation.notes.get("domain") or derivation.settings.get("domain") or ""
-    parts = [derivation.kind, str(domain), attestation.output.removeprefix("sha256:")[:12]]
+    kind = derivation.kind
+    if kind == "plan" and not plan_of(derivation, attestation):
+        kind = "consolidation"  # its steps are listed under it
+    parts = [kind, str(domain), attestation.output.removeprefix("sha256:")[:12]]
     return model_name("-".join(part for part in parts if part))
 
 

@@ -7,7 +7,7 @@ Sequences are lists because Flyte's types have no tuple of any length.
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from lineage.artifacts import Artifact, Rung
 
@@ -146,6 +146,11 @@ class Plan(Frozen):
     """All findings, those too for which it would be refused without a waiver."""
     waivers: list[Artifact] = Field(default_factory=list)
     """Signed statements that findings of this plan are accepted; the plan is the same without."""
+
+    @property
+    def made_for(self) -> dict[str, JsonValue]:
+        """What a step attests of the plan that it was made for: its record. It is no input."""
+        return {"plan": self.artifact.record} if self.artifact else {}
 
     @property
     def leads(self) -> list[PlannedTeacher]:

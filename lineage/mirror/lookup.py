@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from lineage.mirror.files import EXTERNAL
 from lineage.record import Records
 from lineage.tracking import artifact_location
-from lineage.view import DIGEST, RECORD, run_name, step_of
+from lineage.view import DIGEST, RECORD, area_of, run_name, step_of
 
 RAW = "raw"
 """The experiment that shows checkpoints which no record made."""
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's pages open an experiment with its runs, not with traces."""
 
 
 class LoggedModel(Protocol):
@@ -41,7 +44,9 @@ class Client(Protocol):
     def get_experiment_by_name(self, name: str) -> Experiment | None:
         """See MlflowClient."""
 
-    def create_experiment(self, name: str, artifact_location: str | None) -> str:
+    def create_experiment(
+        self, name: str, artifact_location: str | None, tags: dict[str, str]
+    ) -> str:
         """See MlflowClient."""
 
     def restore_experiment(self, experiment_id: str) -> None:
@@ -83,7 +88,9 @@ class Lookup:
         """Return the logged model of a checkpoint, created if MLflow has none."""
         key = (digest, record)
         if key not in self._models:
-            experiment = self.experiment(self._records.read(record).kind if record else RAW)
+            experiment = self.experiment(
+                area_of(self._records.read(record).kind) if record else RAW
+            )
             condition = f"tags.`{DIGEST}` = '{digest}' AND tags.`{RECORD}` = '{record or RAW}'"
             found = self._client.search_logged_models([experiment], condition, None, 1)
             if not found:
@@ -100,7 +107,9 @@ class Lookup:
         """
         key = (digest, record)
         if key not in self._models:
-            experiment = self.experiment(self._records.read(record).kind if record else RAW)
+            experiment = self.experiment(
+                area_of(self._records.read(record).kind) if record else RAW
+            )
             model = self._create_model(experiment, key, run_id)
             self._client.finalize_logged_model(model.model_id, "READY")
             self._models[key] = model.model_id
@@ -115,22 +124,27 @@ class Lookup:
             derivation, latest = self._records.read(record), self._records.attestations(record)[-1]
             name = run_name(derivation, latest.model_copy(update={"output": digest}))
             step = step_of(derivation, latest)
-        tags = {DIGEST: digest, RECORD: record or RAW, "provost.step": str(step)}
+        tags = {
+            DIGEST: digest,
+            RECORD: record or RAW,
+            "provost.step": str(step),
+            EXTERNAL: "true",  # the weights are in the store
+        }
         return self._client.create_logged_model(experiment, name, run_id, tags, None, "checkpoint")
 
-    def experiment(self, kind: str) -> str:
-        """Return the id of the experiment of a kind of record; one that was deleted comes back."""
-        if kind not in self._experiments:
-            name = f"{self._namespace}/{kind}" if self._namespace else kind
+    def experiment(self, area: str) -> str:
+        """Return the id of the experiment of an area; one that was deleted comes back."""
+        if area not in self._experiments:
+            name = f"{self._namespace}/{area}" if self._namespace else area
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 place = artifact_location(self._uri, name)
-                self._experiments[kind] = self._client.create_experiment(name, place)
+                self._experiments[area] = self._client.create_experiment(name, place, TRAINING)
             else:
                 if found.lifecycle_stage == "deleted":  # its name is taken, and it takes no runs
                     self._client.restore_experiment(found.experiment_id)
-                self._experiments[kind] = found.experiment_id
-        return self._experiments[kind]
+                self._experiments[area] = found.experiment_id
+        return self._experiments[area]
 
     def forget(self) -> None:
         """Look everything up anew from now on: others may have changed it."""

@@ -1,16 +1,19 @@
 """Registry names as MLflow's registered models: versions, statuses and aliases."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
+from lineage.mirror.cards import Card, Cards, fetching
+from lineage.mirror.files import mark_external
 from lineage.mirror.runs import Runs
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
 from lineage.tracking import as_default
-from lineage.view import DIGEST, FIRST, RECORD, STATUS, VERSION, clip, namespace_of
+from lineage.view import DIGEST, FIRST, STATUS, VERSION, namespace_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +32,7 @@ class Names:
         self._registry = Registry(store)
         self._runs = runs
         self._namespace = namespace_of(store.uri)
+        self._cards = Cards(store, runs.address, self.address)
 
     def show(self, name: str) -> None:
         """Show every version of a registry name, and the aliases of those that are active.
@@ -45,14 +49,38 @@ class Names:
             version = version or self._create_version(model, entry)
             status = self._registry.status(name, entry.version)
             if version.tags.get(STATUS) != status:
-                self._client.set_model_version_tag(model, str(version.version), STATUS, status)
+                self._describe(version, self._cards.card(entry))
             if status == "active":
                 shown[entry.version] = str(version.version)
         self._show_aliases(model, self._registry.aliases(name), shown)
 
+    def address(self, reference: str) -> str:
+        """Return where MLflow's pages show a version such as ``teacher.math@3``; "" if nowhere."""
+        name, _, number = reference.rpartition("@")
+        if name not in self._registry.names():
+            return ""
+        model = self._full(name)
+        for _ in range(2):
+            for version in self._client.search_model_versions(f"name='{model}'"):
+                if version.tags.get(VERSION) == number:
+                    return f"#/models/{quote(model)}/versions/{version.version}"
+            self.show(name)  # a teacher that is not there yet
+        return ""
+
+    def _full(self, name: str) -> str:
+        return f"{self._namespace}.{name}" if self._namespace else name
+
+    def _describe(self, version: "ModelVersion", card: Card) -> None:
+        """Bring the description and the tags of a version up to date."""
+        number = str(version.version)
+        self._client.update_model_version(version.name, number, card.text)
+        for key, value in card.tags.items():
+            if version.tags.get(key) != value:
+                self._client.set_model_version_tag(version.name, number, key, value)
+
     def _model(self, first: Entry) -> str:
         """Return the registered model of a name, created if MLflow has none."""
-        model = f"{self._namespace}.{first.name}" if self._namespace else first.name
+        model = self._full(first.name)
         mark = f"{first.digest} {first.created}"
         found = self._client.search_registered_models(filter_string=f"name='{model}'")
         if not found:
@@ -103,18 +131,20 @@ class Names:
                 checkpoint_behind(self._store, self._records, entry.digest, entry.record)
                 or checkpoint
             )
-        if checkpoint.record:
-            self._runs.show(checkpoint.record)
+        for record in dict.fromkeys([checkpoint.record, entry.record]):
+            if record:
+                self._runs.show(record)
         weights = self._runs.lookup.model(checkpoint.digest, checkpoint.record)
         run = self._runs.find(checkpoint.record) if checkpoint.record else None
-        tags = {VERSION: str(entry.version), DIGEST: entry.digest, "provost.owner": entry.owner}
+        card = self._cards.card(entry)
+        mark_external(self._client, weights, fetching(entry))
         with as_default(self._uri):
             return self._client.create_model_version(
                 model,
                 source=f"models:/{weights}",
                 run_id=run.info.run_id if run else None,
-                tags=tags | ({RECORD: entry.record} if entry.record else {}),
-                description=clip(entry.note, 5000),
+                tags=card.tags,
+                description=card.text,
                 await_creation_for=0,
                 model_id=weights,
             )

@@ -55,6 +55,7 @@ def make_report(
 
     def make(folder: Path, measurements: Measurements) -> Path:
         report("report", 0, 1)
+        measurements.notes |= plan.made_for
         manifest = read_manifest(bench.store, student.digest, Student)
         card = read_scorecard(bench, manifest.scorecard)
         out = folder / "report"

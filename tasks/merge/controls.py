@@ -42,6 +42,7 @@ def merge_average(bench: Bench, plan: Plan) -> Artifact:
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
+        measurements.notes |= plan.made_for
         report("merge", 0, 1, message="parameter average")
         policy = load_policy(bench.store.tree(plan.student.digest))
         policy.model.load_state_dict(average(_states(bench, plan)))
@@ -82,6 +83,7 @@ def merge_task_arithmetic(bench: Bench, plan: Plan, settings: MergeSettings) -> 
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
+        measurements.notes |= plan.made_for
         policy = load_policy(bench.store.tree(plan.student.digest))
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
         vector = task_vector(start, _states(bench, plan))

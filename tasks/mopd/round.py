@@ -65,6 +65,7 @@ class _Round:
         with open_source(bench, plan.leads, policy, settings, self._seed) as source:
             order = Order(self._cast, settings, self._seed)
             run = Run(bench, order, policy, folder / "ledger", source)
+            measurements.notes |= plan.made_for
             measurements.notes["estimate"] = str(run.needed)
             states = States(bench.store, self._derivation.digest(), run.parts(measurements))
             run.train(measurements, states)
@@ -76,7 +77,7 @@ class _Round:
             "ledger",
             folder / "ledger",
             started,
-            Measurements("ledger"),
+            Measurements("ledger", notes=plan.made_for),
             owner="consolidation",
         )
         return save_student(run.learner, policy.tokenizer, folder / "model")

@@ -259,7 +259,7 @@ def test_mlflow_shows_runs_models_with_parents_and_registered_versions(store, ma
     assert {run.data.tags["provost.record"] for run in runs} == set(Records(store).all())
     assert {run.info.status for run in runs} == {"FINISHED"}
 
-    [found] = client.search_runs([experiments["mopd"]])
+    [found] = client.search_runs([experiments["consolidation"]], "tags.`provost.kind` = 'mopd'")
     run = client.get_run(found.info.run_id)
     parents = {
         client.get_logged_model(item.model_id).tags["provost.digest"]

@@ -8,6 +8,7 @@ from lineage.artifacts import Artifact, Prompts, Release, Rung, Sampling, SftDat
 from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
 
 SOURCE = "sha256:" + "a" * 64
+ATTESTED = ("owner", "notes", "output_kind", "commit", "execution", "task", "dirty")
 TIME = "2026-11-21T00:00:00+00:00"
 
 
@@ -30,9 +31,9 @@ def checkpoint(folder: Path, payload: bytes = b"\1\2\3\4") -> Path:
 def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) -> tuple[str, str]:
     """Write a record that makes ``data`` of ``inputs``; return (record, output).
 
-    ``more`` are settings, except owner, notes, metrics and output_kind, which are attested.
+    ``more`` are settings, except metrics and what is in ``ATTESTED``, which are attested.
     """
-    attested = {key: more.pop(key) for key in ("owner", "notes", "output_kind") if key in more}
+    attested = {key: more.pop(key) for key in ATTESTED if key in more}
     rows = more.pop("metrics", None)
     output = more.pop("output", None) or store.put_bytes(data)
     derivation = Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=more, seed=0)

@@ -77,7 +77,7 @@ def test_four_processes_show_the_same_records_once(store, place):
         writer.join()
         assert writer.exitcode == 0
     client = connection.client_of(f"sqlite:///{place}")
-    experiment = client.get_experiment_by_name("sft").experiment_id
+    experiment = client.get_experiment_by_name("teachers").experiment_id
     assert len(client.search_runs([experiment])) == 10
     assert len(client.search_logged_models([experiment])) == 10
 

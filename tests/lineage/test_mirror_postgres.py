@@ -68,7 +68,7 @@ def test_the_whole_view_is_rebuilt_on_postgresql(server, store, tmp_path, monkey
     assert mirror.mirror_entry(store, "teacher.math")
     assert mirror.reindex(store) == mirror.Reindexed(records=2, names=1, versions=1)
     client = connection.client_of(server)
-    experiment = client.get_experiment_by_name("sft").experiment_id
+    experiment = client.get_experiment_by_name("teachers").experiment_id
     [run] = client.search_runs([experiment])
     assert len(client.get_metric_history(run.info.run_id, "sft/loss")) == 9_999
     assert run.data.params["prompt"].endswith("[truncated]")

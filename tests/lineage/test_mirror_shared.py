@@ -157,7 +157,7 @@ def raced(client, name, monkeypatch, first):
 
 def test_two_machines_may_create_an_experiment_at_once(store, client, monkeypatch):
     record, _ = write_record(store, b"a")
-    raced(client, "create_experiment", monkeypatch, lambda: client.create_experiment("sft"))
+    raced(client, "create_experiment", monkeypatch, lambda: client.create_experiment("teachers"))
     assert mirror.mirror_record(store, record)
     assert not showing.HEALTH.paused()
 
@@ -176,7 +176,7 @@ def test_two_machines_may_create_a_name_at_once(store, client, monkeypatch):
 
 def test_of_two_runs_of_one_record_everybody_keeps_the_same(store, client, monkeypatch):
     record, _ = write_record(store, b"a", metrics=[(1, "loss", 2.0, "")])
-    experiment = client.create_experiment("sft")
+    experiment = client.create_experiment("teachers")
 
     def other_pod():
         client.create_run(experiment, tags={"provost.record": record})

@@ -1,0 +1,142 @@
+"""What MLflow's page of a version shows: description, tags, and how its weights are fetched."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lineage.artifacts import Release, Student, parse_manifest
+from lineage.mirror.story import (
+    MOST,
+    Facts,
+    Link,
+    Made,
+    Teacher,
+    code_of,
+    plain,
+    story_of_release,
+    story_of_run,
+    story_of_student,
+)
+from lineage.record import Attestation, Derivation, Records
+from lineage.registry import Registry
+from lineage.slots import Entry
+from lineage.store import Store
+from lineage.view import DIGEST, MAX_TAG, RECORD, STATUS, VERSION, MetricRow, clip, metrics_of
+
+
+@dataclass(frozen=True)
+class Card:
+    """The text and the tags of a version."""
+
+    text: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Cards:
+    """Tells of the versions of a store."""
+
+    def __init__(self, store: Store, link: Link, address: Callable[[str], str]) -> None:
+        """Link records with ``link``, and versions such as ``teacher.math@3`` with ``address``."""
+        self._store = store
+        self._records = Records(store)
+        self._registry = Registry(store)
+        self._link, self._address = link, address
+
+    def card(self, entry: Entry) -> Card:
+        """Return what is shown of an entry, as it stands now."""
+        status = self._registry.status(entry.name, entry.version)
+        story, tags = self._story(entry)
+        head = [self._withdrawn(entry), plain(entry.note), fetching(entry)]
+        text = "\n\n".join(part for part in [*head, story] if part)
+        tags = {
+            VERSION: str(entry.version),
+            DIGEST: entry.digest,
+            RECORD: entry.record,
+            STATUS: status,
+            "provost.owner": entry.owner,
+            **tags,
+        }
+        shown = {key: clip(value, MAX_TAG) for key, value in tags.items() if value}
+        return Card(clip(text, MOST), shown)
+
+    def _story(self, entry: Entry) -> tuple[str, dict[str, str]]:
+        if entry.kind == "student":
+            return self._student(entry)
+        if entry.kind == "release":
+            return self._release(entry)
+        made = self._made(entry.record)
+        return (story_of_run(*made, self._link), {}) if made else ("", {})
+
+    def _student(self, entry: Entry) -> tuple[str, dict[str, str]]:
+        student = parse_manifest(self._store.get_bytes(entry.digest), Student)
+        inputs = self._records.read(entry.record).inputs if entry.record else ()
+        plan = next((item.record for item in inputs if item.role == "plan"), "")
+        teachers = [
+            Teacher(
+                parse_manifest(self._store.get_bytes(share.release), Release),
+                share.reference,
+                self._address(share.reference),
+            )
+            for share in student.teachers
+        ]
+        facts = self._facts(student)
+        tags = {f"provost.teacher.{share.domain}": share.reference for share in student.teachers}
+        tags |= _scores_of("student", facts.scores) | {"provost.plan": plan}
+        return story_of_student(student, Made(entry.record, plan), teachers, facts), tags
+
+    def _release(self, entry: Entry) -> tuple[str, dict[str, str]]:
+        release = parse_manifest(self._store.get_bytes(entry.digest), Release)
+        facts = self._facts(release)
+        return story_of_release(release, facts), _scores_of("teacher", facts.scores)
+
+    def _facts(self, manifest: Student | Release) -> Facts:
+        made = self._made(manifest.checkpoint.record)
+        scored = self._made(manifest.scorecard.record)
+        return Facts(
+            code=code_of(*made) if made else "No code is recorded.",
+            base=self._base(manifest.fork_point.record),
+            scores=metrics_of(self._store, scored[1]) if scored else [],
+            link=self._link,
+        )
+
+    def _made(self, record: str) -> tuple[Derivation, Attestation] | None:
+        attestations = self._records.attestations(record) if record else []
+        return (self._records.read(record), attestations[-1]) if attestations else None
+
+    def _base(self, record: str) -> str:
+        """Return the record of the base that a fork point started from."""
+        while record:
+            derivation = self._records.read(record)
+            if derivation.kind == "base":
+                return record
+            record = next((item.record for item in derivation.inputs if item.role == "start"), "")
+        return ""
+
+    def _withdrawn(self, entry: Entry) -> str:
+        events = [e for e in self._registry.events(entry.name) if e.version == entry.version]
+        words = {"recall": "Recalled", "retire": "Retired"}
+        return "\n\n".join(
+            f"**{words[event.action]}** by {plain(event.by)} on {event.at[:10]}: "
+            f"{plain(event.reason) or 'no reason given'}"
+            for event in events
+        )
+
+
+def fetching(entry: Entry) -> str:
+    """Return a sentence with the command that writes a version's weights into a folder."""
+    kinds = {"student": "student", "release": "teacher"}
+    command = kinds.get(entry.kind, "lineage")
+    reference = f"{entry.name}@{entry.version}"
+    return (
+        "MLflow does not hold the weights. This writes them as a Hugging Face folder: "
+        f"`provost {command} export {reference} FOLDER`"
+    )
+
+
+def _scores_of(method: str, scores: Sequence[MetricRow]) -> dict[str, str]:
+    """Return a tag for each domain that a method was scored in."""
+    prefix = f"scorecard/{method}/"
+    return {
+        f"score.{row.name.removeprefix(prefix)}": f"{row.value:.4f}"
+        for row in scores
+        if row.name.startswith(prefix)
+    }

@@ -1,0 +1,166 @@
+"""What stands in the description of a run or a version: whence it came, with links to follow.
+
+Pure. MLflow shows the text as Markdown, with links inside its own pages.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lineage.artifacts import Release, Student
+from lineage.record import Attestation, Derivation, Input
+from lineage.view import MetricRow, clip
+
+MOST = 5000
+"""Characters of a description; MLflow's columns hold no more."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~])")
+
+Link = Callable[[str], str]
+"""Gives, for a record, the address of its run in MLflow's pages; "" where it has none."""
+
+
+def plain(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def linked(text: str, address: str) -> str:
+    """Return a text as a link, or alone where there is no address."""
+    return f"[{plain(text)}]({address})" if address else plain(text)
+
+
+def short(digest: str) -> str:
+    """Return as much of a digest as tells it apart for a person."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def story_of_run(derivation: Derivation, attestation: Attestation, link: Link) -> str:
+    """Return the description of a record's run."""
+    made = f"{attestation.output_kind} `{short(attestation.output)}`"
+    owner = f" by {plain(attestation.owner)}" if attestation.owner else ""
+    lines = [f"Made {made}{owner}."]
+    if derivation.kind == "failure":
+        lines = [f"**Failed:** {plain(clip(str(derivation.settings.get('error', '')), 1500))}"]
+    if derivation.inputs:
+        lines += ["", "Made from:", "", *map(_input_line(link), derivation.inputs)]
+    lines += ["", code_of(derivation, attestation)]
+    lines += ["", f"More: `provost lineage show {derivation.digest()}`"]
+    return clip("\n".join(lines), MOST)
+
+
+def _input_line(link: Link) -> Callable[[Input], str]:
+    def line(item: Input) -> str:
+        words = [item.role, item.name] if item.name else [item.role]
+        weight = f", weight {item.weight:g}" if item.weight is not None else ""
+        return f"- {linked(' '.join(words), link(item.record))} `{short(item.artifact)}`{weight}"
+
+    return line
+
+
+def code_of(derivation: Derivation, attestation: Attestation) -> str:
+    """Return a sentence on the code of a step: commit, source digest, image."""
+    commit = f"commit `{attestation.commit[:12]}`" if attestation.commit else "no commit known"
+    dirty = " with uncommitted changes" if attestation.dirty else ""
+    image = f", image `{plain(attestation.image)}`" if attestation.image else ""
+    return f"Code: {commit}{dirty}, source `{short(derivation.source)}`{image}."
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What a student's description says of one of its teachers."""
+
+    release: Release
+    reference: str
+    """As it was given: ``teacher.math@3``."""
+    address: str
+    """Of its version in MLflow's pages."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a student was made."""
+
+    record: str
+    """Of the student itself; its run has the report."""
+    plan: str
+    """The plan's record; "" where none is known."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What both kinds of version tell alike."""
+
+    code: str
+    """A sentence on the code that trained it."""
+    base: str
+    """The record of the base; "" where there is none."""
+    scores: Sequence[MetricRow]
+    """Rows of the scorecard, named ``scorecard/METHOD/DOMAIN``."""
+    link: Link
+
+
+def story_of_student(
+    student: Student, made: Made, teachers: Sequence[Teacher], facts: Facts
+) -> str:
+    """Return the description of a student's version."""
+    link = facts.link
+    lines = ["**Teachers**", ""]
+    for share, teacher in zip(student.teachers, teachers, strict=True):
+        told = f"weight {share.weight:g}, {share.tokens_routed} tokens routed"
+        lines.append(f"- {linked(teacher.reference, teacher.address)}: {told}")
+    lines += ["", "**Scores**", "", *_score_lines(facts.scores), "", "**Data**", ""]
+    for teacher in teachers:
+        lines.append(f"- {plain(teacher.release.domain)}: {_data(teacher.release, link)}")
+    lines += ["", "**Made from**", "", *_start(facts, student.fork_point.record)]
+    lines.append(f"- {linked('plan', link(made.plan))}, {len(student.waivers)} waivers")
+    lines.append(f"- {linked('publication', link(made.record))}, with its report as artifacts")
+    lines.append(f"- {linked('training', link(student.checkpoint.record))}")
+    lines.append(f"- {linked('scorecard', link(student.scorecard.record))}")
+    for name, control in sorted(student.controls.items()):
+        lines.append(f"- {linked(f'control {name}', link(control.record))}")
+    return "\n".join([*lines, "", facts.code])
+
+
+def story_of_release(release: Release, facts: Facts) -> str:
+    """Return the description of a teacher's version."""
+    link = facts.link
+    lines = [f"Teacher of {plain(release.domain)}, license {plain(release.licence)}.", ""]
+    lines += ["**Scores**", "", *_score_lines(facts.scores), "", "**Made from**", ""]
+    lines += _start(facts, release.fork_point.record)
+    lines.append(f"- {linked('training', link(release.checkpoint.record))}")
+    lines.append(f"- {_data(release, link)}")
+    lines.append(f"- {linked('environment', link(release.environment.record))}")
+    lines.append(f"- {linked('scorecard', link(release.scorecard.record))}")
+    team = f"Team version {plain(release.team_version)}."
+    return "\n".join([*lines, "", f"{facts.code} {team}"])
+
+
+def _start(facts: Facts, fork_point: str) -> list[str]:
+    if facts.base in {"", fork_point}:
+        return [f"- {linked('base and fork point', facts.link(fork_point))}"]
+    return [
+        f"- {linked('base', facts.link(facts.base))}",
+        f"- {linked('fork point', facts.link(fork_point))}",
+    ]
+
+
+def _data(release: Release, link: Link) -> str:
+    parts = {
+        "demonstrations": release.sft.data,
+        "training prompts": release.prompts.train,
+        "validation prompts": release.prompts.validation,
+        "evaluation prompts": release.evaluation,
+    }
+    return ", ".join(
+        f"{linked(name, link(part.record))} `{short(part.digest)}`" for name, part in parts.items()
+    )
+
+
+def _score_lines(scores: Sequence[MetricRow]) -> Iterator[str]:
+    """Yield a line for each domain: what each method scored there."""
+    domains: dict[str, list[str]] = {}
+    for row in scores:
+        method, _, domain = row.name.removeprefix("scorecard/").partition("/")
+        domains.setdefault(domain, []).append(f"{plain(method)} {row.value:.3f}")
+    for domain, each in sorted(domains.items()):
+        yield f"- {plain(domain)}: {', '.join(each)}"
