@@ -8,16 +8,18 @@ import functools
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from flytekit import Deck, Resources, Secret, task
 from flytekit.core.context_manager import FlyteContextManager
+from flytekit.exceptions.system import FlyteNonRecoverableSystemException
 from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.extras.accelerators import GPUAccelerator
 
 from images.names import placeholder
 from lineage.signing import KEY_VARIABLE, signing_key
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
+from tasks.failing import FramelessError, frameless, quiet_exit, told
 from tasks.page.frame import framed
 from tasks.resources import (
     FLAVOUR,
@@ -51,6 +53,20 @@ class PassingFaultError(FlyteRecoverableException):  # type: ignore[misc]  # fly
         super().__init__(message)
         self.stage, self.told = stage, message
 
+    def __str__(self) -> str:
+        """Return the message alone, without Flyte's code."""
+        return self.told
+
+
+class MayPassError(FramelessError, FlyteRecoverableException):  # type: ignore[misc]
+    """A passing fault, said for the console."""
+
+    __module__ = "builtins"  # a traceback prints any other module before the name
+
+    def __str__(self) -> str:
+        """Return the message alone, without Flyte's code."""
+        return str(self.args[0])
+
 
 def hosted(
     stage: Stage, *, deck: bool = False, signs: bool = False
@@ -70,7 +86,8 @@ def hosted(
     declare = cast("Callable[..., Callable[..., object]]", task)(**arguments)
 
     def decorate(body: Function[Parameters, Result]) -> Function[Parameters, Result]:
-        return cast("Function[Parameters, Result]", declare(_attempted(stage, body, signs=signs)))
+        declared = telling(stage, declare(_attempted(stage, body, signs=signs)))
+        return cast("Function[Parameters, Result]", declared)
 
     return decorate
 
@@ -79,6 +96,32 @@ def show(name: str, page: str) -> None:
     """Put a whole page into the running task's Deck, there also where the task fails afterwards."""
     Deck(name, framed(name, page))
     Deck.publish()
+
+
+def telling(stage: Stage, task: Any) -> Any:  # noqa: ANN401 - flytekit's tasks have no useful type
+    """Have a declared task raise errors that read well in the console, where Flyte hosts it."""
+    execute, dispatch = task.execute, task.dispatch_execute
+
+    def told_execute(**inputs: object) -> object:
+        if _is_local():
+            return execute(**inputs)
+        quiet_exit()
+        try:
+            return execute(**inputs)
+        except FlyteRecoverableException as error:
+            raise MayPassError(told(error).sentence) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person has to read it
+            raise frameless(error) from None
+
+    def told_dispatch(*args: object, **more: object) -> object:
+        try:
+            return dispatch(*args, **more)
+        except FlyteNonRecoverableSystemException as error:
+            # Inputs that are no value of their type, which the console's form lets through.
+            raise FlyteNonRecoverableSystemException(frameless(error.value)) from None
+
+    task.execute, task.dispatch_execute = told_execute, told_dispatch
+    return task
 
 
 def _attempted(

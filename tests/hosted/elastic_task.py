@@ -7,13 +7,14 @@ from functools import partial
 from flytekit import task
 
 from tasks.attempt import NOTICE
-from tasks.hosting import _attempted, _elastic
+from tasks.hosting import _attempted, _elastic, telling
 from tasks.resources import Stage, StageResources
 
 # A flavour gives no CPU stage several ranks, so that the checks are passed by.
 TWO_RANKS = StageResources.model_construct(nodes=1, gpus=2)
 
 
+@partial(telling, Stage.CLIMB)
 @task(task_config=_elastic(TWO_RANKS))
 @partial(_attempted, Stage.CLIMB, signs=False)
 def two_ranks(ending: str) -> str:

@@ -34,4 +34,4 @@ def test_the_first_rank_gives_the_output_of_all(tmp_path):
 def test_a_fault_of_any_rank_is_told_apart(tmp_path, ending, recoverable, said):
     ended = run(tmp_path / "pod", ending)
     assert ended.is_recoverable is recoverable
-    assert said in ended.error.message
+    assert said in ended.error.message[:100]
