@@ -15,6 +15,7 @@ from lineage.artifacts import Digest, Frozen
 from lineage.digest import PREFIX, canonical_json, digest_bytes, hex_of
 from lineage.documents import parse_named, to_json
 from lineage.errors import CorruptError, MissingBlobError, RecordRefusedError
+from lineage.flyte_run import FlyteRun
 from lineage.store import Store
 
 
@@ -61,8 +62,10 @@ class Attestation(Frozen):
     host: str = ""
     packages: dict[str, str] = Field(default_factory=dict)
     image: str = ""
-    """Digest of the container image; "" where there is none."""
+    """The container image, as REPOSITORY@sha256:...; "" where there is none."""
     execution: str = ""
+    flyte: FlyteRun | None = None
+    """The execution in Flyte, with its place; None on a person's machine."""
     task: str = ""
     owner: str = ""
     commit: str = ""

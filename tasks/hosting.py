@@ -18,6 +18,7 @@ from flytekit.extras.accelerators import GPUAccelerator
 
 from images.names import placeholder
 from lineage.signing import KEY_VARIABLE, signing_key
+from tasks import pod
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
 from tasks.failing import FramelessError, frameless, quiet_exit, told
 from tasks.page.frame import framed
@@ -31,8 +32,6 @@ from tasks.resources import (
     local_limits,
 )
 
-_EXECUTION = "FLYTE_INTERNAL_EXECUTION_ID"
-"""Set by Flyte in the pod of every task."""
 _STORE = "PROVOST_STORE"
 """Set by ``infra/teams/060_places.yaml`` through the pod template that registration names."""
 SIGNING_SECRET = "provost-signing"
@@ -165,7 +164,7 @@ def _require_registration() -> None:
 
     ``pyflyte register`` and ``pyflyte run --remote`` give a pod neither image nor pod template.
     """
-    if os.environ.get(_EXECUTION) and not os.environ.get(_STORE):
+    if pod.flyte_run() and not os.environ.get(_STORE):
         raise ResourceError(
             f"this task was registered without Provost's resources (${_STORE} is not set "
             "in its pod): use `provost register` instead of pyflyte"

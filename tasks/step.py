@@ -26,6 +26,7 @@ from lineage.record import Attestation, Derivation, Records, metrics_blob
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
+from tasks import pod
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions
 
@@ -177,6 +178,7 @@ class Bench:
     ) -> Artifact:
         """Store an output, attest that the derivation made it, and mirror the record."""
         digest = self.store.put_tree(output) if output.is_dir() else self.store.put_file(output)
+        run = pod.flyte_run()
         metrics = self.store.put_bytes(metrics_blob(measurements.rows)) if measurements.rows else ""
         record = self.records.write(
             derivation,
@@ -184,12 +186,13 @@ class Bench:
                 derivation=derivation.digest(),
                 output=digest,
                 output_kind=kind,
-                attempt=int(os.environ.get("FLYTE_ATTEMPT_NUMBER") or 0),
+                attempt=pod.attempt(),
                 host=socket.gethostname(),
                 packages=package_versions(),
-                image=os.environ.get("FLYTE_INTERNAL_IMAGE", ""),
-                execution=os.environ.get("FLYTE_INTERNAL_EXECUTION_ID", ""),
-                task=os.environ.get("FLYTE_INTERNAL_TASK_NAME", ""),
+                image=pod.image(),
+                execution=run.execution if run else "",
+                flyte=run,
+                task=pod.task(),
                 owner=owner,
                 commit=git_commit(),
                 dirty=git_difference(),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from lineage.errors import LineageError, RecordRefusedError, RefusedFileError
+from lineage.flyte_run import FlyteRun
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.store import FolderStore
@@ -149,7 +150,12 @@ def test_the_attestation_says_where_when_and_by_whom(bench, monkeypatch):
         ("FLYTE_ATTEMPT_NUMBER", "2"),
         ("FLYTE_INTERNAL_IMAGE", "registry/trainer@sha256:1"),
         ("FLYTE_INTERNAL_EXECUTION_ID", "f123"),
+        ("FLYTE_INTERNAL_EXECUTION_PROJECT", "teacher-math"),
+        ("FLYTE_INTERNAL_EXECUTION_DOMAIN", "staging"),
+        ("FLYTE_INTERNAL_EXECUTION_WORKFLOW", "workflows.teachers.math.workflow.climb"),
         ("FLYTE_INTERNAL_TASK_NAME", "tasks.sft.task.finetune"),
+        ("FLYTE_INTERNAL_TASK_VERSION", "1.0.0-0123456789ab"),
+        ("FLYTE_EXECUTION_URL", "https://flyte.example.org/console/projects/teacher-math"),
     ):
         monkeypatch.setenv(name, value)
     made = bench.find_or_make(derivation(), "dataset", Maker(), owner="team-math")
@@ -157,10 +163,24 @@ def test_the_attestation_says_where_when_and_by_whom(bench, monkeypatch):
     assert (row.output, row.output_kind, row.owner) == (made.digest, "dataset", "team-math")
     assert (row.attempt, row.execution, row.task) == (2, "f123", "tasks.sft.task.finetune")
     assert row.image == "registry/trainer@sha256:1"
+    assert row.flyte == FlyteRun(
+        project="teacher-math",
+        domain="staging",
+        execution="f123",
+        workflow="workflows.teachers.math.workflow.climb",
+        version="1.0.0-0123456789ab",
+        url="https://flyte.example.org/console/projects/teacher-math",
+    )
     assert row.host == os.uname().nodename
     started, finished = map(datetime.fromisoformat, (row.started, row.finished))
     assert timedelta(0) <= finished - started < timedelta(minutes=1)
     assert started.utcoffset() == timedelta(0)
+
+
+def test_on_a_person_s_machine_the_attestation_names_no_execution(bench):
+    made = bench.find_or_make(derivation(), "dataset", Maker())
+    [row] = bench.records.attestations(made.record)
+    assert (row.flyte, row.execution, row.image) == (None, "", "")
 
 
 def test_measurements_are_kept_with_step_and_source(bench):

@@ -95,7 +95,11 @@ class Container:
             "FLYTE_INTERNAL_EXECUTION_ID": "f1",
             "FLYTE_INTERNAL_EXECUTION_PROJECT": "teacher-math",
             "FLYTE_INTERNAL_EXECUTION_DOMAIN": "staging",
+            "FLYTE_INTERNAL_EXECUTION_WORKFLOW": "workflows.teachers.math.workflow.climb",
+            "FLYTE_INTERNAL_TASK_PROJECT": "teacher-math",
+            "FLYTE_INTERNAL_TASK_DOMAIN": "staging",
             "FLYTE_INTERNAL_TASK_NAME": self.task.name,
+            "FLYTE_INTERNAL_TASK_VERSION": "v1",
             "FLYTE_ATTEMPT_NUMBER": str(attempt),
             "PROVOST_STORE": str(store),
         }

@@ -169,6 +169,7 @@ def test_a_cpu_cluster_gives_every_task_its_image_limits_and_flavour(entities):
             container, metadata = template["container"], template["metadata"]
             assert container["image"] == BOUND["cpu"], name
             assert {"key": "PROVOST_FLAVOUR", "value": "cpu"} in container["env"]
+            assert {"key": "FLYTE_INTERNAL_IMAGE", "value": BOUND["cpu"]} in container["env"]
             asked = container["resources"]
             assert asked["requests"] == asked["limits"]
             assert {entry["name"] for entry in asked["limits"]} >= {"CPU", "MEMORY"}

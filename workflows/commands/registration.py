@@ -14,11 +14,13 @@ from flytekit.core.context_manager import FlyteEntities
 from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.user import FlyteEntityAlreadyExistsException
 from flytekit.models.project import Project
+from flytekit.models.task import TaskSpec
 from flytekit.remote import FlyteRemote
 from flytekit.tools.repo import serialize_get_control_plane_entities, serialize_load_only
 from flytekit.tools.translator import Options
 
 from images.names import ImageName, bind, placeholder
+from tasks.pod import IMAGE
 from workflows.commands.faculty import Place
 from workflows.commands.refusals import sentence
 from workflows.commands.registered import Entity, changes, identifier, kind_of
@@ -53,6 +55,8 @@ class Registration:
             Options.default_from(k8s_service_account=self.place.project),
             is_registration=True,
         )
+        for entity in found:
+            _name_the_image(entity)
         return found
 
     def send(self, entities: Sequence[Entity], remote: FlyteRemote) -> None:
@@ -107,6 +111,13 @@ def create_project(place: Place, remote: FlyteRemote) -> None:
             f"{remote.config.platform.endpoint} did not make the project {place.project}: "
             f"{sentence(error)}"
         ) from error
+
+
+def _name_the_image(entity: Entity) -> None:
+    """Tell a task's container which image it runs in; nothing else in the pod says it."""
+    container = entity.template.container if isinstance(entity, TaskSpec) else None
+    if container is not None:
+        container.env[IMAGE] = container.image
 
 
 def _needed_images() -> set[ImageName]:
