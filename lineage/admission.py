@@ -31,6 +31,10 @@ CONFIG_NAMES = frozenset(
     }
 )
 _MAX_CONFIG_BYTES = 16 << 20
+_MAX_PATH_BYTES = 1024
+_MAX_NAME_BYTES = 255
+"""What file systems take."""
+_MAX_DEPTH = 64
 _MAX_SAFETENSORS_HEADER_BYTES = 16 << 20
 """Enough for 100,000 tensors. The library's limit of 100 MB takes 2.5 GiB of memory to parse."""
 
@@ -54,13 +58,18 @@ def check_path(path: str) -> None:
         or str(pure) != path
         or path == "."
         or "\\" in path
-        or len(path.encode("utf-8", "surrogateescape")) > 1024
+        or len(path.encode("utf-8", "surrogateescape")) > _MAX_PATH_BYTES
+        or len(pure.parts) > _MAX_DEPTH
+        or any(
+            len(part.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES for part in pure.parts
+        )
         or any(unicodedata.category(letter) in {"Cc", "Cf", "Cs"} for letter in path)
     )
     if unsafe:
         raise RefusedFileError(
-            f"path {path!r} is refused: a file in the store has a plain relative path without "
-            "'..', '//', backslashes or invisible characters; rename the file"
+            f"path {path[:200]!r} is refused: a file in the store has a plain relative path "
+            "without '..', '//', backslashes or invisible characters, with names of up to "
+            f"{_MAX_NAME_BYTES} bytes in up to {_MAX_DEPTH} folders; rename the file"
         )
 
 
@@ -76,12 +85,12 @@ def check_paths(paths: list[str]) -> None:
                 "be one file on some disks; rename one"
             )
         seen[folded] = path
-    files = set(paths)
-    for path in paths:
-        for parent in PurePosixPath(path).parents:
-            if str(parent) in files:
+    for folded, path in seen.items():
+        for parent in PurePosixPath(folded).parents:
+            if str(parent) in seen:
                 raise RefusedFileError(
-                    f"{str(parent)!r} is both a file and the folder of {path!r}; rename one"
+                    f"{seen[str(parent)]!r} is a file and, on some disks, the folder of {path!r} "
+                    "too; rename one"
                 )
 
 
@@ -113,6 +122,7 @@ def _walk(folder: Path, prefix: str, limits: Limits) -> list[tuple[str, int]]:
             path = f"{prefix}{entry.name}"
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
+                check_path(path)  # before the next level: endless nesting ends here
                 found += _walk(folder / entry.name, f"{path}/", limits)
             else:
                 check_file(path, status, limits)

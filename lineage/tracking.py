@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 import time
 import warnings
@@ -11,7 +12,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from lineage.plain import plain
 from lineage.store import home
@@ -19,6 +19,11 @@ from lineage.store import home
 _LOG = logging.getLogger("provost.lineage")
 _PAUSE_SECONDS = 60.0
 _SQLITE = "sqlite:///"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_SECRET = re.compile(
+    r"([?&;][^=&;\s]*(?:passw|pwd|token|secret|key|credential|signature)[^=&;\s]*=)[^&;\s]*",
+    re.IGNORECASE,
+)
 
 
 def tracking_uri() -> str:
@@ -167,12 +172,23 @@ class Health:
             )
 
 
-def without_password(uri: str) -> str:
-    """Return a tracking URI as it may be shown."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return uri.replace(f":{parts.password}@", ":***@", 1)
+def without_password(text: str) -> str:
+    """Return a URI, or a text with URIs in it, without what opens what they lead to.
+
+    That is the password, for HTTP the user as well (a token may stand there), and values of a query
+    that are called a password, a token, a key or a secret.
+    """
+    return _URI.sub(lambda found: _masked(found.group()), text)
+
+
+def _masked(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    place, slash, tail = rest.partition("/")
+    user, at, host = place.rpartition("@")
+    name, colon, _password = user.partition(":")
+    if colon or (at and scheme.startswith("http")):
+        user = f"{name}:***" if colon else "***"
+    return _SECRET.sub(r"\1***", f"{scheme}://{user}{at}{host}{slash}{tail}")
 
 
 def _summary(error: Exception) -> str:
@@ -180,4 +196,4 @@ def _summary(error: Exception) -> str:
     root: BaseException = error
     while root.__cause__ or root.__context__:
         root = root.__cause__ or root.__context__ or root
-    return plain(" ".join(str(root).split()))[:300] or "no message"
+    return plain(without_password(" ".join(str(root).split())))[:300] or "no message"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from lineage.admission import check_paths
+from lineage.admission import Limits, check_paths
 from lineage.digest import canonical_json, digest_json, is_digest
-from lineage.errors import CorruptError
+from lineage.errors import CorruptError, RefusedFileError
 
 SCHEMA = "provost.tree/1"
 MANIFEST_START = b'{"files":'
@@ -61,8 +61,9 @@ def _rows(files: tuple[TreeFile, ...]) -> list[JsonValue]:
 def parse_tree(data: bytes, digest: str) -> Tree:
     """Return the tree that ``data``, the verified bytes of ``digest``, describes.
 
-    Raises CorruptError for bytes that are no manifest and RefusedFileError for a path that would
-    leave the folder: a digest proves that bytes did not change, not that they mean well.
+    Raises CorruptError for bytes that are no manifest, RefusedFileError for a path that would leave
+    the folder and for no file or too many: a digest proves that bytes did not change, not that they
+    mean well.
     """
     problem = f"{digest} is not the manifest of a folder"
     try:
@@ -73,6 +74,10 @@ def parse_tree(data: bytes, digest: str) -> Tree:
         raise CorruptError(f"{problem} ({error}): ask for it with get_bytes") from error
     if schema != SCHEMA or not all(_is_sane(file) for file in files):
         raise CorruptError(f"{problem} of schema {SCHEMA}: it was written by something else")
+    if not files or len(files) > Limits().files:
+        raise RefusedFileError(
+            f"{digest} names {len(files)} files: a folder in the store has 1 to {Limits().files}"
+        )
     check_paths([file.path for file in files])
     tree = Tree(files)
     if tree.weights != weights or tree.to_bytes() != data:

@@ -96,7 +96,19 @@ def test_two_threads_may_mirror_at_once(store, place):
     assert done == [True] * 4
 
 
-def test_a_password_is_not_told():
-    shown = without_password("postgresql://mlflow:se:cret@db:5432/mlflow")
-    assert shown == "postgresql://mlflow:***@db:5432/mlflow"
-    assert without_password("sqlite:////x/mlflow.db") == "sqlite:////x/mlflow.db"
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://mlflow:se:cret@db:5432/mlflow", "postgresql://mlflow:***@db:5432/mlflow"),
+        ("postgresql://mlflow@db/mlflow", "postgresql://mlflow@db/mlflow"),
+        ("sqlite:////x/mlflow.db", "sqlite:////x/mlflow.db"),
+        ("https://secret@host/mlflow", "https://***@host/mlflow"),
+        ("https://ann:secret@host", "https://ann:***@host"),
+        ("mysql://db/mlflow?user=ann&password=secret", "mysql://db/mlflow?user=ann&password=***"),
+        ("https://host/x?access_token=secret&a=b", "https://host/x?access_token=***&a=b"),
+        ("no answer from 'https://secret@host': 503", "no answer from 'https://***@host': 503"),
+        ("file.txt: no URI", "file.txt: no URI"),
+    ],
+)
+def test_what_opens_a_tracking_server_is_not_told(uri, shown):
+    assert without_password(uri) == shown

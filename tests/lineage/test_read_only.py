@@ -30,17 +30,19 @@ def backup(tmp_path, monkeypatch):
     mounted = os.geteuid() == 0
     if mounted and subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("mounting a file system needs rights that this user has not")
-    for part in ("blobs", "keys"):
-        shutil.copytree(tmp_path / "original" / part, place / "store" / part)
-    if mounted:
-        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-    else:
-        make_read_only(place)
-    yield place / "store", record, tree
-    if mounted:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-    else:
-        make_writable_again(place)
+    try:
+        for part in ("blobs", "keys"):
+            shutil.copytree(tmp_path / "original" / part, place / "store" / part)
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        else:
+            make_read_only(place)
+        yield place / "store", record, tree
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(place)], check=True)
+        else:
+            make_writable_again(place)
 
 
 def make_read_only(place: Path) -> None:

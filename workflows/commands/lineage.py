@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lineage import gc as garbage
 from lineage.diff import diff as differences
+from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.mirror import reindex as rebuild
 from lineage.nodes import Node
@@ -15,6 +16,7 @@ from lineage.page import page
 from lineage.plain import plain
 from lineage.record import Records
 from lineage.store import Store, open_store
+from lineage.tracking import tracking_uri, without_password
 from lineage.trust import TrustRoot, open_trust, read_trust
 from lineage.verify import Verification, Verifier
 from workflows.commands.export import export_command
@@ -141,6 +143,15 @@ def collect(delete: bool, grace_hours: float) -> None:
 @lineage.command()
 def reindex() -> None:
     """Rebuild the MLflow view from the records: runs, checkpoints, names, aliases."""
-    done = rebuild(open_store())
+    try:
+        done = rebuild(open_store())
+    except LineageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - MLflow, its database and HTTP raise all kinds
+        what = plain(without_password(f"{type(error).__name__}: {error}"))
+        raise click.ClickException(
+            f"MLflow at {without_password(tracking_uri())} did not take it: {what[:500]}. Nothing "
+            "is lost; `provost doctor` says whether MLflow answers. Then run this again"
+        ) from None
     say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
     tell_left_out(done.problems)
