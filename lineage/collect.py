@@ -7,12 +7,12 @@ from lineage.artifacts import Release, read_manifest
 from lineage.compatibility import Candidate, SignatureState
 from lineage.errors import CorruptError, LineageError
 from lineage.graph import Lineage
+from lineage.recalls import Used, recalls_of
 from lineage.record import Records
 from lineage.registry import Entry, Registry
-from lineage.signing import check_signature
+from lineage.signing import signature_of
 from lineage.sketch import Sketch, read_sketch
 from lineage.store import Store
-from lineage.trust import TrustRoot
 
 
 class _Signed(TypedDict):
@@ -23,7 +23,6 @@ class _Signed(TypedDict):
 def collect(
     store: Store,
     references: Mapping[str, str],
-    trust: TrustRoot | None = None,
     start_record: str = "",
 ) -> dict[str, Candidate]:
     """Resolve each domain's reference, once, to its release with what its records prove.
@@ -31,7 +30,6 @@ def collect(
     Args:
         store: That holds them.
         references: Domain, or any other key, to the reference.
-        trust: Whose signatures count; without it none is looked at.
         start_record: Of the student's start, to say how far back each teacher has parted from it.
 
     A recalled version is collected, with the recall as its fault, so that a check can report all
@@ -45,32 +43,33 @@ def collect(
     }
     releases = {name: read_manifest(store, item.digest, Release) for name, item in entries.items()}
     families = {name: _family(lineage, records, item) for name, item in releases.items()}
-    concerned = {entry.digest for entry in entries.values()}.union(*families.values())
+    own = {name: Used(item.digest, item.record, item.name) for name, item in entries.items()}
+    concerned = {*own.values()}.union(*families.values())
     recalls = {  # asked once for all teachers: it reads the recalls of every name
-        digest: f"{_at(recalled)} was recalled: {event.reason}"
-        for digest, (recalled, event) in registry.recalls_of(concerned).items()
+        used: f"{_at(recalled)} was recalled: {event.reason}"
+        for used, (recalled, event) in recalls_of(registry, concerned).items()
     }
     return {
         domain: Candidate(
             reference=_at(entry),
             release=releases[domain],
-            recalled=recalls.get(entry.digest) or _first_recalled(families[domain], recalls),
-            ancestors=families[domain],
+            recalled=recalls.get(own[domain]) or _first_recalled(families[domain], recalls),
+            ancestors=frozenset(used.digest for used in families[domain]),
             steps_to_fork=_steps_back(lineage, releases[domain].checkpoint.record, start_record),
             sketch=_sketch(store, releases[domain]),
-            **_signature(store, entry, trust),
+            **_signature(registry, entry),
         )
         for domain, entry in entries.items()
     }
 
 
-def _family(lineage: Lineage, records: Records, release: Release) -> frozenset[str]:
+def _family(lineage: Lineage, records: Records, release: Release) -> frozenset[Used]:
     """Return a release's checkpoint with every artifact that it and its ancestors took."""
     made_by = release.checkpoint.record
     if not made_by:
         return frozenset()
     taken = family_artifacts(records, [made_by, *lineage.ancestors(made_by)])
-    return taken | {release.checkpoint.digest}
+    return taken | {Used(release.checkpoint.digest, made_by)}
 
 
 def _steps_back(lineage: Lineage, record: str, other: str) -> int | None:
@@ -91,27 +90,27 @@ def _sketch(store: Store, release: Release) -> Sketch | None:
         return None  # an older kind of sketch, or none: what is not known speaks for nobody
 
 
-def _signature(store: Store, entry: Entry, trust: TrustRoot | None) -> _Signed:
-    if trust is None:
-        return {"signature": "unchecked", "signed_by": ""}
-    found = check_signature(store, entry, trust)
-    state: SignatureState = "verified" if found.state == "signed" else found.state
-    return {"signature": state, "signed_by": found.team or found.why}
+def _signature(registry: Registry, entry: Entry) -> _Signed:
+    found = signature_of(registry, entry)
+    return {"signature": found.state, "signed_by": found.team}
 
 
-def family_artifacts(records: Records, family: Iterable[str]) -> frozenset[str]:
+def family_artifacts(records: Records, family: Iterable[str]) -> frozenset[Used]:
     """Return every artifact that the records of a family took, by their stated inputs.
 
     What a record is said to have given does not count: anybody may append such a statement to a
     record, and with the digest of a recalled artifact he would withdraw another team's work.
     """
-    return frozenset(item.artifact for record in family for item in records.read(record).inputs)
-
-
-def _first_recalled(artifacts: Iterable[str], recalls: Mapping[str, str]) -> str:
-    return next(
-        (f"an ancestor: {recalls[item]}" for item in sorted(artifacts) if item in recalls), ""
+    return frozenset(
+        Used(item.artifact, item.record)
+        for record in family
+        for item in records.read(record).inputs
     )
+
+
+def _first_recalled(family: Iterable[Used], recalls: Mapping[Used, str]) -> str:
+    recalled = sorted(recalls[used] for used in family if used in recalls)
+    return f"an ancestor: {recalled[0]}" if recalled else ""
 
 
 def _at(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from lineage.artifacts import Release
 from lineage.sketch import Sketch, overlap
 
 Severity = Literal["refusal", "warning", "note"]
-SignatureState = Literal["verified", "unsigned", "refused", "unchecked"]
+SignatureState = Literal["signed", "adopted", "unsigned"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Candidate:
     """Of its supervised data."""
     signature: SignatureState = "unsigned"
     signed_by: str = ""
-    """Who signed, or why the signature is refused."""
+    """The team that signed; "" where none did."""
 
 
 @dataclass(frozen=True)
@@ -202,31 +202,15 @@ def _kind(subject: str, release: Release) -> Finding | None:
 
 
 def _signature(subject: str, candidate: Candidate) -> Finding | None:
-    """Say where nobody vouches for a release, and refuse one that is vouched for wrongly."""
-    if candidate.signature == "verified":
+    """Warn of a release that nobody vouches for. One signed wrongly does not come this far."""
+    if candidate.signature != "unsigned":
         return None
-    if candidate.signature == "refused":
-        return Finding(
-            "bad-signature",
-            "refusal",
-            subject,
-            f"the signature of {subject} does not hold: {candidate.signed_by}",
-            "ask its owner to sign it again with a key of the trust root",
-        )
-    if candidate.signature == "unchecked":
-        return Finding(
-            "signature-unchecked",
-            "note",
-            subject,
-            f"there is no trust root here, so nobody looked whether {subject} is signed",
-            "name the file with $PROVOST_TRUST, such as infra/trust.toml",
-        )
     return Finding(
         "unsigned",
-        "note",
+        "warning",
         subject,
         f"nobody has signed {subject}, so its records prove what was made and not by whom",
-        "its owner signs it with `provost teacher sign`",
+        "give the store a trust root with `provost lineage adopt`",
     )
 
 

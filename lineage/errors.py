@@ -61,3 +61,27 @@ class NotWaivableError(LineageError):
 
 class LicenseConflictError(LineageError):
     """A model that the licenses of its parts forbid to pass on."""
+
+
+class BadKeyError(LineageError):
+    """A text that should be a private key is none."""
+
+
+class NoTrustRootError(LineageError):
+    """The store has no trust root yet, and this process may not make one."""
+
+
+class TrustRootError(LineageError):
+    """A trust root, or a change to it, that does not hold."""
+
+
+class NotEntitledError(LineageError):
+    """A statement by somebody whose key does not speak for what it is about."""
+
+
+class ConflictingOutputsError(LineageError):
+    """One derivation gave two different outputs, and nobody has said which one counts."""
+
+
+class AmbiguousReferenceError(LineageError):
+    """A short reference that several registered names answer to."""

@@ -1,24 +1,27 @@
 """Garbage collection: remove blobs that no record, name or recent write reaches.
 
-Reached is what any slot names (records, attestations, versions, aliases, signatures), and what a
-reached document names in turn: a manifest its files, a release its parts. A blob younger than the
+Reached is what any slot names (attestations, versions, aliases), and what a reached document names
+in turn: a manifest its files, a release its parts, a derivation its inputs. A blob younger than the
 grace period is kept with all that it names, because its writer may still be at work. Slots are
-never removed. The states of a run that goes on (``states/<derivation>/``) are reached until the
-run's output is attested, and of these the newest alone.
+never removed. The states of a run that goes on (``states/<derivation>/`` of its project) are
+reached until the run's output is attested, and of these the newest alone.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lineage.dsse import parse_envelope
 from lineage.errors import CorruptError, LineageError, MissingBlobError
+from lineage.journal import PROJECTS
 from lineage.store import BlobState, Store
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+_HEX = re.compile(r"[0-9a-f]{64}")
 _DOCUMENT_BYTES = 64 << 20
 """Larger blobs are weights or rows: they are not searched for digests."""
-STATES = "states/"
-"""Prefix of the slots in which a run puts its states away, by derivation."""
+STATES = "states"
+"""Where a project's runs put their states away, by derivation."""
 LEAST_GRACE_SECONDS = 2 * 3600.0
 DEFAULT_GRACE_SECONDS = 24 * 3600.0
 
@@ -77,18 +80,28 @@ def _named_in_slots(store: Store) -> set[str]:
     found: set[str] = set()
     keys = store.keys("")
     for key in sorted(set(keys) - _outlived(keys)):
-        found |= _digests_in(store.read_key(key) or b"")
-        found |= _digests_in(b"sha256:" + key.rpartition("/")[2].encode())
+        found |= _digests_in(_said_at(store, key))
+        found |= {f"sha256:{part}" for part in key.split("/") if _HEX.fullmatch(part)}
     return found
+
+
+def _said_at(store: Store, key: str) -> bytes:
+    """Return what a slot says: the payload of an envelope, else the bytes as they are."""
+    data = store.read_key(key) or b""
+    try:
+        return parse_envelope(data, key).payload
+    except CorruptError:
+        return data  # of an older layout, or damaged: all that it names is kept
 
 
 def _outlived(keys: Iterable[str]) -> set[str]:
     """Return the slots of states that no run will go on from."""
-    finished = {key.split("/")[1] for key in keys if key.startswith("attestations/")}
-    states: dict[str, list[str]] = {}
-    for key in sorted(keys):
-        if key.startswith(STATES):
-            states.setdefault(key.split("/")[1], []).append(key)
+    parts = {key: key.split("/") for key in sorted(keys)}
+    finished = {tuple(part[1:4:2]) for part in parts.values() if part[2:3] == ["attestations"]}
+    states: dict[tuple[str, ...], list[str]] = {}
+    for key, part in parts.items():
+        if part[0] == PROJECTS and part[2:3] == [STATES] and len(part) == 5:
+            states.setdefault((part[1], part[3]), []).append(key)
     return {
         key for run, slots in states.items() for key in (slots if run in finished else slots[:-1])
     }

@@ -10,7 +10,7 @@ from functools import reduce
 from pathlib import Path
 
 from lineage.annotate import annotate
-from lineage.digest import PREFIX, hex_of, is_digest
+from lineage.digest import PREFIX, is_digest
 from lineage.errors import UnknownReferenceError
 from lineage.index import Edge, Index, Row
 from lineage.nodes import Graph, Node, in_order
@@ -39,7 +39,8 @@ class Lineage:
         one artifact it is the first. Raises UnknownReferenceError.
         """
         digest = self._digest(reference)
-        if self.index.has(digest) or self._store.read_key(f"records/{hex_of(digest)}"):
+        damaged = {item.record for item in self.index.left_out}
+        if self.index.has(digest) or digest in damaged:
             return digest  # a damaged record too: verify will say what is wrong with it
         makers = self.index.makers(digest)
         if not makers:

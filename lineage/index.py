@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage.digest import PREFIX, digest_bytes, hex_of, is_digest
-from lineage.documents import parse_named
-from lineage.errors import CorruptError, LineageError, UnreachableError
-from lineage.record import Attestation, Records
+from lineage.digest import PREFIX, digest_bytes, hex_of
+from lineage.errors import LineageError, UnreachableError
+from lineage.journal import Journal
+from lineage.record import Records
 from lineage.scratch import remove
 from lineage.store import Store, home
 from lineage.tables import (
@@ -110,13 +110,12 @@ class Index:
 
     def _take_attestations(self, connection: sqlite3.Connection) -> int:
         """Take in attestations one by one: a bad one beside them hides none of the others."""
-        known = {row[0] for row in connection.execute("SELECT digest FROM attestations")}
-        keys = self._store.keys("attestations")
-        fresh = [key for key in keys if PREFIX + key.rpartition("/")[2] not in known]
-        for key in fresh:
-            record = PREFIX + key.split("/")[1]
+        records = Records(self._store)
+        known = {row[0] for row in connection.execute("SELECT key FROM attestations")}
+        fresh = [(record, key) for record, key in records.statements() if key not in known]
+        for record, key in fresh:
             with self._damage_told(key, record):
-                insert_attestation(connection, _read_attestation(self._store, key, record))
+                insert_attestation(connection, key, records.attestation_at(record, key))
         return len(fresh)
 
     @contextmanager
@@ -135,13 +134,17 @@ class Index:
             self._left_out.append(LeftOut(key, record, str(error)))
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables; those of another version of this module are dropped first."""
+        """Make the tables anew where this module, or the trust root, has another version."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
+        # A key that was revoked since speaks for nothing that stands here.
+        trust = Journal(self._store).trust
+        trust_version = trust.version if trust else 0
+        seen = connection.execute("PRAGMA application_id").fetchone()[0]
+        if (version, seen) != (VERSION, trust_version):
             for table in ("records", "attestations", "edges"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
-        if version != VERSION:
             connection.executescript(SCHEMA)
+            connection.execute(f"PRAGMA application_id = {trust_version}")
 
     def ancestors(self, record: str) -> list[str]:
         """Return the records that ``record`` descends from, nearest first, without itself."""
@@ -204,9 +207,9 @@ class Index:
         query = (
             "SELECT r.digest, r.kind, r.settings, coalesce(a.output, ''), "
             "coalesce(a.output_kind, ''), coalesce(a.owner, ''), coalesce(a.finished, ''), "
-            "coalesce(a.notes, '{}') FROM records r LEFT JOIN attestations a ON a.digest = "
-            "(SELECT digest FROM attestations WHERE record = r.digest "
-            "ORDER BY finished DESC, digest DESC LIMIT 1) "
+            "coalesce(a.notes, '{}') FROM records r LEFT JOIN attestations a ON a.key = "
+            "(SELECT key FROM attestations WHERE record = r.digest "
+            "ORDER BY number DESC, finished DESC, key DESC LIMIT 1) "
             "WHERE r.kind IS NOT NULL AND r.digest IN (SELECT value FROM json_each(?))"
         )
         with self._open() as connection:
@@ -225,7 +228,7 @@ class Index:
             "coalesce(a.notes, '{}') FROM records r "
             "LEFT JOIN attestations a ON a.record = r.digest "
             "WHERE r.kind IS NOT NULL AND r.digest IN (SELECT value FROM json_each(?)) "
-            "ORDER BY r.digest, a.finished, a.digest"
+            "ORDER BY r.digest, a.number, a.finished, a.key"
         )
         with self._open() as connection:
             return [_row(row) for row in connection.execute(query, [json.dumps(records)])]
@@ -239,16 +242,6 @@ class Index:
         with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # a cache: rebuilt if power fails
             yield connection
-
-
-def _read_attestation(store: Store, key: str, record: str) -> Attestation:
-    name = PREFIX + key.rpartition("/")[2]
-    if not is_digest(name) or not is_digest(record) or key.count("/") != 2:
-        raise CorruptError(f"the key {key!r} names no attestation")
-    attestation = parse_named(store.read_key(key) or b"", name, key, Attestation)
-    if attestation.derivation != record:
-        raise CorruptError(f"the attestation at {key!r} is of {attestation.derivation}")
-    return attestation
 
 
 def _row(row: tuple[str, ...]) -> Row:

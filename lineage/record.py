@@ -1,106 +1,28 @@
-"""Records: what was made from what, by which code, and what came out.
+"""The records of a store: what was made from what, by which code, and what came out.
 
-A record's identity is the digest of its **derivation**: inputs, source, settings, seed. What
-happened when it ran (output, host, times) is an **attestation**, appended beside it and no part of
-the identity. So a rerun finds finished work, several derivations may give one output, and one
-derivation that gives other bytes is seen as nondeterminism.
+A derivation is a blob under its own digest. Its attestations are signed statements of the project
+that it names: ``projects/<project>/attestations/<record>/``. Nobody else's word about a record
+counts, and two outputs of one derivation stop whoever asks for it.
 """
 
-import math
-from datetime import datetime
-
-from pydantic import Field, JsonValue, field_validator
-
-from lineage.artifacts import Digest, Frozen
-from lineage.digest import PREFIX, canonical_json, digest_bytes, hex_of
-from lineage.documents import parse_named, to_json
-from lineage.errors import CorruptError, MissingBlobError, RecordRefusedError
-from lineage.flyte_run import FlyteRun
+from lineage.derivation import Attestation, Derivation, Input, metrics_blob
+from lineage.digest import PREFIX, hex_of, is_digest
+from lineage.documents import parse_named
+from lineage.errors import (
+    ConflictingOutputsError,
+    CorruptError,
+    MissingBlobError,
+    NotEntitledError,
+    RecordRefusedError,
+)
+from lineage.journal import Journal, Slots
+from lineage.older import Older
+from lineage.statement import prefix_of
 from lineage.store import Store
 
+__all__ = ["Attestation", "Derivation", "Input", "Records", "metrics_blob"]
 
-class Input(Frozen):
-    """One input of a derivation: which artifact, made by which record, in which role."""
-
-    role: str = Field(min_length=1)
-    """student, teacher, fork_point, reward_model, data, prompts, environment ..."""
-    artifact: Digest
-    record: str = ""
-    """Digest of the record that made it; "" for a raw input."""
-    weight: float | None = None
-    name: str = ""
-    """Tells inputs of one role apart: the domain of a teacher, the step of a rung."""
-
-
-class Derivation(Frozen):
-    """How something is made. Its digest is the record's identity."""
-
-    kind: str = Field(min_length=1)
-    """base, sft, rl, merge, mopd, evaluation, release ..."""
-    inputs: tuple[Input, ...]
-    source: str
-    """Digest of the Python source that computes it."""
-    settings: dict[str, JsonValue]
-    seed: int
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical JSON whose digest names the record."""
-        return canonical_json(to_json(self))
-
-    def digest(self) -> str:
-        """Return the record's identity."""
-        return digest_bytes(self.to_bytes())
-
-
-class Attestation(Frozen):
-    """What one run of a derivation did: its output and its circumstances."""
-
-    derivation: Digest
-    output: Digest
-    output_kind: str = Field(min_length=1)
-    attempt: int = Field(default=0, ge=0)
-    host: str = ""
-    packages: dict[str, str] = Field(default_factory=dict)
-    image: str = ""
-    """The container image, as REPOSITORY@sha256:...; "" where there is none."""
-    execution: str = ""
-    flyte: FlyteRun | None = None
-    """The execution in Flyte, with its place; None on a person's machine."""
-    task: str = ""
-    owner: str = ""
-    commit: str = ""
-    dirty: str = ""
-    """Digest of the difference to the commit; "" for a clean tree."""
-    started: str = ""
-    finished: str = ""
-    """Both ISO 8601 with an offset, in UTC."""
-    metrics: str = ""
-    """Digest of a JSONL blob: lines of step, name, value, source."""
-    notes: dict[str, JsonValue] = Field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        """How long it took; 0 where that is not known."""
-        if not self.started or not self.finished:
-            return 0.0
-        begun, ended = map(datetime.fromisoformat, (self.started, self.finished))
-        return max(0.0, (ended - begun).total_seconds())
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical JSON as it stands in the store."""
-        return canonical_json(to_json(self))
-
-    def digest(self) -> str:
-        """Return the digest under which the attestation stands in the store."""
-        return digest_bytes(self.to_bytes())
-
-    @field_validator("started", "finished")
-    @classmethod
-    def _utc(cls, value: str) -> str:
-        """Refuse times that do not order: without an offset they mean another moment elsewhere."""
-        if value and datetime.fromisoformat(value).utcoffset() is None:
-            raise ValueError(f"time {value!r} has no offset; use datetime.now(UTC).isoformat()")
-        return value
+ATTESTATIONS = "attestations"
 
 
 class Records:
@@ -109,69 +31,151 @@ class Records:
     def __init__(self, store: Store) -> None:
         """Read and write records in ``store``."""
         self._store = store
+        self.journal = Journal(store)
+        self._older = Older(self.journal)
         self._known: dict[str, Derivation] = {}
-        self._attested: dict[str, Attestation] = {}
 
     def write(self, derivation: Derivation, attestation: Attestation) -> str:
         """Append a record; return its digest. Writing the same again changes nothing.
 
-        Raises RecordRefusedError for an input that is not in the store, an input that its record
-        did not make, an output that is not in the store, an attestation of another derivation, and
-        a cycle; nothing is written then.
+        A derivation without a project becomes one of the author's.
+
+        Raises:
+            RecordRefusedError: for an input that is not in the store, an input that its record did
+                not make, an output that is not in the store, an attestation of another derivation,
+                and a cycle.
+            NotEntitledError: for a derivation of another project.
+            ConflictingOutputsError: where the derivation gave another output, which still stands.
+                Nothing is attested in any of these cases.
         """
+        self._check_attestation(derivation.digest(), attestation)
+        project = self.journal.author.project
+        if not derivation.project:
+            derivation = derivation.model_copy(update={"project": project})
+            attestation = attestation.model_copy(update={"derivation": derivation.digest()})
+        if derivation.project != project:
+            raise NotEntitledError(
+                f"the record is of the project {derivation.project!r}, and you write for "
+                f"{project!r}: only {derivation.project!r} can say what it gave"
+            )
         digest = derivation.digest()
-        self._check_attestation(digest, attestation)
         for item in derivation.inputs:
             self._check_input(item)
         self._check_acyclic(derivation, digest, attestation.output)
-        body = derivation.to_bytes()
-        if not self._store.claim(_record_key(digest), body):
-            self.read(digest)  # raises where the slot holds other bytes
-        key = f"{_attestations_key(digest)}/{hex_of(attestation.digest())}"
-        self._store.claim(key, attestation.to_bytes())
+        self._store.put_bytes(derivation.to_bytes())
+        self._slots(derivation, digest).append(lambda _, known: self._following(attestation, known))
         return digest
+
+    def _following(self, new: Attestation, known: list[Attestation]) -> Attestation | None:
+        """Return the attestation with the lost outputs that it replaces; None where it is known."""
+        if _bare(new) in {_bare(item) for item in known}:
+            return None
+        others = {item.output for item in _standing(known)} - {new.output, *new.replaces}
+        if there := sorted(output for output in others if self._store.has(output)):
+            raise ConflictingOutputsError(
+                f"record {new.derivation} gave {there[0]} before and {new.output} now: the step is "
+                "not deterministic, or one of them is wrong. `provost lineage diff` compares the "
+                f"circumstances; `provost lineage keep {new.derivation} OUTPUT` says which counts"
+            )
+        return new.model_copy(update={"replaces": (*new.replaces, *sorted(others))})
+
+    def keep(self, digest: str, output: str, reason: str) -> None:
+        """State that of a record's outputs only this one counts.
+
+        Raises:
+            RecordRefusedError: for an output that the record never gave.
+        """
+        given = self.attestations(digest)
+        meant = [item for item in given if item.output == output]
+        if not meant:
+            raise RecordRefusedError(
+                f"record {digest} never gave {output}, it gave "
+                f"{sorted({item.output for item in given})}"
+            )
+        others = {item.output for item in given} - {output}
+        notes = {**meant[-1].notes, "kept": reason}
+        kept = meant[-1].model_copy(update={"replaces": tuple(sorted(others)), "notes": notes})
+        self.write(self.read(digest), kept)
 
     def read(self, digest: str) -> Derivation:
         """Return a derivation, verified. Raises MissingBlobError or CorruptError."""
         if digest not in self._known:
-            key = _record_key(digest)
-            data = self._store.read_key(key)
+            key = _old_key(digest)
+            data = self._older.read(key)
             if data is None:
-                raise MissingBlobError(
-                    f"the store has no record {digest}: it was made in another store, or never "
-                    "written; `provost lineage show` lists what is here"
-                )
+                data, key = self._blob(digest), digest
             self._known[digest] = parse_named(data, digest, key, Derivation)
         return self._known[digest]
 
+    def _blob(self, digest: str) -> bytes:
+        try:
+            return self._store.get_bytes(digest)
+        except MissingBlobError as error:
+            raise MissingBlobError(
+                f"the store has no record {digest}: it was made in another store, or never "
+                "written; `provost lineage show` lists what is here"
+            ) from error
+
     def attestations(self, digest: str) -> list[Attestation]:
-        """Return what runs of a derivation attested, oldest first."""
-        found = []
-        for key in self._store.keys(_attestations_key(digest)):
-            name = PREFIX + key.rpartition("/")[2]
-            attestation = self._attestation(key, name)
+        """Return what the record's project has attested of it, oldest first.
+
+        Raises:
+            CorruptError: for a slot that is damaged or gone.
+            NotEntitledError: for a statement in the project's own place that does not count.
+        """
+        derivation = self.read(digest)
+        if not derivation.project:
+            return self._older_attestations(digest)
+        found = [item.body for item in self._slots(derivation, digest).all()]
+        for attestation in found:
             if attestation.derivation != digest:
-                raise CorruptError(f"the attestation at {key!r} is of {attestation.derivation}")
-            found.append((attestation.finished, attestation.attempt, name, attestation))
+                raise CorruptError(f"an attestation of {digest} is of {attestation.derivation}")
+        return found
+
+    def _older_attestations(self, digest: str) -> list[Attestation]:
+        found = []
+        for key in self._older.keys(f"{ATTESTATIONS}/{hex_of(digest)}"):
+            said = self._older_attestation(digest, key)
+            found.append((said.finished, said.attempt, key, said))
         return [row[-1] for row in sorted(found, key=lambda row: row[:3])]
 
-    def _attestation(self, key: str, name: str) -> Attestation:
-        """Return one attestation, read and verified once: its name is the digest of its bytes."""
-        if name not in self._attested:
-            data = self._store.read_key(key) or b""
-            self._attested[name] = parse_named(data, name, key, Attestation)
-        return self._attested[name]
+    def _older_attestation(self, digest: str, key: str) -> Attestation:
+        name = PREFIX + key.rpartition("/")[2]
+        if not is_digest(name):
+            raise CorruptError(f"the key {key!r} names no attestation")
+        attestation = parse_named(self._older.read(key) or b"", name, key, Attestation)
+        if attestation.derivation != digest:
+            raise CorruptError(f"the attestation at {key!r} is of {attestation.derivation}")
+        return attestation
 
-    def output(self, derivation_digest: str) -> Attestation | None:
-        """Return the newest attestation whose output is still in the store, or None.
+    def output(self, digest: str) -> Attestation | None:
+        """Return the last attestation whose output is still in the store, or None."""
+        there = self._there(digest)
+        return there[-1] if there else None
 
-        Newest by its finishing time, then attempt, then digest: the same store gives the same
-        answer to everyone, also when a clock went back.
+    def _there(self, digest: str) -> list[Attestation]:
+        """Return the attestations that stand and whose output is in the store, oldest first."""
+        try:
+            self.read(digest)
+        except MissingBlobError:
+            return []  # nobody has made it
+        standing = _standing(self.attestations(digest))
+        return [attestation for attestation in standing if self._store.has(attestation.output)]
+
+    def finished(self, digest: str) -> Attestation | None:
+        """Return the attested output of a derivation, if the store holds it.
+
+        Raises:
+            ConflictingOutputsError: where it holds two different ones, and neither replaces the
+                other: neither the first nor the newest wins.
         """
-        for attestation in reversed(self.attestations(derivation_digest)):
-            if self._store.has(attestation.output):
-                return attestation
-        return None
+        there = self._there(digest)
+        if len({item.output for item in there}) > 1:
+            raise ConflictingOutputsError(
+                f"record {digest} gave different outputs: {sorted({i.output for i in there})}. Say "
+                f"which counts with `provost lineage keep {digest} OUTPUT --reason '...'`"
+            )
+        return there[-1] if there else None
 
     def nondeterministic(self, digest: str) -> tuple[str, ...]:
         """Return the different outputs of one derivation, sorted; empty when they all agree."""
@@ -179,13 +183,44 @@ class Records:
         return tuple(sorted(outputs)) if len(outputs) > 1 else ()
 
     def all(self) -> list[str]:
-        """Return the digest of every record, sorted."""
-        return [PREFIX + key.rpartition("/")[2] for key in self._store.keys("records")]
+        """Return the digest of every record that somebody attested, sorted."""
+        old = {PREFIX + key.rpartition("/")[2] for key in self._older.keys("records")}
+        return sorted(old | {record for record, _ in self.statements() if is_digest(record)})
+
+    def attestation_at(self, digest: str, key: str) -> Attestation:
+        """Return one of the attestations that ``statements`` lists, checked by itself.
+
+        Raises:
+            LineageError: for a slot that is damaged, or a statement that does not count.
+        """
+        derivation = self.read(digest)
+        if not derivation.project:
+            return self._older_attestation(digest, key)
+        slots = self._slots(derivation, digest)
+        name = key.removeprefix(f"{slots.prefix}/")
+        statement = slots.read(int(name)) if name.isdecimal() else None
+        if statement is None or statement.body.derivation != digest:
+            raise CorruptError(f"the key {key!r} names no attestation of {digest}")
+        return statement.body
+
+    def statements(self) -> list[tuple[str, str]]:
+        """Return (record, key) of all that lies where attestations do, unread."""
+        found: list[tuple[str, str]] = []
+        for project in self.journal.projects:
+            prefix = prefix_of(project, ATTESTATIONS)
+            keys = self._store.keys(prefix)
+            found += [(key.removeprefix(f"{prefix}/").split("/")[0], key) for key in keys]
+        found += [(key.split("/")[1], key) for key in self._older.keys(ATTESTATIONS)]
+        return [(PREFIX + record, key) for record, key in found]
 
     def parents(self, digest: str) -> list[str]:
         """Return the records that made a record's inputs, each once, in the order of the inputs."""
         inputs = self.read(digest).inputs
         return list(dict.fromkeys(item.record for item in inputs if item.record))
+
+    def _slots(self, derivation: Derivation, digest: str) -> Slots[Attestation]:
+        path = f"{ATTESTATIONS}/{hex_of(digest)}"
+        return self.journal.slots(derivation.project, path, Attestation)
 
     def _check_attestation(self, digest: str, attestation: Attestation) -> None:
         if attestation.derivation != digest:
@@ -208,12 +243,13 @@ class Records:
             )
         if not item.record:
             return
-        if self._store.read_key(_record_key(item.record)) is None:
+        try:
+            outputs = {attestation.output for attestation in self.attestations(item.record)}
+        except MissingBlobError as error:
             raise RecordRefusedError(
                 f"{label} names record {item.record}, which is not in the store: write the "
                 "producing record first, or leave it out for a raw input"
-            )
-        outputs = {attestation.output for attestation in self.attestations(item.record)}
+            ) from error
         if item.artifact not in outputs:
             raise RecordRefusedError(
                 f"{label}: record {item.record} never gave {item.artifact}, it gave "
@@ -242,24 +278,21 @@ class Records:
                     )
 
 
-def metrics_blob(rows: list[tuple[int, str, float, str]]) -> bytes:
-    """Return the JSONL of an attestation's metrics from rows of (step, name, value, source).
-
-    A value that is not finite is written as the string "nan", "inf" or "-inf": JSON has no other
-    way to say so, and a loss that became NaN is worth seeing.
-    """
-    lines = []
-    for step, name, value, source in rows:
-        number: float | str = value if math.isfinite(value) else str(value)
-        lines.append(
-            canonical_json({"step": step, "name": name, "value": number, "source": source})
-        )
-    return b"".join(line + b"\n" for line in lines)
+def _standing(attestations: list[Attestation]) -> list[Attestation]:
+    """Return those that no later one has replaced."""
+    replaced: set[str] = set()
+    standing: list[Attestation] = []
+    for attestation in reversed(attestations):
+        if attestation.output not in replaced:
+            standing.insert(0, attestation)
+        replaced |= set(attestation.replaces)
+    return standing
 
 
-def _record_key(digest: str) -> str:
+def _bare(attestation: Attestation) -> str:
+    """Return the digest of what a run said by itself, before it was known what it replaces."""
+    return attestation.model_copy(update={"replaces": ()}).digest()
+
+
+def _old_key(digest: str) -> str:
     return f"records/{hex_of(digest)}"
-
-
-def _attestations_key(digest: str) -> str:
-    return f"attestations/{hex_of(digest)}"

@@ -1,11 +1,10 @@
-"""The registry: names and versions of what teams share, as append-only records in the store.
+"""The registry: names and versions of what teams share, as signed statements of their owners.
 
 A version is a slot that is claimed once, so eight teams that release at the same moment get eight
-versions. Alias moves, retirements and recalls are events in numbered slots; nothing is edited.
+versions. Alias moves, retirements and recalls are statements in numbered slots; nothing is edited.
 Names: ``base``, ``fork-point``, ``teacher.<domain>``, ``student.general``.
 """
 
-import logging
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -13,20 +12,25 @@ from typing import Literal
 
 from lineage.artifacts import Artifact
 from lineage.digest import is_digest
-from lineage.documents import seal, to_json
-from lineage.errors import LineageError, RecalledError, UnknownReferenceError
+from lineage.errors import (
+    AmbiguousReferenceError,
+    LineageError,
+    NotEntitledError,
+    RecalledError,
+    UnknownReferenceError,
+)
+from lineage.names import Names, check_name
+from lineage.recalls import Used, recalls_of
 from lineage.record import Records
-from lineage.reference import Reference, listing, parse_reference, unknown
-from lineage.slots import Entry, Event, Move, Slots
+from lineage.reference import Reference, parse_reference, unknown
+from lineage.slots import Entry, Event, Move, NamedSlots
 from lineage.store import Store
 
-_LOG = logging.getLogger(__name__)
-_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
 LATEST = "latest"
 """Computed, never moved: the newest version that is neither recalled nor retired."""
 
-__all__ = ["LATEST", "Entry", "Event", "Move", "Registry", "now"]
+__all__ = ["LATEST", "Entry", "Event", "Move", "Registry", "check_may_publish", "now"]
 
 
 def now() -> str:
@@ -34,40 +38,51 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def check_name(name: str) -> None:
-    """Raise LineageError for what cannot be a name in the registry."""
-    if not _NAME.fullmatch(name):
-        raise LineageError(
-            f"name {name!r} is refused: use small letters and digits, with '-', '_' or '.' between "
-            "them, as in 'teacher.math'"
-        )
+def check_may_publish(store: Store, name: str) -> None:
+    """Raise an error unless the key at hand may register a name: asked before anything is spent.
+
+    Raises:
+        LineageError: for what cannot be a name.
+        NotEntitledError: for a name of another team or of none, and for a key of no team.
+        NoTrustRootError: for a store without a trust root.
+    """
+    check_name(name)
+    Registry(store).own_slots(name)
 
 
-class Registry:
+class Registry(Names):
     """Names, versions and aliases of a store."""
 
     def __init__(self, store: Store, clock: Callable[[], str] = now) -> None:
         """Use the registry in ``store``; ``clock`` gives the times that are written."""
-        self._store = store
+        super().__init__(store)
         self._clock = clock
 
     def register(self, name: str, artifact: Artifact, *, owner: str, note: str = "") -> Entry:
         """Append the next version of ``name``; the same digest again returns its entry.
 
-        Raises LineageError for a bad name, no owner, an artifact that the store or the records do
-        not know, and content that was recalled.
+        Raises:
+            LineageError: for a bad name, no owner, and an artifact that the store or the records do
+                not know.
+            NotEntitledError: for a name that is not the author's.
+            RecalledError: for content that was recalled.
         """
-        self._check(name, artifact, owner)
-        self.refuse_recalled(artifact.digest)
-        slots = self._slots(name, "versions")
-        known = slots.all(Entry)
-        while True:
-            for entry in known:
-                if entry.digest == artifact.digest:
-                    return entry
-            entry = Entry(
+        check_name(name)
+        if not owner:
+            raise LineageError(f"{name} needs an owner: whom would a recall be told?")
+        if not self.store.has(artifact.digest):
+            raise LineageError(f"{artifact.digest} is not in the store: put it there first")
+        if artifact.record:
+            Records(self.store).read(artifact.record)
+        slots = self.own_slots(name)
+        self.refuse_recalled([Used(artifact.digest, artifact.record, name)])
+
+        def make(number: int, known: list[Entry]) -> Entry | None:
+            if artifact.digest in {entry.digest for entry in known}:
+                return None
+            return Entry(
                 name=name,
-                version=len(known) + 1,
+                version=number,
                 kind=artifact.kind,
                 digest=artifact.digest,
                 record=artifact.record,
@@ -75,22 +90,57 @@ class Registry:
                 created=self._clock(),
                 note=note,
             )
-            key = f"{slots.prefix}/{entry.version:08d}"
-            if self._store.claim(key, seal(to_json(entry))):
-                return entry
-            known = [*known, self._entry(name, entry.version)]  # another team was first
 
-    def point(self, name: str, alias: str, version: int, *, by: str, reason: str = "") -> None:
+        made = slots.append(make)
+        return made or next(item for item in slots.all() if item.digest == artifact.digest)
+
+    def own_slots(self, name: str) -> NamedSlots[Entry]:
+        """Return the versions of a name that the author owns.
+
+        Raises:
+            NotEntitledError: for a name of another team or of none.
+        """
+        author, trust = self.journal.author, self.journal.trust
+        assert trust is not None
+        owner = trust.owner_of(name)
+        if owner != author.team:
+            raise NotEntitledError(
+                f"{name} belongs to {owner or 'no team of the trust root'}, and you write as "
+                f"{author.team}: a team registers its own names. `provost trust show` lists them; "
+                "a maintainer adds a name with `provost trust publish`"
+            )
+        return self.slots(name, "versions", Entry)
+
+    def point(
+        self,
+        name: str,
+        alias: str,
+        version: int,
+        *,
+        by: str,
+        reason: str = "",
+        expected: int | None = None,
+    ) -> None:
         """Move an alias to a version. Moves are kept; the last one counts.
 
-        Raises LineageError for a version that does not exist, is recalled or is retired.
+        Args:
+            name: Whose alias.
+            alias: Such as ``released``.
+            version: Where to.
+            by: Who asked for it.
+            reason: Why.
+            expected: Where the alias must point until now, 0 for nowhere; None for anywhere.
+
+        Raises:
+            LineageError: for a version that does not exist, is recalled or is retired, and for an
+                alias that points elsewhere than expected.
         """
         if not _ALIAS.fullmatch(alias) or alias == LATEST:
             raise LineageError(
                 f"alias {alias!r} is refused: use a lower-case word such as 'candidate' or "
                 f"'released' (a digit first is a version; '{LATEST}' is computed)"
             )
-        self._entry(name, version)
+        self.entry(name, version)
         status = self.status(name, version)
         if status != "active":
             raise LineageError(
@@ -98,144 +148,86 @@ class Registry:
             )
         if self.aliases(name).get(alias) == version:
             return
+        self.own_slots(name)
         at = self._clock()
-        self._slots(name, "aliases").append(
-            lambda _: Move(alias=alias, version=version, by=by, reason=reason, at=at)
-        )
+
+        def make(_: int, known: list[Move]) -> Move:
+            found = {move.alias: move.version for move in known}.get(alias, 0)
+            if expected is not None and found != expected:
+                raise LineageError(
+                    f"{name}@{alias} points at version {found or 'none'} by now, not at "
+                    f"{expected or 'none'}: look at `provost student moves`, and ask again"
+                )
+            return Move(alias=alias, version=version, by=by, reason=reason, at=at)
+
+        self.slots(name, "aliases", Move).append(make)
 
     def recall(self, name: str, version: int, *, by: str, reason: str) -> None:
         """Withdraw a version after the fact: ``resolve`` refuses it from now on."""
+        if not reason:
+            raise LineageError("a recall needs a reason: the owners of descendants will ask")
         self._append_event(name, version, "recall", by, reason)
 
     def retire(self, name: str, version: int, *, by: str, reason: str = "") -> None:
         """Stop offering a version: its aliases no longer resolve, its number still does."""
         self._append_event(name, version, "retire", by, reason)
 
-    def status(self, name: str, version: int) -> Literal["active", "retired", "recalled"]:
-        """Say whether a version may be used; a recall outlasts everything."""
-        actions = {event.action for event in self.events(name) if event.version == version}
-        if "recall" in actions:
-            return "recalled"
-        return "retired" if "retire" in actions else "active"
-
     def resolve(self, reference: str, *, allow_recalled: bool = False) -> Entry:
         """Return the entry that a reference names.
 
         ``teacher.math@7``, ``math@released`` (short for ``teacher.math``), ``student@latest``,
         ``math`` (its ``released`` alias), ``sha256:...`` (what is registered under that digest).
-        Raises UnknownReferenceError listing what exists, and RecalledError.
+
+        Raises:
+            UnknownReferenceError: listing what exists.
+            AmbiguousReferenceError: for a short name that stands for several.
+            RecalledError: unless recalled versions are allowed.
         """
         if is_digest(reference):
             entry = self._by_digest(reference)
         else:
             wanted = parse_reference(reference)
             name = self._full_name(wanted)
-            entry = self._entry(name, self._version(name, wanted))
+            entry = self.entry(name, self._version(name, wanted))
         if not allow_recalled:
-            self.refuse_recalled(entry.digest)
+            self.refuse_recalled([Used(entry.digest, entry.record, entry.name)])
         return entry
 
-    def names(self) -> list[str]:
-        """Return every registered name, sorted."""
-        return sorted({key.split("/")[1] for key in self._store.keys("registry")})
-
-    def versions(self, name: str) -> list[Entry]:
-        """Return a name's entries, version 1 first."""
-        return self._slots(name, "versions").all(Entry)
-
-    def aliases(self, name: str) -> dict[str, int]:
-        """Return where each alias of a name points now."""
-        return {move.alias: move.version for move in self.moves(name)}
-
-    def moves(self, name: str) -> list[Move]:
-        """Return every alias move of a name, first one first."""
-        return self._slots(name, "aliases").all(Move)
-
-    def events(self, name: str) -> list[Event]:
-        """Return every recall and retirement of a name, first one first."""
-        return self._slots(name, "events").all(Event)
-
-    def recalls(self) -> list[tuple[Entry, Event]]:
-        """Return every recalled version with its recall, by name and version.
-
-        A name whose recalls cannot be read is left out with a warning: one bad slot must not stop
-        the use of every other name. ``recalls_of`` refuses what that name holds.
-        """
-        return self._readable_recalls(frozenset())
-
-    def recalls_of(self, digests: Iterable[str]) -> dict[str, tuple[Entry, Event]]:
-        """Return which of ``digests`` are recalled, under whatever name, each with its recall.
+    def refuse_recalled(self, used: Iterable[Used]) -> None:
+        """Refuse what was recalled by who may recall it: see ``lineage.recalls``.
 
         Raises:
-            LineageError: where the recalls of a name that holds one of them cannot be read.
+            RecalledError: saying by whom, when and why.
+            LineageError: where the recalls of a name that holds it cannot be read.
         """
-        asked = frozenset(digests)
-        recalls = self._readable_recalls(asked)
-        return {entry.digest: (entry, event) for entry, event in recalls if entry.digest in asked}
-
-    def _readable_recalls(self, needed: frozenset[str]) -> list[tuple[Entry, Event]]:
-        """Return the recalls of all names that can be read; fail where another holds ``needed``."""
-        found: list[tuple[Entry, Event]] = []
-        for name in self.names():
-            try:
-                found += self._recalls_of(name)
-            except LineageError as error:
-                if needed and self._holds(name, needed):
-                    raise
-                _LOG.warning("the recalls of %s cannot be read and do not count: %s", name, error)
-        return found
-
-    def _holds(self, name: str, digests: frozenset[str]) -> bool:
-        """Return whether a readable version of a name has one of the digests."""
-        slots = self._slots(name, "versions")
-        for number in slots.numbers():
-            try:
-                entry = slots.read(number, Entry)
-            except LineageError:
-                continue  # damage in one version hides no other
-            if entry is not None and entry.digest in digests:
-                return True
-        return False
-
-    def _recalls_of(self, name: str) -> list[tuple[Entry, Event]]:
-        events = sorted(self.events(name), key=lambda event: event.version)
-        return [
-            (self._entry(name, event.version), event)
-            for event in events
-            if event.action == "recall"
-        ]
-
-    def _slots(self, name: str, part: str) -> Slots:
-        return Slots(self._store, f"registry/{name}/{part}")
-
-    def _check(self, name: str, artifact: Artifact, owner: str) -> None:
-        check_name(name)
-        if not owner:
-            raise LineageError(f"{name} needs an owner: whom would a recall be told?")
-        if not self._store.has(artifact.digest):
-            raise LineageError(f"{artifact.digest} is not in the store: put it there first")
-        if artifact.record:
-            Records(self._store).read(artifact.record)
+        for entry, event in recalls_of(self, used).values():
+            raise RecalledError(
+                f"{entry.name}@{entry.version} was recalled by {event.by} on {event.at[:10]}: "
+                f"{event.reason}. Choose another version; `provost teacher list` shows them"
+            )
 
     def _append_event(
         self, name: str, version: int, action: Literal["recall", "retire"], by: str, reason: str
     ) -> None:
-        self._entry(name, version)
-        if action == "recall" and not reason:
-            raise LineageError("a recall needs a reason: the owners of descendants will ask")
+        self.entry(name, version)
         if any(item.action == action and item.version == version for item in self.events(name)):
             return
+        self.own_slots(name)
         at = self._clock()
-        self._slots(name, "events").append(
-            lambda _: Event(action=action, version=version, by=by, reason=reason, at=at)
+        self.slots(name, "events", Event).append(
+            lambda _, __: Event(action=action, version=version, by=by, reason=reason, at=at)
         )
 
     def _full_name(self, wanted: Reference) -> str:
         names = self.names()
-        for name in wanted.candidates:
-            if name in names:
-                return name
-        raise unknown(wanted, names)
+        found = [name for name in wanted.candidates if name in names]
+        if len(found) > 1:
+            raise AmbiguousReferenceError(
+                f"{wanted.text!r} may stand for {' or '.join(found)}: write the whole name"
+            )
+        if not found:
+            raise unknown(wanted, names)
+        return found[0]
 
     def _version(self, name: str, wanted: Reference) -> int:
         if wanted.version is not None:
@@ -258,39 +250,26 @@ class Registry:
             )
         return version
 
-    def _entry(self, name: str, version: int) -> Entry:
-        entry = self._slots(name, "versions").read(version, Entry)
-        if entry is None:
-            known = [item.version for item in self.versions(name)]
-            raise UnknownReferenceError(
-                f"{name} has no version {version}: it has {known or 'none'}; see {listing(name)}"
-            )
-        return entry
-
     def _by_digest(self, digest: str) -> Entry:
-        for name in self.names():
-            try:
-                entries = self.versions(name)
-            except LineageError as error:
-                _LOG.warning("the versions of %s cannot be read and are left out: %s", name, error)
-                continue
-            for entry in reversed(entries):
-                if entry.digest == digest:
-                    return entry
-        raise UnknownReferenceError(
-            f"{digest} is not registered under any of {self.names()}: register it, or ask the "
-            "graph what it is (`provost lineage show`)"
-        )
-
-    def refuse_recalled(self, digest: str) -> None:
-        """Refuse content that was recalled, under whatever name it was registered since.
-
-        Raises:
-            RecalledError: saying by whom, when and why.
-            LineageError: where the recalls of a name that holds it cannot be read.
-        """
-        for entry, event in self.recalls_of([digest]).values():
-            raise RecalledError(
-                f"{entry.name}@{entry.version} was recalled by {event.by} on {event.at[:10]}: "
-                f"{event.reason}. Choose another version; `provost teacher list` shows them"
+        """Return the entry of a digest: first of who made it, then of anybody who registered it."""
+        found = [
+            entry
+            for name in self.names()
+            for entry in self.readable(name)
+            if entry.digest == digest
+        ]
+        if not found:
+            raise UnknownReferenceError(
+                f"{digest} is not registered under any of {self.names()}: register it, or ask the "
+                "graph what it is (`provost lineage show`)"
             )
+        return max(found, key=lambda entry: (self._is_of_its_maker(entry), entry.version))
+
+    def _is_of_its_maker(self, entry: Entry) -> bool:
+        if not entry.record:
+            return False
+        try:
+            derivation = Records(self.store).read(entry.record)
+        except LineageError:
+            return False  # what is wrong with it is for who reads it
+        return derivation.project == self.project_of(entry.name)

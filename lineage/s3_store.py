@@ -11,6 +11,7 @@ from pathlib import Path
 from lineage.admission import Limits
 from lineage.blobs import BlobFolder, full_disk_named
 from lineage.digest import PREFIX, hex_of, is_digest
+from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.keys import check_key, is_key
 from lineage.materialise import TreeFolder, in_parallel
@@ -37,7 +38,7 @@ _THREADS = 16
 class S3Store:
     """A store in an S3 bucket. Not for pickling: each process opens its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a store has this many parts
         self,
         bucket: Bucket,
         uri: str,
@@ -45,12 +46,14 @@ class S3Store:
         tell: Tell = silent,
         part_bytes: int = PART_BYTES,
         *,
+        signing_key: SigningKey | None = None,
         writable: bool = True,
     ) -> None:
         """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` hears progress.
 
         Whose role may only read sets ``writable`` to False.
         """
+        self.signing_key = signing_key
         self._bucket = bucket
         self._uri = uri
         self._tell = tell

@@ -1,20 +1,31 @@
-"""Numbered slots of the registry: what stands in them, and how the next one is claimed."""
+"""What stands under a registered name: versions, alias moves, events; and how the next is added."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from datetime import datetime
+from typing import ClassVar, Generic, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from lineage.artifacts import Digest, Frozen
-from lineage.documents import read_sealed, seal, to_json
-from lineage.errors import LineageError
-from lineage.store import Store
+from lineage.artifacts import Digest
+from lineage.digest import digest_bytes
+from lineage.documents import unseal
+from lineage.errors import CorruptError
+from lineage.journal import Journal, Slots
+from lineage.older import Older
+from lineage.statement import Stated
 
 
-class Entry(Frozen):
+def _moment(value: str) -> str:
+    if datetime.fromisoformat(value).utcoffset() is None:
+        raise ValueError(f"time {value!r} has no offset")
+    return value
+
+
+class Entry(Stated):
     """One version of a name."""
+
+    predicate_type: ClassVar[str] = "urn:provost:registry-entry:2"
 
     name: str
     version: int
@@ -24,11 +35,20 @@ class Entry(Frozen):
     record: str
     owner: str
     created: str
+    """ISO 8601 with an offset."""
     note: str
 
+    _created = field_validator("created")(_moment)
 
-class Move(Frozen):
+    def subject(self) -> tuple[str, str]:
+        """Return what is registered, under its name and version."""
+        return f"{self.name}@{self.version}", self.digest
+
+
+class Move(Stated):
     """An alias that was pointed at a version."""
+
+    predicate_type: ClassVar[str] = "urn:provost:alias-move:1"
 
     alias: str
     version: int
@@ -37,8 +57,10 @@ class Move(Frozen):
     at: str
 
 
-class Event(Frozen):
+class Event(Stated):
     """A version that was retired (no longer offered) or recalled (no longer accepted)."""
+
+    predicate_type: ClassVar[str] = "urn:provost:event:1"
 
     action: Literal["recall", "retire"]
     version: int
@@ -47,52 +69,81 @@ class Event(Frozen):
     at: str
 
 
-_NUMBER = re.compile(r"[0-9]{8}")
-
-Document = TypeVar("Document", Entry, Move, Event)
+Named = TypeVar("Named", Entry, Move, Event)
 
 
 @dataclass(frozen=True)
-class Slots:
-    """A numbered sequence of sealed documents, 1, 2, 3 ..., that is only appended to."""
+class NamedSlots(Generic[Named]):
+    """One sequence of a name: what its owner has signed, after what stands from before."""
 
-    store: Store
-    prefix: str
+    journal: Journal
+    older: Older
+    project: str
+    """Of the team that owns the name."""
+    path: str
+    """``registry/<name>/versions``."""
+    model: type[Named]
 
     def numbers(self) -> list[int]:
-        """Return the numbers claimed, sorted.
+        """Return the numbers that are claimed, sorted."""
+        signed: list[int] = self._signed().numbers() if self.project else []
+        return sorted({*self._old_numbers(), *signed})
 
-        What is no slot is passed over: an editor's backup or a ``.DS_Store`` beside the slots.
+    def is_older(self, number: int) -> bool:
+        """Return whether a slot is from before statements were signed."""
+        return number in self._old_numbers()
+
+    def read(self, number: int) -> Named | None:
+        """Return one document, checked by itself; None where its slot is free.
+
+        Raises:
+            CorruptError: for a slot that is damaged.
+            NotEntitledError: for a statement that does not count.
         """
-        names = (key.removeprefix(f"{self.prefix}/") for key in self.store.keys(self.prefix))
-        return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
+        key = self._old_key(number)
+        data = self.older.read(key)
+        if data is not None:
+            return unseal(data, key, self.model)
+        if not self.project:
+            return None
+        statement = self._signed().read(number)
+        return statement.body if statement else None
 
-    def count(self) -> int:
-        """Return the highest number claimed."""
-        return max(self.numbers(), default=0)
+    def all(self) -> list[Named]:
+        """Return every document in order. Raises as ``read``, and CorruptError for a gap."""
+        old = self._old()
+        if not self.project:
+            return old
+        return old + [statement.body for statement in self._signed(len(old)).all()]
 
-    def read(self, number: int, model: type[Document]) -> Document | None:
-        """Return one document, verified, or None where its slot is free."""
-        return read_sealed(self.store, f"{self.prefix}/{number:08d}", model)
+    def append(self, make: Callable[[int, list[Named]], Named | None]) -> Named | None:
+        """Claim the next number for what ``make`` gives: see ``Slots.append``."""
+        old = self._old()
+        said = self._signed(len(old)).append(lambda number, known: make(number, old + known))
+        return said.body if said else None
 
-    def all(self, model: type[Document]) -> list[Document]:
-        """Return every document in order; a gap would mean that one was deleted."""
-        documents = []
-        for number in range(1, self.count() + 1):
-            document = self.read(number, model)
-            if document is None:
-                raise LineageError(
-                    f"slot {number} of {self.prefix!r} is gone although later ones stand: someone "
-                    "deleted it; restore it from a copy of the store"
+    def _old_numbers(self) -> list[int]:
+        names = [key.rpartition("/")[2] for key in self.older.keys(self.path)]
+        return sorted(int(name) for name in names if len(name) == 8 and name.isdecimal())
+
+    def _old(self) -> list[Named]:
+        found = []
+        for number in range(1, max(self._old_numbers(), default=0) + 1):
+            key = self._old_key(number)
+            data = self.older.read(key)
+            if data is None:
+                raise CorruptError(
+                    f"slot {number} of {self.path!r} is gone although later ones stand: somebody "
+                    "removed it; restore it from a copy of the store"
                 )
-            documents.append(document)
-        return documents
+            found.append(unseal(data, key, self.model))
+        return found
 
-    def append(self, make: Callable[[int], Document]) -> Document:
-        """Claim the next free number for the document that ``make`` gives for it."""
-        number = self.count() + 1
-        while True:
-            document = make(number)
-            if self.store.claim(f"{self.prefix}/{number:08d}", seal(to_json(document))):
-                return document
-            number += 1
+    def _old_key(self, number: int) -> str:
+        return f"{self.path}/{number:08d}"
+
+    def _signed(self, num_old: int = 0) -> Slots[Named]:
+        before = ""
+        if num_old:
+            before = digest_bytes(self.older.read(self._old_key(num_old)) or b"")
+        return Slots(self.journal, self.project, self.path, self.model, num_old + 1, before)

@@ -13,6 +13,7 @@ from lineage.admission import Limits, check_content, list_files
 from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named, make_folders
 from lineage.digest import digest_bytes, hex_of
 from lineage.disk_probe import make_writable
+from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, StoreUnfitError
 from lineage.keys import check_key, is_key
 from lineage.materialise import TreeFolder, in_parallel
@@ -35,6 +36,9 @@ class BlobState:
 
 class Store(Protocol):
     """Where artifacts and records live. All digests are ``sha256:<hex>``."""
+
+    signing_key: SigningKey | None
+    """Signs what is stated here; None stands for the key of the process: see ``lineage.author``."""
 
     @property
     def uri(self) -> str:
@@ -96,12 +100,18 @@ class Store(Protocol):
 class FolderStore:
     """A store in a local or shared folder that supports hard links and file locks."""
 
-    def __init__(self, root: Path, limits: Limits | None = None, tell: Tell = silent) -> None:
-        """Open the store at ``root``, making it when it is new; ``tell`` hears of what is put.
+    def __init__(
+        self,
+        root: Path,
+        limits: Limits | None = None,
+        tell: Tell = silent,
+        signing_key: SigningKey | None = None,
+    ) -> None:
+        """Open the store at ``root``, for reading where this user cannot write; or make a new one.
 
-        A store that this user cannot write is opened for reading. Raises StoreUnfitError where
-        there is none and none can be made, and for a disk that cannot keep a store's promises.
+        Raises StoreUnfitError where none can be made, or the disk keeps no store's promises.
         """
+        self.signing_key = signing_key
         self._tell = tell
         self._root = root.absolute()
         self._limits = limits or Limits()

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lineage.errors import LineageError
 from lineage.registry import Registry
-from lineage.slots import Entry, Slots
+from lineage.slots import Entry
 from lineage.store import Store
 
 UNKNOWN = "unknown"
@@ -59,16 +59,16 @@ def survey(store: Store, prefix: str = "") -> Survey:
     registry, found = Registry(store), Survey()
     for name in registry.names():
         if name.startswith(prefix):
-            _name(store, registry, name, found)
+            _name(registry, name, found)
     return found
 
 
-def _name(store: Store, registry: Registry, name: str, found: Survey) -> None:
-    slots = Slots(store, f"registry/{name}/versions")
+def _name(registry: Registry, name: str, found: Survey) -> None:
+    slots = registry.slots(name, "versions", Entry)
     entries = []
     for number in slots.numbers():
         what = f"{name}@{number}"
-        entry = found.attempt(what, lambda number=number: slots.read(number, Entry), None)  # type: ignore[misc]
+        entry = found.attempt(what, lambda number=number: slots.read(number), None)  # type: ignore[misc]
         if entry is not None and (entry.name, entry.version) != (name, number):
             found.problems.append(f"{what}: it says that it is {entry.name}@{entry.version}")
         elif entry is not None:

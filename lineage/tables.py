@@ -5,13 +5,13 @@ import sqlite3
 
 from lineage.record import Attestation, Derivation
 
-VERSION = 2
+VERSION = 3
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS records(
     id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, kind TEXT, settings TEXT);
 CREATE TABLE IF NOT EXISTS attestations(
-    digest TEXT PRIMARY KEY, record TEXT NOT NULL, output TEXT NOT NULL, output_kind TEXT NOT NULL,
-    owner TEXT NOT NULL, finished TEXT NOT NULL, notes TEXT NOT NULL);
+    key TEXT PRIMARY KEY, number INTEGER NOT NULL, record TEXT NOT NULL, output TEXT NOT NULL,
+    output_kind TEXT NOT NULL, owner TEXT NOT NULL, finished TEXT NOT NULL, notes TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS edges(
     child INTEGER NOT NULL, place INTEGER NOT NULL, parent INTEGER, role TEXT NOT NULL,
     name TEXT NOT NULL, artifact TEXT NOT NULL, weight REAL,
@@ -60,11 +60,13 @@ def _number(connection: sqlite3.Connection, digest: str) -> int:
     return row[0]
 
 
-def insert_attestation(connection: sqlite3.Connection, attestation: Attestation) -> None:
-    """Insert an attestation, under the digest of its bytes."""
+def insert_attestation(connection: sqlite3.Connection, key: str, attestation: Attestation) -> None:
+    """Insert an attestation under the key of its slot. Those of an older layout have number 0."""
     row = attestation
+    name = key.rpartition("/")[2]
     values = (
-        row.digest(),
+        key,
+        int(name) if len(name) == 8 and name.isdecimal() else 0,
         row.derivation,
         row.output,
         row.output_kind,
@@ -72,4 +74,4 @@ def insert_attestation(connection: sqlite3.Connection, attestation: Attestation)
         row.finished,
         json.dumps(row.notes),
     )
-    connection.execute("INSERT OR REPLACE INTO attestations VALUES(?, ?, ?, ?, ?, ?, ?)", values)
+    connection.execute("INSERT OR REPLACE INTO attestations VALUES(?, ?, ?, ?, ?, ?, ?, ?)", values)

@@ -1,43 +1,47 @@
-"""The trust root: which team may sign which names, with which keys, and since and until when.
+"""The trust root: who owns which names, which keys speak for them, and who may change that.
 
-It is a TOML file in the repository, so a change to it is reviewed like code:
+Its source is a TOML file under review; ``provost trust publish`` puts it into the store as the next
+version of a signed chain (``lineage.trust_chain``), which is what everybody reads:
+
+    maintainers = ["<64 hex digits of an ed25519 key>"]  # may publish the next version
 
     [teams.math-team]
-    names = ["teacher.math"]
+    names = ["teacher.math"]         # "student.*" stands for all names that begin so
+    project = "math-team"            # where its statements lie; the team's name unless it is given
 
     [[teams.math-team.keys]]
-    public = "<64 hex digits of an ed25519 key>"
+    public = "<64 hex digits>"
     since = "2026-11-01T00:00:00+00:00"
-    until = ""       # rotation: what was registered before this moment goes on verifying
-    revoked = ""     # compromise: nothing that this key signed verifies any more
+    until = ""      # rotation: from then on only what a key in effect endorsed counts
+    revoked = ""    # compromise: the same, at once, and for signatures of older stores too
 """
 
-import os
 import tomllib
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from lineage.artifacts import Frozen
-from lineage.errors import LineageError
+from lineage.artifacts import Digest, Frozen
+from lineage.dsse import key_id
+from lineage.errors import TrustRootError
 
-if TYPE_CHECKING:
-    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # no __all__
+PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""The 32 bytes of an ed25519 public key, in hex."""
 
 
 class TrustedKey(Frozen):
-    """One public key of a team."""
+    """One public key."""
 
-    public: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """The 32 bytes of an ed25519 public key, in hex."""
+    public: PublicKey
     since: str
-    """For people. A new key may sign again what a revoked one had signed, so it is no bound."""
+    """When it was listed; for people."""
     until: str = ""
-    """Rotated at this moment: what was registered later needs another key."""
+    """Rotated out at this moment."""
     revoked: str = ""
-    """Revoked at this moment: the key is not believed at all, for no time."""
+    """Revoked at this moment: somebody else may have it."""
     reason: str = ""
 
     @field_validator("since", "until", "revoked")
@@ -47,13 +51,9 @@ class TrustedKey(Frozen):
             raise ValueError(f"{value!r} has no offset; write it as 2026-11-01T00:00:00+00:00")
         return value
 
-    def key(self) -> "SSlibKey":
-        """Return the key as securesystemslib uses it."""
-        return key_of(self.public)
-
-    def why_not(self, moment: str) -> str:
-        """Return why the key does not speak for what was registered then; "" where it does."""
-        when = datetime.fromisoformat(moment)
+    def why_not(self, moment: str = "") -> str:
+        """Return why the key does not speak at a moment (now without one); "" where it does."""
+        when = datetime.fromisoformat(moment) if moment else datetime.now(UTC)
         if self.revoked:
             return (
                 f"its key was revoked on {self.revoked[:10]} ({self.reason or 'no reason given'})"
@@ -67,78 +67,89 @@ class Team(Frozen):
     """What a team owns, and the keys that speak for it."""
 
     names: tuple[str, ...] = Field(min_length=1)
-    """Registry names, such as ``teacher.math``."""
+    """Registry names: exact, such as ``teacher.math``, or all that begin so, as ``student.*``."""
+    project: str = Field(default="", pattern=r"^([a-z0-9]+(-[a-z0-9]+)*)?$")
+    """Where its statements lie in the store; "" stands for the team's name."""
     keys: tuple[TrustedKey, ...] = ()
+
+    @field_validator("names")
+    @classmethod
+    def _patterns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if "*" in name.removesuffix("*"):
+                raise ValueError(f"name {name!r} has a '*' that is not its end")
+        return names
 
 
 class TrustRoot(Frozen):
-    """All teams."""
+    """All teams, and who may change them."""
 
+    store: str = Field(default="", pattern=r"^([0-9a-f]{32})?$")
+    """Id of the store, made with its first trust root; every statement names it."""
+    version: int = Field(default=0, ge=0)
+    previous: str = ""
+    """Digest of the version before, as it stands in the store."""
+    maintainers: tuple[PublicKey, ...] = ()
+    """Whoever may sign the next version."""
     teams: dict[str, Team] = Field(default_factory=dict)
+    adopted: Digest | None = None
+    """Inventory of the unsigned statements, from before there was a trust root, that count."""
 
     @model_validator(mode="after")
     def _one_owner(self) -> Self:
-        """Refuse a name with two owners and a key of two teams: whose signature would count?"""
+        """Refuse a name, key or project of two teams: whose signature would count?"""
         names = [name for team in self.teams.values() for name in team.names]
         publics = [key.public for team in self.teams.values() for key in team.keys]
-        for values, what in ((names, "name"), (publics, "key")):
+        projects = [self.project_of(team) for team in self.teams]
+        for values, what in ((names, "name"), (publics, "key"), (projects, "project")):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"{what} {twice[0]} stands twice; each has one team")
         return self
 
     def owner_of(self, name: str) -> str:
-        """Return the team that owns a registry name, or ""."""
-        return next((team for team, item in self.teams.items() if name in item.names), "")
+        """Return the team that owns a registry name, or "". The longest pattern that fits wins."""
+        fitting = [
+            (pattern == name, len(pattern), team)
+            for team, item in self.teams.items()
+            for pattern in item.names
+            if pattern == name or (pattern.endswith("*") and name.startswith(pattern[:-1]))
+        ]
+        return max(fitting)[-1] if fitting else ""
+
+    def project_of(self, team: str) -> str:
+        """Return where a team's statements lie; "" for a team that is not listed."""
+        return (self.teams[team].project or team) if team in self.teams else ""
+
+    @cached_property
+    def projects(self) -> dict[str, str]:
+        """Project to team, sorted by project."""
+        return dict(sorted((self.project_of(team), team) for team in self.teams))
+
+    @cached_property
+    def _keys(self) -> dict[str, tuple[str, TrustedKey]]:
+        return {
+            key_id(key.public): (team, key)
+            for team, item in self.teams.items()
+            for key in item.keys
+        }
 
     def team_of_key(self, keyid: str) -> tuple[str, TrustedKey] | None:
-        """Return the team and the entry of a key, or None for a key that nobody listed."""
-        for team, item in self.teams.items():
-            for key in item.keys:
-                if key.key().keyid == keyid:
-                    return team, key
-        return None
-
-
-def key_of(public: str) -> "SSlibKey":
-    """Return the ed25519 key of 64 hex digits, with the id that follows from it."""
-    # late: with its signers securesystemslib imports boto3 wherever that is installed
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
-        Ed25519PublicKey,
-    )
-    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415
-
-    return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)))
-
-
-TRUST_VARIABLE = "PROVOST_TRUST"
-"""Names the trust root's file; without it the repository's own is looked for."""
-TRUST_FILE = Path("infra/trust.toml")
-
-
-def open_trust() -> TrustRoot | None:
-    """Return the trust root that $PROVOST_TRUST names, or of the working folder; None without.
-
-    Raises LineageError where the variable names a file that is not there or is not valid.
-    """
-    named = os.environ.get(TRUST_VARIABLE)
-    if named and not Path(named).is_file():
-        raise LineageError(
-            f"${TRUST_VARIABLE} names {named}, which is no file: correct it, or nothing can be "
-            "known of signatures"
-        )
-    path = Path(named) if named else TRUST_FILE
-    return read_trust(path) if path.is_file() else None
+        """Return the team and the entry of a key, or None for a key that no team lists."""
+        return self._keys.get(keyid)
 
 
 def read_trust(path: Path) -> TrustRoot:
-    """Return the trust root in a TOML file; a file that is not there trusts nobody."""
-    if not path.is_file():
-        return TrustRoot()
+    """Return the trust root in a TOML file.
+
+    Raises:
+        TrustRootError: where there is no such file, or it is not valid.
+    """
     try:
         return TrustRoot.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise TrustRootError(f"the trust root {path} cannot be read: {error}") from error
     except (ValidationError, ValueError) as error:
-        raise LineageError(
-            f"the trust root {path} is not valid: {error}. Until it is, nothing passes as signed; "
-            "mend it from its history"
+        raise TrustRootError(
+            f"the trust root {path} is not valid: {error}. Mend it from its history"
         ) from error

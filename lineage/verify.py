@@ -10,11 +10,11 @@ from pathlib import Path
 
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.errors import LineageError
-from lineage.record import Attestation, Derivation, Records
+from lineage.recalls import Used, recalls_of
+from lineage.record import Attestation, Derivation, Input, Records
 from lineage.registry import Registry
-from lineage.signing import Signature, check_signature
+from lineage.signing import Signature, signature_of
 from lineage.store import Store, read_tree
-from lineage.trust import TrustRoot
 
 _MAX_MANIFEST_BYTES = 64 << 20
 """No manifest is larger; a larger blob is not read into memory to see whether it is one."""
@@ -55,12 +55,21 @@ class Verification:
 class Verifier:
     """Verifies what one store holds."""
 
-    def __init__(self, store: Store, trust: TrustRoot, identity: Identity | None = None) -> None:
-        """Use the keys of ``trust``; ``identity`` reads tokenizers, which this package cannot."""
+    def __init__(
+        self, store: Store, identity: Identity | None = None, *, require_signed: bool = False
+    ) -> None:
+        """Verify what is in ``store``.
+
+        Args:
+            store: That holds it.
+            identity: Reads tokenizers, which this package cannot.
+            require_signed: Whether what nobody vouches for is wrong.
+        """
         self._store = store
         self._records = Records(store)
         self._registry = Registry(store)
-        self._trust = trust
+        self._require_signed = require_signed
+        self._taken: list[Input] = []
         self._identity = identity
 
     def verify(self, record: str, tell: Callable[[str], None] = lambda _: None) -> Verification:
@@ -90,6 +99,7 @@ class Verifier:
         except LineageError as error:
             found.problems.append(Problem(f"record {digest}", str(error)))
             return []
+        self._taken += derivation.inputs
         for item in derivation.inputs:
             label = f"{item.role} {item.name}".strip() + f" of record {digest}"
             self._artifact(item.artifact, label, found, hashed)
@@ -188,22 +198,22 @@ class Verifier:
         return size
 
     def _entries(self, found: Verification, artifacts: set[str]) -> None:
-        """Check the registry entries of all that was verified, and their signatures."""
+        """List who vouches for what was verified, and what of it was recalled.
+
+        A slot that cannot be read under some name says nothing of what was verified.
+        """
+        used = {Used(item.artifact, item.record) for item in self._taken}
         for name in self._registry.names():
-            try:
-                entries = self._registry.versions(name)
-                events = self._registry.events(name)
-            except LineageError as error:
-                found.problems.append(Problem(f"registry name {name}", str(error)))
-                continue
-            recalls = {event.version: event for event in events if event.action == "recall"}
-            for entry in entries:
+            for entry in self._registry.readable(name):
                 if entry.digest not in artifacts:
                     continue
-                signature = check_signature(self._store, entry, self._trust)
+                signature = signature_of(self._registry, entry)
                 found.signatures.append(signature)
-                if signature.state == "refused":
+                if self._require_signed and signature.state == "unsigned":
                     found.problems.append(Problem(signature.entry, signature.why))
-                if entry.version in recalls:
-                    what = f"was recalled: {recalls[entry.version].reason}"
-                    found.problems.append(Problem(signature.entry, what))
+                used.add(Used(entry.digest, entry.record))
+        for recalled, event in {
+            f"{entry.name}@{entry.version}": event
+            for entry, event in recalls_of(self._registry, used).values()
+        }.items():
+            found.problems.append(Problem(recalled, f"was recalled: {event.reason}"))

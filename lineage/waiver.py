@@ -7,28 +7,23 @@ findings: where anything about the teachers changes, the waiver is of another pl
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import Field, JsonValue
 
 from lineage.artifacts import Artifact, Digest, Frozen
 from lineage.digest import canonical_json, hex_of
-from lineage.documents import to_json
-from lineage.errors import LineageError, NotWaivableError
+from lineage.dsse import PAYLOAD_TYPE, Envelope, parse_envelope, sign
+from lineage.errors import LineageError, NotEntitledError, NoTrustRootError, NotWaivableError
 from lineage.record import Attestation, Derivation, Input, Records
-from lineage.signing import PAYLOAD_TYPE, STATEMENT_TYPE, fits, signer_of
+from lineage.statement import STATEMENT_TYPE
 from lineage.store import Store
 from lineage.trust import TrustRoot
 
-if TYPE_CHECKING:
-    from securesystemslib.dsse import Envelope
-
-PREDICATE_TYPE = "urn:provost:waiver:1"
+PREDICATE_TYPE = "urn:provost:waiver:2"
 PUBLISHES = "student."
 """Whoever may sign a name that begins so answers for students, and may accept findings."""
 
 NEVER_WAIVED = {
-    "bad-signature": "a signature that does not hold is a fault or a forgery",
     "false-ancestry": "what the release says of itself is not true",
     "other-tokenizer": "ids that mean different words cannot be compared",
     "recalled-input": "the owner's recall stands until a new version is released",
@@ -66,20 +61,22 @@ class Signed:
     """Whose key signed it."""
 
 
-def sign_waiver(store: Store, waiver: Waiver, plan: Artifact, private_pem: str) -> Artifact:
+def sign_waiver(store: Store, waiver: Waiver, plan: Artifact) -> Artifact:
     """Sign a waiver of a stored plan and append its record; return the envelope as an artifact.
 
     Raises:
         NotWaivableError: for a finding that is never waived.
-        LineageError: for a key that is none.
+        NotEntitledError: for a key whose team does not answer for students.
     """
-    from securesystemslib.dsse import Envelope  # noqa: PLC0415 - it imports boto3 where there is
-
     check_waivable(waiver)
-    envelope = Envelope(canonical_json(_statement(waiver)), PAYLOAD_TYPE, {})
-    envelope.sign(signer_of(private_pem))
-    digest = store.put_bytes(canonical_json(envelope.to_dict()))
-    derivation = _derivation(waiver, digest, plan.record)
+    records = Records(store)
+    author, trust = records.journal.author, records.journal.trust
+    assert trust is not None
+    if problem := _may_not(author.team, trust):
+        raise NotEntitledError(f"this waiver would not hold: {problem}")
+    envelope = sign(canonical_json(_statement(waiver, trust.store)), author.key)
+    digest = store.put_bytes(envelope.to_bytes())
+    derivation = _derivation(waiver, digest, plan.record, author.project)
     attestation = Attestation(
         derivation=derivation.digest(),
         output=digest,
@@ -87,7 +84,7 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact, private_pem: str) 
         started=waiver.at,
         finished=waiver.at,
     )
-    record = Records(store).write(derivation, attestation)
+    record = records.write(derivation, attestation)
     return Artifact(kind="waiver", digest=digest, record=record, uri=store.uri)
 
 
@@ -101,15 +98,22 @@ def check_waivable(waiver: Waiver) -> None:
             )
 
 
-def read_waiver(store: Store, digest: str, plan: Artifact, trust: TrustRoot | None) -> Signed:
-    """Return the waiver of a plan, if its signature holds.
+def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
+    """Return the waiver of a plan, if it holds.
 
     Raises:
-        LineageError: for what is no waiver, one of another plan, one that no team with students
-            has signed, and where there is no trust root to tell.
+        LineageError: for what is no waiver, and one of another plan or store.
+        NotEntitledError: for one that nobody signed who answers for students.
         NotWaivableError: for a finding that is never waived, whoever signed it.
     """
-    envelope, waiver = _parse(digest, store.get_bytes(digest))
+    records = Records(store)
+    trust = records.journal.trust
+    if trust is None:
+        raise NoTrustRootError(
+            f"{store.uri} has no trust root, so nothing tells who signed the waiver {digest}: "
+            "`provost lineage adopt` gives it one"
+        )
+    envelope, waiver = _parse(digest, store.get_bytes(digest), trust.store)
     check_waivable(waiver)
     if waiver.plan != plan.digest:
         raise LineageError(
@@ -117,23 +121,21 @@ def read_waiver(store: Store, digest: str, plan: Artifact, trust: TrustRoot | No
             "teachers, student or findings have changed since. Read the new findings, then "
             f"provost waive {plan.digest} --reason '...'"
         )
-    team = _signed_by(digest, envelope, waiver, trust)
-    record = _derivation(waiver, digest, plan.record).digest()
-    Records(store).read(record)
-    return Signed(
-        Artifact(kind="waiver", digest=digest, record=record, uri=store.uri), waiver, team
-    )
+    team = _signed_by(digest, envelope, trust)
+    record = _derivation(waiver, digest, plan.record, trust.project_of(team)).digest()
+    records.read(record)
+    artifact = Artifact(kind="waiver", digest=digest, record=record, uri=store.uri)
+    return Signed(artifact, waiver, team)
 
 
-def _parse(digest: str, data: bytes) -> tuple["Envelope", Waiver]:
-    from securesystemslib.dsse import Envelope  # noqa: PLC0415
-
+def _parse(digest: str, data: bytes, store_id: str) -> tuple[Envelope, Waiver]:
     try:
-        envelope = Envelope.from_dict(json.loads(data))
+        envelope = parse_envelope(data, digest)
         document = json.loads(envelope.payload)
-        waiver = Waiver.model_validate(document["predicate"])
-        if envelope.payload_type != PAYLOAD_TYPE or document != _statement(waiver):
-            raise ValueError("its type or its subject is not that of a waiver")  # noqa: TRY301
+        body = {name: document["predicate"][name] for name in Waiver.model_fields}
+        waiver = Waiver.model_validate(body)
+        if envelope.payload_type != PAYLOAD_TYPE or document != _statement(waiver, store_id):
+            raise ValueError("its type, subject or store is not that of a waiver here")  # noqa: TRY301
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LineageError(
             f"{digest} is no waiver: {error}. Give the digest that `provost waive` printed"
@@ -141,23 +143,18 @@ def _parse(digest: str, data: bytes) -> tuple["Envelope", Waiver]:
     return envelope, waiver
 
 
-def _statement(waiver: Waiver) -> dict[str, JsonValue]:
+def _statement(waiver: Waiver, store_id: str) -> dict[str, JsonValue]:
     """Return the in-toto statement of a waiver: the plan is its subject."""
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": "plan", "digest": {"sha256": hex_of(waiver.plan)}}],
         "predicateType": PREDICATE_TYPE,
-        "predicate": to_json(waiver),
+        "predicate": {"store": store_id, **waiver.model_dump(mode="json")},
     }
 
 
-def _signed_by(digest: str, envelope: "Envelope", waiver: Waiver, trust: TrustRoot | None) -> str:
-    """Return the team that signed, if its key is believed and it answers for students."""
-    if trust is None:
-        raise LineageError(
-            f"there is no trust root here, so nobody can tell who signed the waiver {digest}: name "
-            "the file with $PROVOST_TRUST, such as infra/trust.toml"
-        )
+def _signed_by(digest: str, envelope: Envelope, trust: TrustRoot) -> str:
+    """Return the team that signed, if its key is in effect and it answers for students."""
     why = "it carries no signature"
     for keyid in envelope.signatures:
         known = trust.team_of_key(keyid)
@@ -165,25 +162,27 @@ def _signed_by(digest: str, envelope: "Envelope", waiver: Waiver, trust: TrustRo
             why = f"key {keyid[:16]} is not in the trust root"
             continue
         team, key = known
-        why = key.why_not(waiver.at) or _may_not(team, trust)
-        if not why and not fits(envelope, key):
+        why = key.why_not() or _may_not(team, trust)
+        if not why and not envelope.is_signed_by(key.public):
             why = f"the signature of {team} does not fit what it says"
         if not why:
             return team
-    raise LineageError(
+    raise NotEntitledError(
         f"the waiver {digest} does not hold: {why}. Have somebody sign it who answers for the "
         "student: provost waive PLAN --reason '...'"
     )
 
 
 def _may_not(team: str, trust: TrustRoot) -> str:
-    if any(name.startswith(PUBLISHES) for name in trust.teams[team].names):
+    names = trust.teams[team].names
+    if any(name.startswith(PUBLISHES) or name == "*" for name in names):
         return ""
     return f"{team} signed it, which owns no {PUBLISHES}* name and does not answer for students"
 
 
-def _derivation(waiver: Waiver, envelope: str, plan_record: str) -> Derivation:
+def _derivation(waiver: Waiver, envelope: str, plan_record: str, project: str) -> Derivation:
     return Derivation(
+        project=project,
         kind="waiver",
         inputs=(Input(role="plan", artifact=waiver.plan, record=plan_record),),
         source=PREDICATE_TYPE,

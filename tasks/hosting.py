@@ -17,7 +17,7 @@ from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.extras.accelerators import GPUAccelerator
 
 from images.names import placeholder
-from lineage.signing import KEY_VARIABLE, signing_key
+from lineage.author import KEY_VARIABLE, given_key
 from tasks import pod
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
 from tasks.failing import FramelessError, frameless, quiet_exit, told
@@ -68,24 +68,23 @@ class MayPassError(FramelessError, FlyteRecoverableException):  # type: ignore[m
 
 
 def hosted(
-    stage: Stage, *, deck: bool = False, signs: bool = False
+    stage: Stage, *, deck: bool = False
 ) -> Callable[[Function[Parameters, Result]], Function[Parameters, Result]]:
     """Declare a task of ``stage``.
 
     Args:
         stage: Which machines it takes, how often and how long it may run: ``infra/resources``.
         deck: It draws a page that Flyte's console shows beside it.
-        signs: It, or what comes after it, signs with the team's key.
     """
     arguments = hosting(stage)
     if deck:
         arguments |= {"enable_deck": True, "deck_fields": ()}
-    if signs and arguments:
+    if arguments:  # every step leaves a record, which is signed
         arguments["secret_requests"] = [_signing_secret()]
     declare = cast("Callable[..., Callable[..., object]]", task)(**arguments)
 
     def decorate(body: Function[Parameters, Result]) -> Function[Parameters, Result]:
-        declared = telling(stage, declare(_attempted(stage, body, signs=signs)))
+        declared = telling(stage, declare(_attempted(stage, body)))
         return cast("Function[Parameters, Result]", declared)
 
     return decorate
@@ -123,17 +122,14 @@ def telling(stage: Stage, task: Any) -> Any:  # noqa: ANN401 - flytekit's tasks 
     return task
 
 
-def _attempted(
-    stage: Stage, body: Function[Parameters, Result], *, signs: bool
-) -> Function[Parameters, Result]:
+def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Parameters, Result]:
     """Return ``body`` as one attempt: checked before, ended in order, its faults told apart."""
 
     @functools.wraps(body)
     def attempt(*args: Parameters.args, **inputs: Parameters.kwargs) -> Result:
         is_local = _is_local()
         _require_registration()
-        if signs:
-            _check_signing_key(required=not is_local and chosen_flavour() is not None)
+        _check_signing_key(required=not is_local and chosen_flavour() is not None)
         _require_gpus(stage)
         # Flyte keeps the time itself where it starts the pod.
         limit = local_limits(stage).time_limit_minutes * 60.0 if is_local else None
@@ -173,11 +169,11 @@ def _require_registration() -> None:
 
 def _check_signing_key(*, required: bool) -> None:
     """Raise an error where the key cannot be had or is none, before anything is spent."""
-    if not signing_key() and required:
+    if given_key() is None and required:
         raise ResourceError(
-            f"this pod has no signing key, and what it makes would be refused: the secret "
+            f"this pod has no signing key, and what it makes would not count: the secret "
             f"{SIGNING_SECRET} of its namespace needs {SIGNING_KEY} (PEM), which comes into "
-            f"${KEY_VARIABLE}. `provost teacher keygen FILE` makes one"
+            f"${KEY_VARIABLE}_FILE. `provost teacher keygen FILE` makes one"
         )
 
 
@@ -202,8 +198,9 @@ def _signing_secret() -> Secret:
     return Secret(
         group=SIGNING_SECRET,
         key=SIGNING_KEY,
-        env_var=KEY_VARIABLE,
-        mount_requirement=Secret.MountType.ENV_VAR,
+        env_var=f"{KEY_VARIABLE}_FILE",
+        # A file, which is hidden from a team's environment; variables of a parent need not be.
+        mount_requirement=Secret.MountType.FILE,
     )
 
 

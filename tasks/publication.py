@@ -1,4 +1,4 @@
-"""The last act of publishing: register a version, sign it, and move its aliases once.
+"""The last act of publishing: register a signed version, and move its aliases once.
 
 What may be published is decided before; here the name gets its next version.
 """
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from lineage.artifacts import Artifact
 from lineage.mirror import mirror_entry
 from lineage.registry import Entry, Registry
-from lineage.signing import sign, signing_key
 from lineage.store import Store
 
 RELEASED, CANDIDATE = "released", "candidate"
@@ -31,9 +30,6 @@ def publish(
     """
     registry = Registry(store)
     entry = registry.register(name, artifact, owner=owner, note=note)
-    key = signing_key()
-    if key:
-        sign(store, entry, key)
     for alias in aliases:
         if moves_to(registry, alias, entry):
             registry.point(name, alias, entry.version, by=owner)

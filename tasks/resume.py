@@ -9,16 +9,17 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from lineage.artifacts import Digest
-from lineage.documents import read_sealed, seal, to_json
 from lineage.gc import STATES
+from lineage.journal import Journal, Slots
+from lineage.statement import Stated
 from lineage.store import Store
 from tasks.attempt import NOTICE, InterruptedAttemptError
 from tasks.ranks import agreed, exchange_json, rank
@@ -79,8 +80,10 @@ class RandomNumbers:
         random.setstate((version, tuple(internal), gauss))
 
 
-class _Slot(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class State(Stated):
+    """Where a run stood: a folder in the store, after a step."""
+
+    predicate_type: ClassVar[str] = "urn:provost:state:1"
 
     step: int
     tree: Digest
@@ -98,7 +101,7 @@ class States:
     ) -> None:
         """Keep these ``parts``, by name, of the run that makes ``derivation`` (a digest)."""
         self._store, self._parts, self._clock = store, dict(parts), clock
-        self._prefix = f"{STATES}{derivation.removeprefix('sha256:')}"
+        self._path = f"{STATES}/{derivation.removeprefix('sha256:')}"
         self._due = clock() + _LEAST_SECONDS
 
     def restore(self) -> int:
@@ -108,12 +111,14 @@ class States:
         """
         NOTICE.keep_states()
         # Of several ranks the first looks, and puts away, for all; their clocks differ.
-        last = agreed(max(self._keys(), default=None))
+        slots = self._slots()
+        last = agreed(max(slots.numbers(), default=None))
         if last is None:
             return 0
-        slot = read_sealed(self._store, str(last), _Slot)
-        if slot is None:
-            raise RuntimeError(f"the slot {last} vanished while it was read; run again")
+        statement = slots.read(int(str(last)))
+        if statement is None:
+            raise RuntimeError(f"state {last} vanished while it was read; run again")
+        slot = statement.body
         folder = self._store.tree(slot.tree)
         for name, part in self._parts.items():
             part.load(folder / name)
@@ -143,14 +148,12 @@ class States:
                 Path(folder, name).mkdir()
                 part.save(Path(folder, name))
             if rank() == 0:
-                self._claim(_Slot(step=step, tree=self._store.put_tree(Path(folder))))
+                state = State(step=step, tree=self._store.put_tree(Path(folder)))
+                self._slots().append(lambda _, __: state)
         taken = self._clock() - started
         self._due = self._clock() + max(_LEAST_SECONDS, _LEAST_MULTIPLE * taken)
 
-    def _claim(self, slot: _Slot) -> None:
-        number = len(self._keys()) + 1
-        while not self._store.claim(f"{self._prefix}/{number:08d}", seal(to_json(slot))):
-            number += 1
-
-    def _keys(self) -> Sequence[str]:
-        return self._store.keys(self._prefix)
+    def _slots(self) -> Slots[State]:
+        """Return the states that the author's own project has put away."""
+        journal = Journal(self._store)
+        return journal.slots(journal.author.project, self._path, State)

@@ -22,6 +22,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.mirror import mirror_record
+from lineage.recalls import Used
 from lineage.record import Attestation, Derivation, Records, metrics_blob
 from lineage.registry import Registry
 from lineage.slots import Entry
@@ -101,6 +102,11 @@ class Bench:
         self.store = store or open_store(tell=_tell)
         self.records = Records(self.store)
 
+    @property
+    def project(self) -> str:
+        """The project for which this process works: its records name it."""
+        return self.records.journal.author.project
+
     def resolve(self, reference: str, kind: str) -> tuple[Entry, Artifact]:
         """Return what a registry reference stands for, which must be of ``kind``.
 
@@ -108,9 +114,8 @@ class Bench:
             LineageError: for a reference that nothing answers to, or that is of another kind.
         """
         entry = Registry(self.store).resolve(reference)
-        made = self.records.output(entry.record) if entry.record else None
-        if made is None or made.output_kind != kind:
-            found = "without a record" if made is None else f"a {made.output_kind}"
+        if not entry.record or entry.kind != kind:
+            found = f"a {entry.kind}" if entry.record else "without a record"
             raise LineageError(
                 f"{reference!r} is {entry.name}@{entry.version}, which is {found}, but a {kind} is "
                 "needed here: `provost teacher list` and `provost lineage show NAME` say what is "
@@ -131,13 +136,12 @@ class Bench:
 
     def refuse_recalled(self, releases: Iterable[Artifact]) -> None:
         """Raise ``RecalledError`` where one was recalled by now: days may lie behind a plan."""
-        registry = Registry(self.store)
-        for release in releases:
-            registry.refuse_recalled(release.digest)
+        used = [Used(release.digest, release.record) for release in releases]
+        Registry(self.store).refuse_recalled(used)
 
     def find(self, derivation: Derivation) -> Artifact | None:
         """Return the finished output of a derivation, if the store holds it."""
-        done = self.records.output(derivation.digest())
+        done = self.records.finished(derivation.digest())
         if done is None:
             return None
         return self._artifact(done.output_kind, done.output, derivation.digest())

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ os.environ |= {
 # A shell that runs the tests in the background has them ignore SIGINT; children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Where the key of the person who runs the tests is kept: one person for all of them.
+SETTINGS = Path(tempfile.gettempdir()) / f"provost-tests-{os.getuid()}"
+os.environ["XDG_CONFIG_HOME"] = str(SETTINGS)
+for name in ("PROVOST_SIGNING_KEY", "PROVOST_SIGNING_KEY_FILE"):
+    os.environ.pop(name, None)
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 

@@ -83,7 +83,7 @@ def test_two_writers_of_one_run_lose_nothing(store):
     one.save(1)
     other.save(1)
     one.save(2)
-    assert len(store.keys("states")) == 3
+    assert len(store.keys("projects/local/states")) == 3
     assert other.restore() == 2
 
 

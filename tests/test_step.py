@@ -31,7 +31,8 @@ def bench(home, mirrored):
 
 
 def derivation(kind="sft", *inputs, seed=0, **settings):
-    return Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=settings, seed=seed)
+    more = {"source": SOURCE, "settings": settings, "seed": seed, "project": "local"}
+    return Derivation(kind=kind, inputs=inputs, **more)
 
 
 class Maker:

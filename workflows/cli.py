@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "teacher": (
         "workflows.commands.teacher:teacher",
-        "Make a team; list, sign, retire or recall teachers.",
+        "Make a team or a key; list, retire or recall teachers.",
     ),
     "gate": ("workflows.commands.gate:gate", "Measure whether teachers fit a student."),
     "audit": ("workflows.commands.audit:audit", "Say which teacher shaped what a student says."),
@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "student": ("workflows.commands.student:student", "List published students, roll back."),
     "compare": ("workflows.commands.compare:compare", "Put two consolidations side by side."),
     "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
+    "trust": ("workflows.commands.trust:trust", "Say whose keys count, and for which names."),
     "doctor": (
         "workflows.commands.doctor:doctor",
         "Check machine, store, keys, MLflow and versions.",

@@ -1,45 +1,69 @@
 """Which trust root and which signing key are in effect, and for how long."""
 
-from datetime import UTC, datetime
+import os
+from pathlib import Path
 
+from lineage.author import KEY_VARIABLE, given_key, own_key_path
 from lineage.doctor.check import Check, Group
-from lineage.errors import LineageError
-from lineage.signing import signer_of, signing_key
-from lineage.trust import TrustRoot, open_trust
+from lineage.dsse import SigningKey
+from lineage.errors import LineageError, StoreUnfitError
+from lineage.store import home, open_store
+from lineage.trust import TrustRoot
+from lineage.trust_chain import read_chain
 
 _STORE = Group("store")
+_NONE_YET = "none yet: the first run makes one"
 _KEYGEN = "`provost teacher keygen FILE` makes a key; its public half goes into the trust root"
 
 
-def check_keys() -> list[Check]:
-    """Return the checks of the trust root and of the key that would sign."""
+def check_keys(place: str | None = None) -> list[Check]:
+    """Return the checks of a store's trust root and of the key that would sign. Makes nothing.
+
+    The store is the one at ``place``, by default the one that commands would open.
+    """
+    uri = place or os.environ.get("PROVOST_STORE") or str(home() / "store")
+    if "://" not in uri and not Path(uri).is_dir():
+        return [_STORE.ok("trust root", _NONE_YET), _check_key(None)]
     try:
-        trust = open_trust()
+        store = open_store(uri)
+        trust = read_chain(store)
+    except StoreUnfitError:
+        return [_check_key(None)]  # which the check of the store reports
     except LineageError as error:
-        return [_STORE.fail("trust root", str(error), "restore the trust root from its history")]
-    if trust is None:
-        remedy = "name its file with $PROVOST_TRUST, such as infra/trust.toml"
-        return [_STORE.warn("trust root", "none: signatures cannot be judged", remedy)]
-    keys = sum(len(team.keys) for team in trust.teams.values())
-    root = _STORE.ok("trust root", f"{len(trust.teams)} teams, {keys} keys")
+        remedy = "restore the trust root from a copy of the store"
+        return [_STORE.fail("trust root", str(error), remedy)]
+    if trust is not None:
+        keys = sum(len(team.keys) for team in trust.teams.values())
+        told = f"version {trust.version} of store {trust.store[:8]}, "
+        root = _STORE.ok("trust root", told + f"{len(trust.teams)} teams, {keys} keys")
+    elif store.keys("records"):
+        told, remedy = "none: what the store holds is unsigned", "`provost lineage adopt`"
+        root = _STORE.warn("trust root", told, remedy)
+    else:
+        root = _STORE.ok("trust root", _NONE_YET)
     return [root, _check_key(trust)]
 
 
-def _check_key(trust: TrustRoot) -> Check:
+def _check_key(trust: TrustRoot | None) -> Check:
     try:
-        private = signing_key()
-    except LineageError as error:
+        key = given_key() or _own_key()
+    except (LineageError, OSError) as error:
         return _STORE.fail("signing key", str(error), _KEYGEN)
-    if not private:
-        return _STORE.warn("signing key", "none: what is released is unsigned", _KEYGEN)
-    public = str(signer_of(private).public_key.keyval["public"])
-    for team, item in trust.teams.items():
-        for key in item.keys:
-            if key.public == public:
-                problem = key.why_not(datetime.now(UTC).isoformat())
-                if problem:
-                    return _STORE.fail("signing key", f"of {team}, but {problem}", _KEYGEN)
-                until = f"until {key.until}" if key.until else "without an end"
-                return _STORE.ok("signing key", f"{public[:16]} of {team}, valid {until}")
-    found = f"{public[:16]} belongs to no team of the trust root"
-    return _STORE.fail("signing key", found, _KEYGEN)
+    if key is None:
+        return _STORE.ok("signing key", f"none yet: the first run makes {own_key_path()}")
+    if trust is None:
+        return _STORE.ok("signing key", f"{key.public[:16]}")
+    found = trust.team_of_key(key.keyid)
+    if found is None:
+        remedy = f"a maintainer adds it with `provost trust publish`, or set ${KEY_VARIABLE}_FILE"
+        return _STORE.fail("signing key", f"{key.public[:16]} is of no team", remedy)
+    team, listed = found
+    if problem := listed.why_not():
+        return _STORE.fail("signing key", f"of {team}, but {problem}", _KEYGEN)
+    until = f"until {listed.until}" if listed.until else "without an end"
+    return _STORE.ok("signing key", f"{key.public[:16]} of {team}, valid {until}")
+
+
+def _own_key() -> SigningKey | None:
+    path = own_key_path()
+    return SigningKey.from_pem(path.read_text(encoding="ascii")) if path.exists() else None

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineage.dsse import SigningKey
 from lineage.errors import LineageError
 from lineage.export.bundle import write_bundle
 from lineage.export.card import card_of
@@ -30,16 +31,15 @@ class Exported:
     license: License
     files: tuple[str, ...]
     """Paths inside the folder, sorted."""
-    signed: bool
 
 
-def export(subject: Subject, folder: Path, key: str = "", repository: str = "") -> Exported:
+def export(subject: Subject, folder: Path, key: SigningKey, repository: str = "") -> Exported:
     """Write a model as a folder that ``from_pretrained`` loads, with its card and its history.
 
     Args:
         subject: The model.
         folder: A new or an empty one.
-        key: ed25519 in PEM, to sign the history with; "" leaves it unsigned.
+        key: To sign the history with.
         repository: Where the code lies, as an https address; "" where that is not known.
 
     Raises:
@@ -51,7 +51,7 @@ def export(subject: Subject, folder: Path, key: str = "", repository: str = "") 
         _copy_weights(subject, unfinished)
         (unfinished / CARD).write_text(card_of(subject, terms), encoding="utf-8")
         write_bundle(unfinished, chain(subject.store, subject.family, repository), key)
-    return Exported(folder, terms, tuple(sorted(_files(folder))), signed=bool(key))
+    return Exported(folder, terms, tuple(sorted(_files(folder))))
 
 
 @contextmanager

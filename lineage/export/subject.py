@@ -13,6 +13,7 @@ from lineage.collect import family_artifacts
 from lineage.errors import LineageError, UnknownReferenceError
 from lineage.graph import Lineage
 from lineage.named import checkpoint_named
+from lineage.recalls import Used, recalls_of
 from lineage.record import Attestation, Derivation, Records
 from lineage.reference import TEACHER
 from lineage.registry import Registry
@@ -107,7 +108,7 @@ def subject_of(store: Store, reference: str) -> Subject:
     checkpoint = checkpoint_named(store, reference)
     output = records.output(record)
     assert output is not None  # else it is no model
-    Registry(store).refuse_recalled(output.output)
+    Registry(store).refuse_recalled([Used(output.output, record)])
     family = tuple(_family(records, [record, *lineage.ancestors(record)]))
     return Subject(
         store=store,
@@ -172,7 +173,7 @@ def _release(store: Store, entry: Entry) -> Release:
 
 def _recalled(store: Store, records: Records, family: list[str]) -> list[str]:
     concerned = family_artifacts(records, family)
-    recalls = Registry(store).recalls_of(concerned).values()
+    recalls = set(recalls_of(Registry(store), concerned).values())
     return sorted(f"{entry.name}@{entry.version}: {event.reason}" for entry, event in recalls)
 
 

@@ -3,7 +3,6 @@
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
 from lineage.graph import Lineage
-from lineage.trust import TrustRoot, open_trust
 from lineage.waiver import read_waiver
 from tasks.attribution.document import Source, Waiver
 from tasks.attribution.intervals import FEWEST
@@ -60,16 +59,15 @@ def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:
         for item in bench.records.read(subject.manifest.record).inputs
         if item.role == "plan"
     ]
-    trust = open_trust()
     return tuple(
-        Waiver(digest=digest, text=_waived(bench, digest, plan, trust))
+        Waiver(digest=digest, text=_waived(bench, digest, plan))
         for digest in subject.published.waivers
     )
 
 
-def _waived(bench: Bench, digest: str, plan: Artifact, trust: TrustRoot | None) -> str:
+def _waived(bench: Bench, digest: str, plan: Artifact) -> str:
     try:
-        signed = read_waiver(bench.store, digest, _plan_named(bench, digest, plan), trust)
+        signed = read_waiver(bench.store, digest, _plan_named(bench, digest, plan))
     except LineageError as error:  # what does not hold is what the reader must see
         return f"does not hold: {error}"
     accepted = ", ".join(f"{each.subject} [{each.code}]" for each in signed.waiver.findings)

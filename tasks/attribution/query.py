@@ -53,6 +53,7 @@ def make_audit(
     """
     subject = find_subject(bench, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
+        project=bench.project,
         kind="audit",
         inputs=tuple(_inputs(bench, subject, behaviours, retrained)),
         source=source_digest("attribution", "page"),

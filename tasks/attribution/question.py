@@ -158,6 +158,7 @@ def _drawn(bench: Bench, subject: Subject, sample: int, seed: int) -> Artifact:
     """Let the student answer, and for the whole student also what it started from."""
     sets = _prompt_sets(bench, subject)
     derivation = Derivation(
+        project=bench.project,
         kind="behaviours",
         inputs=(
             Input(

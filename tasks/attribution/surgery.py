@@ -41,6 +41,7 @@ def operate(bench: Bench, student: str, weights: Mapping[str, float]) -> Artifac
     if all(weight == 1 for weight in weights.values()):
         raise ValueError("every weight is 1, so nothing would change: leave a teacher out, or more")
     derivation = Derivation(
+        project=bench.project,
         kind="surgery",
         inputs=(
             Input(

@@ -34,7 +34,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
     return gather(Bench(), student, question, seed, replay=replay)
 
 
-@hosted(Stage.AUDIT, deck=True, signs=True)
+@hosted(Stage.AUDIT, deck=True)
 def make_audit(
     student: str,
     behaviours: Artifact,

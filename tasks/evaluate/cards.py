@@ -96,6 +96,7 @@ def _card(
         **{f"teacher.{name}": row for name, row in teachers.items()},
     }
     derivation = Derivation(
+        project=bench.project,
         kind="scorecard",
         inputs=tuple(
             Input(role=label, artifact=item.digest, record=item.record, name=domain)

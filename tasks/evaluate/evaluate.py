@@ -38,6 +38,7 @@ class Examiner:
     def measure(self, domain: str, environment: Artifact, prompts: Artifact) -> Artifact:
         """Return the measurement of the checkpoint on a domain's prompts, found or made."""
         derivation = Derivation(
+            project=self._bench.project,
             kind="evaluation",
             inputs=(
                 _input("checkpoint", self._checkpoint),

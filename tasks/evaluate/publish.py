@@ -46,6 +46,7 @@ def make_report(
     ``student`` is the published manifest, not the checkpoint.
     """
     derivation = Derivation(
+        project=bench.project,
         kind="report",
         inputs=(Input(role="student", artifact=student.digest, record=student.record),),
         source=source_digest("evaluate", "page"),

@@ -6,7 +6,6 @@ from lineage.artifacts import Artifact
 from lineage.graph import Lineage
 from lineage.plain import paragraph, plain
 from lineage.record import Input
-from lineage.trust import open_trust
 from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver
 from tasks.gate.settings import Level
 from tasks.handover import Note, Plan
@@ -40,9 +39,8 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     accepted: set[Accepted] = set()
     held: list[Artifact] = []
     if waivers:
-        trust = open_trust()
         for digest in dict.fromkeys(waivers):
-            signed = read_waiver(bench.store, digest, _plan_of(bench, digest, plan.artifact), trust)
+            signed = read_waiver(bench.store, digest, _plan_of(bench, digest, plan.artifact))
             accepted |= set(signed.waiver.findings)
             held.append(signed.artifact)
     left = [note for note in refused(plan, refuse_from) if _as_accepted(note) not in accepted]

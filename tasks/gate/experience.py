@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from lineage.collect import family_artifacts
 from lineage.digest import canonical_json
 from lineage.graph import Lineage
+from lineage.recalls import Used, recalls_of
 from lineage.record import Input
 from lineage.registry import Registry
 from tasks.gate.growth import Came
@@ -38,11 +39,11 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:
         recipe: Of the round, as ``RoundForm.recipe`` gives it: how much arrives depends on it.
     """
     lineage, registry = Lineage(bench.store), Registry(bench.store)
-    recalled = {entry.digest for entry, _ in registry.recalls()}
     found: dict[tuple[str, str], Came] = {}
     for record in lineage.index.of_kind(KIND):
         made = bench.records.read(record)
-        if made.settings.get("recipe") != recipe:
+        # Another project's word about what came of a merge would change this one's verdicts.
+        if made.settings.get("recipe") != recipe or made.project not in {"", bench.project}:
             continue
         asked = {item.role: item for item in made.inputs}
         planned, scorecard = _plan_of(bench, asked["gate"]), asked["scorecard"]
@@ -51,9 +52,10 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:
         # Not through the gate's report, which may have learned from others.
         ends = (planned, scorecard)
         family = {record for end in ends for record in _family(lineage, end)}
-        taken = family_artifacts(bench.records, family) | {end.artifact for end in ends}
+        taken = family_artifacts(bench.records, family)
+        taken |= {Used(end.artifact, end.record) for end in ends}
         students = lineage.index.rows(lineage.index.users(scorecard.artifact))
-        if recalled & {*taken, *(row.output for row in students)}:
+        if recalls_of(registry, {*taken, *(Used(row.output, row.digest) for row in students)}):
             continue
         for each in _of_record(bench, record, asked["gate"]):
             found.setdefault((scorecard.artifact, each.teacher), each)

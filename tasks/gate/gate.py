@@ -249,6 +249,7 @@ def _report(
         "growth": growth.model_dump(mode="json") if growth else None,
     }
     derivation = Derivation(
+        project=bench.project,
         kind="gate",
         inputs=came_from,
         source=source_digest("gate"),

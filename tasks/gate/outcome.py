@@ -65,6 +65,7 @@ def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Art
         if teacher.done is not Cure.DROP
     ]
     derivation = Derivation(
+        project=bench.project,
         kind=KIND,
         inputs=(
             _input("gate", gated.report),

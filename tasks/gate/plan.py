@@ -13,7 +13,6 @@ from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
-from lineage.trust import TrustRoot, open_trust
 from tasks.gate.decide import MisfitError, decide
 from tasks.gate.sampled import sampled_otherwise
 from tasks.gate.settings import Level
@@ -68,8 +67,7 @@ def propose(
     wishes = [parse_wish(text) for text in teachers]
     start = bench.start(student)
     entries = [_entry(bench, wish.reference) for wish in wishes]
-    trust = open_trust()
-    collected = [_collected(bench, wish.reference, trust, start) for wish in wishes]
+    collected = [_collected(bench, wish.reference, start) for wish in wishes]
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(wishes, domains)
     findings = _check(bench, start, wishes, collected)
@@ -94,10 +92,10 @@ def propose(
     return plan.model_copy(update={"artifact": store_plan(bench, plan)})
 
 
-def _collected(bench: Bench, reference: str, trust: TrustRoot | None, start: Artifact) -> Candidate:
+def _collected(bench: Bench, reference: str, start: Artifact) -> Candidate:
     """Return what the records know of a teacher; one whose records are gone is named."""
     try:
-        return collect(bench.store, {reference: reference}, trust, start.record)[reference]
+        return collect(bench.store, {reference: reference}, start.record)[reference]
     except MissingBlobError as error:
         raise LineageError(
             f"what stands behind {reference} cannot be looked at: {error}. Bring its records into "
@@ -119,7 +117,7 @@ def _check(
         start.digest,
         tokenizer_digest(tokenizer),
         template_digest(tokenizer),
-        family_artifacts(bench.records, family) | {start.digest},
+        frozenset(used.digest for used in family_artifacts(bench.records, family)) | {start.digest},
     )
     findings: dict[Finding, None] = {}
     # The student needs no proof that it fits itself.
@@ -198,6 +196,7 @@ def _note(finding: Finding) -> Note:
 def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Artifact:
     """Store a plan; ``after`` is what it was made from besides, where it went through the gate."""
     derivation = Derivation(
+        project=bench.project,
         kind="plan",
         inputs=(
             Input(role="student", artifact=plan.student.digest, record=plan.student.record),

@@ -52,6 +52,7 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured,
     """
     teachers = judged_teachers(plan)
     derivation = Derivation(
+        project=bench.project,
         kind="probe",
         inputs=(
             asked("student", plan.student),

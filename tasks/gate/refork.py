@@ -127,6 +127,7 @@ def request_refork(
         trained=trained,
     )
     derivation = Derivation(
+        project=bench.project,
         kind=KIND,
         inputs=(*came_from, asked("release", teacher.release, teacher.name)),
         source=source_digest("gate"),

@@ -17,7 +17,8 @@ def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
     """Return checkpoints that were trained from ``fork_point`` and are no kin of a teacher.
 
     What descends from the teacher is near it for that reason, and what it descends from is what it
-    declares: neither speaks against it.
+    declares: neither speaks against it. Checkpoints of the teacher's own project and of the fork
+    point's count: a third team could make one that lies near the teacher, to cast doubt on it.
 
     Args:
         store: Whose records are asked.
@@ -29,8 +30,12 @@ def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
     """
     lineage, records = Lineage(store), Records(store)
     related = {teacher, *lineage.ancestors(teacher), *lineage.descendants(teacher)}
+    _makers = lineage.index.makers(fork_point)
     found: dict[str, None] = {}
+    believed = {"", *(records.read(digest).project for digest in (teacher, *_makers) if digest)}
     for digest in lineage.index.users(fork_point):
+        if records.read(digest).project not in believed:
+            continue
         started = any(
             item.role == "start" and item.artifact == fork_point
             for item in records.read(digest).inputs

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.gate.judge import GateSettings
 
 
-@hosted(Stage.PLAN, deck=True, signs=True)
+@hosted(Stage.PLAN, deck=True)
 def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to hide in
     teachers: list[str],
     student: str,
@@ -34,7 +34,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     The Deck is there also where it is refused. A name that nothing could be published under is
     refused here, and not after the training.
     """
-    from lineage.registry import check_name
+    from lineage.registry import check_may_publish
     from tasks.gate import plan as step
     from tasks.gate.decide import decide
     from tasks.gate.forecast import forecast
@@ -42,7 +42,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     from tasks.onpolicy.ladder import earlier_rungs
     from tasks.step import Bench
 
-    check_name(f"student.{publish_as}")
+    check_may_publish(Bench().store, f"student.{publish_as}")
     bench = Bench()
     plan = step.propose(bench, teachers, student, sampling)
     for teacher in plan.teachers:

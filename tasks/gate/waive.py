@@ -25,12 +25,13 @@ class Waived:
     findings: list[Note]
 
 
-def waive(bench: Bench, digest: str, reason: str, private_pem: str) -> Waived:
+def waive(bench: Bench, digest: str, reason: str) -> Waived:
     """Sign that all findings for which a plan is or could be refused are accepted.
 
     Raises:
         LineageError: for an empty reason, what is no stored plan, a plan that nothing speaks
-            against, a finding that is never waived, or a key that is none.
+            against, and a finding that is never waived.
+        NotEntitledError: for a key that does not answer for students.
     """
     if not reason.strip():
         raise LineageError("a waiver needs a reason: those who come later have nothing else")
@@ -44,7 +45,7 @@ def waive(bench: Bench, digest: str, reason: str, private_pem: str) -> Waived:
         reason=reason,
         at=now(),
     )
-    return Waived(sign_waiver(bench.store, waiver, artifact, private_pem), artifact, findings)
+    return Waived(sign_waiver(bench.store, waiver, artifact), artifact, findings)
 
 
 def read_plan(bench: Bench, digest: str) -> tuple[Plan, Artifact]:

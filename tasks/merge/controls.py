@@ -20,6 +20,7 @@ from tasks.threads import use_configured_threads
 def merge_average(bench: Bench, plan: Plan) -> Artifact:
     """Return the plain average of the teachers' weights."""
     derivation = Derivation(
+        project=bench.project,
         kind="merge",
         inputs=(
             # Of the student come the configuration and the tokenizer, not a weight.
@@ -54,6 +55,7 @@ def merge_average(bench: Bench, plan: Plan) -> Artifact:
 def merge_task_arithmetic(bench: Bench, plan: Plan, settings: MergeSettings) -> Artifact:
     """Return the sum of the teachers' task vectors with the weight that validates best."""
     derivation = Derivation(
+        project=bench.project,
         kind="merge",
         inputs=(
             Input(role="student", artifact=plan.student.digest, record=plan.student.record),

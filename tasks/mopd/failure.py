@@ -59,6 +59,7 @@ def record_failure(bench: Bench, attempt: Attempt, error: str) -> Artifact | Non
         "round": attempt.settings.model_dump(mode="json"),
     }
     derivation = Derivation(
+        project=bench.project,
         kind="failure",
         inputs=(Input(role="plan", artifact=plan.digest, record=plan.record),),
         source=source_digest("mopd"),

@@ -35,7 +35,9 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
     absent = sorted({*settings.distil.masked, *without})
     _refuse(absent, without, [teacher.name for teacher in order.plan.teachers])
     cast = cast_of(bench.store, order.plan, settings)
-    derivation = derivation_again(order, cast, "rehearsal", "rehearsed", without=list(absent))
+    derivation = derivation_again(
+        bench.project, order, cast, "rehearsal", "rehearsed", without=list(absent)
+    )
 
     def make(folder: Path, measurements: Measurements) -> Path:
         took = f"; the round took {format_seconds(seconds)}" if seconds else ""

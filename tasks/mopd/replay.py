@@ -85,7 +85,7 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
         ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
     """
     cast = cast_of(bench.store, order.plan, order.settings)
-    derivation = derivation_again(order, cast, "replay", "replayed")
+    derivation = derivation_again(bench.project, order, cast, "replay", "replayed")
 
     def make(folder: Path, measurements: Measurements) -> Path:
         again = reopen(bench, order, cast, record=True)
@@ -111,11 +111,12 @@ def replay_round(bench: Bench, order: Replay) -> Artifact:
 
 
 def derivation_again(
-    order: Replay, cast: Cast, kind: str, role: str, **settings: JsonValue
+    project: str, order: Replay, cast: Cast, kind: str, role: str, **settings: JsonValue
 ) -> Derivation:
     """Return how something is made of a student's kept rollouts.
 
     Args:
+        project: Whose record it is.
         order: The student's round.
         cast: Of that round.
         kind: Of the step.
@@ -123,6 +124,7 @@ def derivation_again(
         settings: Beside the round's.
     """
     return Derivation(
+        project=project,
         kind=kind,
         inputs=(
             *inputs_of(cast, order.settings),

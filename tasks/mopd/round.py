@@ -43,6 +43,7 @@ class _Round:
         self._bench, self._settings, self._seed = bench, settings, seed
         self._cast = cast_of(bench.store, plan, settings)
         self._derivation = Derivation(
+            project=bench.project,
             kind="mopd",
             inputs=tuple(inputs_of(self._cast, settings)),
             source=source_digest("mopd"),

@@ -79,6 +79,7 @@ def _bundle(bench: Bench, package: str, domain: str, owner: str) -> Artifact:
         check(bundle)
         digest = bench.store.put_tree(bundle)
     derivation = Derivation(
+        project=bench.project,
         kind="environment",
         inputs=(),
         source=digest,
@@ -97,6 +98,7 @@ def _bundle(bench: Bench, package: str, domain: str, owner: str) -> Artifact:
 def _sketch(bench: Bench, data: Artifact, owner: str) -> Artifact:
     """Sketch a supervised data set once, when it is made."""
     derivation = Derivation(
+        project=bench.project,
         kind="sketch",
         inputs=(Input(role="data", artifact=data.digest, record=data.record),),
         source=source_digest("release"),
@@ -145,6 +147,7 @@ class _Maker:
         self, kind: str, split: str, count: int, write: Callable[[EnvironmentWorker, Path], None]
     ) -> Artifact:
         derivation = Derivation(
+            project=self._bench.project,
             kind=kind,
             inputs=(
                 Input(

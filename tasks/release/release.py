@@ -136,6 +136,7 @@ def _record(
     """Store a manifest with the record that says what it was put together from."""
     digest = put_manifest(bench.store, manifest)
     derivation = Derivation(
+        project=bench.project,
         kind=kind,
         inputs=tuple(
             Input(role=part, artifact=artifact.digest, record=artifact.record)

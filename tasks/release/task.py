@@ -7,7 +7,7 @@ from tasks.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 
-@hosted(Stage.PLAN, signs=True)
+@hosted(Stage.PLAN)
 def resolve_checkpoint(reference: str) -> Artifact:
     """Resolve a registered checkpoint, such as fork-point@released, to its digest."""
     from tasks.release import release as step
@@ -34,7 +34,7 @@ def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     return step.collect_blend(Bench(), blend, seed)
 
 
-@hosted(Stage.RELEASE, signs=True)
+@hosted(Stage.RELEASE)
 def release_teacher(
     fork_point: Artifact,
     precursor: Artifact,
@@ -51,7 +51,7 @@ def release_teacher(
     return step.release_teacher(Bench(), climb, domain, scorecard, sampling)
 
 
-@hosted(Stage.RELEASE, signs=True)
+@hosted(Stage.RELEASE)
 def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name."""
     from tasks.release import release as step
@@ -60,7 +60,7 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
     return step.register_checkpoint(Bench(), name, checkpoint, owner)
 
 
-@hosted(Stage.RELEASE, signs=True)
+@hosted(Stage.RELEASE)
 def publish_student(
     plan: Plan,
     student: Artifact,

@@ -47,7 +47,7 @@ def _climb(
     found = _rungs(bench, start, domain, settings, seed)
     if found is not None:
         return found
-    last = _derivation(start, domain, settings, seed, settings.loop.num_steps)
+    last = _derivation(bench.project, start, domain, settings, seed, settings.loop.num_steps)
     refuse_to_make(last)
     bench.store.ensure_writable()
     use_configured_threads()
@@ -98,7 +98,7 @@ def _rungs(
     """Return the ladder if every rung is there."""
     rungs = []
     for step in settings.loop.rung_steps():
-        checkpoint = bench.find(_derivation(start, domain, settings, seed, step))
+        checkpoint = bench.find(_derivation(bench.project, start, domain, settings, seed, step))
         if checkpoint is None:
             return None
         rungs.append(Rung(step=step, checkpoint=checkpoint))
@@ -106,9 +106,10 @@ def _rungs(
 
 
 def _derivation(
-    start: Artifact, domain: Domain, settings: RlSettings, seed: int, step: int
+    project: str, start: Artifact, domain: Domain, settings: RlSettings, seed: int, step: int
 ) -> Derivation:
     return Derivation(
+        project=project,
         kind="rung" if step < settings.loop.num_steps else "rl",
         inputs=(
             Input(role="start", artifact=start.digest, record=start.record),
@@ -156,7 +157,9 @@ class _Ladder:
         )
 
     def save(self, learner: Learner, step: int) -> None:
-        derivation = _derivation(self._start, self._domain, self._settings, self._seed, step)
+        derivation = _derivation(
+            self._bench.project, self._start, self._domain, self._settings, self._seed, step
+        )
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
             saved = save_student(learner, self._policy.tokenizer, Path(folder, "model"))
             self._bench.commit(

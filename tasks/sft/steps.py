@@ -35,6 +35,7 @@ def make_base(
     ``data`` are demonstrations whose text the tokenizer of a base from scratch should know.
     """
     derivation = Derivation(
+        project=bench.project,
         kind="base",
         inputs=() if source else _inputs(data),
         source=source_digest("sft"),
@@ -65,6 +66,7 @@ def finetune(
 ) -> Artifact:
     """Return ``start`` fine-tuned on the demonstrations of ``data``."""
     derivation = Derivation(
+        project=bench.project,
         kind="sft",
         inputs=(Input(role="start", artifact=start.digest, record=start.record), *_inputs(data)),
         source=source_digest("sft"),

@@ -44,6 +44,7 @@ def warm_up_student(
     if not chosen:
         return plan
     derivation = Derivation(
+        project=bench.project,
         kind="warm_up",
         inputs=(_input("start", plan.student), *_inputs(chosen)),
         source=source_digest("sft"),

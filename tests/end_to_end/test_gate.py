@@ -8,7 +8,6 @@ from refusals import provost, refusal
 from tiny_faculty import Contents, kinds
 
 from lineage.errors import LineageError
-from lineage.signing import generate_key
 from lineage.store import open_store
 from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.judge import GateSettings
@@ -52,18 +51,7 @@ def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trai
     assert "it has nothing to teach there" in message
 
 
-@pytest.fixture
-def key(tmp_path, monkeypatch):
-    """The consolidators' key, and a trust root that knows it."""
-    private, public = generate_key()
-    root = tmp_path / "trust.toml"
-    since = f'[[teams.people.keys]]\npublic = "{public}"\nsince = "2026-01-01T00:00:00+00:00"\n'
-    root.write_text(f'[teams.people]\nnames = ["student.smoke"]\n{since}')
-    monkeypatch.setenv("PROVOST_TRUST", str(root))
-    monkeypatch.setenv("PROVOST_SIGNING_KEY", private)
-
-
-def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, key, tmp_path):
+def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, tmp_path):
     said = provost("waive", refused_plan(refusal(*ORDER)), "--reason", "to see it run")
     before = Contents.now().records
     student = provost(*ORDER, "--waivers", printed_waiver(said))
@@ -74,7 +62,7 @@ def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, k
     question = ("--prompt", "say it", "--response", "ab", "--out", str(tmp_path))
     provost("audit", "student.smoke@1", *question)
     [waived] = json.loads((tmp_path / "audit.json").read_text())["waivers"]
-    assert "people on" in waived["text"]
+    assert "local on" in waived["text"]
     assert "accepted teacher.shout@1 [no-gain]" in waived["text"]
     assert "to see it run" in waived["text"]
 

@@ -71,7 +71,7 @@ class Place:
         return of_student(self.store, Artifact.model_validate_json(told))
 
     def states(self):
-        return len(self.store.keys(STATES.rstrip("/")))
+        return len(self.store.keys(f"projects/local/{STATES}"))
 
 
 class Slope(Place):

@@ -12,7 +12,7 @@ from lineage.graph import Lineage
 from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.store import FolderStore, open_store
 from lineage.tracking import Health, tracking_uri
 from tests.support.aging import grow_old
 
@@ -106,7 +106,7 @@ def test_verify_names_the_file_with_the_flipped_byte_and_exits_with_1(student, p
 
 def test_verify_names_a_record_that_was_tampered_with(student):
     record = student_manifest().checkpoint.record
-    path = student / "store" / "keys" / "records" / record.removeprefix("sha256:")
+    path = FolderStore(student / "store").blobs.path(record)
     path.chmod(0o644)
     path.write_bytes(path.read_bytes().replace(b'"seed":0', b'"seed":1'))
     told = refusal("lineage", "verify", "student@released")

@@ -206,7 +206,7 @@ class Contents:
         records, registry = Records(store), Registry(store)
         return cls(
             records=frozenset(records.all()),
-            attestations=frozenset(store.keys("attestations")),
+            attestations=frozenset(key for _, key in records.statements()),
             entries=tuple(e for name in registry.names() for e in registry.versions(name)),
         )
 

@@ -16,15 +16,16 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
+from lineage.author import own_key
 from lineage.digest import digest_file, hex_of
+from lineage.dsse import SigningKey
 from lineage.errors import LineageError
-from lineage.export.bundle import SIGNED, UNSIGNED, public_pem
+from lineage.export.bundle import BUNDLE
 from lineage.export.folder import export
 from lineage.export.origin import plain_repository
 from lineage.export.statement import made_of, provenance
 from lineage.export.subject import subject_of
 from lineage.record import Attestation, Derivation, Records
-from lineage.signing import generate_key
 from tests.lineage.making import SOURCE, TIME, take, write_record
 from workflows.cli import main
 
@@ -35,7 +36,7 @@ COMMIT = "d" * 40
 
 @pytest.fixture
 def key():
-    return generate_key()[0]
+    return SigningKey.generate()
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def folder(family, key, tmp_path):
 
 
 def envelopes(folder):
-    return [json.loads(line) for line in (folder / SIGNED).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / BUNDLE).read_text().splitlines()]
 
 
 def statements(folder):
@@ -60,21 +61,21 @@ def verify_by_hand(envelope, pem):
 
 
 def test_every_line_is_an_envelope_that_other_verifiers_accept(folder, key):
-    public = SSlibKey.from_crypto(load_pem_public_key(public_pem(key).encode()))
+    public = SSlibKey.from_crypto(load_pem_public_key(key.public_pem().encode()))
     for line in envelopes(folder):
         assert line["payloadType"] == "application/vnd.in-toto+json"
-        verify_by_hand(line, public_pem(key))
+        verify_by_hand(line, key.public_pem())
         Envelope.from_dict(json.loads(json.dumps(line))).verify([public], 1)
 
 
 def test_a_changed_line_or_another_key_is_refused_by_other_verifiers(folder, key):
     line = envelopes(folder)[0]
     with pytest.raises(InvalidSignature):
-        verify_by_hand(line, public_pem(generate_key()[0]))
+        verify_by_hand(line, SigningKey.generate().public_pem())
     said = json.loads(base64.b64decode(line["payload"]))
     said["subject"][0]["name"] = "other"
     line["payload"] = base64.b64encode(json.dumps(said).encode()).decode()
-    public = SSlibKey.from_crypto(load_pem_public_key(public_pem(key).encode()))
+    public = SSlibKey.from_crypto(load_pem_public_key(key.public_pem().encode()))
     with pytest.raises(VerificationError):
         Envelope.from_dict(line).verify([public], 1)
 
@@ -91,7 +92,7 @@ def test_the_subjects_are_the_files_that_a_verifier_has(folder):
     for document in statements(folder):
         if document["predicate"]["buildDefinition"]["externalParameters"]["kind"] == "mopd":
             found = {each["name"]: each["digest"] for each in document["subject"]}
-    written = {path.name for path in folder.iterdir()} - {"README.md", SIGNED}
+    written = {path.name for path in folder.iterdir()} - {"README.md", BUNDLE}
     for name in written:
         assert found[name] == {"sha256": hex_of(digest_file(folder / name))}
     assert {"model.safetensors", "config.json"} <= written
@@ -180,21 +181,17 @@ def test_a_record_without_an_output_has_no_statement(store):
         made_of(Records(store), record)
 
 
-def test_without_a_key_the_history_is_unsigned_and_says_so(family, tmp_path, monkeypatch):
-    monkeypatch.delenv("PROVOST_SIGNING_KEY", raising=False)
+def test_the_command_signs_with_ones_own_key(family, tmp_path):
     asked = ["student", "export", "student@1", str(tmp_path / "out")]
-    result = CliRunner().invoke(main, asked)
-    assert result.exit_code == 0
-    assert "not signed" in result.stderr
-    assert not (tmp_path / "out" / SIGNED).exists()
-    lines = (tmp_path / "out" / UNSIGNED).read_text().splitlines()
-    assert {json.loads(line)["_type"] for line in lines} == {"https://in-toto.io/Statement/v1"}
+    assert CliRunner().invoke(main, asked).exit_code == 0
+    for line in envelopes(tmp_path / "out"):
+        verify_by_hand(line, own_key().public_pem())
 
 
 def test_a_new_keys_public_half_is_pem_that_others_read(tmp_path):
     assert CliRunner().invoke(main, ["teacher", "keygen", str(tmp_path / "key")]).exit_code == 0
     private, public = (tmp_path / "key").read_text(), (tmp_path / "key.pub").read_text()
-    assert public_pem(private) == public
+    assert SigningKey.from_pem(private).public_pem() == public
     load_pem_public_key(public.encode())
 
 

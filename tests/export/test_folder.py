@@ -9,6 +9,7 @@ from exported_family import HUB_BASE, Family
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lineage.author import own_key
 from lineage.errors import LineageError, RecalledError, UnknownReferenceError
 from lineage.export.folder import export
 from lineage.export.subject import subject_of
@@ -20,7 +21,7 @@ from workflows.cli import main
 
 
 def written(family, reference, folder):
-    return export(subject_of(family.store, reference), folder)
+    return export(subject_of(family.store, reference), folder, own_key())
 
 
 def card_of(folder):
@@ -105,7 +106,7 @@ def test_an_export_that_fails_leaves_nothing(family, tmp_path, monkeypatch):
     subject = subject_of(family.store, "student@1")
     blob.unlink()
     with pytest.raises(LineageError):
-        export(subject, tmp_path / "new" / "out")
+        export(subject, tmp_path / "new" / "out", own_key())
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -1,16 +1,16 @@
 """Waivers: signed by who answers for students, of exactly one plan, and never of everything."""
 
-import json
-
 import pytest
 from test_plan import Faculty
 
-from lineage.digest import canonical_json, hex_of
-from lineage.errors import LineageError, NotWaivableError
+from lineage.digest import canonical_json
+from lineage.dsse import PAYLOAD_TYPE, Envelope, SigningKey, parse_envelope, sign
+from lineage.errors import LineageError, NotEntitledError, NotWaivableError
 from lineage.record import Attestation, Records
 from lineage.registry import Registry
-from lineage.signing import generate_key
-from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
+from lineage.trust import Team, TrustedKey, TrustRoot
+from lineage.trust_chain import publish
+from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, _derivation, _statement, read_waiver
 from tasks import step
 from tasks.gate.decide import MisfitError
 from tasks.gate.gate import admit, leave_unmeasured
@@ -19,43 +19,32 @@ from tasks.gate.settings import Level
 from tasks.gate.waive import waive
 from tasks.step import Bench
 
-OURS, OUR_PUBLIC = generate_key()
-THEIRS, THEIR_PUBLIC = generate_key()
-STRANGE, _ = generate_key()
+OURS, NEXT, THEIRS, STRANGE = (SigningKey.generate() for _ in range(4))
 ASKED = (["code@1"], "fork-point@1")
-TRUST = """
-[teams.consolidation]
-names = ["student.general"]
-[[teams.consolidation.keys]]
-public = "{ours}"
-since = "2026-01-01T00:00:00+00:00"
-revoked = "{revoked}"
+SINCE = "2026-01-01T00:00:00+00:00"
 
-[teams.team-code]
-names = ["teacher.code"]
-[[teams.team-code.keys]]
-public = "{theirs}"
-since = "2026-01-01T00:00:00+00:00"
-"""
+
+def trust_root(revoked=""):
+    """A team that owns students and all else here, and one that owns one teacher."""
+    ours = [
+        TrustedKey(public=OURS.public, since=SINCE, revoked=revoked),
+        TrustedKey(public=NEXT.public, since=SINCE),
+    ]
+    theirs = [TrustedKey(public=THEIRS.public, since=SINCE)]
+    teams = {
+        "consolidation": Team(names=("student.*", "*"), keys=tuple(ours)),
+        "team-code": Team(names=("teacher.elsewhere",), keys=tuple(theirs)),
+    }
+    return TrustRoot(maintainers=(NEXT.public,), teams=teams)
 
 
 @pytest.fixture
 def bench(home, monkeypatch):
     monkeypatch.setattr(step, "mirror_record", lambda *_: True)
-    return Bench()
-
-
-@pytest.fixture
-def trust(tmp_path, monkeypatch):
-    """Write a trust root with one key of ours; a call with a moment revokes it."""
-    path = tmp_path / "trust.toml"
-    monkeypatch.setenv("PROVOST_TRUST", str(path))
-
-    def write(revoked=""):
-        path.write_text(TRUST.format(ours=OUR_PUBLIC, theirs=THEIR_PUBLIC, revoked=revoked))
-
-    write()
-    return write
+    bench = Bench()
+    publish(bench.store, trust_root(), NEXT)
+    bench.store.signing_key = OURS
+    return bench
 
 
 @pytest.fixture
@@ -66,9 +55,9 @@ def faculty(bench, tmp_path):
     return faculty
 
 
-def signed(bench, key=OURS):
+def signed(bench):
     plan = propose(bench, *ASKED)
-    return waive(bench, plan.artifact.digest, "one domain, tried on 20 prompts", key).artifact
+    return waive(bench, plan.artifact.digest, "one domain, tried on 20 prompts").artifact
 
 
 def refusal(bench, *waivers, level=Level.REFUSAL):
@@ -77,7 +66,7 @@ def refusal(bench, *waivers, level=Level.REFUSAL):
     return str(caught.value)
 
 
-def test_a_refusal_says_how_to_waive_it_and_a_waiver_lets_the_same_plan_pass(bench, faculty, trust):
+def test_a_refusal_says_how_to_waive_it_and_a_waiver_lets_the_same_plan_pass(bench, faculty):
     plan = propose(bench, *ASKED)
     assert f"provost waive {plan.artifact.digest} --reason" in refusal(bench)
     waiver = signed(bench)
@@ -87,7 +76,7 @@ def test_a_refusal_says_how_to_waive_it_and_a_waiver_lets_the_same_plan_pass(ben
     assert "other-fork-point" in {note.code for note in passed.notes}
 
 
-def test_a_waiver_is_a_record_that_descends_from_its_plan(bench, faculty, trust):
+def test_a_waiver_is_a_record_that_descends_from_its_plan(bench, faculty):
     waiver = signed(bench)
     plan = propose(bench, *ASKED).artifact
     derivation = Records(bench.store).read(waiver.record)
@@ -101,68 +90,70 @@ def test_a_waiver_is_a_record_that_descends_from_its_plan(bench, faculty, trust)
     ]
 
 
-def test_a_waiver_of_another_plan_does_not_count(bench, faculty, trust):
+def test_a_waiver_of_another_plan_does_not_count(bench, faculty):
     waiver = signed(bench)
     faculty.teacher("math", 1)
     with pytest.raises(LineageError, match="have changed since"):
         make_plan(bench, ["code@1", "math@1"], "fork-point@1", Level.REFUSAL, [waiver.digest])
 
 
-def test_a_finding_that_came_later_makes_another_plan(bench, faculty, trust):
+def test_a_finding_that_came_later_makes_another_plan(bench, faculty):
     waiver = signed(bench)
     Registry(bench.store).recall("teacher.code", 1, by="team", reason="leaked answers")
     assert "have changed since" in refusal(bench, waiver.digest)
 
 
-def test_a_recall_is_never_waived_nor_is_that_offered(bench, faculty, trust):
+def test_a_recall_is_never_waived_nor_is_that_offered(bench, faculty):
     Registry(bench.store).recall("teacher.code", 1, by="team", reason="leaked answers")
     assert "provost waive" not in refusal(bench)
     with pytest.raises(LineageError, match="is never waived: the owner's recall stands"):
         signed(bench)
 
 
-def test_a_team_of_teachers_does_not_waive(bench, faculty, trust):
-    assert "team-code signed it, which owns no student.* name" in refusal(
-        bench, signed(bench, THEIRS).digest
-    )
-
-
-def test_an_unknown_key_and_a_revoked_one_do_not_count(bench, faculty, trust):
-    assert "is not in the trust root" in refusal(bench, signed(bench, STRANGE).digest)
-    waiver = signed(bench)
-    trust(revoked="2026-11-21T00:00:00+00:00")
-    assert "its key was revoked" in refusal(bench, waiver.digest)
-
-
-def test_without_a_trust_root_no_waiver_counts(bench, faculty, monkeypatch, tmp_path):
-    monkeypatch.delenv("PROVOST_TRUST", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert "there is no trust root here" in refusal(bench, signed(bench).digest)
-
-
-def test_words_that_were_changed_after_signing_do_not_count(bench, faculty, trust):
-    envelope = json.loads(bench.store.get_bytes(signed(bench).digest))
+def test_a_team_of_teachers_does_not_waive(bench, faculty):
     plan = propose(bench, *ASKED).artifact
-    other = Waiver(
-        plan=plan.digest,
-        findings=(Accepted(code="other-fork-point", subject="teacher.code@1"),),
-        reason="somebody else's reason",
-        at="2026-11-21T00:00:00+00:00",
-    )
-    forged = json.loads(bench.store.get_bytes(sign_waiver(bench.store, other, plan, THEIRS).digest))
-    forged["signatures"] = envelope["signatures"]
-    digest = bench.store.put_bytes(canonical_json(forged))
-    assert "the signature of consolidation does not fit" in refusal(bench, digest)
+    by_hand = forged(bench, plan, key=THEIRS)
+    with pytest.raises(NotEntitledError):
+        make_plan(bench, *ASKED, Level.REFUSAL, [by_hand])
+    bench.store.signing_key = THEIRS
+    with pytest.raises(NotEntitledError):
+        waive(bench, plan.digest, "because")
 
 
-def test_what_is_no_waiver_is_refused(bench, faculty, trust):
+def test_an_unknown_key_and_a_revoked_one_do_not_count(bench, faculty):
+    plan = propose(bench, *ASKED).artifact
+    waiver = signed(bench)
+    with pytest.raises(NotEntitledError):
+        make_plan(bench, *ASKED, Level.REFUSAL, [forged(bench, plan, key=STRANGE)])
+    publish(bench.store, trust_root(revoked="2026-11-21T00:00:00+00:00"), NEXT)
+    with pytest.raises(NotEntitledError):
+        read_waiver(bench.store, waiver.digest, plan)
+
+
+def test_a_waiver_of_another_store_does_not_count(bench, faculty):
+    plan = propose(bench, *ASKED).artifact
+    with pytest.raises(LineageError):
+        make_plan(bench, *ASKED, Level.REFUSAL, [forged(bench, plan, store="0" * 32)])
+
+
+def test_words_that_were_changed_after_signing_do_not_count(bench, faculty):
+    plan = propose(bench, *ASKED).artifact
+    envelope = parse_envelope(bench.store.get_bytes(signed(bench).digest), "")
+    other = parse_envelope(bench.store.get_bytes(forged(bench, plan)), "")
+    mixed = Envelope(other.payload, other.payload_type, envelope.signatures)
+    digest = bench.store.put_bytes(mixed.to_bytes())
+    with pytest.raises(NotEntitledError):
+        make_plan(bench, *ASKED, Level.REFUSAL, [digest])
+
+
+def test_what_is_no_waiver_is_refused(bench, faculty):
     assert "is no waiver" in refusal(bench, bench.store.put_bytes(b"{}"))
     plan = propose(bench, *ASKED).artifact
     with pytest.raises(LineageError, match="is no waiver"):
-        read_waiver(bench.store, plan.digest, plan, None)
+        read_waiver(bench.store, plan.digest, plan)
 
 
-def test_a_warning_is_refused_only_where_that_is_asked(bench, tmp_path, trust):
+def test_a_warning_is_refused_only_where_that_is_asked(bench, tmp_path):
     faculty = Faculty(bench, tmp_path)
     made = faculty.checkpoint("both", 3, faculty.fork_point)
     for domain in ("math", "code"):
@@ -171,23 +162,23 @@ def test_a_warning_is_refused_only_where_that_is_asked(bench, tmp_path, trust):
     plan = make_plan(bench, *asked, Level.REFUSAL)
     with pytest.raises(MisfitError, match="same-checkpoint"):
         make_plan(bench, *asked, Level.WARNING)
-    waiver = waive(bench, plan.artifact.digest, "an experiment", OURS).artifact
+    waiver = waive(bench, plan.artifact.digest, "an experiment").artifact
     assert make_plan(bench, *asked, Level.WARNING, [waiver.digest]).waivers == [waiver]
 
 
-def test_a_plan_without_findings_and_an_empty_reason_are_not_signed(bench, tmp_path, trust):
+def test_a_plan_without_findings_and_an_empty_reason_are_not_signed(bench, tmp_path):
     faculty = Faculty(bench, tmp_path)
     faculty.teacher("math", 1)
     plan = propose(bench, ["math@1"], "fork-point@1").artifact
     with pytest.raises(LineageError, match="needs no waiver"):
-        waive(bench, plan.digest, "why not", OURS)
+        waive(bench, plan.digest, "why not")
     faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
     plan = propose(bench, *ASKED).artifact
     for reason in ("", "  "):
         with pytest.raises(LineageError, match="a waiver needs a reason"):
-            waive(bench, plan.digest, reason, OURS)
+            waive(bench, plan.digest, reason)
     with pytest.raises(LineageError, match="not a plan"):
-        waive(bench, faculty.fork_point[1], "a checkpoint", OURS)
+        waive(bench, faculty.fork_point[1], "a checkpoint")
 
 
 def behind_the_gate(bench, level, *waivers):
@@ -196,14 +187,14 @@ def behind_the_gate(bench, level, *waivers):
     return admit(bench, leave_unmeasured(bench, plan), level, waivers).plan
 
 
-def test_what_was_accepted_before_the_gate_is_accepted_behind_it(bench, faculty, trust):
+def test_what_was_accepted_before_the_gate_is_accepted_behind_it(bench, faculty):
     waiver = signed(bench)
     passed = behind_the_gate(bench, Level.REFUSAL, waiver.digest)
     assert passed.waivers == [waiver]
     assert passed.artifact != propose(bench, *ASKED).artifact
 
 
-def test_a_waiver_of_the_earlier_plan_accepts_nothing_that_the_gate_added(bench, faculty, trust):
+def test_a_waiver_of_the_earlier_plan_accepts_nothing_that_the_gate_added(bench, faculty):
     waiver = signed(bench)
     with pytest.raises(MisfitError) as caught:
         behind_the_gate(bench, Level.WARNING, waiver.digest)
@@ -211,20 +202,18 @@ def test_a_waiver_of_the_earlier_plan_accepts_nothing_that_the_gate_added(bench,
     assert "[other-fork-point]" not in str(caught.value)
 
 
-def test_a_waiver_of_the_plan_behind_the_gate_serves_alone_or_beside_the_first(
-    bench, faculty, trust
-):
+def test_a_waiver_of_the_plan_behind_the_gate_serves_alone_or_beside_the_first(bench, faculty):
     first = signed(bench)
     plan = make_plan(bench, *ASKED, Level.REFUSAL, [first.digest])
     after = leave_unmeasured(bench, plan).plan.artifact
-    second = waive(bench, after.digest, "measured by hand", OURS).artifact
+    second = waive(bench, after.digest, "measured by hand").artifact
     alone = behind_the_gate(bench, Level.WARNING, second.digest)
     both = behind_the_gate(bench, Level.WARNING, first.digest, second.digest)
     assert alone.artifact == both.artifact == after  # waivers are no part of what a plan is
     assert (alone.waivers, both.waivers) == ([second], [first, second])
 
 
-def test_a_waiver_of_another_consolidation_that_led_here_does_not_count(bench, faculty, trust):
+def test_a_waiver_of_another_consolidation_that_led_here_does_not_count(bench, faculty):
     waiver = signed(bench)
     earlier = propose(bench, *ASKED).artifact
     faculty.register(
@@ -239,42 +228,32 @@ def earlier_of(artifact):
     return (artifact.record, artifact.digest)
 
 
-def forged(bench, plan, code="other-fork-point", payload_type=None, **changed):
-    """Put an envelope by hand, signed with the key of a team that answers for students."""
-    from securesystemslib.dsse import Envelope
-
-    from lineage.signing import PAYLOAD_TYPE, STATEMENT_TYPE, signer_of
-    from lineage.waiver import PREDICATE_TYPE, _derivation
-
+def forged(bench, plan, code="other-fork-point", key=OURS, **changed):
+    """Put an envelope by hand, by default of a team that answers for students."""
     waiver = Waiver(
         plan=plan.digest,
         findings=(Accepted(code=code, subject="teacher.code@1"),),
         reason="because",
         at="2026-11-21T00:00:00+00:00",
     )
-    statement = {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": "plan", "digest": {"sha256": hex_of(plan.digest)}}],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": waiver.model_dump(mode="json"),
-    }
-    envelope = Envelope(canonical_json(statement | changed), payload_type or PAYLOAD_TYPE, {})
-    envelope.sign(signer_of(OURS))
-    digest = bench.store.put_bytes(canonical_json(envelope.to_dict()))
-    derivation = _derivation(waiver, digest, plan.record)
+    payload_type = changed.pop("payload_type", PAYLOAD_TYPE)
+    statement = _statement(waiver, changed.pop("store", bench.records.journal.trust.store))
+    envelope = sign(canonical_json(statement | changed), key, payload_type)
+    digest = bench.store.put_bytes(envelope.to_bytes())
+    derivation = _derivation(waiver, digest, plan.record, bench.project)
     attestation = Attestation(derivation=derivation.digest(), output=digest, output_kind="waiver")
     Records(bench.store).write(derivation, attestation)
     return digest
 
 
-def test_a_waiver_made_by_hand_counts_where_it_is_whole(bench, faculty, trust):
+def test_a_waiver_made_by_hand_counts_where_it_is_whole(bench, faculty):
     plan = propose(bench, *ASKED).artifact
     digest = forged(bench, plan)
     assert [w.digest for w in make_plan(bench, *ASKED, Level.REFUSAL, [digest]).waivers] == [digest]
 
 
 @pytest.mark.parametrize("code", sorted(NEVER_WAIVED))
-def test_a_hand_made_waiver_of_what_is_never_waived_is_refused(bench, faculty, trust, code):
+def test_a_hand_made_waiver_of_what_is_never_waived_is_refused(bench, faculty, code):
     plan = propose(bench, *ASKED).artifact
     with pytest.raises(NotWaivableError):
         make_plan(bench, *ASKED, Level.REFUSAL, [forged(bench, plan, code)])
@@ -290,7 +269,7 @@ def test_a_hand_made_waiver_of_what_is_never_waived_is_refused(bench, faculty, t
         {"subject": [{"name": "plan", "digest": {"sha256": "0" * 64}}]},
     ],
 )
-def test_a_signed_statement_of_another_type_or_subject_is_no_waiver(bench, faculty, trust, changed):
+def test_a_signed_statement_of_another_type_or_subject_is_no_waiver(bench, faculty, changed):
     plan = propose(bench, *ASKED).artifact
     with pytest.raises(LineageError):
         make_plan(bench, *ASKED, Level.REFUSAL, [forged(bench, plan, **changed)])

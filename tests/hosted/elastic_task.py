@@ -16,7 +16,7 @@ TWO_RANKS = StageResources.model_construct(nodes=1, gpus=2)
 
 @partial(telling, Stage.CLIMB)
 @task(task_config=_elastic(TWO_RANKS))
-@partial(_attempted, Stage.CLIMB, signs=False)
+@partial(_attempted, Stage.CLIMB)
 def two_ranks(ending: str) -> str:
     """Meet at the ranks' exchange; then end well, by a fault of one rank, or by its machine."""
     from tasks.ranks import exchange, joined_ranks, num_ranks, rank

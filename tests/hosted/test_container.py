@@ -14,7 +14,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
 from lineage.artifacts import Artifact
-from lineage.signing import generate_key
+from lineage.dsse import SigningKey
 from tasks.handover import Stage
 from tasks.release.task import collect_domain, resolve_checkpoint
 from tasks.sft.settings import SftSettings
@@ -68,7 +68,7 @@ def test_a_pod_that_pyflyte_registered_ends_in_its_first_second_with_the_command
 @pytest.mark.slow  # imports torch
 def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp_path):
     inputs = {"reference": "fork-point@released"}
-    (tmp_path / "key").write_text(generate_key()[0])
+    (tmp_path / "key").write_text(SigningKey.generate().to_pem())
     pod = Container(resolve_checkpoint, tmp_path / "pod", inputs)
     flavoured = {"PROVOST_FLAVOUR": "h100", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key")}
     assert "nothing yet" in pod.run(**flavoured).error.message  # a plan needs none

@@ -5,11 +5,14 @@ import struct
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Prompts, Release, Rung, Sampling, SftData
+from lineage.digest import digest_bytes
 from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
 
 SOURCE = "sha256:" + "a" * 64
 ATTESTED = ("owner", "notes", "output_kind", "commit", "execution", "task", "dirty")
 TIME = "2026-11-21T00:00:00+00:00"
+MINE = "projects/local"
+"""Where statements lie in a store of one's own."""
 
 
 def safetensors(payload: bytes = b"\0\0\0\0") -> bytes:
@@ -36,7 +39,9 @@ def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) 
     attested = {key: more.pop(key) for key in ATTESTED if key in more}
     rows = more.pop("metrics", None)
     output = more.pop("output", None) or store.put_bytes(data)
-    derivation = Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=more, seed=0)
+    # Other bytes come of another derivation.
+    source = digest_bytes(f"code that gives {output}".encode())
+    derivation = Derivation(kind=kind, inputs=inputs, source=source, settings=more, seed=0)
     attestation = Attestation(
         derivation=derivation.digest(),
         output=output,

@@ -24,7 +24,7 @@ def candidate(domain: str, checkpoint: str, **changes) -> Candidate:
     release = release.model_copy(update=parts)
     known = {
         "ancestors": frozenset({release.fork_point.digest}),
-        "signature": "verified",
+        "signature": "signed",
     } | changes
     return Candidate(reference=f"teacher.{domain}@1", release=release, **known)
 
@@ -82,18 +82,10 @@ def test_a_foreign_fork_point_says_how_far_back_the_ways_parted():
     assert "no ancestor in common" in check({"math": stranger}, START)[0].evidence
 
 
-@pytest.mark.parametrize(
-    ("changes", "code", "severity"),
-    [
-        ({"signature": "unsigned"}, "unsigned", "note"),
-        ({"signature": "unchecked"}, "signature-unchecked", "note"),
-        ({"signature": "refused", "signed_by": "key revoked"}, "bad-signature", "refusal"),
-    ],
-)
-def test_what_is_known_of_a_signature_is_said(changes, code, severity):
-    [finding] = check({"math": candidate("math", "sha256:" + "1" * 64, **changes)}, START)
-    assert (finding.code, finding.severity) == (code, severity)
-    assert changes.get("signed_by", "") in finding.evidence
+def test_a_release_that_nobody_vouches_for_is_warned_of():
+    [finding] = check({"math": replace(MATH, signature="unsigned")}, START)
+    assert (finding.code, finding.severity) == ("unsigned", "warning")
+    assert check({"math": replace(MATH, signature="adopted")}, START) == []
 
 
 def test_a_teacher_of_supervised_data_alone_is_warned_of():

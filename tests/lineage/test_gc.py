@@ -12,7 +12,7 @@ from lineage.errors import LineageError
 from lineage.gc import collect, find_garbage
 from lineage.record import Records
 from lineage.registry import Registry
-from tests.lineage.making import checkpoint, release_of, write_record
+from tests.lineage.making import MINE, checkpoint, release_of, write_record
 from tests.support.aging import DAY, grow_old
 
 
@@ -89,8 +89,8 @@ def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path, monk
 
     def put_away(step):
         weights = checkpoint(tmp_path / f"state-{step}", f"weights {step}".encode())
-        store.claim(f"states/{run[7:]}/{step:08d}", store.put_tree(weights).encode())
-        return store.keys("states")
+        store.claim(f"{MINE}/states/{run[7:]}/{step:08d}", store.put_tree(weights).encode())
+        return store.keys(f"{MINE}/states")
 
     put_away(1)
     put_away(2)
@@ -98,7 +98,7 @@ def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path, monk
     of_states = {blob.digest for blob in find_garbage(store).remove}
     # The first state's manifest and weights; all else is the newest state's too.
     assert len(of_states) == 2
-    store.claim(f"attestations/{run[7:]}/{'ef' * 32}", b"{}")
+    store.claim(f"{MINE}/attestations/{run[7:]}/00000001", b"{}")
     assert len(find_garbage(store).remove) > 2
     assert not find_garbage(store).kept
 
@@ -133,8 +133,9 @@ def test_leavings_of_other_programs_stop_nothing(store, recorded, monkeypatch, n
     root = Path(store.uri)
     record = recorded[0].removeprefix("sha256:")
     for folder in (
-        *("blobs", "blobs/ab", "keys", "keys/records", f"keys/attestations/{record}", "trees"),
-        "unfinished",
+        *("blobs", "blobs/ab", "keys", "trees", "unfinished"),
+        f"keys/{MINE}/attestations",
+        f"keys/{MINE}/attestations/{record}",
     ):
         (root / folder).mkdir(exist_ok=True)
         (root / folder / name).write_bytes(b"stray")

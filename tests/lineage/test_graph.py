@@ -119,7 +119,7 @@ def test_the_index_catches_up_and_is_rebuilt_when_it_is_damaged(store, family, t
 
 def test_a_damaged_record_is_told_of_and_hides_no_other(store, family, tmp_path, caplog):
     record = record_of(family, "code")
-    path = store._keys / "records" / record.removeprefix("sha256:")
+    path = store.blobs.path(record)
     path.chmod(0o644)
     path.write_bytes(b"{}")
     lineage = Lineage(store, tmp_path / "index.db")

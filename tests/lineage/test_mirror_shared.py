@@ -7,11 +7,13 @@ import pytest
 
 from lineage import mirror
 from lineage.artifacts import Artifact
+from lineage.author import own_key
 from lineage.mirror import showing
 from lineage.registry import Registry
 from lineage.store import FolderStore
+from lineage.trust_chain import own_root, publish
 from lineage.view import MetricRow, namespace_of, split_finite
-from tests.lineage.making import runs, write_record
+from tests.lineage.making import MINE, runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -32,6 +34,8 @@ class DomainStore(FolderStore):
 def domains(tmp_path, monkeypatch):
     """Two domains of one MLflow, as the tasks of each reach their store."""
     found = {name: DomainStore(tmp_path / name, name) for name in ("development", "production")}
+    for store in found.values():
+        publish(store, own_root(own_key()), own_key())
     by_uri = {store.uri: store for store in found.values()}
     monkeypatch.setattr(showing, "open_store", by_uri.__getitem__)
     return found
@@ -220,7 +224,9 @@ def test_many_values_that_are_not_finite_are_counted():
 def test_damage_under_one_name_hides_no_other(store, client, tmp_path):
     release(store, b"one")
     release(store, b"two", name="teacher.code")
-    slot = tmp_path / "store" / "keys" / "registry" / "teacher.code" / "versions" / "00000001"
+    slot = (
+        tmp_path / "store" / "keys" / MINE / "registry" / "teacher.code" / "versions" / "00000001"
+    )
     slot.chmod(0o644)
     slot.write_bytes(b"damage")
     done = mirror.reindex(store)

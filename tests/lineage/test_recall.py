@@ -8,10 +8,11 @@ from lineage.collect import family_artifacts
 from lineage.digest import hex_of
 from lineage.graph import Lineage
 from lineage.recall import recall
+from lineage.recalls import Used
 from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from tests.lineage.making import TIME, take, write_record
+from tests.lineage.making import MINE, TIME, take, write_record
 from workflows.cli import main
 
 
@@ -39,8 +40,9 @@ class Family:
             started=TIME,
             finished="9999-01-01T00:00:00+00:00",
         )
-        key = f"attestations/{hex_of(record)}/{hex_of(attestation.digest())}"
-        assert self.store.claim(key, attestation.to_bytes())
+        path = f"attestations/{hex_of(record)}"
+        slots = Records(self.store).journal.slots("local", path, Attestation)
+        slots.append(lambda _, __: attestation)
 
     def recalled(self, tmp_path):
         lineage = Lineage(self.store, tmp_path / "index.db")
@@ -57,17 +59,15 @@ def found(done):
 
 
 def test_junk_beside_an_attestation_hides_no_descendant_and_is_told_of(family, tmp_path):
-    family.store.claim(f"attestations/{hex_of(family.student[0])}/{'0' * 64}", b"junk")
+    family.store.claim(f"{MINE}/attestations/{hex_of(family.student[0])}/00000009", b"junk")
     done = family.recalled(tmp_path)
     assert found(done) == {family.student[1], family.later[1]}
     assert done.affected[0].names == ("student.general@1",)
     [told] = done.left_out
-    assert told.startswith(f"attestations/{hex_of(family.student[0])}/{'0' * 64}: ")
+    assert told.startswith(f"{MINE}/attestations/{hex_of(family.student[0])}/00000009: ")
 
 
-@pytest.mark.parametrize(
-    "key", ["attestations/.DS_Store", "attestations/x/y/z", "records/.DS_Store", "records/ab~"]
-)
+@pytest.mark.parametrize("key", [f"{MINE}/attestations/x", f"{MINE}/attestations/x/y/z"])
 def test_stray_files_leave_everything_else_in_the_index(family, tmp_path, key):
     stray = family.store._keys / key
     stray.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def test_stray_files_leave_everything_else_in_the_index(family, tmp_path, key):
 
 
 def test_a_descendant_without_a_readable_statement_is_listed_by_its_record(family, tmp_path):
-    folder = family.store._keys / "attestations" / hex_of(family.later[0])
+    folder = family.store._keys / MINE / "attestations" / hex_of(family.later[0])
     for path in folder.iterdir():
         path.chmod(0o644)
         path.write_bytes(b"junk")
@@ -104,11 +104,11 @@ def test_a_recalled_digest_as_another_teams_output_withdraws_nothing_of_that_tea
     code = write_record(family.store, b"code", take("start", family.fork), kind="rl")
     family.attest(code[0], family.math[1])
     taken = family_artifacts(Records(family.store), [code[0], family.fork[0]])
-    assert taken == {family.fork[1]}
+    assert taken == {Used(family.fork[1], family.fork[0])}
 
 
 def test_a_name_that_cannot_be_read_ends_no_recall(family, tmp_path):
-    family.store.claim("registry/teacher.evil/versions/00000001", b"garbage")
+    family.store.claim(f"{MINE}/registry/teacher.evil/versions/00000001", b"garbage")
     done = family.recalled(tmp_path)
     assert found(done) == {family.student[1], family.later[1]}
     assert [told.split(": ")[0] for told in done.left_out] == ["registry/teacher.evil"]
@@ -116,7 +116,7 @@ def test_a_name_that_cannot_be_read_ends_no_recall(family, tmp_path):
 
 def test_the_command_prints_what_could_not_be_read(home, monkeypatch):
     family = Family(open_store())
-    family.store.claim(f"attestations/{hex_of(family.student[0])}/{'0' * 64}", b"junk\x1b[2J")
+    family.store.claim(f"{MINE}/attestations/{hex_of(family.student[0])}/00000009", b"junk\x1b[2J")
     told = CliRunner().invoke(
         main, ["teacher", "recall", "math@1", "--by", "lead", "--reason", "leak"]
     )

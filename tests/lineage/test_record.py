@@ -3,14 +3,22 @@
 import pytest
 from pydantic import ValidationError
 
-from lineage.errors import CorruptError, MissingBlobError, RecordRefusedError
+from lineage.errors import (
+    ConflictingOutputsError,
+    CorruptError,
+    MissingBlobError,
+    NotEntitledError,
+    RecordRefusedError,
+    TrustRootError,
+)
 from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
 
 SOURCE = "sha256:" + "a" * 64
 
 
-def derive(*inputs: Input, kind: str = "sft", seed: int = 0, **settings) -> Derivation:
-    return Derivation(kind=kind, inputs=inputs, source=SOURCE, settings=settings, seed=seed)
+def derive(*inputs: Input, kind="sft", seed=0, project="", **settings) -> Derivation:
+    more = {"source": SOURCE, "settings": settings, "seed": seed, "project": project}
+    return Derivation(kind=kind, inputs=inputs, **more)
 
 
 def attest(derivation: Derivation, output: str, finished: str = "", **more) -> Attestation:
@@ -52,18 +60,18 @@ def test_identity_is_the_derivation_and_not_what_happened(store):
 
 def test_a_record_is_read_back_by_a_new_process_as_it_was_written(store, records):
     record, output = make(records, store, b"weights")
-    assert Records(store).read(record) == derive()
+    assert Records(store).read(record) == derive(project="local")
     assert Records(store).output(record).output == output
     assert Records(store).all() == [record]
 
 
 def test_a_rerun_finds_the_finished_output_and_nothing_else(store, records):
-    derivation = derive()
-    assert records.output(derivation.digest()) is None
+    derivation = derive(project="local")
+    assert records.finished(derivation.digest()) is None
     output = store.put_bytes(b"weights")
     records.write(derivation, attest(derivation, output))
-    assert records.output(derivation.digest()).output == output
-    assert records.output(derive(seed=1).digest()) is None
+    assert records.finished(derivation.digest()).output == output
+    assert records.finished(derive(seed=1, project="local").digest()) is None
 
 
 def test_an_output_that_was_removed_is_not_offered(store, records):
@@ -85,14 +93,51 @@ def test_several_derivations_may_give_one_output(store, records):
     assert output == same
 
 
-def test_one_derivation_with_two_outputs_is_reported_and_the_newest_is_used(store, records):
-    derivation = derive()
-    early, late = store.put_bytes(b"early"), store.put_bytes(b"late")
-    records.write(derivation, attest(derivation, late, "2026-11-02T00:00:00+00:00"))
-    assert records.nondeterministic(derivation.digest()) == ()
-    records.write(derivation, attest(derivation, early, "2026-11-01T00:00:00+00:00"))
-    assert records.output(derivation.digest()).output == late
-    assert records.nondeterministic(derivation.digest()) == tuple(sorted([early, late]))
+@pytest.fixture
+def two_outputs(store, records):
+    """One derivation, its first output, and another one that is stored but not attested."""
+    derivation = derive(project="local")
+    first, second = store.put_bytes(b"first"), store.put_bytes(b"second")
+    records.write(derivation, attest(derivation, first))
+    return derivation, first, second
+
+
+def test_another_output_of_the_same_derivation_is_refused(records, two_outputs):
+    derivation, first, second = two_outputs
+    with pytest.raises(ConflictingOutputsError):
+        records.write(derivation, attest(derivation, second))
+    assert records.finished(derivation.digest()).output == first
+
+
+def test_a_lost_output_is_replaced_by_what_is_made_anew(store, records, two_outputs):
+    derivation, first, second = two_outputs
+    store.blobs.path(first).unlink()
+    records.write(derivation, attest(derivation, second))
+    assert records.finished(derivation.digest()).output == second
+    store.put_bytes(b"first")  # found again in a backup: it was replaced all the same
+    assert records.finished(derivation.digest()).output == second
+    assert records.nondeterministic(derivation.digest()) == tuple(sorted([first, second]))
+
+
+def test_a_person_says_which_of_two_outputs_counts(store, records, two_outputs):
+    derivation, first, second = two_outputs
+    record = derivation.digest()
+    store.blobs.path(first).unlink()
+    records.write(derivation, attest(derivation, second))
+    store.put_bytes(b"first")
+    records.keep(record, first, "the second was made on a broken machine")
+    assert Records(store).finished(record).output == first
+    with pytest.raises(RecordRefusedError):
+        records.keep(record, store.put_bytes(b"third"), "never given")
+
+
+def test_two_outputs_that_both_stand_stop_who_asks(store, records, two_outputs):
+    derivation, _, second = two_outputs
+    path = f"attestations/{derivation.digest()[7:]}"
+    slots = records.journal.slots("local", path, Attestation)
+    slots.append(lambda _, __: attest(derivation, second))  # as a writer that never looked
+    with pytest.raises(ConflictingOutputsError):
+        records.finished(derivation.digest())
 
 
 def test_a_dangling_input_is_refused(store, records):
@@ -151,10 +196,11 @@ def test_a_flipped_byte_in_a_record_or_an_attestation_is_found(store, records):
         path = store._keys / key
         good = path.read_bytes()
         path.chmod(0o644)
-        path.write_bytes(good.replace(b"0", b"1", 1))
-        read = Records(store).read if key.startswith("records") else Records(store).attestations
-        with pytest.raises(CorruptError, match=key):
-            read(record)
+        flipped = bytearray(good)
+        flipped[len(good) // 2] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises((CorruptError, NotEntitledError, TrustRootError), match=key):
+            Records(store).attestations(record)
         path.write_bytes(good)
 
 

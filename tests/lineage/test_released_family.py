@@ -12,7 +12,7 @@ from lineage.errors import CorruptError
 from lineage.fold import fold, models_only
 from lineage.graph import Lineage
 from lineage.registry import Registry
-from tests.lineage.making import checkpoint, release_of, take, write_record
+from tests.lineage.making import MINE, checkpoint, release_of, take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 TOKENS = {"math": 300, "code": 100}
@@ -139,7 +139,7 @@ def refusals(candidates, start):
 def test_what_fits_by_record_fits(store, lineage, family):
     candidates = collect(store, {"math": "math@1", "code": "code@latest"})
     start = Start(family["fork"][1], TOKENIZER, TEMPLATE)
-    assert {finding.severity for finding in check(candidates, start)} == {"note"}
+    assert check(candidates, start) == []
     assert candidates["code"].reference == "teacher.code@1"
     other = Start(family["math"][1], TOKENIZER, TEMPLATE)
     assert refusals(candidates, other) == [("other-fork-point", name) for name in REFERENCES]
@@ -168,7 +168,7 @@ def test_unreadable_recalls_count_where_a_teacher_descends_from_them(
     record, digest = family["fork"] if concerns_them else write_record(store, b"other", kind="base")
     artifact = Artifact(kind="checkpoint", digest=digest, record=record)
     Registry(store).register(name, artifact, owner="foundation")
-    store.claim(f"registry/{name}/events/00000001", b"garbage")
+    store.claim(f"{MINE}/registry/{name}/events/00000001", b"garbage")
     references = {domain: f"{domain}@1" for domain in TOKENS}
     if concerns_them:
         with pytest.raises(CorruptError):

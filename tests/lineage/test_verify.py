@@ -3,15 +3,13 @@
 import pytest
 
 from lineage.artifacts import Artifact, put_manifest
-from lineage.digest import digest_bytes, hex_of
+from lineage.digest import digest_bytes
+from lineage.record import Records
 from lineage.registry import Registry
-from lineage.signing import generate_key, sign
-from lineage.trust import TrustRoot
 from lineage.verify import Verifier
 from tests.lineage.making import checkpoint, release_of, safetensors, take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
-KEY, PUBLIC = generate_key()
 
 
 @pytest.fixture
@@ -44,8 +42,8 @@ def family(store, tmp_path):
     return made
 
 
-def verify(store, record, trust=None, identity=lambda folder: (TOKENIZER, TEMPLATE)):
-    return Verifier(store, trust or TrustRoot(), identity).verify(record)
+def verify(store, record, identity=lambda folder: (TOKENIZER, TEMPLATE)):
+    return Verifier(store, identity).verify(record)
 
 
 def spoil(path):
@@ -74,7 +72,7 @@ def test_a_flipped_byte_is_named_by_file_and_record(store, family):
 def test_a_missing_file_a_bad_manifest_and_a_bad_record_are_all_found(store, family):
     store.blobs.path(digest_bytes(safetensors(b"base"))).unlink()
     spoil(store.blobs.path(family["fork"][1]))
-    spoil(store._keys / "records" / hex_of(family["teacher"][0]))
+    spoil(store.blobs.path(family["teacher"][0]))
     found = verify(store, family["release"][0])
     said = " ".join(f"{p.subject} {p.what}" for p in found.problems)
     assert f"record {family['teacher'][0]}" in said
@@ -93,22 +91,21 @@ def test_signatures_and_recalls_are_shown(store, family):
     record, digest = family["release"]
     registry = Registry(store)
     artifact = Artifact(kind="release", digest=digest, record=record)
-    entry = registry.register("teacher.math", artifact, owner="math-team")
-    key = {"public": PUBLIC, "since": "2026-11-01T00:00:00+00:00"}
-    team = {"names": ["teacher.math"], "keys": [key]}
-    trust = TrustRoot.model_validate({"teams": {"math-team": team}})
-    found = verify(store, record, trust)
-    assert [s.state for s in found.signatures] == ["unsigned"]
-    assert found.passed  # shown, not wrong
-    sign(store, entry, KEY)
-    assert [s.state for s in verify(store, record, trust).signatures] == ["signed"]
-    assert not verify(store, record, TrustRoot()).passed  # signed by a key that nobody listed
+    registry.register("teacher.math", artifact, owner="math-team")
+    found = verify(store, record)
+    assert [(item.state, item.team) for item in found.signatures] == [("signed", "local")]
+    assert found.passed
     registry.recall("teacher.math", 1, by="lead", reason="leak")
-    assert [p.what for p in verify(store, record, trust).problems] == ["was recalled: leak"]
+    assert [p.what for p in verify(store, record).problems] == ["was recalled: leak"]
 
 
 def test_a_record_that_gave_two_outputs_is_told_of(store, family):
-    write_record(store, b"other bytes", kind="base")
-    found = verify(store, family["fork"][0])
-    assert found.nondeterministic == [family["base"][0]]
+    record, output = family["base"]
+    store.blobs.path(output).unlink()
+    other = checkpoint(store.blobs.path(output).parent / "remade", b"other bytes")
+    records = Records(store)
+    said = records.attestations(record)[0].model_copy(update={"output": store.put_tree(other)})
+    records.write(records.read(record), said)
+    found = verify(store, family["base"][0])
+    assert found.nondeterministic == [record]
     assert found.passed

@@ -24,6 +24,8 @@ STAGE = Stage(name="math sft", owner="team-math")
 class Bench:
     """A bench that keeps no records: it makes what is asked for into a folder, every time."""
 
+    project = "local"
+
     def __init__(self, folder):
         self.store, self.folder, self.derivations = open_store(), folder, []
         self.measured, self.owner = [], None

@@ -3,11 +3,11 @@
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.registry import Registry
-from lineage.slots import Entry, Slots
+from lineage.slots import Entry
 from lineage.store import open_store
 from tasks.gate.refork import Refork
 from tests.evaluate.test_compare import student as student_manifest
-from tests.lineage.making import checkpoint, release_of, take, write_record
+from tests.lineage.making import TIME, checkpoint, release_of, take, write_record
 
 FORGED = "verified: 98 records"
 HOSTILE = f"\x1b[2J\x1b[Hann\n{FORGED}\r\n[/red][b\x9b2J\x07\u202e\x00\ud800"
@@ -45,18 +45,20 @@ def hostile_store(tmp_path):
         artifact = Artifact(kind=kind, digest=output, record=record)
         _register(store, name, artifact)
     asked = store.put_bytes(_request().model_dump_json().encode())
-    return {"base": base[1], "climb": climb[1], "merged": merged[1], "request": asked}
+    other = str(tmp_path / "other")
+    found = {"base": base[1], "climb": climb[1], "merged": merged[1]}
+    return found | {"request": asked, "other": other}
 
 
 def _register(store, name, artifact):
     registry = Registry(store)
     registry.register(name, artifact, owner=TEXT, note=TEXT)
     registry.point(name, "released", 1, by=TEXT, reason=TEXT)
-    # The raw slot of somebody who does not use our code.
-    Slots(store, f"registry/{name}/versions").append(
-        lambda number: Entry(
+    # The signed slot of somebody who does not use our code.
+    registry.slots(name, "versions", Entry).append(
+        lambda number, _: Entry(
             name=name, version=number, kind=TEXT, digest=artifact.digest, record=artifact.record,
-            owner=TEXT, created=TEXT, note=TEXT,
+            owner=TEXT, created=TIME, note=TEXT,
         )
     )  # fmt: skip
 

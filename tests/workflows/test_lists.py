@@ -8,7 +8,7 @@ from lineage.digest import canonical_json
 from lineage.registry import Registry
 from lineage.store import open_store
 from tests.evaluate.test_compare import student
-from tests.lineage.making import release_of
+from tests.lineage.making import MINE, release_of
 from workflows.cli import main
 
 
@@ -57,7 +57,7 @@ def test_an_entry_that_names_nothing_of_the_kind_is_reported(kind):
 
 @pytest.mark.parametrize("place", ["versions/00000001", "versions/00000002", "versions/00000009"])
 def test_a_damaged_slot_of_another_name_is_reported(kind, home, place):
-    damage(home, f"registry/{kind}.evil/{place}")
+    damage(home, f"{MINE}/registry/{kind}.evil/{place}")
     result = said(kind, "list")
     assert result.exit_code == 1
     assert "general@1" in result.output
@@ -66,7 +66,7 @@ def test_a_damaged_slot_of_another_name_is_reported(kind, home, place):
 
 @pytest.mark.parametrize("part", ["aliases", "events"])
 def test_a_damaged_move_or_recall_is_reported_and_hides_no_version(kind, home, part):
-    damage(home, f"registry/{kind}.general/{part}/00000001")
+    damage(home, f"{MINE}/registry/{kind}.general/{part}/00000001")
     result = said(kind, "list")
     assert result.exit_code == 1
     row = next(line for line in result.output.splitlines() if "general@1" in line)
@@ -76,6 +76,6 @@ def test_a_damaged_move_or_recall_is_reported_and_hides_no_version(kind, home, p
 
 @pytest.mark.parametrize("stray", [".DS_Store", "evil/.DS_Store", "Thumbs.db", "general/x~"])
 def test_stray_files_are_no_entries(kind, home, stray):
-    damage(home, f"registry/{kind}.{stray}" if "/" in stray else f"registry/{stray}")
+    damage(home, f"{MINE}/registry/{kind}.{stray}" if "/" in stray else f"{MINE}/registry/{stray}")
     result = said(kind, "list")
     assert result.exit_code == 0, result.output

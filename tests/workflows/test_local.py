@@ -92,7 +92,7 @@ def test_a_time_limit_is_kept_by_local_execution_and_not_tried_again(monkeypatch
     assert "terminate ran past its limit of 0.001 minutes" in capsys.readouterr().err
 
 
-@hosted(Stage.PLAN, signs=True)
+@hosted(Stage.PLAN)
 def begin() -> int:
     """Begin what will be signed at its end."""
     MET.append(0)

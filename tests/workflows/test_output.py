@@ -21,7 +21,6 @@ QUESTIONS = {
     "teacher list": ([],),
     "teacher recall": (["math@1", "--by", TEXT, "--reason", TEXT],),
     "teacher retire": (["math@1", "--by", TEXT, "--reason", TEXT],),
-    "teacher sign": (["math@1"],),
     "student list": ([],),
     "student moves": ([], [TEXT]),
     "student rollback": (["student@1", "--by", TEXT, "--reason", TEXT], [TEXT]),
@@ -30,7 +29,9 @@ QUESTIONS = {
     "lineage descendants": (["base@1"],),
     "lineage diff": (["base@1", "math@1"], ["math@1", "student@1"]),
     "lineage verify": (["student@1"], ["base@1"]),
-    "lineage export": (["student@1"],),
+    "lineage export": (["student@1", "{other}"],),
+    "student export": (["student@1", "{other}"], [TEXT, "{other}"]),
+    "teacher export": (["math@1", "{other}"],),
     "lineage gc": ([],),
     "lineage reindex": ([],),
     "run teacher": (["math", "--request", "{request}"], ["math", "--fork-point", TEXT]),
@@ -40,6 +41,13 @@ QUESTIONS = {
     "surgery": (["student@1", "--without", TEXT],),
     "compare": (["student@1", "student@2"],),
     "waive": (["{merged}", "--reason", TEXT],),
+    "lineage promote": (["base@1", "--to", "{other}"], [TEXT, "--to", "{other}"]),
+    "lineage adopt": ([],),
+    "lineage keep": (["{merged}", "{merged}", "--reason", TEXT], ["base@1", TEXT, "--reason", "a"]),
+    "trust show": ([],),
+    "trust init": ([],),
+    "trust publish": (["{request}"],),
+    "trust endorse": (["--reason", TEXT],),
     "doctor": ([],),
 }
 SPEAK_FOR_THEMSELVES = {"demo", "run foundation", "register", "teacher new", "teacher keygen"}
@@ -66,7 +74,6 @@ def assert_plain(output):
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     monkeypatch.delenv("PROVOST_SIGNING_KEY", raising=False)
-    monkeypatch.delenv("PROVOST_TRUST", raising=False)
     return hostile_store(tmp_path)
 
 

@@ -1,66 +1,70 @@
-"""``provost lineage verify`` believes the keys of the trust root that the gate itself believes."""
+"""Verify and trust commands read the store's own trust root, from whatever folder."""
 
 import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
+from lineage.dsse import SigningKey
 from lineage.registry import Registry
-from lineage.signing import generate_key, sign
 from lineage.store import open_store
-from tests.lineage.making import write_record
+from lineage.trust_chain import read_chain
+from tests.lineage.making import MINE, write_record
+from tests.lineage.test_adoption import register_old, write_old
 from workflows.cli import main
 
-KEY, PUBLIC = generate_key()
 
-
-@pytest.fixture(autouse=True)
-def signed(tmp_path, monkeypatch):
-    """A registered report, signed with KEY."""
-    monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PROVOST_STORE", raising=False)
-    store = open_store()
-    record, output = write_record(store, b"report", output_kind="report")
-    artifact = Artifact(kind="report", digest=output, record=record)
-    entry = Registry(store).register("base", artifact, owner="foundation")
-    sign(store, entry, KEY)
+def provost(*command):
+    return CliRunner().invoke(main, command)
 
 
 @pytest.fixture
-def trust(tmp_path):
-    """A trust root in a place of its own, which believes KEY."""
+def registered(home):
+    """A registered report in a store of one's own."""
+    store = open_store()
+    record, output = write_record(store, b"report", output_kind="report")
+    artifact = Artifact(kind="report", digest=output, record=record)
+    Registry(store).register("base", artifact, owner="foundation")
+    return store
+
+
+def test_what_is_registered_is_signed_without_a_question(registered):
+    told = provost("lineage", "verify", "base@1", "--require-signed")
+    assert told.exit_code == 0
+    assert "base@1: signed by local" in told.output
+
+
+def test_another_folder_does_not_lower_the_bar(registered, tmp_path, monkeypatch):
+    folder = registered._keys / MINE / "registry/base/versions"
+    data = (folder / "00000001").read_bytes()
+    (folder / "00000001").unlink()
+    (folder / "00000001").write_bytes(data.replace(b"A", b"B", 1))
+    monkeypatch.setenv("PROVOST_STORE", registered.uri)
+    monkeypatch.chdir(tmp_path)
+    assert provost("lineage", "verify", "base@1").exit_code == 1
+
+
+def test_what_nobody_signed_passes_only_where_that_is_not_required(home):
+    store = open_store()
+    register_old(store, "base", 1, write_old(store, b"old"))
+    assert provost("lineage", "verify", "base@1").exit_code == 0
+    assert provost("lineage", "verify", "base@1", "--require-signed").exit_code == 1
+    assert provost("lineage", "adopt").exit_code == 0
+    told = provost("lineage", "verify", "base@1", "--require-signed")
+    assert told.exit_code == 0
+    assert "base@1: adopted" in told.output
+
+
+def test_a_trust_root_is_made_shown_and_changed(home, tmp_path, monkeypatch):
+    assert provost("trust", "show").exit_code == 1
+    assert provost("trust", "init").exit_code == 0
+    assert provost("trust", "init").exit_code == 1
+    mine = read_chain(open_store()).maintainers[0]
+    assert mine in provost("trust", "show").output
     file = tmp_path / "trust.toml"
-    file.write_text(
-        '[teams.foundation]\nnames = ["base"]\n'
-        f'[[teams.foundation.keys]]\npublic = "{PUBLIC}"\nsince = "2026-01-01T00:00:00+00:00"\n'
-    )
-    return file
-
-
-def verify(*options):
-    return CliRunner().invoke(main, ["lineage", "verify", "base@1", *options])
-
-
-def test_the_trust_root_of_the_environment_is_believed(trust, monkeypatch):
-    monkeypatch.setenv("PROVOST_TRUST", str(trust))
-    assert "base@1: signed by foundation" in verify().output
-
-
-def test_the_repository_s_own_is_believed_without_one(monkeypatch):
-    monkeypatch.delenv("PROVOST_TRUST", raising=False)
-    told = verify()
-    assert told.exit_code == 1
-    assert "is not in the trust root" in told.output  # which lists no key of this test
-
-
-def test_one_that_is_named_comes_first(trust, tmp_path, monkeypatch):
-    (tmp_path / "other.toml").write_text("")
-    monkeypatch.setenv("PROVOST_TRUST", str(tmp_path / "other.toml"))
-    assert "base@1: signed by foundation" in verify("--trust", str(trust)).output
-
-
-def test_a_trust_root_that_is_not_there_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROVOST_TRUST", str(tmp_path / "gone.toml"))
-    told = verify()
-    assert told.exit_code == 1
-    assert "gone.toml, which is no file" in told.output
-    assert verify("--trust", str(tmp_path / "gone.toml")).exit_code == 2
+    file.write_text(f'maintainers = ["{mine}"]\n[teams.team-math]\nnames = ["teacher.math"]\n')
+    assert provost("trust", "publish", str(file)).exit_code == 0
+    assert "team-math: teacher.math" in provost("trust", "show").output
+    monkeypatch.setenv("PROVOST_SIGNING_KEY", SigningKey.generate().to_pem())
+    file.write_text(file.read_text() + "# changed by a stranger\n[teams.evil]\nnames = ['base']\n")
+    assert provost("trust", "publish", str(file)).exit_code == 1
+    assert read_chain(open_store()).version == 2

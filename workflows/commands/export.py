@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lineage.signing import KEY_VARIABLE, signing_key
+from lineage.author import given_key, own_key
 from lineage.store import open_store
 from workflows.commands.output import complain, say
 
@@ -30,7 +30,7 @@ def export_command(kind: str) -> click.Command:
         subject = subject_of(open_store(), reference)
         if kind != "model":
             require_kind(subject, kind)
-        done = write(subject, folder, signing_key(), git_repository())
+        done = write(subject, folder, given_key() or own_key(), git_repository())
         if as_json:
             say(json.dumps(_document(subject, done)))
         else:
@@ -43,8 +43,6 @@ def _tell(subject: "Subject", done: "Exported") -> None:
     terms = done.license
     say(f"{subject.title} is in {done.folder}: {len(done.files)} files")
     say(f"license: {terms.id}" + (f" ({terms.name})" if terms.name else ""))
-    if not done.signed:
-        complain(f"The history is not signed: there is no key in ${KEY_VARIABLE} (or .._FILE).")
     for part in terms.parts:
         if not part.stated:
             complain(f"No license is recorded for {part.what}.")
@@ -59,7 +57,6 @@ def _document(subject: "Subject", done: "Exported") -> dict[str, object]:
         "folder": str(done.folder),
         "license": done.license.id,
         "license_name": done.license.name,
-        "signed": done.signed,
         "recalled": list(subject.recalled),
         "files": list(done.files),
     }

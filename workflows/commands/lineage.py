@@ -7,6 +7,8 @@ import click
 from rich.text import Text
 
 from lineage import gc as garbage
+from lineage.adoption import adopt as adopt_all
+from lineage.author import given_key, own_key
 from lineage.diff import diff as differences
 from lineage.errors import LineageError
 from lineage.graph import Lineage
@@ -14,10 +16,10 @@ from lineage.mirror import reindex as rebuild
 from lineage.nodes import Node
 from lineage.page import page
 from lineage.plain import plain
+from lineage.promotion import promote as bring
 from lineage.record import Records
 from lineage.store import Store, open_store
 from lineage.tracking import tracking_uri, without_password
-from lineage.trust import TrustRoot, open_trust, read_trust
 from lineage.verify import Verification, Verifier
 from workflows.commands.export import export_command
 from workflows.commands.output import complain, draw, say, tabulate, tell_left_out
@@ -90,19 +92,14 @@ def diff(before: str, after: str) -> None:
 
 @lineage.command()
 @click.argument("reference")
-@click.option(
-    "--trust",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The trust root; else $PROVOST_TRUST, else infra/trust.toml.",
-)
-def verify(reference: str, trust: Path | None) -> None:
+@click.option("--require-signed", is_flag=True, help="What nobody has signed is a fault.")
+def verify(reference: str, require_signed: bool) -> None:
     """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
     from tasks.model.identity import identity_of
 
     store = open_store()
     record = Lineage(store).find(reference)
-    root = read_trust(trust) if trust else open_trust() or TrustRoot()
-    found = Verifier(store, root, identity_of).verify(record)
+    found = Verifier(store, identity_of, require_signed=require_signed).verify(record)
     _tell(found)
     if not found.passed:
         raise SystemExit(1)
@@ -155,3 +152,31 @@ def reindex() -> None:
         ) from None
     say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
     tell_left_out(done.problems)
+
+
+@lineage.command()
+def adopt() -> None:
+    """Sign, once, what a store holds from before statements were signed."""
+    store = open_store()
+    root, count = adopt_all(store, given_key() or own_key())
+    say(f"{count} statements of {store.uri} count from now on (trust root {root.version})")
+
+
+@lineage.command()
+@click.argument("record")
+@click.argument("output")
+@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+def keep(record: str, output: str, reason: str) -> None:
+    """Say that of the different outputs of RECORD only OUTPUT counts (both digests)."""
+    store = open_store()
+    Records(store).keep(Lineage(store).find(record), output, reason)
+    say(f"{output} counts as the output of {record}")
+
+
+@lineage.command()
+@click.argument("reference")
+@click.option("--to", "place", required=True, help="The other store: a folder or s3://...")
+def promote(reference: str, place: str) -> None:
+    """Bring a version, such as math@3, to another store, signed with the key that counts there."""
+    entry = bring(open_store(), open_store(place), reference)
+    say(f"{entry.name}@{entry.version} is in {place}; point an alias at it there")

@@ -1,17 +1,17 @@
 """``provost teacher``: who has released what."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from lineage.artifacts import Release, parse_manifest
+from lineage.author import write_key
+from lineage.dsse import SigningKey
 from lineage.graph import Lineage
 from lineage.mirror import mirror_entry
 from lineage.recall import recall as withdraw
 from lineage.registry import Registry
-from lineage.signing import generate_key, sign, signing_key
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from lineage.survey import survey
@@ -105,22 +105,6 @@ def retire(reference: str, reason: str, by: str) -> None:
     )
 
 
-@teacher.command("sign")
-@click.argument("reference")
-def sign_entry(reference: str) -> None:
-    """Sign a registered version with the key in $PROVOST_SIGNING_KEY (or .._FILE)."""
-    store = open_store()
-    key = signing_key()
-    if not key:
-        raise click.ClickException(
-            "no private key: set PROVOST_SIGNING_KEY to it in PEM, or PROVOST_SIGNING_KEY_FILE "
-            "to its file; `provost teacher keygen FILE` makes one"
-        )
-    entry = Registry(store).resolve(reference)
-    envelope = sign(store, entry, key)
-    say(f"{entry.name}@{entry.version} is signed: envelope {envelope}")
-
-
 @teacher.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def keygen(file: Path) -> None:
@@ -128,17 +112,14 @@ def keygen(file: Path) -> None:
 
     FILE.pub gets the public half as PEM, for verifiers of other projects.
     """
-    from lineage.export.bundle import public_pem
-
     public_file = file.with_name(f"{file.name}.pub")
     for path in (file, public_file):
         if path.exists():
             raise click.ClickException(f"{path} is there already: a key is never overwritten")
-    private, public = generate_key()
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(private)
-    public_file.write_text(public_pem(private), encoding="ascii")
+    key = SigningKey.generate()
+    write_key(file, key)
+    public_file.write_text(key.public_pem(), encoding="ascii")
     say(f"{file} holds the private key; keep it secret. In infra/trust.toml, for your team:")
     say("    [[teams.YOUR-TEAM.keys]]")
-    say(f'    public = "{public}"')
+    say(f'    public = "{key.public}"')
     say(f'    since = "{datetime.now(UTC).isoformat(timespec="seconds")}"')

@@ -2,7 +2,6 @@
 
 import click
 
-from lineage.signing import signing_key
 from workflows.commands.output import say
 
 
@@ -12,18 +11,12 @@ from workflows.commands.output import say
 def waive(plan: str, reason: str) -> None:
     """Sign that the findings of PLAN (a digest) are accepted; print the digest to relaunch with.
 
-    The key is that of $PROVOST_SIGNING_KEY (or .._FILE), of a team that signs students.
+    The key is yours, or that of $PROVOST_SIGNING_KEY (or .._FILE): of a team that owns students.
     """
     from tasks.gate.waive import waive as sign
     from tasks.step import Bench
 
-    key = signing_key()
-    if not key:
-        raise click.ClickException(
-            "a waiver is signed and there is no private key: set PROVOST_SIGNING_KEY to it in "
-            "PEM, or PROVOST_SIGNING_KEY_FILE to its file; `provost teacher keygen FILE` makes one"
-        )
-    done = sign(Bench(), plan, reason, key)
+    done = sign(Bench(), plan, reason)
     for note in done.findings:
         say(f"accepted: {note.subject} [{note.code}] {note.evidence}", err=True)
     say(done.artifact.digest)

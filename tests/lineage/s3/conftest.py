@@ -8,8 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from lineage.author import own_key
 from lineage.s3 import Bucket
 from lineage.s3_store import S3Store
+from lineage.trust_chain import own_root, publish
 from tests.lineage.s3.making import PART
 
 
@@ -26,9 +28,11 @@ def client(monkeypatch):
 
 @pytest.fixture
 def store(client, tmp_path):
-    return S3Store(
+    store = S3Store(
         Bucket("bucket", "team/a"), "s3://bucket/team/a", tmp_path / "c", part_bytes=PART
     )
+    publish(store, own_root(own_key()), own_key())
+    return store
 
 
 @dataclass

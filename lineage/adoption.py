@@ -1,0 +1,78 @@
+"""Old statements brought under a trust root, and old keys' statements kept by new ones."""
+
+from lineage.digest import canonical_json, digest_bytes
+from lineage.dsse import SigningKey
+from lineage.errors import TrustRootError
+from lineage.journal import ENDORSEMENTS, PROJECTS, Endorsement, Journal, Slots
+from lineage.older import PREFIXES
+from lineage.statement import Statement
+from lineage.store import Store
+from lineage.trust import Team, TrustRoot
+from lineage.trust_chain import own_root, publish, read_chain
+
+
+def adopt(store: Store, key: SigningKey) -> tuple[TrustRoot, int]:
+    """Let the unsigned statements of a store count; return its trust root and how many there are.
+
+    A store without a trust root gets one in which ``key`` owns all names. A maintainer vouches for
+    every statement as it stands now: one that is written into the old layout later does not count.
+
+    Raises:
+        NotEntitledError: for a key of no maintainer.
+        TrustRootError: where there is nothing to adopt, or it was done before.
+    """
+    root = read_chain(store) or own_root(key)
+    if root.adopted:
+        raise TrustRootError(
+            "what the store held before its trust root was adopted already, and once is enough: "
+            "nothing was written there since that should count"
+        )
+    found: dict[str, str] = {}
+    for prefix in PREFIXES:
+        for slot in store.keys(prefix):
+            found[slot] = digest_bytes(store.read_key(slot) or b"")
+    if not found:
+        raise TrustRootError("the store holds no unsigned statement: there is nothing to adopt")
+    inventory = store.put_bytes(canonical_json({**found}))
+    return publish(store, root.model_copy(update={"adopted": inventory}), key), len(found)
+
+
+def endorse(store: Store, reason: str) -> Statement[Endorsement]:
+    """State that what the author's team has signed up to now counts, whatever becomes of its keys.
+
+    A new key does this before the old one is rotated out, or after the old one was revoked: what a
+    thief wrote with it in between is endorsed as well, so look at it first.
+    """
+    journal = Journal(store)
+    author = journal.author
+    found = {}
+    for slot in store.keys(f"{PROJECTS}/{author.project}"):
+        if f"/{ENDORSEMENTS}/" not in slot:
+            found[slot] = digest_bytes(store.read_key(slot) or b"")
+    endorsement = Endorsement(inventory=store.put_bytes(canonical_json({**found})), reason=reason)
+    slots: Slots[Endorsement] = journal.slots(author.project, ENDORSEMENTS, Endorsement)
+    written = slots.append(lambda _, __: endorsement)
+    assert written is not None
+    return written
+
+
+def unendorsed(store: Store, wanted: TrustRoot) -> list[str]:
+    """Return the teams whose older statements would stop to count under another trust root."""
+    journal = Journal(store)
+    if journal.trust is None:
+        return []
+    return [
+        team
+        for team, item in wanted.teams.items()
+        if any(key.until and key.why_not() and not key.revoked for key in item.keys)
+        and not _is_endorsed(journal, wanted.project_of(team), item)
+    ]
+
+
+def _is_endorsed(journal: Journal, project: str, team: Team) -> bool:
+    """Return whether a key that stays in effect has endorsed what the project has stated."""
+    if not journal.store.keys(f"{PROJECTS}/{project}"):
+        return True
+    stay = {key.public for key in team.keys if not key.why_not()}
+    statements = journal.slots(project, ENDORSEMENTS, Endorsement).all(retired=True)
+    return any(statement.key.public in stay for statement in statements)

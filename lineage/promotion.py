@@ -1,0 +1,113 @@
+"""A version brought from one store to another, say from development to production.
+
+What a digest names is copied; what somebody said is said anew, in the other store, with the key
+that counts there. So the promoter answers for what his own project made. What other projects made
+must stand there already: their owners promote it.
+"""
+
+from collections.abc import Iterable
+
+from lineage.artifacts import Artifact
+from lineage.documents import digests_in
+from lineage.errors import CorruptError, LineageError, MissingBlobError, NotEntitledError
+from lineage.graph import Lineage
+from lineage.record import Records
+from lineage.registry import Entry, Registry, check_may_publish
+from lineage.store import Store, read_tree
+
+_DOCUMENT_BYTES = 64 << 20
+"""Larger blobs are weights or rows: they are not searched for digests."""
+
+
+def promote(source: Store, target: Store, reference: str) -> Entry:
+    """Register in ``target`` what a reference names in ``source``; return its entry there.
+
+    Doing it again changes nothing.
+
+    Raises:
+        NotEntitledError: for a name that is not the author's in the target, and for an ancestor
+            that another project made and has not promoted.
+        LineageError: for a version that was recalled, or that no record made.
+    """
+    entry = Registry(source).resolve(reference)
+    check_may_publish(target, entry.name)
+    if not entry.record:
+        raise LineageError(
+            f"{entry.name}@{entry.version} has no record: nothing says what it was made of"
+        )
+    lineage = Lineage(source)
+    family = [*reversed(lineage.ancestors(entry.record)), entry.record]
+    for record in _parents_first(Records(source), family):
+        _promote_record(source, target, record)
+    _copy(source, target, entry.digest)
+    artifact = Artifact(kind=entry.kind, digest=entry.digest, record=entry.record, uri=target.uri)
+    return Registry(target).register(entry.name, artifact, owner=entry.owner, note=entry.note)
+
+
+def _parents_first(records: Records, family: Iterable[str]) -> list[str]:
+    left, order = dict.fromkeys(family), list[str]()
+    while left:
+        ready = [item for item in left if not left.keys() & set(records.parents(item))]
+        order += ready
+        for item in ready:
+            del left[item]
+    return order
+
+
+def _promote_record(source: Store, target: Store, record: str) -> None:
+    ours, theirs = Records(source), Records(target)
+    derivation = ours.read(record)
+    said = ours.output(record)
+    if said is None:
+        raise LineageError(f"record {record} ({derivation.kind}) has no output in {source.uri}")
+    if derivation.project != theirs.journal.author.project:
+        stands = theirs.finished(record)
+        if stands is None or stands.output != said.output:
+            raise NotEntitledError(
+                f"{derivation.kind} {record} was made by {derivation.project or 'nobody known'}, "
+                f"and is not in {target.uri}: its owner promotes it first"
+            )
+        return
+    for item in derivation.inputs:
+        _copy(source, target, item.artifact)
+    _copy(source, target, said.output)
+    if said.metrics:
+        _copy(source, target, said.metrics)
+    theirs.write(derivation, said)
+
+
+def _copy(source: Store, target: Store, digest: str) -> None:
+    """Copy a blob or tree with all that it names. What the source has lost stays lost."""
+    todo, seen = [digest], {digest}
+    while todo:
+        current = todo.pop()
+        try:
+            named = _copy_one(source, target, current)
+        except MissingBlobError:
+            if current == digest:
+                raise
+            continue
+        fresh = named - seen
+        seen |= fresh
+        todo += fresh
+
+
+def _copy_one(source: Store, target: Store, digest: str) -> set[str]:
+    """Copy one blob or tree; return what it names."""
+    try:
+        files = read_tree(source, digest).files
+    except MissingBlobError:
+        raise
+    except CorruptError:
+        data = source.get_bytes(digest)
+        target.put_bytes(data)
+        return digests_in(data) if len(data) <= _DOCUMENT_BYTES else set()
+    folder = source.tree(digest)
+    if target.put_tree(folder) != digest:
+        raise CorruptError(f"the folder {digest} is another one in {target.uri}")
+    small = [folder / file.path for file in files if file.size <= _DOCUMENT_BYTES]
+    return set().union(*(digests_in(path.read_bytes()) for path in small if _is_text(path.name)))
+
+
+def _is_text(name: str) -> bool:
+    return name.endswith((".json", ".jsonl"))

@@ -1,0 +1,109 @@
+"""Recalls: which of them count, and for what.
+
+A recall is stated under a name, by its owner. It counts for that name, and beyond it for what the
+owner's own project made: the same record, or the same bytes that somebody has registered as if
+nobody had made them. So an owner withdraws what he made wherever it went, and nobody withdraws
+what others made by registering it under a name of his own.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lineage.errors import LineageError, MissingBlobError, UnreachableError
+from lineage.names import Names
+from lineage.record import Records
+from lineage.slots import Entry, Event
+
+_LOG = logging.getLogger(__name__)
+OLDER = "<older>"
+
+
+@dataclass(frozen=True)
+class Used:
+    """Something that is about to be used."""
+
+    digest: str
+    record: str = ""
+    """That made it; "" for a raw input."""
+    name: str = ""
+    """Under which it was asked for; "" where by digest."""
+
+
+def recalls_of(names: Names, used: Iterable[Used]) -> dict[Used, tuple[Entry, Event]]:
+    """Return which of ``used`` are recalled, each with the recall.
+
+    A name whose recalls cannot be read stops only what it holds itself.
+
+    Raises:
+        LineageError: where the recalls of a name that holds one of ``used`` cannot be read.
+    """
+    asked = list(dict.fromkeys(used))
+    digests = {item.digest for item in asked}
+    found: dict[Used, tuple[Entry, Event]] = {}
+    for name in names.names():
+        try:
+            recalled = _recalled(names, name)
+        except UnreachableError:
+            raise
+        except LineageError as error:
+            if digests & {entry.digest for entry in names.readable(name)}:
+                raise
+            _LOG.warning("the recalls of %s cannot be read and do not count: %s", name, error)
+            continue
+        for entry, event in recalled:
+            for item in asked:
+                if item not in found and _concerns(names, entry, item):
+                    found[item] = entry, event
+    return found
+
+
+def all_recalls(names: Names) -> list[tuple[Entry, Event]]:
+    """Return every recalled version with its recall, by name; unreadable names are left out."""
+    found: list[tuple[Entry, Event]] = []
+    for name in names.names():
+        try:
+            found += _recalled(names, name)
+        except LineageError as error:
+            _LOG.warning("the recalls of %s cannot be read and do not count: %s", name, error)
+    return found
+
+
+def _recalled(names: Names, name: str) -> list[tuple[Entry, Event]]:
+    events = [event for event in names.events(name) if event.action == "recall"]
+    return [
+        (names.entry(name, event.version), event)
+        for event in sorted(events, key=lambda event: event.version)
+    ]
+
+
+def _concerns(names: Names, recalled: Entry, item: Used) -> bool:
+    """Return whether the recall of a version counts for something that is used."""
+    if recalled.digest != item.digest:
+        return False
+    if item.name == recalled.name or names.journal.trust is None:
+        return True
+    owner, made_by = names.project_of(recalled.name), _maker(names, recalled)
+    if item.name and names.project_of(item.name) == owner:
+        return True
+    is_same = item.record == recalled.record or not item.record
+    return is_same and made_by in {owner, OLDER}
+
+
+def _maker(names: Names, entry: Entry) -> str:
+    """Return the project that made what a version names; "" where none did.
+
+    OLDER for a version from before there were projects, which a maintainer has adopted.
+    """
+    if not entry.record:
+        return ""
+    records = Records(names.store)
+    try:
+        derivation = records.read(entry.record)
+    except MissingBlobError:
+        return ""
+    if not derivation.project:
+        is_older = names.slots(entry.name, "versions", Entry).is_older(entry.version)
+        return OLDER if is_older else ""
+    outputs = {item.output for item in records.attestations(entry.record)}
+    return derivation.project if entry.digest in outputs else ""

@@ -1,0 +1,80 @@
+"""``provost trust``: who owns which names in a store, and whose keys count."""
+
+from pathlib import Path
+
+import click
+
+from lineage.adoption import endorse as endorse_all
+from lineage.adoption import unendorsed
+from lineage.author import given_key, own_key
+from lineage.dsse import SigningKey
+from lineage.store import open_store
+from lineage.trust import TrustRoot, read_trust
+from lineage.trust_chain import own_root, read_chain
+from lineage.trust_chain import publish as publish_next
+from workflows.commands.output import say
+
+
+@click.group()
+def trust() -> None:
+    """The trust root of a store: teams, names, keys, and who may change them."""
+
+
+def key_at_hand() -> SigningKey:
+    """Return the key of the environment, else the user's own."""
+    return given_key() or own_key()
+
+
+@trust.command()
+def show() -> None:
+    """Show the trust root in effect: version, maintainers, and each team's names and keys."""
+    store = open_store()
+    root = read_chain(store)
+    if root is None:
+        raise click.ClickException(
+            f"{store.uri} has no trust root: the first run in a new folder makes one, `provost "
+            "trust init` does for a bucket, `provost lineage adopt` for a store from before"
+        )
+    _print(root)
+
+
+@trust.command()
+def init() -> None:
+    """Make a trust root for a store of your own: one team, `local`, whose key owns all names."""
+    store, key = open_store(), key_at_hand()
+    if read_chain(store) is not None:
+        raise click.ClickException(f"{store.uri} has a trust root: see `provost trust show`")
+    _print(publish_next(store, own_root(key), key))
+
+
+@trust.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def publish(file: Path) -> None:
+    """Make FILE, such as infra/trust.toml, the store's trust root. Signed by a maintainer's key."""
+    store, wanted = open_store(), read_trust(file)
+    if teams := unendorsed(store, wanted):
+        raise click.ClickException(
+            f"the keys of {', '.join(teams)} are rotated out, and what they signed would stop "
+            "to count: first list the new key, have the team run `provost trust endorse` with "
+            "it, and then publish the end of the old one"
+        )
+    _print(publish_next(store, wanted, key_at_hand()))
+
+
+@trust.command()
+@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+def endorse(reason: str) -> None:
+    """State with a new key that all that your team has signed up to now counts."""
+    done = endorse_all(open_store(), reason)
+    say(f"endorsed by {done.team}: {done.body.inventory}")
+
+
+def _print(root: TrustRoot) -> None:
+    say(f"store {root.store}, trust root version {root.version}")
+    for public in root.maintainers:
+        say(f"maintainer  {public}")
+    for team, item in sorted(root.teams.items()):
+        say(f"{team}: {', '.join(item.names)} (project {root.project_of(team)})")
+        for key in item.keys:
+            problem = key.why_not()
+            say(f"  {key.public}  {problem or 'in effect'}")
