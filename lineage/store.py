@@ -288,10 +288,8 @@ def open_store(uri: str | None = None, tell: Tell = silent) -> Store:
     """
     place = uri or os.environ.get("PROVOST_STORE") or str(home() / "store")
     scheme, separator, rest = place.partition("://")
-    if not separator:
-        return FolderStore(Path(place), tell=tell)
-    if scheme == "file":
-        return FolderStore(Path(rest), tell=tell)
+    if not separator or scheme == "file":
+        return FolderStore(Path(rest or place), tell=tell)
     if scheme == "s3":
         from lineage.s3_store import open_s3  # noqa: PLC0415 - it builds on this module
 
