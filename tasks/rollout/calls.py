@@ -127,6 +127,9 @@ OTHER_SIGNALS: Mapping[str, Numbers] = {
     "pidfd_send_signal": (424, 424),
 }
 _PRLIMIT: Numbers = (302, 261)
+_PRCTL: Numbers = (157, 167)
+_PR_SET_DUMPABLE = 4
+"""Would hide open files from the supervisor, which counts them."""
 _FCNTL: Numbers = (72, 25)
 _SIGNALS_OF_FILES = (8, 10, 15)
 """F_SETOWN, F_SETSIG and F_SETOWN_EX: whom a file signals when it is ready, and by what signal."""
@@ -192,6 +195,9 @@ def _program(column: int, architecture: int, *, for_signals: int) -> list[Instru
     for number in _numbers(NETWORK, PROCESSES, SYSTEM, METADATA, UNCOUNTED_MEMORY, column=column):
         program += [(_EQUAL, 0, 1, number), refuse]
     program += _where(_PRLIMIT[column], argument=0, values=(0,), then=allow, otherwise=refuse)
+    program += _where(
+        _PRCTL[column], argument=0, values=(_PR_SET_DUMPABLE,), then=refuse, otherwise=allow
+    )
     if for_signals != _ALLOW:
         for number in _numbers(SIGNALS, column=column):
             program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, for_signals)]

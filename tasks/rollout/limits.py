@@ -14,13 +14,18 @@ class WorkerLimits:
     start_seconds: float = 20.0
     """Wall-clock time for loading the bundle."""
     memory_bytes: int = 2 * 1024**3
+    """Address space of each process, and memory of all of them together."""
     cpu_seconds: int = 24 * 3600
     """CPU time in the life of the process: a second net under the time limit for each call."""
     file_bytes: int = 16 * 1024**2
+    scratch_bytes: int = 64 * 1024**2
+    """Of all files together. The supervisor counts ten times a second: so much more may be there
+    for a moment."""
     open_files: int = 64
     processes: int = 64
-    """Holds where user namespaces are allowed, and not for root. Elsewhere the kernel would count
-    the user's other programs too; the end of the worker ends all that it started."""
+    """And threads, of all together. The kernel holds it at once where user namespaces are allowed,
+    but not for root; elsewhere it would count the user's other programs too, and the supervisor
+    counts."""
     message_bytes: int = 64 * 1024**2
     """The largest answer to one call."""
     output_bytes: int = 16 * 1024
@@ -41,6 +46,14 @@ class WorkerLimits:
             "NOFILE": self.open_files,
             "NPROC": self.processes,
             "CORE": 0,
+        }
+
+    def totals(self) -> dict[str, int]:
+        """Return what the supervisor counts, by the names of ``tasks.rollout.usage.Totals``."""
+        return {
+            "memory_bytes": self.memory_bytes,
+            "scratch_bytes": self.scratch_bytes,
+            "processes": self.processes,
         }
 
 

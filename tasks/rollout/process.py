@@ -6,6 +6,7 @@ loop, each up to a cap, so a child that floods or stops reading costs the parent
 
 import contextlib
 import json
+import logging
 import mmap
 import os
 import selectors
@@ -18,10 +19,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from tasks.rollout.scratch import remove
+from tasks.rollout.usage import ENDINGS
+
 Settings: TypeAlias = Mapping[
     str, str | int | Sequence[str] | Mapping[str, str] | Mapping[str, int]
 ]
 
+_LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 65_536
 _KILL_SECONDS = 5.0
 _NO_EPISODE = (-1).to_bytes(8, "little", signed=True)
@@ -74,12 +79,12 @@ class ConfinedProcess:
         self._output_bytes = output_bytes
         self._output = bytearray()
         self._last_position = -1
-        self._scratch = tempfile.TemporaryDirectory(prefix="provost-environment-")
+        self._scratch = os.path.realpath(tempfile.mkdtemp(prefix="provost-environment-"))
         self._progress = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
         self._progress.truncate(mmap.PAGESIZE)
         handed = {
             **settings,
-            "scratch": self._scratch.name,
+            "scratch": self._scratch,
             "parent": os.getpid(),
             "progress": self._progress.fileno(),
         }
@@ -91,7 +96,7 @@ class ConfinedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
-            cwd=self._scratch.name,
+            cwd=self._scratch,
             pass_fds=(self._progress.fileno(),),
             start_new_session=True,  # Ctrl-C is for the parent, which then ends us
         )
@@ -163,7 +168,8 @@ class ConfinedProcess:
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
         self._progress.close()
-        self._scratch.cleanup()
+        if not remove(self._scratch):
+            _LOG.warning("%s could not be removed: remove it by hand", self._scratch)
 
     def _send(self, unsent: memoryview) -> int:
         try:
@@ -198,9 +204,11 @@ class ConfinedProcess:
         except subprocess.TimeoutExpired:
             return "closed its end of the pipe"
         self._drain()
+        if status in ENDINGS:
+            return ENDINGS[status]
         if status == 128 + signal.SIGKILL:
             return "died of SIGKILL (the system ran out of memory, or WorkerLimits.cpu_seconds did)"
-        if status > 128:
+        if status > 128 and status - 128 in set(signal.Signals):
             return f"died of {signal.Signals(status - 128).name}"
         return f"ended by itself (exit status {status})"
 

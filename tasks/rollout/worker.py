@@ -209,6 +209,7 @@ class EnvironmentWorker:
                 "modules": modules,
                 "readable": [str(self._bundle), rollout, monty, modules["tasks"], *packages],
                 "limits": self._limits.resources(),
+                "totals": self._limits.totals(),
             },
             # The same hashes, the same zone and the same texts everywhere: grades are repeatable.
             {"MONTY_BIN": monty, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "TZ": "UTC"},

@@ -10,10 +10,10 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -26,6 +26,8 @@ OURS = (
     "confine",
     "calls",
     "signals",
+    "scratch",
+    "usage",
     "serve",
     "client",
     "prompts",
@@ -33,7 +35,6 @@ OURS = (
     "sandbox",
     "foreign",
 )
-_WAIT_SECONDS = 0.5
 _SAID_BYTES = 4096
 
 
@@ -43,6 +44,7 @@ class Settings(TypedDict):
     scratch: str
     readable: list[str]
     limits: dict[str, int]
+    totals: dict[str, int]
 
 
 class BundleFinder(MetaPathFinder):
@@ -111,10 +113,11 @@ def announce(child: _socket.socket) -> list[int]:
     return [struct.unpack("i", data[:4])[0] for _, _, data in rights]
 
 
-def supervise(child: int, parent: int, listeners: list[int]) -> int:
-    """Wait for the child and return its exit status; end it when the parent dies or asks us to.
+def supervise(child: int, parent: int, listeners: list[int], settings: Settings) -> int:
+    """Wait for the child and return its exit status.
 
-    Meanwhile answer what its filter of system calls asks of signals.
+    End it when the parent dies or asks us to, and when it uses too much, which has a status of its
+    own. Meanwhile answer what its filter of system calls asks of signals.
 
     The parent's process id is watched because PR_SET_PDEATHSIG would fire as soon as the *thread*
     that started this process ends.
@@ -122,6 +125,9 @@ def supervise(child: int, parent: int, listeners: list[int]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     signals = importlib.import_module("tasks.rollout.signals")
+    usage = importlib.import_module("tasks.rollout.usage")
+    watch = usage.Watch(child, settings["scratch"], usage.Totals(**settings["totals"]))
+    excess = 0
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))
@@ -130,10 +136,14 @@ def supervise(child: int, parent: int, listeners: list[int]) -> int:
         if done:
             end_orphans()
             code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-        if os.getppid() != parent:
+            return excess or min(code if code >= 0 else 128 - code, usage.FIRST_STATUS - 1)
+        began = time.monotonic()
+        excess = excess or watch.excess()
+        if os.getppid() != parent or excess:
             os.kill(child, signal.SIGKILL)
-        ready, _, _ = select.select([*watched, *listeners], [], [], _WAIT_SECONDS)
+        # Rest as long as the look took: many files must not make us take a whole processor.
+        rest = max(usage.LOOK_SECONDS, time.monotonic() - began)
+        ready, _, _ = select.select([*watched, *listeners], [], [], rest)
         for listener in listeners:
             if listener in ready:
                 signals.answer_next(listener)
@@ -167,9 +177,9 @@ def main() -> int:
         silence = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(silence, stream)
-        status = supervise(child, parent, listeners)
+        status = supervise(child, parent, listeners, settings)
         if os.getppid() != parent:
-            shutil.rmtree(settings["scratch"], ignore_errors=True)
+            importlib.import_module("tasks.rollout.scratch").remove(settings["scratch"])
         return status
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     ours.close()

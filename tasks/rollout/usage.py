@@ -1,0 +1,123 @@
+"""What a bundle uses in all, watched by its supervisor. Standard library only.
+
+The kernel's own limits hold for each process and each file. Without a control group nothing counts
+them together, so the supervisor does, several times a second.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.rollout import scratch
+
+LOOK_SECONDS = 0.1
+FIRST_STATUS = 200
+"""Exit statuses of the supervisor from here on say what there was too much of."""
+ENDINGS = {
+    200: "used more memory than WorkerLimits.memory_bytes, all its processes together",
+    201: "kept more on the disk than WorkerLimits.scratch_bytes, all its files together",
+    202: "started more processes and threads than WorkerLimits.processes",
+}
+_MEMORY, _DISK, _PROCESSES = ENDINGS
+_COUNTED_MEMORY = ("RssAnon:", "RssShmem:", "VmSwap:")
+_KIB = 1024
+_GONE = " (deleted)"
+"""How the kernel marks a file without a name."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The most that a bundle may use, over all its processes and files."""
+
+    memory_bytes: int
+    scratch_bytes: int
+    processes: int
+    """Threads count as well, as they do for the kernel."""
+
+
+class Watch:
+    """Looks at what a child and all that it started use together."""
+
+    def __init__(self, child: int, folder: str, most: Totals) -> None:
+        """Name the child of this process and the one folder that it may write to."""
+        self._child, self._folder, self._most = child, folder, most
+
+    def excess(self) -> int:
+        """Return the exit status for what there is too much of now, 0 for nothing."""
+        found = self._processes()
+        if sum(map(len, found.values())) > self._most.processes:
+            return _PROCESSES
+        if sum(map(_memory, found)) > self._most.memory_bytes:
+            return _MEMORY
+        enough = self._most.scratch_bytes
+        kept = scratch.bytes_in(self._folder, enough) + sum(self._unnamed(found).values())
+        return _DISK if kept > enough else 0
+
+    def _processes(self) -> dict[int, list[str]]:
+        """Return the threads of the child and of every process that goes back to it.
+
+        What lost its parent is a child of ours: we adopt orphans.
+        """
+        found: dict[int, list[str]] = {}
+        waiting = [self._child, *_children(os.getpid(), [str(os.getpid())])]
+        while waiting:
+            pid = waiting.pop()
+            if pid not in found:
+                found[pid] = _names(f"/proc/{pid}/task")
+                waiting += _children(pid, found[pid])
+        return found
+
+    def _unnamed(self, processes: dict[int, list[str]]) -> dict[str, int]:
+        """Return the bytes of files that have no name any more and are still open or mapped."""
+        sizes: dict[str, int] = {}
+        for pid in processes:
+            for name in _names(f"/proc/{pid}/fd"):
+                sizes |= _opened(f"/proc/{pid}/fd/{name}")
+            for line in _read(f"/proc/{pid}/maps").splitlines():
+                if line.endswith(_GONE) and f" {self._folder}/" in line:
+                    sizes |= _mapped(line)
+        return sizes
+
+
+def _children(pid: int, threads: list[str]) -> Iterator[int]:
+    for thread in threads:
+        yield from map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+
+
+def _memory(pid: int) -> int:
+    lines = map(str.split, _read(f"/proc/{pid}/status").splitlines())
+    return sum(int(line[1]) * _KIB for line in lines if line[0] in _COUNTED_MEMORY)
+
+
+def _mapped(line: str) -> dict[str, int]:
+    """Return the length of a mapping by its file, from a line of /proc/PID/maps."""
+    first, last = (int(address, 16) for address in line.split()[0].split("-"))
+    return {line.split()[4]: last - first}
+
+
+def _opened(link: str) -> dict[str, int]:
+    """Return the size of an open file without a name by its number."""
+    try:
+        status = Path(link).stat()
+    except OSError:  # closed, or ended, while we look
+        return {}
+    if status.st_nlink or not stat.S_ISREG(status.st_mode):
+        return {}
+    return {str(status.st_ino): status.st_blocks * 512}
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8", "replace")
+    except OSError:  # a process that ends while we look
+        return ""
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError:  # a process that ends while we look
+        return []
