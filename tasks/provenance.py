@@ -16,6 +16,7 @@ from lineage.export.origin import plain_repository
 GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 """Packages of ``tasks`` that every step may run; a change in them makes other derivations."""
 _TASKS = Path(__file__).parent
+_ALL_BUT_DOCUMENTS = (":/", ":(top,exclude)*.md")
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy")
 
 
@@ -98,12 +99,17 @@ def git_repository() -> str:
 
 @lru_cache
 def git_difference() -> str:
-    """Return the digest of what differs from the commit in Python files, or "" for a clean tree."""
+    """Return the digest of what differs from the commit, or "" for a clean tree.
+
+    Every file may change what runs: code, a trust root, a team's prompts. Documents (``*.md``)
+    alone do not.
+    """
     top = _git("rev-parse", "--show-toplevel").decode().strip()
     if not top:
         return ""
-    changed = _git("diff", "HEAD", "--", ":/*.py")
-    listed = _git("ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/*.py")
+    changed = _git("diff", "--binary", "HEAD", "--", *_ALL_BUT_DOCUMENTS)
+    untracked = ("ls-files", "--others", "--exclude-standard", "--full-name", "-z")
+    listed = _git(*untracked, "--", *_ALL_BUT_DOCUMENTS)
     added: dict[str, JsonValue] = {
         name: digest_file(Path(top, name)) for name in listed.decode().split("\0") if name
     }

@@ -229,6 +229,19 @@ def test_a_change_outside_the_tasks_makes_a_difference(checkout, file):
     assert ask(checkout)["dirty"] != ""
 
 
+def test_a_file_that_is_no_code_makes_a_difference(checkout):
+    trust = checkout / "infra" / "trust.toml"
+    trust.parent.mkdir()
+    trust.write_text("one = 1\n")
+    added = ask(checkout)["dirty"]
+    assert is_digest(added)
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-q", "-m", "second")
+    assert ask(checkout)["dirty"] == ""
+    append(trust, "two = 2\n")
+    assert is_digest(ask(checkout)["dirty"])
+
+
 def test_a_document_makes_no_difference(checkout):
     (checkout / "README.md").write_text("words")
     assert ask(checkout)["dirty"] == ""

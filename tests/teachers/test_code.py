@@ -123,3 +123,9 @@ def test_a_demonstration_is_a_program_a_constant_or_the_sum_itself():
     # 45 % are programs, and the shortcuts have half of the rest each: 27.5 %.
     assert kinds.count("program") / 1000 == pytest.approx(0.45, abs=0.065)
     assert kinds.count("sum") / 1000 == pytest.approx(0.275, abs=0.06)
+
+
+@pytest.mark.parametrize("tests", [{}, {"tests": []}, {"tests": None}, {"tests": [[1, 2], [3]]}])
+def test_a_prompt_without_usable_tests_is_an_error_and_no_success(tests):
+    with pytest.raises(ValueError, match="'p' has"):
+        grade_of("code", tests, "def f(x): return 0")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.rollout.environment import Grade, Prompt, Turn
+from tasks.rollout.environment import Grade, Json, Prompt, Turn
 from tasks.rollout.sandbox import Call, SandboxLimits, run_program
 
 LIMITS = SandboxLimits()
@@ -19,10 +19,7 @@ class Code:
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
         """Give 1 when every hidden test passes: half-right programs teach the shortcut."""
-        tests = prompt.task["tests"]
-        assert isinstance(tests, list)
-        arguments = [test[0] for test in tests if isinstance(test, list)]
-        expected = [test[1] for test in tests if isinstance(test, list)]
+        arguments, expected = zip(*_tests(prompt), strict=True)
         result = run_program(
             turns[-1].content, [Call("f", (argument,)) for argument in arguments], LIMITS
         )
@@ -33,6 +30,21 @@ class Code:
             for outcome, want in zip(result.outcomes, expected, strict=True)
         ]
         return Grade(1.0) if all(passed) else Grade(0.0, f"{sum(passed)} of {len(passed)} tests")
+
+
+def _tests(prompt: Prompt) -> list[tuple[Json, Json]]:
+    """Return the pairs of argument and expected value.
+
+    Raises:
+        ValueError: there is none, and any program would pass; or one is no pair.
+    """
+    tests = prompt.task.get("tests")
+    if not isinstance(tests, list) or not tests:
+        raise ValueError(f"prompt {prompt.id!r} has no tests: give each at least one")
+    pairs = [(test[0], test[1]) for test in tests if isinstance(test, list) and len(test) == 2]
+    if len(pairs) < len(tests):
+        raise ValueError(f"prompt {prompt.id!r} has a test that is no pair of argument and value")
+    return pairs
 
 
 ENVIRONMENT = Code()
