@@ -22,10 +22,12 @@ from tasks.rollout.environment import (
     Split,
     Turn,
 )
+from tasks.rollout.foreign import cut, shown
 from tasks.rollout.prompts import (
     PromptError,
     demonstration_from_json,
     demonstration_to_json,
+    parse_json,
     prompt_from_json,
     prompt_to_json,
     refuse_repeated_ids,
@@ -34,6 +36,9 @@ from tasks.rollout.prompts import (
 REPLY_BYTES = 65_536
 """The longest answer of an environment: more would never fit a model's context."""
 NUM_TRACEBACK_LINES = 12
+MAX_TURNS = 256
+"""Of the model in one episode: a player makes noise for all of them before it plays."""
+_DETAILS_CHARACTERS = 8_000
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,12 @@ class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the enviro
         self.call = call
         self.prompt_id = prompt_id
         self.details = details
-        at = f" at prompt {prompt_id!r}" if prompt_id else ""
-        last_lines = "\n".join(details.strip().splitlines()[-NUM_TRACEBACK_LINES:])
+        at = f" at prompt {shown(prompt_id)}" if prompt_id else ""
+        lines = details[-_DETAILS_CHARACTERS:].strip().splitlines()[-NUM_TRACEBACK_LINES:]
+        last_lines = "\n".join(map(cut, lines))
         message = (
-            f"environment of {domain!r}: {call}(){at} {problem}. Nothing can be learned from an "
-            "episode without a grade, so the run stops here: the owner of the domain mends its "
+            f"environment of {domain!r}: {call}(){at} {cut(problem)}. Nothing can be learned from "
+            "an episode without a grade, so the run stops here: the owner of the domain mends its "
             "environment.py or prompts.py and releases again"
             + (f". Its last words:\n{last_lines}" if last_lines else "")
         )
@@ -164,8 +170,10 @@ class LocalEnvironment:
 
 def max_turns_from(value: object) -> int:
     """Return a usable ``max_turns``, or raise NonsenseError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise NonsenseError(f"is {value!r}: it is the number of turns of the model, at least 1")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TURNS:
+        raise NonsenseError(
+            f"is {shown(value)}: it is the number of turns of the model, 1 to {MAX_TURNS}"
+        )
     return value
 
 
@@ -194,10 +202,20 @@ def grade_from(value: object) -> Grade:
 def grade_of(score: object, reason: object) -> Grade:
     """Return a Grade of parts that may be anything, or raise NonsenseError."""
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise NonsenseError(f"gave the score {score!r}: a score is a number between 0 and 1")
+        raise NonsenseError(f"gave the score {shown(score)}: a score is a number between 0 and 1")
     if not isinstance(reason, str) or len(reason) > REPLY_BYTES:
         raise NonsenseError("gave no usable reason: it is a few words of text")
+    if _is_no_unicode(reason):
+        raise NonsenseError(f"gave the reason {shown(reason)}, which is not Unicode")
     return Grade(float(score), reason)
+
+
+def _is_no_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def prompts_from_json(rows: object, count: int) -> list[Prompt]:
@@ -231,4 +249,4 @@ def _exactly(rows: object, count: int) -> list[object]:
 
 
 def _round_trip(rows: object) -> object:
-    return json.loads(json.dumps(rows, allow_nan=False))
+    return parse_json(json.dumps(rows, allow_nan=False))

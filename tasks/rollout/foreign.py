@@ -1,14 +1,28 @@
-"""Values that came out of a sandbox, as JSON and within bounds. Standard library only."""
+"""Values of others within bounds: as JSON, and in messages. Standard library only."""
 
 import math
 
 from tasks.rollout.environment import Json
 
 MAX_DEPTH = 64
+SHOWN_CHARACTERS = 500
 
 
 class NotJsonError(Exception):
     """A program returned or printed what cannot be taken."""
+
+
+def cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    """Return text as it may stand in a message: what is too long ends with how long it was."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def shown(value: object) -> str:
+    """Return a value of others as Python writes it, cut; its type where Python refuses."""
+    try:
+        return cut(repr(value))
+    except (ValueError, RecursionError):  # a number of too many digits, lists too deep
+        return f"a {type(value).__name__}"
 
 
 def json_of(value: object, max_bytes: int) -> Json:

@@ -7,20 +7,27 @@ demonstration file ``{"messages": [...], "turns": [{"role": "assistant", "conten
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from tasks.rollout.environment import Demonstration, Json, Message, Prompt, Turn
+from tasks.rollout.foreign import cut, shown
 
 ROLES = ("system", "user", "assistant", "tool")
 _NUM_SHOWN = 3
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape that may be half a character; two halves that belong together are one."""
 
 Parsed = TypeVar("Parsed")
 
 
 class PromptError(ValueError):
     """A prompt or demonstration that cannot be used; says which, why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(cut(message))
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Json]:
@@ -38,7 +45,7 @@ def prompt_from_json(value: object) -> Prompt:
     fields = _fields(value, required=("id", "messages"), optional=("task", "mode"))
     identifier = fields["id"]
     if not isinstance(identifier, str) or not identifier:
-        raise PromptError(f"field 'id' is {identifier!r}: give each prompt a text of its own")
+        raise PromptError(f"field 'id' is {shown(identifier)}: give each prompt a text of its own")
     task = fields.get("task", {})
     if not isinstance(task, dict):
         raise PromptError(f"field 'task' is a {type(task).__name__}: it must be a JSON object")
@@ -68,18 +75,31 @@ def _mode_to_json(mode: str) -> dict[str, Json]:
 def _mode(fields: Mapping[str, object]) -> str:
     mode = fields.get("mode", "")
     if not isinstance(mode, str):
-        raise PromptError(f"field 'mode' is {mode!r}: give a word such as on, off or high")
+        raise PromptError(f"field 'mode' is {shown(mode)}: give a word such as on, off or high")
     return mode
 
 
 def parse_json(text: str) -> object:
-    """Return the value of strict JSON; PromptError for NaN, infinities, bad or too deep JSON."""
+    """Return the value of strict JSON.
+
+    Raises:
+        PromptError: for NaN, infinities, bad or too deep JSON, numbers of thousands of digits, and
+            text that is no Unicode.
+    """
     try:
         value: object = json.loads(text, parse_constant=_refuse_constant)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise PromptError(f"not JSON ({error.msg} at column {error.colno})") from error
     except RecursionError as error:
         raise PromptError("nested too deeply to be read") from error
+    except UnicodeEncodeError as error:
+        raise PromptError(f"text that is not Unicode ({error.reason})") from error
+    except PromptError:
+        raise
+    except ValueError as error:
+        raise PromptError(f"a number that cannot be read ({error})") from error
     return value
 
 
@@ -203,7 +223,10 @@ def _write(path: Path, rows: Sequence[Mapping[str, Json]]) -> None:
 
 def _line(row: Mapping[str, Json]) -> str:
     try:
-        return json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
+        text = json.dumps(row, sort_keys=True, allow_nan=False)
+        if _SURROGATE.search(text):
+            json.dumps(row, ensure_ascii=False).encode()
+        return text + "\n"
     except (TypeError, ValueError) as error:
         raise PromptError(
             f"prompt {row.get('id', '')!r} holds what JSON cannot say ({error}): use null, "
@@ -262,7 +285,7 @@ def _pair(value: object, name: str, roles: tuple[str, ...]) -> tuple[str, str]:
         raise PromptError(f"{name} must be an object with 'role' and 'content' and nothing else")
     role, content = value["role"], value["content"]
     if role not in roles:
-        raise PromptError(f"{name} has role {role!r}: choose from {', '.join(roles)}")
+        raise PromptError(f"{name} has role {shown(role)}: choose from {', '.join(roles)}")
     if not isinstance(content, str):
         raise PromptError(f"{name} has a {type(content).__name__} as content: it must be text")
     return role, content

@@ -3,7 +3,7 @@ import types
 import pytest
 from bundles import episodes
 
-from tasks.rollout.client import EnvironmentFailure, LocalEnvironment
+from tasks.rollout.client import EnvironmentFailure, LocalEnvironment, NonsenseError, grade_of
 from tasks.rollout.environment import Demonstration, Grade, Message, Prompt, Turn
 
 
@@ -71,11 +71,11 @@ def test_a_grade_that_is_none_is_refused(grade):
         LocalEnvironment(Team(grade=grade)).grade(episodes("a"))
 
 
-@pytest.mark.parametrize("turns", [0, -1, None, True, 2.0])
+@pytest.mark.parametrize("turns", [0, -1, None, True, 2.0, 257, 10**9])
 def test_a_number_of_turns_that_is_none_is_refused(turns):
     team = Team()
     team.max_turns = turns
-    with pytest.raises(EnvironmentFailure, match=r"max_turns\(\) is .* at least 1"):
+    with pytest.raises(EnvironmentFailure, match=r"max_turns\(\) is .* 1 to 256"):
         LocalEnvironment(team)
 
 
@@ -112,3 +112,27 @@ def test_demonstrations_must_end_with_the_models_words():
 def test_without_a_source_there_are_no_prompts():
     with pytest.raises(EnvironmentFailure, match="pass `source` to LocalEnvironment"):
         LocalEnvironment(Team()).prompts("train", 1, 0)
+
+
+@pytest.mark.parametrize("prompt_id", ["p", "p" * 10**7], ids=["short", "long"])
+def test_a_failure_says_little_whatever_it_was_given(prompt_id):
+    error = EnvironmentFailure(
+        "sums", "grade", "x" * 10**7, prompt_id=prompt_id, details=("y" * 10**6 + "\n") * 30
+    )
+    assert len(str(error)) < 12_000
+    assert str(error).startswith("environment of 'sums': grade() at prompt 'p")
+
+
+@pytest.mark.parametrize(
+    "score", ["x" * 10**7, 10**5000, [[]] * 10**6], ids=["text", "number", "list"]
+)
+def test_a_score_that_is_none_is_shown_cut(score):
+    with pytest.raises(NonsenseError) as caught:
+        grade_of(score, "")
+    assert len(str(caught.value)) < 700
+
+
+def test_a_reason_that_is_no_text_is_refused():
+    local = LocalEnvironment(Team(grade=Grade(0.5, "\ud800")))
+    with pytest.raises(EnvironmentFailure, match=r"at prompt 'p0' gave the reason"):
+        local.grade(episodes("a"))

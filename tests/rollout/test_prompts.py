@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from tasks.rollout.environment import Demonstration, Message, Prompt, Turn
 from tasks.rollout.prompts import (
     PromptError,
+    parse_json,
     read_demonstrations,
     read_prompts,
     refuse_overlap,
@@ -188,3 +190,30 @@ def test_only_the_first_shared_prompts_are_listed():
     many = [prompt(str(n), Message("user", str(n))) for n in range(5)]
     with pytest.raises(PromptError, match=r"5 of 5 .*'2' = '2', \.\.\.\)"):
         refuse_overlap(many, many)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": ' + "1" * 5000 + "}", '"\\ud800"', '{"\\udc00": 1}', '"\\uD83Dx"']
+)
+def test_numbers_and_texts_that_python_cannot_hold_are_prompt_errors(text):
+    with pytest.raises(PromptError):
+        parse_json(text)
+
+
+def test_two_halves_of_a_character_are_one():
+    assert parse_json('"\\ud83d\\ude00"') == "\U0001f600"
+
+
+def test_a_prompt_with_half_a_character_is_refused_when_written(tmp_path):
+    prompt = Prompt("a", (Message("user", "x"),), {"answer": "\ud800"})
+    with pytest.raises(PromptError):
+        write_prompts(tmp_path / "p.jsonl", [prompt])
+    assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_what_is_wrong_with_a_long_line_is_said_briefly(tmp_path):
+    file = tmp_path / "p.jsonl"
+    file.write_text(json.dumps({"id": "a", "messages": [{"role": "r" * 10**7, "content": ""}]}))
+    with pytest.raises(PromptError) as caught:
+        read_prompts(file)
+    assert len(str(caught.value)) < 2000

@@ -71,6 +71,9 @@ def test_too_few_demonstrations_are_refused(worker):
         (b'{"answers": [[1, ""], [1, ""]]}\\n', "one answer for each of 1 episodes"),
         (b'{"answers": [[7, ""]]}\\n', "gave the score 7"),
         (b'{"answers": [[NaN, ""]]}\\n', "answered NaN"),
+        (b'{"answers": [[' + b"1" * 5000 + b', ""]]}\\n', "answered a number that cannot be read"),
+        (b'{"answers": [[1, "\\\\ud800"]]}\\n', "answered text that is not Unicode"),
+        (b'{"problem": "' + b"x" * 10**5 + b'"}\\n', "(100000 characters)"),
         (b"\\xff\\n", "answered 'utf-8' codec"),
     ],
 )
