@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from lineage.metrics import Sample
 from lineage.record import Attestation, Derivation
 from lineage.store import Store
 
@@ -54,6 +55,8 @@ class MetricRow:
     name: str
     value: float
     step: int
+    at: int = 0
+    """Milliseconds since 1970; 0 where that is not recorded."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,8 @@ def namespace_of(store_uri: str) -> str:
 
 def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> RunView:
     """Return a record with one of its attestations as a run."""
-    params = {"seed": str(derivation.seed)}
-    params |= {safe_key(key): clip(text, MAX_PARAM) for key, text in flatten(derivation.settings)}
-    tags = {
-        RECORD: digest,
+    tags = given_tags(digest, derivation, attestation.owner) | {
         DIGEST: attestation.output,
-        "provost.kind": derivation.kind,
-        "provost.source": derivation.source,
-        "provost.owner": attestation.owner,
         "provost.execution": attestation.execution,
         "provost.task": attestation.task,
         "provost.host": attestation.host,
@@ -116,19 +113,38 @@ def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> Ru
         "mlflow.source.type": "JOB" if attestation.execution else "LOCAL",
         "mlflow.source.git.commit": attestation.commit,
         "mlflow.source.git.dirty": "true" if attestation.dirty else "",
-        "mlflow.user": clip(attestation.owner, MAX_KEY),
     }
-    tags |= {f"provost.input.{number:03d}": text for number, text in enumerate(edges(derivation))}
     return RunView(
         record=digest,
         area=area_of(derivation.kind),
         name=run_name(derivation, attestation),
-        params=params,
+        params=params_of(derivation),
         tags={key: clip(text, MAX_TAG) for key, text in tags.items() if text},
         started_ms=milliseconds(attestation.started),
         finished_ms=milliseconds(attestation.finished),
         failed=derivation.kind == "failure",
     )
+
+
+def params_of(derivation: Derivation) -> dict[str, str]:
+    """Return the settings, flat, and the seed."""
+    settings = {safe_key(key): clip(text, MAX_PARAM) for key, text in flatten(derivation.settings)}
+    return {"seed": str(derivation.seed)} | settings
+
+
+def given_tags(digest: str, derivation: Derivation, owner: str) -> dict[str, str]:
+    """Return what is known of a record before anything has come out."""
+    tags = {
+        RECORD: digest,
+        "provost.kind": derivation.kind,
+        "provost.source": derivation.source,
+        "provost.owner": owner,
+        "mlflow.user": clip(owner, MAX_KEY),
+        "mlflow.source.name": f"provost: {derivation.kind}",
+        "mlflow.source.type": "LOCAL",
+    }
+    tags |= {f"provost.input.{number:03d}": text for number, text in enumerate(edges(derivation))}
+    return {key: clip(text, MAX_TAG) for key, text in tags.items() if text}
 
 
 def run_name(derivation: Derivation, attestation: Attestation) -> str:
@@ -175,9 +191,15 @@ def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
     rows = []
     for line in store.get_bytes(attestation.metrics).splitlines():
         row = json.loads(line)
-        name = f"{row['source']}/{row['name']}" if row.get("source") else row["name"]
-        rows.append(MetricRow(safe_key(name), float(row["value"]), int(row["step"])))
+        sample = Sample(row["step"], row["name"], row["value"], row.get("source", ""))
+        rows.append(row_of(sample._replace(at=row.get("at", 0))))
     return rows
+
+
+def row_of(sample: Sample) -> MetricRow:
+    """Return a measured value under the name that MLflow shows."""
+    name = f"{sample.source}/{sample.name}" if sample.source else sample.name
+    return MetricRow(safe_key(name), float(sample.value), int(sample.step), int(sample.at))
 
 
 def split_finite(rows: list[MetricRow]) -> tuple[list[MetricRow], str]:

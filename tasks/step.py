@@ -10,7 +10,8 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,13 +22,15 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
-from lineage.mirror import mirror_record
+from lineage.metrics import Sample, metrics_blob
+from lineage.mirror import live_run, mirror_record
 from lineage.recalls import Used
-from lineage.record import Attestation, Derivation, Records, metrics_blob
+from lineage.record import Attestation, Derivation, Records
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from tasks import pod
+from tasks.attempt import InterruptedAttemptError
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions
 
@@ -58,13 +61,19 @@ class Measurements:
     """What a step measured along the way: step, name and value, for the record and MLflow."""
 
     source: str
-    rows: list[tuple[int, str, float, str]] = field(default_factory=list)
+    rows: list[Sample] = field(default_factory=list)
     notes: dict[str, JsonValue] = field(default_factory=dict)
     """Circumstances worth attesting, such as how environments were confined."""
+    listeners: list[Callable[[Sequence[Sample]], None]] = field(default_factory=list)
+    """Are told of each value as it is measured, and of those that a state brings back."""
+    clock: Callable[[], float] = time.time
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one optimizer step."""
-        self.rows += [(step, name, float(value), self.source) for name, value in metrics.items()]
+        at = round(self.clock() * 1000)
+        new = [Sample(step, name, float(value), self.source, at) for name, value in metrics.items()]
+        self.rows += new
+        self._tell(new)
 
     def save(self, folder: Path) -> None:
         """Write the measurements so far, for a run that may be killed."""
@@ -73,7 +82,12 @@ class Measurements:
     def load(self, folder: Path) -> None:
         """Go on from what ``save`` wrote."""
         rows = json.loads((folder / "rows.json").read_text("utf-8"))
-        self.rows = [(step, name, value, source) for step, name, value, source in rows]
+        self.rows = [Sample(*row) for row in rows]
+        self._tell(self.rows)
+
+    def _tell(self, samples: Sequence[Sample]) -> None:
+        for listener in self.listeners:
+            listener(samples)
 
 
 _WATCHED: ContextVar[list[Measurements] | None] = ContextVar("watched", default=None)
@@ -168,8 +182,23 @@ class Bench:
         if (watched := _WATCHED.get()) is not None:
             watched.append(measurements)
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-            output = make(Path(folder), measurements)
+            with self.shown_live(derivation, measurements, owner):
+                output = make(Path(folder), measurements)
             return self.commit(derivation, kind, output, started, measurements, owner)
+
+    @contextmanager
+    def shown_live(
+        self, derivation: Derivation, measurements: Measurements, owner: str
+    ) -> Iterator[None]:
+        """Show in MLflow what is measured within, at most half a minute late.
+
+        MLflow costs the work nothing: values wait in a queue, and one that is down is left alone.
+        What ends with an error is shown as failed, unless it ends in its first seconds.
+        """
+        live = live_run(self.store, derivation, owner, InterruptedAttemptError)
+        measurements.listeners.append(live.add)
+        with live:
+            yield
 
     def commit(
         self,

@@ -4,13 +4,14 @@ The records are the authority; this view can be thrown away and rebuilt (``reind
 only package that imports MLflow, and it imports it late: MLflow takes seconds.
 
     showing     what steps and commands call; never raises for what goes wrong in MLflow
-    runs        records as runs
-    names       registry names as registered models
+    runs        records as runs, their descriptions in story
+    live        runs of steps that are at work; watch is the thread that shows them
+    names       registry names as registered models, their descriptions in cards
     lookup      experiments and logged models, found or created
     connection  the client
     tables      MLflow's own tables, made before servers start
 """
 
-from lineage.mirror.showing import Reindexed, mirror_entry, mirror_record, reindex
+from lineage.mirror.showing import Reindexed, live_run, mirror_entry, mirror_record, reindex
 
-__all__ = ["Reindexed", "mirror_entry", "mirror_record", "reindex"]
+__all__ = ["Reindexed", "live_run", "mirror_entry", "mirror_record", "reindex"]

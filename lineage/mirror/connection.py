@@ -11,6 +11,31 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+ANSWER_SECONDS = 4.0
+
+
+def reach(uri: str) -> None:
+    """Raise what MLflow raises where a server does not answer within seconds.
+
+    Its own calls wait longer and try again, which is right for a slow server and slow for a dead
+    one. A database is not asked.
+    """
+    if not uri.startswith("http"):
+        return
+    quiet()
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    http_request(  # type: ignore[no-untyped-call]
+        get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+        "/health",
+        "GET",
+        max_retries=0,
+        timeout=ANSWER_SECONDS,
+        raise_on_status=False,
+    ).close()
+
+
 @lru_cache(maxsize=4)
 def client_of(uri: str) -> "MlflowClient":
     """Return the client of a server or database, its tables made on first use."""

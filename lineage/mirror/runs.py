@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from lineage.checkpoint import checkpoint_behind
 from lineage.digest import digest_json
 from lineage.mirror.files import REPORTS, show_files
+from lineage.mirror.live import LiveRuns, Step
 from lineage.mirror.lookup import Lookup
-from lineage.mirror.story import story_of_run
+from lineage.mirror.story import story_of_run, story_while_running
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.store import Store
 from lineage.view import (
@@ -48,6 +49,7 @@ class Runs:
         self.lookup = Lookup(client, uri, self._records, namespace_of(store.uri))
         self._shown: dict[str, str] = {}
         self._found: dict[str, Run | None] = {}
+        self.live = LiveRuns(client)
 
     def show(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
@@ -119,6 +121,8 @@ class Runs:
         self._log_outputs(run, attestations, search=found is not None)
         self._show_files(run_id, derivation, attestations[-1])
         # Last what makes it complete, of a view that was cut off too.
+        if found:
+            self._client.update_run(run_id, name=view.name)
         self._log_tags(run_id, {OUTPUTS: outputs} | (tags if found else {}))
         status = "FAILED" if view.failed else "FINISHED"
         self._client.set_terminated(run_id, status, view.finished_ms or None)
@@ -136,17 +140,36 @@ class Runs:
     def find(self, digest: str) -> "Run | None":
         """Return the run of a record, if MLflow has one."""
         if digest not in self._found:
-            experiment = self.lookup.experiment(area_of(self._records.read(digest).kind))
-            condition = f"tags.`{RECORD}` = '{digest}'"
-            runs = sorted(
-                self._client.search_runs([experiment], condition), key=lambda run: run.info.run_id
-            )
-            # Two machines that look at one moment both find nothing and both create. Everybody
-            # then keeps the same one.
-            for other in runs[1:]:
-                self._client.delete_run(other.info.run_id)
-            self._found[digest] = runs[0] if runs else None
+            area = area_of(self._records.read(digest).kind)
+            self._found[digest] = self._run_in(area, digest)
         return self._found[digest]
+
+    def _run_in(self, area: str, digest: str) -> "Run | None":
+        condition = f"tags.`{RECORD}` = '{digest}'"
+        found = self._client.search_runs([self.lookup.experiment(area)], condition)
+        runs = sorted(found, key=lambda run: run.info.run_id)
+        # Two machines that look at one moment both find nothing and both create. Everybody then
+        # keeps the same one.
+        for other in runs[1:]:
+            self._client.delete_run(other.info.run_id)
+        return runs[0] if runs else None
+
+    def show_live(self, step: Step) -> None:
+        """Show a step that has no output yet, with what it has measured since the last time."""
+        digest, derivation = step.derivation.digest(), step.derivation
+        run_id = self.live.run_ids.get(digest)
+        if run_id is None:
+            area = area_of(derivation.kind)
+            before = self._run_in(area, digest)
+            if before and OUTPUTS in before.data.tags:
+                return  # it was finished once, and is made again because its output was lost
+            if before:
+                self.live.set_aside(before)
+            self.lookup.forget_experiments()
+            words = story_while_running(derivation, self.address)
+            run_id = self.live.begin(step, self.lookup.experiment(area), words)
+            self._log_inputs(run_id, derivation)
+        self.live.log(step, run_id)
 
     def _create_run(self, view: RunView, tags: dict[str, str]) -> "Run":
         experiment = self.lookup.experiment(view.area)
@@ -165,7 +188,9 @@ class Runs:
             self._client.set_tag(run_id, NOT_FINITE, clip(others, MAX_TAG))
         about = self._measured(derivation)
         metrics = [
-            Metric(row.name, row.value, view.finished_ms, row.step, **about) for row in finite
+            Metric(row.name, row.value, row.at or view.finished_ms, row.step, **about)
+            for row in finite
+            if row not in self.live.logged(view.record)
         ]
         # one call takes at most 100 params, and 1000 of both together
         for number in range(max(-(-len(params) // 100), -(-len(metrics) // 900))):

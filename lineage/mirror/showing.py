@@ -7,10 +7,12 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.errors import LineageError
-from lineage.mirror.connection import client_of
+from lineage.mirror.connection import client_of, reach
+from lineage.mirror.live import Step
 from lineage.mirror.names import Names
 from lineage.mirror.runs import Runs
-from lineage.record import Records
+from lineage.mirror.watch import Watch
+from lineage.record import Derivation, Records
 from lineage.registry import Registry
 from lineage.store import Store, open_store
 from lineage.tracking import Health, calm, only_writer, tracking_uri
@@ -78,6 +80,18 @@ def _collected(problems: list[str], what: str) -> Iterator[None]:
         problems.append(f"{what}: {error}")
 
 
+def live_run(
+    store: Store, derivation: Derivation, owner: str, interruption: type[BaseException]
+) -> Watch:
+    """Return what shows a step at work in MLflow, from its own thread; see ``Watch``."""
+    digest = derivation.digest()
+
+    def show(step: Step) -> bool:
+        return _guarded(store, digest, lambda mirror: mirror.live(step))
+
+    return Watch(show, derivation, owner, interruption=interruption)
+
+
 def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:
     """Mirror one thing; note and tell a failure, but never let it reach a training run."""
     uri = tracking_uri()
@@ -85,6 +99,7 @@ def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:
         return False
     try:
         with calm():
+            reach(uri)
             mirror = mirror_of(client_of(uri), uri, store.uri)
             with only_writer(uri):
                 _settled(mirror, show)
@@ -128,6 +143,10 @@ class Mirror:
     def record(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
         self._runs.show(digest)
+
+    def live(self, step: Step) -> None:
+        """Show a step that has no output yet."""
+        self._runs.show_live(step)
 
     def name(self, name: str) -> None:
         """Show every version and alias of a registry name."""

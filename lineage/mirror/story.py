@@ -48,6 +48,12 @@ def story_of_run(derivation: Derivation, attestation: Attestation, link: Link) -
     return clip("\n".join(lines), MOST)
 
 
+def story_while_running(derivation: Derivation, link: Link) -> str:
+    """Return the description of a step's run before it has an output."""
+    inputs = map(_input_line(link), derivation.inputs)
+    return clip("\n".join(["Not finished.", "", "Made from:", "", *inputs]), MOST)
+
+
 def _input_line(link: Link) -> Callable[[Input], str]:
     def line(item: Input) -> str:
         words = [item.role, item.name] if item.name else [item.role]

@@ -4,12 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from math import isfinite
 
+from lineage.metrics import Sample
 from tasks.page.curves import NOTE, Curve, CurveGroup, curve_group
 from tasks.page.document import document, section
 from tasks.page.html import element, join
-
-Row = tuple[int, str, float, str]
-"""Step, name, value, source."""
 
 SHOWN = {
     "kl/": ("Reverse KL from the student to each teacher", "nats a token"),
@@ -19,7 +17,7 @@ SHOWN = {
 """The metrics of each teacher or domain by how they begin, with title and unit."""
 
 
-def training_page(rounds: Sequence[Sequence[Row]]) -> str:
+def training_page(rounds: Sequence[Sequence[Sample]]) -> str:
     """Return the curves of each round as a whole page; ``rounds`` hold what each has measured."""
     sections = [
         section(
@@ -44,12 +42,12 @@ def training_page(rounds: Sequence[Sequence[Row]]) -> str:
     return document("Training", join([header, element("main", {}, *sections)]))
 
 
-def groups(rows: Sequence[Row]) -> list[CurveGroup]:
+def groups(rows: Sequence[Sample]) -> list[CurveGroup]:
     """Return the curves of the measured rows; values that are not finite are left out."""
     series: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for step, name, value, _ in rows:
-        if isfinite(value):
-            series[name].append((float(step), value))
+    for sample in rows:
+        if isfinite(sample.value):
+            series[sample.name].append((float(sample.step), sample.value))
     found = []
     for prefix, (title, unit) in SHOWN.items():
         curves = [
@@ -62,6 +60,6 @@ def groups(rows: Sequence[Row]) -> list[CurveGroup]:
     return found
 
 
-def _extent(rows: Sequence[Row]) -> str:
-    steps = [step for step, *_ in rows]
+def _extent(rows: Sequence[Sample]) -> str:
+    steps = [sample.step for sample in rows]
     return f"Steps {min(steps)} to {max(steps)}, as far as it came."

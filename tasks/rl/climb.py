@@ -80,13 +80,14 @@ def _climb(
             "measurements": ladder.measurements,
             "random": RandomNumbers(),
         }
-        train(
-            learner,
-            objective,
-            Mixture(player, [share], settings.rollouts_per_prompt, seed),
-            Hooks(ladder.measure, partial(ladder.save, learner)),
-            Keepers(states=States(bench.store, last.digest(), parts)),
-        )
+        with bench.shown_live(last, ladder.measurements, domain.settings.owner):
+            train(
+                learner,
+                objective,
+                Mixture(player, [share], settings.rollouts_per_prompt, seed),
+                Hooks(ladder.measure, partial(ladder.save, learner)),
+                Keepers(states=States(bench.store, last.digest(), parts)),
+            )
     made = _rungs(bench, start, domain, settings, seed)
     assert made is not None, "every rung was stored on the way"
     return made

@@ -1,11 +1,12 @@
 """The curves of a run, also of one that stopped, and of one that had nothing to do."""
 
+from lineage.metrics import Sample
 from tasks.mopd.training_page import groups, training_page
 
 
 def rows(steps, **values):
     return [
-        (step, name.replace("__", "/"), value, "mopd")
+        Sample(step, name.replace("__", "/"), value, "mopd")
         for step in steps
         for name, value in values.items()
     ]
@@ -21,7 +22,7 @@ def test_each_teacher_has_its_curve_in_the_order_of_steps():
 
 
 def test_what_is_not_finite_is_left_out():
-    assert groups([(1, "kl/math", float("nan"), "mopd")]) == []
+    assert groups([Sample(1, "kl/math", float("nan"), "mopd")]) == []
 
 
 def test_rounds_follow_one_another_and_none_is_said():
@@ -32,5 +33,5 @@ def test_rounds_follow_one_another_and_none_is_said():
 
 
 def test_a_hostile_name_is_text():
-    page = training_page([[(1, "kl/<script>alert(1)</script>", 0.5, "mopd")]])
+    page = training_page([[Sample(1, "kl/<script>alert(1)</script>", 0.5, "mopd")]])
     assert "<script" not in page

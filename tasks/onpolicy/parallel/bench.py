@@ -1,5 +1,7 @@
 """A bench at which all ranks of a run stand: the first one looks and stores, and all hear of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lineage.artifacts import Artifact
@@ -14,6 +16,17 @@ class SharedBench(Bench):
     def find(self, derivation: Derivation) -> Artifact | None:
         """Return what the first rank finds: a store that changes meanwhile parts no ranks."""
         return _agreed(super().find(derivation) if rank() == 0 else None)
+
+    @contextmanager
+    def shown_live(
+        self, derivation: Derivation, measurements: Measurements, owner: str
+    ) -> Iterator[None]:
+        """Show what the first rank measures; it is the same on all."""
+        if rank() != 0:
+            yield
+            return
+        with super().shown_live(derivation, measurements, owner):
+            yield
 
     def commit(
         self,

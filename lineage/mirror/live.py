@@ -1,0 +1,100 @@
+"""Runs of steps that are still at work. When a step is done, ``runs`` completes its run."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from lineage.record import Derivation
+from lineage.view import (
+    MAX_TAG,
+    NOTE,
+    RECORD,
+    MetricRow,
+    clip,
+    given_tags,
+    model_name,
+    params_of,
+    split_finite,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ERROR = "provost.error"
+ASIDE = "provost.attempt_of"
+"""Of a run that ended early: the record that a later attempt is at."""
+
+
+Ended = Literal["", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step at work: what it makes, and what it has measured since it was last shown."""
+
+    derivation: Derivation
+    owner: str
+    started_ms: int
+    rows: Sequence[MetricRow] = ()
+    ended: Ended = ""
+    """How it ended without an output; "" while it goes on."""
+    error: str = ""
+
+
+@dataclass
+class LiveRuns:
+    """The runs that this process began in one MLflow. The caller holds ``only_writer``."""
+
+    client: "MlflowClient"
+    run_ids: dict[str, str] = field(default_factory=dict)
+    """Of the run of each record that is at work."""
+    _logged: dict[str, set[MetricRow]] = field(default_factory=dict)
+
+    def logged(self, record: str) -> set[MetricRow]:
+        """Return the values of a record that its run has already."""
+        return self._logged.get(record, set())
+
+    def begin(self, step: Step, experiment: str, words: str) -> str:
+        """Create the run of a step; return its id."""
+        from mlflow.entities import Param
+
+        record = step.derivation.digest()
+        tags = given_tags(record, step.derivation, step.owner) | {NOTE: words}
+        domain = str(step.derivation.settings.get("domain") or "")
+        parts = [step.derivation.kind, domain, record.removeprefix("sha256:")[:12]]
+        name = model_name("-".join(part for part in parts if part))
+        run = self.client.create_run(experiment, step.started_ms, tags, name)
+        params = [Param(key, value) for key, value in sorted(params_of(step.derivation).items())]
+        for start in range(0, len(params), 100):
+            self.client.log_batch(run.info.run_id, params=params[start : start + 100])
+        run_id = str(run.info.run_id)
+        self.run_ids[record] = run_id
+        self._logged[record] = set()
+        return run_id
+
+    def log(self, step: Step, run_id: str) -> None:
+        """Add what a step has measured, and how it ended if it did."""
+        from mlflow.entities import Metric
+
+        logged = self._logged[step.derivation.digest()]
+        rows = [row for row in split_finite([*step.rows])[0] if row not in logged]
+        for start in range(0, len(rows), 900):
+            some = rows[start : start + 900]
+            self.client.log_batch(
+                run_id, [Metric(row.name, row.value, row.at, row.step) for row in some]
+            )
+            logged.update(some)
+        if step.ended:
+            self.client.set_tag(run_id, ERROR, clip(step.error, MAX_TAG))
+            self.client.set_terminated(run_id, step.ended, round(time.time() * 1000))
+            self.run_ids.pop(step.derivation.digest())
+
+    def set_aside(self, run: "Run") -> None:
+        """Keep the run of an attempt that ended early, but no longer as that of its record."""
+        run_id = run.info.run_id
+        self.client.set_tag(run_id, ASIDE, run.data.tags[RECORD])
+        self.client.delete_tag(run_id, RECORD)
+        if run.info.status == "RUNNING":
+            self.client.set_terminated(run_id, "KILLED")

@@ -1,0 +1,102 @@
+"""A step's curves are in MLflow while it is at work, and its failure is when it fails."""
+
+import time
+
+import pytest
+
+from lineage.mirror import connection, showing, watch
+from lineage.record import Derivation
+from lineage.tracking import Health, tracking_uri
+from tasks import step
+from tasks.attempt import InterruptedAttemptError
+from tasks.onpolicy.parallel import bench as shared
+from tasks.onpolicy.parallel.bench import SharedBench
+from tasks.step import Bench, Measurements
+
+SOURCE = "sha256:" + "a" * 64
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def client(home, monkeypatch):
+    monkeypatch.setattr(watch, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(watch, "SECONDS", 0.02)
+    monkeypatch.setattr(showing, "HEALTH", Health())
+    return connection.client_of(tracking_uri())
+
+
+def statuses(client):
+    """Return the status of each run, with what it shows of the reward."""
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    runs = client.search_runs(experiments)
+    return [(run.info.status, run.data.metrics.get("rl/reward")) for run in runs]
+
+
+def derivation():
+    return Derivation(kind="rl", inputs=(), source=SOURCE, settings={}, seed=0)
+
+
+class Work:
+    """Measures twice, with a look at MLflow in between, and then ends as it is told."""
+
+    def __init__(self, client, error=None):
+        self.client, self.error, self.seen = client, error, []
+
+    def __call__(self, folder, measurements):
+        measurements.add(1, {"reward": 0.25})
+        deadline = time.monotonic() + 20
+        while not self.seen and time.monotonic() < deadline:
+            self.seen = [row for row in statuses(self.client) if row[1] is not None]
+            time.sleep(0.05)
+        measurements.add(2, {"reward": 0.5})
+        if self.error:
+            raise self.error
+        path = folder / "out.txt"
+        path.write_text("made")
+        return path
+
+
+def test_a_step_at_work_is_running_and_then_finished(client):
+    work = Work(client)
+    Bench().find_or_make(derivation(), "checkpoint", work)
+    assert work.seen == [("RUNNING", 0.25)]
+    assert statuses(client) == [("FINISHED", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError("bad"), "FAILED"), (InterruptedAttemptError("wanted back"), "KILLED")],
+)
+def test_a_step_that_ends_early_says_how(client, error, status):
+    with pytest.raises(type(error)):
+        Bench().find_or_make(derivation(), "checkpoint", Work(client, error))
+    assert statuses(client) == [(status, 0.5)]
+
+
+def test_of_several_ranks_the_first_alone_shows(client, monkeypatch):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    monkeypatch.setattr(shared, "rank", lambda: 1)
+    measurements = Measurements("rl")
+    with SharedBench().shown_live(derivation(), measurements, "team"):
+        measurements.add(1, {"reward": 0.25})
+        time.sleep(0.5)
+    assert statuses(client) == []
+
+
+def test_values_carry_their_times_and_come_back_with_a_state(tmp_path):
+    ticks = iter([1.5, 2.5])
+    measured = Measurements("rl", clock=lambda: next(ticks))
+    heard = []
+    measured.listeners.append(heard.extend)
+    measured.add(1, {"reward": 0.25})
+    measured.add(2, {"reward": 0.5})
+    assert [(row.step, row.at) for row in measured.rows] == [(1, 1500), (2, 2500)]
+    assert heard == measured.rows
+    measured.save(tmp_path)
+    again = Measurements("rl")
+    again.load(tmp_path)
+    assert again.rows == measured.rows
+    (tmp_path / "rows.json").write_text('[[1, "reward", 0.25, "rl"]]')  # a state of before
+    again.load(tmp_path)
+    assert [(row.value, row.at) for row in again.rows] == [(0.25, 0)]
