@@ -1,6 +1,6 @@
 """Find by digest what MLflow has, and create what it has not: experiments, runs, logged models."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 from lineage.mirror.files import EXTERNAL
@@ -14,6 +14,18 @@ TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's pages open an experiment with its runs, not with traces."""
 
 
+class Score(Protocol):
+    """What is used of a metric of a logged model."""
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+
+    @property
+    def value(self) -> float:
+        """Its value."""
+
+
 class LoggedModel(Protocol):
     """What is used of MLflow's logged model."""
 
@@ -24,6 +36,14 @@ class LoggedModel(Protocol):
     @property
     def status(self) -> object:
         """PENDING, READY or FAILED."""
+
+    @property
+    def source_run_id(self) -> str | None:
+        """The run that gave it."""
+
+    @property
+    def metrics(self) -> Sequence["Score"] | None:
+        """What evaluations measured of it."""
 
 
 class Experiment(Protocol):
@@ -68,6 +88,9 @@ class Client(Protocol):
     ) -> LoggedModel:
         """See MlflowClient."""
 
+    def delete_logged_model(self, model_id: str) -> None:
+        """See MlflowClient."""
+
     def finalize_logged_model(self, model_id: str, status: Literal["READY"]) -> LoggedModel:
         """See MlflowClient."""
 
@@ -88,11 +111,7 @@ class Lookup:
         """Return the logged model of a checkpoint, created if MLflow has none."""
         key = (digest, record)
         if key not in self._models:
-            experiment = self.experiment(
-                area_of(self._records.read(record).kind) if record else RAW
-            )
-            condition = f"tags.`{DIGEST}` = '{digest}' AND tags.`{RECORD}` = '{record or RAW}'"
-            found = self._client.search_logged_models([experiment], condition, None, 1)
+            found = self._search(digest, record, 1)
             if not found:
                 return self.new_model(digest, record, run_id)
             if str(found[0].status) != "READY":
@@ -107,13 +126,38 @@ class Lookup:
         """
         key = (digest, record)
         if key not in self._models:
-            experiment = self.experiment(
-                area_of(self._records.read(record).kind) if record else RAW
-            )
-            model = self._create_model(experiment, key, run_id)
+            model = self._create_model(self._experiment_of(record), key, run_id)
             self._client.finalize_logged_model(model.model_id, "READY")
             self._models[key] = model.model_id
         return self._models[key]
+
+    def known(
+        self, digest: str, record: str, run_id: str, scores: Collection[tuple[str, float]]
+    ) -> str:
+        """Return the logged model that a run gave, "" if MLflow has none that can be believed.
+
+        All others that claim to be it are deleted: those of another run, and those with other
+        ``scores`` than records attest.
+        """
+        kept = ""
+        self._models.pop((digest, record), None)
+        for model in self._search(digest, record, 100):
+            shown = {(score.key, score.value) for score in model.metrics or ()}
+            if not kept and model.source_run_id == run_id and shown <= {*scores}:
+                kept = model.model_id
+            else:
+                self._client.delete_logged_model(model.model_id)
+        if kept:
+            self._models[digest, record] = kept
+        return kept
+
+    def _search(self, digest: str, record: str, most: int) -> Sequence[LoggedModel]:
+        condition = f"tags.`{DIGEST}` = '{digest}' AND tags.`{RECORD}` = '{record or RAW}'"
+        experiment = self._experiment_of(record)
+        return self._client.search_logged_models([experiment], condition, None, most)
+
+    def _experiment_of(self, record: str) -> str:
+        return self.experiment(area_of(self._records.read(record).kind) if record else RAW)
 
     def _create_model(
         self, experiment: str, key: tuple[str, str], run_id: str | None

@@ -23,8 +23,21 @@ if TYPE_CHECKING:
 class Names:
     """The registry of one store in one MLflow. The caller holds ``only_writer``."""
 
-    def __init__(self, client: "MlflowClient", uri: str, store: Store, runs: Runs) -> None:
-        """Show names of ``store``; ``runs`` shows the records that made what they name."""
+    def __init__(
+        self,
+        client: "MlflowClient",
+        uri: str,
+        store: Store,
+        runs: Runs,
+        *,
+        trusting: bool = True,
+    ) -> None:
+        """Show names of ``store``; ``runs`` shows the records that made what they name.
+
+        ``trusting`` takes a version for what its tags say; without it all of a version is compared.
+        """
+        self._trusting = trusting
+        self.repaired: list[str] = []
         self._client = client
         self._uri = uri
         self._store = store
@@ -44,11 +57,16 @@ class Names:
             return
         model = self._model(entries[0])
         known, shown = self._known_versions(model), {}
+        if not self._trusting and self._are_wrong(known, entries):
+            self.repaired.append(f"{model}: its versions differ")
+            self._client.delete_registered_model(model)
+            self._model(entries[0])
+            known = {}
         for entry in entries:
             version = known.get((str(entry.version), entry.digest))
             version = version or self._create_version(model, entry)
             status = self._registry.status(name, entry.version)
-            if version.tags.get(STATUS) != status:
+            if version.tags.get(STATUS) != status or not self._trusting:
                 self._describe(version, self._cards.card(entry))
             if status == "active":
                 shown[entry.version] = str(version.version)
@@ -70,10 +88,27 @@ class Names:
     def _full(self, name: str) -> str:
         return f"{self._namespace}.{name}" if self._namespace else name
 
+    def _are_wrong(
+        self, known: "dict[tuple[str, str], ModelVersion]", entries: list[Entry]
+    ) -> bool:
+        """Return whether MLflow has versions that no entry stands behind, or shows other weights.
+
+        Versions that are missing are not wrong.
+        """
+        by_key = {(str(entry.version), entry.digest): entry for entry in entries}
+        for key, version in known.items():
+            if key not in by_key or str(version.version) != key[0]:
+                return True
+            weights, run_id = self._weights(by_key[key])
+            if (version.source, version.run_id or None) != (f"models:/{weights}", run_id):
+                return True
+        return False
+
     def _describe(self, version: "ModelVersion", card: Card) -> None:
         """Bring the description and the tags of a version up to date."""
         number = str(version.version)
-        self._client.update_model_version(version.name, number, card.text)
+        if version.description != card.text:
+            self._client.update_model_version(version.name, number, card.text)
         for key, value in card.tags.items():
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
@@ -125,6 +160,22 @@ class Names:
                 self._client.set_registered_model_alias(model, alias, version)
 
     def _create_version(self, model: str, entry: Entry) -> "ModelVersion":
+        weights, run_id = self._weights(entry)
+        card = self._cards.card(entry)
+        mark_external(self._client, weights, fetching(entry))
+        with as_default(self._uri):
+            return self._client.create_model_version(
+                model,
+                source=f"models:/{weights}",
+                run_id=run_id,
+                tags=card.tags,
+                description=card.text,
+                await_creation_for=0,
+                model_id=weights,
+            )
+
+    def _weights(self, entry: Entry) -> tuple[str, str | None]:
+        """Return the logged model behind an entry, and its run, both shown by now."""
         checkpoint = Artifact(kind="checkpoint", digest=entry.digest, record=entry.record)
         if entry.record:
             checkpoint = (
@@ -136,15 +187,4 @@ class Names:
                 self._runs.show(record)
         weights = self._runs.lookup.model(checkpoint.digest, checkpoint.record)
         run = self._runs.find(checkpoint.record) if checkpoint.record else None
-        card = self._cards.card(entry)
-        mark_external(self._client, weights, fetching(entry))
-        with as_default(self._uri):
-            return self._client.create_model_version(
-                model,
-                source=f"models:/{weights}",
-                run_id=run.info.run_id if run else None,
-                tags=card.tags,
-                description=card.text,
-                await_creation_for=0,
-                model_id=weights,
-            )
+        return weights, run.info.run_id if run else None

@@ -3,18 +3,20 @@
 Everything is found by digests in tags, because most of MLflow's own calls are not idempotent.
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lineage.checkpoint import checkpoint_behind
 from lineage.digest import digest_json
+from lineage.mirror.comparing import difference
+from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
 from lineage.mirror.live import LiveRuns, Step
 from lineage.mirror.lookup import Lookup
 from lineage.mirror.story import story_of_run, story_while_running
-from lineage.record import Attestation, Derivation, Input, Records
+from lineage.mirror.writing import Writer
+from lineage.record import Attestation, Derivation, Records
 from lineage.store import Store
 from lineage.view import (
-    DIGEST,
     MAX_TAG,
     NOT_FINITE,
     NOTE,
@@ -25,35 +27,43 @@ from lineage.view import (
     RunView,
     area_of,
     clip,
-    metrics_of,
     namespace_of,
     plan_of,
-    split_finite,
-    step_of,
-    view_of,
 )
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Metric, Run
 
 
 class Runs:
     """The records of one store in one MLflow. The caller holds ``only_writer``."""
 
-    def __init__(self, client: "MlflowClient", uri: str, store: Store) -> None:
-        """Show records of ``store`` in the MLflow of ``client``, at ``uri``."""
+    def __init__(
+        self, client: "MlflowClient", uri: str, store: Store, *, trusting: bool = True
+    ) -> None:
+        """Show records of ``store`` in the MLflow of ``client``, at ``uri``.
+
+        ``trusting`` takes a finished run for what its tags say. Without it each is compared with
+        its record, once, and made anew where they differ.
+        """
         self._client = client
         self._store = store
+        self._trusting = trusting
         self._records = Records(store)
         self.lookup = Lookup(client, uri, self._records, namespace_of(store.uri))
+        self._contents = Contents(store, self._records, self.lookup)
+        self._writer = Writer(client, self.lookup)
         self._shown: dict[str, str] = {}
         self._found: dict[str, Run | None] = {}
         self.live = LiveRuns(client)
+        self.repaired: list[str] = []
+        """What was found to be wrong, and is right now."""
 
     def show(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
-        self._found.clear()  # what MLflow has may have changed since this process looked
+        if self._trusting:  # a comparison has just looked at everything
+            self._found.clear()  # what MLflow has may have changed since this process looked
         self.lookup.forget_experiments()
         todo = [digest]
         while todo:
@@ -99,7 +109,7 @@ class Runs:
 
     def _is_shown(self, digest: str) -> bool:
         if digest not in self._shown:
-            run = self.find(digest)
+            run = self.find(digest) if self._trusting else None
             if run is None or run.info.status not in {"FINISHED", "FAILED"}:
                 return False
             self._shown[digest] = run.data.tags.get(OUTPUTS, "")
@@ -110,23 +120,60 @@ class Runs:
         attestations = self._records.attestations(digest)
         if not attestations or self._is_shown(digest):
             return  # without an attestation nothing has come out yet
-        derivation, outputs = self._records.read(digest), self._outputs(digest)
-        view = view_of(digest, derivation, attestations[-1])
-        tags = view.tags | self._words(digest, derivation, attestations[-1])
-        found = self.find(digest)
-        run = found or self._create_run(view, tags)
-        run_id = run.info.run_id
-        self._log_inputs(run_id, derivation)
-        self._log(run_id, view, metrics_of(self._store, attestations[-1]), derivation)
-        self._log_outputs(run, attestations, search=found is not None)
-        self._show_files(run_id, derivation, attestations[-1])
-        # Last what makes it complete, of a view that was cut off too.
-        if found:
-            self._client.update_run(run_id, name=view.name)
-        self._log_tags(run_id, {OUTPUTS: outputs} | (tags if found else {}))
+        content, outputs = self._contents.of(digest), self._outputs(digest)
+        derivation, view = content.derivation, content.view
+        tags = view.tags | self._words(digest, derivation, attestations[-1]) | {OUTPUTS: outputs}
+        run = self.find(digest)
+        if run and not self._trusting:
+            if not self._is_wrong(run, content):
+                self._bring_up_to_date(run, content, tags)
+                self._shown[digest] = outputs
+                return
+            self._client.delete_run(run.info.run_id)
+            for output, _ in content.outputs:  # they are those of the run that goes
+                self.lookup.known(output, digest, "", ())
+            run = None
+        found, run = run is not None, run or self._create_run(view, tags)
+        self._write(run, content, search=found or not self._trusting)
+        if found:  # a view that was cut off, or a step that was shown at work
+            self._bring_up_to_date(run, content, tags)
         status = "FAILED" if view.failed else "FINISHED"
-        self._client.set_terminated(run_id, status, view.finished_ms or None)
+        self._client.set_terminated(run.info.run_id, status, view.finished_ms or None)
         self._shown[digest] = outputs
+
+    def _bring_up_to_date(self, run: "Run", content: Content, tags: dict[str, str]) -> None:
+        """Set what may be set again: name, tags, files."""
+        run_id, shown = run.info.run_id, run.data.tags
+        if run.info.run_name != content.view.name:
+            self._client.update_run(run_id, name=content.view.name)
+        self._writer.tags(run_id, {k: text for k, text in tags.items() if shown.get(k) != text})
+        self._show_files(run_id, content.derivation, content.attestations[-1])
+
+    def _write(self, run: "Run", content: Content, *, search: bool) -> None:
+        run_id, view = run.info.run_id, content.view
+        self._writer.inputs(run_id, content.models, content.datasets)
+        if content.not_finite:
+            self._client.set_tag(run_id, NOT_FINITE, clip(content.not_finite, MAX_TAG))
+        logged = self.live.logged(view.record)
+        metrics = [metric for metric in content.metrics if _row(metric) not in logged]
+        self._writer.values(run_id, view.params, metrics)
+        self._writer.outputs(run, content, search=search)
+        self._show_files(run_id, content.derivation, content.attestations[-1])
+
+    @cached_property
+    def _scores(self) -> dict[str, set[tuple[str, float]]]:
+        return scores_of(self._store, self._records)
+
+    def _is_wrong(self, run: "Run", content: Content) -> bool:
+        record, run_id = content.view.record, run.info.run_id
+        models = {
+            self.lookup.known(digest, record, run_id, self._scores.get(digest, set()))
+            for digest, _ in content.outputs
+        }
+        wrong = difference(self._client, run_id, content, models)
+        if wrong and OUTPUTS in run.data.tags:
+            self.repaired.append(f"{content.view.name}: {wrong}")
+        return bool(wrong)
 
     def _words(
         self, digest: str, derivation: Derivation, attestation: Attestation
@@ -159,16 +206,18 @@ class Runs:
         digest, derivation = step.derivation.digest(), step.derivation
         run_id = self.live.run_ids.get(digest)
         if run_id is None:
+            self.lookup.forget_experiments()
             area = area_of(derivation.kind)
             before = self._run_in(area, digest)
             if before and OUTPUTS in before.data.tags:
                 return  # it was finished once, and is made again because its output was lost
             if before:
                 self.live.set_aside(before)
-            self.lookup.forget_experiments()
+            for parent in dict.fromkeys(item.record for item in derivation.inputs if item.record):
+                self.show(parent)
             words = story_while_running(derivation, self.address)
             run_id = self.live.begin(step, self.lookup.experiment(area), words)
-            self._log_inputs(run_id, derivation)
+            self._writer.inputs(run_id, *self._contents.inputs(derivation))
         self.live.log(step, run_id)
 
     def _create_run(self, view: RunView, tags: dict[str, str]) -> "Run":
@@ -176,44 +225,6 @@ class Runs:
         run = self._client.create_run(experiment, view.started_ms or None, tags, view.name)
         self._found[view.record] = run
         return run
-
-    def _log(
-        self, run_id: str, view: RunView, rows: list[MetricRow], derivation: Derivation
-    ) -> None:
-        from mlflow.entities import Metric, Param
-
-        params = [Param(key, value) for key, value in sorted(view.params.items())]
-        finite, others = split_finite(rows)
-        if others:
-            self._client.set_tag(run_id, NOT_FINITE, clip(others, MAX_TAG))
-        about = self._measured(derivation)
-        metrics = [
-            Metric(row.name, row.value, row.at or view.finished_ms, row.step, **about)
-            for row in finite
-            if row not in self.live.logged(view.record)
-        ]
-        # one call takes at most 100 params, and 1000 of both together
-        for number in range(max(-(-len(params) // 100), -(-len(metrics) // 900))):
-            some = params[number * 100 :][:100]
-            self._client.log_batch(run_id, metrics[number * 900 :][:900], some)
-
-    def _measured(self, derivation: Derivation) -> dict[str, str]:
-        """Return which checkpoint an evaluation's metrics are of, and on which data."""
-        if derivation.kind != "evaluation":
-            return {}
-        models = [model for item in derivation.inputs if (model := self._input_model(item))]
-        prompts = [dataset_of(item) for item in derivation.inputs if item.role == "prompts"]
-        if len(models) != 1 or len(prompts) != 1:
-            return {}
-        name, digest = prompts[0]
-        return {"model_id": models[0], "dataset_name": name, "dataset_digest": digest}
-
-    def _log_tags(self, run_id: str, tags: dict[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        rows = [RunTag(key, value) for key, value in sorted(tags.items())]
-        for start in range(0, len(rows), 100):
-            self._client.log_batch(run_id, tags=rows[start : start + 100])
 
     def _show_files(self, run_id: str, derivation: Derivation, attestation: Attestation) -> None:
         """Put a report among the artifacts of its run, and of the student's that it is about."""
@@ -223,51 +234,6 @@ class Runs:
         about = [run.info.run_id for record in students if record and (run := self.find(record))]
         show_files(self._client, self._store, attestation.output, [run_id, *about])
 
-    def _log_inputs(self, run_id: str, derivation: Derivation) -> None:
-        from mlflow.entities import LoggedModelInput
 
-        models, datasets = {}, []
-        for item in derivation.inputs:
-            model = self._input_model(item)
-            if model:
-                models[model] = LoggedModelInput(model)
-            else:
-                datasets.append(_dataset(item))
-        if models or datasets:
-            self._client.log_inputs(run_id, datasets=datasets, models=list(models.values()))
-
-    def _log_outputs(self, run: "Run", attestations: list[Attestation], *, search: bool) -> None:
-        from mlflow.entities import LoggedModelOutput
-
-        present = {item.model_id for item in run.outputs.model_outputs} if run.outputs else set()
-        for attestation in attestations:
-            record = attestation.derivation
-            if attestation.output_kind != "checkpoint":
-                continue
-            find = self.lookup.model if search else self.lookup.new_model
-            model = find(attestation.output, record, run.info.run_id)
-            if model not in present:  # repeating an output is an IntegrityError in MLflow
-                step = step_of(self._records.read(record), attestation)
-                self._client.log_outputs(run.info.run_id, [LoggedModelOutput(model, step)])
-                present.add(model)
-
-    def _input_model(self, item: Input) -> str | None:
-        """Return the logged model behind an input, looking through a release to its checkpoint."""
-        checkpoint = checkpoint_behind(self._store, self._records, item.artifact, item.record)
-        return self.lookup.model(checkpoint.digest, checkpoint.record) if checkpoint else None
-
-
-def dataset_of(item: Input) -> tuple[str, str]:
-    """Return the name and the digest by which MLflow knows an input that is no model."""
-    name = clip(f"{item.role} {item.name}".strip(), 500)
-    return name, item.artifact.removeprefix("sha256:")[:36]  # all that MLflow's column holds
-
-
-def _dataset(item: Input) -> "DatasetInput":
-    """Return an input that is no model as MLflow's dataset, with its whole digest as a tag."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    name, digest = dataset_of(item)
-    dataset = Dataset(name=name, digest=digest, source_type="provost", source=item.artifact)
-    tags = [InputTag("mlflow.data.context", clip(item.role, 250)), InputTag(DIGEST, item.artifact)]
-    return DatasetInput(dataset, tags)
+def _row(metric: "Metric") -> MetricRow:
+    return MetricRow(metric.key, metric.value, metric.step, metric.timestamp)

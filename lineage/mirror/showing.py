@@ -32,6 +32,8 @@ class Reindexed(NamedTuple):
     records: int
     names: int
     versions: int
+    repaired: tuple[str, ...] = ()
+    """What MLflow showed otherwise than the store has it, and shows right now."""
     problems: tuple[str, ...] = ()
     """What could not be shown, and why: damage in the store, or a name of another store."""
 
@@ -53,7 +55,9 @@ def mirror_entry(store: Store, name: str) -> bool:
 def reindex(store: Store, uri: str | None = None) -> Reindexed:
     """Rebuild the whole view from the store, in an empty MLflow or over what is there.
 
-    One damaged record or name hides no other. Raises what MLflow raises: who asks for a rebuild
+    What is there is compared with the store and made anew where it differs, settings, metrics,
+    inputs, outputs and versions: everybody who can write into MLflow can write anything. One
+    damaged record or name hides no other. Raises what MLflow raises: who asks for a rebuild
     wants to know.
     """
     place = uri or tracking_uri()
@@ -61,7 +65,7 @@ def reindex(store: Store, uri: str | None = None) -> Reindexed:
     problems: list[str] = []
     versions = 0
     with calm():
-        mirror = Mirror(client_of(place), place, store)
+        mirror = Mirror(client_of(place), place, store, trusting=False)
         for digest in records:
             with only_writer(place), _collected(problems, digest):
                 _settled(mirror, partial(Mirror.record, digest=digest))
@@ -69,7 +73,7 @@ def reindex(store: Store, uri: str | None = None) -> Reindexed:
             with only_writer(place), _collected(problems, name):
                 _settled(mirror, partial(Mirror.name, name=name))
                 versions += len(Registry(store).versions(name))
-    return Reindexed(len(records), len(names), versions, tuple(problems))
+    return Reindexed(len(records), len(names), versions, mirror.repaired, tuple(problems))
 
 
 @contextmanager
@@ -135,10 +139,17 @@ def mirror_of(client: "MlflowClient", uri: str, store_uri: str) -> "Mirror":
 class Mirror:
     """The view of one store in one MLflow. The caller holds ``only_writer``."""
 
-    def __init__(self, client: "MlflowClient", uri: str, store: Store) -> None:
-        """Show ``store`` in the MLflow of ``client``, at ``uri``."""
-        self._runs = Runs(client, uri, store)
-        self._names = Names(client, uri, store, self._runs)
+    def __init__(
+        self, client: "MlflowClient", uri: str, store: Store, *, trusting: bool = True
+    ) -> None:
+        """Show ``store`` in the MLflow of ``client``, at ``uri``; see ``Runs``."""
+        self._runs = Runs(client, uri, store, trusting=trusting)
+        self._names = Names(client, uri, store, self._runs, trusting=trusting)
+
+    @property
+    def repaired(self) -> tuple[str, ...]:
+        """What was found to be wrong, and is right now."""
+        return (*self._runs.repaired, *self._names.repaired)
 
     def record(self, digest: str) -> None:
         """Show a record after the records that it descends from."""

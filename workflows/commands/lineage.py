@@ -139,7 +139,7 @@ def collect(delete: bool, grace_hours: float) -> None:
 
 @lineage.command()
 def reindex() -> None:
-    """Rebuild the MLflow view from the records: runs, checkpoints, names, aliases."""
+    """Compare MLflow with the records, and rebuild what is missing or differs."""
     try:
         done = rebuild(open_store())
     except LineageError:
@@ -151,6 +151,8 @@ def reindex() -> None:
             "is lost; `provost doctor` says whether MLflow answers. Then run this again"
         ) from None
     say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
+    for what in done.repaired:
+        say(f"repaired {what}")
     tell_left_out(done.problems)
 
 
