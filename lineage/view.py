@@ -105,6 +105,7 @@ def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> Ru
     tags = given_tags(digest, derivation, attestation.owner) | {
         DIGEST: attestation.output,
         "provost.execution": attestation.execution,
+        **_flyte_tags(attestation),
         "provost.task": attestation.task,
         "provost.host": attestation.host,
         "provost.image": attestation.image,
@@ -124,6 +125,20 @@ def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> Ru
         finished_ms=milliseconds(attestation.finished),
         failed=derivation.kind == "failure",
     )
+
+
+def _flyte_tags(attestation: Attestation) -> dict[str, str]:
+    """Return where in Flyte a step ran, to look for runs by."""
+    run = attestation.flyte
+    if run is None:
+        return {}
+    return {
+        "provost.flyte.project": run.project,
+        "provost.flyte.domain": run.domain,
+        "provost.flyte.workflow": run.workflow,
+        "provost.flyte.version": run.version,
+        "provost.flyte.url": run.url,
+    }
 
 
 def params_of(derivation: Derivation) -> dict[str, str]:

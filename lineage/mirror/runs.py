@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 
+_ENDED = {"FINISHED", "FAILED"}
+
+
 class Runs:
     """The records of one store in one MLflow. The caller holds ``only_writer``."""
 
@@ -110,7 +113,7 @@ class Runs:
     def _is_shown(self, digest: str) -> bool:
         if digest not in self._shown:
             run = self.find(digest) if self._trusting else None
-            if run is None or run.info.status not in {"FINISHED", "FAILED"}:
+            if run is None or run.info.status not in _ENDED:
                 return False
             self._shown[digest] = run.data.tags.get(OUTPUTS, "")
         return self._shown[digest] == self._outputs(digest)
@@ -171,7 +174,7 @@ class Runs:
             for digest, _ in content.outputs
         }
         wrong = difference(self._client, run_id, content, models)
-        if wrong and OUTPUTS in run.data.tags:
+        if wrong and run.info.status in _ENDED:  # else its view was only cut off
             self.repaired.append(f"{content.view.name}: {wrong}")
         return bool(wrong)
 

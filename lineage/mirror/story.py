@@ -15,6 +15,8 @@ MOST = 5000
 """Characters of a description; MLflow's columns hold no more."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~])")
 
+_WEB = re.compile(r"https?://[^\s()<>]+")
+
 Link = Callable[[str], str]
 """Gives, for a record, the address of its run in MLflow's pages; "" where it has none."""
 
@@ -43,7 +45,7 @@ def story_of_run(derivation: Derivation, attestation: Attestation, link: Link) -
         lines = [f"**Failed:** {plain(clip(str(derivation.settings.get('error', '')), 1500))}"]
     if derivation.inputs:
         lines += ["", "Made from:", "", *map(_input_line(link), derivation.inputs)]
-    lines += ["", code_of(derivation, attestation)]
+    lines += ["", code_of(derivation, attestation), *_flyte(attestation)]
     lines += ["", f"More: `provost lineage show {derivation.digest()}`"]
     return clip("\n".join(lines), MOST)
 
@@ -52,6 +54,16 @@ def story_while_running(derivation: Derivation, link: Link) -> str:
     """Return the description of a step's run before it has an output."""
     inputs = map(_input_line(link), derivation.inputs)
     return clip("\n".join(["Not finished.", "", "Made from:", "", *inputs]), MOST)
+
+
+def _flyte(attestation: Attestation) -> list[str]:
+    """Return a paragraph on the execution in Flyte, with its page in the console."""
+    run = attestation.flyte
+    if run is None:
+        return []
+    name = f"{run.project}/{run.domain}/{run.execution}"
+    address = run.url if _WEB.fullmatch(run.url) else ""
+    return ["", f"Ran in Flyte: {linked(name, address)}, version `{plain(run.version)}`."]
 
 
 def _input_line(link: Link) -> Callable[[Input], str]:

@@ -26,10 +26,10 @@ class Writer:
         from mlflow.entities import Param
 
         rows = [Param(key, value) for key, value in sorted(params.items())]
-        for start in range(0, len(rows), MOST_PARAMS):
-            self._client.log_batch(run_id, params=rows[start : start + MOST_PARAMS])
-        for start in range(0, len(metrics), MOST_METRICS):
-            self._client.log_batch(run_id, metrics[start : start + MOST_METRICS])
+        calls = max(-(-len(rows) // MOST_PARAMS), -(-len(metrics) // MOST_METRICS))
+        for number in range(calls):
+            some = rows[number * MOST_PARAMS :][:MOST_PARAMS]
+            self._client.log_batch(run_id, metrics[number * MOST_METRICS :][:MOST_METRICS], some)
 
     def tags(self, run_id: str, tags: dict[str, str]) -> None:
         """Set tags."""

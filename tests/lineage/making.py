@@ -9,7 +9,7 @@ from lineage.digest import digest_bytes
 from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
 
 SOURCE = "sha256:" + "a" * 64
-ATTESTED = ("owner", "notes", "output_kind", "commit", "execution", "task", "dirty")
+ATTESTED = ("owner", "notes", "output_kind", "commit", "execution", "task", "dirty", "flyte")
 TIME = "2026-11-21T00:00:00+00:00"
 MINE = "projects/local"
 """Where statements lie in a store of one's own."""

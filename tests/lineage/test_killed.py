@@ -133,7 +133,7 @@ def test_a_killed_reindex_is_finished_by_the_next(store, tmp_path, monkeypatch):
     monkeypatch.setattr(showing, "HEALTH", Health())
     assert mirror.reindex(store, tracking) == mirror.Reindexed(records=12, names=1, versions=12)
     client = connection.client_of(tracking)
-    experiment = client.get_experiment_by_name("sft")
+    experiment = client.get_experiment_by_name("teachers")
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 12
     assert len({run.data.tags["provost.record"] for run in runs}) == 12

@@ -8,6 +8,7 @@ import pytest
 from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
+from lineage.flyte_run import FlyteRun
 from lineage.mirror import connection
 from lineage.registry import Registry
 from lineage.store import FolderStore
@@ -175,6 +176,26 @@ def test_a_failure_has_the_status_failed(store, client):
     assert "**Failed:** no \\[space\\]\\(left\\)" in run.data.tags["mlflow.note.content"]
     assert mirror.mirror_record(store, record)
     assert len(runs(client)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://flyte.example.org/x", "[team-math/production/f1a2](https://flyte.example.org/x)"),
+        ("javascript:alert(1)", "team-math/production/f1a2"),
+    ],
+)
+def test_a_run_leads_to_its_execution_in_flyte(store, client, url, shown):
+    run = FlyteRun(
+        project="team-math", domain="production", execution="f1a2", version="v7", url=url
+    )
+    record, _ = write_record(store, b"x", flyte=run, execution="f1a2")
+    assert mirror.mirror_record(store, record)
+    [found] = runs(client)
+    assert found.data.tags["provost.flyte.domain"] == "production"
+    assert found.data.tags["provost.flyte.version"] == "v7"
+    note = found.data.tags["mlflow.note.content"]
+    assert f"Ran in Flyte: {shown}, version `v7`." in note
 
 
 def test_a_recall_stands_in_the_description(store, client):
