@@ -17,8 +17,9 @@ from pathlib import Path
 
 from lineage_facts import facts, options, write
 
+from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import mirror_record
-from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
+from lineage.record import Attestation, Derivation, Input, Records
 from lineage.store import open_store
 
 CHECKPOINTS, METRICS, SEED = 100, 10_000, 0
@@ -65,7 +66,7 @@ def main() -> None:
         written.append(1000 * (middle - start))
         mirrored.append(1000 * (time.perf_counter() - middle))
         busy.append(1000 * (time.process_time() - start_cpu))
-    rows = [(step, "loss", 1.0 / (step + 1), "sft") for step in range(METRICS)]
+    rows = [Sample(step, "loss", 1.0 / (step + 1), "sft") for step in range(METRICS)]
     blob = store.put_bytes(metrics_blob(rows))
     made = make(records, CHECKPOINTS, (base,), outputs[CHECKPOINTS], blob)
     start = time.perf_counter()

@@ -6,7 +6,6 @@ appended beside it and no part of the identity. So a rerun finds finished work, 
 may give one output, and only the project that a record names can say what it gave.
 """
 
-import math
 from datetime import datetime
 from typing import ClassVar
 
@@ -112,18 +111,3 @@ class Attestation(Stated):
         if value and datetime.fromisoformat(value).utcoffset() is None:
             raise ValueError(f"time {value!r} has no offset; use datetime.now(UTC).isoformat()")
         return value
-
-
-def metrics_blob(rows: list[tuple[int, str, float, str]]) -> bytes:
-    """Return the JSONL of an attestation's metrics from rows of (step, name, value, source).
-
-    A value that is not finite is written as the string "nan", "inf" or "-inf": JSON has no other
-    way to say so, and a loss that became NaN is worth seeing.
-    """
-    lines = []
-    for step, name, value, source in rows:
-        number: float | str = value if math.isfinite(value) else str(value)
-        lines.append(
-            canonical_json({"step": step, "name": name, "value": number, "source": source})
-        )
-    return b"".join(line + b"\n" for line in lines)

@@ -5,7 +5,7 @@ that it names: ``projects/<project>/attestations/<record>/``. Nobody else's word
 counts, and two outputs of one derivation stop whoever asks for it.
 """
 
-from lineage.derivation import Attestation, Derivation, Input, metrics_blob
+from lineage.derivation import Attestation, Derivation, Input
 from lineage.digest import PREFIX, hex_of, is_digest
 from lineage.documents import parse_named
 from lineage.errors import (
@@ -20,7 +20,7 @@ from lineage.older import Older
 from lineage.statement import prefix_of
 from lineage.store import Store
 
-__all__ = ["Attestation", "Derivation", "Input", "Records", "metrics_blob"]
+__all__ = ["Attestation", "Derivation", "Input", "Records"]
 
 ATTESTATIONS = "attestations"
 

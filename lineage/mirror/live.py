@@ -23,11 +23,20 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 ERROR = "provost.error"
+SEEN = "provost.seen"
+"""Of a run at work: when it was last heard of, in milliseconds since 1970."""
+SILENT_MS = 15 * 60 * 1000
+"""After which the process of a run is taken for dead; it speaks every ten seconds."""
 ASIDE = "provost.attempt_of"
 """Of a run that ended early: the record that a later attempt is at."""
 
 
 Ended = Literal["", "FAILED", "KILLED"]
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return round(time.time() * 1000)
 
 
 @dataclass(frozen=True)
@@ -86,9 +95,10 @@ class LiveRuns:
                 run_id, [Metric(row.name, row.value, row.at, row.step) for row in some]
             )
             logged.update(some)
+        self.client.set_tag(run_id, SEEN, str(now_ms()))
         if step.ended:
             self.client.set_tag(run_id, ERROR, clip(step.error, MAX_TAG))
-            self.client.set_terminated(run_id, step.ended, round(time.time() * 1000))
+            self.client.set_terminated(run_id, step.ended, now_ms())
             self.run_ids.pop(step.derivation.digest())
 
     def set_aside(self, run: "Run") -> None:
@@ -98,3 +108,13 @@ class LiveRuns:
         self.client.delete_tag(run_id, RECORD)
         if run.info.status == "RUNNING":
             self.client.set_terminated(run_id, "KILLED")
+
+    def end_silent(self, experiments: list[str], now: int) -> None:
+        """End the runs at work that were not heard of for long: their process was killed."""
+        if not experiments:
+            return  # of none MLflow would search all
+        for run in self.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
+            seen = run.data.tags.get(SEEN, "")
+            if seen.isdecimal() and now - int(seen) > SILENT_MS:
+                self.client.set_tag(run.info.run_id, ERROR, "not heard of any more: killed")
+                self.client.set_terminated(run.info.run_id, "KILLED", int(seen))

@@ -1,6 +1,6 @@
 """Find by digest what MLflow has, and create what it has not: experiments, runs, logged models."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
 from lineage.mirror.files import EXTERNAL
@@ -179,7 +179,7 @@ class Lookup:
     def experiment(self, area: str) -> str:
         """Return the id of the experiment of an area; one that was deleted comes back."""
         if area not in self._experiments:
-            name = f"{self._namespace}/{area}" if self._namespace else area
+            name = self._name(area)
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 place = artifact_location(self._uri, name)
@@ -189,6 +189,14 @@ class Lookup:
                     self._client.restore_experiment(found.experiment_id)
                 self._experiments[area] = found.experiment_id
         return self._experiments[area]
+
+    def existing(self, areas: Iterable[str]) -> list[str]:
+        """Return the ids of those experiments that are there, and not deleted."""
+        found = [self._client.get_experiment_by_name(self._name(area)) for area in areas]
+        return [item.experiment_id for item in found if item and item.lifecycle_stage == "active"]
+
+    def _name(self, area: str) -> str:
+        return f"{self._namespace}/{area}" if self._namespace else area
 
     def forget(self) -> None:
         """Look everything up anew from now on: others may have changed it."""

@@ -13,7 +13,7 @@ from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
 from lineage.tracking import as_default
-from lineage.view import DIGEST, FIRST, STATUS, VERSION, namespace_of
+from lineage.view import DIGEST, FIRST, NOTE, STATUS, VERSION, namespace_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,6 +109,8 @@ class Names:
         number = str(version.version)
         if version.description != card.text:
             self._client.update_model_version(version.name, number, card.text)
+            weights = (version.source or "").removeprefix("models:/")
+            self._client.set_logged_model_tags(weights, {NOTE: card.text})
         for key, value in card.tags.items():
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
@@ -163,6 +165,7 @@ class Names:
         weights, run_id = self._weights(entry)
         card = self._cards.card(entry)
         mark_external(self._client, weights, fetching(entry))
+        self._client.set_logged_model_tags(weights, {NOTE: card.text})
         with as_default(self._uri):
             return self._client.create_model_version(
                 model,

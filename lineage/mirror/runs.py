@@ -3,6 +3,7 @@
 Everything is found by digests in tags, because most of MLflow's own calls are not idempotent.
 """
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,14 @@ from lineage.digest import digest_json
 from lineage.mirror.comparing import difference
 from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
-from lineage.mirror.live import LiveRuns, Step
+from lineage.mirror.live import LiveRuns, Step, now_ms
 from lineage.mirror.lookup import Lookup
 from lineage.mirror.story import story_of_run, story_while_running
 from lineage.mirror.writing import Writer
 from lineage.record import Attestation, Derivation, Records
 from lineage.store import Store
 from lineage.view import (
+    AREAS,
     MAX_TAG,
     NOT_FINITE,
     NOTE,
@@ -59,6 +61,7 @@ class Runs:
         self._writer = Writer(client, self.lookup)
         self._shown: dict[str, str] = {}
         self._found: dict[str, Run | None] = {}
+        self._addresses: dict[str, str] = {}
         self.live = LiveRuns(client)
         self.repaired: list[str] = []
         """What was found to be wrong, and is right now."""
@@ -77,16 +80,27 @@ class Runs:
                 todo.pop()
                 self._show_one(current)
 
+    def end_silent(self) -> None:
+        """End the runs of steps whose process was killed."""
+        self.live.end_silent(self.lookup.existing(AREAS), now_ms())
+
     def forget(self) -> None:
         """Look everything up anew from now on: others may have changed it."""
         self._shown.clear()
         self._found.clear()
+        self._addresses.clear()
         self.lookup.forget()
 
     def address(self, record: str) -> str:
         """Return where MLflow's pages show a record; "" for one that they do not."""
-        run = self.find(record) if record else None
-        return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" if run else ""
+        if record and record not in self._addresses:
+            self._remember(record, self.find(record))
+        return self._addresses.get(record, "")
+
+    def _remember(self, record: str, run: "Run | None") -> None:
+        if run:
+            place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+            self._addresses[record] = place
 
     def _missing_parents(self, digest: str) -> list[str]:
         wanted = [*self._records.parents(digest), self._consolidation(digest)]
@@ -115,6 +129,7 @@ class Runs:
             run = self.find(digest) if self._trusting else None
             if run is None or run.info.status not in _ENDED:
                 return False
+            self._remember(digest, run)
             self._shown[digest] = run.data.tags.get(OUTPUTS, "")
         return self._shown[digest] == self._outputs(digest)
 
@@ -130,6 +145,7 @@ class Runs:
         if run and not self._trusting:
             if not self._is_wrong(run, content):
                 self._bring_up_to_date(run, content, tags)
+                self._remember(digest, run)
                 self._shown[digest] = outputs
                 return
             self._client.delete_run(run.info.run_id)
@@ -137,6 +153,7 @@ class Runs:
                 self.lookup.known(output, digest, "", ())
             run = None
         found, run = run is not None, run or self._create_run(view, tags)
+        self._remember(digest, run)
         self._write(run, content, search=found or not self._trusting)
         if found:  # a view that was cut off, or a step that was shown at work
             self._bring_up_to_date(run, content, tags)
@@ -206,6 +223,9 @@ class Runs:
 
     def show_live(self, step: Step) -> None:
         """Show a step that has no output yet, with what it has measured since the last time."""
+        if not step.derivation.project:  # as when it is written
+            own = {"project": self._records.journal.author.project}
+            step = replace(step, derivation=step.derivation.model_copy(update=own))
         digest, derivation = step.derivation.digest(), step.derivation
         run_id = self.live.run_ids.get(digest)
         if run_id is None:

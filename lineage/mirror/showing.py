@@ -73,6 +73,8 @@ def reindex(store: Store, uri: str | None = None) -> Reindexed:
             with only_writer(place), _collected(problems, name):
                 _settled(mirror, partial(Mirror.name, name=name))
                 versions += len(Registry(store).versions(name))
+        with only_writer(place):
+            _settled(mirror, Mirror.end_silent)
     return Reindexed(len(records), len(names), versions, mirror.repaired, tuple(problems))
 
 
@@ -154,6 +156,10 @@ class Mirror:
     def record(self, digest: str) -> None:
         """Show a record after the records that it descends from."""
         self._runs.show(digest)
+
+    def end_silent(self) -> None:
+        """End the runs of steps whose process was killed."""
+        self._runs.end_silent()
 
     def live(self, step: Step) -> None:
         """Show a step that has no output yet."""

@@ -1,13 +1,12 @@
 """Watches a step at work and shows its curves, without ever holding the work up."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from lineage.metrics import Sample
-from lineage.mirror.live import Ended, Step
+from lineage.mirror.live import Ended, Step, now_ms
 from lineage.record import Derivation
 from lineage.view import MetricRow, row_of
 
@@ -41,7 +40,7 @@ class Watch:
         """
         self._interruption = interruption
         self._show, self._derivation, self._owner = show, derivation, owner
-        self._started_ms = round(time.time() * 1000)
+        self._started_ms = now_ms()
         self._waiting: list[MetricRow] = []
         self._queue = threading.Lock()
         self._over = threading.Event()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Prompts, Release, Rung, Sampling, SftData
 from lineage.digest import digest_bytes
-from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
+from lineage.metrics import Sample, metrics_blob
+from lineage.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64
 ATTESTED = ("owner", "notes", "output_kind", "commit", "execution", "task", "dirty", "flyte")
@@ -39,6 +40,7 @@ def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) 
     attested = {key: more.pop(key) for key in ATTESTED if key in more}
     rows = more.pop("metrics", None)
     output = more.pop("output", None) or store.put_bytes(data)
+    blob = metrics_blob(Sample(*row) for row in rows or ())
     # Other bytes come of another derivation.
     source = digest_bytes(f"code that gives {output}".encode())
     derivation = Derivation(kind=kind, inputs=inputs, source=source, settings=more, seed=0)
@@ -48,7 +50,7 @@ def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) 
         output_kind=attested.pop("output_kind", "checkpoint"),
         started=TIME,
         finished=TIME,
-        metrics=store.put_bytes(metrics_blob(rows)) if rows else "",
+        metrics=store.put_bytes(blob) if rows else "",
         **attested,
     )
     return Records(store).write(derivation, attestation), output

@@ -10,6 +10,7 @@ import pytest
 from lineage import mirror
 from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import connection, showing, watch
+from lineage.mirror.live import SILENT_MS, now_ms
 from lineage.mirror.watch import Watch
 from lineage.record import Attestation, Derivation, Records
 from lineage.view import metrics_of
@@ -140,6 +141,24 @@ def test_a_later_attempt_has_a_run_of_its_own(store, client, quick, derivation):
     assert len(client.get_metric_history(done.info.run_id, "rl/loss")) == 2
 
 
+def test_a_rebuild_ends_runs_whose_process_was_killed(
+    store, client, quick, derivation, monkeypatch
+):
+    with live(store, derivation) as run:
+        run.add(samples(1, 3))
+        until(client, lambda run: "provost.seen" in run.data.tags)
+    mirror.reindex(store)
+    assert [run.info.status for run in runs(client)] == ["RUNNING"]  # it spoke just now
+    later = now_ms() + SILENT_MS + 60_000
+    monkeypatch.setattr("lineage.mirror.runs.now_ms", lambda: later)
+    mirror.reindex(store)
+    [ended] = runs(client)
+    assert ended.info.status == "KILLED"
+    assert ended.info.end_time == int(ended.data.tags["provost.seen"])
+    finish(store, derivation, samples(1, 3))
+    assert [run.info.status for run in runs(client)] == ["FINISHED"]
+
+
 def test_what_is_short_is_shown_once_it_is_done(store, client, derivation):
     begun = time.monotonic()
     with live(store, derivation) as run:
@@ -167,8 +186,8 @@ def test_a_silent_server_is_told_of_within_20_seconds_and_holds_nothing_up(
             assert caplog.records
         ended = time.monotonic()
         assert not mirror.mirror_record(store, "sha256:" + "0" * 64)  # left alone by now
-        assert time.monotonic() - ended < 0.5
-    assert longest < 0.5
+        assert time.monotonic() - ended < 3
+    assert longest < 3  # the processor may be busy; the server would hold it up for longer
 
 
 def test_the_queue_is_bounded_and_keeps_the_newest(derivation, quick, monkeypatch):

@@ -127,6 +127,7 @@ def test_scores_stand_at_the_checkpoint_with_their_data(shown, pages):
         "evaluation/score/code": 0.5,
         "evaluation/score/math": 0.5,
     }
+    assert model.tags["mlflow.note.content"] == version.description
     prompts = shown.teams["math"]["prompts"][1].removeprefix("sha256:")
     assert prompts.startswith(scores["evaluation/score/math"].dataset_digest)
 

@@ -11,7 +11,8 @@ from lineage.errors import (
     RecordRefusedError,
     TrustRootError,
 )
-from lineage.record import Attestation, Derivation, Input, Records, metrics_blob
+from lineage.metrics import Sample, metrics_blob
+from lineage.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64
 
@@ -228,7 +229,7 @@ def test_parents_are_the_records_of_the_inputs_each_once(store, records):
 
 
 def test_metrics_keep_what_is_not_finite():
-    rows = [(1, "loss", float("nan"), "sft"), (2, "loss", 0.5, "sft")]
+    rows = [Sample(1, "loss", float("nan"), "sft"), Sample(2, "loss", 0.5, "sft")]
     assert metrics_blob(rows) == (
         b'{"name":"loss","source":"sft","step":1,"value":"nan"}\n'
         b'{"name":"loss","source":"sft","step":2,"value":0.5}\n'
