@@ -78,8 +78,10 @@ def judge_worker(confinement: Mapping[str, bool], seconds: float) -> Check:
     found = f"starts in {seconds:.2f} s; {', '.join(holds) or 'nothing holds'}"
     if not missing:
         return _GROUP.ok("environment worker", found)
-    remedy = "allow user namespaces, or use a kernel with Landlock 6 (Linux 6.12) and seccomp"
+    remedy = "allow user namespaces"
     hard = {"network cut", "files hidden"} & set(missing)
+    if hard:
+        remedy = "use a kernel with Landlock (Linux 5.13) and seccomp; nothing of a team runs here"
     make = _GROUP.fail if hard else _GROUP.warn
     return make("environment worker", f"{found}; not: {', '.join(missing)}", remedy)
 
@@ -115,7 +117,7 @@ def _landlock(version: int) -> Check:
         remedy = "enable it (lsm=landlock,... at boot) or use Linux 5.13 or newer"
         return _GROUP.fail("Landlock", "not available: files of the host stay visible", remedy)
     if version < _SCOPES_VERSION:
-        found = f"version {version}: files are hidden, signals are not scoped"
+        found = f"version {version}: files are hidden; the supervisor decides on signals"
         return _GROUP.warn("Landlock", found, "Linux 6.12 or newer has scopes for signals")
     return _GROUP.ok("Landlock", f"version {version}: files hidden, signals scoped")
 

@@ -62,9 +62,10 @@ class Confinement:
     """What a bundle runs without, over and above the limits. Each is False where refused."""
 
     network_cut: bool = False
-    """No sockets, and on most systems no network interfaces either."""
+    """No sockets of any kind, those of files included; on most systems no interfaces either."""
     files_hidden: bool = False
-    """Reads the standard library, itself and the system's libraries; writes its own folder."""
+    """Reads the standard library, itself and the system's libraries; writes its own folder; sets
+    no rights, owners, times or attributes. It takes Landlock and the filter of system calls."""
     processes_private: bool = False
     """Sees no other process, and the kernel ends what it starts; else we look for it and end it."""
 

@@ -90,8 +90,9 @@ def confine_child(settings: Settings, supervisor: _socket.socket, *, private: bo
     else:
         filtered, listener = calls.filter_and_ask()
     said = {
-        "network_cut": private or filtered,
-        "files_hidden": hidden,
+        # A network namespace leaves the sockets that are files, and Landlock leaves chmod.
+        "network_cut": filtered,
+        "files_hidden": hidden and filtered,
         "processes_private": private,
     }
     rights = [] if listener is None else [struct.pack("i", listener)]
