@@ -1,6 +1,6 @@
 """Withdraw a version after the fact, and find whom that concerns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage.checkpoint import checkpoint_behind
@@ -30,11 +30,28 @@ class Affected:
 
 
 @dataclass(frozen=True)
+class Pointing:
+    """An alias that leads to a version which a recall concerns."""
+
+    name: str
+    alias: str
+    version: int
+    back_to: int | None
+    """The version that it pointed at before and may again; None where there is none."""
+
+    @property
+    def rollback(self) -> str:
+        """Return the version to roll back to, such as ``student.general@3``, or ""."""
+        return "" if self.back_to is None else f"{self.name}@{self.back_to}"
+
+
+@dataclass(frozen=True)
 class Recall:
     """A recall and what it concerns."""
 
     entry: Entry
     affected: tuple[Affected, ...]
+    pointing: tuple[Pointing, ...] = ()
     left_out: tuple[str, ...] = ()
     """What of the store could not be read: descendants may be missing because of it."""
 
@@ -50,13 +67,42 @@ def recall(store: Store, lineage: Lineage, reference: str, by: str, reason: str)
     From now on ``resolve`` refuses it and the record check refuses what descends from it. Doing it
     again changes nothing and lists anew.
     """
+    found = consequences(store, lineage, reference)
+    Registry(store).recall(found.entry.name, found.entry.version, by=by, reason=reason)
+    return found
+
+
+def consequences(store: Store, lineage: Lineage, reference: str) -> Recall:
+    """Return what a recall of the version would concern, and recall nothing."""
     registry = Registry(store)
     entry = registry.resolve(reference, allow_recalled=True)
-    registry.recall(entry.name, entry.version, by=by, reason=reason)
-    told = [f"{item.key}: {item.why}" for item in lineage.index.left_out]
     entries, unread = _entries_by_digest(registry)
     affected = _affected(store, lineage, entry, entries)
-    return Recall(entry, affected, (*told, *unread))
+    told = [f"{item.key}: {item.why}" for item in lineage.index.left_out]
+    concerned = {f"{entry.name}@{entry.version}", *(n for item in affected for n in item.names)}
+    return Recall(entry, affected, tuple(_pointing(registry, concerned, unread)), (*told, *unread))
+
+
+def _pointing(registry: Registry, concerned: set[str], unread: list[str]) -> Iterator[Pointing]:
+    """Yield the aliases that lead to ``concerned`` versions; add to ``unread`` what cannot be."""
+    for name in sorted({version.rpartition("@")[0] for version in concerned}):
+        try:
+            moves = registry.moves(name)
+            usable = {
+                entry.version
+                for entry in registry.versions(name)
+                if f"{name}@{entry.version}" not in concerned
+                and registry.status(name, entry.version) == "active"
+            }
+        except UnreachableError:
+            raise
+        except LineageError as error:
+            unread.append(f"aliases of {name}: {error}")
+            continue
+        for alias, version in sorted({move.alias: move.version for move in moves}.items()):
+            if f"{name}@{version}" in concerned:
+                before = [m.version for m in moves if m.alias == alias and m.version in usable]
+                yield Pointing(name, alias, version, before[-1] if before else None)
 
 
 def _affected(

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("workflows.commands.audit:audit", "Say which teacher shaped what a student says."),
     "surgery": ("workflows.commands.audit:surgery", "Make a student without a teacher."),
     "student": ("workflows.commands.student:student", "List published students, roll back."),
+    "plans": ("workflows.commands.plans:plans", "List consolidations, with what came of each."),
     "compare": ("workflows.commands.compare:compare", "Put two consolidations side by side."),
     "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
     "trust": ("workflows.commands.trust:trust", "Say whose keys count, and for which names."),

@@ -7,6 +7,7 @@ from huggingface_hub.repocard_data import EvalResult, ModelCardData
 
 from lineage.artifacts import Release, Student
 from lineage.export.licenses import License
+from lineage.export.origin import invocation
 from lineage.export.subject import NOT_RECORDED, Subject
 
 STUDENT_TAGS = ["mopd", "on-policy-distillation", "distillation"]
@@ -124,7 +125,7 @@ def _base(subject: Subject) -> str:
     digest = f"`{subject.base.attestation.output}`"
     if subject.hub_base:
         return f"[{subject.hub_base}](https://huggingface.co/{subject.hub_base}), {digest}"
-    if subject.base.derivation.inputs:
+    if subject.brought_base is None:
         return f"a model trained from scratch, {digest}"
     return f"a model from a local folder, {digest}"
 
@@ -191,7 +192,7 @@ def _provenance(subject: Subject) -> str:
         ["commit", attestation.commit or NOT_RECORDED],
         ["source", subject.made.derivation.source or NOT_RECORDED],
         ["image", attestation.image or NOT_RECORDED],
-        ["execution", attestation.execution or NOT_RECORDED],
+        ["execution", invocation(attestation) or NOT_RECORDED],
         ["finished", attestation.finished or NOT_RECORDED],
     ]
     return f"## Provenance\n\n{_table(['what', 'value'], rows)}"

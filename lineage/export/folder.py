@@ -13,9 +13,11 @@ from pathlib import Path
 
 from lineage.dsse import SigningKey
 from lineage.errors import LineageError
+from lineage.export.bom import write_bom
 from lineage.export.bundle import write_bundle
 from lineage.export.card import card_of
 from lineage.export.licenses import License, license_of
+from lineage.export.openlineage import write_events
 from lineage.export.statement import chain
 from lineage.export.subject import Subject
 from lineage.store import read_tree
@@ -50,6 +52,8 @@ def export(subject: Subject, folder: Path, key: SigningKey, repository: str = ""
     with _appearing(folder) as unfinished:
         _copy_weights(subject, unfinished)
         (unfinished / CARD).write_text(card_of(subject, terms), encoding="utf-8")
+        write_events(unfinished, subject.store, subject.family, repository)
+        write_bom(unfinished, subject, terms)
         write_bundle(unfinished, chain(subject.store, subject.family, repository), key)
     return Exported(folder, terms, tuple(sorted(_files(folder))))
 

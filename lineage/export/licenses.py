@@ -102,8 +102,8 @@ def resolve(parts: Sequence[Part]) -> License:
 
 
 def _parts(subject: Subject) -> Iterable[Part]:
-    base = subject.base
-    if base is not None and not base.derivation.inputs:  # else it was trained from scratch here
+    base = subject.brought_base  # one that was trained from scratch has the license of its data
+    if base is not None:
         yield Part(f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base))
     covered = {named.release.sft.data.digest: named.release.licence for named in subject.releases}
     for item in subject.family:

@@ -80,6 +80,23 @@ def code_dependencies(
     return found
 
 
+def platform(attestation: Attestation) -> str:
+    """Return what names the place that ran a step: a Flyte project and domain, or a machine."""
+    run = attestation.flyte
+    if run is None:
+        return f"urn:provost:builder:{'flyte' if attestation.execution else 'local'}"
+    host = urlsplit(run.url).netloc.rpartition("@")[2]
+    return f"flyte://{host or 'unknown'}/{quote(run.project)}/{quote(run.domain)}"
+
+
+def invocation(attestation: Attestation) -> str:
+    """Return what finds the run: its page, else its name; "" for a run that nothing names."""
+    run = attestation.flyte
+    if run is None:
+        return attestation.execution
+    return run.url or f"{run.project}/{run.domain}/{run.execution}/{attestation.attempt}"
+
+
 def _image(name: str, hex_digest: str) -> dict[str, JsonValue]:
     found: dict[str, JsonValue] = {"name": "image", "digest": {"sha256": hex_digest}}
     if name:

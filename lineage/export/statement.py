@@ -18,6 +18,8 @@ from lineage.export.origin import (
     digest_set,
     files_of,
     hub_uri,
+    invocation,
+    platform,
 )
 from lineage.export.subject import Made
 from lineage.record import Attestation, Input, Records
@@ -73,7 +75,7 @@ def provenance(store: Store, made: Made, repository: str = "") -> dict[str, Json
                 ],
             },
             "runDetails": {
-                "builder": {"id": _builder(attestation)},
+                "builder": {"id": platform(attestation)},
                 "metadata": _metadata(made.record, attestation),
                 "byproducts": _byproducts(attestation),
             },
@@ -136,15 +138,11 @@ def _circumstances(attestation: Attestation) -> dict[str, JsonValue]:
         "owner": attestation.owner,
         "task": attestation.task,
         "host": attestation.host,
+        "taskVersion": attestation.flyte.version if attestation.flyte else "",
         "packages": dict(attestation.packages),
         "notes": attestation.notes,
     }
     return {"attempt": attestation.attempt} | {key: item for key, item in found.items() if item}
-
-
-def _builder(attestation: Attestation) -> str:
-    """Return the platform that ran the step, which is not who asked for it."""
-    return f"urn:provost:builder:{'flyte' if attestation.execution else 'local'}"
 
 
 def _byproducts(attestation: Attestation) -> list[JsonValue]:
@@ -155,7 +153,7 @@ def _byproducts(attestation: Attestation) -> list[JsonValue]:
 
 
 def _metadata(record: str, attestation: Attestation) -> JsonValue:
-    metadata: dict[str, JsonValue] = {"invocationId": attestation.execution or record}
+    metadata: dict[str, JsonValue] = {"invocationId": invocation(attestation) or record}
     if attestation.started:
         metadata["startedOn"] = attestation.started
     if attestation.finished:

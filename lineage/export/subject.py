@@ -62,6 +62,13 @@ class Subject:
     """What was recalled of it: ``teacher.math@1: leak``."""
 
     @property
+    def manifest_digest(self) -> str:
+        """Digest of the release or student; "" for a checkpoint that is neither."""
+        if self.manifest is None:
+            return ""
+        return next(i.attestation.output for i in self.family if i.record == self.record)
+
+    @property
     def title(self) -> str:
         """The name, or what a checkpoint without one is."""
         return self.name or f"{self.made.derivation.kind} {self.checkpoint.digest[7:19]}"
@@ -69,13 +76,27 @@ class Subject:
     @cached_property
     def made(self) -> Made:
         """The record that made the checkpoint."""
-        wanted = self.checkpoint.record
-        return next(item for item in self.family if item.record == wanted)
+        wanted = self.checkpoint
+        for item in self.family:
+            if item.record == wanted.record or (
+                not wanted.record and item.attestation.output == wanted.digest
+            ):
+                return item
+        raise LineageError(
+            f"no record of this store made the weights of {self.name or self.record}, so nothing "
+            "can be said of them: have the model released with its records"
+        )
 
     @property
     def base(self) -> Made | None:
         """The base that the model descends from, or is."""
         return next((item for item in self.family if item.derivation.kind == "base"), None)
+
+    @property
+    def brought_base(self) -> Made | None:
+        """The base, where it came from elsewhere; None where it was trained from scratch."""
+        known = self.base.derivation.settings if self.base else {}
+        return self.base if known.keys() & {"source", "files"} else None
 
     @property
     def hub_base(self) -> str:
@@ -95,12 +116,12 @@ class Subject:
         return card if isinstance(card, dict) else {}
 
 
-def subject_of(store: Store, reference: str) -> Subject:
+def subject_of(store: Store, reference: str, *, allow_recalled: bool = False) -> Subject:
     """Return what a reference names: a student, a teacher's release or a checkpoint.
 
     Raises:
         UnknownReferenceError: for what names nothing.
-        RecalledError: for a version that was recalled.
+        RecalledError: for a version that was recalled, unless that is allowed.
         LineageError: for what is no model.
     """
     lineage, records = Lineage(store), Records(store)
@@ -108,7 +129,8 @@ def subject_of(store: Store, reference: str) -> Subject:
     checkpoint = checkpoint_named(store, reference)
     output = records.output(record)
     assert output is not None  # else it is no model
-    Registry(store).refuse_recalled([Used(output.output, record)])
+    if not allow_recalled:
+        Registry(store).refuse_recalled([Used(output.output, record)])
     family = tuple(_family(records, [record, *lineage.ancestors(record)]))
     return Subject(
         store=store,
@@ -136,7 +158,7 @@ def _name(store: Store, reference: str, digest: str) -> str:
     registry = Registry(store)
     for asked in (reference, digest):
         try:
-            entry = registry.resolve(asked)
+            entry = registry.resolve(asked, allow_recalled=True)
         except UnknownReferenceError:
             continue
         if entry.digest == digest:

@@ -17,9 +17,11 @@ from project_files import (
 
 # Where a distribution is not called as its package is: {package: distribution}.
 IMPORTED_AS = {
+    "cyclonedx": "cyclonedx-python-lib",
     "flytekitplugins": "flytekitplugins-kfpytorch",
     "google": "protobuf",
     "grpc": "grpcio",
+    "openlineage": "openlineage-python",
     "psycopg2": "psycopg2-binary",
     "yaml": "pyyaml",
 }

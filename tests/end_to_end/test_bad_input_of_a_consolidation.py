@@ -11,6 +11,8 @@ from lineage.digest import canonical_json
 from lineage.registry import Registry
 from lineage.store import open_store
 
+RECALL = ("teacher", "recall", "shout@1", "--yes")
+
 
 def consolidation(*options, teachers="shout@released,whisper@released", recorded=None):
     """Return the refusal of a consolidation; nothing was trained, measured or merged.
@@ -119,7 +121,7 @@ def test_one_teacher_named_twice_is_refused(teachers):
 
 
 def test_a_recalled_teacher_is_refused_with_the_reason(teachers):
-    said = provost("teacher", "recall", "shout@1", "--reason", "wrong answers", "--by", "team")
+    said = provost(*RECALL, "--reason", "wrong answers", "--by", "team")
     assert "teacher.shout@1 is recalled" in said
     message = consolidation(recorded={"plan": 1})
     assert "[recalled-input]" in message
@@ -128,7 +130,7 @@ def test_a_recalled_teacher_is_refused_with_the_reason(teachers):
 
 
 def test_a_recall_lists_the_students_that_descend_from_the_teacher(student):
-    said = provost("teacher", "recall", "shout@1", "--reason", "wrong answers", "--by", "team")
+    said = provost(*RECALL, "--reason", "wrong answers", "--by", "team")
     assert "descends from it: student.general@1" in said
     assert "owned by consolidation" in said
 

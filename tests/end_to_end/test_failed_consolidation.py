@@ -73,7 +73,7 @@ def test_a_failure_after_training_says_why_and_what_a_rerun_finds(broken):
 
 def test_the_plan_is_shown_where_it_is_refused(teachers):
     seen = len(decks())
-    recall = ("teacher", "recall", "shout@1", "--reason", "<b>leak</b>", "--by", "team")
+    recall = ("teacher", "recall", "shout@1", "--reason", "<b>leak</b>", "--by", "team", "--yes")
     provost(*recall)
     refusal(*ORDER)
     [page] = decks()[seen:]

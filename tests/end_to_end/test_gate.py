@@ -35,7 +35,7 @@ def refused_plan(message):
 
 
 def recall():
-    provost("teacher", "recall", "shout@1", "--reason", "leak", "--by", "team")
+    provost("teacher", "recall", "shout@1", "--reason", "leak", "--by", "team", "--yes")
 
 
 def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trained(teachers):

@@ -6,7 +6,6 @@ from tiny_models import tiny_policy
 
 from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
 from lineage.digest import digest_bytes
-from lineage.record import Input
 from lineage.registry import Registry
 from tasks.model.files import save_policy
 from tests.lineage.making import release_of, take, write_record
@@ -98,9 +97,32 @@ class Family:
         Registry(self.store).register(f"teacher.{domain}", artifact, owner=f"{domain}-team")
         return made
 
+    def planned(self, *inputs, findings=()):
+        """Write a plan of both teachers; further ``inputs`` are what it was made from besides."""
+        teachers = [
+            {
+                "reference": f"teacher.{domain}@1",
+                "domain": domain,
+                "owner": f"{domain}-team",
+                "share": 1.0,
+            }
+            for domain in TOKENS
+        ]
+        document = {"teachers": teachers, "notes": list(findings), "number": len(inputs)}
+        return write_record(
+            self.store,
+            json.dumps(document).encode(),
+            take("student", self.fork),
+            *inputs,
+            kind="plan",
+            output_kind="plan",
+            findings=list(findings),
+        )
+
     def publish(self):
         teachers = [take("teacher", self.teachers[domain], name=domain) for domain in TOKENS]
         self.mopd = self.model(9, take("student", self.fork), *teachers, kind="mopd")
+        self.plan = self.planned()
         manifest = Student(
             checkpoint=Artifact(kind="checkpoint", digest=self.mopd[1], record=self.mopd[0]),
             fork_point=Artifact(kind="checkpoint", digest=self.fork[1], record=self.fork[0]),
@@ -117,7 +139,7 @@ class Family:
             settings={},
             scorecard=self.card("fork_point", "teacher", "student"),
             controls={},
-            plan=self.store.put_bytes(b"plan"),
+            plan=self.plan[1],
             owner="consolidation",
         )
         made = write_record(
@@ -125,7 +147,7 @@ class Family:
             b"",
             take("checkpoint", self.mopd),
             *(take(f"release.{domain}", self.releases[domain]) for domain in TOKENS),
-            Input(role="plan", artifact=manifest.plan),
+            take("plan", self.plan),
             kind="student",
             output=put_manifest(self.store, manifest),
             output_kind="student",
@@ -136,3 +158,15 @@ class Family:
         entry = registry.register("student.general", artifact, owner="consolidation")
         registry.point("student.general", "released", entry.version, by="consolidation")
         return made
+
+
+def take_failure(family):
+    """Record that the family's plan was tried once and failed."""
+    return write_record(
+        family.store,
+        b"what happened",
+        take("plan", family.plan),
+        kind="failure",
+        error="the disk is full",
+        output_kind="failure",
+    )

@@ -25,6 +25,7 @@ from lineage.export.folder import export
 from lineage.export.origin import plain_repository
 from lineage.export.statement import made_of, provenance
 from lineage.export.subject import subject_of
+from lineage.flyte_run import FlyteRun
 from lineage.record import Attestation, Derivation, Records
 from tests.lineage.making import SOURCE, TIME, take, write_record
 from workflows.cli import main
@@ -92,7 +93,12 @@ def test_the_subjects_are_the_files_that_a_verifier_has(folder):
     for document in statements(folder):
         if document["predicate"]["buildDefinition"]["externalParameters"]["kind"] == "mopd":
             found = {each["name"]: each["digest"] for each in document["subject"]}
-    written = {path.name for path in folder.iterdir()} - {"README.md", BUNDLE}
+    written = {path.name for path in folder.iterdir()} - {
+        "README.md",
+        "openlineage.jsonl",
+        "bom.cdx.json",
+        BUNDLE,
+    }
     for name in written:
         assert found[name] == {"sha256": hex_of(digest_file(folder / name))}
     assert {"model.safetensors", "config.json"} <= written
@@ -107,7 +113,7 @@ def test_the_whole_family_is_told_with_a_page_for_each_kind(folder):
     page = f"{REPOSITORY}/blob/HEAD/docs/derivations/"
     assert {kind.removeprefix(page) for kind in kinds} == {
         f"{kind}.md" for kind in ("base", "sft", "demonstrations", "rl", "release", "mopd")
-    } | {"student.md"}
+    } | {"student.md", "plan.md"}
 
 
 def test_a_base_from_the_hub_is_a_package_url(folder):
@@ -155,6 +161,22 @@ def test_circumstances_are_internal_and_the_owner_is_no_builder(store):
     }
     assert "team-math" not in found["runDetails"]["builder"]["id"]
     assert found["runDetails"]["metadata"]["invocationId"] == "e1"
+
+
+def test_a_run_in_flyte_is_found_by_its_page_and_its_place_is_the_builder(store):
+    run = {"project": "teacher-math", "domain": "production", "execution": "f1"}
+    page = "https://flyte.example.org/console/f1"
+    found = recorded(store, execution="f1", flyte=FlyteRun(**run, version="v7", url=page))
+    details = found["runDetails"]
+    assert details["builder"]["id"] == "flyte://flyte.example.org/teacher-math/production"
+    assert details["metadata"]["invocationId"] == page
+    assert found["buildDefinition"]["internalParameters"]["taskVersion"] == "v7"
+
+
+def test_a_run_without_a_page_is_named_with_its_project(store):
+    run = FlyteRun(project="p", domain="d", execution="f1")
+    details = recorded(store, execution="f1", flyte=run, attempt=2)["runDetails"]
+    assert details["metadata"]["invocationId"] == "p/d/f1/2"
 
 
 def test_an_input_keeps_role_weight_and_record(store):

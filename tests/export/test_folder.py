@@ -9,7 +9,9 @@ from exported_family import HUB_BASE, Family
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lineage.artifacts import Artifact
 from lineage.author import own_key
+from lineage.digest import canonical_json
 from lineage.errors import LineageError, RecalledError, UnknownReferenceError
 from lineage.export.folder import export
 from lineage.export.subject import subject_of
@@ -17,6 +19,7 @@ from lineage.graph import Lineage
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.model.files import load_model
+from tests.lineage.making import checkpoint, release_of, write_record
 from workflows.cli import main
 
 
@@ -146,3 +149,14 @@ def test_each_command_exports_its_own_kind(family, tmp_path, command, reference,
         told = json.loads(result.stdout)
         assert told["license"] == "apache-2.0"
         assert sorted(path.name for path in folder.iterdir()) == told["files"]
+
+
+def test_weights_that_no_record_made_are_refused(store, tmp_path):
+    weights = store.put_tree(checkpoint(tmp_path / "model"))
+    manifest = release_of("math", checkpoint=weights).model_dump(mode="json")
+    made = write_record(store, canonical_json(manifest), kind="release", output_kind="release")
+    artifact = Artifact(kind="release", digest=made[1], record=made[0])
+    Registry(store).register("teacher.math", artifact, owner="team")
+    with pytest.raises(LineageError):
+        export(subject_of(store, "math@1"), tmp_path / "out", own_key())
+    assert not (tmp_path / "out").exists()

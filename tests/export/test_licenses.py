@@ -79,6 +79,12 @@ def test_a_base_without_a_stated_license_leaves_the_whole_unresolved(tmp_path):
     assert license_of(subject_of(family.store, "student@1")).name == "not-recorded"
 
 
+def test_a_base_that_was_trained_from_scratch_has_the_license_of_its_data(tmp_path):
+    family = Family(open_store(), tmp_path / "made", base={"row_tokens": 64}, base_license="")
+    assert license_of(subject_of(family.store, "student@1")).id == "apache-2.0"
+    assert not [what for what in parts(family) if what.startswith("base")]
+
+
 def test_one_teachers_terms_stop_the_student_and_not_the_other_teacher(tmp_path):
     family = Family(open_store(), tmp_path / "made")
     manifest = subject_of(family.store, "student@1")

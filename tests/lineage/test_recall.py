@@ -118,7 +118,7 @@ def test_the_command_prints_what_could_not_be_read(home, monkeypatch):
     family = Family(open_store())
     family.store.claim(f"{MINE}/attestations/{hex_of(family.student[0])}/00000009", b"junk\x1b[2J")
     told = CliRunner().invoke(
-        main, ["teacher", "recall", "math@1", "--by", "lead", "--reason", "leak"]
+        main, ["teacher", "recall", "math@1", "--by", "lead", "--reason", "leak", "--yes"]
     )
     assert told.exit_code == 0, told.output
     assert "student.general@1" in told.output

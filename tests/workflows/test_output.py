@@ -19,9 +19,15 @@ from workflows.cli import main
 
 QUESTIONS = {
     "teacher list": ([],),
-    "teacher recall": (["math@1", "--by", TEXT, "--reason", TEXT],),
+    "teacher recall": (
+        ["math@1", "--by", TEXT, "--reason", TEXT],
+        ["math@1", "--by", TEXT, "--reason", TEXT, "--yes"],
+    ),
     "teacher retire": (["math@1", "--by", TEXT, "--reason", TEXT],),
     "student list": ([],),
+    "student show": (["student@1"], ["math@1"], [TEXT]),
+    "student weights": (["student@1"], [TEXT]),
+    "teacher show": (["math@1"], [TEXT]),
     "student moves": ([], [TEXT]),
     "student rollback": (["student@1", "--by", TEXT, "--reason", TEXT], [TEXT]),
     "lineage show": (["student@1"], ["math"], [TEXT]),
@@ -29,9 +35,9 @@ QUESTIONS = {
     "lineage descendants": (["base@1"],),
     "lineage diff": (["base@1", "math@1"], ["math@1", "student@1"]),
     "lineage verify": (["student@1"], ["base@1"]),
-    "lineage export": (["student@1", "{other}"],),
+    "lineage export": (["student@1", "{other}"], ["base@1", "{other}"]),
     "student export": (["student@1", "{other}"], [TEXT, "{other}"]),
-    "teacher export": (["math@1", "{other}"],),
+    "teacher export": (["math@1", "{other}"], [TEXT, "{other}"]),
     "lineage gc": ([],),
     "lineage reindex": ([],),
     "run teacher": (["math", "--request", "{request}"], ["math", "--fork-point", TEXT]),
@@ -48,6 +54,7 @@ QUESTIONS = {
     "trust init": ([],),
     "trust publish": (["{request}"],),
     "trust endorse": (["--reason", TEXT],),
+    "plans": ([],),
     "doctor": ([],),
 }
 SPEAK_FOR_THEMSELVES = {"demo", "run foundation", "register", "teacher new", "teacher keygen"}

@@ -1,17 +1,21 @@
 """``provost audit`` and ``provost surgery``: who shaped a student, and what it is without them."""
 
+import time
 from pathlib import Path
 
 import click
 
+from lineage.artifacts import Artifact
 from lineage.store import home, open_store
+from lineage.summary import Score, Summary, command, summary_of
 from tasks.attribution.document import Audit, Verification
 from tasks.attribution.files import copy_audit
 from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow
 from workflows.audit import surgery as surgery_workflow
 from workflows.commands.local import quiet, run_locally
-from workflows.commands.output import say, tabulate
+from workflows.commands.output import as_json, say, tabulate
+from workflows.commands.summary import conclude
 
 
 @click.command()
@@ -35,6 +39,7 @@ from workflows.commands.output import say, tabulate
 @click.option("--subsets", default=0, help="Retrain also without so many sets of teachers.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
+@as_json
 def audit(  # noqa: PLR0917 - one option for each input of the launch form
     student: str,
     system: str,
@@ -48,9 +53,11 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     subsets: int,
     seed: int,
     out: Path | None,
+    as_document: bool,
 ) -> None:
     """Say which teacher shaped what STUDENT says; without a question, the whole student."""
     quiet()
+    started = time.monotonic()
     asked = run_locally(_put, behaviours) if behaviours else ""
     made = run_locally(
         audit_workflow,
@@ -68,9 +75,10 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     )
     folder = out or home() / "audits" / made.report.digest.removeprefix("sha256:")[:12]
     found = copy_audit(made.report, folder)
-    _tell(found)
-    say()
-    say(f"{folder}/report.html  audit.json")
+    if not as_document:
+        _tell(found)
+    summary = _summary(found, made.report, folder, time.monotonic() - started)
+    conclude(summary, as_document)
 
 
 @click.command()
@@ -83,14 +91,17 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     help="Make its round again without them from the kept rollouts: longer, and far nearer to a "
     "retrain.",
 )
+@as_json
 def surgery(
     student: str,
     without: tuple[str, ...],
     weight: tuple[str, ...],
     rehearse: bool,
+    as_document: bool,
 ) -> None:
     """Make STUDENT without a teacher from its ledger, as a new recorded checkpoint."""
     quiet()
+    started = time.monotonic()
     if rehearse and weight:
         raise click.ClickException(
             "--rehearse leaves teachers out and knows no weights: name them with --without"
@@ -101,15 +112,45 @@ def surgery(
         if rehearse
         else run_locally(surgery_workflow, weights=weights, student=student)
     )
-    say(made.digest)
-    say(f"record {made.record}")
-    say(
+    told = (
         "Nothing was sampled: it learned again from what the student said with all its teachers."
         if rehearse
         else "Its updates were made in the presence of what is left out: --rehearse comes nearer "
         "to a retrain."
     )
-    say("`provost audit STUDENT --verify 1` retrains, which is the truth.")
+    summary = summary_of(open_store(), made.digest, time.monotonic() - started)
+    truth = command("audit", student, "--verify", "1")
+    conclude(
+        summary.model_copy(
+            update={
+                "kind": "surgery",
+                "verdict": "made, and not measured",
+                "warnings": [*summary.warnings, f"{told} `{truth}` retrains, which is the truth."],
+                "next": [truth, *summary.next],
+            }
+        ),
+        as_document,
+    )
+
+
+def _summary(found: Audit, made: Artifact, folder: Path, seconds: float) -> Summary:
+    named, owners = found.verdict.named, {source.name: source.owner for source in found.sources}
+    return Summary(
+        kind="audit",
+        name=found.student,
+        digest=made.digest,
+        record=made.record,
+        verdict=f"{found.verdict.sentence} How sure: {found.verdict.confidence}",
+        unit="nats of what it says",
+        scores=[
+            Score(what=name, value=share.mean, low=share.low, high=share.high)
+            for name, share in found.shares.items()
+        ],
+        warnings=[found.approximate] if found.approximate else [],
+        report=str(folder / "report.html"),
+        seconds=seconds,
+        next=[command("surgery", found.student, "--without", named)] if owners.get(named) else [],
+    )
 
 
 def _put(behaviours: Path) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 
 from lineage.store import home, open_store
+from lineage.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.table import scorecard_view
 from tasks.step import FIND_ONLY, NotMadeError
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
-from workflows.commands.output import complain, draw, say
+from workflows.commands.output import as_json, complain, draw, say
+from workflows.commands.summary import conclude
 from workflows.consolidation.workflow import consolidate
 from workflows.foundation import foundation
 from workflows.process import Job, exit_code, run_side_by_side
@@ -34,16 +36,17 @@ TEAMS = ("math", "code", "agent", "instruct")
     show_default="one for each core",
     help="How many teams climb at a time.",
 )
-def demo(seed: int, processes: int) -> None:
+@as_json
+def demo(seed: int, processes: int, as_document: bool) -> None:
     """Four teams climb from one fork point, one consolidation merges them."""
     quiet()
     started = time.monotonic()
     folder = home() / "demo"
     _Stages(seed, processes, folder / "logs").run()
-    _show(seed, folder)
-    say()
-    say(f"{folder}/report.html  scorecard.png  scorecard.json")
-    say(f"done in {time.monotonic() - started:.0f} s; `make ui` opens MLflow")
+    student = _show(seed, folder, as_document)
+    summary = summary_of(open_store(), student, time.monotonic() - started)
+    copied = {"report": str(folder / "report.html"), "next": [*summary.next, "make ui"]}
+    conclude(summary.model_copy(update=copied), as_document)
 
 
 class _Stages:
@@ -100,11 +103,13 @@ def _is_finished(find: Callable[[], object]) -> bool:
     return True
 
 
-def _show(seed: int, folder: Path) -> None:
-    """Copy the report out of the store and print the scorecard."""
+def _show(seed: int, folder: Path, as_document: bool) -> str:
+    """Copy the report out of the store, print the scorecard; return the student's digest."""
     made = consolidate(seed=seed)
     report = open_store().tree(made.report.digest)
     for file in sorted(report.iterdir()):
         shutil.copyfile(file, folder / file.name)
     document = json.loads((folder / "scorecard.json").read_text("utf-8"))
-    draw(scorecard_view(Scorecard.from_document(document)))
+    if not as_document:
+        draw(scorecard_view(Scorecard.from_document(document)))
+    return made.student.digest

@@ -1,6 +1,5 @@
 """``export``: a model as a folder for other people's tools."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,10 +7,11 @@ import click
 
 from lineage.author import given_key, own_key
 from lineage.store import open_store
-from workflows.commands.output import complain, say
+from workflows.commands.documents import Exported
+from workflows.commands.output import as_json, complain, emit, say
 
 if TYPE_CHECKING:
-    from lineage.export.folder import Exported
+    from lineage.export.folder import Exported as Written
     from lineage.export.subject import Subject
 
 
@@ -21,8 +21,8 @@ def export_command(kind: str) -> click.Command:
     @click.command("export", help=f"Write the {kind} REFERENCE as a Hugging Face folder FOLDER.")
     @click.argument("reference")
     @click.argument("folder", type=click.Path(path_type=Path))
-    @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-    def export(reference: str, folder: Path, as_json: bool) -> None:
+    @as_json
+    def export(reference: str, folder: Path, as_document: bool) -> None:
         from lineage.export.folder import export as write
         from lineage.export.subject import require_kind, subject_of
         from tasks.provenance import git_repository
@@ -31,15 +31,15 @@ def export_command(kind: str) -> click.Command:
         if kind != "model":
             require_kind(subject, kind)
         done = write(subject, folder, given_key() or own_key(), git_repository())
-        if as_json:
-            say(json.dumps(_document(subject, done)))
+        if as_document:
+            emit(_document(subject, done))
         else:
             _tell(subject, done)
 
     return export
 
 
-def _tell(subject: "Subject", done: "Exported") -> None:
+def _tell(subject: "Subject", done: "Written") -> None:
     terms = done.license
     say(f"{subject.title} is in {done.folder}: {len(done.files)} files")
     say(f"license: {terms.id}" + (f" ({terms.name})" if terms.name else ""))
@@ -50,13 +50,13 @@ def _tell(subject: "Subject", done: "Exported") -> None:
         complain(f"WARNING: an ancestor was recalled: {what}")
 
 
-def _document(subject: "Subject", done: "Exported") -> dict[str, object]:
-    return {
-        "name": subject.name,
-        "checkpoint": subject.checkpoint.digest,
-        "folder": str(done.folder),
-        "license": done.license.id,
-        "license_name": done.license.name,
-        "recalled": list(subject.recalled),
-        "files": list(done.files),
-    }
+def _document(subject: "Subject", done: "Written") -> Exported:
+    return Exported(
+        name=subject.name,
+        checkpoint=subject.checkpoint.digest,
+        folder=str(done.folder),
+        license=done.license.id,
+        license_name=done.license.name,
+        recalled=list(subject.recalled),
+        files=list(done.files),
+    )

@@ -1,32 +1,68 @@
 """``provost gate``: do teachers fit, before a merge is paid for?"""
 
 import shutil
+import time
 from pathlib import Path
 
 import click
 
 from lineage.store import home, open_store
+from lineage.summary import Score, Summary, command
 from tasks.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
-from workflows.commands.output import say, tabulate
+from workflows.commands.output import as_json, say, tabulate
+from workflows.commands.summary import conclude
 from workflows.gate import gate as gate_workflow
 
 
 @click.command(params=options_of(gate_workflow))
 @click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
-def gate(out: Path | None, **given: object) -> None:
+@as_json
+def gate(out: Path | None, as_document: bool, **given: object) -> None:
     """Measure teachers against a student; exit 1 where one does not fit."""
     quiet()
+    started = time.monotonic()
     found: Gated = run_locally(gate_workflow, **chosen(given))
     name = found.report.digest.removeprefix("sha256:")[:12]
     folder = out or home() / "gates" / name
     shutil.copytree(open_store().tree(found.report.digest), folder, dirs_exist_ok=True)
-    _tell(found)
-    say()
-    say(f"{folder}/gate.html  judged.json  measured.json")
+    if not as_document:
+        _tell(found)
+    conclude(_summary(found, folder, time.monotonic() - started), as_document)
     if any(teacher.verdict is not Verdict.FITS for teacher in found.teachers):
         raise SystemExit(1)
+
+
+def _summary(found: Gated, folder: Path, seconds: float) -> Summary:
+    plan = found.plan
+    misfits = [each for each in found.teachers if each.verdict is not Verdict.FITS]
+    references = ",".join(teacher.reference for teacher in plan.teachers)
+    assert plan.artifact is not None
+    return Summary(
+        kind="gate",
+        name="",
+        digest=plan.artifact.digest,
+        verdict="all teachers fit" if not misfits else _misfits(misfits),
+        unit="share of its gain expected",
+        scores=[
+            Score(what=each.name, value=each.predicted, low=each.low, high=each.high)
+            for each in found.teachers
+            if each.predicted is not None
+        ],
+        warnings=[
+            f"{note.subject} [{note.code}]: {note.evidence}"
+            for note in plan.notes
+            if note.severity != "note"
+        ],
+        report=str(folder / "gate.html"),
+        seconds=seconds,
+        next=[command("run", "consolidation", "--teachers", references)] if not misfits else [],
+    )
+
+
+def _misfits(misfits: list[TeacherVerdict]) -> str:
+    return ", ".join(f"{each.name}: {each.verdict.value}" for each in misfits)
 
 
 def _tell(found: Gated) -> None:

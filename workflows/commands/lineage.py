@@ -21,8 +21,16 @@ from lineage.record import Records
 from lineage.store import Store, open_store
 from lineage.tracking import tracking_uri, without_password
 from lineage.verify import Verification, Verifier
+from workflows.commands.documents import (
+    Blob,
+    Differences,
+    DiffLine,
+    Garbage,
+    Record,
+    RecordList,
+)
 from workflows.commands.export import export_command
-from workflows.commands.output import complain, draw, say, tabulate, tell_left_out
+from workflows.commands.output import as_json, complain, draw, emit, say, tabulate, tell_left_out
 from workflows.commands.tree import folded, label, short, tree_of
 
 HOUR_SECONDS = 3600.0
@@ -49,35 +57,56 @@ def show(reference: str, html: Path | None) -> None:
 
 @lineage.command()
 @click.argument("reference")
-def ancestors(reference: str) -> None:
+@as_json
+def ancestors(reference: str, as_document: bool) -> None:
     """List the records that REFERENCE descends from, nearest first."""
-    _list(reference, lambda known, record: known.ancestors(record))
+    _list(reference, lambda known, record: known.ancestors(record), as_document)
 
 
 @lineage.command()
 @click.argument("reference")
-def descendants(reference: str) -> None:
+@as_json
+def descendants(reference: str, as_document: bool) -> None:
     """List the records that were made of REFERENCE."""
-    _list(reference, lambda known, record: known.descendants(record))
+    _list(reference, lambda known, record: known.descendants(record), as_document)
 
 
-def _list(reference: str, ask: Callable[[Lineage, str], list[str]]) -> None:
+def _list(reference: str, ask: Callable[[Lineage, str], list[str]], as_document: bool) -> None:
     known = Lineage(open_store())
     wanted = ask(known, known.find(reference))
     nodes: dict[str, Node] = {node.record: node for node in known.subgraph(wanted).nodes}
+    if as_document:
+        emit(RecordList(records=[_record(nodes[record]) for record in wanted]))
+        return
     for record in wanted:
         kind = plain(nodes[record].kind)
         draw(Text(f"{record[7:19]}  {kind:<15} ").append_text(label(nodes[record])))
 
 
+def _record(node: Node) -> Record:
+    return Record(
+        record=node.record,
+        kind=node.kind,
+        label=node.label,
+        output=node.output,
+        owner=node.owner,
+        aliases=list(node.aliases),
+        status=node.status,
+    )
+
+
 @lineage.command()
 @click.argument("before")
 @click.argument("after")
-def diff(before: str, after: str) -> None:
+@as_json
+def diff(before: str, after: str, as_document: bool) -> None:
     """Say what differs in the making of two checkpoints: data, settings, code, parents."""
     store = open_store()
     known = Lineage(store)
     found = differences(Records(store), known.find(before), known.find(after))
+    if as_document:
+        emit(Differences(differences=[DiffLine(**vars(item)) for item in found]))
+        return
     if not found:
         say("made of the same inputs, in the same way, under the same circumstances")
         return
@@ -124,17 +153,29 @@ lineage.add_command(export_command("model"))
 @lineage.command("gc")
 @click.option("--delete", is_flag=True, help="Remove it; without this it is only listed.")
 @click.option("--grace-hours", default=24.0, show_default=True, help="Keep what is younger.")
-def collect(delete: bool, grace_hours: float) -> None:
+@as_json
+def collect(delete: bool, grace_hours: float, as_document: bool) -> None:
     """List, or remove, what no record and no name reaches."""
     store: Store = open_store()
     act = garbage.collect if delete else garbage.find_garbage
     found = act(store, grace_hours * HOUR_SECONDS)
+    if as_document:
+        emit(_garbage(found, delete))
+        return
     for blob in found.remove:
         say(f"{blob.digest}  {blob.size} bytes, {blob.age_seconds / HOUR_SECONDS:.1f} h old")
     for digest in found.damaged:
         say(f"damaged: {digest} has other bytes; no name and no record rests on it")
     verb = "removed" if delete else "would remove"
     say(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
+
+
+def _garbage(found: garbage.Garbage, deleted: bool) -> Garbage:
+    blobs = [
+        Blob(digest=b.digest, bytes=b.size, age_hours=b.age_seconds / HOUR_SECONDS)
+        for b in found.remove
+    ]
+    return Garbage(deleted=deleted, kept=found.kept, blobs=blobs, damaged=list(found.damaged))
 
 
 @lineage.command()

@@ -3,17 +3,21 @@
 Rich is imported when something is drawn: ``provost --help`` does not wait for it.
 """
 
+import json
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lineage.plain import paragraph, plain
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console, RenderableType
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def say(line: str = "", *, err: bool = False) -> None:
@@ -24,6 +28,25 @@ def say(line: str = "", *, err: bool = False) -> None:
 def complain(message: str) -> None:
     """Print a message to standard error; lines after its first are indented."""
     click.echo(paragraph(message), err=True)
+
+
+def as_json(command: Command) -> Command:
+    """Give a command the option ``--json``; docs/json.md says what it then prints."""
+    option = click.option("--json", "as_document", is_flag=True, help="Print JSON: docs/json.md.")
+    return option(command)
+
+
+def emit(document: "BaseModel") -> None:
+    """Print a document as one line of JSON, in ASCII, so that it is the same everywhere."""
+    say(json.dumps(document.model_dump(mode="json"), allow_nan=False))
+
+
+def agreed(question: str) -> bool:
+    """Return whether a person answers a question with yes; where nobody can answer, nobody does."""
+    try:
+        return click.confirm(plain(question), err=True)
+    except click.Abort:
+        return False
 
 
 def tell_left_out(problems: Sequence[str]) -> None:

@@ -1,15 +1,18 @@
 """``provost run``: the workflows, by Flyte's local execution."""
 
+import time
+
 import click
 
-from lineage.registry import Registry
 from lineage.store import open_store
+from lineage.summary import summary_of
 from tasks.mopd.form import LARGEST_SEED
 from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
-from workflows.commands.output import say
+from workflows.commands.output import as_json, say
+from workflows.commands.summary import conclude
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 from workflows.foundation import foundation as foundation_workflow
@@ -37,9 +40,13 @@ def foundation(model: str, seed: int) -> None:
     "--seed", type=click.IntRange(0, LARGEST_SEED), help="Of the whole climb.  [default: 0]"
 )
 @click.option("--request", help="A request of the gate to climb again, by its digest or file.")
-def teacher(team: str, fork_point: str | None, seed: int | None, request: str | None) -> None:
+@as_json
+def teacher(
+    team: str, fork_point: str | None, seed: int | None, request: str | None, as_document: bool
+) -> None:
     """Climb and release the teacher of TEAM, or of a package of your own (a dotted name)."""
     quiet()
+    started = time.monotonic()
     inputs = chosen({"fork_point": fork_point, "seed": seed})
     if request and inputs:
         raise click.ClickException(
@@ -49,16 +56,19 @@ def teacher(team: str, fork_point: str | None, seed: int | None, request: str | 
     if request:
         inputs = inputs_of_request(team, request)
     made = run_locally(module.climb, **inputs)
-    say(f"{team} is released as {made.digest}")
+    took = time.monotonic() - started
+    conclude(summary_of(open_store(), made.digest, took), as_document)
 
 
 @run.command(params=options_of(consolidate))
 @click.option("--preset", type=click.Choice(sorted(PRESETS)), help="Set the defaults of a preset.")
 @click.option("--reviewed", is_flag=True, help="Ask for approval when the plan is made.")
-def consolidation(preset: str | None, reviewed: bool, **given: object) -> None:
+@as_json
+def consolidation(preset: str | None, reviewed: bool, as_document: bool, **given: object) -> None:
     """Merge released teachers into a student, beside its controls, and publish it."""
     quiet()
+    started = time.monotonic()
     inputs = {**PRESETS.get(preset or "", {}), **chosen(given)}
     made = run_locally(consolidate_reviewed if reviewed else consolidate, **inputs)
-    student = Registry(open_store()).resolve(made.student.digest)
-    say(f"{student.name}@{student.version} is {made.student.digest}")
+    took = time.monotonic() - started
+    conclude(summary_of(open_store(), made.student.digest, took), as_document)

@@ -7,9 +7,11 @@ from lineage.mirror import mirror_entry
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
-from lineage.survey import survey
+from lineage.survey import Survey, survey
+from workflows.commands.documents import AliasMove, Moves, Students, StudentVersion
 from workflows.commands.export import export_command
-from workflows.commands.output import say, tabulate, tell_left_out
+from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
+from workflows.commands.summary import show_command, weights
 
 PREFIX = "student."
 RELEASED = "released"
@@ -21,37 +23,56 @@ def student() -> None:
 
 
 student.add_command(export_command("student"))
+student.add_command(show_command("student"))
+student.add_command(weights)
 
 
 @student.command("list")
-def list_students() -> None:
+@as_json
+def list_students(as_document: bool) -> None:
     """List every published student: its teachers, waivers, and where aliases point."""
     store = open_store()
     found = survey(store, PREFIX)
-    if not found.entries and not found.problems:
-        raise click.ClickException(
-            f"no student is published in {store.uri}: `provost run consolidation` makes one"
-        )
-    rows = []
+    versions = []
     for entry in found.entries:
         what = f"{entry.name}@{entry.version}"
         manifest = found.attempt(what, lambda e=entry: _manifest(store, e), None)  # type: ignore[misc]
-        if manifest is None:
-            continue
-        rows.append(
-            (
-                what,
-                found.pointing_at(entry),
-                [share.reference.removeprefix("teacher.") for share in manifest.teachers],
-                str(len(manifest.waivers) or ""),
-                entry.created[:16].replace("T", " "),
-                found.status(entry),
-            )
+        if manifest is not None:
+            versions.append(_version(found, entry, manifest))
+    if as_document:
+        emit(Students(students=versions, problems=found.problems))
+        raise SystemExit(1 if found.problems else 0)
+    if not versions and not found.problems:
+        raise click.ClickException(
+            f"no student is published in {store.uri}: `provost run consolidation` makes one"
         )
     columns = ("student", "aliases", "teachers", "waivers", "published", "status")
     # The name is what other commands take: it is never cut.
-    tabulate(columns, rows, whole=("student",))
+    tabulate(columns, map(_row, versions), whole=("student",))
     tell_left_out(found.problems)
+
+
+def _version(found: Survey, entry: Entry, manifest: Student) -> StudentVersion:
+    return StudentVersion(
+        reference=f"{entry.name}@{entry.version}",
+        digest=entry.digest,
+        aliases=found.pointing_at(entry),
+        teachers=[share.reference for share in manifest.teachers],
+        waivers=list(manifest.waivers),
+        published=entry.created,
+        status=found.status(entry),
+    )
+
+
+def _row(version: StudentVersion) -> tuple[str | list[str], ...]:
+    return (
+        version.reference,
+        version.aliases,
+        [reference.removeprefix("teacher.") for reference in version.teachers],
+        str(len(version.waivers) or ""),
+        version.published[:16].replace("T", " "),
+        version.status,
+    )
 
 
 def _manifest(store: Store, entry: Entry) -> Student:
@@ -79,12 +100,17 @@ def rollback(reference: str, reason: str, by: str) -> None:
 
 @student.command()
 @click.argument("name", default="student.general")
-def moves(name: str) -> None:
+@as_json
+def moves(name: str, as_document: bool) -> None:
     """List where the aliases of NAME have pointed: when, by whom and why."""
     registry = Registry(open_store())
     students = [known for known in registry.names() if known.startswith(PREFIX)]
     if name not in students:
         raise click.ClickException(f"no student is called {name!r}; there are: {students}")
-    for move in registry.moves(name):
+    made = registry.moves(name)
+    if as_document:
+        emit(Moves(name=name, moves=[AliasMove(**move.model_dump()) for move in made]))
+        return
+    for move in made:
         why = f": {move.reason}" if move.reason else ""
         say(f"{move.at[:19]}  {move.alias} -> {move.version}  by {move.by}{why}")

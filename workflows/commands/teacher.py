@@ -8,16 +8,17 @@ import click
 from lineage.artifacts import Release, parse_manifest
 from lineage.author import write_key
 from lineage.dsse import SigningKey
-from lineage.graph import Lineage
 from lineage.mirror import mirror_entry
-from lineage.recall import recall as withdraw
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
-from lineage.survey import survey
+from lineage.survey import Survey, survey
+from workflows.commands.documents import Teachers, TeacherVersion
 from workflows.commands.export import export_command
 from workflows.commands.new_team import new
-from workflows.commands.output import complain, say, tabulate, tell_left_out
+from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
+from workflows.commands.recall import recall
+from workflows.commands.summary import show_command
 
 PREFIX = "teacher."
 
@@ -29,63 +30,62 @@ def teacher() -> None:
 
 teacher.add_command(new)
 teacher.add_command(export_command("teacher"))
+teacher.add_command(recall)
+teacher.add_command(show_command("teacher"))
 
 
 @teacher.command("list")
-def list_teachers() -> None:
+@as_json
+def list_teachers(as_document: bool) -> None:
     """List every released teacher with its versions."""
     store = open_store()
     found = survey(store, PREFIX)
-    rows = []
+    versions = []
     for entry in found.entries:
         what = f"{entry.name}@{entry.version}"
         release = found.attempt(what, lambda e=entry: _release(store, e), None)  # type: ignore[misc]
-        if release is None:
-            continue
-        rows.append(
-            (
-                what.removeprefix(PREFIX),
-                ", ".join(found.pointing_at(entry)),
-                entry.owner,
-                release.kind,
-                release.fork_point.digest[7:19],
-                entry.created[:16].replace("T", " "),
-                found.status(entry),
-            )
-        )
-    if not rows and not found.problems:
+        if release is not None:
+            versions.append(_version(found, entry, release))
+    if as_document:
+        emit(Teachers(teachers=versions, problems=found.problems))
+        raise SystemExit(1 if found.problems else 0)
+    if not versions and not found.problems:
         raise click.ClickException(
             f"no teacher is released in {store.uri}: `provost run teacher math` makes one, "
             "`make demo` makes four"
         )
     columns = ("teacher", "aliases", "owner", "kind", "fork point", "released", "status")
-    tabulate(columns, rows)
+    tabulate(columns, map(_row, versions))
     tell_left_out(found.problems)
+
+
+def _version(found: Survey, entry: Entry, release: Release) -> TeacherVersion:
+    return TeacherVersion(
+        reference=f"{entry.name}@{entry.version}",
+        digest=entry.digest,
+        aliases=found.pointing_at(entry),
+        owner=entry.owner,
+        kind=release.kind,
+        fork_point=release.fork_point.digest,
+        released=entry.created,
+        status=found.status(entry),
+    )
+
+
+def _row(version: TeacherVersion) -> tuple[str, ...]:
+    return (
+        version.reference.removeprefix(PREFIX),
+        ", ".join(version.aliases),
+        version.owner,
+        version.kind,
+        version.fork_point[7:19],
+        version.released[:16].replace("T", " "),
+        version.status,
+    )
 
 
 def _release(store: Store, entry: Entry) -> Release:
     return parse_manifest(store.get_bytes(entry.digest), Release)
-
-
-@teacher.command()
-@click.argument("reference")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
-@click.option("--by", required=True, help="Who recalls it.")
-def recall(reference: str, reason: str, by: str) -> None:
-    """Withdraw a release; list every student that descends from it, with its owner."""
-    store = open_store()
-    done = withdraw(store, Lineage(store), reference, by, reason)
-    entry = done.entry
-    mirror_entry(store, entry.name)
-    say(f"{entry.name}@{entry.version} is recalled: no new consolidation accepts it.")
-    for item in done.affected:
-        names = ", ".join(item.names) or "not registered"
-        what = item.output[:19] or f"record {item.record[:19]}, whose output cannot be read"
-        say(f"  descends from it: {names} ({what}), owned by {item.owner or 'nobody known'}")
-    if done.owners:
-        say(f"Tell: {', '.join(done.owners)}")
-    for told in done.left_out:
-        complain(f"  not readable, so descendants may be missing: {told}")
 
 
 @teacher.command()

@@ -1,0 +1,95 @@
+"""What commands print with --json keeps to the schema that is documented."""
+
+import json
+import os
+
+import click
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from tests.architecture.project_files import ROOT
+from tests.lineage.making import MINE
+from workflows.cli import main
+from workflows.commands.documents import DOCUMENTS
+from workflows.commands.schemas import file_of, schema_of
+
+RUNS = {"run teacher", "run consolidation", "gate", "audit", "surgery", "demo"}
+"""Their documents are tested with what they run: tests/end_to_end/test_summaries.py."""
+ASKED = {
+    "plans": [],
+    "teacher list": [],
+    "student list": [],
+    "student moves": ["student.general"],
+    "student show": ["student@released"],
+    "student weights": ["student@1"],
+    "teacher show": ["math@1"],
+    "lineage ancestors": ["student@1"],
+    "lineage descendants": ["math@1"],
+    "lineage diff": ["math@1", "code@1"],
+    "lineage gc": [],
+    "student export": ["student@1", "{folder}"],
+    "teacher export": ["math@1", "{folder}"],
+    "lineage export": ["math@1", "{folder}"],
+}
+
+
+def told(command, folder, *more):
+    words = [word.format(folder=folder) for word in ASKED[command]]
+    result = CliRunner().invoke(main, [*command.split(), *words, *more, "--json"])
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    return result.exit_code, json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_what_a_command_prints_is_valid(command, family, tmp_path):
+    unused = family.store.blobs.path(family.store.put_bytes(b"nobody uses this"))
+    os.utime(unused, (0, 0))
+    code, document = told(command, tmp_path / "out")
+    assert code == 0
+    jsonschema.validate(document, schema_of(command))
+    assert document.get("problems", []) == []
+    assert any(value for name, value in document.items() if name != "problems")
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_the_written_schema_is_of_todays_code(command):
+    """Else `python -m workflows.commands.schemas docs/json` writes them again."""
+    file = ROOT / "docs" / "json" / file_of(command)
+    assert json.loads(file.read_text("utf-8")) == schema_of(command)
+    jsonschema.Draft202012Validator.check_schema(schema_of(command))
+    assert f"`provost {command}`" in (ROOT / "docs" / "json.md").read_text("utf-8")
+
+
+def test_every_document_is_tested():
+    assert DOCUMENTS.keys() == ASKED.keys() | RUNS
+
+
+def listing(group, context, before=""):
+    """Yield the commands whose help says that they list something."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from listing(command, context, f"{before}{name} ")
+        elif (command.help or "").startswith("List "):
+            yield f"{before}{name}"
+
+
+def test_every_listing_command_has_a_documented_document():
+    found = set(listing(main, click.Context(main)))
+    assert {"plans", "teacher list", "student list"} <= found
+    assert found <= DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("command", ["plans", "teacher list", "student list"])
+def test_what_cannot_be_read_is_a_problem_and_the_exit_status_says_so(command, family, tmp_path):
+    family.store.claim(f"{MINE}/registry/teacher.evil/versions/00000001", b"garbage")
+    family.store.claim(f"{MINE}/registry/student.evil/versions/00000001", b"garbage")
+    code, document = told(command, tmp_path / "out")
+    assert code == 1
+    assert [problem for problem in document["problems"] if "evil" in problem]
+
+
+def test_plans_of_another_team_are_left_out(family, tmp_path):
+    assert len(told("plans", tmp_path, "--team", "math")[1]["plans"]) == 1
+    assert told("plans", tmp_path, "--team", "nobody")[1]["plans"] == []

@@ -1,0 +1,238 @@
+"""The external parameters of each kind of record, for verifiers of other projects.
+
+``python -m workflows.commands.derivations docs/derivations`` writes a page and a JSON schema for
+each kind. An exported statement names the page as its ``buildType``.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, JsonValue, TypeAdapter
+
+from lineage.waiver import Waiver
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.gate.measured import ProbeSettings
+from tasks.handover import Note, TeacherVerdict, WarmUpSettings
+from tasks.merge.settings import MergeSettings
+from tasks.mopd.settings import RoundSettings
+from tasks.rl.settings import RlSettings
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.settings import BaseSettings, SftSettings
+
+Schema = dict[str, JsonValue]
+Defined = tuple[Schema, Schema]
+"""A schema, and the definitions that it refers to."""
+
+_REFERENCE = "#/$defs/{model}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of record."""
+
+    makes: str
+    """What its output is, as a sentence."""
+    settings: Callable[[], Defined]
+
+
+def _fields(**types: object) -> Callable[[], Defined]:
+    """Return the schema of an object with these fields and no others."""
+
+    def schema() -> Defined:
+        properties: Schema = {}
+        definitions: Schema = {}
+        for name, kind in types.items():
+            properties[name], more = _of_type(kind)
+            definitions |= more
+        return _closed(properties, sorted(types)), definitions
+
+    return schema
+
+
+def _model(model: type[BaseModel], **types: object) -> Callable[[], Defined]:
+    """Return the schema of a model's JSON, with more fields beside it."""
+
+    def schema() -> Defined:
+        found, definitions = _of_type(model)
+        more, others = _fields(**types)()
+        properties = _object(found, "properties") | _object(more, "properties")
+        # A record holds every setting, those that were left at their default too.
+        return _closed(properties, sorted(properties)), definitions | others
+
+    return schema
+
+
+def _any_of(*several: Callable[[], Defined]) -> Callable[[], Defined]:
+    def schema() -> Defined:
+        found = [each() for each in several]
+        definitions: Schema = {}
+        for _, more in found:
+            definitions |= more
+        return {"anyOf": [each for each, _ in found]}, definitions
+
+    return schema
+
+
+def _of_type(kind: Any) -> Defined:  # noqa: ANN401 - whatever can annotate a field
+    schema = TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REFERENCE)
+    definitions = schema.pop("$defs", {})
+    return schema, definitions
+
+
+def _object(schema: Schema, name: str) -> Schema:
+    found = schema[name]
+    assert isinstance(found, dict)
+    return found
+
+
+def _closed(properties: Schema, required: list[str]) -> Schema:
+    names: list[JsonValue] = [*required]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": False,
+    }
+
+
+_DATA = _fields(domain=str, split=str, count=int)
+_MANIFEST = _fields(manifest=str)
+_JSON = dict[str, object]
+
+KINDS: Mapping[str, Kind] = {
+    "audit": Kind("The report of which teacher shaped what a student says.", _fields(student=str)),
+    "base": Kind(
+        "The pretrained model that everything descends from: trained from scratch, a copy of a "
+        "model of the Hugging Face Hub (`source`, with its `revision`), or of a local folder "
+        "(`files` by SHA-256).",
+        _any_of(
+            _model(BaseSettings),
+            _fields(source=str),
+            _fields(source=str, revision=str),
+            _fields(files=dict[str, str]),
+        ),
+    ),
+    "behaviours": Kind("Answers that an audit asks about.", _fields(sample=int)),
+    "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
+    "environment": Kind("The source that answers and grades in a domain.", _fields(domain=str)),
+    "evaluation": Kind(
+        "What one checkpoint scores on a domain's held-out prompts.",
+        _model(EvaluationSettings, domain=str),
+    ),
+    "failure": Kind(
+        "The account of a consolidation that failed after its plan.",
+        _fields(error=str, publish_as=str, rounds=int, round=RoundSettings),
+    ),
+    "gate": Kind(
+        "The report of whether teachers fit, with a verdict for each.",
+        _fields(
+            teachers=list[TeacherVerdict], judged=_JSON, calibration=object, growth=_JSON | None
+        ),
+    ),
+    "gate_outcome": Kind("What came of the gate's predictions.", _fields(recipe=str)),
+    "ledger": Kind("What each teacher added to every update.", _model(RoundSettings)),
+    "merge": Kind(
+        "A merge of teachers' weights, as a control.",
+        _any_of(_fields(method=str), _model(MergeSettings, method=str)),
+    ),
+    "mopd": Kind("A student after one round of distillation.", _model(RoundSettings)),
+    "plan": Kind(
+        "What a consolidation merges, with all findings by record.",
+        _fields(self=list[str], findings=list[Note]),
+    ),
+    "probe": Kind("What the gate measured of the teachers.", _model(ProbeSettings)),
+    "prompts": Kind("Prompts of a domain, JSONL.", _DATA),
+    "refork": Kind(
+        "A request to a teacher's owner to climb again from another fork point.",
+        lambda: ({"type": "object"}, {}),
+    ),
+    "rehearsal": Kind(
+        "A student that learned its round again without some teachers.",
+        _model(RoundSettings, without=list[str]),
+    ),
+    "release": Kind("A teacher with all that a consumer needs, by digest.", _MANIFEST),
+    "replay": Kind("A ledger with displacements that were made again.", _model(RoundSettings)),
+    "report": Kind("The page, picture and numbers of a student.", _model(EvaluationSettings)),
+    "rl": Kind(
+        "A teacher: the last checkpoint of a climb.",
+        _model(RlSettings, domain=str, stop_at=int),
+    ),
+    "rung": Kind("An earlier checkpoint of a climb.", _model(RlSettings, domain=str, stop_at=int)),
+    "scorecard": Kind("What every method scores, with intervals.", _model(EvaluationSettings)),
+    "sft": Kind("A checkpoint after supervised learning.", _model(SftSettings)),
+    "sketch": Kind("Digests of rows, by which overlap of data is found.", _fields()),
+    "student": Kind("A published student: what it was made of, by digest.", _MANIFEST),
+    "surgery": Kind(
+        "A student with other weights of its teachers' parts.", _fields(weights=dict[str, float])
+    ),
+    "waiver": Kind(
+        "A signed statement that findings of a plan are accepted.", _model(Waiver, envelope=str)
+    ),
+    "warm_up": Kind(
+        "A student that learned a little of a teacher's own answers.",
+        _model(WarmUpSettings, sampling=SamplingSettings),
+    ),
+}
+
+
+INPUT_FACET: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "OpenLineage input facet provost_input: what a record took an artifact for",
+    **_closed(
+        {
+            "_producer": {"type": "string"},
+            "_schemaURL": {"type": "string"},
+            "role": {"type": "string"},
+            "name": {"type": "string"},
+            "weight": {"type": "number"},
+        },
+        ["_producer", "_schemaURL", "role"],
+    ),
+}
+
+
+def schema_of(kind: str) -> Schema:
+    """Return the JSON schema of the external parameters of a kind of record."""
+    settings, definitions = KINDS[kind].settings()
+    parameters = _closed(
+        {"kind": {"const": kind}, "settings": settings, "seed": {"type": "integer"}},
+        ["kind", "seed", "settings"],
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"External parameters of a record of kind {kind}",
+        **parameters,
+        **({"$defs": definitions} if definitions else {}),
+    }
+
+
+def page_of(kind: str) -> str:
+    """Return the page of a kind of record, in Markdown."""
+    return (
+        f"# Derivation: {kind}\n\n"
+        f"{KINDS[kind].makes}\n\n"
+        "This page is the `buildType` of exported SLSA provenance. `externalParameters` are as in\n"
+        f"[{kind}.schema.json]({kind}.schema.json): `kind`, all `settings`, and the `seed`. They\n"
+        "and the inputs among `resolvedDependencies` (role and weight are annotations) are the\n"
+        "record's identity. `internalParameters` say under which circumstances it ran. A verifier\n"
+        "refuses parameters that the schema does not know.\n"
+    )
+
+
+def write(folder: Path) -> None:
+    """Write the pages and schemas of all kinds into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in KINDS:
+        schema = json.dumps(schema_of(kind), indent=1, sort_keys=True)
+        (folder / f"{kind}.schema.json").write_text(schema + "\n", encoding="utf-8")
+        (folder / f"{kind}.md").write_text(page_of(kind), encoding="utf-8")
+    facet = json.dumps(INPUT_FACET, indent=1, sort_keys=True)
+    (folder / "provost_input.schema.json").write_text(facet + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

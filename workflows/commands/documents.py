@@ -1,0 +1,177 @@
+"""What commands print with ``--json``: the fields, as docs/json.md documents them."""
+
+from pydantic import Field
+
+from lineage.artifacts import Frozen
+from lineage.launches import Launch
+from lineage.summary import Summary
+
+
+class Document(Frozen):
+    """A document of a command."""
+
+    problems: list[str] = Field(default_factory=list)
+    """What could not be read, and is missing because of it; the exit status is 1 then."""
+
+
+class Plans(Document):
+    """``provost plans``."""
+
+    plans: list[Launch]
+
+
+class TeacherVersion(Frozen):
+    """One version of a teacher."""
+
+    reference: str
+    """``teacher.math@3``."""
+    digest: str
+    aliases: list[str]
+    owner: str
+    kind: str
+    fork_point: str
+    released: str
+    """ISO 8601, UTC."""
+    status: str
+    """active, retired, recalled or unknown."""
+
+
+class Teachers(Document):
+    """``provost teacher list``."""
+
+    teachers: list[TeacherVersion]
+
+
+class StudentVersion(Frozen):
+    """One version of a student."""
+
+    reference: str
+    digest: str
+    aliases: list[str]
+    teachers: list[str]
+    waivers: list[str]
+    published: str
+    status: str
+
+
+class Students(Document):
+    """``provost student list``."""
+
+    students: list[StudentVersion]
+
+
+class AliasMove(Frozen):
+    """One move of an alias."""
+
+    at: str
+    alias: str
+    version: int
+    by: str
+    reason: str
+
+
+class Moves(Document):
+    """``provost student moves``."""
+
+    name: str
+    moves: list[AliasMove]
+
+
+class Record(Frozen):
+    """One record of a lineage."""
+
+    record: str
+    kind: str
+    label: str
+    output: str
+    """Digest of what came out; "" where nothing is attested."""
+    owner: str
+    aliases: list[str]
+    status: str
+
+
+class RecordList(Document):
+    """``provost lineage ancestors`` and ``descendants``."""
+
+    records: list[Record]
+
+
+class DiffLine(Frozen):
+    """One difference in the making."""
+
+    where: str
+    what: str
+    before: str
+    after: str
+
+
+class Differences(Document):
+    """``provost lineage diff``."""
+
+    differences: list[DiffLine]
+
+
+class Blob(Frozen):
+    """A blob that nothing reaches."""
+
+    digest: str
+    bytes: int
+    age_hours: float
+
+
+class Garbage(Document):
+    """``provost lineage gc``."""
+
+    deleted: bool
+    kept: int
+    """Blobs."""
+    blobs: list[Blob]
+    damaged: list[str]
+    """Blobs with other bytes than their digest says, on which nothing rests."""
+
+
+class Exported(Document):
+    """``provost student export``, ``teacher export`` and ``lineage export``."""
+
+    name: str
+    """Registry version; "" for a checkpoint without one."""
+    checkpoint: str
+    folder: str
+    license: str
+    license_name: str
+    recalled: list[str]
+    files: list[str]
+
+
+class Weights(Frozen):
+    """``provost student weights``."""
+
+    name: str
+    folder: str
+    serve: str
+    """A command line for vLLM."""
+
+
+DOCUMENTS: dict[str, type[Frozen]] = {
+    "plans": Plans,
+    "teacher list": Teachers,
+    "student list": Students,
+    "student moves": Moves,
+    "student show": Summary,
+    "student weights": Weights,
+    "teacher show": Summary,
+    "run teacher": Summary,
+    "run consolidation": Summary,
+    "gate": Summary,
+    "audit": Summary,
+    "surgery": Summary,
+    "demo": Summary,
+    "lineage ancestors": RecordList,
+    "lineage descendants": RecordList,
+    "lineage diff": Differences,
+    "lineage gc": Garbage,
+    "student export": Exported,
+    "teacher export": Exported,
+    "lineage export": Exported,
+}
+"""By command."""

@@ -1,0 +1,64 @@
+"""``provost teacher recall``: shows whom a recall concerns, asks, and offers the way back."""
+
+import shlex
+
+import click
+
+from lineage.graph import Lineage
+from lineage.mirror import mirror_entry
+from lineage.recall import Recall, consequences
+from lineage.recall import recall as withdraw
+from lineage.reference import STUDENT
+from lineage.store import open_store
+from workflows.commands.output import agreed, complain, say
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--by", required=True, help="Who recalls it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def recall(reference: str, reason: str, by: str, yes: bool) -> None:
+    """Withdraw a release for ever; list every student that descends from it, with its owner."""
+    store = open_store()
+    lineage = Lineage(store)
+    found = consequences(store, lineage, reference)
+    what = f"{found.entry.name}@{found.entry.version}"
+    _show(found)
+    if not yes and not agreed(f"Recall {what}? It cannot be undone"):
+        raise click.ClickException(
+            "nothing was recalled, because nobody confirmed it: answer with y, or give --yes where "
+            "nobody can answer"
+        )
+    done = withdraw(store, lineage, reference, by, reason)
+    mirror_entry(store, done.entry.name)
+    say(f"{what} is recalled: no new consolidation accepts it.")
+    if done.owners:
+        say(f"Tell: {', '.join(done.owners)}")
+    _offer(done, by, f"{what} was recalled: {reason}")
+
+
+def _show(found: Recall) -> None:
+    for item in found.affected:
+        names = ", ".join(item.names) or "not registered"
+        what = item.output[:19] or f"record {item.record[:19]}, whose output cannot be read"
+        say(f"  descends from it: {names} ({what}), owned by {item.owner or 'nobody known'}")
+    for alias in found.pointing:
+        say(f"  {alias.name}@{alias.alias} points at version {alias.version}")
+    for told in found.left_out:
+        complain(f"  not readable, so descendants may be missing: {told}")
+
+
+def _offer(done: Recall, by: str, reason: str) -> None:
+    """Print how to lead each student's alias away from what descends from the recalled version."""
+    for alias in done.pointing:
+        if not alias.name.startswith(STUDENT) or alias.alias != "released":
+            continue
+        if not alias.rollback:
+            say(
+                f"{alias.name} has no earlier version without it: `provost run consolidation` "
+                "makes a new one"
+            )
+            continue
+        words = ["provost", "student", "rollback", alias.rollback, "--by", by, "--reason", reason]
+        say(f"To lead {alias.name}@{alias.alias} back: {shlex.join(words)}")
