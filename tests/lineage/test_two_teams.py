@@ -1,0 +1,247 @@
+"""Whatever team A does with its own key and its own rights, B and the consolidation see the same.
+
+A hypothesis state machine: A writes whatever its role allows anywhere it may, raw bytes and valid
+statements alike. After each act, all that B and the consolidation read is what it was without A.
+"""
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from lineage.adoption import endorse
+from lineage.artifacts import Artifact
+from lineage.digest import hex_of
+from lineage.errors import LineageError
+from lineage.gc import find_garbage
+from lineage.graph import Lineage
+from lineage.recall import recall
+from lineage.record import Attestation, Derivation, Input, Records
+from lineage.registry import Registry
+from lineage.slots import Entry, Move
+from lineage.statement import Place, make_statement
+from tests.lineage.making import TIME
+from tests.lineage.teams import KEYS, Shared
+from tests.lineage.world import TOKENIZER, A, B, World
+from tests.support.roles import may
+
+BYTES = st.one_of(st.binary(max_size=64), st.sampled_from([b"", b"{}", b"[]", b"null", b"[" * 999]))
+
+
+class TwoTeams(RuleBasedStateMachine):
+    """A acts; B and the consolidation look."""
+
+    @initialize()
+    def begin(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="two-teams-"))
+        self.world = World(self.folder)
+        self.shared = self.world.shared
+        self.mine = self.shared.code
+        self.acts = 0
+        self.before = self.world.seen(self.folder / "before.db")
+
+    def teardown(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "world"))
+    def nothing_changed_for_others(self):
+        assert self.world.seen(self.folder / "index.db") == self.before
+
+    def attempt(self, act):
+        """Do something that may be refused, by a sentence."""
+        self.acts += 1
+        with suppress(LineageError):
+            act()
+
+    def targets(self):
+        """Everything of others that A knows by digest."""
+        world = self.world
+        return [world.fork, world.climbs["math"], world.releases["math"], world.student]
+
+    @rule(data=st.data(), content=BYTES, overwrite=st.booleans())
+    def write_raw(self, data, content, overwrite):
+        """Raw bytes at, or in place of, any key that the role may write."""
+        known = [key for key in self.mine.keys("") if not key.startswith("trust/")]
+        copied = data.draw(st.sampled_from(known))
+        number = data.draw(st.integers(1, 4))
+        places = [
+            copied,
+            copied.rpartition("/")[0] + f"/{number:08d}",
+            copied.replace(f"projects/{B}/", f"projects/{A}/"),
+            f"projects/{A}/registry/teacher.math/versions/{number:08d}",
+            f"projects/{A}/attestations/{hex_of(self.world.unmade.digest())}/{number:08d}",
+            f"projects/{A}/states/{hex_of(self.world.unmade.digest())}/{number:08d}",
+            f"registry/teacher.math/versions/{number:08d}",
+            f"attestations/{hex_of(self.world.climbs['math'][0])}/{'0' * 64}",
+            f"projects/{A}/.DS_Store",
+            f"projects/{A}/registry/teacher.code/events/00000001~",
+            "trust/00000002",
+        ]
+        key = data.draw(st.sampled_from(places))
+        content = data.draw(st.sampled_from([content, self.mine.read_key(copied)]))
+        path = self.shared.folder / "keys" / key
+        if path.exists():
+            if overwrite and may(A, "overwrite", f"keys/{key}"):
+                path.chmod(0o644)
+                path.write_bytes(content)
+        elif may(A, "create", f"keys/{key}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        self.acts += 1
+
+    @rule(data=st.data())
+    def remove_raw(self, data):
+        """Removal of any key, where the role allows it."""
+        key = data.draw(st.sampled_from(self.mine.keys("")))
+        if may(A, "delete", f"keys/{key}"):
+            (self.shared.folder / "keys" / key).unlink()
+        self.acts += 1
+
+    @rule(data=st.data(), number=st.integers(1, 3), body=st.sampled_from(["entry", "said", "move"]))
+    def sign_anything(self, data, number, body):
+        """A well-formed statement of A's key at any place that the role may write."""
+        made = data.draw(st.sampled_from(self.targets()))
+        record = hex_of(data.draw(st.sampled_from([made[0], self.world.unmade.digest()])))
+        name = data.draw(st.sampled_from(["teacher.math", "teacher.code", "fork-point", "base"]))
+        bodies = {
+            "entry": (
+                f"registry/{name}/versions",
+                Entry(
+                    name=name, version=number, kind="release", digest=made[1], record=made[0],
+                    owner="evil", created=TIME, note="",
+                ),
+            ),
+            "said": (
+                f"attestations/{record}",
+                Attestation(
+                    derivation=f"sha256:{record}", output=made[1], output_kind="checkpoint",
+                    finished="9999-01-01T00:00:00+00:00",
+                ),
+            ),
+            "move": (
+                f"registry/{name}/aliases",
+                Move(alias="released", version=number, by="evil", reason="", at=TIME),
+            ),
+        }  # fmt: skip
+        path, said = bodies[body]
+        project = data.draw(st.sampled_from([A, A, B, "foundation", "consolidation"]))
+        trust = Records(self.mine).journal.trust
+        place = Place(store=trust.store, project=project, path=path, number=number, at=TIME)
+        if may(A, "create", f"keys/{place.key}"):
+            self.mine.claim(place.key, make_statement(said, place, KEYS[A]))
+        self.acts += 1
+
+    @rule(
+        data=st.data(), name=st.sampled_from(["teacher.code", "teacher.code-evil", "teacher.math"])
+    )
+    def register_others_work(self, data, name):
+        """Others' digests, with or without their records, under a name of A's own."""
+        record, digest = data.draw(st.sampled_from(self.targets()))
+        record = data.draw(st.sampled_from([record, ""]))
+        artifact = Artifact(kind="release", digest=digest, record=record)
+        self.attempt(lambda: Registry(self.mine).register(name, artifact, owner="evil"))
+
+    @rule(data=st.data(), name=st.sampled_from(["teacher.code", "teacher.code-evil", "fork-point"]))
+    def recall_retire_or_move(self, data, name):
+        """All that can be done to a version, of A's own names and of others'."""
+        registry = Registry(self.mine)
+        version = data.draw(st.integers(1, 3))
+        act = data.draw(st.sampled_from(["recall", "retire", "point"]))
+        if act == "point":
+            self.attempt(lambda: registry.point(name, "released", version, by="evil"))
+        else:
+            self.attempt(lambda: getattr(registry, act)(name, version, by="evil", reason="spite"))
+
+    @rule(data=st.data(), content=BYTES)
+    def attest(self, data, content):
+        """A record of A's own that takes, or gives, what others made."""
+        taken = data.draw(st.lists(st.sampled_from(self.targets()), max_size=2))
+        output = data.draw(
+            st.sampled_from([self.mine.put_bytes(content), *(made[1] for made in self.targets())])
+        )
+        inputs = tuple(Input(role="start", artifact=made[1], record=made[0]) for made in taken)
+        project = data.draw(st.sampled_from(["", A, B]))
+        derivation = Derivation(
+            kind="rl", inputs=inputs, source=TOKENIZER, settings={}, seed=1, project=project
+        )
+        said = Attestation(
+            derivation=derivation.digest(), output=output, output_kind="checkpoint", finished=TIME
+        )
+        self.attempt(lambda: Records(self.mine).write(derivation, said))
+
+    @rule()
+    def foretell(self):
+        """The derivation that B will make next, put before B does."""
+        self.mine.put_bytes(self.world.unmade.to_bytes())
+        self.acts += 1
+
+    @rule()
+    def endorse_everything(self):
+        """A's word that all in its own place counts."""
+        self.attempt(lambda: endorse(self.mine, "spite"))
+
+    @precondition(lambda self: getattr(self, "acts", 0) % 7 == 6)
+    @rule()
+    def others_go_on_in_a_copy(self):
+        """B's next release, a recall and a collection end as they would without A."""
+        copy = World.__new__(World)
+        copy.__dict__ |= self.world.__dict__
+        folder = Path(tempfile.mkdtemp(dir=self.folder)) / "shared"
+        shutil.copytree(self.shared.folder, folder, symlinks=True)
+        copy.shared = Shared.__new__(Shared)
+        copy.shared.folder = folder
+        math, merge = copy.shared.of(B), copy.shared.of("consolidation")
+        said = Attestation(
+            derivation=self.world.unmade.digest(),
+            output=math.put_bytes(b"next"),
+            output_kind="checkpoint",
+            finished=TIME,
+        )
+        record = Records(math).write(self.world.unmade, said)
+        assert Records(math).finished(record).output == said.output
+        copy.register(math, "teacher.math", (record, said.output), "release")
+        assert Registry(merge).resolve("math@latest").digest == said.output
+        done = recall(math, Lineage(math, folder.parent / "copy.db"), "math@1", "lead", "leak")
+        assert self.world.student[1] in {item.output for item in done.affected}
+        with pytest.raises(LineageError):
+            Registry(merge).resolve("math@released")
+        named = {blob.digest for blob in find_garbage(merge).remove}
+        assert not named & {made[1] for made in self.targets()}
+        shutil.rmtree(folder.parent)
+        self.acts += 1
+
+
+def run(examples: int, steps: int) -> None:
+    """Let A act ``examples`` times ``steps`` times, each time in a new world."""
+    run_state_machine_as_test(
+        TwoTeams,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_a_team_changes_nothing_for_another():
+    run(examples=3, steps=12)
+
+
+@pytest.mark.slow
+def test_a_team_changes_nothing_for_another_in_a_thousand_acts():
+    run(examples=25, steps=40)
