@@ -64,6 +64,8 @@ class Attestation(Stated):
     output_kind: str = Field(min_length=1)
     attempt: int = Field(default=0, ge=0)
     host: str = ""
+    threads: int = Field(default=0, ge=0)
+    """How many threads computed it; 0 where that is not known."""
     packages: dict[str, str] = Field(default_factory=dict)
     image: str = ""
     """The container image, as REPOSITORY@sha256:...; "" where there is none."""

@@ -36,14 +36,11 @@ class Records:
         self._known: dict[str, Derivation] = {}
 
     def write(self, derivation: Derivation, attestation: Attestation) -> str:
-        """Append a record; return its digest. Writing the same again changes nothing.
-
-        A derivation without a project becomes one of the author's.
+        """Append a record, of the author's project; return its digest. Again changes nothing.
 
         Raises:
-            RecordRefusedError: for an input that is not in the store, an input that its record did
-                not make, an output that is not in the store, an attestation of another derivation,
-                and a cycle.
+            RecordRefusedError: for an input or output that is not in the store, an input that its
+                record did not make, an attestation of another derivation, and a cycle.
             NotEntitledError: for a derivation of another project.
             ConflictingOutputsError: where the derivation gave another output, which still stands.
                 Nothing is attested in any of these cases.
@@ -153,13 +150,17 @@ class Records:
         there = self._there(digest)
         return there[-1] if there else None
 
-    def _there(self, digest: str) -> list[Attestation]:
-        """Return the attestations that stand and whose output is in the store, oldest first."""
+    def history(self, digest: str) -> list[Attestation]:
+        """Return the attestations of a derivation, oldest first; none where nobody has made it."""
         try:
             self.read(digest)
         except MissingBlobError:
-            return []  # nobody has made it
-        standing = _standing(self.attestations(digest))
+            return []
+        return self.attestations(digest)
+
+    def _there(self, digest: str) -> list[Attestation]:
+        """Return the attestations that stand and whose output is in the store, oldest first."""
+        standing = _standing(self.history(digest))
         return [attestation for attestation in standing if self._store.has(attestation.output)]
 
     def finished(self, digest: str) -> Attestation | None:
@@ -170,10 +171,11 @@ class Records:
                 other: neither the first nor the newest wins.
         """
         there = self._there(digest)
-        if len({item.output for item in there}) > 1:
+        outputs = sorted({item.output for item in there})
+        if len(outputs) > 1:
             raise ConflictingOutputsError(
-                f"record {digest} gave different outputs: {sorted({i.output for i in there})}. Say "
-                f"which counts with `provost lineage keep {digest} OUTPUT --reason '...'`"
+                f"record {digest} gave different outputs: {outputs}. Say which counts with "
+                f"`provost lineage keep {digest} OUTPUT --reason '...'`"
             )
         return there[-1] if there else None
 

@@ -87,6 +87,8 @@ class State(Stated):
 
     step: int
     tree: Digest
+    threads: int = 0
+    """How many the run has used: it goes on with as many, to the same bits."""
 
 
 class States:
@@ -119,6 +121,8 @@ class States:
         if statement is None:
             raise RuntimeError(f"state {last} vanished while it was read; run again")
         slot = statement.body
+        if slot.threads:
+            torch.set_num_threads(slot.threads)
         folder = self._store.tree(slot.tree)
         for name, part in self._parts.items():
             part.load(folder / name)
@@ -148,7 +152,8 @@ class States:
                 Path(folder, name).mkdir()
                 part.save(Path(folder, name))
             if rank() == 0:
-                state = State(step=step, tree=self._store.put_tree(Path(folder)))
+                tree = self._store.put_tree(Path(folder))
+                state = State(step=step, tree=tree, threads=torch.get_num_threads())
                 self._slots().append(lambda _, __: state)
         taken = self._clock() - started
         self._due = self._clock() + max(_LEAST_SECONDS, _LEAST_MULTIPLE * taken)

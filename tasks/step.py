@@ -33,6 +33,7 @@ from tasks import pod
 from tasks.attempt import InterruptedAttemptError
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions
+from tasks.threads import as_many_threads, threads_in_use
 
 FIND_ONLY = "PROVOST_FIND_ONLY"
 _WORTH_TELLING = 256 << 20
@@ -181,10 +182,18 @@ class Bench:
         measurements = Measurements(derivation.kind)
         if (watched := _WATCHED.get()) is not None:
             watched.append(measurements)
-        with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        with (
+            as_many_threads(self.threads_before(derivation)),
+            tempfile.TemporaryDirectory(prefix="provost-") as folder,
+        ):
             with self.shown_live(derivation, measurements, owner):
                 output = make(Path(folder), measurements)
             return self.commit(derivation, kind, output, started, measurements, owner)
+
+    def threads_before(self, derivation: Derivation) -> int:
+        """Return how many threads computed an output that was lost since; 0 without one."""
+        before = self.records.history(derivation.digest())
+        return before[-1].threads if before else 0
 
     @contextmanager
     def shown_live(
@@ -221,6 +230,7 @@ class Bench:
                 output_kind=kind,
                 attempt=pod.attempt(),
                 host=socket.gethostname(),
+                threads=threads_in_use(),
                 packages=package_versions(),
                 image=pod.image(),
                 execution=run.execution if run else "",

@@ -87,6 +87,16 @@ def test_two_writers_of_one_run_lose_nothing(store):
     assert other.restore() == 2
 
 
+def test_a_run_goes_on_with_as_many_threads(store):
+    torch.set_num_threads(2)
+    parts = {"slow": Slow(Clock(), 0)}
+    States(store, RUN, parts).save(1)
+    torch.set_num_threads(1)
+    assert States(store, RUN, parts).restore() == 1
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
 def test_random_numbers_go_on_where_they_were(tmp_path):
     part = RandomNumbers()
     part.save(tmp_path)

@@ -5,6 +5,7 @@ import os
 from datetime import datetime, timedelta
 
 import pytest
+import torch
 
 from lineage.errors import LineageError, RecordRefusedError, RefusedFileError
 from lineage.flyte_run import FlyteRun
@@ -13,6 +14,7 @@ from lineage.registry import Registry
 from lineage.store import FolderStore
 from tasks import step
 from tasks.step import FIND_ONLY, Bench, Measurements, NotMadeError
+from tasks.threads import use_configured_threads
 
 SOURCE = "sha256:" + "a" * 64
 
@@ -144,6 +146,24 @@ def test_an_output_that_was_removed_is_made_again(bench):
     assert bench.find(derivation()) is None
     assert bench.find_or_make(derivation(), "dataset", make) == made
     assert len(make.folders) == len(bench.records.attestations(made.record)) == 2
+
+
+def test_a_lost_output_is_made_again_with_as_many_threads(bench, monkeypatch):
+    used = []
+
+    def make(folder, _):
+        use_configured_threads()
+        used.append(torch.get_num_threads())
+        return _write(folder)
+
+    monkeypatch.setenv("PROVOST_THREADS", "2")
+    made = bench.find_or_make(derivation(), "dataset", make)
+    assert bench.store.remove(made.digest, 0)
+    monkeypatch.setenv("PROVOST_THREADS", "1")
+    bench.find_or_make(derivation(), "dataset", make)
+    bench.find_or_make(derivation(seed=1), "dataset", make)
+    assert used == [2, 2, 1]
+    assert [row.threads for row in bench.records.attestations(made.record)] == [2, 2]
 
 
 def test_the_attestation_says_where_when_and_by_whom(bench, monkeypatch):

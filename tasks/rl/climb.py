@@ -26,7 +26,7 @@ from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture, Plays
 from tasks.step import Bench, Measurements, now, refuse_to_make
-from tasks.threads import use_configured_threads
+from tasks.threads import as_many_threads, use_configured_threads
 
 
 def climb(
@@ -50,7 +50,8 @@ def _climb(
     last = _derivation(bench.project, start, domain, settings, seed, settings.loop.num_steps)
     refuse_to_make(last)
     bench.store.ensure_writable()
-    use_configured_threads()
+    with as_many_threads(bench.threads_before(last)):
+        use_configured_threads()
     policy = load_policy(bench.store.tree(start.digest))
     ladder = _Ladder(bench, start, domain, settings, seed, policy)
     with open_environment(

@@ -103,6 +103,8 @@ def test_a_name_is_read_from_its_owners_project_alone(shared):
     forge(shared.code, "code-team", slot, entry, project="code-team")
     registry = Registry(shared.consolidation)
     assert registry.versions("teacher.math") == [good]
+    slot_of_nobody = slot.replace("teacher.math", "teacher.unlisted")
+    forge(shared.code, "code-team", slot_of_nobody, entry, project="code-team")
     assert registry.names() == ["teacher.math"]
     previous = Journal(shared.math).slots("math-team", slot[:-9], Entry).all()[0].digest
     forge(shared.code, "code-team", slot, entry, project="math-team", previous=previous)
