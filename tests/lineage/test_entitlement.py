@@ -233,6 +233,21 @@ def test_a_rotated_key_cannot_write_back_in_time(shared):
         Registry(shared.consolidation).resolve("teacher.math@2")
 
 
+def test_what_was_endorsed_is_not_exchanged_with_the_old_key(shared):
+    from lineage.adoption import endorse
+
+    register(shared.math, "teacher.math", write_record(shared.math, b"good"))
+    [good] = Registry(shared.math).versions("teacher.math")
+    shared.publish(root(math_team={"revoked": TIME}))
+    endorse(shared.of("math-team", NEW_KEYS["math-team"]), "looked at")
+    slot = "registry/teacher.math/versions/00000001"
+    (shared.folder / "keys/projects/math-team" / slot).unlink()
+    changed = good.model_copy(update={"note": "rewritten"})
+    forge(shared.math, "math-team", slot, changed, project="math-team")
+    with pytest.raises(NotEntitledError):
+        Registry(shared.consolidation).resolve("teacher.math@1")
+
+
 def test_a_short_name_that_two_names_answer_to_is_refused(store):
     registry = Registry(store)
     for name in ("teacher.math", "math"):

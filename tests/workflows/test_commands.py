@@ -77,9 +77,12 @@ def test_a_list_of_no_teachers_says_how_to_get_one(home):
     assert "provost run teacher math" in result.output
 
 
-@pytest.mark.parametrize("command", ["show", "ancestors", "descendants", "verify", "export"])
+@pytest.mark.parametrize(
+    "command", [["show"], ["ancestors"], ["descendants"], ["verify"], ["export", "folder"]]
+)
 def test_a_question_about_what_is_not_there_is_refused(command):
-    result = CliRunner().invoke(main, ["lineage", command, "student@released"])
+    question, *more = command
+    result = CliRunner().invoke(main, ["lineage", question, "student@released", *more])
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     assert "Registered: nothing yet" in result.output
