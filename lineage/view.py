@@ -46,6 +46,14 @@ AREAS = {
     "audit": ("behaviours", "audit", "surgery"),
 }
 """MLflow's experiments with the kinds of record that each shows."""
+WORDS = {
+    "foundation": "Bases, from which everything descends.",
+    "teachers": "What the teams make: data, environments, climbs and their checkpoints, releases.",
+    "consolidation": "Students: each consolidation is one run, with its steps below it.",
+    "evaluation": "Scores of checkpoints in each domain, and the scorecards made of them.",
+    "audit": "Which teacher shaped which behavior, and what surgery did about it.",
+}
+"""What stands in the description of each."""
 
 
 @dataclass(frozen=True)
@@ -163,9 +171,11 @@ def given_tags(digest: str, derivation: Derivation, owner: str) -> dict[str, str
 
 
 def run_name(derivation: Derivation, attestation: Attestation) -> str:
-    """Return a short name that a person recognises: kind, domain, output."""
+    """Return a short name that a person recognises: kind, domain or team, output."""
     domain = attestation.notes.get("domain") or derivation.settings.get("domain") or ""
     kind = derivation.kind
+    if not domain and area_of(kind) == "teachers":
+        domain = attestation.owner
     if kind == "plan" and not plan_of(derivation, attestation):
         kind = "consolidation"  # its steps are listed under it
     parts = [kind, str(domain), attestation.output.removeprefix("sha256:")[:12]]

@@ -6,12 +6,16 @@ from typing import Literal, Protocol
 from lineage.mirror.files import EXTERNAL
 from lineage.record import Records
 from lineage.tracking import artifact_location
-from lineage.view import DIGEST, RECORD, area_of, run_name, step_of
+from lineage.view import DIGEST, NOTE, RECORD, WORDS, area_of, run_name, step_of
 
 RAW = "raw"
 """The experiment that shows checkpoints which no record made."""
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's pages open an experiment with its runs, not with traces."""
+
+
+def _tags_of(area: str) -> dict[str, str]:
+    return TRAINING | ({NOTE: WORDS[area]} if area in WORDS else {})
 
 
 class Score(Protocol):
@@ -183,7 +187,9 @@ class Lookup:
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 place = artifact_location(self._uri, name)
-                self._experiments[area] = self._client.create_experiment(name, place, TRAINING)
+                self._experiments[area] = self._client.create_experiment(
+                    name, place, _tags_of(area)
+                )
             else:
                 if found.lifecycle_stage == "deleted":  # its name is taken, and it takes no runs
                     self._client.restore_experiment(found.experiment_id)

@@ -1,12 +1,15 @@
 """Registry names as MLflow's registered models: versions, statuses and aliases."""
 
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
-from lineage.mirror.cards import Card, Cards, fetching
+from lineage.mirror.cards import Cards, fetching
 from lineage.mirror.files import mark_external
 from lineage.mirror.runs import Runs
 from lineage.record import Records
@@ -18,6 +21,10 @@ from lineage.view import DIGEST, FIRST, NOTE, STATUS, VERSION, namespace_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+
+REGISTERED = "mlflow.modelVersions"
+"""Of a logged model: the versions that it is registered as, for its page."""
 
 
 class Names:
@@ -67,7 +74,7 @@ class Names:
             version = version or self._create_version(model, entry)
             status = self._registry.status(name, entry.version)
             if version.tags.get(STATUS) != status or not self._trusting:
-                self._describe(version, self._cards.card(entry))
+                self._describe(version, entry)
             if status == "active":
                 shown[entry.version] = str(version.version)
         self._show_aliases(model, self._registry.aliases(name), shown)
@@ -104,13 +111,12 @@ class Names:
                 return True
         return False
 
-    def _describe(self, version: "ModelVersion", card: Card) -> None:
+    def _describe(self, version: "ModelVersion", entry: Entry) -> None:
         """Bring the description and the tags of a version up to date."""
-        number = str(version.version)
+        number, card = str(version.version), self._cards.card(entry)
         if version.description != card.text:
             self._client.update_model_version(version.name, number, card.text)
-            weights = (version.source or "").removeprefix("models:/")
-            self._client.set_logged_model_tags(weights, {NOTE: card.text})
+            self._tell_weights(self._weights(entry)[0], version, card.text)
         for key, value in card.tags.items():
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
@@ -165,9 +171,8 @@ class Names:
         weights, run_id = self._weights(entry)
         card = self._cards.card(entry)
         mark_external(self._client, weights, fetching(entry))
-        self._client.set_logged_model_tags(weights, {NOTE: card.text})
         with as_default(self._uri):
-            return self._client.create_model_version(
+            version = self._client.create_model_version(
                 model,
                 source=f"models:/{weights}",
                 run_id=run_id,
@@ -176,6 +181,16 @@ class Names:
                 await_creation_for=0,
                 model_id=weights,
             )
+        self._tell_weights(weights, version, card.text)
+        return version
+
+    def _tell_weights(self, weights: str, version: "ModelVersion", text: str) -> None:
+        """Let the page of a checkpoint say as what it is registered, and what it is."""
+        known = self._client.get_logged_model(weights).tags.get(REGISTERED, "[]")
+        this = {"name": version.name, "version": str(version.version)}
+        others = [item for item in _versions_in(known) if item != this]
+        tags = {NOTE: text, REGISTERED: json.dumps([*others, this])}
+        self._client.set_logged_model_tags(weights, tags)
 
     def _weights(self, entry: Entry) -> tuple[str, str | None]:
         """Return the logged model behind an entry, and its run, both shown by now."""
@@ -191,3 +206,12 @@ class Names:
         weights = self._runs.lookup.model(checkpoint.digest, checkpoint.record)
         run = self._runs.find(checkpoint.record) if checkpoint.record else None
         return weights, run.info.run_id if run else None
+
+
+def _versions_in(text: str) -> list[JsonValue]:
+    """Return what a tag lists, nothing where somebody wrote something else into it."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []

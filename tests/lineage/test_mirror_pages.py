@@ -1,5 +1,6 @@
 """What MLflow's own pages show: from a student one reaches all that it was made from."""
 
+import json
 import re
 from pathlib import Path
 
@@ -117,6 +118,10 @@ def test_experiments_are_areas_of_the_product(shown, pages):
     names = {item.name for item in pages.search_experiments()} - {"Default"}
     assert names == {"foundation", "teachers", "consolidation", "evaluation"}
     assert area_of("something-new") == "something-new"
+    for name in names:
+        tags = pages.get_experiment_by_name(name).tags
+        assert tags["mlflow.experimentKind"] == "custom_model_development"
+        assert tags["mlflow.note.content"]
 
 
 def test_scores_stand_at_the_checkpoint_with_their_data(shown, pages):
@@ -128,6 +133,8 @@ def test_scores_stand_at_the_checkpoint_with_their_data(shown, pages):
         "evaluation/score/math": 0.5,
     }
     assert model.tags["mlflow.note.content"] == version.description
+    registered = json.loads(model.tags["mlflow.modelVersions"])
+    assert registered == [{"name": "student.general", "version": "1"}]
     prompts = shown.teams["math"]["prompts"][1].removeprefix("sha256:")
     assert prompts.startswith(scores["evaluation/score/math"].dataset_digest)
 
@@ -197,6 +204,12 @@ def test_a_run_leads_to_its_execution_in_flyte(store, client, url, shown):
     assert found.data.tags["provost.flyte.version"] == "v7"
     note = found.data.tags["mlflow.note.content"]
     assert f"Ran in Flyte: {shown}, version `v7`." in note
+
+
+def test_a_run_without_a_domain_is_named_by_its_team(store, client):
+    record, output = write_record(store, b"x", kind="sft", owner="team-math")
+    assert mirror.mirror_record(store, record)
+    assert [run.info.run_name for run in runs(client)] == [f"sft-team-math-{output[7:19]}"]
 
 
 def test_a_recall_stands_in_the_description(store, client):

@@ -138,6 +138,16 @@ def test_a_forged_version_goes_and_numbers_stay_those_of_the_registry(store, cli
     assert {name: str(number) for name, number in aliases.items()} == {"released": "1"}
 
 
+def test_what_somebody_wrote_into_tags_stops_nothing(store, client, family):
+    true = client.get_model_version("teacher.math", "1")
+    weights = true.source.removeprefix("models:/")
+    client.set_logged_model_tags(weights, {"mlflow.modelVersions": "{not a list"})
+    client.update_model_version("teacher.math", "1", "better than it is")
+    client.set_tag(true.run_id, "provost.seen", "yesterday")
+    assert rebuilt(store) == 0
+    assert client.get_model_version("teacher.math", "1").description == true.description
+
+
 def test_a_version_that_shows_other_weights_is_taken_back(store, client, family):
     true = client.get_model_version("teacher.math", "1")
     client.delete_registered_model("teacher.math")
