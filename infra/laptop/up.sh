@@ -50,8 +50,8 @@ for folder in infra/laptop infra/mlflow infra/flyte; do
 done
 secret backing postgres "POSTGRES_PASSWORD=$(fresh)" "FLYTE_PASSWORD=$(fresh)" \
     "MLFLOW_PASSWORD=$(fresh)"
-secret backing object-store "MINIO_ROOT_USER=provost" "MINIO_ROOT_PASSWORD=$(fresh)"
-s3_key=$(value backing object-store MINIO_ROOT_PASSWORD)
+secret backing object-store AWS_ACCESS_KEY_ID=provost "AWS_SECRET_ACCESS_KEY=$(fresh)"
+s3_key=$(value backing object-store AWS_SECRET_ACCESS_KEY)
 endpoint=http://object-store.backing.svc.cluster.local:9000
 secret flyte flyte-database "password=$(value backing postgres FLYTE_PASSWORD)"
 secret mlflow mlflow-database "MLFLOW_BACKEND_STORE_URI=postgresql+psycopg2://mlflow:$(

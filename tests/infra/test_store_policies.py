@@ -1,48 +1,133 @@
-"""Who may do what in the bucket, asked of the policies on the store's own layout."""
+"""Who may do what in the bucket, asked of the policies as AWS evaluates them."""
 
-import fnmatch
 import json
 
 import pytest
-from manifests import INFRA
+
+from tests.infra.roles import ACTIONS, PAGE, PLACES, POLICIES, ROLES, may, page_with, table
+from tests.support.policies import Request, allowed
+
+WRITES = set(ACTIONS) - {"read"}
+CREATIONS = {"create", "send parts"}
 
 
-def allowed(policy, key, action, **context):
-    """Return whether a statement of the policy allows an action on an object."""
-    for statement in policy["Statement"]:
-        actions, places = (
-            [value] if isinstance(value, str) else value
-            for value in (statement["Action"], statement["Resource"])
-        )
-        conditions = [
-            str(context.get(name)).lower() == value
-            for test in statement.get("Condition", {}).values()
-            for name, value in test.items()
-        ]
-        where = f"arn:aws:s3:::STORE_BUCKET/production/{key}"
-        if (
-            action in actions
-            and any(fnmatch.fnmatch(where, place) for place in places)
-            and all(conditions)
-        ):
-            return True
-    return False
+def permitted(role, place):
+    return {action for action in ACTIONS if may(role, PLACES[place], action)}
 
 
-# "Null: false" on s3:if-none-match means that the header is there.
-ONCE = {"s3:if-none-match": "false"}
+def test_the_page_holds_the_table_that_the_policies_make():
+    assert page_with(table()) == PAGE.read_text("utf-8")
 
 
-@pytest.mark.parametrize("key", ["blobs/ab/cd", "keys/registry/teacher.math/1"])
-def test_a_team_creates_what_is_not_there_and_replaces_and_deletes_nothing(key):
-    policy = json.loads((INFRA / "store" / "team-policy.json").read_text())
-    assert allowed(policy, key, "s3:GetObject")
-    assert allowed(policy, key, "s3:PutObject", **ONCE)
-    assert not allowed(policy, key, "s3:PutObject")
-    assert not allowed(policy, key, "s3:DeleteObject")
+def test_every_role_reads_everything():
+    assert all(may(role, key, "read") for role in ROLES for key in PLACES.values())
 
 
-def test_only_the_collector_of_garbage_deletes_blobs_and_nobody_deletes_keys():
-    policy = json.loads((INFRA / "store" / "janitor-policy.json").read_text())
-    assert allowed(policy, "blobs/ab/cd", "s3:DeleteObject")
-    assert not allowed(policy, "keys/registry/teacher.math/1", "s3:DeleteObject")
+def test_an_auditor_writes_nothing():
+    assert not any(may("auditor", key, action) for key in PLACES.values() for action in WRITES)
+
+
+@pytest.mark.parametrize(
+    ("role", "own"),
+    [
+        ("team math", "`keys/projects/teacher-math/`"),
+        ("consolidation", "`keys/projects/consolidation/`"),
+    ],
+)
+def test_a_project_writes_below_its_own_prefix_alone_and_once(role, own):
+    assert permitted(role, own) == {"read", "create"}
+    assert permitted(role, "`blobs/`") == {"read", "create", "send parts"}
+    assert permitted(role, "`probe/`") == {"read", "create", "send parts"}
+    assert permitted(role, "`touched/`") & {"delete", "delete versions"} == set()
+    others = set(PLACES) - {own, "`blobs/`", "`probe/`", "`touched/`"}
+    assert len(others) == len(PLACES) - 4
+    for place in others:
+        assert permitted(role, place) == {"read"}, place
+
+
+def test_only_a_maintainer_deletes_and_only_what_is_no_statement():
+    deletions = {"delete", "delete versions", "give up uploads"}
+    for role in ROLES:
+        for place in PLACES:
+            if permitted(role, place) & deletions:
+                assert role == "maintainer"
+                assert "keys/" not in place
+                assert "development" not in place
+    assert "delete" in permitted("maintainer", "`touched/`")
+    assert permitted("maintainer", "`keys/trust/`") == {"read", "create"}
+
+
+def test_nobody_replaces_or_deletes_a_statement_even_with_all_rights():
+    everything = {
+        "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}]
+    }
+    bucket = json.loads((POLICIES / "bucket-policy.json").read_text().replace("STORE_BUCKET", "b"))
+    for place in (PLACES["`keys/trust/`"], PLACES["other `keys/`"]):
+        for action, (name, context) in ACTIONS.items():
+            request = Request(name, f"arn:aws:s3:::b/{place}", context)
+            assert allowed([everything], request)
+            assert allowed([everything, bucket], request) == (
+                action in {"read", "create"} or (action == "give up uploads")
+            )
+
+
+def test_a_name_that_begins_like_a_project_is_another_project():
+    assert not may("team math", "production/keys/projects/teacher-math2/r/1", "create")
+    assert not may("team math", "production/keys/projects/teacher-math", "create")
+
+
+def statement(**more):
+    return {"Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "a/?/*", **more}]}
+
+
+@pytest.mark.parametrize(
+    ("policy", "context", "expected"),
+    [
+        (statement(), {}, True),
+        (statement(Resource="a/??/*"), {}, False),
+        (statement(Action=["s3:PutObject", "S3:getobject"]), {}, True),
+        (statement(Condition={"Null": {"k": "true"}}), {}, True),
+        (statement(Condition={"Null": {"k": "true"}}), {"K": "x"}, False),
+        (statement(Condition={"Null": {"k": "false"}}), {"k": "x"}, True),
+        (statement(Condition={"Bool": {"k": "false"}}), {"k": "false"}, True),
+        (statement(Condition={"Bool": {"k": "false"}}), {}, False),
+        (
+            statement(Condition={"Bool": {"k": "true"}, "Null": {"l": "false"}}),
+            {"k": "true"},
+            False,
+        ),
+    ],
+)
+def test_the_evaluator_knows_patterns_and_conditions(policy, context, expected):
+    assert allowed([policy], Request("s3:GetObject", "a/b/c/d", context)) is expected
+
+
+def test_a_denial_outweighs_a_permission_and_a_condition_that_fails_denies_nothing():
+    deny = statement(Effect="Deny")
+    unless = statement(Effect="Deny", Condition={"Bool": {"k": "true"}})
+    request = Request("s3:GetObject", "a/b/c")
+    assert not allowed([statement(), deny], request)
+    assert allowed([statement(), unless], request)
+    assert not allowed([unless], request)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"NotAction": "s3:PutObject"},
+        {"Principal": {"AWS": "*"}},
+        {"Condition": {"StringLike": {"k": "*"}}},
+        {"Effect": "Maybe"},
+    ],
+)
+def test_what_the_evaluator_does_not_know_it_refuses(more):
+    with pytest.raises(ValueError, match=r"not evaluated|unknown"):
+        allowed([statement(**more)], Request("s3:GetObject", "a/b/c"))
+
+
+def test_what_a_team_may_not_delete_the_bucket_s_lifecycle_removes():
+    rules = json.loads((POLICIES / "lifecycle.json").read_text())["Rules"]
+    expired = {rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule}
+    assert expired == {f"{domain}/probe/" for domain in ("development", "staging", "production")}
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+    assert all(rule["Status"] == "Enabled" for rule in rules)

@@ -230,27 +230,42 @@ def test_parts_cover_a_file_once():
     assert len(pieces(10**15)) <= 10_000
 
 
-def test_a_role_that_may_only_read_opens_the_store_and_reads(client, store, tmp_path, monkeypatch):
-    monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
-    tree = store.put_tree(checkpoint(tmp_path / "in"))
-    refused = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+def opened_without(monkeypatch, tmp_path, *operations):
+    """The store as a role opens it that is refused these operations."""
 
-    def deny(**_):
-        return SimpleNamespace(status_code=403), refused
+    def refuse(**_):
+        error = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return SimpleNamespace(status_code=403), error
 
     def client_of(*arguments, **settings):
         made = real(*arguments, **settings)
-        for operation in ("PutObject", "DeleteObject", "CreateMultipartUpload"):
-            made.meta.events.register(f"before-call.s3.{operation}", deny)
+        for operation in operations:
+            made.meta.events.register(f"before-call.s3.{operation}", refuse)
         return made
 
     real = s3._client
+    monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(s3, "_client", client_of)
     open_s3.cache_clear()
-    reader = open_s3("s3://bucket/team/a")
+    opened = open_s3("s3://bucket/team/a")
     open_s3.cache_clear()
+    return opened
+
+
+def test_a_role_that_may_only_read_opens_the_store_and_reads(client, store, tmp_path, monkeypatch):
+    tree = store.put_tree(checkpoint(tmp_path / "in"))
+    reader = opened_without(
+        monkeypatch, tmp_path, "PutObject", "DeleteObject", "CreateMultipartUpload"
+    )
     assert reader.has(tree)
     assert (reader.tree(tree) / "config.json").is_file()
     for write in (reader.ensure_writable, lambda: reader.put_bytes(b"x")):
         with pytest.raises(StoreUnfitError):
             write()
+
+
+def test_a_role_that_deletes_nothing_opens_the_store_and_writes(client, tmp_path, monkeypatch):
+    writer = opened_without(monkeypatch, tmp_path, "DeleteObject", "AbortMultipartUpload")
+    assert writer.get_bytes(writer.put_bytes(b"x")) == b"x"
+    left = client.list_objects_v2(Bucket="bucket", Prefix="team/a/probe/")["Contents"]
+    assert left
