@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import JsonValue
 
 from lineage.errors import RefusedFileError
+from lineage.sizes import check_shape, check_sizes, read_header, weights_in
 
 PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".marshal"}
@@ -35,8 +36,6 @@ _MAX_PATH_BYTES = 1024
 _MAX_NAME_BYTES = 255
 """What file systems take."""
 _MAX_DEPTH = 64
-_MAX_SAFETENSORS_HEADER_BYTES = 16 << 20
-"""Enough for 100,000 tensors. The library's limit of 100 MB takes 2.5 GiB of memory to parse."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,9 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
 
 
 def check_content(folder: Path, path: str, size: int) -> None:
-    """Refuse a config that loads code, a shard outside the folder, and safetensors cut short.
+    """Refuse a config that loads code or asks for more than its weights, and weights that are not.
+
+    A shard outside the folder and safetensors that are cut short are no weights.
 
     All files of ``folder`` must be in place: an index is compared with the shards that it names.
     """
@@ -176,6 +177,8 @@ def _check_config(path: str, file: Path, size: int) -> None:
     try:
         config: JsonValue = json.loads(file.read_bytes())
         _refuse_code(path, config)
+        if file.name == "config.json" and (weights := weights_in(file.parent)).tensors:
+            check_sizes(path, config, weights)
     except (ValueError, RecursionError) as error:
         if isinstance(error, RefusedFileError):
             raise
@@ -231,16 +234,12 @@ def _names_a_repository(value: JsonValue) -> bool:
 def _check_safetensors(path: str, file: Path, size: int) -> None:
     """Check that the header is whole and that the tensors fill the rest of the file."""
     cure = "the file is cut short or was not saved as safetensors; save it again"
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > min(_MAX_SAFETENSORS_HEADER_BYTES, size - 8):
-            raise RefusedFileError(f"{path!r}: its header of {length} bytes does not fit; {cure}")
-        raw = stream.read(length)
     try:
-        header = json.loads(raw)
-        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-        complete = max(ends, default=0) == size - 8 - length
-    except (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError) as error:
+        header, length = read_header(file)
+        for entry in header.values():
+            check_shape(entry)
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+    except (ValueError, RecursionError, TypeError, KeyError, IndexError) as error:
         raise RefusedFileError(f"{path!r}: its header is not readable ({error}); {cure}") from error
-    if not complete:
+    if max(ends, default=0) != size - 8 - length:
         raise RefusedFileError(f"{path!r}: its tensors do not fill the file; {cure}")

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -14,6 +15,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from lineage.sizes import weights_in
 from tasks.model.log_probs import refuse_other_logits
 
 MAX_SHARD = "4GB"
@@ -45,6 +47,7 @@ def load_model(folder: Path) -> PreTrainedModel:
             would draw those at random and go on.
     """
     _refuse_foreign_code(folder)
+    _refuse_larger_model(folder)
     loaded: object = AutoModelForCausalLM.from_pretrained(
         folder,
         local_files_only=True,
@@ -111,6 +114,25 @@ def _from_hugging_face(source: str) -> Policy:
     )
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     return Policy(model, tokenizer)
+
+
+def _refuse_larger_model(folder: Path) -> None:
+    """Raise ValueError for a config whose model has many more weights than the files hold.
+
+    transformers takes the memory for all of them before it looks for them.
+    """
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(
+            config, attn_implementation="sdpa", trust_remote_code=False
+        )
+    asked = sum(parameter.numel() for parameter in empty.parameters())
+    held = weights_in(folder).elements
+    if held and asked > 2 * held:
+        raise ValueError(
+            f"the config of {folder} asks for {asked} weights, its files hold {held}; it is not "
+            "the model that config.json describes, so save or fetch the checkpoint again"
+        )
 
 
 def _refuse_foreign_code(folder: Path) -> None:

@@ -116,3 +116,14 @@ def test_a_model_whose_logits_cannot_be_worked_out_here_is_refused(folder):
     change_config(folder, logit_scale=2.0)  # which this architecture does not apply
     with pytest.raises(ValueError, match="Qwen3ForCausalLM changes its logits"):
         load_model(folder)
+
+
+def test_a_config_of_a_larger_model_is_refused_before_it_is_built(folder, monkeypatch):
+    change_config(folder, vocab_size=400_000_000)
+
+    def build(*_, **__):
+        raise AssertionError("memory for 400 million rows")
+
+    monkeypatch.setattr("tasks.model.files.AutoModelForCausalLM.from_pretrained", build)
+    with pytest.raises(ValueError, match="asks for"):
+        load_model(folder)
