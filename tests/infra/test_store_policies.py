@@ -102,7 +102,7 @@ def test_the_evaluator_knows_patterns_and_conditions(policy, context, expected):
     assert allowed([policy], Request("s3:GetObject", "a/b/c/d", context)) is expected
 
 
-def test_a_denial_outweighs_a_permission_and_a_condition_that_fails_denies_nothing():
+def test_a_denial_wins_and_a_condition_that_fails_denies_nothing():
     deny = statement(Effect="Deny")
     unless = statement(Effect="Deny", Condition={"Bool": {"k": "true"}})
     request = Request("s3:GetObject", "a/b/c")
