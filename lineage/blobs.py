@@ -1,6 +1,5 @@
 """A folder of blobs under their digests: written whole or not at all, verified when read."""
 
-import errno
 import fcntl
 import os
 import stat
@@ -10,13 +9,13 @@ from pathlib import Path
 
 from lineage.copying import copy_file
 from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of, is_digest
-from lineage.errors import CorruptError, MissingBlobError, StoreFullError
+from lineage.errors import CorruptError, MissingBlobError
+from lineage.full_disk import full_disk_named
 from lineage.scratch import Scratch, remove
 from lineage.telling import Tell, silent
 
 _YOUNG_SECONDS = 3600.0
 """A blob put again within this time is not touched: its hash stays known to the process."""
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class BlobFolder:
@@ -228,21 +227,6 @@ def _key(status: os.stat_result) -> tuple[int, ...]:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
-
-
-@contextmanager
-def full_disk_named(where: Path) -> Iterator[None]:
-    """Turn the system's "no space" errors into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise StoreFullError(
-            f"no space left under {where} ({error.strerror}): nothing of this write is visible. "
-            "Free space (`provost lineage gc` shows what nothing reaches), or set "
-            "PROVOST_STORE to a larger disk, and run again: finished steps are kept"
-        ) from error
 
 
 def flush(descriptor: int) -> None:

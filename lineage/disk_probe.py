@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage.errors import StoreUnfitError
+from lineage.errors import StoreFullError, StoreUnfitError
+from lineage.full_disk import FULL, full_disk_named
 from lineage.scratch import Scratch, remove
 
 _NOT_MINE = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -32,31 +33,30 @@ def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> boo
     neither exists nor can be made, and for a disk without hard links, locks or rename.
     """
     try:
-        for folder in folders:
-            (root / folder).mkdir(parents=True, exist_ok=True)
+        with full_disk_named(root):
+            for folder in folders:
+                (root / folder).mkdir(parents=True, exist_ok=True)
+            scratch.sweep()
+            _prove(root, scratch)
+    except StoreFullError:
+        return True  # each write says so; reading and collecting garbage work
     except OSError as error:
         if error.errno in _NOT_MINE and root.is_dir():
             return False
         raise StoreUnfitError(
-            f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder that this user can "
-            "write, or make it one"
+            f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder on a disk that has "
+            "links and locks and that this user can write"
         ) from error
-    status = root.stat()
-    place = (status.st_dev, status.st_ino)
-    try:
-        scratch.sweep()
-        trial = None if place in _PROVEN else scratch.path()
-    except OSError as error:
-        if error.errno in _NOT_MINE:
-            return False
-        raise _unfit(root, "file locks", PROBES["file locks"].why, error) from error
-    if trial is not None:
-        _try_all(root, trial)
-        _PROVEN.add(place)
     return True
 
 
-def _try_all(root: Path, trial: Path) -> None:
+def _prove(root: Path, scratch: Scratch) -> None:
+    """Try the disk under ``root`` unless this process has done so."""
+    status = root.stat()
+    place = (status.st_dev, status.st_ino)
+    if place in _PROVEN:
+        return
+    trial = scratch.path()
     try:
         for number, (name, probe) in enumerate(PROBES.items()):
             folder = trial / str(number)
@@ -64,9 +64,12 @@ def _try_all(root: Path, trial: Path) -> None:
             try:
                 probe.work(folder)
             except OSError as error:
+                if error.errno in FULL:
+                    raise
                 raise _unfit(root, name, probe.why, error) from error
     finally:
         remove(trial)
+    _PROVEN.add(place)
 
 
 def _unfit(root: Path, name: str, why: str, error: OSError) -> StoreUnfitError:

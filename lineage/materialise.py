@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from lineage.admission import Limits, check_content, check_file
-from lineage.blobs import BlobFolder, full_disk_named
+from lineage.blobs import BlobFolder
 from lineage.digest import hex_of
 from lineage.errors import CorruptError, MissingBlobError
+from lineage.full_disk import full_disk_named
 from lineage.scratch import Scratch, remove
 from lineage.tree import Tree, TreeFile
 

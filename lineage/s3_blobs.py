@@ -11,9 +11,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage.blobs import full_disk_named
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.errors import CorruptError, MissingBlobError
+from lineage.full_disk import full_disk_named
 from lineage.lately import Lately
 from lineage.s3 import Bucket, ForbiddenError
 from lineage.s3_answers import ObjectState

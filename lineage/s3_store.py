@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from lineage.admission import Limits
-from lineage.blobs import BlobFolder, full_disk_named
+from lineage.blobs import BlobFolder
 from lineage.digest import PREFIX, hex_of, is_digest
 from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
+from lineage.full_disk import full_disk_named
 from lineage.keys import check_key, is_key
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.s3 import Bucket, ForbiddenError

@@ -13,6 +13,8 @@ import uuid
 from functools import cache
 from pathlib import Path
 
+from lineage.full_disk import full_disk_named
+
 
 class Scratch:
     """This process's folder for unfinished files, on the same file system as the store."""
@@ -26,25 +28,27 @@ class Scratch:
         self._claiming = threading.Lock()
 
     def path(self) -> Path:
-        """Return a fresh path for one unfinished file or folder."""
+        """Return a fresh path for one unfinished file or folder.
+
+        Raises StoreFullError where the disk has no room for the process's folder.
+        """
         with self._claiming:
             mine = self._owner == os.getpid()  # a forked child takes its own
             if self._folder is None or not mine or not self._folder.is_dir():
-                self._folder = self._claim_folder()
+                with full_disk_named(self._root):
+                    self._folder = self._claim_folder()
                 self._owner = os.getpid()
             return self._folder / uuid.uuid4().hex
 
     def now(self) -> float:
-        """Return the file system's time, in seconds since 1970: that of a file just written.
+        """Return the file system's time, in seconds since 1970: that of a folder just touched.
 
-        Ages of files rest on it and not on this machine's clock, which may be days away.
+        Ages of files rest on it and not on this machine's clock, which may be days away. It takes
+        no space, so that garbage can be collected on a full disk.
         """
-        path = self.path()
-        path.touch(exist_ok=False)
-        try:
-            return path.stat().st_mtime
-        finally:
-            path.unlink()
+        self._root.mkdir(parents=True, exist_ok=True)
+        os.utime(self._root)
+        return self._root.stat().st_mtime
 
     def _claim_folder(self) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from lineage.admission import Limits, check_content, list_files
-from lineage.blobs import BlobFolder, flush, flush_folder, full_disk_named, make_folders
+from lineage.blobs import BlobFolder, flush, flush_folder, make_folders
 from lineage.digest import digest_bytes, hex_of
 from lineage.disk_probe import make_writable
 from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, StoreUnfitError
+from lineage.full_disk import full_disk_named
 from lineage.keys import check_key, is_key
 from lineage.materialise import TreeFolder, in_parallel
 from lineage.scratch import remove, scratch_under
@@ -192,7 +193,8 @@ class FolderStore:
         target = self._keys / check_key(key)
         if target.exists():
             return False
-        new_in = make_folders(target.parent)
+        with full_disk_named(self._root):
+            new_in = make_folders(target.parent)
         unfinished = self._scratch.path()
         try:
             with full_disk_named(self._root):

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import LineageError
@@ -14,6 +15,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from tests.lineage.making import MINE, checkpoint, release_of, write_record
 from tests.support.aging import DAY, grow_old
+from workflows.cli import main
 
 
 @pytest.fixture
@@ -84,6 +86,24 @@ def test_a_damaged_document_stops_the_collection(store, recorded, monkeypatch):
         collect(store)
 
 
+def test_a_damaged_document_that_nothing_reaches_is_collected_and_told(
+    store, recorded, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PROVOST_STORE", store.uri)
+    lost = store.put_tree(checkpoint(tmp_path / "lost", b"other weights"))
+    path = store.blobs.path(lost)
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    assert find_garbage(store).damaged == (lost,)
+    assert find_garbage(store).remove == ()  # it is young
+    grow_old(monkeypatch)
+    told = CliRunner().invoke(main, ["lineage", "gc"], catch_exceptions=False)
+    assert f"damaged: {lost}" in told.output
+    assert lost in {blob.digest for blob in collect(store).remove}
+    assert store.has(recorded[1])
+    assert find_garbage(store).damaged == ()
+
+
 def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path, monkeypatch):
     run = "sha256:" + "cd" * 32
 
@@ -101,6 +121,24 @@ def test_states_of_a_run_stay_until_its_output_is_attested(store, tmp_path, monk
     store.claim(f"{MINE}/attestations/{run[7:]}/00000001", b"{}")
     assert len(find_garbage(store).remove) > 2
     assert not find_garbage(store).kept
+
+
+def test_an_old_blob_of_another_user_is_put_again_as_a_copy(store, monkeypatch):
+    digest = store.put_bytes(b"lost")
+    before = store.blobs.path(digest).stat().st_ino
+
+    utime = os.utime
+
+    def refuse(path, *rest, **more):
+        if Path(path).is_file():  # what its owner alone may do
+            raise PermissionError(1, "Operation not permitted")
+        utime(path, *rest, **more)
+
+    monkeypatch.setattr("os.utime", refuse)
+    grow_old(monkeypatch)
+    assert store.put_bytes(b"lost") == digest
+    assert store.blobs.path(digest).stat().st_ino != before
+    assert store.get_bytes(digest) == b"lost"
 
 
 @pytest.mark.parametrize("days", [2, -2])

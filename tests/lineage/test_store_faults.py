@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def small_disk(tmp_path):
     """A real file system of 2 MiB."""
     place = tmp_path / "small"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=300", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("mounting a small file system needs rights that this user has not")
     yield place
@@ -40,6 +41,34 @@ def test_a_full_disk_ends_in_a_clear_error_and_what_was_there_stays(small_disk, 
         if p.is_file() and p.stat().st_size
     ]
     assert store.put_tree(checkpoint(tmp_path / "again", os.urandom(500_000)))
+
+
+def test_a_disk_without_inodes_is_read_and_cleaned_up(small_disk, tmp_path):
+    first = FolderStore(small_disk / "store")
+    kept = first.put_tree(checkpoint(tmp_path / "kept"))
+    lost = [first.put_bytes(b"%d" % number) for number in range(5)]
+    write_record(first, b"", output=kept)
+    number = 0
+    with pytest.raises(OSError, match="No space left"):  # noqa: PT012 - until it is full
+        while True:
+            (small_disk / str(number)).touch()
+            number += 1
+    code = (
+        "import sys; from pathlib import Path; from lineage.store import FolderStore\n"
+        "from lineage.errors import StoreFullError\n"
+        "from lineage.gc import collect; from lineage.scratch import Scratch\n"
+        "store = FolderStore(Path(sys.argv[1]))\n"
+        "assert store.has(sys.argv[2]) and store.get_bytes(sys.argv[2])\n"
+        "try: store.put_bytes(b'more')\n"
+        "except StoreFullError: print('full')\n"
+        "now = Scratch.now\n"
+        "Scratch.now = lambda self: now(self) + 172800\n"
+        "print(len(collect(store).remove)); store.put_bytes(b'more')\n"
+    )
+    command = [sys.executable, "-c", code, first.uri, kept]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.stdout.split() == ["full", "5"], run.stderr
+    assert not any(first.has(digest) for digest in lost)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkeypatch):

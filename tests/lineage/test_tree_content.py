@@ -78,11 +78,14 @@ def test_a_header_may_have_16_mib(store, tmp_path, mebibytes, is_taken):
             store.put_tree(folder)
 
 
-def test_a_tree_without_one_of_its_blobs_is_not_there(store, tmp_path):
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def test_a_tree_without_one_of_its_blobs_is_not_there(store, tmp_path, damage):
     digest = store.put_tree(checkpoint(tmp_path / "model"))
     assert store.has(digest)
     lost = next(f.digest for f in read_tree(store, digest).files if f.path.endswith("tensors"))
     store.blobs.path(lost).unlink()
+    if damage == "cut short":
+        store.blobs.path(lost).write_bytes(b"x")
     assert not store.has(digest)
 
 

@@ -1,0 +1,26 @@
+"""A full disk, called that."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lineage.errors import StoreFullError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The system's errors of a disk or a quota that is used up."""
+
+
+@contextmanager
+def full_disk_named(where: Path) -> Iterator[None]:
+    """Turn the system's "no space" errors into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreFullError(
+            f"no space left under {where} ({error.strerror}): nothing of this write is visible. "
+            "Free space (`provost lineage gc` shows what nothing reaches), or set "
+            "PROVOST_STORE to a larger disk, and run again: finished steps are kept"
+        ) from error
