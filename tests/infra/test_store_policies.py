@@ -4,8 +4,13 @@ import json
 
 import pytest
 
+from lineage.artifacts import Artifact
+from lineage.journal import Journal
+from lineage.registry import Registry
+from lineage.store import FolderStore
 from tests.infra.roles import ACTIONS, PAGE, PLACES, POLICIES, ROLES, may, page_with, table
-from tests.support.policies import Request, allowed
+from tests.lineage.making import write_record
+from tests.support.policies import Request, allowed, read_policy
 
 WRITES = set(ACTIONS) - {"read"}
 CREATIONS = {"create", "send parts"}
@@ -74,6 +79,30 @@ def test_nobody_replaces_or_deletes_a_statement_even_with_all_rights():
 def test_a_name_that_begins_like_a_project_is_another_project():
     assert not may("team math", "production/keys/projects/teacher-math2/r/1", "create")
     assert not may("team math", "production/keys/projects/teacher-math", "create")
+
+
+def test_all_that_a_run_writes_into_slots_its_project_s_role_may_create(tmp_path):
+    store = FolderStore(tmp_path / "store")
+    write_record(store, b"made", metrics=[(1, "loss", 0.5, "sft")])
+    registry = Registry(store)
+    release = Artifact(kind="release", digest=store.put_bytes(b"release"))
+    version = registry.register("teacher.math", release, owner="math").version
+    registry.point("teacher.math", "released", version, by="ann")
+    registry.recall("teacher.math", version, by="ann", reason="leaked test set")
+    names = {
+        "STORE_BUCKET": "store",
+        "DOMAIN": "production",
+        "PROJECT": Journal(store).author.project,
+    }
+    bucket = read_policy(POLICIES / "bucket-policy.json", names)
+    name, context = ACTIONS["create"]
+    keys = store.keys("")
+    assert len(keys) >= 5
+    for key in keys:
+        whose = "maintainer" if key.startswith("trust/") else "writer"
+        policy = read_policy(POLICIES / f"{whose}-policy.json", names)
+        request = Request(name, f"arn:aws:s3:::store/production/keys/{key}", context)
+        assert allowed([policy, bucket], request), key
 
 
 def statement(**more):

@@ -12,7 +12,6 @@ import pytest
 from lineage.errors import StoreUnfitError
 from lineage.record import Records
 from lineage.store import FolderStore
-from lineage.trust import TrustRoot
 from lineage.verify import Verifier
 from tests.lineage.making import checkpoint, write_record
 
@@ -60,7 +59,7 @@ def test_a_read_only_store_opens_and_verifies(backup):
     store = FolderStore(root)
     assert Records(store).output(record).output == tree
     assert (store.tree(tree) / "nested" / "notes.txt").read_text() == "hello"
-    found = Verifier(store, TrustRoot(), None).verify(record)
+    found = Verifier(store, None).verify(record)
     assert found.problems == []
     assert found.blobs == 4  # three files and their manifest
     assert store.has(tree)
