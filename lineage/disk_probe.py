@@ -50,6 +50,14 @@ def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> boo
     return True
 
 
+def read_only(uri: str) -> StoreUnfitError:
+    """Return the error of a store that can be read and not written."""
+    return StoreUnfitError(
+        f"{uri} is read-only for this user: reading and verifying work. To write, open it with an "
+        "account that may, or set PROVOST_STORE to another store"
+    )
+
+
 def _prove(root: Path, scratch: Scratch) -> None:
     """Try the disk under ``root`` unless this process has done so."""
     status = root.stat()

@@ -11,6 +11,7 @@ from pathlib import Path
 from lineage.admission import Limits
 from lineage.blobs import BlobFolder
 from lineage.digest import PREFIX, hex_of, is_digest
+from lineage.disk_probe import read_only
 from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.full_disk import full_disk_named
@@ -25,7 +26,6 @@ from lineage.store import (
     admit,
     cache_of,
     files_named,
-    read_only,
     read_tree,
 )
 from lineage.telling import Meter, Tell, silent

@@ -12,7 +12,7 @@ from typing import Protocol
 from lineage.admission import Limits, check_content, list_files
 from lineage.blobs import BlobFolder, flush, flush_folder, make_folders
 from lineage.digest import digest_bytes, hex_of
-from lineage.disk_probe import make_writable
+from lineage.disk_probe import make_writable, read_only
 from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, StoreUnfitError
 from lineage.full_disk import full_disk_named
@@ -272,14 +272,6 @@ def home() -> Path:
 def cache_of(uri: str) -> Path:
     """Return the folder for what is fetched or unpacked from the store at ``uri``."""
     return home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16]
-
-
-def read_only(uri: str) -> StoreUnfitError:
-    """Return the error of a store that can be read and not written."""
-    return StoreUnfitError(
-        f"{uri} is read-only for this user: reading and verifying work. To write, open it with an "
-        "account that may, or set PROVOST_STORE to another store"
-    )
 
 
 def open_store(uri: str | None = None, tell: Tell = silent) -> Store:
