@@ -274,6 +274,7 @@ def stored_step(
 ) -> Artifact:
     """Return what a recorded step makes; found, or else made."""
     derivation = Derivation(
+        project=family.bench.project,
         kind="mismatch",
         inputs=tuple(
             Input(role=f"from {place}", artifact=item.digest, record=item.record)

@@ -1,0 +1,35 @@
+"""``python -m benchmarks.faults``: see the package."""
+
+import argparse
+import importlib
+import json
+import sys
+
+from benchmarks.faults.rows import FOLDER, append, report, rows
+
+COUNTS = {"flips": 20, "kills": 200, "full": 100, "releases": 100, "clocks": 20, "teams": 100}
+"""Rows of a whole case; a row of ``flips`` and ``teams`` is of several trials."""
+
+
+def main() -> int:
+    """Run what is left of a case; return 1 where a row of it has a violation."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults")
+    parser.add_argument("case", choices=[*COUNTS, "report"])
+    parser.add_argument("--count", type=int, help="rows of the whole case")
+    parser.add_argument("--seed", type=int, default=0, help="of the first row")
+    asked = parser.parse_args()
+    if asked.case == "report":
+        text = json.dumps(report(), indent=1, sort_keys=True)
+        FOLDER.with_suffix(".json").write_text(f"{text}\n", "utf-8")
+        sys.stdout.write(f"{text}\n")
+        return 0
+    done = {row["seed"] for row in rows(asked.case)}
+    trial = importlib.import_module(f"benchmarks.faults.{asked.case}").trial
+    for seed in range(asked.seed, asked.seed + (asked.count or COUNTS[asked.case])):
+        if seed not in done:
+            append(asked.case, {"seed": seed, **trial(seed)})
+    return int(any(row["violations"] for row in rows(asked.case)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
