@@ -115,6 +115,12 @@ UNCOUNTED_MEMORY: Mapping[str, Numbers] = {
     "msgget": (68, 186),
     "mq_open": (240, 180),
 }
+FORKS: Mapping[str, Numbers] = {
+    "fork": (57, None),
+    "vfork": (58, None),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+}
 SIGNALS: Mapping[str, Numbers] = {
     "kill": (62, 129),
     "tkill": (200, 130),
@@ -157,31 +163,36 @@ def filter_system_calls(*, signals: bool = True) -> bool:
     )
 
 
-def filter_and_ask() -> tuple[bool, int | None]:
-    """Refuse the calls of the tables, and have the holder of a file decide on ``kill``.
+def filter_and_ask(*, signals: bool) -> tuple[bool, int | None]:
+    """Refuse the calls of the tables, and have the holder of a file decide on each fork.
 
-    Return whether the filter holds, and the file that ``tasks.rollout.signals`` reads; None where
-    the kernel has none, and then no signal can be sent.
+    It also decides on each signal, unless ``signals`` may be sent. Return whether the filter
+    holds, and the file that ``tasks.rollout.permits`` reads; None where the kernel has none, and
+    then every fork is allowed, and no signal unless all are.
     """
     libc, column = ctypes.CDLL(None), _MACHINES.get(os.uname().machine, (0, 0))[0]
     number = ctypes.c_long(_SECCOMP[column])
     listener = _install(
-        _ASK, lambda whole: libc.syscall(number, _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER, whole)
+        _ALLOW if signals else _ASK,
+        lambda whole: libc.syscall(number, _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER, whole),
+        for_forks=_ASK,
     )
-    return (True, listener) if listener >= 0 else (filter_system_calls(signals=False), None)
+    return (True, listener) if listener >= 0 else (filter_system_calls(signals=signals), None)
 
 
-def _install(for_signals: int, give: Callable[[bytes], int]) -> int:
+def _install(for_signals: int, give: Callable[[bytes], int], for_forks: int = _ALLOW) -> int:
     """Give the program to the kernel and return what it says, -1 where there is none to give."""
     machine = _MACHINES.get(os.uname().machine)
     if sys.platform != "linux" or machine is None:
         return -1
-    program = _program(*machine, for_signals=for_signals)
+    program = _program(*machine, for_signals=for_signals, for_forks=for_forks)
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
     return give(struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code)))
 
 
-def _program(column: int, architecture: int, *, for_signals: int) -> list[Instruction]:
+def _program(
+    column: int, architecture: int, *, for_signals: int, for_forks: int
+) -> list[Instruction]:
     refuse, allow = (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -198,6 +209,8 @@ def _program(column: int, architecture: int, *, for_signals: int) -> list[Instru
     program += _where(
         _PRCTL[column], argument=0, values=(_PR_SET_DUMPABLE,), then=refuse, otherwise=allow
     )
+    for number in _numbers(FORKS, column=column):
+        program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, for_forks)]
     if for_signals != _ALLOW:
         for number in _numbers(SIGNALS, column=column):
             program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, for_signals)]

@@ -23,9 +23,9 @@ class WorkerLimits:
     for a moment."""
     open_files: int = 64
     processes: int = 64
-    """And threads, of all together. The kernel holds it at once where user namespaces are allowed,
-    but not for root; elsewhere it would count the user's other programs too, and the supervisor
-    counts."""
+    """And threads, of all together: the supervisor decides on each. The limit of the kernel stands
+    beside it where user namespaces are allowed; elsewhere it would count the user's other programs
+    too."""
     message_bytes: int = 64 * 1024**2
     """The largest answer to one call."""
     output_bytes: int = 16 * 1024

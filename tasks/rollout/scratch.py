@@ -6,6 +6,7 @@ nothing here recurses, and nothing trusts a path.
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 _ENTRY_BYTES = 1024
@@ -20,7 +21,8 @@ _MOST_PASSES = 100_000
 def bytes_in(folder: str, enough: int) -> int:
     """Return the bytes that a folder's files take on the disk; counts no further than ``enough``.
 
-    Folders nested so deep that a look would take long count as more than enough.
+    A folder that cannot be listed, and one nested so deep that a look would take long, count as
+    more than enough.
     """
     total, waiting = 0, [folder]
     while waiting and total <= enough:
@@ -28,11 +30,9 @@ def bytes_in(folder: str, enough: int) -> int:
         if len(path) > _LONGEST_PATH:
             return enough + 1
         try:
-            try:
-                found, folders = _level(path)
-            except PermissionError:  # who makes a folder may deny it to himself, and so to us
-                Path(path).chmod(_OWNERS)
-                found, folders = _level(path)
+            found, folders = _level(path)
+        except PermissionError:  # who makes a folder may deny it to himself, and so to us
+            return enough + 1
         except (FileNotFoundError, NotADirectoryError):  # it changes while we look
             continue
         total += found
@@ -90,19 +90,31 @@ def _empty(top: int) -> None:
 
 def _lift(name: str, top: int) -> None:
     """Remove a folder in ``top``; the folders in it become folders of ``top``."""
-    os.chmod(name, _OWNERS, dir_fd=top)
+    _take(name, top)
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
     try:
         for entry in _names(inner):
             if _is_folder(entry, inner):
                 # Only who may write in a folder moves it elsewhere.
-                os.chmod(entry, _OWNERS, dir_fd=inner)
+                _take(entry, inner)
                 os.rename(entry, os.urandom(16).hex(), src_dir_fd=inner, dst_dir_fd=top)
             else:
                 os.unlink(entry, dir_fd=inner)
     finally:
         os.close(inner)
     os.rmdir(name, dir_fd=top)
+
+
+def _take(name: str, parent: int) -> None:
+    """Give us all rights to a folder, and to nothing that has taken its place meanwhile."""
+    if sys.platform != "linux":
+        os.chmod(name, _OWNERS, dir_fd=parent, follow_symlinks=False)
+        return
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        Path(f"/proc/self/fd/{handle}").chmod(_OWNERS)
+    finally:
+        os.close(handle)
 
 
 def _is_folder(name: str, parent: int) -> bool:

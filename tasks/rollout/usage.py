@@ -4,8 +4,11 @@ The kernel's own limits hold for each process and each file. Without a control g
 them together, so the supervisor does, several times a second.
 """
 
+import contextlib
 import os
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,31 +46,31 @@ class Watch:
     def __init__(self, child: int, folder: str, most: Totals) -> None:
         """Name the child of this process and the one folder that it may write to."""
         self._child, self._folder, self._most = child, folder, most
+        self._next_look = 0.0
+        self.found = 0
+        """The exit status for what there was too much of, 0 for nothing."""
+
+    def look(self) -> float:
+        """Look if it is time to, and return the seconds until the next look."""
+        began = time.monotonic()
+        if began >= self._next_look:
+            self.found = self.found or self.excess()
+            # Rest as long as the look took: many files must not make us take a whole processor.
+            took = time.monotonic() - began
+            self._next_look = began + took + max(LOOK_SECONDS, took)
+        return max(self._next_look - time.monotonic(), 0.0)
 
     def excess(self) -> int:
         """Return the exit status for what there is too much of now, 0 for nothing."""
-        found = self._processes()
-        if sum(map(len, found.values())) > self._most.processes:
+        found = descendants(self._child)
+        # Each is asked for; those who ask at the same moment may all be told that one is left.
+        if sum(map(len, found.values())) > 2 * self._most.processes:
             return _PROCESSES
         if sum(map(_memory, found)) > self._most.memory_bytes:
             return _MEMORY
         enough = self._most.scratch_bytes
         kept = scratch.bytes_in(self._folder, enough) + sum(self._unnamed(found).values())
         return _DISK if kept > enough else 0
-
-    def _processes(self) -> dict[int, list[str]]:
-        """Return the threads of the child and of every process that goes back to it.
-
-        What lost its parent is a child of ours: we adopt orphans.
-        """
-        found: dict[int, list[str]] = {}
-        waiting = [self._child, *_children(os.getpid(), [str(os.getpid())])]
-        while waiting:
-            pid = waiting.pop()
-            if pid not in found:
-                found[pid] = _names(f"/proc/{pid}/task")
-                waiting += _children(pid, found[pid])
-        return found
 
     def _unnamed(self, processes: dict[int, list[str]]) -> dict[str, int]:
         """Return the bytes of files that have no name any more and are still open or mapped."""
@@ -79,6 +82,53 @@ class Watch:
                 if line.endswith(_GONE) and f" {self._folder}/" in line:
                     sizes |= _mapped(line)
         return sizes
+
+
+def descendants(child: int | None = None) -> dict[int, list[str]]:
+    """Return the threads of every process that goes back to this one, by process.
+
+    What lost its parent is a child of ours: we adopt orphans. ``child`` is among them also where
+    the system keeps no list.
+    """
+    found: dict[int, list[str]] = {}
+    waiting = [] if child is None else [child]
+    waiting += _children(os.getpid(), [str(os.getpid())])
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found[pid] = _names(f"/proc/{pid}/task")
+            waiting += _children(pid, found[pid])
+    return found
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def stop() -> None:
+    """Stop every process that goes back to this one, those included that start meanwhile."""
+    stopped: set[int] = set()
+    while running := descendants().keys() - stopped:
+        for pid in running:
+            send(pid, signal.SIGSTOP)
+        stopped |= running
+
+
+def end() -> None:
+    """End every process that goes back to this one, and wait for them.
+
+    They are stopped first: whoever ends them one by one never catches up with those who fork.
+    """
+    stop()
+    for pid in descendants():
+        send(pid, signal.SIGKILL)
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:  # there is none any more
+        return
 
 
 def _children(pid: int, threads: list[str]) -> Iterator[int]:

@@ -13,19 +13,17 @@ import select
 import signal
 import struct
 import sys
-import time
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
-from pathlib import Path
 from types import ModuleType
 from typing import TypedDict
 
 OURS = (
     "confine",
     "calls",
-    "signals",
+    "permits",
     "scratch",
     "usage",
     "serve",
@@ -85,10 +83,8 @@ def confine_child(settings: Settings, supervisor: _socket.socket, *, private: bo
     confine.drop_privileges()
     readable = [*settings["readable"], *sys.path, f"{sys.base_prefix}/lib"]
     hidden = confine.hide_files(readable, settings["scratch"])
-    if private or (hidden and confine.scopes_signals()):
-        filtered, listener = calls.filter_system_calls(), None
-    else:
-        filtered, listener = calls.filter_and_ask()
+    signals = private or (hidden and confine.scopes_signals())
+    filtered, listener = calls.filter_and_ask(signals=signals)
     said = {
         # A network namespace leaves the sockets that are files, and Landlock leaves chmod.
         "network_cut": filtered,
@@ -106,7 +102,7 @@ def confine_child(settings: Settings, supervisor: _socket.socket, *, private: bo
 
 
 def announce(child: _socket.socket) -> list[int]:
-    """Tell the parent what the child says of its confinement; return whom to answer for signals."""
+    """Tell the parent what the child says of its confinement; return whom to answer."""
     said, rights, *_ = child.recvmsg(_SAID_BYTES, _socket.CMSG_SPACE(struct.calcsize("i")))
     if said:  # else it has ended, and its status tells the parent so
         with contextlib.suppress(BrokenPipeError):  # the parent has ended
@@ -118,45 +114,35 @@ def supervise(child: int, parent: int, listeners: list[int], settings: Settings)
     """Wait for the child and return its exit status.
 
     End it when the parent dies or asks us to, and when it uses too much, which has a status of its
-    own. Meanwhile answer what its filter of system calls asks of signals.
+    own. Meanwhile answer what its filter of system calls asks.
 
     The parent's process id is watched because PR_SET_PDEATHSIG would fire as soon as the *thread*
     that started this process ends.
     """
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    signals = importlib.import_module("tasks.rollout.signals")
     usage = importlib.import_module("tasks.rollout.usage")
-    watch = usage.Watch(child, settings["scratch"], usage.Totals(**settings["totals"]))
-    excess = 0
+    signal.signal(signal.SIGTERM, lambda *_: usage.send(child, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    permits = importlib.import_module("tasks.rollout.permits")
+    most = usage.Totals(**settings["totals"])
+    watch = usage.Watch(child, settings["scratch"], most)
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            end_orphans()
+            usage.end()  # nothing, where process ids were private
             code = os.waitstatus_to_exitcode(status)
-            return excess or min(code if code >= 0 else 128 - code, usage.FIRST_STATUS - 1)
-        began = time.monotonic()
-        excess = excess or watch.excess()
-        if os.getppid() != parent or excess:
-            os.kill(child, signal.SIGKILL)
-        # Rest as long as the look took: many files must not make us take a whole processor.
-        rest = max(usage.LOOK_SECONDS, time.monotonic() - began)
+            found: int = watch.found
+            return found or min(code if code >= 0 else 128 - code, usage.FIRST_STATUS - 1)
+        rest = watch.look()
+        if os.getppid() != parent or watch.found:
+            usage.stop()
+            usage.send(child, signal.SIGKILL)
         ready, _, _ = select.select([*watched, *listeners], [], [], rest)
         for listener in listeners:
             if listener in ready:
-                signals.answer_next(listener)
-
-
-def end_orphans() -> None:
-    """End what the child started and left behind; nothing where process ids were private."""
-    mine = Path(f"/proc/self/task/{os.getpid()}/children")
-    while mine.exists() and (orphans := mine.read_text().split()):
-        for orphan in map(int, orphans):
-            os.kill(orphan, signal.SIGKILL)
-            os.waitpid(orphan, 0)
+                permits.answer_next(listener, most.processes)
 
 
 def main() -> int:

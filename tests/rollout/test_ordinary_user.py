@@ -43,8 +43,38 @@ def place():
                 shutil.copy(file, folder)
             elif file.parent.name != "tasks":
                 ordinary_user.link_tree(file.parent, folder / file.parent.name)
+        (folder / "lineage").mkdir()
+        for name in ("__init__.py", "plain.py"):  # all of it that failures need
+            shutil.copy(rollout.parents[1] / "lineage" / name, folder / "lineage")
         shutil.copy(Path(__file__).with_name("bundles.py"), folder)
         yield folder
+
+
+BOMB = """
+import resource, sys, tempfile, time
+from pathlib import Path
+from bundles import episodes, failure, processes_of, write_bundle
+from tasks.rollout.limits import WorkerLimits
+from tasks.rollout.worker import EnvironmentWorker
+
+FORK = "while True: os.fork()"
+CHAIN = '''
+for _ in range(20):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork(): os._exit(0)
+time.sleep(600)
+'''
+resource.setrlimit(resource.RLIMIT_NPROC, (4000, 4000))  # of the machine that runs the tests
+with tempfile.TemporaryDirectory() as folder:
+    for name, grade in {"bomb": FORK, "chain": CHAIN}.items():
+        bundle = write_bundle(Path(folder) / name, top="import os, time", grade=grade)
+        with EnvironmentWorker(bundle, WorkerLimits(call_seconds=2.0)) as asked:
+            failure(asked.grade, episodes("a"))
+            print(len(processes_of(folder)) <= 2 * 64 + 1, end=" ")
+        print(processes_of(folder), end=" ")
+"""
 
 
 @pytest.fixture
@@ -77,6 +107,10 @@ def as_ordinary_user(place, program):
 def test_worker_and_sandbox_run_beside_200_threads_without_namespaces(place):
     uid = os.geteuid() or ordinary_user.UID
     assert as_ordinary_user(place, PROGRAM) == f"2 {uid} False\n"
+
+
+def test_processes_that_fork_for_ever_are_few_and_ended_without_namespaces(place):
+    assert as_ordinary_user(place, BOMB) == "True [] True [] "
 
 
 def test_without_scopes_a_bundle_signals_only_what_it_started(place_without_scopes):
