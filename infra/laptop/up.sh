@@ -51,6 +51,7 @@ done
 secret backing postgres "POSTGRES_PASSWORD=$(fresh)" "FLYTE_PASSWORD=$(fresh)" \
     "MLFLOW_PASSWORD=$(fresh)"
 secret backing object-store AWS_ACCESS_KEY_ID=provost "AWS_SECRET_ACCESS_KEY=$(fresh)"
+secret backing provost-signing "key=$(openssl genpkey -algorithm ed25519)"
 s3_key=$(value backing object-store AWS_SECRET_ACCESS_KEY)
 endpoint=http://object-store.backing.svc.cluster.local:9000
 secret flyte flyte-database "password=$(value backing postgres FLYTE_PASSWORD)"
@@ -72,6 +73,12 @@ templates=()
 for file in infra/teams/0[1-6]*.yaml infra/laptop/teams/*.yaml; do # no external secrets here
     templates+=("--from-file=$file")
 done
+signing=$(mktemp --directory)
+trap 'rm -r "$signing"' EXIT
+value backing provost-signing key >"$signing/key"
+"${kube[@]}" create secret generic provost-signing --namespace "{{ namespace }}" \
+    --from-file="$signing/key" --dry-run=client --output yaml >"$signing/070_signing-key.yaml"
+templates+=("--from-file=$signing/070_signing-key.yaml")
 "${kube[@]}" --namespace flyte create configmap provost-team-resources "${templates[@]}" \
     --dry-run=client --output yaml | "${kube[@]}" apply --filename -
 "${kube[@]}" apply --filename infra/flyte/network.yaml --filename infra/flyte/pod-templates.yaml
