@@ -11,9 +11,10 @@ from pathlib import Path
 
 from lineage.annotate import annotate
 from lineage.digest import PREFIX, is_digest
-from lineage.errors import UnknownReferenceError
+from lineage.errors import AmbiguousReferenceError, UnknownReferenceError
 from lineage.index import Edge, Index, Row
 from lineage.nodes import Graph, Node, in_order
+from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
 
@@ -36,7 +37,8 @@ class Lineage:
 
         A reference is what the registry resolves (recalled versions too), the digest of a record
         or of an artifact, or the first 6 or more hex digits of one. Of several records that gave
-        one artifact it is the first. Raises UnknownReferenceError.
+        one artifact it is the first, of several projects that which registered it. Raises
+        UnknownReferenceError and AmbiguousReferenceError.
         """
         digest = self._digest(reference)
         damaged = {item.record for item in self.index.left_out}
@@ -48,7 +50,26 @@ class Lineage:
                 f"no record of this store made {digest}: it is a raw input (used by "
                 f"{len(self.index.users(digest))} records), or was made in another store"
             )
-        return makers[0]
+        return self._maker(digest, makers)
+
+    def _maker(self, digest: str, makers: list[str]) -> str:
+        """Return the record that is meant where several gave an artifact.
+
+        Another project may give the same bytes, and say that it did so first.
+        """
+        records = Records(self._store)
+        projects = {maker: records.read(maker).project for maker in makers}
+        if len(set(projects.values())) == 1:
+            return makers[0]
+        for name in self._registry.names():
+            for entry in self._registry.readable(name):
+                is_own = projects.get(entry.record) == self._registry.project_of(name)
+                if entry.digest == digest and is_own:
+                    return entry.record
+        raise AmbiguousReferenceError(
+            f"{digest} was made in several projects: name one of the records, "
+            + ", ".join(f"{maker} of {project}" for maker, project in projects.items())
+        )
 
     def ancestors(self, record: str) -> list[str]:
         """Return the records that ``record`` descends from, nearest first."""

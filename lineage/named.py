@@ -28,10 +28,16 @@ def checkpoint_named(store: Store, reference: str) -> Artifact:
 
 
 def students_of(store: Store, checkpoint: Artifact) -> list[Artifact]:
-    """Return the students' manifests that publish a checkpoint, in the order of their records."""
+    """Return the students' manifests that publish a checkpoint, in the order of their records.
+
+    Those of the project that made it: others publish nothing of what they did not make.
+    """
     records = Records(store)
+    project = records.read(checkpoint.record).project
     found = []
     for user in Lineage(store).index.users(checkpoint.digest):
+        if records.read(user).project != project:
+            continue
         made = records.output(user)
         if made is None or made.output_kind != "student":
             continue

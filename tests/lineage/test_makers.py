@@ -1,0 +1,46 @@
+"""Of several who gave the same bytes, the one that is meant is found, or asked for."""
+
+import pytest
+
+from lineage.artifacts import Artifact
+from lineage.errors import AmbiguousReferenceError
+from lineage.graph import Lineage
+from lineage.registry import Registry
+from tests.lineage.making import write_record
+from tests.lineage.teams import Shared
+
+
+@pytest.fixture
+def shared(tmp_path):
+    return Shared(tmp_path / "shared")
+
+
+def test_the_first_of_one_project_is_found(shared, tmp_path):
+    made = [write_record(shared.math, b"same", kind=kind)[0] for kind in ("rl", "sft")]
+    _, output = write_record(shared.math, b"same")
+    assert Lineage(shared.math, tmp_path / "index.db").find(output) in made
+
+
+def test_bytes_of_two_projects_need_a_name_or_a_record(shared, tmp_path):
+    ours, output = write_record(shared.math, b"same")
+    theirs, _ = write_record(shared.code, b"same")
+    lineage = Lineage(shared.consolidation, tmp_path / "index.db")
+    with pytest.raises(AmbiguousReferenceError):
+        lineage.find(output)
+    assert lineage.find(theirs) == theirs
+    artifact = Artifact(kind="release", digest=output, record=theirs)
+    Registry(shared.math).register("teacher.math", artifact, owner="math-team")
+    with pytest.raises(AmbiguousReferenceError):
+        lineage.find(output)  # registered by who did not make it
+
+
+def test_what_its_maker_registered_is_meant(shared, tmp_path):
+    ours, output = write_record(shared.math, b"same")
+    write_record(shared.code, b"same")
+    artifact = Artifact(kind="release", digest=output, record=ours)
+    Registry(shared.code).register("teacher.code", artifact, owner="code-team")
+    lineage = Lineage(shared.consolidation, tmp_path / "index.db")
+    with pytest.raises(AmbiguousReferenceError):
+        lineage.find(output)
+    Registry(shared.math).register("teacher.math", artifact, owner="math-team")
+    assert lineage.find(output) == ours
