@@ -22,7 +22,7 @@ def test_the_first_of_one_project_is_found(shared, tmp_path):
 
 
 def test_bytes_of_two_projects_need_a_name_or_a_record(shared, tmp_path):
-    ours, output = write_record(shared.math, b"same")
+    _, output = write_record(shared.math, b"same")
     theirs, _ = write_record(shared.code, b"same")
     lineage = Lineage(shared.consolidation, tmp_path / "index.db")
     with pytest.raises(AmbiguousReferenceError):
