@@ -3,6 +3,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PORT ?= 5000
 RUNS := $(or $(PROVOST_HOME),runs)
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
@@ -50,9 +51,11 @@ lint: $(READY) ## check format, style, types and import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-ui: $(READY) ## open the runs, checkpoints and registered models in MLflow, on 127.0.0.1:5000
+ui: $(READY) ## open the runs, checkpoints and registered models in MLflow, on 127.0.0.1 (PORT=5000)
 	@test -f $(RUNS)/mlflow.db || { echo >&2 "Nothing to show yet: run 'make demo' first."; exit 1; }
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
+	@$(BIN)/python -c "import socket; socket.create_server(('127.0.0.1', $(PORT))).close()" \
+		2>/dev/null || { echo >&2 "Port $(PORT) is not free. Choose another: make ui PORT=5001"; exit 1; }
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) \
 		--workers 1 --backend-store-uri sqlite:///$(RUNS)/mlflow.db
 
 cluster-up: ## bring up Flyte and MLflow in a kind cluster on this machine (needs Docker)

@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 
 import pytest
 from project_files import ROOT
@@ -62,6 +64,18 @@ def test_the_page_of_runs_says_when_there_is_nothing_to_show(tmp_path):
     refused = make("ui", f"VENV={tmp_path}", f"PROVOST_HOME={tmp_path}")
     assert refused.returncode != 0
     assert "run 'make demo' first" in refused.stderr
+
+
+def test_the_page_of_runs_says_when_its_port_is_taken(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    for name in (".ready", "mlflow.db"):
+        (tmp_path / name).touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = make("ui", f"PORT={port}", f"VENV={tmp_path}", f"PROVOST_HOME={tmp_path}")
+    assert refused.returncode != 0
+    assert f"Port {port} is not free" in refused.stderr
 
 
 def test_the_page_of_runs_is_for_this_machine_only():
