@@ -6,13 +6,14 @@ Pure: this module knows MLflow's rules but does not import it.
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from lineage.digest import is_digest
 from lineage.metrics import Sample
 from lineage.record import Attestation, Derivation
 from lineage.store import Store
@@ -87,13 +88,16 @@ def area_of(kind: str) -> str:
     return next((area for area, kinds in AREAS.items() if kind in kinds), kind)
 
 
-def plan_of(derivation: Derivation, attestation: Attestation) -> str:
-    """Return the record of the plan that a step was made for, "" where none is known."""
+def plan_of(derivation: Derivation, notes: Mapping[str, JsonValue]) -> str:
+    """Return the record of the plan that a step was made for, "" where none is known.
+
+    It is an input, or in what the step notes.
+    """
     for item in derivation.inputs:
         if item.role == "plan":
             return item.record
-    noted = attestation.notes.get("plan")
-    return noted if isinstance(noted, str) else ""
+    noted = notes.get("plan")
+    return noted if isinstance(noted, str) and is_digest(noted) else ""
 
 
 def namespace_of(store_uri: str) -> str:
@@ -176,7 +180,7 @@ def run_name(derivation: Derivation, attestation: Attestation) -> str:
     kind = derivation.kind
     if not domain and area_of(kind) == "teachers":
         domain = attestation.owner
-    if kind == "plan" and not plan_of(derivation, attestation):
+    if kind == "plan" and not plan_of(derivation, attestation.notes):
         kind = "consolidation"  # its steps are listed under it
     parts = [kind, str(domain), attestation.output.removeprefix("sha256:")[:12]]
     return model_name("-".join(part for part in parts if part))

@@ -204,7 +204,8 @@ class Bench:
         MLflow costs the work nothing: values wait in a queue, and one that is down is left alone.
         What ends with an error is shown as failed, unless it ends in its first seconds.
         """
-        live = live_run(self.store, derivation, owner, InterruptedAttemptError)
+        stopped = InterruptedAttemptError
+        live = live_run(self.store, derivation, owner, stopped, measurements.notes)
         measurements.listeners.append(live.add)
         with live:
             yield

@@ -1,14 +1,15 @@
 """Runs of steps that are still at work. When a step is done, ``runs`` completes its run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue
 
 from lineage.record import Derivation
 from lineage.view import (
     MAX_TAG,
-    NOTE,
     RECORD,
     MetricRow,
     clip,
@@ -50,6 +51,8 @@ class Step:
     ended: Ended = ""
     """How it ended without an output; "" while it goes on."""
     error: str = ""
+    notes: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What the step notes of its circumstances so far."""
 
 
 @dataclass
@@ -65,12 +68,12 @@ class LiveRuns:
         """Return the values of a record that its run has already."""
         return self._logged.get(record, set())
 
-    def begin(self, step: Step, experiment: str, words: str) -> str:
-        """Create the run of a step; return its id."""
+    def begin(self, step: Step, experiment: str, words: dict[str, str]) -> str:
+        """Create the run of a step, with ``words`` among its tags; return its id."""
         from mlflow.entities import Param
 
         record = step.derivation.digest()
-        tags = given_tags(record, step.derivation, step.owner) | {NOTE: words}
+        tags = given_tags(record, step.derivation, step.owner) | words
         domain = str(step.derivation.settings.get("domain") or "")
         parts = [step.derivation.kind, domain, record.removeprefix("sha256:")[:12]]
         name = model_name("-".join(part for part in parts if part))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lineage.digest import digest_json
+from lineage.errors import MissingBlobError
 from lineage.mirror.comparing import difference
 from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
@@ -111,12 +112,23 @@ class Runs:
 
         "" for what belongs to no consolidation, and for the plan itself.
         """
-        found, current = "", digest
-        while attestations := self._records.attestations(current):
-            current = plan_of(self._records.read(current), attestations[-1])
-            if not current:
+        attestations = self._records.attestations(digest)
+        notes = attestations[-1].notes if attestations else {}
+        return self._first_plan(plan_of(self._records.read(digest), notes), {digest})
+
+    def _first_plan(self, plan: str, seen: set[str]) -> str:
+        """Return the first of the plans behind one: what is noted may be anything, a circle too."""
+        found = ""
+        while plan and plan not in seen:
+            try:
+                attestations = self._records.attestations(plan)
+            except MissingBlobError:
                 break
-            found = current
+            if not attestations:
+                break
+            found = plan
+            seen.add(plan)
+            plan = plan_of(self._records.read(plan), attestations[-1].notes)
         return found
 
     def _outputs(self, digest: str) -> str:
@@ -200,9 +212,11 @@ class Runs:
     ) -> dict[str, str]:
         """Return the tags that lead to other runs: the description and the parent."""
         words = {NOTE: story_of_run(derivation, attestation, self.address)}
-        consolidation = self._consolidation(digest)
-        parent = self.find(consolidation) if consolidation else None
-        return words | ({PARENT: parent.info.run_id} if parent else {})
+        return words | self._parent(self._consolidation(digest))
+
+    def _parent(self, plan: str) -> dict[str, str]:
+        run = self.find(plan) if plan else None
+        return {PARENT: run.info.run_id} if run else {}
 
     def find(self, digest: str) -> "Run | None":
         """Return the run of a record, if MLflow has one."""
@@ -238,8 +252,11 @@ class Runs:
                 self.live.set_aside(before)
             for parent in dict.fromkeys(item.record for item in derivation.inputs if item.record):
                 self.show(parent)
-            words = story_while_running(derivation, self.address)
-            run_id = self.live.begin(step, self.lookup.experiment(area), words)
+            tags = {NOTE: story_while_running(derivation, self.address)}
+            if plan := self._first_plan(plan_of(derivation, step.notes), {digest}):
+                self.show(plan)
+                tags |= self._parent(plan)
+            run_id = self.live.begin(step, self.lookup.experiment(area), tags)
             self._writer.inputs(run_id, *self._contents.inputs(derivation))
         self.live.log(step, run_id)
 

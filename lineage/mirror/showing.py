@@ -1,10 +1,12 @@
 """Shows records and names in MLflow, and rebuilds it: what steps and commands call."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import JsonValue
 
 from lineage.errors import LineageError
 from lineage.mirror.connection import client_of, reach
@@ -87,7 +89,11 @@ def _collected(problems: list[str], what: str) -> Iterator[None]:
 
 
 def live_run(
-    store: Store, derivation: Derivation, owner: str, interruption: type[BaseException]
+    store: Store,
+    derivation: Derivation,
+    owner: str,
+    interruption: type[BaseException],
+    notes: Mapping[str, JsonValue] | None = None,
 ) -> Watch:
     """Return what shows a step at work in MLflow, from its own thread; see ``Watch``."""
     digest = derivation.digest()
@@ -95,7 +101,7 @@ def live_run(
     def show(step: Step) -> bool:
         return _guarded(store, digest, lambda mirror: mirror.live(step))
 
-    return Watch(show, derivation, owner, interruption=interruption)
+    return Watch(show, derivation, owner, notes=notes, interruption=interruption)
 
 
 def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:

@@ -1,9 +1,11 @@
 """Watches a step at work and shows its curves, without ever holding the work up."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
+
+from pydantic import JsonValue
 
 from lineage.metrics import Sample
 from lineage.mirror.live import Ended, Step, now_ms
@@ -32,13 +34,16 @@ class Watch:
         derivation: Derivation,
         owner: str,
         *,
+        notes: Mapping[str, JsonValue] | None = None,
         interruption: type[BaseException] = KeyboardInterrupt,
     ) -> None:
         """Show the step that makes ``derivation`` with ``show``.
 
-        What raises ``interruption`` was stopped from without, and did not fail.
+        ``notes`` are those of the step, which may grow meanwhile. What raises ``interruption``
+        was stopped from without, and did not fail.
         """
         self._interruption = interruption
+        self._notes = notes if notes is not None else {}
         self._show, self._derivation, self._owner = show, derivation, owner
         self._started_ms = now_ms()
         self._waiting: list[MetricRow] = []
@@ -84,7 +89,7 @@ class Watch:
         with self._queue:
             rows, self._waiting = self._waiting, []
         told = f"{type(self._error).__name__}: {self._error}" if ended else ""
-        step = Step(self._derivation, self._owner, self._started_ms, rows, ended, told)
+        step = Step(self._derivation, self._owner, self._started_ms, rows, ended, told, self._notes)
         if not self._show(step) and not ended:
             with self._queue:
                 self._waiting = [*rows, *self._waiting][-MOST_WAITING:]

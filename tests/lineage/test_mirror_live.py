@@ -14,7 +14,7 @@ from lineage.mirror.live import SILENT_MS, now_ms
 from lineage.mirror.watch import Watch
 from lineage.record import Attestation, Derivation, Records
 from lineage.view import metrics_of
-from tests.lineage.making import SOURCE, TIME, runs
+from tests.lineage.making import SOURCE, TIME, runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -157,6 +157,18 @@ def test_a_rebuild_ends_runs_whose_process_was_killed(
     assert ended.info.end_time == int(ended.data.tags["provost.seen"])
     finish(store, derivation, samples(1, 3))
     assert [run.info.status for run in runs(client)] == ["FINISHED"]
+
+
+def test_a_step_at_work_is_listed_under_its_consolidation(store, client, quick, derivation):
+    first, _ = write_record(store, b"plan", kind="plan", output_kind="plan")
+    second, _ = write_record(store, b"more", kind="plan", output_kind="plan", notes={"plan": first})
+    with mirror.live_run(store, derivation, "team", StoppedError, {"plan": second}) as run:
+        run.add(samples(1, 3))
+        shown = until(
+            client, lambda run: "mlflow.parentRunId" in run.data.tags and run.data.metrics
+        )
+    parent = client.get_run(shown.data.tags["mlflow.parentRunId"])
+    assert parent.data.tags["provost.record"] == first
 
 
 def test_what_is_short_is_shown_once_it_is_done(store, client, derivation):

@@ -206,6 +206,13 @@ def test_a_run_leads_to_its_execution_in_flyte(store, client, url, shown):
     assert f"Ran in Flyte: {shown}, version `v7`." in note
 
 
+@pytest.mark.parametrize("noted", ["sha256:" + "0" * 64, "no digest", 7, None])
+def test_a_plan_that_is_not_there_hides_no_step(store, client, noted):
+    record, _ = write_record(store, b"x", kind="mopd", notes={"plan": noted})
+    assert mirror.mirror_record(store, record)
+    assert "mlflow.parentRunId" not in runs(client)[0].data.tags
+
+
 def test_a_run_without_a_domain_is_named_by_its_team(store, client):
     record, output = write_record(store, b"x", kind="sft", owner="team-math")
     assert mirror.mirror_record(store, record)
