@@ -69,8 +69,8 @@ class Scratch:
         for lock in self._root.glob("*.lock"):
             try:
                 descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue  # another process sweeps too
+            except (FileNotFoundError, PermissionError):
+                continue  # another process sweeps too, or it is another user's to sweep
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove(self._root / lock.stem)

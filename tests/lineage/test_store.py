@@ -231,6 +231,23 @@ def test_leftovers_of_a_killed_process_are_swept_and_those_of_a_live_one_are_not
     assert unfinished(store) == [mine]
 
 
+def test_what_another_user_left_does_not_make_a_store_read_only(store, monkeypatch):
+    theirs = Path(store.uri) / "unfinished" / "theirs.lock"
+    theirs.touch()
+    real = os.open
+
+    def refuse(path, flags, *rest, **more):
+        if Path(path).name == theirs.name:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr("lineage.scratch.os.open", refuse)
+    again = FolderStore(Path(store.uri))
+    again.ensure_writable()
+    assert again.get_bytes(again.put_bytes(b"x")) == b"x"
+    assert theirs.exists()
+
+
 def test_a_store_on_a_file_or_an_unknown_scheme_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnfitError, match="PROVOST_STORE"):
