@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from lineage.author import own_key
 from lineage.digest import digest_bytes
 from lineage.errors import CorruptError, StoreUnfitError, UnreachableError
 from lineage.gc import find_garbage
@@ -16,6 +17,7 @@ from lineage.s3_blobs import blob_key
 from lineage.s3_probe import probe
 from lineage.s3_store import S3Store, open_s3
 from lineage.store import read_tree
+from lineage.trust_chain import own_root, publish
 from tests.infra.roles import PLACES, POLICIES
 from tests.lineage.making import checkpoint, write_record
 from tests.lineage.s3.making import PART, large, reopened
@@ -102,6 +104,7 @@ def test_parts_of_other_bytes_are_told_by_the_checksum_over_them(store, client, 
 
 
 def test_a_damaged_blob_that_nothing_reaches_is_told(store, client, prefix):
+    publish(store, own_root(own_key()), own_key())
     _, kept = write_record(store, b"kept")
     lost = digest_bytes(b"lost")
     client.put_object(Bucket=BUCKET, Key=f"{prefix}/{blob_key(lost)}", Body=b"LOST")

@@ -1,13 +1,6 @@
-"""The S3 store against a real HTTP server, with faults injected on the way.
-
-The server is MiniStack. It pins another botocore than this project uses, so it lives in its own
-environment: the command in $MINISTACK, or ``ministack`` on the path; without either the tests are
-skipped.
-"""
+"""The S3 store against a real HTTP server, SeaweedFS, with faults injected on the way."""
 
 import os
-import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,18 +9,20 @@ import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
+from lineage.author import own_key
 from lineage.errors import StoreUnfitError
 from lineage.registry import Registry
 from lineage.s3 import Bucket, RemoteError
 from lineage.s3_probe import probe
 from lineage.s3_store import S3Store, open_s3
+from lineage.trust_chain import own_root, publish
 from tests.lineage.making import checkpoint
 from tests.lineage.s3.making import PART, large
 from tests.lineage.test_registry import artifact
+from tests.support.seaweedfs import SeaweedFS, binary, free_ports
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,59 +31,19 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-COMMAND = os.environ.get("MINISTACK") or shutil.which("ministack")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-class Server:
-    """A MiniStack process that can be killed and started again over the same files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        settings = {
-            "BIND_HOST": "127.0.0.1",
-            "GATEWAY_PORT": str(self.port),
-            "EDGE_PORT": str(self.port),
-            "SERVICES": "s3",
-            "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(self.folder),
-        }
-        with (self.folder.parent / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [COMMAND], env=os.environ | settings, stdout=log, stderr=log, cwd=self.folder
-            )
-        for _ in range(150):
-            try:
-                urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1).close()
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
-        raise AssertionError(f"MiniStack did not start: {self.folder.parent / 'server.log'}")
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+BUCKET = "store"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    if not COMMAND:
-        pytest.skip("MiniStack is not installed: set MINISTACK to its command")
-    folder = tmp_path_factory.mktemp("ministack") / "data"
-    folder.mkdir()
-    server = Server(folder)
-    yield server
-    server.kill()
+    if binary() is None:
+        pytest.skip("SeaweedFS is not installed")
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in server.environment().items():
+                patch.setenv(name, value)
+            Bucket(BUCKET, "")._client.create_bucket(Bucket=BUCKET)
+        yield server
 
 
 class Faults(BaseHTTPRequestHandler):
@@ -167,9 +122,8 @@ def endpoint(server, monkeypatch):
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Faults)
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
     thread.start()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
     yield
     proxy.shutdown()
@@ -177,20 +131,19 @@ def endpoint(server, monkeypatch):
 
 
 @pytest.fixture
-def bucket(endpoint, request):
-    name = "b-" + str(abs(hash(request.node.name)) % 10**10)
-    made = Bucket(name, "p")
-    made._client.create_bucket(Bucket=name)
-    return made
+def bucket(endpoint):
+    return Bucket(BUCKET, f"p{time.time_ns()}")
 
 
 @pytest.fixture
 def store(bucket, tmp_path):
-    return S3Store(bucket, "s3://x", tmp_path / "cache", part_bytes=PART)
+    store = S3Store(bucket, "s3://x", tmp_path / "cache", part_bytes=PART)
+    publish(store, own_root(own_key()), own_key())
+    return store
 
 
 def test_the_server_passes_the_probe(bucket):
-    probe(bucket, "MiniStack")
+    probe(bucket, "SeaweedFS")
 
 
 @pytest.mark.parametrize("fault", ["reset", "503", "slow", "lost"])
@@ -236,18 +189,19 @@ import sys
 from pathlib import Path
 from lineage.s3 import Bucket
 from lineage.s3_store import S3Store, open_s3
+from lineage.author import own_key
 from lineage.errors import StoreUnfitError
 from lineage.registry import Registry
 from tests.lineage.test_registry import artifact
-bucket, cache, writer = sys.argv[1:]
-store = S3Store(Bucket(bucket, "p"), "s3://x", Path(cache))
+bucket, prefix, cache, writer = sys.argv[1:]
+store = S3Store(Bucket(bucket, prefix), "s3://x", Path(cache))
 for number in range(5):
     Registry(store).register("teacher.math", artifact(store, f"{writer} {number}"), owner=writer)
 """
 
 
 def test_eight_teams_release_at_once_and_nothing_is_lost(store, bucket, tmp_path):
-    command = [sys.executable, "-c", RELEASE, bucket._bucket]
+    command = [sys.executable, "-c", RELEASE, bucket._bucket, bucket._prefix]
     writers = [subprocess.Popen([*command, str(tmp_path / str(n)), f"team-{n}"]) for n in range(8)]
     assert [writer.wait() for writer in writers] == [0] * 8
     entries = Registry(store).versions("teacher.math")
@@ -269,7 +223,7 @@ def test_what_was_acknowledged_outlives_a_killed_server(server, store, tmp_path)
     not os.environ.get("S3RVER"), reason="set S3RVER to the command of npm's s3rver"
 )
 def test_a_server_that_ignores_conditions_is_refused(tmp_path, monkeypatch):
-    port = free_port()
+    [port] = free_ports(1)
     command = [os.environ["S3RVER"], "-d", str(tmp_path), "-a", "127.0.0.1", "-p", str(port)]
     quiet = subprocess.DEVNULL
     careless = subprocess.Popen(command, stdout=quiet, stderr=quiet)
