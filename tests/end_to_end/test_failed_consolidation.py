@@ -13,7 +13,6 @@ from lineage.artifacts import Release, read_manifest
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from lineage.trust import TrustRoot
 from lineage.verify import Verifier
 from tasks.model.identity import identity_of
 
@@ -68,7 +67,7 @@ def test_a_failure_after_training_says_why_and_what_a_rerun_finds(broken):
     assert failures(broken) == [digest]
     assert len(records.attestations(digest)) == 2
     [student] = [d for d in records.all() if records.read(d).kind == "mopd"]
-    assert Verifier(broken, TrustRoot(), identity_of).verify(student).passed
+    assert Verifier(broken, identity_of).verify(student).passed
 
 
 def test_the_plan_is_shown_where_it_is_refused(teachers):

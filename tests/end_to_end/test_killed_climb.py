@@ -14,7 +14,6 @@ from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from lineage.trust import TrustRoot
 from lineage.verify import Verifier
 from tasks.model.identity import identity_of
 
@@ -96,7 +95,7 @@ def test_a_killed_climb_is_finished_by_the_next_with_the_same_teacher(
     check_nothing_half(store)
     assert len(Registry(store).versions("teacher.shout")) == 1
     record = Registry(store).resolve("shout@released").record
-    assert Verifier(store, TrustRoot(), identity_of).verify(record).problems == []
+    assert Verifier(store, identity_of).verify(record).problems == []
     assert len(list((home / "store" / "unfinished").iterdir())) <= 2  # this process's own
 
 

@@ -14,7 +14,6 @@ from lineage.registry import Registry
 from lineage.sketch import read_sketch
 from lineage.store import open_store, read_tree
 from lineage.tracking import tracking_uri
-from lineage.trust import TrustRoot
 from lineage.verify import Verifier
 from tasks.ledger.naming import ledger_derivation
 from tasks.ledger.read import Ledger
@@ -195,7 +194,7 @@ def test_the_page_is_self_contained_and_draws_the_lineage(report):
 
 def test_everything_verifies_down_to_the_base(store):
     record = Registry(store).resolve("student@released").record
-    found = Verifier(store, TrustRoot(), identity_of).verify(record)
+    found = Verifier(store, identity_of).verify(record)
     assert found.problems == []
     reached = {record, *Lineage(store).ancestors(record)}
     assert found.records == len(reached)

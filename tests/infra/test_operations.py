@@ -12,7 +12,6 @@ from manifests import ROOT
 from lineage.artifacts import Artifact
 from lineage.registry import Registry
 from lineage.store import FolderStore
-from lineage.trust import TrustRoot
 from lineage.verify import Verifier
 from tests.lineage.making import write_record
 from workflows.cli import main
@@ -68,9 +67,7 @@ def test_the_backup_of_the_page_is_whole_and_restores(tmp_path):
             check=True,
         )
     shutil.rmtree(home)
-    found = Verifier(FolderStore(restored / "store"), TrustRoot(), lambda _: ("", "")).verify(
-        record
-    )
+    found = Verifier(FolderStore(restored / "store"), lambda _: ("", "")).verify(record)
     assert found.passed
     assert (found.records, found.blobs) == (1, 1)
     assert Registry(FolderStore(restored / "store")).resolve("base@1").digest == output
