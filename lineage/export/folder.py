@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineage.digest import digest_file
 from lineage.dsse import SigningKey
 from lineage.errors import LineageError
 from lineage.export.bom import write_bom
@@ -18,7 +19,7 @@ from lineage.export.bundle import write_bundle
 from lineage.export.card import card_of
 from lineage.export.licenses import License, license_of
 from lineage.export.openlineage import write_events
-from lineage.export.statement import chain
+from lineage.export.statement import chain, release
 from lineage.export.subject import Subject
 from lineage.store import read_tree
 
@@ -54,7 +55,10 @@ def export(subject: Subject, folder: Path, key: SigningKey, repository: str = ""
         (unfinished / CARD).write_text(card_of(subject, terms), encoding="utf-8")
         write_events(unfinished, subject.store, subject.family, repository)
         write_bom(unfinished, subject, terms)
-        write_bundle(unfinished, chain(subject.store, subject.family, repository), key)
+        written = {name: digest_file(unfinished / name) for name in _files(unfinished)}
+        whole = release(subject.name or subject.checkpoint.digest, written)
+        told = [whole, *chain(subject.store, subject.family, repository)]
+        write_bundle(unfinished, told, key)
     return Exported(folder, terms, tuple(sorted(_files(folder))))
 
 

@@ -5,7 +5,8 @@ hand. Inputs, code and image are the resolved dependencies; kind, settings and s
 parameters, which one page for each kind of record defines (docs/derivations).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -27,6 +28,7 @@ from lineage.store import Store
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+RELEASE_TYPE = "https://in-toto.io/attestation/release/v0.1"
 
 
 def build_type(kind: str, repository: str = "") -> str:
@@ -86,6 +88,26 @@ def provenance(store: Store, made: Made, repository: str = "") -> dict[str, Json
 def chain(store: Store, family: Sequence[Made], repository: str = "") -> list[dict[str, JsonValue]]:
     """Return the statements of records in the order given."""
     return [provenance(store, made, repository) for made in family]
+
+
+def release(name: str, files: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Return the in-toto release statement of a folder: what it is, and every file of it.
+
+    Args:
+        name: ``student.general@2``, or a digest.
+        files: Path to digest.
+    """
+    product, _, version = name.partition("@")
+    purl = f"pkg:generic/{quote(product)}" + (f"@{quote(version)}" if version else "")
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [
+            {"name": path, "digest": {"sha256": hex_of(digest)}}
+            for path, digest in sorted(files.items())
+        ],
+        "predicateType": RELEASE_TYPE,
+        "predicate": {"purl": purl},
+    }
 
 
 def _subjects(store: Store, attestation: Attestation) -> list[JsonValue]:

@@ -1,6 +1,7 @@
 """The history of an export, read and verified by what others wrote: no code of ours checks it."""
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -49,8 +50,26 @@ def envelopes(folder):
     return [json.loads(line) for line in (folder / BUNDLE).read_text().splitlines()]
 
 
-def statements(folder):
+def everything(folder):
     return [json.loads(base64.b64decode(each["payload"])) for each in envelopes(folder)]
+
+
+def statements(folder):
+    """Return the statements of records."""
+    return everything(folder)[1:]
+
+
+def test_the_first_line_tells_every_other_file_of_the_folder(folder):
+    whole = everything(folder)[0]
+    Statement.copy_from_pb(json_format.ParseDict(whole, statement_pb2.Statement())).validate()
+    assert whole["predicateType"] == "https://in-toto.io/attestation/release/v0.1"
+    assert whole["predicate"] == {"purl": "pkg:generic/student.general@1"}
+    told = {each["name"]: each["digest"]["sha256"] for each in whole["subject"]}
+    there = {path.name: path for path in folder.iterdir() if path.name != BUNDLE}
+    assert told == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()
+    }
+    assert {"README.md", "bom.cdx.json", "openlineage.jsonl", "model.safetensors"} <= told.keys()
 
 
 def verify_by_hand(envelope, pem):

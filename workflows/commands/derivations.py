@@ -99,7 +99,10 @@ def _closed(properties: Schema, required: list[str]) -> Schema:
     }
 
 
-_DATA = _fields(domain=str, split=str, count=int)
+_DATA = _any_of(
+    _fields(domain=str, split=str, count=int),
+    _fields(domain=str, split=str, count=int, allow_unconfined=bool),
+)
 _MANIFEST = _fields(manifest=str)
 _JSON = dict[str, object]
 
