@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -83,6 +84,17 @@ def package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def gpu_in_use() -> str:
+    """Return the name of the GPU on which this process holds memory; "" where it has used none.
+
+    torch is asked only where the step has loaded it.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return ""
+    return str(torch.cuda.get_device_name())
 
 
 @lru_cache

@@ -32,7 +32,7 @@ from lineage.store import Store, open_store
 from tasks import pod
 from tasks.attempt import InterruptedAttemptError
 from tasks.progress import report
-from tasks.provenance import git_commit, git_difference, package_versions
+from tasks.provenance import git_commit, git_difference, gpu_in_use, package_versions
 from tasks.threads import as_many_threads, threads_in_use
 
 FIND_ONLY = "PROVOST_FIND_ONLY"
@@ -243,7 +243,7 @@ class Bench:
                 started=started,
                 finished=now(),
                 metrics=metrics,
-                notes=measurements.notes,
+                notes={**measurements.notes, **({"gpu": gpu} if (gpu := gpu_in_use()) else {})},
             ),
         )
         mirror_record(self.store, record)

@@ -11,10 +11,11 @@ from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.graph import Lineage
 from lineage.page import page
 from lineage.picture import draw, draw_narrow
-from lineage.record import Derivation, Input
+from lineage.record import Attestation, Derivation, Input
 from tasks.evaluate.cards import measurements_of, read_scorecard
 from tasks.evaluate.evaluate import read_measured
 from tasks.evaluate.measured import Example
+from tasks.evaluate.not_run import not_run
 from tasks.evaluate.outcomes import FORK_POINT, STUDENT, TEACHER
 from tasks.evaluate.plot import write_plot
 from tasks.evaluate.report import render_report
@@ -31,11 +32,6 @@ from tasks.page.curves import Curve, CurveGroup
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions, source_digest
 from tasks.step import Bench, Measurements, now
-
-NOT_RUN = (
-    "GPU: this run used the CPU alone.",
-    "Flyte cluster: the workflows ran in flytekit's local execution.",
-)
 
 
 def make_report(
@@ -73,7 +69,7 @@ def make_report(
             rollouts=tuple(_rollouts(bench, plan, manifest, settings)),
             lineage=draw(graph),
             lineage_narrow=draw_narrow(graph),
-            provenance=_provenance(plan, manifest, student, settings),
+            provenance=_provenance(bench, plan, manifest, student, settings),
         )
         (out / "report.html").write_text(render_report(content), encoding="utf-8")
         report("report", 1, 1)
@@ -161,8 +157,16 @@ def _speeches(spoken: Sequence[tuple[str, str]]) -> tuple[Speech, ...]:
     return tuple(Speech.model_validate({"role": role, "content": text}) for role, text in spoken)
 
 
+def _attested(bench: Bench, student: Artifact) -> Iterator[Attestation]:
+    """Yield what was attested of a student and of all that it descends from."""
+    for record in (student.record, *Lineage(bench.store).ancestors(student.record)):
+        attestation = bench.records.output(record)
+        if attestation is not None:
+            yield attestation
+
+
 def _provenance(
-    plan: Plan, manifest: Student, student: Artifact, settings: EvaluationSettings
+    bench: Bench, plan: Plan, manifest: Student, student: Artifact, settings: EvaluationSettings
 ) -> Provenance:
     teachers = {f"teacher {t.domain}": t.release.record for t in plan.leads}
     return Provenance(
@@ -181,7 +185,7 @@ def _provenance(
             "python": platform.python_version(),
             **package_versions(),
         },
-        not_run=NOT_RUN,
+        not_run=not_run(_attested(bench, student)),
     )
 
 

@@ -1,0 +1,73 @@
+"""What was not run is told from attestations, and goes when one shows it."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from lineage.flyte_run import FlyteRun
+from lineage.record import Attestation
+from tasks import step
+from tasks.evaluate.not_run import NO_CLUSTER, NO_GPU, not_run
+from tasks.provenance import gpu_in_use
+from tasks.step import Bench, Measurements
+from tests.lineage.making import SOURCE
+
+DIGEST = "sha256:" + "a" * 64
+FLYTE = FlyteRun(project="p", domain="d", execution="f1")
+
+
+def attested(**more):
+    return Attestation(derivation=DIGEST, output=DIGEST, output_kind="checkpoint", **more)
+
+
+@pytest.mark.parametrize(
+    ("shown", "missing"),
+    [
+        ([{}], (NO_GPU, NO_CLUSTER)),
+        ([{}, {"notes": {"gpu": "NVIDIA H100"}}], (NO_CLUSTER,)),
+        ([{"flyte": FLYTE}, {}], (NO_GPU,)),
+        ([{"execution": "f1"}], (NO_GPU,)),  # a record from before the place was recorded
+        ([{"flyte": FLYTE, "notes": {"gpu": "NVIDIA H100"}}], ()),
+    ],
+)
+def test_what_an_attestation_shows_is_not_among_what_was_not_run(shown, missing):
+    assert not_run(attested(**more) for more in shown) == missing
+
+
+def torch_with(*, available, initialized):
+    cuda = SimpleNamespace(
+        is_available=lambda: available,
+        is_initialized=lambda: initialized,
+        get_device_name=lambda: "NVIDIA H100",
+    )
+    return SimpleNamespace(cuda=cuda)
+
+
+@pytest.mark.parametrize(
+    ("available", "initialized", "name"),
+    [(True, True, "NVIDIA H100"), (True, False, ""), (False, False, "")],
+)
+def test_a_gpu_counts_where_this_process_used_it(monkeypatch, available, initialized, name):
+    torch = torch_with(available=available, initialized=initialized)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert gpu_in_use() == name
+
+
+def test_without_torch_there_is_no_gpu(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert gpu_in_use() == ""
+
+
+@pytest.mark.parametrize("gpu", ["NVIDIA H100", ""])
+def test_a_step_attests_the_gpu_that_it_used(home, tmp_path, monkeypatch, gpu):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    monkeypatch.setattr(step, "gpu_in_use", lambda: gpu)
+    bench = Bench()
+    derivation = step.Derivation(kind="sft", inputs=(), source=SOURCE, settings={}, seed=0)
+    (tmp_path / "out").write_text("w")
+    made = bench.commit(
+        derivation, "metrics", tmp_path / "out", step.now(), Measurements("sft", notes={"a": 1})
+    )
+    notes = bench.records.output(made.record).notes
+    assert notes == ({"a": 1, "gpu": gpu} if gpu else {"a": 1})
