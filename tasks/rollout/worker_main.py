@@ -165,7 +165,8 @@ def main() -> int:
         for stream in (0, 1, 2):
             os.dup2(silence, stream)
         status = supervise(child, parent, listeners, settings)
-        if os.getppid() != parent:
+        # A parent that dies closes its pipes, which ends an idle child, a moment before it is gone.
+        if os.getppid() != parent or status == 0:
             importlib.import_module("tasks.rollout.scratch").remove(settings["scratch"])
         return status
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -142,6 +142,31 @@ def test_starting_and_stopping_leaves_no_open_file(tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
+IDLE_CALLER = """
+import os, sys, time
+from pathlib import Path
+from tasks.rollout.worker import EnvironmentWorker
+
+worker = EnvironmentWorker(Path(sys.argv[1]))
+worker.__enter__()
+worker._process._process.stdin.close()  # as the kernel does, a moment before the caller is gone
+time.sleep(1)
+os._exit(0)
+"""
+
+
+def test_nothing_is_left_of_an_idle_worker_when_the_caller_ends(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    subprocess.run(
+        [sys.executable, "-c", IDLE_CALLER, str(write_bundle(tmp_path / "team"))],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(scratch)},
+        check=True,
+    )
+    assert gone(tmp_path)
+    assert list(scratch.iterdir()) == []
+
+
 CALLER = """
 import sys
 from pathlib import Path
