@@ -206,6 +206,28 @@ class OnMisfit(StrEnum):
     """Go on without it."""
 
 
+class Level(StrEnum):
+    """The least severe finding that ends a consolidation, unless a person waived it."""
+
+    REFUSAL = "refusal"
+    """What the records forbid."""
+    WARNING = "warning"
+    """Also what they warn of."""
+
+
+class GateOrder(Frozen):
+    """What a person asks of the gate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    gate_least_predicted: float = Field(default=0.85, gt=0, le=1)
+    """Share of what a fitting teacher passes on that each teacher must be expected to pass on."""
+    gate_prompts_per_domain: int = Field(default=64, ge=0)
+    """Prompts of each domain that the gate measures teachers on; 0 leaves them unmeasured."""
+    refuse_findings_from: Level = Level.REFUSAL
+    """The least severe finding that ends the run, unless it is waived."""
+
+
 class TeacherVerdict(Frozen):
     """What the gate found of one teacher, and what is done about it."""
 

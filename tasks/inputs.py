@@ -1,6 +1,6 @@
 """What a person gave and cannot be, told by the input's own name: what, why, and what to do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ def told_by_name(names: Mapping[str, str], rest: str = "") -> Iterator[None]:
 
     Args:
         names: Of the inputs, by the dotted path of the setting that each becomes.
-        rest: The input that takes any other path, such as more_settings.
+        rest: The input that takes any other path, such as settings.
 
     Raises:
         InputError: where a setting is refused within; a line for each.
@@ -37,6 +37,30 @@ def told_by_name(names: Mapping[str, str], rest: str = "") -> Iterator[None]:
         raise InputError(
             "\n".join(_told(found, names, rest) for found in error.errors())
         ) from error
+
+
+def numbers_by_name(entries: Sequence[str], given_as: str) -> dict[str, float]:
+    """Return the numbers in texts such as ``math=0.5``, by their names.
+
+    Args:
+        entries: One text for each number.
+        given_as: The input that took them, for the error.
+
+    Raises:
+        InputError: for a text that is no name with a number, and for a name given twice.
+    """
+    found: dict[str, float] = {}
+    for entry in entries:
+        name, _, text = (part.strip() for part in entry.partition("="))
+        if name in found:
+            raise InputError(f"{given_as} gives {name!r} twice: give it once")
+        try:
+            found[name] = float(text)
+        except ValueError as error:
+            raise InputError(
+                f"{given_as} has {entry!r}, which is no name with a number: write it as math=0.5"
+            ) from error
+    return found
 
 
 def _told(found: Any, names: Mapping[str, str], rest: str) -> str:  # noqa: ANN401 - pydantic's own

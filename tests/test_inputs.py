@@ -7,7 +7,9 @@ from pydantic import BaseModel, Field
 
 from tasks.inputs import InputError, told_by_name
 from tasks.mopd.form import INPUTS, RoundForm
+from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
+from workflows.consolidation.stages import CHECKED
 
 
 class Inner(BaseModel):
@@ -57,9 +59,10 @@ def test_every_fault_has_a_line_and_what_fits_passes():
         assert Outer.model_validate({"inner": GOOD}).inner.steps == 3
 
 
-def asked(**changes):
-    """Return the inputs of the launch form with changes."""
-    return {name: getattr(RoundForm(), name) for name in RoundForm.model_fields} | changes
+def asked(*settings, **changes):
+    """Return the inputs that the first step of a consolidation checks, with changes."""
+    form = LaunchForm(settings=list(settings))
+    return {name: getattr(form, name) for name in CHECKED} | changes
 
 
 @pytest.mark.parametrize(
@@ -67,18 +70,9 @@ def asked(**changes):
     [
         ("mopd_steps", 0),
         ("learning_rate", 0.0),
-        ("divergence_top_k", 0),
-        ("inner_updates", 0),
-        ("ladder_stages", 0),
-        ("max_new_tokens", 0),
-        ("outcome_weight", -1.0),
-        ("prompts_per_domain", 0),
-        ("reference_weight", -1.0),
-        ("rollouts_per_prompt", 0),
         ("rounds", 0),
         ("seed", -1),
         ("seed", 2**32),
-        ("student_adapter_rank", -1),
     ],
 )
 def test_a_number_of_the_form_that_cannot_be_is_told_by_its_name(name, value):
@@ -86,15 +80,33 @@ def test_a_number_of_the_form_that_cannot_be_is_told_by_its_name(name, value):
         round_settings(**asked(**{name: value}))
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "divergence_top_k=0",
+        "inner_updates=0",
+        "ladder_stages=0",
+        "max_new_tokens=0",
+        "outcome_weight=-1",
+        "prompts_per_domain=0",
+        "reference_weight=-1",
+        "rollouts_per_prompt=0",
+        "student_adapter_rank=-1",
+        "gate_least_predicted=0",
+        "gate_prompts_per_domain=-1",
+    ],
+)
+def test_a_number_among_the_settings_that_cannot_be_is_told_by_its_name(setting):
+    name = setting.partition("=")[0]
+    with pytest.raises(ValueError, match=rf"(?m)^ *{name} is \S+, and it must be "):
+        round_settings(**asked(setting))
+
+
 def test_settings_behind_the_form_are_told_by_their_path_and_contradictions_in_our_words():
-    for more, said in (
-        ({"health.runway": "stop"}, "'health.runway' of more_settings names no setting"),
-        ({"health.runaway": "perhaps"}, "it must be 'stop' or 'warn'"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            round_settings(**asked(more_settings=more))
+    with pytest.raises(ValueError, match="it must be 'stop' or 'warn'"):
+        round_settings(**asked("health.runaway=perhaps"))
     with pytest.raises(ValueError, match=r"outcome_weight is 1\.0 but each prompt is played once"):
-        round_settings(**asked(outcome_weight=1.0))
+        round_settings(**asked("outcome_weight=1.0"))
 
 
 def test_every_path_of_the_form_is_one_of_the_rounds():

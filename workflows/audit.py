@@ -14,6 +14,7 @@ from tasks.mopd.task import (
     replay_round,
     retrain,
 )
+from workflows.nodes import named
 
 
 class Audited(NamedTuple):
@@ -74,8 +75,8 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     # A question that cannot be asked is refused before anything is trained for it.
     cast("Promise", asked) >> replays
     cast("Promise", asked) >> orders
-    replayed = map_task(replay_round)(order=replays)
-    retrained = map_task(retrain)(order=orders)
+    replayed = named("replay", map_task(replay_round)(order=replays))
+    retrained = named("retrain", map_task(retrain)(order=orders))
     return Audited(
         make_audit(
             student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
@@ -84,11 +85,11 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
 
 
 @workflow
-def surgery(weights: dict[str, float], student: str = "student@released") -> Artifact:
+def surgery(weights: list[str], student: str = "student@released") -> Artifact:
     """Make a student without a teacher, or with another weight of it, from its ledger.
 
     Args:
-        weights: Source to its weight, such as math: 0.0 to leave math out.
+        weights: Sources with their weights, such as math=0 to leave math out.
         student: A student with a ledger, by name or digest.
     """
     return operate(student=student, weights=weights)

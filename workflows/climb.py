@@ -9,6 +9,7 @@ from tasks.rl.settings import RlSettings
 from tasks.rl.task import climb
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
+from workflows.nodes import named
 
 
 def climb_and_release(
@@ -21,8 +22,8 @@ def climb_and_release(
     seed: int,
 ) -> Artifact:
     """Wire a team's climb inside its ``@workflow``: returns the release, as a promise."""
-    start = resolve_checkpoint(reference=fork_point)
-    collected = collect_domain(package=package, settings=domain, seed=seed)
+    start = named("resolve-fork-point", resolve_checkpoint(reference=fork_point))
+    collected = named("collect", collect_domain(package=package, settings=domain, seed=seed))
     precursor = finetune(
         start=start,
         data=[collected.demonstrations],
@@ -30,18 +31,19 @@ def climb_and_release(
         seed=seed,
         stage=Stage(name=f"{domain.name} sft", owner=domain.owner),
     )
-    ladder = climb(start=precursor, domain=collected, settings=rl, seed=seed)
+    ladder = climb(start=named("sft", precursor), domain=collected, settings=rl, seed=seed)
     scorecard = score_teacher(
         fork_point=start,
-        ladder=ladder,
+        ladder=named("rl", ladder),
         domain=collected,
         settings=EvaluationSettings(sampling=rl.sampling),
     )
-    return release_teacher(
+    released = release_teacher(
         fork_point=start,
         precursor=precursor,
         ladder=ladder,
         domain=collected,
-        scorecard=scorecard,
+        scorecard=named("score", scorecard),
         sampling=rl.sampling,
     )
+    return named("release", released)

@@ -7,6 +7,7 @@ from tasks.handover import BlendSettings, Contribution, Stage
 from tasks.release.task import collect_blend, register_checkpoint
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base
+from workflows.nodes import named
 
 OWNER = "foundation"
 LICENSE = "Apache-2.0"
@@ -55,14 +56,19 @@ def foundation(model: str = "", seed: int = 0) -> Artifact:
         model: A Hugging Face model by path or id; empty trains a small one from scratch.
         seed: Of the base, the data and the shared supervised stage.
     """
-    data = collect_blend(blend=BLEND, seed=seed)
-    base = make_base(source=model, data=data, settings=BaseSettings(), seed=seed)
-    named = register_checkpoint(name="base", checkpoint=base, owner=OWNER)
+    data = named("collect-blend", collect_blend(blend=BLEND, seed=seed))
+    base = named(
+        "make-base", make_base(source=model, data=data, settings=BaseSettings(), seed=seed)
+    )
+    of_base = register_checkpoint(name="base", checkpoint=base, owner=OWNER)
     fork_point = finetune(
-        start=named,
+        start=named("register-base", of_base),
         data=data,
         settings=SHARED_SFT,
         seed=seed,
         stage=Stage(name="fork point sft", owner=OWNER),
     )
-    return register_checkpoint(name="fork-point", checkpoint=fork_point, owner=OWNER)
+    registered = register_checkpoint(
+        name="fork-point", checkpoint=named("shared-sft", fork_point), owner=OWNER
+    )
+    return named("register-fork-point", registered)

@@ -1,9 +1,7 @@
 """Flyte tasks of the audit."""
 
-from flytekit import Deck
-
 from lineage.artifacts import Artifact
-from tasks.hosting import hosted
+from tasks.hosting import hosted, show
 from tasks.resources import Stage
 
 
@@ -48,14 +46,15 @@ def make_audit(
 
     bench = Bench()
     made = query.make_audit(bench, student, behaviours, replayed, retrained, seed)
-    Deck("audit", query.read_page(bench, made))
+    show("audit", query.read_page(bench, made))
     return made
 
 
 @hosted(Stage.AUDIT)
-def operate(student: str, weights: dict[str, float]) -> Artifact:
+def operate(student: str, weights: list[str]) -> Artifact:
     """Take teachers out of a student by its ledger, or change their weight."""
     from tasks.attribution import surgery
+    from tasks.inputs import numbers_by_name
     from tasks.step import Bench
 
-    return surgery.operate(Bench(), student, weights)
+    return surgery.operate(Bench(), student, numbers_by_name(weights, "weights"))

@@ -7,8 +7,7 @@ from lineage.graph import Lineage
 from lineage.plain import paragraph, plain
 from lineage.record import Input
 from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver
-from tasks.gate.settings import Level
-from tasks.handover import Note, Plan
+from tasks.handover import Level, Note, Plan
 from tasks.step import Bench
 
 _REFUSED = {Level.REFUSAL: {"refusal"}, Level.WARNING: {"refusal", "warning"}}

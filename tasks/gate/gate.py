@@ -19,10 +19,10 @@ from tasks.gate.prediction import stored_calibration
 from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
 from tasks.gate.refork import Requested, request_refork, would_help
 from tasks.gate.remedy import applied_cure
-from tasks.gate.settings import Level
 from tasks.handover import (
     Cure,
     Gated,
+    Level,
     MeasuredRung,
     Note,
     OnMisfit,

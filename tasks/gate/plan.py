@@ -15,9 +15,8 @@ from lineage.registry import Registry
 from lineage.slots import Entry
 from tasks.gate.decide import MisfitError, decide
 from tasks.gate.sampled import sampled_otherwise
-from tasks.gate.settings import Level
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
-from tasks.handover import Note, Plan, PlannedTeacher
+from tasks.handover import Level, Note, Plan, PlannedTeacher
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.progress import report

@@ -28,7 +28,7 @@ def sampled_otherwise(subject: str, meant: Sampling, asked: SamplingSettings) ->
             subject,
             f"{subject} was released to be sampled at temperature {meant.temperature:g}; the round "
             f"reads it, and samples, at {asked.temperature:g}, as it does all its teachers",
-            f"nothing, or sampling.temperature={meant.temperature:g} among more_settings",
+            f"nothing, or sampling.temperature={meant.temperature:g} among the settings",
         )
     if meant.top_p < 1:
         yield Finding(

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from lineage.artifacts import Artifact
 from tasks.gate.measured import ProbeSettings
-from tasks.gate.settings import Level
-from tasks.handover import Gated, OnMisfit, Plan
+from tasks.handover import Gated, GateOrder, OnMisfit, Plan
 from tasks.hosting import hosted, show
 from tasks.inputs import told_by_name
 from tasks.onpolicy.workload import Workload
@@ -22,11 +21,10 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     teachers: list[str],
     student: str,
     workload: Workload,
-    refuse_from: Level,
+    asked: GateOrder,
     waivers: list[str],
     publish_as: str,
     sampling: SamplingSettings,
-    gate_prompts_per_domain: int,
     ladder_stages: int,
 ) -> Plan:
     """Resolve names to digests, read the records, say the plan and its cost; end it where refused.
@@ -48,29 +46,27 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     for teacher in plan.teachers:
         earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
     probe = None
-    if gate_prompts_per_domain:
-        probe = _probe_settings(gate_prompts_per_domain, sampling, ladder_stages)
+    if asked.gate_prompts_per_domain:
+        probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
     cost = forecast(bench, plan, workload, probe)
     sys.stderr.write(f"{plan_text(plan, cost)}\n")
     show("plan", plan_page(plan, cost))
-    return decide(bench, plan, refuse_from, waivers)
+    return decide(bench, plan, asked.refuse_findings_from, waivers)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
 def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to hide in
     plan: Plan,
     on_misfit: OnMisfit,
-    refuse_from: Level,
+    asked: GateOrder,
     waivers: list[str],
     sampling: SamplingSettings,
-    least_predicted: float,
-    prompts_per_domain: int,
     ladder_stages: int,
     recipe: str,
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
 
-    The Deck is there also where it is refused. With ``prompts_per_domain`` 0 nothing is measured,
+    The Deck is there also where it is refused. Where no prompts are asked for nothing is measured,
     which stays among the findings. With ``ladder_stages`` above 1 the rungs of each climb are
     measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
     """
@@ -78,14 +74,14 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     from tasks.step import Bench
 
     bench = Bench()
-    settings = _gate_settings(least_predicted)
-    if prompts_per_domain == 0:
+    settings = _gate_settings(asked.gate_least_predicted)
+    if asked.gate_prompts_per_domain == 0:
         gated = step.leave_unmeasured(bench, plan, ladder_stages, recipe)
     else:
-        probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
+        probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
         gated = step.gate(bench, plan, settings, on_misfit, probe, recipe)
     show("gate", step.read_page(bench, gated.report))
-    return step.admit(bench, gated, refuse_from, waivers)
+    return step.admit(bench, gated, asked.refuse_findings_from, waivers)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)

@@ -11,8 +11,7 @@ from lineage.graph import Lineage
 from lineage.registry import now
 from lineage.waiver import Accepted, Waiver, sign_waiver
 from tasks.gate.decide import refused
-from tasks.gate.settings import Level
-from tasks.handover import Note, Plan
+from tasks.handover import Level, Note, Plan
 from tasks.step import Bench
 
 

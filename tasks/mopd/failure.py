@@ -12,23 +12,12 @@ from lineage.artifacts import Artifact
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from tasks.handover import Plan
-from tasks.mopd.settings import RoundSettings
+from tasks.mopd.orders import Order
 from tasks.provenance import source_digest
 from tasks.step import FIND_ONLY, Bench, Measurements, now
 
 MOST_CHARACTERS = 4_000
 """Of the error that are kept: its beginning says what happened, its end is a trace."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """The consolidation that failed."""
-
-    plan: Plan
-    settings: RoundSettings
-    rounds: int
-    seed: int
-    publish_as: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Made:
     output: str
 
 
-def record_failure(bench: Bench, attempt: Attempt, error: str) -> Artifact | None:
+def record_failure(bench: Bench, planned: Plan, order: Order, error: str) -> Artifact | None:
     """Write a record of kind "failure" that descends from the plan; a second failure attests anew.
 
     Every record is written whole or not at all, so that the lineage is consistent without it. This
@@ -49,14 +38,14 @@ def record_failure(bench: Bench, attempt: Attempt, error: str) -> Artifact | Non
     """
     if os.environ.get(FIND_ONLY):
         return None
-    plan = attempt.plan.artifact
+    plan = planned.artifact
     assert plan is not None
     started = now()
     settings: dict[str, JsonValue] = {
         "error": error[:MOST_CHARACTERS],
-        "publish_as": attempt.publish_as,
-        "rounds": attempt.rounds,
-        "round": attempt.settings.model_dump(mode="json"),
+        "publish_as": order.publish_as,
+        "rounds": order.rounds,
+        "round": order.settings.model_dump(mode="json"),
     }
     derivation = Derivation(
         project=bench.project,
@@ -64,9 +53,9 @@ def record_failure(bench: Bench, attempt: Attempt, error: str) -> Artifact | Non
         inputs=(Input(role="plan", artifact=plan.digest, record=plan.record),),
         source=source_digest("mopd"),
         settings=settings,
-        seed=attempt.seed,
+        seed=order.seed,
     )
-    made = [asdict(item) for item in already_made(bench, attempt.plan)]
+    made = [asdict(item) for item in already_made(bench, planned)]
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder, "failure.json")
         path.write_text(json.dumps({**settings, "made": made}, indent=1), encoding="utf-8")

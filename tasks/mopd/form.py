@@ -41,47 +41,53 @@ class RoundForm(BaseModel):
     The names stand in the form sorted, so what belongs together begins with the same word.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     balance: Balance = Balance.NONE
     """How teachers weigh beside each other."""
     balance_weights: dict[str, float] = Field(default_factory=dict)
-    """By teacher, for the balance "fixed" alone."""
+    """Weight of a teacher, such as balance_weights.math=2; for the balance "fixed" alone."""
     delta_teachers: list[str] = Field(default_factory=list)
-    """Teachers by name that teach by what they learned since their own precursor."""
+    """Teachers, such as math,code, that teach what they learned since their own precursor."""
     divergence: Divergence = Divergence.FULL_VOCABULARY
+    """Exact KL over the vocabulary, over a few tokens, or the sampled-token gradient."""
     divergence_top_k: int = TopK().k
-    """Words, of the divergence "top_k" alone."""
+    """Tokens that the divergence "top_k" looks at."""
     inner_updates: int = 1
     """Optimizer updates on each step's rollouts."""
     ladder_stages: int = 1
-    """Above 1, teachers begin as earlier rungs of their climbs."""
+    """Stages of a round; above 1, teachers begin as earlier rungs of their climbs."""
     learning_rate: float = 3e-4
     """Of AdamW, after warm-up."""
     ledger_displacements: bool = True
-    """Keep each source's part of every update; without it audits replay stored rollouts."""
+    """Keep each source's part of every update; without it audits replay rollouts."""
     ledger_precision: StoredPrecision = StoredPrecision.FP32
+    """Precision in which the ledger stores each source's part of an update."""
     max_new_tokens: int = _MAX_NEW_TOKENS
-    """Of each response, its end token included; a longer one is cut."""
+    """Tokens of each response, its end token included; a longer one is cut."""
     mopd_steps: int = 120
+    """Optimizer steps of a round, times inner_updates."""
     more_settings: dict[str, str] = Field(default_factory=dict)
     """Anything else of a round by its path in ``RoundSettings``, such as
     ``{"health.runaway": "stop"}``; what has an input of its own is set there alone."""
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
+    """What a step's loss is a mean of: rollouts, or tokens."""
     outcome_weight: float = 0.0
-    """Of the outcome advantage in the sum; above 0 it needs several rollouts a prompt."""
+    """Weight of the outcome advantage; above 0 it needs several rollouts of each prompt."""
     prompts_per_domain: int = 16
-    """In every step."""
+    """Prompts of each domain in every step."""
     reference_weight: float = 0.0
-    """Of the KL to the student as it started, against drift."""
+    """Weight of the KL to the student as it started, against drift."""
     rollouts_per_prompt: int = 1
+    """Rollouts of each prompt; above 1 where the outcome counts."""
     rounds: int = 1
     """Each starts from the student of the round before."""
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     """Of prompts and sampling: no setting of a round, and checked with them."""
     student_adapter_rank: int = Field(default=0, ge=0)
-    """Train LoRA adapters of this rank; 0 trains all weights."""
+    """Rank of LoRA adapters; 0 trains all weights."""
     student_precision: Precision = Precision.FP32
+    """Precision in which the student computes; its weights are fp32 in either case."""
 
     def sampling(self) -> SamplingSettings:
         """Return how text is drawn around the rounds: as in them, but in the step's own process.

@@ -3,6 +3,18 @@
 from lineage.artifacts import Artifact
 from tasks.handover import Frozen, Plan
 from tasks.mopd.settings import RoundSettings
+from tasks.rollout.settings import SamplingSettings
+
+
+class Order(Frozen):
+    """What a person asks of a consolidation, checked: all that its steps need besides the plan."""
+
+    settings: RoundSettings
+    sampling: SamplingSettings
+    """For all that is sampled around the rounds: the gate, the warm-up, the scores."""
+    rounds: int
+    seed: int
+    publish_as: str
 
 
 class Retrain(Frozen):

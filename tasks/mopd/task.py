@@ -5,61 +5,52 @@ from typing import NamedTuple
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
-from tasks.handover import Gated, Plan
+from tasks.handover import Gated, GateOrder, Plan
 from tasks.hosting import hosted, show
 from tasks.inputs import told_by_name
-from tasks.ledger.settings import StoredPrecision
-from tasks.mopd.form import INPUTS, RoundForm
-from tasks.mopd.orders import Replay, Retrain
-from tasks.mopd.settings import Balance, Divergence, RoundSettings
-from tasks.onpolicy.settings import Normalisation, Precision
+from tasks.mopd.form import INPUTS
+from tasks.mopd.launch_form import MORE, LaunchForm
+from tasks.mopd.orders import Order, Replay, Retrain
+from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
-from tasks.rollout.settings import SamplingSettings
 
 
 class Ordered(NamedTuple):
     """What the launch form asks for."""
 
-    settings: RoundSettings
+    order: Order
+    gate: GateOrder
     workload: Workload
-    sampling: SamplingSettings
-    """For all that is sampled around the rounds: the gate, the warm-up, the scores."""
+    ladder_stages: int
     recipe: str
     """What makes outcomes comparable, as ``RoundForm.recipe`` has it."""
 
 
 @hosted(Stage.PLAN)
 def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
-    balance: Balance,
-    balance_weights: dict[str, float],
-    delta_teachers: list[str],
     divergence: Divergence,
-    divergence_top_k: int,
-    inner_updates: int,
-    ladder_stages: int,
     learning_rate: float,
-    ledger_displacements: bool,  # noqa: FBT001 - a switch of the launch form
-    ledger_precision: StoredPrecision,
-    max_new_tokens: int,
     mopd_steps: int,
-    more_settings: dict[str, str],
-    normalisation: Normalisation,
-    outcome_weight: float,
-    prompts_per_domain: int,
-    reference_weight: float,
-    rollouts_per_prompt: int,
+    publish_as: str,
     rounds: int,
     seed: int,
-    student_adapter_rank: int,
-    student_precision: Precision,
+    settings: list[str],
 ) -> Ordered:
-    """Turn the flat inputs of the launch form into checked, frozen settings."""
+    """Check what the launch form asks for, and freeze it."""
     inputs = locals()  # at the first line there is nothing else
-    own = {name: name for name in inputs}
-    with told_by_name({**INPUTS, **own}, rest="more_settings"):
-        form = RoundForm.model_validate(inputs)
-        return Ordered(form.settings(), form.workload(), form.sampling(), form.recipe())
+    names = {name: name for name in (*LaunchForm.model_fields, *MORE)}
+    with told_by_name({**INPUTS, **names}, rest="settings"):
+        form = LaunchForm.model_validate(inputs)
+        asked, gate = form.round(), form.gate()
+        order = Order(
+            settings=asked.settings(),
+            sampling=asked.sampling(),
+            rounds=asked.rounds,
+            seed=asked.seed,
+            publish_as=form.publish_as,
+        )
+        return Ordered(order, gate, asked.workload(), asked.ladder_stages, asked.recipe())
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)
@@ -81,21 +72,12 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 
 
 @hosted(Stage.RELEASE)
-def record_failure(  # noqa: PLR0913, PLR0917 - a handler takes what its workflow takes
-    gated: Gated,
-    settings: RoundSettings,
-    sampling: SamplingSettings,
-    rounds: int,
-    seed: int,
-    publish_as: str,
-    err: FlyteError | None = None,
-) -> None:
+def record_failure(gated: Gated, order: Order, err: FlyteError | None = None) -> None:
     """Record that a consolidation failed after its plan: why, and what it had made."""
     from tasks.mopd import failure as step
     from tasks.step import Bench
 
-    attempt = step.Attempt(gated.plan, settings, rounds, seed, publish_as)
-    step.record_failure(Bench(), attempt, err.message if err else "")
+    step.record_failure(Bench(), gated.plan, order, err.message if err else "")
 
 
 @hosted(Stage.PLAN)

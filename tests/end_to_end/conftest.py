@@ -44,7 +44,8 @@ def home_with_student(home_with_teachers, homes):
         consolidate(
             teachers=[f"{team}@released" for team in TEAMS],
             mopd_steps=2,
-            gate_prompts_per_domain=0,  # these teachers have learned nothing that could fit
+            # These teachers have learned nothing that could fit.
+            settings=["gate_prompts_per_domain=0"],
         )
     return folder
 

@@ -90,8 +90,7 @@ def test_a_student_without_displacements_is_audited_by_replay(teachers, tmp_path
     consolidate(
         teachers=[f"{team}@released" for team in TEAMS],
         mopd_steps=2,
-        gate_prompts_per_domain=0,
-        ledger_displacements=False,
+        settings=["gate_prompts_per_domain=0", "ledger_displacements=false"],
     )
     told = " ".join(refusal(*ASKED).split())
     assert "its ledger holds no displacements" in told

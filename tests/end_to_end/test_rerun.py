@@ -26,7 +26,7 @@ from workflows.consolidation.workflow import consolidate
 
 SHOUT = f"{PACKAGE}.shout"
 REFERENCES = [f"{team}@released" for team in TEAMS]
-ORDER = {"teachers": REFERENCES, "mopd_steps": 2, "gate_prompts_per_domain": 0}
+ORDER = {"teachers": REFERENCES, "mopd_steps": 2, "settings": ["gate_prompts_per_domain=0"]}
 
 
 @pytest.fixture

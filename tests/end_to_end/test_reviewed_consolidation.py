@@ -4,7 +4,6 @@ import pytest
 from click.testing import CliRunner
 from tiny_faculty import Contents, kinds
 
-from tasks.mopd.form import RoundForm
 from workflows.cli import main
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
@@ -48,11 +47,6 @@ def test_both_workflows_have_one_form():
     assert one.inputs_with_defaults == two.inputs_with_defaults
     assert one.outputs == two.outputs
     assert all(default is not None for _, default in one.inputs_with_defaults.values())
-
-
-def test_the_form_says_what_the_settings_say():
-    told = consolidate.python_interface.inputs_with_defaults
-    assert {name: told[name][1] for name in RoundForm.model_fields} == RoundForm().model_dump()
 
 
 def test_a_form_that_cannot_work_is_refused_before_there_is_a_plan(teachers):

@@ -15,8 +15,8 @@ from tasks import step
 from tasks.gate.decide import MisfitError
 from tasks.gate.gate import admit, leave_unmeasured
 from tasks.gate.plan import make_plan, propose
-from tasks.gate.settings import Level
 from tasks.gate.waive import waive
+from tasks.handover import Level
 from tasks.step import Bench
 
 OURS, NEXT, THEIRS, STRANGE = (SigningKey.generate() for _ in range(4))

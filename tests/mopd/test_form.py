@@ -2,16 +2,13 @@
 
 import json
 
-import click
 import pytest
-from click.testing import CliRunner
 from pydantic import ValidationError
 
 from tasks.mopd.form import RoundForm
 from tasks.mopd.settings import RoundSettings, Support
 from tasks.onpolicy.settings import Correction, LoopSettings
 from tasks.rollout.settings import SamplingEngine
-from workflows.commands.options import Texts
 
 
 def leaves(settings, before=""):
@@ -117,25 +114,6 @@ def test_a_path_or_a_text_that_means_nothing_is_refused_by_name(more, said):
 def test_paths_that_contradict_each_other_or_an_input_are_refused(more):
     with pytest.raises(ValueError, match="is set already"):
         RoundForm(more_settings=more).settings()
-
-
-def test_the_command_line_takes_texts_by_name_and_refuses_halves():
-    @click.command()
-    @click.option("--more", type=Texts())
-    def told(more):
-        click.echo(json.dumps(more))
-
-    def run(text):
-        return CliRunner().invoke(told, ["--more", text])
-
-    [line] = run("health.runaway=stop, sampling.vllm.url=http://h:1/?a=b").output.splitlines()
-    assert json.loads(line) == {
-        "health.runaway": "stop",
-        "sampling.vllm.url": "http://h:1/?a=b",
-    }
-    for wrong, said in (("stop", "write name=value"), ("=1", "write name"), ("a=1,a=2", "twice")):
-        assert said in run(wrong).output
-        assert run(wrong).exit_code == 2
 
 
 def test_unconfined_environments_are_allowed_around_the_rounds_too_and_change_no_recipe():

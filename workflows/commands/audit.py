@@ -106,7 +106,7 @@ def surgery(
         raise click.ClickException(
             "--rehearse leaves teachers out and knows no weights: name them with --without"
         )
-    weights = dict.fromkeys(without, 0.0) | dict(map(_weight, weight))
+    weights = [*(f"{name}=0" for name in without), *weight]
     made = (
         run_locally(rehearsal_workflow, without=list(without), student=student)
         if rehearse
@@ -159,16 +159,6 @@ def _put(behaviours: Path) -> str:
 
     read_behaviours(behaviours)
     return open_store().put_file(behaviours)
-
-
-def _weight(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    try:
-        return name, float(number)
-    except ValueError as error:
-        raise click.ClickException(
-            f"--weight {text!r} is no teacher with a number: write it as math=0.5"
-        ) from error
 
 
 def _tell(found: Audit) -> None:

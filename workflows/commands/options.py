@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
 import click
 from flytekit.core.workflow import PythonFunctionWorkflow
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tasks.mopd.launch_form import merged, split
 
 _PLAIN: dict[object, click.ParamType[Any]] = {
     int: click.INT,
@@ -26,6 +30,12 @@ class Listed(click.ParamType[list[str]]):
         return [text.strip() for text in str(value).split(",")]
 
 
+class Weighed(Listed):
+    """Numbers by name."""
+
+    name = "a=1,b=2"
+
+
 class Member(click.Choice[str]):
     """One of an enum's values."""
 
@@ -41,37 +51,16 @@ class Member(click.Choice[str]):
         return self._kind(super().convert(value, param, ctx))
 
 
-class Texts(click.ParamType[dict[str, str]]):
-    """Texts by name."""
+class Settings(click.ParamType[list[str]]):
+    """Settings with commas between them; a value may hold commas too."""
 
     name = "a=x,b=y"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, str]:
-        """Return the texts by their names."""
-        pairs = [text.partition("=") for text in str(value).split(",")]
-        if not all(name.strip() and equals for name, equals, _ in pairs):
-            self.fail(f"{value!r}: write name=value,name=value, such as health.runaway=stop")
-        if len({name.strip() for name, _, _ in pairs}) < len(pairs):
-            self.fail(f"{value!r} gives a name twice: give each once")
-        return {name.strip(): text.strip() for name, _, text in pairs}
-
-
-class Weights(click.ParamType[dict[str, float]]):
-    """Numbers by name."""
-
-    name = "a=1,b=2"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, float]:
-        """Return the numbers by their names."""
-        pairs = [text.partition("=") for text in str(value).split(",")]
-        try:
-            return {name.strip(): float(number) for name, _, number in pairs}
-        except ValueError:
-            self.fail(f"{value!r}: write name=number,name=number, such as math=2,code=1")
+    ) -> list[str]:
+        """Return one text for each setting."""
+        return split(str(value))
 
 
 def options_of(workflow: PythonFunctionWorkflow) -> list[click.Parameter]:
@@ -84,17 +73,73 @@ def options_of(workflow: PythonFunctionWorkflow) -> list[click.Parameter]:
     ]
 
 
+def options_of_form(form: type[BaseModel], more: Mapping[str, FieldInfo]) -> list[click.Parameter]:
+    """Return an option for each input of a form, and one for each setting that has a short name."""
+    kinds = {"settings": Settings()}
+    every = {**form.model_fields, **more}
+    return [
+        _option(
+            name,
+            field.annotation,
+            field.get_default(call_default_factory=True),
+            field.description or "",
+            kinds.get(name),
+        )
+        for name, field in sorted(every.items())
+    ]
+
+
+def inputs_of_options(
+    given: Mapping[str, object], more: Mapping[str, FieldInfo], preset: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a form's inputs: what was given over a preset, settings by name among ``settings``.
+
+    Raises:
+        InputError: for a setting that sets nothing.
+    """
+    own = {name: value for name, value in chosen(given).items() if name not in more}
+    named = [
+        entry
+        for name, value in chosen(given).items()
+        if name in more
+        for entry in _entries(name, value, more[name])
+    ]
+    settings = merged(merged(preset.get("settings", []), own.get("settings", [])), named)
+    return {**preset, **own, **({"settings": settings} if settings else {})}
+
+
+def _entries(name: str, value: object, field: FieldInfo) -> list[str]:
+    """Return the entries of ``settings`` that an option stands for; a map has several."""
+    if get_origin(field.annotation) is dict and isinstance(value, list):
+        return [f"{name}.{pair}" for pair in value]
+    return [f"{name}={_text(value)}"]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def chosen(given: Mapping[str, object]) -> dict[str, Any]:
     """Return what was given, without what was not: that is left to preset and workflow."""
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _option(name: str, python_type: Any, default: object, told: str) -> click.Option:  # noqa: ANN401
+def _option(
+    name: str,
+    python_type: Any,  # noqa: ANN401 - any type
+    default: object,
+    told: str,
+    kind: click.ParamType[Any] | None = None,
+) -> click.Option:
     flag = f"--{name.replace('_', '-')}"
     text = f"{told} [{_shown(default)}]" if default not in ([], {}) else told
     if python_type is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
-    return click.Option([flag], type=_click_type(python_type), default=None, help=text)
+    return click.Option([flag], type=kind or _click_type(python_type), default=None, help=text)
 
 
 def _shown(default: object) -> object:
@@ -107,7 +152,7 @@ def _click_type(python_type: Any) -> click.ParamType[Any]:  # noqa: ANN401
     if get_origin(python_type) is list:
         return Listed()
     if get_origin(python_type) is dict:
-        return Texts() if get_args(python_type)[1] is str else Weights()
+        return Weighed()
     if issubclass(python_type, Enum):
         return Member(python_type)
     return _PLAIN[python_type]

@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 from flytekit.configuration import Config, Image, ImageConfig, SerializationSettings
 from flytekit.core.context_manager import FlyteEntities
+from flytekit.core.workflow import WorkflowBase
 from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.user import FlyteEntityAlreadyExistsException
+from flytekit.models.launch_plan import LaunchPlan
 from flytekit.models.project import Project
 from flytekit.models.task import TaskSpec
 from flytekit.remote import FlyteRemote
@@ -57,7 +59,8 @@ class Registration:
         )
         for entity in found:
             _name_the_image(entity)
-        return found
+        inner = _inner_workflows()
+        return [one for one in found if not _is_plan_of(one, inner)]
 
     def send(self, entities: Sequence[Entity], remote: FlyteRemote) -> None:
         """Register the entities, or none of them.
@@ -111,6 +114,17 @@ def create_project(place: Place, remote: FlyteRemote) -> None:
             f"{remote.config.platform.endpoint} did not make the project {place.project}: "
             f"{sentence(error)}"
         ) from error
+
+
+def _inner_workflows() -> set[str]:
+    """Return the workflows that are parts of others here: nobody launches them by themselves."""
+    flows = [one for one in FlyteEntities.entities if isinstance(one, WorkflowBase)]
+    parts = [node.flyte_entity for flow in flows for node in flow.nodes]
+    return {part.name for part in parts if isinstance(part, WorkflowBase)}
+
+
+def _is_plan_of(entity: Entity, workflows: set[str]) -> bool:
+    return isinstance(entity, LaunchPlan) and entity.spec.workflow_id.name in workflows
 
 
 def _name_the_image(entity: Entity) -> None:

@@ -6,12 +6,14 @@ import click
 
 from lineage.store import open_store
 from lineage.summary import summary_of
+from tasks.inputs import InputError
 from tasks.mopd.form import LARGEST_SEED
+from tasks.mopd.launch_form import MORE, LaunchForm
 from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
-from workflows.commands.options import chosen, options_of
-from workflows.commands.output import as_json, say
+from workflows.commands.options import chosen, inputs_of_options, options_of_form
+from workflows.commands.output import as_json
 from workflows.commands.summary import conclude
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
@@ -60,7 +62,7 @@ def teacher(
     conclude(summary_of(open_store(), made.digest, took), as_document)
 
 
-@run.command(params=options_of(consolidate))
+@run.command(params=options_of_form(LaunchForm, MORE))
 @click.option("--preset", type=click.Choice(sorted(PRESETS)), help="Set the defaults of a preset.")
 @click.option("--reviewed", is_flag=True, help="Ask for approval when the plan is made.")
 @as_json
@@ -68,7 +70,10 @@ def consolidation(preset: str | None, reviewed: bool, as_document: bool, **given
     """Merge released teachers into a student, beside its controls, and publish it."""
     quiet()
     started = time.monotonic()
-    inputs = {**PRESETS.get(preset or "", {}), **chosen(given)}
+    try:
+        inputs = inputs_of_options(given, MORE, PRESETS.get(preset or "", {}))
+    except InputError as error:
+        raise click.ClickException(str(error)) from error
     made = run_locally(consolidate_reviewed if reviewed else consolidate, **inputs)
     took = time.monotonic() - started
     conclude(summary_of(open_store(), made.student.digest, took), as_document)

@@ -14,10 +14,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Does all of it run? Two steps of two prompts; the student is worth nothing, so nobody measures
     # whether its teachers fit.
     "smoke": {
-        "gate_prompts_per_domain": 0,
         "mopd_steps": 2,
-        "prompts_per_domain": 2,
         "publish_as": "smoke",
+        "settings": ["gate_prompts_per_domain=0", "prompts_per_domain=2"],
     },
     # The k = 64 likeliest words of the teacher, as in MOPD (2606.30406).
     "standard": {"divergence": Divergence.TOP_K},

@@ -11,13 +11,22 @@ from tasks.evaluate.task import make_report, score_consolidation
 from tasks.gate.task import compare_with_outcome, make_plan, measure_teachers
 from tasks.handover import Gated
 from tasks.merge.task import merge_average, merge_task_arithmetic
-from tasks.mopd.form import RoundForm
-from tasks.mopd.settings import RoundSettings
+from tasks.mopd.orders import Order
 from tasks.mopd.task import distil_rounds, record_failure, round_settings
 from tasks.release.task import publish_student
-from tasks.rollout.settings import SamplingSettings
 from tasks.sft.task import warm_up_student
+from workflows.nodes import named
 
+CHECKED = (
+    "divergence",
+    "learning_rate",
+    "mopd_steps",
+    "publish_as",
+    "rounds",
+    "seed",
+    "settings",
+)
+"""The inputs that the first step checks and freezes; later steps check the others."""
 REVIEW_WITHIN = timedelta(days=7)
 
 
@@ -33,34 +42,29 @@ class Consolidated(NamedTuple):
 def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Wire what costs little: settings, names and records are checked, teachers are measured.
 
-    ``inputs`` are the launch form's. Returns the inputs of ``carry_out``.
+    ``inputs`` are those of ``LaunchForm``. Returns the inputs of ``carry_out``.
     """
-    ordered = round_settings(**{name: inputs[name] for name in RoundForm.model_fields})
+    ordered = named("check-form", round_settings(**{name: inputs[name] for name in CHECKED}))
     plan = make_plan(
         teachers=inputs["teachers"],
         student=inputs["student"],
-        workload=ordered.workload,
-        refuse_from=inputs["refuse_findings_from"],
-        waivers=inputs["waivers"],
         publish_as=inputs["publish_as"],
-        sampling=ordered.sampling,
-        gate_prompts_per_domain=inputs["gate_prompts_per_domain"],
-        ladder_stages=inputs["ladder_stages"],
+        waivers=inputs["waivers"],
+        workload=ordered.workload,
+        asked=ordered.gate,
+        sampling=ordered.order.sampling,
+        ladder_stages=ordered.ladder_stages,
     )
     gated = measure_teachers(
-        plan=plan,
+        plan=named("plan", plan),
         on_misfit=inputs["on_misfit"],
-        refuse_from=inputs["refuse_findings_from"],
         waivers=inputs["waivers"],
-        sampling=ordered.sampling,
-        least_predicted=inputs["gate_least_predicted"],
-        prompts_per_domain=inputs["gate_prompts_per_domain"],
-        ladder_stages=inputs["ladder_stages"],
+        asked=ordered.gate,
+        sampling=ordered.order.sampling,  # a promise of a part serves one task
+        ladder_stages=ordered.ladder_stages,
         recipe=ordered.recipe,
     )
-    passed_on = {name: inputs[name] for name in ("rounds", "seed", "publish_as")}
-    sampled = {"settings": ordered.settings, "sampling": ordered.sampling}
-    return {"gated": gated, **sampled, **passed_on}
+    return {"gated": named("gate", gated), "order": ordered.order}
 
 
 def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,34 +77,25 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @workflow(on_failure=record_failure)
-def carry_out(
-    gated: Gated,
-    settings: RoundSettings,
-    sampling: SamplingSettings,
-    rounds: int,
-    seed: int,
-    publish_as: str,
-) -> Consolidated:
+def carry_out(gated: Gated, order: Order) -> Consolidated:
     """Remedy, distil, merge the cheap controls, score all of them, publish, report."""
-    plan = warm_up_student(gated=gated, sampling=sampling, seed=seed)
-    distilled = distil_rounds(plan=plan, settings=settings, rounds=rounds, seed=seed)
-    average = merge_average(plan=plan)
-    arithmetic = merge_task_arithmetic(plan=plan, sampling=sampling)
+    start = warm_up_student(gated=gated, sampling=order.sampling, seed=order.seed)
+    plan = named("warm-up", start)
+    student = distil_rounds(
+        plan=plan, settings=order.settings, rounds=order.rounds, seed=order.seed
+    )
+    controls = {
+        "parameter_average": named("average", merge_average(plan=plan)),
+        "task_arithmetic": named(
+            "task-arithmetic", merge_task_arithmetic(plan=plan, sampling=order.sampling)
+        ),
+    }
     scorecard = score_consolidation(
-        plan=plan,
-        student=distilled,
-        parameter_average=average,
-        task_arithmetic=arithmetic,
-        sampling=sampling,
+        plan=plan, student=named("mopd", student), sampling=order.sampling, **controls
     )
-    compare_with_outcome(gated=gated, scorecard=scorecard)
+    compare_with_outcome(gated=gated, scorecard=named("score", scorecard))
     published = publish_student(
-        plan=plan,
-        student=distilled,
-        scorecard=scorecard,
-        parameter_average=average,
-        task_arithmetic=arithmetic,
-        name=publish_as,
+        plan=plan, student=student, scorecard=scorecard, name=order.publish_as, **controls
     )
-    page = make_report(plan=plan, student=published, sampling=sampling)
-    return Consolidated(published, page)
+    page = make_report(plan=plan, student=named("publish", published), sampling=order.sampling)
+    return Consolidated(published, named("report", page))

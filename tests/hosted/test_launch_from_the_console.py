@@ -1,0 +1,90 @@
+"""Every launch plan can be launched, and relaunched, from Flyte's form."""
+
+import pytest
+from console import NotLaunchableError, launched, relaunched
+from container import Container, settings
+from flyteidl.core import literals_pb2
+from flytekit import LaunchPlan
+from flytekit import workflow as flyte_workflow
+from flytekit.tools.translator import get_serializable
+
+from tasks.mopd.task import round_settings
+from workflows.audit import audit, rehearsal, surgery
+from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
+from workflows.consolidation.stages import CHECKED
+from workflows.consolidation.workflow import consolidate, consolidate_reviewed
+from workflows.foundation import foundation
+from workflows.gate import gate
+from workflows.teachers.math.workflow import climb
+
+FLOWS = (consolidate, consolidate_reviewed, foundation, gate, audit, surgery, rehearsal, climb)
+TYPED = {"weights": '["math=0"]', "without": '["math"]'}
+"""What a person has to type, where an input has no default."""
+
+
+def plan_of(flow):
+    plan = LaunchPlan.get_default_launch_plan(None, flow)
+    return get_serializable({}, settings(), plan).to_flyte_idl()
+
+
+def preset_plan(name):
+    return get_serializable({}, settings(), LAUNCH_PLANS[name]).to_flyte_idl()
+
+
+def typed_of(plan):
+    parameters = plan.spec.default_inputs.parameters
+    return {name: TYPED[name] for name, parameter in parameters.items() if parameter.required}
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_a_workflow_is_launched_and_relaunched_as_it_stands(flow):
+    plan = plan_of(flow)
+    inputs = launched(plan, **typed_of(plan))
+    assert set(inputs.literals) == set(flow.python_interface.inputs)
+    assert relaunched(inputs, plan) == inputs
+
+
+@pytest.mark.parametrize("name", LAUNCH_PLANS)
+def test_a_preset_is_launched_and_relaunched_as_it_stands(name):
+    plan = preset_plan(name)
+    inputs = launched(plan)
+    assert relaunched(inputs, plan) == inputs
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_a_form_has_few_inputs_and_no_map(flow):
+    parameters = plan_of(flow).spec.default_inputs.parameters
+    assert len(parameters) <= 12
+    assert not [name for name, one in parameters.items() if one.var.type.HasField("map_value_type")]
+
+
+def test_the_form_is_described_where_the_console_shows_it():
+    told = consolidate.docs.long_description.value
+    assert "max_new_tokens" in told
+    assert "gate_prompts_per_domain" in told
+
+
+def test_an_empty_map_would_keep_the_form_from_launching():
+    @flyte_workflow
+    def mapped(weights: dict[str, float] = {}) -> None:  # noqa: B006 - the fault itself
+        pass
+
+    with pytest.raises(NotLaunchableError):
+        launched(plan_of(mapped))
+
+
+def test_a_pod_reads_what_the_form_sends(tmp_path):
+    inputs = launched(preset_plan("consolidate_smoke")).literals
+    written = literals_pb2.LiteralMap(literals={name: inputs[name] for name in CHECKED})
+    ended = Container(round_settings, tmp_path / "pod", {}, literals=written).run()
+    assert ended.error is None, ended.error.message
+    assert (ended.folder / "outputs.pb").exists()
+
+
+def test_a_preset_is_valid_by_the_form_itself():
+    from tasks.mopd.launch_form import LaunchForm
+
+    asked = {name: LaunchForm(**inputs) for name, inputs in PRESETS.items()}
+    assert asked["smoke"].gate().gate_prompts_per_domain == 0
+    assert asked["smoke"].round().prompts_per_domain == 2
+    assert asked["two_rounds"].round().rounds == 2
