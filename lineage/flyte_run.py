@@ -15,3 +15,8 @@ class FlyteRun(Frozen):
     """Of the task that ran: what it was registered as."""
     url: str = ""
     """The step's page in Flyte's console; "" where Flyte does not know the console's address."""
+
+    @property
+    def name(self) -> str:
+        """The execution's name in all of Flyte: project, domain and its own."""
+        return f"{self.project}/{self.domain}/{self.execution}"

@@ -5,6 +5,8 @@ a traceback first, which would fill both, so that an error is raised anew withou
 """
 
 import logging
+import re
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,9 @@ _OURS = {"images", "lineage", "tasks", "workflows"}
 """The packages whose own exceptions say all that a person needs."""
 _PASSING = "PassingFaultError"
 """The name under which a task raises a fault that may pass; the fault's own name follows."""
+_OWN = ("FailedError", "MayPassError")
+"""The names under which errors are said for the console; they tell nothing."""
+_NAMED = re.compile(r"([A-Z]\w*(?:Error|Exception)): ")
 _AT_EXIT = ("Unclosed client session", "Unclosed connector")
 """What flytekit's S3 client says when a pod ends; it tells of no fault."""
 
@@ -75,6 +80,20 @@ def frameless(error: BaseException) -> FailedError:
     """Return an error that says what and why first, then the frames if it was not expected."""
     said = told(error)
     return FailedError(f"{said.sentence}\n\n{said.frames}".rstrip(), f"USER:{said.name}")
+
+
+def from_console(message: str) -> Told:
+    """Return what a failed step said, from the message that Flyte passes on.
+
+    A pod that was killed said nothing: then it is Flyte's own sentence.
+    """
+    body, _, last = message.partition("\nMessage:\n")
+    text = textwrap.dedent(last or body.removeprefix("Trace:\n")).strip()
+    sentence, _, frames = text.partition("\n\n")
+    for own in _OWN:
+        sentence = sentence.removeprefix(f"{own}: ")
+    name = _NAMED.match(sentence)
+    return Told(name[1] if name else "Error", " ".join(sentence.split()), frames)
 
 
 def quiet_exit() -> None:

@@ -5,12 +5,14 @@ faults are worth another attempt, and that checks what an attempt needs before i
 """
 
 import functools
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flytekit import Deck, Resources, Secret, task
+from flytekit.core.base_task import IgnoreOutputs
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.exceptions.system import FlyteNonRecoverableSystemException
 from flytekit.exceptions.user import FlyteRecoverableException
@@ -20,7 +22,7 @@ from images.names import placeholder
 from lineage.author import KEY_VARIABLE, given_key
 from tasks import pod
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
-from tasks.failing import FramelessError, frameless, quiet_exit, told
+from tasks.failing import FramelessError, Told, frameless, quiet_exit, told
 from tasks.page.frame import framed
 from tasks.resources import (
     FLAVOUR,
@@ -106,10 +108,13 @@ def telling(stage: Stage, task: Any) -> Any:  # noqa: ANN401 - flytekit's tasks 
         quiet_exit()
         try:
             return execute(**inputs)
-        except FlyteRecoverableException as error:
-            raise MayPassError(told(error).sentence) from None
+        except IgnoreOutputs:  # how a pod ends whose output is that of another rank
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a person has to read it
-            raise frameless(error) from None
+            may_pass_again = isinstance(error, FlyteRecoverableException)
+            if not may_pass_again or _is_last_attempt(stage):
+                _leave_record(task.name, inputs, told(error))
+            raise _for_the_console(error) from None
 
     def told_dispatch(*args: object, **more: object) -> object:
         try:
@@ -120,6 +125,30 @@ def telling(stage: Stage, task: Any) -> Any:  # noqa: ANN401 - flytekit's tasks 
 
     task.execute, task.dispatch_execute = told_execute, told_dispatch
     return task
+
+
+def _for_the_console(error: Exception) -> Exception:
+    if isinstance(error, FlyteRecoverableException):
+        return MayPassError(told(error).sentence)
+    return frameless(error)
+
+
+def _is_last_attempt(stage: Stage) -> bool:
+    flavour = chosen_flavour()
+    return pod.attempt() >= (flavour.stages[stage].retries if flavour else 0)
+
+
+def _leave_record(name: str, inputs: Mapping[str, object], said: Told) -> None:
+    """Record a failure before the pod ends; Flyte's own failure node is not always run."""
+    from tasks.failure import Failure, Work, leave_record, recorded_inputs  # noqa: PLC0415
+    from tasks.step import Bench  # noqa: PLC0415 - seldom needed
+
+    failure = Failure(name, said.name, said.sentence, said.frames)
+    try:
+        leave_record(Bench(), failure, Work(recorded_inputs(inputs)))
+    except Exception:
+        # The first error is the one to read; `provost runs` tells that it has no record.
+        logging.getLogger(__name__).exception("the failure of %s was not recorded", name)
 
 
 def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Parameters, Result]:

@@ -22,6 +22,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
+from lineage.flyte_run import FlyteRun
 from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import live_run, mirror_record
 from lineage.recalls import Used
@@ -112,10 +113,14 @@ class NotMadeError(LookupError):
 class Bench:
     """Where steps do their work: the store, its records, and the making of new ones."""
 
-    def __init__(self, store: Store | None = None) -> None:
-        """Work on ``store``, or on the one that the environment names."""
+    def __init__(self, store: Store | None = None, run: FlyteRun | None = None) -> None:
+        """Work on ``store``, or on the one that the environment names.
+
+        ``run`` is the execution in Flyte; by default the one that this pod belongs to.
+        """
         self.store = store or open_store(tell=_tell)
         self.records = Records(self.store)
+        self.run = run or pod.flyte_run()
 
     @property
     def project(self) -> str:
@@ -221,7 +226,6 @@ class Bench:
     ) -> Artifact:
         """Store an output, attest that the derivation made it, and mirror the record."""
         digest = self.store.put_tree(output) if output.is_dir() else self.store.put_file(output)
-        run = pod.flyte_run()
         metrics = self.store.put_bytes(metrics_blob(measurements.rows)) if measurements.rows else ""
         record = self.records.write(
             derivation,
@@ -234,8 +238,8 @@ class Bench:
                 threads=threads_in_use(),
                 packages=package_versions(),
                 image=pod.image(),
-                execution=run.execution if run else "",
-                flyte=run,
+                execution=self.run.execution if self.run else "",
+                flyte=self.run,
                 task=pod.task(),
                 owner=owner,
                 commit=git_commit(),

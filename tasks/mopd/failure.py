@@ -1,78 +1,31 @@
-"""The record of a consolidation that failed after its plan: why, and what is there already."""
-
-import json
-import os
-import tempfile
-from dataclasses import asdict, dataclass
-from pathlib import Path
+"""The record of a consolidation that failed after its plan, where no step of it could write one."""
 
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.graph import Lineage
-from lineage.record import Derivation, Input
+from tasks.failing import Told
+from tasks.failure import Failure, Work, already_made, leave_record, of_execution, recorded_inputs
 from tasks.handover import Plan
 from tasks.mopd.orders import Order
-from tasks.provenance import source_digest
-from tasks.step import FIND_ONLY, Bench, Measurements, now
+from tasks.step import Bench
 
-MOST_CHARACTERS = 4_000
-"""Of the error that are kept: its beginning says what happened, its end is a trace."""
+TASK = "workflows.consolidation.stages.carry_out"
 
 
-@dataclass(frozen=True)
-class Made:
-    """Something that a rerun will find."""
-
-    kind: str
-    """Of the record: mopd, merge, evaluation."""
-    record: str
-    output: str
-
-
-def record_failure(bench: Bench, planned: Plan, order: Order, error: str) -> Artifact | None:
-    """Write a record of kind "failure" that descends from the plan; a second failure attests anew.
+def record_failure(bench: Bench, plan: Plan, order: Order, said: Told) -> Artifact | None:
+    """Write a record of kind "failure" that descends from the plan, if its execution has none.
 
     Every record is written whole or not at all, so that the lineage is consistent without it. This
-    says that someone tried. None where a run was only asked to find finished work.
+    says that someone tried.
     """
-    if os.environ.get(FIND_ONLY):
+    if bench.run and of_execution(bench, bench.run):
         return None
-    plan = planned.artifact
-    assert plan is not None
-    started = now()
     settings: dict[str, JsonValue] = {
-        "error": error[:MOST_CHARACTERS],
         "publish_as": order.publish_as,
         "rounds": order.rounds,
         "round": order.settings.model_dump(mode="json"),
     }
-    derivation = Derivation(
-        project=bench.project,
-        kind="failure",
-        inputs=(Input(role="plan", artifact=plan.digest, record=plan.record),),
-        source=source_digest("mopd"),
-        settings=settings,
-        seed=order.seed,
+    work = Work(
+        recorded_inputs({"plan": plan}), settings, already_made(bench, plan), seed=order.seed
     )
-    made = [asdict(item) for item in already_made(bench, planned)]
-    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-        path = Path(folder, "failure.json")
-        path.write_text(json.dumps({**settings, "made": made}, indent=1), encoding="utf-8")
-        nothing = Measurements("failure")
-        return bench.commit(derivation, "failure", path, started, nothing, "consolidation")
-
-
-def already_made(bench: Bench, plan: Plan) -> list[Made]:
-    """Return what took every planned teacher (rounds and merges), and what was made of that."""
-    index = Lineage(bench.store).index
-    users = [
-        set(index.users(teacher.checkpoint.digest))
-        for teacher in plan.teachers
-        if not teacher.is_self
-    ]
-    starts = set.intersection(*users) if users else set()
-    records = starts.union(*(index.descendants(start) for start in starts))
-    # Whoever took them all through their releases is another plan, or stands beside this one.
-    rows = [row for row in index.rows(sorted(records)) if row.kind not in {"plan", "failure"}]
-    return [Made(row.kind, row.digest, row.output) for row in rows]
+    return leave_record(bench, Failure(TASK, said.name, said.sentence, said.frames), work)

@@ -74,10 +74,12 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 @hosted(Stage.RELEASE)
 def record_failure(gated: Gated, order: Order, err: FlyteError | None = None) -> None:
     """Record that a consolidation failed after its plan: why, and what it had made."""
+    from tasks.failing import from_console
     from tasks.mopd import failure as step
     from tasks.step import Bench
 
-    step.record_failure(Bench(), gated.plan, order, err.message if err else "")
+    said = from_console(err.message if err else "")
+    step.record_failure(Bench(), gated.plan, order, said)
 
 
 @hosted(Stage.PLAN)

@@ -55,11 +55,12 @@ def test_a_failure_after_training_says_why_and_what_a_rerun_finds(broken):
     assert records.read(plan.record).kind == "plan"
     [attested] = records.attestations(digest)
     told = json.loads(broken.get_bytes(attested.output))
-    assert "no longer has the digest" in told["error"]
+    assert "no longer has the digest" in told["says"]
     assert told["publish_as"] == "smoke"
-    found = [item["kind"] for item in told["made"]]
+    made = attested.notes["made"]
+    found = [item["kind"] for item in made]
     assert found.count("mopd") == found.count("ledger") == 1
-    assert {item["record"] for item in told["made"]} <= set(records.all())
+    assert {item["record"] for item in made} <= set(records.all())
     pages = "".join(decks()[seen:])
     assert "plan of a consolidation" in pages
     assert "Reverse KL from the student to each teacher" in pages

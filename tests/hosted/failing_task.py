@@ -1,9 +1,14 @@
 """Tasks that fail in the ways that a person meets in the console."""
 
 import asyncio
+import sys
+import time
 
-from lineage.errors import UnknownReferenceError
+from lineage.artifacts import Artifact
+from lineage.errors import RecalledError, UnknownReferenceError
+from tasks.handover import Gated
 from tasks.hosting import hosted
+from tasks.mopd.orders import Order
 from tasks.resources import Stage
 
 SENTENCE = "math@released names nothing: the math team has released no teacher yet"
@@ -27,3 +32,27 @@ def leave_open() -> None:
         return aiohttp.ClientSession()
 
     asyncio.new_event_loop().run_until_complete(open_one())
+
+
+@hosted(Stage.PLAN)
+def fail_with(start: Artifact, ending: str) -> Artifact:
+    """End as a step that had an input does."""
+    if ending == "refusal":
+        raise UnknownReferenceError(SENTENCE)
+    if ending == "network":
+        raise ConnectionResetError("the store has gone")
+    return start
+
+
+@hosted(Stage.PLAN)
+def fail_in_a_plan(gated: Gated, order: Order) -> None:
+    """Refuse after the plan, as a step of a consolidation."""
+    raise RecalledError(SENTENCE)
+
+
+@hosted(Stage.PLAN)
+def wait(seconds: float) -> None:
+    """Say that it waits, and wait."""
+    sys.stdout.write("waiting\n")
+    sys.stdout.flush()
+    time.sleep(seconds)

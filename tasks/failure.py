@@ -1,0 +1,131 @@
+"""The record of a failure: what a step ended with, in which execution, what there is already.
+
+The step that fails writes it before it ends. Flyte's failure node writes it where the step could
+not (its pod was killed, or ran out of time), and finds it otherwise. So each failure leaves one.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from lineage.artifacts import Artifact
+from lineage.flyte_run import FlyteRun
+from lineage.graph import Lineage
+from lineage.record import Attestation, Derivation, Input
+from tasks.handover import Gated, Plan
+from tasks.provenance import source_digest
+from tasks.step import FIND_ONLY, Bench, Measurements, now
+
+KIND = "failure"
+_MOST_CHARACTERS = 4_000
+"""Of the frames that are kept."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a task ended with; two of the same on two machines are equal but for the frames."""
+
+    task: str
+    error: str
+    """Its type, such as RecalledError."""
+    sentence: str
+    frames: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step that failed was doing."""
+
+    inputs: Sequence[Input] = ()
+    """What it had been given, as far as that has records."""
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    made: Sequence[JsonValue] = ()
+    """What a rerun will find."""
+    seed: int = 0
+
+
+def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
+    """Write a record of kind "failure"; the same failure again attests anew.
+
+    None where a run was only asked to find finished work.
+    """
+    if os.environ.get(FIND_ONLY):
+        return None
+    started = now()
+    said: dict[str, JsonValue] = {
+        "task": failure.task,
+        "error": failure.error,
+        "says": failure.sentence,
+        **work.settings,
+    }
+    derivation = Derivation(
+        project=bench.project,
+        kind=KIND,
+        inputs=tuple(work.inputs),
+        source=source_digest("mopd"),
+        settings=said,
+        seed=work.seed,
+    )
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        path = Path(folder, "failure.json")
+        path.write_text(json.dumps(said, indent=1), encoding="utf-8")
+        notes = Measurements(KIND)
+        notes.notes["made"] = list(work.made)
+        if failure.frames:
+            notes.notes["frames"] = failure.frames[:_MOST_CHARACTERS]
+        owner = bench.run.project if bench.run else ""
+        return bench.commit(derivation, KIND, path, started, notes, owner)
+
+
+def of_execution(bench: Bench, run: FlyteRun) -> list[str]:
+    """Return the failure records that an execution has left."""
+    return [
+        record
+        for record, attested in failures(bench)
+        if attested.flyte and attested.flyte.name == run.name
+    ]
+
+
+def failures(bench: Bench) -> Iterator[tuple[str, Attestation]]:
+    """Yield every failure that is recorded: the record, and what each run attested."""
+    for record in Lineage(bench.store).index.of_kind(KIND):
+        for attested in bench.records.attestations(record):
+            yield record, attested
+
+
+def recorded_inputs(inputs: Mapping[str, object]) -> list[Input]:
+    """Return the inputs of a failed step: its plan where it has one, else its artifacts by name."""
+    plans = [found for value in inputs.values() if (found := _plan(value)) is not None]
+    if plans:
+        return [Input(role="plan", artifact=plans[0].digest, record=plans[0].record)]
+    return [
+        Input(role=name, artifact=value.digest, record=value.record)
+        for name, value in inputs.items()
+        if isinstance(value, Artifact) and value.record
+    ]
+
+
+def already_made(bench: Bench, plan: Plan) -> list[JsonValue]:
+    """Return what took every planned teacher (rounds and merges), and what was made of that."""
+    index = Lineage(bench.store).index
+    users = [
+        set(index.users(teacher.checkpoint.digest))
+        for teacher in plan.teachers
+        if not teacher.is_self
+    ]
+    starts = set.intersection(*users) if users else set()
+    records = starts.union(*(index.descendants(start) for start in starts))
+    # Whoever took them all through their releases is another plan, or stands beside this one.
+    rows = [row for row in index.rows(sorted(records)) if row.kind not in {"plan", KIND}]
+    return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
+
+
+def _plan(value: object) -> Artifact | None:
+    if isinstance(value, Gated):
+        return value.plan.artifact
+    return value.artifact if isinstance(value, Plan) else None

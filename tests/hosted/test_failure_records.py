@@ -1,0 +1,156 @@
+"""A failure leaves exactly one record, however its run ends.
+
+The pods are real ones, ended as Flyte ends them; whether Flyte then runs the failure node is what
+the tests choose, as a real propeller was seen to: not after a recovery, not after an abort.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import failing_task
+import pytest
+from container import ROOT, Container
+from flytekit.types.error import FlyteError
+
+from lineage.digest import digest_json
+from lineage.record import Derivation
+from lineage.signing import generate_key
+from tasks.failure import failures
+from tasks.handover import Gated, Plan, PlannedTeacher
+from tasks.mopd.launch_form import LaunchForm
+from tasks.mopd.orders import Order
+from tasks.mopd.task import record_failure
+from tasks.step import Bench
+
+HERE = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(ROOT)])}
+
+
+def made(kind, text="x"):
+    """Return an artifact with a record."""
+    derivation = Derivation(
+        kind=kind, inputs=(), source=digest_json("code"), settings={"text": text}, seed=0
+    )
+
+    def write(folder, _):
+        (folder / "file").write_text(text)
+        return folder / "file"
+
+    return Bench().find_or_make(derivation, kind, write)
+
+
+@pytest.fixture
+def gated():
+    checkpoint, data = made("checkpoint"), made("dataset")
+    teacher = PlannedTeacher(
+        name="math",
+        domain="math",
+        reference="math@1",
+        owner="team-math",
+        release=made("release"),
+        checkpoint=made("checkpoint", "math"),
+        ladder=[],
+        **dict.fromkeys(("environment", "train", "validation", "evaluation"), data),
+    )
+    plan = Plan(
+        artifact=made("plan"), fork_point=checkpoint, student=checkpoint, teachers=[teacher]
+    )
+    return Gated(plan=plan, report=made("gate"), teachers=[])
+
+
+@pytest.fixture
+def order():
+    asked = LaunchForm().round()
+    return Order(
+        settings=asked.settings(), sampling=asked.sampling(), rounds=1, seed=0, publish_as="general"
+    )
+
+
+def recorded():
+    """Return (execution, what was said) of every failure that the store tells of."""
+    bench = Bench()
+    return sorted(
+        (attested.flyte.execution, bench.records.read(record).settings["says"])
+        for record, attested in failures(bench)
+    )
+
+
+def ended(pod, execution, attempt=0, **more):
+    return pod.run(attempt, FLYTE_INTERNAL_EXECUTION_ID=execution, **HERE, **more)
+
+
+def failure_node(folder, gated, order, execution, message):
+    """Run Flyte's failure node, which gets the message of the node that failed."""
+    inputs = {"gated": gated, "order": order, "err": FlyteError(message, "n1")}
+    return ended(Container(record_failure, folder, inputs), execution)
+
+
+def test_the_step_that_fails_leaves_the_record_with_what_it_was_given(tmp_path):
+    start = made("checkpoint")
+    pod = Container(failing_task.fail_with, tmp_path / "pod", {"start": start, "ending": "refusal"})
+    assert ended(pod, "f1").error
+    [(record, attested)] = failures(Bench())
+    derivation = Bench().records.read(record)
+    assert [(item.role, item.artifact) for item in derivation.inputs] == [("start", start.digest)]
+    assert derivation.settings == {
+        "task": "failing_task.fail_with",
+        "error": "UnknownReferenceError",
+        "says": failing_task.SENTENCE,
+    }
+    assert attested.flyte.name == "teacher-math/staging/f1"
+    assert str(ROOT) not in json.dumps(derivation.settings)
+
+
+@pytest.fixture
+def flavoured(tmp_path):
+    """The environment of a pod of the flavor cpu, which gives a plan two retries."""
+    (tmp_path / "key.pem").write_text(generate_key()[0])
+    return {"PROVOST_FLAVOUR": "cpu", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
+
+
+def test_a_fault_that_may_pass_is_recorded_after_the_last_attempt_alone(tmp_path, flavoured):
+    inputs = {"start": made("checkpoint"), "ending": "network"}
+    pod = Container(failing_task.fail_with, tmp_path / "pod", inputs)
+    for attempt in (0, 1):
+        assert ended(pod, "f1", attempt, **flavoured).is_recoverable
+        assert recorded() == []
+    assert ended(pod, "f1", 2, **flavoured).is_recoverable
+    assert recorded() == [("f1", "ConnectionResetError: the store has gone")]
+
+
+def test_an_attempt_whose_machine_is_taken_away_is_no_failure_yet(tmp_path, flavoured):
+    pod = Container(failing_task.wait, tmp_path / "pod", {"seconds": 60.0})
+    left = pod.interrupt(0, "waiting", **flavoured, **HERE)
+    assert left.is_recoverable
+    assert "SIGTERM" in left.error.message[:100]
+    assert recorded() == []
+
+
+def test_the_failure_node_adds_nothing_to_what_the_step_left(tmp_path, gated, order):
+    pod = Container(failing_task.fail_in_a_plan, tmp_path / "pod", {"gated": gated, "order": order})
+    message = ended(pod, "f1").error.message
+    assert recorded() == [("f1", failing_task.SENTENCE)]
+    assert failure_node(tmp_path / "node", gated, order, "f1", message).error is None
+    assert recorded() == [("f1", failing_task.SENTENCE)]
+
+
+def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gated, order):
+    inputs = {"gated": gated, "order": order}
+    for execution in ("f1", "f2"):  # the second is the recovered run: no failure node is run
+        ended(Container(failing_task.fail_in_a_plan, tmp_path / execution, inputs), execution)
+    assert recorded() == [("f1", failing_task.SENTENCE), ("f2", failing_task.SENTENCE)]
+    assert len({record for record, _ in failures(Bench())}) == 1  # the same failure, twice
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Pod failed. OOMKilled: exit code 137", "currentAttempt done. Last Error: timeout 2h0m0s"],
+)
+def test_a_pod_that_could_not_write_is_recorded_by_the_failure_node(
+    tmp_path, gated, order, message
+):
+    assert failure_node(tmp_path / "node", gated, order, "f1", message).error is None
+    assert recorded() == [("f1", message)]
+    [(record, _)] = failures(Bench())
+    assert Bench().records.read(record).settings["publish_as"] == "general"
+    assert [item.role for item in Bench().records.read(record).inputs] == ["plan"]
