@@ -77,11 +77,13 @@ class StageResources(BaseModel):
     nodes: int = Field(default=1, ge=1)
     """Pods that train together."""
     spot: bool = False
-    """May run on machines that can be taken away; the last attempt never does."""
+    """May run on machines that can be taken away. The last attempt never does, where Flyte counts
+    all attempts as one budget: ``node-config`` in ``infra/flyte/values.yaml``."""
     retries: int = Field(default=0, ge=0, le=10)
-    """After faults that may pass: storage, network, a machine that was taken away."""
+    """Further attempts after faults that may pass: storage, network, a machine taken away."""
     time_limit_minutes: int = Field(ge=1)
-    """Of one attempt."""
+    """Of one attempt on a person's machine. Flyte counts from the creation of the pod, waiting for
+    a machine included, and ends the step after twice as long over all of its attempts."""
     pod_template: str
     """One of ``infra/flyte/pod-templates.yaml``: who the pod runs as and what it finds there."""
 

@@ -14,7 +14,8 @@ from tasks.mopd.task import (
     replay_round,
     retrain,
 )
-from workflows.nodes import named
+from tasks.resources import Stage
+from workflows.nodes import attempted, named
 
 
 class Audited(NamedTuple):
@@ -75,8 +76,8 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     # A question that cannot be asked is refused before anything is trained for it.
     cast("Promise", asked) >> replays
     cast("Promise", asked) >> orders
-    replayed = named("replay", map_task(replay_round)(order=replays))
-    retrained = named("retrain", map_task(retrain)(order=orders))
+    replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(order=replays)))
+    retrained = attempted(Stage.MOPD_ROUND, named("retrain", map_task(retrain)(order=orders)))
     return Audited(
         make_audit(
             student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed

@@ -154,6 +154,45 @@ def test_launch_plans_run_as_the_service_account_of_their_project(entities):
         assert accounts == {place_of(name).project}
 
 
+def test_executions_are_found_by_team_and_version(entities):
+    for name, found in entities("cpu", *NAMES).items():
+        told = [
+            entity["content"]["spec"]["labels"]["values"]
+            for entity in found
+            if entity["kind"] == "launch plan"
+        ]
+        wanted = {"provost.project": place_of(name).project, "provost.version": "v1"}
+        assert told == [wanted] * len(told)
+
+
+def test_a_team_s_climb_runs_once_at_a_time_and_a_pipeline_as_often_as_asked(entities):
+    for name, found in entities("cpu", *NAMES).items():
+        limits = {
+            entity["content"]["spec"].get("concurrencyPolicy", {}).get("max")
+            for entity in found
+            if entity["kind"] == "launch plan"
+        }
+        assert limits == ({1} if name in teams() else {None})
+
+
+def test_items_of_a_map_task_are_retried_as_their_stage_says(entities):
+    stages = load_flavour("cpu").stages
+    [flow] = [
+        entity["content"]["template"]
+        for entity in entities("cpu", *NAMES)["audit"]
+        if entity["name"] == "workflows.audit.audit"
+    ]
+    retries = {
+        node["id"]: node["metadata"]["retries"]["retries"]
+        for node in flow["nodes"]
+        if "arrayNode" in node
+    }
+    assert retries == {
+        "replay": stages[Stage.AUDIT].retries,
+        "retrain": stages[Stage.MOPD_ROUND].retries,
+    }
+
+
 def templates(found):
     return {
         entity["name"].removeprefix("tasks."): entity["content"]["template"]

@@ -18,6 +18,9 @@ VERSIONS = ["1.33", "1.37"]
 CUSTOM = {
     ("external-secrets.io/v1", "ExternalSecret"),
     ("external-secrets.io/v1", "ClusterSecretStore"),
+    ("gateway.networking.k8s.io/v1", "Gateway"),
+    ("gateway.networking.k8s.io/v1", "GRPCRoute"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("karpenter.sh/v1", "NodePool"),
 }
 NOT_OBJECTS = {"values.yaml", "flyte-values.yaml", "kustomization.yaml", "kind.yaml"}

@@ -27,6 +27,11 @@ class Place:
     project: str
     """Its Flyte project, and the service account that its pods run as."""
 
+    @property
+    def is_team(self) -> bool:
+        """Whether a team's climb lies there; a pipeline is no team's."""
+        return self.package not in PIPELINES.values()
+
     def owns(self, entity: str) -> bool:
         """Return whether a Flyte entity of this name is its own, or a task that all share."""
         return entity.startswith((f"{self.package}.", "tasks."))
@@ -69,7 +74,7 @@ def team_settings(team: str) -> ModuleType:
 
 def team_version(place: Place) -> str:
     """Return the version that a team gives its folder; "" for a pipeline, which has none."""
-    if place.package in PIPELINES.values():
+    if not place.is_team:
         return ""
     return str(_imported(f"{place.package}.settings").DOMAIN.version)
 

@@ -5,7 +5,7 @@ is sent, so that a refused registration leaves nothing half done.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -16,16 +16,15 @@ from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.user import FlyteEntityAlreadyExistsException
 from flytekit.models.launch_plan import LaunchPlan
 from flytekit.models.project import Project
-from flytekit.models.task import TaskSpec
 from flytekit.remote import FlyteRemote
 from flytekit.tools.repo import serialize_get_control_plane_entities, serialize_load_only
 from flytekit.tools.translator import Options
 
 from images.names import ImageName, bind, placeholder
-from tasks.pod import IMAGE
 from workflows.commands.faculty import Place
 from workflows.commands.refusals import sentence
 from workflows.commands.registered import Entity, changes, identifier, kind_of
+from workflows.commands.stamping import labels, stamp
 
 _MOST_SHOWN = 20
 
@@ -54,11 +53,11 @@ class Registration:
         found: list[Entity] = serialize_get_control_plane_entities(
             self._settings(_image_config(bound)),
             str(root),
-            Options.default_from(k8s_service_account=self.place.project),
+            self._options(),
             is_registration=True,
         )
         for entity in found:
-            _name_the_image(entity)
+            stamp(entity, self.place)
         inner = _inner_workflows()
         return [one for one in found if not _is_plan_of(one, inner)]
 
@@ -82,6 +81,10 @@ class Registration:
                 f"{remote.config.platform.endpoint} did not register {self.place.package} in "
                 f"{self.place.project}/{self.domain}: {sentence(error)}"
             ) from error
+
+    def _options(self) -> Options:
+        made = Options.default_from(k8s_service_account=self.place.project)
+        return replace(made, labels=labels(self.place, self.version))
 
     def _settings(self, images: ImageConfig) -> SerializationSettings:
         return SerializationSettings(
@@ -125,13 +128,6 @@ def _inner_workflows() -> set[str]:
 
 def _is_plan_of(entity: Entity, workflows: set[str]) -> bool:
     return isinstance(entity, LaunchPlan) and entity.spec.workflow_id.name in workflows
-
-
-def _name_the_image(entity: Entity) -> None:
-    """Tell a task's container which image it runs in; nothing else in the pod says it."""
-    container = entity.template.container if isinstance(entity, TaskSpec) else None
-    if container is not None:
-        container.env[IMAGE] = container.image
 
 
 def _needed_images() -> set[ImageName]:
