@@ -31,7 +31,7 @@ class Failure:
     """What a task ended with; two of the same on two machines are equal but for the frames."""
 
     task: str
-    error: str
+    type: str
     """Its type, such as RecalledError."""
     sentence: str
     frames: str = ""
@@ -59,8 +59,8 @@ def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
     started = now()
     said: dict[str, JsonValue] = {
         "task": failure.task,
-        "error": failure.error,
-        "says": failure.sentence,
+        "type": failure.type,
+        "error": failure.sentence,
         **work.settings,
     }
     derivation = Derivation(

@@ -250,6 +250,8 @@ class TeacherVerdict(Frozen):
 class Gated(Frozen):
     """A plan that went through the gate."""
 
+    summary: str = ""
+    """What a person approves, in a few lines: who is merged, verdicts, findings, cost."""
     plan: Plan
     """Without the teachers that are left out, with what was measured among its findings."""
     report: Artifact

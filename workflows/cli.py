@@ -17,6 +17,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "workflows.commands.register:register",
         "Register a team, the foundation or the consolidation in Flyte.",
     ),
+    "runs": (
+        "workflows.commands.runs:runs",
+        "List what runs and what failed in Flyte, beside the records.",
+    ),
+    "approve": (
+        "workflows.commands.approve:approve",
+        "Approve or reject a plan that waits in Flyte.",
+    ),
     "teacher": (
         "workflows.commands.teacher:teacher",
         "Make a team or a key; list, retire or recall teachers.",

@@ -62,6 +62,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     waivers: list[str],
     sampling: SamplingSettings,
     ladder_stages: int,
+    workload: Workload,
     recipe: str,
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
@@ -71,6 +72,8 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
     """
     from tasks.gate import gate as step
+    from tasks.gate.forecast import forecast
+    from tasks.gate.summary import summary_of
     from tasks.step import Bench
 
     bench = Bench()
@@ -81,7 +84,9 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
         probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
         gated = step.gate(bench, plan, settings, on_misfit, probe, recipe)
     show("gate", step.read_page(bench, gated.report))
-    return step.admit(bench, gated, asked.refuse_findings_from, waivers)
+    admitted = step.admit(bench, gated, asked.refuse_findings_from, waivers)
+    cost = forecast(bench, admitted.plan, workload)
+    return admitted.model_copy(update={"summary": summary_of(admitted, cost)})
 
 
 @hosted(Stage.GATE_PROBE, deck=True)

@@ -55,7 +55,7 @@ def test_a_failure_after_training_says_why_and_what_a_rerun_finds(broken):
     assert records.read(plan.record).kind == "plan"
     [attested] = records.attestations(digest)
     told = json.loads(broken.get_bytes(attested.output))
-    assert "no longer has the digest" in told["says"]
+    assert "no longer has the digest" in told["error"]
     assert told["publish_as"] == "smoke"
     made = attested.notes["made"]
     found = [item["kind"] for item in made]

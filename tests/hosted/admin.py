@@ -7,10 +7,11 @@ from concurrent import futures
 from contextlib import contextmanager
 
 import grpc
+from executions_service import Executions, Signals
 from flyteidl.admin import launch_plan_pb2, project_pb2, task_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2, tasks_pb2
 from flyteidl.core import workflow_pb2 as core_workflow
-from flyteidl.service import admin_pb2_grpc
+from flyteidl.service import admin_pb2_grpc, signal_pb2_grpc
 from google.protobuf.message import Message
 from kubernetes.utils.quantity import parse_quantity
 
@@ -72,10 +73,11 @@ def _sources(node):
     return found - {"start-node"}
 
 
-class Admin(admin_pb2_grpc.AdminServiceServicer):
+class Admin(Executions, admin_pb2_grpc.AdminServiceServicer):
     """Keeps entities under project, domain, name and version; none is ever replaced."""
 
     def __init__(self, limits=None, projects=PROJECTS):
+        super().__init__()
         self.kept, self.limits, self.projects = {}, limits or {}, set(projects)
 
     def _keep(self, request: Message, context, answer):
@@ -149,6 +151,7 @@ def serving(**settings):
     admin = Admin(**settings)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
+    signal_pb2_grpc.add_SignalServiceServicer_to_server(Signals(admin), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -180,7 +180,7 @@ def test_items_of_a_map_task_are_retried_as_their_stage_says(entities):
     [flow] = [
         entity["content"]["template"]
         for entity in entities("cpu", *NAMES)["audit"]
-        if entity["name"] == "workflows.audit.audit"
+        if (entity["kind"], entity["name"]) == ("workflow", "workflows.audit.audit")
     ]
     retries = {
         node["id"]: node["metadata"]["retries"]["retries"]

@@ -13,9 +13,9 @@ import pytest
 from container import ROOT, Container
 from flytekit.types.error import FlyteError
 
+from lineage.author import own_key, own_key_path
 from lineage.digest import digest_json
 from lineage.record import Derivation
-from lineage.signing import generate_key
 from tasks.failure import failures
 from tasks.handover import Gated, Plan, PlannedTeacher
 from tasks.mopd.launch_form import LaunchForm
@@ -29,7 +29,12 @@ HERE = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(ROOT)])}
 def made(kind, text="x"):
     """Return an artifact with a record."""
     derivation = Derivation(
-        kind=kind, inputs=(), source=digest_json("code"), settings={"text": text}, seed=0
+        project=Bench().project,
+        kind=kind,
+        inputs=(),
+        source=digest_json("code"),
+        settings={"text": text},
+        seed=0,
     )
 
     def write(folder, _):
@@ -70,7 +75,7 @@ def recorded():
     """Return (execution, what was said) of every failure that the store tells of."""
     bench = Bench()
     return sorted(
-        (attested.flyte.execution, bench.records.read(record).settings["says"])
+        (attested.flyte.execution, bench.records.read(record).settings["error"])
         for record, attested in failures(bench)
     )
 
@@ -94,18 +99,18 @@ def test_the_step_that_fails_leaves_the_record_with_what_it_was_given(tmp_path):
     assert [(item.role, item.artifact) for item in derivation.inputs] == [("start", start.digest)]
     assert derivation.settings == {
         "task": "failing_task.fail_with",
-        "error": "UnknownReferenceError",
-        "says": failing_task.SENTENCE,
+        "type": "UnknownReferenceError",
+        "error": failing_task.SENTENCE,
     }
     assert attested.flyte.name == "teacher-math/staging/f1"
     assert str(ROOT) not in json.dumps(derivation.settings)
 
 
 @pytest.fixture
-def flavoured(tmp_path):
+def flavoured():
     """The environment of a pod of the flavor cpu, which gives a plan two retries."""
-    (tmp_path / "key.pem").write_text(generate_key()[0])
-    return {"PROVOST_FLAVOUR": "cpu", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
+    own_key()
+    return {"PROVOST_FLAVOUR": "cpu", "PROVOST_SIGNING_KEY_FILE": str(own_key_path())}
 
 
 def test_a_fault_that_may_pass_is_recorded_after_the_last_attempt_alone(tmp_path, flavoured):

@@ -27,6 +27,8 @@ CHECKED = (
     "settings",
 )
 """The inputs that the first step checks and freezes; later steps check the others."""
+REVIEW = "review-the-plan"
+"""The node that waits for a person, and its signal."""
 REVIEW_WITHIN = timedelta(days=7)
 
 
@@ -62,6 +64,7 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         asked=ordered.gate,
         sampling=ordered.order.sampling,  # a promise of a part serves one task
         ladder_stages=ordered.ladder_stages,
+        workload=ordered.workload,
         recipe=ordered.recipe,
     )
     return {"gated": named("gate", gated), "order": ordered.order}
@@ -72,7 +75,7 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
     It stands in no branch: inside one it hangs in Flyte's console.
     """
-    gated = approve(prepared["gated"], "review-the-plan", timeout=REVIEW_WITHIN)
+    gated = approve(prepared["gated"], REVIEW, timeout=REVIEW_WITHIN)
     return {**prepared, "gated": gated}
 
 

@@ -1,0 +1,123 @@
+"""Executions, their nodes' outputs and their signals, as a real admin (v1.16.8) answers for them.
+
+A signal does not exist before its node runs. The list of nodes cuts an error at 100 characters;
+executions carry it whole. A page has at most ``PAGE`` executions.
+"""
+
+from dataclasses import dataclass, field
+
+import grpc
+from flyteidl.admin import execution_pb2, node_execution_pb2, signal_pb2
+from flyteidl.core import execution_pb2 as core_execution
+from flyteidl.core import identifier_pb2
+from flyteidl.service import signal_pb2_grpc
+
+PAGE = 3
+Phase = core_execution.WorkflowExecution.Phase
+
+
+@dataclass
+class Kept:
+    """One execution."""
+
+    id: identifier_pb2.WorkflowExecutionIdentifier
+    workflow: str
+    version: str
+    phase: int
+    error: str = ""
+    cause: str = ""
+    principal: str = ""
+    outputs: dict = field(default_factory=dict)
+    """By node: what it gave."""
+    waiting: set = field(default_factory=set)
+    """Signals whose node runs."""
+    given: dict = field(default_factory=dict)
+    """Signals that were set, and what to."""
+
+    def message(self):
+        """Return it as the admin does."""
+        closure = execution_pb2.ExecutionClosure(phase=self.phase)
+        closure.created_at.FromSeconds(1_764_400_000)
+        if self.error:
+            closure.error.message = self.error
+        if self.cause:
+            closure.abort_metadata.cause = self.cause
+            closure.abort_metadata.principal = self.principal
+        spec = execution_pb2.ExecutionSpec(
+            launch_plan=identifier_pb2.Identifier(
+                resource_type=identifier_pb2.LAUNCH_PLAN,
+                project=self.id.project,
+                domain=self.id.domain,
+                name=self.workflow,
+                version=self.version,
+            ),
+            metadata=execution_pb2.ExecutionMetadata(principal=self.principal),
+        )
+        return execution_pb2.Execution(id=self.id, spec=spec, closure=closure)
+
+
+class Executions:
+    """The part of the admin service that answers for executions."""
+
+    def __init__(self):
+        self.executions = []
+
+    def ran(self, name, phase, *, project="consolidation", domain="staging", **more):
+        """Keep an execution, the newest so far."""
+        identity = identifier_pb2.WorkflowExecutionIdentifier(
+            project=project, domain=domain, name=name
+        )
+        defaults = {"workflow": "workflows.consolidation.workflow.consolidate", "version": "v1"}
+        kept = Kept(identity, phase=Phase.Value(phase), **{**defaults, **more})
+        self.executions.append(kept)
+        return kept
+
+    def execution(self, identity, context):
+        for kept in self.executions:
+            if kept.id == identity:
+                return kept
+        return context.abort(grpc.StatusCode.NOT_FOUND, "missing entity of type execution")
+
+    def ListExecutions(self, request, context):
+        place = (request.id.project, request.id.domain)
+        found = [one for one in self.executions if (one.id.project, one.id.domain) == place]
+        found.reverse()
+        start = int(request.token or 0)
+        end = start + min(request.limit, PAGE)
+        token = str(end) if end < len(found) else ""
+        listed = [one.message() for one in found[start:end]]
+        return execution_pb2.ExecutionList(executions=listed, token=token)
+
+    def GetExecution(self, request, context):
+        return self.execution(request.id, context).message()
+
+    def GetNodeExecutionData(self, request, context):
+        kept = self.execution(request.id.execution_id, context)
+        if request.id.node_id not in kept.outputs:
+            context.abort(grpc.StatusCode.NOT_FOUND, "missing entity of type node execution")
+        outputs = kept.outputs[request.id.node_id]
+        return node_execution_pb2.NodeExecutionGetDataResponse(full_outputs=outputs)
+
+
+class Signals(signal_pb2_grpc.SignalServiceServicer):
+    """The service of signals: those that nodes wait for."""
+
+    def __init__(self, admin):
+        self.admin = admin
+
+    def ListSignals(self, request, context):
+        kept = self.admin.execution(request.workflow_execution_id, context)
+        signals = [
+            signal_pb2.Signal(
+                id=identifier_pb2.SignalIdentifier(signal_id=name, execution_id=kept.id)
+            )
+            for name in sorted(kept.waiting)
+        ]
+        return signal_pb2.SignalList(signals=signals)
+
+    def SetSignal(self, request, context):
+        kept = self.admin.execution(request.id.execution_id, context)
+        if request.id.signal_id not in kept.waiting:
+            context.abort(grpc.StatusCode.NOT_FOUND, "missing entity of type signal")
+        kept.given[request.id.signal_id] = request.value.scalar.primitive.boolean
+        return signal_pb2.SignalSetResponse()

@@ -1,0 +1,148 @@
+"""``provost approve``: a person decides on a plan that waits in Flyte, and it is recorded who."""
+
+import getpass
+import re
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from workflows.commands.output import agreed, say
+from workflows.commands.runs import DOMAINS
+
+if TYPE_CHECKING:
+    from flytekit.models.core.identifier import WorkflowExecutionIdentifier
+    from flytekit.remote import FlyteRemote
+
+    from tasks.handover import Gated
+
+_NAME = re.compile(r"(?:(?P<project>[a-z0-9-]+)/(?P<domain>[a-z0-9-]+)/)?(?P<execution>[a-z0-9-]+)")
+_POLL_SECONDS = 5.0
+
+
+@click.command()
+@click.argument("execution")
+@click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
+@click.option("--by", default="", help="Who decides.  [default: who is logged in here]")
+@click.option("--reason", required=True, help="Why; it stays with the student.")
+@click.option("--reject", is_flag=True, help="Reject the plan, which ends the execution.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--wait", type=click.IntRange(0), default=0, help="Minutes to wait for the plan.  [default: 0]"
+)
+def approve(
+    execution: str, *, domain: str, by: str, reason: str, reject: bool, yes: bool, wait: int
+) -> None:
+    """Approve the plan that EXECUTION waits with, after showing it.
+
+    EXECUTION is the name in Flyte, or project/domain/name as `provost runs` prints it. The decision
+    is recorded before Flyte hears of it: who, why, and what was shown.
+    """
+    from flytekit.exceptions.base import FlyteException
+
+    from lineage.errors import LineageError
+    from workflows.commands.refusals import sentence
+
+    remote, identity = _named(execution, domain)
+    try:
+        _await_signal(remote, identity, wait)
+        gated = _gated(remote, identity)
+        for line in gated.summary.splitlines():
+            say(line)
+        what = "Reject" if reject else "Approve"
+        if not yes and not agreed(f"{what} this plan?"):
+            raise click.ClickException("nothing was decided: the execution goes on waiting")
+        record = _record(gated, identity, by or getpass.getuser(), reason, is_rejected=reject)
+        _signal(remote, identity, is_rejected=reject)
+    except LineageError as error:
+        raise click.ClickException(str(error)) from error
+    except FlyteException as error:
+        raise click.ClickException(
+            f"{remote.config.platform.endpoint} did not take the decision on {identity.name}: "
+            f"{sentence(error)}"
+        ) from error
+    say(f"{'rejected' if reject else 'approved'}; record {record}")
+
+
+def _named(execution: str, domain: str) -> tuple["FlyteRemote", "WorkflowExecutionIdentifier"]:
+    from flytekit.models.core.identifier import WorkflowExecutionIdentifier
+
+    from workflows.commands.faculty import place_of
+    from workflows.commands.registration import open_remote
+
+    found = _NAME.fullmatch(execution)
+    if found is None:
+        raise click.ClickException(
+            f"{execution!r} names no execution: write its name in Flyte, or project/domain/name"
+        )
+    place = place_of("consolidation")
+    domain = found["domain"] or domain
+    identity = WorkflowExecutionIdentifier(
+        found["project"] or place.project, domain, found["execution"]
+    )
+    return open_remote(place, domain), identity
+
+
+def _await_signal(
+    remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier", minutes: int
+) -> None:
+    """Return when the execution waits for a person; it may have to measure its teachers first."""
+    from workflows.commands.executions import ENDED, phase_of
+    from workflows.consolidation.stages import REVIEW
+
+    deadline = time.monotonic() + minutes * 60
+    while True:
+        names = {
+            signal.id.signal_id
+            for signal in remote.list_signals(identity.name, identity.project, identity.domain)
+        }
+        if REVIEW in names:
+            return
+        phase = phase_of(remote, identity)
+        if phase in ENDED:
+            raise click.ClickException(f"{identity.name} waits for nobody: it is {phase}")
+        if time.monotonic() >= deadline:
+            raise click.ClickException(
+                f"{identity.name} has no plan to approve yet (it is {phase}): wait for the gate "
+                "with --wait MINUTES; `consolidate` never asks, `consolidate_reviewed` does"
+            )
+        time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _gated(remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier") -> "Gated":
+    """Return what the execution's gate let through."""
+    from flytekit.core.type_engine import TypeEngine
+    from flytekit.models.core.identifier import NodeExecutionIdentifier
+
+    from tasks.handover import Gated
+
+    found = remote.client.get_node_execution_data(NodeExecutionIdentifier("gate", identity))
+    literal = found.full_outputs.literals["o0"]
+    gated: Gated = TypeEngine.to_python_value(remote.context, literal, Gated)
+    return gated
+
+
+def _record(
+    gated: "Gated",
+    identity: "WorkflowExecutionIdentifier",
+    by: str,
+    reason: str,
+    *,
+    is_rejected: bool,
+) -> str:
+    from lineage.flyte_run import FlyteRun
+    from tasks.gate.approval import record_approval
+    from tasks.step import Bench
+
+    run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)
+    decision = "rejected" if is_rejected else "approved"
+    return record_approval(Bench(run=run), gated, decision, by, reason).record
+
+
+def _signal(
+    remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier", *, is_rejected: bool
+) -> None:
+    from workflows.consolidation.stages import REVIEW
+
+    tell = remote.reject if is_rejected else remote.approve
+    tell(REVIEW, identity.name, identity.project, identity.domain)

@@ -1,0 +1,128 @@
+"""Executions as Flyte knows them, beside what the store has recorded of them."""
+
+from collections.abc import Iterator, Mapping
+
+from flytekit.models.admin.common import Sort
+from flytekit.models.core.execution import WorkflowExecutionPhase as Phase
+from flytekit.models.core.identifier import WorkflowExecutionIdentifier
+from flytekit.models.execution import Execution as FlyteExecution
+from flytekit.remote import FlyteRemote
+from pydantic import Field
+
+from lineage.artifacts import Frozen
+from lineage.flyte_run import FlyteRun
+from tasks.failing import Told, from_console
+
+FAILED = {"FAILED", "ABORTED", "TIMED_OUT"}
+ENDED = {*FAILED, "SUCCEEDED"}
+"""Phases of an execution, as Flyte calls them."""
+_PAGE = 100
+_NEWEST_FIRST = Sort("created_at", Sort.Direction.DESCENDING)
+
+
+class Run(Frozen):
+    """One execution of a workflow in Flyte."""
+
+    project: str
+    domain: str
+    execution: str
+    workflow: str
+    version: str
+    phase: str
+    """As Flyte calls it: RUNNING, SUCCEEDED, FAILED, ABORTED, TIMED_OUT ..."""
+    created: str
+    """ISO 8601, UTC; "" where Flyte does not say."""
+    launched_by: str
+    """"" without a login."""
+    reason: str = ""
+    """Why it failed or was aborted, in one line."""
+    error_type: str = ""
+    record: str = ""
+    """Of the failure; "" where it did not fail, or the store has none."""
+
+    @property
+    def flyte_run(self) -> FlyteRun:
+        """The execution as records name it."""
+        return FlyteRun(
+            project=self.project,
+            domain=self.domain,
+            execution=self.execution,
+            workflow=self.workflow,
+            version=self.version,
+        )
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without its result."""
+        return self.phase in FAILED
+
+    @property
+    def lacks_record(self) -> bool:
+        """Whether it failed and the store says nothing of it."""
+        return self.has_failed and not self.record
+
+
+class Runs(Frozen):
+    """``provost runs``."""
+
+    runs: list[Run] = Field(default_factory=list)
+    unrecorded: int = 0
+    """How many failed without a record."""
+
+
+def executions(
+    remote: FlyteRemote, project: str, domain: str, most: int, recorded: Mapping[str, str]
+) -> Iterator[Run]:
+    """Yield a project's executions in a domain, newest first.
+
+    Args:
+        remote: The Flyte that is asked.
+        project: Such as consolidation or teacher-math.
+        domain: Such as production.
+        most: How many are listed at most.
+        recorded: Failure records by the full names of their executions.
+    """
+    token, listed = "", 0
+    while listed < most:
+        found, token = remote.client.list_executions_paginated(
+            project, domain, min(_PAGE, most - listed), token, sort_by=_NEWEST_FIRST
+        )
+        for each in found:
+            yield _run(each, recorded)
+        listed += len(found)
+        if not token:
+            return
+
+
+def _run(found: FlyteExecution, recorded: Mapping[str, str]) -> Run:
+    identity, closure = found.id, found.closure
+    said = _reason(found)
+    created = closure.created_at
+    return Run(
+        project=identity.project,
+        domain=identity.domain,
+        execution=identity.name,
+        workflow=found.spec.launch_plan.name,
+        version=found.spec.launch_plan.version,
+        phase=Phase.enum_to_string(closure.phase),
+        created=created.isoformat() if created else "",
+        launched_by=found.spec.metadata.principal or "",
+        reason=said.sentence,
+        error_type=said.name if said.sentence else "",
+        record=recorded.get(f"{identity.project}/{identity.domain}/{identity.name}", ""),
+    )
+
+
+def _reason(found: FlyteExecution) -> Told:
+    closure = found.closure
+    if Phase.enum_to_string(closure.phase) not in FAILED:
+        return Told("", "")
+    if closure.abort_metadata is not None and closure.abort_metadata.cause:
+        by = closure.abort_metadata.principal
+        return Told("Aborted", closure.abort_metadata.cause + (f" ({by})" if by else ""))
+    return from_console(closure.error.message if closure.error else "")
+
+
+def phase_of(remote: FlyteRemote, identity: WorkflowExecutionIdentifier) -> str:
+    """Return how far an execution is, as Flyte calls it."""
+    return str(Phase.enum_to_string(remote.client.get_execution(identity).closure.phase))

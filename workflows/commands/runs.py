@@ -1,0 +1,108 @@
+"""``provost runs``: what runs in Flyte, what failed and why, and whether the store knows of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from workflows.commands.faculty import PIPELINES, place_of, teams
+from workflows.commands.output import say, tabulate
+
+if TYPE_CHECKING:
+    from workflows.commands.executions import Run
+
+DOMAINS = ("development", "staging", "production")
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
+@click.option(
+    "--last", type=click.IntRange(1), default=20, show_default=True, help="Of each project."
+)
+@click.option("--failed", is_flag=True, help="Only those that failed or were aborted.")
+@click.option("--record", is_flag=True, help="Record each failure that has no record.")
+@click.option("--json", "as_document", is_flag=True, help="Print JSON: docs/flyte.md.")
+def runs(
+    names: tuple[str, ...], *, domain: str, last: int, failed: bool, record: bool, as_document: bool
+) -> None:
+    """List executions in Flyte of NAMES: teams and pipelines, by default all.
+
+    A run that was aborted, or whose pod was killed, leaves no record by itself: those are marked,
+    and --record writes what Flyte says of them. Exit 1 where a failure has no record.
+    """
+    from flytekit.exceptions.base import FlyteException
+
+    from workflows.commands.refusals import sentence
+    from workflows.commands.registration import open_remote
+
+    places = [place_of(name) for name in names or (*PIPELINES, *teams())]
+    remote = open_remote(places[0], domain)
+    try:
+        found = _found(remote, [place.project for place in places], domain, last, record=record)
+    except FlyteException as error:
+        raise click.ClickException(
+            f"{remote.config.platform.endpoint} did not list executions: {sentence(error)}"
+        ) from error
+    shown = [run for run in found if run.has_failed or not failed]
+    missing = sum(run.lacks_record for run in shown)
+    if as_document:
+        from workflows.commands.executions import Runs
+
+        say(Runs(runs=shown, unrecorded=missing).model_dump_json())
+    else:
+        _tell(shown, missing)
+    if missing:
+        raise SystemExit(1)
+
+
+def _found(
+    remote: object, projects: Sequence[str], domain: str, last: int, *, record: bool
+) -> list["Run"]:
+    from tasks.failure import failures
+    from tasks.step import Bench
+    from workflows.commands.executions import executions
+
+    bench = Bench()
+    recorded = {
+        attested.flyte.name: digest for digest, attested in failures(bench) if attested.flyte
+    }
+    listed = [
+        run
+        for project in projects
+        for run in executions(remote, project, domain, last, recorded)  # type: ignore[arg-type]
+    ]
+    return [_recorded(run) if record and run.lacks_record else run for run in listed]
+
+
+def _recorded(run: "Run") -> "Run":
+    """Write the record of a failure that left none, from what Flyte says of it."""
+    from tasks.failure import Failure, Work, leave_record
+    from tasks.step import Bench
+
+    failure = Failure(run.workflow, run.error_type or run.phase, run.reason or run.phase)
+    made = leave_record(Bench(run=run.flyte_run), failure, Work(settings={"phase": run.phase}))
+    return run.model_copy(update={"record": made.record if made else ""})
+
+
+def _tell(shown: Sequence["Run"], missing: int) -> None:
+    if not shown:
+        say("No execution is there.")
+        return
+    columns = ("execution", "created", "phase", "workflow", "reason", "record")
+    tabulate(columns, map(_row, shown), whole=("execution",))
+    if missing:
+        say()
+        say(f"{missing} failed without a record: `provost runs --record` writes what Flyte says.")
+
+
+def _row(run: "Run") -> list[str]:
+    record = "MISSING" if run.lacks_record else run.record.removeprefix("sha256:")[:12]
+    return [
+        f"{run.project}/{run.domain}/{run.execution}",
+        run.created[:16].replace("T", " "),
+        run.phase,
+        run.workflow.rpartition(".")[2],
+        run.reason,
+        record,
+    ]
