@@ -3,6 +3,7 @@
 from typing import TypeVar, cast
 
 from flytekit.core.promise import Promise
+from flytekit.models.literals import RetryStrategy
 
 from tasks.resources import Stage, chosen_flavour
 
@@ -15,7 +16,7 @@ def named(name: str, made: Result) -> Result:
 
 
 def attempted(stage: Stage, made: Result) -> Result:
-    """Give the node of a map task the retries of its stage: Flyte ignores those of its task.
+    """Give a map task's node the retries of its stage; Flyte ignores those of its task.
 
     Without a flavor nothing is asked for, and none are given.
     """
@@ -23,4 +24,8 @@ def attempted(stage: Stage, made: Result) -> Result:
     if flavour is None:
         return made
     retries = flavour.stages[stage].retries
-    return cast("Result", cast("Promise", made).with_overrides(retries=retries))
+    promise = cast("Promise", made).with_overrides(retries=retries)  # flytekit: of its items
+    if promise.ref is not None:
+        # Flyte reads them from the node itself: https://github.com/flyteorg/flyte/issues/6800
+        promise.ref.node.metadata._retries = RetryStrategy(retries)
+    return cast("Result", promise)

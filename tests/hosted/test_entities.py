@@ -182,15 +182,15 @@ def test_items_of_a_map_task_are_retried_as_their_stage_says(entities):
         for entity in entities("cpu", *NAMES)["audit"]
         if (entity["kind"], entity["name"]) == ("workflow", "workflows.audit.audit")
     ]
-    retries = {
-        node["id"]: node["metadata"]["retries"]["retries"]
-        for node in flow["nodes"]
-        if "arrayNode" in node
-    }
-    assert retries == {
+    wanted = {
         "replay": stages[Stage.AUDIT].retries,
         "retrain": stages[Stage.MOPD_ROUND].retries,
     }
+    arrays = {node["id"]: node for node in flow["nodes"] if "arrayNode" in node}
+    found = {name: node["metadata"]["retries"]["retries"] for name, node in arrays.items()}
+    assert found == wanted
+    items = {name: node["arrayNode"]["node"]["metadata"] for name, node in arrays.items()}
+    assert {name: metadata["retries"]["retries"] for name, metadata in items.items()} == wanted
 
 
 def templates(found):
