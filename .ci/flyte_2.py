@@ -1,7 +1,7 @@
 """Prints what Flyte 2 would ignore of the workflows, or not take, under its shim for Flyte 1.
 
-It imports each workflow module with ``flyte_migrate``, in a process of its own. It informs: the exit
-status is 0 whatever it finds.
+It imports each workflow module with ``flyte_migrate``, in a process of its own. It informs: the
+exit status is 0 whatever it finds.
 """
 
 import os

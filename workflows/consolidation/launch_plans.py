@@ -24,10 +24,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "two_rounds": {"rounds": 2},
 }
 
+FLOWS = {"consolidate": consolidate, "consolidate_reviewed": consolidate_reviewed}
 LAUNCH_PLANS = {
-    f"{flow.__name__}_{preset}": LaunchPlan.get_or_create(
-        name=f"{flow.__name__}_{preset}", workflow=flow, default_inputs=inputs
+    f"{name}_{preset}": LaunchPlan.get_or_create(
+        name=f"{name}_{preset}", workflow=flow, default_inputs=inputs
     )
-    for flow in (consolidate, consolidate_reviewed)
+    for name, flow in FLOWS.items()
     for preset, inputs in PRESETS.items()
 }
