@@ -173,7 +173,7 @@ class _Reader:
             preset=_text(notes, "preset"),
             preset_version=_text(notes, "preset_version"),
             launcher=_text(notes, "launcher"),
-            approver=_text(notes, "approver"),
+            approver=_text(notes, "approver") or _approver(users),
             execution=attested.execution or None,
             execution_url=(attested.flyte.url or None) if attested.flyte else None,
             findings=plan.notes,
@@ -241,6 +241,17 @@ def _outcome(
     counting = [f for f in findings if f.severity == "refusal"]
     left = [f for f in counting if f.code in NEVER_WAIVED or (f.code, f.subject) not in accepted]
     return "refused" if left else "open"
+
+
+def _approver(users: Iterable[Made]) -> str | None:
+    """Return who approved a plan last; None where nobody is named."""
+    approvals = [
+        made
+        for made in users
+        if made.derivation.kind == "approval" and made.derivation.settings["decision"] == "approved"
+    ]
+    last = max(approvals, key=lambda made: made.attestation.finished, default=None)
+    return str(last.derivation.settings["by"]) if last else None
 
 
 def _text(notes: dict[str, JsonValue], name: str) -> str | None:

@@ -14,8 +14,9 @@ from workflows.cli import main
 from workflows.commands.documents import DOCUMENTS
 from workflows.commands.schemas import file_of, schema_of
 
-RUNS = {"run teacher", "run consolidation", "gate", "audit", "surgery", "demo"}
-"""Their documents are tested with what they run: tests/end_to_end/test_summaries.py."""
+RUNS = {"run teacher", "run consolidation", "gate", "audit", "surgery", "demo", "runs"}
+"""Their documents are tested with what they run: tests/end_to_end/test_summaries.py. The last asks
+Flyte: tests/hosted/test_runs.py."""
 ASKED = {
     "plans": [],
     "teacher list": [],

@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 import pytest
 from admin import serving
 from click.testing import CliRunner
@@ -10,6 +11,7 @@ from lineage.flyte_run import FlyteRun
 from tasks.failure import Failure, Work, failures, leave_record
 from tasks.step import Bench
 from workflows.cli import main
+from workflows.commands.schemas import schema_of
 
 SENTENCE = "math@1 was recalled: leak"
 SAID = f"Trace:\n\n    FailedError: {SENTENCE}\n\nMessage:\n\n    FailedError: {SENTENCE}"
@@ -31,7 +33,9 @@ def asked(*options):
 
 def listed(*options):
     code, told = asked("--json", *options)
-    return code, json.loads(told)
+    document = json.loads(told)
+    jsonschema.validate(document, schema_of("runs"))
+    return code, document
 
 
 def recorded(execution, sentence="math@1 was recalled: leak"):

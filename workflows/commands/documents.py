@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from lineage.artifacts import Frozen
+from lineage.flyte_run import FlyteRun
 from lineage.launches import Launch
 from lineage.summary import Summary
 
@@ -152,8 +153,63 @@ class Weights(Frozen):
     """A command line for vLLM."""
 
 
+FAILED = {"FAILED", "ABORTED", "TIMED_OUT"}
+"""Phases of an execution that ended without its result, as Flyte calls them."""
+
+
+class Run(Frozen):
+    """One execution of a workflow in Flyte."""
+
+    project: str
+    domain: str
+    execution: str
+    workflow: str
+    version: str
+    phase: str
+    """As Flyte calls it: RUNNING, SUCCEEDED, FAILED, ABORTED, TIMED_OUT ..."""
+    created: str
+    """ISO 8601, UTC; "" where Flyte does not say."""
+    launched_by: str
+    """"" without a login."""
+    reason: str = ""
+    """Why it failed or was aborted, in one line."""
+    error_type: str = ""
+    record: str = ""
+    """Of the failure; "" where it did not fail, or the store has none."""
+
+    @property
+    def flyte_run(self) -> FlyteRun:
+        """The execution as records name it."""
+        return FlyteRun(
+            project=self.project,
+            domain=self.domain,
+            execution=self.execution,
+            workflow=self.workflow,
+            version=self.version,
+        )
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without its result."""
+        return self.phase in FAILED
+
+    @property
+    def lacks_record(self) -> bool:
+        """Whether it failed and the store says nothing of it."""
+        return self.has_failed and not self.record
+
+
+class Runs(Document):
+    """``provost runs``."""
+
+    runs: list[Run] = Field(default_factory=list)
+    unrecorded: int = 0
+    """How many failed without a record."""
+
+
 DOCUMENTS: dict[str, type[Frozen]] = {
     "plans": Plans,
+    "runs": Runs,
     "teacher list": Teachers,
     "student list": Students,
     "student moves": Moves,

@@ -7,67 +7,14 @@ from flytekit.models.core.execution import WorkflowExecutionPhase as Phase
 from flytekit.models.core.identifier import WorkflowExecutionIdentifier
 from flytekit.models.execution import Execution as FlyteExecution
 from flytekit.remote import FlyteRemote
-from pydantic import Field
 
-from lineage.artifacts import Frozen
-from lineage.flyte_run import FlyteRun
 from tasks.failing import Told, from_console
+from workflows.commands.documents import FAILED, Run
 
-FAILED = {"FAILED", "ABORTED", "TIMED_OUT"}
 ENDED = {*FAILED, "SUCCEEDED"}
-"""Phases of an execution, as Flyte calls them."""
+"""Phases of an execution in which nothing more happens."""
 _PAGE = 100
 _NEWEST_FIRST = Sort("created_at", Sort.Direction.DESCENDING)
-
-
-class Run(Frozen):
-    """One execution of a workflow in Flyte."""
-
-    project: str
-    domain: str
-    execution: str
-    workflow: str
-    version: str
-    phase: str
-    """As Flyte calls it: RUNNING, SUCCEEDED, FAILED, ABORTED, TIMED_OUT ..."""
-    created: str
-    """ISO 8601, UTC; "" where Flyte does not say."""
-    launched_by: str
-    """"" without a login."""
-    reason: str = ""
-    """Why it failed or was aborted, in one line."""
-    error_type: str = ""
-    record: str = ""
-    """Of the failure; "" where it did not fail, or the store has none."""
-
-    @property
-    def flyte_run(self) -> FlyteRun:
-        """The execution as records name it."""
-        return FlyteRun(
-            project=self.project,
-            domain=self.domain,
-            execution=self.execution,
-            workflow=self.workflow,
-            version=self.version,
-        )
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it ended without its result."""
-        return self.phase in FAILED
-
-    @property
-    def lacks_record(self) -> bool:
-        """Whether it failed and the store says nothing of it."""
-        return self.has_failed and not self.record
-
-
-class Runs(Frozen):
-    """``provost runs``."""
-
-    runs: list[Run] = Field(default_factory=list)
-    unrecorded: int = 0
-    """How many failed without a record."""
 
 
 def executions(

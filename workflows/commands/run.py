@@ -13,7 +13,7 @@ from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, inputs_of_options, options_of_form
-from workflows.commands.output import as_json
+from workflows.commands.output import as_json, say
 from workflows.commands.summary import conclude
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed

@@ -1,15 +1,12 @@
 """``provost runs``: what runs in Flyte, what failed and why, and whether the store knows of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
+from workflows.commands.documents import Run, Runs
 from workflows.commands.faculty import PIPELINES, place_of, teams
-from workflows.commands.output import say, tabulate
-
-if TYPE_CHECKING:
-    from workflows.commands.executions import Run
+from workflows.commands.output import as_json, emit, say, tabulate
 
 DOMAINS = ("development", "staging", "production")
 
@@ -22,7 +19,7 @@ DOMAINS = ("development", "staging", "production")
 )
 @click.option("--failed", is_flag=True, help="Only those that failed or were aborted.")
 @click.option("--record", is_flag=True, help="Record each failure that has no record.")
-@click.option("--json", "as_document", is_flag=True, help="Print JSON: docs/flyte.md.")
+@as_json
 def runs(
     names: tuple[str, ...], *, domain: str, last: int, failed: bool, record: bool, as_document: bool
 ) -> None:
@@ -47,9 +44,7 @@ def runs(
     shown = [run for run in found if run.has_failed or not failed]
     missing = sum(run.lacks_record for run in shown)
     if as_document:
-        from workflows.commands.executions import Runs
-
-        say(Runs(runs=shown, unrecorded=missing).model_dump_json())
+        emit(Runs(runs=shown, unrecorded=missing))
     else:
         _tell(shown, missing)
     if missing:
@@ -58,7 +53,7 @@ def runs(
 
 def _found(
     remote: object, projects: Sequence[str], domain: str, last: int, *, record: bool
-) -> list["Run"]:
+) -> list[Run]:
     from tasks.failure import failures
     from tasks.step import Bench
     from workflows.commands.executions import executions
@@ -75,7 +70,7 @@ def _found(
     return [_recorded(run) if record and run.lacks_record else run for run in listed]
 
 
-def _recorded(run: "Run") -> "Run":
+def _recorded(run: Run) -> Run:
     """Write the record of a failure that left none, from what Flyte says of it."""
     from tasks.failure import Failure, Work, leave_record
     from tasks.step import Bench
@@ -85,7 +80,7 @@ def _recorded(run: "Run") -> "Run":
     return run.model_copy(update={"record": made.record if made else ""})
 
 
-def _tell(shown: Sequence["Run"], missing: int) -> None:
+def _tell(shown: Sequence[Run], missing: int) -> None:
     if not shown:
         say("No execution is there.")
         return
@@ -96,7 +91,7 @@ def _tell(shown: Sequence["Run"], missing: int) -> None:
         say(f"{missing} failed without a record: `provost runs --record` writes what Flyte says.")
 
 
-def _row(run: "Run") -> list[str]:
+def _row(run: Run) -> list[str]:
     record = "MISSING" if run.lacks_record else run.record.removeprefix("sha256:")[:12]
     return [
         f"{run.project}/{run.domain}/{run.execution}",
