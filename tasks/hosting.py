@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, cast
 
-from flytekit import Deck, Resources, Secret, task
+from flytekit import Deck, Resources, Secret, current_context, task
 from flytekit.core.base_task import IgnoreOutputs
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.exceptions.system import FlyteNonRecoverableSystemException
@@ -95,7 +95,12 @@ def hosted(
 
 
 def show(name: str, page: str) -> None:
-    """Put a whole page into the running task's Deck, there also where the task fails afterwards."""
+    """Put a whole page into the running task's Deck, there also where the task fails afterwards.
+
+    A page of the same name is replaced.
+    """
+    decks = current_context().decks
+    decks[:] = [deck for deck in decks if deck.name != name]
     Deck(name, framed(name, page))
     Deck.publish()
 
@@ -145,6 +150,8 @@ def _leave_record(name: str, inputs: Mapping[str, object], said: Told) -> None:
     from tasks.failure import Failure, Work, leave_record, recorded_inputs  # noqa: PLC0415
     from tasks.step import Bench  # noqa: PLC0415 - seldom needed
 
+    if not os.environ.get(_STORE):
+        return  # a record in the pod's own scratch would be lost with it
     failure = Failure(name, said.name, said.sentence, said.frames)
     try:
         leave_record(Bench(), failure, Work(recorded_inputs(inputs)))

@@ -92,14 +92,24 @@ class Measurements:
             listener(samples)
 
 
-_WATCHED: ContextVar[list[Measurements] | None] = ContextVar("watched", default=None)
+Listener = Callable[[Sequence[Sample]], None]
+_WATCHED: ContextVar[Callable[[Measurements], None] | None] = ContextVar("watched", default=None)
 
 
 @contextmanager
-def measured_here() -> Iterator[list[Measurements]]:
-    """Yield the measurements of what is made within, in a list that grows, also where it fails."""
+def measured_here(listener: Listener | None = None) -> Iterator[list[Measurements]]:
+    """Yield the measurements of what is made within, in a list that grows, also where it fails.
+
+    ``listener`` is told of each value as it is measured.
+    """
     measurements: list[Measurements] = []
-    token = _WATCHED.set(measurements)
+
+    def watch(made: Measurements) -> None:
+        measurements.append(made)
+        if listener is not None:
+            made.listeners.append(listener)
+
+    token = _WATCHED.set(watch)
     try:
         yield measurements
     finally:
@@ -120,7 +130,12 @@ class Bench:
         """
         self.store = store or open_store(tell=_tell)
         self.records = Records(self.store)
-        self.run = run or pod.flyte_run()
+        self._run = run
+
+    @property
+    def run(self) -> FlyteRun | None:
+        """The execution in Flyte that records name; None on a person's machine."""
+        return self._run or pod.flyte_run()
 
     @property
     def project(self) -> str:
@@ -185,8 +200,8 @@ class Bench:
         self.store.ensure_writable()
         started = now()
         measurements = Measurements(derivation.kind)
-        if (watched := _WATCHED.get()) is not None:
-            watched.append(measurements)
+        if (watch := _WATCHED.get()) is not None:
+            watch(measurements)
         with (
             as_many_threads(self.threads_before(derivation)),
             tempfile.TemporaryDirectory(prefix="provost-") as folder,

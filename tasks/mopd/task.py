@@ -1,5 +1,6 @@
 """Flyte tasks of MOPD: the launch form becomes settings, rounds are run, a failure is recorded."""
 
+from functools import partial
 from typing import NamedTuple
 
 from flytekit.types.error import FlyteError
@@ -57,18 +58,16 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
 def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -> Artifact:
     """Distil the planned teachers into the student on its own rollouts, round after round.
 
-    The Deck shows the curves of each teacher, of a run that fails as far as it came.
+    The Deck shows the curves of each teacher while it runs, and of a run that fails as far as it
+    came.
     """
+    from tasks.live_page import drawn_live
     from tasks.mopd import rounds as step
     from tasks.mopd.training_page import training_page
-    from tasks.step import Bench, measured_here
+    from tasks.step import Bench
 
-    bench = Bench()
-    with measured_here() as measurements:
-        try:
-            return step.distil_rounds(bench, plan, settings, rounds, seed)
-        finally:
-            show("training", training_page([each.rows for each in measurements]))
+    with drawn_live(training_page, partial(show, "training")):
+        return step.distil_rounds(Bench(), plan, settings, rounds, seed)
 
 
 @hosted(Stage.RELEASE)

@@ -1,16 +1,22 @@
 """Flyte task of a climb."""
 
+from functools import partial
+
 from lineage.artifacts import Artifact, Rung
 from tasks.handover import Domain
-from tasks.hosting import hosted
+from tasks.hosting import hosted, show
 from tasks.resources import Stage
 from tasks.rl.settings import RlSettings
 
 
-@hosted(Stage.CLIMB)
+@hosted(Stage.CLIMB, deck=True)
 def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> list[Rung]:
     """Climb from the supervised checkpoint by RL with verifiable rewards; return the ladder."""
+    from tasks.live_page import drawn_live
+    from tasks.page.measured import measured_page
     from tasks.rl import climb as step
     from tasks.step import Bench
 
-    return step.climb(Bench(), start, domain, settings, seed)
+    draw = partial(measured_page, f"The climb of {domain.settings.name}")
+    with drawn_live(draw, partial(show, "training")):
+        return step.climb(Bench(), start, domain, settings, seed)

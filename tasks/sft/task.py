@@ -1,9 +1,11 @@
 """Flyte tasks of the supervised stages."""
 
+from functools import partial
+
 from lineage.artifacts import Artifact
 from tasks import resources
 from tasks.handover import Gated, Plan, Stage, WarmUpSettings
-from tasks.hosting import hosted
+from tasks.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 
@@ -17,15 +19,18 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
     return steps.make_base(Bench(), source, data, settings, seed)
 
 
-@hosted(resources.Stage.SFT)
+@hosted(resources.Stage.SFT, deck=True)
 def finetune(
     start: Artifact, data: list[Artifact], settings: SftSettings, seed: int, stage: Stage
 ) -> Artifact:
     """Fine-tune a checkpoint on demonstrations."""
+    from tasks.live_page import drawn_live
+    from tasks.page.measured import measured_page
     from tasks.sft import steps
     from tasks.step import Bench
 
-    return steps.finetune(Bench(), start, data, settings, seed, stage)
+    with drawn_live(partial(measured_page, stage.name), partial(show, "training")):
+        return steps.finetune(Bench(), start, data, settings, seed, stage)
 
 
 @hosted(resources.Stage.SFT)

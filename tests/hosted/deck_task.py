@@ -11,3 +11,11 @@ def refuse(page: str, findings: int) -> int:
     if findings:
         raise ValueError("the plan is refused")
     return findings
+
+
+@hosted(Stage.PLAN, deck=True)
+def show_twice(first: str, second: str) -> int:
+    """Show a page, and another one in its place."""
+    show("training", first)
+    show("training", second)
+    return 0

@@ -129,3 +129,13 @@ def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
     assert not ended.is_recoverable
     assert "the plan is refused" in ended.error.message
     assert "math was recalled" in (ended.folder / "deck.html").read_text()
+
+
+def test_a_page_of_the_same_name_takes_the_place_of_the_one_before(tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    pages = {"first": "<p>step 1</p>", "second": "<p>step 2</p>"}
+    ended = Container(deck_task.show_twice, tmp_path / "pod", pages).run(PYTHONPATH=path)
+    assert ended.error is None, ended.error.message
+    shown = (ended.folder / "deck.html").read_text()
+    assert "step 2" in shown
+    assert "step 1" not in shown
