@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from lineage.artifacts import Artifact, Rung
+from tasks.documented import documented
 
 
 class Frozen(BaseModel):
@@ -215,10 +216,9 @@ class Level(StrEnum):
     """Also what they warn of."""
 
 
+@documented
 class GateOrder(Frozen):
     """What a person asks of the gate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     gate_least_predicted: float = Field(default=0.85, gt=0, le=1)
     """Share of what a fitting teacher passes on that each teacher must be expected to pass on."""

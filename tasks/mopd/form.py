@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.digest import canonical_json
+from tasks.documented import documented
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
@@ -35,13 +36,14 @@ LARGEST_SEED = 2**32 - 1
 _MAX_NEW_TOKENS: int = SamplingSettings.model_fields["max_new_tokens"].default
 
 
+@documented
 class RoundForm(BaseModel):
     """What a person chooses of a round in the launch form, as flat as the form.
 
     The names stand in the form sorted, so what belongs together begins with the same word.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     balance: Balance = Balance.NONE
     """How teachers weigh beside each other."""

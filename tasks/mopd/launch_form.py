@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.documented import documented
 from tasks.handover import GateOrder, OnMisfit
 from tasks.inputs import InputError
 from tasks.mopd.form import INPUTS, LARGEST_SEED, RoundForm
@@ -23,10 +24,11 @@ _ROUND = RoundForm.model_fields
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_@-]+)*")
 
 
+@documented
 class LaunchForm(BaseModel):
     """What people change from one consolidation to the next; the rest is in ``settings``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     divergence: Divergence = _ROUND["divergence"].default
     """Exact KL over the vocabulary, over a few tokens, or the sampled-token gradient."""

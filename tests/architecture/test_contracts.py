@@ -18,9 +18,10 @@ def test_the_import_contracts_are_kept():
 
 
 def test_workflows_reach_only_the_faces_of_tasks():
-    """A step's task, settings and form, what tasks hand each other, the rollout interface."""
+    """A step's task, settings, forms and orders, what tasks hand over, the rollout interface."""
     face = re.compile(
-        r"tasks\.(\w+\.(task|settings|form)|handover|progress|rollout\.(environment|sandbox))"
+        r"tasks\.(\w+\.(task|settings|form|launch_form|orders)|handover|progress|resources"
+        r"|rollout\.(environment|sandbox))"
     )
     deep = [
         f"{relative(file)}:{line} {module}"
