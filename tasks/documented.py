@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-Model = TypeVar("Model", bound=type[BaseModel])
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def documented(model: Model) -> Model:
+def documented(model: type[Model]) -> type[Model]:
     """Give each field of a model the description that stands below it."""
     source = Path(str(sys.modules[model.__module__].__file__)).read_text(encoding="utf-8")
     for node in ast.parse(source).body:

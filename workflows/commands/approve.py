@@ -131,11 +131,11 @@ def _record(
     is_rejected: bool,
 ) -> str:
     from lineage.flyte_run import FlyteRun
-    from tasks.gate.approval import record_approval
+    from tasks.gate.approval import Decision, record_approval
     from tasks.step import Bench
 
     run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)
-    decision = "rejected" if is_rejected else "approved"
+    decision: Decision = "rejected" if is_rejected else "approved"
     return record_approval(Bench(run=run), gated, decision, by, reason).record
 
 

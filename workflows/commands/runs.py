@@ -63,9 +63,7 @@ def _found(
         attested.flyte.name: digest for digest, attested in failures(bench) if attested.flyte
     }
     listed = [
-        run
-        for project in projects
-        for run in executions(remote, project, domain, last, recorded)  # type: ignore[arg-type]
+        run for project in projects for run in executions(remote, project, domain, last, recorded)
     ]
     return [_recorded(run) if record and run.lacks_record else run for run in listed]
 
