@@ -16,7 +16,11 @@ from lineage.verify import Verifier
 from tests.lineage.making import write_record
 from workflows.cli import main
 
-PAGES = [ROOT / "docs" / "operations.md", ROOT / "infra" / "README.md"]
+PAGES = [
+    ROOT / "docs" / "operations.md",
+    ROOT / "infra" / "README.md",
+    ROOT / "docs" / "flyte.md",
+]
 
 
 def code_lines(page):
