@@ -1,5 +1,7 @@
 """Flyte tasks of evaluation: scorecards and the report."""
 
+from typing import NamedTuple
+
 from lineage.artifacts import Artifact, Rung
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
@@ -36,10 +38,21 @@ def score_consolidation(
     return cards.score_consolidation(Bench(), plan, student, controls, settings)
 
 
+class Reported(NamedTuple):
+    """What a person looks at when a consolidation is over."""
+
+    summary: str
+    """Name and version, verdict, scores, and where everything is."""
+    report: Artifact
+    """A folder with the page, the picture and the numbers."""
+
+
 @hosted(Stage.RELEASE, deck=True)
-def make_report(plan: Plan, student: Artifact, sampling: SamplingSettings) -> Artifact:
+def make_report(plan: Plan, student: Artifact, sampling: SamplingSettings) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
+    from lineage.summary import summary_of
     from tasks.evaluate import publish
+    from tasks.evaluate.told import text_of
     from tasks.step import Bench
 
     bench = Bench()
@@ -47,4 +60,4 @@ def make_report(plan: Plan, student: Artifact, sampling: SamplingSettings) -> Ar
     settings = EvaluationSettings(sampling=sampling)
     made = publish.make_report(bench, plan, student, settings)
     show("scorecard", (bench.store.tree(made.digest) / "report.html").read_text("utf-8"))
-    return made
+    return Reported(text_of(summary_of(bench.store, student.digest)), made)

@@ -57,6 +57,7 @@ def test_a_finished_run_is_found_and_nothing_is_trained(home_with_student, torch
         registry = Registry(open_store())
         assert [a.digest for a in found] == [registry.resolve(name).digest for name in REFERENCES]
         assert merged.student.digest == registry.resolve("student").digest
+        assert merged.summary.startswith("student.general@1: ")
 
 
 def test_a_store_that_has_moved_is_still_finished(student, torch_is_tired):

@@ -35,6 +35,8 @@ REVIEW_WITHIN = timedelta(days=7)
 class Consolidated(NamedTuple):
     """What a consolidation leaves behind."""
 
+    summary: str
+    """Name and version, verdict, scores beside what they are compared with, where everything is."""
     student: Artifact
     """The published manifest."""
     report: Artifact
@@ -100,5 +102,6 @@ def carry_out(gated: Gated, order: Order) -> Consolidated:
     published = publish_student(
         plan=plan, student=student, scorecard=scorecard, name=order.publish_as, **controls
     )
-    page = make_report(plan=plan, student=named("publish", published), sampling=order.sampling)
-    return Consolidated(published, named("report", page))
+    told = make_report(plan=plan, student=named("publish", published), sampling=order.sampling)
+    reported = named("report", told)
+    return Consolidated(reported.summary, published, reported.report)
