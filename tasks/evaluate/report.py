@@ -5,6 +5,7 @@ Its policy forbids everything but inline style and inline images. It refers to n
 
 from collections.abc import Mapping
 
+from tasks.evaluate.budget import reductions
 from tasks.evaluate.report_input import (
     Provenance,
     ReportInput,
@@ -25,16 +26,25 @@ from tasks.page.document import document, section
 from tasks.page.html import Html, element, inline_svg, join
 
 MOST_BYTES = 1_000_000
-MOST_CHARACTERS = 4_000
-"""A longer text in a rollout is cut, and says so."""
 
 
 def render_report(report: ReportInput) -> str:
-    """Return the whole page. The same input gives the same text.
+    """Return the whole page, of at most 1 MB. The same input gives the same text.
+
+    What a model or a grader said is cut until the page fits.
 
     Raises:
-        ValueError: the drawing of the lineage is not safe, or the page is larger than 1 MB.
+        ValueError: the drawing of the lineage is not safe.
     """
+    page = ""
+    for smaller in reductions(report):
+        page = _render(smaller)
+        if len(page.encode()) <= MOST_BYTES:
+            break
+    return page
+
+
+def _render(report: ReportInput) -> str:
     card = report.scorecard
     sections = {
         "scores": ("Scores", scores_section(card)),
@@ -60,19 +70,13 @@ def render_report(report: ReportInput) -> str:
             element("footer", {}),
         ]
     )
-    page = document(report.title, body)
-    if len(page.encode()) > MOST_BYTES:
-        raise ValueError(
-            f"the report has {len(page.encode()):,} bytes, more than {MOST_BYTES:,}: "
-            "give it fewer rollouts, or a lineage drawing with folded ladders"
-        )
-    return page
+    return document(report.title, body)
 
 
 def _header(report: ReportInput) -> Html:
     card = report.scorecard
     eyebrow = " · ".join(part for part in ("Provost", report.title, report.created) if part)
-    lines = [element("li", {}, line) for line in findings(card)]
+    lines = [element("li", {}, line) for line in (*findings(card), *report.left_out)]
     return element(
         "header",
         {},
@@ -132,11 +136,8 @@ def _answer(method: str, response: Response) -> Html:
 
 
 def _speech(speech: Speech) -> Html:
-    text = speech.content
-    if len(text) > MOST_CHARACTERS:
-        text = f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} characters more"
     role = element("span", {"class": "role"}, speech.role)
-    return element("div", {"class": speech.role}, role, element("pre", {}, text))
+    return element("div", {"class": speech.role}, role, element("pre", {}, speech.content))
 
 
 def _lineage(wide: str, narrow: str) -> Html:

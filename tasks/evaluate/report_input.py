@@ -65,6 +65,8 @@ class ReportInput(Frozen):
     lineage_narrow: str = ""
     """The same for a screen of 390 pixels; empty shrinks the wide one."""
     provenance: Provenance
+    left_out: tuple[str, ...] = ()
+    """What is not on the page although it was measured, in sentences."""
 
     @model_validator(mode="after")
     def _check(self) -> "ReportInput":
