@@ -196,7 +196,7 @@ def put_manifest(store: Store, manifest: Release | Student) -> str:
 
     Raises LineageError naming the part when one is of the wrong kind or is not in the store.
     """
-    _check_parts(store, manifest)
+    check_parts(store, manifest)
     return store.put_bytes(canonical_json(without_places(manifest.model_dump(mode="json"))))
 
 
@@ -220,7 +220,7 @@ def read_manifest(store: Store, digest: str, model: type[Manifest]) -> Manifest:
     Raises LineageError naming every part that is missing, unknown or wrong.
     """
     manifest = parse_manifest(store.get_bytes(digest), model)
-    _check_parts(store, manifest)
+    check_parts(store, manifest)
     return manifest
 
 
@@ -256,7 +256,8 @@ def _refuse_other_schema(document: object, name: str, model: type[Manifest]) -> 
         )
 
 
-def _check_parts(store: Store, manifest: Release | Student) -> None:
+def check_parts(store: Store, manifest: Release | Student) -> None:
+    """Raise LineageError for a part of the wrong kind, or one that is not in the store."""
     for part, artifact in manifest.artifacts().items():
         wanted = _KIND_OF_PART[part.partition(".")[0].partition("[")[0]]
         if artifact.kind != wanted:

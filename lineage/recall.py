@@ -1,12 +1,15 @@
 """Withdraw a version after the fact, and find whom that concerns."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
-from lineage.errors import LineageError, UnreachableError
+from lineage.collect import family_artifacts
+from lineage.errors import LineageError, RecalledError, UnreachableError
 from lineage.graph import Lineage
 from lineage.index import Row
+from lineage.recalls import Used, recalls_of
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.slots import Entry
@@ -103,6 +106,27 @@ def _pointing(registry: Registry, concerned: set[str], unread: list[str]) -> Ite
             if f"{name}@{version}" in concerned:
                 before = [m.version for m in moves if m.alias == alias and m.version in usable]
                 yield Pointing(name, alias, version, before[-1] if before else None)
+
+
+def refuse_recalled_family(store: Store, artifacts: Iterable[Artifact]) -> None:
+    """Refuse artifacts of which one is recalled by now, or descends from what is recalled.
+
+    Days may lie between a plan and its student, so that whatever publishes asks again.
+
+    Raises:
+        RecalledError: naming the version, who recalled it and why.
+        LineageError: where the recalls of a name that holds one of them cannot be read.
+    """
+    lineage, asked = Lineage(store), list(artifacts)
+    made_by = [artifact.record for artifact in asked if artifact.record]
+    family = {record for start in made_by for record in (start, *lineage.ancestors(start))}
+    taken = family_artifacts(Records(store), sorted(family))
+    used = taken | {Used(artifact.digest, artifact.record) for artifact in asked}
+    for entry, event in recalls_of(Registry(store), used).values():
+        raise RecalledError(
+            f"{entry.name}@{entry.version}, from which this descends, was recalled by {event.by} "
+            f"on {event.at[:10]}: {event.reason}. Make it again from a version that stands"
+        )
 
 
 def _affected(

@@ -4,17 +4,20 @@ It trusts nothing that was found before: no index, no cache, no earlier hash. Ea
 file or record that is wrong; all of them are found, not only the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lineage.artifacts import Release, Student, read_manifest
+from lineage.artifacts import Artifact, Release, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.recalls import Used, recalls_of
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.registry import Registry
+from lineage.rules.evidence import Evidence
+from lineage.rules.table import RULES, check
 from lineage.signing import Signature, signature_of
 from lineage.store import Store, read_tree
+from lineage.waiver import read_waiver
 
 _MAX_MANIFEST_BYTES = 64 << 20
 """No manifest is larger; a larger blob is not read into memory to see whether it is one."""
@@ -43,6 +46,8 @@ class Verification:
     """Bytes that were hashed."""
     signatures: list[Signature] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
+    """Rules that an older version did not record the proof of: worth knowing, not wrong."""
     nondeterministic: list[str] = field(default_factory=list)
     """Records that gave different bytes at different times: worth knowing, not wrong."""
 
@@ -71,6 +76,7 @@ class Verifier:
         self._require_signed = require_signed
         self._taken: list[Input] = []
         self._identity = identity
+        self._evidence = Evidence(store, self._records)
 
     def verify(self, record: str, tell: Callable[[str], None] = lambda _: None) -> Verification:
         """Verify a record, all that it descends from, and the bytes of all of it.
@@ -105,9 +111,38 @@ class Verifier:
             self._artifact(item.artifact, label, found, hashed)
         for attestation in attestations:
             self._attestation(derivation, attestation, found, hashed)
+        self._rules(derivation, attestations, found)
         if self._records.nondeterministic(digest):
             found.nondeterministic.append(digest)
         return self._parents(digest, derivation, found)
+
+    def _rules(
+        self, derivation: Derivation, attestations: Sequence[Attestation], found: Verification
+    ) -> None:
+        """Check the rules of a record's kind, for each thing that it gave."""
+        if derivation.kind not in RULES:
+            return
+        for row in attestations:
+            if row.output_kind != derivation.kind or not self._store.has(row.output):
+                continue
+            subject = f"{row.output_kind} {row.output}"
+            try:
+                for breach in check(self._evidence, derivation, row.output):
+                    to = found.unknown if breach.is_unknown else found.problems
+                    to.append(Problem(subject, f"[{breach.rule}] {breach.what}"))
+            except LineageError:
+                continue  # what cannot be read is told where its own turn comes
+            if row.output_kind == "waiver":
+                self._waiver(derivation, row.output, found)
+
+    def _waiver(self, derivation: Derivation, digest: str, found: Verification) -> None:
+        """Check a waiver's signature, its plan, and what it accepts."""
+        try:
+            [of] = [item for item in derivation.inputs if item.role == "plan"]
+            plan = Artifact(kind="plan", digest=of.artifact, record=of.record)
+            read_waiver(self._store, digest, plan)
+        except (LineageError, ValueError) as error:
+            found.problems.append(Problem(f"waiver {digest}", f"[signature] {error}"))
 
     def _parents(self, digest: str, derivation: Derivation, found: Verification) -> list[str]:
         """Return the records of the inputs, after checking that each one gave what was taken."""

@@ -41,8 +41,8 @@ AREAS = {
     "foundation": ("base",),
     "teachers": ("environment prompts demonstrations sketch sft warm_up rl rung release".split()),
     "consolidation": (
-        "plan probe gate gate_outcome mopd ledger merge student report refork failure".split()
-    ),
+        "plan probe gate approval review mopd ledger merge student gate_outcome report refork failure"
+    ).split(),
     "evaluation": ("evaluation", "scorecard"),
     "audit": ("behaviours", "audit", "surgery"),
 }

@@ -128,19 +128,33 @@ def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
     return Signed(artifact, waiver, team)
 
 
-def _parse(digest: str, data: bytes, store_id: str) -> tuple[Envelope, Waiver]:
+def parse_waiver(digest: str, data: bytes) -> Waiver:
+    """Return what a waiver says, whoever signed it and wherever.
+
+    Raises:
+        LineageError: for what is no waiver.
+    """
     try:
-        envelope = parse_envelope(data, digest)
-        document = json.loads(envelope.payload)
-        body = {name: document["predicate"][name] for name in Waiver.model_fields}
-        waiver = Waiver.model_validate(body)
-        if envelope.payload_type != PAYLOAD_TYPE or document != _statement(waiver, store_id):
-            raise ValueError("its type, subject or store is not that of a waiver here")  # noqa: TRY301
+        predicate = json.loads(parse_envelope(data, digest).payload)["predicate"]
+        return Waiver.model_validate({name: predicate[name] for name in Waiver.model_fields})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise LineageError(
-            f"{digest} is no waiver: {error}. Give the digest that `provost waive` printed"
-        ) from error
+        raise _no_waiver(digest, error) from error
+
+
+def _parse(digest: str, data: bytes, store_id: str) -> tuple[Envelope, Waiver]:
+    waiver = parse_waiver(digest, data)
+    envelope = parse_envelope(data, digest)
+    if envelope.payload_type != PAYLOAD_TYPE or json.loads(envelope.payload) != _statement(
+        waiver, store_id
+    ):
+        raise _no_waiver(digest, "its type, subject or store is not that of a waiver here")
     return envelope, waiver
+
+
+def _no_waiver(digest: str, why: object) -> LineageError:
+    return LineageError(
+        f"{digest} is no waiver: {why}. Give the digest that `provost waive` printed"
+    )
 
 
 def _statement(waiver: Waiver, store_id: str) -> dict[str, JsonValue]:

@@ -78,15 +78,6 @@ class Domain(Frozen):
     """Of the demonstrations: by it, overlap with other supervised data is told without the data."""
 
 
-class Climb(Frozen):
-    """What a team's run leaves behind: where it started, and every rung."""
-
-    fork_point: Artifact
-    precursor: Artifact
-    """The supervised checkpoint that RL started from."""
-    ladder: list[Rung] = Field(min_length=1)
-
-
 class MeasuredRung(Frozen):
     """How far the student is from a rung of a teacher's climb."""
 
@@ -147,6 +138,8 @@ class Plan(Frozen):
     """All findings, those too for which it would be refused without a waiver."""
     waivers: list[Artifact] = Field(default_factory=list)
     """Signed statements that findings of this plan are accepted; the plan is the same without."""
+    reviewed: bool = False
+    """Whether a person must approve it; a student of it then needs the record of an approval."""
 
     @property
     def made_for(self) -> dict[str, JsonValue]:
@@ -257,5 +250,5 @@ class Gated(Frozen):
     report: Artifact
     """A folder with the page and the numbers."""
     teachers: list[TeacherVerdict]
-    recipe: str = ""
-    """The round's settings that the verdicts are for, as ``RoundForm.recipe`` has them."""
+    approval: Artifact | None = None
+    """The record that a person approved the plan; None where nobody was asked."""

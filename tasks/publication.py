@@ -20,7 +20,7 @@ def publish(
     *,
     owner: str,
     note: str = "",
-    aliases: Sequence[str] = (CANDIDATE, RELEASED),
+    aliases: Sequence[str] = (CANDIDATE,),
 ) -> Entry:
     """Return the entry of ``artifact`` under ``name``: registered, signed, with its aliases.
 

@@ -38,12 +38,6 @@ def climb_and_release(
         domain=collected,
         settings=EvaluationSettings(sampling=rl.sampling),
     )
-    released = release_teacher(
-        fork_point=start,
-        precursor=precursor,
-        ladder=ladder,
-        domain=collected,
-        scorecard=named("score", scorecard),
-        sampling=rl.sampling,
-    )
+    card = named("score", scorecard)
+    released = release_teacher(ladder=ladder, domain=collected, scorecard=card)
     return named("release", released)

@@ -29,18 +29,22 @@ from tasks.evaluate.report_input import (
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Plan
 from tasks.page.curves import Curve, CurveGroup
+from tasks.planned import plan_of
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions, source_digest
 from tasks.step import Bench, Measurements, now
 
 
-def make_report(
-    bench: Bench, plan: Plan, student: Artifact, settings: EvaluationSettings
-) -> Artifact:
+def make_report(bench: Bench, student: Artifact) -> Artifact:
     """Return a folder with ``report.html``, ``scorecard.png`` and ``scorecard.json``.
 
-    ``student`` is the published manifest, not the checkpoint.
+    ``student`` is the published manifest, not the checkpoint. Its plan, and how it was sampled, are
+    read from its records.
     """
+    manifest = read_manifest(bench.store, student.digest, Student)
+    plan = plan_of(bench, student)
+    card_made = bench.records.read(manifest.scorecard.record)
+    settings = EvaluationSettings.model_validate(card_made.settings)
     derivation = Derivation(
         project=bench.project,
         kind="report",
@@ -53,7 +57,6 @@ def make_report(
     def make(folder: Path, measurements: Measurements) -> Path:
         report("report", 0, 1)
         measurements.notes |= plan.made_for
-        manifest = read_manifest(bench.store, student.digest, Student)
         card = read_scorecard(bench, manifest.scorecard)
         out = folder / "report"
         out.mkdir()

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from lineage.artifacts import Artifact, Rung
-from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.settings import EvaluationSettings, ReleaseConditions
 from tasks.handover import Domain, Plan
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
@@ -48,7 +48,21 @@ class Reported(NamedTuple):
 
 
 @hosted(Stage.RELEASE, deck=True)
-def make_report(plan: Plan, student: Artifact, sampling: SamplingSettings) -> Reported:
+def consider_release(student: Artifact, name: str, conditions: ReleaseConditions) -> list[str]:
+    """Point released at a published student where its conditions hold; return what came of it."""
+    import sys
+
+    from tasks.evaluate import consider as step
+    from tasks.step import Bench
+
+    considered = step.consider_release(Bench(), student, name, conditions)
+    show("release", considered.page())
+    sys.stderr.write("\n".join(["", *considered.lines(), ""]))
+    return considered.lines()
+
+
+@hosted(Stage.RELEASE, deck=True)
+def make_report(student: Artifact) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
     from lineage.summary import summary_of
     from tasks.evaluate import publish
@@ -57,7 +71,6 @@ def make_report(plan: Plan, student: Artifact, sampling: SamplingSettings) -> Re
 
     bench = Bench()
     show("lineage", publish.lineage_page(bench, student))
-    settings = EvaluationSettings(sampling=sampling)
-    made = publish.make_report(bench, plan, student, settings)
+    made = publish.make_report(bench, student)
     show("scorecard", (bench.store.tree(made.digest) / "report.html").read_text("utf-8"))
     return Reported(text_of(summary_of(bench.store, student.digest)), made)

@@ -1,6 +1,7 @@
 """The gate: measure the teachers of a plan, judge them, and say what is done about each."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -32,10 +33,25 @@ from tasks.handover import (
     Verdict,
 )
 from tasks.onpolicy.ladder import earlier_rungs
+from tasks.planned import JUDGED, refuse_changed
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
-JUDGED, PAGE = "judged.json", "gate.html"
+PAGE = "gate.html"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the gate has to know of the consolidation that it stands in."""
+
+    recipe: str = ""
+    """The round's settings, as ``RoundForm.recipe`` has them."""
+    reviewed: bool = False
+    """Whether a person is asked to approve the plan afterwards."""
+
+
+ALONE = Launch()
+"""No consolidation: the gate was asked by itself."""
 
 
 def gate(
@@ -44,18 +60,19 @@ def gate(
     settings: GateSettings,
     on_misfit: OnMisfit,
     probe: ProbeSettings,
-    recipe: str = "",
+    launch: Launch = ALONE,
 ) -> Gated:
     """Measure and judge the plan's teachers; return the plan as it may go on, refusals among it.
 
     Nothing is refused here: see ``admit``. The page is there before that. Outcomes of earlier
-    merges under the same ``recipe`` correct what is expected; without one the built-in calibration
+    merges under the launch's recipe correct what is expected; without one the built-in calibration
     speaks alone.
     """
+    refuse_changed(bench, plan)
     assert plan.artifact is not None
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
     measured, made = probed(bench, plan, probe)
-    came = outcomes(bench, plan, recipe) if recipe else []
+    came = outcomes(bench, plan, launch.recipe) if launch.recipe else []
     calibration, growth = grown(stored_calibration(), came, settings)
     judged = {
         teacher.name: _with_fork_point(
@@ -84,8 +101,9 @@ def gate(
     }
     report = _report(bench, (*came_from, *_learned(came, growth)), judged, verdicts, files, growth)
     kept = _kept(climbed, verdicts)
+    plan = plan.model_copy(update={"reviewed": launch.reviewed})
     after = _plan_after(bench, plan, kept, _notes(judged, verdicts), came_from)
-    return Gated(plan=after, report=report, teachers=verdicts, recipe=recipe)
+    return Gated(plan=after, report=report, teachers=verdicts)
 
 
 def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> Judged:
@@ -138,11 +156,14 @@ def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> 
     ]
 
 
-def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1, recipe: str = "") -> Gated:
+def leave_unmeasured(
+    bench: Bench, plan: Plan, ladder_stages: int = 1, launch: Launch = ALONE
+) -> Gated:
     """Let the plan through as its records are; that nobody measured stays in its findings.
 
     Of a staged ladder as well: its rungs are then spaced by steps.
     """
+    refuse_changed(bench, plan)
     assert plan.artifact is not None
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
     teachers = judged_teachers(plan)
@@ -166,9 +187,10 @@ def leave_unmeasured(bench: Bench, plan: Plan, ladder_stages: int = 1, recipe: s
     ]
     notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
     came_from = (asked("plan", plan.artifact),)
+    plan = plan.model_copy(update={"reviewed": launch.reviewed})
     after = _plan_after(bench, plan, plan.teachers, notes, came_from)
     report = _report(bench, came_from, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
-    return Gated(plan=after, report=report, teachers=verdicts, recipe=recipe)
+    return Gated(plan=after, report=report, teachers=verdicts)
 
 
 def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Note:

@@ -85,7 +85,7 @@ def judge(
         )
     prediction = predict(measure, calibration)
     if prediction.outside:
-        unknown = _note("gate-unknown", "warning", subject, _unlike(measure, prediction), _BY_HAND)
+        unknown = _note("gate-unknown", "refusal", subject, _unlike(measure, prediction), _BY_HAND)
         return Judged(
             name=measure.name,
             verdict=Verdict.UNKNOWN,
@@ -115,7 +115,10 @@ _WARM_UP = (
     "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), have "
     "its team climb again from the student's start, or leave it out"
 )
-_BY_HAND = "look at the worst tokens on the gate's page, and merge it alone first"
+_BY_HAND = (
+    "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), or "
+    "look at the worst tokens on the gate's page and accept the finding (provost waive)"
+)
 _OTHER_WORDS = (
     "compare its worst tokens on the gate's page with the student's answers; warm the student up "
     "on its answers before the merge (on_misfit=remedy)"

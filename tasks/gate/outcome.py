@@ -4,15 +4,18 @@ The records of it are what a later calibration can be made from: it grows with u
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.measured import Frozen
-from tasks.handover import Cure, Gated, Verdict
+from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
+from tasks.onpolicy.workload import recipe
+from tasks.planned import input_of, plan_of, verdicts_of
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
@@ -45,39 +48,30 @@ class TeacherOutcome(Frozen):
         return not self.low <= min(1.0, max(0.0, self.actual)) <= self.high
 
 
-def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Artifact:
-    """Return the stored comparison of expected and actual normalised scores, teacher by teacher."""
-    card = json.loads(bench.store.get_bytes(scorecard.digest))
-    references = {teacher.name: teacher.reference for teacher in gated.plan.teachers}
-    outcomes = [
-        TeacherOutcome(
-            name=teacher.name,
-            reference=references[teacher.name],
-            domain=teacher.domain,
-            verdict=teacher.verdict,
-            done=teacher.done,
-            predicted=teacher.predicted,
-            low=teacher.low,
-            high=teacher.high,
-            actual=_actual(card, teacher.domain),
-        )
-        for teacher in gated.teachers
-        if teacher.done is not Cure.DROP
-    ]
+def compare_with_outcome(bench: Bench, student: Artifact) -> Artifact:
+    """Return the stored comparison of expected and actual normalised scores, teacher by teacher.
+
+    ``student`` is the published manifest. Its records lead to the gate's report, the scorecard, the
+    plan and the round's settings: none of them is believed.
+
+    Raises:
+        LineageError: for a student that went through no gate, or that is none.
+    """
+    manifest = parse_manifest(bench.store.get_bytes(student.digest), Student)
+    gate = input_of(bench, student, "gate")
     derivation = Derivation(
         project=bench.project,
         kind=KIND,
-        inputs=(
-            _input("gate", gated.report),
-            _input("scorecard", scorecard),
-        ),
+        inputs=(gate, _input("scorecard", manifest.scorecard)),
         source=source_digest("gate"),
         # How much arrives depends on the round: outcomes under other settings say nothing of it.
-        settings={"recipe": gated.recipe},
+        settings={"recipe": recipe_of(bench, manifest.checkpoint)},
         seed=0,
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
+        card = json.loads(bench.store.get_bytes(manifest.scorecard.digest))
+        outcomes = list(_outcomes(plan_of(bench, student), verdicts_of(bench, student), card))
         for each in outcomes:
             pairs = {"predicted": each.predicted, "actual": each.actual}
             measurements.add(
@@ -91,6 +85,43 @@ def compare_with_outcome(bench: Bench, gated: Gated, scorecard: Artifact) -> Art
         return path
 
     return bench.find_or_make(derivation, KIND, make, owner="consolidation")
+
+
+def _outcomes(
+    plan: Plan, verdicts: Sequence[TeacherVerdict], card: dict[str, JsonValue]
+) -> Iterator[TeacherOutcome]:
+    references = {teacher.name: teacher.reference for teacher in plan.teachers}
+    for verdict in verdicts:
+        if verdict.done is Cure.DROP:
+            continue
+        yield TeacherOutcome(
+            name=verdict.name,
+            reference=references[verdict.name],
+            domain=verdict.domain,
+            verdict=verdict.verdict,
+            done=verdict.done,
+            predicted=verdict.predicted,
+            low=verdict.low,
+            high=verdict.high,
+            actual=_actual(card, verdict.domain),
+        )
+
+
+def recipe_of(bench: Bench, student: Artifact) -> str:
+    """Return the settings of the rounds that made a student, as ``RoundForm.recipe`` has them.
+
+    "" where the rounds differ in them: no launch of one form is like it.
+    """
+    found: list[dict[str, JsonValue]] = []
+    record = student.record
+    while record:
+        made = bench.records.read(record)
+        if made.kind != "mopd":
+            break
+        found.append(made.settings)
+        record = next((item.record for item in made.inputs if item.role == "student"), "")
+    texts = {recipe(settings, len(found)) for settings in found}
+    return texts.pop() if len(texts) == 1 else ""
 
 
 def _actual(card: dict[str, JsonValue], domain: str) -> float | None:

@@ -214,6 +214,7 @@ def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Arti
         source=source_digest("gate"),
         settings={
             "self": [teacher.name for teacher in plan.teachers if teacher.is_self],
+            "reviewed": plan.reviewed,
             # What is known of a teacher may change while its bytes do not: another plan then.
             "findings": [note.model_dump(mode="json") for note in plan.notes],
         },

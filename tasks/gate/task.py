@@ -64,12 +64,14 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     ladder_stages: int,
     workload: Workload,
     recipe: str,
+    reviewed: bool,  # noqa: FBT001 - an input of a task
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
 
     The Deck is there also where it is refused. Where no prompts are asked for nothing is measured,
     which stays among the findings. With ``ladder_stages`` above 1 the rungs of each climb are
     measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
+    Whether the plan is to be ``reviewed`` becomes a part of it.
     """
     from tasks.gate import gate as step
     from tasks.gate.forecast import forecast
@@ -78,11 +80,12 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 
     bench = Bench()
     settings = _gate_settings(asked.gate_least_predicted)
+    launch = step.Launch(recipe=recipe, reviewed=reviewed)
     if asked.gate_prompts_per_domain == 0:
-        gated = step.leave_unmeasured(bench, plan, ladder_stages, recipe)
+        gated = step.leave_unmeasured(bench, plan, ladder_stages, launch)
     else:
         probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
-        gated = step.gate(bench, plan, settings, on_misfit, probe, recipe)
+        gated = step.gate(bench, plan, settings, on_misfit, probe, launch)
     show("gate", step.read_page(bench, gated.report))
     admitted = step.admit(bench, gated, asked.refuse_findings_from, waivers)
     cost = forecast(bench, admitted.plan, workload)
@@ -115,7 +118,7 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
     plan = planning.propose(bench, teachers, student, sampling)
-    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, like)
+    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, step.Launch(recipe=like))
     show("gate", step.read_page(bench, gated.report))
     return gated
 
@@ -137,9 +140,18 @@ def _gate_settings(least_predicted: float) -> "GateSettings":
 
 
 @hosted(Stage.RELEASE)
-def compare_with_outcome(gated: Gated, scorecard: Artifact) -> Artifact:
+def compare_with_outcome(student: Artifact) -> Artifact:
     """Record beside each other what the gate expected of each teacher and what came."""
     from tasks.gate import outcome as step
     from tasks.step import Bench
 
-    return step.compare_with_outcome(Bench(), gated, scorecard)
+    return step.compare_with_outcome(Bench(), student)
+
+
+@hosted(Stage.RELEASE)
+def record_review(gated: Gated) -> Gated:
+    """Record that the plan came through the node where a person is asked."""
+    from tasks.gate import review as step
+    from tasks.step import Bench
+
+    return step.record_review(Bench(), gated)

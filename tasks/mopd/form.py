@@ -4,12 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lineage.digest import canonical_json
 from tasks.documented import documented
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
-from tasks.onpolicy.workload import Workload
+from tasks.onpolicy.workload import Workload, recipe
 from tasks.rollout.settings import SamplingSettings
 
 INPUTS = {
@@ -108,16 +107,7 @@ class RoundForm(BaseModel):
 
         Outcomes of earlier consolidations tell something of a next one where it is the same.
         """
-        settings = self.settings().model_dump(
-            mode="json",
-            exclude={
-                "ledger": True,
-                "placement": True,
-                "health": True,
-                "sampling": {"allow_unconfined"},
-            },
-        )
-        return canonical_json({**settings, "rounds": self.rounds}).decode()
+        return recipe(self.settings().model_dump(mode="json"), self.rounds)
 
     def workload(self) -> Workload:
         """Return how much work it is, for the plan's estimate.

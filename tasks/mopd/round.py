@@ -1,6 +1,8 @@
 """One MOPD round: the student samples on every domain and learns from each domain's teacher."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation
@@ -15,32 +17,47 @@ from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.ranks import joined_ranks
-from tasks.resume import States
+from tasks.resume import Part, States
 from tasks.step import Bench, Measurements, now
 from tasks.threads import use_configured_threads
 
 
-def distil_round(bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -> Artifact:
+def distil_round(
+    bench: Bench,
+    plan: Plan,
+    settings: RoundSettings,
+    seed: int,
+    more: Mapping[str, Part] = MappingProxyType({}),
+) -> Artifact:
     """Return the student that the round ends with; found, or else made.
 
     Every process that a launcher has started calls it; they work on the one student together, and
     the first of them writes. The metrics of the record hold, for each teacher, the KL at every
     step and the tokens that were routed to it. The ledger stands in the store under
     ``ledger_derivation``. A run that was killed goes on from its last state, to the same bits.
+    ``more`` are parts of that state besides the round's own.
 
     Raises:
         ValueError: before anything is trained, for teachers, prompts or settings that cannot work.
         MemoryError: for a run that does not fit.
     """
     with joined_ranks():
-        return _Round(SharedBench(bench.store), plan, settings, seed).result()
+        return _Round(SharedBench(bench.store), plan, settings, seed, more).result()
 
 
 class _Round:
     """One round: what it is, and how it is made."""
 
-    def __init__(self, bench: Bench, plan: Plan, settings: RoundSettings, seed: int) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        plan: Plan,
+        settings: RoundSettings,
+        seed: int,
+        more: Mapping[str, Part],
+    ) -> None:
         self._bench, self._settings, self._seed = bench, settings, seed
+        self._more = more
         self._cast = cast_of(bench.store, plan, settings)
         self._derivation = Derivation(
             project=bench.project,
@@ -68,7 +85,8 @@ class _Round:
             run = Run(bench, order, policy, folder / "ledger", source)
             measurements.notes |= plan.made_for
             measurements.notes["estimate"] = str(run.needed)
-            states = States(bench.store, self._derivation.digest(), run.parts(measurements))
+            parts = {**run.parts(measurements), **self._more}
+            states = States(bench.store, self._derivation.digest(), parts)
             run.train(measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
         measurements.notes["confinement"] = source.confinement

@@ -1,9 +1,29 @@
 """How much work a round is, from its settings alone. No torch: workflows import it."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
 
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from lineage.digest import canonical_json
 from tasks.ledger.settings import LedgerSettings
 from tasks.onpolicy.settings import LoopSettings
+
+_NO_PART_OF_A_RECIPE = ("ledger", "placement", "health")
+
+
+def recipe(settings: Mapping[str, JsonValue], rounds: int) -> str:
+    """Return all that how much arrives may depend on, besides plan and seed, as one text.
+
+    Args:
+        settings: Of a round, as its record has them.
+        rounds: How many.
+    """
+    kept = {name: value for name, value in settings.items() if name not in _NO_PART_OF_A_RECIPE}
+    sampling = kept.get("sampling")
+    if isinstance(sampling, dict):
+        # What an unconfined environment could reach changes no answer.
+        kept["sampling"] = {k: v for k, v in sampling.items() if k != "allow_unconfined"}
+    return canonical_json({**kept, "rounds": rounds}).decode()
 
 
 class Workload(BaseModel):

@@ -1,46 +1,83 @@
-"""A climb becomes a release; a consolidated model becomes a published student."""
+"""A climb becomes a release; a base or a fork point gets its name."""
 
-import json
-from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 
 from lineage.artifacts import (
     Artifact,
     Prompts,
     Release,
+    Rung,
     Sampling,
     SftData,
-    Student,
-    TeacherShare,
-    put_manifest,
+    check_parts,
 )
-from lineage.record import Derivation, Input
-from tasks.handover import Climb, Domain, Plan
+from lineage.recall import refuse_recalled_family
+from lineage.record import Derivation
+from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
+from lineage.rules.release import check_release
+from lineage.rules.scorecard import FORK_POINT, METHOD, measured
+from tasks.handover import Domain
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.progress import report
 from tasks.provenance import source_digest
-from tasks.publication import publish
+from tasks.publication import CANDIDATE, RELEASED, publish
+from tasks.release.gain import gain_of
+from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
-from tasks.step import Bench, Measurements
+from tasks.step import Bench
 
 
 def release_teacher(
-    bench: Bench, climb: Climb, domain: Domain, scorecard: Artifact, sampling: SamplingSettings
+    bench: Bench, ladder: Sequence[Rung], domain: Domain, scorecard: Artifact
 ) -> Artifact:
-    """Release the last rung of a climb as the domain's teacher and point ``released`` at it."""
+    """Release the last rung of a climb as the domain's teacher.
+
+    ``candidate`` points at it, and ``released`` too where it beats the fork point.
+    What the climb started from, how it sampled, and what the scorecard compares it with are read
+    from the records.
+
+    Raises:
+        BrokenRuleError: where ladder, domain and scorecard are not of one climb.
+        RecalledError: where something that the teacher descends from was recalled by now.
+        LineageError: for a part that is missing or of the wrong kind. Nothing is written then.
+    """
     settings = domain.settings
     report(f"{settings.name} release", 0, 1)
-    teacher = climb.ladder[-1].checkpoint
+    manifest = _manifest(bench, ladder, domain, scorecard)
+    parts = {**manifest.artifacts(), "sft.sketches": domain.sketches}
+    check_parts(bench.store, manifest)
+    made = derivation_of(bench, "release", parts, "")
+    what = f"the {settings.name} teacher"
+    refuse_broken(what, list(check_release(Evidence(bench.store), made, manifest)))
+    refuse_recalled_family(bench.store, parts.values())
+    gain = gain_of(bench.store, manifest)
+    released = record_manifest(bench, "release", manifest, parts)
+    publish(
+        bench.store,
+        f"teacher.{settings.name}",
+        released,
+        owner=settings.owner,
+        note=settings.version,
+        aliases=(CANDIDATE, RELEASED) if gain.is_clear else (CANDIDATE,),
+    )
+    told = "" if gain.is_clear else f"a candidate only: {gain} over the fork point"
+    report(f"{settings.name} release", 1, 1, message=told)
+    return released
+
+
+def _manifest(bench: Bench, ladder: Sequence[Rung], domain: Domain, scorecard: Artifact) -> Release:
+    settings, teacher = domain.settings, ladder[-1].checkpoint
+    climb = bench.records.read(teacher.record)
+    sampling = SamplingSettings.model_validate(climb.settings["sampling"])
     tokenizer = load_tokenizer(bench.store.tree(teacher.digest))
-    manifest = Release(
+    return Release(
         domain=settings.name,
         kind="rl",
         checkpoint=teacher,
-        ladder=tuple(climb.ladder),
-        fork_point=climb.fork_point,
-        precursor=climb.precursor,
+        ladder=tuple(ladder),
+        fork_point=_compared_with(bench, scorecard),
+        precursor=_started_from(climb),
         tokenizer=tokenizer_digest(tokenizer),
         template=template_digest(tokenizer),
         thinking_mode="off",
@@ -55,61 +92,26 @@ def release_teacher(
         team_version=settings.version,
         code_version=source_digest("rl"),
     )
-    parts = {**manifest.artifacts(), "sft.sketches": domain.sketches}
-    released = _record(bench, "release", manifest, settings.owner, parts)
-    publish(
-        bench.store,
-        f"teacher.{settings.name}",
-        released,
-        owner=settings.owner,
-        note=settings.version,
-    )
-    report(f"{settings.name} release", 1, 1)
-    return released
 
 
-def publish_student(
-    bench: Bench,
-    plan: Plan,
-    student: Artifact,
-    scorecard: Artifact,
-    controls: Mapping[str, Artifact],
-    name: str,
-) -> Artifact:
-    """Publish a consolidated model under ``student.<name>`` and point ``released`` at it."""
-    assert plan.artifact is not None
-    derivation = bench.records.read(student.record)
-    tokens = _tokens_routed(bench, plan, student)
-    manifest = Student(
-        checkpoint=student,
-        fork_point=plan.fork_point,
-        teachers=tuple(
-            TeacherShare(
-                domain=teacher.domain,
-                release=teacher.release.digest,
-                reference=teacher.reference,
-                weight=teacher.share,
-                tokens_routed=tokens[teacher.name],
-            )
-            for teacher in plan.teachers
-        ),
-        settings={"kind": derivation.kind, "seed": derivation.seed, **derivation.settings},
-        scorecard=scorecard,
-        controls=dict(controls),
-        plan=plan.artifact.digest,
-        waivers=tuple(waiver.digest for waiver in plan.waivers),
-        owner="consolidation",
-    )
-    parts = {
-        **manifest.artifacts(),
-        "plan": plan.artifact,
-        **{f"release.{teacher.name}": teacher.release for teacher in plan.teachers},
-        # By these the waivers stand among the student's ancestors for ever.
-        **{f"waiver[{number}]": waiver for number, waiver in enumerate(plan.waivers)},
-    }
-    published = _record(bench, "student", manifest, manifest.owner, parts)
-    publish(bench.store, f"student.{name}", published, owner=manifest.owner)
-    return published
+def _started_from(climb: Derivation) -> Artifact:
+    """Return what a climb started from."""
+    starts = taken(climb, "start")
+    if climb.kind not in {"rl", "rung"} or len(starts) != 1:
+        what = f"its record is of kind {climb.kind} and takes {len(starts)} starts"
+        refuse_broken("the teacher", [Breach("ladder", f"the last rung is no climb's: {what}")])
+    return artifact_of(starts[0])
+
+
+def _compared_with(bench: Bench, scorecard: Artifact) -> Artifact:
+    """Return the fork point that a scorecard measured beside the teacher."""
+    card = bench.records.read(scorecard.record)
+    found = measured(Evidence(bench.store), card)
+    fork_points = {each.checkpoint for each in found if each.label == f"{METHOD}{FORK_POINT}"}
+    if len(fork_points) != 1:
+        what = f"it compares the teacher with {len(fork_points)} fork points"
+        refuse_broken("the teacher", [Breach("scorecard", what)])
+    return fork_points.pop()
 
 
 def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
@@ -122,54 +124,5 @@ def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
 
 def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name, point ``released`` at it, and return it."""
-    publish(bench.store, name, checkpoint, owner=owner)
+    publish(bench.store, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
     return checkpoint
-
-
-def _record(
-    bench: Bench,
-    kind: str,
-    manifest: Release | Student,
-    owner: str,
-    parts: Mapping[str, Artifact],
-) -> Artifact:
-    """Store a manifest with the record that says what it was put together from."""
-    digest = put_manifest(bench.store, manifest)
-    derivation = Derivation(
-        project=bench.project,
-        kind=kind,
-        inputs=tuple(
-            Input(role=part, artifact=artifact.digest, record=artifact.record)
-            for part, artifact in sorted(parts.items())
-        ),
-        source=source_digest("release"),
-        settings={"manifest": digest},
-        seed=0,
-    )
-
-    def make(folder: Path, measurements: Measurements) -> Path:
-        path = folder / f"{kind}.json"
-        path.write_bytes(bench.store.get_bytes(digest))
-        return path
-
-    return bench.find_or_make(derivation, kind, make, owner)
-
-
-def _tokens_routed(bench: Bench, plan: Plan, student: Artifact) -> Counter[str]:
-    """Return how many response tokens each teacher scored, over all rounds since the plan's start.
-
-    Each round's record names the student that it started from, and its metrics count the tokens.
-    """
-    prefix = "tokens_routed/"
-    tokens: Counter[str] = Counter()
-    record = student.record
-    while record and record != plan.student.record:
-        attestation = bench.records.output(record)
-        blob = attestation.metrics if attestation else ""
-        for line in bench.store.get_bytes(blob).splitlines() if blob else ():
-            row = json.loads(line)
-            if row["name"].startswith(prefix):
-                tokens[row["name"].removeprefix(prefix)] += int(row["value"])
-        starts = [item for item in bench.records.read(record).inputs if item.role == "student"]
-        record = starts[0].record if starts else ""
-    return tokens

@@ -1,10 +1,9 @@
 """Flyte tasks that collect a domain, release a teacher, register and publish."""
 
 from lineage.artifacts import Artifact, Rung
-from tasks.handover import BlendSettings, Climb, Domain, DomainSettings, Plan
+from tasks.handover import BlendSettings, Domain, DomainSettings, Gated
 from tasks.hosting import hosted
 from tasks.resources import Stage
-from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.PLAN)
@@ -35,20 +34,12 @@ def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
 
 
 @hosted(Stage.RELEASE)
-def release_teacher(
-    fork_point: Artifact,
-    precursor: Artifact,
-    ladder: list[Rung],
-    domain: Domain,
-    scorecard: Artifact,
-    sampling: SamplingSettings,
-) -> Artifact:
-    """Release the last rung of the climb as the domain's teacher."""
+def release_teacher(ladder: list[Rung], domain: Domain, scorecard: Artifact) -> Artifact:
+    """Release the last rung of the climb as the domain's teacher, if all is of one climb."""
     from tasks.release import release as step
     from tasks.step import Bench
 
-    climb = Climb(fork_point=fork_point, precursor=precursor, ladder=ladder)
-    return step.release_teacher(Bench(), climb, domain, scorecard, sampling)
+    return step.release_teacher(Bench(), ladder, domain, scorecard)
 
 
 @hosted(Stage.RELEASE)
@@ -61,17 +52,9 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
 
 
 @hosted(Stage.RELEASE)
-def publish_student(
-    plan: Plan,
-    student: Artifact,
-    scorecard: Artifact,
-    parameter_average: Artifact,
-    task_arithmetic: Artifact,
-    name: str,
-) -> Artifact:
-    """Publish the consolidated student with its plan, scorecard and controls."""
-    from tasks.release import release as step
+def publish_student(gated: Gated, scorecard: Artifact, name: str) -> Artifact:
+    """Publish what the scorecard measured as the student, if all is of one consolidation."""
+    from tasks.release import student as step
     from tasks.step import Bench
 
-    controls = {"parameter_average": parameter_average, "task_arithmetic": task_arithmetic}
-    return step.publish_student(Bench(), plan, student, scorecard, controls, name)
+    return step.publish_student(Bench(), gated, scorecard, name)

@@ -13,6 +13,7 @@ from lineage.record import Derivation, Input
 from tasks.handover import Cure, Gated, Plan, PlannedTeacher, WarmUpSettings
 from tasks.model.chat import Tokens
 from tasks.model.files import load_policy, save_policy
+from tasks.planned import refuse_changed
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.collect import Rollout
@@ -36,7 +37,9 @@ def warm_up_student(
 
     Raises:
         RecalledError: where a teacher was recalled since it was planned.
+        LineageError: for a plan that is not the one that was stored, and that was approved.
     """
+    refuse_changed(bench, gated.plan)
     bench.refuse_recalled(teacher.release for teacher in gated.plan.teachers)
     names = {teacher.name for teacher in gated.teachers if teacher.done is Cure.WARM_UP}
     plan = gated.plan

@@ -38,6 +38,7 @@ def home_with_teachers(home_with_fork_point, teams_on_path, homes):
 
 @pytest.fixture(scope="session")
 def home_with_student(home_with_teachers, homes):
+    from workflows.commands.promote import promote_entry
     from workflows.consolidation.workflow import consolidate
 
     with home_at(homes / "growing") as folder:
@@ -47,6 +48,7 @@ def home_with_student(home_with_teachers, homes):
             # These teachers have learned nothing that could fit.
             settings=["gate_prompts_per_domain=0"],
         )
+        promote_entry("student.", "student.general@1", "ann", "it has learned nothing, as asked")
     return folder
 
 

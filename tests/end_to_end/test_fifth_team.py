@@ -65,8 +65,10 @@ def provost(*arguments):
 def test_the_page_makes_a_team_that_releases_a_teacher(fork_point, spell):
     said = provost("run", "teacher", PACKAGE)
     store = open_store()
-    entry = Registry(store).resolve("spell@released")
+    entry = Registry(store).resolve("spell@candidate")
     assert entry.digest in said
+    assert "spell@1 stays a candidate" in said  # it has learned nothing in two steps
+    assert "provost teacher promote spell@1" in said
     assert (entry.name, entry.version, entry.owner) == ("teacher.spell", 1, "team-spell")
     release = read_manifest(store, entry.digest, Release)  # refuses one that misses a part
     assert release.team_version == "1.0.0"

@@ -75,15 +75,7 @@ def test_local_execution_finds_what_containers_have_made(pods, numbers, monkeypa
     card = pods.output(
         score_teacher, fork_point=start, ladder=ladder, domain=domain, settings=settings
     )
-    release = pods.output(
-        release_teacher,
-        fork_point=start,
-        precursor=precursor,
-        ladder=ladder,
-        domain=domain,
-        scorecard=card,
-        sampling=numbers.RL.sampling,
-    )
+    release = pods.output(release_teacher, ladder=ladder, domain=domain, scorecard=card)
     [attestation] = Records(open_store()).attestations(release.record)
     assert attestation.execution == "f1"
     assert attestation.task == "tasks.release.task.release_teacher"

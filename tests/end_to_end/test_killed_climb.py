@@ -94,7 +94,7 @@ def test_a_killed_climb_is_finished_by_the_next_with_the_same_teacher(
     assert Records(store).all() == made
     check_nothing_half(store)
     assert len(Registry(store).versions("teacher.shout")) == 1
-    record = Registry(store).resolve("shout@released").record
+    record = Registry(store).resolve("shout@candidate").record
     assert Verifier(store, identity_of).verify(record).problems == []
     assert len(list((home / "store" / "unfinished").iterdir())) <= 2  # this process's own
 

@@ -39,7 +39,7 @@ def test_who_approves_gets_a_student(teachers):
     result, made = reviewed("y\n")
     assert result.exit_code == 0, result.output
     assert "student.smoke@1 is sha256:" in result.output
-    assert (made["plan"], made["mopd"], made["student"]) == (2, 1, 1)
+    assert (made["plan"], made["mopd"], made["student"], made["approval"]) == (2, 1, 1, 1)
 
 
 def test_both_workflows_have_one_form():
@@ -57,14 +57,15 @@ def test_a_form_that_cannot_work_is_refused_before_there_is_a_plan(teachers):
 
 
 def test_the_approval_stands_in_no_branch_and_before_all_that_costs():
-    [settings, plan, gate, review, rest] = consolidate_reviewed.nodes
+    [settings, plan, gate, review, recorded, rest] = consolidate_reviewed.nodes
     assert [type(node.flyte_entity).__name__ for node in (review, rest)] == [
         "Gate",
         "PythonFunctionWorkflow",
     ]
     assert {node.id for node in gate.upstream_nodes} == {plan.id, settings.id}
     assert [node.id for node in review.upstream_nodes] == [gate.id]
-    assert {node.id for node in rest.upstream_nodes} == {review.id, settings.id}
+    assert [node.id for node in recorded.upstream_nodes] == [review.id]
+    assert {node.id for node in rest.upstream_nodes} == {recorded.id, settings.id}
     assert len(consolidate.nodes) == 4
 
 

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineage.mirror import mirror_entry
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.model.settings import ScratchSettings
+from tasks.publication import RELEASED, moves_to
 from tasks.sft.settings import BaseSettings, SftSettings
 
 BASE = BaseSettings(
@@ -151,8 +153,16 @@ def write_team(root, name, *, domain="", package=PACKAGE, grade="", prompts=""):
 
 
 def climb(package, **inputs):
-    """Run a team's climb in this process and return the release."""
-    return importlib.import_module(f"{package}.workflow").climb(**inputs)
+    """Run a team's climb in this process, promote what has no talent, and return the release."""
+    release = importlib.import_module(f"{package}.workflow").climb(**inputs)
+    store = open_store()
+    registry = Registry(store)
+    entry = registry.resolve(release.digest)
+    if moves_to(registry, RELEASED, entry):
+        reason = "it has no talent, as asked"
+        registry.point(entry.name, RELEASED, entry.version, by=entry.owner, reason=reason)
+        mirror_entry(store, entry.name)
+    return release
 
 
 @contextmanager

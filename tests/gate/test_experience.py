@@ -4,22 +4,26 @@ import json
 
 import pytest
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Student, TeacherShare, without_places
+from lineage.digest import canonical_json
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks import step
 from tasks.gate.experience import outcomes, recipe_with
 from tasks.gate.measured import Measured, ProbeSettings
-from tasks.gate.outcome import compare_with_outcome
+from tasks.gate.outcome import compare_with_outcome, recipe_of
 from tasks.gate.probed import MEASURED
-from tasks.handover import Cure, Gated, Plan, TeacherVerdict, Verdict
+from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
 from tasks.mopd.form import RoundForm
+from tasks.planned import JUDGED
 from tasks.step import Bench
 from tests.gate.measures import measured
+from tests.lineage.making import take, write_record
 from tests.onpolicy.climbs import CLIMB, teacher
 
-RECIPE = "sha256:recipe"
+ROUND = {"loop": {"num_steps": 120}, "ledger": {"displacements": True}}
+RECIPE = canonical_json({"loop": {"num_steps": 120}, "rounds": 1}).decode()
 CARD = {"math": {"normalised": {"student": {"mean": 0.9}}}}
 
 
@@ -47,28 +51,55 @@ def put(bench, kind, files, *inputs):
 class Merge:
     """One consolidation, as far as its outcome depends on it."""
 
-    def __init__(self, bench, name, *, recipe=RECIPE, report="", page="", **judged):
+    def __init__(self, bench, name, *, steps=120, report="", page="", **judged):
+        self.bench = bench
         self.release = put(bench, "release", {"release.json": f"release {name}"})
         planned = put(bench, "plan", {"plan.json": name}, ("release", self.release))
         math = teacher(CLIMB).model_copy(update={"release": self.release})
         start = Artifact(kind="checkpoint", digest=CLIMB[0].checkpoint.digest)
         self.plan = Plan(artifact=planned, fork_point=start, student=start, teachers=[math])
-        probe = Measured(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0)
-        files = {MEASURED: report or probe.model_dump_json(), "gate.html": page}
         verdict = TeacherVerdict(
             name="math",
             domain="math",
             verdict=Verdict.FITS,
             **{"predicted": 0.8, "low": 0.7, "high": 0.9} | judged,
         )
+        probe = Measured(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0)
+        files = {
+            MEASURED: report or probe.model_dump_json(),
+            JUDGED: json.dumps({"teachers": [verdict.model_dump(mode="json")]}),
+            "gate.html": page,
+        }
+        gate = put(bench, "gate", files, ("plan", planned))
         self.scorecard = put(bench, "scorecard", {"card.json": json.dumps({**CARD, "of": name})})
-        gated = Gated(
-            plan=self.plan,
-            report=put(bench, "gate", files, ("plan", planned)),
-            teachers=[verdict],
-            recipe=recipe,
+        self.student = self._published(gate, steps)
+        self.outcome = compare_with_outcome(bench, self.student)
+
+    def _published(self, gate, steps):
+        document = without_places(self.plan.model_dump(mode="json", exclude={"artifact"}))
+        after = put(
+            self.bench,
+            "plan",
+            {"plan.json": json.dumps(document)},
+            ("plan", self.plan.artifact),
         )
-        self.outcome = compare_with_outcome(bench, gated, self.scorecard)
+        settings = ROUND | {"loop": {"num_steps": steps}}
+        record, digest = write_record(self.bench.store, b"student", kind="mopd", **settings)
+        share = TeacherShare(
+            domain="math", release=self.release.digest, reference="teacher.math@1", weight=1.0
+        )
+        manifest = Student(
+            checkpoint=Artifact(kind="checkpoint", digest=digest, record=record),
+            fork_point=self.plan.fork_point,
+            teachers=(share,),
+            settings={},
+            scorecard=self.scorecard,
+            controls={},
+            plan=after.digest,
+            owner="consolidation",
+        )
+        parts = [("plan", after), ("gate", gate), ("scorecard", self.scorecard)]
+        return put(self.bench, "student", {"student.json": manifest.model_dump_json()}, *parts)
 
 
 @pytest.fixture
@@ -79,11 +110,24 @@ def asking(bench):
 
 def test_what_came_under_the_same_settings_counts_and_ones_own_does_not(bench, asking):
     merge = Merge(bench, "other")
-    Merge(bench, "shorter", recipe="sha256:other")
+    Merge(bench, "shorter", steps=60)
     [found] = outcomes(bench, asking, RECIPE)
     assert (found.teacher, found.actual) == ("teacher.math@1", 0.9)
     assert (found.record, found.artifact) == (merge.outcome.record, merge.outcome.digest)
     assert found.measure == measured()
+
+
+def test_the_recipe_of_a_student_is_that_of_the_form_that_launched_its_rounds(bench):
+    """A launch of carry_out by itself, with other settings than the gate's, says so."""
+    form = RoundForm(mopd_steps=7, rounds=2)
+    settings = form.settings().model_dump(mode="json")
+    first = write_record(bench.store, b"first", kind="mopd", **settings)
+    second = write_record(bench.store, b"2nd", take("student", first), kind="mopd", **settings)
+    student = Artifact(kind="checkpoint", digest=second[1], record=second[0])
+    assert recipe_of(bench, student) == form.recipe()
+    other = settings | {"prompts_per_domain": 1}
+    mixed = write_record(bench.store, b"3rd", take("student", second), kind="mopd", **other)
+    assert recipe_of(bench, Artifact(kind="checkpoint", digest=mixed[1], record=mixed[0])) == ""
 
 
 def test_the_gate_by_itself_asks_for_what_a_consolidation_with_its_inputs_would_leave():
@@ -99,8 +143,7 @@ def test_the_gate_by_itself_asks_for_what_a_consolidation_with_its_inputs_would_
 def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
     registry = Registry(bench.store)
     of_student, of_teacher = Merge(bench, "one"), Merge(bench, "two")
-    student = put(bench, "student", {"student.json": "{}"}, ("scorecard", of_student.scorecard))
-    registry.register("student.general", student, owner="consolidation")
+    registry.register("student.general", of_student.student, owner="consolidation")
     registry.register("teacher.math", of_teacher.release, owner="team-math")
     assert len(outcomes(bench, asking, RECIPE)) == 2
     registry.recall("student.general", 1, by="ann", reason="wrong prompts")

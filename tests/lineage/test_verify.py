@@ -2,12 +2,13 @@
 
 import pytest
 
-from lineage.artifacts import Artifact, put_manifest
+from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.verify import Verifier
-from tests.lineage.making import checkpoint, release_of, safetensors, take, write_record
+from tests.lineage.families import Family
+from tests.lineage.making import checkpoint, safetensors
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 
@@ -15,31 +16,7 @@ TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 @pytest.fixture
 def family(store, tmp_path):
     """A base, a fork point, a teacher and its release: each checkpoint a real folder."""
-    made = {}
-    parent = ()
-    for name in ("base", "fork", "teacher"):
-        tree = store.put_tree(checkpoint(tmp_path / name, name.encode()))
-        made[name] = write_record(store, b"", *parent, kind=name, output=tree)
-        parent = (take("start", made[name]),)
-    others = {part: store.put_bytes(part.encode()) for part in ("scorecard", "environment")}
-    rows = store.put_bytes(b"rows")
-    release = release_of(
-        "math",
-        checkpoint=made["teacher"][1],
-        rung=made["teacher"][1],
-        fork_point=made["fork"][1],
-        precursor=made["fork"][1],
-        tokenizer=TOKENIZER,
-        template=TEMPLATE,
-        **others,
-        **dict.fromkeys(("sft", "train", "validation", "evaluation", "sketches"), rows),
-    )
-    digest = put_manifest(store, release)
-    inputs = [take("checkpoint", made["teacher"])]
-    made["release"] = write_record(
-        store, b"", *inputs, kind="release", output=digest, output_kind="release"
-    )
-    return made
+    return Family(store, tmp_path, TOKENIZER, TEMPLATE).made
 
 
 def verify(store, record, identity=lambda folder: (TOKENIZER, TEMPLATE)):
@@ -55,10 +32,12 @@ def test_what_is_whole_passes_and_everything_was_hashed(store, family):
     found = verify(store, family["release"][0])
     assert found.problems == []
     assert found.passed
-    assert found.records == 4
-    # 3 manifests, 3 safetensors, one config and one note that all share; then the release
-    # manifest, and rows, scorecard and environment
-    assert found.blobs == 3 + 3 + 2 + 1 + 3
+    # base, fork point, precursor, rung and teacher; the bundle, four data sets and their sketch;
+    # two measurements and the scorecard; the release
+    assert found.records == 5 + 6 + 3 + 1
+    # of each checkpoint a manifest and its safetensors, one config and one note that all share
+    assert found.blobs == 2 * 5 + 2 + 6 + 3 + 1
+    assert found.unknown == []
 
 
 def test_a_flipped_byte_is_named_by_file_and_record(store, family):

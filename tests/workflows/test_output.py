@@ -24,6 +24,11 @@ QUESTIONS = {
         ["math@1", "--by", TEXT, "--reason", TEXT, "--yes"],
     ),
     "teacher retire": (["math@1", "--by", TEXT, "--reason", TEXT],),
+    "teacher promote": (
+        ["math@1", "--by", TEXT, "--reason", TEXT],
+        ["math@2", "--by", TEXT, "--reason", "x"],
+    ),
+    "student promote": (["student@2", "--by", TEXT, "--reason", TEXT], [TEXT]),
     "student list": ([],),
     "student show": (["student@1"], ["math@1"], [TEXT]),
     "student weights": (["student@1"], [TEXT]),

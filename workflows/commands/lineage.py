@@ -141,6 +141,8 @@ def _tell(found: Verification) -> None:
         say(f"{signature.entry}: {signature.state}{by}{why}")
     for problem in found.problems:
         complain(f"WRONG {problem.subject}: {problem.what}")
+    for note in found.unknown:
+        say(f"not recorded: {note.subject}: {note.what}")
     verdict = "verified" if found.passed else f"wrong: {len(found.problems)}"
     say(
         f"{verdict}: {found.records} records, {found.blobs} blobs, {found.size / 1e6:.1f} MB hashed"

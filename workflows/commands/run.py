@@ -14,6 +14,7 @@ from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, inputs_of_options, options_of_form
 from workflows.commands.output import as_json, say
+from workflows.commands.promote import told_of_candidate
 from workflows.commands.summary import conclude
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
@@ -60,6 +61,9 @@ def teacher(
     made = run_locally(module.climb, **inputs)
     took = time.monotonic() - started
     conclude(summary_of(open_store(), made.digest, took), as_document)
+    if not as_document:
+        for line in told_of_candidate(made):
+            say(line)
 
 
 @run.command(params=options_of_form(LaunchForm, MORE))

@@ -11,6 +11,7 @@ from lineage.survey import Survey, survey
 from workflows.commands.documents import AliasMove, Moves, Students, StudentVersion
 from workflows.commands.export import export_command
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
+from workflows.commands.promote import promote_entry
 from workflows.commands.summary import show_command, weights
 
 PREFIX = "student."
@@ -96,6 +97,15 @@ def rollback(reference: str, reason: str, by: str) -> None:
     registry.point(entry.name, RELEASED, entry.version, by=by, reason=reason)
     mirror_entry(store, entry.name)
     say(f"{entry.name}@{RELEASED} is version {entry.version}; it was {before}")
+
+
+@student.command()
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--by", required=True, help="Who promotes it.")
+def promote(reference: str, reason: str, by: str) -> None:
+    """Release a candidate whose conditions do not hold, such as student.general@3."""
+    promote_entry(PREFIX, reference, by, reason)
 
 
 @student.command()

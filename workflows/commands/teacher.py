@@ -17,6 +17,7 @@ from workflows.commands.documents import Teachers, TeacherVersion
 from workflows.commands.export import export_command
 from workflows.commands.new_team import new
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
+from workflows.commands.promote import promote_entry
 from workflows.commands.recall import recall
 from workflows.commands.summary import show_command
 
@@ -103,6 +104,15 @@ def retire(reference: str, reason: str, by: str) -> None:
         f"{entry.name}@{entry.version} is retired: aliases no longer lead to it, its number still "
         "does. To withdraw what was made from it too, `provost teacher recall`"
     )
+
+
+@teacher.command()
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--by", required=True, help="Who promotes it.")
+def promote(reference: str, reason: str, by: str) -> None:
+    """Release a candidate that does not beat its fork point, such as math@3."""
+    promote_entry(PREFIX, reference, by, reason)
 
 
 @teacher.command()

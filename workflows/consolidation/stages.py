@@ -7,8 +7,14 @@ from typing import Any, NamedTuple
 from flytekit import approve, workflow
 
 from lineage.artifacts import Artifact
-from tasks.evaluate.task import make_report, score_consolidation
-from tasks.gate.task import compare_with_outcome, make_plan, measure_teachers
+from tasks.evaluate.settings import ReleaseConditions
+from tasks.evaluate.task import consider_release, make_report, score_consolidation
+from tasks.gate.task import (
+    compare_with_outcome,
+    make_plan,
+    measure_teachers,
+    record_review,
+)
 from tasks.handover import Gated
 from tasks.merge.task import merge_average, merge_task_arithmetic
 from tasks.mopd.orders import Order
@@ -30,6 +36,7 @@ CHECKED = (
 REVIEW = "review-the-plan"
 """The node that waits for a person, and its signal."""
 REVIEW_WITHIN = timedelta(days=7)
+CONDITIONS = ReleaseConditions()
 
 
 class Consolidated(NamedTuple):
@@ -43,10 +50,11 @@ class Consolidated(NamedTuple):
     """A folder with the page, the picture and the numbers."""
 
 
-def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
     """Wire what costs little: settings, names and records are checked, teachers are measured.
 
-    ``inputs`` are those of ``LaunchForm``. Returns the inputs of ``carry_out``.
+    ``inputs`` are those of ``LaunchForm``; a plan that is to be ``reviewed`` says so. Returns the
+    inputs of ``carry_out``.
     """
     ordered = named("check-form", round_settings(**{name: inputs[name] for name in CHECKED}))
     plan = make_plan(
@@ -68,6 +76,7 @@ def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         ladder_stages=ordered.ladder_stages,
         workload=ordered.workload,
         recipe=ordered.recipe,
+        reviewed=reviewed,
     )
     return {"gated": named("gate", gated), "order": ordered.order}
 
@@ -78,12 +87,12 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
     It stands in no branch: inside one it hangs in Flyte's console.
     """
     gated = approve(prepared["gated"], REVIEW, timeout=REVIEW_WITHIN)
-    return {**prepared, "gated": gated}
+    return {**prepared, "gated": named("record-review", record_review(gated=gated))}
 
 
 @workflow(on_failure=record_failure)
 def carry_out(gated: Gated, order: Order) -> Consolidated:
-    """Remedy, distil, merge the cheap controls, score all of them, publish, report."""
+    """Remedy, distil, merge the cheap controls, score all of them, publish, release, report."""
     start = warm_up_student(gated=gated, sampling=order.sampling, seed=order.seed)
     plan = named("warm-up", start)
     student = distil_rounds(
@@ -98,10 +107,10 @@ def carry_out(gated: Gated, order: Order) -> Consolidated:
     scorecard = score_consolidation(
         plan=plan, student=named("mopd", student), sampling=order.sampling, **controls
     )
-    compare_with_outcome(gated=gated, scorecard=named("score", scorecard))
-    published = publish_student(
-        plan=plan, student=student, scorecard=scorecard, name=order.publish_as, **controls
-    )
-    told = make_report(plan=plan, student=named("publish", published), sampling=order.sampling)
-    reported = named("report", told)
-    return Consolidated(reported.summary, published, reported.report)
+    scored = named("score", scorecard)
+    published = publish_student(gated=gated, scorecard=scored, name=order.publish_as)
+    student = named("publish", published)
+    compare_with_outcome(student=student)
+    consider_release(student=student, name=order.publish_as, conditions=CONDITIONS)
+    reported = named("report", make_report(student=student))
+    return Consolidated(reported.summary, student, reported.report)

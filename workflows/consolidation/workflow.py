@@ -16,7 +16,7 @@ FURTHER = {name: field.description or "" for name, field in MORE.items()}
 @inputs_of(LaunchForm, FURTHER)
 def consolidate(**inputs: Any) -> Consolidated:  # noqa: ANN401 - the form gives each its type
     """Merge released teachers into one student by multi-teacher on-policy distillation."""
-    return carry_out(**prepare(inputs))
+    return carry_out(**prepare(inputs, reviewed=False))
 
 
 @workflow
@@ -26,4 +26,4 @@ def consolidate_reviewed(**inputs: Any) -> Consolidated:  # noqa: ANN401
 
     The one approval always comes, before anything is spent.
     """
-    return carry_out(**approved(prepare(inputs)))
+    return carry_out(**approved(prepare(inputs, reviewed=True)))

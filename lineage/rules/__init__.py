@@ -1,0 +1,1 @@
+"""What a published thing must be by its records, one rule set for each kind of record."""

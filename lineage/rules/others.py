@@ -1,0 +1,32 @@
+"""Rules of what stands beside a student: reviews, waivers, the gate's reports."""
+
+from collections.abc import Iterator
+
+from lineage.record import Derivation
+from lineage.rules.evidence import Breach, Evidence, taken
+
+WAIVER = {
+    "signature": "A waiver is signed by a team that answers for students, of the plan that its "
+    "record takes, and accepts nothing that nobody may accept.",
+}
+REVIEW = {"plan": "A review is of one plan and of the gate's report on it."}
+GATE = {"plan": "A gate's report is of one plan."}
+
+
+def check_review(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
+    """Yield where a review is of no plan, or of a report on another one."""
+    plans, reports = taken(made, "plan"), taken(made, "gate")
+    if len(plans) != 1 or len(reports) != 1 or not plans[0].record or not reports[0].record:
+        yield Breach("plan", f"it is of {len(plans)} plans and {len(reports)} reports of the gate")
+        return
+    before = taken(evidence.made(plans[0].record), "plan")
+    if taken(evidence.made(reports[0].record), "plan") != before:
+        yield Breach("plan", "the gate's report is of another plan")
+
+
+def check_gate(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
+    """Yield where a gate's report is not of one recorded plan."""
+    plans = taken(made, "plan")
+    kinds = [evidence.made(item.record).kind if item.record else "raw" for item in plans]
+    if kinds != ["plan"]:
+        yield Breach("plan", f"it is of {len(plans)} plans, of the kinds {kinds}")

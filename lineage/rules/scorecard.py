@@ -1,0 +1,64 @@
+"""What a scorecard measured, by its record."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation
+from lineage.rules.evidence import Breach, Evidence, artifact_of, taken
+
+METHOD, TEACHER = "method.", "teacher."
+FORK_POINT, STUDENT = "fork_point", "student"
+
+RULES = {
+    "measured": "Every input is a measurement of the domain that it stands for.",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement of a scorecard."""
+
+    label: str
+    """``method.student``, ``teacher.math`` ..."""
+    domain: str
+    checkpoint: Artifact
+    prompts: Artifact
+    environment: Artifact
+
+
+def measured(evidence: Evidence, card: Derivation) -> list[Measured]:
+    """Return what a scorecard compares, each with the checkpoint that was measured."""
+    found = []
+    for item in card.inputs:
+        if not item.record:
+            continue
+        made = evidence.made(item.record)
+        parts = {role: taken(made, role, "") for role in ("checkpoint", "prompts", "environment")}
+        if made.kind != "evaluation" or any(len(each) != 1 for each in parts.values()):
+            continue
+        found.append(
+            Measured(
+                item.role,
+                item.name,
+                artifact_of(parts["checkpoint"][0]),
+                artifact_of(parts["prompts"][0], "dataset"),
+                artifact_of(parts["environment"][0], "environment"),
+            )
+        )
+    return found
+
+
+def check_scorecard(evidence: Evidence, card: Derivation) -> Iterator[Breach]:
+    """Yield where a scorecard's inputs are no measurements, or of another domain."""
+    for item in card.inputs:
+        label = f"{item.role} {item.name}".strip()
+        if not item.record:
+            yield Breach("measured", f"no record says how {label} was measured")
+            continue
+        made = evidence.made(item.record)
+        domain = made.settings.get("domain")
+        if made.kind != "evaluation":
+            yield Breach("measured", f"{label} is a {made.kind}, not an evaluation")
+        elif domain != item.name:
+            yield Breach("measured", f"{label} was measured on the domain {domain}")

@@ -1,0 +1,52 @@
+"""Every rule by the kind of record that must keep it, in words: docs/rules.md shows it."""
+
+from collections.abc import Iterator, Mapping
+
+from lineage.artifacts import Artifact, Release, Student, parse_manifest
+from lineage.record import Derivation
+from lineage.rules import others, plan, release, scorecard, student
+from lineage.rules.evidence import Breach, Evidence
+
+RULES: Mapping[str, Mapping[str, str]] = {
+    "release": release.RULES,
+    "student": student.RULES,
+    "plan": plan.RULES,
+    "gate": others.GATE,
+    "review": others.REVIEW,
+    "waiver": others.WAIVER,
+    "scorecard": scorecard.RULES,
+}
+"""Kind of record -> code of the rule -> what must hold."""
+
+
+def check(evidence: Evidence, made: Derivation, output: str) -> Iterator[Breach]:
+    """Yield the rules of its kind that a record with its output (a digest) does not keep.
+
+    Raises:
+        LineageError: for a record that cannot be read, or an output that is none of its kind.
+    """
+    if made.kind == "release":
+        manifest = parse_manifest(evidence.bytes(output), Release)
+        yield from release.check_release(evidence, made, manifest)
+    elif made.kind == "student":
+        published = parse_manifest(evidence.bytes(output), Student)
+        yield from student.check_student(evidence, made, published)
+    elif made.kind == "plan":
+        stored = Artifact(kind="plan", digest=output, record=made.digest())
+        yield from plan.check_plan(evidence, stored)
+    elif made.kind == "gate":
+        yield from others.check_gate(evidence, made)
+    elif made.kind == "approval":
+        yield from others.check_approval(evidence, made)
+    elif made.kind == "scorecard":
+        yield from scorecard.check_scorecard(evidence, made)
+
+
+def table() -> str:
+    """Return all rules as a Markdown table."""
+    rows = [
+        f"| {kind} | `{code}` | {text} |"
+        for kind, rules in RULES.items()
+        for code, text in rules.items()
+    ]
+    return "\n".join(["| kind | rule | what must hold |", "|---|---|---|", *rows]) + "\n"

@@ -1,0 +1,100 @@
+"""A plan as it is stored: tasks hand plans to each other, and what they hand on is held to it."""
+
+import json
+
+from pydantic import JsonValue, ValidationError
+
+from lineage.artifacts import Artifact, without_places
+from lineage.errors import LineageError
+from lineage.record import Input
+from tasks.handover import Plan, TeacherVerdict
+from tasks.step import Bench
+
+JUDGED = "judged.json"
+"""The gate's report as numbers, inside its folder."""
+
+
+def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
+    """Return the plan that an artifact stands for, as the store has it.
+
+    Raises:
+        LineageError: for what is no plan of this store.
+    """
+    if artifact is None:
+        raise LineageError(
+            "this plan was never stored, so nothing can be published of it: launch the workflow "
+            "`consolidate`, which plans first"
+        )
+    given = {
+        row.output
+        for row in bench.records.attestations(artifact.record)
+        if row.output_kind == "plan"
+    }
+    if artifact.digest not in given:
+        raise LineageError(
+            f"{artifact.digest} is no plan of this store: give the digest that a consolidation "
+            "printed as its plan"
+        )
+    data = bench.store.get_bytes(artifact.digest)
+    try:
+        plan = Plan.model_validate(json.loads(data))
+    except (ValidationError, ValueError) as error:
+        raise LineageError(
+            f"{artifact.digest} is no plan that can be read: {error}. Make it again with the "
+            "present code"
+        ) from error
+    stored = artifact.model_copy(update={"uri": bench.store.uri})
+    return plan.model_copy(update={"artifact": stored})
+
+
+def input_of(bench: Bench, student: Artifact, role: str) -> Input:
+    """Return what a published student was made from in a role: ``plan``, ``gate``.
+
+    Raises:
+        LineageError: where its record does not name one thing in that role.
+    """
+    made = bench.records.read(student.record)
+    found = [item for item in made.inputs if item.role == role]
+    if len(found) != 1:
+        raise LineageError(
+            f"the record of the student {student.digest} names {len(found)} inputs as its {role}: "
+            "publish it again with the present code, which records one"
+        )
+    return found[0]
+
+
+def plan_of(bench: Bench, student: Artifact) -> Plan:
+    """Return the plan that a published student came of."""
+    plan = input_of(bench, student, "plan")
+    return stored_plan(bench, Artifact(kind="plan", digest=plan.artifact, record=plan.record))
+
+
+def verdicts_of(bench: Bench, student: Artifact) -> list[TeacherVerdict]:
+    """Return what the gate found of each teacher of a published student's plan."""
+    report = input_of(bench, student, "gate")
+    judged = json.loads((bench.store.tree(report.artifact) / JUDGED).read_text("utf-8"))
+    return [TeacherVerdict.model_validate(each) for each in judged["teachers"]]
+
+
+def refuse_changed(bench: Bench, plan: Plan) -> None:
+    """Refuse a plan that says something else than what is stored under its digest.
+
+    Waivers stand beside a plan and not in it.
+
+    Raises:
+        LineageError: naming what differs.
+    """
+    stored, given = (_said(each) for each in (stored_plan(bench, plan.artifact), plan))
+    changed = sorted(name for name in stored if stored[name] != given[name])
+    if changed:
+        raise LineageError(
+            f"this plan differs in {changed} from the one that is stored under its digest "
+            f"({plan.artifact and plan.artifact.digest}): parts of two runs were mixed. Give the "
+            "plan as its task returned it, or launch the whole workflow: what is finished is found"
+        )
+
+
+def _said(plan: Plan) -> dict[str, JsonValue]:
+    document = without_places(plan.model_dump(mode="json", exclude={"artifact", "waivers"}))
+    assert isinstance(document, dict)
+    return document

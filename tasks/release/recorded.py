@@ -1,0 +1,40 @@
+"""A manifest becomes a record: what it was put together from, each part under its role."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lineage.artifacts import Artifact, Release, Student, put_manifest
+from lineage.record import Derivation, Input
+from tasks.provenance import source_digest
+from tasks.step import Bench, Measurements
+
+
+def derivation_of(
+    bench: Bench, kind: str, parts: Mapping[str, Artifact], manifest: str
+) -> Derivation:
+    """Return how a manifest (a digest; "" before it is stored) is made from its parts."""
+    return Derivation(
+        project=bench.project,
+        kind=kind,
+        inputs=tuple(
+            Input(role=part, artifact=artifact.digest, record=artifact.record)
+            for part, artifact in sorted(parts.items())
+        ),
+        source=source_digest("release"),
+        settings={"manifest": manifest},
+        seed=0,
+    )
+
+
+def record_manifest(
+    bench: Bench, kind: str, manifest: Release | Student, parts: Mapping[str, Artifact]
+) -> Artifact:
+    """Store a manifest with the record that says what it was put together from."""
+    digest = put_manifest(bench.store, manifest)
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        path = folder / f"{kind}.json"
+        path.write_bytes(bench.store.get_bytes(digest))
+        return path
+
+    return bench.find_or_make(derivation_of(bench, kind, parts, digest), kind, make, manifest.owner)

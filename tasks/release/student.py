@@ -1,0 +1,127 @@
+"""A consolidated model becomes a published student, if its records are of one consolidation."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+
+from lineage.artifacts import Artifact, Student, TeacherShare, check_parts
+from lineage.recall import refuse_recalled_family
+from lineage.rules.evidence import Breach, Evidence, refuse_broken
+from lineage.rules.scorecard import FORK_POINT, METHOD, STUDENT, measured
+from lineage.rules.student import check_student, settings_of
+from lineage.waiver import read_waiver
+from tasks.handover import Gated, Plan
+from tasks.planned import stored_plan
+from tasks.publication import publish
+from tasks.release.recorded import derivation_of, record_manifest
+from tasks.step import Bench
+
+
+def publish_student(bench: Bench, gated: Gated, scorecard: Artifact, name: str) -> Artifact:
+    """Publish what a scorecard measured as the student, under ``student.<name>``.
+
+    The plan is read from the store; checkpoint and controls are those that were measured.
+
+    Raises:
+        BrokenRuleError: where scorecard, plan, verdict and approval are not of one consolidation.
+        RecalledError: where something that the student descends from was recalled by now.
+        LineageError: for a plan, a waiver or a part that does not hold. Nothing is written then.
+    """
+    plan = stored_plan(bench, gated.plan.artifact)
+    plan = plan.model_copy(update={"waivers": gated.plan.waivers})
+    manifest = _manifest(bench, plan, scorecard)
+    parts = _parts(manifest, plan, gated)
+    check_parts(bench.store, manifest)
+    made = derivation_of(bench, "student", parts, "")
+    what = f"student.{name}"
+    refuse_broken(what, list(check_student(Evidence(bench.store), made, manifest)))
+    _refuse_waivers(bench, plan)
+    refuse_recalled_family(bench.store, parts.values())
+    published = record_manifest(bench, "student", manifest, parts)
+    publish(bench.store, f"student.{name}", published, owner=manifest.owner)
+    return published
+
+
+def _manifest(bench: Bench, plan: Plan, scorecard: Artifact) -> Student:
+    assert plan.artifact is not None
+    student, controls = _compared(bench, scorecard)
+    tokens = _tokens_routed(bench, plan, student)
+    return Student(
+        checkpoint=student,
+        fork_point=plan.fork_point,
+        teachers=tuple(
+            TeacherShare(
+                domain=teacher.domain,
+                release=teacher.release.digest,
+                reference=teacher.reference,
+                weight=teacher.share,
+                tokens_routed=tokens[teacher.name],
+            )
+            for teacher in plan.teachers
+        ),
+        settings=dict(settings_of(bench.records.read(student.record))),
+        scorecard=scorecard,
+        controls=dict(controls),
+        plan=plan.artifact.digest,
+        waivers=tuple(waiver.digest for waiver in plan.waivers),
+        owner="consolidation",
+    )
+
+
+def _parts(manifest: Student, plan: Plan, gated: Gated) -> dict[str, Artifact]:
+    """Return the inputs of the student's record: by these all of it can be followed."""
+    assert plan.artifact is not None
+    approval = {"approval": gated.approval} if gated.approval else {}
+    return {
+        **manifest.artifacts(),
+        "plan": plan.artifact,
+        "gate": gated.report,
+        **approval,
+        **{f"release.{teacher.name}": teacher.release for teacher in plan.teachers},
+        # By these the waivers stand among the student's ancestors for ever.
+        **{f"waiver[{number}]": waiver for number, waiver in enumerate(plan.waivers)},
+    }
+
+
+def _compared(bench: Bench, scorecard: Artifact) -> tuple[Artifact, Mapping[str, Artifact]]:
+    """Return the student and the controls that a scorecard measured."""
+    rows = measured(Evidence(bench.store), bench.records.read(scorecard.record))
+    found: dict[str, set[Artifact]] = {}
+    for row in rows:
+        if row.label.startswith(METHOD):
+            found.setdefault(row.label.removeprefix(METHOD), set()).add(row.checkpoint)
+    mixed = sorted(label for label, checkpoints in found.items() if len(checkpoints) > 1)
+    if mixed or STUDENT not in found:
+        told = f"{mixed} are several models each" if mixed else "it measured no student"
+        refuse_broken("the student", [Breach("scorecard", told)])
+    models = {label: checkpoints.pop() for label, checkpoints in found.items()}
+    student = models.pop(STUDENT)
+    return student, {label: model for label, model in models.items() if label != FORK_POINT}
+
+
+def _refuse_waivers(bench: Bench, plan: Plan) -> None:
+    """Raise LineageError for a waiver that does not hold, or is of another plan."""
+    for waiver in plan.waivers:
+        [of] = [i for i in bench.records.read(waiver.record).inputs if i.role == "plan"]
+        waived = Artifact(kind="plan", digest=of.artifact, record=of.record)
+        read_waiver(bench.store, waiver.digest, waived)
+
+
+def _tokens_routed(bench: Bench, plan: Plan, student: Artifact) -> Counter[str]:
+    """Return how many response tokens each teacher scored, over all rounds since the plan's start.
+
+    Each round's record names the student that it started from, and its metrics count the tokens.
+    """
+    prefix = "tokens_routed/"
+    tokens: Counter[str] = Counter()
+    record = student.record
+    while record and record != plan.student.record:
+        attestation = bench.records.output(record)
+        blob = attestation.metrics if attestation else ""
+        for line in bench.store.get_bytes(blob).splitlines() if blob else ():
+            row = json.loads(line)
+            if row["name"].startswith(prefix):
+                tokens[row["name"].removeprefix(prefix)] += int(row["value"])
+        starts = [item for item in bench.records.read(record).inputs if item.role == "student"]
+        record = starts[0].record if starts else ""
+    return tokens

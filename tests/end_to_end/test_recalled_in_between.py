@@ -1,0 +1,87 @@
+"""A teacher is recalled while a consolidation runs: it ends at the next state or round."""
+
+import pytest
+from mopd_rounds import faculty_at, planned, told
+
+from lineage.errors import RecalledError
+from lineage.gc import STATES
+from lineage.record import Records
+from lineage.registry import Registry
+from tasks.mopd import rounds
+from tasks.mopd.rounds import RecallWatch, distil_rounds
+from tasks.resume import RandomNumbers, States
+
+
+@pytest.fixture
+def bench(home_with_teachers, tmp_path):
+    with faculty_at(home_with_teachers, tmp_path / "faculty") as made:
+        yield made
+
+
+@pytest.fixture
+def plan(bench):
+    return planned(bench)
+
+
+def recall(bench, name="teacher.shout"):
+    Registry(bench.store).recall(name, 1, by="the owner", reason="leaked answers")
+
+
+def rounds_of(bench):
+    records = Records(bench.store)
+    return [record for record in records.all() if records.read(record).kind == "mopd"]
+
+
+@pytest.mark.parametrize("name", ["teacher.shout", "fork-point"])
+def test_a_round_does_not_begin_with_what_was_recalled(bench, plan, name):
+    recall(bench, name)
+    with pytest.raises(RecalledError):
+        distil_rounds(bench, plan, told(), 1, 0)
+    assert rounds_of(bench) == []
+
+
+def test_the_round_after_a_recall_does_not_begin(bench, plan, monkeypatch):
+    distil = rounds.distil_round
+
+    def distil_and_recall(*arguments):
+        made = distil(*arguments)
+        recall(bench)
+        return made
+
+    monkeypatch.setattr(rounds, "distil_round", distil_and_recall)
+    with pytest.raises(RecalledError):
+        distil_rounds(bench, plan, told(), 2, 0)
+    assert len(rounds_of(bench)) == 1
+
+
+def test_a_state_is_neither_put_away_nor_gone_on_from(bench, plan):
+    parts = {"random": RandomNumbers(), "recalls": RecallWatch(bench.store, plan)}
+    states = States(bench.store, "sha256:" + "a" * 64, parts)
+    states.save(3)
+    [kept] = bench.store.keys(STATES.rstrip("/"))
+    assert states.restore() == 3
+    recall(bench)
+    with pytest.raises(RecalledError):
+        states.restore()
+    with pytest.raises(RecalledError):
+        states.save(4)
+    assert list(bench.store.keys(STATES.rstrip("/"))) == [kept]
+
+
+def test_a_round_gives_its_watch_to_its_states(bench, plan, monkeypatch):
+    """With every step put away, a recall after the first one ends the round at the second."""
+    monkeypatch.setattr("tasks.resume._LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("tasks.resume._LEAST_MULTIPLE", 0.0)
+    save, seen = States.save, []
+
+    def save_and_recall(states, step):
+        save(states, step)
+        seen.append(step)
+        if step == 1:
+            recall(bench)
+
+    monkeypatch.setattr(States, "save", save_and_recall)
+    with pytest.raises(RecalledError):
+        distil_rounds(bench, plan, told(), 1, 0)
+    assert seen == [1]
+    assert rounds_of(bench) == []

@@ -1,0 +1,180 @@
+"""Inputs of two consolidations are refused before anything is written, or recorded as they are."""
+
+import itertools
+
+import pytest
+from consolidations import Consolidated
+from runs import Climbed, Maker
+
+from lineage.artifacts import Artifact, Student, put_manifest, read_manifest
+from lineage.errors import LineageError, RecalledError
+from lineage.record import Records
+from lineage.registry import Registry
+from lineage.rules.evidence import BrokenRuleError
+from lineage.verify import Verifier
+from tasks import publication, step
+from tasks.gate.review import record_review
+from tasks.handover import Note
+from tasks.planned import refuse_changed
+from tasks.step import Bench
+from tests.lineage.making import take, write_record
+
+
+@pytest.fixture
+def bench(home, monkeypatch):
+    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
+    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
+    return Bench()
+
+
+@pytest.fixture
+def make(bench, tmp_path):
+    return Maker(bench, tmp_path)
+
+
+@pytest.fixture
+def climbs(make):
+    start = make.checkpoint(0)
+    return [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
+
+
+@pytest.fixture
+def merge(make, climbs):
+    return lambda seed=100, **told: Consolidated(make, climbs, seed, **told)
+
+
+def written(bench):
+    registry = Registry(bench.store)
+    names = registry.names()
+    return bench.records.all(), [entry for name in names for entry in registry.versions(name)]
+
+
+def wrong(bench, record):
+    """Return the rules that verify finds broken."""
+    found = Verifier(bench.store, None).verify(record)
+    return {problem.what.partition("]")[0].removeprefix("[") for problem in found.problems}
+
+
+def test_a_short_rounds_checkpoint_with_a_good_runs_card_is_wrong_whoever_signed(bench, merge):
+    """Finding C3: student.general@2 was a two-step checkpoint with the good run's scorecard."""
+    good, short = merge(), merge(200)
+    manifest = read_manifest(bench.store, good.publish().digest, Student)
+    forged = manifest.model_copy(update={"checkpoint": short.student})
+    parts = {
+        **forged.artifacts(),
+        "plan": good.plan.artifact,
+        "gate": good.gated.report,
+        **{f"release.{t.name}": t.release for t in good.teachers},
+    }
+    inputs = [take(role, (part.record, part.digest)) for role, part in sorted(parts.items())]
+    digest = put_manifest(bench.store, forged)
+    record, _ = write_record(
+        bench.store, b"", *inputs, kind="student", output=digest, output_kind="student"
+    )
+    assert wrong(bench, record) == {"scorecard", "settings"}
+
+
+def test_a_short_rounds_scorecard_publishes_the_short_rounds_checkpoint(bench, merge):
+    """The same mixture at the task, of one plan: what is published is what was measured."""
+    good, short = merge(), merge(200)
+    published = good.publish(scorecard=good.card(**{"method.student": short.student}))
+    manifest = read_manifest(bench.store, published.digest, Student)
+    assert manifest.checkpoint.digest == short.student.digest
+    assert manifest.settings["of"] == 200
+    assert wrong(bench, published.record) == set()
+
+
+@pytest.mark.parametrize("place", range(1, 7))
+def test_any_mixture_of_two_plans_inputs_is_refused(bench, make, climbs, merge, place):
+    """Another consolidation: of one of the teachers alone, by another plan."""
+    one, other = merge(), Consolidated(make, climbs[:1], 300)
+    runs, before = (one, other), written(bench)
+    plan, report, card = (runs[(place >> shift) & 1] for shift in range(3))
+    with pytest.raises(BrokenRuleError):
+        plan.publish(report=report.gated.report, scorecard=card.scorecard)
+    assert written(bench) == before
+
+
+def test_every_checkpoint_of_another_consolidation_in_a_scorecard_is_refused(bench, merge):
+    one, other = merge(), merge(200)
+    start = one.teachers[0].checkpoint
+    swapped = {
+        "method.fork_point": start,
+        "method.parameter_average": other.student,
+        "teacher.math": one.teachers[1].checkpoint,
+    }
+    before = written(bench)
+    for count in range(1, len(swapped) + 1):
+        for labels in itertools.combinations(swapped, count):
+            card = one.card(**{label: swapped[label] for label in labels})
+            known = set(Records(bench.store).all())
+            with pytest.raises(BrokenRuleError) as refused:
+                one.publish(scorecard=card)
+            assert refused.value.rules <= {"scorecard", "controls"}
+            assert set(Records(bench.store).all()) == known
+    assert written(bench)[1] == before[1]
+
+
+def test_a_plan_that_did_not_go_through_the_gate_is_refused(merge):
+    made = merge()
+    [before] = [
+        item
+        for item in made.make.bench.records.read(made.plan.artifact.record).inputs
+        if item.role == "plan"
+    ]
+    plan = Artifact(kind="plan", digest=before.artifact, record=before.record)
+    with pytest.raises(BrokenRuleError) as refused:
+        made.publish(plan=made.plan.model_copy(update={"artifact": plan}))
+    assert refused.value.rules == {"gate"}
+
+
+def test_a_plan_that_was_refused_is_refused_here_too(merge):
+    note = Note(code="other-template", severity="refusal", subject="m", evidence="e", next_step="n")
+    with pytest.raises(BrokenRuleError) as refused:
+        merge(notes=[note]).publish()
+    assert refused.value.rules == {"passed"}
+
+
+def test_a_reviewed_plan_needs_the_record_of_its_approval(bench, merge):
+    made, other = merge(reviewed=True), merge(200, reviewed=True)
+    with pytest.raises(BrokenRuleError) as refused:
+        made.publish()
+    assert refused.value.rules == {"approval"}
+    strange = record_review(bench, other.gated).approval
+    with pytest.raises(BrokenRuleError) as refused:
+        made.publish(approval=strange)
+    assert refused.value.rules == {"approval"}
+    approved = record_review(bench, made.gated)
+    published = made.publish(approval=approved.approval)
+    inputs = {item.role: item.artifact for item in bench.records.read(published.record).inputs}
+    assert inputs["approval"] == approved.approval.digest
+    assert wrong(bench, published.record) == set()
+
+
+def test_a_report_on_another_plan_is_not_approved_as_one_thing(bench, make, climbs, merge):
+    made, other = merge(reviewed=True), Consolidated(make, climbs[:1], 300)
+    mixed = made.gated.model_copy(update={"report": other.gated.report})
+    with pytest.raises(BrokenRuleError):
+        record_review(bench, mixed)
+
+
+def test_a_plan_that_was_changed_on_the_way_is_refused(bench, merge):
+    plan = merge().plan
+    refuse_changed(bench, plan)
+    teachers = [plan.teachers[0].model_copy(update={"checkpoint": plan.student})]
+    for changed in (
+        {"teachers": teachers},
+        {"reviewed": True},
+        {"student": plan.teachers[0].train},
+    ):
+        with pytest.raises(LineageError):
+            refuse_changed(bench, plan.model_copy(update=changed))
+
+
+def test_a_teacher_that_was_recalled_while_the_round_ran_ends_the_publication(bench, merge):
+    made = merge()
+    Registry(bench.store).recall("teacher.math", 1, by="team-math", reason="leak")
+    before = written(bench)
+    with pytest.raises(RecalledError):
+        made.publish()
+    assert written(bench) == before

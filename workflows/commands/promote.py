@@ -1,0 +1,62 @@
+"""A person releases a candidate: the alias moves, with who did it and why."""
+
+import click
+
+from lineage.artifacts import Artifact, Release, parse_manifest
+from lineage.mirror import mirror_entry
+from lineage.recall import refuse_recalled_family
+from lineage.record import Records
+from lineage.registry import Registry
+from lineage.rules.evidence import Evidence, refuse_broken
+from lineage.rules.table import check
+from lineage.store import open_store
+from tasks.publication import RELEASED
+from tasks.release.gain import gain_of
+from workflows.commands.output import say
+
+
+def promote_entry(prefix: str, reference: str, by: str, reason: str) -> None:
+    """Point ``released`` at a version of a name that begins with ``prefix``.
+
+    Its records must still hold together, and nothing behind it may be recalled.
+
+    Raises:
+        LineageError: for what cannot be released, whoever asks.
+        ClickException: for another kind of thing, or a reason without a word.
+    """
+    store = open_store()
+    registry = Registry(store)
+    entry = registry.resolve(reference)
+    if not entry.name.startswith(prefix):
+        raise click.ClickException(f"{reference!r} is {entry.name}, which is no {prefix}* name")
+    if not reason.strip():
+        raise click.ClickException("a promotion needs a reason: those who come later will ask")
+    before = registry.aliases(entry.name).get(RELEASED)
+    what = f"{entry.name}@{entry.version}"
+    if before == entry.version:
+        raise click.ClickException(f"{entry.name}@{RELEASED} is version {before} already")
+    made = Records(store).read(entry.record)
+    refuse_broken(what, list(check(Evidence(store), made, entry.digest)))
+    artifact = Artifact(kind=entry.kind, digest=entry.digest, record=entry.record)
+    refuse_recalled_family(store, [artifact])
+    registry.point(entry.name, RELEASED, entry.version, by=by, reason=reason)
+    mirror_entry(store, entry.name)
+    say(f"{entry.name}@{RELEASED} is version {entry.version}; it was {before or 'none'}")
+
+
+def told_of_candidate(made: Artifact) -> list[str]:
+    """Return why a teacher stays a candidate and what releases it; nothing for a released one."""
+    store = open_store()
+    registry = Registry(store)
+    entry = registry.resolve(made.digest)
+    if registry.aliases(entry.name).get(RELEASED) == entry.version:
+        return []
+    gain = gain_of(store, parse_manifest(store.get_bytes(made.digest), Release))
+    what = f"{entry.name.removeprefix('teacher.')}@{entry.version}"
+    why = "it beats the fork point, and a person moved `released` elsewhere"
+    if not gain.is_clear:
+        why = "it does not beat the fork point"
+    return [
+        f"{what} stays a candidate: {why}. Its gain is {gain}. To release it all the same:",
+        f"  provost teacher promote {what} --by YOU --reason '...'",
+    ]
