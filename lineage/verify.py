@@ -122,18 +122,17 @@ class Verifier:
         """Check the rules of a record's kind, for each thing that it gave."""
         if derivation.kind not in RULES:
             return
-        for row in attestations:
-            if row.output_kind != derivation.kind or not self._store.has(row.output):
+        for output, kind in {row.output: row.output_kind for row in attestations}.items():
+            if not self._store.has(output):
                 continue
-            subject = f"{row.output_kind} {row.output}"
             try:
-                for breach in check(self._evidence, derivation, row.output):
+                for breach in check(self._evidence, derivation, output):
                     to = found.unknown if breach.is_unknown else found.problems
-                    to.append(Problem(subject, f"[{breach.rule}] {breach.what}"))
+                    to.append(Problem(f"{kind} {output}", f"[{breach.rule}] {breach.what}"))
             except LineageError:
                 continue  # what cannot be read is told where its own turn comes
-            if row.output_kind == "waiver":
-                self._waiver(derivation, row.output, found)
+            if derivation.kind == "waiver":
+                self._waiver(derivation, output, found)
 
     def _waiver(self, derivation: Derivation, digest: str, found: Verification) -> None:
         """Check a waiver's signature, its plan, and what it accepts."""

@@ -1,10 +1,10 @@
 """Every rule by the kind of record that must keep it, in words: docs/rules.md shows it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.record import Derivation
-from lineage.rules import others, plan, release, scorecard, student
+from lineage.rules import audit, others, plan, release, scorecard, student
 from lineage.rules.evidence import Breach, Evidence
 
 RULES: Mapping[str, Mapping[str, str]] = {
@@ -15,8 +15,18 @@ RULES: Mapping[str, Mapping[str, str]] = {
     "review": others.REVIEW,
     "waiver": others.WAIVER,
     "scorecard": scorecard.RULES,
+    "audit": audit.AUDIT,
+    "surgery": audit.SURGERY,
 }
 """Kind of record -> code of the rule -> what must hold."""
+
+_BY_RECORD: Mapping[str, Callable[[Evidence, Derivation], Iterator[Breach]]] = {
+    "gate": others.check_gate,
+    "approval": others.check_approval,
+    "scorecard": scorecard.check_scorecard,
+    "audit": audit.check_audit,
+    "surgery": audit.check_ledger,
+}
 
 
 def check(evidence: Evidence, made: Derivation, output: str) -> Iterator[Breach]:
@@ -34,12 +44,8 @@ def check(evidence: Evidence, made: Derivation, output: str) -> Iterator[Breach]
     elif made.kind == "plan":
         stored = Artifact(kind="plan", digest=output, record=made.digest())
         yield from plan.check_plan(evidence, stored)
-    elif made.kind == "gate":
-        yield from others.check_gate(evidence, made)
-    elif made.kind == "approval":
-        yield from others.check_approval(evidence, made)
-    elif made.kind == "scorecard":
-        yield from scorecard.check_scorecard(evidence, made)
+    elif made.kind in _BY_RECORD:
+        yield from _BY_RECORD[made.kind](evidence, made)
 
 
 def table() -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
+from lineage.rules.audit import check_audit
+from lineage.rules.evidence import Evidence, refuse_broken
 from tasks.attribution.behaviour import Behaviour
 from tasks.attribution.counterfactual import masked_in
 from tasks.attribution.document import Audit
@@ -50,6 +52,9 @@ def make_audit(
     ``replayed`` is the replay of a ledger that holds no displacements, where there is one;
     ``retrained`` are checkpoints of the counterfactual; none leaves it out. The audit of a
     published student is registered as ``audit.<its name>``, and signed where there is a key.
+
+    Raises:
+        BrokenRuleError: for retrains or a ledger of another round than the student's.
     """
     subject = find_subject(bench, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
@@ -60,6 +65,8 @@ def make_audit(
         settings={"student": student},
         seed=seed,
     )
+
+    refuse_broken("the audit", list(check_audit(Evidence(bench.store), derivation)))
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
