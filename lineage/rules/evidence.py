@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
-from lineage.record import Derivation, Input, Records
+from lineage.record import Attestation, Derivation, Input, Records
 from lineage.store import Store
 
 
@@ -65,17 +65,18 @@ class Evidence:
         """
         return self._records.read(record)
 
+    def attested(self, artifact: Artifact) -> list[Attestation]:
+        """Return every statement that an artifact's record gave it."""
+        rows = self._records.attestations(artifact.record) if artifact.record else []
+        return [row for row in rows if row.output == artifact.digest]
+
     def gave(self, artifact: Artifact) -> bool:
         """Say whether an artifact's record is attested to have given it."""
-        if not artifact.record:
-            return False
-        rows = self._records.attestations(artifact.record)
-        return any(row.output == artifact.digest for row in rows)
+        return bool(self.attested(artifact))
 
     def owners(self, artifact: Artifact) -> set[str]:
-        """Return everybody who attested that an artifact's record gave it."""
-        rows = self._records.attestations(artifact.record) if artifact.record else []
-        return {row.owner for row in rows if row.output == artifact.digest}
+        """Return everybody for whom an artifact's record is attested to have given it."""
+        return {row.owner for row in self.attested(artifact)}
 
     def bytes(self, digest: str) -> bytes:
         """Return a stored blob, verified.

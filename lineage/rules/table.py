@@ -22,7 +22,7 @@ RULES: Mapping[str, Mapping[str, str]] = {
 
 _BY_RECORD: Mapping[str, Callable[[Evidence, Derivation], Iterator[Breach]]] = {
     "gate": others.check_gate,
-    "approval": others.check_approval,
+    "review": others.check_review,
     "scorecard": scorecard.check_scorecard,
     "audit": audit.check_audit,
     "surgery": audit.check_ledger,

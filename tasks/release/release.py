@@ -11,6 +11,7 @@ from lineage.artifacts import (
     SftData,
     check_parts,
 )
+from lineage.errors import LineageError
 from lineage.recall import refuse_recalled_family
 from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
@@ -26,6 +27,9 @@ from tasks.release.gain import gain_of
 from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
+
+PUBLISHED = ("teacher.", "student.", "audit.")
+"""Names whose versions are more than a checkpoint."""
 
 
 def release_teacher(
@@ -123,6 +127,21 @@ def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
 
 
 def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: str) -> Artifact:
-    """Register a base or a fork point under its name, point ``released`` at it, and return it."""
+    """Register a base or a fork point under its name, point ``released`` at it, and return it.
+
+    Raises:
+        LineageError: for a name of releases, students or audits, which have steps of their own.
+        BrokenRuleError: for what no record gave, or is no checkpoint.
+    """
+    if name.startswith(PUBLISHED):
+        raise LineageError(
+            f"{name} is no name of a base or a fork point: a teacher is released by "
+            "release_teacher, a student published by publish_student, after their records were "
+            "looked at"
+        )
+    kinds = {row.output_kind for row in Evidence(bench.store).attested(checkpoint)}
+    if kinds != {"checkpoint"}:
+        told = f"{checkpoint.digest} is by record {sorted(kinds) or 'nothing'}, not a checkpoint"
+        refuse_broken(name, [Breach("parts", told)])
     publish(bench.store, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
     return checkpoint

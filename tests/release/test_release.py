@@ -6,6 +6,7 @@ from runs import Climbed, Maker
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
+from lineage.rules.evidence import BrokenRuleError
 from tasks import publication, step
 from tasks.model.identity import identity_of
 from tasks.release import release as releasing
@@ -136,3 +137,20 @@ def test_a_registered_checkpoint_is_handed_on_and_resolved(bench, fork_point):
     )
     found = releasing.resolve_checkpoint(bench, "fork-point@released")
     assert (found.digest, found.record) == (fork_point.digest, fork_point.record)
+
+
+@pytest.mark.parametrize("name", ["teacher.math", "student.general", "audit.general"])
+def test_a_checkpoint_takes_no_name_of_what_has_a_step_of_its_own(bench, fork_point, name):
+    with pytest.raises(LineageError):
+        releasing.register_checkpoint(bench, name, fork_point, "foundation")
+    assert Registry(bench.store).names() == []
+
+
+def test_what_no_record_gave_as_a_checkpoint_is_not_registered_as_one(bench, climbed, fork_point):
+    data = climbed.domain.train.model_copy(update={"kind": "checkpoint"})
+    strange = fork_point.model_copy(update={"record": climbed.precursor.record})
+    raw = fork_point.model_copy(update={"record": ""})
+    for each in (data, strange, raw):
+        with pytest.raises(BrokenRuleError):
+            releasing.register_checkpoint(bench, "fork-point", each, "foundation")
+    assert Registry(bench.store).names() == []
