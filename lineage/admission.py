@@ -195,9 +195,9 @@ def _check_index(path: str, file: Path, size: int) -> None:
         raise RefusedFileError(
             f"{path!r} is no index of shards ({error!r}); save the model again"
         ) from error
+    beside = {entry.name for entry in os.scandir(file.parent) if entry.is_file()}
     for shard in shards:
-        is_plain = isinstance(shard, str) and PurePosixPath(shard).name == shard
-        if not is_plain or not (file.parent / shard).is_file():
+        if shard not in beside:
             raise RefusedFileError(
                 f"{path!r} names the shard {str(shard)[:200]!r}, which is no file beside it: "
                 "weights come from the same folder; save the model again with save_pretrained"

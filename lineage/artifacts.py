@@ -3,7 +3,6 @@
 All are references by digest; the bytes are in the store. Frozen, and strict about unknown fields.
 """
 
-import json
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from lineage.digest import canonical_json, hex_of
+from lineage.digest import canonical_json, hex_of, parse_json
 from lineage.errors import LineageError
 from lineage.store import Store, read_tree
 
@@ -228,7 +227,7 @@ def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
     """Return the manifest in ``data``; see ``read_manifest``."""
     name = model.__name__.lower()
     try:
-        document = json.loads(data)
+        document = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise LineageError(f"this is no {name}: not JSON ({error})") from error
     _refuse_other_schema(document, name, model)

@@ -43,6 +43,8 @@ class Candidate:
     where there is none."""
     sketch: Sketch | None = None
     """Of its supervised data."""
+    held: tuple[str, str] | None = None
+    """Digests of tokenizer and template in its checkpoint; None where nobody looked."""
     signature: SignatureState = "unsigned"
     signed_by: str = ""
     """The team that signed; "" where none did."""
@@ -75,10 +77,13 @@ def check(candidates: Mapping[str, Candidate], start: Start) -> list[Finding]:
 
 def _check_one(domain: str, candidate: Candidate, start: Start) -> list[Finding]:
     release, subject = candidate.release, candidate.reference
+    said = (release.tokenizer, release.template)
+    tokenizer, template = candidate.held or said
     found = [
         _fork_point(subject, release.fork_point.digest, candidate, start),
-        _differs(subject, "tokenizer", release.tokenizer, start.tokenizer),
-        _differs(subject, "template", release.template, start.template),
+        _differs(subject, "tokenizer", tokenizer, start.tokenizer),
+        _differs(subject, "template", template, start.template),
+        _false_identity(subject, said, (tokenizer, template)),
         _wrong_domain(subject, domain, release),
         _recalled(subject, candidate),
         _false_ancestry(subject, candidate),
@@ -136,6 +141,14 @@ def _differs(subject: str, what: str, theirs: str, ours: str) -> Finding | None:
         return None
     evidence = f"the {what} of {subject} is {theirs}, the student's is {ours}"
     return Finding(f"other-{what}", "refusal", subject, evidence, _CURE[what])
+
+
+def _false_identity(subject: str, said: tuple[str, str], held: tuple[str, str]) -> Finding | None:
+    if held == said:
+        return None
+    evidence = f"{subject} says its tokenizer and chat template are {said}, it holds {held}"
+    cure = "have its owner release it again with the present code, which reads both"
+    return Finding("false-identity", "refusal", subject, evidence, cure)
 
 
 def _wrong_domain(subject: str, domain: str, release: Release) -> Finding | None:

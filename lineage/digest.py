@@ -49,6 +49,17 @@ def canonical_json(value: JsonValue) -> bytes:
         ) from error
 
 
+def parse_json(data: bytes | str) -> JsonValue:
+    """Return the value of a JSON document that somebody else wrote.
+
+    Raises ValueError for what is no JSON and for a lone surrogate, which can be written in JSON and
+    then neither stored nor shown; RecursionError for endless nesting.
+    """
+    value: JsonValue = json.loads(data)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
 def _check(value: JsonValue, depth: int) -> None:
     """Refuse keys that json would silently turn into strings, and endless nesting."""
     if depth > _MAX_DEPTH:

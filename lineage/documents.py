@@ -4,13 +4,12 @@ A record's slot is named by the digest of its bytes. Other slots (a version, an 
 name of their own, so their document carries the digest of its body: a flipped byte is found.
 """
 
-import json
 import re
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from lineage.digest import canonical_json, digest_bytes, digest_json
+from lineage.digest import canonical_json, digest_bytes, digest_json, parse_json
 from lineage.errors import CorruptError
 from lineage.store import Store
 
@@ -31,7 +30,7 @@ def seal(body: JsonValue) -> bytes:
 def unseal(data: bytes, key: str, model: type[Model]) -> Model:
     """Return the body of a sealed document; raise CorruptError naming ``key`` if it changed."""
     try:
-        document = json.loads(data)
+        document: Any = parse_json(data)
         body = document["body"]
         whole = document["digest"] == digest_json(body) and seal(body) == data
     except (ValueError, RecursionError, TypeError, KeyError) as error:
@@ -52,7 +51,7 @@ def parse_named(data: bytes, digest: str, key: str, model: type[Model]) -> Model
     if digest_bytes(data) != digest:
         raise _corrupt(key, f"its bytes no longer have the digest {digest}")
     try:
-        body: JsonValue = json.loads(data)
+        body = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise _corrupt(key, str(error)) from error
     return _validated(body, key, model)

@@ -35,6 +35,15 @@ class Graph:
     focus: str = ""
 
 
+MISSING = "missing"
+"""The kind of a node whose record is not in the store, or is damaged there."""
+
+
+def missing(record: str) -> Node:
+    """Return the node of a record that cannot be read."""
+    return Node(record=record, kind=MISSING, label=f"no record {record[:19]}", output="")
+
+
 def in_order(records: list[str], edges: list[Edge]) -> list[str]:
     """Return ``records`` with parents before children; ties keep the order given, reversed."""
     waiting = dict.fromkeys(records, 0)

@@ -8,6 +8,7 @@ from lineage.errors import LineageError, UnknownReferenceError
 TEACHER = "teacher."
 STUDENT = "student."
 RELEASED = "released"
+MOST_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,17 @@ def parse_reference(text: str) -> Reference:
     else:
         candidates = (name,) if "." in name else (name, TEACHER + name)
     if selector.isdecimal():
-        return Reference(text, candidates, int(selector), "")
+        return Reference(text, candidates, _version(selector), "")
     return Reference(text, candidates, None, selector or RELEASED)
+
+
+def _version(digits: str) -> int:
+    """Return a version; the slots of versions have eight digits."""
+    if len(digits) > MOST_DIGITS:
+        raise UnknownReferenceError(
+            f"a version has at most {MOST_DIGITS} digits, not {len(digits)}"
+        )
+    return int(digits)
 
 
 def unknown(wanted: Reference, names: list[str]) -> UnknownReferenceError:

@@ -7,15 +7,14 @@ store, under another name or at another number, and a slot that was removed or e
 Source: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import Field, JsonValue, field_validator
 
 from lineage.artifacts import Frozen
-from lineage.digest import canonical_json, digest_bytes, digest_json, hex_of
+from lineage.digest import canonical_json, digest_bytes, digest_json, hex_of, parse_json
 from lineage.documents import to_json
 from lineage.dsse import PAYLOAD_TYPE, SigningKey, parse_envelope, sign
 from lineage.errors import CorruptError, NotEntitledError
@@ -115,7 +114,7 @@ def read_statement(
     """
     envelope = parse_envelope(data, key)
     try:
-        document = json.loads(envelope.payload)
+        document: Any = parse_json(envelope.payload)
         is_kind = document["_type"] == STATEMENT_TYPE and envelope.payload_type == PAYLOAD_TYPE
         if not is_kind or document["predicateType"] != model.predicate_type:
             raise ValueError(f"it is no {model.predicate_type}")  # noqa: TRY301

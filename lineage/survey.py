@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from lineage.errors import LineageError
+from lineage.errors import LineageError, UnreachableError
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
@@ -39,9 +39,15 @@ class Survey:
         return self.statuses[entry.name, entry.version]
 
     def attempt(self, what: str, read: Callable[[], Found], otherwise: Found) -> Found:
-        """Return what ``read`` returns; where it fails, note that of ``what`` and go on."""
+        """Return what ``read`` returns; where it fails, note that of ``what`` and go on.
+
+        Raises:
+            UnreachableError: where the store does not answer, which says nothing of what is in it.
+        """
         try:
             return read()
+        except UnreachableError:
+            raise
         except LineageError as error:
             self.problems.append(f"{what}: {error}")
             return otherwise

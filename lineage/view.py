@@ -9,15 +9,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
 from lineage.digest import is_digest
+from lineage.errors import CorruptError
 from lineage.metrics import Sample
 from lineage.record import Attestation, Derivation
 from lineage.store import Store
 
+LARGEST_STEP = 2**63 - 1
+"""What a column of MLflow's holds."""
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 5000
@@ -86,7 +90,7 @@ class RunView:
 
 def area_of(kind: str) -> str:
     """Return the experiment of a kind of record; a kind that none names has one of its own."""
-    return next((area for area, kinds in AREAS.items() if kind in kinds), kind)
+    return next((area for area, kinds in AREAS.items() if kind in kinds), model_name(kind))
 
 
 def plan_of(derivation: Derivation, notes: Mapping[str, JsonValue]) -> str:
@@ -191,7 +195,7 @@ def step_of(derivation: Derivation, attestation: Attestation) -> int:
     """Return the optimiser step of a checkpoint, 0 where the record names none."""
     known = derivation.settings | attestation.notes
     step = known.get("step", known.get("stop_at"))
-    return step if isinstance(step, int) else 0
+    return step if isinstance(step, int) and abs(step) <= LARGEST_STEP else 0
 
 
 def edges(derivation: Derivation) -> Iterator[str]:
@@ -215,15 +219,40 @@ def flatten(value: JsonValue, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
-    """Return the rows of an attestation's metrics blob; empty where there is none."""
+    """Return the rows of an attestation's metrics blob; empty where there is none.
+
+    Raises:
+        CorruptError: for a blob that holds something else.
+    """
     if not attestation.metrics:
         return []
-    rows = []
-    for line in store.get_bytes(attestation.metrics).splitlines():
-        row = json.loads(line)
-        sample = Sample(row["step"], row["name"], row["value"], row.get("source", ""))
-        rows.append(row_of(sample._replace(at=row.get("at", 0))))
-    return rows
+    lines = store.get_bytes(attestation.metrics).splitlines()
+    try:
+        return [row_of(_sample(json.loads(line))) for line in lines]
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as e:
+        raise CorruptError(
+            f"{attestation.metrics} holds no metrics ({type(e).__name__}: {e}): one JSON object a "
+            "line with step, name, value and source. Its owner makes the step again"
+        ) from e
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    """Return a row as it was measured; raise ValueError for numbers that no database holds."""
+    source, at = row.get("source", ""), row.get("at", 0)
+    sample = Sample(row["step"], row["name"], row["value"], source, at)
+    texts, numbers = (sample.name, sample.source), (sample.step, sample.at)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a row without a name")
+    if not all(isinstance(number, int) and abs(number) <= LARGEST_STEP for number in numbers):
+        raise ValueError(f"a step or time of {sample.name:.50} that is none")
+    return sample
 
 
 def row_of(sample: Sample) -> MetricRow:

@@ -7,11 +7,12 @@ findings: where anything about the teachers changes, the waiver is of another pl
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field, JsonValue
 
 from lineage.artifacts import Artifact, Digest, Frozen
-from lineage.digest import canonical_json, hex_of
+from lineage.digest import canonical_json, hex_of, parse_json
 from lineage.dsse import PAYLOAD_TYPE, Envelope, parse_envelope, sign
 from lineage.errors import LineageError, NotEntitledError, NoTrustRootError, NotWaivableError
 from lineage.record import Attestation, Derivation, Input, Records
@@ -25,6 +26,7 @@ PUBLISHES = "student."
 
 NEVER_WAIVED = {
     "false-ancestry": "what the release says of itself is not true",
+    "false-identity": "what the release says of itself is not true",
     "other-tokenizer": "ids that mean different words cannot be compared",
     "recalled-input": "the owner's recall stands until a new version is released",
     "teacher-not-finite": "its answers are no numbers",
@@ -135,7 +137,8 @@ def parse_waiver(digest: str, data: bytes) -> Waiver:
         LineageError: for what is no waiver.
     """
     try:
-        predicate = json.loads(parse_envelope(data, digest).payload)["predicate"]
+        said: Any = parse_json(parse_envelope(data, digest).payload)
+        predicate = said["predicate"]
         return Waiver.model_validate({name: predicate[name] for name in Waiver.model_fields})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _no_waiver(digest, error) from error

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, without_places
@@ -17,8 +18,7 @@ from tasks.gate.decide import MisfitError, decide
 from tasks.gate.sampled import sampled_otherwise
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
 from tasks.handover import Level, Note, Plan, PlannedTeacher
-from tasks.model.files import load_tokenizer
-from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.model.identity import stored_identity
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.settings import SamplingSettings
@@ -94,7 +94,9 @@ def propose(
 def _collected(bench: Bench, reference: str, start: Artifact) -> Candidate:
     """Return what the records know of a teacher; one whose records are gone is named."""
     try:
-        return collect(bench.store, {reference: reference}, start.record)[reference]
+        found = collect(bench.store, {reference: reference}, start.record)[reference]
+        # What a release says of itself proves nothing: its team may have changed the folder since.
+        return replace(found, held=stored_identity(bench.store, found.release.checkpoint.digest))
     except MissingBlobError as error:
         raise LineageError(
             f"what stands behind {reference} cannot be looked at: {error}. Bring its records into "
@@ -109,13 +111,13 @@ def _check(
 
     Teachers of one domain are checked one after the other beside all others' first.
     """
-    tokenizer = load_tokenizer(bench.store.tree(start.digest))
+    tokenizer, template = stored_identity(bench.store, start.digest)
     lineage = Lineage(bench.store)
     family = [start.record, *lineage.ancestors(start.record)] if start.record else []
     whole = Start(
         start.digest,
-        tokenizer_digest(tokenizer),
-        template_digest(tokenizer),
+        tokenizer,
+        template,
         frozenset(used.digest for used in family_artifacts(bench.records, family)) | {start.digest},
     )
     findings: dict[Finding, None] = {}

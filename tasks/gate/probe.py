@@ -199,8 +199,9 @@ class _Probe:
             yield RungReading(step=step, kl=states.kl_to(rung.model))
 
     def _play(self, policy: Policy, subject: Subject) -> list[Rollout]:
-        """Play a domain's prompts; every policy gets the same noise at the same prompt."""
-        player = make_player(self._environments, policy, self._settings.sampling)
+        """Play a domain's prompts: the same noise at the same prompt, in the student's template."""
+        asked = Policy(policy.model, self._student.tokenizer)
+        player = make_player(self._environments, asked, self._settings.sampling)
         prompts = subject.prompts[: self._settings.prompts_per_domain]
         return play(player, subject.domain, prompts, self._settings.seed)
 

@@ -8,9 +8,10 @@ kept as sampled, never decoded and encoded again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+
+from tasks.model.rendering import render
 
 _PROBE = "provost"
 
@@ -31,7 +32,8 @@ class ChatTokens:
 
         Raises:
             ValueError: without a template or end token, or where a later turn changes the
-                rendering of an earlier one.
+                rendering of an earlier one; TemplateError where the template raises, or takes more
+                than its time or memory.
         """
         if not tokenizer.chat_template:
             raise ValueError(
@@ -44,6 +46,7 @@ class ChatTokens:
                 "tokenizer.eos_token and save the folder again"
             )
         self.tokenizer = tokenizer
+        self._template = str(tokenizer.get_chat_template())
         self.end_id: int = tokenizer.eos_token_id
         self.pad_id: int = self.end_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._cut = self._cut_after_assistant()
@@ -117,9 +120,10 @@ class ChatTokens:
     def _render(
         self, messages: Sequence[Mapping[str, str]], mode: str = "", *, starts_turn: bool
     ) -> str:
-        called: dict[str, Any] = {"add_generation_prompt": starts_turn, **template_call(mode)}
-        said = [dict(message) for message in messages]
-        return str(self.tokenizer.apply_chat_template(said, tokenize=False, **called))
+        special = {name: str(token) for name, token in self.tokenizer.special_tokens_map.items()}
+        called = {**special, "add_generation_prompt": starts_turn, **template_call(mode)}
+        whose = str(self.tokenizer.name_or_path) or "this tokenizer"
+        return render(self._template, messages, called, whose=whose)
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False))

@@ -1,13 +1,19 @@
 """What a tokenizer and a chat template are, as digests: equal digests mean equal tokens."""
 
 import json
+import tempfile
 from pathlib import Path
 
 from pydantic import JsonValue
 from transformers import PreTrainedTokenizerBase
 
 from lineage.digest import digest_bytes, digest_json
+from lineage.errors import LineageError
+from lineage.store import Store, read_tree
 from tasks.model.files import load_tokenizer
+
+_LARGEST = 64 << 20
+"""Bytes; no file of a tokenizer is larger."""
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -49,6 +55,31 @@ def _by_id(item: tuple[str, int]) -> int:
 
 
 def identity_of(folder: Path) -> tuple[str, str]:
-    """Return the digests of a checkpoint folder's tokenizer and chat template."""
-    tokenizer = load_tokenizer(folder)
-    return tokenizer_digest(tokenizer), template_digest(tokenizer)
+    """Return the digests of a checkpoint folder's tokenizer and chat template.
+
+    Raises:
+        LineageError: for a folder whose tokenizer cannot be read.
+    """
+    try:
+        tokenizer = load_tokenizer(folder)
+        return tokenizer_digest(tokenizer), template_digest(tokenizer)
+    except Exception as error:  # the readers of tokenizers raise all kinds
+        raise LineageError(
+            f"the tokenizer of {folder} cannot be read ({type(error).__name__}: {error}): save it "
+            "again with save_pretrained"
+        ) from error
+
+
+def stored_identity(store: Store, checkpoint: str) -> tuple[str, str]:
+    """Return what ``identity_of`` says of a checkpoint in a store, without taking its weights.
+
+    Raises:
+        LineageError: for a checkpoint that is not there, or whose tokenizer cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="provost-") as name:
+        for file in read_tree(store, checkpoint).files:
+            if file.size <= _LARGEST and not file.path.endswith(".safetensors"):
+                path = Path(name, file.path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(store.get_bytes(file.digest))
+        return identity_of(Path(name))

@@ -16,6 +16,8 @@ from tasks.rollout.environment import SPLITS
 from tasks.rollout.prompts import read_demonstrations, read_prompts, refuse_overlap
 
 ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox")
+_LONGEST = 1 << 20
+"""Bytes of a source file: Python takes a hundred times that to read it."""
 DATA = "prompts"
 """A folder of JSONL files, in place of ``prompts.py``."""
 PARAMETERS = {"prompts": ("split", "count", "seed"), "demonstrations": ("count", "seed")}
@@ -105,8 +107,12 @@ def _folder(package: str) -> Path:
 
 
 def _parse(path: Path) -> ast.Module:
+    if path.stat().st_size > _LONGEST:
+        raise BundleError(f"{path} has {path.stat().st_size} bytes, more than {_LONGEST}: split it")
     try:
         tree = ast.parse(path.read_bytes(), str(path))
+    except (RecursionError, MemoryError) as error:
+        raise BundleError(f"{path}: nested too deeply to be read") from error
     except SyntaxError as error:
         raise BundleError(f"{path}, line {error.lineno}: not Python: {error.msg}") from error
     except ValueError as error:

@@ -6,13 +6,16 @@ where the teacher's judgement counts (Nemotron 3 Ultra, 2606.15007).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.handover import Cure, Gated, Plan, PlannedTeacher, WarmUpSettings
 from tasks.model.chat import Tokens
-from tasks.model.files import load_policy, save_policy
+from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.planned import refuse_changed
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -60,12 +63,13 @@ def warm_up_student(
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
+        policy = load_policy(bench.store.tree(plan.student.digest))
+        asked = Asked(policy.tokenizer, settings.prompts_per_teacher, sampling, seed)
         rows = [
             Tokens(rollout.ids, rollout.is_response)
             for teacher in chosen
-            for rollout in traces(bench, teacher, settings.prompts_per_teacher, sampling, seed)
+            for rollout in traces(bench, teacher, asked)
         ]
-        policy = load_policy(bench.store.tree(plan.student.digest))
         training = SftSettings(
             num_steps=settings.steps_per_teacher * len(chosen),
             batch_size=settings.batch_size,
@@ -79,21 +83,29 @@ def warm_up_student(
     return plan.model_copy(update={"student": warmed})
 
 
-def traces(
-    bench: Bench, teacher: PlannedTeacher, num_prompts: int, sampling: SamplingSettings, seed: int
-) -> list[Rollout]:
+@dataclass(frozen=True)
+class Asked:
+    """How the teachers are asked: as the student is, for it shall learn from the answers."""
+
+    tokenizer: PreTrainedTokenizerBase
+    num_prompts: int
+    sampling: SamplingSettings
+    seed: int
+
+
+def traces(bench: Bench, teacher: PlannedTeacher, asked: Asked) -> list[Rollout]:
     """Return a teacher's well graded answers to prompts of its domain; all, where few are."""
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
-    policy = load_policy(bench.store.tree(teacher.checkpoint.digest))
-    prompts = stored_prompts(bench.store, teacher.train)[:num_prompts]
+    policy = Policy(load_model(bench.store.tree(teacher.checkpoint.digest)), asked.tokenizer)
+    prompts = stored_prompts(bench.store, teacher.train)[: asked.num_prompts]
     with open_environment(
         bench.store,
         teacher.environment,
         teacher.domain,
-        allow_unconfined=sampling.allow_unconfined,
+        allow_unconfined=asked.sampling.allow_unconfined,
     ) as worker:
-        player = make_player({teacher.domain: worker}, policy, sampling)
-        rollouts = play(player, teacher.domain, prompts, seed)
+        player = make_player({teacher.domain: worker}, policy, asked.sampling)
+        rollouts = play(player, teacher.domain, prompts, asked.seed)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]
     return well if len(well) >= _LEAST else rollouts
 

@@ -152,16 +152,51 @@ def test_a_declared_fork_point_that_the_records_contradict_is_refused(bench, fac
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "template"])
-def test_another_tokenizer_or_template_is_refused(bench, faculty, part):
+def test_a_tokenizer_or_template_that_the_checkpoint_does_not_hold_is_refused(bench, faculty, part):
     faculty.teacher("math", 1, **{part: "sha256:" + "1" * 64})
-    assert f"teacher.math@1 [other-{part}]" in refusal(bench, ["math@1"])
+    message = refusal(bench, ["math@1"])
+    assert "teacher.math@1 [false-identity]" in message
+    assert f"[other-{part}]" not in message  # what it holds is the student's
+
+
+def other_template(bench, faculty, tmp_path):
+    other = with_template("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}")
+    folder = save_policy(Policy(tiny_policy().model, other), tmp_path / "other-template")
+    return bench.store.put_tree(folder), template_digest(other)
+
+
+def test_another_template_is_refused_though_the_release_says_otherwise(bench, faculty, tmp_path):
+    """It is never rendered: it would not end."""
+    digest, _ = other_template(bench, faculty, tmp_path)
+    faculty.teacher("math", 1, checkpoint=digest)
+    message = refusal(bench, ["math@1"])
+    assert "teacher.math@1 [false-identity]" in message
+    assert "teacher.math@1 [other-template]" in message
+    assert "--reason" not in message  # it is never waived
+
+
+def test_another_template_is_refused_where_the_release_says_so(bench, faculty, tmp_path):
+    digest, template = other_template(bench, faculty, tmp_path)
+    faculty.teacher("math", 1, checkpoint=digest, template=template)
+    message = refusal(bench, ["math@1"])
+    assert "teacher.math@1 [other-template]" in message
+    assert "[false-identity]" not in message
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": 1}'])
+def test_a_tokenizer_that_cannot_be_read_is_refused_by_name(bench, faculty, tmp_path, content):
+    folder = save_policy(tiny_policy(), tmp_path / "broken")
+    (folder / "tokenizer.json").write_text(content)
+    faculty.teacher("math", 1, checkpoint=bench.store.put_tree(folder))
+    with pytest.raises(LineageError, match="tokenizer of"):
+        make_plan(bench, ["math@1"], "fork-point@1")
 
 
 def test_every_finding_is_told_at_once(bench, faculty):
     faculty.teacher("math", 1, template="sha256:" + "1" * 64)
     faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
     message = refusal(bench, ["math@1", "code@1"])
-    assert "teacher.math@1 [other-template]" in message
+    assert "teacher.math@1 [false-identity]" in message
     assert "teacher.code@1 [other-fork-point]" in message
     assert message.count("What to do: ") == 2
 

@@ -13,7 +13,7 @@ from lineage.diff import diff as differences
 from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.mirror import reindex as rebuild
-from lineage.nodes import Node
+from lineage.nodes import MISSING, Graph, Node
 from lineage.page import page
 from lineage.plain import plain
 from lineage.promotion import promote as bring
@@ -50,9 +50,10 @@ def show(reference: str, html: Path | None) -> None:
     graph = known.graph(known.find(reference))
     if html is None:
         draw(tree_of(graph))
-        return
-    html.write_text(page(graph, reference), encoding="utf-8")
-    say(str(html))
+    else:
+        html.write_text(page(graph, reference), encoding="utf-8")
+        say(str(html))
+    _tell_missing(known, graph)
 
 
 @lineage.command()
@@ -74,13 +75,24 @@ def descendants(reference: str, as_document: bool) -> None:
 def _list(reference: str, ask: Callable[[Lineage, str], list[str]], as_document: bool) -> None:
     known = Lineage(open_store())
     wanted = ask(known, known.find(reference))
-    nodes: dict[str, Node] = {node.record: node for node in known.subgraph(wanted).nodes}
+    graph = known.subgraph(wanted)
+    nodes: dict[str, Node] = {node.record: node for node in graph.nodes}
     if as_document:
         emit(RecordList(records=[_record(nodes[record]) for record in wanted]))
+        _tell_missing(known, graph)
         return
     for record in wanted:
         kind = plain(nodes[record].kind)
         draw(Text(f"{record[7:19]}  {kind:<15} ").append_text(label(nodes[record])))
+    _tell_missing(known, graph)
+
+
+def _tell_missing(known: Lineage, graph: Graph) -> None:
+    """Report what of a graph cannot be read, and end with exit status 1 where there is any."""
+    shown = {node.record for node in graph.nodes}
+    why = [f"{item.key}: {item.why}" for item in known.index.left_out if item.record in shown]
+    gone = [node.record for node in graph.nodes if node.kind == MISSING]
+    tell_left_out([*why, *(f"record {record}: cannot be read" for record in gone)])
 
 
 def _record(node: Node) -> Record:

@@ -1,0 +1,60 @@
+"""The limited process of ``tasks.model.rendering``: started as a script, never imported.
+
+Reads one JSON document a line from standard input, renders, answers with one line. It has no
+environment variables of ours, and ends where its input ends.
+"""
+
+import json
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from transformers.utils.chat_template_utils import render_jinja_template
+
+MEMORY_BYTES = 256 << 20
+"""What rendering may take above what the process has when it is ready."""
+CPU_SECONDS = 2.0
+"""For one rendering. The signal that then comes ends the process."""
+LONGEST_TEXT = 8 << 20
+"""Characters. No context holds a prompt that long."""
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides when to stop
+    _limit_memory()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        answer = _answer(line)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        sys.stdout.write(answer + "\n")
+        sys.stdout.flush()
+
+
+def _limit_memory() -> None:
+    taken = Path("/proc/self/statm")
+    if not taken.exists():
+        return  # not Linux, where the limit holds nothing
+    pages = int(taken.read_text("ascii").split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _answer(line: str) -> str:
+    try:
+        asked = json.loads(line)
+        text = render_jinja_template([asked["messages"]], **asked["call"])[0][0]
+        if len(text) > LONGEST_TEXT:
+            return json.dumps({"error": f"it gives {len(text)} characters"})
+        return json.dumps({"text": text})
+    except MemoryError:
+        return json.dumps({"error": "it takes too much memory"})
+    except Exception as error:  # noqa: BLE001 - a template raises what it likes
+        return json.dumps({"error": f"{type(error).__name__}: {error}"[:500]})
+
+
+if __name__ == "__main__":
+    main()

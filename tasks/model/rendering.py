@@ -1,0 +1,141 @@
+"""Chat templates rendered in a process with limits: a template is a program that came with a model.
+
+It cannot escape Jinja's sandbox, but it can loop for ever or double a text until no memory is left.
+One process for each of ours renders all templates; one that goes beyond its limits takes that
+process with it, and the next rendering gets a new one.
+"""
+
+import atexit
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+SECONDS_TO_START = 120.0
+SECONDS_TO_RENDER = 60.0
+"""By the clock, on a machine that is busy; what it may compute is ``render_main.CPU_SECONDS``."""
+_CHUNK = 1 << 16
+
+
+class TemplateError(ValueError):
+    """A chat template that cannot be rendered, or not within the limits."""
+
+
+def render(
+    template: str,
+    messages: Sequence[Mapping[str, str]],
+    call: Mapping[str, bool | str],
+    *,
+    whose: str,
+) -> str:
+    """Return the text that a chat template makes of messages.
+
+    Args:
+        template: Jinja, as in a tokenizer's folder.
+        messages: Role and content of each.
+        call: What else the template sees: special tokens, ``add_generation_prompt`` and the like.
+        whose: For the message of an error.
+
+    Raises:
+        TemplateError: where the template raises, or takes more than its time or memory.
+    """
+    asked = {"messages": list(map(dict, messages)), "call": {**call, "chat_template": template}}
+    try:
+        answer = _renderer(os.getpid()).ask(json.dumps(asked).encode("ascii"))
+    except _LostError as error:
+        answer = {"error": str(error)}
+    if "text" in answer:
+        return answer["text"]
+    raise TemplateError(
+        f"the chat template of {whose} cannot be rendered: {answer.get('error')}. Its owner mends "
+        "the template and saves the tokenizer again"
+    )
+
+
+class _LostError(Exception):
+    """The process ended, or was ended because it did not answer."""
+
+
+@cache
+def _renderer(_process: int) -> "_Renderer":
+    """Return the renderer of this process; a fork of it must not share the pipes."""
+    renderer = _Renderer()
+    atexit.register(renderer.close)
+    return renderer
+
+
+class _Renderer:
+    """The child process and its pipes."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def ask(self, line: bytes) -> dict[str, str]:
+        """Return the answer to one line; a child that gives none is ended."""
+        with self._lock:
+            child = self._child or self._start()
+            try:
+                assert child.stdin is not None
+                child.stdin.write(line + b"\n")
+                child.stdin.flush()
+                found: dict[str, str] = json.loads(_line(child, SECONDS_TO_RENDER))
+            except (OSError, ValueError, _LostError) as error:
+                self.close()
+                raise _LostError("it takes too much time or memory") from error
+            return found
+
+    def close(self) -> None:
+        """End the child."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue  # what it had not read is lost with it
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        script = Path(__file__).with_name("render_main.py")
+        self._child = child = subprocess.Popen(
+            [sys.executable, "-I", str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"TRANSFORMERS_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"},
+        )
+        try:
+            _line(child, SECONDS_TO_START)
+        except _LostError as error:
+            self.close()
+            raise RuntimeError(
+                "the process that renders chat templates does not start: `provost doctor` says "
+                "what this machine lacks"
+            ) from error
+        return child
+
+
+def _line(child: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """Return the next line that a child writes."""
+    assert child.stdout is not None
+    descriptor, deadline = child.stdout.fileno(), time.monotonic() + seconds
+    read = bytearray()
+    while not read.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            raise _LostError("no answer")
+        chunk = os.read(descriptor, _CHUNK)
+        if not chunk:
+            raise _LostError("it ended")
+        read += chunk
+    return bytes(read)

@@ -1,0 +1,75 @@
+"""A chat template is a program of others: it is rendered as transformers does, within limits."""
+
+import time
+from pathlib import Path
+
+import pytest
+from test_chat import ASKED, REWRITING, TRIMMING
+from tiny_models import with_template
+
+from tasks.model.chat import ChatTokens
+from tasks.model.rendering import TemplateError, render
+from tasks.model.scratch import CHAT_TEMPLATE
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+DOUBLING = (
+    "{% set ns = namespace(x='0123456789') %}"
+    "{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}"
+)
+LONG = "{% for i in range(9999) %}{{ '0123456789' * 100 }}{% endfor %}"
+THINKING = "{{ enable_thinking }} {{ reasoning_effort }} {{ eos_token }}{{ messages | tojson }}"
+
+
+def rendered(template):
+    return render(template, ASKED, {}, whose="math")
+
+
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, TRIMMING, REWRITING, THINKING])
+@pytest.mark.parametrize("call", [{"enable_thinking": True}, {"reasoning_effort": "high"}])
+def test_the_text_is_that_of_transformers(template, call):
+    tokenizer = with_template(template)
+    whole = tokenizer.apply_chat_template(ASKED, tokenize=False, add_generation_prompt=True, **call)
+    call = {**tokenizer.special_tokens_map, "add_generation_prompt": True, **call}
+    assert render(template, ASKED, call, whose="math") == whole
+
+
+@pytest.mark.parametrize("template", [ENDLESS, DOUBLING, LONG, "{{ 'a' * 10 ** 10 }}"])
+def test_a_template_beyond_its_limits_fails_by_name_and_stops_nobody_else(template):
+    began = time.monotonic()
+    with pytest.raises(TemplateError, match="chat template of math"):
+        rendered(template)
+    assert time.monotonic() - began < 60
+    assert rendered("{{ messages[1].content }}") == "12+34"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ raise_exception('no system turn') }}",
+        "{% for %}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ messages[9].content.x }}",
+        "{{ 1 / 0 }}",
+        "{{ '" + "(" * 5000,
+        "{{ [" * 3000 + "] }}" * 3000,
+    ],
+)
+def test_what_a_template_raises_is_one_error(template):
+    with pytest.raises(TemplateError, match="chat template of math"):
+        rendered(template)
+
+
+def test_whoever_turns_chats_into_tokens_is_limited_too():
+    with pytest.raises(TemplateError):
+        ChatTokens(with_template(ENDLESS))
+
+
+def test_the_process_sees_no_variable_of_ours(monkeypatch):
+    from tasks.model import rendering
+
+    monkeypatch.setenv("PROVOST_SIGNING_KEY", "secret")
+    renderer = rendering._Renderer()
+    child = renderer._start()
+    assert b"PROVOST" not in Path(f"/proc/{child.pid}/environ").read_bytes()
+    renderer.close()
+    assert child.returncode is not None
