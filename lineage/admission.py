@@ -57,11 +57,9 @@ def check_path(path: str) -> None:
         or str(pure) != path
         or path == "."
         or "\\" in path
-        or len(path.encode("utf-8", "surrogateescape")) > _MAX_PATH_BYTES
+        or len(path.encode("utf-8", "surrogatepass")) > _MAX_PATH_BYTES
         or len(pure.parts) > _MAX_DEPTH
-        or any(
-            len(part.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES for part in pure.parts
-        )
+        or any(len(part.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES for part in pure.parts)
         or any(unicodedata.category(letter) in {"Cc", "Cf", "Cs"} for letter in path)
     )
     if unsafe:

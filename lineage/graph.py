@@ -13,14 +13,16 @@ from lineage.annotate import annotate
 from lineage.digest import PREFIX, is_digest
 from lineage.errors import AmbiguousReferenceError, UnknownReferenceError
 from lineage.index import Edge, Index, Row
-from lineage.nodes import Graph, Node, in_order
+from lineage.nodes import Graph, Node, in_order, missing
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
+from lineage.survey import Survey, survey
 
 __all__ = ["Edge", "Graph", "Lineage", "Node"]
 
 _MIN_PREFIX = 6
+LARGEST_SCORE = 1e9
 
 
 class Lineage:
@@ -113,13 +115,20 @@ class Lineage:
     def subgraph(self, records: list[str], focus: str = "") -> Graph:
         """Return ``records`` and the edges among them, parents before children.
 
-        What their releases and students say of them is added: domains, token shares, scores.
+        What their releases and students say of them is added: domains, token shares, scores. A
+        record that is not in the store, or is damaged there, is a node of the kind ``MISSING``.
         """
         inside = set(records)
         edges = [edge for edge in self.index.edges_into(records) if edge.parent in inside]
-        entries = self._entries()
+        known = survey(self._store)
+        entries = known.by_digest()
         rows = {row.digest: row for row in self.index.rows(records)}
-        nodes = [self._node(rows[digest], entries) for digest in in_order(records, edges)]
+        nodes = [
+            _node(rows[digest], known, entries.get(rows[digest].output, []))
+            if digest in rows
+            else missing(digest)
+            for digest in in_order(records, edges)
+        ]
         return annotate(Graph(tuple(nodes), tuple(edges), focus), self._store)
 
     def _digest(self, reference: str) -> str:
@@ -138,37 +147,32 @@ class Lineage:
     def _of_entry(self, entry: Entry) -> str:
         return entry.record or entry.digest
 
-    def _entries(self) -> dict[str, list[Entry]]:
-        """Return what is registered, by digest."""
-        found: dict[str, list[Entry]] = {}
-        for name in self._registry.names():
-            for entry in self._registry.versions(name):
-                found.setdefault(entry.digest, []).append(entry)
-        return found
 
-    def _node(self, row: Row, entries: dict[str, list[Entry]]) -> Node:
-        mine = entries.get(row.output, [])
-        versions = [f"{entry.name}@{entry.version}" for entry in mine]
-        aliases = sorted(
-            alias
-            for entry in mine
-            for alias, version in self._registry.aliases(entry.name).items()
-            if version == entry.version
-        )
-        states = {self._registry.status(entry.name, entry.version) for entry in mine}
-        known = row.settings | row.notes
-        score, step = known.get("score"), known.get("step", known.get("stop_at"))
-        domain = str(known.get("domain") or "")
-        return Node(
-            record=row.digest,
-            kind=row.kind,
-            label=", ".join(versions) or (f"{domain} {row.kind}" if domain else row.kind),
-            output=row.output,
-            output_kind=row.output_kind,
-            owner=row.owner,
-            domain=domain,
-            step=step if isinstance(step, int) else 0,
-            aliases=tuple(aliases),
-            status=next((s for s in ("recalled", "retired", "active") if s in states), ""),
-            score=float(score) if isinstance(score, int | float) else None,
-        )
+def _node(row: Row, known: Survey, mine: list[Entry]) -> Node:
+    """Return a record, of whose output ``mine`` are the registry's entries, as a node."""
+    versions = [f"{entry.name}@{entry.version}" for entry in mine]
+    aliases = sorted(alias for entry in mine for alias in known.pointing_at(entry))
+    states = {known.status(entry) for entry in mine}
+    said = row.settings | row.notes
+    score, step = said.get("score"), said.get("step", said.get("stop_at"))
+    domain = str(said.get("domain") or "")
+    return Node(
+        record=row.digest,
+        kind=row.kind,
+        label=", ".join(versions) or (f"{domain} {row.kind}" if domain else row.kind),
+        output=row.output,
+        output_kind=row.output_kind,
+        owner=row.owner,
+        domain=domain,
+        step=step if isinstance(step, int) else 0,
+        aliases=tuple(aliases),
+        status=next((s for s in ("recalled", "retired", "active") if s in states), ""),
+        score=_finite(score),
+    )
+
+
+def _finite(score: object) -> float | None:
+    """Return a score that can be drawn; None for anything else."""
+    if not isinstance(score, int | float) or not abs(score) < LARGEST_SCORE:
+        return None
+    return float(score)

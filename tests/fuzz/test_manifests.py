@@ -1,0 +1,24 @@
+"""Hostile manifests and their companions are read or refused by name, at little cost."""
+
+import pytest
+from fuzzing import PART, QUICK, SEEDS, fuzz
+from limited import Limited
+from manifests import PARSERS
+
+
+@pytest.fixture(scope="module")
+def limited():
+    with Limited("manifests") as process:
+        yield process
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_few_inputs(limited, name):
+    fuzz(limited, PARSERS, name, QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", PARSERS)
+def test_ten_thousand_inputs(limited, name, seed):
+    fuzz(limited, PARSERS, name, PART, seed)
