@@ -11,7 +11,7 @@ from workflows.consolidation.workflow import consolidate
 ORDER = {
     "teachers": [f"{team}@1" for team in TEAMS],
     "mopd_steps": 2,
-    "gate_prompts_per_domain": 0,
+    "settings": ["gate_prompts_per_domain=0"],
 }
 NAME = "student.general"
 
