@@ -15,7 +15,7 @@ from pathlib import Path
 from lineage_facts import facts, options, write
 
 ROOT = Path(__file__).parents[1]
-FAMILIES = ("records", "manifests", "checkpoints", "rollouts")
+FAMILIES = ("records", "companions", "checkpoints", "rollouts")
 
 
 def main() -> None:

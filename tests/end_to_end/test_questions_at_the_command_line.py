@@ -1,6 +1,5 @@
 """``provost teacher`` and ``provost lineage`` on the store that a small main job has left."""
 
-import json
 import re
 
 import pytest
@@ -8,7 +7,6 @@ from refusals import flip, provost, refusal
 from tiny_faculty import PACKAGE, TEAMS, climb
 
 from lineage.artifacts import Release, Student, read_manifest
-from lineage.graph import Lineage
 from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
@@ -111,21 +109,6 @@ def test_verify_names_a_record_that_was_tampered_with(student):
     path.write_bytes(path.read_bytes().replace(b'"seed":0', b'"seed":1'))
     told = refusal("lineage", "verify", "student@released")
     assert record in told
-
-
-def test_export_writes_a_statement_for_each_record_with_its_output(student, tmp_path):
-    out = tmp_path / "statements.jsonl"
-    provost("lineage", "export", "student@released", "--out", str(out))
-    statements = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-    subjects = {row["subject"][0]["digest"]["sha256"] for row in statements}
-    manifest = student_manifest()
-    for digest in (manifest.checkpoint.digest, manifest.fork_point.digest, manifest.plan):
-        assert digest.removeprefix("sha256:") in subjects
-    store = open_store()
-    record = Registry(store).resolve("student").record
-    assert len(statements) == 1 + len(Lineage(store).ancestors(record))
-    assert {row["_type"] for row in statements} == {"https://in-toto.io/Statement/v1"}
-    assert provost("lineage", "export", "student@released") == out.read_text("utf-8")
 
 
 def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student, monkeypatch):

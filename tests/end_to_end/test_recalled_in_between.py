@@ -58,14 +58,14 @@ def test_a_state_is_neither_put_away_nor_gone_on_from(bench, plan):
     parts = {"random": RandomNumbers(), "recalls": RecallWatch(bench.store, plan)}
     states = States(bench.store, "sha256:" + "a" * 64, parts)
     states.save(3)
-    [kept] = bench.store.keys(STATES.rstrip("/"))
+    [kept] = bench.store.keys(f"projects/local/{STATES}")
     assert states.restore() == 3
     recall(bench)
     with pytest.raises(RecalledError):
         states.restore()
     with pytest.raises(RecalledError):
         states.save(4)
-    assert list(bench.store.keys(STATES.rstrip("/"))) == [kept]
+    assert list(bench.store.keys(f"projects/local/{STATES}")) == [kept]
 
 
 def test_a_round_gives_its_watch_to_its_states(bench, plan, monkeypatch):

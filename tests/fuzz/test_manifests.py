@@ -1,14 +1,14 @@
 """Hostile manifests and their companions are read or refused by name, at little cost."""
 
 import pytest
+from companions import PARSERS
 from fuzzing import PART, QUICK, SEEDS, fuzz
 from limited import Limited
-from manifests import PARSERS
 
 
 @pytest.fixture(scope="module")
 def limited():
-    with Limited("manifests") as process:
+    with Limited("companions") as process:
         yield process
 
 

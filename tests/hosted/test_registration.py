@@ -82,9 +82,9 @@ def test_a_version_is_registered_once_and_other_content_is_refused_with_the_diff
     assert "teacher-math/staging has version v1 already, with other content" in refused
     old, new = (f"registry.example.org/provost/cpu{DIGEST[letter]}" for letter in "ab")
     assert (
-        f"task tasks.rl.task.climb: container.image: registered {old}, now {new}".replace(
-            old, old[:100]
-        ).replace(new, new[:100])
+        f"container.image: registered {old}, now {new}".replace(old, old[:100]).replace(
+            new, new[:100]
+        )
         in refused
     )
 

@@ -35,14 +35,14 @@ def checkpoint(folder: Path, payload: bytes = b"\1\2\3\4") -> Path:
 def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) -> tuple[str, str]:
     """Write a record that makes ``data`` of ``inputs``; return (record, output).
 
-    ``more`` are settings, except source, metrics and what is in ``ATTESTED``, which is attested.
+    ``more`` are settings, except code (its digest), metrics, and what is in ``ATTESTED``.
     """
     attested = {key: more.pop(key) for key in ATTESTED if key in more}
     rows = more.pop("metrics", None)
     output = more.pop("output", None) or store.put_bytes(data)
     blob = metrics_blob(Sample(*row) for row in rows or ())
     # Other bytes come of another derivation, unless the settings tell them apart.
-    source = more.pop("source", digest_bytes(f"code that gives {output}".encode()))
+    source = more.pop("code", digest_bytes(f"code that gives {output}".encode()))
     derivation = Derivation(kind=kind, inputs=inputs, source=source, settings=more, seed=0)
     attestation = Attestation(
         derivation=derivation.digest(),

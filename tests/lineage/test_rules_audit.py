@@ -28,7 +28,7 @@ class Round:
             *more,
             kind=kind,
             output_kind="ledger" if kind in {"ledger", "replay"} else "checkpoint",
-            source=SOURCE,
+            code=SOURCE,
             **self.settings | changed,
         )
 

@@ -113,6 +113,6 @@ def test_every_provost_command_that_the_code_speaks_of_exists():
             found = command.get_command(click.Context(command), name)
             assert found is not None, f"`provost {line}` names no command"
             command = found
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         for option in (word for word in words if word.startswith("--")):
             assert option in known, f"`provost {line}`: there is no {option}"

@@ -145,7 +145,7 @@ KINDS: Mapping[str, Kind] = {
     "mopd": Kind("A student after one round of distillation.", _model(RoundSettings)),
     "plan": Kind(
         "What a consolidation merges, with all findings by record.",
-        _fields(self=list[str], findings=list[Note]),
+        _fields(self=list[str], findings=list[Note], reviewed=bool),
     ),
     "probe": Kind("What the gate measured of the teachers.", _model(ProbeSettings)),
     "prompts": Kind("Prompts of a domain, JSONL.", _DATA),
@@ -172,6 +172,7 @@ KINDS: Mapping[str, Kind] = {
     "surgery": Kind(
         "A student with other weights of its teachers' parts.", _fields(weights=dict[str, float])
     ),
+    "review": Kind("That a plan came through its review, as it was shown.", _fields()),
     "waiver": Kind(
         "A signed statement that findings of a plan are accepted.", _model(Waiver, envelope=str)
     ),
