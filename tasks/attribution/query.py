@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from lineage.registry import Registry
+from lineage.reference import STUDENT
+from lineage.registry import Registry, check_may_publish
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import Evidence, refuse_broken
 from tasks.attribution.behaviour import Behaviour
@@ -55,6 +56,7 @@ def make_audit(
 
     Raises:
         BrokenRuleError: for retrains or a ledger of another round than the student's.
+        NotEntitledError: where the audit of this student may not be registered with this key.
     """
     subject = find_subject(bench, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
@@ -85,8 +87,12 @@ def make_audit(
         report("audit", 1, 1)
         return out
 
+    names = _names(bench, subject)
+    for name in names:
+        check_may_publish(bench.store, name)
     made = bench.find_or_make(derivation, "audit", make, owner="consolidation")
-    _register(bench, subject, made)
+    for name in names:
+        publish(bench.store, name, made, owner="consolidation", note=student, aliases=())
     return made
 
 
@@ -130,17 +136,13 @@ def _drawn(bench: Bench, behaviours: Artifact) -> Mapping[str, str]:
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}
 
 
-def _register(bench: Bench, subject: Subject, audit: Artifact) -> None:
-    """Register the audit of a registered student, so that its team's signature can stand by it."""
+def _names(bench: Bench, subject: Subject) -> list[str]:
+    """Return under which names the audit of a published student is registered."""
     registry = Registry(bench.store)
-    names = [
-        name
-        for name in registry.names()
-        for entry in registry.versions(name)
-        if name.startswith("student.")
-        and subject.manifest
-        and entry.digest == subject.manifest.digest
+    names = [name for name in registry.names() if name.startswith(STUDENT) and subject.manifest]
+    return [
+        f"audit.{name.removeprefix(STUDENT)}"
+        for name in names
+        if subject.manifest
+        and subject.manifest.digest in {entry.digest for entry in registry.readable(name)}
     ]
-    for name in dict.fromkeys(names):
-        own = f"audit.{name.removeprefix('student.')}"
-        publish(bench.store, own, audit, owner="consolidation", note=subject.reference, aliases=())

@@ -12,6 +12,7 @@ from pathlib import Path
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
+from lineage.registry import check_may_publish
 from lineage.sketch import sketch
 from tasks.handover import BlendSettings, Domain, DomainSettings
 from tasks.progress import report
@@ -33,7 +34,9 @@ def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: i
         BundleError: where the source imports what it may not, or misses a part.
         EnvironmentFailure: where its prompts cannot be made.
         PromptError: where training and evaluation overlap.
+        NotEntitledError: where the teacher could not be released with this key.
     """
+    check_may_publish(bench.store, f"teacher.{settings.name}")
     environment = _bundle(bench, package, settings.name, settings.owner)
     report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
     team = _Team(settings.name, settings.owner, settings.licence, settings.allow_unconfined)
