@@ -10,6 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
+sys.path += [path for path in sys.argv[1:] if path not in sys.path]
+
 from transformers.utils.chat_template_utils import render_jinja_template
 
 MEMORY_BYTES = 256 << 20

@@ -108,7 +108,8 @@ class _Renderer:
     def _start(self) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("render_main.py")
         self._child = child = subprocess.Popen(
-            [sys.executable, "-I", str(script)],
+            # Isolated, so that it is told where the caller's packages lie.
+            [sys.executable, "-I", str(script), *filter(None, sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
