@@ -4,9 +4,11 @@ One authority: append-only, digest-keyed records in a content-addressed store. M
 them. Read in this order; each module says the rest.
 
     store      blobs, trees and slots that are claimed once: a folder, or S3 (s3_store)
+    journal    signed statements (statement, dsse), and the trust root by which they count
     record     a derivation is an identity, an attestation is what happened
     artifacts  the manifests that people exchange: releases and students
-    registry   names, versions, aliases, recalls; signing and trust say who stands behind them
+    registry   names, versions, aliases; recalls says which recall counts for what
+    rules      what a release, a student, a scorecard ... must rest on
     graph      ancestors, descendants, paths; diff, recall and verify ask it and the store
     mirror     all of it in MLflow; picture and page for the eye; export for other tools
 """

@@ -41,7 +41,7 @@ def author_of(store: Store, trust: TrustRoot | None) -> tuple[Author, TrustRoot]
         NotEntitledError: for a key that the trust root does not list, or that is out of effect.
         BadKeyError: for a key that cannot be read.
     """
-    key = store.signing_key or given_key() or own_key()
+    key = store.signing_key or key_at_hand()
     if trust is None:
         trust = _first_root(store, key)
     found = trust.team_of_key(key.keyid)
@@ -78,6 +78,15 @@ def _first_root(store: Store, key: SigningKey) -> TrustRoot:
         if root is None:
             raise
         return root
+
+
+def key_at_hand() -> SigningKey:
+    """Return the key that the environment names, else the person's own.
+
+    Raises:
+        BadKeyError: where it cannot be had.
+    """
+    return given_key() or own_key()
 
 
 def given_key(environment: Mapping[str, str] | None = None) -> SigningKey | None:

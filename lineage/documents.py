@@ -11,7 +11,6 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from lineage.digest import canonical_json, digest_bytes, digest_json, parse_json
 from lineage.errors import CorruptError
-from lineage.store import Store
 
 Model = TypeVar("Model", bound=BaseModel)
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -38,12 +37,6 @@ def unseal(data: bytes, key: str, model: type[Model]) -> Model:
     if not whole:
         raise _corrupt(key, "its digest does not match its body")
     return _validated(body, key, model)
-
-
-def read_sealed(store: Store, key: str, model: type[Model]) -> Model | None:
-    """Return the sealed document in a slot, or None where the slot is free."""
-    data = store.read_key(key)
-    return None if data is None else unseal(data, key, model)
 
 
 def parse_named(data: bytes, digest: str, key: str, model: type[Model]) -> Model:

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lineage.documents import digests_in
 from lineage.dsse import parse_envelope
 from lineage.errors import CorruptError, LineageError, MissingBlobError
 from lineage.journal import PROJECTS
 from lineage.store import BlobState, Store
 
-_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _DOCUMENT_BYTES = 64 << 20
 """Larger blobs are weights or rows: they are not searched for digests."""
@@ -80,7 +80,7 @@ def _named_in_slots(store: Store) -> set[str]:
     found: set[str] = set()
     keys = store.keys("")
     for key in sorted(set(keys) - _outlived(keys)):
-        found |= _digests_in(_said_at(store, key))
+        found |= digests_in(_said_at(store, key))
         found |= {f"sha256:{part}" for part in key.split("/") if _HEX.fullmatch(part)}
     return found
 
@@ -126,7 +126,7 @@ def _names(store: Store, blob: BlobState, damaged: set[str] | None) -> set[str]:
     if blob.size > _DOCUMENT_BYTES:
         return set()
     try:
-        return _digests_in(store.get_bytes(blob.digest))
+        return digests_in(store.get_bytes(blob.digest))
     except CorruptError as error:
         if damaged is None:
             raise CorruptError(
@@ -137,7 +137,3 @@ def _names(store: Store, blob: BlobState, damaged: set[str] | None) -> set[str]:
         return set()
     except MissingBlobError:
         return set()  # another collection was faster
-
-
-def _digests_in(data: bytes) -> set[str]:
-    return {match.decode("ascii") for match in _DIGEST.findall(data)}

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Generic
 
-from pydantic import ValidationError
-
 from lineage.artifacts import Digest
 from lineage.author import Author, author_of
-from lineage.errors import CorruptError, LineageError, NotEntitledError
+from lineage.errors import CorruptError, NotEntitledError
 from lineage.statement import (
     Document,
     Place,
@@ -229,10 +227,8 @@ def read_inventory(store: Store, digest: str) -> dict[str, str]:
     Raises:
         LineageError: for a blob that is missing, damaged or something else.
     """
+    data = store.get_bytes(digest)
     try:
-        found = json.loads(store.get_bytes(digest))
-        return {str(key): str(value) for key, value in found.items()}
-    except (ValidationError, ValueError, AttributeError, RecursionError) as error:
-        if isinstance(error, LineageError):
-            raise
+        return {str(key): str(value) for key, value in json.loads(data).items()}
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CorruptError(f"{digest} is no inventory of statements: {error}") from error

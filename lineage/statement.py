@@ -129,9 +129,9 @@ def read_statement(
         ) from error
     if (place.store, place.key) != (trust.store, key):
         raise NotEntitledError(
-            f"the statement at {key!r} was made for {place.key!r} of the store "
-            f"{place.store[:8]}, this one is {trust.store[:8]}: a statement counts where it was "
-            "made. `provost lineage promote` brings a release from one store to another"
+            f"the statement at {key!r} of the store {trust.store[:8]} was made for "
+            f"{place.key!r} of the store {place.store[:8]}: it counts only there. `provost "
+            "lineage promote` brings a version from one store to another"
         )
     for keyid in envelope.signatures:
         found = trust.team_of_key(keyid)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lineage.author import given_key, own_key
+from lineage.author import key_at_hand
 from lineage.store import open_store
 from workflows.commands.documents import Exported
 from workflows.commands.output import as_json, complain, emit, say
@@ -30,7 +30,7 @@ def export_command(kind: str) -> click.Command:
         subject = subject_of(open_store(), reference)
         if kind != "model":
             require_kind(subject, kind)
-        done = write(subject, folder, given_key() or own_key(), git_repository())
+        done = write(subject, folder, key_at_hand(), git_repository())
         if as_document:
             emit(_document(subject, done))
         else:

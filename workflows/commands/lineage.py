@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lineage import gc as garbage
 from lineage.adoption import adopt as adopt_all
-from lineage.author import given_key, own_key
+from lineage.author import key_at_hand
 from lineage.diff import diff as differences
 from lineage.errors import LineageError
 from lineage.graph import Lineage
@@ -215,7 +215,7 @@ def reindex() -> None:
 def adopt() -> None:
     """Sign, once, what a store holds from before statements were signed."""
     store = open_store()
-    root, count = adopt_all(store, given_key() or own_key())
+    root, count = adopt_all(store, key_at_hand())
     say(f"{count} statements of {store.uri} count from now on (trust root {root.version})")
 
 

@@ -6,8 +6,7 @@ import click
 
 from lineage.adoption import endorse as endorse_all
 from lineage.adoption import unendorsed
-from lineage.author import given_key, own_key
-from lineage.dsse import SigningKey
+from lineage.author import key_at_hand
 from lineage.store import open_store
 from lineage.trust import TrustRoot, read_trust
 from lineage.trust_chain import own_root, read_chain
@@ -18,11 +17,6 @@ from workflows.commands.output import say
 @click.group()
 def trust() -> None:
     """The trust root of a store: teams, names, keys, and who may change them."""
-
-
-def key_at_hand() -> SigningKey:
-    """Return the key of the environment, else the user's own."""
-    return given_key() or own_key()
 
 
 @trust.command()
