@@ -1,9 +1,16 @@
 """Old statements brought under a trust root, and old keys' statements kept by new ones."""
 
 from lineage.digest import canonical_json, digest_bytes
-from lineage.dsse import SigningKey
+from lineage.dsse import SigningKey, key_id, parse_envelope
 from lineage.errors import TrustRootError
-from lineage.journal import ENDORSEMENTS, PROJECTS, Endorsement, Journal, Slots
+from lineage.journal import (
+    ENDORSEMENTS,
+    PROJECTS,
+    Endorsement,
+    Journal,
+    Slots,
+    read_inventory,
+)
 from lineage.older import PREFIXES
 from lineage.statement import Statement
 from lineage.store import Store
@@ -70,9 +77,16 @@ def unendorsed(store: Store, wanted: TrustRoot) -> list[str]:
 
 
 def _is_endorsed(journal: Journal, project: str, team: Team) -> bool:
-    """Return whether a key that stays in effect has endorsed what the project has stated."""
-    if not journal.store.keys(f"{PROJECTS}/{project}"):
-        return True
-    stay = {key.public for key in team.keys if not key.why_not()}
-    statements = journal.slots(project, ENDORSEMENTS, Endorsement).all(retired=True)
-    return any(statement.key.public in stay for statement in statements)
+    """Return whether keys that stay in effect have endorsed all that the others have signed."""
+    stay = {key_id(key.public) for key in team.keys if not key.why_not()}
+    endorsed: set[str] = set()
+    for statement in journal.slots(project, ENDORSEMENTS, Endorsement).all(retired=True):
+        if key_id(statement.key.public) in stay:
+            endorsed |= read_inventory(journal.store, statement.body.inventory).keys()
+    left = set(journal.store.keys(f"{PROJECTS}/{project}")) - endorsed
+    return all(_signers(journal.store, key) & stay for key in left)
+
+
+def _signers(store: Store, key: str) -> set[str]:
+    """Return the ids of the keys that signed a slot."""
+    return set(parse_envelope(store.read_key(key) or b"", key).signatures)

@@ -140,4 +140,7 @@ def test_a_key_is_rotated_out_only_after_the_new_one_has_endorsed(tmp_path):
     shared.publish(root(math_team={"until": "2999-01-01T00:00:00+00:00"}))
     assert endorse(shared.of("math-team", NEW_KEYS["math-team"]), "rotation").team == "math-team"
     assert unendorsed(shared.math, rotated) == []
-    assert KEYS["math-team"].public != NEW_KEYS["math-team"].public
+    write_record(shared.of("math-team", NEW_KEYS["math-team"]), b"by the new key")
+    assert unendorsed(shared.math, rotated) == []
+    write_record(shared.of("math-team", KEYS["math-team"]), b"by the old one, after all")
+    assert unendorsed(shared.math, rotated) == ["math-team"]
