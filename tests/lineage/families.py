@@ -37,7 +37,7 @@ class Family:
             take("prompts", self.made["train"]),
             bundle,
         ]
-        steps = {"owner": self.owner, "domain": domain, "source": SOURCE}
+        steps = {"owner": self.owner, "domain": domain, "code": SOURCE}
         self._model("rung", *climbed, kind="rung", stop_at=1, **steps)
         self._model("teacher", *climbed, kind="rl", stop_at=2, **steps)
         self._card()

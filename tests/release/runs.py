@@ -102,7 +102,7 @@ class Climbed:
             domain=self.name,
             sampling=SAMPLING,
             stop_at=step,
-            source=SOURCE,
+            code=SOURCE,
         )
         return Rung(step=step, checkpoint=checkpoint)
 
