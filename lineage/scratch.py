@@ -1,8 +1,8 @@
 """Where a store writes what is not finished: one folder a process, swept when its process is gone.
 
-A lock file is held for as long as the process lives; ``kill -9`` releases it. So the next process
-that opens the store can tell a leftover from a write under way, whatever the clock says, and across
-containers that share a volume.
+A lock file is held for as long as a store of the process uses it; ``kill -9`` releases it. So the
+next process that opens the store can tell a leftover from a write under way, whatever the clock
+says, and across containers that share a volume.
 """
 
 import fcntl
@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import uuid
-from functools import cache
+import weakref
 from pathlib import Path
 
 from lineage.full_disk import full_disk_named
@@ -23,7 +23,6 @@ class Scratch:
         """Use ``root``, which is made when it is needed. See ``scratch_under``."""
         self._root = root
         self._folder: Path | None = None
-        self._lock = -1
         self._owner = 0
         self._claiming = threading.Lock()
 
@@ -60,7 +59,7 @@ class Scratch:
             if os.fstat(descriptor).st_nlink:  # else a sweeper took it before it was locked
                 folder = self._root / name
                 folder.mkdir()
-                self._lock = descriptor
+                weakref.finalize(self, os.close, descriptor)
                 return folder
             os.close(descriptor)
 
@@ -81,14 +80,21 @@ class Scratch:
                 os.close(descriptor)
 
 
+_IN_USE: weakref.WeakValueDictionary[Path, Scratch] = weakref.WeakValueDictionary()
+_FINDING = threading.Lock()
+
+
 def scratch_under(root: Path) -> Scratch:
-    """Return this process's scratch folder under ``root``; nothing is written yet."""
-    return _one_for_each(root.resolve())
+    """Return this process's scratch folder under ``root``; nothing is written yet.
 
-
-@cache
-def _one_for_each(root: Path) -> Scratch:
-    return Scratch(root)
+    Its lock is released with the last reference, so a process may open any number of stores.
+    """
+    place = root.resolve()
+    with _FINDING:
+        found = _IN_USE.get(place)
+        if found is None:
+            found = _IN_USE[place] = Scratch(place)
+        return found
 
 
 def remove(path: Path) -> None:

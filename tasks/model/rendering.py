@@ -89,6 +89,9 @@ class _Renderer:
             except (OSError, ValueError, _LostError) as error:
                 self.close()
                 raise _LostError("it takes too much time or memory") from error
+            except BaseException:
+                self.close()  # its answer would be read as that to the next question
+                raise
             return found
 
     def close(self) -> None:
@@ -123,6 +126,9 @@ class _Renderer:
                 "the process that renders chat templates does not start: `provost doctor` says "
                 "what this machine lacks"
             ) from error
+        except BaseException:
+            self.close()  # who is interrupted here must not read this child's first line later
+            raise
         return child
 
 
@@ -130,10 +136,12 @@ def _line(child: subprocess.Popen[bytes], seconds: float) -> bytes:
     """Return the next line that a child writes."""
     assert child.stdout is not None
     descriptor, deadline = child.stdout.fileno(), time.monotonic() + seconds
+    ready = select.poll()  # takes any descriptor; `select` none above 1023
+    ready.register(descriptor, select.POLLIN)
     read = bytearray()
     while not read.endswith(b"\n"):
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+        if left <= 0 or not ready.poll(left * 1000):
             raise _LostError("no answer")
         chunk = os.read(descriptor, _CHUNK)
         if not chunk:

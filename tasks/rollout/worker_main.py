@@ -128,6 +128,9 @@ def supervise(child: int, parent: int, listeners: list[int], settings: Settings)
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))
+    waiting = select.poll()  # takes any descriptor; `select` none above 1023
+    for descriptor in (*watched, *listeners):
+        waiting.register(descriptor, select.POLLIN)
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -139,7 +142,7 @@ def supervise(child: int, parent: int, listeners: list[int], settings: Settings)
         if os.getppid() != parent or watch.found:
             usage.stop()
             usage.send(child, signal.SIGKILL)
-        ready, _, _ = select.select([*watched, *listeners], [], [], rest)
+        ready = {descriptor for descriptor, _ in waiting.poll(rest * 1000)}
         for listener in listeners:
             if listener in ready:
                 permits.answer_next(listener, most.processes)

@@ -254,3 +254,15 @@ def test_a_store_on_a_file_or_an_unknown_scheme_is_refused(tmp_path):
         open_store(str(tmp_path / "file"))
     with pytest.raises(StoreUnfitError, match="gopher"):
         open_store("gopher://x")
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_a_process_may_open_any_number_of_stores(tmp_path):
+    before = open_descriptors()
+    for number in range(20):
+        FolderStore(tmp_path / f"{number}").put_bytes(b"some bytes")
+    assert open_descriptors() <= before + 1

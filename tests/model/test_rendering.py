@@ -1,5 +1,7 @@
 """A chat template is a program of others: it is rendered as transformers does, within limits."""
 
+import os
+import resource
 import time
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from test_chat import ASKED, REWRITING, TRIMMING
 from tiny_models import with_template
 
+from tasks.model import rendering
 from tasks.model.chat import ChatTokens
 from tasks.model.rendering import TemplateError, render
 from tasks.model.scratch import CHAT_TEMPLATE
@@ -73,3 +76,39 @@ def test_the_process_sees_no_variable_of_ours(monkeypatch):
     assert b"PROVOST" not in Path(f"/proc/{child.pid}/environ").read_bytes()
     renderer.close()
     assert child.returncode is not None
+
+
+@pytest.fixture
+def no_renderer():
+    """The renderer of this process is not running, before and after."""
+    rendering._renderer(os.getpid()).close()
+    yield
+    rendering._renderer(os.getpid()).close()
+
+
+def test_a_process_with_many_open_files_renders_too(no_renderer):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert rendered("{{ messages[1].content }}") == "12+34"
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("at", [1, 2], ids=["start", "answer"])
+def test_after_an_interrupt_the_next_answer_is_to_the_next_question(at, no_renderer, monkeypatch):
+    real, calls = rendering._line, []
+
+    def line(child, seconds):
+        calls.append(seconds)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return real(child, seconds)
+
+    monkeypatch.setattr(rendering, "_line", line)
+    with pytest.raises(KeyboardInterrupt):
+        rendered("first")
+    assert rendered("second") == "second"
