@@ -6,7 +6,7 @@ team reads? One row for each case, appended as it ends, so that a run that was c
     python -m benchmarks.faults CASE [--count N] [--seed S]     # runs what is left of a case
     python -m benchmarks.faults report                          # counts, into results/faults.json
 
-Cases: ``flips`` (one byte of a finished store), ``kills`` (SIGKILL of a consolidation), ``full``
-(a full disk), ``releases`` (eight teams at once), ``clocks`` (two days apart), ``teams`` (one team
-does all that its role allows). Start with ``rows``.
+Cases: ``flips`` (one byte of a finished store), ``kills`` and ``demo_kills`` (SIGKILL of a
+consolidation), ``full`` (a full disk), ``releases`` (eight teams at once), ``clocks`` (two days
+apart), ``teams`` (one team does all that its role allows). Start with ``rows``.
 """

@@ -7,7 +7,15 @@ import sys
 
 from benchmarks.faults.rows import FOLDER, append, report, rows
 
-COUNTS = {"flips": 20, "kills": 200, "full": 100, "releases": 100, "clocks": 20, "teams": 100}
+COUNTS = {
+    "flips": 20,
+    "kills": 190,
+    "demo_kills": 10,
+    "full": 100,
+    "releases": 100,
+    "clocks": 20,
+    "teams": 100,
+}
 """Rows of a whole case; a row of ``flips`` and ``teams`` is of several trials."""
 
 

@@ -1,11 +1,11 @@
 """One flipped byte in a finished store: verification must name the file. 50 positions a row."""
 
-import os
 import random
 import shutil
 import tempfile
 from pathlib import Path
 
+from benchmarks.faults.homes import SMOKE, undisturbed
 from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.registry import Registry
@@ -13,8 +13,6 @@ from lineage.store import FolderStore
 from lineage.verify import Verifier
 
 POSITIONS = 50
-STORE = "PROVOST_FAULTS_STORE"
-"""Names the folder store of a finished consolidation, say of ``make demo``: it is only read."""
 
 
 class _Recording(FolderStore):
@@ -50,9 +48,9 @@ def trial(seed: int) -> dict[str, object]:
     violations = []
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place) / "store"
-        shutil.copytree(os.environ[STORE], copy, symlinks=True)
+        shutil.copytree(undisturbed(SMOKE)[0] / "store", copy, symlinks=True)
         store = _Recording(copy)
-        record = Registry(store).resolve("student.smoke@latest").record
+        record = Registry(store).resolve(SMOKE.student).record
         files = _reached(store, record)
         for _ in range(POSITIONS):
             path = rng.choice(files)

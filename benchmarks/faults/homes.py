@@ -1,61 +1,174 @@
-"""Tiny homes to break: a fork point and two released teachers, and a consolidation of them."""
+"""Homes to break: a fork point and released teachers, and a consolidation of them.
 
+A home of tiny teams is made in seconds, that of the demo in a quarter of an hour. Either is made
+once for a commit, beside the system's other temporary files, and copied for each trial.
+"""
+
+import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from benchmarks.faults.rows import ROOT
+from benchmarks.faults.rows import ROOT, commit
+from lineage.artifacts import Student, read_manifest
+from lineage.registry import Registry
+from lineage.store import FolderStore
 
-TEACHERS = "shout@released,whisper@released"
-_LIMIT_SECONDS = 600
+_LIMIT_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is consolidated, and how."""
+
+    name: str
+    student: str
+    words: tuple[str, ...]
+    before: tuple[tuple[str, ...], ...] = ()
+    """Commands that make the teachers; the tiny teams' are made without a command."""
+
+
+SMOKE = Job(
+    "smoke",
+    "student.smoke@latest",
+    ("run", "consolidation", "--preset", "smoke", "--teachers", "shout@released,whisper@released"),
+)
+DEMO = Job(
+    "demo",
+    "student.general@latest",
+    ("run", "consolidation"),
+    (
+        ("run", "foundation"),
+        *(("run", "teacher", team) for team in ("math", "code", "agent", "instruct")),
+    ),
+)
+
+
+def home_with_teachers(job: Job) -> Path:
+    """Return the home in which a job starts."""
+    return _once(f"{job.name}-teachers", lambda home: _make_teachers(job, home))
 
 
 @cache
-def home_with_teachers() -> Path:
-    """Return a home with two teachers, made once in a process."""
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    teams = folder / "teams"
-    code = (
-        "import sys; sys.path.insert(0, 'tests/end_to_end')\n"
-        "import tiny_faculty as tiny\n"
-        f"root = {str(teams)!r}\n"
-        "for team in tiny.TEAMS: tiny.write_team(root, team)\n"
-        f"with tiny.importable(root), tiny.home_at({str(folder / 'home')!r}):\n"
-        "    tiny.make_fork_point()\n"
-        "    for team in tiny.TEAMS: tiny.climb(f'{tiny.PACKAGE}.{team}')\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment(folder / "home"), check=True
-    )
-    return folder / "home"
+def undisturbed(job: Job) -> tuple[Path, float]:
+    """Return the home in which a job has ended, and how long it took in seconds."""
+    seconds = f"{job.name}.seconds"
+
+    def make(home: Path) -> None:
+        shutil.copytree(home_with_teachers(job), home, symlinks=True)
+        begun = time.monotonic()
+        if failed := Run(job, home).finish():
+            raise RuntimeError(failed)
+        home.with_name(seconds).write_text(str(time.monotonic() - begun))
+
+    home = _once(job.name, make)
+    return home, float(home.with_name(seconds).read_text())
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Return the variables of a process that works in a home."""
+def student_in(job: Job, home: Path) -> str:
+    """Return the digest of the checkpoint that a job left."""
+    store = FolderStore(home / "store")
+    entry = Registry(store).resolve(job.student)
+    return read_manifest(store, entry.digest, Student).checkpoint.digest
+
+
+class Run:
+    """A consolidation in a process group of its own, which may be killed."""
+
+    def __init__(self, job: Job, home: Path) -> None:
+        self._errors = home.with_name(f"{home.name}.errors")
+        self._process: ForkServerProcess = _server().Process(
+            target=_main, args=(job.words, str(home), str(self._errors))
+        )
+        self._process.start()
+
+    def kill(self, signal_number: int) -> None:
+        """End the process and all that it started."""
+        pid = self._process.pid
+        assert pid is not None
+        try:
+            os.killpg(pid, signal_number)
+        except ProcessLookupError:  # it has not made its group yet, or has ended
+            self._process.kill()
+        self._process.join()
+
+    def finish(self) -> str:
+        """Wait for the end; return the last words of a run that failed, else ""."""
+        self._process.join(_LIMIT_SECONDS)
+        if self._process.exitcode == 0:
+            return ""
+        return f"exit {self._process.exitcode}: {self._errors.read_text(errors='replace')[-500:]}"
+
+
+@cache
+def _server() -> multiprocessing.context.ForkServerContext:
+    """Return the process from which runs are forked: they need not import torch and Flyte anew."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["workflows.cli", "workflows.consolidation.workflow"])
+    os.environ.update(environment())
+    for name in _DROPPED:
+        os.environ.pop(name, None)
+    return context
+
+
+def _main(words: tuple[str, ...], home: str, errors: str) -> None:
+    os.setsid()
+    os.environ["PROVOST_HOME"] = home
+    descriptor = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    from workflows.cli import main  # noqa: PLC0415 (the server has imported it)
+
+    main(list(words))
+
+
+_DROPPED = ("PROVOST_STORE", "MLFLOW_TRACKING_URI")
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of a process that works in a home, but for the home."""
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    dropped = {"PROVOST_STORE", "MLFLOW_TRACKING_URI"}
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return kept | offline | {"PROVOST_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+    return kept | offline | {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)}
 
 
-def consolidation(home: Path) -> subprocess.Popen[bytes]:
-    """Start a consolidation of the two teachers."""
-    words = ["run", "consolidation", "--preset", "smoke", "--teachers", TEACHERS]
-    code = f"from workflows.cli import main; main({words!r})"
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment(home),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that is made once for a commit."""
+    folder = Path(tempfile.gettempdir(), f"provost-faults-{commit()[:12]}")
+    folder.mkdir(exist_ok=True)
+    home, ready = folder / name, folder / f"{name}.ready"
+    if not ready.exists():
+        shutil.rmtree(home, ignore_errors=True)
+        make(home)
+        ready.touch()
+    return home
 
 
-def finish(process: subprocess.Popen[bytes]) -> str:
-    """Wait for a consolidation; return its last words where it failed, else ""."""
-    _, errors = process.communicate(timeout=_LIMIT_SECONDS)
-    return "" if process.returncode == 0 else errors.decode(errors="replace")[-500:]
+def _make_teachers(job: Job, home: Path) -> None:
+    for words in job.before:
+        code = f"from workflows.cli import main; main({list(words)!r})"
+        _python(code, home)
+    if not job.before:
+        teams = str(home.with_name(f"{home.name}-teams"))
+        code = (
+            "import sys; sys.path.insert(0, 'tests/end_to_end')\n"
+            "import tiny_faculty as tiny\n"
+            f"for team in tiny.TEAMS: tiny.write_team({teams!r}, team)\n"
+            f"with tiny.importable({teams!r}), tiny.home_at({str(home)!r}):\n"
+            "    tiny.make_fork_point()\n"
+            "    for team in tiny.TEAMS: tiny.climb(f'{tiny.PACKAGE}.{team}')\n"
+        )
+        _python(code, home)
+
+
+def _python(code: str, home: Path) -> None:
+    variables = environment() | {"PROVOST_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=variables, check=True)
