@@ -9,6 +9,10 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_inf
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done)
 
+# A worker for each core, and 1.5 GB for each worker. A file's tests stay with one worker, because
+# they share what they made.
+WORKERS ?= -n logical --maxprocesses 8 --dist loadfile
+
 # What runs is offline and quiet, and one process takes one core.
 export HF_HUB_OFFLINE := 1
 export HF_DATASETS_OFFLINE := 1
@@ -41,10 +45,10 @@ demo: $(READY) ## run the main job: four teams climb, one consolidation merges t
 	@$(BIN)/provost demo
 
 test: $(READY) ## run the tests that a laptop passes in minutes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(READY) ## run the slow and the browser tests as well
-	@$(BIN)/python -m pytest -m "not gpu and not cluster" -o faulthandler_timeout=1800
+	@$(BIN)/python -m pytest $(WORKERS) -m "not gpu and not cluster" -o faulthandler_timeout=1800
 
 lint: $(READY) ## check format, style, types and import contracts
 	@$(BIN)/ruff format --check
