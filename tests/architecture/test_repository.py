@@ -72,7 +72,13 @@ def test_owners_are_given_only_to_what_exists():
 
 
 def undeclared(files, declared):
-    own = {*PACKAGES, *(file.stem for file in files_of_tests()), "tests", *WRITTEN_BY_TESTS}
+    own = {
+        *PACKAGES,
+        *(file.stem for file in files_of_tests()),
+        "tests",
+        "benchmarks",
+        *WRITTEN_BY_TESTS,
+    }
     for file in files:
         for line, module in imported_modules(file):
             top = module.split(".")[0]

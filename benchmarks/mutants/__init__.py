@@ -1,0 +1,13 @@
+"""Mutants: does a test fail when one operator, number or condition of the product is wrong?
+
+Question: do the tests still kill the mutants that they killed before names and tests changed?
+
+    python -m benchmarks.mutants draw            # a fixed sample, into results/mutants_drawn.json
+    python -m benchmarks.mutants run FILE        # what is left of it, into FILE (about an hour)
+    python -m benchmarks.mutants table FILE ...  # killed and survived, for each room
+
+Cosmic Ray's operators make the mutants. A mutant is known by its function and by its statement
+before and after, so that it is found again when code moves; ``renames.json`` says what was renamed.
+Cost: a test run for each mutant, 5 to 60 s on one core. Run it in a clean checkout of its own: it
+changes the files that it tests. Start with ``rooms``.
+"""

@@ -1,0 +1,140 @@
+"""The parts of the product that are mutated, and the tests that must notice."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Modules, how many mutants are drawn from them, and their tests, the fastest first."""
+
+    modules: tuple[str, ...]
+    """Patterns of paths below the root."""
+
+    tests: tuple[str, ...]
+    """Patterns of paths below the root."""
+
+    count: int = 10
+
+    def files(self) -> list[str]:
+        """Return the paths of the modules, sorted."""
+        return sorted(_paths(self.modules))
+
+    def test_files(self) -> list[str]:
+        """Return the paths of the tests, in the order in which they are run."""
+        return _paths(self.tests)
+
+
+def _paths(patterns: tuple[str, ...]) -> list[str]:
+    """Return the files that match, in the order of the patterns, each once.
+
+    Raises:
+        ValueError: A pattern matches no file, as after a rename.
+    """
+    paths: dict[str, None] = {}
+    for pattern in patterns:
+        matches = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(pattern))
+        if not matches:
+            raise ValueError(f"no file matches {pattern}: correct benchmarks/mutants/rooms.py")
+        paths.update(dict.fromkeys(match for match in matches if match.endswith(".py")))
+    return list(paths)
+
+
+ROOMS = {
+    "objectives": Room(
+        (
+            "tasks/mopd/objectives/*.py",
+            "tasks/onpolicy/policy_gradient.py",
+            "tasks/onpolicy/group_advantage.py",
+        ),
+        (
+            "tests/mopd/test_objectives*.py",
+            "tests/onpolicy/test_policy_gradient.py",
+            "tests/onpolicy/test_group_advantage.py",
+        ),
+        12,
+    ),
+    "routing": Room(
+        (
+            "tasks/mopd/routing.py",
+            "tasks/mopd/balance.py",
+            "tasks/mopd/distil.py",
+            "tasks/mopd/tokens.py",
+        ),
+        (
+            "tests/mopd/test_routing.py",
+            "tests/mopd/test_balance.py",
+            "tests/mopd/test_distil.py",
+            "tests/mopd/test_voices.py",
+        ),
+        12,
+    ),
+    "ledger": Room(("tasks/ledger/*.py",), ("tests/ledger/*.py",), 12),
+    "gate": Room(
+        tuple(
+            f"tasks/gate/{name}.py"
+            for name in (
+                "judge",
+                "measured",
+                "prediction",
+                "weights",
+                "sampled",
+                "forecast",
+                "plan",
+            )
+        ),
+        tuple(
+            f"tests/gate/test_{name}.py"
+            for name in ("judge", "weights", "sampled", "plan", "remedy", "growth", "experience")
+        ),
+        12,
+    ),
+    "store": Room(
+        tuple(
+            f"lineage/{name}.py"
+            for name in ("store", "blobs", "digest", "tree", "index", "journal", "gc", "registry")
+        ),
+        (
+            "tests/lineage/test_tree_content.py",
+            "tests/lineage/test_store*.py",
+            "tests/lineage/test_gc.py",
+            "tests/lineage/test_registry.py",
+            "tests/lineage/test_artifacts.py",
+            "tests/lineage/test_record.py",
+        ),
+        12,
+    ),
+    "trust": Room(
+        tuple(
+            f"lineage/{name}.py"
+            for name in ("dsse", "statement", "trust", "trust_chain", "waiver", "author", "verify")
+        ),
+        (
+            "tests/lineage/test_trust_chain.py",
+            "tests/lineage/test_verify.py",
+            "tests/lineage/test_entitlement.py",
+            "tests/lineage/test_two_teams.py",
+            "tests/lineage/test_adoption.py",
+            "tests/lineage/test_promotion.py",
+            "tests/gate/test_waivers*.py",
+        ),
+        12,
+    ),
+    "statistics": Room(
+        (
+            "tasks/evaluate/statistics.py",
+            "tasks/evaluate/normalised.py",
+            "tasks/evaluate/compare.py",
+            "tasks/attribution/intervals.py",
+        ),
+        (
+            "tests/evaluate/test_statistics.py",
+            "tests/evaluate/test_normalised.py",
+            "tests/attribution/test_intervals.py",
+            "tests/evaluate/test_compare.py",
+        ),
+        12,
+    ),
+}
