@@ -21,7 +21,7 @@ from lineage_facts import facts, write
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from tasks.mopd.objectives.terms import Chunk, TeacherTerms
+from tasks.mopd.objectives.terms import Chunk, teacher_term
 from tasks.mopd.settings import DistilSettings, Divergence, Support, TopK
 
 SHAPES = ((8192, 1024), (256, 32_768), (256, 131_072))
@@ -73,8 +73,7 @@ def plain_sampled(chunk: Chunk) -> Tensor:
 
 def ours(settings: DistilSettings) -> Callable[[Chunk], Tensor]:
     """Return our loss under these settings, with all that it reports."""
-    terms = TeacherTerms(settings, CONTROL)
-    return lambda chunk: terms(chunk).loss_C
+    return lambda chunk: teacher_term(chunk, settings, CONTROL).loss_C
 
 
 def forms() -> dict[str, Form]:

@@ -11,8 +11,10 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.mopd.settings import Balance, BalanceSettings
+from tasks.onpolicy.device_sums import DeviceSums
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.settings import Normalisation
+from tasks.ranks import sum_over_ranks
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
 """Open-MOPD (2608.19098) section 4: beyond them a run collapsed."""
@@ -22,12 +24,12 @@ _MEMORY = 0.9
 """Of the running means: ten steps."""
 
 
-@dataclass
-class Course:
-    """Running means over steps of one teacher's log-ratios, log p_teacher - log p_student."""
+@dataclass(frozen=True)
+class LogRatioMoments:
+    """Means over tokens of one teacher's log-ratios, log p_teacher - log p_student, in nats."""
 
     size: float
-    """Mean |log-ratio| a token."""
+    """Mean |log-ratio|."""
     mean: float
     square: float
     tokens: float
@@ -38,28 +40,31 @@ class Course:
         return float(max(0.0, self.square - self.mean**2) ** 0.5)
 
 
-@dataclass
-class Seen:
-    """Sums of one teacher's log-ratios over the tokens of a step."""
+class LogRatioSums:
+    """Sums of each teacher's log-ratios over the tokens of a step, kept on the device."""
 
-    tokens: float = 0.0
-    size: float = 0.0
-    total: float = 0.0
-    square: float = 0.0
+    def __init__(self) -> None:
+        self._size, self._total, self._square = DeviceSums(), DeviceSums(), DeviceSums()
 
-    def add(self, log_ratio_C: Tensor) -> None:
-        """Take in the log-ratios of a chunk's tokens."""
-        ratio = log_ratio_C.double()
-        self.tokens += len(ratio)
-        self.size += float(ratio.abs().sum())
-        self.total += float(ratio.sum())
-        self.square += float(ratio.square().sum())
+    def add(self, teacher: str, log_ratio_C: Tensor) -> None:
+        """Add the log-ratios of a chunk's tokens."""
+        ratio_C = log_ratio_C.detach().double()
+        self._size.add(teacher, ratio_C.abs().sum(), len(ratio_C))
+        self._total.add(teacher, ratio_C.sum())
+        self._square.add(teacher, ratio_C.square().sum())
 
-    @property
-    def deviation(self) -> float:
-        """Their standard deviation."""
-        mean = self.total / self.tokens
-        return float(max(0.0, self.square / self.tokens - mean**2) ** 0.5)
+    def moments(self) -> dict[str, LogRatioMoments]:
+        """Return each teacher's moments over the tokens of all ranks. Collective."""
+        tokens = sum_over_ranks(self._size.counts())
+        size, total, square = (
+            sum_over_ranks(sums.totals()) for sums in (self._size, self._total, self._square)
+        )
+        return {
+            teacher: LogRatioMoments(
+                size[teacher] / count, total[teacher] / count, square[teacher] / count, count
+            )
+            for teacher, count in tokens.items()
+        }
 
 
 @dataclass
@@ -68,7 +73,7 @@ class Balancer:
 
     settings: BalanceSettings
     normalisation: Normalisation
-    courses: dict[str, Course] = field(default_factory=dict)
+    running: dict[str, LogRatioMoments] = field(default_factory=dict)
 
     def weights(self, scored: Sequence[Scored]) -> dict[str, float]:
         """Return the relative weight of each teacher's tokens for this step's rollouts."""
@@ -91,31 +96,23 @@ class Balancer:
             case Balance.DISPERSION:
                 return self._dispersion(teachers)
 
-    def saw(self, seen: Mapping[str, Seen]) -> None:
+    def end_step(self, moments: Mapping[str, LogRatioMoments]) -> None:
         """Take a step's log-ratios into the running means."""
-        for teacher, sums in seen.items():
-            if not sums.tokens:
-                continue
-            now = Course(
-                sums.size / sums.tokens,
-                sums.total / sums.tokens,
-                sums.square / sums.tokens,
-                sums.tokens,
-            )
-            old = self.courses.get(teacher)
-            self.courses[teacher] = now if old is None else _mixed(old, now)
+        for teacher, now in moments.items():
+            old = self.running.get(teacher)
+            self.running[teacher] = now if old is None else _mixed(old, now)
 
     def state(self) -> dict[str, JsonValue]:
         """Return the running means."""
-        return {teacher: list(vars(course).values()) for teacher, course in self.courses.items()}
+        return {teacher: list(vars(moments).values()) for teacher, moments in self.running.items()}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
-        self.courses = {}
+        self.running = {}
         for teacher, numbers in state.items():
             assert isinstance(numbers, list)
             size, mean, square, tokens = (float(str(number)) for number in numbers)
-            self.courses[teacher] = Course(size, mean, square, tokens)
+            self.running[teacher] = LogRatioMoments(size, mean, square, tokens)
 
     def _fixed(self, teacher: str) -> float:
         try:
@@ -128,7 +125,7 @@ class Balancer:
 
     def _gaps(self, teachers: Sequence[str]) -> dict[str, float]:
         """Return clamp(m_d / m_ref): who is farther from the student weighs more, not less."""
-        known = {t: self.courses[t].size for t in teachers if t in self.courses}
+        known = {t: self.running[t].size for t in teachers if t in self.running}
         if not known or max(known.values()) == 0:
             return dict.fromkeys(teachers, 1.0)
         reference = sum(known.values()) / len(known)
@@ -138,8 +135,8 @@ class Balancer:
 
     def _dispersion(self, teachers: Sequence[str]) -> dict[str, float]:
         """Return clip(sigma_all / sigma_d): whose log-ratios scatter more weighs less."""
-        known = {t: self.courses[t] for t in teachers if t in self.courses}
-        tokens = sum(course.tokens for course in known.values())
+        known = {t: self.running[t] for t in teachers if t in self.running}
+        tokens = sum(moments.tokens for moments in known.values())
         if not tokens:
             return dict.fromkeys(teachers, 1.0)
         mean = sum(c.mean * c.tokens for c in known.values()) / tokens
@@ -162,6 +159,6 @@ def _token_share(teachers: Sequence[str], scored: Sequence[Scored]) -> dict[str,
     return {t: total / (len(teachers) * tokens[t]) if tokens[t] else 1.0 for t in teachers}
 
 
-def _mixed(old: Course, now: Course) -> Course:
+def _mixed(old: LogRatioMoments, now: LogRatioMoments) -> LogRatioMoments:
     pairs = zip(vars(old).values(), vars(now).values(), strict=True)
-    return Course(*(_MEMORY * before + (1 - _MEMORY) * after for before, after in pairs))
+    return LogRatioMoments(*(_MEMORY * before + (1 - _MEMORY) * after for before, after in pairs))

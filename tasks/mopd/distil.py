@@ -3,35 +3,24 @@
 Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from tasks.model.log_probs import token_log_probs
-from tasks.mopd.balance import Balancer, Seen
+from tasks.mopd.balance import Balancer, LogRatioSums
 from tasks.mopd.configured import configured
-from tasks.mopd.objectives.delta import delta_target
-from tasks.mopd.objectives.reference import ReferenceTerm, reference_term
-from tasks.mopd.objectives.terms import Chunk, TeacherTerm, TeacherTerms
 from tasks.mopd.routing import Routing
-from tasks.mopd.settings import Balance, DistilSettings, Divergence
+from tasks.mopd.settings import Balance, DistilSettings
+from tasks.mopd.token_loss import OUTCOME, REFERENCE, RoutedChunk, token_loss
 from tasks.mopd.voices import START, Teachers, precursor_of, voices
 from tasks.mopd.watch import Watch
 from tasks.onpolicy.group_advantage import group_advantages
 from tasks.onpolicy.mechanisms import Mechanisms
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
-from tasks.onpolicy.policy_gradient import policy_gradient
 from tasks.onpolicy.settings import LoopSettings
-from tasks.ranks import sum_over_ranks
 from tasks.rollout.collect import Rollout
-
-OUTCOME = "outcome"
-REFERENCE = "reference"
 
 
 class Distillation:
@@ -57,12 +46,11 @@ class Distillation:
         """
         _refuse_names(settings, routing.teachers, teachers.names)
         self._routing, self._teachers, self._settings = routing, teachers, settings
-        self._terms = TeacherTerms(settings, control_ids)
+        self._control_ids = tuple(control_ids)
         self._balancer = Balancer(settings.balance, loop.normalisation)
         self.mechanisms = Mechanisms(configured(settings, loop))
         self._watch = Watch(teachers, routing.teachers, recheck_every)
-        self._seen: dict[str, Seen] = {}
-        self._update_of: dict[int, int] = {}
+        self._log_ratios = LogRatioSums()
 
     @property
     def sources(self) -> list[str]:
@@ -114,70 +102,60 @@ class Distillation:
         )
 
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
-        """Tell the teachers in which order they will be asked."""
-        self._seen = defaultdict(Seen)
+        """Announce to the teachers which microbatches they will score, in order."""
+        self._log_ratios = LogRatioSums()
         self._watch.begin_step(step)
-        # A microbatch that is moved to a device is another object with the same items.
-        self._update_of = {
-            id(batch.items): place for place, update in enumerate(updates) for batch in update
-        }
-        asked = [
-            [(voice, batch.tokens) for batch in update for voice in self._voices(batch)]
+        requests = [
+            [(model, batch.tokens) for batch in update for model in self._models(batch)]
             for update in updates
         ]
-        self._teachers.begin_step(step, asked)
+        self._teachers.begin_step(step, requests)
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
-        """Let the microbatch's one teacher read it, and return the losses against it."""
-        hidden = {v: self._teachers.hidden(v, batch.tokens) for v in self._voices(batch)}
-        self._watch.recheck(batch.teacher, batch.tokens, hidden[batch.teacher])
-        outcome_weight = self._settings.outcome_weight
+        """Run the body of each model that scores a microbatch; return the losses by its tokens."""
+        hidden_ND = {m: self._teachers.hidden(m, batch.tokens) for m in self._models(batch)}
+        self._watch.recheck(batch.teacher, batch.tokens, hidden_ND[batch.teacher])
 
         def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
-            said = {v: self._teachers.logits(v, of_ND[chunk]) for v, of_ND in hidden.items()}
-            self._watch.overlap(batch.teacher, student_CV, said[batch.teacher])
-            told = self._told(batch, student_CV, said, chunk)
-            term = self._terms(told)
-            self._hear(batch, told, term)
-            loss = {batch.teacher: term.loss_C}
-            advantages, report = {batch.teacher: term.advantage_C}, dict(term.report)
-            if batch.teacher in self._settings.delta_teachers:
-                report |= self._learned(said[batch.teacher], told)
-            if outcome_weight > 0:
-                outcome_C = outcome_weight * batch.outcome_advantages_N[chunk]
-                advantages[OUTCOME] = outcome_C
-                ratio_C = term.importance.ratio_N
-                loss[OUTCOME] = policy_gradient(term.student_C, outcome_C, ratio_C)
-            if self._settings.reference_weight > 0:
-                reference = self._reference(told, said[START], term)
-                loss[REFERENCE], advantages[REFERENCE] = reference.loss_C, reference.advantage_C
-                report["reference_kl"] = reference.kl_C
-            return TokenLoss(loss, report, advantages, told.teacher_CV)
+            routed = self._routed(batch, student_CV, hidden_ND, chunk)
+            self._watch.overlap(batch.teacher, student_CV, routed.teacher_CV)
+            loss = token_loss(routed, self._settings, self._control_ids)
+            self._log_ratios.add(batch.teacher, loss.log_ratio_C)
+            for mechanism, bound in loss.activity.items():
+                self.mechanisms.evaluated(mechanism, bound)
+            return loss
 
         return losses
+
+    def _routed(
+        self, batch: Microbatch, student_CV: Tensor, hidden_ND: Mapping[str, Tensor], chunk: slice
+    ) -> RoutedChunk:
+        """Return a chunk with the logits of all models that score it."""
+        logits_CV = {m: self._teachers.logits(m, of_ND[chunk]) for m, of_ND in hidden_ND.items()}
+        return RoutedChunk(
+            teacher=batch.teacher,
+            student_CV=student_CV,
+            teacher_CV=logits_CV[batch.teacher],
+            precursor_CV=logits_CV.get(precursor_of(batch.teacher)),
+            start_CV=logits_CV.get(START),
+            tokens_C=batch.tokens.tokens_N[chunk],
+            sampler_log_probs_C=batch.sampler_log_probs_N[chunk],
+            outcome_advantages_C=batch.outcome_advantages_N[chunk],
+            update_index=batch.update_index,
+        )
 
     def end_step(self, step: int) -> dict[str, float]:
         """Return what became of the mechanisms, and how steady the teachers' answers were.
 
         Collective. Raises MechanismError for one that was configured and did not do its work.
         """
-        sums = sum_over_ranks(
-            {
-                f"{teacher}\n{name}": value
-                for teacher, seen in self._seen.items()
-                for name, value in vars(seen).items()
-            }
-        )
-        over_ranks: dict[str, Seen] = defaultdict(Seen)
-        for key, value in sums.items():
-            teacher, _, name = key.partition("\n")
-            setattr(over_ranks[teacher], name, value)
-        self._balancer.saw(over_ranks)
-        tokens = sum(seen.tokens for seen in over_ranks.values())
+        moments = self._log_ratios.moments()
+        self._balancer.end_step(moments)
+        tokens = sum(of_teacher.tokens for of_teacher in moments.values())
         metrics = self.mechanisms.end_step(step)
-        for teacher, seen in over_ranks.items():
-            metrics[f"token_share/{teacher}"] = seen.tokens / tokens
-            metrics[f"advantage_deviation/{teacher}"] = seen.deviation
+        for teacher, of_teacher in moments.items():
+            metrics[f"token_share/{teacher}"] = of_teacher.tokens / tokens
+            metrics[f"advantage_deviation/{teacher}"] = of_teacher.deviation
         return metrics | self._watch.end_step()
 
     def state(self) -> dict[str, JsonValue]:
@@ -192,46 +170,8 @@ class Distillation:
         self._balancer.load_state(balance)
         self.mechanisms.load_state(mechanisms)
 
-    def _voices(self, batch: Microbatch) -> list[str]:
+    def _models(self, batch: Microbatch) -> list[str]:
         return voices(batch.teacher, self._settings)
-
-    def _told(
-        self, batch: Microbatch, student_CV: Tensor, said: Mapping[str, Tensor], chunk: slice
-    ) -> Chunk:
-        """Return a chunk with what is asked for in it: the teacher, or its delta on the start."""
-        target_CV = said[batch.teacher]
-        if batch.teacher in self._settings.delta_teachers:
-            target_CV = delta_target(said[START], target_CV, said[precursor_of(batch.teacher)])
-        sampler_C = batch.sampler_log_probs_N[chunk]
-        return Chunk(student_CV, target_CV, batch.tokens.tokens_N[chunk], sampler_C)
-
-    @torch.no_grad()
-    def _learned(self, teacher_CV: Tensor, told: Chunk) -> dict[str, Tensor]:
-        """Hear how far the delta target is from its teacher, whose own health is reported."""
-        teacher_C = token_log_probs(teacher_CV, told.tokens_C)
-        target_C = token_log_probs(told.teacher_CV, told.tokens_C)
-        self.mechanisms.evaluated("delta", float((target_C - teacher_C).abs().mean()))
-        return {"from_uniform": (teacher_C + math.log(teacher_CV.shape[-1])).abs()}
-
-    def _reference(self, told: Chunk, start_CV: Tensor, term: TeacherTerm) -> ReferenceTerm:
-        weight, ratio_C = self._settings.reference_weight, term.importance.ratio_N
-        found = reference_term(told.student_CV, start_CV, told.tokens_C, ratio_C, weight)
-        self.mechanisms.evaluated("reference", float(found.advantage_C.abs().mean()))
-        return found
-
-    def _hear(self, batch: Microbatch, chunk: Chunk, term: TeacherTerm) -> None:
-        """Keep what the balance and the proof of the mechanisms rest on."""
-        self._seen[batch.teacher].add(term.log_ratio_C)
-        heard = self.mechanisms.evaluated
-        heard("importance", float((term.importance.ratio_N - 1).abs().mean()))
-        if self._settings.divergence is Divergence.SAMPLED_TOKEN:
-            heard("advantage_clip", float(term.report["clipped"].mean()))
-        if self._settings.divergence is Divergence.TOP_K:
-            gap_C = term.report["teacher_mass"] - term.report["student_mass"]
-            heard("top_k_correction", float(gap_C.abs().mean()))
-        if "refresh" in self.mechanisms.names and self._update_of[id(batch.items)] > 0:
-            moved_C = term.student_C.detach() - chunk.sampler_log_probs_C
-            heard("refresh", float(moved_C.abs().mean()))
 
 
 def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:

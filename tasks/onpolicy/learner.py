@@ -95,8 +95,11 @@ class Learner:
                 settings.microbatch_tokens or _microbatch_tokens(self.model.device),
                 self._pad_id,
                 num_ranks(),
+                update_index,
             )
-            for part in split_for_updates(scored, settings.inner_updates, step)
+            for update_index, part in enumerate(
+                split_for_updates(scored, settings.inner_updates, step)
+            )
         ]
         updates = [deal(plan, rank(), num_ranks()) for plan in plans]
         learning_rate = settings.learning_rate * min(1.0, step / (settings.warmup_steps + 1))

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pydantic import JsonValue
+from torch import Tensor
 
+from tasks.onpolicy.device_sums import DeviceSums
 from tasks.ranks import sum_over_ranks
 
 PATIENCE = 2
@@ -51,15 +53,17 @@ class Mechanisms:
         self._configured = {mechanism.name: mechanism for mechanism in configured}
         self._evaluated = dict.fromkeys(self._configured, 0)
         self._bound = dict.fromkeys(self._configured, 0.0)
-        self._now: dict[str, list[float]] = {}
+        self._sums = DeviceSums()
 
     @property
     def names(self) -> list[str]:
         """What is configured."""
         return list(self._configured)
 
-    def evaluated(self, name: str, bound: float) -> None:
-        """Hear that a mechanism was evaluated and how much it bound: 0 for not at all.
+    def evaluated(self, name: str, bound: Tensor | float) -> None:
+        """Count an evaluation of a mechanism and how much it bound: 0 for not at all.
+
+        A tensor (a scalar) is not read before the step ends.
 
         Raises:
             MechanismError: for one that is not configured: something runs that nobody asked for.
@@ -69,22 +73,21 @@ class Mechanisms:
                 f"the mechanism {name!r} was evaluated but is not configured (configured: "
                 f"{self.names}): it changes the run without standing in its settings"
             )
-        self._now.setdefault(name, []).append(bound)
+        self._sums.add(name, bound)
 
-    def end_step(
-        self, step: int, over_ranks: Mapping[str, list[float]] | None = None
-    ) -> dict[str, float]:
-        """Return the step's metrics, ``mechanism/<name>/evaluated`` and ``/bound``.
+    def end_step(self, step: int) -> dict[str, float]:
+        """Return the metrics of all ranks, ``mechanism/<name>/evaluated`` and ``/bound``.
 
-        ``over_ranks`` is what all ranks heard, where there are several.
+        Collective.
 
         Raises:
             MechanismError: by the second step, for what was never evaluated, or must act and
                 never did.
         """
-        counts = sum_over_ranks({name: float(len(self._now.get(name, []))) for name in self.names})
-        sums = sum_over_ranks({name: sum(self._now.get(name, [])) for name in self.names})
-        self._now = {}
+        none = dict.fromkeys(self.names, 0.0)
+        counts = sum_over_ranks(none | self._sums.counts())
+        sums = sum_over_ranks(none | self._sums.totals())
+        self._sums.clear()
         metrics: dict[str, float] = {}
         for name in self.names:
             mean = sums[name] / counts[name] if counts[name] else 0.0

@@ -53,6 +53,9 @@ class Microbatch:
     outcome_advantages_N: Tensor
     weights_N: Tensor
     """Each token's share of the update's loss; over all its microbatches they sum to 1."""
+    update_index: int = 0
+    """Which of the step's inner updates it belongs to. From 1 on the policy has moved since it
+    sampled."""
 
     def to(self, device: torch.device) -> "Microbatch":
         """Return the same microbatch on a device."""
@@ -97,8 +100,9 @@ def plan_step(
     max_tokens: int,
     pad_id: int,
     num_ranks: int = 1,
+    update_index: int = 0,
 ) -> list[Microbatch]:
-    """Sort rollouts by teacher and length, and cut them into microbatches.
+    """Sort an update's rollouts by teacher and length, and cut them into microbatches.
 
     ``max_tokens`` bounds the padded size of a microbatch; a single longer rollout gets its own.
     Each teacher's microbatches are a multiple of ``num_ranks``, where it has so many rollouts.
@@ -126,7 +130,7 @@ def plan_step(
     for items, rows, sizes in zip(lists, lengths, cut(lengths, max_tokens), strict=True):
         remaining = iter(items)
         for size in fill(rows, sizes, num_ranks):
-            plan.append(_microbatch(list(islice(remaining, size)), pad_id))
+            plan.append(_microbatch(list(islice(remaining, size)), pad_id, update_index))
     return plan
 
 
@@ -154,7 +158,9 @@ def _token_weights(scored: Sequence[Scored], normalisation: Normalisation) -> li
     return [part / total for part in relative]
 
 
-def _microbatch(group: Sequence[tuple[Scored, float]], pad_id: int) -> Microbatch:
+def _microbatch(
+    group: Sequence[tuple[Scored, float]], pad_id: int, update_index: int
+) -> Microbatch:
     sampler, outcome, weights = [], [], []
     for item, weight in group:
         rollout, length = item.rollout, item.rollout.num_response_tokens
@@ -173,4 +179,5 @@ def _microbatch(group: Sequence[tuple[Scored, float]], pad_id: int) -> Microbatc
         sampler_log_probs_N=torch.tensor(sampler),
         outcome_advantages_N=torch.tensor(outcome),
         weights_N=torch.tensor(weights),
+        update_index=update_index,
     )

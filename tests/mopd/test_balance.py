@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from tiny_models import rollout
 
-from tasks.mopd.balance import Balancer, Seen
+from tasks.mopd.balance import Balancer, LogRatioSums
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.onpolicy.microbatch import Scored, plan_step
 from tasks.onpolicy.settings import LoopSettings, Normalisation
@@ -27,10 +27,13 @@ def balancer(rule, normalisation=TOKEN, **weights):
     return Balancer(BalanceSettings(rule=rule, weights=weights), normalisation)
 
 
-def seen(*log_ratios):
-    sums = Seen()
-    sums.add(torch.tensor(log_ratios))
-    return sums
+def moments(**log_ratios):
+    """Return the moments of a step with these log-ratios, by teacher."""
+    sums = LogRatioSums()
+    for teacher, values in log_ratios.items():
+        for chunk in torch.tensor(values).split(1):
+            sums.add(teacher, chunk)
+    return sums.moments()
 
 
 def test_without_a_balance_all_weigh_the_same():
@@ -65,41 +68,41 @@ def test_shares_of_a_rollout_count_as_such():
 def test_the_gap_turns_up_who_is_farther():
     made = balancer(Balance.GAP, SEQUENCE)
     assert made.weights(SCORED) == {"math": 1.0, "code": 1.0}  # nothing is known yet
-    made.saw({"math": seen(0.1, -0.1), "code": seen(-0.3, 0.3)})
+    made.end_step(moments(math=[0.1, -0.1], code=[-0.3, 0.3]))
     # Means of |log-ratio| 0.1 and 0.3 over their mean 0.2.
     assert made.weights(SCORED) == pytest.approx({"math": 0.5, "code": 1.5})
 
 
 def test_the_gap_goes_with_token_shares_where_long_answers_count_more():
     made = balancer(Balance.GAP)
-    made.saw({"math": seen(0.1), "code": seen(0.3)})
+    made.end_step(moments(math=[0.1], code=[0.3]))
     assert made.weights(SCORED) == pytest.approx({"math": 0.5 * 10 / 18, "code": 1.5 * 5.0})
 
 
 def test_the_gap_is_clamped():
     made = balancer(Balance.GAP, SEQUENCE)
-    made.saw({"math": seen(1e-9), "code": seen(1.0)})
+    made.end_step(moments(math=[1e-9], code=[1.0]))
     assert made.weights(SCORED) == pytest.approx({"math": 0.05, "code": 2.0})
 
 
 def test_dispersion_turns_down_who_scatters_more():
     made = balancer(Balance.DISPERSION)
-    made.saw({"math": seen(1.0, -1.0), "code": seen(3.0, -3.0)})
+    made.end_step(moments(math=[1.0, -1.0], code=[3.0, -3.0]))
     # Deviations 1 and 3; pooled over four tokens sqrt((1 + 1 + 9 + 9) / 4) = sqrt 5.
     assert made.weights(SCORED) == pytest.approx({"math": 5**0.5, "code": 5**0.5 / 3})
 
 
 def test_dispersion_is_clipped():
     made = balancer(Balance.DISPERSION)
-    made.saw({"math": seen(0.01, -0.01), "code": seen(3.0, -3.0)})
+    made.end_step(moments(math=[0.01, -0.01], code=[3.0, -3.0]))
     assert made.weights(SCORED)["math"] == 4.0
 
 
 def test_running_means_forget_a_tenth_a_step_and_survive_a_restart():
     made = balancer(Balance.GAP, SEQUENCE)
-    made.saw({"math": seen(1.0), "code": seen(1.0)})
-    made.saw({"math": seen(2.0), "code": seen(1.0)})
-    assert made.courses["math"].size == pytest.approx(0.9 * 1 + 0.1 * 2)
+    made.end_step(moments(math=[1.0], code=[1.0]))
+    made.end_step(moments(math=[2.0], code=[1.0]))
+    assert made.running["math"].size == pytest.approx(0.9 * 1 + 0.1 * 2)
     again = balancer(Balance.GAP, SEQUENCE)
     again.load_state(json.loads(json.dumps(made.state())))
     assert again.weights(SCORED) == made.weights(SCORED)

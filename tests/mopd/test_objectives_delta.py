@@ -8,7 +8,7 @@ from objective_inputs import gradient, random_logits
 
 from tasks.mopd.objectives.delta import delta_target
 from tasks.mopd.objectives.exact import forward_kl, reverse_kl
-from tasks.mopd.objectives.terms import Chunk, TeacherTerms
+from tasks.mopd.objectives.terms import Chunk, teacher_term
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
 
 LN2 = math.log(2)
@@ -54,11 +54,11 @@ def test_every_form_takes_it_in_the_teachers_place(divergence):
     anchor, teacher, precursor, student = (random_logits(seed) for seed in range(5, 9))
     target, tokens = delta_target(anchor, teacher, precursor), torch.zeros(8, dtype=torch.long)
     top_k = TopK(k=3) if divergence is Divergence.TOP_K else TopK()
-    terms = TeacherTerms(DistilSettings(divergence=divergence, top_k=top_k), control_ids=[])
+    settings = DistilSettings(divergence=divergence, top_k=top_k)
 
     def loss(logits):
         sampler = logits.detach().log_softmax(-1)[:, 0]
-        return terms(Chunk(logits, target, tokens, sampler)).loss_C
+        return teacher_term(Chunk(logits, target, tokens, sampler), settings, []).loss_C
 
     assert gradient(loss, student).abs().sum() > 0
     torch.testing.assert_close(gradient(loss, target), torch.zeros(8, 5), rtol=0, atol=1e-6)

@@ -7,7 +7,7 @@ import torch
 from objective_inputs import gradient, leaf, peak_bytes, random_logits
 
 from tasks.mopd.objectives.exact import forward_kl, reverse_kl
-from tasks.mopd.objectives.terms import Chunk, TeacherTerms
+from tasks.mopd.objectives.terms import Chunk, teacher_term
 from tasks.mopd.settings import DistilSettings, Divergence, Support, TopK
 from tasks.onpolicy.policy_gradient import policy_gradient
 from tasks.onpolicy.settings import Correction, ImportanceMask
@@ -23,10 +23,11 @@ def term(divergence, student, teacher, token=0, sampler=None, control=(), **sett
     """Return the teacher's term, where every token has the same id; on policy unless told."""
     if divergence is TOP_K:
         settings.setdefault("top_k", TopK(k=1))
-    terms = TeacherTerms(DistilSettings(divergence=divergence, **settings), control)
+    settings = DistilSettings(divergence=divergence, **settings)
     tokens = torch.full(student.shape[:1], token)
     known = student.detach().float().log_softmax(-1)[:, token]
-    return terms(Chunk(student, teacher, tokens, known if sampler is None else sampler))
+    chunk = Chunk(student, teacher, tokens, known if sampler is None else sampler)
+    return teacher_term(chunk, settings, control)
 
 
 @pytest.mark.parametrize(
@@ -166,11 +167,11 @@ def test_an_outcome_can_speak_beside_the_teacher_each_with_its_own_gradient(dive
 @FORMS
 def test_every_form_holds_one_tensor_of_the_chunks_size(divergence):
     student, teacher = random_logits(10, 512, 4096).requires_grad_(), random_logits(11, 512, 4096)
-    terms = TeacherTerms(DistilSettings(divergence=divergence), control_ids=[1, 2])
+    settings = DistilSettings(divergence=divergence)
     chunk = Chunk(student, teacher, torch.zeros(512, dtype=torch.long), torch.zeros(512))
 
     def work():
-        return torch.autograd.grad(terms(chunk).loss_C.sum(), student)
+        return torch.autograd.grad(teacher_term(chunk, settings, [1, 2]).loss_C.sum(), student)
 
     # The gradient, and blocks; the words of a top k are small beside them.
     size = student.numel() * 4

@@ -37,7 +37,7 @@ class TeacherTerm:
     loss_C: Tensor
     """Weighed by the importance of each token; its gradient goes to the student's logits."""
     report: Mapping[str, Tensor]
-    """Each [C], without gradient; see ``TeacherTerms``."""
+    """Each [C], without gradient; see ``teacher_term``."""
     advantage_C: Tensor
     """log p_teacher - log p_student of the sampled token, clipped in the sampled form."""
     log_ratio_C: Tensor
@@ -47,8 +47,8 @@ class TeacherTerm:
     importance: Importance
 
 
-class TeacherTerms:
-    """The per-token loss that settings choose, and its report.
+def teacher_term(chunk: Chunk, settings: DistilSettings, control_ids: Sequence[int]) -> TeacherTerm:
+    """Return the loss of each token against its teacher, in the form that the settings choose.
 
     In every form the report holds ``kl``, the exact KL(student || teacher) over the vocabulary,
     ``entropy`` of the student, ``from_uniform``, how far the teacher's log-probability of the
@@ -57,75 +57,73 @@ class TeacherTerms:
     the sampled form also ``clipped``; in the top-k form ``overlap``, the share of the teacher's top
     k in the student's, and the support's ``student_mass`` and ``teacher_mass``. They come of the
     one softmax of each model that the loss needs in any case.
+
+    ``control_ids`` are in the support of the top-k form whatever their probability.
     """
+    match settings.divergence:
+        case Divergence.FULL_VOCABULARY:
+            return _weighed(chunk, settings, *read_reverse_kl(*_logits(chunk)))
+        case Divergence.FORWARD:
+            return _weighed(chunk, settings, *read_forward_kl(*_logits(chunk)))
+        case Divergence.TOP_K:
+            return _top_k(chunk, settings, control_ids)
+        case Divergence.SAMPLED_TOKEN:
+            return _sampled(chunk, settings)
 
-    def __init__(self, settings: DistilSettings, control_ids: Sequence[int]) -> None:
-        """Take the words that are in every support, from the tokenizer."""
-        self._settings, self._control_ids = settings, tuple(control_ids)
 
-    def __call__(self, chunk: Chunk) -> TeacherTerm:
-        """Return the loss of each token against its teacher."""
-        match self._settings.divergence:
-            case Divergence.FULL_VOCABULARY:
-                return self._term(chunk, *read_reverse_kl(*_logits(chunk)))
-            case Divergence.FORWARD:
-                return self._term(chunk, *read_forward_kl(*_logits(chunk)))
-            case Divergence.TOP_K:
-                return self._top_k(chunk)
-            case Divergence.SAMPLED_TOKEN:
-                return self._sampled(chunk)
+def _weighed(
+    chunk: Chunk,
+    settings: DistilSettings,
+    divergence_C: Tensor,
+    reading: Reading,
+    report: Mapping[str, Tensor] | None = None,
+) -> TeacherTerm:
+    """Weigh a divergence by the importance of each token."""
+    known_C = reading.student_CK[:, 0]
+    weight = importance(known_C, chunk.sampler_log_probs_C, settings.importance)
+    return TeacherTerm(
+        loss_C=weight.ratio_N * divergence_C,
+        report={**_report(reading, weight, chunk), **(report or {})},
+        advantage_C=reading.teacher_CK[:, 0] - known_C,
+        log_ratio_C=reading.teacher_CK[:, 0] - known_C,
+        student_C=_of_token(chunk, reading),
+        importance=weight,
+    )
 
-    def _term(
-        self,
-        chunk: Chunk,
-        divergence_C: Tensor,
-        reading: Reading,
-        report: Mapping[str, Tensor] | None = None,
-    ) -> TeacherTerm:
-        """Weigh a divergence by the importance of each token."""
-        known_C = reading.student_CK[:, 0]
-        weight = importance(known_C, chunk.sampler_log_probs_C, self._settings.importance)
-        return TeacherTerm(
-            loss_C=weight.ratio_N * divergence_C,
-            report={**_report(reading, weight, chunk), **(report or {})},
-            advantage_C=reading.teacher_CK[:, 0] - known_C,
-            log_ratio_C=reading.teacher_CK[:, 0] - known_C,
-            student_C=_of_token(chunk, reading),
-            importance=weight,
-        )
 
-    def _top_k(self, chunk: Chunk) -> TeacherTerm:
-        student_CV, teacher_CV, token_C1 = _logits(chunk)
-        words = support_words(student_CV, teacher_CV, self._settings.top_k, self._control_ids)
-        ids_CK, counted_CK = words.ids_CK, words.counted_CK
-        # The sampled token is looked at in the same walk, as a word before those of the support.
-        reading = read(student_CV, teacher_CV, torch.cat([token_C1, ids_CK], -1))
-        teacher_CK = reading.teacher_CK[:, 1:]
-        student_CK = log_probs_at(student_CV, ids_CK, reading.student_CK[:, 1:])
-        report = {
-            "overlap": words.overlap_C,
-            "student_mass": mass(student_CK, counted_CK),
-            "teacher_mass": mass(teacher_CK, counted_CK),
-        }
-        divergence_C = corrected_reverse_kl(student_CK, teacher_CK, counted_CK)
-        return self._term(chunk, divergence_C, reading, report)
+def _top_k(chunk: Chunk, settings: DistilSettings, control_ids: Sequence[int]) -> TeacherTerm:
+    student_CV, teacher_CV, token_C1 = _logits(chunk)
+    words = support_words(student_CV, teacher_CV, settings.top_k, control_ids)
+    ids_CK, counted_CK = words.ids_CK, words.counted_CK
+    # The sampled token is looked at in the same walk, as a word before those of the support.
+    reading = read(student_CV, teacher_CV, torch.cat([token_C1, ids_CK], -1))
+    teacher_CK = reading.teacher_CK[:, 1:]
+    student_CK = log_probs_at(student_CV, ids_CK, reading.student_CK[:, 1:])
+    report = {
+        "overlap": words.overlap_C,
+        "student_mass": mass(student_CK, counted_CK),
+        "teacher_mass": mass(teacher_CK, counted_CK),
+    }
+    divergence_C = corrected_reverse_kl(student_CK, teacher_CK, counted_CK)
+    return _weighed(chunk, settings, divergence_C, reading, report)
 
-    def _sampled(self, chunk: Chunk) -> TeacherTerm:
-        """Return the policy gradient of MOPD (2606.30406) eq. 2 to 4."""
-        clip = self._settings.advantage_clip
-        reading = read(*_logits(chunk))
-        student_C, teacher_C = _of_token(chunk, reading), reading.teacher_CK[:, 0]
-        weight = importance(student_C, chunk.sampler_log_probs_C, self._settings.importance)
-        advantage_C = teacher_advantage(student_C, teacher_C, clip)
-        clipped_C = (teacher_C - student_C.detach()).abs() > clip
-        return TeacherTerm(
-            loss_C=policy_gradient(student_C, advantage_C, weight.ratio_N),
-            report={**_report(reading, weight, chunk), "clipped": clipped_C.float()},
-            advantage_C=advantage_C,
-            log_ratio_C=teacher_C - reading.student_CK[:, 0],
-            student_C=student_C,
-            importance=weight,
-        )
+
+def _sampled(chunk: Chunk, settings: DistilSettings) -> TeacherTerm:
+    """Return the policy gradient of MOPD (2606.30406) eq. 2 to 4."""
+    clip = settings.advantage_clip
+    reading = read(*_logits(chunk))
+    student_C, teacher_C = _of_token(chunk, reading), reading.teacher_CK[:, 0]
+    weight = importance(student_C, chunk.sampler_log_probs_C, settings.importance)
+    advantage_C = teacher_advantage(student_C, teacher_C, clip)
+    clipped_C = (teacher_C - student_C.detach()).abs() > clip
+    return TeacherTerm(
+        loss_C=policy_gradient(student_C, advantage_C, weight.ratio_N),
+        report={**_report(reading, weight, chunk), "clipped": clipped_C.float()},
+        advantage_C=advantage_C,
+        log_ratio_C=teacher_C - reading.student_CK[:, 0],
+        student_C=student_C,
+        importance=weight,
+    )
 
 
 def _logits(chunk: Chunk) -> tuple[Tensor, Tensor, Tensor]:
