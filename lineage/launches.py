@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from lineage.approval import KIND, Decision, decided
 from lineage.artifacts import Frozen, Student, parse_manifest
 from lineage.errors import LineageError
 from lineage.export.subject import Made
@@ -92,6 +93,9 @@ class Launch(Frozen):
     launcher: str | None
     """Who asked for it."""
     approver: str | None
+    """Of the last approval; "" where it was given in the console, None where there is none."""
+    decisions: list[Decision]
+    """Of every execution that came through the review, oldest first."""
     execution: str | None
     """Flyte's id; None for a run on one machine."""
     execution_url: str | None
@@ -153,6 +157,8 @@ class _Reader:
             (made for made in users if made.derivation.kind == "failure"),
             key=lambda made: made.attestation.finished,
         )
+        decisions = self._decisions(users)
+        approved = [each for each in decisions if each.decision == "approved"]
         waivers = [_waived(made) for made in users if made.derivation.kind == "waiver"]
         verdicts = [
             verdict
@@ -173,7 +179,8 @@ class _Reader:
             preset=_text(notes, "preset"),
             preset_version=_text(notes, "preset_version"),
             launcher=_text(notes, "launcher"),
-            approver=_text(notes, "approver") or _approver(users),
+            approver=approved[-1].by if approved else None,
+            decisions=decisions,
             execution=attested.execution or None,
             execution_url=(attested.flyte.url or None) if attested.flyte else None,
             findings=plan.notes,
@@ -213,6 +220,17 @@ class _Reader:
         settings = failures[-1].derivation.settings.get("round") if failures else None
         return settings if isinstance(settings, dict) else None
 
+    def _decisions(self, users: list[Made]) -> list[Decision]:
+        """Return what was decided on a plan, in the order of time."""
+        found = [
+            (attestation.finished, decision)
+            for made in users
+            if made.derivation.kind == KIND
+            for attestation in self._records.attestations(made.record)
+            for decision in decided(made.derivation, [attestation])
+        ]
+        return [decision for _, decision in sorted(found, key=lambda row: row[0])]
+
 
 def _start(plan: Made) -> str:
     return next(item.artifact for item in plan.derivation.inputs if item.role == "student")
@@ -241,17 +259,6 @@ def _outcome(
     counting = [f for f in findings if f.severity == "refusal"]
     left = [f for f in counting if f.code in NEVER_WAIVED or (f.code, f.subject) not in accepted]
     return "refused" if left else "open"
-
-
-def _approver(users: Iterable[Made]) -> str | None:
-    """Return who approved a plan last; None where nobody is named."""
-    approvals = [
-        made
-        for made in users
-        if made.derivation.kind == "approval" and made.derivation.settings["decision"] == "approved"
-    ]
-    last = max(approvals, key=lambda made: made.attestation.finished, default=None)
-    return str(last.derivation.settings["by"]) if last else None
 
 
 def _text(notes: dict[str, JsonValue], name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Rules of what stands beside a student: reviews, waivers, the gate's reports."""
+"""Rules of what stands beside a student: approvals, waivers, the gate's reports."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,18 @@ WAIVER = {
     "signature": "A waiver is signed by a team that answers for students, of the plan that its "
     "record takes, and accepts nothing that nobody may accept.",
 }
-REVIEW = {"plan": "A review is of one plan and of the gate's report on it."}
+APPROVAL = {"plan": "An approval is of one plan and of the gate's report on it."}
 GATE = {"plan": "A gate's report is of one plan."}
 
 
-def check_review(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
-    """Yield where a review is of no plan, or of a report on another one."""
+def check_approval(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
+    """Yield where an approval is of no plan, or of a report on another one."""
     plans, reports = taken(made, "plan"), taken(made, "gate")
+    if "by" in made.settings and not reports:
+        yield Breach(
+            "plan", "which of the gate's reports was read is not recorded", is_unknown=True
+        )
+        return
     if len(plans) != 1 or len(reports) != 1 or not plans[0].record or not reports[0].record:
         yield Breach("plan", f"it is of {len(plans)} plans and {len(reports)} reports of the gate")
         return

@@ -142,8 +142,14 @@ def _approval(evidence: Evidence, made: Derivation, plan: Planned) -> Iterator[B
         yield Breach("approval", "the plan was to be reviewed, and no approval is recorded")
     for item in found:
         approved = evidence.made(item.record) if item.record else None
-        if approved is None or approved.kind != "review" or not _is_of(approved, plan.artifact):
-            yield Breach("approval", f"the approval {item.artifact} is of another plan")
+        if approved is None or not _approves(approved) or not _is_of(approved, plan.artifact):
+            yield Breach("approval", f"{item.artifact} is no approval of this plan")
+
+
+def _approves(made: Derivation) -> bool:
+    """Return whether a record is an approval; older versions kept them as a review."""
+    decision = made.settings.get("decision")
+    return made.kind == "review" or (made.kind == "approval" and decision == "approved")
 
 
 @dataclass(frozen=True)

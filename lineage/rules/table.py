@@ -12,7 +12,7 @@ RULES: Mapping[str, Mapping[str, str]] = {
     "student": student.RULES,
     "plan": plan.RULES,
     "gate": others.GATE,
-    "review": others.REVIEW,
+    "approval": others.APPROVAL,
     "waiver": others.WAIVER,
     "scorecard": scorecard.RULES,
     "audit": audit.AUDIT,
@@ -22,7 +22,8 @@ RULES: Mapping[str, Mapping[str, str]] = {
 
 _BY_RECORD: Mapping[str, Callable[[Evidence, Derivation], Iterator[Breach]]] = {
     "gate": others.check_gate,
-    "review": others.check_review,
+    "approval": others.check_approval,
+    "review": others.check_approval,
     "scorecard": scorecard.check_scorecard,
     "audit": audit.check_audit,
     "surgery": audit.check_ledger,

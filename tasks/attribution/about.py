@@ -1,5 +1,6 @@
 """What an audit says beside its numbers: whom to ask, what was waived, what was not tested."""
 
+from lineage.approval import decided
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
 from lineage.graph import Lineage
@@ -37,17 +38,19 @@ def start_words(subject: Subject) -> str:
 
 def approvals(bench: Bench, subject: Subject) -> tuple[str, ...]:
     """Return where a person approved, and what the checks let pass when the plan was made."""
-    if subject.published is None:
+    if subject.published is None or subject.manifest is None:
         return ()
-    made = bench.records.output(subject.checkpoint.record)
-    where = (
-        f"Flyte's execution {made.execution} made the student: whether a person approved its plan, "
-        "and who, stands there"
-        if made and made.execution
-        else "the student was made by a local run, which records no person's approval"
-    )
+    approved = [
+        f"the plan was {each.decision} {each.words()}"
+        for item in bench.records.read(subject.manifest.record).inputs
+        if item.role == "approval"
+        for each in decided(
+            bench.records.read(item.record), bench.records.attestations(item.record)
+        )
+    ]
+    first = approved or ["the plan was not reviewed: no record of an approval"]
     notes = plan_of(bench, subject.published).notes
-    return (where, *(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes))
+    return (*first, *(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes))
 
 
 def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:

@@ -1,54 +1,80 @@
-"""The record of an approval: who read which plan, what was decided, and why."""
+"""The record of a decision on a plan: no student of a reviewed plan is published without."""
 
-import json
+import getpass
+import tempfile
 from pathlib import Path
-from typing import Literal
 
-from pydantic import JsonValue
-
+from lineage.approval import KIND, NOTE, SOURCE, Decision
 from lineage.artifacts import Artifact
-from lineage.errors import LineageError
-from lineage.record import Derivation, Input
+from lineage.digest import canonical_json
+from lineage.record import Derivation
+from lineage.rules.evidence import Evidence, refuse_broken
+from lineage.rules.others import check_approval
+from tasks.gate.probed import asked
 from tasks.handover import Gated
-from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
-
-KIND = "approval"
-Decision = Literal["approved", "rejected"]
+from tasks.planned import refuse_changed
+from tasks.step import Bench, Measurements, now
 
 
-def record_approval(
-    bench: Bench, gated: Gated, decision: Decision, by: str, reason: str
-) -> Artifact:
-    """Record a person's decision on a plan behind the gate; the record descends from the plan.
+def record_decision(bench: Bench, gated: Gated, decision: Decision) -> Artifact:
+    """Record what was decided on a plan behind the gate in the bench's execution.
 
     Raises:
-        LineageError: for no name, or no reason.
+        LineageError: for a plan that is not as it was stored: nobody has seen that one.
+        BrokenRuleError: for a report of the gate on another plan.
+        NotEntitledError: for a person whose key is not of the team that planned.
     """
-    for name, text in (("--by", by), ("--reason", reason)):
-        if not text.strip():
-            raise LineageError(f"{name} is empty: who decides, and why, stays with the student")
-    plan, run = gated.plan.artifact, bench.run
+    made = _derivation(bench, gated, decision)
+    started = now()
+    measurements = Measurements(KIND, notes={NOTE: decision.model_dump(mode="json")})
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        path = Path(folder) / "approval.json"
+        inputs = {item.role: item.artifact for item in made.inputs}
+        path.write_bytes(canonical_json({**inputs, "decision": decision.decision}))
+        return bench.commit(made, KIND, path, started, measurements, owner="consolidation")
+
+
+def record_approval(bench: Bench, gated: Gated) -> Gated:
+    """Return what came through the node where a person is asked, with the record of how.
+
+    Who used ``provost approve`` has recorded it already. The console's own button leaves no name:
+    Flyte's signals carry none.
+
+    Raises as ``record_decision``.
+    """
+    run = bench.run
+    if run is None:
+        said = Decision(decision="approved", by=person(), way="terminal")
+    else:
+        said = Decision(decision="approved", way="console")
+    made = _derivation(bench, gated, said)
+    known = [each.flyte for each in bench.records.history(made.digest())]
+    approval = (
+        bench.find(made) if run and run.name in {each.name for each in known if each} else None
+    )
+    approval = approval or record_decision(bench, gated, said)
+    return gated.model_copy(update={"approval": approval})
+
+
+def person() -> str:
+    """Return who is logged in here; "" where the machine has no name for the user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _derivation(bench: Bench, gated: Gated, decision: Decision) -> Derivation:
+    refuse_changed(bench, gated.plan)
+    plan = gated.plan.artifact
     assert plan is not None
-    said: dict[str, JsonValue] = {
-        "decision": decision,
-        "by": by,
-        "reason": reason,
-        "execution": run.name if run else "",
-        "summary": gated.summary,
-    }
-    derivation = Derivation(
-        project=bench.project,
+    made = Derivation(
+        project=bench.records.read(plan.record).project or bench.project,
         kind=KIND,
-        inputs=(Input(role="plan", artifact=plan.digest, record=plan.record),),
-        source=source_digest("gate"),
-        settings=said,
+        inputs=(asked("plan", plan), asked("gate", gated.report)),
+        source=SOURCE,
+        settings={"decision": decision.decision},
         seed=0,
     )
-
-    def make(folder: Path, _measurements: Measurements) -> Path:
-        path = folder / "approval.json"
-        path.write_text(json.dumps(said, indent=1), encoding="utf-8")
-        return path
-
-    return bench.find_or_make(derivation, KIND, make, owner="consolidation")
+    refuse_broken("the approval", list(check_approval(Evidence(bench.store), made)))
+    return made

@@ -149,9 +149,9 @@ def compare_with_outcome(student: Artifact) -> Artifact:
 
 
 @hosted(Stage.RELEASE)
-def record_review(gated: Gated) -> Gated:
-    """Record that the plan came through the node where a person is asked."""
-    from tasks.gate import review as step
+def record_approval(gated: Gated) -> Gated:
+    """Record how the plan came through the node where a person is asked."""
+    from tasks.gate import approval as step
     from tasks.step import Bench
 
-    return step.record_review(Bench(), gated)
+    return step.record_approval(Bench(), gated)

@@ -136,3 +136,47 @@ def test_a_plan_that_is_damaged_is_told_and_hides_no_other(family):
 @pytest.mark.parametrize(("team", "theirs"), [("math-team", True), ("code", True), ("bob", False)])
 def test_a_team_is_named_by_owner_or_domain(family, team, theirs):
     assert of_team(told(family)[family.plan[1]], team) is theirs
+
+
+def decide(family, plan, seed=0, **said):
+    gate = write_record(
+        family.store, b"page", take("plan", plan), kind="gate", output_kind="report"
+    )
+    return write_record(
+        family.store,
+        b"decision",
+        Input(role="plan", artifact=plan[1], record=plan[0]),
+        Input(role="gate", artifact=gate[1], record=gate[0]),
+        kind="approval",
+        output_kind="approval",
+        decision=said["decision"],
+        notes={"review": said},
+    )
+
+
+def test_how_the_gate_was_passed_is_told_with_the_plan(family):
+    decide(family, family.plan, decision="rejected", by="ann", way="command", reason="too dear")
+    assert told(family)[family.plan[1]].approver is None
+    decide(family, family.plan, decision="approved", way="console")
+    launch = told(family)[family.plan[1]]
+    assert launch.approver == ""
+    assert {each.words() for each in launch.decisions} == {
+        "ann, by provost approve: too dear",
+        "by the console, identity unknown",
+    }
+
+
+def test_an_approval_of_an_older_version_names_its_approver(family):
+    write_record(
+        family.store,
+        b"approval",
+        Input(role="plan", artifact=family.plan[1], record=family.plan[0]),
+        kind="approval",
+        output_kind="approval",
+        decision="approved",
+        by="bob",
+        reason="fits",
+        execution="",
+        summary="",
+    )
+    assert told(family)[family.plan[1]].approver == "bob"

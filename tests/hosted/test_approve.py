@@ -1,5 +1,7 @@
 """``provost approve``: what waits is shown, the decision is recorded, then Flyte is told."""
 
+import json
+
 import pytest
 from admin import serving
 from click.testing import CliRunner
@@ -8,7 +10,10 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
 from test_failure_records import made
 
+from lineage.approval import Decision, decided
+from lineage.artifacts import without_places
 from lineage.graph import Lineage
+from tasks.gate.approval import record_approval
 from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.summary import summary_of
 from tasks.handover import Gated, Note, Plan, PlannedTeacher, TeacherVerdict, Verdict
@@ -52,7 +57,6 @@ def gated():
         code="overlap", severity="warning", subject="math", evidence="shared", next_step="look"
     )
     plan = Plan(
-        artifact=made("plan"),
         fork_point=checkpoint,
         student=checkpoint,
         teachers=[teacher],
@@ -61,6 +65,8 @@ def gated():
     verdict = TeacherVerdict(
         name="math", domain="math", verdict=Verdict.FITS, predicted=0.97, low=0.91, high=1.0
     )
+    document = without_places(plan.model_dump(mode="json", exclude={"artifact"}))
+    plan = plan.model_copy(update={"artifact": made("plan", json.dumps(document))})
     passed = Gated(plan=plan, report=made("gate"), teachers=[verdict])
     return passed.model_copy(update={"summary": summary_of(passed, COST)})
 
@@ -83,9 +89,23 @@ def asked(*options, answer=""):
 
 
 def approvals():
-    bench = Bench()
-    records = Lineage(bench.store).index.of_kind("approval")
-    return [bench.records.read(record) for record in records]
+    """Return the inputs of each record of a decision, and what was decided in which execution."""
+    records = Bench().records
+    return [
+        ({item.role: item.artifact for item in records.read(record).inputs}, attested.flyte, said)
+        for record in Lineage(Bench().store).index.of_kind("approval")
+        for attested in records.attestations(record)
+        for said in decided(records.read(record), [attested])
+    ]
+
+
+def came_through(gated, monkeypatch, execution="f1"):
+    """Return what the step behind the review gives in the pod of an execution."""
+    with monkeypatch.context() as pod:
+        pod.setenv("FLYTE_INTERNAL_EXECUTION_ID", execution)
+        pod.setenv("FLYTE_INTERNAL_EXECUTION_PROJECT", "consolidation")
+        pod.setenv("FLYTE_INTERNAL_EXECUTION_DOMAIN", "staging")
+        return record_approval(Bench(), gated)
 
 
 def test_the_summary_comes_first_and_says_what_is_approved(gated):
@@ -104,13 +124,53 @@ def test_who_approves_is_asked_and_recorded_before_flyte_hears_of_it(admin, gate
     assert code == 0, told
     assert gated.summary.splitlines()[1] in told
     assert kept.given == {REVIEW: True}
-    [approval] = approvals()
-    assert [(item.role, item.artifact) for item in approval.inputs] == [
-        ("plan", gated.plan.artifact.digest)
+    [(inputs, run, said)] = approvals()
+    assert inputs == {"plan": gated.plan.artifact.digest, "gate": gated.report.digest}
+    assert said == Decision(decision="approved", by="ann", way="command", reason="they fit")
+    assert run.name == "consolidation/staging/f1"
+
+
+def test_who_approved_by_the_command_stays_with_the_student(admin, gated, monkeypatch):
+    waiting(admin, gated)
+    assert asked("--yes")[0] == 0
+    passed = came_through(gated, monkeypatch)
+    [(_, _, said)] = approvals()
+    assert said.by == "ann"
+    assert Bench().records.read(passed.approval.record).settings == {"decision": "approved"}
+
+
+def test_an_approval_by_the_consoles_button_is_recorded_without_a_name(gated, monkeypatch):
+    passed = came_through(gated, monkeypatch)
+    assert came_through(gated, monkeypatch) == passed  # a second attempt
+    [(_, run, said)] = approvals()
+    assert said == Decision(decision="approved", way="console")
+    assert said.words() == "by the console, identity unknown"
+    assert run.name == "consolidation/staging/f1"
+
+
+def test_each_execution_says_how_it_came_through_in_one_record(admin, gated, monkeypatch):
+    waiting(admin, gated)
+    assert asked("--yes")[0] == 0
+    by_command, by_console = (came_through(gated, monkeypatch, name) for name in ("f1", "f2"))
+    assert by_command.approval == by_console.approval
+    assert [(run.execution, said.way) for _, run, said in approvals()] == [
+        ("f1", "command"),
+        ("f2", "console"),
     ]
-    said = approval.settings
-    assert (said["decision"], said["by"], said["reason"]) == ("approved", "ann", "they fit")
-    assert said["execution"] == "consolidation/staging/f1"
+
+
+def test_an_approval_at_a_terminal_names_who_is_logged_in(gated, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "bea")
+    record_approval(Bench(), gated)
+    [(_, run, said)] = approvals()
+    assert (run, said.by, said.way) == (None, "bea", "terminal")
+
+
+def test_a_plan_that_was_changed_on_its_way_is_not_approved(admin, gated):
+    changed = gated.plan.model_copy(update={"notes": []})
+    kept = waiting(admin, gated.model_copy(update={"plan": changed}))
+    assert asked("--yes")[0] == 1
+    assert (kept.given, approvals()) == ({}, [])
 
 
 def test_who_says_no_has_decided_nothing(admin, gated):
@@ -123,7 +183,7 @@ def test_a_rejection_is_recorded_too(admin, gated):
     kept = waiting(admin, gated)
     assert asked("--reject", "--yes")[0] == 0
     assert kept.given == {REVIEW: False}
-    assert [each.settings["decision"] for each in approvals()] == ["rejected"]
+    assert [said.decision for _, _, said in approvals()] == ["rejected"]
 
 
 def test_before_the_gate_there_is_nothing_to_approve_and_it_is_said_in_a_sentence(admin, gated):

@@ -6,6 +6,7 @@ import pytest
 from consolidations import Consolidated
 from runs import Climbed, Maker
 
+from lineage.approval import Decision
 from lineage.artifacts import Artifact, Student, put_manifest, read_manifest
 from lineage.errors import LineageError, RecalledError
 from lineage.record import Records
@@ -13,7 +14,7 @@ from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
 from tasks import publication, step
-from tasks.gate.review import record_review
+from tasks.gate.approval import record_approval, record_decision
 from tasks.handover import Note
 from tasks.planned import refuse_changed
 from tasks.step import Bench
@@ -140,11 +141,15 @@ def test_a_reviewed_plan_needs_the_record_of_its_approval(bench, merge):
     with pytest.raises(BrokenRuleError) as refused:
         made.publish()
     assert refused.value.rules == {"approval"}
-    strange = record_review(bench, other.gated).approval
+    strange = record_approval(bench, other.gated).approval
     with pytest.raises(BrokenRuleError) as refused:
         made.publish(approval=strange)
     assert refused.value.rules == {"approval"}
-    approved = record_review(bench, made.gated)
+    rejected = record_decision(bench, made.gated, Decision(decision="rejected", way="command"))
+    with pytest.raises(BrokenRuleError) as refused:
+        made.publish(approval=rejected)
+    assert refused.value.rules == {"approval"}
+    approved = record_approval(bench, made.gated)
     published = made.publish(approval=approved.approval)
     inputs = {item.role: item.artifact for item in bench.records.read(published.record).inputs}
     assert inputs["approval"] == approved.approval.digest
@@ -155,7 +160,7 @@ def test_a_report_on_another_plan_is_not_approved_as_one_thing(bench, make, clim
     made, other = merge(reviewed=True), Consolidated(make, climbs[:1], 300)
     mixed = made.gated.model_copy(update={"report": other.gated.report})
     with pytest.raises(BrokenRuleError):
-        record_review(bench, mixed)
+        record_approval(bench, mixed)
 
 
 def test_a_plan_that_was_changed_on_the_way_is_refused(bench, merge):

@@ -1,6 +1,5 @@
 """``provost approve``: a person decides on a plan that waits in Flyte, and it is recorded who."""
 
-import getpass
 import re
 import time
 from typing import TYPE_CHECKING
@@ -52,7 +51,7 @@ def approve(
         what = "Reject" if reject else "Approve"
         if not yes and not agreed(f"{what} this plan?"):
             raise click.ClickException("nothing was decided: the execution goes on waiting")
-        record = _record(gated, identity, by or getpass.getuser(), reason, is_rejected=reject)
+        record = _record(gated, identity, by, reason, is_rejected=reject)
         _signal(remote, identity, is_rejected=reject)
     except LineageError as error:
         raise click.ClickException(str(error)) from error
@@ -130,13 +129,21 @@ def _record(
     *,
     is_rejected: bool,
 ) -> str:
+    from lineage.approval import Decision
+    from lineage.errors import LineageError
     from lineage.flyte_run import FlyteRun
-    from tasks.gate.approval import Decision, record_approval
+    from tasks.gate.approval import person, record_decision
     from tasks.step import Bench
 
     run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)
-    decision: Decision = "rejected" if is_rejected else "approved"
-    return record_approval(Bench(run=run), gated, decision, by, reason).record
+    by = by or person()
+    for name, text in (("--by", by), ("--reason", reason)):
+        if not text.strip():
+            raise LineageError(f"{name} is empty: who decides, and why, stays with the student")
+    decision = Decision(
+        decision="rejected" if is_rejected else "approved", by=by, way="command", reason=reason
+    )
+    return record_decision(Bench(run=run), gated, decision).record
 
 
 def _signal(

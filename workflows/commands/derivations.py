@@ -107,6 +107,7 @@ _MANIFEST = _fields(manifest=str)
 _JSON = dict[str, object]
 
 KINDS: Mapping[str, Kind] = {
+    "approval": Kind("What a person decided on a plan behind the gate.", _fields(decision=str)),
     "audit": Kind("The report of which teacher shaped what a student says.", _fields(student=str)),
     "base": Kind(
         "The pretrained model that everything descends from: trained from scratch, a copy of a "
@@ -172,7 +173,6 @@ KINDS: Mapping[str, Kind] = {
     "surgery": Kind(
         "A student with other weights of its teachers' parts.", _fields(weights=dict[str, float])
     ),
-    "review": Kind("That a plan came through its review, as it was shown.", _fields()),
     "waiver": Kind(
         "A signed statement that findings of a plan are accepted.", _model(Waiver, envelope=str)
     ),

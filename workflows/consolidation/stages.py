@@ -13,7 +13,7 @@ from tasks.gate.task import (
     compare_with_outcome,
     make_plan,
     measure_teachers,
-    record_review,
+    record_approval,
 )
 from tasks.handover import Gated
 from tasks.merge.task import merge_average, merge_task_arithmetic
@@ -87,7 +87,7 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
     It stands in no branch: inside one it hangs in Flyte's console.
     """
     gated = approve(prepared["gated"], REVIEW, timeout=REVIEW_WITHIN)
-    return {**prepared, "gated": named("record-review", record_review(gated=gated))}
+    return {**prepared, "gated": named("record-approval", record_approval(gated=gated))}
 
 
 @workflow(on_failure=record_failure)
