@@ -25,13 +25,28 @@ _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy
 def source_digest(step: str, *more: str) -> str:
     """Return the digest of the Python source that step ``step`` of ``tasks`` can run.
 
-    It covers the step's own package, those named in ``more``, and the ground floor. What else
-    changes in the repository, a document or another step, does not make another derivation.
-    Comments, docstrings and layout do not either: see ``code_digest``.
+    It covers the step's own package, the packages or modules in ``more``, and the ground floor.
+    What else changes in the repository, a document or another step, does not make another
+    derivation. Comments, docstrings and layout do not either: see ``code_digest``.
     """
     packages = (step, *more, *GROUND_FLOOR)
-    files = sorted(path for name in packages for path in (_TASKS / name).glob("**/*.py"))
+    files = sorted(path for name in packages for path in _files(name))
     return digest_json({str(path.relative_to(_TASKS)): code_digest(path) for path in files})
+
+
+def _files(name: str) -> list[Path]:
+    """Return the Python files of a package of ``tasks``, or of a single module.
+
+    Raises:
+        ValueError: for a name that is neither.
+    """
+    module = (_TASKS / name).with_suffix(".py")
+    files = [module] if module.is_file() else list((_TASKS / name).glob("**/*.py"))
+    if not files:
+        raise ValueError(
+            f"{name!r} is not a package or module of tasks: correct source_digest's caller"
+        )
+    return files
 
 
 @lru_cache

@@ -86,6 +86,12 @@ def test_a_change_of_the_ground_floor_is_one_of_every_step(tree, package):
     assert changed(tree) == set(sources_here())
 
 
+def test_a_step_may_name_a_module_and_nothing_that_is_missing():
+    assert provenance.source_digest("evaluate", "statistics") != sources_here()["evaluate"]
+    with pytest.raises(ValueError, match="statistic"):
+        provenance.source_digest("evaluate", "statistic")
+
+
 def test_a_new_or_a_renamed_file_is_a_change(tree):
     (tree / "tasks" / "merge" / "more.py").write_text("")
     (tree / "tasks" / "gate" / "plan.py").rename(tree / "tasks" / "gate" / "plans.py")

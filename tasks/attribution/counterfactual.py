@@ -7,7 +7,6 @@ Shapes: B behaviours.
 """
 
 import itertools
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +20,8 @@ from tasks.attribution.document import Estimate, Measured, Verification
 from tasks.attribution.split import Split
 from tasks.attribution.subject import Subject, load_weights
 from tasks.attribution.surgery import reweighed
+from tasks.statistics import t_half_width
 from tasks.step import Bench
-
-_T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Of Student's t, two-sided 95 %, with 1 to 9 degrees of freedom."""
-MOST_SEEDS = len(_T_QUANTILES) + 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = statistics.fmean(values)
     if len(values) < 2:
         return Estimate(mean=mean)
-    half = _T_QUANTILES[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
+    half = t_half_width(values)
     return Estimate(mean=mean, low=mean - half, high=mean + half)
 
 

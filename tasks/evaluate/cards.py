@@ -103,7 +103,7 @@ def _card(
             for label, row in labelled.items()
             for domain, item in row.items()
         ),
-        source=source_digest("evaluate"),
+        source=source_digest("evaluate", "statistics"),
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
     )

@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.evaluate.statistics import Interval
 from tasks.page.html import Html, element
+from tasks.statistics import Interval
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tasks.evaluate.cards import read_scorecard
 from tasks.evaluate.evaluate import read_measured
 from tasks.evaluate.outcomes import OVERALL, STUDENT, PromptOutcome
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.statistics import (
+from tasks.statistics import (
     Interval,
     mean_of_domains,
     paired_difference,

@@ -9,10 +9,10 @@ from rich.text import Text
 from tasks.evaluate.charts import difference_axis, strip
 from tasks.evaluate.compare import ABSENT, Comparison
 from tasks.evaluate.outcomes import OVERALL
-from tasks.evaluate.statistics import Interval
 from tasks.evaluate.wording import number, signed, signed_span, span
 from tasks.page.document import document, section
 from tasks.page.html import Html, element, join
+from tasks.statistics import Interval
 
 _STYLE = """
 .plain :is(td, th) { overflow-wrap: break-word; vertical-align: top; }

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from tasks.evaluate.outcomes import OVERALL, STUDENT
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.settings import ReleaseConditions
-from tasks.evaluate.statistics import Interval
 from tasks.handover import Cure, TeacherVerdict, Verdict
+from tasks.statistics import Interval
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,21 @@
 """
 
 import math
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from tasks.evaluate.statistics import Samples, paired_difference, prompt_means
-
-RESAMPLES = 2000
-"""Resamples of the bootstrap: the 2.5 % tail then rests on 50 of them."""
+from tasks.statistics import (
+    RESAMPLES,
+    Samples,
+    bootstrap_means,
+    paired_difference,
+    percentile_limits,
+    prompt_means,
+)
 
 
 class Normalised(BaseModel):
@@ -38,23 +43,22 @@ class Bootstrap:
     refusal: str = ""
     """Why the domain has no normalised score; then the mappings are empty."""
     estimates: Mapping[str, float] = field(default_factory=dict)
-    resampled: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    resampled: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def bootstrap(
     fork: Samples,
     teacher: Samples,
     methods: Mapping[str, Samples],
-    rng: random.Random,
+    seed: Sequence[int],
     *,
     resamples: int = RESAMPLES,
 ) -> Bootstrap:
     """Resample the prompts of one domain and recompute each method's normalised score.
 
-    Paired percentile bootstrap (Efron and Tibshirani 1993, chapters 8 and 13): one draw of n
-    prompts with replacement serves all methods, so what the prompts have in common cancels. The
-    teacher's gain must be distinguishable from 0 (its paired interval lies above 0): otherwise
-    the ratio has no finite interval (Fieller 1954) and the domain is refused with a reason.
+    One draw of n prompts with replacement serves all methods. The teacher's gain must be
+    distinguishable from 0 (its paired interval lies above 0): otherwise the ratio has no finite
+    interval (Fieller 1954) and the domain is refused with a reason.
     """
     gain = paired_difference(teacher, fork)
     if gain.low <= 0:
@@ -68,17 +72,11 @@ def bootstrap(
     start = prompt_means(fork)
     gains = _differences(teacher, start)
     rises = {name: _differences(samples, start) for name, samples in methods.items()}
-    draws: dict[str, list[float]] = {name: [] for name in methods}
-    prompts = range(gain.n)
-    for _ in range(resamples):
-        chosen = rng.choices(prompts, k=gain.n)
-        total_gain = sum(map(gains.__getitem__, chosen))
-        for name, rise in rises.items():
-            draws[name].append(_ratio(sum(map(rise.__getitem__, chosen)), total_gain))
+    gain_R, *rises_R = bootstrap_means([gains, *rises.values()], seed, resamples=resamples)
     return Bootstrap(
         n=gain.n,
         estimates={name: math.fsum(rise) / math.fsum(gains) for name, rise in rises.items()},
-        resampled=draws,
+        resampled={name: _ratio(row, gain_R) for name, row in zip(rises, rises_R, strict=True)},
     )
 
 
@@ -103,9 +101,9 @@ def overall_score(domains: Mapping[str, Bootstrap], method: str) -> Normalised:
     if not kept:
         total = sum(each.n for each in domains.values())
         return Normalised(mean=None, low=None, high=None, n=total, reason=reason)
-    estimate = _average([each.estimates[method] for each in kept.values()])
-    columns = zip(*(each.resampled[method] for each in kept.values()), strict=True)
-    score = _percentiles(estimate, map(_average, columns), sum(each.n for each in kept.values()))
+    estimate = sum(each.estimates[method] for each in kept.values()) / len(kept)
+    average_R = _average([each.resampled[method] for each in kept.values()])
+    score = _percentiles(estimate, average_R, sum(each.n for each in kept.values()))
     return score.model_copy(update={"reason": reason}) if reason and not score.reason else score
 
 
@@ -113,23 +111,21 @@ def _differences(samples: Samples, start: Sequence[float]) -> list[float]:
     return [after - before for after, before in zip(prompt_means(samples), start, strict=True)]
 
 
-def _ratio(rise: float, gain: float) -> float:
+def _ratio(rise_R: NDArray[np.float64], gain_R: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rise / gain; a resample whose teacher gains nothing is an infinitely large share."""
-    if gain > 0:
-        return rise / gain
-    return math.copysign(math.inf, rise) if rise else 0.0
+    far_R = np.where(rise_R == 0, 0.0, np.copysign(np.inf, rise_R))
+    return np.divide(rise_R, gain_R, out=far_R, where=gain_R > 0)
 
 
-def _average(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
+def _average(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        mean_R = np.mean(rows, axis=0)
     # Infinities of both signs in one resample leave no number; it still counts as a far one.
-    return math.inf if math.isnan(mean) else mean
+    return np.where(np.isnan(mean_R), np.inf, mean_R)
 
 
-def _percentiles(estimate: float, values: Iterable[float], n: int) -> Normalised:
-    ordered = sorted(values)
-    tail = round(0.025 * len(ordered))
-    low, high = ordered[tail], ordered[-tail - 1]
+def _percentiles(estimate: float, values_R: NDArray[np.float64], n: int) -> Normalised:
+    low, high = percentile_limits(values_R)
     if not (math.isfinite(low) and math.isfinite(high)):
         return Normalised(
             mean=None,

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from tasks.evaluate.outcomes import FORK_POINT, OVERALL, STUDENT, TEACHER
 from tasks.evaluate.scorecard import DomainScores, Scorecard
-from tasks.evaluate.statistics import Interval
 from tasks.evaluate.wording import headline, label, number, sampling
+from tasks.statistics import Interval
 
 # Okabe and Ito's palette: told apart with every common colour blindness.
 BLUE, VERMILION, GREY, INK = "#0072B2", "#D55E00", "#6B6B6B", "#1F2328"

@@ -49,7 +49,7 @@ def make_report(bench: Bench, student: Artifact) -> Artifact:
         project=bench.project,
         kind="report",
         inputs=(Input(role="student", artifact=student.digest, record=student.record),),
-        source=source_digest("evaluate", "page"),
+        source=source_digest("evaluate", "page", "statistics"),
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
     )

@@ -4,13 +4,11 @@
 is a name: "fork_point", "teacher" and "student" have a meaning here, any other is a control.
 """
 
-import random
 from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
 from tasks.evaluate.normalised import (
-    RESAMPLES,
     Bootstrap,
     Normalised,
     bootstrap,
@@ -29,7 +27,8 @@ from tasks.evaluate.outcomes import (
     PromptOutcome,
     Settings,
 )
-from tasks.evaluate.statistics import (
+from tasks.statistics import (
+    RESAMPLES,
     Interval,
     Samples,
     mean_interval,
@@ -173,7 +172,7 @@ def _normalised(
             by_method[FORK_POINT],
             by_method[TEACHER],
             by_method,
-            random.Random(f"{seed}:{domain}"),
+            list(f"{seed}:{domain}".encode()),
             resamples=resamples,
         )
         for domain, by_method in samples.items()

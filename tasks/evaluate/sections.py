@@ -5,7 +5,6 @@ from collections.abc import Callable
 from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis, scale, strip
 from tasks.evaluate.outcomes import FORK_POINT, OVERALL, TEACHER
 from tasks.evaluate.scorecard import DomainScores, Responses, Scorecard
-from tasks.evaluate.statistics import Interval
 from tasks.evaluate.wording import (
     MINUS,
     compared,
@@ -19,6 +18,7 @@ from tasks.evaluate.wording import (
 )
 from tasks.page.document import section
 from tasks.page.html import Html, element, join
+from tasks.statistics import Interval
 
 NOTHING = "\N{EM DASH}"
 """Stands in a cell where nothing was measured."""

@@ -8,7 +8,6 @@ from rich.text import Text
 
 from tasks.evaluate.outcomes import OVERALL
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.statistics import Interval
 from tasks.evaluate.wording import (
     MINUS,
     compared,
@@ -22,6 +21,7 @@ from tasks.evaluate.wording import (
     signed_span,
     span,
 )
+from tasks.statistics import Interval
 
 COLUMNS = 5
 """Number columns side by side within 100 characters; more go into a second table below."""

@@ -3,7 +3,7 @@
 from tasks.evaluate.normalised import Normalised
 from tasks.evaluate.outcomes import FORK_POINT, OVERALL, STUDENT, TEACHER
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.statistics import Interval
+from tasks.statistics import Interval
 
 NO_CONTROLS = ("base", FORK_POINT, TEACHER, STUDENT)
 """Methods that are where a merge starts, what it merges, and what it makes."""

@@ -13,6 +13,7 @@ from tasks.gate.refork import Requested
 from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.page.document import document, section
 from tasks.page.html import Html, element, join
+from tasks.statistics import Z
 
 _STYLE = """
 .matrix td { text-align: left; white-space: nowrap; }
@@ -159,7 +160,7 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
             expected, bool(codes & {"measured-misfit", "gate-unknown"})
         ),
         "score, student to teacher": _Cell(
-            f"{scores.student:.2f} to {scores.teacher:.2f} (± {1.96 * scores.error:.2f})",
+            f"{scores.student:.2f} to {scores.teacher:.2f} (± {Z * scores.error:.2f})",
             "no-gain" in codes,
         ),
         "reverse KL, nats a token": _Cell(f"{reading.kl:.3f}"),

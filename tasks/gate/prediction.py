@@ -14,13 +14,15 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from statistics import NormalDist
 
 from pydantic import JsonValue
 
 from tasks.gate.measured import Frozen, TeacherMeasure
 
 FILE = Path(__file__).with_name("calibration.json")
-_Z90 = 1.645
+_Z90 = NormalDist().inv_cdf(0.95)
+"""The normal quantile of a two-sided 90 % interval."""
 _FLOOR = 1e-4
 _AS_GOOD_AS_CERTAIN = 0.03
 """Nats a token: below it a teacher takes the student's right answers for certain."""

@@ -1,7 +1,7 @@
 """Where things lie on the inline charts."""
 
 from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis, strip
-from tasks.evaluate.statistics import Interval
+from tasks.statistics import Interval
 
 
 def test_places_on_an_axis_are_shares_of_its_length():

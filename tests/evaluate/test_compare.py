@@ -8,7 +8,7 @@ from tasks.evaluate.compare import Comparison, Side, _difference, _differing, _t
 from tasks.evaluate.compare_page import comparison_page, comparison_view, headline
 from tasks.evaluate.outcomes import OVERALL, Outcomes, PromptOutcome, Settings
 from tasks.evaluate.scorecard import make_scorecard
-from tasks.evaluate.statistics import mean_of_domains
+from tasks.statistics import mean_of_domains
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -5,8 +5,8 @@ from scorecard_example import DOMAINS, example_scorecard
 
 from tasks.evaluate.conditions import unmet_predecessor, unmet_scores, unmet_verdicts
 from tasks.evaluate.settings import ReleaseConditions
-from tasks.evaluate.statistics import Interval
 from tasks.handover import Cure, TeacherVerdict, Verdict
+from tasks.statistics import Interval
 
 DEFAULT = ReleaseConditions()
 GOOD = (0.90, 0.84, 0.87, 0.93)

@@ -1,7 +1,9 @@
 """The share of the teacher's gain: limits, refusals, repeatability, coverage."""
 
+import math
 import random
 
+import numpy as np
 import pytest
 
 from tasks.evaluate import normalised
@@ -15,7 +17,7 @@ METHODS = {"fork_point": FORK, "teacher": TEACHER, "student": STUDENT}
 
 
 def scores(seed: int = 0) -> Bootstrap:
-    return bootstrap(FORK, TEACHER, METHODS, random.Random(seed))
+    return bootstrap(FORK, TEACHER, METHODS, [seed])
 
 
 def test_it_is_the_share_of_the_teachers_gain():
@@ -40,12 +42,12 @@ def test_the_interval_agrees_with_the_delta_method():
 
 def test_a_seed_gives_the_same_interval_and_another_seed_another():
     assert domain_score(scores(3), "student") == domain_score(scores(3), "student")
-    assert scores(3).resampled != scores(4).resampled
+    assert (scores(3).resampled["student"] != scores(4).resampled["student"]).any()
 
 
 @pytest.mark.parametrize("teacher", [FORK, [[1.0]] * 21 + [[0.0]] * 79, [[0.0]] * 100])
 def test_a_teacher_that_gains_nothing_is_refused_with_the_numbers(teacher):
-    refused = domain_score(bootstrap(FORK, teacher, METHODS, random.Random(0)), "student")
+    refused = domain_score(bootstrap(FORK, teacher, METHODS, [0]), "student")
     assert refused.mean is refused.low is refused.high is None
     assert "is not above 0" in refused.reason
     assert "[" in refused.reason
@@ -61,7 +63,7 @@ def test_overall_is_the_mean_over_domains_and_narrower():
 
 
 def test_overall_names_the_domains_that_it_leaves_out():
-    dead = bootstrap(FORK, FORK, METHODS, random.Random(0))
+    dead = bootstrap(FORK, FORK, METHODS, [0])
     overall = overall_score({"math": scores(), "code": dead}, "student")
     assert overall.mean == pytest.approx(0.75)
     assert overall.n == 100
@@ -69,14 +71,14 @@ def test_overall_names_the_domains_that_it_leaves_out():
 
 
 def test_overall_without_any_domain_is_refused():
-    dead = bootstrap(FORK, FORK, METHODS, random.Random(0))
+    dead = bootstrap(FORK, FORK, METHODS, [0])
     overall = overall_score({"math": dead}, "student")
     assert overall.mean is None
     assert "without math" in overall.reason
 
 
 def test_a_gain_that_vanishes_in_many_resamples_is_refused():
-    tail = [float("inf")] * 60 + [0.5] * 1940
+    tail = np.array([math.inf] * 60 + [0.5] * 1940)
     refused = domain_score(Bootstrap(100, "", {"student": 0.5}, {"student": tail}), "student")
     assert refused.mean is None
     assert "more prompts" in refused.reason
@@ -86,34 +88,26 @@ def test_a_gain_that_vanishes_in_many_resamples_is_refused():
 def test_the_interval_covers_the_true_share_about_95_times_of_100():
     rng = random.Random(11)
     covered = 0
-    for _ in range(150):
+    for trial in range(150):
         drawn = [rng.random() for _ in range(120)]
         fork = [[float(u < 0.2)] for u in drawn]
         teacher = [[float(u < 0.8)] for u in drawn]
         student = [[float(u < 0.2 or (u < 0.8 and rng.random() < 0.7))] for u in drawn]
-        measured = bootstrap(fork, teacher, {"student": student}, rng, resamples=400)
+        measured = bootstrap(fork, teacher, {"student": student}, [trial], resamples=400)
         score = domain_score(measured, "student")
         covered += score.low <= 0.7 <= score.high
     assert 0.90 <= covered / 150 <= 0.99
 
 
-def test_the_interval_leaves_a_fortieth_of_the_resamples_on_each_side():
-    # 0..1999 in disorder: 50 values lie below 50, 50 lie above 1949.
-    ladder = [float(value) for value in range(1999, -1, -1)]
-    score = domain_score(Bootstrap(100, "", {"student": 1000.0}, {"student": ladder}), "student")
-    assert (score.low, score.high) == (50.0, 1949.0)
-
-
 def test_a_resample_without_gain_counts_as_infinitely_far_on_the_side_of_the_rise():
-    assert normalised._ratio(1.0, 0.0) == float("inf")
-    assert normalised._ratio(-1.0, -0.5) == float("-inf")
-    assert normalised._ratio(0.0, 0.0) == 0.0
+    rises_R, gains_R = np.array([1.0, -1.0, 0.0, 1.0]), np.array([0.0, -0.5, 0.0, 4.0])
+    assert normalised._ratio(rises_R, gains_R).tolist() == [math.inf, -math.inf, 0.0, 0.25]
 
 
 def test_overall_keeps_the_graver_reason():
-    tail = [float("inf")] * 60 + [0.5] * 1940
+    tail = np.array([math.inf] * 60 + [0.5] * 1940)
     noisy = Bootstrap(100, "", {"student": 0.5}, {"student": tail})
-    dead = bootstrap(FORK, FORK, METHODS, random.Random(0))
+    dead = bootstrap(FORK, FORK, METHODS, [0])
     overall = overall_score({"math": noisy, "code": dead}, "student")
     assert overall.mean is None
     assert "more prompts" in overall.reason

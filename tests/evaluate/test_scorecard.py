@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tasks.evaluate.outcomes import Outcomes, PromptOutcome, Settings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
-from tasks.evaluate.statistics import mean_of_domains, wilson
+from tasks.statistics import mean_of_domains, wilson
 
 SETTINGS = Settings(temperature=0.7, samples=1, seed=0, max_tokens=64)
 

@@ -35,7 +35,7 @@ def test_four_outcomes_move_the_mean_half_of_the_way_and_widen_the_interval():
     assert told.bias == pytest.approx(math.log(0.7 / 0.3))
     # (4 * 0.1^2 + 4 * 0.2^2) / 8 = 0.025
     assert after.spread == told.spread == pytest.approx(math.sqrt(0.025))
-    assert found.low == pytest.approx(0.7 - 1.645 * math.sqrt(0.025))
+    assert found.low == pytest.approx(0.7 - 1.644854 * math.sqrt(0.025))
     assert [(each.expected, each.came) for each in told.used] == [(0.5, 0.9)] * 4
 
 

@@ -140,8 +140,8 @@ def test_numbers_unlike_all_that_was_merged_give_no_verdict():
 def test_the_prediction_is_the_logistic_of_the_weighed_features():
     found = predict(measured({"kl": 0.2 * math.e}), calibration(bias=1.0, weight=-2.0))
     assert found.score == pytest.approx(1 / (1 + math.e))  # 1 - 2 x 1
-    assert found.low == pytest.approx(found.score - 0.1645)
-    assert found.high == pytest.approx(found.score + 0.1645)
+    assert found.low == pytest.approx(found.score - 0.1644854)
+    assert found.high == pytest.approx(found.score + 0.1644854)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,32 @@
-"""Means with 95 % intervals, on the standard library alone.
+"""Means with 95 % intervals: Wilson, Student's t and the paired bootstrap, from scipy.
 
-The unit is always the prompt: several samples of one prompt are not independent, so each prompt
-enters by the mean of its samples. ``n`` counts prompts, never samples.
+Of scores the unit is always the prompt: several samples of one prompt are not independent, so each
+prompt enters by the mean of its samples. ``n`` counts prompts, never samples.
+
+Shapes: K rows that are resampled together, N units, R resamples.
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-Z = 1.959963984540054
-"""The 97.5 % quantile of the standard normal: two-sided 95 %."""
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+LEVEL = 0.95
+"""The confidence of every interval, two-sided."""
+
+Z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+"""The 97.5 % quantile of the standard normal."""
+
+RESAMPLES = 2_000
+"""Resamples of the bootstrap: the 2.5 % tail then rests on 50 of them."""
+
+_NUMBERS_AT_ONCE = 4_000_000
+"""Numbers that the bootstrap holds in memory at a time."""
 
 UNIT = (0.0, 1.0)
 """The range of a score."""
@@ -48,44 +64,64 @@ def wilson(successes: int, n: int) -> Interval:
     """Return the Wilson score interval for ``successes`` out of ``n`` independent 0/1 outcomes.
 
     Wilson (1927), J. Am. Stat. Assoc. 22:209, recommended by Brown, Cai and DasGupta (2001),
-    Statistical Science 16:101. With p = successes / n and z = 1.96, the limits are
-
-        (p + z^2 / 2n  -+  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+    Statistical Science 16:101.
     """
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(
             f"{successes} successes of {n} is not a proportion: pass 0 <= successes <= n and n >= 1"
         )
-    share = successes / n
-    scale = 1 + Z**2 / n
-    centre = (share + Z**2 / (2 * n)) / scale
-    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / scale
-    # At 0 and n the exact limits are 0 and 1; rounding would leave 1e-17 of them.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(share, low, high, n)
+    limits = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    return Interval(successes / n, float(limits.low), float(limits.high), n)
 
 
-def t_quantile(degrees: int) -> float:
-    """Return the 97.5 % quantile of Student's t.
+def t_half_width(values: Sequence[float]) -> float:
+    """Return half the width of Student's t interval for the mean of at least two values."""
+    count = len(values)
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
+    return quantile * statistics.stdev(values) / math.sqrt(count)
 
-    Closed forms for 1 and 2 degrees of freedom; otherwise the expansion of Abramowitz and Stegun
-    26.7.5 in the normal quantile, right to 0.3 % at 3 degrees and to 1e-4 from 6 on.
+
+def bootstrap_means(
+    rows_KN: ArrayLike, seed: int | Sequence[int], *, resamples: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """Return the means [K, R] of rows over resampled units, the same units for every row.
+
+    Paired bootstrap (Efron and Tibshirani 1993, chapters 8 and 13): what the units have in common
+    cancels in a comparison of two rows. The same seed gives the same resamples.
+
+    Args:
+        rows_KN: At least two units, else scipy refuses with ``ValueError``.
+        seed: Seed of the random generator.
+        resamples: Number of resamples R.
     """
-    if degrees < 1:
-        raise ValueError(f"{degrees} degrees of freedom: a spread needs at least two prompts")
-    if degrees == 1:
-        return math.tan(math.pi * 0.475)
-    if degrees == 2:
-        return 0.95 * math.sqrt(2 / (1 - 0.95**2))
-    terms = (
-        Z,
-        (Z**3 + Z) / 4,
-        (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
-        (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
-        (79 * Z**9 + 776 * Z**7 + 1482 * Z**5 - 1920 * Z**3 - 945 * Z) / 92160,
+    rows = np.asarray(rows_KN, dtype=np.float64)
+
+    def means(*drawn: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        return np.stack([np.mean(row, axis=axis) for row in drawn])
+
+    drawn = stats.bootstrap(
+        tuple(rows),
+        means,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _NUMBERS_AT_ONCE // rows.size),
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(seed),
     )
-    return math.fsum(term / degrees**power for power, term in enumerate(terms))
+    return np.asarray(drawn.bootstrap_distribution, dtype=np.float64)
+
+
+def percentile_limits(values_R: ArrayLike) -> tuple[float, float]:
+    """Return the limits of the central 95 % of resampled values.
+
+    Infinite values are allowed; a limit among them is infinite or NaN.
+    """
+    tail = (1 - LEVEL) / 2
+    with np.errstate(invalid="ignore"):
+        low, high = np.quantile(np.asarray(values_R, dtype=np.float64), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def mean_interval(samples: Samples) -> Interval:
@@ -121,8 +157,7 @@ def clustered_interval(values: Sequence[float], bounds: tuple[float, float]) -> 
         share = Z**2 / (count + Z**2)
         low, high = mean - share * (mean - low_bound), mean + share * (high_bound - mean)
         return Interval(mean, low, high, count)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    half = t_quantile(count - 1) * math.sqrt(variance / count)
+    half = t_half_width(values)
     return Interval(mean, max(low_bound, mean - half), min(high_bound, mean + half), count)
 
 
