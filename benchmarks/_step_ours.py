@@ -97,7 +97,9 @@ class Ours:
         if rollouts is None:
             with self.phases(SAMPLING):
                 rollouts = self.source.rollouts(self.step_number)
-        self.metrics = self.learner.update(self.objective, rollouts, self.step_number, self.books)
+        self.metrics = self.learner.update(
+            self.objective, self.objective.score(rollouts), self.step_number, self.books
+        )
         self.metrics |= rollout_metrics(rollouts)
         return self.phases.stop()
 

@@ -164,7 +164,7 @@ def step(learner: Learner, teachers: TeacherPool | Unannounced) -> tuple[float, 
     routing, played = Routing(Route(n, n) for n in teachers.names), rollouts(teachers.names)
     objective = AsOne(routing, teachers, DistilSettings(), learner.settings, [])
     started, busy = time.perf_counter(), time.process_time()
-    learner.update(objective, played, 1)
+    learner.update(objective, objective.score(played), 1)
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started, time.process_time() - busy

@@ -28,8 +28,8 @@ class Watch:
         self._teachers, self._names = teachers, list(names)
         self._every = recheck_every
         self._to_recheck: set[str] = set()
-        self._unsteady: dict[str, float] = {}
-        self._overlaps: dict[str, float] = {}
+        self._unsteady: dict[str, Tensor] = {}
+        self._overlaps: dict[str, Tensor] = {}
 
     def begin_step(self, step: int) -> None:
         """Begin to look anew."""
@@ -48,7 +48,7 @@ class Watch:
             torch.log_softmax(self._teachers.logits(teacher, states_ND[:_TOKENS]), -1)
             for states_ND in (hidden_ND, again_ND)
         )
-        self._unsteady[teacher] = float((first - second).abs().max())
+        self._unsteady[teacher] = (first - second).abs().max()
 
     @torch.no_grad()
     def overlap(self, teacher: str, student_CV: Tensor, teacher_CV: Tensor) -> None:
@@ -61,16 +61,18 @@ class Watch:
             for logits_CV in (student_CV, teacher_CV)
         )
         shared_Ck = (theirs_Ck[:, :, None] == own_Ck[:, None, :]).any(-1)
-        self._overlaps[teacher] = float(shared_Ck.float().mean())
+        self._overlaps[teacher] = shared_Ck.float().mean()
 
     def end_step(self) -> dict[str, float]:
         """Return the step's metrics: the largest difference of any rank, the mean overlap.
 
         Collective.
         """
-        sums = sum_over_ranks(self._overlaps)
+        sums = sum_over_ranks({name: float(share) for name, share in self._overlaps.items()})
         counts = sum_over_ranks(dict.fromkeys(self._overlaps, 1.0))
-        unsteady = _largest(exchange_json({**self._unsteady}))
+        unsteady = _largest(
+            exchange_json({name: float(nats) for name, nats in self._unsteady.items()})
+        )
         return {
             **{f"top_{_WORDS}_overlap/{name}": sums[name] / counts[name] for name in sums},
             **{f"unsteady/{name}": nats for name, nats in unsteady.items()},

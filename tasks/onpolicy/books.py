@@ -6,7 +6,7 @@ Shapes: C tokens of a chunk of a microbatch, L looked-at tokens of one rollout, 
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from tasks.ledger.entries import KeptRollout, SourceRow
 from tasks.ledger.gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
+from tasks.onpolicy.device_sums import DeviceSums
 from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import TokenLoss
 from tasks.ranks import exchange
@@ -30,12 +31,6 @@ class _Tally(BaseModel):
     tokens: int = 0
     total: float = 0.0
     squares: float = 0.0
-
-    def hear(self, advantages_C: Tensor) -> None:
-        advantages = advantages_C.detach().double()
-        self.tokens += len(advantages)
-        self.total += float(advantages.sum())
-        self.squares += float(advantages.square().sum())
 
     def add(self, other: "_Tally") -> None:
         self.tokens += other.tokens
@@ -72,10 +67,11 @@ class _Kept:
 
     item: Scored
     looked_at: bool
-    response: list[int] = field(default_factory=list)
-    weight: float = 0.0
-    sampler: list[float] = field(default_factory=list)
-    advantages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    response: list[Tensor] = field(default_factory=list)
+    """Tensors of the tokens of each chunk; they are read when the step ends."""
+    weights: list[Tensor] = field(default_factory=list)
+    sampler: list[Tensor] = field(default_factory=list)
+    advantages: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
     targets: list[Tensor] = field(default_factory=list)
     before: list[Tensor] = field(default_factory=list)
 
@@ -88,10 +84,13 @@ class _Kept:
             prompt=rollout.prompt.id,
             score=rollout.grade.score,
             ids=rollout.ids,
-            response=tuple(self.response),
-            weight=self.weight,
-            sampler_log_probs=tuple(self.sampler),
-            advantages={source: tuple(values) for source, values in self.advantages.items()},
+            response=tuple(torch.cat(self.response).tolist()),
+            weight=float(self.weights[0][0]),  # each token of a rollout has the same
+            sampler_log_probs=tuple(torch.cat(self.sampler).tolist()),
+            advantages={
+                source: tuple(torch.cat(parts).tolist())
+                for source, parts in self.advantages.items()
+            },
         )
 
 
@@ -102,13 +101,14 @@ class Books:
         """Write to ``writer``; which rollouts are kept is drawn from ``seed``."""
         self._writer, self._seed, self._last_step = writer, seed, last_step
         self._step = 0
-        self._tallies: dict[str, _Tally] = {}
+        self._totals, self._squares = DeviceSums(), DeviceSums()
         self._gradients: dict[str, list[SourceGradient]] = {}
         self._kept: list[_Kept] = []
 
     def begin(self, step: int, scored: Sequence[Scored]) -> None:
         """Choose which of a step's rollouts are kept."""
-        self._step, self._tallies = step, defaultdict(_Tally)
+        self._step = step
+        self._totals, self._squares = DeviceSums(), DeviceSums()
         self._gradients = defaultdict(list)
         count = self._writer.settings.rollouts_per_teacher
         by_teacher: dict[str, list[Scored]] = defaultdict(list)
@@ -122,19 +122,22 @@ class Books:
             self._kept += [_Kept(item, place == 0) for place, item in enumerate(chosen)]
 
     def saw(self, batch: Microbatch, chunk: slice, student_CV: Tensor, loss: TokenLoss) -> None:
-        """Hear what each source makes of a chunk's tokens."""
+        """Add each source's advantages of a chunk's tokens, and keep those of the sample."""
         for source, advantages_C in loss.advantages.items():
-            self._tallies[source].hear(advantages_C)
+            advantages_C = advantages_C.detach().double()
+            self._totals.add(source, advantages_C.sum(), len(advantages_C))
+            self._squares.add(source, advantages_C.square().sum())
         for kept in self._kept:
-            for row, item in enumerate(batch.items):
-                if item is kept.item:
-                    own_C = (batch.tokens.rows_N[chunk] == row).nonzero()[:, 0]
-                    _take(kept, batch, chunk, own_C, loss)
+            for item, tokens in _tokens_of_rows(batch):
+                first, end = max(tokens.start, chunk.start), min(tokens.stop, chunk.stop)
+                if item is kept.item and first < end:
+                    inside = slice(first - chunk.start, end - chunk.start)
+                    _take(kept, batch, slice(first, end), inside, loss)
                     if kept.looked_at and loss.target_CV is not None:
                         room = _LOOKED_TOKENS - sum(map(len, kept.targets))
-                        looked_L = own_C[:room]
-                        kept.targets.append(loss.target_CV[looked_L].detach().clone())
-                        kept.before.append(student_CV[looked_L].detach().clone())
+                        looked_at = slice(inside.start, min(inside.stop, inside.start + room))
+                        kept.targets.append(loss.target_CV[looked_at].detach().clone())
+                        kept.before.append(student_CV[looked_at].detach().clone())
 
     def updated(self, report: UpdateReport) -> None:
         """Hear of an update's gradient by source."""
@@ -183,17 +186,33 @@ class Books:
         entries = {
             place: kept.entry(self._step) for place, kept in enumerate(self._kept) if kept.response
         }
-        return _Seen(tallies=dict(self._tallies), before=before, after=after, kept=entries)
+        totals, squares, counts = (
+            self._totals.totals(),
+            self._squares.totals(),
+            self._totals.counts(),
+        )
+        tallies = {
+            source: _Tally(tokens=int(counts[source]), total=total, squares=squares[source])
+            for source, total in totals.items()
+        }
+        return _Seen(tallies=tallies, before=before, after=after, kept=entries)
 
 
-def _take(kept: _Kept, batch: Microbatch, chunk: slice, own_C: Tensor, loss: TokenLoss) -> None:
-    if not len(own_C):
-        return
-    kept.response += batch.tokens.columns_N[chunk][own_C].tolist()
-    kept.sampler += batch.sampler_log_probs_N[chunk][own_C].tolist()
-    kept.weight = float(batch.weights_N[chunk][own_C[0]])
+def _tokens_of_rows(batch: Microbatch) -> Iterator[tuple[Scored, slice]]:
+    """Yield each rollout of a microbatch with its place among the response tokens."""
+    first = 0
+    for item in batch.items:
+        yield item, slice(first, first + item.rollout.num_response_tokens)
+        first += item.rollout.num_response_tokens
+
+
+def _take(kept: _Kept, batch: Microbatch, tokens: slice, inside: slice, loss: TokenLoss) -> None:
+    """Keep a rollout's ``tokens`` of a microbatch, which are ``inside`` the chunk of the loss."""
+    kept.response.append(batch.tokens.columns_N[tokens])
+    kept.sampler.append(batch.sampler_log_probs_N[tokens])
+    kept.weights.append(batch.weights_N[tokens])
     for source, advantages_C in loss.advantages.items():
-        kept.advantages[source] += advantages_C[own_C].tolist()
+        kept.advantages[source].append(advantages_C[inside].detach())
 
 
 def _mean_kl(student_LV: Tensor, target_LV: Tensor) -> float:

@@ -25,14 +25,13 @@ from tasks.onpolicy.microbatch import (
     plan_step,
     split_for_updates,
 )
-from tasks.onpolicy.objective import ChunkLoss, Objective, TokenLoss
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
 from tasks.onpolicy.parallel.dealing import deal, idle_tokens
 from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.report import Report
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.student import prepare
 from tasks.ranks import num_ranks, rank, union_over_ranks
-from tasks.rollout.collect import Rollout
 
 _STATE = "optimizer.safetensors"
 _LOGIT_BYTES = 128 << 20
@@ -77,17 +76,16 @@ class Learner:
 
     def update(
         self,
-        objective: Objective,
-        rollouts: Sequence[Rollout],
+        objective: UpdateLosses,
+        scored: Sequence[Scored],
         step: int,
         books: Books | None = None,
     ) -> dict[str, float]:
-        """Do a step's inner updates on its rollouts and return their metrics.
+        """Do a step's inner updates on its scored rollouts and return their metrics.
 
         ``books`` hear of every chunk and update, for a ledger.
         """
         settings = self.settings
-        scored = objective.score(rollouts)
         plans = [
             plan_step(
                 part,
@@ -142,7 +140,7 @@ class Learner:
 
     def _backward(
         self,
-        objective: Objective,
+        objective: UpdateLosses,
         batch: Microbatch | None,
         report: Report,
         books: Books | None,

@@ -58,7 +58,7 @@ def train(
     done = kept.states.restore() if kept.states is not None else 0
     for step in range(done + 1, last + 1):
         rollouts = source.rollouts(step)
-        metrics = learner.update(objective, rollouts, step, kept.books)
+        metrics = learner.update(objective, objective.score(rollouts), step, kept.books)
         if kept.health is not None:
             metrics |= kept.health.check(step, rollouts, metrics)
         hooks.metrics(step, {**rollout_metrics(rollouts), **metrics})

@@ -37,15 +37,8 @@ class ChunkLoss(Protocol):
         """Return the losses of the microbatch's tokens ``chunk`` from the student's logits."""
 
 
-class Objective(Protocol):
-    """RLVR, MOPD, or their sum: the one part in which on-policy methods differ."""
-
-    @property
-    def sources(self) -> list[str]:
-        """Everything that may ever ask for a change of the weights."""
-
-    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
-        """Attach teachers and outcome advantages to a step's rollouts."""
+class UpdateLosses(Protocol):
+    """The losses of a step's updates, from rollouts that are scored already."""
 
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """See all microbatches of a step before its first update: fetch, score ahead, cache."""
@@ -55,6 +48,17 @@ class Objective(Protocol):
 
     def end_step(self, step: int) -> dict[str, float]:
         """Return the step's own metrics, once its updates are done. Collective."""
+
+
+class Objective(UpdateLosses, Protocol):
+    """RLVR, MOPD, or their sum: the one part in which on-policy methods differ."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Everything that may ever ask for a change of the weights."""
+
+    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
+        """Attach teachers and outcome advantages to a step's rollouts."""
 
     def state(self) -> dict[str, JsonValue]:
         """Return what later steps depend on besides the weights, for a run that is resumed."""

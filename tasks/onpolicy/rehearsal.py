@@ -55,7 +55,7 @@ def rehearse(learner: Learner, kept: KeptWithout) -> dict[str, Tensor]:
     first_of_tail = len(steps) - max(1, round(TAIL * len(steps)))
     mean: dict[str, Tensor] = {}
     for place, step in enumerate(steps):
-        learner.update(kept, kept.rollouts(step), step)
+        learner.update(kept, kept.scored(step), step)
         report("rehearse", step, steps[-1])
         if place < first_of_tail:
             continue

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import JsonValue
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,7 +24,7 @@ from tasks.ledger.weights import digest_weights
 from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Microbatch, Scored
-from tasks.onpolicy.objective import ChunkLoss, Objective
+from tasks.onpolicy.objective import ChunkLoss, UpdateLosses
 from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
 from tasks.progress import report
 from tasks.rollout.collect import Rollout
@@ -60,12 +59,12 @@ class Kept:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: UpdateLosses,
         ledger: Ledger,
         masked: Sequence[str] = (),
         outcome_weight: float = 0.0,
     ) -> None:
-        """Wrap the objective that the run had; ``outcome_weight`` is what it gave the reward.
+        """Take the run's objective; ``outcome_weight`` is what it gave the reward.
 
         Raises:
             ValueError: if the ledger kept no rollouts, or knows nothing of a masked teacher.
@@ -83,25 +82,18 @@ class Kept:
                 f"the ledger in {ledger.folder} kept no rollouts, so nothing can be replayed: run "
                 "the consolidation again with ledger.rollouts_per_teacher above 0"
             )
-        self._by_id = {id(s.rollout): s for step in self._steps.values() for s in step}
-
-    @property
-    def sources(self) -> list[str]:
-        """As the run had them."""
-        return self._objective.sources
 
     @property
     def steps(self) -> list[int]:
         """Those of which rollouts were kept, in order."""
         return sorted(self._steps)
 
-    def rollouts(self, step: int) -> list[Rollout]:
-        """Return what was kept of a step; once for each teacher that scored it."""
-        return [item.rollout for item in self._steps[step]]
+    def scored(self, step: int) -> list[Scored]:
+        """Return the kept rollouts of a step, once for each teacher that scored it.
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
-        """Give each kept rollout to the teacher that scored it, with the weight that it had."""
-        return [self._by_id[id(rollout)] for rollout in rollouts]
+        Each has the weight that it had in the run.
+        """
+        return self._steps[step]
 
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """Tell the run's objective."""
@@ -114,14 +106,6 @@ class Kept:
     def end_step(self, step: int) -> dict[str, float]:
         """Return nothing: the run itself proved its mechanisms, and was balanced by its own."""
         return {}
-
-    def state(self) -> dict[str, JsonValue]:
-        """Return the objective's state."""
-        return self._objective.state()
-
-    def load_state(self, state: Mapping[str, JsonValue]) -> None:
-        """Go on from a state."""
-        self._objective.load_state(state)
 
 
 def replayed(
@@ -145,7 +129,7 @@ def replayed(
         put_weights(learner, start)
         learner.optimizer.begin_segment()
         for step in range(first, last + 1):
-            learner.update(kept, kept.rollouts(step), step)
+            learner.update(kept, kept.scored(step), step)
             report("replay", step, ledger.manifest.last_step)
         moved = learner.optimizer.segment()
         parts = {

@@ -177,7 +177,7 @@ def test_a_kept_reward_is_learned_from_again(tmp_path):
     (tmp_path / "rollouts.jsonl").write_text(told.model_dump_json() + "\n")
     for weight, advantage in ((0.5, -1.5), (0.0, 0.0)):
         kept = Kept(objective(), ledger, outcome_weight=weight)
-        [scored] = kept.score(kept.rollouts(first.step))
+        [scored] = kept.scored(first.step)
         assert scored.outcome_advantage == advantage
 
 
@@ -204,7 +204,7 @@ def test_a_rehearsal_drops_no_word_that_its_student_would_not_have_said(tmp_path
     close(again(ledger), end)
     learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
     kept = Kept(objective(), ledger)
-    found = learner.update(kept, kept.rollouts(1), 1)
+    found = learner.update(kept, kept.scored(1), 1)
     assert [found[f"dropped/{domain}"] for domain in DOMAINS] == [1.0, 1.0]
 
 
@@ -214,7 +214,7 @@ def test_a_rehearsal_ends_with_the_mean_of_its_last_quarter(tmp_path):
     kept = KeptWithout(objective(), ledger)
     learner = learner_of(tiny_model(0), settings_for_replay(loop))
     for step in range(1, 8):
-        learner.update(kept, kept.rollouts(step), step)
+        learner.update(kept, kept.scored(step), step)
     seventh = weights(learner.model)
     close(again(ledger), {name: (seventh[name] + end[name]) / 2 for name in end})
 

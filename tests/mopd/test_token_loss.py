@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.mopd.balance import LogRatioSums
+from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.token_loss import RoutedChunk, token_loss
 
 LN2 = math.log(2)
@@ -70,6 +71,22 @@ def test_only_a_later_inner_update_reports_how_far_the_policy_has_moved():
     first, second = (token_loss(chunk(i, 1 / 8), DistilSettings(), []) for i in (0, 1))
     assert "refresh" not in first.activity
     assert second.activity["refresh"].item() == pytest.approx(LN2)
+
+
+@pytest.mark.parametrize("divergence", list(Divergence))
+def test_nothing_of_a_chunk_is_read_on_an_accelerator(divergence):
+    # A tensor on the meta device holds no number: to read one, for which the host would wait,
+    # raises.
+    top_k = TopK(k=2) if divergence is Divergence.TOP_K else TopK()
+    settings = DistilSettings(
+        divergence=divergence, top_k=top_k, outcome_weight=0.5, reference_weight=0.5
+    )
+    loss = token_loss(chunk(1, device="meta"), settings, [0])
+    sums = LogRatioSums()
+    sums.add("m", loss.log_ratio_C)
+    sum(loss_C.sum() for loss_C in loss.by_source.values()).backward()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        sums.moments()
 
 
 def test_it_gives_the_same_whatever_was_computed_before():

@@ -84,7 +84,7 @@ def main(folder, told):
     if state is not None:
         learner.load(Path(state))
     for step in range(1 if state is None else 3, 5):
-        metrics.append(learner.update(objective, rollouts(), step, books))
+        metrics.append(learner.update(objective, objective.score(rollouts()), step, books))
         if step == 2:
             learner.save(folder)
     if state is None:

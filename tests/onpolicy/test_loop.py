@@ -46,6 +46,9 @@ class Likelihood:
         return losses
 
 
+SCORED = Likelihood().score(ROLLOUTS)
+
+
 def learner_of(model=None, temperature=1.0, **settings):
     """Return a learner that does not warm up unless told to, and keeps what it gathered."""
     told = {"num_steps": 4, "learning_rate": 1e-2, "warmup_steps": 0, "gradient_clip": 1e9}
@@ -86,7 +89,7 @@ def test_many_microbatches_give_the_gradient_of_one(normalisation):
     found = []
     for microbatch_tokens in (1, 10_000):
         learner = learner_of(microbatch_tokens=microbatch_tokens, normalisation=normalisation)
-        metrics = learner.update(Likelihood(), ROLLOUTS, step=1)
+        metrics = learner.update(Likelihood(), SCORED, step=1)
         found.append((learner.gathered, metrics))
     (many, many_metrics), (one, one_metrics) = found
     torch.testing.assert_close(many, one, rtol=1e-4, atol=1e-6)
@@ -119,7 +122,7 @@ def test_loss_and_gradient_are_those_of_the_weighted_sum_over_tokens(normalisati
     reference, learner = tiny_model(), learner_of(normalisation=normalisation)
     loss = by_hand(reference, shares)
     loss.backward()
-    metrics = learner.update(Likelihood(), ROLLOUTS, step=1)
+    metrics = learner.update(Likelihood(), SCORED, step=1)
     expected = gradients(reference)
     assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
     assert metrics["gradient_norm"] == pytest.approx(expected.norm().item(), rel=1e-4)
@@ -128,21 +131,21 @@ def test_loss_and_gradient_are_those_of_the_weighted_sum_over_tokens(normalisati
 
 def test_gradients_of_a_step_do_not_leak_into_the_next():
     learner = learner_of(learning_rate=1e-12)  # the weights stay where they are
-    learner.update(Likelihood(), ROLLOUTS, step=1)
+    learner.update(Likelihood(), SCORED, step=1)
     first = learner.gathered
-    learner.update(Likelihood(), ROLLOUTS, step=2)
+    learner.update(Likelihood(), SCORED, step=2)
     torch.testing.assert_close(learner.gathered, first, rtol=1e-4, atol=1e-6)
 
 
 def test_an_update_makes_the_rollouts_likelier():
     learner = learner_of()
-    losses = [learner.update(Likelihood(), ROLLOUTS, step)["loss"] for step in range(1, 6)]
+    losses = [learner.update(Likelihood(), SCORED, step)["loss"] for step in range(1, 6)]
     assert losses == sorted(losses, reverse=True)
 
 
 def test_a_gradient_is_clipped_to_its_bound_and_reported_as_it_was():
     learner = learner_of(gradient_clip=0.5)
-    metrics = learner.update(Likelihood(), ROLLOUTS, step=1)
+    metrics = learner.update(Likelihood(), SCORED, step=1)
     assert metrics["gradient_norm"] == pytest.approx(learner.gathered.norm().item(), rel=1e-4)
     assert metrics["clip_factor"] == pytest.approx(0.5 / metrics["gradient_norm"], rel=1e-4)
 
@@ -153,7 +156,7 @@ def test_a_gradient_is_clipped_to_its_bound_and_reported_as_it_was():
 def test_the_learning_rate_warms_up_in_equal_parts(step, share):
     learner = learner_of(warmup_steps=3, learning_rate=1e-2)
     before = weights(learner.model)
-    learner.update(Likelihood(), ROLLOUTS, step)
+    learner.update(Likelihood(), SCORED, step)
     # AdamW's first step is the learning rate times the sign of the gradient.
     assert distance(learner.model, before) == pytest.approx(1e-2 * share, rel=1e-2)
 
@@ -161,14 +164,14 @@ def test_the_learning_rate_warms_up_in_equal_parts(step, share):
 def test_without_warm_up_the_first_step_is_a_full_one():
     learner = learner_of(warmup_steps=0, learning_rate=1e-2)
     before = weights(learner.model)
-    learner.update(Likelihood(), ROLLOUTS, step=1)
+    learner.update(Likelihood(), SCORED, step=1)
     assert distance(learner.model, before) == pytest.approx(1e-2, rel=1e-2)
 
 
 def test_a_step_without_a_gradient_moves_weights_by_their_decay_alone():
     learner = learner_of(weight_decay=0.1, learning_rate=0.5)
     before = weights(learner.model)
-    metrics = learner.update(Likelihood(factor=0.0), ROLLOUTS, step=1)
+    metrics = learner.update(Likelihood(factor=0.0), SCORED, step=1)
     assert metrics["gradient_norm"] == 0.0
     # 1 - 0.5 x 0.1
     torch.testing.assert_close(weights(learner.model), before * 0.95)
@@ -180,8 +183,8 @@ def test_the_temperature_divides_the_students_logits():
     doubled.weight.data = sharp.lm_head.weight.detach() * 2
     sharp.lm_head = doubled
     # Logits at a temperature of 1/2 are logits twice as large.
-    found = learner_of(cold, 0.5).update(Likelihood(), ROLLOUTS, 1)
-    expected = learner_of(sharp).update(Likelihood(), ROLLOUTS, 1)
+    found = learner_of(cold, 0.5).update(Likelihood(), SCORED, 1)
+    expected = learner_of(sharp).update(Likelihood(), SCORED, 1)
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
 
 
@@ -193,14 +196,14 @@ def test_a_gradient_that_is_not_finite_is_an_error_naming_the_step(factor):
     with pytest.raises(
         FloatingPointError, match=r"step 17: the gradient .* is (nan|inf).*lower the"
     ):
-        learner.update(Likelihood(factor), ROLLOUTS, step=17)
+        learner.update(Likelihood(factor), SCORED, step=17)
     assert torch.equal(weights(learner.model), before)
 
 
 def test_a_report_is_the_mean_over_the_tokens_of_each_teacher():
     for microbatch_tokens in (1, 10_000):
         learner = learner_of(microbatch_tokens=microbatch_tokens)
-        metrics = learner.update(Likelihood(), ROLLOUTS, step=1)
+        metrics = learner.update(Likelihood(), SCORED, step=1)
         # math chose the tokens 12, 13 and 32: 57 / 3; code chose 22 and 25: 47 / 2.
         assert metrics["first_id/math"] == pytest.approx(19.0)
         assert metrics["first_id/code"] == pytest.approx(23.5)
@@ -213,9 +216,8 @@ def test_a_report_is_the_mean_over_the_tokens_of_each_teacher():
 
 
 def test_a_report_without_a_teacher_has_a_plain_name():
-    objective = Likelihood()
-    objective.score = lambda rollouts: [Scored(item) for item in rollouts]
-    metrics = learner_of().update(objective, ROLLOUTS, step=1)
+    scored = [Scored(item) for item in ROLLOUTS]
+    metrics = learner_of().update(Likelihood(), scored, step=1)
     # The five tokens sum to 12 + 13 + 32 + 22 + 25 = 104.
     assert metrics["first_id"] == pytest.approx(20.8)
 

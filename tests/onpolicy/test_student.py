@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_loop import ROLLOUTS, Likelihood
+from test_loop import SCORED, Likelihood
 from tiny_models import tiny_model, tokenizer
 
 from tasks.model.checkpointing import blocks, checkpointed
@@ -46,7 +46,7 @@ def test_bf16_learns_nearly_what_fp32_learns_and_moves_less_than_it_could_store(
         model = tiny_model()
         learner = learner_of(model, precision=precision, learning_rate=1e-4)
         before = {name: tensor.clone() for name, tensor in learner.optimizer.masters().items()}
-        metrics.append([learner.update(Likelihood(), ROLLOUTS, s)["loss"] for s in range(1, 9)])
+        metrics.append([learner.update(Likelihood(), SCORED, s)["loss"] for s in range(1, 9)])
         after = learner.optimizer.masters()
         change.append(torch.cat([(after[n] - before[n]).flatten() for n in before]))
         assert all(tensor.dtype == torch.float32 for tensor in after.values())
@@ -65,7 +65,7 @@ def test_a_checkpoint_in_bf16_is_trained_in_fp32_where_that_is_asked_for():
 def test_what_is_saved_are_the_masters(tmp_path, precision):
     model = tiny_model()
     learner = learner_of(model, precision=precision)
-    learner.update(Likelihood(), ROLLOUTS, 1)
+    learner.update(Likelihood(), SCORED, 1)
     expected = {name: t.clone() for name, t in learner.optimizer.masters().items()}
     loaded = load_model(save_student(learner, tokenizer(), tmp_path / "student"))
     found = dict(loaded.named_parameters())
@@ -104,7 +104,7 @@ def test_a_run_that_checkpoints_learns_the_same():
         chosen_hidden(model, pad_right([[5, 6]], [[False, True]], 0))
         runs = []
         blocks(model)[0].mlp.register_forward_pre_hook(lambda *_, runs=runs: runs.append(1))
-        learner.update(Likelihood(), ROLLOUTS, 1)
+        learner.update(Likelihood(), SCORED, 1)
         models.append((state(model), len(runs)))
     (plain, once), (again, twice) = models
     assert all(torch.equal(plain[name], again[name]) for name in plain)
@@ -121,7 +121,7 @@ def test_a_lora_student_learns_and_is_saved_merged_and_apart(tmp_path, precision
         precision=precision,
         activation_checkpointing=True,
     )
-    losses = [learner.update(Likelihood(), ROLLOUTS, step)["loss"] for step in range(1, 7)]
+    losses = [learner.update(Likelihood(), SCORED, step)["loss"] for step in range(1, 7)]
     assert losses[-1] < losses[0]
     parts, masters = learner.optimizer.segment(), learner.optimizer.masters()
     assert all(".lora_" in name for name in masters)

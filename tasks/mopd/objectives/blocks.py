@@ -97,10 +97,11 @@ class Reading:
 def zero_where_impossible(terms_RV: Tensor, probability_RV: Tensor) -> None:
     """Set terms of an expectation to 0 where the probability is: 0 log 0 is 0, not NaN.
 
-    A word of probability 0 is one that is masked (-inf), or one that no float tells from it. The
-    look at the least probability is far cheaper than the masking, which few chunks need.
+    A word of probability 0 is one that is masked (-inf), or one that no float tells from it. On a
+    CPU the look at the least probability is far cheaper than the masking, which few chunks need; on
+    an accelerator the host would wait for it.
     """
-    if bool(probability_RV.amin() == 0):
+    if probability_RV.device.type != "cpu" or bool(probability_RV.amin() == 0):
         terms_RV.masked_fill_(probability_RV == 0, 0.0)
 
 
