@@ -3,16 +3,21 @@
 The server's word is the SHA-256 that it keeps with an object: of the whole, or of the parts'
 checksums where the object came in parts. Where it keeps none, or one over other parts, the object
 is read back and hashed.
+
+A hostile team can foretell the digest of a derivation, say, and put wrong bytes there first. A role
+that may not replace them puts a copy beside them under a name that nobody can foretell, and whoever
+finds wrong bytes at a digest reads its copies.
 """
 
 import time
 import uuid
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.digest import digest_bytes, digest_file, hex_of
-from lineage.errors import CorruptError, MissingBlobError
+from lineage.errors import CorruptError, LineageError, MissingBlobError
 from lineage.full_disk import full_disk_named
 from lineage.lately import Lately
 from lineage.s3 import Bucket, ForbiddenError
@@ -27,6 +32,8 @@ _PUT_SECONDS = 300.0
 """How long a process believes its own put. With YOUNG_SECONDS well under the least grace period."""
 _SEEN_SECONDS = 60.0
 _DOOMED_SECONDS = 300.0
+_BESIDE = "-"
+"""Between the key of a blob and the random name of a copy."""
 
 
 @dataclass(frozen=True)
@@ -65,61 +72,96 @@ class BlobObjects:
         self._seen = Lately(_SEEN_SECONDS)
 
     def put(self, body: Body) -> None:
-        """Create a blob unless it is there; replace an object that has other bytes.
+        """Create a blob unless it is there; other bytes are replaced, or a copy is put beside them.
 
-        Raises CorruptError where other bytes stand there and this role may not replace them, or
-        where the server does not have what it acknowledged.
+        Raises CorruptError where the server does not have what it acknowledged.
         """
         if body.digest in self._put:
             return
+        key = blob_key(body.digest)
         state = self._standing(body.digest)
         if state is None or not self._is_right(state, body):
-            sent = self._send(body, replace=state is not None)
-            state = self._bucket.head(blob_key(body.digest))
-            if state is None or not self._is_right(state, body, sent):
-                raise CorruptError(
-                    f"{self._uri} acknowledged {body.digest} but does not have its {body.size} "
-                    "bytes; put it again, and distrust the server if it recurs"
-                )
+            try:
+                self._send_checked(key, body, replace=state is not None)
+            except ForbiddenError:
+                if state is None:
+                    raise
+                self._put_beside(body)
         self._put.add(body.digest)
+
+    def _put_beside(self, body: Body) -> None:
+        """Put a copy beside an object with wrong bytes that this role may not replace."""
+        copies = self._copies(body.digest, body.size)
+        if not any(self._is_right(state, body) for state in copies):
+            name = f"{blob_key(body.digest)}{_BESIDE}{uuid.uuid4().hex}"
+            self._send_checked(name, body, replace=False)
+
+    def _send_checked(self, key: str, body: Body, *, replace: bool) -> None:
+        sent = self._send(key, body, replace=replace)
+        state = self._bucket.head(key)
+        if state is None or not self._is_right(state, body, sent):
+            raise CorruptError(
+                f"{self._uri} acknowledged {body.digest} but does not have its {body.size} "
+                "bytes; put it again, and distrust the server if it recurs"
+            )
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Say whether a blob is there, of ``size`` bytes where that is known."""
         name = f"{digest} {size}"
         if digest in self._put or name in self._seen:
             return True
-        state = self._bucket.head(blob_key(digest))
-        if state is None or size not in {None, state.size}:
-            return False
-        if not state.parts and state.checksum not in {"", _checksum_of(digest)}:
+        if next(self.candidates(digest, size), None) is None:
             return False
         self._seen.add(name)
         return True
 
+    def candidates(self, digest: str, size: int | None = None) -> Iterator[ObjectState]:
+        """Yield what may have a blob's bytes: the object of its digest, then copies beside it.
+
+        Left out is what the server itself says is of another size or has other bytes.
+        """
+        state = self._bucket.head(blob_key(digest))
+        if state is not None and _may_be(state, digest, size):
+            yield state
+        yield from self._copies(digest, size)
+
+    def _copies(self, digest: str, size: int | None) -> Iterator[ObjectState]:
+        for listed in self._bucket.states(f"{blob_key(digest)}{_BESIDE}"):
+            if size in {None, listed.size}:
+                state = self._bucket.head(listed.key)
+                if state is not None and _may_be(state, digest, size):
+                    yield state
+
     def starts_with(self, digest: str, start: bytes) -> bool:
         """Say whether a blob that is there begins with ``start``."""
-        state = self._bucket.head(blob_key(digest))
+        state = next(self.candidates(digest), None)
         if state is None or state.size < len(start):
             return False
-        return self._bucket.get_range(blob_key(digest), 0, len(start)) == start
+        return self._bucket.get_range(state.key, 0, len(start)) == start
 
     def read(self, digest: str) -> bytes:
         """Return a blob's bytes, verified. Raises MissingBlobError or CorruptError."""
-        data = self._bucket.get(blob_key(digest))
-        if data is None:
-            raise self.missing(digest)
-        if digest_bytes(data) != digest:
-            raise self.corrupt(digest)
-        return data
+        key = blob_key(digest)
+        data = self._bucket.get(key)
+        if data is not None and digest_bytes(data) == digest:
+            return data
+        for copy in self._copies(digest, None):
+            found = self._bucket.get(copy.key)
+            if found is not None and digest_bytes(found) == digest:
+                return found
+        raise self.missing(digest) if data is None else self.corrupt(digest)
 
     def check(self, digest: str) -> int:
         """Hash an object; return its size. Raises MissingBlobError or CorruptError."""
-        state = self._bucket.head(blob_key(digest))
-        if state is None:
-            raise self.missing(digest)
-        if not self._hashes_to(digest, state.size):
-            raise self.corrupt(digest)
-        return state.size
+        for state in self.candidates(digest):
+            if self._hashes_to(digest, state):
+                return state.size
+        raise self.unfit(digest)
+
+    def unfit(self, digest: str) -> LineageError:
+        """Return the error of a blob of which no object has the right bytes."""
+        found = self._bucket.head(blob_key(digest))
+        return self.missing(digest) if found is None else self.corrupt(digest)
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:
         """Remove a blob unless it is younger than that; say whether it is gone.
@@ -134,6 +176,8 @@ class BlobObjects:
             states = [self._bucket.head(key) for key in (blob_key(digest), touched)]
             if any(state and state.age_seconds < least_age_seconds for state in states):
                 return False
+            for copy in self._bucket.states(f"{blob_key(digest)}{_BESIDE}"):
+                self._bucket.delete(copy.key)
             self._bucket.delete(blob_key(digest))
             self._bucket.delete(touched)
             self._put.discard(digest)
@@ -153,9 +197,8 @@ class BlobObjects:
         """Return the error of an object that has other bytes than its digest says."""
         return CorruptError(
             f"{self._uri} has other bytes at {blob_key(digest)} than {digest}: someone changed the "
-            "object, or put another one there. Put the original again; where this role may not "
-            "replace it, a maintainer deletes it first. `provost lineage verify` names what rests "
-            "on it"
+            "object, or put another one there. Put the original again (run the step that makes it, "
+            "or copy it from another store); `provost lineage verify` names what rests on it"
         )
 
     def _standing(self, digest: str) -> ObjectState | None:
@@ -186,28 +229,20 @@ class BlobObjects:
             expected = sent or composite(body.source, self._part_bytes)
             if (state.checksum, state.parts) == expected:
                 return True
-        return self._hashes_to(body.digest, state.size)
+        return self._hashes_to(body.digest, state)
 
-    def _hashes_to(self, digest: str, size: int) -> bool:
+    def _hashes_to(self, digest: str, state: ObjectState) -> bool:
         """Read an object into a scratch file and hash it."""
         path = self._scratch.path()
         try:
             with full_disk_named(path.parent):
-                download(self._bucket, blob_key(digest), size, path, lambda _: None)
+                download(self._bucket, state.key, state.size, path, lambda _: None)
             return digest_file(path) == digest
         finally:
             forget(path)
 
-    def _send(self, body: Body, *, replace: bool) -> tuple[str, int] | None:
+    def _send(self, key: str, body: Body, *, replace: bool) -> tuple[str, int] | None:
         """Send a body; return the checksum over its parts where it went up in parts."""
-        try:
-            return self._send_to(blob_key(body.digest), body, replace=replace)
-        except ForbiddenError as error:
-            if not replace:
-                raise
-            raise self.corrupt(body.digest) from error
-
-    def _send_to(self, key: str, body: Body, *, replace: bool) -> tuple[str, int] | None:
         meter = Meter(body.digest, body.size, self._tell)
         if isinstance(body.source, Path) and body.size > self._part_bytes:
             return upload(
@@ -225,6 +260,13 @@ def blob_key(digest: str) -> str:
     """Return the key of a blob's object."""
     name = hex_of(digest)
     return f"blobs/{name[:2]}/{name[2:]}"
+
+
+def _may_be(state: ObjectState, digest: str, size: int | None) -> bool:
+    """Say whether an object may have a blob's bytes, for all that the server says of it."""
+    if size not in {None, state.size}:
+        return False
+    return bool(state.parts) or state.checksum in {"", _checksum_of(digest)}
 
 
 def _checksum_of(digest: str) -> str:

@@ -197,17 +197,19 @@ class S3Store:
         return False
 
     def _fetch_once(self, file: TreeFile, target: Path) -> None:
-        state = self._bucket.head(blob_key(file.digest))
-        if state is None:
-            raise self._blobs.missing(file.digest)
-        if state.size != file.size:
-            raise self._blobs.corrupt(file.digest)
-        meter = Meter(file.digest, file.size, self._tell)
-        download(self._bucket, blob_key(file.digest), file.size, target, meter.add)
-        try:
-            self._cache.adopt(target, file.digest)
-        finally:
-            forget(target)
+        wrong: CorruptError | None = None
+        for state in self._blobs.candidates(file.digest, file.size):
+            meter = Meter(file.digest, file.size, self._tell)
+            download(self._bucket, state.key, file.size, target, meter.add)
+            try:
+                self._cache.adopt(target, file.digest)
+            except CorruptError as error:
+                wrong = error
+            else:
+                return
+            finally:
+                forget(target)
+        raise wrong or self._blobs.unfit(file.digest)
 
 
 @lru_cache(maxsize=4)

@@ -58,26 +58,78 @@ def deny_replacing(store):
     def refuse(params, **_):
         if "If-None-Match" in params["headers"]:
             return None
-        error = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        answer = {"HTTPStatusCode": 403, "HTTPHeaders": {}}
+        error = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": answer}
         return SimpleNamespace(status_code=403), error
 
     for operation in ("PutObject", "CompleteMultipartUpload"):
-        store._bucket._client.meta.events.register(f"before-call.s3.{operation}", refuse)
+        store._bucket._client.meta.events.register(f"before-call.s3.{operation}", refuse, operation)
 
 
-def test_a_role_that_may_not_replace_hears_that_the_object_is_damaged(store, client, tmp_path):
+@pytest.mark.parametrize("wrong", [b"wEights", b"short", b""])
+def test_a_blob_of_which_another_put_wrong_bytes_first_is_kept_beside_them(store, client, wrong):
+    deny_replacing(store)
+    digest = digest_bytes(b"weights")
+    squat(client, digest, wrong)
+    assert store.put_bytes(b"weights") == digest
+    fresh = reopened(store)
+    assert fresh.get_bytes(digest) == b"weights"
+    assert fresh.check(digest) == len(b"weights")
+    assert fresh.has(digest)
+    fresh.put_bytes(b"weights")
+    assert len(copies(client, digest)) == 1
+
+
+@pytest.mark.parametrize("wrong", ["short", "of the same size"])
+def test_a_tree_is_read_from_copies_where_wrong_bytes_came_first(store, client, tmp_path, wrong):
+    deny_replacing(store)
+    folder = large(tmp_path / "in")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for path in files:
+        body = b"short" if wrong == "short" else os.urandom(path.stat().st_size)
+        squat(client, digest_bytes(path.read_bytes()), body)
+    tree = store.put_tree(folder)
+    out = reopened(store).tree(tree)
+    for path in files:
+        assert (out / path.relative_to(folder)).read_bytes() == path.read_bytes()
+
+
+def test_a_wrong_copy_is_not_believed_and_hides_no_right_one(store, client):
     deny_replacing(store)
     digest = digest_bytes(b"weights")
     squat(client, digest, b"wEights")
-    for _ in range(2):
-        with pytest.raises(CorruptError):
-            store.put_bytes(b"weights")
-    path = tmp_path / "large"
-    path.write_bytes(os.urandom(PART + 1))
-    squat(client, digest_bytes(path.read_bytes()), b"short")
+    client.put_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}-0", Body=b"weIghts")
     with pytest.raises(CorruptError):
-        store.put_file(path)
-    assert store.put_bytes(b"others")
+        store.get_bytes(digest)
+    with pytest.raises(CorruptError):
+        store.check(digest)
+    store.put_bytes(b"weights")
+    assert reopened(store).get_bytes(digest) == b"weights"
+    assert reopened(store).check(digest) == len(b"weights")
+
+
+def test_a_copy_counts_where_the_wrong_object_was_deleted_and_goes_with_its_blob(
+    store, client, server_date
+):
+    deny_replacing(store)
+    digest = digest_bytes(b"weights")
+    squat(client, digest, b"wEights")
+    store.put_bytes(b"weights")
+    client.delete_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}")
+    assert reopened(store).get_bytes(digest) == b"weights"
+    squat(client, digest, b"wEights")
+    for operation in ("PutObject", "CompleteMultipartUpload"):  # a maintainer collects
+        store._bucket._client.meta.events.unregister(
+            f"before-call.s3.{operation}", unique_id=operation
+        )
+    server_date.days = 2
+    collect(reopened(store))
+    assert copies(client, digest) == []
+
+
+def copies(client, digest):
+    found = client.list_objects_v2(Bucket="bucket", Prefix=f"team/a/{blob_key(digest)}-")
+    return [row["Key"] for row in found.get("Contents", [])]
 
 
 def test_a_put_is_believed_for_a_while_only(store, client, monkeypatch):
