@@ -15,6 +15,7 @@ COUNTS = {
     "releases": 100,
     "clocks": 20,
     "teams": 100,
+    "teams_s3": 12,
 }
 """Rows of a whole case; a row of ``flips`` and ``teams`` is of several trials."""
 

@@ -23,13 +23,14 @@ from hypothesis.stateful import (
 
 from lineage.adoption import endorse
 from lineage.artifacts import Artifact
-from lineage.digest import hex_of
+from lineage.digest import digest_bytes, hex_of
 from lineage.errors import LineageError
 from lineage.gc import find_garbage
 from lineage.graph import Lineage
 from lineage.recall import recall
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.registry import Registry
+from lineage.s3_blobs import blob_key
 from lineage.slots import Entry, Move
 from lineage.statement import Place, make_statement
 from tests.lineage.making import TIME
@@ -37,6 +38,9 @@ from tests.lineage.teams import KEYS, Shared
 from tests.lineage.world import TOKENIZER, A, B, World
 from tests.support.roles import may
 
+BODY = b"what B makes next"
+NEXT = (digest_bytes(BODY), digest_bytes(b""), TOKENIZER)
+"""Blobs that B puts later, or that anybody may put."""
 BYTES = st.one_of(st.binary(max_size=64), st.sampled_from([b"", b"{}", b"[]", b"null", b"[" * 999]))
 
 
@@ -46,11 +50,15 @@ class TwoTeams(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         self.folder = Path(tempfile.mkdtemp(prefix="two-teams-"))
-        self.world = World(self.folder)
+        self.world = World(self.folder, self.share(self.folder / "shared"))
         self.shared = self.world.shared
         self.mine = self.shared.code
         self.acts = 0
         self.before = self.world.seen(self.folder / "before.db")
+
+    def share(self, folder):
+        """The store, at the start."""
+        return Shared(folder)
 
     def teardown(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -92,22 +100,22 @@ class TwoTeams(RuleBasedStateMachine):
         ]
         key = data.draw(st.sampled_from(places))
         content = data.draw(st.sampled_from([content, self.mine.read_key(copied)]))
-        path = self.shared.folder / "keys" / key
-        if path.exists():
-            if overwrite and may(A, "overwrite", f"keys/{key}"):
-                path.chmod(0o644)
-                path.write_bytes(content)
-        elif may(A, "create", f"keys/{key}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        self.shared.put_raw(A, f"keys/{key}", content, replace=overwrite)
+        self.acts += 1
+
+    @rule(data=st.data(), content=BYTES)
+    def squat(self, data, content):
+        """Other bytes where a blob will lie, or lies, that B needs."""
+        known = [made[1] for made in self.targets()]
+        digest = data.draw(st.sampled_from([self.world.unmade.digest(), *NEXT, *known]))
+        self.shared.put_raw(A, blob_key(digest), content, replace=True)
         self.acts += 1
 
     @rule(data=st.data())
     def remove_raw(self, data):
         """Removal of any key, where the role allows it."""
         key = data.draw(st.sampled_from(self.mine.keys("")))
-        if may(A, "delete", f"keys/{key}"):
-            (self.shared.folder / "keys" / key).unlink()
+        self.shared.remove_raw(A, f"keys/{key}")
         self.acts += 1
 
     @rule(data=st.data(), number=st.integers(1, 3), body=st.sampled_from(["entry", "said", "move"]))
@@ -200,13 +208,11 @@ class TwoTeams(RuleBasedStateMachine):
         copy = World.__new__(World)
         copy.__dict__ |= self.world.__dict__
         folder = Path(tempfile.mkdtemp(dir=self.folder)) / "shared"
-        shutil.copytree(self.shared.folder, folder, symlinks=True)
-        copy.shared = Shared.__new__(Shared)
-        copy.shared.folder = folder
+        copy.shared = self.shared.copied(folder)
         math, merge = copy.shared.of(B), copy.shared.of("consolidation")
         said = Attestation(
             derivation=self.world.unmade.digest(),
-            output=math.put_bytes(b"next"),
+            output=math.put_bytes(BODY),
             output_kind="checkpoint",
             finished=TIME,
         )
@@ -224,10 +230,10 @@ class TwoTeams(RuleBasedStateMachine):
         self.acts += 1
 
 
-def run(examples: int, steps: int) -> None:
+def run(examples: int, steps: int, machine: type[TwoTeams] = TwoTeams) -> None:
     """Let A act ``examples`` times ``steps`` times, each time in a new world."""
     run_state_machine_as_test(
-        TwoTeams,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -21,8 +21,8 @@ A, B = "code-team", "math-team"
 class World:
     """A fork point, B's climb and release, A's release, and a student of both."""
 
-    def __init__(self, folder: Path) -> None:
-        self.shared = shared = Shared(folder / "shared")
+    def __init__(self, folder: Path, shared: Shared) -> None:
+        self.shared = shared
         tree = shared.foundation.put_tree(checkpoint(folder / "fork", b"fork"))
         self.fork = write_record(shared.foundation, b"", output=tree)
         self.register(shared.foundation, "fork-point", self.fork, "checkpoint")

@@ -24,3 +24,16 @@ def reopened(store: S3Store, part_bytes: int = PART) -> S3Store:
     """The same bucket as another process finds it."""
     cache = store._partial.parent.parent / uuid.uuid4().hex
     return S3Store(store._bucket, store.uri, cache, part_bytes=part_bytes)
+
+
+def without_conditions(policy):
+    """The policy, its prefixes alone: SeaweedFS lacks its conditions and two of its actions."""
+    statements = []
+    for statement in policy["Statement"]:
+        actions = statement["Action"]
+        actions = [actions] if isinstance(actions, str) else actions
+        known = [action for action in actions if "MultipartUpload" not in action]
+        if known:
+            kept = {key: value for key, value in statement.items() if key != "Condition"}
+            statements.append(kept | {"Action": known})
+    return policy | {"Statement": statements}

@@ -20,7 +20,7 @@ from lineage.store import read_tree
 from lineage.trust_chain import own_root, publish
 from tests.infra.roles import PLACES, POLICIES
 from tests.lineage.making import checkpoint, write_record
-from tests.lineage.s3.making import PART, large, reopened
+from tests.lineage.s3.making import PART, large, reopened, without_conditions
 from tests.support.policies import Request, allowed, read_policy
 from tests.support.seaweedfs import ADMIN, SeaweedFS, binary
 
@@ -143,19 +143,6 @@ def test_a_server_that_stands_still_is_reported_within_20_seconds(store, server,
         server.resume()
     assert isinstance(caught.value.__cause__, UnreachableError)
     assert time.monotonic() - started < 20
-
-
-def without_conditions(policy):
-    """The policy, its prefixes alone: SeaweedFS lacks its conditions and two of its actions."""
-    statements = []
-    for statement in policy["Statement"]:
-        actions = statement["Action"]
-        actions = [actions] if isinstance(actions, str) else actions
-        known = [action for action in actions if "MultipartUpload" not in action]
-        if known:
-            kept = {key: value for key, value in statement.items() if key != "Condition"}
-            statements.append(kept | {"Action": known})
-    return policy | {"Statement": statements}
 
 
 def answers(call, place):
