@@ -1,126 +1,42 @@
-"""Every plan of a consolidation with what came of it, from the records alone.
+"""Every launch of a consolidation with what came of it, from the records alone.
 
-A plan is written once for the same inputs: a launch that repeats another finds its records, and
-both are one row here. What no record says is None, never a guess.
+A plan is written once for the same inputs. Each launch of it is one row, also where it found what
+an earlier one had made. What no record says is None, never a guess.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
-from lineage.approval import KIND, Decision, decided
-from lineage.artifacts import Frozen, Student, parse_manifest
+from lineage.approval import KIND as APPROVAL
+from lineage.approval import Decision, decided
+from lineage.artifacts import Student, parse_manifest
 from lineage.errors import LineageError
 from lineage.export.subject import Made
 from lineage.index import Index
-from lineage.record import Records
+from lineage.launch import Finding, Launch, Lenient, Outcome, Result, Teacher, Verdict, Waived
+from lineage.launched import KIND as LAUNCH
+from lineage.launched import LAUNCHER, Launched
+from lineage.record import Attestation, Records
 from lineage.store import Store
 from lineage.survey import survey
 from lineage.waiver import NEVER_WAIVED
 
-Outcome = Literal["published", "failed", "refused", "open"]
 
-
-class _Lenient(BaseModel):
-    """A part of a stored document: other fields are for other readers."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Teacher(_Lenient):
-    """A teacher of a plan."""
-
-    reference: str
-    """As it was resolved: ``teacher.math@3``."""
-    domain: str
-    owner: str
-    share: float
-    """Of its domain's rollouts."""
-
-
-class Finding(_Lenient):
-    """What the records or the gate say against a teacher."""
-
-    code: str
-    severity: str
-    """refusal, warning or note."""
-    subject: str
-
-
-class Verdict(_Lenient):
-    """What the gate measured of a teacher."""
-
-    name: str
-    verdict: str
-    predicted: float | None = None
-    """The share of its gain that the student should have; None where it was not predicted."""
-
-
-class Waived(_Lenient):
-    """A signed statement that findings are accepted."""
-
-    digest: str
-    reason: str
-    at: str
-    findings: list[dict[str, str]]
-    """Each a code and a subject."""
-
-
-class Result(_Lenient):
-    """A student that came of a plan."""
-
-    digest: str
-    names: list[str]
-    """Registry versions, such as ``student.general@4``."""
-
-
-class Launch(Frozen):
-    """One plan of a consolidation."""
-
-    plan: str
-    """Its digest; behind the gate where it went through one."""
-    at: str
-    """When the plan was written: ISO 8601, UTC; "" where that is not recorded."""
-    student: str
-    """Digest of the checkpoint that the student starts from."""
-    teachers: list[Teacher]
-    settings: dict[str, JsonValue] | None
-    """Of the round; None where none was begun."""
-    preset: str | None
-    preset_version: str | None
-    launcher: str | None
-    """Who asked for it."""
-    approver: str | None
-    """Of the last approval; "" where it was given in the console, None where there is none."""
-    decisions: list[Decision]
-    """Of every execution that came through the review, oldest first."""
-    execution: str | None
-    """Flyte's id; None for a run on one machine."""
-    execution_url: str | None
-    findings: list[Finding]
-    verdicts: list[Verdict]
-    waivers: list[Waived]
-    outcome: Outcome
-    """published, failed after its plan, refused, or open: nothing of it is recorded yet."""
-    students: list[Result]
-    error: str = ""
-    """Of the newest failure; "" where none is recorded."""
-
-
-class _Plan(_Lenient):
+class _Plan(Lenient):
     teachers: list[Teacher]
     notes: list[Finding] = Field(default_factory=list)
 
 
 def launches(store: Store) -> tuple[list[Launch], list[str]]:
-    """Return every plan with its outcome, oldest first, and what could not be read."""
+    """Return every launch with its outcome, oldest first, and what could not be read."""
     reader = _Reader(store)
-    found = []
-    for record in reader.plans():
+    found: list[Launch] = []
+    for record in reader.plans:
         try:
-            found.append(reader.launch(record))
+            found += reader.of_plan(record)
         except (LineageError, ValidationError, ValueError, KeyError) as error:
             reader.problems.append(f"plan {record}: {error}")
     return sorted(found, key=lambda launch: (launch.at, launch.plan)), reader.problems
@@ -139,52 +55,75 @@ class _Reader:
             digest: [f"{entry.name}@{entry.version}" for entry in entries]
             for digest, entries in known.by_digest().items()
         }
+        self.plans = self._index.of_kind("plan")
+        self._later: dict[str, list[str]] = {}
+        for edge in self._index.edges_into(self.plans):
+            if edge.role == "plan":
+                self._later.setdefault(edge.parent, []).append(edge.child)
         self.problems = [*known.problems, *(f"{i.key}: {i.why}" for i in self._index.left_out)]
 
-    def plans(self) -> list[str]:
-        """Return the records of plans from which no later plan was made."""
-        records = self._index.of_kind("plan")
-        earlier = {edge.parent for edge in self._index.edges_into(records) if edge.role == "plan"}
-        return [record for record in records if record not in earlier]
+    def of_plan(self, record: str) -> list[Launch]:
+        """Return the launches of a plan that went no further than to it.
 
-    def launch(self, record: str) -> Launch:
+        A plan of an older version, which recorded no launches, is one by itself.
+        """
         chain = list(self._chain(record))
-        last = chain[0]
-        plan = _Plan.model_validate(json.loads(self._store.get_bytes(last.attestation.output)))
-        users = list(self._users(made.attestation.output for made in chain))
-        students = [made for made in users if made.derivation.kind == "student"]
-        failures = sorted(
-            (made for made in users if made.derivation.kind == "failure"),
-            key=lambda made: made.attestation.finished,
-        )
-        decisions = self._decisions(users)
-        approved = [each for each in decisions if each.decision == "approved"]
-        waivers = [_waived(made) for made in users if made.derivation.kind == "waiver"]
-        verdicts = [
-            verdict
-            for made in users
-            if made.derivation.kind == "gate"
-            for verdict in _verdicts(made)
+        facts = _Facts(chain, list(self._users(made.attestation.output for made in chain)))
+        launched = list(self._launched(facts))
+        if not launched and record not in self._later:
+            return [self._row(facts, None, chain[0].attestation)]
+        further = self._executions_beyond(record)
+        return [
+            self._row(facts, form, attested)
+            for form, attested in launched
+            if attested.flyte is None or attested.flyte.name not in further
         ]
-        notes: dict[str, JsonValue] = {}
-        for made in reversed(chain):
-            notes |= made.attestation.notes
-        attested = last.attestation
+
+    def _launched(self, facts: "_Facts") -> Iterator[tuple[Launched, Attestation]]:
+        for made in facts.of_kind(LAUNCH):
+            if [item.record for item in made.derivation.inputs] != [facts.chain[0].record]:
+                continue
+            form = Launched.model_validate(made.derivation.settings)
+            for attestation in self._records.attestations(made.record):
+                yield form, attestation
+
+    def _executions_beyond(self, record: str) -> set[str]:
+        """Return the executions that launched a plan which was made of this one."""
+        found = set()
+        for later in self._later.get(record, ()):
+            output = self._records.output(later)
+            for user in self._users([output.output]) if output else ():
+                if user.derivation.kind == LAUNCH:
+                    attested = self._records.attestations(user.record)
+                    found |= {each.flyte.name for each in attested if each.flyte}
+        return found
+
+    def _row(self, facts: "_Facts", form: Launched | None, attested: Attestation) -> Launch:
+        plan = _Plan.model_validate(
+            json.loads(self._store.get_bytes(facts.chain[0].attestation.output))
+        )
+        students = [each for each in facts.of_kind("student") if self._is_of(form, each)]
+        failures = [each for each in facts.of_kind("failure") if _failed(form, attested, each)]
+        decisions = self._decisions(facts, attested if form else None)
+        approved = [each for each in decisions if each.decision == "approved"]
+        waivers = [_waived(made) for made in facts.of_kind("waiver")]
+        run = attested.flyte
         return Launch(
-            plan=attested.output,
+            plan=facts.chain[0].attestation.output,
             at=attested.finished,
-            student=_start(last),
+            student=_start(facts.chain[0]),
             teachers=plan.teachers,
-            settings=self._settings(students, failures),
-            preset=_text(notes, "preset"),
-            preset_version=_text(notes, "preset_version"),
-            launcher=_text(notes, "launcher"),
+            inputs=form.inputs if form else None,
+            settings=form.round if form else self._settings(students, failures),
+            preset=form.preset if form else None,
+            preset_version=((run and run.version) or attested.commit or None) if form else None,
+            launcher=_text(attested.notes, LAUNCHER),
             approver=approved[-1].by if approved else None,
             decisions=decisions,
-            execution=attested.execution or None,
-            execution_url=(attested.flyte.url or None) if attested.flyte else None,
+            execution=run.name if run else attested.execution or None,
+            execution_url=(run.url or None) if run else None,
             findings=plan.notes,
-            verdicts=verdicts,
+            verdicts=[each for made in facts.of_kind("gate") for each in _verdicts(made)],
             waivers=waivers,
             outcome=_outcome(plan.notes, waivers, students, failures),
             students=[
@@ -193,6 +132,15 @@ class _Reader:
             ],
             error=str(failures[-1].derivation.settings.get("error", "")) if failures else "",
         )
+
+    def _is_of(self, form: Launched | None, student: Made) -> bool:
+        """Return whether a student of a plan is what a launch of it led to."""
+        if form is None:
+            return True
+        return form.led_to(self._manifest(student).settings)
+
+    def _manifest(self, student: Made) -> Student:
+        return parse_manifest(self._store.get_bytes(student.attestation.output), Student)
 
     def _chain(self, record: str) -> Iterator[Made]:
         """Yield a plan and those that it was made of, newest first."""
@@ -213,23 +161,51 @@ class _Reader:
                 yield Made(user, self._records.read(user), attestation)
 
     def _settings(self, students: list[Made], failures: list[Made]) -> dict[str, JsonValue] | None:
-        """Return the settings of the round that a plan led to."""
+        """Return the settings of the round that a plan of an older version led to."""
         if students:
-            data = self._store.get_bytes(students[-1].attestation.output)
-            return parse_manifest(data, Student).settings
+            return self._manifest(students[-1]).settings
         settings = failures[-1].derivation.settings.get("round") if failures else None
         return settings if isinstance(settings, dict) else None
 
-    def _decisions(self, users: list[Made]) -> list[Decision]:
-        """Return what was decided on a plan, in the order of time."""
+    def _decisions(self, facts: "_Facts", launch: Attestation | None) -> list[Decision]:
+        """Return what was decided on a plan, in a launch's execution or in all, oldest first."""
         found = [
             (attestation.finished, decision)
-            for made in users
-            if made.derivation.kind == KIND
+            for made in facts.of_kind(APPROVAL)
             for attestation in self._records.attestations(made.record)
+            if launch is None or attestation.flyte is None or _in_one(attestation, launch)
             for decision in decided(made.derivation, [attestation])
         ]
         return [decision for _, decision in sorted(found, key=lambda row: row[0])]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """A plan, those that it was made of, and every record that took one of them."""
+
+    chain: list[Made]
+    """Newest first."""
+    users: list[Made]
+
+    def of_kind(self, kind: str) -> list[Made]:
+        """Return the users of a kind, the oldest first."""
+        found = [made for made in self.users if made.derivation.kind == kind]
+        return sorted(found, key=lambda made: made.attestation.finished)
+
+
+def _in_one(one: Attestation, other: Attestation) -> bool:
+    """Return whether two attestations are of one execution in Flyte."""
+    names = {each.flyte.name if each.flyte else "" for each in (one, other)}
+    return len(names) == 1
+
+
+def _failed(form: Launched | None, launch: Attestation, failure: Made) -> bool:
+    """Return whether a failure is that of a launch."""
+    if form is None:
+        return True
+    if launch.flyte is not None:
+        return _in_one(failure.attestation, launch)
+    return failure.derivation.settings.get("round", form.round) == form.round
 
 
 def _start(plan: Made) -> str:

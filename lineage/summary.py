@@ -9,7 +9,8 @@ from lineage.artifacts import Frozen, Release, Student
 from lineage.export.card import domains_of, own_method
 from lineage.export.subject import Subject, subject_of
 from lineage.graph import Lineage
-from lineage.launches import Launch, launches
+from lineage.launch import Launch
+from lineage.launches import launches
 from lineage.record import Records
 from lineage.store import Store
 from lineage.survey import survey

@@ -45,8 +45,8 @@ AREAS = {
     "foundation": ("base",),
     "teachers": ("environment prompts demonstrations sketch sft warm_up rl rung release".split()),
     "consolidation": (
-        "plan probe gate approval review mopd ledger merge student gate_outcome report refork "
-        "failure"
+        "plan launch probe gate approval review mopd ledger merge student gate_outcome report "
+        "refork failure"
     ).split(),
     "evaluation": ("evaluation", "scorecard"),
     "audit": ("behaviours", "audit", "surgery"),

@@ -1,6 +1,7 @@
 """What the code is that computes: the digest of its source, its commit, its packages."""
 
 import ast
+import getpass
 import importlib.metadata
 import os
 import subprocess
@@ -154,3 +155,11 @@ def _git(*arguments: str) -> bytes:
     except FileNotFoundError:
         return b""
     return done.stdout if done.returncode == 0 else b""
+
+
+def person() -> str:
+    """Return who is logged in here; "" where the machine has no name for the user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

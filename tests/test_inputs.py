@@ -9,7 +9,6 @@ from tasks.inputs import InputError, told_by_name
 from tasks.mopd.form import INPUTS, RoundForm
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
-from workflows.consolidation.stages import CHECKED
 
 
 class Inner(BaseModel):
@@ -62,7 +61,7 @@ def test_every_fault_has_a_line_and_what_fits_passes():
 def asked(*settings, **changes):
     """Return the inputs that the first step of a consolidation checks, with changes."""
     form = LaunchForm(settings=list(settings))
-    return {name: getattr(form, name) for name in CHECKED} | changes
+    return {name: getattr(form, name) for name in LaunchForm.model_fields} | changes
 
 
 @pytest.mark.parametrize(

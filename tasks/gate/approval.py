@@ -1,6 +1,5 @@
 """The record of a decision on a plan: no student of a reviewed plan is published without."""
 
-import getpass
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lineage.rules.others import check_approval
 from tasks.gate.probed import asked
 from tasks.handover import Gated
 from tasks.planned import refuse_changed
+from tasks.provenance import person
 from tasks.step import Bench, Measurements, now
 
 
@@ -54,14 +54,6 @@ def record_approval(bench: Bench, gated: Gated) -> Gated:
     )
     approval = approval or record_decision(bench, gated, said)
     return gated.model_copy(update={"approval": approval})
-
-
-def person() -> str:
-    """Return who is logged in here; "" where the machine has no name for the user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 def _derivation(bench: Bench, gated: Gated, decision: Decision) -> Derivation:

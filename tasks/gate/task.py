@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lineage.artifacts import Artifact
+from lineage.launched import Launched
 from tasks.gate.measured import ProbeSettings
 from tasks.handover import Gated, GateOrder, OnMisfit, Plan
 from tasks.hosting import hosted, show
@@ -26,16 +27,19 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     publish_as: str,
     sampling: SamplingSettings,
     ladder_stages: int,
+    launched: str,
 ) -> Plan:
     """Resolve names to digests, read the records, say the plan and its cost; end it where refused.
 
-    The Deck is there also where it is refused. A name that nothing could be published under is
-    refused here, and not after the training.
+    That it was launched is recorded, also where it is refused; ``launched`` is ``Launched`` as
+    JSON. The Deck is there then too. A name that nothing could be published under is refused here,
+    and not after the training.
     """
     from lineage.registry import check_may_publish
     from tasks.gate import plan as step
     from tasks.gate.decide import decide
     from tasks.gate.forecast import forecast
+    from tasks.gate.launch import launching
     from tasks.gate.plan_page import plan_page, plan_text
     from tasks.onpolicy.ladder import earlier_rungs
     from tasks.step import Bench
@@ -51,7 +55,9 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     cost = forecast(bench, plan, workload, probe)
     sys.stderr.write(f"{plan_text(plan, cost)}\n")
     show("plan", plan_page(plan, cost))
-    return decide(bench, plan, asked.refuse_findings_from, waivers)
+    form = Launched.model_validate_json(launched)
+    with launching(bench, plan, form):
+        return decide(bench, plan, asked.refuse_findings_from, waivers)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
@@ -63,6 +69,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     sampling: SamplingSettings,
     ladder_stages: int,
     workload: Workload,
+    launched: str,
     recipe: str,
     reviewed: bool,  # noqa: FBT001 - an input of a task
 ) -> Gated:
@@ -75,17 +82,21 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     """
     from tasks.gate import gate as step
     from tasks.gate.forecast import forecast
+    from tasks.gate.launch import launching, record_launch
     from tasks.gate.summary import summary_of
     from tasks.step import Bench
 
     bench = Bench()
     settings = _gate_settings(asked.gate_least_predicted)
     launch = step.Launch(recipe=recipe, reviewed=reviewed)
-    if asked.gate_prompts_per_domain == 0:
-        gated = step.leave_unmeasured(bench, plan, ladder_stages, launch)
-    else:
-        probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
-        gated = step.gate(bench, plan, settings, on_misfit, probe, launch)
+    form = Launched.model_validate_json(launched)
+    with launching(bench, plan, form):
+        if asked.gate_prompts_per_domain == 0:
+            gated = step.leave_unmeasured(bench, plan, ladder_stages, launch)
+        else:
+            probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
+            gated = step.gate(bench, plan, settings, on_misfit, probe, launch)
+    record_launch(bench, gated.plan, form)
     show("gate", step.read_page(bench, gated.report))
     admitted = step.admit(bench, gated, asked.refuse_findings_from, waivers)
     cost = forecast(bench, admitted.plan, workload)

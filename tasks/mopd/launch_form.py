@@ -20,6 +20,8 @@ from tasks.mopd.settings import Divergence, RoundSettings
 
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 """The four domains of the testbed."""
+PRESET = "preset"
+"""The setting by which a preset names itself; it changes nothing."""
 _ROUND = RoundForm.model_fields
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_@-]+)*")
 
@@ -64,11 +66,18 @@ class LaunchForm(BaseModel):
         more = {}
         for name, text in _named(self.settings):
             head, _, rest = name.partition(".")
+            if name == PRESET:
+                continue
             if head not in MORE:
                 more[name] = text
             elif head in _ROUND:
                 _put(values, head, rest, text)
         return RoundForm.model_validate({**values, "more_settings": more})
+
+    @property
+    def preset(self) -> str:
+        """The preset whose defaults the form began with; "" for the form's own."""
+        return dict(_named(self.settings)).get(PRESET, "")
 
     def gate(self) -> GateOrder:
         """Return what is asked of the gate; raises as ``round`` does."""
@@ -154,7 +163,7 @@ def _owner(path: str) -> str:
 def _refuse_unknown(name: str) -> None:
     if name in LaunchForm.model_fields:
         raise InputError(f"settings names {name!r}, which is an input of its own: set it there")
-    if name.partition(".")[0] in MORE:
+    if name == PRESET or name.partition(".")[0] in MORE:
         return
     if owner := _owner(name):
         raise InputError(f"settings names {name!r}, which {owner!r} sets: set it there")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
-from tasks.handover import Gated, GateOrder, Plan
+from lineage.launched import Launched
+from tasks.handover import Gated, GateOrder, OnMisfit, Plan
 from tasks.hosting import hosted, show
 from tasks.inputs import told_by_name
 from tasks.mopd.form import INPUTS
@@ -24,6 +25,8 @@ class Ordered(NamedTuple):
     gate: GateOrder
     workload: Workload
     ladder_stages: int
+    launched: str
+    """``Launched`` as JSON: Flyte has no type for the settings of a round."""
     recipe: str
     """What makes outcomes comparable, as ``RoundForm.recipe`` has it."""
 
@@ -33,10 +36,14 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     divergence: Divergence,
     learning_rate: float,
     mopd_steps: int,
+    on_misfit: OnMisfit,
     publish_as: str,
     rounds: int,
     seed: int,
     settings: list[str],
+    student: str,
+    teachers: list[str],
+    waivers: list[str],
 ) -> Ordered:
     """Check what the launch form asks for, and freeze it."""
     inputs = locals()  # at the first line there is nothing else
@@ -51,7 +58,21 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
             seed=asked.seed,
             publish_as=form.publish_as,
         )
-        return Ordered(order, gate, asked.workload(), asked.ladder_stages, asked.recipe())
+        launched = Launched(
+            inputs=form.model_dump(mode="json"),
+            preset=form.preset,
+            round=order.settings.model_dump(mode="json"),
+            rounds=order.rounds,
+            seed=order.seed,
+        )
+        return Ordered(
+            order,
+            gate,
+            asked.workload(),
+            asked.ladder_stages,
+            launched.model_dump_json(),
+            asked.recipe(),
+        )
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)

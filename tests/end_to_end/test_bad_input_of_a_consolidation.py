@@ -98,7 +98,7 @@ def test_teachers_of_different_fork_points_are_refused_by_name(teachers):
     other = make_fork_point(seed=1)
     climb(f"{PACKAGE}.whisper", fork_point="fork-point@2")
     message = consolidation(
-        "--student", "fork-point@1", teachers="shout@1,whisper@2", recorded={"plan": 1}
+        "--student", "fork-point@1", teachers="shout@1,whisper@2", recorded={"plan": 1, "launch": 1}
     )
     assert "these teachers cannot be merged as they are; nothing was trained" in message
     assert "teacher.whisper@2 [other-fork-point]" in message
@@ -123,7 +123,7 @@ def test_one_teacher_named_twice_is_refused(teachers):
 def test_a_recalled_teacher_is_refused_with_the_reason(teachers):
     said = provost(*RECALL, "--reason", "wrong answers", "--by", "team")
     assert "teacher.shout@1 is recalled" in said
-    message = consolidation(recorded={"plan": 1})
+    message = consolidation(recorded={"plan": 1, "launch": 1})
     assert "[recalled-input]" in message
     assert "teacher.shout@1 was recalled: wrong answers" in message
     assert "recalled" in provost("teacher", "list")
@@ -146,5 +146,5 @@ def consolidation_that_fails():
     message = refusal(
         "run", "consolidation", "--mopd-steps", "2", "--teachers", "shout@released,whisper@released"
     )
-    assert kinds(Contents.now().records - before) == {"plan": 1}
+    assert kinds(Contents.now().records - before) == {"plan": 1, "launch": 1}
     return message

@@ -43,6 +43,7 @@ def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trai
     message = refusal(*ORDER)
     assert kinds(Contents.now().records - before) == {
         "plan": 2,
+        "launch": 1,
         "probe": 1,
         "gate": 1,
     }

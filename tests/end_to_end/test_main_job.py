@@ -201,6 +201,7 @@ def test_everything_verifies_down_to_the_base(store):
     left_out = kinds(set(Records(store).all()) - reached)
     assert left_out.keys() - {"sketch"} == {
         "gate_outcome",
+        "launch",
         "ledger",
         "report",
     }, "the ledger stands beside the student, the rest comes after it"
@@ -224,6 +225,7 @@ def test_each_step_is_a_record_of_its_kind(student):
         "evaluation": 2 * teams + (4 + teams) * teams,
         "scorecard": teams + 1,
         "plan": 2,
+        "launch": 1,
         "gate": 1,
         "gate_outcome": 1,
         "mopd": 1,

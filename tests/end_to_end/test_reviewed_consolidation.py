@@ -24,14 +24,14 @@ def test_who_does_not_approve_has_a_plan_and_nothing_else(teachers):
     assert "review-the-plan" in result.output
     assert "Not approved: nothing was trained" in result.output
     assert isinstance(result.exception, SystemExit)  # and no trace
-    assert made == {"plan": 2, "gate": 1}
+    assert made == {"plan": 2, "launch": 1, "gate": 1}
 
 
 def test_who_says_nothing_has_not_approved(teachers):
     result, made = reviewed("")
     assert result.exit_code == 1
     assert "Not approved: nothing was trained" in result.output
-    assert made == {"plan": 2, "gate": 1}
+    assert made == {"plan": 2, "launch": 1, "gate": 1}
 
 
 @pytest.mark.slow

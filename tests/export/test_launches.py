@@ -3,7 +3,8 @@
 import pytest
 from exported_family import take_failure
 
-from lineage.launches import Verdict, Waived, launches, of_team
+from lineage.launch import Verdict, Waived
+from lineage.launches import launches, of_team
 from lineage.record import Input
 from tests.lineage.making import TIME, take, write_record
 

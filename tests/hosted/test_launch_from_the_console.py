@@ -11,7 +11,6 @@ from flytekit.tools.translator import get_serializable
 from tasks.mopd.task import round_settings
 from workflows.audit import audit, rehearsal, surgery
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
-from workflows.consolidation.stages import CHECKED
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 from workflows.foundation import foundation
 from workflows.gate import gate
@@ -75,7 +74,7 @@ def test_an_empty_map_would_keep_the_form_from_launching():
 
 def test_a_pod_reads_what_the_form_sends(tmp_path):
     inputs = launched(preset_plan("consolidate_smoke")).literals
-    written = literals_pb2.LiteralMap(literals={name: inputs[name] for name in CHECKED})
+    written = literals_pb2.LiteralMap(literals=inputs)
     ended = Container(round_settings, tmp_path / "pod", {}, literals=written).run()
     assert ended.error is None, ended.error.message
     assert (ended.folder / "outputs.pb").exists()

@@ -132,7 +132,8 @@ def _record(
     from lineage.approval import Decision
     from lineage.errors import LineageError
     from lineage.flyte_run import FlyteRun
-    from tasks.gate.approval import person, record_decision
+    from tasks.gate.approval import record_decision
+    from tasks.provenance import person
     from tasks.step import Bench
 
     run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)

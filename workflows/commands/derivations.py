@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
+from lineage.launched import Launched
 from lineage.waiver import Waiver
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
@@ -138,6 +139,7 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
     "gate_outcome": Kind("What came of the gate's predictions.", _fields(recipe=str)),
+    "launch": Kind("A form that somebody filled in and launched, by its plan.", _model(Launched)),
     "ledger": Kind("What each teacher added to every update.", _model(RoundSettings)),
     "merge": Kind(
         "A merge of teachers' weights, as a control.",

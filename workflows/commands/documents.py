@@ -4,7 +4,7 @@ from pydantic import Field
 
 from lineage.artifacts import Frozen
 from lineage.flyte_run import FlyteRun
-from lineage.launches import Launch
+from lineage.launch import Launch
 from lineage.summary import Summary
 
 

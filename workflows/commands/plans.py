@@ -1,8 +1,9 @@
-"""``provost plans``: every consolidation that was planned, and what came of it."""
+"""``provost plans``: every launch of a consolidation, and what came of it."""
 
 import click
 
-from lineage.launches import Finding, Launch, launches, of_team
+from lineage.launch import Finding, Launch
+from lineage.launches import launches, of_team
 from lineage.store import open_store
 from workflows.commands.documents import Plans
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
@@ -12,17 +13,27 @@ from workflows.commands.output import as_json, emit, say, tabulate, tell_left_ou
 @click.option("--team", default="", help="Only those with a teacher of this team or domain.")
 @as_json
 def plans(team: str, as_document: bool) -> None:
-    """List every planned consolidation: teachers, findings, waivers, outcome, result."""
+    """List every launch of a consolidation: inputs, findings, approval, what came of it."""
     found, problems = launches(open_store())
     shown = [launch for launch in found if not team or of_team(launch, team)]
     if as_document:
         emit(Plans(plans=shown, problems=problems))
         raise SystemExit(1 if problems else 0)
-    columns = ("planned", "plan", "teachers", "findings", "waivers", "outcome", "result", "run")
+    columns = (
+        "launched",
+        "plan",
+        "preset",
+        "by",
+        "teachers",
+        "gate",
+        "findings",
+        "approved",
+        "came",
+    )
     if shown:
         tabulate(columns, map(_row, shown), whole=("plan",))
     else:
-        say("No consolidation was planned" + (f" with a teacher of {team}." if team else "."))
+        say("No consolidation was launched" + (f" with a teacher of {team}." if team else "."))
     for launch in shown:
         if launch.error:
             say(f"{launch.plan[7:19]} failed: {launch.error.splitlines()[0]}")
@@ -34,13 +45,20 @@ def _row(launch: Launch) -> list[str | list[str]]:
     return [
         launch.at[:16].replace("T", " "),
         launch.plan[7:19],
+        _preset(launch),
+        launch.launcher or "unknown",
         [teacher.reference.removeprefix("teacher.") for teacher in launch.teachers],
-        _count(launch.findings),
-        str(len(launch.waivers) or ""),
-        launch.outcome,
-        names,
-        launch.execution or "",
+        [f"{each.name} {each.verdict}" for each in launch.verdicts],
+        [*_count(launch.findings), *([f"{len(launch.waivers)} waived"] if launch.waivers else [])],
+        [f"{each.decision}: {each.words()}" for each in launch.decisions],
+        [launch.outcome, *names, *([launch.execution_url or launch.execution or ""])],
     ]
+
+
+def _preset(launch: Launch) -> list[str]:
+    if launch.preset is None:
+        return ["unknown"]
+    return [launch.preset or "none", (launch.preset_version or "")[:12]]
 
 
 def _count(findings: list[Finding]) -> list[str]:

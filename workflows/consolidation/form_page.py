@@ -42,7 +42,8 @@ _PRESETS = """\
 ## Presets
 
 Launch plans of both workflows, such as `consolidate_smoke`; `--preset smoke` on the command line. A
-preset sets defaults, which can be changed.
+preset sets defaults, which can be changed. Its first setting, `preset`, changes nothing: the record
+of the launch names the preset by it.
 """
 
 

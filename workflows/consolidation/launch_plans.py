@@ -7,10 +7,11 @@ from typing import Any
 
 from flytekit import LaunchPlan
 
+from tasks.mopd.launch_form import PRESET
 from tasks.mopd.settings import Divergence
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 
-PRESETS: dict[str, dict[str, Any]] = {
+_CHANGED: dict[str, dict[str, Any]] = {
     # Does all of it run? Two steps of two prompts; the student is worth nothing, so nobody measures
     # whether its teachers fit.
     "smoke": {
@@ -24,6 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "two_rounds": {"rounds": 2},
 }
 
+PRESETS: dict[str, dict[str, Any]] = {
+    name: {**inputs, "settings": [f"{PRESET}={name}", *inputs.get("settings", [])]}
+    for name, inputs in _CHANGED.items()
+}
+"""Each names itself among its settings, so that the record of a launch names it."""
 FLOWS = {"consolidate": consolidate, "consolidate_reviewed": consolidate_reviewed}
 LAUNCH_PLANS = {
     f"{name}_{preset}": LaunchPlan.get_or_create(

@@ -23,16 +23,6 @@ from tasks.release.task import publish_student
 from tasks.sft.task import warm_up_student
 from workflows.nodes import named
 
-CHECKED = (
-    "divergence",
-    "learning_rate",
-    "mopd_steps",
-    "publish_as",
-    "rounds",
-    "seed",
-    "settings",
-)
-"""The inputs that the first step checks and freezes; later steps check the others."""
 REVIEW = "review-the-plan"
 """The node that waits for a person, and its signal."""
 REVIEW_WITHIN = timedelta(days=7)
@@ -56,7 +46,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
     ``inputs`` are those of ``LaunchForm``; a plan that is to be ``reviewed`` says so. Returns the
     inputs of ``carry_out``.
     """
-    ordered = named("check-form", round_settings(**{name: inputs[name] for name in CHECKED}))
+    ordered = named("check-form", round_settings(**inputs))
     plan = make_plan(
         teachers=inputs["teachers"],
         student=inputs["student"],
@@ -66,6 +56,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
         asked=ordered.gate,
         sampling=ordered.order.sampling,
         ladder_stages=ordered.ladder_stages,
+        launched=ordered.launched,
     )
     gated = measure_teachers(
         plan=named("plan", plan),
@@ -75,6 +66,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
         sampling=ordered.order.sampling,  # a promise of a part serves one task
         ladder_stages=ordered.ladder_stages,
         workload=ordered.workload,
+        launched=ordered.launched,
         recipe=ordered.recipe,
         reviewed=reviewed,
     )
