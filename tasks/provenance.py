@@ -32,22 +32,30 @@ def source_digest(step: str, *more: str) -> str:
     """
     packages = (step, *more, *GROUND_FLOOR)
     files = sorted(path for name in packages for path in _files(name))
-    return digest_json({str(path.relative_to(_TASKS)): code_digest(path) for path in files})
+    return digest_json({str(path.relative_to(_TASKS)): _digest(path) for path in files})
 
 
 def _files(name: str) -> list[Path]:
-    """Return the Python files of a package of ``tasks``, or of a single module.
+    """Return the Python files and templates of a package of ``tasks``, or of a single module.
 
     Raises:
         ValueError: for a name that is neither.
     """
     module = (_TASKS / name).with_suffix(".py")
-    files = [module] if module.is_file() else list((_TASKS / name).glob("**/*.py"))
+    package = _TASKS / name
+    files = (
+        [module] if module.is_file() else [*package.glob("**/*.py"), *package.glob("templates/*")]
+    )
     if not files:
         raise ValueError(
             f"{name!r} is not a package or module of tasks: correct source_digest's caller"
         )
     return files
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a Python file's code, or of a template's bytes."""
+    return code_digest(path) if path.suffix == ".py" else digest_file(path)
 
 
 @lru_cache

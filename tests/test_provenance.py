@@ -92,6 +92,17 @@ def test_a_step_may_name_a_module_and_nothing_that_is_missing():
         provenance.source_digest("evaluate", "statistic")
 
 
+def test_a_pages_templates_are_part_of_its_source(tree):
+    ask = "from tasks import provenance; print(provenance.source_digest('merge', 'reports'))"
+
+    def digest():
+        return subprocess.check_output([sys.executable, "-c", ask], cwd=tree)
+
+    before = digest()
+    append(tree / "tasks" / "reports" / "templates" / "plan.html.j2", "more")
+    assert digest() != before
+
+
 def test_a_new_or_a_renamed_file_is_a_change(tree):
     (tree / "tasks" / "merge" / "more.py").write_text("")
     (tree / "tasks" / "gate" / "plan.py").rename(tree / "tasks" / "gate" / "plans.py")

@@ -1,32 +1,18 @@
 """The gate for people: who fits, why, the worst tokens in context, and what to do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.gate.growth import Growth
-from tasks.gate.growth_page import growth_section
 from tasks.gate.judge import Judged
-from tasks.gate.ladder_page import ladder_table
-from tasks.gate.measured import Ancestry, Measured, TeacherMeasure
-from tasks.gate.reading_page import course, worst
+from tasks.gate.measured import Ancestry, Measured, Reading, TeacherMeasure
 from tasks.gate.refork import Requested
 from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
-from tasks.page.document import document, section
-from tasks.page.html import Html, element, join
+from tasks.reports.rendering import render
 from tasks.statistics import Z
 
-_STYLE = """
-.matrix td { text-align: left; white-space: nowrap; }
-.matrix td.bad { border: 2px solid var(--ink); font-weight: 680; }
-.matrix td.none { color: var(--muted); }
-.reason { border-left: 4px solid var(--rule); padding: 2px 0 2px 14px; margin: 0 0 14px; }
-.reason.refusal { border-left-color: var(--ink); border-left-width: 8px; }
-.reason p { margin: 2px 0; max-width: 76ch; overflow-wrap: anywhere; }
-.context { font-family: ui-monospace, monospace; font-size: 13px; overflow-wrap: anywhere; white-space: pre-wrap; }
-.context mark { background: var(--mark); color: var(--ink); border: 1px solid var(--ink); padding: 0 2px; }
-figure { margin: 8px 0 16px; }
-figcaption { color: var(--muted); font-size: 14px; }
-"""  # noqa: E501 - style rules, one a line
+_TITLE = "Gate before the merge"
 _LIGHT = WarmUpSettings()
 _CURES = {
     Cure.NONE: "nothing",
@@ -54,55 +40,30 @@ def gate_page(
     growth: Growth,
 ) -> str:
     """Return the whole page."""
-    header = element(
-        "header",
-        {},
-        element("p", {"class": "eyebrow"}, "Provost · gate before the merge"),
-        element("h1", {}, _headline(verdicts)),
-        element(
-            "p",
-            {"class": "how"},
-            f"{len(measured.teachers)} teachers, {measured.settings.prompts_per_domain} prompts a "
-            "domain, the student's own rollouts; measured without the records, but for what is "
-            "declared of ancestry. Student ",
-            element("code", {}, plan.student.digest[:19]),
-            ".",
-        ),
+    rows = {each.name: _checks(each, judged[each.name]) for each in measured.teachers}
+    return render(
+        "gate.html.j2",
+        title=_TITLE,
+        headline=_headline(verdicts),
+        measured=measured,
+        student=plan.student.digest[:19],
+        names=list(rows),
+        checks=[
+            (check, [cells[check] for cells in rows.values()])
+            for check in next(iter(rows.values()))
+        ],
+        teachers=[
+            _teacher(each, judged[each.name], verdict, reforks.get(each.name))
+            for each, verdict in zip(measured.teachers, verdicts, strict=True)
+        ],
+        growth=growth,
     )
-    parts = [
-        section(
-            "matrix",
-            "Teachers and checks",
-            "A check that speaks against a teacher has a heavy border and a cross.",
-            _matrix(measured, judged),
-        ),
-        *(
-            section(
-                f"teacher-{place}",
-                each.name,
-                "",
-                _teacher(each, judged[each.name], verdict, reforks.get(each.name)),
-            )
-            for place, (each, verdict) in enumerate(
-                zip(measured.teachers, verdicts, strict=True), start=1
-            )
-        ),
-        section("growth", "What came of earlier merges", "", growth_section(growth)),
-    ]
-    return document("Gate before the merge", join([header, element("main", {}, *parts)]), _STYLE)
 
 
 def unmeasured_page(plan: Plan) -> str:
     """Return the page of a plan whose teachers nobody measured."""
     names = ", ".join(teacher.name for teacher in plan.teachers if not teacher.is_self)
-    header = element(
-        "header",
-        {},
-        element("p", {"class": "eyebrow"}, "Provost · gate before the merge"),
-        element("h1", {}, "Nobody measured whether these teachers fit."),
-        element("p", {"class": "how"}, f"{names}: gate_prompts_per_domain was 0."),
-    )
-    return document("Gate before the merge", header, _STYLE)
+    return render("gate_unmeasured.html.j2", title=_TITLE, names=names)
 
 
 def _headline(verdicts: Sequence[TeacherVerdict]) -> str:
@@ -110,39 +71,6 @@ def _headline(verdicts: Sequence[TeacherVerdict]) -> str:
     if len(counts[Verdict.FITS]) == len(verdicts):
         return "All teachers fit."
     return "; ".join(f"{', '.join(names)}: {v.value}" for v, names in counts.items() if names) + "."
-
-
-def _matrix(measured: Measured, judged: Mapping[str, Judged]) -> Html:
-    rows = {each.name: _checks(each, judged[each.name]) for each in measured.teachers}
-    checks = list(next(iter(rows.values())))
-    head = element(
-        "tr",
-        {},
-        element("th", {"scope": "col"}, "check"),
-        *(element("th", {"scope": "col"}, name) for name in rows),
-    )
-    body = [
-        element(
-            "tr",
-            {},
-            element("th", {"scope": "row"}, check),
-            *(_cell(cells[check]) for cells in rows.values()),
-        )
-        for check in checks
-    ]
-    table = element(
-        "table",
-        {"class": "plain matrix"},
-        element("thead", {}, head),
-        element("tbody", {}, *body),
-    )
-    scroll = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "matrix"}
-    return element("div", scroll, table)
-
-
-def _cell(cell: _Cell) -> Html:
-    kind = "bad" if cell.bad else "good"
-    return element("td", {"class": kind}, f"{'✗ ' if cell.bad else ''}{cell.text}")
 
 
 def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
@@ -198,36 +126,66 @@ def _ancestry(found: Ancestry | None) -> _Cell:
 
 def _teacher(
     measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict, refork: Requested | None
-) -> Html:
-    reasons = [
-        element(
-            "article",
-            {"class": f"reason {reason.severity}"},
-            element("p", {}, element("b", {}, reason.severity), f" [{reason.code}]"),
-            element("p", {}, reason.evidence),
-            element("p", {"class": "how"}, f"What to do: {reason.next_step}"),
-        )
-        for reason in judged.reasons
-    ]
+) -> dict[str, object]:
+    """Return what the page says of one teacher."""
     cosines = measure.displacement.cosines if measure.displacement else {}
     said = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
-    facts = {
-        "verdict": judged.verdict.value,
-        "proposed, and what it takes": _CURES[verdict.proposed],
-        "done in this run": _CURES[verdict.done],
-        "direction, cosine with other teachers": said or "not comparable",
-    }
+    facts = [
+        ("verdict", judged.verdict.value),
+        ("proposed, and what it takes", _CURES[verdict.proposed]),
+        ("done in this run", _CURES[verdict.done]),
+        ("direction, cosine with other teachers", said or "not comparable"),
+    ]
     if refork:
         request = refork.refork
-        facts[f"for {request.owner}, to climb again from the student's start"] = refork.command
         inputs = ", ".join(f"{name} = {value}" for name, value in request.inputs.items())
-        facts["the same from Flyte's console, in its project"] = (
-            f"{request.launch_plan} with {inputs}"
-        )
-    listed = element(
-        "dl",
-        {},
-        *(join([element("dt", {}, k), element("dd", {}, v)]) for k, v in facts.items()),
+        facts += [
+            (f"for {request.owner}, to climb again from the student's start", refork.command),
+            (
+                "the same from Flyte's console, in its project",
+                f"{request.launch_plan} with {inputs}",
+            ),
+        ]
+    return {
+        "name": measure.name,
+        "facts": facts,
+        "reasons": judged.reasons,
+        "reading": measure.reading,
+        "bars": bars(measure.reading),
+        "ladder": ladder_rows(measure, verdict),
+        "num_stages": len(verdict.ladder) + 1,
+    }
+
+
+def bars(reading: Reading) -> list[dict[str, float]]:
+    """Return place, height and value of a bar for each fifth of an answer that has a number."""
+    most = max([*reading.kl_course, 1e-9])
+    return [
+        {"x": 10 + 60 * place, "height": 60 * value / most, "value": value}
+        for place, value in enumerate(reading.kl_course)
+        if math.isfinite(value)
+    ]
+
+
+def ladder_rows(
+    measure: TeacherMeasure, verdict: TeacherVerdict
+) -> list[tuple[str, str, str, str]]:
+    """Return how far each rung is and which stage takes it; nothing where there is one stage."""
+    if not measure.ladder:
+        return []
+    stages = {rung.step: place for place, rung in enumerate(verdict.ladder, start=1)}
+    whole = measure.reading.kl
+    rows = [
+        _rung(f"step {each.step}", each.kl, whole, stages.get(each.step)) for each in measure.ladder
+    ]
+    return [*rows, _rung("the teacher", whole, whole, len(stages) + 1)]
+
+
+def _rung(name: str, kl: float, whole: float, stage: int | None) -> tuple[str, str, str, str]:
+    known = math.isfinite(kl)
+    return (
+        name,
+        f"{kl:.3f}" if known else "not finite",
+        f"{kl / whole:.0%}" if known and whole > 0 else "",
+        f"stage {stage}" if stage else "",
     )
-    shown = [course(measure.reading), ladder_table(measure, verdict), worst(measure.reading)]
-    return join([listed, *reasons, *shown])

@@ -7,7 +7,6 @@ from measures import calibration, measured
 
 from tasks.gate.gate import _learned
 from tasks.gate.growth import Came, grown
-from tasks.gate.growth_page import growth_section
 from tasks.gate.judge import GateSettings
 from tasks.gate.prediction import features, predict
 
@@ -53,8 +52,6 @@ def test_below_the_minimum_the_built_in_speaks_alone():
     assert after is before
     assert (told.found, told.needed, told.used) == (3, 4, ())
     assert _learned(came(0.9, 0.9, 0.9), told) == []
-    assert "3 outcomes" in growth_section(told)
-    assert "the built-in calibration speaks alone" in growth_section(told)
 
 
 def test_what_is_beyond_all_or_nothing_counts_as_that():
@@ -87,6 +84,3 @@ def test_each_comparison_that_was_used_is_an_input_once():
         ("outcome", "record 0"),
         ("outcome", "record 1"),
     ]
-    page = growth_section(told)
-    assert "4 outcomes of merges under the same settings" in page
-    assert "teacher.math@3</th><td>0.50</td><td>0.80" in page

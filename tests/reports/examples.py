@@ -1,0 +1,142 @@
+"""One example of every page. ``python -m tests.reports.examples`` writes their snapshots anew."""
+
+import sys
+from pathlib import Path
+
+sys.path += [str(folder) for folder in Path(__file__).parents[1].iterdir() if folder.is_dir()]
+
+from audits import example_audit, group
+from measures import calibration, measured
+from report_example import example_report, example_rollout
+from test_compare import comparison
+from test_plan_page import COST, plan_of
+
+from lineage.artifacts import Artifact
+from lineage.metrics import Sample
+from tasks.attribution.page import render
+from tasks.evaluate.compare_page import comparison_page
+from tasks.evaluate.conditions import Unmet
+from tasks.evaluate.consider import Considered
+from tasks.evaluate.report import render_report
+from tasks.gate.growth import Growth, Learned
+from tasks.gate.judge import Judged
+from tasks.gate.measured import (
+    Ancestry,
+    Displacement,
+    Measured,
+    ProbeSettings,
+    RungReading,
+    WorstToken,
+)
+from tasks.gate.page import gate_page, unmeasured_page
+from tasks.gate.plan_page import plan_page
+from tasks.gate.prediction import predict
+from tasks.gate.refork import Refork, Requested
+from tasks.handover import Cure, MeasuredRung, Note, TeacherVerdict, Verdict
+from tasks.mopd.training_page import training_page
+from tasks.page.measured import measured_page
+from tests.reports.outline import outline
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+DIGEST = "sha256:" + "e" * 64
+HOSTILE = '<img src=x onerror="alert(1)">\N{RIGHT-TO-LEFT OVERRIDE}'
+
+
+def note(code, severity="warning", subject="teacher.math@3"):
+    """Return a finding whose texts hold markup and a character that turns the direction."""
+    return Note(
+        code=code, severity=severity, subject=subject, evidence=f"{HOSTILE} is in it",
+        next_step="release it again",
+    )  # fmt: skip
+
+
+def example_gate():
+    """Return the gate's page of two teachers: one fits, one is refused and has a ladder."""
+    token = WorstToken(
+        before="12+", token="", after="=46", kl=1.5, teacher_log_prob=-0.25, student_log_prob=-3.5
+    )
+    reading = {"worst": (token,), "kl": 0.4}
+    ancestry = Ancestry(
+        declared="sft", distance=0.1, projection=0.75, nearest="sft", nearest_distance=0.1,
+        contradicted=False,
+    )  # fmt: skip
+    rungs = (RungReading(step=20, kl=0.1), RungReading(step=40, kl=float("nan")))
+    shift = Displacement(relative=0.02, cosines={"code": 0.5})
+    math = measured(reading, displacement=shift, ancestry=ancestry, ladder=rungs)
+    code = measured(swap=None).model_copy(update={"name": "code", "domain": "code"})
+    verdicts = [
+        TeacherVerdict(
+            name="math", domain="math", verdict=Verdict.FITS_AFTER_REMEDY, proposed=Cure.WARM_UP,
+            done=Cure.WARM_UP, ladder=[MeasuredRung(step=20, kl=0.1)],
+        ),
+        TeacherVerdict(name="code", domain="code", verdict=Verdict.FITS),
+    ]  # fmt: skip
+    reasons = (note("measured-misfit", "refusal"), note("swapped-path"))
+    judged = {
+        "math": Judged(
+            name="math", verdict=Verdict.FITS_AFTER_REMEDY, prediction=predict(math, calibration()),
+            reasons=reasons, cure=Cure.WARM_UP,
+        ),
+        "code": Judged(
+            name="code", verdict=Verdict.FITS, prediction=None, reasons=(), cure=Cure.NONE
+        ),
+    }  # fmt: skip
+    growth = Growth(
+        found=1, needed=1, bias=0.25, spread=0.125,
+        used=(Learned(teacher="teacher.math@3", record=DIGEST, expected=0.5, came=0.8),),
+    )  # fmt: skip
+    probe = Measured(settings=ProbeSettings(ladder_stages=2), teachers=(math, code), seconds=1.0)
+    return gate_page(plan_of(), probe, judged, verdicts, {"math": request()}, growth)
+
+
+def request():
+    """Return a request to climb again."""
+    refork = Refork(
+        teacher="teacher.math@3", domain="math", owner="team-math", reasons=["r"], team="math",
+        launch_plan="workflows.teachers.math.workflow.climb", inputs={"fork_point": "fork@1"},
+        trained=[],
+    )  # fmt: skip
+    return Requested(refork=refork, stored=Artifact(kind="request", digest=DIGEST, record=DIGEST))
+
+
+def samples(*names):
+    """Return metrics of two steps."""
+    return [Sample(step, name, step / 4, "mopd") for step in (1, 2) for name in names]
+
+
+def pages():
+    """Return every page by the name of its snapshot."""
+    sets = (
+        group("math", "math", math=(3.0, 2.0, 4.0), code=0.0),
+        group("neutral", "", math=0.0, code=(2.0, 1.0, 3.0)),
+    )
+    rollouts = (example_rollout("math", student=HOSTILE), example_rollout("code"))
+    sparse = Growth(found=0, needed=8)
+    return {
+        "audit": render(example_audit()),
+        "audit_of_sets": render(
+            example_audit(groups=sets, verification=None, approximate="approximate", waivers=())
+        ),
+        "comparison": comparison_page(comparison()),
+        "gate": example_gate(),
+        "gate_without_outcomes": gate_page(
+            plan_of(), Measured(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0),
+            {"math": Judged(name="math", verdict=Verdict.FITS, prediction=None, reasons=(),
+                            cure=Cure.NONE)},
+            [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, sparse,
+        ),
+        "gate_unmeasured": unmeasured_page(plan_of()),
+        "plan": plan_page(plan_of(note("other-template", "refusal"), note("overlap")), COST),
+        "plan_that_fits": plan_page(plan_of(), COST),
+        "release": Considered("student.general@3", (Unmet("score", HOSTILE),)).page(),
+        "scorecard": render_report(example_report(rollouts=rollouts)),
+        "training": measured_page("math sft", [samples("loss", "kl/math"), []]),
+        "training_of_nothing": measured_page("math sft", []),
+        "training_of_rounds": training_page([samples("kl/math", "reward/math"), []]),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    SNAPSHOTS.mkdir(exist_ok=True)
+    for name, page in pages().items():
+        (SNAPSHOTS / f"{name}.txt").write_text(outline(page), "utf-8")
