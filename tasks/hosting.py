@@ -23,7 +23,7 @@ from lineage.author import KEY_VARIABLE, given_key
 from tasks import pod
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
 from tasks.failing import FramelessError, Told, frameless, quiet_exit, told
-from tasks.page.frame import framed
+from tasks.reports.rendering import framed
 from tasks.resources import (
     FLAVOUR,
     Flavour,

@@ -5,7 +5,7 @@ import pytest
 from lineage.digest import digest_json
 from lineage.record import Derivation
 from tasks.live_page import drawn_live
-from tasks.page.measured import measured_page
+from tasks.reports.training import measured_page
 from tasks.step import Bench
 
 

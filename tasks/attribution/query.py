@@ -63,7 +63,7 @@ def make_audit(
         project=bench.project,
         kind="audit",
         inputs=tuple(_inputs(bench, subject, behaviours, retrained)),
-        source=source_digest("attribution", "page", "statistics"),
+        source=source_digest("attribution", "reports", "statistics"),
         settings={"student": student},
         seed=seed,
     )

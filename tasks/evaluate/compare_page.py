@@ -1,26 +1,15 @@
 """A comparison of two consolidations for people: a page, and tables for the terminal."""
 
-from collections.abc import Mapping, Sequence
-
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tasks.evaluate.charts import difference_axis, strip
+from tasks.evaluate.charts import difference_axis
 from tasks.evaluate.compare import ABSENT, Comparison
 from tasks.evaluate.outcomes import OVERALL
 from tasks.evaluate.wording import number, signed, signed_span, span
-from tasks.page.document import document, section
-from tasks.page.html import Html, element, join
+from tasks.reports.rendering import render
 from tasks.statistics import Interval
-
-_STYLE = """
-.plain :is(td, th) { overflow-wrap: break-word; vertical-align: top; }
-.plain .drawing { width: 30%; min-width: 120px; height: 42px; padding-right: 18px; }
-code { overflow-wrap: anywhere; }
-.plain thead th { padding-right: 10px; }
-"""
-Pairs = Mapping[str, tuple[str, str]]
 
 
 def headline(comparison: Comparison) -> str:
@@ -37,35 +26,19 @@ def headline(comparison: Comparison) -> str:
 
 def comparison_page(comparison: Comparison) -> str:
     """Return the comparison as a self-contained page."""
-    one, two = comparison.first, comparison.second
-    header = element(
-        "header",
-        {},
-        element("p", {"class": "eyebrow"}, "Provost · two consolidations"),
-        element("h1", {}, headline(comparison)),
-        element("p", {"class": "how"}, f"{one.name}: ", element("code", {}, one.digest)),
-        element("p", {"class": "how"}, f"{two.name}: ", element("code", {}, two.digest)),
+    differences = comparison.differences
+    return render(
+        "comparison.html.j2",
+        title="Two consolidations",
+        headline=headline(comparison),
+        first=comparison.first,
+        second=comparison.second,
+        rows=_rows(comparison),
+        differences=differences,
+        axis=difference_axis(list(differences.values()) or [Interval(0.0, 0.0, 0.0, 1)]),
+        teachers=[(name, *pair) for name, pair in comparison.teachers.items()],
+        settings=[(name, *pair) for name, pair in comparison.settings.items()],
     )
-    names = (one.name, two.name)
-    note = (
-        f"The difference is {two.name} minus {one.name} on the same held-out prompts, with its "
-        "95 % interval; hollow where that includes 0."
-    )
-    main = element(
-        "main",
-        {},
-        section("scores", "Scores", note, _scores(comparison)),
-        section("teachers", "Teachers", "", _table("domain", names, comparison.teachers)),
-        section(
-            "settings",
-            "Settings that differ",
-            "Those of the last round.",
-            _table("setting", names, comparison.settings)
-            if comparison.settings
-            else element("p", {}, "None."),
-        ),
-    )
-    return document("Two consolidations", join([header, main]), _STYLE)
 
 
 def comparison_view(comparison: Comparison) -> Group:
@@ -98,52 +71,3 @@ def _rows(comparison: Comparison) -> dict[str, tuple[str, str, str]]:
 
 def _score(interval: Interval | None) -> str:
     return ABSENT if interval is None else f"{number(interval.mean)} ({span(interval)})"
-
-
-def _scores(comparison: Comparison) -> Html:
-    axis = difference_axis(list(comparison.differences.values()) or [Interval(0.0, 0.0, 0.0, 1)])
-    rows = []
-    for name, (first, second, said) in _rows(comparison).items():
-        difference = comparison.differences.get(name)
-        drawing = Html()
-        if difference is not None:
-            drawing = strip(
-                axis, difference, "clear" if difference.excludes(0) else "unclear", None
-            )
-        cells = [_cell(words) for words in (first, second, said)]
-        row = [element("th", {"scope": "row"}, name), *cells]
-        rows.append(element("tr", {}, *row, element("td", {"class": "drawing"}, drawing)))
-    names = ("", comparison.first.name, comparison.second.name, "difference", "")
-    return _tabled(names, rows)
-
-
-def _cell(words: str) -> Html:
-    """Return a score with its interval below it."""
-    value, separator, interval = words.partition(" (")
-    below = [element("small", {}, interval.removesuffix(")"))] if separator else []
-    return element("td", {}, value, *below)
-
-
-def _table(what: str, names: tuple[str, str], pairs: Pairs) -> Html:
-    rows = [
-        element(
-            "tr",
-            {},
-            element("th", {"scope": "row"}, name),
-            *(element("td", {}, cell) for cell in pair),
-        )
-        for name, pair in pairs.items()
-    ]
-    return _tabled((what, *names), rows)
-
-
-def _tabled(names: Sequence[str], rows: Sequence[Html]) -> Html:
-    head = [element("th", {"scope": "col"}, name) for name in names]
-    table = element(
-        "table",
-        {"class": "plain"},
-        element("thead", {}, element("tr", {}, *head)),
-        element("tbody", {}, *rows),
-    )
-    scroll = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": names[0] or "all"}
-    return element("div", scroll, table)

@@ -13,10 +13,9 @@ from tasks.evaluate.compare import compare
 from tasks.evaluate.conditions import Unmet, unmet_predecessor, unmet_scores, unmet_verdicts
 from tasks.evaluate.settings import ReleaseConditions
 from tasks.handover import Plan
-from tasks.page.document import document, section
-from tasks.page.html import element
 from tasks.planned import plan_of, verdicts_of
 from tasks.publication import RELEASED, moves_to
+from tasks.reports.rendering import render
 from tasks.step import Bench
 
 
@@ -42,8 +41,8 @@ class Considered:
 
     def page(self) -> str:
         """Return the same as a page, for the Flyte Deck."""
-        told = [element("p", {}, line) for line in self.lines()]
-        return document("release", section("release", self.reference, "", *told))
+        lines = self.lines()
+        return render("release.html.j2", title="release", reference=self.reference, lines=lines)
 
 
 def consider_release(

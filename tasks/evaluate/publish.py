@@ -28,10 +28,10 @@ from tasks.evaluate.report_input import (
 )
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Plan
-from tasks.page.curves import Curve, CurveGroup
 from tasks.planned import plan_of
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions, source_digest
+from tasks.reports.curves import Curve, CurveGroup
 from tasks.step import Bench, Measurements, now
 
 
@@ -49,7 +49,7 @@ def make_report(bench: Bench, student: Artifact) -> Artifact:
         project=bench.project,
         kind="report",
         inputs=(Input(role="student", artifact=student.digest, record=student.record),),
-        source=source_digest("evaluate", "page", "statistics"),
+        source=source_digest("evaluate", "reports", "statistics"),
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
     )

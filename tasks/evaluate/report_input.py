@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from tasks.evaluate.outcomes import STUDENT, Frozen
 from tasks.evaluate.scorecard import Scorecard
-from tasks.page.curves import CurveGroup
+from tasks.reports.curves import CurveGroup
 
 
 class Speech(Frozen):

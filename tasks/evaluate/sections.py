@@ -1,8 +1,9 @@
-"""The report's sections on scores: each takes the scorecard and returns HTML."""
+"""The values of the report's sections on scores: what the template shows in which cell."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis, scale, strip
+from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis
 from tasks.evaluate.outcomes import FORK_POINT, OVERALL, TEACHER
 from tasks.evaluate.scorecard import DomainScores, Responses, Scorecard
 from tasks.evaluate.wording import (
@@ -16,95 +17,82 @@ from tasks.evaluate.wording import (
     signed_span,
     span,
 )
-from tasks.page.document import section
-from tasks.page.html import Html, element, join
 from tasks.statistics import Interval
 
 NOTHING = "\N{EM DASH}"
 """Stands in a cell where nothing was measured."""
 
+Cell = tuple[str, str]
+"""A mean and its limits."""
 
-def scores_section(card: Scorecard) -> Html:
-    """Return a panel for each domain: a row for each method, drawn and in numbers."""
+
+@dataclass(frozen=True)
+class Row:
+    """An interval, drawn and in numbers."""
+
+    kind: str
+    """The class that colours it."""
+    name: str
+    interval: Interval
+    cells: Sequence[Cell | None]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Intervals on one axis, one a row."""
+
+    kind: str
+    title: str
+    count: str
+    headings: Sequence[str]
+    rows: Sequence[Row]
+    axis: Axis
+    labels: Sequence[tuple[float, str]]
+    band: tuple[float, float] | None = None
+    """A range to shade: from the fork point to the teacher."""
+
+
+@dataclass(frozen=True)
+class MatrixCell:
+    """What a teacher scores in a domain; the ground is as strong as the score."""
+
+    kind: str
+    value: float
+    score: str
+    limits: str
+
+
+def score_panels(card: Scorecard) -> list[Panel]:
+    """Return a panel for all domains together and one for each: a row for each method."""
     panels = [_score_panel(card, OVERALL, card.overall, "panel wide")]
-    panels += [_score_panel(card, name, each, "panel") for name, each in card.domains.items()]
-    note = (
-        "Mean score, with its 95 % interval as a bar. The shaded band runs from the fork point to "
-        "the teacher of the domain; the normalised score is the share of that band a method "
-        "covers: 0 is the fork point, 1 the teacher. Overall is the mean over domains."
-    )
-    return section("scores", "Scores", note, element("div", {"class": "panels"}, *panels))
+    return panels + [_score_panel(card, name, each, "panel") for name, each in card.domains.items()]
 
 
-def matrix_section(card: Scorecard) -> Html:
-    """Return every teacher on every domain: numbers on a ground as strong as the score."""
-    head = [element("th", {"scope": "col"}, domain) for domain in card.domains]
-    rows = [
-        element(
-            "tr",
-            {},
-            element("th", {"scope": "row"}, f"{teacher} teacher"),
-            *(_heat(row.get(domain), own=domain == teacher) for domain in card.domains),
-        )
+def matrix_rows(card: Scorecard) -> list[tuple[str, list[MatrixCell | None]]]:
+    """Return every teacher with its scores in every domain."""
+    return [
+        (teacher, [_heat(row.get(domain), own=domain == teacher) for domain in card.domains])
         for teacher, row in card.matrix.items()
     ]
-    table = element(
-        "table",
-        {"class": "matrix"},
-        element("thead", {}, element("tr", {}, element("td", {"class": "none"}), *head)),
-        element("tbody", {}, *rows),
-    )
-    note = (
-        "A row is one teacher, a column the domain it is evaluated on; outlined cells are its own "
-        "domain. The stronger the colour, the higher. Where a row is pale off its own domain, the "
-        "domains conflict: no teacher can stand in for another."
-    )
-    return section("teachers", "Each teacher on every domain", note, _scroll("matrix", table))
 
 
-def paired_section(card: Scorecard) -> Html:
+def difference_panels(card: Scorecard) -> list[Panel]:
     """Return the student minus each other method, per domain, on one symmetric axis."""
     axis = difference_axis([each for row in card.paired.values() for each in row.values()])
     others = card.paired[OVERALL]
     first = [name for name in (TEACHER, *others) if name in others]
-    panels = [_difference_panel(card, axis, name) for name in dict.fromkeys(first)]
-    note = (
-        "Differences on the same prompts, which is sharper than comparing two intervals. Right of "
-        "the line the student is better. Hollow bars and grey numbers: the interval includes 0, "
-        "so no difference is shown."
-    )
-    return section(
-        "differences", "The student against the others", note,
-        element("div", {"class": "panels"}, *panels),
-    )  # fmt: skip
+    return [_difference_panel(card, axis, name) for name in dict.fromkeys(first)]
 
 
-def responses_section(card: Scorecard) -> Html:
-    """Return mean response lengths and the share of responses cut at the limit."""
-    head = [element("th", {"scope": "col"}, domain) for domain in card.domains]
-    rows = [
-        element(
-            "tr",
-            {"class": method},
-            element("th", {"scope": "row"}, label(method)),
-            *(_length(card.responses[domain][method]) for domain in card.domains),
-        )
+def length_rows(card: Scorecard) -> list[tuple[str, str, list[list[str]]]]:
+    """Return each method with its responses' mean length and the share cut, per domain."""
+    return [
+        (method, label(method), [_length(card.responses[name][method]) for name in card.domains])
         for method in card.methods()
     ]
-    table = element(
-        "table",
-        {"class": "plain"},
-        element("thead", {}, element("tr", {}, element("td", {}), *head)),
-        element("tbody", {}, *rows),
-    )
-    note = (
-        f"Mean tokens of a response, and below it the share cut at the limit of "
-        f"{card.settings.max_tokens} tokens, with its 95 % interval."
-    )
-    return section("lengths", "Response lengths", note, _scroll("lengths", table))
 
 
-def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) -> Html:
+def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) -> Panel:
     band = None
     if FORK_POINT in scores.methods:
         band = (scores.methods[FORK_POINT].mean, scores.methods[TEACHER].mean)
@@ -112,88 +100,54 @@ def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) ->
     rows = []
     for method, interval in scores.methods.items():
         share = known(scores.normalised.get(method)) if method in shown else None
-        values = [_value(interval, number, span)]
-        if shown:
-            values.append(_value(share, number, span))
-        rows.append(_row(method, label(method), strip(SCORE_AXIS, interval, method, band), values))
-    count = f"{next(iter(scores.methods.values())).n:,} prompts"
-    headings = ("score", "normalised") if shown else ("score",)
-    return _panel(kind, name, count, headings, rows, scale(SCORE_AXIS, _SCORE_LABELS))
+        cells = [_cell(interval), *([_cell(share)] if shown else [])]
+        rows.append(Row(method, label(method), interval, cells))
+    return Panel(
+        kind=kind,
+        title=name,
+        count=f"{next(iter(scores.methods.values())).n:,} prompts",
+        headings=("score", "normalised") if shown else ("score",),
+        rows=rows,
+        axis=SCORE_AXIS,
+        labels=((0.0, "0"), (0.5, "0.5"), (1.0, "1")),
+        band=band,
+    )
 
 
-_SCORE_LABELS = ((0.0, "0"), (0.5, "0.5"), (1.0, "1"))
-
-
-def _difference_panel(card: Scorecard, axis: Axis, other: str) -> Html:
+def _difference_panel(card: Scorecard, axis: Axis, other: str) -> Panel:
     rows = []
     for name in (*card.domains, OVERALL):
         interval = card.paired[name][other]
         kind = "clear" if interval.excludes(0) else "unclear"
-        drawing = strip(axis, interval, kind, None)
-        rows.append(_row(kind, name, drawing, [_value(interval, signed, signed_span)]))
+        rows.append(Row(kind, name, interval, [(signed(interval.mean), signed_span(interval))]))
     ends = [(value, f"{value:+.1f}".replace("-", MINUS)) for value in (axis.low, axis.high)]
-    labels = scale(axis, [(0.0, "0"), *ends])
-    title = f"student {MINUS} {label(other)}"
-    return _panel("panel signed", title, "", ("difference",), rows, labels)
-
-
-def _panel(
-    kind: str, title: str, count: str, headings: tuple[str, ...], rows: list[Html], foot: Html
-) -> Html:
-    caption = element("caption", {}, title, *([" ", element("small", {}, count)] if count else []))
-    head = element(
-        "tr",
-        {},
-        element("td", {"class": "name"}),
-        element("td", {}),
-        *(element("th", {"scope": "col", "class": "value"}, each) for each in headings),
+    return Panel(
+        kind="panel signed",
+        title=f"student {MINUS} {label(other)}",
+        count="",
+        headings=("difference",),
+        rows=rows,
+        axis=axis,
+        labels=[(0.0, "0"), *ends],
     )
-    last = element("tr", {}, element("td", {}), element("td", {}, foot))
-    table = element(
-        "table",
-        {},
-        caption,
-        element("thead", {}, head),
-        element("tbody", {}, *rows),
-        element("tfoot", {"aria-hidden": "true"}, last),
-    )
-    return element("div", {"class": kind}, table)
 
 
-def _row(kind: str, name: str, drawing: Html, values: list[Html]) -> Html:
-    head = element("th", {"scope": "row"}, name)
-    return element("tr", {"class": kind}, head, element("td", {}, drawing), *values)
+def _cell(interval: Interval | None) -> Cell | None:
+    return None if interval is None else (number(interval.mean), span(interval))
 
 
-def _value(
-    interval: Interval | None,
-    mean: Callable[[float], str],
-    limits: Callable[[Interval], str],
-) -> Html:
+def _heat(interval: Interval | None, *, own: bool) -> MatrixCell | None:
     if interval is None:
-        return element("td", {"class": "value"})
-    written = element("small", {}, limits(interval))
-    return element("td", {"class": "value"}, mean(interval.mean), " ", written)
+        return None
+    kind = "own" if own else "other"
+    return MatrixCell(kind, interval.mean, number(interval.mean), span(interval))
 
 
-def _heat(interval: Interval | None, *, own: bool) -> Html:
-    if interval is None:
-        return element("td", {"class": "none"}, NOTHING)
-    attributes = {"class": "own" if own else "other", "style": f"--value:{interval.mean:.3f}"}
-    return element("td", attributes, number(interval.mean), element("small", {}, span(interval)))
-
-
-def _length(responses: Responses) -> Html:
+def _length(responses: Responses) -> list[str]:
+    """Return the mean length, and below it the share cut with its limits."""
     if responses.mean_tokens is None:
-        return element("td", {}, NOTHING)
-    parts: list[str] = [f"{responses.mean_tokens:.1f}"]
+        return [NOTHING]
+    lines = [f"{responses.mean_tokens:.1f}"]
     if (cut := responses.truncated) is not None:
-        limits = f"{percent(cut.low)} to {percent(cut.high)}"
-        parts += [element("small", {}, line) for line in (f"{percent(cut.mean)} cut", limits)]
-    return element("td", {}, *parts)
-
-
-def _scroll(name: str, table: Html) -> Html:
-    """Return a table that scrolls by itself, by keyboard too, where the screen is too narrow."""
-    attributes = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": name}
-    return element("div", attributes, join([table]))
+        lines += [f"{percent(cut.mean)} cut", f"{percent(cut.low)} to {percent(cut.high)}"]
+    return lines

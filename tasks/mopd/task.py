@@ -84,10 +84,10 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
     """
     from tasks.live_page import drawn_live
     from tasks.mopd import rounds as step
-    from tasks.mopd.training_page import training_page
+    from tasks.mopd.training_page import rounds_page
     from tasks.step import Bench
 
-    with drawn_live(training_page, partial(show, "training")):
+    with drawn_live(rounds_page, partial(show, "training")):
         return step.distil_rounds(Bench(), plan, settings, rounds, seed)
 
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from math import isfinite
 
 from lineage.metrics import Sample
-from tasks.page.curves import NOTE, Curve, CurveGroup, curve_group
-from tasks.page.document import document, section
-from tasks.page.html import element, join
+from tasks.reports.curves import Curve, CurveGroup
+from tasks.reports.training import training_page, training_part
 
 SHOWN = {
     "kl/": ("Reverse KL from the student to each teacher", "nats a token"),
@@ -17,29 +16,18 @@ SHOWN = {
 """The metrics of each teacher or domain by how they begin, with title and unit."""
 
 
-def training_page(rounds: Sequence[Sequence[Sample]]) -> str:
+def rounds_page(rounds: Sequence[Sequence[Sample]]) -> str:
     """Return the curves of each round as a whole page; ``rounds`` hold what each has measured."""
-    sections = [
-        section(
-            f"round-{number}", f"Round {number}", _extent(rows), *map(curve_group, groups(rows))
-        )
+    parts = [
+        training_part(f"round-{number}", f"Round {number}", rows, groups(rows))
         for number, rows in enumerate(rounds, start=1)
         if rows
     ]
-    if not sections:
-        text = (
-            "Nothing was trained here: finished rounds were found in the store, or the run ended "
-            "before its first step. The report of a published student has the curves."
-        )
-        sections = [element("p", {"class": "how"}, text)]
-    header = element(
-        "header",
-        {},
-        element("p", {"class": "eyebrow"}, "Provost · training"),
-        element("h1", {}, "The student and its teachers, step by step"),
-        element("p", {"class": "how"}, NOTE),
+    nothing = (
+        "Nothing was trained here: finished rounds were found in the store, or the run ended "
+        "before its first step. The report of a published student has the curves."
     )
-    return document("Training", join([header, element("main", {}, *sections)]))
+    return training_page("The student and its teachers, step by step", parts, nothing)
 
 
 def groups(rows: Sequence[Sample]) -> list[CurveGroup]:
@@ -58,8 +46,3 @@ def groups(rows: Sequence[Sample]) -> list[CurveGroup]:
         if curves:
             found.append(CurveGroup(title=title, unit=unit, curves=tuple(curves)))
     return found
-
-
-def _extent(rows: Sequence[Sample]) -> str:
-    steps = [sample.step for sample in rows]
-    return f"Steps {min(steps)} to {max(steps)}, as far as it came."

@@ -13,7 +13,7 @@ from tasks.rl.settings import RlSettings
 def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> list[Rung]:
     """Climb from the supervised checkpoint by RL with verifiable rewards; return the ladder."""
     from tasks.live_page import drawn_live
-    from tasks.page.measured import measured_page
+    from tasks.reports.training import measured_page
     from tasks.rl import climb as step
     from tasks.step import Bench
 

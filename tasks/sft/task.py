@@ -25,7 +25,7 @@ def finetune(
 ) -> Artifact:
     """Fine-tune a checkpoint on demonstrations."""
     from tasks.live_page import drawn_live
-    from tasks.page.measured import measured_page
+    from tasks.reports.training import measured_page
     from tasks.sft import steps
     from tasks.step import Bench
 

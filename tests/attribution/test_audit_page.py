@@ -3,35 +3,12 @@
 import re
 
 import pytest
-from audits import DIGEST, example_audit, group
+from audits import example_audit, group
 
 from tasks.attribution.page import render
+from tasks.attribution.page_shares import domain_groups
 
 ATTACK = "<script>alert(1)</script>"
-
-
-def text_of(page):
-    return re.sub(r"<[^>]*>", " ", page.partition("</style>")[2])
-
-
-def test_the_page_says_what_the_audit_found():
-    text = text_of(render(example_audit()))
-    for words in (
-        "Math did it.",
-        "quite.",
-        "teacher.math@3, team-math",
-        "+2.50",
-        "0.05% of the parts",
-        "40 of math in steps 1 to 10",
-        f"provost lineage show {DIGEST}",
-        "reason: urgent",
-        "sft_overlap",
-        "Noise floor between seeds: 0.3 nats",
-        "+1.50 (\N{MINUS SIGN}1.00 to +4.00)",
-        "\N{MINUS SIGN}0.25",
-        "Absence.",
-    ):
-        assert words in text
 
 
 def test_tokens_have_the_class_of_their_largest_source_and_how_strong_it_is():
@@ -41,15 +18,14 @@ def test_tokens_have_the_class_of_their_largest_source_and_how_strong_it_is():
     assert 'class="s0 against" style="--value:0.33"' in page
 
 
-def test_a_set_off_its_domain_is_marked_and_told():
+def test_a_set_off_its_domain_is_marked():
     groups = (
         group("math", "math", math=(3.0, 2.0, 4.0), code=0.0),
         group("neutral", "", math=0.0, code=(2.0, 1.0, 3.0)),
     )
-    page = render(example_audit(groups=groups))
-    assert page.count('class="off"') == 1
-    assert page.count('class="own"') == 1
-    assert "code finds 6 behaviours that no teacher was asked about +2.00 nats likelier" in page
+    [math, neutral] = domain_groups(example_audit(groups=groups))
+    assert [cell.kind for cell in math.cells] == ["own", "other"]
+    assert [cell.kind for cell in neutral.cells] == ["other", "off"]
 
 
 def test_without_retrains_there_is_no_section_of_absence():

@@ -18,7 +18,7 @@ from tasks.evaluate.report_input import (
     Rollout,
     Speech,
 )
-from tasks.page.curves import Curve, CurveGroup
+from tasks.reports.curves import Curve, CurveGroup
 
 QUESTIONS = {
     "math": ("Compute. Answer with the number alone.", "What is 27 + 58?"),

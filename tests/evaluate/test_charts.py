@@ -1,7 +1,12 @@
 """Where things lie on the inline charts."""
 
-from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis, strip
+from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis
+from tasks.reports.rendering import environment
 from tasks.statistics import Interval
+
+
+def strip(*arguments):
+    return str(environment().get_template("charts.html.j2").module.strip(*arguments))
 
 
 def test_places_on_an_axis_are_shares_of_its_length():
@@ -18,7 +23,6 @@ def test_a_strip_draws_interval_mean_and_band_in_their_places():
     assert '<rect class="interval" y="32%" height="36%" x="40.00%" width="30.00%">' in drawn
     assert '<line class="mean" x1="50.00%" x2="50.00%"' in drawn
     assert '<rect class="band" height="100%" x="20.00%" width="70.00%">' in drawn
-    assert "0.500 (0.400 to 0.700)" in drawn
 
 
 def test_the_score_axis_runs_from_0_to_1():

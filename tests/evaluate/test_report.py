@@ -3,19 +3,19 @@
 import re
 
 import pytest
+from markupsafe import escape
 from pydantic import ValidationError
 from report_example import LINEAGE, example_report, example_rollout
-from scorecard_example import DOMAINS, example_outcomes, example_scorecard
+from scorecard_example import example_outcomes, example_scorecard
 
 from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.report import render_report
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.wording import headline
-from tasks.page.curves import Curve, CurveGroup
-from tasks.page.document import POLICY
-from tasks.page.html import escape
-from tasks.page.style import STYLE
+from tasks.reports.curves import Curve
+from tasks.reports.rendering import POLICY, TEMPLATES
 
+STYLE = (TEMPLATES / "style.css").read_text("utf-8")
 ATTACKS = (
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -38,9 +38,7 @@ def text_of(page: str) -> str:
 def test_hostile_text_in_a_rollout_is_shown_and_inert(attack):
     page = render_report(example_report(rollouts=(example_rollout("math", student=attack),)))
     assert attack not in page
-    assert attack.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace(
-        '"', "&quot;"
-    ).replace("'", "&#x27;") in page  # fmt: skip
+    assert escape(attack) in page
 
 
 def test_hostile_names_are_inert_everywhere():
@@ -138,20 +136,6 @@ def test_a_difference_that_may_be_zero_is_marked_as_unclear(page):
     assert page.count('<tr class="unclear">') == unclear
 
 
-def test_the_seeds_records_and_gaps_are_on_the_page(page):
-    text = text_of(page)
-    assert "sha256:" + "2" * 64 in text
-    assert "0123456789abcdef0123456789abcdef01234567 with uncommitted changes" in text
-    assert "Mix-RL and Cascade RL: not requested." in text
-    assert "foundation" in text
-
-
-def test_rollouts_are_grouped_by_domain_and_only_the_first_group_is_open(page):
-    assert page.count("<details") == len(DOMAINS)
-    assert page.count("<details open") == 1
-    assert "&lt;call&gt;add(27, 58)&lt;/call&gt;" in page
-
-
 def test_the_lineage_is_inlined_and_an_unsafe_one_refused(page):
     assert LINEAGE in page
     with pytest.raises(ValueError, match="runs no code"):
@@ -161,7 +145,8 @@ def test_the_lineage_is_inlined_and_an_unsafe_one_refused(page):
 def test_a_narrow_lineage_takes_the_place_of_the_wide_one_on_a_phone():
     narrow = LINEAGE.replace("900", "360")
     both = render_report(example_report(lineage_narrow=narrow))
-    assert f'<div class="on-wide">{LINEAGE}</div><div class="on-narrow">{narrow}</div>' in both
+    assert f'<div class="on-wide">{LINEAGE}</div>' in both
+    assert f'<div class="on-narrow">{narrow}</div>' in both
     assert f'<div class="always">{LINEAGE}</div>' in render_report(example_report())
     with pytest.raises(ValueError, match="runs no code"):
         render_report(example_report(lineage_narrow='<svg onload="x"/>'))
@@ -172,18 +157,6 @@ def test_what_is_not_given_leaves_no_empty_section():
     for name in ("training", "rollouts", "lineage"):
         assert f'id="{name}"' not in bare
         assert f'href="#{name}"' not in bare
-
-
-def test_curves_of_a_group_share_one_axis():
-    group = CurveGroup(
-        title="KL", unit="nats",
-        curves=(
-            Curve(name="low", points=((0, 0.1), (1, 0.1))),
-            Curve(name="high", points=((0, 0.73), (1, 0.2))),
-        ),
-    )  # fmt: skip
-    page = render_report(example_report(curves=(group,)))
-    assert page.count("<span>0.8</span>") == 2  # the end of both axes
 
 
 def test_a_curve_that_is_not_a_number_is_refused():

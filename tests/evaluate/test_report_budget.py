@@ -7,7 +7,7 @@ from scorecard_example import DOMAINS
 from tasks.evaluate.budget import cut
 from tasks.evaluate.report import MOST_BYTES, render_report
 from tasks.evaluate.report_input import Speech
-from tasks.page.curves import Curve, CurveGroup
+from tasks.reports.curves import Curve, CurveGroup
 
 TURN = Speech(role="tool", content="\u202a" * 4_000)
 """Each character of it takes eight bytes on the page."""

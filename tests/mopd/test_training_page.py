@@ -1,7 +1,7 @@
 """The curves of a run, also of one that stopped, and of one that had nothing to do."""
 
 from lineage.metrics import Sample
-from tasks.mopd.training_page import groups, training_page
+from tasks.mopd.training_page import groups, rounds_page
 
 
 def rows(steps, **values):
@@ -26,12 +26,12 @@ def test_what_is_not_finite_is_left_out():
 
 
 def test_rounds_follow_one_another_and_none_is_said():
-    page = training_page([rows([1], kl__math=0.5), rows([1, 2], kl__math=0.25)])
+    page = rounds_page([rows([1], kl__math=0.5), rows([1, 2], kl__math=0.25)])
     assert page.index("Round 1") < page.index("Steps 1 to 1,") < page.index("Round 2")
-    assert "Nothing was trained here" in training_page([])
-    assert "Nothing was trained here" in training_page([[]])
+    assert "Nothing was trained here" in rounds_page([])
+    assert "Nothing was trained here" in rounds_page([[]])
 
 
 def test_a_hostile_name_is_text():
-    page = training_page([[Sample(1, "kl/<script>alert(1)</script>", 0.5, "mopd")]])
+    page = rounds_page([[Sample(1, "kl/<script>alert(1)</script>", 0.5, "mopd")]])
     assert "<script" not in page

@@ -33,8 +33,8 @@ from tasks.gate.plan_page import plan_page
 from tasks.gate.prediction import predict
 from tasks.gate.refork import Refork, Requested
 from tasks.handover import Cure, MeasuredRung, Note, TeacherVerdict, Verdict
-from tasks.mopd.training_page import training_page
-from tasks.page.measured import measured_page
+from tasks.mopd.training_page import rounds_page
+from tasks.reports.training import measured_page
 from tests.reports.outline import outline
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
@@ -132,7 +132,7 @@ def pages():
         "scorecard": render_report(example_report(rollouts=rollouts)),
         "training": measured_page("math sft", [samples("loss", "kl/math"), []]),
         "training_of_nothing": measured_page("math sft", []),
-        "training_of_rounds": training_page([samples("kl/math", "reward/math"), []]),
+        "training_of_rounds": rounds_page([samples("kl/math", "reward/math"), []]),
     }  # fmt: skip
 
 

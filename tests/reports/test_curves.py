@@ -1,10 +1,8 @@
 """Where things lie on a drawn curve."""
 
-import re
-
 import pytest
 
-from tasks.page.curves import MOST_POINTS, curve, round_end, thin, trend
+from tasks.reports.curves import MOST_POINTS, Curve, CurveGroup, path, round_end, thin, trend
 
 
 @pytest.mark.parametrize(
@@ -37,21 +35,23 @@ def test_the_trend_is_the_mean_of_the_points_around():
 
 
 def test_a_curve_rises_on_the_page_when_it_rises():
-    drawn = curve([(0, 0.0), (10, 1.0)], 0, 1, "line")
-    assert re.findall(r'class="raw" points="([^"]*)"', drawn) == ["0.00,100.00 100.00,0.00"]
+    assert path([(0, 0.0), (10, 1.0)], 0, 1) == "0.00,100.00 100.00,0.00"
 
 
 def test_a_curve_is_placed_between_its_first_and_last_step_and_the_ends_of_its_axis():
-    drawn = curve([(10, 2.0), (15, 3.0), (30, 6.0)], 2, 6, "line")
-    assert 'class="raw" points="0.00,100.00 25.00,75.00 100.00,0.00"' in drawn
-
-
-def test_a_curve_has_lines_at_the_ends_and_the_middle_of_its_axis():
-    drawn = curve([(0, 0.0), (10, 1.0)], 0, 1, "line")
-    assert re.findall(r'x1="(\d+)" x2="(\d+)" y1="(\d+)" y2="(\d+)"', drawn) == [
-        ("0", "100", height, height) for height in ("0", "50", "100")
-    ]
+    assert path([(10, 2.0), (15, 3.0), (30, 6.0)], 2, 6) == "0.00,100.00 25.00,75.00 100.00,0.00"
 
 
 def test_a_curve_of_one_point_is_drawn():
-    assert 'points="0.00,50.00"' in curve([(3, 0.5)], 0, 1, "line")
+    assert path([(3, 0.5)], 0, 1) == "0.00,50.00"
+
+
+def test_the_curves_of_a_group_share_one_axis():
+    group = CurveGroup(
+        title="KL", unit="nats",
+        curves=(
+            Curve(name="low", points=((0, 0.1), (1, 0.1))),
+            Curve(name="high", points=((0, 0.73), (1, 0.2))),
+        ),
+    )  # fmt: skip
+    assert [(each.low, each.high) for each in group.figures()] == [(0.0, 0.8)] * 2

@@ -1,4 +1,4 @@
-"""Curves over the steps of a run, as inline SVG whose text lives outside, so that it stretches.
+"""Curves over the steps of a run: what the template draws of them.
 
 Horizontal positions are shares of the drawing: the same markup fills a phone and a wide screen.
 """
@@ -6,10 +6,9 @@ Horizontal positions are shares of the drawing: the same markup fills a phone an
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
-
-from tasks.page.html import Html, element, join
 
 Point = tuple[float, float]
 
@@ -46,41 +45,41 @@ class CurveGroup(BaseModel):
     high: FiniteFloat | None = None
     """The end of the axis; None takes the largest value."""
 
-
-def curve_group(group: CurveGroup) -> Html:
-    """Return the curves of a group side by side, each with where it began and where it ended."""
-    top = max(value for each in group.curves for _, value in each.points)
-    high = group.high if group.high is not None else round_end(top)
-    figures = [_figure(each, group.low, high) for each in group.curves]
-    title = element("h3", {}, group.title, " ", element("small", {}, group.unit))
-    return join([title, element("div", {"class": "curves"}, *figures)])
+    def figures(self) -> list["Figure"]:
+        """Return the curves as they are drawn, all on one axis."""
+        top = max(value for each in self.curves for _, value in each.points)
+        high = self.high if self.high is not None else round_end(top)
+        return [_figure(each, self.low, high) for each in self.curves]
 
 
-def _figure(shown: Curve, low: float, high: float) -> Html:
-    smooth = trend(thin(shown.points))
-    change = f"{_number(smooth[0][1])} \N{RIGHTWARDS ARROW} {_number(smooth[-1][1])}"
-    first, last = shown.points[0][0], shown.points[-1][0]
-    return element(
-        "figure",
-        {},
-        element("figcaption", {}, element("b", {}, shown.name), element("span", {}, change)),
-        element(
-            "div",
-            {"class": "plot"},
-            element(
-                "div",
-                {"class": "ends"},
-                element("span", {}, f"{high:.3g}"),
-                element("span", {}, f"{low:.3g}"),
-            ),
-            curve(shown.points, low, high, "line"),
-            element(
-                "div",
-                {"class": "steps"},
-                element("span", {}, f"step {first:g}"),
-                element("span", {}, f"{last:g}"),
-            ),
-        ),
+@dataclass(frozen=True)
+class Figure:
+    """One curve in a box of 100 by 100 that stretches."""
+
+    name: str
+    change: str
+    """Where the trend begins and where it ends."""
+    low: float
+    high: float
+    first: float
+    last: float
+    raw: str
+    """The points as SVG writes them."""
+    trend: str
+
+
+def _figure(curve: Curve, low: float, high: float) -> Figure:
+    drawn = thin(curve.points)
+    smooth = trend(drawn)
+    return Figure(
+        name=curve.name,
+        change=f"{_number(smooth[0][1])} \N{RIGHTWARDS ARROW} {_number(smooth[-1][1])}",
+        low=low,
+        high=high,
+        first=curve.points[0][0],
+        last=curve.points[-1][0],
+        raw=path(drawn, low, high),
+        trend=path(smooth, low, high),
     )
 
 
@@ -92,26 +91,14 @@ def round_end(value: float) -> float:
     return round(math.ceil(value / step - 1e-9) * step, 12)
 
 
-def curve(points: Sequence[Point], low: float, high: float, kind: str) -> Html:
-    """Draw a curve in a box of 100 by 100 that stretches: the points thin, their trend strong."""
-    drawn = thin(points)
-    first, last = drawn[0][0], drawn[-1][0]
+def path(points: Sequence[Point], low: float, high: float) -> str:
+    """Return points as SVG writes them, in a box of 100 by 100 from ``low`` to ``high``."""
+    first, last = points[0][0], points[-1][0]
     width, tall = (last - first) or 1.0, (high - low) or 1.0
-
-    def path(line: Sequence[Point], name: str) -> Html:
-        places = (
-            f"{100 * (step - first) / width:.2f},{100 - 100 * (value - low) / tall:.2f}"
-            for step, value in line
-        )
-        return element("polyline", {"class": name, "points": " ".join(places)})
-
-    grid = join(
-        element("line", {"class": "grid", "x1": 0, "x2": 100, "y1": y, "y2": y})
-        for y in (0, 50, 100)
+    return " ".join(
+        f"{100 * (step - first) / width:.2f},{100 - 100 * (value - low) / tall:.2f}"
+        for step, value in points
     )
-    box = {"class": f"curve {kind}", "viewBox": "0 0 100 100", "preserveAspectRatio": "none"}
-    hidden = {"aria-hidden": "true"}
-    return element("svg", {**box, **hidden}, grid, path(drawn, "raw"), path(trend(drawn), "trend"))
 
 
 def thin(points: Sequence[Point]) -> list[Point]:

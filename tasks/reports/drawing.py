@@ -1,15 +1,9 @@
-"""HTML that is safe by construction: whatever is not already ``Html`` is escaped.
+"""The check of a drawing that was made elsewhere, before it goes into a page."""
 
-Model output is hostile text. Every string on a page passes through ``escape``, because
-``element`` calls it on each child and attribute that is a plain ``str``.
-"""
-
-import html
 import re
-from collections.abc import Iterable, Mapping
 from xml.etree import ElementTree
 
-VOID = ("meta", "br")
+from markupsafe import Markup
 
 _SVG_TAGS = frozenset(
     "svg g path line polyline polygon rect circle ellipse text tspan title desc defs marker use "
@@ -28,47 +22,9 @@ _CALLS = frozenset(
 _CALL = re.compile(r"([\w-]*)\(\s*")
 _OWN_PART = re.compile(r"(['\"]?)#[a-z0-9_-]+\1\s*\)", re.IGNORECASE)
 
-# Control characters show as their pictures. Those that turn the direction of text around are
-# named, as they could make a line read as what it is not.
-_VISIBLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
-_VISIBLE[0x7F] = 0x2421
-_TURNS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_NAMED = {code: f"[U+{code:04X}]" for code in _TURNS}
-_LOST = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)  # lone surrogates have no UTF-8
-_TRANSLATION: dict[int, int | str] = {**_VISIBLE, **_NAMED, **_LOST}
 
-
-class Html(str):
-    """Text that is HTML already, made by this module."""
-
-    __slots__ = ()
-
-
-def escape(text: str) -> Html:
-    """Return text as HTML that shows it and does nothing. ``Html`` is returned as it is."""
-    if isinstance(text, Html):
-        return text
-    return Html(html.escape(text.translate(_TRANSLATION), quote=True))
-
-
-def element(tag: str, attributes: Mapping[str, str | float], *children: str) -> Html:
-    """Return one element. Plain strings among children and attribute values are escaped.
-
-    Refuses event handlers and any reference that leaves the page.
-    """
-    written = "".join(f" {_attribute(name, value)}" for name, value in attributes.items())
-    if tag in VOID:
-        return Html(f"<{tag}{written}>")
-    return Html(f"<{tag}{written}>{join(children)}</{tag}>")
-
-
-def join(parts: Iterable[str]) -> Html:
-    """Return the parts one after the other, each escaped unless it is ``Html``."""
-    return Html("".join(escape(part) for part in parts))
-
-
-def inline_svg(svg: str) -> Html:
-    """Return a drawing made elsewhere as HTML, after checking that it only draws.
+def inline_svg(svg: str) -> Markup:
+    """Return a drawing as HTML, after checking that it only draws.
 
     Raises:
         ValueError: it is not a well-formed SVG, or holds a script, an event handler, an element
@@ -89,7 +45,7 @@ def inline_svg(svg: str) -> Html:
         raise ValueError(f"the drawing is a <{_local(root.tag)}>, not an <svg>")
     for node in root.iter():
         _check_node(node)
-    return Html(svg)
+    return Markup(svg)
 
 
 def _check_node(node: ElementTree.Element) -> None:
@@ -102,18 +58,16 @@ def _check_node(node: ElementTree.Element) -> None:
     if tag == "style":
         _check_style("the drawing's style", node.text or "")
     for name, value in node.attrib.items():
-        _attribute(_local(name), value)
+        _check_attribute(_local(name), value)
 
 
-def _attribute(name: str, value: str | float) -> str:
+def _check_attribute(name: str, value: str) -> None:
     if not _NAME.fullmatch(name) or name.lower().startswith("on"):
         raise ValueError(f"attribute {name!r} is refused: a page of ours runs no code")
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    if name.lower() in ("href", "src") and not text.startswith(("#", "data:image/")):
-        raise ValueError(f"{name} {text!r} leaves the page: a report refers to nothing outside")
+    if name.lower() in ("href", "src") and not value.startswith(("#", "data:image/")):
+        raise ValueError(f"{name} {value!r} leaves the page: a report refers to nothing outside")
     if not name.lower().startswith(("aria-", "data-")) and name.lower() not in _NO_STYLE:
-        _check_style(f"{name} {text!r}", text)
-    return f'{name}="{escape(text)}"'
+        _check_style(f"{name} {value!r}", value)
 
 
 def _check_style(what: str, text: str) -> None:

@@ -1,1 +1,0 @@
-"""Ground floor under every report: safe HTML, one style, one document."""
