@@ -38,11 +38,10 @@ from lineage.digest import hex_of
 from tasks.model.files import load_model
 from tasks.model.log_probs import TokenBatch
 from tasks.mopd.distil import Distillation
-from tasks.mopd.pool.opening import open_teachers
-from tasks.mopd.pool.pool import PoolSettings, TeacherPool
-from tasks.mopd.pool.source import TeacherSource, digest_folder
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, TeacherPlacement
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
+from tasks.mopd.teacher_pool.pool import PoolSettings, TeacherPool, open_teachers
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss

@@ -4,26 +4,33 @@ Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vo
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
+from lineage.record import Records
 from lineage.store import Store
 from tasks.handover import PlannedTeacher
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.model.norm import write_norms_by_hand
-from tasks.mopd.adapted import apart, source_of
 from tasks.mopd.cast import Cast
-from tasks.mopd.pool.hidden_cache import HiddenCache
-from tasks.mopd.pool.opening import open_teachers
-from tasks.mopd.pool.pool import PoolSettings
 from tasks.mopd.settings import RoundSettings
+from tasks.mopd.teacher_pool.checkpoint import (
+    Checkpoint,
+    CheckpointFolder,
+    TeacherSource,
+    digest_folder,
+)
+from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
+from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
 from tasks.mopd.tokens import refuse_other_tokens
 from tasks.mopd.voices import START, Asked, precursor_of
 from tasks.onpolicy.ladder import earlier_rungs
+from tasks.onpolicy.result import ADAPTER
 from tasks.ranks import rank_device
 
 
@@ -141,11 +148,11 @@ def open_round_teachers(
         keys.append(names | {name: name for name in beside})
         for teacher in cast.plan.teachers:
             models[names[teacher.name]] = rung_at(teacher, stage, settings.ladder_stages)
-    sources = [source_of(store, name, model) for name, model in models.items()]
+    sources = [teacher_source(store, name, model) for name, model in models.items()]
     codes = {note.code for note in cast.plan.notes}
     refuse_other_tokens(sources, student.tokenizer, any_template="other-template" in codes)
     pool = open_teachers(
-        [apart(store, source, models[source.name]) for source in sources],
+        [split_lora(store, source, models[source.name]) for source in sources],
         PoolSettings(
             vocabulary_size=student.model.config.vocab_size,
             temperature=settings.sampling.temperature,
@@ -165,3 +172,33 @@ def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:
     if stage == num_stages - 1 or teacher.is_self:
         return teacher.checkpoint
     return earlier_rungs(teacher, num_stages)[stage].rung.checkpoint
+
+
+_STARTS = {"start", "student"}
+"""The roles in which the record of a climb, or of a round, names what it trained."""
+
+
+def teacher_source(store: Store, name: str, model: Artifact) -> TeacherSource:
+    """Return where a teacher's weights lie: its checkpoint's folder, whole."""
+    return TeacherSource(name, model.digest, store.tree(model.digest))
+
+
+def split_lora(store: Store, source: TeacherSource, model: Artifact) -> TeacherSource:
+    """Return the teacher as adapters beside what it was trained from, where it was trained so.
+
+    A LoRA student is released merged, with its A and B beside the merged weights. Teachers that
+    began as the same checkpoint, and a precursor or start that is asked as well, are then one set
+    of weights. What they say differs from the merged by rounding alone, so a base that was saved
+    in another precision than the merged weights is left to itself; so is one that is gone.
+    """
+    folder = source.folder / ADAPTER
+    if not folder.is_dir() or not model.record:
+        return source
+    inputs = Records(store).read(model.record).inputs
+    starts = [item.artifact for item in inputs if item.role in _STARTS]
+    if len(starts) != 1 or not store.has(starts[0]):
+        return source
+    base = CheckpointFolder(starts[0], store.tree(starts[0]))
+    if Checkpoint(base.folder).header != Checkpoint(source.folder).header:
+        return source
+    return replace(source, digest=digest_folder(folder), folder=folder, base=base)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from tasks.model.identity import identity_of, template_digest, tokenizer_digest
-from tasks.mopd.pool.source import TeacherSource
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource
 
 
 def refuse_other_tokens(

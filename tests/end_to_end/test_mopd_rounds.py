@@ -10,10 +10,9 @@ from vllm_stand_in import NAME, StandIn, serving
 from lineage.artifacts import Release, read_manifest
 from tasks.model.files import load_policy
 from tasks.model.log_probs import chosen_logits, pad_right
-from tasks.mopd.adapted import apart, source_of
 from tasks.mopd.cast import cast_of
 from tasks.mopd.rounds import starting_from
-from tasks.mopd.teachers import open_round_teachers
+from tasks.mopd.teachers import apart, open_round_teachers, source_of
 from tasks.mopd.voices import START
 from tasks.progress import Reporter
 from tasks.rollout.settings import SamplingSettings

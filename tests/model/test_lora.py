@@ -1,12 +1,13 @@
 """A LoRA student: what it computes by hand, what it trains, what it leaves behind."""
 
+import json
 import sys
 
 import pytest
 import torch
 from tiny_models import tiny_model
 
-from tasks.model.lora import add_adapter, load_adapter, merged_weights, save_adapter
+from tasks.model.lora import LoraAdapter, add_adapter, load_adapter, merged_weights, save_adapter
 from tasks.model.settings import AdapterSettings
 
 pytestmark = pytest.mark.filterwarnings(
@@ -110,6 +111,16 @@ def test_merged_weights_are_a_bare_model_that_says_the_same(tmp_path):
     torch.testing.assert_close(merged[f"{name}.weight"], expected)
     bare.load_state_dict(merged)
     torch.testing.assert_close(bare(IDS).logits, model(IDS).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_with_scales_of_its_own_is_not_trained_on(tmp_path):
+    folder = save_adapter(factors(adapted()), SETTINGS, tmp_path / "adapter")
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text())
+    assert LoraAdapter(folder).settings == AdapterSettings(rank=2, alpha=6)
+    file.write_text(json.dumps(config | {"alpha_pattern": {"q_proj": 4}}))
+    with pytest.raises(ValueError, match="alpha / r"):
+        load_adapter(tiny_model(), folder)
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path):

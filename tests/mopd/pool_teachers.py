@@ -7,10 +7,9 @@ from safetensors.torch import load_file, save_file
 from tiny_models import tiny_model
 
 from tasks.model.log_probs import TokenBatch, pad_right
-from tasks.mopd.pool.opening import open_teachers
-from tasks.mopd.pool.pool import PoolSettings
-from tasks.mopd.pool.source import TeacherSource, digest_folder
 from tasks.mopd.settings import TeacherPlacement
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
+from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
 
 CPU = torch.device("cpu")
 ON_DISK = PoolSettings(

@@ -23,12 +23,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForC
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.model.norm import write_norms_by_hand
-from tasks.mopd.pool.hidden_cache import HiddenCache
-from tasks.mopd.pool.pool import TeacherPool
-from tasks.mopd.pool.shelf import FileShelf
-from tasks.mopd.pool.skeleton import _file_names
-from tasks.mopd.pool.stage import ViewStage
 from tasks.mopd.settings import TeacherPlacement
+from tasks.mopd.teacher_pool.device import ViewSlot
+from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
+from tasks.mopd.teacher_pool.pool import TeacherPool
+from tasks.mopd.teacher_pool.weights import FileWeights, _file_names
 
 TOKENS = batch([5, 6, 7, 8], [9, 10])
 PLACEMENTS = pytest.mark.parametrize("placement", list(TeacherPlacement))
@@ -128,9 +127,9 @@ def test_a_teacher_that_answers_a_constant_is_not_taken_for_another(tmp_path, pl
                 parameter.zero_()  # the layers add nothing, so the state is the embedding
             model.model.embed_tokens.weight.fill_(1.0)
         model.config.tie_word_embeddings = False
-        head = torch.zeros(280, 16)
-        head[word] = 1.0
-        model.lm_head.weight = torch.nn.Parameter(head)
+        load_head = torch.zeros(280, 16)
+        load_head[word] = 1.0
+        model.lm_head.weight = torch.nn.Parameter(load_head)
         sources.append(of_folder(name, saved(model, tmp_path / name)))
     pool = opened(sources, placement=placement)
     for name, word in (("one", 11), ("two", 22), ("one", 11)):
@@ -161,7 +160,7 @@ def test_one_teachers_files_are_mapped_at_a_time(tmp_path):
 
 
 def test_the_last_file_is_unmapped_before_the_next_is_mapped(tmp_path):
-    class Watched(FileShelf):
+    class Watched(FileWeights):
         def weights(self, teacher):
             seen.append(mapped_files(tmp_path))
             return super().weights(teacher)
@@ -169,8 +168,8 @@ def test_the_last_file_is_unmapped_before_the_next_is_mapped(tmp_path):
     seen = []
     sources = [teacher(tmp_path, "a", 0), teacher(tmp_path, "wide", 1, hidden_size=24)]
     views = opened(sources)
-    stage = ViewStage(Watched(), views.counts)
-    pool = TeacherPool(views._teachers, stage, ON_DISK, views.counts, views.memory)
+    slot = ViewSlot(Watched(), views.counts)
+    pool = TeacherPool(views._teachers, slot, ON_DISK, views.counts, views.memory)
     for name in ("a", "wide", "a"):
         answers(pool, name, TOKENS)
     assert seen == [[], [], []]
@@ -186,8 +185,8 @@ def test_what_is_kept_in_memory_maps_no_file(tmp_path, placement):
 def test_the_last_teachers_weights_are_let_go(tmp_path):
     pool = opened([teacher(tmp_path, "a", 0), teacher(tmp_path, "b", 1)])
     answers(pool, "a", TOKENS)
-    skeleton = pool._teachers["a"].skeleton
-    old = [weakref.ref(parameter) for parameter in skeleton.model.parameters()]
+    template = pool._teachers["a"].template
+    old = [weakref.ref(parameter) for parameter in template.model.parameters()]
     answers(pool, "b", TOKENS)
     gc.collect()
     assert all(reference() is None for reference in old)
@@ -206,7 +205,7 @@ def test_a_pool_holds_one_module_for_each_architecture(tmp_path):
     sources = [teacher(tmp_path, name, seed) for seed, name in enumerate("abc")]
     wide = teacher(tmp_path, "wide", 3, hidden_size=24)
     pool = opened([*sources, wide])
-    assert len({id(entry.skeleton) for entry in pool._teachers.values()}) == 2
+    assert len({id(entry.template) for entry in pool._teachers.values()}) == 2
 
 
 def test_equal_checkpoints_are_loaded_once(tmp_path):
@@ -224,7 +223,7 @@ def test_loads_bytes_and_hits_are_counted_and_counted_anew(tmp_path):
     order = ["a", "a", "b", "c"]
     pool.expect(order)
     for name in order:
-        pool._stage._reader.submit(lambda: None).result()  # the read ahead is done
+        pool._slot._reader.submit(lambda: None).result()  # the read ahead is done
         answers(pool, name, TOKENS)
     size = sum(p.nbytes for p in tiny_model(0).parameters())
     taken = pool.counts.take()
@@ -240,7 +239,7 @@ def test_an_order_that_is_not_kept_changes_no_answer_and_fetches_nothing_ahead(t
     pool.expect(["a", "b", "c"])
     for name in ("c", "a", "b"):
         assert torch.equal(answers(pool, name, TOKENS), expected(tiny_model("abc".index(name))))
-    assert pool._stage._ahead is None
+    assert pool._slot._ahead is None
 
 
 def test_a_file_that_changes_under_the_run_stops_it(tmp_path):

@@ -12,9 +12,9 @@ from tiny_models import tiny_model
 
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits
-from tasks.mopd.pool.adapter import Adapter
-from tasks.mopd.pool.source import WeightSource, digest_folder
+from tasks.model.lora import LoraAdapter
 from tasks.mopd.settings import TeacherPlacement
+from tasks.mopd.teacher_pool.checkpoint import CheckpointFolder, digest_folder
 
 pytestmark = pytest.mark.filterwarnings(  # PEFT's: of transformers, and of merging
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
@@ -43,7 +43,7 @@ def expected(model):
 @pytest.fixture
 def base(tmp_path):
     folder = saved(tiny_model(0), tmp_path / "base")
-    return WeightSource(digest_folder(folder), folder)
+    return CheckpointFolder(digest_folder(folder), folder)
 
 
 @pytest.mark.parametrize("placement", list(TeacherPlacement))
@@ -71,7 +71,7 @@ def test_a_base_in_low_precision_is_computed_as_in_peft(tmp_path):
     # Loaded again, because .bfloat16() rounds the rotary frequencies as well.
     folder = saved(tiny_model(0).bfloat16(), tmp_path / "base")
     model, tuned = lora(tmp_path, "tuned", model=load_model(folder))
-    pool = opened([of_folder("m", tuned, WeightSource(digest_folder(folder), folder))])
+    pool = opened([of_folder("m", tuned, CheckpointFolder(digest_folder(folder), folder))])
     assert torch.equal(answers(pool, "m", TOKENS), expected(model))
 
 
@@ -101,9 +101,9 @@ def test_states_of_one_adapter_meet_its_own_head(tmp_path, base):
 
 def test_the_scale_is_alpha_over_the_rank_or_over_its_root(tmp_path):
     _, folder = lora(tmp_path, "tuned")
-    assert {part.scale for part in Adapter(folder).modules.values()} == {6 / 4}
+    assert {part.scale for part in LoraAdapter(folder).modules.values()} == {6 / 4}
     change(folder, use_rslora=True)
-    assert {part.scale for part in Adapter(folder).modules.values()} == {6 / 2}
+    assert {part.scale for part in LoraAdapter(folder).modules.values()} == {6 / 2}
 
 
 def change(folder, **changed):
@@ -165,7 +165,7 @@ def test_a_tensor_that_is_no_factor_is_refused(tmp_path, base):
 
 def test_a_base_of_another_digest_is_refused(tmp_path, base):
     _, folder = lora(tmp_path, "tuned")
-    other = WeightSource(digest_folder(saved(tiny_model(1), tmp_path / "other")), base.folder)
+    other = CheckpointFolder(digest_folder(saved(tiny_model(1), tmp_path / "other")), base.folder)
     with pytest.raises(ValueError, match=r"teacher 'm' is to be .* swapped"):
         opened([of_folder("m", folder, other)])
 

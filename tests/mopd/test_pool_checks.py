@@ -10,7 +10,7 @@ from tiny_models import tiny_model, tiny_policy
 
 from lineage.store import FolderStore
 from tasks.model.files import save_policy
-from tasks.mopd.pool.source import TeacherSource, digest_folder
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
 
 
 def refused(sources, match, **changed):

@@ -6,7 +6,7 @@ from pool_teachers import batch, opened, teacher
 from tiny_models import tiny_model
 
 from tasks.model.log_probs import chosen_logits
-from tasks.mopd.pool.hidden_cache import HiddenCache
+from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teachers import StagedTeachers
 
 TOKENS, OTHER = batch([5, 6, 7], [8, 9]), batch([9, 8, 7, 6])

@@ -1,13 +1,16 @@
-"""A folder's safetensors: what they hold, their tensors as views of the files, a read ahead."""
+"""A teacher's checkpoint: its name and digest, its files, and the tensors that they map."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from lineage.digest import digest_bytes, digest_file, hex_of
+from lineage.tree import Tree, TreeFile
+from tasks.model.weight_files import map_file, read_header
 
 _ADVICE_BYTES = 128 << 10
 """The kernel cuts each advice to the device's readahead window, which is seldom smaller."""
@@ -69,48 +72,6 @@ class Checkpoint:
                 os.close(descriptor)
 
 
-def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return type and shape of each tensor of a safetensors file.
-
-    Raises:
-        ValueError: if the file is no safetensors file, or is cut short.
-    """
-    try:
-        with safe_open(file, framework="pt") as opened:
-            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
-            return {n: (s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{file} cannot be read as safetensors ({error}): fetch the checkpoint again"
-        ) from error
-
-
-def map_file(file: Path) -> dict[str, Tensor]:
-    """Return a safetensors file's tensors as views of the mapped file; nothing is copied."""
-    with safe_open(file, framework="pt") as opened:
-        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-
-
-def refuse_non_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ValueError that names the tensors with a NaN or an infinity.
-
-    One pass without a temporary: the least and the largest number of a tensor are NaN where any is.
-    """
-    bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
-    if bad:
-        raise ValueError(
-            f"{len(bad)} of {len(tensors)} weight tensors hold NaN or infinity, {bad[0]} among "
-            "them: the checkpoint was damaged or its training diverged; release an earlier rung"
-        )
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    if not tensor.is_floating_point() or tensor.numel() == 0:
-        return True
-    low, high = torch.aminmax(tensor.float() if tensor.itemsize == 1 else tensor)
-    return bool(torch.isfinite(low) & torch.isfinite(high))
-
-
 def _read_config(folder: Path) -> dict[str, object]:
     file = folder / "config.json"
     if not file.is_file():
@@ -143,3 +104,81 @@ def _weight_files(folder: Path) -> list[Path]:
 def _stamp(file: Path) -> tuple[int, int]:
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """A checkpoint: a Hugging Face folder and the digest of all its bytes."""
+
+    digest: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class TeacherSource:
+    """A teacher by name; with a base, its own folder holds a LoRA adapter in PEFT's format."""
+
+    name: str
+    digest: str
+    folder: Path
+    base: CheckpointFolder | None = None
+
+    @property
+    def own(self) -> CheckpointFolder:
+        """The teacher's own folder: all its weights, or its adapter."""
+        return CheckpointFolder(self.digest, self.folder)
+
+    @property
+    def weights(self) -> CheckpointFolder:
+        """Where the full weights lie: in the base, if there is one."""
+        return self.base or self.own
+
+
+def check_binding(sources: Sequence[TeacherSource]) -> None:
+    """Refuse names and digests that do not say for certain which weights a teacher has.
+
+    A folder that the store made is named by its digest, and was verified when the store handed it
+    out; any other is hashed here, once.
+
+    Raises:
+        ValueError: for no teacher, a name given twice, or a folder that has another digest.
+    """
+    names = [source.name for source in sources]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names or "" in names:
+        raise ValueError(
+            f"teachers {names} cannot be told apart"
+            + (f" ({twice} more than once)" if twice else "")
+            + ": give at least one teacher, and each a name of its own"
+        )
+    found: dict[Path, str] = {}
+    for source in sources:
+        for given in {source.own, source.weights}:
+            if given.folder not in found:
+                found[given.folder] = _digest_by_name(given.folder) or digest_folder(given.folder)
+            if found[given.folder] != given.digest:
+                raise ValueError(
+                    f"teacher {source.name!r} is to be {given.digest}, but {given.folder} holds "
+                    f"{found[given.folder]}: names and checkpoints have been swapped, or the "
+                    "folder was changed; take the folder from the store by the teacher's digest"
+                )
+
+
+def _digest_by_name(folder: Path) -> str | None:
+    """Return the digest that a store's read-only folder is named by."""
+    digest = f"sha256:{folder.name}"
+    try:
+        hex_of(digest)
+    except ValueError:
+        return None
+    return digest
+
+
+def digest_folder(folder: Path) -> str:
+    """Return the digest that a store would give a folder; reads every byte once."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    rows = [
+        TreeFile(file.relative_to(folder).as_posix(), file.stat().st_size, digest_file(file))
+        for file in files
+    ]
+    return digest_bytes(Tree(tuple(sorted(rows))).to_bytes())

@@ -1,6 +1,6 @@
-"""The stage that copies to a device: one body and one head, fetched while others compute.
+"""The device slot that copies to a device: one body and one head, fetched while others compute.
 
-It runs here with the host as its device; streams and pinned memory are the CUDA lane's alone.
+It runs here with the host as its device. Only the CUDA copy stream has a stream and pinned memory.
 """
 
 import threading
@@ -11,21 +11,37 @@ from pool_teachers import CPU, ON_DISK, answers, batch, mapped_files, opened, re
 from tiny_models import tiny_model
 
 from tasks.model.log_probs import chosen_logits
-from tasks.mopd.pool.counts import PoolCounts
-from tasks.mopd.pool.lane import CudaLane, DirectLane
-from tasks.mopd.pool.pool import TeacherPool
-from tasks.mopd.pool.shelf import FileShelf, KeptShelf
-from tasks.mopd.pool.stage import CopyStage
+from tasks.mopd.teacher_pool.device import CopySlot, CudaCopyStream, PoolCounts
+from tasks.mopd.teacher_pool.pool import TeacherPool
+from tasks.mopd.teacher_pool.weights import FileWeights, MemoryWeights
 
 TOKENS = batch([5, 6, 7, 8], [9, 10])
 
 
-def copying(sources, shelf=None, lane=None, device=CPU):
+class HostCopyStream:
+    """Copies within host memory: the work is done when its call returns."""
+
+    def mark(self):
+        return None
+
+    def keep_alive(self, tensors):
+        """Nothing else uses the memory."""
+
+    def copy(self, pairs, free):
+        for target, source in pairs:
+            target.copy_(source)
+        return free
+
+    def wait(self, done):
+        """The copies are done."""
+
+
+def copying(sources, weight_source=None, stream=None, device=CPU):
     """Return a pool that copies, beside the one that it took its opened teachers from."""
     views = opened(sources)
     counts = PoolCounts()
-    stage = CopyStage(shelf or FileShelf(), device, lane or DirectLane(), counts)
-    return TeacherPool(views._teachers, stage, ON_DISK, counts, views.memory), stage
+    slot = CopySlot(weight_source or FileWeights(), device, stream or HostCopyStream(), counts)
+    return TeacherPool(views._teachers, slot, ON_DISK, counts, views.memory), slot
 
 
 def expected(seed, **changed):
@@ -41,23 +57,23 @@ def sources(tmp_path):
 @pytest.mark.parametrize("order", ["aabbcc", "abcabc", "aacba"])
 @pytest.mark.parametrize("kept", [False, True])
 def test_copies_answer_as_the_models_do(sources, order, kept):
-    shelf = None
+    weight_source = None
     if kept:
-        shelf = KeptShelf(list(opened(sources)._teachers.values()), torch.clone)
-    pool, _ = copying(sources, shelf)
+        weight_source = MemoryWeights(list(opened(sources)._teachers.values()), torch.clone)
+    pool, _ = copying(sources, weight_source)
     pool.expect(order)
     for name in order:
         assert torch.equal(answers(pool, name, TOKENS), expected("abc".index(name)))
 
 
 def test_the_next_body_is_copied_once_the_last_is_done_and_its_head_still_answers(sources):
-    pool, stage = copying(sources)
+    pool, slot = copying(sources)
     pool.expect("aab")
     pool.hidden("a", TOKENS)
-    assert stage._body.digest == sources[0].digest  # asked once more, so it stays
+    assert slot._body.digest == sources[0].digest  # asked once more, so it stays
     hidden = pool.hidden("a", TOKENS)
-    assert stage._body.digest == sources[1].digest
-    stage._body.arriving.result()
+    assert slot._body.digest == sources[1].digest
+    slot._body.arriving.result()
     assert torch.equal(pool.logits("a", hidden), expected(0))
     assert pool.counts.loads == 2
     assert torch.equal(answers(pool, "b", TOKENS), expected(1))
@@ -67,23 +83,23 @@ def test_the_next_body_is_copied_once_the_last_is_done_and_its_head_still_answer
 
 
 def test_there_is_room_for_one_body_and_one_head(sources, tmp_path):
-    pool, stage = copying(sources)
+    pool, slot = copying(sources)
     pool.expect("abc")
-    skeleton = pool._teachers["a"].skeleton
-    rooms = set()
+    template = pool._teachers["a"].template
+    buffers = set()
     for name in "abc":
         answers(pool, name, TOKENS)
-        weights = [*stage._body.weights.values(), *stage._head.weights.values()]
-        rooms.add(tuple(tensor.data_ptr() for tensor in weights))
-    assert len(rooms) == 1
-    assert len(stage._body.weights) == len(skeleton.body_names)
-    assert [*stage._head.weights] == ["lm_head.weight"]
+        weights = [*slot._body.weights.values(), *slot._head.weights.values()]
+        buffers.add(tuple(tensor.data_ptr() for tensor in weights))
+    assert len(buffers) == 1
+    assert len(slot._body.weights) == len(template.body_names)
+    assert [*slot._head.weights] == ["lm_head.weight"]
     assert mapped_files(tmp_path) == []
 
 
 def test_the_room_of_another_architecture_is_given_back(tmp_path, sources):
     wide = teacher(tmp_path, "wide", 3, hidden_size=24)
-    pool, stage = copying([*sources, wide])
+    pool, slot = copying([*sources, wide])
     order = ["a", "wide", "b", "wide"]
     pool.expect(order)
     for name in order:
@@ -91,21 +107,21 @@ def test_the_room_of_another_architecture_is_given_back(tmp_path, sources):
         changed = {"hidden_size": 24} if name == "wide" else {}
         seed = {"a": 0, "b": 1, "wide": 3}[name]
         assert torch.equal(answers(pool, name, TOKENS), expected(seed, **changed))
-    assert {t.shape[-1] for t in stage._body.weights.values()} & {24}
-    left = pool._teachers["a"].skeleton.model.parameters()
+    assert {t.shape[-1] for t in slot._body.weights.values()} & {24}
+    left = pool._teachers["a"].template.model.parameters()
     assert all(parameter.is_meta for parameter in left)
 
 
 def test_a_head_can_be_had_without_its_body(sources):
-    pool, stage = copying(sources)
+    pool, slot = copying(sources)
     hidden = {name: pool.hidden(name, TOKENS) for name in "abc"}
     for name in "bca":
         assert torch.equal(pool.logits(name, hidden[name]), expected("abc".index(name)))
-        assert stage._body.digest == sources[2].digest
+        assert slot._body.digest == sources[2].digest
 
 
 def test_an_error_in_a_copy_reaches_who_waits_for_it(sources):
-    class Broken(FileShelf):
+    class Broken(FileWeights):
         def weights(self, teacher):
             assert threading.current_thread() is not threading.main_thread()
             raise OSError("the disk is gone")
@@ -119,14 +135,16 @@ def test_an_error_in_a_copy_reaches_who_waits_for_it(sources):
 @pytest.mark.parametrize("pinned", [False, True])
 def test_copies_to_a_cuda_device_answer_as_the_models_do_there(sources, pinned):
     device = torch.device("cuda")
-    shelf = None
+    weight_source = None
     if pinned:
-        shelf = KeptShelf(list(opened(sources)._teachers.values()), torch.Tensor.pin_memory)
+        weight_source = MemoryWeights(
+            list(opened(sources)._teachers.values()), torch.Tensor.pin_memory
+        )
     views = opened(sources, device=device)
     counts = PoolCounts()
-    stage = CopyStage(shelf or FileShelf(), device, CudaLane(device), counts)
+    slot = CopySlot(weight_source or FileWeights(), device, CudaCopyStream(device), counts)
     pool = TeacherPool(
-        views._teachers, stage, replaced(ON_DISK, device=device), counts, views.memory
+        views._teachers, slot, replaced(ON_DISK, device=device), counts, views.memory
     )
     order = "aabbccab" * 20
     pool.expect(order)

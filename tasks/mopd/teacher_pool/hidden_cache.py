@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch
-from tasks.mopd.pool.counts import PoolCounts
-from tasks.mopd.pool.pool import TeacherPool
+from tasks.mopd.teacher_pool.device import PoolCounts
+from tasks.mopd.teacher_pool.pool import TeacherPool
 
-Asked = tuple[str, TokenBatch]
-"""A teacher's name and the microbatch that it is to read."""
+ScoreRequest = tuple[str, TokenBatch]
+"""A teacher's name and the microbatch that it is to score."""
 
 
 class HiddenCache:
@@ -34,7 +34,7 @@ class HiddenCache:
 
     @property
     def names(self) -> list[str]:
-        """The teachers that can be asked, sorted."""
+        """The teachers in the pool, sorted."""
         return self._pool.names
 
     @property
@@ -47,14 +47,14 @@ class HiddenCache:
         """Bytes of host memory that the kept states take now."""
         return sum(hidden_ND.nbytes for hidden_ND in self._kept.values())
 
-    def estimate(self, asked: Sequence[tuple[str, int]]) -> int:
+    def estimate(self, requests: Sequence[tuple[str, int]]) -> int:
         """Return the bytes that scoring ahead would take, from (teacher, tokens) of each batch."""
-        return sum(self._pool.hidden_bytes(teacher) * count for teacher, count in asked)
+        return sum(self._pool.hidden_bytes(teacher) * count for teacher, count in requests)
 
-    def score_ahead(self, asked: Sequence[Asked]) -> None:
-        """Forget the last step's states, and have each teacher read all of its microbatches now."""
+    def score_ahead(self, requests: Sequence[ScoreRequest]) -> None:
+        """Forget the last step's states, and score all microbatches now, teacher by teacher."""
         self._kept.clear()
-        ordered = sorted(asked, key=itemgetter(0))
+        ordered = sorted(requests, key=itemgetter(0))
         self._pool.expect([teacher for teacher, _ in ordered])
         for teacher, tokens in ordered:
             hidden_ND = self._pool.hidden(teacher, tokens)

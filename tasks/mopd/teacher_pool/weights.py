@@ -1,20 +1,23 @@
-"""One architecture as a module without weights, into which one teacher's are put at a time."""
+"""The weights of teachers: in files or in memory, and the module that they are put into in turn."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tasks.model.files import load_model
+from tasks.model.lora import LoraAdapter
 from tasks.model.norm import write_norms_by_hand
-from tasks.mopd.pool.checkpoint import Checkpoint
+from tasks.mopd.teacher_pool.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
 """Every parameter and saved buffer of an architecture by name; tied ones are the same tensor."""
 
 
-class Skeleton:
+class ModuleTemplate:
     """The module that all teachers of one architecture are run in, in turn."""
 
     def __init__(self, first: Checkpoint, device: torch.device) -> None:
@@ -36,7 +39,7 @@ class Skeleton:
         self.body_names = frozenset(places) - self.head_names
         self.head_bytes = sum(loaded[name].nbytes for name in self.head_names)
         self.hidden_bytes: int = self.model.config.hidden_size * self.model.dtype.itemsize
-        self.take_out()
+        self.clear_weights()
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 if not buffer.is_meta:
@@ -54,12 +57,12 @@ class Skeleton:
         with; transformers then puts them together in memory.
         """
         if self._file_names is None:
-            whole = load_model(checkpoint.folder)
-            return {n: _tensor_at(*p).detach() for n, p in _places(whole).items()}
+            model = load_model(checkpoint.folder)
+            return {n: _tensor_at(*p).detach() for n, p in _places(model).items()}
         tensors = checkpoint.tensors()
         return {name: tensors[in_file] for name, in_file in self._file_names.items()}
 
-    def put_in(self, weights: Weights) -> None:
+    def set_weights(self, weights: Weights) -> None:
         """Make these tensors, not copies of them, the module's weights."""
         for name, tensor in weights.items():
             owner, leaf = self._places[name]
@@ -67,11 +70,11 @@ class Skeleton:
             value = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
             setattr(owner, leaf, value)
 
-    def take_out(self, names: Iterable[str] | None = None) -> None:
+    def clear_weights(self, names: Iterable[str] | None = None) -> None:
         """Leave a module without these weights, or any; whatever mapped or held them may go."""
-        self.put_in({name: self._empty[name] for name in names or self._empty})
+        self.set_weights({name: self._empty[name] for name in names or self._empty})
 
-    def room_for(self, names: Iterable[str], device: torch.device) -> Weights:
+    def empty_weights(self, names: Iterable[str], device: torch.device) -> Weights:
         """Return tensors on a device that these weights can be copied into."""
         wanted = {name: self._empty[name] for name in names}
         return {n: torch.empty(t.shape, dtype=t.dtype, device=device) for n, t in wanted.items()}
@@ -97,13 +100,89 @@ def _file_names(loaded: Weights, in_file: Mapping[str, Tensor]) -> dict[str, str
     A tied weight may stand in the file under the name of its twin.
     """
     by_address = {tensor.data_ptr(): name for name, tensor in loaded.items() if name in in_file}
-    found = {
+    sources = {
         name: name if name in in_file else by_address.get(tensor.data_ptr(), "")
         for name, tensor in loaded.items()
     }
-    for name, source in found.items():
+    for name, source in sources.items():
         if not source or loaded[name].dtype != in_file[source].dtype:
             return None
         if not torch.equal(loaded[name], in_file[source]):
             return None
-    return found
+    return sources
+
+
+@dataclass(frozen=True)
+class PooledTeacher:
+    """An opened teacher: which weights, in which module, with which adapter."""
+
+    digest: str
+    """Of the full weights; teachers with the same one share them."""
+    checkpoint: Checkpoint
+    template: ModuleTemplate
+    adapter: LoraAdapter | None = None
+
+
+class WeightSource(Protocol):
+    """Gives a teacher's weights."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the weights are held in memory, so that nothing is read later."""
+
+    def weights(self, teacher: PooledTeacher) -> Weights:
+        """Return the weights; they live as long as this source or the caller keeps them."""
+
+    def read_ahead(self, teacher: PooledTeacher) -> None:
+        """Make the next ``weights`` of this teacher quicker."""
+
+
+class FileWeights:
+    """Weights stay in their files, which are mapped while they are used."""
+
+    in_memory = False
+
+    def weights(self, teacher: PooledTeacher) -> Weights:
+        """Return the weights as views of the files where these allow it."""
+        return teacher.template.read(teacher.checkpoint)
+
+    def read_ahead(self, teacher: PooledTeacher) -> None:
+        """Ask the kernel to read the files into its page cache."""
+        teacher.checkpoint.read_ahead()
+
+
+class MemoryWeights:
+    """Weights are held in memory, those of one digest once."""
+
+    in_memory = True
+
+    def __init__(
+        self, teachers: Sequence[PooledTeacher], place: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Copy every teacher's weights with ``place``: to the device, or into pinned memory."""
+        self._kept: dict[str, Weights] = {}
+        for teacher in teachers:
+            if teacher.digest not in self._kept:
+                weights = teacher.template.read(teacher.checkpoint)
+                self._kept[teacher.digest] = _copies(weights, place)
+
+    def weights(self, teacher: PooledTeacher) -> Weights:
+        """Return the weights that are held."""
+        return self._kept[teacher.digest]
+
+    def read_ahead(self, teacher: PooledTeacher) -> None:
+        """Do nothing: the weights are in memory."""
+
+
+def _copies(weights: Weights, place: Callable[[Tensor], Tensor]) -> Weights:
+    """Return copies of all tensors; what was one tensor under two names still is."""
+    by_address: dict[int, Tensor] = {}
+    for tensor in weights.values():
+        if tensor.data_ptr() not in by_address:
+            by_address[tensor.data_ptr()] = place(tensor)
+    return {name: by_address[tensor.data_ptr()] for name, tensor in weights.items()}
+
+
+def num_bytes(weights: Mapping[str, Tensor]) -> int:
+    """Return the bytes of the tensors, tied ones once."""
+    return sum({tensor.data_ptr(): tensor.nbytes for tensor in weights.values()}.values())

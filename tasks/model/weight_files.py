@@ -1,0 +1,50 @@
+"""Safetensors files: what they hold, and their tensors as views of the mapped file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+
+def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type and shape of each tensor of a safetensors file.
+
+    Raises:
+        ValueError: if the file is no safetensors file, or is cut short.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            return {n: (s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{file} cannot be read as safetensors ({error}): fetch the checkpoint again"
+        ) from error
+
+
+def map_file(file: Path) -> dict[str, Tensor]:
+    """Return a safetensors file's tensors as views of the mapped file; nothing is copied."""
+    with safe_open(file, framework="pt") as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
+def refuse_non_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError that names the tensors with a NaN or an infinity.
+
+    One pass without a temporary: the least and the largest number of a tensor are NaN where any is.
+    """
+    bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    if bad:
+        raise ValueError(
+            f"{len(bad)} of {len(tensors)} weight tensors hold NaN or infinity, {bad[0]} among "
+            "them: the checkpoint was damaged or its training diverged; release an earlier rung"
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return True
+    low, high = torch.aminmax(tensor.float() if tensor.itemsize == 1 else tensor)
+    return bool(torch.isfinite(low) & torch.isfinite(high))

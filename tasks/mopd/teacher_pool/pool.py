@@ -1,0 +1,261 @@
+"""The teacher pool: any number of frozen teachers, scored by name in the memory of one.
+
+Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
+from tasks.model.lora import LoraAdapter
+from tasks.model.weight_files import refuse_non_finite
+from tasks.mopd.settings import TeacherPlacement
+from tasks.mopd.teacher_pool.checkpoint import (
+    Checkpoint,
+    CheckpointFolder,
+    TeacherSource,
+    check_binding,
+)
+from tasks.mopd.teacher_pool.device import (
+    CopySlot,
+    CudaCopyStream,
+    DeviceSlot,
+    PoolCounts,
+    ViewSlot,
+)
+from tasks.mopd.teacher_pool.weights import (
+    FileWeights,
+    MemoryWeights,
+    ModuleTemplate,
+    PooledTeacher,
+    WeightSource,
+)
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """What a pool needs to know of the student and of the machine."""
+
+    vocabulary_size: int
+    """The student's; a teacher's must be the same."""
+    temperature: float
+    """Of sampling: logits are divided by it."""
+    device: torch.device
+    """The student's."""
+    placement: TeacherPlacement
+
+
+@dataclass(frozen=True)
+class PoolMemory:
+    """Bytes that the teachers' weights take at most, whatever their number."""
+
+    device: int
+    """Where is computed; on the CPU the memory of the process."""
+    pinned: int
+    """In host memory for a CUDA device."""
+    mapped: int
+    """Of files that are mapped at one time: the kernel may take these pages back."""
+
+
+class TeacherPool:
+    """Teachers by name. In the order that was announced, the next one is fetched in time."""
+
+    def __init__(
+        self,
+        teachers: Mapping[str, PooledTeacher],
+        slot: DeviceSlot,
+        settings: PoolSettings,
+        counts: PoolCounts,
+        memory: PoolMemory,
+    ) -> None:
+        """Take opened teachers and the slot that they share; ``open_teachers`` makes both."""
+        self._teachers, self._slot = dict(teachers), slot
+        self._device, self._temperature = settings.device, settings.temperature
+        self.counts, self.memory = counts, memory
+        self._expected: deque[str] = deque()
+        self._adapted: PooledTeacher | None = None
+        self._handles: list[RemovableHandle] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The teachers in the pool, sorted."""
+        return sorted(self._teachers)
+
+    def hidden_bytes(self, teacher: str) -> int:
+        """Return the bytes of one token's hidden state."""
+        return self._named(teacher).template.hidden_bytes
+
+    def expect(self, teachers: Sequence[str]) -> None:
+        """Announce the coming calls of ``hidden``: one teacher for each call, in order.
+
+        It changes no result. After a call for another teacher than was announced, nothing is
+        fetched ahead until the next announcement.
+        """
+        for teacher in set(teachers):
+            self._named(teacher)
+        self._expected = deque(teachers)
+
+    @torch.no_grad()
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the teacher's last hidden states [N, D] before the chosen tokens."""
+        pooled = self._named(teacher)
+        following, is_last = self._look_ahead(teacher)
+        self._slot.load(pooled)
+        self._apply_adapter(pooled)
+        if following is not None:
+            self._slot.prefetch(following)
+        hidden_ND = chosen_hidden(pooled.template.model, tokens.to(self._device))
+        if following is not None and is_last:
+            self._slot.release_body(following)
+        return hidden_ND
+
+    @torch.no_grad()
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Return the teacher's logits [C, V] of some of its hidden states, in fp32.
+
+        They are divided by the sampling temperature. The output head alone is needed for it.
+        """
+        pooled = self._named(teacher)
+        self._slot.load_head(pooled)
+        self._apply_adapter(pooled)
+        return head_logits(pooled.template.model, hidden_CD, self._temperature)
+
+    def _named(self, teacher: str) -> PooledTeacher:
+        try:
+            return self._teachers[teacher]
+        except KeyError:
+            raise KeyError(
+                f"there is no teacher {teacher!r} in the pool (there are: {self.names}); no other "
+                "is asked in its place"
+            ) from None
+
+    def _look_ahead(self, teacher: str) -> tuple[PooledTeacher | None, bool]:
+        """Return whose weights are needed after this one's, and whether this is its last call."""
+        if not self._expected or self._expected.popleft() != teacher:
+            self._expected.clear()
+        digest = self._teachers[teacher].digest
+        coming = [self._teachers[name] for name in self._expected]
+        others = [other for other in coming if other.digest != digest]
+        return (others[0], coming[0] is others[0]) if others else (None, False)
+
+    def _apply_adapter(self, teacher: PooledTeacher) -> None:
+        """Apply the teacher's adapter, where it has one, and remove any other."""
+        if self._adapted is teacher:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        if teacher.adapter is not None:
+            self._handles = teacher.adapter.apply_to(teacher.template.model, self._device)
+        self._adapted = teacher
+
+
+def open_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> TeacherPool:
+    """Return a pool of the teachers, all checked; equal checkpoints are opened once.
+
+    Raises:
+        ValueError: naming the teacher, for names or digests that do not bind, another vocabulary
+            size than the student's, missing or non-finite weights, a model that asks for code of
+            its own, an adapter that does not fit its base.
+    """
+    check_binding(sources)
+    opener = _Opener(settings)
+    teachers = {}
+    for source in sources:
+        try:
+            teachers[source.name] = opener.open(source)
+        except ValueError as error:
+            raise ValueError(f"teacher {source.name!r} cannot be used: {error}") from error
+    counts = PoolCounts()
+    distinct = list({id(teacher): teacher for teacher in teachers.values()}.values())
+    slot = _slot(distinct, settings, counts)
+    return TeacherPool(teachers, slot, settings, counts, _memory(distinct, settings))
+
+
+class _Opener:
+    """Opens each checkpoint, each architecture and each teacher once."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self._templates: dict[str, ModuleTemplate] = {}
+        self._teachers: dict[tuple[str, str], PooledTeacher] = {}
+
+    def open(self, source: TeacherSource) -> PooledTeacher:
+        key = source.weights.digest, source.digest
+        if key not in self._teachers:
+            self._teachers[key] = self._open(source)
+        return self._teachers[key]
+
+    def _open(self, source: TeacherSource) -> PooledTeacher:
+        checkpoint = self._checkpoint(source.weights)
+        template = self._templates.get(checkpoint.architecture)
+        if template is None:
+            template = ModuleTemplate(checkpoint, self._settings.device)
+            self._templates[checkpoint.architecture] = template
+        adapter = None
+        if source.base is not None:
+            adapter = LoraAdapter(source.folder)
+            adapter.check_fits(template.model)
+        return PooledTeacher(source.weights.digest, checkpoint, template, adapter)
+
+    def _checkpoint(self, source: CheckpointFolder) -> Checkpoint:
+        if source.digest not in self._checkpoints:
+            checkpoint = Checkpoint(source.folder)
+            _check_vocabulary(checkpoint, self._settings.vocabulary_size)
+            refuse_non_finite(checkpoint.tensors())
+            self._checkpoints[source.digest] = checkpoint
+        return self._checkpoints[source.digest]
+
+
+def _check_vocabulary(checkpoint: Checkpoint, expected: int) -> None:
+    inner = checkpoint.config.get("text_config")
+    config = inner if isinstance(inner, dict) else checkpoint.config
+    found = config.get("vocab_size")
+    if found != expected:
+        raise ValueError(
+            f"its vocabulary has {found} entries and the student's {expected}, so their "
+            "probabilities cannot be compared: use teachers of the student's own tokenizer"
+        )
+
+
+def _slot(
+    teachers: Sequence[PooledTeacher], settings: PoolSettings, counts: PoolCounts
+) -> DeviceSlot:
+    device, placement = settings.device, settings.placement
+    if placement is TeacherPlacement.DISK:
+        weight_source: WeightSource = FileWeights()
+    elif placement is TeacherPlacement.RESIDENT or device.type == "cpu":
+        return ViewSlot(MemoryWeights(teachers, partial(_on, device=device)), counts)
+    else:
+        weight_source = MemoryWeights(teachers, Tensor.pin_memory)
+    if device.type == "cpu":
+        return ViewSlot(weight_source, counts)
+    return CopySlot(weight_source, device, CudaCopyStream(device), counts)
+
+
+def _on(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.to(device, copy=True)
+
+
+def _memory(teachers: Sequence[PooledTeacher], settings: PoolSettings) -> PoolMemory:
+    """Return what the placement takes; tied heads count twice where a head has room of its own."""
+    sizes = {t.digest: t.checkpoint.num_bytes for t in teachers}
+    largest, total = max(sizes.values()), sum(sizes.values())
+    load_head = max(teacher.template.head_bytes for teacher in teachers)
+    on_cpu = settings.device.type == "cpu"
+    match settings.placement:
+        case TeacherPlacement.RESIDENT:
+            return PoolMemory(device=total, pinned=0, mapped=0)
+        case TeacherPlacement.HOST:
+            return PoolMemory(total, 0, 0) if on_cpu else PoolMemory(largest + load_head, total, 0)
+        case TeacherPlacement.DISK:
+            in_parts = any(not teacher.template.maps_files for teacher in teachers)
+            copied = largest if in_parts else 0
+            return PoolMemory(copied if on_cpu else largest + load_head, 0, largest)
