@@ -22,8 +22,8 @@ from tasks.attribution.surgery import operate, reweighed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
 from tasks.model.log_probs import chosen_logits
-from tasks.mopd.rehearse import rehearse_round
-from tasks.mopd.retrain import plan_retrains, retrain
+from tasks.mopd.counterfactual.recompute import rehearse_round
+from tasks.mopd.counterfactual.retrain import plan_retrains, retrain
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench

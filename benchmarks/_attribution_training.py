@@ -21,7 +21,7 @@ from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.scratch import make_model, make_tokenizer
 from tasks.model.settings import ScratchSettings
-from tasks.mopd.distil import Distillation
+from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.distil import Distillation, Teachers
+from tasks.mopd.objective import Distillation, Teachers
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.mopd.teachers import ResidentTeachers

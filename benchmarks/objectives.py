@@ -21,7 +21,7 @@ from lineage_facts import facts, write
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from tasks.mopd.objectives.terms import Chunk, teacher_term
+from tasks.mopd.losses.teacher_term import Chunk, teacher_term
 from tasks.mopd.settings import DistilSettings, Divergence, Support, TopK
 
 SHAPES = ((8192, 1024), (256, 32_768), (256, 131_072))

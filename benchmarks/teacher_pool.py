@@ -37,7 +37,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from lineage.digest import hex_of
 from tasks.model.files import load_model
 from tasks.model.log_probs import TokenBatch
-from tasks.mopd.distil import Distillation
+from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder

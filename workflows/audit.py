@@ -72,12 +72,12 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
         replay=replay,
     )
     replays = plan_replay(student=student, wanted=replay)
-    orders = plan_retrains(student=student, num_seeds=verify_seeds, num_subsets=verify_subsets)
+    retrains = plan_retrains(student=student, num_seeds=verify_seeds, num_subsets=verify_subsets)
     # A question that cannot be asked is refused before anything is trained for it.
     cast("Promise", asked) >> replays
-    cast("Promise", asked) >> orders
-    replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(order=replays)))
-    retrained = attempted(Stage.MOPD_ROUND, named("retrain", map_task(retrain)(order=orders)))
+    cast("Promise", asked) >> retrains
+    replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(spec=replays)))
+    retrained = attempted(Stage.MOPD_ROUND, named("retrain", map_task(retrain)(spec=retrains)))
     return Audited(
         make_audit(
             student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed

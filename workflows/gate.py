@@ -4,7 +4,7 @@ from flytekit import workflow
 
 from tasks.gate.task import look_at_teachers
 from tasks.handover import Gated
-from tasks.mopd.form import RoundForm
+from tasks.mopd.round_form import RoundForm
 
 RECIPE = RoundForm().recipe()
 """Of a consolidation with all other inputs left as they are: its outcomes are learned from."""

@@ -45,12 +45,13 @@ def _paths(patterns: tuple[str, ...]) -> list[str]:
 ROOMS = {
     "objectives": Room(
         (
-            "tasks/mopd/objectives/*.py",
+            "tasks/mopd/losses/*.py",
             "tasks/onpolicy/policy_gradient.py",
             "tasks/onpolicy/group_advantage.py",
         ),
         (
-            "tests/mopd/test_objectives*.py",
+            "tests/mopd/test_loss*.py",
+            "tests/mopd/test_token_loss.py",
             "tests/onpolicy/test_policy_gradient.py",
             "tests/onpolicy/test_group_advantage.py",
         ),
@@ -59,15 +60,15 @@ ROOMS = {
     "routing": Room(
         (
             "tasks/mopd/routing.py",
-            "tasks/mopd/balance.py",
-            "tasks/mopd/distil.py",
-            "tasks/mopd/tokens.py",
+            "tasks/mopd/weighting.py",
+            "tasks/mopd/objective.py",
+            "tasks/mopd/round_models.py",
         ),
         (
             "tests/mopd/test_routing.py",
-            "tests/mopd/test_balance.py",
-            "tests/mopd/test_distil.py",
-            "tests/mopd/test_voices.py",
+            "tests/mopd/test_weighting.py",
+            "tests/mopd/test_objective.py",
+            "tests/mopd/test_scoring_models.py",
         ),
         12,
     ),

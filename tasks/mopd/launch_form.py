@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.documented import documented
 from tasks.handover import GateOrder, OnMisfit
 from tasks.inputs import InputError
-from tasks.mopd.form import INPUTS, LARGEST_SEED, RoundForm
+from tasks.mopd.round_form import INPUTS, LARGEST_SEED, RoundForm
 from tasks.mopd.settings import Divergence, RoundSettings
 
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]

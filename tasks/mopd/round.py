@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from pydantic import JsonValue
+
 from lineage.artifacts import Artifact
+from lineage.recall import refuse_recalled_family
 from lineage.record import Derivation
+from lineage.store import Store
+from tasks.failing import Told
+from tasks.failure import Failure, Work, already_made, leave_record, of_execution, recorded_inputs
 from tasks.handover import Plan
 from tasks.ledger.naming import ledger_derivation
 from tasks.model.files import load_policy
-from tasks.mopd.cast import cast_of, inputs_of
-from tasks.mopd.run import Order, Run, open_source
+from tasks.mopd.round_form import ConsolidationSpec
+from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
+from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
 from tasks.onpolicy.parallel.bench import SharedBench
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
@@ -58,11 +65,11 @@ class _Round:
     ) -> None:
         self._bench, self._settings, self._seed = bench, settings, seed
         self._more = more
-        self._cast = cast_of(bench.store, plan, settings)
+        self._models = round_models(bench.store, plan, settings)
         self._derivation = Derivation(
             project=bench.project,
             kind="mopd",
-            inputs=tuple(inputs_of(self._cast, settings)),
+            inputs=tuple(inputs_of(self._models, settings)),
             source=source_digest("mopd"),
             settings=settings.model_dump(mode="json"),
             seed=seed,
@@ -75,14 +82,14 @@ class _Round:
         )
 
     def _make(self, folder: Path, measurements: Measurements) -> Path:
-        bench, settings, plan = self._bench, self._settings, self._cast.plan
+        bench, settings, plan = self._bench, self._settings, self._models.plan
         started = now()
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(bench.store.tree(plan.student.digest))
         with open_source(bench, plan.leads, policy, settings, self._seed) as source:
-            order = Order(self._cast, settings, self._seed)
-            run = Run(bench, order, policy, folder / "ledger", source)
+            spec = RoundSpec(self._models, settings, self._seed)
+            run = RoundTrainer(bench, spec, policy, folder / "ledger", source)
             measurements.notes |= plan.made_for
             measurements.notes["estimate"] = str(run.needed)
             parts = {**run.parts(measurements), **self._more}
@@ -100,3 +107,87 @@ class _Round:
             owner="consolidation",
         )
         return save_student(run.learner, policy.tokenizer, folder / "model")
+
+
+def distil_rounds(
+    bench: Bench, plan: Plan, settings: RoundSettings, rounds: int, seed: int
+) -> Artifact:
+    """Return the student that the last round ends with; finished rounds are found.
+
+    Round r (from 0) draws its prompts and samples from ``seed`` + r and has an optimizer of its
+    own. Teachers that a team refreshed in between are a new launch, from the published student.
+
+    A round lasts for days: recalls are asked for before each one, where one goes on, and whenever
+    its state is put away.
+
+    Raises:
+        ValueError: for no round at all.
+        RecalledError: where a teacher, or what it descends from, was recalled by now.
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}: a consolidation has at least one; set it to 1")
+    student = plan.student
+    watch = RecallWatch(bench.store, plan)
+    with joined_ranks():  # once for all rounds
+        for number in range(rounds):
+            watch.ask()
+            own = starting_from(plan, student)
+            student = distil_round(bench, own, settings, seed + number, {"recalls": watch})
+    return student
+
+
+class RecallWatch:
+    """A part of a round's state that holds nothing: it asks for recalls where a state is touched.
+
+    A retrain has none: what a recalled teacher did to a student must stay answerable.
+    """
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        """Watch the releases of a plan, what they descend from, and what the student starts as."""
+        self._store = store
+        self._watched = [plan.student, *(teacher.release for teacher in plan.teachers)]
+
+    def ask(self) -> None:
+        """Raise RecalledError where anything watched was recalled by now."""
+        refuse_recalled_family(self._store, self._watched)
+
+    def save(self, folder: Path) -> None:
+        """Ask; nothing is written."""
+        self.ask()
+
+    def load(self, folder: Path) -> None:
+        """Ask; nothing is read."""
+        self.ask()
+
+
+def starting_from(plan: Plan, student: Artifact) -> Plan:
+    """Return the plan of a round that starts from ``student``, which also is its own teacher."""
+    teachers = [
+        teacher.model_copy(update={"checkpoint": student}) if teacher.is_self else teacher
+        for teacher in plan.teachers
+    ]
+    return plan.model_copy(update={"student": student, "teachers": teachers})
+
+
+TASK = "workflows.consolidation.stages.carry_out"
+
+
+def record_failure(
+    bench: Bench, plan: Plan, spec: ConsolidationSpec, said: Told
+) -> Artifact | None:
+    """Write a record of kind "failure" that descends from the plan, if its execution has none.
+
+    Every record is written whole or not at all, so that the lineage is consistent without it. This
+    says that someone tried.
+    """
+    if bench.run and of_execution(bench, bench.run):
+        return None
+    settings: dict[str, JsonValue] = {
+        "publish_as": spec.publish_as,
+        "rounds": spec.rounds,
+        "round": spec.settings.model_dump(mode="json"),
+    }
+    work = Work(
+        recorded_inputs({"plan": plan}), settings, already_made(bench, plan), seed=spec.seed
+    )
+    return leave_record(bench, Failure(TASK, said.name, said.sentence, said.frames), work)

@@ -10,18 +10,17 @@ from lineage.launched import Launched
 from tasks.handover import Gated, GateOrder, OnMisfit, Plan
 from tasks.hosting import hosted, show
 from tasks.inputs import told_by_name
-from tasks.mopd.form import INPUTS
 from tasks.mopd.launch_form import MORE, LaunchForm
-from tasks.mopd.orders import Order, Replay, Retrain
+from tasks.mopd.round_form import INPUTS, ConsolidationSpec, RecomputeSpec, RetrainSpec
 from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
 
 
-class Ordered(NamedTuple):
+class LaunchSpec(NamedTuple):
     """What the launch form asks for."""
 
-    order: Order
+    spec: ConsolidationSpec
     gate: GateOrder
     workload: Workload
     ladder_stages: int
@@ -44,14 +43,14 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     student: str,
     teachers: list[str],
     waivers: list[str],
-) -> Ordered:
+) -> LaunchSpec:
     """Check what the launch form asks for, and freeze it."""
     inputs = locals()  # at the first line there is nothing else
     names = {name: name for name in (*LaunchForm.model_fields, *MORE)}
     with told_by_name({**INPUTS, **names}, rest="settings"):
         form = LaunchForm.model_validate(inputs)
         asked, gate = form.round(), form.gate()
-        order = Order(
+        spec = ConsolidationSpec(
             settings=asked.settings(),
             sampling=asked.sampling(),
             rounds=asked.rounds,
@@ -61,12 +60,12 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
         launched = Launched(
             inputs=form.model_dump(mode="json"),
             preset=form.preset,
-            round=order.settings.model_dump(mode="json"),
-            rounds=order.rounds,
-            seed=order.seed,
+            round=spec.settings.model_dump(mode="json"),
+            rounds=spec.rounds,
+            seed=spec.seed,
         )
-        return Ordered(
-            order,
+        return LaunchSpec(
+            spec,
             gate,
             asked.workload(),
             asked.ladder_stages,
@@ -83,7 +82,7 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
     came.
     """
     from tasks.live_page import drawn_live
-    from tasks.mopd import rounds as step
+    from tasks.mopd import round as step
     from tasks.mopd.training_page import rounds_page
     from tasks.step import Bench
 
@@ -92,56 +91,56 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 
 
 @hosted(Stage.RELEASE)
-def record_failure(gated: Gated, order: Order, err: FlyteError | None = None) -> None:
+def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None = None) -> None:
     """Record that a consolidation failed after its plan: why, and what it had made."""
     from tasks.failing import from_console
-    from tasks.mopd import failure as step
+    from tasks.mopd import round as step
     from tasks.step import Bench
 
     said = from_console(err.message if err else "")
-    step.record_failure(Bench(), gated.plan, order, said)
+    step.record_failure(Bench(), gated.plan, spec, said)
 
 
 @hosted(Stage.PLAN)
-def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[Retrain]:
+def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[RetrainSpec]:
     """Plan a student's round again, without each of its teachers; no seed plans nothing."""
-    from tasks.mopd import retrain as step
+    from tasks.mopd.counterfactual import retrain as step
     from tasks.step import Bench
 
     return step.plan_retrains(Bench(), student, num_seeds, num_subsets)
 
 
 @hosted(Stage.MOPD_ROUND)
-def retrain(order: Retrain) -> Artifact:
+def retrain(spec: RetrainSpec) -> Artifact:
     """Run a student's round again with teachers masked and all else the same."""
-    from tasks.mopd import retrain as step
+    from tasks.mopd.counterfactual import retrain as step
     from tasks.step import Bench
 
-    return step.retrain(Bench(), order)
+    return step.retrain(Bench(), spec)
 
 
 @hosted(Stage.PLAN)
-def plan_replay(student: str, wanted: bool) -> list[Replay]:  # noqa: FBT001 - as of the launch form
+def plan_replay(student: str, wanted: bool) -> list[RecomputeSpec]:  # noqa: FBT001 - as of the launch form
     """Plan a student's round again from its kept rollouts, where its ledger has no split."""
-    from tasks.mopd import replay as step
+    from tasks.mopd.counterfactual import recompute as step
     from tasks.step import Bench
 
     return step.plan_replay(Bench(), student, wanted=wanted)
 
 
 @hosted(Stage.AUDIT)
-def replay_round(order: Replay) -> Artifact:
+def replay_round(spec: RecomputeSpec) -> Artifact:
     """Make displacements that a round did not write from the rollouts that its ledger kept."""
-    from tasks.mopd import replay as step
+    from tasks.mopd.counterfactual import recompute as step
     from tasks.step import Bench
 
-    return step.replay_round(Bench(), order)
+    return step.replay_round(Bench(), spec)
 
 
 @hosted(Stage.AUDIT)
 def rehearse_round(student: str, without: list[str]) -> Artifact:
     """Make a student's round again without some teachers, from the rollouts its ledger kept."""
-    from tasks.mopd import rehearse as step
+    from tasks.mopd.counterfactual import recompute as step
     from tasks.step import Bench
 
     return step.rehearse_round(Bench(), student, without)

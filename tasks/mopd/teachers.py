@@ -1,4 +1,4 @@
-"""The teachers of a round: bound by name and digest, from the pool, rung by rung where asked.
+"""The teachers of a round: bound by name and digest, from the pool, in stages where set so.
 
 Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
@@ -17,7 +17,13 @@ from tasks.handover import PlannedTeacher
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.model.norm import write_norms_by_hand
-from tasks.mopd.cast import Cast
+from tasks.mopd.round_models import (
+    INITIAL_STUDENT,
+    RoundModels,
+    ScoreRequest,
+    precursor_name,
+    refuse_other_tokens,
+)
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.teacher_pool.checkpoint import (
     Checkpoint,
@@ -27,8 +33,6 @@ from tasks.mopd.teacher_pool.checkpoint import (
 )
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
-from tasks.mopd.tokens import refuse_other_tokens
-from tasks.mopd.voices import START, Asked, precursor_of
 from tasks.onpolicy.ladder import earlier_rungs
 from tasks.onpolicy.result import ADAPTER
 from tasks.ranks import rank_device
@@ -51,7 +55,7 @@ class ResidentTeachers:
         """The teachers by name, sorted."""
         return sorted(self._models)
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[Asked]]) -> None:
+    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
         """All of them are there already."""
 
     @torch.no_grad()
@@ -96,7 +100,7 @@ class StagedTeachers:
         """Return which stage a step (counted from 1) belongs to, counted from 0."""
         return min(len(self._stages) - 1, (step - 1) * len(self._stages) // self._num_steps)
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[Asked]]) -> None:
+    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
         """Choose the step's rungs; with several inner updates have each teacher read all now."""
         self._now = self._stages[self.stage_of(step)]
         asked = [(self._now[voice], tokens) for update in updates for voice, tokens in update]
@@ -119,7 +123,7 @@ class StagedTeachers:
 
 
 def open_round_teachers(
-    cast: Cast,
+    round_models: RoundModels,
     settings: RoundSettings,
     student: Policy,
     store: Store,
@@ -127,7 +131,7 @@ def open_round_teachers(
     """Open every model that a round will ask, each checked, equal ones and shared bases once.
 
     Args:
-        cast: As it was planned.
+        round_models: The models as they were planned.
         settings: Of the round.
         student: Whose tokens, template and vocabulary they share.
         store: Holds the checkpoints, and the records of how they were made.
@@ -135,21 +139,22 @@ def open_round_teachers(
     Raises:
         ValueError: naming the teacher that cannot be used, and why.
     """
-    beside = {precursor_of(name): before for name, before in cast.precursors.items()}
+    beside = {precursor_name(name): before for name, before in round_models.precursors.items()}
     if beside or settings.distil.reference_weight > 0:
-        beside[START] = cast.start
+        beside[INITIAL_STUDENT] = round_models.start
     models = dict(beside)
     keys = []
     for stage in range(settings.ladder_stages):
         last = stage == settings.ladder_stages - 1
         names = {
-            t.name: t.name if last else f"{t.name}, stage {stage + 1}" for t in cast.plan.teachers
+            t.name: t.name if last else f"{t.name}, stage {stage + 1}"
+            for t in round_models.plan.teachers
         }
         keys.append(names | {name: name for name in beside})
-        for teacher in cast.plan.teachers:
+        for teacher in round_models.plan.teachers:
             models[names[teacher.name]] = rung_at(teacher, stage, settings.ladder_stages)
     sources = [teacher_source(store, name, model) for name, model in models.items()]
-    codes = {note.code for note in cast.plan.notes}
+    codes = {note.code for note in round_models.plan.notes}
     refuse_other_tokens(sources, student.tokenizer, any_template="other-template" in codes)
     pool = open_teachers(
         [split_lora(store, source, models[source.name]) for source in sources],

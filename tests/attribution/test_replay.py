@@ -10,7 +10,7 @@ from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.distil import Distillation
+from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers

@@ -10,8 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from tasks.handover import Note
-from tasks.mopd.round import distil_round
-from tasks.mopd.rounds import distil_rounds
+from tasks.mopd.round import distil_round, distil_rounds
 from tasks.rollout.source import Mixture
 
 

@@ -10,10 +10,9 @@ from vllm_stand_in import NAME, StandIn, serving
 from lineage.artifacts import Release, read_manifest
 from tasks.model.files import load_policy
 from tasks.model.log_probs import chosen_logits, pad_right
-from tasks.mopd.cast import cast_of
-from tasks.mopd.rounds import starting_from
+from tasks.mopd.round import starting_from
+from tasks.mopd.round_models import START, round_models
 from tasks.mopd.teachers import apart, open_round_teachers, source_of
-from tasks.mopd.voices import START
 from tasks.progress import Reporter
 from tasks.rollout.settings import SamplingSettings
 
@@ -178,7 +177,7 @@ def test_teachers_that_were_trained_by_adapters_share_their_base(bench, plan, pl
     settings = told({"reference_weight": 0.1})
     policy = load_policy(bench.store.tree(plan.student.digest))
     opened = open_round_teachers(
-        cast_of(bench.store, adapted, settings), settings, policy, bench.store
+        round_models(bench.store, adapted, settings), settings, policy, bench.store
     )
     tokens = pad_right([[5, 6, 7, 8]], [[False, True, True, True]], 0)
     for name, run in (("shout", made[0]), ("whisper", made[1])):

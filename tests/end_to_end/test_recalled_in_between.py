@@ -7,8 +7,8 @@ from lineage.errors import RecalledError
 from lineage.gc import STATES
 from lineage.record import Records
 from lineage.registry import Registry
-from tasks.mopd import rounds
-from tasks.mopd.rounds import RecallWatch, distil_rounds
+from tasks.mopd import round as rounds
+from tasks.mopd.round import RecallWatch, distil_rounds
 from tasks.resume import RandomNumbers, States
 
 

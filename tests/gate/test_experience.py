@@ -15,7 +15,7 @@ from tasks.gate.measured import Measured, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
 from tasks.gate.probed import MEASURED
 from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
-from tasks.mopd.form import RoundForm
+from tasks.mopd.round_form import RoundForm
 from tasks.planned import JUDGED
 from tasks.step import Bench
 from tests.gate.measures import measured

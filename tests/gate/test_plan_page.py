@@ -12,7 +12,7 @@ from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.gate.plan_page import plan_page, plan_text
 from tasks.handover import Note, Plan, PlannedTeacher
-from tasks.mopd.form import RoundForm
+from tasks.mopd.round_form import RoundForm
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
 from tasks.step import Bench

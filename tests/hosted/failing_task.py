@@ -8,7 +8,7 @@ from lineage.artifacts import Artifact
 from lineage.errors import RecalledError, UnknownReferenceError
 from tasks.handover import Gated
 from tasks.hosting import hosted
-from tasks.mopd.orders import Order
+from tasks.mopd.round_form import ConsolidationSpec
 from tasks.resources import Stage
 
 SENTENCE = "math@released names nothing: the math team has released no teacher yet"
@@ -45,7 +45,7 @@ def fail_with(start: Artifact, ending: str) -> Artifact:
 
 
 @hosted(Stage.PLAN)
-def fail_in_a_plan(gated: Gated, order: Order) -> None:
+def fail_in_a_plan(gated: Gated, spec: ConsolidationSpec) -> None:
     """Refuse after the plan, as a step of a consolidation."""
     raise RecalledError(SENTENCE)
 

@@ -19,7 +19,7 @@ from lineage.record import Derivation
 from tasks.failure import failures
 from tasks.handover import Gated, Plan, PlannedTeacher
 from tasks.mopd.launch_form import LaunchForm
-from tasks.mopd.orders import Order
+from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import record_failure
 from tasks.step import Bench
 
@@ -64,9 +64,9 @@ def gated():
 
 
 @pytest.fixture
-def order():
+def spec():
     asked = LaunchForm().round()
-    return Order(
+    return ConsolidationSpec(
         settings=asked.settings(), sampling=asked.sampling(), rounds=1, seed=0, publish_as="general"
     )
 
@@ -84,9 +84,9 @@ def ended(pod, execution, attempt=0, **more):
     return pod.run(attempt, FLYTE_INTERNAL_EXECUTION_ID=execution, **HERE, **more)
 
 
-def failure_node(folder, gated, order, execution, message):
+def failure_node(folder, gated, spec, execution, message):
     """Run Flyte's failure node, which gets the message of the node that failed."""
-    inputs = {"gated": gated, "order": order, "err": FlyteError(message, "n1")}
+    inputs = {"gated": gated, "spec": spec, "err": FlyteError(message, "n1")}
     return ended(Container(record_failure, folder, inputs), execution)
 
 
@@ -131,16 +131,16 @@ def test_an_attempt_whose_machine_is_taken_away_is_no_failure_yet(tmp_path, flav
     assert recorded() == []
 
 
-def test_the_failure_node_adds_nothing_to_what_the_step_left(tmp_path, gated, order):
-    pod = Container(failing_task.fail_in_a_plan, tmp_path / "pod", {"gated": gated, "order": order})
+def test_the_failure_node_adds_nothing_to_what_the_step_left(tmp_path, gated, spec):
+    pod = Container(failing_task.fail_in_a_plan, tmp_path / "pod", {"gated": gated, "spec": spec})
     message = ended(pod, "f1").error.message
     assert recorded() == [("f1", failing_task.SENTENCE)]
-    assert failure_node(tmp_path / "node", gated, order, "f1", message).error is None
+    assert failure_node(tmp_path / "node", gated, spec, "f1", message).error is None
     assert recorded() == [("f1", failing_task.SENTENCE)]
 
 
-def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gated, order):
-    inputs = {"gated": gated, "order": order}
+def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gated, spec):
+    inputs = {"gated": gated, "spec": spec}
     for execution in ("f1", "f2"):  # the second is the recovered run: no failure node is run
         ended(Container(failing_task.fail_in_a_plan, tmp_path / execution, inputs), execution)
     assert recorded() == [("f1", failing_task.SENTENCE), ("f2", failing_task.SENTENCE)]
@@ -151,10 +151,8 @@ def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gate
     "message",
     ["Pod failed. OOMKilled: exit code 137", "currentAttempt done. Last Error: timeout 2h0m0s"],
 )
-def test_a_pod_that_could_not_write_is_recorded_by_the_failure_node(
-    tmp_path, gated, order, message
-):
-    assert failure_node(tmp_path / "node", gated, order, "f1", message).error is None
+def test_a_pod_that_could_not_write_is_recorded_by_the_failure_node(tmp_path, gated, spec, message):
+    assert failure_node(tmp_path / "node", gated, spec, "f1", message).error is None
     assert recorded() == [("f1", message)]
     [(record, _)] = failures(Bench())
     assert Bench().records.read(record).settings["publish_as"] == "general"

@@ -7,7 +7,7 @@ import torch
 from tiny_models import tiny_model, tiny_policy, tokenizer
 
 from tasks.model.files import Policy
-from tasks.mopd.distil import Distillation
+from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_models import rollout, tiny_model
 
-from tasks.mopd.distil import Distillation
+from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers

@@ -11,7 +11,7 @@ from lineage.store import FolderStore
 from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.distil import Distillation
+from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings
 from tasks.mopd.teachers import ResidentTeachers

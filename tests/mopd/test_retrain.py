@@ -3,7 +3,7 @@
 import pytest
 
 from lineage.store import open_store
-from tasks.mopd.retrain import _cost, _masked, _masks, plan_retrains
+from tasks.mopd.counterfactual.retrain import _cost, _masked, _masks, plan_retrains
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.step import Bench

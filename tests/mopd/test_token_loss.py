@@ -5,19 +5,20 @@ import math
 import pytest
 import torch
 
-from tasks.mopd.balance import LogRatioSums
+from tasks.mopd.losses.token_loss import RoutedChunk, token_loss
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
-from tasks.mopd.token_loss import RoutedChunk, token_loss
+from tasks.mopd.weighting import LogRatioSums
 
 LN2 = math.log(2)
 STUDENT, TEACHER = [1 / 4, 1 / 4, 1 / 4, 1 / 4], [1 / 8, 1 / 2, 1 / 4, 1 / 8]
-PRECURSOR, START = [1 / 4, 1 / 4, 1 / 4, 1 / 4], [1 / 2, 1 / 4, 1 / 8, 1 / 8]
+PRECURSOR, INITIAL_STUDENT = [1 / 4, 1 / 4, 1 / 4, 1 / 4], [1 / 2, 1 / 4, 1 / 8, 1 / 8]
 
 
 def chunk(update_index=0, sampled=1 / 4, device="cpu"):
     """Return a chunk of one token, word 1, which the sampler gave this probability."""
     student, teacher, precursor, start = (
-        torch.tensor([p], device=device).log() for p in (STUDENT, TEACHER, PRECURSOR, START)
+        torch.tensor([p], device=device).log()
+        for p in (STUDENT, TEACHER, PRECURSOR, INITIAL_STUDENT)
     )
     return RoutedChunk(
         teacher="m",

@@ -6,8 +6,8 @@ import pytest
 
 from tasks.onpolicy.mechanisms import Duty, Mechanism, MechanismError, Mechanisms
 
-ACTS = Mechanism("refresh", Duty.ACT, "tasks.mopd.distil", "Set inner_updates to 1")
-RESTS = Mechanism("mask", Duty.REST, "tasks.mopd.objectives", "Widen the window")
+ACTS = Mechanism("refresh", Duty.ACT, "tasks.mopd.objective", "Set inner_updates to 1")
+RESTS = Mechanism("mask", Duty.REST, "tasks.mopd.losses", "Widen the window")
 
 
 def test_each_step_says_how_often_and_how_much():
@@ -30,7 +30,7 @@ def test_what_is_never_evaluated_by_the_second_step_is_an_error():
     mechanisms.end_step(1)
     with pytest.raises(
         MechanismError,
-        match=r"'refresh' is configured and was not evaluated.*tasks.mopd.distil.*Set inner",
+        match=r"'refresh' is configured and was not evaluated.*tasks.mopd.objective.*Set inner",
     ):
         mechanisms.end_step(2)
 

@@ -17,7 +17,7 @@ from tasks.gate.task import (
 )
 from tasks.handover import Gated
 from tasks.merge.task import merge_average, merge_task_arithmetic
-from tasks.mopd.orders import Order
+from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import distil_rounds, record_failure, round_settings
 from tasks.release.task import publish_student
 from tasks.sft.task import warm_up_student
@@ -46,31 +46,31 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
     ``inputs`` are those of ``LaunchForm``; a plan that is to be ``reviewed`` says so. Returns the
     inputs of ``carry_out``.
     """
-    ordered = named("check-form", round_settings(**inputs))
+    launch = named("check-form", round_settings(**inputs))
     plan = make_plan(
         teachers=inputs["teachers"],
         student=inputs["student"],
         publish_as=inputs["publish_as"],
         waivers=inputs["waivers"],
-        workload=ordered.workload,
-        asked=ordered.gate,
-        sampling=ordered.order.sampling,
-        ladder_stages=ordered.ladder_stages,
-        launched=ordered.launched,
+        workload=launch.workload,
+        asked=launch.gate,
+        sampling=launch.spec.sampling,
+        ladder_stages=launch.ladder_stages,
+        launched=launch.launched,
     )
     gated = measure_teachers(
         plan=named("plan", plan),
         on_misfit=inputs["on_misfit"],
         waivers=inputs["waivers"],
-        asked=ordered.gate,
-        sampling=ordered.order.sampling,  # a promise of a part serves one task
-        ladder_stages=ordered.ladder_stages,
-        workload=ordered.workload,
-        launched=ordered.launched,
-        recipe=ordered.recipe,
+        asked=launch.gate,
+        sampling=launch.spec.sampling,  # a promise of a part serves one task
+        ladder_stages=launch.ladder_stages,
+        workload=launch.workload,
+        launched=launch.launched,
+        recipe=launch.recipe,
         reviewed=reviewed,
     )
-    return {"gated": named("gate", gated), "order": ordered.order}
+    return {"gated": named("gate", gated), "spec": launch.spec}
 
 
 def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,26 +83,24 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @workflow(on_failure=record_failure)
-def carry_out(gated: Gated, order: Order) -> Consolidated:
+def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     """Remedy, distil, merge the cheap controls, score all of them, publish, release, report."""
-    start = warm_up_student(gated=gated, sampling=order.sampling, seed=order.seed)
+    start = warm_up_student(gated=gated, sampling=spec.sampling, seed=spec.seed)
     plan = named("warm-up", start)
-    student = distil_rounds(
-        plan=plan, settings=order.settings, rounds=order.rounds, seed=order.seed
-    )
+    student = distil_rounds(plan=plan, settings=spec.settings, rounds=spec.rounds, seed=spec.seed)
     controls = {
         "parameter_average": named("average", merge_average(plan=plan)),
         "task_arithmetic": named(
-            "task-arithmetic", merge_task_arithmetic(plan=plan, sampling=order.sampling)
+            "task-arithmetic", merge_task_arithmetic(plan=plan, sampling=spec.sampling)
         ),
     }
     scorecard = score_consolidation(
-        plan=plan, student=named("mopd", student), sampling=order.sampling, **controls
+        plan=plan, student=named("mopd", student), sampling=spec.sampling, **controls
     )
     scored = named("score", scorecard)
-    published = publish_student(gated=gated, scorecard=scored, name=order.publish_as)
+    published = publish_student(gated=gated, scorecard=scored, name=spec.publish_as)
     student = named("publish", published)
     compare_with_outcome(student=student)
-    consider_release(student=student, name=order.publish_as, conditions=CONDITIONS)
+    consider_release(student=student, name=spec.publish_as, conditions=CONDITIONS)
     reported = named("report", make_report(student=student))
     return Consolidated(reported.summary, student, reported.report)

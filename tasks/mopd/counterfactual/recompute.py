@@ -1,0 +1,231 @@
+"""A student's round again from the rollouts that its ledger kept, for displacements it never wrote.
+
+They are approximate: the ledger kept a sample, and what that does not explain of a segment's change
+is a part of its own, nobody's. Nothing is sampled. One process does it, so that it takes a student
+that one device trains.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from lineage.artifacts import Artifact
+from lineage.record import Derivation, Input
+from tasks.ledger.naming import ledger_derivation
+from tasks.ledger.read import Ledger
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy, load_model, load_policy
+from tasks.mopd.counterfactual.retrain import student_round
+from tasks.mopd.objective import Distillation
+from tasks.mopd.round_form import RecomputeSpec
+from tasks.mopd.round_models import RoundModels, inputs_of, round_models
+from tasks.mopd.trainer import RoundSpec, open_objective
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.rehearsal import KeptWithout, rehearse
+from tasks.onpolicy.replay import (
+    Kept,
+    ReplayedLedger,
+    boundaries,
+    put_weights,
+    replayed,
+    settings_for_replay,
+)
+from tasks.onpolicy.result import save_student
+from tasks.progress import format_seconds, report
+from tasks.provenance import source_digest
+from tasks.ranks import rank_device
+from tasks.resume import Part, States
+from tasks.step import Bench, Measurements
+from tasks.threads import use_configured_threads
+
+
+def plan_replay(bench: Bench, student: str, *, wanted: bool) -> list[RecomputeSpec]:
+    """Return the replay of a student's round where it is wanted and its ledger has no split.
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of, or that has no ledger.
+    """
+    if not wanted:
+        return []
+    spec, seconds = recompute_spec(bench, student)
+    if Ledger.open(bench.store.tree(spec.ledger.digest)).manifest.segments:
+        return []
+    took = f"; the round took {format_seconds(seconds)}" if seconds else ""
+    report("replay", 0, 0, message=f"of the kept rollouts, less than the round itself{took}")
+    return [spec]
+
+
+def recompute_spec(bench: Bench, student: str) -> tuple[RecomputeSpec, float]:
+    """Return a student's round as it can be replayed, and the seconds that it took (0: unknown).
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of, or that has no ledger.
+    """
+    made = student_round(bench, student)
+    record = ledger_derivation(made.derivation).digest()
+    stored = bench.records.output(record)
+    if stored is None:
+        raise ValueError(f"{student!r} has no ledger in this store, so nothing can be replayed")
+    ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=bench.store.uri)
+    spec = RecomputeSpec(
+        plan=made.plan,
+        settings=made.settings,
+        seed=made.seed,
+        student=made.student,
+        ledger=ledger,
+    )
+    return spec, made.seconds
+
+
+def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
+    """Return a ledger with replayed displacements; found, or else made, from its last state.
+
+    Raises:
+        ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
+    """
+    models = round_models(bench.store, spec.plan, spec.settings)
+    derivation = derivation_again(bench.project, spec, models, "replay", "replayed")
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        again = reopen(bench, spec, models, record=True)
+        ledger = again.ledger
+        end = load_model(bench.store.tree(spec.student.digest))
+        # The last of the kept weights may be stored in half precision; the student is exact.
+        *kept_weights, _ = boundaries(ledger, again.start)
+        last = {name: p.detach().float() for name, p in end.named_parameters()}
+        distil = spec.settings.distil
+        kept = Kept(again.objective, ledger, distil.masked, distil.outcome_weight)
+        written = ReplayedLedger(ledger, folder / "ledger")
+        parts: dict[str, Part] = {"learner": again.learner, "ledger": written}
+        states = States(bench.store, derivation.digest(), parts)
+        done = states.restore()
+        walk = replayed(ledger, [*kept_weights, last], again.learner, kept, after=done)
+        for found in walk:
+            written.add(found)
+            states.save_if_due(found.segment.last_step)
+        written.finish()
+        return folder / "ledger"
+
+    return bench.find_or_make(derivation, "ledger", make, owner="consolidation")
+
+
+def derivation_again(
+    project: str,
+    spec: RecomputeSpec,
+    models: RoundModels,
+    kind: str,
+    role: str,
+    **settings: JsonValue,
+) -> Derivation:
+    """Return how something is made of a student's kept rollouts.
+
+    Args:
+        project: Whose record it is.
+        spec: The student's round.
+        models: Those of that round.
+        kind: Of the step.
+        role: The student's, in it.
+        settings: Beside the round's.
+    """
+    return Derivation(
+        project=project,
+        kind=kind,
+        inputs=(
+            *inputs_of(models, spec.settings),
+            Input(role=role, artifact=spec.student.digest, record=spec.student.record),
+            Input(role="ledger", artifact=spec.ledger.digest, record=spec.ledger.record),
+        ),
+        source=source_digest("mopd"),
+        settings=spec.settings.model_dump(mode="json") | settings,
+        seed=spec.seed,
+    )
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A round that is ready to learn from its kept rollouts again."""
+
+    ledger: Ledger
+    policy: Policy
+    """On this process's device; the learner changes it in place."""
+    start: dict[str, Tensor]
+    """The weights that the round began with."""
+    objective: Distillation
+    learner: Learner
+
+
+def reopen(bench: Bench, spec: RecomputeSpec, models: RoundModels, *, record: bool) -> Reopened:
+    """Open a round's ledger, teachers and first weights; with ``record``, updates are summed."""
+    use_configured_threads()
+    policy = load_policy(bench.store.tree(spec.plan.student.digest))
+    start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
+    chat = ChatTokens(policy.tokenizer)
+    nn.Module.to(policy.model, rank_device())
+    settings = spec.settings
+    labels = {(teacher.domain, teacher.mode or "") for teacher in spec.plan.teachers}
+    own = RoundSpec(models, settings, spec.seed)
+    objective = open_objective(bench, own, policy, chat.control_ids, labels)
+    learner = Learner(
+        policy.model,
+        settings_for_replay(settings.loop),
+        settings.sampling.temperature,
+        chat.pad_id,
+        objective.sources,
+        record=record,
+    )
+    ledger = Ledger.open(bench.store.tree(spec.ledger.digest))
+    return Reopened(ledger, policy, start, objective, learner)
+
+
+def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifact:
+    """Return a student that its other teachers taught alone, as a recorded checkpoint.
+
+    Args:
+        bench: Where it is made.
+        student: A reference to a published student with a ledger that kept rollouts.
+        without: Teachers to leave out; what was masked in the student itself stays so.
+
+    Raises:
+        LineageError: for a reference that nothing answers to.
+        ValueError: for a student that no plan is known of, or that has no ledger; for names that
+            are none of its teachers, or all of them.
+    """
+    spec, seconds = recompute_spec(bench, student)
+    settings = spec.settings
+    absent = sorted({*settings.distil.masked, *without})
+    _refuse(absent, without, [teacher.name for teacher in spec.plan.teachers])
+    models = round_models(bench.store, spec.plan, settings)
+    derivation = derivation_again(
+        bench.project, spec, models, "rehearsal", "rehearsed", without=list(absent)
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        took = f"; the round took {format_seconds(seconds)}" if seconds else ""
+        report("rehearse", 0, 0, message=f"without {' and '.join(absent)}{took}")
+        again = reopen(bench, spec, models, record=False)
+        weight = settings.distil.outcome_weight
+        ends = rehearse(again.learner, KeptWithout(again.objective, again.ledger, absent, weight))
+        put_weights(again.learner, ends)
+        return save_student(again.learner, again.policy.tokenizer, folder / "model")
+
+    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+
+
+def _refuse(absent: Sequence[str], without: Sequence[str], teachers: Sequence[str]) -> None:
+    unknown = sorted(set(without) - set(teachers))
+    if unknown:
+        raise ValueError(
+            f"{unknown} cannot be left out: the teachers of this student are {list(teachers)}"
+        )
+    if not without:
+        raise ValueError(f"nothing is to be left out: name at least one of {list(teachers)}")
+    if len(absent) == len(teachers):
+        raise ValueError(
+            f"without {absent} nobody is left to learn from: what the student started from "
+            "answers for the absence of all"
+        )

@@ -1,0 +1,92 @@
+"""Reverse KL on a few tokens alone, with the correction that makes the teacher its minimizer.
+
+Shapes: C tokens of a chunk, K token ids of the support (some of them twice), V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tasks.mopd.settings import Support, TopK
+
+
+@dataclass(frozen=True)
+class SupportTokens:
+    """The token ids of each position that count."""
+
+    ids_CK: Tensor
+    counted_CK: Tensor
+    """Whether an id counts here: the second time in a row, it does not."""
+    overlap_C: Tensor
+    """The share of the teacher's top k that is in the student's."""
+
+
+@torch.no_grad()
+def support_tokens(
+    student_CV: Tensor, teacher_CV: Tensor, settings: TopK, control_ids: Sequence[int]
+) -> SupportTokens:
+    """Return the top k of teacher, student or both, and ``control_ids`` in any case.
+
+    Control tokens decide what a rollout does next, and a top k that holds 99.99 % of the mass may
+    still leave them out (2607.07050).
+
+    Raises:
+        ValueError: as ``check_support`` does.
+    """
+    check_support(settings, control_ids, student_CV.shape[-1])
+    teacher_Ck = teacher_CV.topk(settings.k, -1, sorted=False).indices
+    student_Ck = student_CV.topk(settings.k, -1, sorted=False).indices
+    _, again_CK = _sorted(torch.cat([teacher_Ck, student_Ck], -1))
+    chosen = {
+        Support.TEACHER: [teacher_Ck],
+        Support.STUDENT: [student_Ck],
+        Support.UNION: [teacher_Ck, student_Ck],
+    }[settings.support]
+    control_CK = torch.tensor(control_ids, dtype=torch.long, device=student_CV.device)
+    ids_CK, repeated_CK = _sorted(
+        torch.cat([*chosen, control_CK.expand(len(student_CV), len(control_ids))], -1)
+    )
+    return SupportTokens(ids_CK, ~repeated_CK, again_CK.sum(-1) / settings.k)
+
+
+def check_support(settings: TopK, control_ids: Sequence[int], vocabulary: int) -> None:
+    """Raise ValueError if k or a control id is not within the vocabulary."""
+    if settings.k > vocabulary:
+        raise ValueError(
+            f"top_k.k is {settings.k}, but the vocabulary has {vocabulary} tokens: lower k, or "
+            "choose the divergence full_vocabulary"
+        )
+    if any(not 0 <= control < vocabulary for control in control_ids):
+        raise ValueError(
+            f"control ids {sorted(control_ids)} are not all within a vocabulary of {vocabulary} "
+            "tokens: take them from the tokenizer of this model"
+        )
+
+
+def corrected_reverse_kl(student_CK: Tensor, teacher_CK: Tensor, counted_CK: Tensor) -> Tensor:
+    """Return the sum over the counted ids of p log(p / q) - p + q at each token [C].
+
+    The inputs are log-probabilities over the whole vocabulary, of the ids of the support. MOPD
+    (2606.30406) eq. 5: each id's term is least, and 0, where p = q. Without the -p + q the
+    derivative there is 1 in each p, which shrinks the support's mass step by step. Over the whole
+    vocabulary the correction sums to 0, so this is the reverse KL, and less than it over any part.
+    """
+    p_CK, q_CK = student_CK.exp(), teacher_CK.exp()
+    possible_CK = counted_CK & (p_CK > 0)
+    log_ratio_CK = torch.where(possible_CK, student_CK - teacher_CK, 0.0)
+    return torch.where(counted_CK, p_CK * log_ratio_CK - p_CK + q_CK, 0.0).sum(-1)
+
+
+def mass(log_probs_CK: Tensor, counted_CK: Tensor) -> Tensor:
+    """Return the probability of all counted ids together [C], without gradient."""
+    return torch.where(counted_CK, log_probs_CK.detach().exp(), 0.0).sum(-1)
+
+
+def _sorted(ids_CK: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the ids of each row in order, and which of them are there for a second time."""
+    ids_CK = ids_CK.sort(-1).values
+    repeated_CK = torch.zeros_like(ids_CK, dtype=torch.bool)
+    repeated_CK[:, 1:] = ids_CK[:, 1:] == ids_CK[:, :-1]
+    return ids_CK, repeated_CK

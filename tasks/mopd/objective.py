@@ -1,0 +1,258 @@
+"""MOPD as an objective of the on-policy loop: routing, balance, and the sum of the terms.
+
+Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import JsonValue
+from torch import Tensor
+
+from tasks.mopd.losses.token_loss import OUTCOME, REFERENCE, RoutedChunk, token_loss
+from tasks.mopd.round_models import INITIAL_STUDENT, Teachers, precursor_name, scoring_models
+from tasks.mopd.routing import Routing
+from tasks.mopd.settings import Balance, DistilSettings, Divergence
+from tasks.mopd.teacher_monitor import TeacherMonitor
+from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
+from tasks.onpolicy.group_advantage import group_advantages
+from tasks.onpolicy.mechanisms import Duty, Mechanism, Mechanisms
+from tasks.onpolicy.microbatch import Microbatch, Scored
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss
+from tasks.onpolicy.settings import LoopSettings
+from tasks.rollout.collect import Rollout
+
+
+class Distillation:
+    """Hard-routed MOPD; with weights above 0, the sum with outcome advantage and reference KL."""
+
+    def __init__(
+        self,
+        routing: Routing,
+        teachers: Teachers,
+        settings: DistilSettings,
+        loop: LoopSettings,
+        control_ids: Sequence[int],
+        recheck_every: int = 50,
+    ) -> None:
+        """Take the collaborators.
+
+        ``control_ids`` are in the support of any top-k form. Every ``recheck_every`` steps each
+        teacher scores some tokens twice, to see that it gives one answer.
+
+        Raises:
+            ValueError: for delta targets or masks of teachers that are not routed to, a teacher
+                with the name of another source, or somebody who has to be asked and is not there.
+        """
+        _refuse_names(settings, routing.teachers, teachers.names)
+        self._routing, self._teachers, self._settings = routing, teachers, settings
+        self._control_ids = tuple(control_ids)
+        self._weighting = TeacherWeighting(settings.balance, loop.normalisation)
+        self.mechanisms = Mechanisms(configured(settings, loop))
+        self._monitor = TeacherMonitor(teachers, routing.teachers, recheck_every)
+        self._log_ratios = LogRatioSums()
+
+    @property
+    def sources(self) -> list[str]:
+        """Every teacher, and outcome reward and reference where they count."""
+        return [*self._routing.teachers, *self._others]
+
+    @property
+    def extra_sources(self) -> int:
+        """Sources that speak to a microbatch beside its teacher; each costs one more backward."""
+        return len(self._others)
+
+    @property
+    def _others(self) -> list[str]:
+        weights = {OUTCOME: self._settings.outcome_weight}
+        weights[REFERENCE] = self._settings.reference_weight
+        return [source for source, weight in weights.items() if weight > 0]
+
+    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
+        """Give each rollout to the teachers of its domain and mode, weighed by the balance."""
+        advantages = [0.0] * len(rollouts)
+        if self._settings.outcome_weight > 0:
+            advantages = group_advantages(rollouts)
+            spoke = sum(advantage != 0.0 for advantage in advantages)
+            self.mechanisms.evaluated("outcome", spoke / max(1, len(rollouts)))
+        routed = [
+            Scored(rollout, route.teacher, advantage, route.share)
+            for rollout, advantage in zip(rollouts, advantages, strict=True)
+            for route in self._routing.routes(rollout)
+        ]
+        weights = self._weights(routed)
+        return [self._weighed(item, weights) for item in routed]
+
+    def _weights(self, scored: Sequence[Scored]) -> dict[str, float]:
+        weights = self._weighting.weights(scored)
+        if self._settings.balance.rule is not Balance.NONE:
+            mean = sum(weights.values()) / len(weights)
+            moved = max(abs(weight / mean - 1) for weight in weights.values())
+            self.mechanisms.evaluated("balance", moved)
+        return weights
+
+    def _weighed(self, item: Scored, weights: Mapping[str, float]) -> Scored:
+        return Scored(
+            item.rollout,
+            item.teacher,
+            item.outcome_advantage,
+            item.share,
+            weights[item.teacher],
+            masked=item.teacher in self._settings.masked,
+        )
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """Announce to the teachers which microbatches they will score, in order."""
+        self._log_ratios = LogRatioSums()
+        self._monitor.begin_step(step)
+        requests = [
+            [(model, batch.tokens) for batch in update for model in self._models(batch)]
+            for update in updates
+        ]
+        self._teachers.begin_step(step, requests)
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Run the body of each model that scores a microbatch; return the losses by its tokens."""
+        hidden_ND = {m: self._teachers.hidden(m, batch.tokens) for m in self._models(batch)}
+        self._monitor.recheck(batch.teacher, batch.tokens, hidden_ND[batch.teacher])
+
+        def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
+            routed = self._routed(batch, student_CV, hidden_ND, chunk)
+            self._monitor.overlap(batch.teacher, student_CV, routed.teacher_CV)
+            loss = token_loss(routed, self._settings, self._control_ids)
+            self._log_ratios.add(batch.teacher, loss.log_ratio_C)
+            for mechanism, bound in loss.activity.items():
+                self.mechanisms.evaluated(mechanism, bound)
+            return loss
+
+        return losses
+
+    def _routed(
+        self, batch: Microbatch, student_CV: Tensor, hidden_ND: Mapping[str, Tensor], chunk: slice
+    ) -> RoutedChunk:
+        """Return a chunk with the logits of all models that score it."""
+        logits_CV = {m: self._teachers.logits(m, of_ND[chunk]) for m, of_ND in hidden_ND.items()}
+        return RoutedChunk(
+            teacher=batch.teacher,
+            student_CV=student_CV,
+            teacher_CV=logits_CV[batch.teacher],
+            precursor_CV=logits_CV.get(precursor_name(batch.teacher)),
+            start_CV=logits_CV.get(INITIAL_STUDENT),
+            tokens_C=batch.tokens.tokens_N[chunk],
+            sampler_log_probs_C=batch.sampler_log_probs_N[chunk],
+            outcome_advantages_C=batch.outcome_advantages_N[chunk],
+            update_index=batch.update_index,
+        )
+
+    def end_step(self, step: int) -> dict[str, float]:
+        """Return what became of the mechanisms, and how steady the teachers' answers were.
+
+        Collective. Raises MechanismError for one that was configured and did not do its work.
+        """
+        moments = self._log_ratios.moments()
+        self._weighting.end_step(moments)
+        tokens = sum(of_teacher.tokens for of_teacher in moments.values())
+        metrics = self.mechanisms.end_step(step)
+        for teacher, of_teacher in moments.items():
+            metrics[f"token_share/{teacher}"] = of_teacher.tokens / tokens
+            metrics[f"advantage_deviation/{teacher}"] = of_teacher.deviation
+        return metrics | self._monitor.end_step()
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return the running means of the balance, and what became of the mechanisms."""
+        return {"balance": self._weighting.state(), "mechanisms": self.mechanisms.state()}
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from a ``state``."""
+        balance, mechanisms = state["balance"], state["mechanisms"]
+        assert isinstance(balance, dict)
+        assert isinstance(mechanisms, dict)
+        self._weighting.load_state(balance)
+        self.mechanisms.load_state(mechanisms)
+
+    def _models(self, batch: Microbatch) -> list[str]:
+        return scoring_models(batch.teacher, self._settings)
+
+
+def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:
+    absent = {v for teacher in teachers for v in scoring_models(teacher, settings)} - set(loaded)
+    if absent:
+        raise ValueError(
+            f"{sorted(absent)} will be asked and are not loaded (loaded: {sorted(loaded)}): load "
+            "them by these names"
+        )
+    for name, chosen in (("masked", settings.masked), ("delta", settings.delta_teachers)):
+        unknown = sorted(set(chosen) - set(teachers))
+        if unknown:
+            raise ValueError(
+                f"{name} teachers {unknown} are none of this round's ({list(teachers)}): correct "
+                "their names"
+            )
+    taken = sorted({OUTCOME, REFERENCE} & set(teachers))
+    if taken:
+        raise ValueError(
+            f"the teacher {taken[0]!r} has the name of a source that is none: give its domain "
+            "another name"
+        )
+
+
+def configured(settings: DistilSettings, loop: LoopSettings) -> Iterator[Mechanism]:
+    """Yield every mechanism that the settings ask for."""
+    yield Mechanism(
+        "importance",
+        Duty.REST,
+        "tasks.mopd.losses",
+        "The correction belongs to every run: report this as a fault",
+    )
+    if settings.divergence is Divergence.SAMPLED_TOKEN:
+        yield Mechanism(
+            "advantage_clip",
+            Duty.REST,
+            "tasks.mopd.losses",
+            "The clip belongs to the sampled form: report this as a fault",
+        )
+    if settings.divergence is Divergence.TOP_K:
+        yield Mechanism(
+            "top_k_correction",
+            Duty.ACT,
+            "tasks.mopd.losses.top_k",
+            "Lower top_k.k, so that something is cut off, or choose full_vocabulary",
+        )
+    if settings.balance.rule is not Balance.NONE:
+        yield Mechanism(
+            "balance",
+            Duty.ACT,
+            "tasks.mopd.weighting",
+            "Choose another balance, or none where the teachers are even already",
+        )
+    if loop.inner_updates > 1:
+        yield Mechanism(
+            "refresh",
+            Duty.ACT,
+            "tasks.mopd.objective",
+            "Set inner_updates to 1, or raise the learning rate: the weights did not move between "
+            "the updates of a step",
+        )
+    if settings.outcome_weight > 0:
+        yield Mechanism(
+            "outcome",
+            Duty.ACT,
+            "tasks.onpolicy.group_advantage",
+            "Every group of rollouts was graded alike: use harder or easier prompts, raise "
+            "rollouts_per_prompt, or set outcome_weight to 0",
+        )
+    if set(settings.delta_teachers) - set(settings.masked):
+        yield Mechanism(
+            "delta",
+            Duty.ACT,
+            "tasks.mopd.objective",
+            "The student started as the precursor, so that the target is the teacher itself: leave "
+            "delta_teachers empty",
+        )
+    if settings.reference_weight > 0:
+        yield Mechanism(
+            "reference",
+            Duty.ACT,
+            "tasks.mopd.objective",
+            "The student does not move from where it started: raise the learning rate, or set "
+            "reference_weight to 0",
+        )

@@ -1,0 +1,198 @@
+"""All frozen models of a round: teachers, their precursors, and the model that it began with.
+
+``scoring_models`` says which of them score a teacher's microbatches. All must mean the same by a
+token, and read prompts in the same form.
+
+Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.record import Input
+from lineage.store import Store
+from tasks.handover import Plan, PlannedTeacher
+from tasks.model.identity import identity_of, template_digest, tokenizer_digest
+from tasks.model.log_probs import TokenBatch
+from tasks.mopd.settings import DistilSettings, RoundSettings
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource
+from tasks.onpolicy.ladder import earlier_rungs
+
+INITIAL_STUDENT = "the student's start"
+"""The model that the round began with, frozen: the anchor of deltas, and the reference."""
+
+ScoreRequest = tuple[str, TokenBatch]
+"""The name of a model and the microbatch that it scores."""
+
+
+def precursor_name(teacher: str) -> str:
+    """Return the name of the checkpoint that a teacher was trained from."""
+    return f"{teacher}'s precursor"
+
+
+def scoring_models(teacher: str, settings: DistilSettings) -> list[str]:
+    """Return the names of the models that score a teacher's microbatches, in order."""
+    is_delta = teacher in settings.delta_teachers
+    before = [precursor_name(teacher)] if is_delta else []
+    start = [INITIAL_STUDENT] if is_delta or settings.reference_weight > 0 else []
+    return [teacher, *before, *start]
+
+
+class Teachers(Protocol):
+    """Frozen models by name: every teacher, and what else ``scoring_models`` names."""
+
+    @property
+    def names(self) -> list[str]:
+        """The models that are loaded, sorted."""
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
+        """Announce what each update of a step will score, in order, to fetch or score it ahead."""
+
+    def hidden(self, model: str, tokens: TokenBatch) -> Tensor:
+        """Return the last hidden states [N, D] before the chosen tokens."""
+
+    def again(self, model: str, tokens: TokenBatch) -> Tensor:
+        """Return the same, computed anew and not remembered."""
+
+    def logits(self, model: str, hidden_CD: Tensor) -> Tensor:
+        """Return the logits [C, V] of some of its hidden states, in fp32."""
+
+
+@dataclass(frozen=True)
+class RoundModels:
+    """Every checkpoint that a round loads."""
+
+    plan: Plan
+    precursors: Mapping[str, Artifact]
+    """By teacher, of those whose delta is distilled: what they were trained from."""
+
+    @property
+    def start(self) -> Artifact:
+        """The checkpoint that the student begins as."""
+        return self.plan.student
+
+
+def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundModels:
+    """Return the models of a round; a precursor is the one that the teacher's release names.
+
+    Raises:
+        ValueError: for settings of a teacher that is not there; for a delta teacher that has no
+            delta, or whose delta on the start is the teacher itself; for a reference that says
+            nothing new; where all teachers are masked.
+    """
+    planned = {teacher.name: teacher for teacher in plan.teachers}
+    _refuse_names(settings.distil, set(planned))
+    if settings.distil.reference_weight > 0 and all(t.is_self for t in plan.teachers):
+        raise ValueError(
+            f"reference_weight is {settings.distil.reference_weight}, but the only teacher is the "
+            "student itself, from which it is kept anyway: set reference_weight to 0"
+        )
+    if set(planned) <= set(settings.distil.masked):
+        raise ValueError(
+            f"every teacher is masked ({sorted(planned)}), so nothing is left to learn from: "
+            "unmask one"
+        )
+    chosen = [planned[name] for name in settings.distil.delta_teachers]
+    return RoundModels(plan, {t.name: _precursor(store, t, plan.student) for t in chosen})
+
+
+def _refuse_names(settings: DistilSettings, planned: Set[str]) -> None:
+    weights = settings.balance.weights
+    for what, named in (
+        ("masked", settings.masked),
+        ("delta", settings.delta_teachers),
+        ("weighted", tuple(weights)),
+    ):
+        unknown = sorted(set(named) - planned)
+        if unknown:
+            raise ValueError(
+                f"{what} teachers {unknown} are none of this round's ({sorted(planned)}): correct "
+                "their names"
+            )
+    if weights and planned - set(weights):
+        raise ValueError(
+            f"the balance gives fixed weights to {sorted(weights)} and none to "
+            f"{sorted(planned - set(weights))}: give each teacher its weight"
+        )
+
+
+def _precursor(store: Store, teacher: PlannedTeacher, start: Artifact) -> Artifact:
+    if teacher.is_self:
+        raise ValueError(
+            f"the teacher {teacher.name!r} is the student itself, which has learned nothing since "
+            "its start: leave it out of delta_teachers"
+        )
+    precursor = read_manifest(store, teacher.release.digest, Release).precursor
+    if precursor.digest == start.digest:
+        raise ValueError(
+            f"the teacher {teacher.name!r} was trained from what the student starts as, so its "
+            "delta on that is the teacher itself: leave it out of delta_teachers"
+        )
+    return precursor
+
+
+def inputs_of(models: RoundModels, settings: RoundSettings) -> Iterator[Input]:
+    """Yield everything that a round's student depends on, each with its role."""
+    plan = models.plan
+    yield Input(role="student", artifact=plan.student.digest, record=plan.student.record)
+    for teacher in plan.teachers:
+        yield Input(
+            role="teacher",
+            artifact=teacher.checkpoint.digest,
+            record=teacher.checkpoint.record,
+            # Every domain has as many prompts in a step.
+            weight=teacher.share / len(plan.leads),
+            name=teacher.name,
+        )
+        # As they were chosen, in the order of the stages: the choice is part of what was done.
+        for staged in earlier_rungs(teacher, settings.ladder_stages):
+            rung = staged.rung.checkpoint
+            yield Input(role="rung", artifact=rung.digest, record=rung.record, name=teacher.name)
+        if teacher.name in models.precursors:
+            before = models.precursors[teacher.name]
+            yield Input(
+                role="precursor", artifact=before.digest, record=before.record, name=teacher.name
+            )
+    for lead in plan.leads:
+        for role, part in (("prompts", lead.train), ("environment", lead.environment)):
+            yield Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)
+
+
+def refuse_other_tokens(
+    sources: Sequence[TeacherSource], student: PreTrainedTokenizerBase, *, any_template: bool
+) -> None:
+    """Compare what lies in the checkpoints, whatever was declared of them.
+
+    Two tokenizers of one vocabulary size may disagree on every id, and nothing would fail: the
+    student would be taught noise.
+
+    Args:
+        sources: Every model that will score.
+        student: Its tokenizer.
+        any_template: Whether a person has accepted that templates differ.
+
+    Raises:
+        ValueError: naming the teacher, for another tokenizer, or another chat template.
+    """
+    ours = tokenizer_digest(student), template_digest(student)
+    # Teachers of one digest are one folder.
+    identities = {source.digest: identity_of(source.folder) for source in sources}
+    for source in sources:
+        tokenizer, template = identities[source.digest]
+        if tokenizer != ours[0]:
+            raise ValueError(
+                f"teacher {source.name!r} cannot be used: its tokenizer is {tokenizer}, the "
+                f"student's {ours[0]}. Ids would mean other text to it: re-train it with the "
+                "student's tokenizer, or leave it out"
+            )
+        if template != ours[1] and not any_template:
+            raise ValueError(
+                f"teacher {source.name!r} cannot be used: its chat template is {template}, the "
+                f"student's {ours[1]}. It would score prompts in a form that it never saw: release "
+                "it with the student's template, leave it out, or have a waiver accept it"
+            )

@@ -1,0 +1,91 @@
+"""Looks at the teachers beside what they teach: do they answer steadily, does the student overlap.
+
+Shapes: C tokens of a chunk, N response tokens of a microbatch, D hidden size, V vocabulary.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from tasks.model.log_probs import TokenBatch
+from tasks.mopd.round_models import Teachers
+from tasks.ranks import exchange_json, sum_over_ranks
+
+_TOKENS = 64
+"""That are looked at of each teacher: enough to see that something is wrong, at no cost."""
+_WORDS = 16
+"""The likeliest of each model; a student that learns shares ever more of its teacher's."""
+
+
+class TeacherMonitor:
+    """One run's looks at its teachers; the first tokens of each teacher's first microbatch."""
+
+    def __init__(self, teachers: Teachers, names: Iterable[str], recheck_every: int) -> None:
+        """Ask each of ``names`` a second time every so many steps, beginning with the first."""
+        self._teachers, self._names = teachers, list(names)
+        self._every = recheck_every
+        self._to_recheck: set[str] = set()
+        self._unsteady: dict[str, Tensor] = {}
+        self._overlaps: dict[str, Tensor] = {}
+
+    def begin_step(self, step: int) -> None:
+        """Begin to look anew."""
+        self._unsteady, self._overlaps = {}, {}
+        due = step % self._every == 1 or self._every == 1
+        self._to_recheck = set(self._names) if due else set()
+
+    @torch.no_grad()
+    def recheck(self, teacher: str, tokens: TokenBatch, hidden_ND: Tensor) -> None:
+        """Where it is due ask again what the teacher has just said, and keep the difference."""
+        if teacher not in self._to_recheck:
+            return
+        self._to_recheck.discard(teacher)
+        again_ND = self._teachers.again(teacher, tokens)
+        first, second = (
+            torch.log_softmax(self._teachers.logits(teacher, states_ND[:_TOKENS]), -1)
+            for states_ND in (hidden_ND, again_ND)
+        )
+        self._unsteady[teacher] = (first - second).abs().max()
+
+    @torch.no_grad()
+    def overlap(self, teacher: str, student_CV: Tensor, teacher_CV: Tensor) -> None:
+        """Keep which share of the teacher's likeliest words is among the student's own."""
+        if teacher in self._overlaps:
+            return
+        k = min(_WORDS, student_CV.shape[-1])
+        own_Ck, theirs_Ck = (
+            logits_CV[:_TOKENS].topk(k, -1, sorted=False).indices
+            for logits_CV in (student_CV, teacher_CV)
+        )
+        shared_Ck = (theirs_Ck[:, :, None] == own_Ck[:, None, :]).any(-1)
+        self._overlaps[teacher] = shared_Ck.float().mean()
+
+    def end_step(self) -> dict[str, float]:
+        """Return the step's metrics: the largest difference of any rank, the mean overlap.
+
+        Collective.
+        """
+        sums = sum_over_ranks({name: float(share) for name, share in self._overlaps.items()})
+        counts = sum_over_ranks(dict.fromkeys(self._overlaps, 1.0))
+        unsteady = _largest(
+            exchange_json({name: float(nats) for name, nats in self._unsteady.items()})
+        )
+        return {
+            **{f"top_{_WORDS}_overlap/{name}": sums[name] / counts[name] for name in sums},
+            **{f"unsteady/{name}": nats for name, nats in unsteady.items()},
+        }
+
+
+def _largest(by_rank: Sequence[JsonValue]) -> dict[str, float]:
+    """Return the largest value of each name over all ranks; NaN stays NaN."""
+    found: dict[str, float] = {}
+    for values in by_rank:
+        assert isinstance(values, dict)
+        for name, value in values.items():
+            number = float(str(value))
+            if name not in found or not (math.isnan(found[name]) or number <= found[name]):
+                found[name] = number
+    return found

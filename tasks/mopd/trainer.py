@@ -1,0 +1,239 @@
+"""The collaborators of one MOPD round: what is opened, checked, trained and kept."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+from torch import nn
+
+from tasks.handover import PlannedTeacher
+from tasks.ledger.estimate import (
+    Estimate,
+    RunSize,
+    estimate,
+    free_memory,
+    free_storage,
+    memory_speed,
+    refuse_what_does_not_fit,
+)
+from tasks.ledger.writer import LedgerWriter
+from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy
+from tasks.mopd.losses.top_k import check_support
+from tasks.mopd.objective import Distillation
+from tasks.mopd.round_models import RoundModels
+from tasks.mopd.routing import Label, Route, Routing
+from tasks.mopd.settings import Divergence, RoundSettings
+from tasks.mopd.teachers import open_round_teachers
+from tasks.onpolicy.books import Books
+from tasks.onpolicy.health import Health
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.parallel.playing import SharedPlayer
+from tasks.onpolicy.student import num_trained
+from tasks.progress import report
+from tasks.ranks import num_ranks, rank_device
+from tasks.resume import JsonPart, Part, RandomNumbers, States
+from tasks.rollout.collect import Rollout
+from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
+from tasks.rollout.environment import Prompt
+from tasks.rollout.source import DomainShare, Mixture, Plays
+from tasks.step import Bench, Measurements
+
+
+@dataclass(frozen=True)
+class RoundSpec:
+    """What defines a round: its models, its settings and its seed."""
+
+    models: RoundModels
+    settings: RoundSettings
+    seed: int
+
+
+class RoundTrainer:
+    """The collaborators of one round's loop."""
+
+    def __init__(
+        self, bench: Bench, spec: RoundSpec, policy: Policy, ledger: Path, source: "CountedMixture"
+    ) -> None:
+        """Open the teachers and check all that can be checked before the first rollout."""
+        self._settings, self._source = spec.settings, source
+        settings, seed, labels = spec.settings, spec.seed, source.labels
+        chat = ChatTokens(policy.tokenizer)
+        self._objective = open_objective(bench, spec, policy, chat.control_ids, labels)
+        self._health = Health(settings.health, policy.model.config.vocab_size, _warn)
+        if num_ranks() == 1:
+            nn.Module.to(policy.model, rank_device())  # shards move there one by one
+        self.needed = self._refuse_too_large(bench, policy)
+        self.learner = Learner(
+            policy.model,
+            settings.loop,
+            settings.sampling.temperature,
+            chat.pad_id,
+            self._objective.sources,
+            record=settings.ledger.displacements,
+        )
+        self._writer = LedgerWriter(ledger, settings.ledger, self.learner.optimizer, seed)
+        self._books = Books(self._writer, seed, settings.loop.num_steps)
+
+    def parts(self, measurements: Measurements) -> dict[str, Part]:
+        """Return all that the next step depends on."""
+        objective = JsonPart(self._objective.state, self._objective.load_state)
+        return {
+            "learner": self.learner,
+            "objective": objective,
+            "health": JsonPart(self._health.state, self._health.load_state),
+            "ledger": self._writer,
+            "measurements": measurements,
+            "tokens": self._source,
+            "random": RandomNumbers(),
+        }
+
+    def train(self, measurements: Measurements, states: States) -> None:
+        """Run the loop to its end."""
+        hooks = Hooks(_MetricsRecorder(self._settings, measurements), lambda _step: None)
+        keepers = Keepers(self._books, states, self._health)
+        train(self.learner, self._objective, self._source, hooks, keepers)
+
+    def _refuse_too_large(self, bench: Bench, policy: Policy) -> Estimate:
+        """Say what the run will take, once, and refuse what does not fit."""
+        device, settings = rank_device(), self._settings
+        size = RunSize(
+            num_parameters=num_trained(policy.model, settings.loop),
+            num_sources=len(self._objective.sources),
+            extra_sources=self._objective.extra_sources,
+            num_steps=settings.loop.num_steps,
+            updates_per_step=settings.loop.inner_updates,
+        )
+        needed = estimate(size, settings.ledger, memory_speed(device))
+        # A report without a total is never thinned out.
+        report("mopd", 0, 0, message=str(needed))
+        uri = bench.store.uri
+        room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
+        refuse_what_does_not_fit(needed, free_memory(device), room)
+        return needed
+
+
+def open_objective(
+    bench: Bench,
+    spec: RoundSpec,
+    policy: Policy,
+    control_ids: Sequence[int],
+    labels: Iterable[Label],
+) -> Distillation:
+    """Open a round's teachers, and route every label of its prompts to them."""
+    planned, settings = spec.models.plan.teachers, spec.settings
+    routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in planned)
+    routing.check(labels, [teacher.name for teacher in planned])
+    if settings.distil.divergence is Divergence.TOP_K:
+        check_support(settings.distil.top_k, control_ids, policy.model.config.vocab_size)
+    return Distillation(
+        routing,
+        open_round_teachers(spec.models, settings, policy, bench.store),
+        settings.distil,
+        settings.loop,
+        control_ids,
+        settings.health.recheck_every,
+    )
+
+
+def _warn(message: str) -> None:
+    report("mopd", 0, 0, message=f"warning: {message}")
+
+
+class CountedMixture:
+    """A mixture that counts the response tokens of each domain."""
+
+    def __init__(self, mixture: Mixture, labels: Collection[Label], confinement: JsonValue) -> None:
+        """Take the mixture, the label of every prompt in it, and how environments are confined."""
+        self._mixture, self.labels, self.confinement = mixture, labels, confinement
+        self._tokens: Counter[str] = Counter()
+
+    def rollouts(self, step: int) -> list[Rollout]:
+        """Play the prompts of a step."""
+        played = self._mixture.rollouts(step)
+        for rollout in played:
+            self._tokens[rollout.domain] += rollout.num_response_tokens
+        return played
+
+    def save(self, folder: Path) -> None:
+        """Write the counts."""
+        (folder / "tokens.json").write_text(json.dumps(self._tokens), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Go on counting from what ``save`` wrote."""
+        self._tokens = Counter(json.loads((folder / "tokens.json").read_text("utf-8")))
+
+    def routed(self) -> dict[str, float]:
+        """Return the tokens of each domain as metrics."""
+        return {f"tokens_routed/{domain}": float(n) for domain, n in self._tokens.items()}
+
+
+@contextmanager
+def open_source(
+    bench: Bench,
+    teachers: Sequence[PlannedTeacher],
+    policy: Policy,
+    settings: RoundSettings,
+    seed: int,
+) -> Iterator[CountedMixture]:
+    """Open the domains' environments, and yield the mixture of their prompts."""
+    with ExitStack() as stack:
+        environments = {
+            teacher.domain: stack.enter_context(
+                open_environment(
+                    bench.store,
+                    teacher.environment,
+                    teacher.domain,
+                    allow_unconfined=settings.sampling.allow_unconfined,
+                )
+            )
+            for teacher in teachers
+        }
+        shares = [
+            DomainShare(
+                teacher.domain,
+                _prompts(bench, teacher),
+                settings.prompts_per_domain,
+            )
+            for teacher in teachers
+        ]
+        player: Plays = make_player(environments, policy, settings.sampling)
+        if num_ranks() > 1:
+            player = SharedPlayer(player, policy.model)
+        labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
+        note = confinement_note(environments.values())
+        yield CountedMixture(
+            Mixture(player, shares, settings.rollouts_per_prompt, seed), labels, note
+        )
+
+
+def _prompts(bench: Bench, teacher: PlannedTeacher) -> list[Prompt]:
+    try:
+        return stored_prompts(bench.store, teacher.train)
+    except ValueError as error:
+        raise ValueError(
+            f"the prompts of the domain {teacher.domain!r} cannot be used: {error}"
+        ) from error
+
+
+class _MetricsRecorder:
+    """Keeps the measurements of each step and reports the mean KL over teachers."""
+
+    def __init__(self, settings: RoundSettings, measurements: Measurements) -> None:
+        self._num_steps, self._measurements = settings.loop.num_steps, measurements
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._measurements.add(step, metrics)
+        divergences = [value for name, value in metrics.items() if name.startswith("kl/")]
+        report(
+            "mopd",
+            step,
+            self._num_steps,
+            reward=metrics["reward"],
+            kl=sum(divergences) / len(divergences),
+        )

@@ -1,0 +1,164 @@
+"""How much each teacher's tokens weigh beside the others': published rules, and none.
+
+Published work disagrees on the sign: Open-MOPD turns a starved domain up, DN-MOPD turns a loud one
+down. So each rule is a choice, measured on one's own domains (``benchmarks/balance.py``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from torch import Tensor
+
+from tasks.mopd.settings import Balance, BalanceSettings
+from tasks.onpolicy.device_sums import DeviceSums
+from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.settings import Normalisation
+from tasks.ranks import sum_over_ranks
+
+LEAST_GAP, MOST_GAP = 0.05, 20.0
+"""Open-MOPD (2608.19098) section 4: beyond them a run collapsed."""
+LEAST_SPREAD, MOST_SPREAD = 0.25, 4.0
+"""DN-MOPD (2609.35347): the clip of sigma_all / sigma_d."""
+_MEMORY = 0.9
+"""Of the running means: ten steps."""
+
+
+@dataclass(frozen=True)
+class LogRatioMoments:
+    """Means over tokens of one teacher's log-ratios, log p_teacher - log p_student, in nats."""
+
+    size: float
+    """Mean |log-ratio|."""
+    mean: float
+    square: float
+    tokens: float
+
+    @property
+    def deviation(self) -> float:
+        """Their standard deviation."""
+        return float(max(0.0, self.square - self.mean**2) ** 0.5)
+
+
+class LogRatioSums:
+    """Sums of each teacher's log-ratios over the tokens of a step, kept on the device."""
+
+    def __init__(self) -> None:
+        self._size, self._total, self._square = DeviceSums(), DeviceSums(), DeviceSums()
+
+    def add(self, teacher: str, log_ratio_C: Tensor) -> None:
+        """Add the log-ratios of a chunk's tokens."""
+        ratio_C = log_ratio_C.detach().double()
+        self._size.add(teacher, ratio_C.abs().sum(), len(ratio_C))
+        self._total.add(teacher, ratio_C.sum())
+        self._square.add(teacher, ratio_C.square().sum())
+
+    def moments(self) -> dict[str, LogRatioMoments]:
+        """Return each teacher's moments over the tokens of all ranks. Collective."""
+        tokens = sum_over_ranks(self._size.counts())
+        size, total, square = (
+            sum_over_ranks(sums.totals()) for sums in (self._size, self._total, self._square)
+        )
+        return {
+            teacher: LogRatioMoments(
+                size[teacher] / count, total[teacher] / count, square[teacher] / count, count
+            )
+            for teacher, count in tokens.items()
+        }
+
+
+@dataclass
+class TeacherWeighting:
+    """Gives each teacher its weight for a step, from the step's tokens and the steps before."""
+
+    settings: BalanceSettings
+    normalisation: Normalisation
+    running: dict[str, LogRatioMoments] = field(default_factory=dict)
+
+    def weights(self, scored: Sequence[Scored]) -> dict[str, float]:
+        """Return the relative weight of each teacher's tokens for this step's rollouts."""
+        teachers = sorted({item.teacher for item in scored})
+        match self.settings.rule:
+            case Balance.NONE:
+                return dict.fromkeys(teachers, 1.0)
+            case Balance.FIXED:
+                return {teacher: self._fixed(teacher) for teacher in teachers}
+            case Balance.TOKEN_SHARE:
+                return _token_share(teachers, scored)
+            case Balance.GAP:
+                shares = (
+                    _token_share(teachers, scored)
+                    if self.normalisation is Normalisation.TOKEN_MEAN
+                    else dict.fromkeys(teachers, 1.0)  # a mean over sequences starves nobody
+                )
+                gaps = self._gaps(teachers)
+                return {teacher: shares[teacher] * gaps[teacher] for teacher in teachers}
+            case Balance.DISPERSION:
+                return self._dispersion(teachers)
+
+    def end_step(self, moments: Mapping[str, LogRatioMoments]) -> None:
+        """Take a step's log-ratios into the running means."""
+        for teacher, now in moments.items():
+            old = self.running.get(teacher)
+            self.running[teacher] = now if old is None else _mixed(old, now)
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return the running means."""
+        return {teacher: list(vars(moments).values()) for teacher, moments in self.running.items()}
+
+    def load_state(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from a ``state``."""
+        self.running = {}
+        for teacher, numbers in state.items():
+            assert isinstance(numbers, list)
+            size, mean, square, tokens = (float(str(number)) for number in numbers)
+            self.running[teacher] = LogRatioMoments(size, mean, square, tokens)
+
+    def _fixed(self, teacher: str) -> float:
+        try:
+            return self.settings.weights[teacher]
+        except KeyError:
+            raise ValueError(
+                f"the balance gives fixed weights to {sorted(self.settings.weights)} and none to "
+                f"the teacher {teacher!r}: give each teacher its weight"
+            ) from None
+
+    def _gaps(self, teachers: Sequence[str]) -> dict[str, float]:
+        """Return clamp(m_d / m_ref): who is farther from the student weighs more, not less."""
+        known = {t: self.running[t].size for t in teachers if t in self.running}
+        if not known or max(known.values()) == 0:
+            return dict.fromkeys(teachers, 1.0)
+        reference = sum(known.values()) / len(known)
+        return {
+            t: min(MOST_GAP, max(LEAST_GAP, known.get(t, reference) / reference)) for t in teachers
+        }
+
+    def _dispersion(self, teachers: Sequence[str]) -> dict[str, float]:
+        """Return clip(sigma_all / sigma_d): whose log-ratios scatter more weighs less."""
+        known = {t: self.running[t] for t in teachers if t in self.running}
+        tokens = sum(moments.tokens for moments in known.values())
+        if not tokens:
+            return dict.fromkeys(teachers, 1.0)
+        mean = sum(c.mean * c.tokens for c in known.values()) / tokens
+        square = sum(c.square * c.tokens for c in known.values()) / tokens
+        pooled = max(0.0, square - mean**2) ** 0.5
+        return {
+            t: min(MOST_SPREAD, max(LEAST_SPREAD, pooled / known[t].deviation))
+            if t in known and known[t].deviation > 0
+            else 1.0
+            for t in teachers
+        }
+
+
+def _token_share(teachers: Sequence[str], scored: Sequence[Scored]) -> dict[str, float]:
+    """Return g* / s_d: equal target shares over each teacher's share of the step's tokens."""
+    tokens = dict.fromkeys(teachers, 0.0)
+    for item in scored:
+        tokens[item.teacher] += item.share * item.rollout.num_response_tokens
+    total = sum(tokens.values())
+    return {t: total / (len(teachers) * tokens[t]) if tokens[t] else 1.0 for t in teachers}
+
+
+def _mixed(old: LogRatioMoments, now: LogRatioMoments) -> LogRatioMoments:
+    pairs = zip(vars(old).values(), vars(now).values(), strict=True)
+    return LogRatioMoments(*(_MEMORY * before + (1 - _MEMORY) * after for before, after in pairs))
