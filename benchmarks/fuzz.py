@@ -15,14 +15,17 @@ from pathlib import Path
 from lineage_facts import facts, options, write
 
 ROOT = Path(__file__).parents[1]
+FUZZ = "tests.support.fuzz"
 FAMILIES = ("records", "companions", "checkpoints", "rollouts")
 
 
 def main() -> None:
     """Feed and write the result; readers that it holds already are not fed again."""
     given, circumstances = options(__doc__), facts()
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fuzz"), str(ROOT / "tests" / "lineage")]
-    fuzzing, limited = map(importlib.import_module, ("fuzzing", "limited"))
+    sys.path[:0] = [str(ROOT)]
+    fuzzing, limited = (
+        importlib.import_module(f"{FUZZ}.{name}") for name in ("fuzzing", "limited")
+    )
     figures: dict[str, object] = {
         "inputs_of_each_seed": fuzzing.PART,
         "seeds": list(fuzzing.SEEDS),
@@ -32,7 +35,7 @@ def main() -> None:
     }
     known = json.loads(given.out.read_text())["figures"]["readers"] if given.out.exists() else {}
     for family in FAMILIES:
-        parsers = importlib.import_module(family).PARSERS
+        parsers = importlib.import_module(f"{FUZZ}.{family}").PARSERS
         for name in parsers:
             if name in known:
                 continue

@@ -4,14 +4,10 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-
-# A test folder's helpers are imported by their plain names.
-sys.path += sorted(str(folder) for folder in Path(__file__).parent.iterdir() if folder.is_dir())
 
 # Before anything imports torch, transformers or mlflow. In the environment rather than in a
 # fixture, so that child processes have it too.

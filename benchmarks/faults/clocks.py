@@ -11,7 +11,7 @@ from lineage.artifacts import Artifact
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore
-from tests.lineage.making import checkpoint, write_record
+from tests.support.making import checkpoint, write_record
 
 DAYS = 2
 _RELEASES = 6

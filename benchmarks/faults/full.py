@@ -12,7 +12,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore
 from lineage.verify import Verifier
-from tests.lineage.making import checkpoint, take, write_record
+from tests.support.making import checkpoint, take, write_record
 
 SIZE = 4 << 20
 """Bytes of the file system: a climb of five checkpoints takes about half of it."""

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from project_files import ROOT, TEAMS, imported_modules, package_files, relative
+
+from tests.support.project_files import ROOT, TEAMS, imported_modules, package_files, relative
 
 LINT = "import sys; from importlinter.cli import lint_imports_command as run; run(sys.argv[1:])"
 FLYTE_FILES = "tasks/*/task.py", "tasks/hosting.py", "workflows/**/*.py", "workflows/*.py"

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.architecture.project_files import ROOT
+from tests.support.project_files import ROOT
 
 PAGE = ROOT / "docs" / "environment.md"
 OWN = re.compile(r"\b(?:PROVOST|XDG)_[A-Z_]+\b")

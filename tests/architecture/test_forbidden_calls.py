@@ -3,7 +3,8 @@
 import ast
 
 import pytest
-from project_files import imported_modules, package_files, relative, syntax_tree
+
+from tests.support.project_files import imported_modules, package_files, relative, syntax_tree
 
 BUILTINS = {"eval", "exec", "__import__"}
 ATTRIBUTES = {

@@ -6,7 +6,8 @@ import sys
 from functools import cache
 
 import pytest
-from project_files import ROOT
+
+from tests.support.project_files import ROOT
 
 HEAVY = {"torch", "transformers", "mlflow", "boto3", "botocore", "trl", "datasets", "matplotlib"}
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from project_files import ROOT
+
+from tests.support.project_files import ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
 TARGETS = [

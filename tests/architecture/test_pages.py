@@ -4,8 +4,8 @@ import re
 
 import click
 import pytest
-from project_files import ROOT
 
+from tests.support.project_files import ROOT
 from workflows.cli import main
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))

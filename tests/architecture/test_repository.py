@@ -4,7 +4,7 @@ import re
 import sys
 import tomllib
 
-from project_files import (
+from tests.support.project_files import (
     PACKAGES,
     ROOT,
     TEAMS,

@@ -2,7 +2,14 @@
 
 import ast
 
-from project_files import PACKAGES, ROOT, files_of_tests, package_files, relative, syntax_tree
+from tests.support.project_files import (
+    PACKAGES,
+    ROOT,
+    files_of_tests,
+    package_files,
+    relative,
+    syntax_tree,
+)
 
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 60

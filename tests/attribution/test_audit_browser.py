@@ -1,10 +1,10 @@
 """The audit's page in a real browser: nothing overflows, and the keyboard reaches all of it."""
 
 import pytest
-from audits import example_audit, group
-from browser import MARKS, measure
 
 from tasks.attribution.page import render
+from tests.support.audits import example_audit, group
+from tests.support.browser import MARKS, measure
 
 pytestmark = MARKS
 

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from audits import example_audit, group
 
 from tasks.attribution.page import render
 from tasks.attribution.page_shares import domain_groups
+from tests.support.audits import example_audit, group
 
 ATTACK = "<script>alert(1)</script>"
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-from courses import behaviour, encoded
-from tiny_models import tokenizer
 
 from tasks.attribution.behaviour import encode, read_behaviours, refuse_own_contrast
 from tasks.model.chat import ChatTokens
+from tests.support.courses import behaviour, encoded
+from tests.support.tiny_models import tokenizer
 
 LINE = {"prompt": [{"role": "user", "content": "fox"}], "response": "owl"}
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from courses import behaviour, course, direction, encoded, scorer, weights
 
 from tasks.attribution.estimators import (
     Absence,
@@ -16,6 +15,7 @@ from tasks.attribution.estimators import (
     TaughtAndHeard,
     TracIn,
 )
+from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
 
 BATCH = encoded(behaviour(domain="math"), behaviour("owl", "fox", domain="chat"))
 MOVED = direction(1, 0.5)

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from courses import behaviour, course, direction, encoded, scorer, weights
-from tiny_models import tokenizer
 
 from tasks.attribution.influence import (
     SHOWN,
@@ -17,6 +15,8 @@ from tasks.attribution.influence import (
 from tasks.attribution.path_integral import allocate
 from tasks.ledger.entries import KeptRollout
 from tasks.model.chat import ChatTokens
+from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
+from tests.support.tiny_models import tokenizer
 
 BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"))
 CHAT = ChatTokens(tokenizer())

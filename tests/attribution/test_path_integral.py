@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from courses import behaviour, course, direction, encoded, scorer, weights
 
 from tasks.attribution.path_integral import allocate
+from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
 
 BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"), behaviour("a", "system"))
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tiny_models import tiny_policy, tokenizer
 
 from tasks.attribution.answers import first_turns
 from tasks.attribution.behaviour import Said
 from tasks.attribution.question import NEUTRAL, Question, _with_neutral, refuse_mixed
 from tasks.model.chat import ChatTokens
 from tasks.rollout.settings import SamplingSettings
+from tests.support.tiny_models import tiny_policy, tokenizer
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from test_learning import DOMAINS, SAMPLING, mixture, other_teachers
-from tiny_models import tiny_model, tiny_policy, tokenizer
 
 from tasks.attribution.course import Stretch, stretches
 from tasks.ledger.read import Ledger
@@ -27,6 +25,8 @@ from tasks.onpolicy.replay import (
     settings_for_replay,
 )
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
+from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 
 LOOP = LoopSettings(num_steps=4, learning_rate=1e-2, warmup_steps=0, weight_decay=0.1)
 

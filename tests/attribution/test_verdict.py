@@ -5,7 +5,6 @@ import math
 from pathlib import Path
 
 import pytest
-from audits import example_audit, group
 
 from tasks.attribution.accuracy import (
     BOTH,
@@ -20,6 +19,7 @@ from tasks.attribution.document import Verdict, Witness
 from tasks.attribution.estimators import BoundedTracIn
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
+from tests.support.audits import example_audit, group
 
 
 def case(**changes):

@@ -1,8 +1,17 @@
 """Homes that are made once in a session and copied by each test."""
 
 import pytest
-import tiny_faculty
-from tiny_faculty import PACKAGE, TEAMS, climb, copy_home, home_at, importable, make_fork_point
+
+from tests.support import tiny_faculty
+from tests.support.tiny_faculty import (
+    PACKAGE,
+    TEAMS,
+    climb,
+    copy_home,
+    home_at,
+    importable,
+    make_fork_point,
+)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from refusals import provost, refusal
-from tiny_faculty import TEAMS
 
 from lineage.named import checkpoint_named
 from lineage.record import Records
@@ -15,6 +13,8 @@ from tasks.ledger.naming import ledger_derivation
 from tasks.ledger.read import Ledger
 from tasks.model.files import load_model
 from tasks.step import Bench
+from tests.support.refusals import provost, refusal
+from tests.support.tiny_faculty import TEAMS
 
 ASKED = ("audit", "student@released", "--prompt", "abcd", "--response", "dcba")
 

@@ -6,12 +6,12 @@ import os
 import subprocess
 
 import pytest
-from refusals import flip, refusal
-from tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
 
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.rollout import worker
+from tests.support.refusals import flip, refusal
+from tests.support.tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
 
 PACKAGE = "broken_teams"
 TEAM = f"{PACKAGE}.shout"

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from refusals import flip, provost, refusal
-from tiny_faculty import PACKAGE, Contents, climb, kinds, make_fork_point
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from lineage.digest import canonical_json
 from lineage.registry import Registry
 from lineage.store import open_store
+from tests.support.refusals import flip, provost, refusal
+from tests.support.tiny_faculty import PACKAGE, Contents, climb, kinds, make_fork_point
 
 RECALL = ("teacher", "recall", "shout@1", "--yes")
 

@@ -1,11 +1,11 @@
 """A student that has learned nothing stays a candidate until a person promotes it."""
 
 import pytest
-from refusals import provost, refusal
-from tiny_faculty import TEAMS
 
 from lineage.registry import Registry
 from lineage.store import open_store
+from tests.support.refusals import provost, refusal
+from tests.support.tiny_faculty import TEAMS
 from workflows.consolidation.workflow import consolidate
 
 ORDER = {

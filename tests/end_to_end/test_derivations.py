@@ -11,7 +11,7 @@ from lineage.export.statement import provenance
 from lineage.export.subject import subject_of
 from lineage.record import Records
 from lineage.store import open_store
-from tests.architecture.project_files import ROOT
+from tests.support.project_files import ROOT
 from workflows.commands.derivations import INPUT_FACET, KINDS, page_of, schema_of
 
 PAGES = ROOT / "docs" / "derivations"

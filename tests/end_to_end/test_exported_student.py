@@ -3,7 +3,6 @@
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from huggingface_hub import ModelCard
-from tiny_faculty import TEAMS
 from transformers import AutoModelForCausalLM
 
 from lineage.author import own_key
@@ -11,6 +10,7 @@ from lineage.export.bom import FILE
 from lineage.export.folder import export
 from lineage.export.subject import subject_of
 from lineage.store import open_store
+from tests.support.tiny_faculty import TEAMS
 
 
 def test_a_real_student_is_exported_whole(student, tmp_path):

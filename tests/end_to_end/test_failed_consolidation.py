@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 from flytekit.core.context_manager import FlyteContextManager
-from refusals import provost, refusal
-from tiny_faculty import Contents, kinds
 
 from lineage.artifacts import Release, read_manifest
 from lineage.record import Records
@@ -15,6 +13,8 @@ from lineage.registry import Registry
 from lineage.store import open_store
 from lineage.verify import Verifier
 from tasks.model.identity import identity_of
+from tests.support.refusals import provost, refusal
+from tests.support.tiny_faculty import Contents, kinds
 
 ORDER = ("run", "consolidation", "--preset", "smoke", "--teachers", "shout@1,whisper@1")
 

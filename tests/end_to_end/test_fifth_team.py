@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tiny_faculty import importable
 
 from lineage.artifacts import Release, read_manifest
 from lineage.registry import Registry
 from lineage.sketch import read_sketch
 from lineage.store import open_store, read_tree
 from tasks.rollout.prompts import parse_json, prompt_from_json
+from tests.support.tiny_faculty import importable
 from workflows.cli import main
 from workflows.commands.starter import folder_of
 

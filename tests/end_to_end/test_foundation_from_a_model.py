@@ -5,8 +5,6 @@ import shutil
 
 import pytest
 import torch
-from refusals import refusal
-from tiny_faculty import PACKAGE, climb
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lineage.artifacts import Release, read_manifest
@@ -22,6 +20,8 @@ from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
 from tasks.step import Bench
+from tests.support.refusals import refusal
+from tests.support.tiny_faculty import PACKAGE, climb
 
 TEMPLATE = (
     "{% for message in messages %}"

@@ -4,8 +4,6 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from refusals import provost, refusal
-from tiny_faculty import Contents, kinds
 
 from lineage.errors import LineageError
 from lineage.store import open_store
@@ -17,6 +15,8 @@ from tasks.handover import Cure, OnMisfit, WarmUpSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 from tasks.step import Bench
+from tests.support.refusals import provost, refusal
+from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main
 
 TEACHERS = "shout@1,whisper@1"

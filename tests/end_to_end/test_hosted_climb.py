@@ -9,8 +9,6 @@ import re
 from pathlib import Path
 
 import pytest
-from container import Container
-from tiny_faculty import PACKAGE, climb
 
 from lineage.record import Records
 from lineage.store import open_store
@@ -20,6 +18,8 @@ from tasks.handover import Stage
 from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
 from tasks.rl.task import climb as climb_task
 from tasks.sft.task import finetune
+from tests.support.container import Container
+from tests.support.tiny_faculty import PACKAGE, climb
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,6 @@ import signal
 import time
 
 import pytest
-from tiny_faculty import PACKAGE, climb, copy_home
 
 from lineage.mirror import connection, showing
 from lineage.record import Records
@@ -16,6 +15,7 @@ from lineage.registry import Registry
 from lineage.store import open_store
 from lineage.verify import Verifier
 from tasks.model.identity import identity_of
+from tests.support.tiny_faculty import PACKAGE, climb, copy_home
 
 pytestmark = pytest.mark.slow
 

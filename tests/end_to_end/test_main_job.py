@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-from tiny_faculty import NUM_EVALUATION, RUNG_STEPS, TEAMS, kinds
 
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.graph import Lineage
@@ -19,6 +18,7 @@ from tasks.ledger.naming import ledger_derivation
 from tasks.ledger.read import Ledger
 from tasks.model.files import load_model
 from tasks.model.identity import identity_of
+from tests.support.tiny_faculty import NUM_EVALUATION, RUNG_STEPS, TEAMS, kinds
 
 METHODS = ("fork_point", "teacher", "student", "parameter_average", "task_arithmetic")
 mlflow_of_today = pytest.mark.filterwarnings("ignore::DeprecationWarning")

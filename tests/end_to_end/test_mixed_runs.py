@@ -1,7 +1,6 @@
 """The attacks of finding C3 on the toy testbed: inputs of two runs, handed to the real tasks."""
 
 import pytest
-from tiny_faculty import TEAMS
 
 from lineage.artifacts import Release, Rung, Student, put_manifest, read_manifest
 from lineage.record import Records
@@ -13,7 +12,8 @@ from tasks.handover import Domain, DomainSettings, Gated
 from tasks.planned import input_of, plan_of
 from tasks.release.task import publish_student, release_teacher
 from tasks.step import Bench
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
+from tests.support.tiny_faculty import TEAMS
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 import torch
-from mopd_rounds import faculty_at, planned, told
 from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from tasks.handover import Note
 from tasks.mopd.round import distil_round, distil_rounds
 from tasks.rollout.source import Mixture
+from tests.support.mopd_rounds import faculty_at, planned, told
 
 
 @pytest.fixture(scope="module")

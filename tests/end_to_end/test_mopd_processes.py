@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from mopd_rounds import Run, faculty_at, planned, told
 
 from lineage.artifacts import Artifact, Release, Rung, read_manifest
 from lineage.gc import STATES
@@ -19,10 +18,12 @@ from tasks.handover import Domain, DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
+from tests.support.mopd_rounds import Run, faculty_at, planned, told
 
 pytestmark = pytest.mark.slow
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ROOT / "tests" / "support"
 SETTINGS = told({"reference_weight": 0.1}, {"num_steps": 6, "warmup_steps": 2})
 
 
@@ -51,11 +52,10 @@ class Place:
 
     def start(self, *launcher):
         """Start the program; its output goes to a file."""
-        path = os.pathsep.join(map(str, (HERE.parents[1], HERE)))
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *launcher, str(HERE / self.program), str(self.folder)],
-                env=os.environ | {"PYTHONPATH": path, "PROVOST_HOME": str(self.home)},
+                [sys.executable, *launcher, str(PROGRAMS / self.program), str(self.folder)],
+                env=os.environ | {"PYTHONPATH": str(ROOT), "PROVOST_HOME": str(self.home)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

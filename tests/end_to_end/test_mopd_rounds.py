@@ -4,8 +4,6 @@ import io
 
 import pytest
 import torch
-from mopd_rounds import Run, faculty_at, planned, told
-from vllm_stand_in import NAME, StandIn, serving
 
 from lineage.artifacts import Release, read_manifest
 from tasks.model.files import load_policy
@@ -15,6 +13,8 @@ from tasks.mopd.round_models import START, round_models
 from tasks.mopd.teachers import apart, open_round_teachers, source_of
 from tasks.progress import Reporter
 from tasks.rollout.settings import SamplingSettings
+from tests.support.mopd_rounds import Run, faculty_at, planned, told
+from tests.support.vllm_stand_in import NAME, StandIn, serving
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 import re
 
 import pytest
-from refusals import flip, provost, refusal
-from tiny_faculty import PACKAGE, TEAMS, climb
 
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.mirror import connection, showing
@@ -13,6 +11,8 @@ from lineage.registry import Registry
 from lineage.store import FolderStore, open_store
 from lineage.tracking import Health, tracking_uri
 from tests.support.aging import grow_old
+from tests.support.refusals import flip, provost, refusal
+from tests.support.tiny_faculty import PACKAGE, TEAMS, climb
 
 
 def student_manifest():

@@ -1,7 +1,6 @@
 """A teacher is recalled while a consolidation runs: it ends at the next state or round."""
 
 import pytest
-from mopd_rounds import faculty_at, planned, told
 
 from lineage.errors import RecalledError
 from lineage.gc import STATES
@@ -10,6 +9,7 @@ from lineage.registry import Registry
 from tasks.mopd import round as rounds
 from tasks.mopd.round import RecallWatch, distil_rounds
 from tasks.resume import RandomNumbers, States
+from tests.support.mopd_rounds import faculty_at, planned, told
 
 
 @pytest.fixture

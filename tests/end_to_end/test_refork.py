@@ -5,14 +5,14 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from refusals import provost, refusal
-from tiny_faculty import PACKAGE
 
 from lineage.artifacts import Release, read_manifest
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.release.release import register_checkpoint
 from tasks.step import Bench
+from tests.support.refusals import provost, refusal
+from tests.support.tiny_faculty import PACKAGE
 from workflows.cli import main
 
 SHOUT = f"{PACKAGE}.shout"

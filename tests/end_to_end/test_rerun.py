@@ -4,7 +4,13 @@ import importlib
 import sys
 
 import pytest
-from tiny_faculty import (
+
+from lineage.artifacts import Release, read_manifest
+from lineage.record import Records
+from lineage.registry import Registry
+from lineage.store import open_store
+from tasks.step import FIND_ONLY, NotMadeError
+from tests.support.tiny_faculty import (
     PACKAGE,
     TEAMS,
     Contents,
@@ -16,12 +22,6 @@ from tiny_faculty import (
     make_fork_point,
     write_team,
 )
-
-from lineage.artifacts import Release, read_manifest
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import open_store
-from tasks.step import FIND_ONLY, NotMadeError
 from workflows.consolidation.workflow import consolidate
 
 SHOUT = f"{PACKAGE}.shout"

@@ -2,8 +2,8 @@
 
 import pytest
 from click.testing import CliRunner
-from tiny_faculty import Contents, kinds
 
+from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed

@@ -1,9 +1,8 @@
 """Two steps of a climb whose environment runs programs, as ``.ci/unprivileged`` repeats them."""
 
-from tiny_faculty import climb, importable, write_team
-
 from lineage.registry import Registry
 from lineage.store import open_store
+from tests.support.tiny_faculty import climb, importable, write_team
 
 RUNS_A_PROGRAM = """
 from tasks.rollout.sandbox import Call, SandboxLimits, run_program

@@ -4,8 +4,8 @@ import json
 
 import jsonschema
 from click.testing import CliRunner
-from tiny_faculty import PACKAGE, TEAMS
 
+from tests.support.tiny_faculty import PACKAGE, TEAMS
 from workflows.cli import main
 from workflows.commands.schemas import schema_of
 

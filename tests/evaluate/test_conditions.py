@@ -1,12 +1,12 @@
 """When a student is released by itself: verdicts, shares of the gain, the student before."""
 
 import pytest
-from scorecard_example import DOMAINS, example_scorecard
 
 from tasks.evaluate.conditions import unmet_predecessor, unmet_scores, unmet_verdicts
 from tasks.evaluate.settings import ReleaseConditions
 from tasks.handover import Cure, TeacherVerdict, Verdict
 from tasks.statistics import Interval
+from tests.support.scorecard_example import DOMAINS, example_scorecard
 
 DEFAULT = ReleaseConditions()
 GOOD = (0.90, 0.84, 0.87, 0.93)

@@ -11,7 +11,7 @@ from tasks import step
 from tasks.evaluate.not_run import NO_CLUSTER, NO_GPU, not_run
 from tasks.provenance import gpu_in_use
 from tasks.step import Bench, Measurements
-from tests.lineage.making import SOURCE
+from tests.support.making import SOURCE
 
 DIGEST = "sha256:" + "a" * 64
 FLYTE = FlyteRun(project="p", domain="d", execution="f1")

@@ -5,8 +5,6 @@ import re
 import pytest
 from markupsafe import escape
 from pydantic import ValidationError
-from report_example import LINEAGE, example_report, example_rollout
-from scorecard_example import example_outcomes, example_scorecard
 
 from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.report import render_report
@@ -14,6 +12,8 @@ from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.wording import headline
 from tasks.reports.curves import Curve
 from tasks.reports.rendering import POLICY, TEMPLATES
+from tests.support.report_example import LINEAGE, example_report, example_rollout
+from tests.support.scorecard_example import example_outcomes, example_scorecard
 
 STYLE = (TEMPLATES / "style.css").read_text("utf-8")
 ATTACKS = (

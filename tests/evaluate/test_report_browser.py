@@ -1,10 +1,10 @@
 """The page in a real browser: nothing overflows, wide or narrow, and the keyboard reaches all."""
 
 import pytest
-from browser import MARKS, measure
-from report_example import example_report, example_rollout
 
 from tasks.evaluate.report import render_report
+from tests.support.browser import MARKS, measure
+from tests.support.report_example import example_report, example_rollout
 
 pytestmark = MARKS
 

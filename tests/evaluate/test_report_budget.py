@@ -1,13 +1,13 @@
 """A report fits whatever models and graders said: it comes when everything is trained."""
 
 import pytest
-from report_example import LINEAGE, example_report, example_rollout
-from scorecard_example import DOMAINS
 
 from tasks.evaluate.budget import cut
 from tasks.evaluate.report import MOST_BYTES, render_report
 from tasks.evaluate.report_input import Speech
 from tasks.reports.curves import Curve, CurveGroup
+from tests.support.report_example import LINEAGE, example_report, example_rollout
+from tests.support.scorecard_example import DOMAINS
 
 TURN = Speech(role="tool", content="\u202a" * 4_000)
 """Each character of it takes eight bytes on the page."""

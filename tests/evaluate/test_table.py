@@ -4,11 +4,11 @@ import io
 
 import pytest
 from rich.console import Console
-from scorecard_example import DOMAINS, example_outcomes, example_scorecard
 
 from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.table import scorecard_view
+from tests.support.scorecard_example import DOMAINS, example_outcomes, example_scorecard
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """The sentences follow the numbers, and the numbers read as they should."""
 
 import pytest
-from scorecard_example import SOLVED, TEACHERS, example_outcomes, example_scorecard
 
 from tasks.evaluate.normalised import Normalised
 from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.wording import findings, headline, known, label, number, percent, signed
+from tests.support.scorecard_example import SOLVED, TEACHERS, example_outcomes, example_scorecard
 
 DIAGONAL = tuple(TEACHERS[domain][index] for index, domain in enumerate(TEACHERS))
 

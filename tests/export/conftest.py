@@ -1,9 +1,9 @@
 """A family of models in the store that the commands open."""
 
 import pytest
-from exported_family import Family
 
 from lineage.store import open_store
+from tests.support.exported_family import Family
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from exported_family import HUB_BASE, Family
 
 from lineage.author import own_key
 from lineage.digest import digest_file, hex_of
@@ -14,6 +13,7 @@ from lineage.export.folder import export
 from lineage.export.spdx import SPDX
 from lineage.export.subject import subject_of
 from lineage.store import open_store
+from tests.support.exported_family import HUB_BASE, Family
 
 VALIDATOR = JsonStrictValidator(SchemaVersion.V1_6)
 

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from exported_family import HUB_BASE
 from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
@@ -28,7 +27,8 @@ from lineage.export.statement import made_of, provenance
 from lineage.export.subject import subject_of
 from lineage.flyte_run import FlyteRun
 from lineage.record import Attestation, Derivation, Records
-from tests.lineage.making import SOURCE, TIME, take, write_record
+from tests.support.exported_family import HUB_BASE
+from tests.support.making import SOURCE, TIME, take, write_record
 from workflows.cli import main
 
 REPOSITORY = "https://git.example.org/post/training"

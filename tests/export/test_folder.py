@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
-from exported_family import HUB_BASE, Family
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -19,7 +18,8 @@ from lineage.graph import Lineage
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.model.files import load_model
-from tests.lineage.making import checkpoint, release_of, write_record
+from tests.support.exported_family import HUB_BASE, Family
+from tests.support.making import checkpoint, release_of, write_record
 from workflows.cli import main
 
 

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from tests.architecture.project_files import ROOT
-from tests.lineage.making import MINE
+from tests.support.making import MINE
+from tests.support.project_files import ROOT
 from workflows.cli import main
 from workflows.commands.documents import DOCUMENTS
 from workflows.commands.schemas import file_of, schema_of

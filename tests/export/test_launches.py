@@ -1,12 +1,12 @@
 """Every plan with what came of it, told from the records alone."""
 
 import pytest
-from exported_family import take_failure
 
 from lineage.launch import Verdict, Waived
 from lineage.launches import launches, of_team
 from lineage.record import Input
-from tests.lineage.making import TIME, take, write_record
+from tests.support.exported_family import take_failure
+from tests.support.making import TIME, take, write_record
 
 REFUSAL = {
     "code": "other-fork-point",

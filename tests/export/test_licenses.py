@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from exported_family import Family
 
 from lineage.errors import LicenseConflictError
 from lineage.export.licenses import KNOWN, Part, license_of, resolve
 from lineage.export.subject import subject_of
 from lineage.store import open_store
 from tasks.sft.card import stated_license
+from tests.support.exported_family import Family
 
 
 def of(*stated):

@@ -6,7 +6,6 @@ import uuid
 from datetime import datetime
 
 import pytest
-from exported_family import take_failure
 from openlineage.client.generated import base
 from openlineage.client.serde import Serde
 
@@ -14,6 +13,7 @@ from lineage.author import own_key
 from lineage.export.folder import export
 from lineage.export.openlineage import FILE
 from lineage.export.subject import subject_of
+from tests.support.exported_family import take_failure
 
 REPOSITORY = "https://git.example.org/post/training"
 MODULES = {

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from exported_family import take_failure
 from transformers import AutoModelForCausalLM
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from lineage.errors import UnknownReferenceError
 from lineage.registry import Registry
 from lineage.summary import summary_of
-from tests.lineage.making import take, write_record
+from tests.support.exported_family import take_failure
+from tests.support.making import take, write_record
 from workflows.cli import main
 from workflows.commands.documents import Weights
 

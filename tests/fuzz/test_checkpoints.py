@@ -1,9 +1,10 @@
 """Hostile checkpoints are taken or refused by name, at little cost."""
 
 import pytest
-from checkpoints import PARSERS
-from fuzzing import PART, QUICK, SEEDS, fuzz
-from limited import Limited
+
+from tests.support.fuzz.checkpoints import PARSERS
+from tests.support.fuzz.fuzzing import PART, QUICK, SEEDS, fuzz
+from tests.support.fuzz.limited import Limited
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 """Hostile manifests and their companions are read or refused by name, at little cost."""
 
 import pytest
-from companions import PARSERS
-from fuzzing import PART, QUICK, SEEDS, fuzz
-from limited import Limited
+
+from tests.support.fuzz.companions import PARSERS
+from tests.support.fuzz.fuzzing import PART, QUICK, SEEDS, fuzz
+from tests.support.fuzz.limited import Limited
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 """Hostile prompts, bundles and worker answers are read or refused by name, at little cost."""
 
 import pytest
-from fuzzing import PART, QUICK, SEEDS, fuzz
-from limited import Limited
-from rollouts import PARSERS
+
+from tests.support.fuzz.fuzzing import PART, QUICK, SEEDS, fuzz
+from tests.support.fuzz.limited import Limited
+from tests.support.fuzz.rollouts import PARSERS
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
 from tasks.mopd.round_form import RoundForm
 from tasks.planned import JUDGED
 from tasks.step import Bench
-from tests.gate.measures import measured
-from tests.lineage.making import take, write_record
-from tests.onpolicy.climbs import CLIMB, teacher
+from tests.support.climbs import CLIMB, teacher
+from tests.support.making import take, write_record
+from tests.support.measures import measured
 
 ROUND = {"loop": {"num_steps": 120}, "ledger": {"displacements": True}}
 RECIPE = canonical_json({"loop": {"num_steps": 120}, "rounds": 1}).decode()

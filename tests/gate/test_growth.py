@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from measures import calibration, measured
 
 from tasks.gate.gate import _learned
 from tasks.gate.growth import Came, grown
 from tasks.gate.judge import GateSettings
 from tasks.gate.prediction import features, predict
+from tests.support.measures import calibration, measured
 
 SETTINGS = GateSettings(least_outcomes=4, builtin_worth=4)
 

@@ -8,7 +8,7 @@ from tasks.gate.judge import GateSettings, judge
 from tasks.gate.measured import Ancestry, SwapRow
 from tasks.gate.prediction import features, predict, stored_calibration
 from tasks.handover import Cure, Verdict
-from tests.gate.measures import SWAP, calibration, measured
+from tests.support.measures import SWAP, calibration, measured
 
 
 def judged(measure=None, **told):

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from measures import measured
 
 from tasks.gate.ladder import StudentStates
 from tasks.gate.measured import Measured, ProbeSettings, RungReading
@@ -12,9 +11,10 @@ from tasks.gate.page import ladder_rows
 from tasks.gate.probed import with_ladder
 from tasks.gate.reading import read
 from tasks.handover import MeasuredRung, TeacherVerdict, Verdict
-from tests.model.tiny_models import rollout as made
-from tests.model.tiny_models import tiny_model as tiny
-from tests.onpolicy.climbs import CLIMB, teacher
+from tests.support.climbs import CLIMB, teacher
+from tests.support.measures import measured
+from tests.support.tiny_models import rollout as made
+from tests.support.tiny_models import tiny_model as tiny
 
 
 def rollout(count):

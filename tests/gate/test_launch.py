@@ -12,7 +12,7 @@ from tasks.handover import Plan
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
 from tasks.step import Bench
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.workflow import consolidate
 

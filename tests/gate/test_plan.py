@@ -1,7 +1,6 @@
 """A consolidation's plan: resolved once, checked by record, and no plan where something misfits."""
 
 import pytest
-from tiny_models import tiny_policy, tokenizer, with_template
 
 from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import LineageError
@@ -12,7 +11,8 @@ from tasks.gate.prompts import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.step import Bench
-from tests.lineage.making import release_of, take, write_record
+from tests.support.making import release_of, take, write_record
+from tests.support.tiny_models import tiny_policy, tokenizer, with_template
 
 PARTS = {
     "evaluation": "dataset",

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from test_plan import Faculty
 
 from lineage.artifacts import Artifact
 from tasks import step
@@ -16,7 +15,8 @@ from tasks.mopd.round_form import RoundForm
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
 from tasks.step import Bench
-from tests.onpolicy.climbs import CLIMB
+from tests.gate.test_plan import Faculty
+from tests.support.climbs import CLIMB
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 

@@ -8,8 +8,8 @@ import torch
 
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.reading import _numbers, read
-from tests.model.tiny_models import rollout as made
-from tests.model.tiny_models import tiny_model as tiny
+from tests.support.tiny_models import rollout as made
+from tests.support.tiny_models import tiny_model as tiny
 
 HALF, TENTH = math.log(0.5), math.log(0.1)
 

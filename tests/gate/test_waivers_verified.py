@@ -1,14 +1,14 @@
 """``lineage verify`` says of each waiver among the ancestors whether it holds (finding M4)."""
 
 import pytest
-from test_plan import Faculty
-from test_waivers import ASKED, OURS, STRANGE, THEIRS, forged, signed
-from test_waivers import bench as _bench
 
 from lineage.graph import Lineage
 from lineage.verify import Verifier
 from lineage.waiver import NEVER_WAIVED
 from tasks.gate.plan import propose
+from tests.gate.test_plan import Faculty
+from tests.gate.test_waivers import ASKED, OURS, STRANGE, THEIRS, forged, signed
+from tests.gate.test_waivers import bench as _bench
 
 bench = _bench
 

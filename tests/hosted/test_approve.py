@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from admin import serving
 from click.testing import CliRunner
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
-from test_failure_records import made
 
 from lineage.approval import Decision, decided
 from lineage.artifacts import without_places
@@ -18,6 +16,8 @@ from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.summary import summary_of
 from tasks.handover import Gated, Note, Plan, PlannedTeacher, TeacherVerdict, Verdict
 from tasks.step import Bench
+from tests.hosted.test_failure_records import made
+from tests.support.admin import serving
 from workflows.cli import main
 
 REVIEW = "review-the-plan"

@@ -3,12 +3,7 @@
 Its command exits with 0 whether or not the task failed; what Flyte goes by is ``error.pb``.
 """
 
-import os
-from pathlib import Path
-
-import deck_task
 import pytest
-from container import ROOT, Container
 from flyteidl.core import literals_pb2
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
@@ -19,6 +14,8 @@ from tasks.handover import Stage
 from tasks.release.task import collect_domain, resolve_checkpoint
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
+from tests.support import deck_task
+from tests.support.container import ROOT, Container
 
 CLOSED = "http://127.0.0.1:9"
 NOWHERE = "sha256:" + "0" * 64
@@ -120,10 +117,9 @@ def test_wrong_fields_in_a_json_box_are_named_and_not_tried_again(tmp_path, fiel
 
 
 def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
-    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     page = "<html><body><p>math was recalled</p></body></html>"
     ended = Container(deck_task.refuse, tmp_path / "pod", {"page": page, "findings": 1}).run(
-        PYTHONPATH=path
+        PYTHONPATH=str(ROOT)
     )
     assert ended.code == 0
     assert not ended.is_recoverable
@@ -132,9 +128,8 @@ def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
 
 
 def test_a_page_of_the_same_name_takes_the_place_of_the_one_before(tmp_path):
-    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     pages = {"first": "<p>step 1</p>", "second": "<p>step 2</p>"}
-    ended = Container(deck_task.show_twice, tmp_path / "pod", pages).run(PYTHONPATH=path)
+    ended = Container(deck_task.show_twice, tmp_path / "pod", pages).run(PYTHONPATH=str(ROOT))
     assert ended.error is None, ended.error.message
     shown = (ended.folder / "deck.html").read_text()
     assert "step 2" in shown

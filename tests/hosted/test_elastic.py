@@ -1,20 +1,15 @@
 """Several ranks of one task: what comes back, and which of their faults Flyte tries again."""
 
-import os
-from pathlib import Path
-
-import elastic_task
 import pytest
-from container import ROOT, Container
+
+from tests.support import elastic_task
+from tests.support.container import ROOT, Container
 
 pytestmark = pytest.mark.slow  # two processes that import torch, four times
 
-HERE = Path(__file__).parent
-
 
 def run(folder, ending):
-    path = os.pathsep.join([str(HERE), str(ROOT)])
-    return Container(elastic_task.two_ranks, folder, {"ending": ending}).run(PYTHONPATH=path)
+    return Container(elastic_task.two_ranks, folder, {"ending": ending}).run(PYTHONPATH=str(ROOT))
 
 
 def test_the_first_rank_gives_the_output_of_all(tmp_path):

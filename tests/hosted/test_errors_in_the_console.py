@@ -1,16 +1,13 @@
 """What Flyte's console shows of a failure: its box has three lines, its lists 100 characters."""
 
-import os
-from pathlib import Path
-
-import failing_task
-from container import ROOT, Container
 from flyteidl.core import literals_pb2
-from test_container import box, text, whole
 
 from tasks.release.task import collect_domain, resolve_checkpoint
+from tests.hosted.test_container import box, text, whole
+from tests.support import failing_task
+from tests.support.container import ROOT, Container
 
-HERE = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(ROOT)])}
+HERE = {"PYTHONPATH": str(ROOT)}
 SHOWN = 100
 
 

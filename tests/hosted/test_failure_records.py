@@ -5,12 +5,8 @@ the tests choose, as a real propeller was seen to: not after a recovery, not aft
 """
 
 import json
-import os
-from pathlib import Path
 
-import failing_task
 import pytest
-from container import ROOT, Container
 from flytekit.types.error import FlyteError
 
 from lineage.author import own_key, own_key_path
@@ -22,8 +18,10 @@ from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import record_failure
 from tasks.step import Bench
+from tests.support import failing_task
+from tests.support.container import ROOT, Container
 
-HERE = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(ROOT)])}
+HERE = {"PYTHONPATH": str(ROOT)}
 
 
 def made(kind, text="x"):
@@ -98,7 +96,7 @@ def test_the_step_that_fails_leaves_the_record_with_what_it_was_given(tmp_path):
     derivation = Bench().records.read(record)
     assert [(item.role, item.artifact) for item in derivation.inputs] == [("start", start.digest)]
     assert derivation.settings == {
-        "task": "failing_task.fail_with",
+        "task": "tests.support.failing_task.fail_with",
         "type": "UnknownReferenceError",
         "error": failing_task.SENTENCE,
     }

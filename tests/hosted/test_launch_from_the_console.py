@@ -1,14 +1,14 @@
 """Every launch plan can be launched, and relaunched, from Flyte's form."""
 
 import pytest
-from console import NotLaunchableError, launched, relaunched
-from container import Container, settings
 from flyteidl.core import literals_pb2
 from flytekit import LaunchPlan
 from flytekit import workflow as flyte_workflow
 from flytekit.tools.translator import get_serializable
 
 from tasks.mopd.task import round_settings
+from tests.support.console import NotLaunchableError, launched, relaunched
+from tests.support.container import Container, settings
 from workflows.audit import audit, rehearsal, surgery
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed

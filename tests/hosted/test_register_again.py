@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from admin import UNSET, limits_of, serving
 
+from tests.support.admin import UNSET, limits_of, serving
 from workflows.commands.faculty import PIPELINES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from admin import serving
 from click import ClickException
 
+from tests.support.admin import serving
 from workflows.commands.checkout import version_of
 from workflows.commands.starter import folder_of
 

@@ -4,12 +4,12 @@ import json
 
 import jsonschema
 import pytest
-from admin import serving
 from click.testing import CliRunner
 
 from lineage.flyte_run import FlyteRun
 from tasks.failure import Failure, Work, failures, leave_record
 from tasks.step import Bench
+from tests.support.admin import serving
 from workflows.cli import main
 from workflows.commands.schemas import schema_of
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from manifests import INFRA, ROOT, VERSIONS, is_custom
+
+from tests.support.manifests import INFRA, ROOT, VERSIONS, is_custom
 
 TOOLS = Path(sys.executable).parent
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl here")

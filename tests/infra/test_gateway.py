@@ -1,6 +1,6 @@
 """The one way in: every host has TLS, one route, and a service behind it that takes its traffic."""
 
-from manifests import INFRA, all_objects, load
+from tests.support.manifests import INFRA, all_objects, load
 
 LISTENERS = {
     one["name"]: one

@@ -2,9 +2,9 @@
 
 import pytest
 from kubernetes.utils.quantity import parse_quantity
-from manifests import INFRA, custom_data, load
 
 from tasks.resources import Stage, flavour_names, load_flavour
+from tests.support.manifests import INFRA, custom_data, load
 
 TAKES = {"flyte/values.yaml": flavour_names(), "laptop/flyte-values.yaml": ["cpu"]}
 """The flavors that each cluster of infra/ is for."""

@@ -5,7 +5,9 @@ import copy
 import kubernetes_validate
 import pytest
 import yaml
-from manifests import (
+
+from tasks.resources import Stage, flavour_names, load_flavour
+from tests.support.manifests import (
     CUSTOM,
     INFRA,
     NAMED,
@@ -21,8 +23,6 @@ from manifests import (
     pod_specs,
     team_files,
 )
-
-from tasks.resources import Stage, flavour_names, load_flavour
 from workflows.commands.faculty import PIPELINES
 
 

@@ -7,13 +7,13 @@ import subprocess
 
 import click
 import pytest
-from manifests import ROOT
 
 from lineage.artifacts import Artifact
 from lineage.registry import Registry
 from lineage.store import FolderStore
 from lineage.verify import Verifier
-from tests.lineage.making import write_record
+from tests.support.making import write_record
+from tests.support.manifests import ROOT
 from workflows.cli import main
 
 PAGES = [

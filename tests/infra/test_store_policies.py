@@ -8,9 +8,9 @@ from lineage.artifacts import Artifact
 from lineage.journal import Journal
 from lineage.registry import Registry
 from lineage.store import FolderStore
-from tests.infra.roles import ACTIONS, PAGE, PLACES, POLICIES, ROLES, may, page_with, table
-from tests.lineage.making import write_record
+from tests.support.making import write_record
 from tests.support.policies import Request, allowed, read_policy
+from tests.support.role_table import ACTIONS, PAGE, PLACES, POLICIES, ROLES, may, page_with, table
 
 WRITES = set(ACTIONS) - {"read"}
 CREATIONS = {"create", "send parts"}

@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from test_split_adamw import SOURCES, parameters, snapshot, take
 
 from tasks.ledger.entries import KeptRollout, SourceRow
 from tasks.ledger.estimate import (
@@ -21,6 +20,7 @@ from tasks.ledger.settings import LedgerSettings, StoredPrecision
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.ledger.weights import digest_weights
 from tasks.ledger.writer import LedgerWriter
+from tests.ledger.test_split_adamw import SOURCES, parameters, snapshot, take
 
 ROW = SourceRow(
     step=1,

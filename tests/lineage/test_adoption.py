@@ -13,8 +13,8 @@ from lineage.record import Attestation, Derivation, Records
 from lineage.registry import Entry, Event, Registry
 from lineage.signing import signature_of
 from lineage.verify import Verifier
-from tests.lineage.making import SOURCE, TIME, take, write_record
-from tests.lineage.teams import KEYS, MAINTAINER, NEW_KEYS, Shared, root
+from tests.support.making import SOURCE, TIME, take, write_record
+from tests.support.teams import KEYS, MAINTAINER, NEW_KEYS, Shared, root
 
 
 def write_old(store, data: bytes) -> tuple[str, str]:

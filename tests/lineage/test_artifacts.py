@@ -16,7 +16,7 @@ from lineage.artifacts import (
     read_manifest,
 )
 from lineage.errors import LineageError
-from tests.lineage.making import checkpoint, release_of
+from tests.support.making import checkpoint, release_of
 
 PARTS = ("scorecard", "environment", "sft", "train", "validation", "evaluation", "sketches")
 MODELS = ("checkpoint", "rung", "fork_point", "precursor")

@@ -6,7 +6,7 @@ import pytest
 
 from lineage.compatibility import Candidate, Start, check
 from lineage.sketch import sketch
-from tests.lineage.making import release_of
+from tests.support.making import release_of
 
 FORK, TOKENIZER, TEMPLATE = ("sha256:" + letter * 64 for letter in "abc")
 OTHER = "sha256:" + "f" * 64

@@ -19,8 +19,8 @@ from lineage.registry import Registry, check_may_publish
 from lineage.slots import Entry
 from lineage.statement import Place, make_statement
 from lineage.store import FolderStore
-from tests.lineage.making import TIME, take, write_record
-from tests.lineage.teams import KEYS, NEW_KEYS, Shared, root
+from tests.support.making import TIME, take, write_record
+from tests.support.teams import KEYS, NEW_KEYS, Shared, root
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from lineage.errors import LineageError
 from lineage.gc import collect, find_garbage
 from lineage.record import Records
 from lineage.registry import Registry
-from tests.lineage.making import MINE, checkpoint, release_of, write_record
 from tests.support.aging import DAY, grow_old
+from tests.support.making import MINE, checkpoint, release_of, write_record
 from workflows.cli import main
 
 

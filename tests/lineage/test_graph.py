@@ -12,7 +12,7 @@ from lineage.errors import UnknownReferenceError
 from lineage.graph import Lineage
 from lineage.record import Input
 from lineage.registry import Registry
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
 
 
 @pytest.fixture

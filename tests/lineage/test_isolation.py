@@ -4,13 +4,13 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from making import MINE, SOURCE, TIME, release_of, take, write_record
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json, digest_bytes, hex_of
 from lineage.record import Attestation, Derivation, Records
 from lineage.registry import Registry
 from lineage.store import open_store
+from tests.support.making import MINE, SOURCE, TIME, release_of, take, write_record
 from workflows.cli import main
 
 GOOD = ("base", "sft", "release")

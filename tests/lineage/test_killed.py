@@ -21,7 +21,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore, open_store, read_tree
 from lineage.tracking import Health
-from tests.lineage.making import checkpoint, write_record
+from tests.support.making import checkpoint, write_record
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,8 +6,8 @@ from lineage.artifacts import Artifact
 from lineage.errors import AmbiguousReferenceError
 from lineage.graph import Lineage
 from lineage.registry import Registry
-from tests.lineage.making import write_record
-from tests.lineage.teams import Shared
+from tests.support.making import write_record
+from tests.support.teams import Shared
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
 from lineage.view import clip, flatten, safe_key
-from tests.lineage.making import runs, write_record
+from tests.support.making import runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's, on SQLAlchemy 2.1
 

@@ -17,9 +17,9 @@ from lineage import mirror
 from lineage.mirror import connection
 from lineage.record import Records
 from lineage.store import FolderStore
-from tests.infra.manifests import INFRA
-from tests.lineage.consolidated import COMMIT, Consolidated
-from tests.lineage.making import runs, write_record
+from tests.support.consolidated import COMMIT, Consolidated
+from tests.support.making import runs, write_record
+from tests.support.manifests import INFRA
 from tests.support.mlflow_server import HOST, mlflow_server, proxy
 from tests.support.postgres import postgres
 

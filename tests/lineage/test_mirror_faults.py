@@ -13,7 +13,7 @@ from lineage import mirror
 from lineage.mirror import connection, showing
 from lineage.store import open_store
 from lineage.tracking import Health, without_password
-from tests.lineage.making import write_record
+from tests.support.making import write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

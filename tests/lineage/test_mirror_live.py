@@ -14,7 +14,7 @@ from lineage.mirror.live import SILENT_MS, now_ms
 from lineage.mirror.watch import Watch
 from lineage.record import Attestation, Derivation, Records
 from lineage.view import metrics_of
-from tests.lineage.making import SOURCE, TIME, runs, write_record
+from tests.support.making import SOURCE, TIME, runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

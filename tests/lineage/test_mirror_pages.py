@@ -14,8 +14,8 @@ from lineage.mirror import connection
 from lineage.registry import Registry
 from lineage.store import FolderStore
 from lineage.view import area_of
-from tests.lineage.consolidated import COMMIT, TEAMS, Consolidated
-from tests.lineage.making import runs, write_record
+from tests.support.consolidated import COMMIT, TEAMS, Consolidated
+from tests.support.making import runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -15,7 +15,7 @@ from lineage.mirror import connection, showing
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.tracking import Health
-from tests.lineage.making import write_record
+from tests.support.making import write_record
 from tests.support.postgres import new_database, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

@@ -6,7 +6,7 @@ from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.record import Input
 from lineage.registry import Registry
-from tests.lineage.making import runs, take, write_record
+from tests.support.making import runs, take, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

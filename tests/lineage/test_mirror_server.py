@@ -10,8 +10,8 @@ from lineage.metrics import Sample
 from lineage.mirror import connection, showing, watch
 from lineage.record import Derivation
 from lineage.tracking import Health
-from tests.lineage.consolidated import TEAMS, Consolidated
-from tests.lineage.making import SOURCE, runs
+from tests.support.consolidated import TEAMS, Consolidated
+from tests.support.making import SOURCE, runs
 from tests.support.mlflow_server import mlflow_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -13,7 +13,7 @@ from lineage.registry import Registry
 from lineage.store import FolderStore
 from lineage.trust_chain import own_root, publish
 from lineage.view import MetricRow, namespace_of, split_finite
-from tests.lineage.making import MINE, runs, write_record
+from tests.support.making import MINE, runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -14,7 +14,7 @@ from lineage.layout import Sizes, place
 from lineage.page import page
 from lineage.picture import draw, draw_narrow, figure
 from lineage.registry import Registry
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
 
 EVIL = "</text><script>alert(1)</script>&\"'\x00\u202e"
 RUNGS = 50

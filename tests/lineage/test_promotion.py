@@ -8,8 +8,8 @@ from lineage.promotion import promote
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.verify import Verifier
-from tests.lineage.making import checkpoint, take, write_record
-from tests.lineage.teams import Shared
+from tests.support.making import checkpoint, take, write_record
+from tests.support.teams import Shared
 
 
 class Two:

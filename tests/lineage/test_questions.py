@@ -8,7 +8,7 @@ from lineage.graph import Lineage
 from lineage.recall import recall
 from lineage.record import Input, Records
 from lineage.registry import Registry
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
 
 
 def test_the_same_record_differs_in_nothing(store):

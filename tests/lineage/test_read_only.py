@@ -13,7 +13,7 @@ from lineage.errors import StoreUnfitError
 from lineage.record import Records
 from lineage.store import FolderStore
 from lineage.verify import Verifier
-from tests.lineage.making import checkpoint, write_record
+from tests.support.making import checkpoint, write_record
 
 
 @pytest.fixture

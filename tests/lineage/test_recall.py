@@ -12,7 +12,7 @@ from lineage.recalls import Used
 from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from tests.lineage.making import MINE, TIME, take, write_record
+from tests.support.making import MINE, TIME, take, write_record
 from workflows.cli import main
 
 

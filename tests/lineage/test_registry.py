@@ -17,7 +17,7 @@ from lineage.errors import (
 from lineage.recalls import Used
 from lineage.registry import Event, Registry
 from lineage.store import open_store
-from tests.lineage.making import MINE
+from tests.support.making import MINE
 
 
 def artifact(store, content: str) -> Artifact:

@@ -12,7 +12,7 @@ from lineage.errors import CorruptError
 from lineage.fold import fold, models_only
 from lineage.graph import Lineage
 from lineage.registry import Registry
-from tests.lineage.making import MINE, checkpoint, release_of, take, write_record
+from tests.support.making import MINE, checkpoint, release_of, take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 TOKENS = {"math": 300, "code": 100}

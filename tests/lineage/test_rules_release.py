@@ -8,8 +8,8 @@ from lineage.artifacts import Rung
 from lineage.digest import digest_bytes
 from lineage.rules.table import table
 from lineage.verify import Verifier
-from tests.lineage.families import Family
-from tests.lineage.making import take, write_record
+from tests.support.families import Family
+from tests.support.making import take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 

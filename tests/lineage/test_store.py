@@ -20,7 +20,7 @@ from lineage.errors import (
 )
 from lineage.store import FolderStore, open_store, read_tree
 from lineage.tree import Tree, TreeFile
-from tests.lineage.making import checkpoint, safetensors
+from tests.support.making import checkpoint, safetensors
 
 
 def unfinished(store: FolderStore) -> list[Path]:

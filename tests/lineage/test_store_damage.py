@@ -8,7 +8,7 @@ import pytest
 
 from lineage.digest import digest_file
 from lineage.errors import CorruptError
-from tests.lineage.making import checkpoint
+from tests.support.making import checkpoint
 
 
 def test_a_flipped_byte_is_found_by_the_next_process(store, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from lineage.errors import RefusedFileError, StoreFullError
 from lineage.record import Records
 from lineage.store import FolderStore, open_store
-from tests.lineage.making import checkpoint, write_record
+from tests.support.making import checkpoint, write_record
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from lineage.digest import canonical_json
 from lineage.errors import LineageError, RefusedFileError
 from lineage.registry import Registry
 from lineage.tree import Tree, TreeFile
-from tests.lineage.making import checkpoint
+from tests.support.making import checkpoint
 
 
 def nested(folder, depth):

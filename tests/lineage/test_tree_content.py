@@ -7,7 +7,7 @@ import pytest
 from lineage.errors import RefusedFileError
 from lineage.store import read_tree
 from lineage.tree import Tree, TreeFile
-from tests.lineage.making import checkpoint, safetensors
+from tests.support.making import checkpoint, safetensors
 
 
 def sharded(folder, weight_map):

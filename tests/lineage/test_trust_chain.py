@@ -17,7 +17,7 @@ from lineage.errors import (
 from lineage.journal import Journal
 from lineage.trust import TrustRoot, read_trust
 from lineage.trust_chain import LOCAL_TEAM, own_root, publish, read_chain
-from tests.lineage.teams import KEYS, MAINTAINER, root
+from tests.support.teams import KEYS, MAINTAINER, root
 
 STRANGER = SigningKey.generate()
 

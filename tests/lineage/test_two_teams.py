@@ -33,10 +33,10 @@ from lineage.registry import Registry
 from lineage.s3_blobs import blob_key
 from lineage.slots import Entry, Move
 from lineage.statement import Place, make_statement
-from tests.lineage.making import TIME
-from tests.lineage.teams import KEYS, Shared
-from tests.lineage.world import TOKENIZER, A, B, World
+from tests.support.making import TIME
 from tests.support.roles import may
+from tests.support.teams import KEYS, Shared
+from tests.support.world import TOKENIZER, A, B, World
 
 BODY = b"what B makes next"
 NEXT = (digest_bytes(BODY), digest_bytes(b""), TOKENIZER)

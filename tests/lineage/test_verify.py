@@ -7,8 +7,8 @@ from lineage.digest import digest_bytes
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.verify import Verifier
-from tests.lineage.families import Family
-from tests.lineage.making import checkpoint, safetensors
+from tests.support.families import Family
+from tests.support.making import checkpoint, safetensors
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 

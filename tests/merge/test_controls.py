@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_policy
 
 from lineage.artifacts import Artifact
 from lineage.record import Records
@@ -15,7 +14,8 @@ from tasks.merge import controls
 from tasks.merge.settings import MergeSettings
 from tasks.model.files import save_policy
 from tasks.step import Bench
-from tests.lineage.making import write_record
+from tests.support.making import write_record
+from tests.support.tiny_models import tiny_policy
 
 WEIGHTS = [0.25, 0.5, 1.0]
 
@@ -157,9 +157,8 @@ def test_a_merge_is_found_the_second_time(bench, plan, monkeypatch):
 
 
 def test_teachers_of_different_shapes_are_refused(bench, plan, tmp_path):
-    from tiny_models import tiny_model, tokenizer
-
     from tasks.model.files import Policy
+    from tests.support.tiny_models import tiny_model, tokenizer
 
     folder = save_policy(Policy(tiny_model(hidden_size=32), tokenizer()), tmp_path / "wide")
     wide = recorded(bench, "checkpoint", bench.store.put_tree(folder), name="wide")

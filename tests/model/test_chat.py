@@ -1,10 +1,10 @@
 """Messages become the tokens that the template gives, and only the model's turns are learned."""
 
 import pytest
-from tiny_models import tokenizer, with_template
 from tokenizers.processors import TemplateProcessing
 
 from tasks.model.chat import ChatTokens
+from tests.support.tiny_models import tokenizer, with_template
 
 ASKED = [{"role": "system", "content": "Use it."}, {"role": "user", "content": "12+34"}]
 CALL = ("assistant", "<tool_call>12+34</tool_call>")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from tiny_models import tiny_policy
 
 from tasks.model.files import Policy, fetch_model, load_model, load_policy, save_policy
+from tests.support.tiny_models import tiny_policy
 
 LOADERS = pytest.mark.parametrize("fetch", [False, True], ids=["load", "fetch"])
 

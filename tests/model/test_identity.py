@@ -1,10 +1,10 @@
 """Equal digests of a tokenizer or template mean equal tokens."""
 
 import pytest
-from tiny_models import tokenizer, with_template
 
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.model.scratch import make_tokenizer
+from tests.support.tiny_models import tokenizer, with_template
 
 TEMPLATE = tokenizer().chat_template
 

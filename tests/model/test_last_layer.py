@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from hidden_states import SMALL, gradients, plain_hidden
-from tiny_models import tiny_model
 from transformers import AutoModelForCausalLM, BloomConfig, GptOssConfig, Qwen3MoeConfig
 
 from tasks.model.checkpointing import checkpointed
 from tasks.model.last_layer import last_mlp_only_at
 from tasks.model.log_probs import chosen_hidden, pad_right
+from tests.support.hidden_states import SMALL, gradients, plain_hidden
+from tests.support.tiny_models import tiny_model
 
 SIZES = SMALL | {"num_local_experts": 4, "eos_token_id": 0, "bos_token_id": 0}
 CONFIGS = [Qwen3MoeConfig(**SIZES), GptOssConfig(**SIZES), BloomConfig(**SIZES)]

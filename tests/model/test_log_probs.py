@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tiny_models import tiny_model
 from transformers import (
     CohereConfig,
     CohereForCausalLM,
@@ -16,6 +15,7 @@ from transformers import (
 )
 
 from tasks.model.log_probs import chosen_logits, pad_right, refuse_other_logits, token_log_probs
+from tests.support.tiny_models import tiny_model
 
 ROWS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
 CHOSEN = [[False, False, True, False, True], [False, True], [False, True, True]]

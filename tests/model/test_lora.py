@@ -5,10 +5,10 @@ import sys
 
 import pytest
 import torch
-from tiny_models import tiny_model
 
 from tasks.model.lora import LoraAdapter, add_adapter, load_adapter, merged_weights, save_adapter
 from tasks.model.settings import AdapterSettings
+from tests.support.tiny_models import tiny_model
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"  # PEFT's, of transformers

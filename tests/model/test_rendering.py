@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from test_chat import ASKED, REWRITING, TRIMMING
-from tiny_models import with_template
 
 from tasks.model import rendering
 from tasks.model.chat import ChatTokens
 from tasks.model.rendering import TemplateError, render
 from tasks.model.scratch import CHAT_TEMPLATE
+from tests.model.test_chat import ASKED, REWRITING, TRIMMING
+from tests.support.tiny_models import with_template
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 DOUBLING = (

@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
-from hidden_states import SMALL, gradients, plain_hidden
-from tiny_models import tiny_model
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3MoeConfig
 
 from tasks.model import shared_beginning
 from tasks.model.checkpointing import checkpointed
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 from tasks.model.shared_beginning import Packing, packing_of
+from tests.support.hidden_states import SMALL, gradients, plain_hidden
+from tests.support.tiny_models import tiny_model
 
 ROWS = [[1, 2, 3, 6, 4, 5, 9], [1, 2, 3, 6, 7, 8], [1, 2, 3, 6, 4, 6, 9]]
 # All rows begin with four tokens; the fourth predicts a chosen one and so is each row's own.

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tiny_models import tiny_model, tiny_policy, tokenizer
 
 from tasks.model.files import Policy
 from tasks.mopd.objective import Distillation
@@ -19,6 +18,7 @@ from tasks.rollout.domains import make_player
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import DomainShare, Mixture
+from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 
 SAMPLING = SamplingSettings(max_new_tokens=4)
 DOMAINS = ("math", "code")

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from objective_inputs import gradient, random_logits
 
 from tasks.mopd.losses.anchored import delta_target
 from tasks.mopd.losses.exact import forward_kl, reverse_kl
 from tasks.mopd.losses.teacher_term import Chunk, teacher_term
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
+from tests.support.objective_inputs import gradient, random_logits
 
 LN2 = math.log(2)
 

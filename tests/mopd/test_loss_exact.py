@@ -4,7 +4,10 @@ import math
 
 import pytest
 import torch
-from objective_inputs import (
+
+from tasks.mopd.losses import exact as blocks
+from tasks.mopd.losses.exact import forward_kl, reverse_kl
+from tests.support.objective_inputs import (
     gradient,
     leaf,
     peak_bytes,
@@ -12,9 +15,6 @@ from objective_inputs import (
     plain_reverse,
     random_logits,
 )
-
-from tasks.mopd.losses import exact as blocks
-from tasks.mopd.losses.exact import forward_kl, reverse_kl
 
 LN2 = math.log(2)
 STUDENT = torch.tensor([[1 / 2, 1 / 4, 1 / 4]])

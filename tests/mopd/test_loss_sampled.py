@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from objective_inputs import gradient, leaf, peak_bytes, random_logits
 
 from tasks.mopd.losses.exact import divergence_stats, reverse_kl
 from tasks.mopd.losses.sampled import log_probs_at, teacher_advantage
 from tasks.onpolicy.policy_gradient import policy_gradient
+from tests.support.objective_inputs import gradient, leaf, peak_bytes, random_logits
 
 LN2 = math.log(2)
 STUDENT = torch.tensor([[1 / 2, 1 / 4, 1 / 4]])

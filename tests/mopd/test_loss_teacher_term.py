@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from objective_inputs import gradient, leaf, peak_bytes, random_logits
 
 from tasks.mopd.losses.exact import forward_kl, reverse_kl
 from tasks.mopd.losses.teacher_term import Chunk, teacher_term
 from tasks.mopd.settings import DistilSettings, Divergence, Support, TopK
 from tasks.onpolicy.policy_gradient import policy_gradient
 from tasks.onpolicy.settings import Correction, ImportanceMask
+from tests.support.objective_inputs import gradient, leaf, peak_bytes, random_logits
 
 LN2 = math.log(2)
 FULL, FORWARD, TOP_K, SAMPLED = Divergence

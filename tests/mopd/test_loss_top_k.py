@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from objective_inputs import gradient, leaf, plain_reverse, random_logits
 
 from tasks.mopd.losses.exact import divergence_stats, reverse_kl
 from tasks.mopd.losses.sampled import log_probs_at
 from tasks.mopd.losses.top_k import corrected_reverse_kl, mass, support_tokens
 from tasks.mopd.settings import Support, TopK
+from tests.support.objective_inputs import gradient, leaf, plain_reverse, random_logits
 
 LN2 = math.log(2)
 STUDENT = torch.tensor([[1 / 2, 1 / 4, 1 / 4]])

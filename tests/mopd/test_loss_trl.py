@@ -4,9 +4,9 @@ import warnings
 
 import pytest
 import torch
-from objective_inputs import random_logits
 
 from tasks.mopd.losses.exact import forward_kl, reverse_kl
+from tests.support.objective_inputs import random_logits
 
 TOKENS, HIDDEN, VOCABULARY = 12, 8, 40
 # Its generalised JSD is the forward KL at beta 0 and the reverse KL at beta 1.

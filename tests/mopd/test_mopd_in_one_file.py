@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import rollout, tiny_model
 
 from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
@@ -14,6 +13,7 @@ from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.settings import LoopSettings
+from tests.support.tiny_models import rollout, tiny_model
 
 FILE = Path(__file__).parents[2] / "docs" / "mopd_in_one_file.py"
 MOST_LINES = 150

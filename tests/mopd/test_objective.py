@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tiny_models import rollout, tiny_model
 
 from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.mopd.objective import Distillation
@@ -13,6 +12,7 @@ from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.microbatch import plan_step
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tests.support.tiny_models import rollout, tiny_model
 
 FULL, SAMPLED = Divergence.FULL_VOCABULARY, Divergence.SAMPLED_TOKEN
 LN2 = math.log(2)

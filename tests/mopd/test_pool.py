@@ -6,18 +6,6 @@ import weakref
 
 import pytest
 import torch
-from pool_teachers import (
-    ON_DISK,
-    answers,
-    batch,
-    change_weights,
-    mapped_files,
-    of_folder,
-    opened,
-    saved,
-    teacher,
-)
-from tiny_models import tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
 from tasks.model.files import load_model
@@ -28,6 +16,18 @@ from tasks.mopd.teacher_pool.device import ViewSlot
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import TeacherPool
 from tasks.mopd.teacher_pool.weights import FileWeights, _file_names
+from tests.support.pool_teachers import (
+    ON_DISK,
+    answers,
+    batch,
+    change_weights,
+    mapped_files,
+    of_folder,
+    opened,
+    saved,
+    teacher,
+)
+from tests.support.tiny_models import tiny_model
 
 TOKENS = batch([5, 6, 7, 8], [9, 10])
 PLACEMENTS = pytest.mark.parametrize("placement", list(TeacherPlacement))

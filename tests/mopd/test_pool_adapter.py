@@ -6,15 +6,15 @@ import math
 import peft
 import pytest
 import torch
-from pool_teachers import answers, batch, mapped_files, of_folder, opened, saved
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_model
 
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits
 from tasks.model.lora import LoraAdapter
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import CheckpointFolder, digest_folder
+from tests.support.pool_teachers import answers, batch, mapped_files, of_folder, opened, saved
+from tests.support.tiny_models import tiny_model
 
 pytestmark = pytest.mark.filterwarnings(  # PEFT's: of transformers, and of merging
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",

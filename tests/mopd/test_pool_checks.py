@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from pool_teachers import change_weights, of_folder, opened, saved, teacher
-from tiny_models import tiny_model, tiny_policy
 
 from lineage.store import FolderStore
 from tasks.model.files import save_policy
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
+from tests.support.pool_teachers import change_weights, of_folder, opened, saved, teacher
+from tests.support.tiny_models import tiny_model, tiny_policy
 
 
 def refused(sources, match, **changed):

@@ -7,13 +7,22 @@ import threading
 
 import pytest
 import torch
-from pool_teachers import CPU, ON_DISK, answers, batch, mapped_files, opened, replaced, teacher
-from tiny_models import tiny_model
 
 from tasks.model.log_probs import chosen_logits
 from tasks.mopd.teacher_pool.device import CopySlot, CudaCopyStream, PoolCounts
 from tasks.mopd.teacher_pool.pool import TeacherPool
 from tasks.mopd.teacher_pool.weights import FileWeights, MemoryWeights
+from tests.support.pool_teachers import (
+    CPU,
+    ON_DISK,
+    answers,
+    batch,
+    mapped_files,
+    opened,
+    replaced,
+    teacher,
+)
+from tests.support.tiny_models import tiny_model
 
 TOKENS = batch([5, 6, 7, 8], [9, 10])
 

@@ -4,8 +4,6 @@ import hashlib
 
 import pytest
 import torch
-from test_learning import DOMAINS, SAMPLING, mixture, other_teachers
-from tiny_models import tiny_policy, tokenizer
 
 from lineage.store import FolderStore
 from tasks.ledger.read import Ledger
@@ -21,6 +19,8 @@ from tasks.onpolicy.loop import Hooks, Keepers, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.resume import JsonPart, RandomNumbers, States
 from tasks.step import Measurements
+from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
+from tests.support.tiny_models import tiny_policy, tokenizer
 
 STEPS = 7
 RUN = "sha256:" + "ab" * 32

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from tiny_models import rollout
 
 from tasks.mopd.routing import Route, Routing
+from tests.support.tiny_models import rollout
 
 ROUTING = Routing([Route("math", "teacher-m"), Route("code", "teacher-c")])
 

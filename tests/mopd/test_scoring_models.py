@@ -4,12 +4,21 @@ import math
 
 import pytest
 import torch
-from test_objective import BY_NAME, LN2, TEACHERS, Constant, losses, objective, of_domain, total
 
 from tasks.mopd.losses.anchored import reference_term
 from tasks.mopd.round_models import INITIAL_STUDENT, precursor_name, scoring_models
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
+from tests.mopd.test_objective import (
+    BY_NAME,
+    LN2,
+    TEACHERS,
+    Constant,
+    losses,
+    objective,
+    of_domain,
+    total,
+)
 
 START_SAYS = [1 / 2, 1 / 4, 1 / 8, 1 / 8]
 BEFORE = [1 / 4, 1 / 4, 1 / 4, 1 / 4]

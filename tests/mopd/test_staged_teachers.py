@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from pool_teachers import batch, opened, teacher
-from tiny_models import tiny_model
 
 from tasks.model.log_probs import chosen_logits
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teachers import StagedTeachers
+from tests.support.pool_teachers import batch, opened, teacher
+from tests.support.tiny_models import tiny_model
 
 TOKENS, OTHER = batch([5, 6, 7], [8, 9]), batch([9, 8, 7, 6])
 

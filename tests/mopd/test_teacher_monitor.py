@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from test_objective import LN2, TEACHERS, Constant, losses, objective, of_domain
 
 from tasks.mopd.objective import Distillation
 from tasks.mopd.settings import BalanceSettings, DistilSettings, Divergence, TopK
@@ -13,6 +12,7 @@ from tasks.onpolicy.health import Health, IllnessError
 from tasks.onpolicy.health_settings import HealthSettings
 from tasks.onpolicy.mechanisms import MechanismError
 from tasks.onpolicy.settings import LoopSettings
+from tests.mopd.test_objective import LN2, TEACHERS, Constant, losses, objective, of_domain
 
 ROUND = [of_domain("math"), of_domain("code")]
 

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_models import rollout
 
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
 from tasks.onpolicy.microbatch import Scored, plan_step
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tests.support.tiny_models import rollout
 
 TOKEN, SEQUENCE = Normalisation.TOKEN_MEAN, Normalisation.SEQUENCE_MEAN
 

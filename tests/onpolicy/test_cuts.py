@@ -4,11 +4,11 @@ import itertools
 import random
 
 import pytest
-from tiny_models import rollout
 
 from tasks.onpolicy.cuts import MOST_PADDING, cut, fill, padded_tokens
 from tasks.onpolicy.microbatch import Scored, padding, plan_step
 from tasks.onpolicy.settings import Normalisation
+from tests.support.tiny_models import rollout
 
 # Median response lengths of domains: long reasoning, code, chat, instructions; with prompts.
 MEDIANS = (900, 700, 60, 35)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiny_models import rollout, tiny_model
 
 from tasks.model.shards import as_part_of, collected, local, part_like, sum_into_part, whole
 from tasks.onpolicy.microbatch import Scored, plan_step
@@ -11,6 +10,7 @@ from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.settings import Normalisation
 from tasks.ranks import agreed, exchange, joined_ranks, num_ranks, rank, sum_over_ranks
 from tasks.ranks import union_over_ranks as union
+from tests.support.tiny_models import rollout, tiny_model
 
 
 def plan(**counts):

@@ -1,9 +1,9 @@
 """A rollout's grade within the rollouts of its prompt, by hand."""
 
 import pytest
-from tiny_models import rollout
 
 from tasks.onpolicy.group_advantage import group_advantages
+from tests.support.tiny_models import rollout
 
 
 def graded(*scores, prompt="p", domain="math"):

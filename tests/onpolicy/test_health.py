@@ -5,10 +5,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from tiny_models import rollout
 
 from tasks.onpolicy.health import Health, IllnessError, repetition
 from tasks.onpolicy.health_settings import HealthSettings, Reaction
+from tests.support.tiny_models import rollout
 
 WELL = {"from_uniform/math": 1.0, "entropy/math": 0.5, "unsteady/math": 0.0}
 SAID = [rollout(range(10), range(1, 10))]

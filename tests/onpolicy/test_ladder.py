@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.onpolicy.ladder import earlier_rungs, nearest_in_order, rungs_to_measure
-from tests.onpolicy.climbs import CLIMB, rungs, teacher
+from tests.support.climbs import CLIMB, rungs, teacher
 
 
 def steps(found):

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import rollout, tiny_model
 
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.learner import Learner
@@ -13,6 +12,7 @@ from tasks.onpolicy.loop import Hooks, rollout_metrics, train
 from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tests.support.tiny_models import rollout, tiny_model
 
 ROLLOUTS = [
     rollout([10, 11, 12, 13], [2, 3], domain="math"),

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tiny_models import rollout
 
 from tasks.onpolicy.microbatch import Scored, plan_step
 from tasks.onpolicy.settings import Normalisation
+from tests.support.tiny_models import rollout
 
 SEQUENCE, TOKEN = Normalisation.SEQUENCE_MEAN, Normalisation.TOKEN_MEAN
 BOTH = pytest.mark.parametrize("normalisation", list(Normalisation))

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import tiny_model, tokenizer
 
 from tasks.ledger.read import Ledger
 from tasks.model.files import Policy, load_model, save_policy
+from tests.support.tiny_models import tiny_model, tokenizer
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def base_model(folder, *, tied):
@@ -29,17 +28,16 @@ def base_model(folder, *, tied):
 
 
 def run(program, num_ranks, *arguments):
-    """Run a program of this folder on so many ranks, or by itself."""
+    """Run a program of ``tests/support`` on so many ranks, or by itself."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}"]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/model")])
     done = subprocess.run(
         [
             sys.executable,
             *(launcher if num_ranks else []),
-            str(HERE / program),
+            str(ROOT / "tests" / "support" / program),
             *map(str, arguments),
         ],
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
         timeout=240,
         capture_output=True,

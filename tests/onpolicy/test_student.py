@@ -5,8 +5,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_loop import SCORED, Likelihood
-from tiny_models import tiny_model, tokenizer
 
 from tasks.model.checkpointing import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
@@ -16,6 +14,8 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings, Precision
 from tasks.onpolicy.student import num_trained
+from tests.onpolicy.test_loop import SCORED, Likelihood
+from tests.support.tiny_models import tiny_model, tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"  # PEFT's, of transformers

@@ -1,7 +1,6 @@
 """A climb becomes a release: what the manifest says is what was measured, made and stored."""
 
 import pytest
-from runs import Climbed, Maker
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.errors import LineageError
@@ -11,6 +10,7 @@ from tasks import publication, step
 from tasks.model.identity import identity_of
 from tasks.release import release as releasing
 from tasks.step import Bench
+from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture

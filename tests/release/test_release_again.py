@@ -7,7 +7,7 @@ from lineage.registry import Registry
 from lineage.store import open_store
 from tasks import publication
 from tasks.publication import publish
-from tests.lineage.making import write_record
+from tests.support.making import write_record
 
 NAME = "teacher.math"
 

@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-from runs import Climbed, Maker
 
 from lineage.errors import RecalledError
 from lineage.registry import Registry
@@ -11,6 +10,7 @@ from lineage.rules.evidence import BrokenRuleError
 from tasks import publication, step
 from tasks.release import release as releasing
 from tasks.step import Bench
+from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture

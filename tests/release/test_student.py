@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from consolidations import Consolidated
-from runs import Climbed, Maker
 
 from lineage.artifacts import Student, read_manifest
 from lineage.registry import Registry
 from lineage.verify import Verifier
 from tasks import publication, step
 from tasks.step import Bench
+from tests.support.consolidations import Consolidated
+from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture

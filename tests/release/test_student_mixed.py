@@ -3,8 +3,6 @@
 import itertools
 
 import pytest
-from consolidations import Consolidated
-from runs import Climbed, Maker
 
 from lineage.approval import Decision
 from lineage.artifacts import Artifact, Student, put_manifest, read_manifest
@@ -18,7 +16,9 @@ from tasks.gate.approval import record_approval, record_decision
 from tasks.handover import Note
 from tasks.planned import refuse_changed
 from tasks.step import Bench
-from tests.lineage.making import take, write_record
+from tests.support.consolidations import Consolidated
+from tests.support.making import take, write_record
+from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture

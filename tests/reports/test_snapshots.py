@@ -1,11 +1,11 @@
-"""Every page as it was reviewed. ``python -m tests.reports.examples`` writes the snapshots anew."""
+"""Every page as it was reviewed; ``python -m tests.support.page_examples`` writes them anew."""
 
 import re
 
 import pytest
 
-from tests.reports.examples import SNAPSHOTS, pages
-from tests.reports.outline import outline
+from tests.support.page_examples import SNAPSHOTS, pages
+from tests.support.page_outline import outline
 
 PAGES = pages()
 

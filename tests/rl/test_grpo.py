@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_models import rollout, tiny_policy, tokenizer
 
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import Hooks, train
@@ -18,6 +17,7 @@ from tasks.rollout.domains import make_player
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import DomainShare, Mixture
+from tests.support.tiny_models import rollout, tiny_policy, tokenizer
 
 LN4 = math.log(4)
 

@@ -1,10 +1,10 @@
 """Fixtures of the rollout tests."""
 
 import pytest
-from bundles import processes_of, write_bundle, zombie_children
 
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import processes_of, write_bundle, zombie_children
 
 QUICK = WorkerLimits(call_seconds=1.0)
 

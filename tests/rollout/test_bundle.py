@@ -1,11 +1,11 @@
 import sys
 
 import pytest
-from bundles import HEAD, PROMPTS, episodes, write_bundle
 
 from tasks.rollout.bundle import BundleError, check, collect
 from tasks.rollout.environment import Grade
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import HEAD, PROMPTS, episodes, write_bundle
 
 TEAMS = ("math", "code", "agent", "instruct")
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from test_worker_confinement import need
+
+from tests.rollout.test_worker_confinement import need
 
 TRIALS = """
 import ctypes, fcntl, json, os, resource, signal, struct, sys

@@ -1,10 +1,10 @@
 import types
 
 import pytest
-from bundles import episodes
 
 from tasks.rollout.client import EnvironmentFailure, LocalEnvironment, NonsenseError, grade_of
 from tasks.rollout.environment import Demonstration, Grade, Message, Prompt, Turn
+from tests.support.bundles import episodes
 
 
 class Team:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import tokenizer
 
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import LocalEnvironment
@@ -13,6 +12,7 @@ from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
+from tests.support.tiny_models import tokenizer
 
 CHAT = ChatTokens(tokenizer())
 TOKENS_A_TURN = 8

@@ -8,15 +8,15 @@ import os
 import shutil
 from pathlib import Path
 
-import ordinary_user
 import pytest
 
 from tasks.rollout import confine, worker
+from tests.support import ordinary_user
 
 PROGRAM = """
 import os, sys, tempfile
 from pathlib import Path
-from bundles import episodes, write_bundle
+from tests.support.bundles import episodes, write_bundle
 from tasks.rollout.worker import EnvironmentWorker
 
 RUN = '''
@@ -29,6 +29,8 @@ with tempfile.TemporaryDirectory() as folder:
     with EnvironmentWorker(bundle) as asked:
         print(asked.respond(episodes("a"))[0], asked.confinement.processes_private)
 """
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @pytest.fixture
@@ -46,14 +48,15 @@ def place():
         (folder / "lineage").mkdir()
         for name in ("__init__.py", "plain.py"):  # all of it that failures need
             shutil.copy(rollout.parents[1] / "lineage" / name, folder / "lineage")
-        shutil.copy(Path(__file__).with_name("bundles.py"), folder)
+        (folder / "tests" / "support").mkdir(parents=True)
+        shutil.copy(SUPPORT / "bundles.py", folder / "tests" / "support")
         yield folder
 
 
 BOMB = """
 import resource, sys, tempfile, time
 from pathlib import Path
-from bundles import episodes, failure, processes_of, write_bundle
+from tests.support.bundles import episodes, failure, processes_of, write_bundle
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.worker import EnvironmentWorker
 
@@ -114,7 +117,7 @@ def test_processes_that_fork_for_ever_are_few_and_ended_without_namespaces(place
 
 
 def test_without_scopes_a_bundle_signals_only_what_it_started(place_without_scopes):
-    program = Path(__file__).with_name("bundle_that_signals.py").read_text()
+    program = (SUPPORT / "bundle_that_signals.py").read_text()
     assert json.loads(as_ordinary_user(place_without_scopes, program)) == {
         "the caller": "refused",
         "its supervisor": "refused",

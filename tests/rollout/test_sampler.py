@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tiny_models import tiny_model, tokenizer
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.rollout.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
+from tests.support.tiny_models import tiny_model, tokenizer
 
 END, PAD = tokenizer().eos_token_id, tokenizer().pad_token_id
 CONTEXTS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14], [15], [16, 17, 18, 19], [20, 21]]

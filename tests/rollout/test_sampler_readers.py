@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import tiny_model, tokenizer
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -26,6 +25,7 @@ from tasks.rollout.sampler_pace import ON_CPU
 from tasks.rollout.sampler_padded import Padded
 from tasks.rollout.sampler_writing import Writing
 from tasks.rollout.settings import SamplingSettings
+from tests.support.tiny_models import tiny_model, tokenizer
 
 NEVER = -1
 START = [40, 41, 42, 43]

@@ -11,14 +11,14 @@ import socket
 import time
 from dataclasses import asdict
 
-import hostile_programs
 import pytest
-from bundles import processes_of, write_bundle
 
 from tasks.rollout.client import Episode
 from tasks.rollout.environment import Message, Prompt, Turn
 from tasks.rollout.sandbox import Call, MontySandbox, Outcome, ProgramResult, SandboxLimits
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support import hostile_programs
+from tests.support.bundles import processes_of, write_bundle
 
 TOKEN = "canary-7f3a91"
 LIMITS = SandboxLimits(seconds=0.3, output_bytes=20_000)

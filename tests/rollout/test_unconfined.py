@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundles import write_bundle
 
 from tasks.rollout import worker
 from tasks.rollout.limits import Confinement, ConfinementError
+from tests.support.bundles import write_bundle
 
 RUN = """
 import json, sys
 from pathlib import Path
-from bundles import episodes
-from lesser_kernel import lack
+from tests.support.bundles import episodes
+from tests.support.lesser_kernel import lack
 from tasks.rollout.limits import ConfinementError
 from tasks.rollout.worker import EnvironmentWorker
 

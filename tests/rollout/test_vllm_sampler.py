@@ -4,8 +4,6 @@ import socket
 
 import pytest
 import torch
-from tiny_models import tiny_model, tiny_policy, tokenizer
-from vllm_stand_in import NAME, StandIn, serving
 
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
@@ -14,6 +12,8 @@ from tasks.rollout.sampler_engine import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings, VllmServer
 from tasks.rollout.vllm_client import VllmError
 from tasks.rollout.vllm_sampler import VllmSampler
+from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
+from tests.support.vllm_stand_in import NAME, StandIn, serving
 
 END = tokenizer().eos_token_id
 CONTEXTS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14], [15], [16, 17, 18, 19], [20, 21]]

@@ -1,12 +1,12 @@
 import time
 
 import pytest
-from bundles import episodes, failure, write_bundle
 
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import episodes, failure, write_bundle
 
 
 def test_grades_come_back_in_order_with_their_reasons(worker):

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from bundles import episodes, processes_of, write_bundle, zombie_children
 
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import episodes, processes_of, write_bundle, zombie_children
 
 TOKEN = "canary-7f3a"
 TRY = """

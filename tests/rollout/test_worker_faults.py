@@ -8,12 +8,12 @@ import threading
 import time
 
 import pytest
-from bundles import episodes, processes_of, write_bundle, zombie_children
 
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import episodes, processes_of, write_bundle, zombie_children
 
 HANG = "while turns[-1].content == 'hang': pass\nreturn Grade(1.0)"
 
@@ -70,7 +70,7 @@ def test_a_worker_ended_while_it_starts_leaves_nothing(tmp_path, delay):
 IN_A_CONTAINER = """
 import os, sys
 from pathlib import Path
-from bundles import episodes, processes_of
+from tests.support.bundles import episodes, processes_of
 from tasks.rollout import calls, confine
 from tasks.rollout.worker import EnvironmentWorker
 
@@ -170,7 +170,7 @@ def test_nothing_is_left_of_an_idle_worker_when_the_caller_ends(tmp_path):
 CALLER = """
 import sys
 from pathlib import Path
-from bundles import episodes
+from tests.support.bundles import episodes
 from tasks.rollout.worker import EnvironmentWorker
 
 with EnvironmentWorker(Path(sys.argv[1])) as worker:

@@ -1,9 +1,9 @@
 """Answers that are none: each is refused, and named."""
 
 import pytest
-from bundles import HEAD, episodes, failure
 
 from tasks.rollout.limits import WorkerLimits
+from tests.support.bundles import HEAD, episodes, failure
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-from bundles import episodes, failure
 
 import workflows.teachers.code as code_team
 from tasks.rollout.client import Episode
@@ -12,6 +11,7 @@ from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.process import _EpisodeClock
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import episodes, failure
 
 ENDLESS = "while True: pass"
 ADD_ONE = "def f(x):\n    return x + 1"

@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from bundles import episodes, failure, write_bundle
 
 from tasks.rollout import scratch
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
 from tasks.rollout.limits import WorkerLimits
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import episodes, failure, write_bundle
 
 MIB = 1024**2
 LIMITS = WorkerLimits(

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_models import tiny_model
 
 from tasks.sft.optimizer import MUON_TO_ADAMW, MuonWithAdamW
+from tests.support.tiny_models import tiny_model
 
 
 def with_gradients(seed=0):

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import SIZES, tiny_policy, tokenizer
 
 from lineage.artifacts import Artifact
 from lineage.store import open_store
@@ -15,6 +14,7 @@ from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
+from tests.support.tiny_models import SIZES, tiny_policy, tokenizer
 
 SETTINGS = SftSettings(num_steps=10, batch_size=4, learning_rate=1e-2, warmup_steps=0)
 BASE = BaseSettings(scratch=SIZES, num_documents=60, row_tokens=16, training=SETTINGS)

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tiny_models import SIZES, tiny_model, tokenizer
 
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import supervise
+from tests.support.tiny_models import SIZES, tiny_model, tokenizer
 
 CHAT = ChatTokens(tokenizer())
 ROWS = [

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from team_domains import environment_of, grade_of, source_of
 
 from tasks.rollout.environment import Prompt, Turn
+from tests.support.team_domains import environment_of, grade_of, source_of
 
 CALL = "<tool_call>123+45</tool_call>"
 

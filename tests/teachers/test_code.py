@@ -4,7 +4,8 @@ import re
 import time
 
 import pytest
-from team_domains import grade_of, source_of
+
+from tests.support.team_domains import grade_of, source_of
 
 # f(x) = x + 48, asked for x = 37.
 TESTS = {"tests": [[37, 85], [0, 48], [1, 49], [7, 55], [-3, 45], [250, 298]]}

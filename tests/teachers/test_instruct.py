@@ -1,9 +1,9 @@
 """Instruct: a question said back; every constraint of the format must hold."""
 
 import pytest
-from team_domains import environment_of, grade_of, source_of
 
 from tasks.rollout.environment import Turn
+from tests.support.team_domains import environment_of, grade_of, source_of
 from workflows.teachers.instruct.prompts import COUNTS, say
 
 TIMES = {count: word for word, count in COUNTS.items()}

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from team_domains import environment_of, grade_of, source_of
 
 from tasks.rollout.environment import Prompt, Turn
+from tests.support.team_domains import environment_of, grade_of, source_of
 from workflows.teachers.math.prompts import _without_carry
 
 

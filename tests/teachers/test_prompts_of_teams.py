@@ -1,10 +1,10 @@
 """What holds for the prompts and demonstrations of every domain."""
 
 import pytest
-from team_domains import EACH_DOMAIN, NAMES, environment_of, prompt_of, source_of
 
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.environment import SPLITS, split_of
+from tests.support.team_domains import EACH_DOMAIN, NAMES, environment_of, prompt_of, source_of
 
 COUNT = {"train": 1000, "validation": 200, "evaluation": 500}
 

@@ -8,7 +8,7 @@ from lineage.digest import canonical_json
 from lineage.registry import Registry
 from lineage.store import open_store
 from tests.evaluate.test_compare import student
-from tests.lineage.making import MINE, release_of
+from tests.support.making import MINE, release_of
 from workflows.cli import main
 
 

@@ -7,14 +7,14 @@ import unicodedata
 import click
 import pytest
 from click.testing import CliRunner
-from hostile_store import FORGED, TEXT, hostile_store
 
 from lineage.errors import LineageError
 from lineage.plain import paragraph, plain
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.rollout.client import EnvironmentFailure
-from tests.architecture.project_files import ROOT, relative, syntax_tree
+from tests.support.hostile_store import FORGED, TEXT, hostile_store
+from tests.support.project_files import ROOT, relative, syntax_tree
 from workflows.cli import main
 
 QUESTIONS = {

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
-from children import Recorder, child, is_alive, wait_until
 
 from tasks.progress import PROGRESS_FD, Update
+from tests.support.children import Recorder, child, is_alive, wait_until
 from workflows.process import Job, exit_code, run_side_by_side
 from workflows.progress import Lines, Status
 

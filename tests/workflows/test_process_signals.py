@@ -6,8 +6,8 @@ import sys
 import time
 
 import pytest
-from children import ROOT, Recorder, child, is_alive, wait_until
 
+from tests.support.children import ROOT, Recorder, child, is_alive, wait_until
 from workflows.process import run_side_by_side
 
 

@@ -10,7 +10,7 @@ from lineage.graph import Lineage
 from lineage.recall import Pointing, consequences
 from lineage.registry import Registry
 from lineage.store import open_store
-from tests.lineage.making import take, write_record
+from tests.support.making import take, write_record
 from workflows.cli import main
 
 NAME = "student.general"

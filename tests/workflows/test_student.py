@@ -2,12 +2,12 @@
 
 import pytest
 from click.testing import CliRunner
-from test_compare import student
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.registry import Registry
 from lineage.store import open_store
+from tests.evaluate.test_compare import student
 from workflows.cli import main
 from workflows.commands import student as command
 

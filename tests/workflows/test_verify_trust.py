@@ -8,8 +8,8 @@ from lineage.dsse import SigningKey
 from lineage.registry import Registry
 from lineage.store import open_store
 from lineage.trust_chain import read_chain
-from tests.lineage.making import MINE, write_record
 from tests.lineage.test_adoption import register_old, write_old
+from tests.support.making import MINE, write_record
 from workflows.cli import main
 
 

@@ -12,7 +12,7 @@ from lineage.author import own_key
 from lineage.s3 import Bucket
 from lineage.s3_store import S3Store
 from lineage.trust_chain import own_root, publish
-from tests.lineage.s3.making import PART
+from tests.support.s3_checkpoints import PART
 
 
 @pytest.fixture

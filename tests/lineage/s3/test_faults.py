@@ -19,9 +19,9 @@ from lineage.s3 import Bucket, RemoteError
 from lineage.s3_probe import probe
 from lineage.s3_store import S3Store, open_s3
 from lineage.trust_chain import own_root, publish
-from tests.lineage.making import checkpoint
-from tests.lineage.s3.making import PART, large
 from tests.lineage.test_registry import artifact
+from tests.support.making import checkpoint
+from tests.support.s3_checkpoints import PART, large
 from tests.support.seaweedfs import SeaweedFS, binary, free_ports
 
 pytestmark = [

@@ -13,8 +13,8 @@ from lineage.gc import collect, find_garbage
 from lineage.lately import Lately
 from lineage.s3_blobs import blob_key
 from lineage.store import read_tree
-from tests.lineage.making import checkpoint, write_record
-from tests.lineage.s3.making import PART, large, reopened
+from tests.support.making import checkpoint, write_record
+from tests.support.s3_checkpoints import PART, large, reopened
 
 DAY = 24 * 3600
 

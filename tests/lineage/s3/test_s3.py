@@ -14,8 +14,8 @@ from lineage.s3_probe import probe
 from lineage.s3_store import open_s3
 from lineage.store import read_tree
 from lineage.transfer import Piece, pieces
-from tests.lineage.making import checkpoint, write_record
-from tests.lineage.s3.making import PART, large, reopened
+from tests.support.making import checkpoint, write_record
+from tests.support.s3_checkpoints import PART, large, reopened
 
 
 def blob_key(digest):

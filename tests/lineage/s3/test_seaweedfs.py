@@ -18,10 +18,10 @@ from lineage.s3_probe import probe
 from lineage.s3_store import S3Store, open_s3
 from lineage.store import read_tree
 from lineage.trust_chain import own_root, publish
-from tests.infra.roles import PLACES, POLICIES
-from tests.lineage.making import checkpoint, write_record
-from tests.lineage.s3.making import PART, large, reopened, without_conditions
+from tests.support.making import checkpoint, write_record
 from tests.support.policies import Request, allowed, read_policy
+from tests.support.role_table import PLACES, POLICIES
+from tests.support.s3_checkpoints import PART, large, reopened, without_conditions
 from tests.support.seaweedfs import ADMIN, SeaweedFS, binary
 
 pytestmark = [

@@ -22,12 +22,12 @@ from lineage.s3 import Bucket
 from lineage.s3_store import S3Store
 from lineage.trust import TrustRoot
 from lineage.trust_chain import publish
-from tests.lineage.s3.making import without_conditions
-from tests.lineage.teams import KEYS, MAINTAINER, NAMES, Shared
 from tests.lineage.test_two_teams import TwoTeams, run
 from tests.support.policies import read_policy
 from tests.support.roles import POLICIES, may
+from tests.support.s3_checkpoints import without_conditions
 from tests.support.seaweedfs import SeaweedFS, binary
+from tests.support.teams import KEYS, MAINTAINER, NAMES, Shared
 
 pytestmark = [
     pytest.mark.slow,

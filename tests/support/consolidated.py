@@ -3,7 +3,7 @@
 from lineage.artifacts import Artifact, Student, TeacherShare, without_places
 from lineage.digest import canonical_json
 from lineage.registry import Registry
-from tests.lineage.making import release_of, take, write_record
+from tests.support.making import release_of, take, write_record
 
 TEAMS = ("code", "math")
 SCORES = {"fork_point": 0.25, "teacher": 0.75, "student": 0.5}

@@ -2,14 +2,13 @@
 
 import json
 
-from tiny_models import tiny_policy
-
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Input
 from tasks.handover import Domain, DomainSettings
 from tasks.model.files import save_policy
 from tasks.release import release as releasing
-from tests.lineage.making import SOURCE, write_record
+from tests.support.making import SOURCE, write_record
+from tests.support.tiny_models import tiny_policy
 
 SAMPLING = {"temperature": 0.7, "max_new_tokens": 9}
 

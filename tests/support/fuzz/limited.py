@@ -15,7 +15,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MEMORY_BYTES = 64 << 20
 """What a parser may take above what the process has when it starts."""
 CPU_SECONDS = 2.0
@@ -100,8 +100,8 @@ class Limited:
 
 def main(family):
     """Answer until the input ends."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fuzz"), str(ROOT / "tests" / "lineage")]
-    parsers = importlib.import_module(family).PARSERS
+    sys.path[:0] = [str(ROOT)]
+    parsers = importlib.import_module(f"tests.support.fuzz.{family}").PARSERS
     for parser in parsers.values():
         parser.warm()
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from limited import Counts
+
+from tests.support.fuzz.limited import Counts
 
 QUICK, PART = 50, 2000
 """Inputs with one seed, in the default suite and in the slow one."""

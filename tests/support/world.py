@@ -11,8 +11,8 @@ from lineage.graph import Lineage
 from lineage.record import Derivation, Records
 from lineage.registry import Registry
 from lineage.verify import Verifier
-from tests.lineage.making import checkpoint, release_of, take, write_record
-from tests.lineage.teams import Shared
+from tests.support.making import checkpoint, release_of, take, write_record
+from tests.support.teams import Shared
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 A, B = "code-team", "math-team"

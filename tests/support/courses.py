@@ -1,12 +1,12 @@
 """A short course of training made by hand: a tiny model, and who moved it where."""
 
 import torch
-from tiny_models import tiny_model, tokenizer
 
 from tasks.attribution.behaviour import Behaviour, encode
 from tasks.attribution.course import Scorer, Stretch
 from tasks.ledger.entries import Segment
 from tasks.model.chat import ChatTokens
+from tests.support.tiny_models import tiny_model, tokenizer
 
 
 def behaviour(prompt="fox 12+34=", response="46", contrast=None, **more):

@@ -5,9 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bundles import episodes, write_bundle
-
 from tasks.rollout.worker import EnvironmentWorker
+from tests.support.bundles import episodes, write_bundle
 
 TOP = r"""
 import json, os, signal, time

@@ -7,13 +7,14 @@ from concurrent import futures
 from contextlib import contextmanager
 
 import grpc
-from executions_service import Executions, Signals
 from flyteidl.admin import launch_plan_pb2, project_pb2, task_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2, tasks_pb2
 from flyteidl.core import workflow_pb2 as core_workflow
 from flyteidl.service import admin_pb2_grpc, signal_pb2_grpc
 from google.protobuf.message import Message
 from kubernetes.utils.quantity import parse_quantity
+
+from tests.support.executions_service import Executions, Signals
 
 RESOURCES = tasks_pb2.Resources.ResourceName
 UNSET = {"CPU": "2", "MEMORY": "1Gi", "GPU": "1"}

@@ -4,10 +4,6 @@ import base64
 import json
 import sqlite3
 
-from fuzzing import Parser
-from making import SOURCE, TIME
-from mutations import mutated_json
-
 from lineage.digest import canonical_json, digest_bytes, digest_json
 from lineage.documents import parse_named, unseal
 from lineage.dsse import SigningKey, sign
@@ -19,6 +15,9 @@ from lineage.tables import SCHEMA, insert_attestation, insert_record
 from lineage.trust import Team, TrustedKey, TrustRoot
 from lineage.view import metrics_of, view_of
 from lineage.waiver import _parse
+from tests.support.fuzz.fuzzing import Parser
+from tests.support.fuzz.mutations import mutated_json
+from tests.support.making import SOURCE, TIME
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 RECORD = {

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import pytest
 from safetensors.torch import load_file
-from tiny_faculty import copy_home, home_at
 
 from lineage.record import Records
 from lineage.store import open_store
@@ -19,6 +18,7 @@ from tasks.onpolicy.health_settings import HealthSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
+from tests.support.tiny_faculty import copy_home, home_at
 
 BOTH = ("shout@released", "whisper@released")
 

@@ -2,17 +2,16 @@
 
 import json
 
-from fuzzing import Parser
-from making import release_of
-from mutations import mutated_json
-from records import A, OneBlob
-
 from lineage.artifacts import Release, Student, parse_manifest
 from lineage.digest import digest_bytes
 from lineage.errors import LineageError
 from lineage.sketch import read_sketch, sketch
 from lineage.tree import Tree, TreeFile, parse_tree
 from tasks.gate.refork import read_refork
+from tests.support.fuzz.fuzzing import Parser
+from tests.support.fuzz.mutations import mutated_json
+from tests.support.fuzz.records import A, OneBlob
+from tests.support.making import release_of
 
 RELEASE = release_of("math").model_dump(mode="json")
 PART = {"kind": "checkpoint", "digest": A, "record": ""}

@@ -9,7 +9,7 @@ from lineage.artifacts import (
     SftData,
     put_manifest,
 )
-from tests.lineage.making import SOURCE, checkpoint, take, write_record
+from tests.support.making import SOURCE, checkpoint, take, write_record
 
 DATA = ("train", "validation", "evaluation", "demonstrations")
 

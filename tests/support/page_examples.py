@@ -1,15 +1,6 @@
-"""One example of every page. ``python -m tests.reports.examples`` writes their snapshots anew."""
+"""One example of each page. ``python -m tests.support.page_examples`` writes the snapshots."""
 
-import sys
 from pathlib import Path
-
-sys.path += [str(folder) for folder in Path(__file__).parents[1].iterdir() if folder.is_dir()]
-
-from audits import example_audit, group
-from measures import calibration, measured
-from report_example import example_report, example_rollout
-from test_compare import comparison
-from test_plan_page import COST, plan_of
 
 from lineage.artifacts import Artifact
 from lineage.metrics import Sample
@@ -35,9 +26,14 @@ from tasks.gate.refork import Refork, Requested
 from tasks.handover import Cure, MeasuredRung, Note, TeacherVerdict, Verdict
 from tasks.mopd.training_page import rounds_page
 from tasks.reports.training import measured_page
-from tests.reports.outline import outline
+from tests.evaluate.test_compare import comparison
+from tests.gate.test_plan_page import COST, plan_of
+from tests.support.audits import example_audit, group
+from tests.support.measures import calibration, measured
+from tests.support.page_outline import outline
+from tests.support.report_example import example_report, example_rollout
 
-SNAPSHOTS = Path(__file__).with_name("snapshots")
+SNAPSHOTS = Path(__file__).resolve().parents[1] / "reports" / "snapshots"
 DIGEST = "sha256:" + "e" * 64
 HOSTILE = '<img src=x onerror="alert(1)">\N{RIGHT-TO-LEFT OVERRIDE}'
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tiny_models import rollout, tokenizer
 
 from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
@@ -27,6 +26,7 @@ from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
 from tasks.ranks import joined_ranks, num_ranks, rank
+from tests.support.tiny_models import rollout, tokenizer
 
 SOURCES = ["code", "math", "outcome"]
 

@@ -8,8 +8,6 @@ import random
 import sys
 from pathlib import Path
 
-from scorecard_example import DOMAINS, example_scorecard
-
 from tasks.evaluate.report import render_report
 from tasks.evaluate.report_input import (
     Provenance,
@@ -19,6 +17,7 @@ from tasks.evaluate.report_input import (
     Speech,
 )
 from tasks.reports.curves import Curve, CurveGroup
+from tests.support.scorecard_example import DOMAINS, example_scorecard
 
 QUESTIONS = {
     "math": ("Compute. Answer with the number alone.", "What is 27 + 58?"),

@@ -1,6 +1,6 @@
 """The table of docs/roles.md, made by evaluating the policies of infra/store.
 
-``python -m tests.infra.roles`` writes it into the page.
+``python -m tests.support.role_table`` writes it into the page.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.policies import Request, allowed, read_policy
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "roles.md"
 POLICIES = ROOT / "infra" / "store"
-START, END = "<!-- table: python -m tests.infra.roles -->\n", "<!-- end of table -->\n"
+START, END = "<!-- table: python -m tests.support.role_table -->\n", "<!-- end of table -->\n"
 BUCKET = "arn:aws:s3:::store"
 
 ROLES = {

@@ -4,13 +4,12 @@ import struct
 import tempfile
 from pathlib import Path
 
-from fuzzing import Parser
-from mutations import mutated_json, mutated_text
-
 from lineage.admission import check_content
 from lineage.errors import LineageError
 from tasks.model.rendering import TemplateError, render
 from tasks.model.scratch import CHAT_TEMPLATE
+from tests.support.fuzz.fuzzing import Parser
+from tests.support.fuzz.mutations import mutated_json, mutated_text
 
 HEADER = {
     "__metadata__": {"format": "pt"},

@@ -5,14 +5,13 @@ import inspect
 import tempfile
 from pathlib import Path
 
-from fuzzing import Parser
-from mutations import mutated_json, mutated_text
-
 from tasks.rollout.bundle import BundleError, check
 from tasks.rollout.client import EnvironmentFailure, Episode
 from tasks.rollout.environment import Message, Prompt, Turn
 from tasks.rollout.prompts import PromptError, read_demonstrations, read_prompts
 from tasks.rollout.worker import Confinement, EnvironmentWorker
+from tests.support.fuzz.fuzzing import Parser
+from tests.support.fuzz.mutations import mutated_json, mutated_text
 
 PROMPT = {
     "id": "p1", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}],

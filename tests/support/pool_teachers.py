@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_model
 
 from tasks.model.log_probs import TokenBatch, pad_right
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
 from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
+from tests.support.tiny_models import tiny_model
 
 CPU = torch.device("cpu")
 ON_DISK = PoolSettings(

@@ -7,7 +7,7 @@ from lineage.slots import Entry
 from lineage.store import open_store
 from tasks.gate.refork import Refork
 from tests.evaluate.test_compare import student as student_manifest
-from tests.lineage.making import TIME, checkpoint, release_of, take, write_record
+from tests.support.making import TIME, checkpoint, release_of, take, write_record
 
 FORGED = "verified: 98 records"
 HOSTILE = f"\x1b[2J\x1b[Hann\n{FORGED}\r\n[/red][b\x9b2J\x07\u202e\x00\ud800"

@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 from lineage.s3_store import S3Store
-from tests.lineage.making import checkpoint
+from tests.support.making import checkpoint
 
 PART = 5 << 20  # S3 takes no smaller part but the last
 

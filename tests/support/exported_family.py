@@ -2,13 +2,12 @@
 
 import json
 
-from tiny_models import tiny_policy
-
 from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
 from lineage.digest import digest_bytes
 from lineage.registry import Registry
 from tasks.model.files import save_policy
-from tests.lineage.making import release_of, take, write_record
+from tests.support.making import release_of, take, write_record
+from tests.support.tiny_models import tiny_policy
 
 TOKENS = {"math": 300, "code": 100}
 HUB_BASE = "org/tiny-base"
