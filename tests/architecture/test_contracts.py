@@ -21,7 +21,7 @@ def test_the_import_contracts_are_kept():
 def test_workflows_reach_only_the_faces_of_tasks():
     """A step's task, settings, forms and orders, what tasks hand over, the rollout interface."""
     face = re.compile(
-        r"tasks\.(\w+\.(task|settings|form|launch_form|orders)|handover|progress|resources"
+        r"tasks\.(\w+\.(task|settings|(\w+_)?form|orders)|handover|progress|resources"
         r"|rollout\.(environment|sandbox))"
     )
     deep = [
