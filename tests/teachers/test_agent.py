@@ -18,10 +18,7 @@ def reply_to(said):
     ("operation", "result"),
     [
         ("123+45", "168"),
-        ("123-45", "78"),
         ("45-123", "-78"),
-        ("0+0", "0"),
-        ("007+1", "8"),
         ("999999999+999999999", "1999999998"),
     ],
 )
@@ -32,18 +29,10 @@ def test_the_calculator_adds_and_subtracts(operation, result):
 @pytest.mark.parametrize(
     "operation",
     [
-        "",
-        "12",
         "12*3",
-        "12/3",
         "1+2+3",
         "-1+2",
-        "1.5+2",
-        "12 + 3",
-        "1e3+1",
         "9999999999+1",
-        "9" * 100_000 + "+1",
-        "f(1)+2",
         "12+3</tool_call><tool_call>4+5",
     ],
     ids=lambda text: text[:20] or "empty",
@@ -52,17 +41,17 @@ def test_a_call_that_is_no_single_operation_gets_an_error(operation):
     assert reply_to(f"<tool_call>{operation}</tool_call>") == "error"
 
 
-@pytest.mark.parametrize("said", ["<tool_call>", f"so: {CALL}", f"{CALL} 168", "<tool_call>1+2"])
+@pytest.mark.parametrize("said", [f"so: {CALL}", f"{CALL} 168"])
 def test_a_call_is_all_that_is_said_in_its_turn(said):
     assert reply_to(said) == "error"
 
 
-@pytest.mark.parametrize("operation", ["\uff11+2", "1+\u0662"], ids=ascii)
+@pytest.mark.parametrize("operation", ["\uff11+2"], ids=ascii)
 def test_a_call_in_other_digits_gets_an_error(operation):
     assert reply_to(f"<tool_call>{operation}</tool_call>") == "error"
 
 
-@pytest.mark.parametrize("said", ["168", "", "</tool_call>", "tool_call 1+2", "< tool_call>"])
+@pytest.mark.parametrize("said", ["168", "</tool_call>"])
 def test_anything_without_a_call_ends_the_episode(said):
     assert reply_to(said) is None
 
@@ -81,9 +70,7 @@ def test_the_right_number_without_a_call_is_a_guess():
     assert (grade.score, grade.reason) == (0.0, "guessed: no call")
 
 
-@pytest.mark.parametrize(
-    "said", ["169", "", "+168", "168.", "\uff11\uff16\uff18", "1" * 100_000, CALL]
-)
+@pytest.mark.parametrize("said", ["169", "", "+168", CALL])
 def test_a_wrong_final_answer_is_wrong(said):
     grade = grade_of("agent", {"answer": "168"}, CALL, "168", said)
     assert (grade.score, grade.reason) == (0.0, "wrong final answer")
@@ -100,7 +87,7 @@ def test_an_episode_that_ends_with_the_tools_word_is_wrong():
     assert grade_of("agent", {"answer": "168"}, CALL, "168").score == 0.0
 
 
-@pytest.mark.parametrize("said", ["168 ", " 168", "168\n\n", "168\u2003"], ids=ascii)
+@pytest.mark.parametrize("said", ["168 ", " 168"], ids=ascii)
 def test_white_space_is_not_a_digit(said):
     assert grade_of("agent", {"answer": "168"}, CALL, "168", said).score == 0.0
 
