@@ -103,7 +103,12 @@ def f(x):
 """
 
 
-@pytest.mark.parametrize("code", hostile_programs.READS)
+def some(programs):
+    """Return one program of each attack for every run, and its variants for the slow tests."""
+    return [programs[0], *(pytest.param(each, marks=pytest.mark.slow) for each in programs[1:])]
+
+
+@pytest.mark.parametrize("code", some(hostile_programs.READS))
 def test_a_secret_file_is_not_read(sandbox, tmp_path, code):
     secret = tmp_path / f"{TOKEN}.txt"
     secret.write_text(TOKEN)
@@ -113,7 +118,7 @@ def test_a_secret_file_is_not_read(sandbox, tmp_path, code):
     assert TOKEN not in str(result).replace(str(secret), "")
 
 
-@pytest.mark.parametrize("source", hostile_programs.READERS)
+@pytest.mark.parametrize("source", some(hostile_programs.READERS))
 def test_reading_is_an_error_not_an_empty_answer(sandbox, tmp_path, source):
     (tmp_path / "secret").write_text(TOKEN)
     assert errors(run(sandbox, source, str(tmp_path / "secret"))) == {"runtime"}
@@ -128,7 +133,7 @@ def test_environment_variables_are_not_seen(sandbox, code):
     assert result.outcomes in {(Outcome(error="runtime"),), (Outcome(None),)}
 
 
-@pytest.mark.parametrize("source", hostile_programs.WRITERS)
+@pytest.mark.parametrize("source", some(hostile_programs.WRITERS))
 def test_nothing_is_written_outside(sandbox, tmp_path, source):
     result = run(sandbox, source, str(tmp_path / "canary"))
     assert list(tmp_path.glob("canary*")) == []
@@ -143,7 +148,7 @@ def test_nothing_outside_is_removed_or_emptied(sandbox, tmp_path, code):
     assert kept.read_text() == "as it was"
 
 
-@pytest.mark.parametrize("source", hostile_programs.CONNECTORS)
+@pytest.mark.parametrize("source", some(hostile_programs.CONNECTORS))
 def test_no_connection_leaves(sandbox, source):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
@@ -153,7 +158,7 @@ def test_no_connection_leaves(sandbox, source):
             server.accept()
 
 
-@pytest.mark.parametrize("bomb", hostile_programs.BOMBS)
+@pytest.mark.parametrize("bomb", some(hostile_programs.BOMBS))
 def test_bombs_go_off_inside(sandbox, bomb):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = run(sandbox, f"def f(x): return len(str({bomb}))", 0)
@@ -162,7 +167,7 @@ def test_bombs_go_off_inside(sandbox, bomb):
     assert grown < 100 * 1024  # KiB: in the interpreter's process, not in ours
 
 
-@pytest.mark.parametrize("source", hostile_programs.ENDLESS)
+@pytest.mark.parametrize("source", some(hostile_programs.ENDLESS))
 def test_endless_work_is_stopped(sandbox, source):
     result = run(sandbox, source, 0)
     assert (result.error, errors(result)) == ("time", {"time"})
@@ -173,13 +178,13 @@ def test_sleeping_takes_no_time(sandbox):
     assert errors(run(sandbox, source, 10**6)) <= {None, "time", "runtime"}
 
 
-@pytest.mark.parametrize("source", hostile_programs.FLOODS)
+@pytest.mark.parametrize("source", some(hostile_programs.FLOODS))
 def test_a_flood_of_output_is_cut_off(sandbox, capfd, source):
     assert errors(run(sandbox, source, 0)) == {"output"}
     assert len(capfd.readouterr().out) == 0
 
 
-@pytest.mark.parametrize("source", hostile_programs.RECURSIONS)
+@pytest.mark.parametrize("source", some(hostile_programs.RECURSIONS))
 def test_recursion_ends(sandbox, source):
     assert errors(run(sandbox, source, 0)) <= {"runtime", "memory", "time", "syntax"}
 
@@ -189,12 +194,12 @@ def test_nested_source_does_not_bring_the_parser_down(sandbox, source):
     assert run(sandbox, source, 0).error == "syntax"
 
 
-@pytest.mark.parametrize("code", hostile_programs.UNFOLDING)
+@pytest.mark.parametrize("code", some(hostile_programs.UNFOLDING))
 def test_a_value_that_unfolds_without_end_is_refused(sandbox, code):
     assert errors(run(sandbox, f"def f(x):\n    {code}\n    return x", 0)) <= {"value", "memory"}
 
 
-@pytest.mark.parametrize("code", hostile_programs.MODULES)
+@pytest.mark.parametrize("code", some(hostile_programs.MODULES))
 def test_no_module_leads_out(sandbox, tmp_path, code):
     canary = tmp_path / "canary"
     assert run(sandbox, attempt(code), str(canary)).outcomes == (Outcome("refused"),)
@@ -215,7 +220,7 @@ def test_no_process_is_started(sandbox, call):
         assert file.read() == before
 
 
-@pytest.mark.parametrize("code", hostile_programs.ATTRIBUTES)
+@pytest.mark.parametrize("code", some(hostile_programs.ATTRIBUTES))
 def test_no_attribute_leads_out(sandbox, code):
     result = run(sandbox, f"def f(x): return str({code})", 0)
     assert errors(result) == {"runtime"} or result.error in {"runtime", "syntax"}
@@ -232,7 +237,7 @@ def test_a_later_test_is_not_seen_by_an_earlier_one(sandbox, look):
     assert TOKEN not in str(at_load)
 
 
-@pytest.mark.parametrize("value", hostile_programs.FAKES)
+@pytest.mark.parametrize("value", some(hostile_programs.FAKES))
 def test_a_value_that_claims_to_equal_anything_is_no_value(sandbox, value):
     source = f"""
 class Fake:
@@ -245,7 +250,7 @@ def f(x): return {value}
         assert result.outcomes[0].value != answer
 
 
-@pytest.mark.parametrize("first", hostile_programs.PATCHES)
+@pytest.mark.parametrize("first", some(hostile_programs.PATCHES))
 def test_one_program_changes_nothing_for_the_next(sandbox, first):
     run(sandbox, first, 0)
     run(sandbox, first + "\n" + "while True: pass", 0)  # nor when it is killed half-way
@@ -255,7 +260,7 @@ def test_one_program_changes_nothing_for_the_next(sandbox, first):
     assert errors(run(sandbox, "def h(x): return 1", 1)) == {"missing"}
 
 
-@pytest.mark.parametrize("printed", hostile_programs.FORGERIES)
+@pytest.mark.parametrize("printed", some(hostile_programs.FORGERIES))
 def test_printing_an_answer_forges_none(sandbox, printed, capfd):
     result = run(sandbox, f"def f(x):\n    print('{printed}')\n    return 7", 0)
     assert result.outcomes == (Outcome(7),)
