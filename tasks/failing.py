@@ -4,12 +4,15 @@ The console shows three lines of an error, and lists of nodes its first 100 char
 a traceback first, which would fill both, so that an error is raised anew without frames here.
 """
 
+import dis
 import logging
 import re
+import sysconfig
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +20,7 @@ from pydantic import ValidationError
 
 _OURS = {"images", "lineage", "tasks", "workflows"}
 """The packages whose own exceptions say all that a person needs."""
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 _PASSING = "PassingFaultError"
 """The name under which a task raises a fault that may pass; the fault's own name follows."""
 _OWN = ("FailedError", "MayPassError")
@@ -94,6 +98,34 @@ def from_console(message: str) -> Told:
         sentence = sentence.removeprefix(f"{own}: ")
     name = _NAMED.match(sentence)
     return Told(name[1] if name else "Error", " ".join(sentence.split()), frames)
+
+
+def is_explained(error: BaseException) -> bool:
+    """Return whether an error's message is all that a person needs.
+
+    So it is with our own types, with a model that refuses its fields, with what the operating
+    system refuses, and with a ValueError or RuntimeError that a ``raise`` of the pipeline or of a
+    team says. Any other is a bug (a missing key, values that cannot be unpacked, an error from
+    inside a library), and its frames say where.
+    """
+    if _is_ours(error) or isinstance(error, ValidationError | OSError):
+        return True
+    return type(error) in {ValueError, RuntimeError} and _was_raised_outside_libraries(error)
+
+
+def _was_raised_outside_libraries(error: BaseException) -> bool:
+    """Return whether the innermost frame is no library's, and stopped at a ``raise``."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    if frame is None:
+        return False
+    code = frame.tb_frame.f_code
+    if code.co_code[frame.tb_lasti] != dis.opmap["RAISE_VARARGS"]:
+        return False
+    package = str(frame.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    file = Path(code.co_filename)
+    return package in _OURS or not any(file.is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def quiet_exit() -> None:

@@ -1,5 +1,6 @@
 """Local execution with what it lacks: retries of faults that may pass, time limits, an end."""
 
+import json
 import os
 import signal
 import time
@@ -24,6 +25,17 @@ def meet(faults: int, kind: str) -> int:
 
 
 @hosted(Stage.PLAN)
+def blunder(kind: str) -> int:
+    """Fail as a bug does."""
+    if kind == "key":
+        return {"a": 1}["b"]
+    if kind == "unpack":
+        first, second = [1, 2, 3]
+        return first + second
+    return len(json.loads("no JSON"))
+
+
+@hosted(Stage.PLAN)
 def terminate() -> int:
     """Be asked to end, as by a demo that is stopped."""
     os.kill(os.getpid(), signal.SIGTERM)
@@ -34,6 +46,11 @@ def terminate() -> int:
 @workflow
 def meeting(faults: int, kind: str) -> int:
     return meet(faults=faults, kind=kind)
+
+
+@workflow
+def blundering(kind: str) -> int:
+    return blunder(kind=kind)
 
 
 @workflow
@@ -73,6 +90,16 @@ def test_bad_input_is_not_tried_again(capsys):
         local.run_locally(meeting, faults=1, kind="input")
     assert MET == [0]
     assert capsys.readouterr().err.strip() == "provost: as told"
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("key", KeyError), ("unpack", ValueError), ("library", json.JSONDecodeError)],
+)
+def test_a_bug_keeps_its_traceback(kind, error):
+    with pytest.raises(error) as raised:
+        local.run_locally(blundering, kind=kind)
+    assert "blunder" in [entry.name for entry in raised.traceback]
 
 
 def test_a_request_to_end_is_not_a_fault(capsys):

@@ -47,13 +47,17 @@ def quiet() -> None:
 def run_locally(
     workflow: Callable[Parameters, Result], *args: Parameters.args, **inputs: Parameters.kwargs
 ) -> Result:
-    """Run a workflow in this process; a fault of the user's ends in one message, not a trace."""
+    """Run a workflow in this process.
+
+    What a person can set right ends in one message; a bug ends in its traceback.
+    """
     # flytekit replaces both on import: Ctrl-C would exit before anything could be tidied up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.excepthook = show_trace
     from flytekit.exceptions.user import FlyteDisapprovalException
 
     from tasks.attempt import InterruptedAttemptError
+    from tasks.failing import is_explained
 
     try:
         return _with_retries(lambda: workflow(*args, **inputs))
@@ -71,7 +75,7 @@ def run_locally(
         )
         raise SystemExit(1) from None
     except (ValueError, LookupError, RuntimeError, OSError) as error:
-        if os.environ.get("PROVOST_TRACEBACK"):
+        if os.environ.get("PROVOST_TRACEBACK") or not is_explained(error):
             raise
         say(err=True)
         complain(f"provost: {_without_prefix(error)}")
