@@ -1,9 +1,15 @@
-"""Homes that are made once in a session and copied by each test."""
+"""Homes that are made once, by the first worker that needs them, and copied by each test."""
+
+import contextlib
+import fcntl
+import os
+import shutil
 
 import pytest
 
 from tests.support import tiny_faculty
 from tests.support.tiny_faculty import (
+    ORDER,
     PACKAGE,
     TEAMS,
     climb,
@@ -15,50 +21,86 @@ from tests.support.tiny_faculty import (
 
 
 @pytest.fixture(scope="session")
-def teams_on_path(tmp_path_factory):
+def make_once(tmp_path_factory):
+    """Return a function that makes a folder which all workers share, and returns it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def made(name, make):
+        folder, part = shared / name, shared / f"{name}.part"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(part, ignore_errors=True)  # of a worker that failed
+                make(part)
+                part.rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def teams_on_path(make_once):
     """Return the folder that holds the two teams' package, on Python's path."""
-    root = tmp_path_factory.mktemp("faculty")
-    for team in TEAMS:
-        tiny_faculty.write_team(root, team)
+
+    def write(root):
+        for team in TEAMS:
+            tiny_faculty.write_team(root, team)
+
+    root = make_once("faculty", write)
     with importable(root):
         yield root
 
 
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory):
-    """Return the folder of the session's home, which grows, and of its copies at each stage."""
-    return tmp_path_factory.mktemp("homes")
+def home_with_fork_point(make_once):
+    def make(folder):
+        with home_at(folder):
+            make_fork_point()
+
+    return make_once("with_fork_point", make)
 
 
 @pytest.fixture(scope="session")
-def home_with_fork_point(homes):
-    with home_at(homes / "growing"):
-        make_fork_point()
-    return copy_home(homes / "growing", homes / "with_fork_point")
+def home_with_teachers(make_once, home_with_fork_point, teams_on_path):
+    def make(folder):
+        copy_home(home_with_fork_point, folder)
+        with home_at(folder):
+            for team in TEAMS:
+                climb(f"{PACKAGE}.{team}")
+
+    return make_once("with_teachers", make)
 
 
 @pytest.fixture(scope="session")
-def home_with_teachers(home_with_fork_point, teams_on_path, homes):
-    with home_at(homes / "growing"):
-        for team in TEAMS:
-            climb(f"{PACKAGE}.{team}")
-    return copy_home(homes / "growing", homes / "with_teachers")
-
-
-@pytest.fixture(scope="session")
-def home_with_student(home_with_teachers, homes):
-    from workflows.commands.promote import promote_entry
+def home_with_candidate(make_once, home_with_teachers):
+    """A student that has learned nothing, and what was printed when it was made."""
     from workflows.consolidation.workflow import consolidate
 
-    with home_at(homes / "growing") as folder:
-        consolidate(
-            teachers=[f"{team}@released" for team in TEAMS],
-            mopd_steps=2,
-            # These teachers have learned nothing that could fit.
-            settings=["gate_prompts_per_domain=0"],
-        )
-        promote_entry("student.", "student.general@1", "ann", "it has learned nothing, as asked")
-    return folder
+    def make(folder):
+        copy_home(home_with_teachers, folder)
+        with (
+            home_at(folder),
+            (folder / "printed").open("w") as printed,
+            contextlib.redirect_stderr(printed),
+        ):
+            consolidate(**ORDER)
+
+    return make_once("with_candidate", make)
+
+
+@pytest.fixture(scope="session")
+def home_with_student(make_once, home_with_candidate):
+    from workflows.commands.promote import promote_entry
+
+    def make(folder):
+        copy_home(home_with_candidate, folder)
+        with home_at(folder):
+            reason = "it has learned nothing, as intended"
+            promote_entry("student.", "student.general@1", "ann", reason)
+
+    return make_once("with_student", make)
 
 
 @pytest.fixture

@@ -5,26 +5,21 @@ import pytest
 from lineage.registry import Registry
 from lineage.store import open_store
 from tests.support.refusals import provost, refusal
-from tests.support.tiny_faculty import TEAMS
+from tests.support.tiny_faculty import ORDER, TEAMS, copy_home
 from workflows.consolidation.workflow import consolidate
 
-ORDER = {
-    "teachers": [f"{team}@1" for team in TEAMS],
-    "mopd_steps": 2,
-    "settings": ["gate_prompts_per_domain=0"],
-}
 NAME = "student.general"
 
 
 @pytest.fixture
-def candidate(teachers, capsys):
-    """Consolidate; return the registry and what was said."""
-    consolidate(**ORDER)
-    return Registry(open_store()), capsys.readouterr().err
+def registry(home, home_with_candidate):
+    """Return the registry of a home with a candidate."""
+    copy_home(home_with_candidate, home)
+    return Registry(open_store())
 
 
-def test_it_stays_a_candidate_and_says_why_and_how_to_promote_it(candidate):
-    registry, said = candidate
+def test_it_stays_a_candidate_and_says_why_and_how_to_promote_it(registry, home):
+    said = (home / "printed").read_text()
     assert registry.aliases(NAME) == {"candidate": 1}
     assert f"{NAME}@1 stays a candidate" in said
     for team in TEAMS:
@@ -32,8 +27,7 @@ def test_it_stays_a_candidate_and_says_why_and_how_to_promote_it(candidate):
     assert f"provost student promote {NAME}@1 --by" in said
 
 
-def test_a_person_promotes_it_with_a_reason_once_and_a_rerun_changes_nothing(candidate):
-    registry, _ = candidate
+def test_a_person_promotes_it_with_a_reason_once_and_a_rerun_changes_nothing(registry):
     promote = ("student", "promote", f"{NAME}@1", "--by", "ann")
     assert "needs a reason" in refusal(*promote, "--reason", " ")
     provost(*promote, "--reason", "tried by hand")
@@ -47,14 +41,14 @@ def test_a_person_promotes_it_with_a_reason_once_and_a_rerun_changes_nothing(can
     assert registry.moves(NAME) == moves
 
 
-def test_what_descends_from_a_recalled_teacher_is_not_promoted(candidate):
-    registry, _ = candidate
+def test_what_descends_from_a_recalled_teacher_is_not_promoted(registry):
     registry.recall("teacher.shout", 1, by="team-shout", reason="leaked answers")
     told = refusal("student", "promote", f"{NAME}@1", "--by", "ann", "--reason", "good")
     assert "leaked answers" in told
     assert "released" not in registry.aliases(NAME)
 
 
-def test_a_teacher_is_no_student(candidate):
+@pytest.mark.usefixtures("registry")
+def test_a_teacher_is_no_student():
     told = refusal("student", "promote", "shout@1", "--by", "ann", "--reason", "good")
     assert "no student" in told

@@ -11,6 +11,7 @@ from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.step import FIND_ONLY, NotMadeError
 from tests.support.tiny_faculty import (
+    ORDER,
     PACKAGE,
     TEAMS,
     Contents,
@@ -25,8 +26,6 @@ from tests.support.tiny_faculty import (
 from workflows.consolidation.workflow import consolidate
 
 SHOUT = f"{PACKAGE}.shout"
-REFERENCES = [f"{team}@released" for team in TEAMS]
-ORDER = {"teachers": REFERENCES, "mopd_steps": 2, "settings": ["gate_prompts_per_domain=0"]}
 
 
 @pytest.fixture
@@ -48,24 +47,17 @@ def release_of(domain):
     return read_manifest(store, Registry(store).resolve(f"{domain}@released").digest, Release)
 
 
-def test_a_finished_run_is_found_and_nothing_is_trained(home_with_student, torch_is_tired):
-    with home_at(home_with_student):
-        before = Contents.now()
-        found = [climb(f"{PACKAGE}.{team}") for team in TEAMS]
-        merged = consolidate(**ORDER)
-        assert Contents.now() == before
-        registry = Registry(open_store())
-        assert [a.digest for a in found] == [registry.resolve(name).digest for name in REFERENCES]
-        assert merged.student.digest == registry.resolve("student").digest
-        assert merged.summary.startswith("student.general@1: ")
-
-
-def test_a_store_that_has_moved_is_still_finished(student, torch_is_tired):
+@pytest.mark.usefixtures("student", "torch_is_tired")
+def test_a_finished_run_is_found_in_a_store_that_has_moved_and_nothing_is_trained():
     before = Contents.now()
-    for team in TEAMS:
-        climb(f"{PACKAGE}.{team}")
-    consolidate(**ORDER)
+    found = [climb(f"{PACKAGE}.{team}") for team in TEAMS]
+    merged = consolidate(**ORDER)
     assert Contents.now() == before
+    registry = Registry(open_store())
+    references = ORDER["teachers"]
+    assert [a.digest for a in found] == [registry.resolve(name).digest for name in references]
+    assert merged.student.digest == registry.resolve("student").digest
+    assert merged.summary.startswith("student.general@1: ")
 
 
 def test_what_is_not_finished_is_said_and_not_made(teachers, monkeypatch):

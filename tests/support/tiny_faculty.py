@@ -38,6 +38,12 @@ BASE = BaseSettings(
 )
 PACKAGE = "tiny_teams"
 TEAMS = ("shout", "whisper")
+ORDER = {
+    "teachers": [f"{team}@released" for team in TEAMS],
+    "mopd_steps": 2,
+    "settings": ["gate_prompts_per_domain=0"],  # they have learned nothing that could fit
+}
+"""The consolidation of both."""
 NUM_EVALUATION = 8
 RUNG_STEPS = [1, 2]
 
