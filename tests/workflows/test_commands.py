@@ -93,26 +93,3 @@ def test_a_grace_period_that_could_hurt_a_writer_is_refused():
     assert result.exit_code == 1
     assert "use at least 7200 s" in result.output
     assert isinstance(result.exception, SystemExit)
-
-
-def test_every_provost_command_that_the_code_speaks_of_exists():
-    """A message that names a command which is not there sends its reader astray."""
-    import re
-
-    spoken = set()
-    for folder in ("lineage", "tasks", "workflows"):
-        for file in (ROOT / folder).rglob("*.py"):
-            # a message may be broken over two lines of source
-            text = re.sub(r'"\s*\n\s*f?"', "", file.read_text("utf-8"))
-            spoken |= set(re.findall(r"`provost ([a-z][^`\n{]*)`", text))
-    assert len(spoken) >= 5
-    for line in sorted(spoken):
-        command, words = main, line.split()
-        while isinstance(command, click.Group) and words:
-            name = words.pop(0)
-            found = command.get_command(click.Context(command), name)
-            assert found is not None, f"`provost {line}` names no command"
-            command = found
-        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-        for option in (word for word in words if word.startswith("--")):
-            assert option in known, f"`provost {line}`: there is no {option}"
