@@ -1,8 +1,7 @@
 """One check of ``provost doctor``: what was looked at, how it stands, and the remedy."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "warning", "failure"]
@@ -26,12 +25,6 @@ class Check:
 def worst(checks: Iterable[Check]) -> Status:
     """Return the most serious status; "ok" where there is no check."""
     return max((check.status for check in checks), key=_ORDER.index, default="ok")
-
-
-def to_document(checks: Sequence[Check]) -> str:
-    """Return the checks as JSON: ``status``, and the list ``checks``."""
-    rows = [asdict(check) for check in checks]
-    return json.dumps({"status": worst(checks), "checks": rows}, indent=2)
 
 
 @dataclass(frozen=True)

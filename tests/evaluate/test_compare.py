@@ -1,5 +1,6 @@
 """Two consolidations side by side: paired where the prompts are the same, and said where not."""
 
+import jsonschema
 import pytest
 from rich.console import Console
 
@@ -9,6 +10,8 @@ from tasks.evaluate.compare_page import comparison_page, comparison_view, headli
 from tasks.evaluate.outcomes import OVERALL, Outcomes, PromptOutcome, Settings
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.statistics import mean_of_domains
+from workflows.commands.compare import document_of
+from workflows.commands.schemas import schema_of
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -114,6 +117,16 @@ def test_the_headline_claims_nothing_that_the_interval_does_not_show():
     one, two = (side(f"student.general@{n}", each) for n, each in enumerate(many, start=1))
     better = "student.general@2 is better than student.general@1 overall, by 0.50"
     assert headline(comparison(one, two)) == headline(comparison(two, one)) == better
+
+
+def test_its_json_keeps_to_the_documented_schema():
+    found = comparison()
+    document = document_of(found).model_dump(mode="json")
+    jsonschema.validate(document, schema_of("compare"))
+    assert document["first"]["reference"] == found.first.name
+    assert document["differences"].keys() == found.differences.keys()
+    [(domain, interval), *_] = found.differences.items()
+    assert document["differences"][domain]["mean"] == interval.mean
 
 
 def test_page_and_terminal_show_both_and_run_nothing():

@@ -2,17 +2,18 @@
 
 import click
 
-from workflows.commands.output import say
+from workflows.commands.answers import Check, Checkup
+from workflows.commands.output import as_json, emit, say
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def doctor(as_json: bool) -> None:
+@as_json
+def doctor(as_document: bool) -> None:
     """Check machine, confinement, store, keys, MLflow and versions. Exit 1 on a failure.
 
     Takes a few seconds, and leaves nothing behind.
     """
-    from lineage.doctor.check import to_document, worst
+    from lineage.doctor.check import worst
     from lineage.doctor.keys import check_keys
     from lineage.doctor.places import check_store, check_tracking
     from tasks.doctor.confinement import check_confinement
@@ -27,9 +28,9 @@ def doctor(as_json: bool) -> None:
         *check_tracking(),
         *check_versions(),
     ]
-    if as_json:
-        for line in to_document(checks).splitlines():
-            say(line)
+    if as_document:
+        rows = [Check(**vars(check)) for check in checks]
+        emit(Checkup(status=worst(checks), checks=rows))
     else:
         for check in checks:
             say(f"{check.status:<8} {check.name:<20} {check.finding}")

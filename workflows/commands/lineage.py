@@ -21,6 +21,7 @@ from lineage.record import Records
 from lineage.store import Store, open_store
 from lineage.tracking import tracking_uri, without_password
 from lineage.verify import Verification, Verifier
+from workflows.commands import answers
 from workflows.commands.documents import (
     Blob,
     Differences,
@@ -44,14 +45,18 @@ def lineage() -> None:
 @lineage.command()
 @click.argument("reference")
 @click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
-def show(reference: str, html: Path | None) -> None:
+@as_json
+def show(reference: str, html: Path | None, as_document: bool) -> None:
     """Draw what REFERENCE (a name such as student@released, or a digest) descends from."""
     known = Lineage(open_store())
     graph = known.graph(known.find(reference))
-    if html is None:
+    if html is not None:
+        html.write_text(page(graph, reference), encoding="utf-8")
+    if as_document:
+        emit(_graph(known, graph))
+    elif html is None:
         draw(tree_of(graph))
     else:
-        html.write_text(page(graph, reference), encoding="utf-8")
         say(str(html))
     _tell_missing(known, graph)
 
@@ -78,7 +83,8 @@ def _list(reference: str, ask: Callable[[Lineage, str], list[str]], as_document:
     graph = known.subgraph(wanted)
     nodes: dict[str, Node] = {node.record: node for node in graph.nodes}
     if as_document:
-        emit(RecordList(records=[_record(nodes[record]) for record in wanted]))
+        records = [_record(nodes[record]) for record in wanted]
+        emit(RecordList(records=records, problems=_missing(known, graph)))
         _tell_missing(known, graph)
         return
     for record in wanted:
@@ -89,10 +95,34 @@ def _list(reference: str, ask: Callable[[Lineage, str], list[str]], as_document:
 
 def _tell_missing(known: Lineage, graph: Graph) -> None:
     """Report what of a graph cannot be read, and end with exit status 1 where there is any."""
+    tell_left_out(_missing(known, graph))
+
+
+def _missing(known: Lineage, graph: Graph) -> list[str]:
     shown = {node.record for node in graph.nodes}
     why = [f"{item.key}: {item.why}" for item in known.index.left_out if item.record in shown]
     gone = [node.record for node in graph.nodes if node.kind == MISSING]
-    tell_left_out([*why, *(f"record {record}: cannot be read" for record in gone)])
+    return [*why, *(f"record {record}: cannot be read" for record in gone)]
+
+
+def _graph(known: Lineage, graph: Graph) -> answers.Graph:
+    edges = [
+        answers.Taken(
+            record=edge.child,
+            took_from=edge.parent,
+            role=edge.role,
+            name=edge.name,
+            artifact=edge.artifact,
+            weight=edge.weight,
+        )
+        for edge in graph.edges
+    ]
+    return answers.Graph(
+        record=graph.focus,
+        records=[_record(node) for node in graph.nodes],
+        inputs=edges,
+        problems=_missing(known, graph),
+    )
 
 
 def _record(node: Node) -> Record:
@@ -134,14 +164,18 @@ def diff(before: str, after: str, as_document: bool) -> None:
 @lineage.command()
 @click.argument("reference")
 @click.option("--require-signed", is_flag=True, help="What nobody has signed is a fault.")
-def verify(reference: str, require_signed: bool) -> None:
+@as_json
+def verify(reference: str, require_signed: bool, as_document: bool) -> None:
     """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
     from tasks.model.identity import identity_of
 
     store = open_store()
     record = Lineage(store).find(reference)
     found = Verifier(store, identity_of, require_signed=require_signed).verify(record)
-    _tell(found)
+    if as_document:
+        emit(_verified(found))
+    else:
+        _tell(found)
     if not found.passed:
         raise SystemExit(1)
 
@@ -158,6 +192,20 @@ def _tell(found: Verification) -> None:
     verdict = "verified" if found.passed else f"wrong: {len(found.problems)}"
     say(
         f"{verdict}: {found.records} records, {found.blobs} blobs, {found.size / 1e6:.1f} MB hashed"
+    )
+
+
+def _verified(found: Verification) -> answers.Verified:
+    return answers.Verified(
+        subject=found.subject,
+        passed=found.passed,
+        records=found.records,
+        blobs=found.blobs,
+        bytes=found.size,
+        signatures=[answers.Vouched(**vars(each)) for each in found.signatures],
+        faults=[answers.Fault(**vars(each)) for each in found.problems],
+        unknown=[answers.Fault(**vars(each)) for each in found.unknown],
+        nondeterministic=found.nondeterministic,
     )
 
 
@@ -193,7 +241,8 @@ def _garbage(found: garbage.Garbage, deleted: bool) -> Garbage:
 
 
 @lineage.command()
-def reindex() -> None:
+@as_json
+def reindex(as_document: bool) -> None:
     """Compare MLflow with the records, and rebuild what is missing or differs."""
     try:
         done = rebuild(open_store())
@@ -205,6 +254,9 @@ def reindex() -> None:
             f"MLflow at {without_password(tracking_uri())} did not take it: {what[:500]}. Nothing "
             "is lost; `provost doctor` says whether MLflow answers. Then run this again"
         ) from None
+    if as_document:
+        emit(answers.Reindexed.model_validate(done._asdict()))
+        raise SystemExit(1 if done.problems else 0)
     say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
     for what in done.repaired:
         say(f"repaired {what}")

@@ -9,14 +9,18 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from workflows.commands.answers import ANSWERS
 from workflows.commands.documents import DOCUMENTS
+
+EVERY = {**DOCUMENTS, **ANSWERS}
+"""By command."""
 
 
 def schema_of(command: str) -> dict[str, JsonValue]:
     """Return the schema of a command's document."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **DOCUMENTS[command].model_json_schema(mode="serialization"),
+        **EVERY[command].model_json_schema(mode="serialization"),
         "title": f"provost {command} --json",
     }
 
@@ -29,7 +33,7 @@ def file_of(command: str) -> str:
 def write(folder: Path) -> None:
     """Write the schemas of all commands into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for command in DOCUMENTS:
+    for command in EVERY:
         text = json.dumps(schema_of(command), indent=1, sort_keys=True)
         (folder / file_of(command)).write_text(text + "\n", encoding="utf-8")
 

@@ -11,7 +11,8 @@ from lineage.store import open_store
 from lineage.trust import TrustRoot, read_trust
 from lineage.trust_chain import own_root, read_chain
 from lineage.trust_chain import publish as publish_next
-from workflows.commands.output import say
+from workflows.commands.answers import ListedKey, ListedTeam, Trust
+from workflows.commands.output import as_json, emit, say
 
 
 @click.group()
@@ -20,7 +21,8 @@ def trust() -> None:
 
 
 @trust.command()
-def show() -> None:
+@as_json
+def show(as_document: bool) -> None:
     """Show the trust root in effect: version, maintainers, and each team's names and keys."""
     store = open_store()
     root = read_chain(store)
@@ -29,7 +31,10 @@ def show() -> None:
             f"{store.uri} has no trust root: the first run in a new folder makes one, `provost "
             "trust init` does for a bucket, `provost lineage adopt` for a store from before"
         )
-    _print(root)
+    if as_document:
+        emit(_document(root))
+    else:
+        _print(root)
 
 
 @trust.command()
@@ -61,6 +66,23 @@ def endorse(reason: str) -> None:
     """State with a new key that all that your team has signed up to now counts."""
     done = endorse_all(open_store(), reason)
     say(f"endorsed by {done.team}: {done.body.inventory}")
+
+
+def _document(root: TrustRoot) -> Trust:
+    return Trust(
+        store=root.store,
+        version=root.version,
+        maintainers=list(root.maintainers),
+        teams=[
+            ListedTeam(
+                team=team,
+                project=root.project_of(team),
+                names=list(item.names),
+                keys=[ListedKey(public=k.public, problem=k.why_not()) for k in item.keys],
+            )
+            for team, item in sorted(root.teams.items())
+        ],
+    )
 
 
 def _print(root: TrustRoot) -> None:

@@ -1,0 +1,156 @@
+"""What commands that check, compare or explain print with ``--json``, as docs/json.md says."""
+
+from lineage.artifacts import Frozen
+from workflows.commands.documents import Document, Record
+
+
+class Taken(Frozen):
+    """What one record took from another."""
+
+    record: str
+    took_from: str
+    """The record that made it; "" for what no record made."""
+    role: str
+    name: str
+    artifact: str
+    weight: float | None
+
+
+class Graph(Document):
+    """``provost lineage show``."""
+
+    record: str
+    """Of what was named."""
+    records: list[Record]
+    """Parents before children."""
+    inputs: list[Taken]
+
+
+class Fault(Frozen):
+    """One thing that is not what it was said to be, or that nothing proves."""
+
+    subject: str
+    what: str
+
+
+class Vouched(Frozen):
+    """Who vouches for an entry."""
+
+    entry: str
+    state: str
+    team: str
+    why: str
+
+
+class Verified(Frozen):
+    """``provost lineage verify``."""
+
+    subject: str
+    passed: bool
+    records: int
+    blobs: int
+    bytes: int
+    """Hashed."""
+    signatures: list[Vouched]
+    faults: list[Fault]
+    unknown: list[Fault]
+    """Rules of which an older version recorded no proof."""
+    nondeterministic: list[str]
+    """Records that gave different bytes at different times."""
+
+
+class Reindexed(Document):
+    """``provost lineage reindex``."""
+
+    records: int
+    names: int
+    versions: int
+    repaired: list[str]
+
+
+class Score(Frozen):
+    """A mean with its 95 % interval over ``n`` prompts."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+class Side(Frozen):
+    """One of two students."""
+
+    reference: str
+    digest: str
+    scores: dict[str, Score]
+    """By domain, and overall."""
+
+
+class Compared(Frozen):
+    """``provost compare``: differences are the second minus the first."""
+
+    first: Side
+    second: Side
+    settings: dict[str, tuple[str, str]]
+    """Those that differ."""
+    teachers: dict[str, tuple[str, str]]
+    differences: dict[str, Score]
+    """By domain, on the same prompts."""
+    not_paired: dict[str, str]
+    """Domains that cannot be compared prompt by prompt, and why."""
+
+
+class ListedKey(Frozen):
+    """A key of a team."""
+
+    public: str
+    problem: str
+    """Why it is out of effect; "" where it is in effect."""
+
+
+class ListedTeam(Frozen):
+    """What a team owns, and its keys."""
+
+    team: str
+    project: str
+    names: list[str]
+    keys: list[ListedKey]
+
+
+class Trust(Frozen):
+    """``provost trust show``."""
+
+    store: str
+    version: int
+    maintainers: list[str]
+    teams: list[ListedTeam]
+
+
+class Check(Frozen):
+    """One check of a machine."""
+
+    group: str
+    name: str
+    status: str
+    """ok, warning or failure."""
+    finding: str
+    remedy: str
+
+
+class Checkup(Frozen):
+    """``provost doctor``."""
+
+    status: str
+    """The worst of the checks."""
+    checks: list[Check]
+
+
+ANSWERS: dict[str, type[Frozen]] = {
+    "lineage show": Graph,
+    "lineage verify": Verified,
+    "lineage reindex": Reindexed,
+    "compare": Compared,
+    "trust show": Trust,
+    "doctor": Checkup,
+}
+"""By command."""
