@@ -221,6 +221,30 @@ class GateOrder(Frozen):
     """The least severe finding that ends the run, unless it is waived."""
 
 
+@documented
+class ReleaseConditions(Frozen):
+    """When the alias ``released`` moves to a student by itself; a person may move it otherwise.
+
+    The defaults are ours: the testbed's students have 0.9 or more of the gain in every domain and
+    about 0.95 on average, and its cheap merges mostly less than a half.
+    """
+
+    release_keep_domains: bool = True
+    """Whether a student must have every domain of the one that is released."""
+    release_least_normalised: float = Field(default=0.5, ge=0)
+    """Least share of its teacher's gain that a student must have in each domain to be released."""
+    release_least_overall: float = Field(default=0.8, ge=0)
+    """The same as the mean over domains."""
+
+    def words(self) -> str:
+        """Return the conditions in one line."""
+        kept = ", and every domain of the one before" if self.release_keep_domains else ""
+        return (
+            f"at least {self.release_least_normalised:g} of the gain in each domain, "
+            f"{self.release_least_overall:g} on average{kept}"
+        )
+
+
 class TeacherVerdict(Frozen):
     """What the gate found of one teacher, and what is done about it."""
 

@@ -93,6 +93,8 @@ def test_a_number_of_the_form_that_cannot_be_is_told_by_its_name(name, value):
         "student_adapter_rank=-1",
         "gate_least_predicted=0",
         "gate_prompts_per_domain=-1",
+        "release_least_normalised=-1",
+        "release_least_overall=-1",
     ],
 )
 def test_a_number_among_the_settings_that_cannot_be_is_told_by_its_name(setting):

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from tasks.evaluate.outcomes import OVERALL, STUDENT
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.settings import ReleaseConditions
-from tasks.handover import Cure, TeacherVerdict, Verdict
+from tasks.handover import Cure, ReleaseConditions, TeacherVerdict, Verdict
 from tasks.statistics import Interval
 
 
@@ -48,7 +47,11 @@ def unmet_scores(
     for name, scores in card.everything().items():
         if name in own:
             continue
-        least = conditions.least_overall if name == OVERALL else conditions.least_normalised
+        least = (
+            conditions.release_least_overall
+            if name == OVERALL
+            else conditions.release_least_normalised
+        )
         found = scores.normalised.get(STUDENT)
         if found is None or found.mean is None:
             why = found.reason if found else "the fork point was not measured"
@@ -80,5 +83,5 @@ def unmet_predecessor(
                 f"{name} is worse than {before} by {-found.mean:.2f} "
                 f"({-found.high:.2f} to {-found.low:.2f})",
             )
-    if missing and conditions.keep_domains:
+    if missing and conditions.release_keep_domains:
         yield Unmet("predecessor", f"{before} also has the domains {sorted(missing)}")

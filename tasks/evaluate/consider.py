@@ -11,8 +11,7 @@ from lineage.waiver import parse_waiver
 from tasks.evaluate.cards import read_scorecard
 from tasks.evaluate.compare import compare
 from tasks.evaluate.conditions import Unmet, unmet_predecessor, unmet_scores, unmet_verdicts
-from tasks.evaluate.settings import ReleaseConditions
-from tasks.handover import Plan
+from tasks.handover import Plan, ReleaseConditions
 from tasks.planned import plan_of, verdicts_of
 from tasks.publication import RELEASED, moves_to
 from tasks.reports.rendering import render

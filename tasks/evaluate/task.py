@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from lineage.artifacts import Artifact, Rung
-from tasks.evaluate.settings import EvaluationSettings, ReleaseConditions
-from tasks.handover import Domain, Plan
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.handover import Domain, Plan, ReleaseConditions
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
 from tasks.rollout.settings import SamplingSettings

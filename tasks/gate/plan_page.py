@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from lineage.plain import plain
 from tasks.gate.forecast import Forecast
-from tasks.handover import Note, Plan, PlannedTeacher
+from tasks.handover import Note, Plan, PlannedTeacher, ReleaseConditions
 from tasks.reports.rendering import render
 
 _SHORT = 19
 
 
-def plan_text(plan: Plan, forecast: Forecast) -> str:
+def plan_text(plan: Plan, forecast: Forecast, conditions: ReleaseConditions) -> str:
     """Return the plan as lines of plain text."""
     assert plan.artifact is not None
     lines = [f"plan {plan.artifact.digest}", f"  student starts from {plan.student.digest}"]
@@ -23,10 +23,11 @@ def plan_text(plan: Plan, forecast: Forecast) -> str:
         f"  {note.severity} {note.subject} [{note.code}]: {note.evidence}" for note in plan.notes
     ]
     lines += [f"  {name}: {value}" for name, value in forecast.lines()]
+    lines.append(f"  released with {conditions.words()}")
     return "\n".join(map(plain, lines))
 
 
-def plan_page(plan: Plan, forecast: Forecast) -> str:
+def plan_page(plan: Plan, forecast: Forecast, conditions: ReleaseConditions) -> str:
     """Return the plan as a whole page, for the Deck that is open beside the approval."""
     assert plan.artifact is not None
     return render(
@@ -38,6 +39,7 @@ def plan_page(plan: Plan, forecast: Forecast) -> str:
         teachers=[(teacher, _share(teacher)) for teacher in plan.teachers],
         findings=_alike(plan.notes),
         cost=forecast.lines(),
+        release=conditions.words(),
     )
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from lineage.plain import plain
 from tasks.gate.forecast import Forecast
-from tasks.handover import Gated, TeacherVerdict
+from tasks.handover import Gated, ReleaseConditions, TeacherVerdict
 
 
-def summary_of(gated: Gated, cost: Forecast) -> str:
-    """Return who is merged, what the gate found of each, findings, waivers and cost."""
-    return "\n".join(map(plain, _lines(gated, cost)))
+def summary_of(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> str:
+    """Return who is merged, what the gate found of each, findings, cost, release conditions."""
+    return "\n".join(map(plain, _lines(gated, cost, conditions)))
 
 
-def _lines(gated: Gated, cost: Forecast) -> Iterator[str]:
+def _lines(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> Iterator[str]:
     plan = gated.plan
     references = {teacher.name: teacher.reference for teacher in plan.teachers}
     yield f"Merge {len(plan.teachers)} teachers into one student."
@@ -28,6 +28,7 @@ def _lines(gated: Gated, cost: Forecast) -> Iterator[str]:
     yield f"Findings: {', '.join(counts)}{named}."
     yield f"Waivers: {len(plan.waivers) or 'none'}."
     yield f"Cost: {dict(cost.lines())['time']}."
+    yield f"Released with {conditions.words()}."
     if plan.artifact is not None:
         yield f"Plan: {plan.artifact.digest}"
 

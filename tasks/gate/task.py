@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lineage.artifacts import Artifact
 from lineage.launched import Launched
 from tasks.gate.measured import ProbeSettings
-from tasks.handover import Gated, GateOrder, OnMisfit, Plan
+from tasks.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
 from tasks.hosting import hosted, show
 from tasks.inputs import told_by_name
 from tasks.onpolicy.workload import Workload
@@ -28,6 +28,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     sampling: SamplingSettings,
     ladder_stages: int,
     launched: str,
+    conditions: ReleaseConditions,
 ) -> Plan:
     """Resolve names to digests, read the records, say the plan and its cost; end it where refused.
 
@@ -53,8 +54,8 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     if asked.gate_prompts_per_domain:
         probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
     cost = forecast(bench, plan, workload, probe)
-    sys.stderr.write(f"{plan_text(plan, cost)}\n")
-    show("plan", plan_page(plan, cost))
+    sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
+    show("plan", plan_page(plan, cost, conditions))
     form = Launched.model_validate_json(launched)
     with launching(bench, plan, form):
         return decide(bench, plan, asked.refuse_findings_from, waivers)
@@ -70,6 +71,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     ladder_stages: int,
     workload: Workload,
     launched: str,
+    conditions: ReleaseConditions,
     recipe: str,
     reviewed: bool,  # noqa: FBT001 - an input of a task
 ) -> Gated:
@@ -100,7 +102,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     show("gate", step.read_page(bench, gated.report))
     admitted = step.admit(bench, gated, asked.refuse_findings_from, waivers)
     cost = forecast(bench, admitted.plan, workload)
-    return admitted.model_copy(update={"summary": summary_of(admitted, cost)})
+    return admitted.model_copy(update={"summary": summary_of(admitted, cost, conditions)})
 
 
 @hosted(Stage.GATE_PROBE, deck=True)

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.documented import documented
-from tasks.handover import GateOrder, OnMisfit
+from tasks.handover import GateOrder, OnMisfit, ReleaseConditions
 from tasks.inputs import InputError
 from tasks.mopd.round_form import INPUTS, LARGEST_SEED, RoundForm
 from tasks.mopd.settings import Divergence, RoundSettings
@@ -81,10 +81,15 @@ class LaunchForm(BaseModel):
 
     def gate(self) -> GateOrder:
         """Return what is asked of the gate; raises as ``round`` does."""
-        named = dict(_named(self.settings))
-        return GateOrder.model_validate(
-            {name: named[name] for name in GateOrder.model_fields if name in named}
-        )
+        return GateOrder.model_validate(self._of(GateOrder))
+
+    def conditions(self) -> ReleaseConditions:
+        """Return when the student is released by itself; raises as ``round`` does."""
+        return ReleaseConditions.model_validate(self._of(ReleaseConditions))
+
+    def _of(self, model: type[BaseModel]) -> dict[str, str]:
+        """Return the settings that are fields of a model."""
+        return {name: text for name, text in _named(self.settings) if name in model.model_fields}
 
 
 MORE: Mapping[str, Any] = {
@@ -94,6 +99,7 @@ MORE: Mapping[str, Any] = {
         if name not in LaunchForm.model_fields and name != "more_settings"
     },
     **GateOrder.model_fields,
+    **ReleaseConditions.model_fields,
 }
 """The settings that have a short name in ``settings``, and their fields."""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.artifacts import Artifact
 from tasks.documented import documented
-from tasks.handover import Frozen, Plan
+from tasks.handover import Frozen, Plan, ReleaseConditions
 from tasks.ledger.settings import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
@@ -26,6 +26,8 @@ class ConsolidationSpec(Frozen):
     rounds: int
     seed: int
     publish_as: str
+    conditions: ReleaseConditions = ReleaseConditions()
+    """When its student is released by itself."""
 
 
 class RetrainSpec(Frozen):

@@ -56,6 +56,7 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
             rounds=asked.rounds,
             seed=asked.seed,
             publish_as=form.publish_as,
+            conditions=form.conditions(),
         )
         launched = Launched(
             inputs=form.model_dump(mode="json"),

@@ -3,8 +3,7 @@
 import pytest
 
 from tasks.evaluate.conditions import unmet_predecessor, unmet_scores, unmet_verdicts
-from tasks.evaluate.settings import ReleaseConditions
-from tasks.handover import Cure, TeacherVerdict, Verdict
+from tasks.handover import Cure, ReleaseConditions, TeacherVerdict, Verdict
 from tasks.statistics import Interval
 from tests.support.scorecard_example import DOMAINS, example_scorecard
 
@@ -50,7 +49,7 @@ def test_a_domain_that_nothing_arrived_in_holds_the_student_back():
 
 
 def test_each_least_share_is_a_setting():
-    lax = ReleaseConditions(least_normalised=0.0, least_overall=0.0)
+    lax = ReleaseConditions(release_least_normalised=0.0, release_least_overall=0.0)
     assert unmet(TEACHER_LIKE_FORK) == [*DOMAINS, "overall"]
     assert unmet((0.9, 0.9, 0.9, 0.9), conditions=lax) == []
 
@@ -74,4 +73,4 @@ def test_worse_than_the_student_before_beyond_the_interval_holds_it_back():
 
 def test_a_domain_that_the_student_before_had_and_this_one_has_not_holds_it_back():
     assert against({}, ["agent"]) == ["student.general@1"]
-    assert against({}, ["agent"], ReleaseConditions(keep_domains=False)) == []
+    assert against({}, ["agent"], ReleaseConditions(release_keep_domains=False)) == []

@@ -8,12 +8,13 @@ from lineage.launched import Launched
 from lineage.launches import launches
 from tasks.attempt import InterruptedAttemptError
 from tasks.gate.launch import launching, record_launch
-from tasks.handover import Plan
+from tasks.handover import Plan, ReleaseConditions
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
 from tasks.step import Bench
 from tests.support.making import take, write_record
 from workflows.consolidation.launch_plans import PRESETS
+from workflows.consolidation.stages import carry_out
 from workflows.consolidation.workflow import consolidate
 
 
@@ -127,3 +128,15 @@ def test_a_preset_names_itself_and_changes_no_setting_by_that(preset):
 def test_the_first_step_takes_the_whole_form():
     [first, *_] = consolidate.nodes
     assert {binding.var for binding in first.bindings} == set(LaunchForm.model_fields)
+
+
+def test_when_a_student_is_released_is_part_of_the_form():
+    form = LaunchForm(settings=["release_least_overall=0.7", "release_keep_domains=false"])
+    inputs = {name: getattr(form, name) for name in LaunchForm.model_fields}
+    conditions = round_settings(**inputs).spec.conditions
+    assert conditions == ReleaseConditions(release_least_overall=0.7, release_keep_domains=False)
+    assert conditions.release_least_normalised == ReleaseConditions().release_least_normalised
+    nodes = {node.id: node for node in carry_out.nodes}
+    [consider] = [node for node in nodes.values() if "consider" in node.flyte_entity.name]
+    [binding] = [each for each in consider.bindings if each.var == "conditions"]
+    assert binding.binding.promise is not None  # and no constant

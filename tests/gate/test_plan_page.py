@@ -10,7 +10,7 @@ from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parame
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.gate.plan_page import plan_page, plan_text
-from tasks.handover import Note, Plan, PlannedTeacher
+from tasks.handover import Note, Plan, PlannedTeacher, ReleaseConditions
 from tasks.mopd.round_form import RoundForm
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
@@ -62,6 +62,9 @@ COST = Forecast(
 )
 
 
+RELEASE = ReleaseConditions(release_least_overall=0.7, release_keep_domains=False)
+
+
 def test_time_is_operations_over_speed_and_gpu_hours_count_every_gpu():
     # 7.2e15 / 1e12 = 7200 s = 2 h, on 8 GPUs 16 GPU-hours.
     lines = dict(COST.lines())
@@ -79,17 +82,19 @@ def test_page_and_text_say_who_is_merged_and_what_speaks_against_it():
         next_step="release it again",
     )
     plan = plan_of(note)
-    for said in (plan_page(plan, COST), plan_text(plan, COST)):
+    for said in (plan_page(plan, COST, RELEASE), plan_text(plan, COST, RELEASE)):
         for words in ("teacher.math@3", "team-math", "25% of math", "the template is another"):
             assert words in said
         assert plan.artifact.digest in said
         assert "16.0 GPU-hours" in said
-    assert "1 refusal" in plan_page(plan, COST)
+        assert "at least 0.5 of the gain in each domain, 0.7 on average" in said
+        assert "every domain of the one before" not in said
+    assert "1 refusal" in plan_page(plan, COST, RELEASE)
 
 
 def test_hostile_names_are_text():
     note = Note(code=HOSTILE, severity="note", subject=HOSTILE, evidence=HOSTILE, next_step=HOSTILE)
-    page = plan_page(plan_of(note, owner=HOSTILE), COST)
+    page = plan_page(plan_of(note, owner=HOSTILE), COST, RELEASE)
     assert "<img" not in page
     assert page.count("&lt;img") >= 4
 

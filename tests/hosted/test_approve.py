@@ -14,7 +14,15 @@ from lineage.graph import Lineage
 from tasks.gate.approval import record_approval
 from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.summary import summary_of
-from tasks.handover import Gated, Note, Plan, PlannedTeacher, TeacherVerdict, Verdict
+from tasks.handover import (
+    Gated,
+    Note,
+    Plan,
+    PlannedTeacher,
+    ReleaseConditions,
+    TeacherVerdict,
+    Verdict,
+)
 from tasks.step import Bench
 from tests.hosted.test_failure_records import made
 from tests.support.admin import serving
@@ -68,7 +76,7 @@ def gated():
     document = without_places(plan.model_dump(mode="json", exclude={"artifact"}))
     plan = plan.model_copy(update={"artifact": made("plan", json.dumps(document))})
     passed = Gated(plan=plan, report=made("gate"), teachers=[verdict])
-    return passed.model_copy(update={"summary": summary_of(passed, COST)})
+    return passed.model_copy(update={"summary": summary_of(passed, COST, ReleaseConditions())})
 
 
 def literals(gated):
@@ -115,6 +123,10 @@ def test_the_summary_comes_first_and_says_what_is_approved(gated):
     assert lines[0] == "Merge 1 teachers into one student."
     assert lines[1] == ("teacher.math@3: fits, expected to pass on 0.97 of its gain (0.91 to 1.00)")
     assert "Findings: 0 refusals, 1 warnings (overlap)." in lines
+    assert (
+        "Released with at least 0.5 of the gain in each domain, 0.8 on average, and every domain "
+        "of the one before." in lines
+    )
     assert any("1m" in line or "60" in line for line in lines if line.startswith("Cost"))
 
 

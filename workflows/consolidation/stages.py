@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from flytekit import approve, workflow
 
 from lineage.artifacts import Artifact
-from tasks.evaluate.settings import ReleaseConditions
 from tasks.evaluate.task import consider_release, make_report, score_consolidation
 from tasks.gate.task import (
     compare_with_outcome,
@@ -26,7 +25,6 @@ from workflows.nodes import named
 REVIEW = "review-the-plan"
 """The node that waits for a person, and its signal."""
 REVIEW_WITHIN = timedelta(days=7)
-CONDITIONS = ReleaseConditions()
 
 
 class Consolidated(NamedTuple):
@@ -57,6 +55,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
         sampling=launch.spec.sampling,
         ladder_stages=launch.ladder_stages,
         launched=launch.launched,
+        conditions=launch.spec.conditions,
     )
     gated = measure_teachers(
         plan=named("plan", plan),
@@ -67,6 +66,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
         ladder_stages=launch.ladder_stages,
         workload=launch.workload,
         launched=launch.launched,
+        conditions=launch.spec.conditions,
         recipe=launch.recipe,
         reviewed=reviewed,
     )
@@ -101,6 +101,6 @@ def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     published = publish_student(gated=gated, scorecard=scored, name=spec.publish_as)
     student = named("publish", published)
     compare_with_outcome(student=student)
-    consider_release(student=student, name=spec.publish_as, conditions=CONDITIONS)
+    consider_release(student=student, name=spec.publish_as, conditions=spec.conditions)
     reported = named("report", make_report(student=student))
     return Consolidated(reported.summary, student, reported.report)
