@@ -50,11 +50,14 @@ test: $(READY) ## run the tests that a laptop passes in minutes
 test-all: $(READY) ## run the slow and the browser tests as well
 	@$(BIN)/python -m pytest $(WORKERS) -m "not gpu and not cluster" -o faulthandler_timeout=1800
 
-lint: $(READY) ## check format, style, types and import contracts
+lint: $(READY) ## check format, style, types, import contracts, scripts, Dockerfiles and manifests
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/hadolint --failure-threshold ignore images/*/Dockerfile
+	@$(BIN)/shellcheck images/*.sh infra/*.sh infra/*/*.sh .ci/run .ci/unprivileged .ci/flyte-2
+	@$(BIN)/python -m tests.lint.manifests
 
 ui: $(READY) ## open the runs, checkpoints and registered models in MLflow, on 127.0.0.1 (PORT=5000)
 	@test -f $(RUNS)/mlflow.db || { echo >&2 "Nothing to show yet: run 'make demo' first."; exit 1; }
