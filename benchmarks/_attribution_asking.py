@@ -27,9 +27,9 @@ from tasks.attribution.path_integral import allocate
 from tasks.ledger.read import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
+from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts, recompute_settings
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.rehearsal import KeptWithout, rehearse
-from tasks.onpolicy.replay import Kept, boundaries, replayed, settings_for_replay
+from tasks.onpolicy.recompute import recompute_displacements, recompute_without, segment_boundaries
 
 Table = dict[str, list[float]]
 """By teacher, one number for each behaviour."""
@@ -52,7 +52,7 @@ class Asking:
         self._encoded = encode([item.behaviour for item in self.asked], self._chat, None)
         self._scorer = Scorer(load_policy(folder / "fork").model, self._encoded.tokens)
         self._ledger = Ledger.open(self.runs / FULL / "ledger")
-        self._checkpoints = boundaries(self._ledger, self._start)
+        self._checkpoints = segment_boundaries(self._ledger, self._start)
         self._stand_ins = StandIns(
             self._world, load_policy(folder / "fork"), self._encoded, self._ledger
         )
@@ -100,7 +100,7 @@ class Asking:
         student = _weights(self.runs / FULL)
         for name, masked in masks(self._number):
             with _Clock(seconds, name):
-                weights = rehearse(self._learner(), self._kept_without(masked))
+                weights = recompute_without(self._learner(), self._kept_without(masked))
             says[name] = _rounded(self.says(weights))
             if len(masked) == 1:
                 another = self.folder / f"seed-{self._seed + 1}" / name
@@ -167,25 +167,25 @@ class Asking:
         }
 
     def _rehearse_once(self) -> None:
-        rehearse(self._learner(), self._kept_without((TEACHERS[0],)))
+        recompute_without(self._learner(), self._kept_without((TEACHERS[0],)))
 
     def _walk(self) -> "list[Stretch]":
         return list(stretches(self._ledger, self._start))
 
     def _replayed(self) -> "list[Stretch]":
-        kept = Kept(objective_of(self.folder, ()), self._ledger)
-        walk = replayed(self._ledger, self._checkpoints, self._learner(), kept)
+        kept = KeptRollouts(objective_of(self.folder, ()), self._ledger)
+        walk = recompute_displacements(self._ledger, self._checkpoints, self._learner(), kept)
         return [Stretch(found.segment, found.start, found.parts) for found in walk]
 
     def _learner(self) -> Learner:
         model = load_policy(self.folder / "fork").model
-        settings = settings_for_replay(LOOP)
+        settings = recompute_settings(LOOP)
         return Learner(
             model, settings, SAMPLING.temperature, self._chat.pad_id, list(TEACHERS), record=True
         )
 
-    def _kept_without(self, masked: tuple[str, ...]) -> KeptWithout:
-        return KeptWithout(objective_of(self.folder, ()), self._ledger, masked)
+    def _kept_without(self, masked: tuple[str, ...]) -> UncorrectedRollouts:
+        return UncorrectedRollouts(objective_of(self.folder, ()), self._ledger, masked)
 
     def _teacher(self, name: str) -> Callable[[], Weights]:
         return lambda: _weights(self.folder / name)

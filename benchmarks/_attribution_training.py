@@ -25,9 +25,9 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import make_player
@@ -176,14 +176,14 @@ def learn(world: World, folders: Path, policy: Policy, round_: Round) -> list[di
     learner = Learner(
         policy.model, loop, SAMPLING.temperature, pad, objective.sources, record=keeps
     )
-    books = None
+    recorder = None
     if round_.ledger is not None:
         writer = LedgerWriter(round_.ledger, LEDGER, learner.optimizer, round_.seed)
-        books = Books(writer, round_.seed, loop.num_steps)
+        recorder = LedgerRecorder(writer, round_.seed, loop.num_steps)
     course: list[dict[str, float]] = []
-    hooks = Hooks(lambda _, metrics: course.append(dict(metrics)), lambda _: None)
+    callbacks = LoopCallbacks(lambda _, metrics: course.append(dict(metrics)), lambda _: None)
     source = Mixture(player, shares, 1, round_.seed)
-    train(learner, objective, source, hooks, Keepers(books))
+    train(learner, objective, source, callbacks, LoopObservers(recorder))
     return course
 
 

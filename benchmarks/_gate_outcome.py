@@ -12,7 +12,7 @@ from tasks.handover import PlannedTeacher
 from tasks.ledger.settings import LedgerSettings
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
-from tasks.onpolicy.health import IllnessError
+from tasks.onpolicy.run_monitor import TrainingAbortedError
 from tasks.onpolicy.settings import LoopSettings
 
 STEPS = 60
@@ -83,7 +83,7 @@ def merged(
     teacher = _score(family, checkpoint, own)
     try:
         made = distil_round(family.bench, plan, settings, 0)
-    except IllnessError as illness:
+    except TrainingAbortedError as illness:
         return Outcome(start, teacher, reference, start, 0.0, 0.0, str(illness))
     after = _score(family, made, own)
     before, best = reference_scores(family, beside)

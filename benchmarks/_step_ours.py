@@ -14,12 +14,12 @@ from tasks.mopd.objective import Distillation, Teachers
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import rollout_metrics
-from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Rollout
 from tasks.rollout.sampler import TransformersSampler
@@ -83,10 +83,10 @@ class Ours:
             self.objective.sources,
             record=ledger is not None,
         )
-        self.books = None
+        self.recorder = None
         if ledger is not None:
             writer = LedgerWriter(ledger, LedgerSettings(), self.learner.optimizer, case.seed)
-            self.books = Books(writer, case.seed, last_step=1_000_000)
+            self.recorder = LedgerRecorder(writer, case.seed, last_step=1_000_000)
         self.step_number = 0
         self._watch()
 
@@ -98,7 +98,7 @@ class Ours:
             with self.phases(SAMPLING):
                 rollouts = self.source.rollouts(self.step_number)
         self.metrics = self.learner.update(
-            self.objective, self.objective.score(rollouts), self.step_number, self.books
+            self.objective, self.objective.score(rollouts), self.step_number, self.recorder
         )
         self.metrics |= rollout_metrics(rollouts)
         return self.phases.stop()
@@ -109,9 +109,9 @@ class Ours:
         phases.watch(self.student.get_output_embeddings(), "heads and loss")
         optimizer = self.learner.optimizer
         optimizer.step = phases.wrap("optimizer", optimizer.step)
-        if self.books is not None:
+        if self.recorder is not None:
             for name in ("begin", "saw", "updated", "end"):
-                setattr(self.books, name, phases.wrap("ledger", getattr(self.books, name)))
+                setattr(self.recorder, name, phases.wrap("ledger", getattr(self.recorder, name)))
 
 
 class _Timed:

@@ -43,9 +43,9 @@ from tasks.mopd.settings import DistilSettings, TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
 from tasks.mopd.teacher_pool.pool import PoolSettings, TeacherPool, open_teachers
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.threads import use_configured_threads

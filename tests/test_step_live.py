@@ -9,8 +9,8 @@ from lineage.record import Derivation
 from lineage.tracking import Health, tracking_uri
 from tasks import step
 from tasks.attempt import InterruptedAttemptError
-from tasks.onpolicy.parallel import bench as shared
-from tasks.onpolicy.parallel.bench import SharedBench
+from tasks.onpolicy.distributed import collective as shared
+from tasks.onpolicy.distributed.collective import SharedBench
 from tasks.step import Bench, Measurements
 
 SOURCE = "sha256:" + "a" * 64

@@ -47,7 +47,6 @@ ROOMS = {
         (
             "tasks/mopd/losses/*.py",
             "tasks/onpolicy/policy_gradient.py",
-            "tasks/onpolicy/group_advantage.py",
         ),
         (
             "tests/mopd/test_loss*.py",

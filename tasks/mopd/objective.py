@@ -14,11 +14,11 @@ from tasks.mopd.routing import Routing
 from tasks.mopd.settings import Balance, DistilSettings, Divergence
 from tasks.mopd.teacher_monitor import TeacherMonitor
 from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
-from tasks.onpolicy.group_advantage import group_advantages
-from tasks.onpolicy.mechanisms import Duty, Mechanism, Mechanisms
-from tasks.onpolicy.microbatch import Microbatch, Scored
+from tasks.onpolicy.feature_checks import FeatureCheck, FeatureChecks
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
+from tasks.onpolicy.policy_gradient import group_advantages
 from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 
 
@@ -47,7 +47,7 @@ class Distillation:
         self._routing, self._teachers, self._settings = routing, teachers, settings
         self._control_ids = tuple(control_ids)
         self._weighting = TeacherWeighting(settings.balance, loop.normalisation)
-        self.mechanisms = Mechanisms(configured(settings, loop))
+        self.feature_checks = FeatureChecks(feature_checks_of(settings, loop))
         self._monitor = TeacherMonitor(teachers, routing.teachers, recheck_every)
         self._log_ratios = LogRatioSums()
 
@@ -67,31 +67,31 @@ class Distillation:
         weights[REFERENCE] = self._settings.reference_weight
         return [source for source, weight in weights.items() if weight > 0]
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
+    def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Give each rollout to the teachers of its domain and mode, weighed by the balance."""
         advantages = [0.0] * len(rollouts)
         if self._settings.outcome_weight > 0:
             advantages = group_advantages(rollouts)
             spoke = sum(advantage != 0.0 for advantage in advantages)
-            self.mechanisms.evaluated("outcome", spoke / max(1, len(rollouts)))
+            self.feature_checks.record("outcome", spoke / max(1, len(rollouts)))
         routed = [
-            Scored(rollout, route.teacher, advantage, route.share)
+            ScoredRollout(rollout, route.teacher, advantage, route.share)
             for rollout, advantage in zip(rollouts, advantages, strict=True)
             for route in self._routing.routes(rollout)
         ]
         weights = self._weights(routed)
         return [self._weighed(item, weights) for item in routed]
 
-    def _weights(self, scored: Sequence[Scored]) -> dict[str, float]:
+    def _weights(self, scored: Sequence[ScoredRollout]) -> dict[str, float]:
         weights = self._weighting.weights(scored)
         if self._settings.balance.rule is not Balance.NONE:
             mean = sum(weights.values()) / len(weights)
             moved = max(abs(weight / mean - 1) for weight in weights.values())
-            self.mechanisms.evaluated("balance", moved)
+            self.feature_checks.record("balance", moved)
         return weights
 
-    def _weighed(self, item: Scored, weights: Mapping[str, float]) -> Scored:
-        return Scored(
+    def _weighed(self, item: ScoredRollout, weights: Mapping[str, float]) -> ScoredRollout:
+        return ScoredRollout(
             item.rollout,
             item.teacher,
             item.outcome_advantage,
@@ -120,8 +120,8 @@ class Distillation:
             self._monitor.overlap(batch.teacher, student_CV, routed.teacher_CV)
             loss = token_loss(routed, self._settings, self._control_ids)
             self._log_ratios.add(batch.teacher, loss.log_ratio_C)
-            for mechanism, bound in loss.activity.items():
-                self.mechanisms.evaluated(mechanism, bound)
+            for feature, bound in loss.activity.items():
+                self.feature_checks.record(feature, bound)
             return loss
 
         return losses
@@ -151,7 +151,7 @@ class Distillation:
         moments = self._log_ratios.moments()
         self._weighting.end_step(moments)
         tokens = sum(of_teacher.tokens for of_teacher in moments.values())
-        metrics = self.mechanisms.end_step(step)
+        metrics = self.feature_checks.end_step(step)
         for teacher, of_teacher in moments.items():
             metrics[f"token_share/{teacher}"] = of_teacher.tokens / tokens
             metrics[f"advantage_deviation/{teacher}"] = of_teacher.deviation
@@ -159,15 +159,15 @@ class Distillation:
 
     def state(self) -> dict[str, JsonValue]:
         """Return the running means of the balance, and what became of the mechanisms."""
-        return {"balance": self._weighting.state(), "mechanisms": self.mechanisms.state()}
+        return {"balance": self._weighting.state(), "mechanisms": self.feature_checks.state()}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
-        balance, mechanisms = state["balance"], state["mechanisms"]
+        balance, feature_checks = state["balance"], state["mechanisms"]
         assert isinstance(balance, dict)
-        assert isinstance(mechanisms, dict)
+        assert isinstance(feature_checks, dict)
         self._weighting.load_state(balance)
-        self.mechanisms.load_state(mechanisms)
+        self.feature_checks.load_state(feature_checks)
 
     def _models(self, batch: Microbatch) -> list[str]:
         return scoring_models(batch.teacher, self._settings)
@@ -195,64 +195,64 @@ def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Seq
         )
 
 
-def configured(settings: DistilSettings, loop: LoopSettings) -> Iterator[Mechanism]:
-    """Yield every mechanism that the settings ask for."""
-    yield Mechanism(
+def feature_checks_of(settings: DistilSettings, loop: LoopSettings) -> Iterator[FeatureCheck]:
+    """Yield a check for every feature that the settings ask for."""
+    yield FeatureCheck(
         "importance",
-        Duty.REST,
-        "tasks.mopd.losses",
-        "The correction belongs to every run: report this as a fault",
+        must_bind=False,
+        where="tasks.mopd.losses",
+        remedy="The correction belongs to every run: report this as a fault",
     )
     if settings.divergence is Divergence.SAMPLED_TOKEN:
-        yield Mechanism(
+        yield FeatureCheck(
             "advantage_clip",
-            Duty.REST,
-            "tasks.mopd.losses",
-            "The clip belongs to the sampled form: report this as a fault",
+            must_bind=False,
+            where="tasks.mopd.losses",
+            remedy="The clip belongs to the sampled form: report this as a fault",
         )
     if settings.divergence is Divergence.TOP_K:
-        yield Mechanism(
+        yield FeatureCheck(
             "top_k_correction",
-            Duty.ACT,
-            "tasks.mopd.losses.top_k",
-            "Lower top_k.k, so that something is cut off, or choose full_vocabulary",
+            must_bind=True,
+            where="tasks.mopd.losses.top_k",
+            remedy="Lower top_k.k, so that something is cut off, or choose full_vocabulary",
         )
     if settings.balance.rule is not Balance.NONE:
-        yield Mechanism(
+        yield FeatureCheck(
             "balance",
-            Duty.ACT,
-            "tasks.mopd.weighting",
-            "Choose another balance, or none where the teachers are even already",
+            must_bind=True,
+            where="tasks.mopd.weighting",
+            remedy="Choose another balance, or none where the teachers are even already",
         )
     if loop.inner_updates > 1:
-        yield Mechanism(
+        yield FeatureCheck(
             "refresh",
-            Duty.ACT,
-            "tasks.mopd.objective",
-            "Set inner_updates to 1, or raise the learning rate: the weights did not move between "
-            "the updates of a step",
+            must_bind=True,
+            where="tasks.mopd.objective",
+            remedy="Set inner_updates to 1, or raise the learning rate: the weights did not move "
+            "between the updates of a step",
         )
     if settings.outcome_weight > 0:
-        yield Mechanism(
+        yield FeatureCheck(
             "outcome",
-            Duty.ACT,
-            "tasks.onpolicy.group_advantage",
-            "Every group of rollouts was graded alike: use harder or easier prompts, raise "
+            must_bind=True,
+            where="tasks.onpolicy.policy_gradient",
+            remedy="Every group of rollouts was graded alike: use harder or easier prompts, raise "
             "rollouts_per_prompt, or set outcome_weight to 0",
         )
     if set(settings.delta_teachers) - set(settings.masked):
-        yield Mechanism(
+        yield FeatureCheck(
             "delta",
-            Duty.ACT,
-            "tasks.mopd.objective",
-            "The student started as the precursor, so that the target is the teacher itself: leave "
-            "delta_teachers empty",
+            must_bind=True,
+            where="tasks.mopd.objective",
+            remedy="The student started as the precursor, so the target is the teacher itself: "
+            "leave delta_teachers empty",
         )
     if settings.reference_weight > 0:
-        yield Mechanism(
+        yield FeatureCheck(
             "reference",
-            Duty.ACT,
-            "tasks.mopd.objective",
-            "The student does not move from where it started: raise the learning rate, or set "
-            "reference_weight to 0",
+            must_bind=True,
+            where="tasks.mopd.objective",
+            remedy="The student does not move from where it started: raise the learning rate, or "
+            "set reference_weight to 0",
         )

@@ -19,7 +19,7 @@ from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
-from tasks.onpolicy.parallel.bench import SharedBench
+from tasks.onpolicy.distributed.collective import SharedBench
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest

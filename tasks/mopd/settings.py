@@ -5,8 +5,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.ledger.settings import LedgerSettings
-from tasks.onpolicy.health_settings import HealthSettings
-from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalisation
+from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings, Normalisation
 from tasks.rollout.settings import SamplingSettings
 
 

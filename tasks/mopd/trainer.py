@@ -29,12 +29,11 @@ from tasks.mopd.round_models import RoundModels
 from tasks.mopd.routing import Label, Route, Routing
 from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.mopd.teachers import open_round_teachers
-from tasks.onpolicy.books import Books
-from tasks.onpolicy.health import Health
-from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, Keepers, train
-from tasks.onpolicy.parallel.playing import SharedPlayer
-from tasks.onpolicy.student import num_trained
+from tasks.onpolicy.distributed.collective import SharedPlayer
+from tasks.onpolicy.learner import Learner, num_trained
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
+from tasks.onpolicy.run_monitor import RunMonitor
 from tasks.progress import report
 from tasks.ranks import num_ranks, rank_device
 from tasks.resume import JsonPart, Part, RandomNumbers, States
@@ -65,7 +64,7 @@ class RoundTrainer:
         settings, seed, labels = spec.settings, spec.seed, source.labels
         chat = ChatTokens(policy.tokenizer)
         self._objective = open_objective(bench, spec, policy, chat.control_ids, labels)
-        self._health = Health(settings.health, policy.model.config.vocab_size, _warn)
+        self._run_monitor = RunMonitor(settings.health, policy.model.config.vocab_size, _warn)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
         self.needed = self._refuse_too_large(bench, policy)
@@ -78,7 +77,7 @@ class RoundTrainer:
             record=settings.ledger.displacements,
         )
         self._writer = LedgerWriter(ledger, settings.ledger, self.learner.optimizer, seed)
-        self._books = Books(self._writer, seed, settings.loop.num_steps)
+        self._recorder = LedgerRecorder(self._writer, seed, settings.loop.num_steps)
 
     def parts(self, measurements: Measurements) -> dict[str, Part]:
         """Return all that the next step depends on."""
@@ -86,7 +85,7 @@ class RoundTrainer:
         return {
             "learner": self.learner,
             "objective": objective,
-            "health": JsonPart(self._health.state, self._health.load_state),
+            "health": JsonPart(self._run_monitor.state, self._run_monitor.load_state),
             "ledger": self._writer,
             "measurements": measurements,
             "tokens": self._source,
@@ -95,9 +94,11 @@ class RoundTrainer:
 
     def train(self, measurements: Measurements, states: States) -> None:
         """Run the loop to its end."""
-        hooks = Hooks(_MetricsRecorder(self._settings, measurements), lambda _step: None)
-        keepers = Keepers(self._books, states, self._health)
-        train(self.learner, self._objective, self._source, hooks, keepers)
+        callbacks = LoopCallbacks(
+            _MetricsRecorder(self._settings, measurements), lambda _step: None
+        )
+        observers = LoopObservers(self._recorder, states, self._run_monitor)
+        train(self.learner, self._objective, self._source, callbacks, observers)
 
     def _refuse_too_large(self, bench: Bench, policy: Policy) -> Estimate:
         """Say what the run will take, once, and refuse what does not fit."""

@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.mopd.settings import Balance, BalanceSettings
-from tasks.onpolicy.device_sums import DeviceSums
-from tasks.onpolicy.microbatch import Scored
 from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.step_metrics import DeviceSums
+from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.ranks import sum_over_ranks
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
@@ -75,7 +75,7 @@ class TeacherWeighting:
     normalisation: Normalisation
     running: dict[str, LogRatioMoments] = field(default_factory=dict)
 
-    def weights(self, scored: Sequence[Scored]) -> dict[str, float]:
+    def weights(self, scored: Sequence[ScoredRollout]) -> dict[str, float]:
         """Return the relative weight of each teacher's tokens for this step's rollouts."""
         teachers = sorted({item.teacher for item in scored})
         match self.settings.rule:
@@ -150,7 +150,7 @@ class TeacherWeighting:
         }
 
 
-def _token_share(teachers: Sequence[str], scored: Sequence[Scored]) -> dict[str, float]:
+def _token_share(teachers: Sequence[str], scored: Sequence[ScoredRollout]) -> dict[str, float]:
     """Return g* / s_d: equal target shares over each teacher's share of the step's tokens."""
     tokens = dict.fromkeys(teachers, 0.0)
     for item in scored:

@@ -15,23 +15,62 @@ from transformers import PreTrainedModel
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.checkpointing import checkpointed
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
-from tasks.model.shards import collected
-from tasks.onpolicy.books import Books
-from tasks.onpolicy.head import Head, whole_head
-from tasks.onpolicy.microbatch import (
+from tasks.model.lora import add_adapter, is_projection
+from tasks.model.norm import write_norms_by_hand
+from tasks.model.shards import collected, to_fp32
+from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
+from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.step_metrics import Report
+from tasks.onpolicy.step_plan import (
     Microbatch,
-    Scored,
+    ScoredRollout,
+    deal,
+    idle_tokens,
     padding,
     plan_step,
     split_for_updates,
 )
-from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
-from tasks.onpolicy.parallel.dealing import deal, idle_tokens
-from tasks.onpolicy.parallel.sharding import replica
-from tasks.onpolicy.report import Report
-from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.student import prepare
 from tasks.ranks import num_ranks, rank, union_over_ranks
+
+
+def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:
+    """Bring a model into the form in which it learns, in place.
+
+    Adapters are added where they are asked for. Trained weights become fp32, and all ranks'
+    shards where there are several; what is frozen takes the precision of computing. Buffers keep
+    theirs: rotary frequencies must not be rounded.
+
+    Returns:
+        The precision of the copies that the optimizer is to leave in the model; None where the
+        model holds the masters, which shards do: they are cast when they are gathered.
+    """
+    compute = torch.bfloat16 if settings.precision is Precision.BF16 else torch.float32
+    if settings.adapter is not None:
+        add_adapter(model, settings.adapter)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = to_fp32(parameter.data)
+        else:
+            parameter.data = parameter.data.to(compute)
+    write_norms_by_hand(model)
+    if num_ranks() > 1:
+        shard(model, compute)
+        return None
+    return compute if compute is not torch.float32 else None
+
+
+def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
+    """Return how many numbers a rank will train of a model that is not prepared yet."""
+    adapter = settings.adapter
+    if adapter is None:
+        numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    else:
+        inner = (module for module in model.base_model.modules() if is_projection(module))
+        numbers = sum(adapter.rank * sum(module.weight.shape) for module in inner)
+    return -(-numbers // num_ranks())
+
 
 _STATE = "optimizer.safetensors"
 _LOGIT_BYTES = 128 << 20
@@ -77,13 +116,13 @@ class Learner:
     def update(
         self,
         objective: UpdateLosses,
-        scored: Sequence[Scored],
+        scored: Sequence[ScoredRollout],
         step: int,
-        books: Books | None = None,
+        recorder: LedgerRecorder | None = None,
     ) -> dict[str, float]:
         """Do a step's inner updates on its scored rollouts and return their metrics.
 
-        ``books`` hear of every chunk and update, for a ledger.
+        ``recorder`` gets every chunk and update, for a ledger.
         """
         settings = self.settings
         plans = [
@@ -102,27 +141,27 @@ class Learner:
         updates = [deal(plan, rank(), num_ranks()) for plan in plans]
         learning_rate = settings.learning_rate * min(1.0, step / (settings.warmup_steps + 1))
         objective.begin_step(step, [[m for m in update if m is not None] for update in updates])
-        if books is not None:
-            books.begin(step, scored)
+        if recorder is not None:
+            recorder.begin_step(step, scored)
         report = Report()
         for plan, microbatches in zip(plans, updates, strict=True):
             with checkpointed(self.model) if settings.activation_checkpointing else nullcontext():
                 for microbatch in microbatches:
-                    self._backward(objective, microbatch, report, books)
+                    self._backward(objective, microbatch, report, recorder)
             try:
                 done = self.optimizer.step(learning_rate)
             except FloatingPointError as error:
                 raise FloatingPointError(f"step {step}: {error}") from error
             report.add_update(done, padding(plan))
-            if books is not None:
-                books.updated(done)
-        if books is not None:
+            if recorder is not None:
+                recorder.add_update(done)
+        if recorder is not None:
             with replica(self.model):
-                books.end(self.logits)
+                recorder.end_step(self.logits)
         return {**report.means(), **objective.end_step(step)}
 
     @torch.no_grad()
-    def logits(self, item: Scored) -> Tensor:
+    def logits(self, item: ScoredRollout) -> Tensor:
         """Return the policy's logits [response tokens, V] of a rollout, as it is now."""
         rollout = item.rollout
         tokens = pad_right([rollout.ids], [rollout.is_response], self._pad_id)
@@ -143,7 +182,7 @@ class Learner:
         objective: UpdateLosses,
         batch: Microbatch | None,
         report: Report,
-        books: Books | None,
+        recorder: LedgerRecorder | None,
     ) -> None:
         """Run the body once; then the head and the losses chunk by chunk; then back through all.
 
@@ -161,7 +200,7 @@ class Learner:
                 losses = objective.prepare(batch)
                 for chunk in _chunks(len(hidden_ND), self.model.config.vocab_size):
                     leaf_CD = hidden_ND[chunk].detach().requires_grad_()
-                    loss = self._losses(leaf_CD, batch, losses, chunk, books)
+                    loss = self._losses(leaf_CD, batch, losses, chunk, recorder)
                     for source, back_CD in _backward_head(head, leaf_CD, batch, loss, chunk):
                         if source not in back_ND:
                             back_ND[source] = torch.zeros_like(hidden_ND)
@@ -180,12 +219,12 @@ class Learner:
         batch: Microbatch,
         losses: ChunkLoss,
         chunk: slice,
-        books: Books | None,
+        recorder: LedgerRecorder | None,
     ) -> TokenLoss:
         student_CV = head_logits(self.model, leaf_CD, self._temperature)
         loss = losses(student_CV, chunk)
-        if books is not None:
-            books.saw(batch, chunk, student_CV, loss)
+        if recorder is not None:
+            recorder.add_chunk(batch, chunk, student_CV, loss)
         return loss
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasks.onpolicy.books import Books
-from tasks.onpolicy.health import Health
 from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.objective import Objective
+from tasks.onpolicy.run_monitor import RunMonitor
 from tasks.resume import States
 from tasks.rollout.collect import Rollout
 
@@ -24,24 +24,24 @@ class RolloutSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Hooks:
-    """What the loop tells the outside world; pass a list's ``append`` in a test."""
+class LoopCallbacks:
+    """What the loop calls as it goes on."""
 
     metrics: Callable[[int, Mapping[str, float]], None]
-    """Step and its metrics; a teacher's are named ``kl/<teacher>`` and so on."""
+    """Called with a step and its metrics; those of a teacher are named ``kl/<teacher>``."""
     rung: Callable[[int], None]
-    """The policy has reached a rung: save it."""
+    """Called with a step after which the policy is saved as a rung."""
 
 
 @dataclass(frozen=True)
-class Keepers:
-    """Who watches a run: each is optional, and none changes what is learned."""
+class LoopObservers:
+    """Optional observers of a run. None of them changes what is learned."""
 
-    books: Books | None = None
-    """Write the ledger."""
-    states: States | None = None
-    """The run goes on from the last state, and puts new ones away on its way."""
-    health: Health | None = None
+    recorder: LedgerRecorder | None = None
+    """Writes the ledger."""
+    checkpoints: States | None = None
+    """Resumes the run from its last training state, and saves new ones."""
+    monitor: RunMonitor | None = None
     """Stops a run that would ruin the student."""
 
 
@@ -49,23 +49,23 @@ def train(
     learner: Learner,
     objective: Objective,
     source: RolloutSource,
-    hooks: Hooks,
-    keepers: Keepers | None = None,
+    callbacks: LoopCallbacks,
+    observers: LoopObservers | None = None,
 ) -> None:
     """Run the loop to its end; the learner's model is the result."""
-    kept = keepers or Keepers()
+    observers = observers or LoopObservers()
     rungs, last = learner.settings.rung_steps(), learner.settings.num_steps
-    done = kept.states.restore() if kept.states is not None else 0
+    done = observers.checkpoints.restore() if observers.checkpoints is not None else 0
     for step in range(done + 1, last + 1):
         rollouts = source.rollouts(step)
-        metrics = learner.update(objective, objective.score(rollouts), step, kept.books)
-        if kept.health is not None:
-            metrics |= kept.health.check(step, rollouts, metrics)
-        hooks.metrics(step, {**rollout_metrics(rollouts), **metrics})
+        metrics = learner.update(objective, objective.score(rollouts), step, observers.recorder)
+        if observers.monitor is not None:
+            metrics |= observers.monitor.check(step, rollouts, metrics)
+        callbacks.metrics(step, {**rollout_metrics(rollouts), **metrics})
         if step in rungs:
-            hooks.rung(step)
-        if kept.states is not None and step < last:
-            kept.states.save_if_due(step)
+            callbacks.rung(step)
+        if observers.checkpoints is not None and step < last:
+            observers.checkpoints.save_if_due(step)
 
 
 def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:

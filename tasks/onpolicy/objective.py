@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import JsonValue
 from torch import Tensor
 
-from tasks.onpolicy.microbatch import Microbatch, Scored
+from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 
 
@@ -57,7 +57,7 @@ class Objective(UpdateLosses, Protocol):
     def sources(self) -> list[str]:
         """Everything that may ever ask for a change of the weights."""
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
+    def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Attach teachers and outcome advantages to a step's rollouts."""
 
     def state(self) -> dict[str, JsonValue]:

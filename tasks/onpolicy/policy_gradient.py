@@ -3,12 +3,16 @@
 Shapes: N response tokens. Log-probabilities and advantages of teachers are in nats.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, pstdev
 
 import torch
 from torch import Tensor
 
 from tasks.onpolicy.settings import Correction, ImportanceMask
+from tasks.rollout.collect import Rollout
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,27 @@ def importance(student_N: Tensor, sampler_N: Tensor, mask: ImportanceMask) -> Im
 def policy_gradient(student_N: Tensor, advantage_N: Tensor, ratio_N: Tensor) -> Tensor:
     """Return -w * A * log p for each token [N]; only log p carries gradient (eq. 7)."""
     return -ratio_N * advantage_N.detach() * student_N
+
+
+_EPSILON = 1e-6
+
+
+def group_advantages(rollouts: Sequence[Rollout]) -> list[float]:
+    """Return (score - group mean) / group standard deviation for each rollout.
+
+    DeepSeekMath (2402.03300) section 4.1.2. A group in which all scores are equal does not say
+    what was better, so all of it gets 0.
+    """
+    groups = [(rollout.domain, rollout.prompt.id) for rollout in rollouts]
+    scores: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for rollout, group in zip(rollouts, groups, strict=True):
+        scores[group].append(rollout.grade.score)
+    return [
+        _standardised(rollout.grade.score, scores[group])
+        for rollout, group in zip(rollouts, groups, strict=True)
+    ]
+
+
+def _standardised(score: float, group: Sequence[float]) -> float:
+    deviation = pstdev(group)
+    return (score - fmean(group)) / deviation if deviation > _EPSILON else 0.0

@@ -12,10 +12,9 @@ from lineage.record import Derivation, Input
 from tasks.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
+from tasks.onpolicy.distributed.collective import SharedBench, SharedPlayer
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, Keepers, train
-from tasks.onpolicy.parallel.bench import SharedBench
-from tasks.onpolicy.parallel.playing import SharedPlayer
+from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -86,8 +85,8 @@ def _climb(
                 learner,
                 objective,
                 Mixture(player, [share], settings.rollouts_per_prompt, seed),
-                Hooks(ladder.measure, partial(ladder.save, learner)),
-                Keepers(states=States(bench.store, last.digest(), parts)),
+                LoopCallbacks(ladder.measure, partial(ladder.save, learner)),
+                LoopObservers(checkpoints=States(bench.store, last.digest(), parts)),
             )
     made = _rungs(bench, start, domain, settings, seed)
     assert made is not None, "every rung was stored on the way"

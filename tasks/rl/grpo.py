@@ -9,11 +9,10 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.model.log_probs import token_log_probs
-from tasks.onpolicy.group_advantage import group_advantages
-from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
-from tasks.onpolicy.policy_gradient import importance, policy_gradient
+from tasks.onpolicy.policy_gradient import group_advantages, importance, policy_gradient
 from tasks.onpolicy.settings import ImportanceMask
+from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 
 OUTCOME = "outcome"
@@ -31,10 +30,10 @@ class GroupAdvantage:
         """The outcome reward alone."""
         return [OUTCOME]
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
+    def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Give each rollout its advantage within the rollouts of the same prompt."""
         return [
-            Scored(rollout, outcome_advantage=advantage)
+            ScoredRollout(rollout, outcome_advantage=advantage)
             for rollout, advantage in zip(rollouts, group_advantages(rollouts), strict=True)
         ]
 

@@ -12,19 +12,18 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.books import Books
+from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts, recompute_settings
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, Keepers, train
-from tasks.onpolicy.microbatch import Scored, plan_step
-from tasks.onpolicy.rehearsal import KeptWithout, rehearse
-from tasks.onpolicy.replay import (
-    Kept,
-    ReplayedLedger,
-    boundaries,
-    replayed,
-    settings_for_replay,
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
+from tasks.onpolicy.recompute import (
+    RecomputedLedger,
+    recompute_displacements,
+    recompute_without,
+    segment_boundaries,
 )
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
 from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 
@@ -59,8 +58,14 @@ def run(folder, masked=(), loop=LOOP, **kept):
             played.append(source.rollouts(step))
             return played[-1]
 
-    hooks = Hooks(lambda step, metrics: None, lambda step: None)
-    train(learner, objective(masked), Watched(), hooks, Keepers(Books(writer, 0, loop.num_steps)))
+    callbacks = LoopCallbacks(lambda step, metrics: None, lambda step: None)
+    train(
+        learner,
+        objective(masked),
+        Watched(),
+        callbacks,
+        LoopObservers(LedgerRecorder(writer, 0, loop.num_steps)),
+    )
     return Ledger.open(folder), weights(policy.model), played
 
 
@@ -80,16 +85,20 @@ def close(found, expected, atol=1e-5, rtol=0.0):
 
 def again(ledger, masked=()):
     """Rehearse a run from its beginning."""
-    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
-    return rehearse(learner, KeptWithout(objective(), ledger, masked))
+    learner = learner_of(tiny_model(0), recompute_settings(LOOP))
+    return recompute_without(learner, UncorrectedRollouts(objective(), ledger, masked))
 
 
 def test_where_all_was_kept_the_replay_is_the_run(tmp_path):
     ledger, end, _ = run(tmp_path)
     close(again(ledger), end)
-    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
+    learner = learner_of(tiny_model(0), recompute_settings(LOOP))
     start = weights(tiny_model(0))
-    found = list(replayed(ledger, boundaries(ledger, start), learner, Kept(objective(), ledger)))
+    found = list(
+        recompute_displacements(
+            ledger, segment_boundaries(ledger, start), learner, KeptRollouts(objective(), ledger)
+        )
+    )
     assert len(found) == 2
     for segment, stretch in zip(ledger.manifest.segments, found, strict=True):
         for source in (*DOMAINS, "decay"):
@@ -102,10 +111,12 @@ def test_where_all_was_kept_the_replay_is_the_run(tmp_path):
 def test_where_little_was_kept_what_is_not_explained_is_nobodys(tmp_path):
     ledger, end, _ = run(tmp_path, rollouts_per_teacher=1, displacements=False)
     assert ledger.manifest.segments == ()
-    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
-    checkpoints = boundaries(ledger, weights(tiny_model(0)))
+    learner = learner_of(tiny_model(0), recompute_settings(LOOP))
+    checkpoints = segment_boundaries(ledger, weights(tiny_model(0)))
     close(checkpoints[-1], end, atol=0)
-    for stretch in replayed(ledger, checkpoints, learner, Kept(objective(), ledger)):
+    for stretch in recompute_displacements(
+        ledger, checkpoints, learner, KeptRollouts(objective(), ledger)
+    ):
         # Each segment begins with the true weights, and goes where its own rollouts lead.
         there = dict(stretch.start)
         for source in (*DOMAINS, "decay"):
@@ -118,8 +129,12 @@ def test_where_little_was_kept_what_is_not_explained_is_nobodys(tmp_path):
 def test_a_replay_is_written_as_a_ledger_that_adds_up_to_the_student(tmp_path):
     ledger, end, _ = run(tmp_path / "run", rollouts_per_teacher=1, displacements=False)
     start = weights(tiny_model(0))
-    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
-    found = list(replayed(ledger, boundaries(ledger, start), learner, Kept(objective(), ledger)))
+    learner = learner_of(tiny_model(0), recompute_settings(LOOP))
+    found = list(
+        recompute_displacements(
+            ledger, segment_boundaries(ledger, start), learner, KeptRollouts(objective(), ledger)
+        )
+    )
     written = write(ledger, found, tmp_path / "replayed")
     assert written.check(start, end).residual < 1e-6
     assert set(written.parts) == {*DOMAINS, "decay", UNREPLAYED}
@@ -133,7 +148,7 @@ def test_a_replay_is_written_as_a_ledger_that_adds_up_to_the_student(tmp_path):
 
 def write(ledger, found, folder):
     """Write a replay as a ledger."""
-    writer = ReplayedLedger(ledger, folder)
+    writer = RecomputedLedger(ledger, folder)
     for segment in found:
         writer.add(segment)
     writer.finish()
@@ -142,24 +157,28 @@ def write(ledger, found, folder):
 
 def test_a_replay_that_was_killed_goes_on_to_the_same_bits(tmp_path):
     ledger, _, _ = run(tmp_path / "run", rollouts_per_teacher=1, displacements=False)
-    checkpoints = boundaries(ledger, weights(tiny_model(0)))
+    checkpoints = segment_boundaries(ledger, weights(tiny_model(0)))
 
     def begin():
-        return learner_of(tiny_model(0), settings_for_replay(LOOP)), Kept(objective(), ledger)
+        return learner_of(tiny_model(0), recompute_settings(LOOP)), KeptRollouts(
+            objective(), ledger
+        )
 
     learner, kept = begin()
-    first, second = replayed(ledger, checkpoints, learner, kept)
+    first, second = recompute_displacements(ledger, checkpoints, learner, kept)
     learner, kept = begin()
-    writer = ReplayedLedger(ledger, tmp_path / "killed")
-    writer.add(next(replayed(ledger, checkpoints, learner, kept)))
+    writer = RecomputedLedger(ledger, tmp_path / "killed")
+    writer.add(next(recompute_displacements(ledger, checkpoints, learner, kept)))
     for name, part in (("learner", learner), ("ledger", writer)):
         (tmp_path / "state" / name).mkdir(parents=True)
         part.save(tmp_path / "state" / name)
     learner, kept = begin()
-    resumed = ReplayedLedger(ledger, tmp_path / "resumed")
+    resumed = RecomputedLedger(ledger, tmp_path / "resumed")
     for name, part in (("learner", learner), ("ledger", resumed)):
         part.load(tmp_path / "state" / name)
-    [last] = replayed(ledger, checkpoints, learner, kept, after=first.segment.last_step)
+    [last] = recompute_displacements(
+        ledger, checkpoints, learner, kept, after=first.segment.last_step
+    )
     for part, moved in second.parts.items():
         close(last.parts[part], moved, atol=0)
     resumed.add(last)
@@ -176,7 +195,7 @@ def test_a_kept_reward_is_learned_from_again(tmp_path):
     told = first.model_copy(update={"advantages": rewarded})
     (tmp_path / "rollouts.jsonl").write_text(told.model_dump_json() + "\n")
     for weight, advantage in ((0.5, -1.5), (0.0, 0.0)):
-        kept = Kept(objective(), ledger, outcome_weight=weight)
+        kept = KeptRollouts(objective(), ledger, outcome_weight=weight)
         [scored] = kept.scored(first.step)
         assert scored.outcome_advantage == advantage
 
@@ -202,8 +221,8 @@ def test_a_rehearsal_drops_no_word_that_its_student_would_not_have_said(tmp_path
     ]
     (tmp_path / "rollouts.jsonl").write_text("\n".join(lines) + "\n")
     close(again(ledger), end)
-    learner = learner_of(tiny_model(0), settings_for_replay(LOOP))
-    kept = Kept(objective(), ledger)
+    learner = learner_of(tiny_model(0), recompute_settings(LOOP))
+    kept = KeptRollouts(objective(), ledger)
     found = learner.update(kept, kept.scored(1), 1)
     assert [found[f"dropped/{domain}"] for domain in DOMAINS] == [1.0, 1.0]
 
@@ -211,8 +230,8 @@ def test_a_rehearsal_drops_no_word_that_its_student_would_not_have_said(tmp_path
 def test_a_rehearsal_ends_with_the_mean_of_its_last_quarter(tmp_path):
     loop = LOOP.model_copy(update={"num_steps": 8})
     ledger, end, _ = run(tmp_path, loop=loop)
-    kept = KeptWithout(objective(), ledger)
-    learner = learner_of(tiny_model(0), settings_for_replay(loop))
+    kept = UncorrectedRollouts(objective(), ledger)
+    learner = learner_of(tiny_model(0), recompute_settings(loop))
     for step in range(1, 8):
         learner.update(kept, kept.scored(step), step)
     seventh = weights(learner.model)
@@ -226,8 +245,8 @@ def test_a_mask_changes_no_prompt_no_noise_and_nobody_elses_weight(tmp_path):
     for first, second in zip(whole, without, strict=True):
         assert [r.prompt for r in first] == [r.prompt for r in second]
     assert whole[3] != without[3]
-    scored = [Scored(rollout, rollout.domain) for rollout in whole[0]]
-    some = [Scored(s.rollout, s.teacher, masked=s.teacher == "math") for s in scored]
+    scored = [ScoredRollout(rollout, rollout.domain) for rollout in whole[0]]
+    some = [ScoredRollout(s.rollout, s.teacher, masked=s.teacher == "math") for s in scored]
     for normalisation in Normalisation:
         full, rest = (plan_step(items, normalisation, 10_000, 0) for items in (scored, some))
         assert [batch.teacher for batch in full] == ["code", "math"]
@@ -238,10 +257,10 @@ def test_a_mask_changes_no_prompt_no_noise_and_nobody_elses_weight(tmp_path):
 def test_what_cannot_be_replayed_is_refused(tmp_path):
     ledger, _, _ = run(tmp_path / "kept")
     with pytest.raises(ValueError, match=r"\['maths'\] are no sources of this ledger"):
-        Kept(objective(), ledger, ["maths"])
+        KeptRollouts(objective(), ledger, ["maths"])
     nothing, _, _ = run(tmp_path / "nothing", rollouts_per_teacher=0)
     with pytest.raises(ValueError, match="kept no rollouts"):
-        Kept(objective(), nothing)
+        KeptRollouts(objective(), nothing)
     older = ledger.manifest.model_copy(update={"segments": ()})
     with pytest.raises(ValueError, match="neither displacements nor checkpoints"):
-        boundaries(Ledger(ledger.folder, older), weights(tiny_model(0)))
+        segment_boundaries(Ledger(ledger.folder, older), weights(tiny_model(0)))

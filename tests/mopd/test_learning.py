@@ -11,7 +11,7 @@ from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, train
+from tasks.onpolicy.loop import LoopCallbacks, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import make_player
@@ -75,8 +75,10 @@ def distil(policy, teachers, divergence, *, seed=0, **loop):
         tokenizer().pad_token_id,
         objective.sources,
     )
-    hooks = Hooks(lambda step, metrics: history.append(dict(metrics)), lambda step: None)
-    train(learner, objective, mixture(policy, seed), hooks)
+    callbacks = LoopCallbacks(
+        lambda step, metrics: history.append(dict(metrics)), lambda step: None
+    )
+    train(learner, objective, mixture(policy, seed), callbacks)
     return history
 
 

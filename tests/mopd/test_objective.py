@@ -10,8 +10,8 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.microbatch import plan_step
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.step_plan import plan_step
 from tests.support.tiny_models import rollout, tiny_model
 
 FULL, SAMPLED = Divergence.FULL_VOCABULARY, Divergence.SAMPLED_TOKEN

@@ -13,9 +13,9 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.books import Books
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, Keepers, train
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.resume import JsonPart, RandomNumbers, States
 from tasks.step import Measurements
@@ -68,9 +68,15 @@ def run(folder, store=None, *, die_at=None, save_every=1, inner_updates=1, outco
             "random": RandomNumbers(),
         }
         states = States(store, RUN, parts, clock)
-    books = Books(writer, 5, STEPS)
+    recorder = LedgerRecorder(writer, 5, STEPS)
     source = mixture(policy, seed=3)
-    train(learner, objective, source, Hooks(measure, lambda step: None), Keepers(books, states))
+    train(
+        learner,
+        objective,
+        source,
+        LoopCallbacks(measure, lambda step: None),
+        LoopObservers(recorder, states),
+    )
     return {
         "weights": {n: t.clone() for n, t in policy.model.state_dict().items()},
         "rows": [row[:4] for row in measurements.rows],  # not when

@@ -122,5 +122,5 @@ def test_a_teacher_may_not_be_called_as_another_source_is():
 
 def test_a_masked_delta_teacher_is_no_mechanism_that_must_act():
     told = objective(teachers=Constant(**CAST), delta_teachers=("m",), masked=("m",))
-    assert "delta" not in told.mechanisms.names
+    assert "delta" not in told.feature_checks.names
     assert BY_NAME.teachers == ["c", "m"]

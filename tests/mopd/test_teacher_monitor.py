@@ -8,10 +8,9 @@ import torch
 from tasks.mopd.objective import Distillation
 from tasks.mopd.settings import BalanceSettings, DistilSettings, Divergence, TopK
 from tasks.mopd.teacher_monitor import TeacherMonitor
-from tasks.onpolicy.health import Health, IllnessError
-from tasks.onpolicy.health_settings import HealthSettings
-from tasks.onpolicy.mechanisms import MechanismError
-from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.feature_checks import FeatureCheckError
+from tasks.onpolicy.run_monitor import RunMonitor, TrainingAbortedError
+from tasks.onpolicy.settings import HealthSettings, LoopSettings
 from tests.mopd.test_objective import LN2, TEACHERS, Constant, losses, objective, of_domain
 
 ROUND = [of_domain("math"), of_domain("code")]
@@ -29,7 +28,7 @@ class Moody(Constant):
 
 
 def health():
-    return Health(HealthSettings(), vocabulary_size=4, warn=lambda _: None)
+    return RunMonitor(HealthSettings(), vocabulary_size=4, warn=lambda _: None)
 
 
 def test_a_scorer_whose_answers_differ_between_calls_stops_the_run_by_name_and_step():
@@ -43,7 +42,9 @@ def test_a_scorer_whose_answers_differ_between_calls_stops_the_run_by_name_and_s
     assert found["unsteady/c"] == 0.0
     # Of 1/8, 1/2, 1/4, 1/8 the second answer is 1/12, 2/3, 1/6, 1/12.
     assert found["unsteady/m"] == pytest.approx(math.log(3 / 2))
-    with pytest.raises(IllnessError, match="step 2: the teacher 'm' scored the same tokens twice"):
+    with pytest.raises(
+        TrainingAbortedError, match="step 2: the teacher 'm' scored the same tokens twice"
+    ):
         health().check(2, [], found)
 
 
@@ -74,7 +75,7 @@ def test_a_teacher_that_turns_uniform_stops_the_run(divergence):
     told = objective(divergence, teachers=Constant(**{**TEACHERS, "m": [1 / 4] * 4}))
     found = losses(told, ROUND)
     metrics = {f"from_uniform/{t}": float(f[0].report["from_uniform"]) for t, f in found.items()}
-    with pytest.raises(IllnessError, match="step 9: the teacher 'm' is as good as uniform"):
+    with pytest.raises(TrainingAbortedError, match="step 9: the teacher 'm' is as good as uniform"):
         health().check(9, [], metrics)
     del metrics["from_uniform/m"]
     health().check(9, [], metrics)
@@ -100,7 +101,7 @@ def test_what_is_configured_and_does_nothing_is_an_error_by_the_second_step(sett
         losses(told, ROUND)  # the same each time, by one update, from the same two teachers
         if step == 1:
             told.end_step(step)
-    with pytest.raises(MechanismError, match=said):
+    with pytest.raises(FeatureCheckError, match=said):
         told.end_step(2)
 
 

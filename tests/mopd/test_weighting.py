@@ -8,15 +8,15 @@ from pydantic import ValidationError
 
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
-from tasks.onpolicy.microbatch import Scored, plan_step
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.support.tiny_models import rollout
 
 TOKEN, SEQUENCE = Normalisation.TOKEN_MEAN, Normalisation.SEQUENCE_MEAN
 
 
 def of(teacher, length, share=1.0):
-    return Scored(rollout(range(length + 1), range(1, length + 1)), teacher, share=share)
+    return ScoredRollout(rollout(range(length + 1), range(1, length + 1)), teacher, share=share)
 
 
 # Nine tokens of math, one of code.
@@ -56,7 +56,7 @@ def test_token_share_gives_each_teacher_half_of_the_loss():
     weights = weighting(Balance.TOKEN_SHARE).weights(SCORED)
     # 1/2 over 9/10 and over 1/10.
     assert weights == pytest.approx({"math": 10 / 18, "code": 5.0})
-    weighed = [Scored(i.rollout, i.teacher, weight=weights[i.teacher]) for i in SCORED]
+    weighed = [ScoredRollout(i.rollout, i.teacher, weight=weights[i.teacher]) for i in SCORED]
     shares = {"math": 0.0, "code": 0.0}
     for batch in plan_step(weighed, TOKEN, 1000, pad_id=0):
         shares[batch.teacher] += float(batch.weights_N.sum())

@@ -5,9 +5,16 @@ import random
 
 import pytest
 
-from tasks.onpolicy.cuts import MOST_PADDING, cut, fill, padded_tokens
-from tasks.onpolicy.microbatch import Scored, padding, plan_step
 from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.step_plan import (
+    MOST_PADDING,
+    ScoredRollout,
+    cut,
+    fill,
+    padded_tokens,
+    padding,
+    plan_step,
+)
 from tests.support.tiny_models import rollout
 
 # Median response lengths of domains: long reasoning, code, chat, instructions; with prompts.
@@ -42,7 +49,7 @@ def test_less_than_a_tenth_of_a_step_is_padding(seed, max_tokens):
 def test_padding_is_what_rows_lack_to_the_longest():
     # 3 x 4 + 1 x 9 = 21 tokens for 2 + 4 + 4 + 9 = 19.
     assert padded_tokens([2, 4, 4, 9], [3, 1]) == 21
-    rows = [Scored(rollout(range(length), [length - 1])) for length in (2, 4, 4, 9)]
+    rows = [ScoredRollout(rollout(range(length), [length - 1])) for length in (2, 4, 4, 9)]
     plan = plan_step(rows, Normalisation.TOKEN_MEAN, 12, pad_id=0)
     assert [tuple(m.tokens.ids_BS.shape) for m in plan] == [(3, 4), (1, 9)]
     assert padding(plan) == pytest.approx(2 / 21)
@@ -94,7 +101,9 @@ def test_the_largest_microbatches_are_halved_for_the_ranks():
 
 
 def test_a_plan_for_several_ranks_fills_them_all():
-    rows = [Scored(rollout(range(9), [8]), teacher) for teacher in ("code", "math", "math") * 4]
+    rows = [
+        ScoredRollout(rollout(range(9), [8]), teacher) for teacher in ("code", "math", "math") * 4
+    ]
     plan = plan_step(rows, Normalisation.TOKEN_MEAN, 10_000, 0, num_ranks=4)
     assert [m.teacher for m in plan] == ["code"] * 4 + ["math"] * 4
     assert sum(float(m.weights_N.sum()) for m in plan) == pytest.approx(1.0)

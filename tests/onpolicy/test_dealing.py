@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from tasks.model.shards import as_part_of, collected, local, part_like, sum_into_part, whole
-from tasks.onpolicy.microbatch import Scored, plan_step
-from tasks.onpolicy.parallel.dealing import deal, idle_tokens
-from tasks.onpolicy.parallel.sharding import replica
+from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.step_plan import ScoredRollout, deal, idle_tokens, plan_step
 from tasks.ranks import agreed, exchange, joined_ranks, num_ranks, rank, sum_over_ranks
 from tasks.ranks import union_over_ranks as union
 from tests.support.tiny_models import rollout, tiny_model
@@ -16,7 +15,7 @@ from tests.support.tiny_models import rollout, tiny_model
 def plan(**counts):
     """Return a microbatch for each rollout, so many of each teacher."""
     rows = [
-        Scored(rollout([1, 2, 3], [2]), teacher)
+        ScoredRollout(rollout([1, 2, 3], [2]), teacher)
         for teacher, count in counts.items()
         for _ in range(count)
     ]

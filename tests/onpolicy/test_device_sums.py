@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.onpolicy.device_sums import DeviceSums
+from tasks.onpolicy.step_metrics import DeviceSums
 
 
 def test_scalars_and_numbers_are_added_in_fp64_and_counted():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.onpolicy.group_advantage import group_advantages
+from tasks.onpolicy.policy_gradient import group_advantages
 from tests.support.tiny_models import rollout
 
 

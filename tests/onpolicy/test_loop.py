@@ -8,10 +8,10 @@ import torch
 
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, rollout_metrics, train
-from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.loop import LoopCallbacks, rollout_metrics, train
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.step_plan import ScoredRollout
 from tests.support.tiny_models import rollout, tiny_model
 
 ROLLOUTS = [
@@ -28,7 +28,7 @@ class Likelihood:
         self.factor = factor
 
     def score(self, rollouts):
-        return [Scored(item, teacher=item.domain) for item in rollouts]
+        return [ScoredRollout(item, teacher=item.domain) for item in rollouts]
 
     def begin_step(self, step, updates):
         pass
@@ -216,7 +216,7 @@ def test_a_report_is_the_mean_over_the_tokens_of_each_teacher():
 
 
 def test_a_report_without_a_teacher_has_a_plain_name():
-    scored = [Scored(item) for item in ROLLOUTS]
+    scored = [ScoredRollout(item) for item in ROLLOUTS]
     metrics = learner_of().update(Likelihood(), scored, step=1)
     # The five tokens sum to 12 + 13 + 32 + 22 + 25 = 104.
     assert metrics["first_id"] == pytest.approx(20.8)
@@ -226,11 +226,11 @@ def run(**settings):
     """Train on the same rollouts over and over; return what happened, in order."""
     events = []
     source = SimpleNamespace(rollouts=lambda step: events.append(("draw", step)) or ROLLOUTS)
-    hooks = Hooks(
+    callbacks = LoopCallbacks(
         metrics=lambda step, metrics: events.append(("metrics", step, dict(metrics))),
         rung=lambda step: events.append(("rung", step)),
     )
-    train(learner_of(**settings), Likelihood(), source, hooks)
+    train(learner_of(**settings), Likelihood(), source, callbacks)
     return events
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tasks.onpolicy.microbatch import Scored, plan_step
 from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.support.tiny_models import rollout
 
 SEQUENCE, TOKEN = Normalisation.SEQUENCE_MEAN, Normalisation.TOKEN_MEAN
@@ -22,7 +22,7 @@ def scored(length, num_responses, teacher="math", *, first_id=10, advantage=0.0)
         list(places),
         log_probs=[-float(first_id + place) for place in places],
     )
-    return Scored(made, teacher, advantage)
+    return ScoredRollout(made, teacher, advantage)
 
 
 # Three teachers in disorder, lengths in disorder.
@@ -119,7 +119,7 @@ def test_every_number_stays_with_its_token_through_the_sorting(max_tokens):
 
 def test_responses_on_either_side_of_a_tools_reply_are_both_chosen():
     made = rollout(range(10, 18), [2, 3, 6, 7], log_probs=[-1.0, -2.0, -3.0, -4.0])
-    (microbatch,) = plan_step([Scored(made)], SEQUENCE, 100, pad_id=0)
+    (microbatch,) = plan_step([ScoredRollout(made)], SEQUENCE, 100, pad_id=0)
     assert microbatch.tokens.tokens_N.tolist() == [12, 13, 16, 17]
     assert microbatch.sampler_log_probs_N.tolist() == [-1.0, -2.0, -3.0, -4.0]
     assert microbatch.teacher == ""

@@ -10,10 +10,9 @@ from tasks.model.checkpointing import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
 from tasks.model.log_probs import chosen_hidden, pad_right
 from tasks.model.settings import AdapterSettings
-from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings, Precision
-from tasks.onpolicy.student import num_trained
 from tests.onpolicy.test_loop import SCORED, Likelihood
 from tests.support.tiny_models import tiny_model, tokenizer
 

@@ -7,9 +7,9 @@ import torch
 from pydantic import ValidationError
 
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, train
-from tasks.onpolicy.microbatch import plan_step
+from tasks.onpolicy.loop import LoopCallbacks, train
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalisation
+from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.client import LocalEnvironment
@@ -91,7 +91,7 @@ def climb(seed=0, num_steps=25):
         ),
         GroupAdvantage(ImportanceMask()),
         source,
-        Hooks(lambda step, metrics: rewards.append(metrics["reward"]), lambda step: None),
+        LoopCallbacks(lambda step, metrics: rewards.append(metrics["reward"]), lambda step: None),
     )
     return rewards, policy.model.state_dict()
 

@@ -14,8 +14,7 @@ from tasks.ledger.read import Ledger
 from tasks.ledger.settings import LedgerSettings
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import DistilSettings, RoundSettings
-from tasks.onpolicy.health_settings import HealthSettings
-from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.settings import HealthSettings, LoopSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
 from tests.support.tiny_faculty import copy_home, home_at

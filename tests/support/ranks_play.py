@@ -13,13 +13,13 @@ from lineage.store import FolderStore
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import token_log_probs
+from tasks.onpolicy.distributed.collective import SharedPlayer
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.loop import Hooks, Keepers, train
-from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.parallel.playing import SharedPlayer
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.ranks import joined_ranks, rank
 from tasks.resume import States
 from tasks.rollout.client import LocalEnvironment
@@ -47,7 +47,7 @@ class Reward:
     sources = ("outcome",)
 
     def score(self, rollouts):
-        return [Scored(item, outcome_advantage=item.grade.score - 0.3) for item in rollouts]
+        return [ScoredRollout(item, outcome_advantage=item.grade.score - 0.3) for item in rollouts]
 
     def begin_step(self, step, updates):
         pass
@@ -87,7 +87,11 @@ def main(folder, base):
     store = FolderStore(folder / "store")
     states = States(store, "sha256:" + "12" * 32, {"learner": learner}, clock)
     train(
-        learner, Reward(), Source(), Hooks(lambda *_: None, lambda _: None), Keepers(states=states)
+        learner,
+        Reward(),
+        Source(),
+        LoopCallbacks(lambda *_: None, lambda _: None),
+        LoopObservers(states=states),
     )
     save_student(learner, policy.tokenizer, folder / "student")
     rows = [[asdict(item) for item in step] for step in played]

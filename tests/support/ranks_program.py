@@ -18,13 +18,13 @@ from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.shards import whole
 from tasks.onpolicy import learner as learner_module
-from tasks.onpolicy.books import Books
+from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.microbatch import Scored
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.parallel.sharding import replica
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.ranks import joined_ranks, num_ranks, rank
 from tests.support.tiny_models import rollout, tokenizer
 
@@ -50,7 +50,9 @@ class Pull:
     """Two sources: a teacher that likes the tokens, and an outcome that math alone has."""
 
     def score(self, played):
-        return [Scored(item, item.domain, outcome_advantage=item.grade.score) for item in played]
+        return [
+            ScoredRollout(item, item.domain, outcome_advantage=item.grade.score) for item in played
+        ]
 
     def begin_step(self, step, updates):
         self.seen = [[batch.teacher for batch in update] for update in updates]
@@ -77,14 +79,16 @@ def main(folder, told):
     settings = LoopSettings(num_steps=4, warmup_steps=0, **told)
     learner = Learner(model, settings, 0.8, pad_id=0, sources=SOURCES, record=True)
     ledger = LedgerSettings(segment_steps=3, rollouts_per_teacher=2)
-    books = Books(LedgerWriter(folder / "ledger", ledger, learner.optimizer, 5), 5, last_step=4)
+    recorder = LedgerRecorder(
+        LedgerWriter(folder / "ledger", ledger, learner.optimizer, 5), 5, last_step=4
+    )
     # Chunks of five tokens, so that ranks have different numbers of them.
     learner_module._LOGIT_BYTES = 5 * 4 * model.config.vocab_size
     metrics, objective = [], Pull()
     if state is not None:
         learner.load(Path(state))
     for step in range(1 if state is None else 3, 5):
-        metrics.append(learner.update(objective, objective.score(rollouts()), step, books))
+        metrics.append(learner.update(objective, objective.score(rollouts()), step, recorder))
         if step == 2:
             learner.save(folder)
     if state is None:

@@ -23,15 +23,14 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.round_form import RecomputeSpec
 from tasks.mopd.round_models import RoundModels, inputs_of, round_models
 from tasks.mopd.trainer import RoundSpec, open_objective
+from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts, recompute_settings
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.rehearsal import KeptWithout, rehearse
-from tasks.onpolicy.replay import (
-    Kept,
-    ReplayedLedger,
-    boundaries,
-    put_weights,
-    replayed,
-    settings_for_replay,
+from tasks.onpolicy.recompute import (
+    RecomputedLedger,
+    recompute_displacements,
+    recompute_without,
+    segment_boundaries,
+    set_weights,
 )
 from tasks.onpolicy.result import save_student
 from tasks.progress import format_seconds, report
@@ -96,15 +95,17 @@ def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
         ledger = again.ledger
         end = load_model(bench.store.tree(spec.student.digest))
         # The last of the kept weights may be stored in half precision; the student is exact.
-        *kept_weights, _ = boundaries(ledger, again.start)
+        *kept_weights, _ = segment_boundaries(ledger, again.start)
         last = {name: p.detach().float() for name, p in end.named_parameters()}
         distil = spec.settings.distil
-        kept = Kept(again.objective, ledger, distil.masked, distil.outcome_weight)
-        written = ReplayedLedger(ledger, folder / "ledger")
+        kept = KeptRollouts(again.objective, ledger, distil.masked, distil.outcome_weight)
+        written = RecomputedLedger(ledger, folder / "ledger")
         parts: dict[str, Part] = {"learner": again.learner, "ledger": written}
         states = States(bench.store, derivation.digest(), parts)
         done = states.restore()
-        walk = replayed(ledger, [*kept_weights, last], again.learner, kept, after=done)
+        walk = recompute_displacements(
+            ledger, [*kept_weights, last], again.learner, kept, after=done
+        )
         for found in walk:
             written.add(found)
             states.save_if_due(found.segment.last_step)
@@ -172,7 +173,7 @@ def reopen(bench: Bench, spec: RecomputeSpec, models: RoundModels, *, record: bo
     objective = open_objective(bench, own, policy, chat.control_ids, labels)
     learner = Learner(
         policy.model,
-        settings_for_replay(settings.loop),
+        recompute_settings(settings.loop),
         settings.sampling.temperature,
         chat.pad_id,
         objective.sources,
@@ -209,8 +210,10 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
         report("rehearse", 0, 0, message=f"without {' and '.join(absent)}{took}")
         again = reopen(bench, spec, models, record=False)
         weight = settings.distil.outcome_weight
-        ends = rehearse(again.learner, KeptWithout(again.objective, again.ledger, absent, weight))
-        put_weights(again.learner, ends)
+        ends = recompute_without(
+            again.learner, UncorrectedRollouts(again.objective, again.ledger, absent, weight)
+        )
+        set_weights(again.learner, ends)
         return save_student(again.learner, again.policy.tokenizer, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")

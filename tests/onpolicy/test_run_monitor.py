@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.onpolicy.health import Health, IllnessError, repetition
-from tasks.onpolicy.health_settings import HealthSettings, Reaction
+from tasks.onpolicy.run_monitor import RunMonitor, TrainingAbortedError, repetition
+from tasks.onpolicy.settings import HealthSettings, Reaction
 from tests.support.tiny_models import rollout
 
 WELL = {"from_uniform/math": 1.0, "entropy/math": 0.5, "unsteady/math": 0.0}
@@ -16,14 +16,14 @@ ROUND = [rollout([0, *[1, 2, 3, 4] * 6], range(1, 25))]
 
 
 def health(**settings):
-    heard = []
-    return Health(HealthSettings(**settings), 100, heard.append), heard
+    warnings = []
+    return RunMonitor(HealthSettings(**settings), 100, warnings.append), warnings
 
 
 def test_a_run_that_is_well_is_left_alone():
-    made, heard = health()
+    made, warnings = health()
     assert made.check(1, SAID, WELL) == {"repetition/math": 0.0}
-    assert heard == []
+    assert warnings == []
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,19 @@ def test_a_run_that_is_well_is_left_alone():
 )
 def test_a_sign_stops_the_run_naming_teacher_and_step(ill, said):
     made, _ = health()
-    with pytest.raises(IllnessError, match=said):
+    with pytest.raises(TrainingAbortedError, match=said):
         made.check(7, SAID, WELL | ill)
 
 
 def test_a_sign_may_only_warn_and_does_so_once_until_it_is_well_again():
-    made, heard = health(uniform_teacher=Reaction.WARN)
+    made, warnings = health(uniform_teacher=Reaction.WARN)
     for step in (1, 2):
         made.check(step, SAID, WELL | {"from_uniform/math": 0.0})
-    assert len(heard) == 1
+    assert len(warnings) == 1
     made.check(3, SAID, WELL)
     made.check(4, SAID, WELL | {"from_uniform/math": 0.0})
-    assert len(heard) == 2
-    assert "step 4" in heard[1]
+    assert len(warnings) == 2
+    assert "step 4" in warnings[1]
 
 
 def test_repetition_is_the_share_of_four_grams_that_came_before():
@@ -66,19 +66,19 @@ def test_tokens_of_the_prompt_do_not_repeat():
 
 @pytest.mark.parametrize("said", [ROUND, [replace(SAID[0], truncated=True)]])
 def test_a_student_that_runs_away_for_three_steps_is_warned_of(said):
-    made, heard = health()
+    made, warnings = health()
     for step in (1, 2):
         made.check(step, said, WELL)
-    assert heard == []
+    assert warnings == []
     made.check(3, said, WELL)
-    assert "for 3 steps the student has run away on 'math'" in heard[0]
+    assert "'math'" in warnings[0]
 
 
 def test_a_well_step_between_begins_the_count_anew():
-    made, heard = health()
+    made, warnings = health()
     for step, said in enumerate((ROUND, ROUND, SAID, ROUND, ROUND), start=1):
         made.check(step, said, WELL)
-    assert heard == []
+    assert warnings == []
 
 
 def test_a_runaway_may_stop_the_run_and_a_resumed_run_goes_on_counting():
@@ -87,5 +87,5 @@ def test_a_runaway_may_stop_the_run_and_a_resumed_run_goes_on_counting():
         made.check(step, ROUND, WELL)
     again, _ = health(runaway=Reaction.STOP)
     again.load_state(json.loads(json.dumps(made.state())))
-    with pytest.raises(IllnessError, match="run away"):
+    with pytest.raises(TrainingAbortedError, match="'math'"):
         again.check(3, ROUND, WELL)

@@ -10,19 +10,92 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, groupby, islice
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch, pad_right
-from tasks.onpolicy.cuts import cut, fill
 from tasks.onpolicy.settings import Normalisation
 from tasks.rollout.collect import Rollout
 
+MOST_PADDING = 0.1
+"""The share of a step's padded tokens that may be padding."""
+
+
+def cut(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
+    """Return how many rows each microbatch takes, for each of several sorted lists of lengths.
+
+    A microbatch holds at most ``max_tokens`` with its padding, or a single row. A pass is priced
+    in tokens: at a whole microbatch, which gives the fewest passes, or at the highest price under
+    which the padding of all lists together is at most ``MOST_PADDING``. A free pass leaves none.
+    """
+    tokens = sum(map(sum, lengths))
+
+    def cut_at(price: int) -> list[list[int]]:
+        return [_cheapest(np.asarray(rows), max_tokens, price) for rows in lengths]
+
+    def is_little(cuts: list[list[int]]) -> bool:
+        padded = sum(padded_tokens(rows, sizes) for rows, sizes in zip(lengths, cuts, strict=True))
+        return padded - tokens <= MOST_PADDING * padded
+
+    cuts = cut_at(max_tokens)
+    if is_little(cuts):
+        return cuts
+    low, high, cuts = 0, max_tokens, cut_at(0)
+    while high - low > 1 + low // 8:
+        middle = (low + high) // 2
+        tried = cut_at(middle)
+        low, high, cuts = (middle, high, tried) if is_little(tried) else (low, middle, cuts)
+    return cuts
+
+
+def padded_tokens(lengths: Sequence[int], sizes: Sequence[int]) -> int:
+    """Return the size with padding of sorted rows that are cut into microbatches of ``sizes``."""
+    ends = accumulate(sizes)
+    return sum(size * lengths[end - 1] for size, end in zip(sizes, ends, strict=True))
+
+
+def fill(lengths: Sequence[int], sizes: Sequence[int], multiple: int) -> list[int]:
+    """Halve the largest microbatches until their number is a multiple of the number of ranks.
+
+    Halving never adds padding, and a rank without a microbatch would wait for the others.
+    """
+    sizes = list(sizes)
+    while len(sizes) % multiple:
+        ends = list(accumulate(sizes))
+        halves = [place for place, size in enumerate(sizes) if size > 1]
+        if not halves:
+            break
+        largest = max(halves, key=lambda place: sizes[place] * lengths[ends[place] - 1])
+        half = sizes[largest] // 2
+        sizes[largest : largest + 1] = [half, sizes[largest] - half]
+    return sizes
+
+
+def _cheapest(lengths: npt.NDArray[np.int64], max_tokens: int, price: int) -> list[int]:
+    """Return the cut of least padded tokens plus ``price`` a microbatch, by dynamic programming."""
+    count = len(lengths)
+    cost = np.zeros(count + 1, dtype=np.int64)
+    first = np.zeros(count + 1, dtype=np.int64)
+    for end in range(1, count + 1):
+        width = int(lengths[end - 1])
+        begin = max(0, end - max(1, max_tokens // width))
+        sizes = np.arange(end - begin, 0, -1)
+        totals = cost[begin:end] + sizes * width
+        best = int(totals.argmin())
+        cost[end], first[end] = totals[best] + price, begin + best
+    sizes_backwards, end = [], count
+    while end:
+        sizes_backwards.append(end - int(first[end]))
+        end = int(first[end])
+    return sizes_backwards[::-1]
+
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRollout:
     """A rollout with what the objective needs to know of it beyond its tokens.
 
     A rollout that several teachers score stands once for each of them, with its share of each.
@@ -46,7 +119,7 @@ class Microbatch:
     """Sequences of one teacher, ready for forward and backward."""
 
     teacher: str
-    items: tuple[Scored, ...]
+    items: tuple[ScoredRollout, ...]
     """The rollout of each row."""
     tokens: TokenBatch
     sampler_log_probs_N: Tensor
@@ -68,7 +141,9 @@ class Microbatch:
         )
 
 
-def split_for_updates(scored: Sequence[Scored], num_updates: int, step: int) -> list[list[Scored]]:
+def split_for_updates(
+    scored: Sequence[ScoredRollout], num_updates: int, step: int
+) -> list[list[ScoredRollout]]:
     """Deal a step's rollouts to its inner updates, each teacher's evenly, in an order of the step.
 
     Raises:
@@ -77,8 +152,8 @@ def split_for_updates(scored: Sequence[Scored], num_updates: int, step: int) -> 
     """
     if num_updates == 1:
         return [list(scored)]
-    dealt: list[list[Scored]] = [[] for _ in range(num_updates)]
-    by_teacher: dict[str, list[Scored]] = defaultdict(list)
+    dealt: list[list[ScoredRollout]] = [[] for _ in range(num_updates)]
+    by_teacher: dict[str, list[ScoredRollout]] = defaultdict(list)
     for item in scored:
         by_teacher[item.teacher].append(item)
     for teacher, items in sorted(by_teacher.items()):
@@ -95,7 +170,7 @@ def split_for_updates(scored: Sequence[Scored], num_updates: int, step: int) -> 
 
 
 def plan_step(
-    scored: Sequence[Scored],
+    scored: Sequence[ScoredRollout],
     normalisation: Normalisation,
     max_tokens: int,
     pad_id: int,
@@ -115,7 +190,7 @@ def plan_step(
             "no response token is left to learn from: every rollout is empty or masked; look at "
             "the prompts and at max_new_tokens"
         )
-    by_teacher: dict[str, list[tuple[Scored, float]]] = defaultdict(list)
+    by_teacher: dict[str, list[tuple[ScoredRollout, float]]] = defaultdict(list)
     for item, weight in zip(scored, _token_weights(scored, normalisation), strict=True):
         if not item.masked:
             by_teacher[item.teacher].append((item, weight))
@@ -143,7 +218,7 @@ def padding(plan: Iterable[Microbatch]) -> float:
     return 1 - tokens / padded
 
 
-def _token_weights(scored: Sequence[Scored], normalisation: Normalisation) -> list[float]:
+def _token_weights(scored: Sequence[ScoredRollout], normalisation: Normalisation) -> list[float]:
     """Return the weight of each rollout's every token; over all tokens they sum to 1."""
     relative = []
     for item in scored:
@@ -159,7 +234,7 @@ def _token_weights(scored: Sequence[Scored], normalisation: Normalisation) -> li
 
 
 def _microbatch(
-    group: Sequence[tuple[Scored, float]], pad_id: int, update_index: int
+    group: Sequence[tuple[ScoredRollout, float]], pad_id: int, update_index: int
 ) -> Microbatch:
     sampler, outcome, weights = [], [], []
     for item, weight in group:
@@ -181,3 +256,25 @@ def _microbatch(
         weights_N=torch.tensor(weights),
         update_index=update_index,
     )
+
+
+def deal(plan: Sequence[Microbatch], rank: int, num_ranks: int) -> list[Microbatch | None]:
+    """Return a rank's microbatches of an update, teacher by teacher.
+
+    None stands for a pass in which other ranks have a microbatch of the teacher and this one has
+    none left: it joins with ``idle_tokens`` and no loss, because every pass over a sharded model
+    takes all ranks. A plan's weights are of the whole update, so gradients are summed over ranks.
+    """
+    dealt: list[Microbatch | None] = []
+    for _, group in groupby(plan, key=lambda microbatch: microbatch.teacher):
+        microbatches = list(group)
+        for first in range(0, len(microbatches), num_ranks):
+            turn = microbatches[first : first + num_ranks]
+            dealt.append(turn[rank] if rank < len(turn) else None)
+    return dealt
+
+
+def idle_tokens(pad_id: int) -> TokenBatch:
+    """Return the smallest batch that a model can be run on."""
+    zero_1, one_1 = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
+    return TokenBatch(torch.full((1, 2), pad_id, dtype=torch.long), zero_1, one_1)

@@ -2,11 +2,40 @@
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from tasks.ledger.gradients import UpdateReport
-from tasks.onpolicy.device_sums import DeviceSums
-from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import TokenLoss
+from tasks.onpolicy.step_plan import Microbatch
 from tasks.ranks import sum_over_ranks
+
+
+class DeviceSums:
+    """Sums of scalars by name, in fp64 on the device of what is added."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    @torch.no_grad()
+    def add(self, name: str, scalar: Tensor | float, count: int = 1) -> None:
+        """Add a scalar, which stands for ``count`` items, to a sum without reading it."""
+        value = torch.as_tensor(scalar).double()
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._counts[name] = self._counts.get(name, 0) + count
+
+    def totals(self) -> dict[str, float]:
+        """Return each sum."""
+        return {name: float(total) for name, total in self._sums.items()}
+
+    def counts(self) -> dict[str, float]:
+        """Return how many items each sum has."""
+        return {name: float(count) for name, count in self._counts.items()}
+
+    def clear(self) -> None:
+        """Forget all sums."""
+        self._sums, self._counts = {}, {}
 
 
 class Report:

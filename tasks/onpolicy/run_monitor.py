@@ -1,4 +1,4 @@
-"""Watches a run for signs of illness, and stops it or warns, naming teacher and step."""
+"""Monitor a run: abort it or warn, naming teacher and step, before it ruins the student."""
 
 import math
 from collections import defaultdict
@@ -7,95 +7,100 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from tasks.onpolicy.health_settings import HealthSettings, Reaction
+from tasks.onpolicy.settings import HealthSettings, Reaction
 from tasks.rollout.collect import Rollout
 
 _GRAM = 4
 
 
-class IllnessError(RuntimeError):
-    """A run that would go on to ruin the student."""
+class TrainingAbortedError(RuntimeError):
+    """A run that would ruin the student if it went on."""
 
 
 @dataclass(frozen=True)
-class Sign:
-    """One sign of illness."""
+class Alarm:
+    """Something wrong with the run, and how to react."""
 
     reaction: Reaction
     message: str
 
 
-class Health:
-    """The signs of one run."""
+class RunMonitor:
+    """The alarms of one run."""
 
     def __init__(
         self, settings: HealthSettings, vocabulary_size: int, warn: Callable[[str], None]
     ) -> None:
-        """Say what is only a warning to ``warn``, once for each subject until it is well again."""
+        """Pass warnings to ``warn``, once for each subject until its alarm ends."""
         self._settings, self._warn = settings, warn
         self._most_entropy = math.log(vocabulary_size)
-        self._runaway: dict[str, int] = defaultdict(int)
+        self._degenerate_steps: dict[str, int] = defaultdict(int)
         self._warned: set[str] = set()
 
     def check(
         self, step: int, rollouts: Sequence[Rollout], metrics: Mapping[str, float]
     ) -> dict[str, float]:
-        """Return the metrics of health of a step, after looking for signs.
+        """Return a step's repetition by domain, after looking for alarms.
 
         Args:
             step: Which one, for the message.
-            rollouts: What the student said in it.
+            rollouts: The step's rollouts.
             metrics: Of the update: ``from_uniform/<teacher>``, ``entropy/<teacher>``,
                 ``unsteady/<teacher>``, where the objective gives them.
 
         Raises:
-            IllnessError: for a sign that the settings stop at.
+            TrainingAbortedError: for an alarm that the settings stop at.
         """
         repeated = repetition(rollouts)
         truncated = _truncated(rollouts)
-        signs = {
+        alarms = {
             **dict(self._of_teachers(step, metrics)),
             **dict(self._of_student(step, metrics)),
             **dict(self._of_rollouts(step, repeated, truncated)),
         }
-        for subject, sign in signs.items():
-            if sign.reaction is Reaction.STOP:
-                raise IllnessError(sign.message)
+        for subject, alarm in alarms.items():
+            if alarm.reaction is Reaction.STOP:
+                raise TrainingAbortedError(alarm.message)
             if subject not in self._warned:
-                self._warn(sign.message)
-        self._warned = set(signs)
+                self._warn(alarm.message)
+        self._warned = set(alarms)
         return {f"repetition/{domain}": share for domain, share in repeated.items()}
 
     def state(self) -> dict[str, JsonValue]:
         """Return the counts that later steps depend on."""
-        return {"runaway": dict(self._runaway), "warned": list[JsonValue](sorted(self._warned))}
+        return {
+            "runaway": dict(self._degenerate_steps),
+            "warned": list[JsonValue](sorted(self._warned)),
+        }
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
         runaway, warned = state["runaway"], state["warned"]
         assert isinstance(runaway, dict)
         assert isinstance(warned, list)
-        self._runaway = defaultdict(int, {name: int(str(n)) for name, n in runaway.items()})
+        self._degenerate_steps = defaultdict(
+            int, {name: int(str(n)) for name, n in runaway.items()}
+        )
         self._warned = {str(subject) for subject in warned}
 
-    def _of_teachers(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Sign]]:
+    def _of_teachers(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Alarm]]:
         settings = self._settings
         for teacher, nats in _by_subject(metrics, "from_uniform/"):
             if not nats > settings.least_from_uniform:  # also for NaN
                 yield (
                     f"uniform {teacher}",
-                    Sign(
+                    Alarm(
                         settings.uniform_teacher,
                         f"step {step}: the teacher {teacher!r} is as good as uniform: its "
                         f"log-probabilities are {nats:.2g} nats from -ln V on average. Its weights "
-                        "were lost or never loaded; load it by itself and look at what it says",
+                        "were lost or never loaded; load it alone and look at its responses",
                     ),
                 )
         for teacher, nats in _by_subject(metrics, "unsteady/"):
             if not nats <= settings.most_unsteady:
                 yield (
                     f"unsteady {teacher}",
-                    Sign(
+                    Alarm(
                         settings.unsteady_scorer,
                         f"step {step}: the teacher {teacher!r} scored the same tokens twice and "
                         f"the answers differ by {nats:.2g} nats, more than "
@@ -104,12 +109,12 @@ class Health:
                     ),
                 )
 
-    def _of_student(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Sign]]:
+    def _of_student(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Alarm]]:
         for teacher, entropy in _by_subject(metrics, "entropy/"):
             if not entropy / self._most_entropy < self._settings.collapse_share:
                 yield (
                     f"collapse {teacher}",
-                    Sign(
+                    Alarm(
                         self._settings.student_collapse,
                         f"step {step}: the student is as good as uniform on the rollouts of "
                         f"{teacher!r}: its entropy is {entropy:.2f} of at most "
@@ -120,22 +125,24 @@ class Health:
 
     def _of_rollouts(
         self, step: int, repeated: Mapping[str, float], truncated: Mapping[str, float]
-    ) -> Iterator[tuple[str, Sign]]:
+    ) -> Iterator[tuple[str, Alarm]]:
         settings = self._settings
         for domain in repeated:
-            ill = (
+            is_degenerate = (
                 repeated[domain] > settings.most_repeated
                 or truncated[domain] > settings.most_truncated
             )
-            self._runaway[domain] = self._runaway[domain] + 1 if ill else 0
-            if self._runaway[domain] >= settings.runaway_steps:
+            self._degenerate_steps[domain] = (
+                self._degenerate_steps[domain] + 1 if is_degenerate else 0
+            )
+            if self._degenerate_steps[domain] >= settings.runaway_steps:
                 yield (
                     f"runaway {domain}",
-                    Sign(
+                    Alarm(
                         settings.runaway,
-                        f"step {step}: for {self._runaway[domain]} steps the student has run away "
-                        f"on {domain!r}: {truncated[domain]:.0%} of its rollouts are cut and "
-                        f"{repeated[domain]:.0%} of their 4-grams repeat. Raise max_new_tokens if "
+                        f"step {step}: for {self._degenerate_steps[domain]} steps the student's "
+                        f"rollouts on {domain!r} have degenerated: {truncated[domain]:.0%} are cut "
+                        f"and {repeated[domain]:.0%} of 4-grams repeat. Raise max_new_tokens if "
                         "answers are longer than it, else lower the learning rate",
                     ),
                 )

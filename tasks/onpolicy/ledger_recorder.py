@@ -1,6 +1,6 @@
-"""Keeps the ledger of a run: what each source asked for, step by step, and what came of it.
+"""Record a run's ledger: each source's advantages and gradients by step, and their effect.
 
-Shapes: C tokens of a chunk of a microbatch, L looked-at tokens of one rollout, V vocabulary.
+Shapes: C tokens of a chunk of a microbatch, L probed tokens of one rollout, V vocabulary.
 """
 
 import math
@@ -16,23 +16,23 @@ from torch import Tensor
 from tasks.ledger.entries import KeptRollout, SourceRow
 from tasks.ledger.gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
-from tasks.onpolicy.device_sums import DeviceSums
-from tasks.onpolicy.microbatch import Microbatch, Scored
 from tasks.onpolicy.objective import TokenLoss
+from tasks.onpolicy.step_metrics import DeviceSums
+from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.ranks import exchange
 
-_LOOKED_TOKENS = 64
-"""Of each teacher, whose logits are held until the step ends to see what the updates achieved."""
+_PROBED_TOKENS = 64
+"""Tokens of each teacher whose logits are held until the step ends, to measure its effect."""
 
 
-class _Tally(BaseModel):
+class _Moments(BaseModel):
     """Sums of one source's advantages over one step."""
 
     tokens: int = 0
     total: float = 0.0
     squares: float = 0.0
 
-    def add(self, other: "_Tally") -> None:
+    def add(self, other: "_Moments") -> None:
         self.tokens += other.tokens
         self.total += other.total
         self.squares += other.squares
@@ -48,25 +48,25 @@ class _Tally(BaseModel):
         return math.sqrt(max(0.0, self.squares / self.tokens - self.mean**2))
 
 
-class _Seen(BaseModel):
-    """What one rank saw of a step."""
+class _RankSums(BaseModel):
+    """The sums and the kept rollouts of one rank in a step."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
-    tallies: dict[str, _Tally]
+    moments: dict[str, _Moments]
     before: dict[str, float]
-    """The KL to a teacher before the step's updates, on the rollout that is looked at again."""
+    """The KL to a teacher before the step's updates, on the rollout that is probed again."""
     after: dict[str, float]
     kept: dict[int, KeptRollout]
-    """By its place in the sample."""
+    """By the index of each in the sample."""
 
 
 @dataclass
-class _Kept:
-    """A rollout of the sample, while its tokens go by."""
+class _SampledRollout:
+    """A rollout of the sample, with the tokens that were processed so far."""
 
-    item: Scored
-    looked_at: bool
+    item: ScoredRollout
+    probed: bool
     response: list[Tensor] = field(default_factory=list)
     """Tensors of the tokens of each chunk; they are read when the step ends."""
     weights: list[Tensor] = field(default_factory=list)
@@ -94,8 +94,8 @@ class _Kept:
         )
 
 
-class Books:
-    """Watches a learner and writes down, each step, what a ledger keeps."""
+class LedgerRecorder:
+    """Gets every chunk and update of a learner, and writes a step to the ledger."""
 
     def __init__(self, writer: LedgerWriter, seed: int, last_step: int) -> None:
         """Write to ``writer``; which rollouts are kept is drawn from ``seed``."""
@@ -103,68 +103,70 @@ class Books:
         self._step = 0
         self._totals, self._squares = DeviceSums(), DeviceSums()
         self._gradients: dict[str, list[SourceGradient]] = {}
-        self._kept: list[_Kept] = []
+        self._sample: list[_SampledRollout] = []
 
-    def begin(self, step: int, scored: Sequence[Scored]) -> None:
+    def begin_step(self, step: int, scored: Sequence[ScoredRollout]) -> None:
         """Choose which of a step's rollouts are kept."""
         self._step = step
         self._totals, self._squares = DeviceSums(), DeviceSums()
         self._gradients = defaultdict(list)
         count = self._writer.settings.rollouts_per_teacher
-        by_teacher: dict[str, list[Scored]] = defaultdict(list)
+        by_teacher: dict[str, list[ScoredRollout]] = defaultdict(list)
         for item in scored:
             if item.rollout.num_response_tokens:
                 by_teacher[item.teacher].append(item)
-        self._kept = []
+        self._sample = []
         for teacher, items in sorted(by_teacher.items()):
             draw = random.Random(f"{self._seed} {step} {teacher}")
             chosen = draw.sample(items, min(count, len(items)))
-            self._kept += [_Kept(item, place == 0) for place, item in enumerate(chosen)]
+            self._sample += [_SampledRollout(item, place == 0) for place, item in enumerate(chosen)]
 
-    def saw(self, batch: Microbatch, chunk: slice, student_CV: Tensor, loss: TokenLoss) -> None:
+    def add_chunk(
+        self, batch: Microbatch, chunk: slice, student_CV: Tensor, loss: TokenLoss
+    ) -> None:
         """Add each source's advantages of a chunk's tokens, and keep those of the sample."""
         for source, advantages_C in loss.advantages.items():
             advantages_C = advantages_C.detach().double()
             self._totals.add(source, advantages_C.sum(), len(advantages_C))
             self._squares.add(source, advantages_C.square().sum())
-        for kept in self._kept:
+        for kept in self._sample:
             for item, tokens in _tokens_of_rows(batch):
                 first, end = max(tokens.start, chunk.start), min(tokens.stop, chunk.stop)
                 if item is kept.item and first < end:
                     inside = slice(first - chunk.start, end - chunk.start)
-                    _take(kept, batch, slice(first, end), inside, loss)
-                    if kept.looked_at and loss.target_CV is not None:
-                        room = _LOOKED_TOKENS - sum(map(len, kept.targets))
-                        looked_at = slice(inside.start, min(inside.stop, inside.start + room))
-                        kept.targets.append(loss.target_CV[looked_at].detach().clone())
-                        kept.before.append(student_CV[looked_at].detach().clone())
+                    _keep_tokens(kept, batch, slice(first, end), inside, loss)
+                    if kept.probed and loss.target_CV is not None:
+                        room = _PROBED_TOKENS - sum(map(len, kept.targets))
+                        probed = slice(inside.start, min(inside.stop, inside.start + room))
+                        kept.targets.append(loss.target_CV[probed].detach().clone())
+                        kept.before.append(student_CV[probed].detach().clone())
 
-    def updated(self, report: UpdateReport) -> None:
-        """Hear of an update's gradient by source."""
+    def add_update(self, report: UpdateReport) -> None:
+        """Add an update's gradient by source."""
         for source, part in report.sources.items():
             self._gradients[source].append(part)
 
-    def end(self, logits: Callable[[Scored], Tensor]) -> None:
-        """Look at a rollout of each teacher again, and write the step down. Collective.
+    def end_step(self, logits: Callable[[ScoredRollout], Tensor]) -> None:
+        """Measure the KL on a rollout of each teacher again, and write the step. Collective.
 
         ``logits`` gives the student's logits [tokens, V] of a rollout, as the weights are now.
         """
-        own = self._seen(logits).model_dump_json()
-        ranks = [_Seen.model_validate_json(seen) for seen in exchange(own)]
+        own = self._rank_sums(logits).model_dump_json()
+        ranks = [_RankSums.model_validate_json(seen) for seen in exchange(own)]
         before = {teacher: kl for seen in ranks for teacher, kl in seen.before.items()}
         after = {teacher: kl for seen in ranks for teacher, kl in seen.after.items()}
         kept = {place: entry for seen in ranks for place, entry in seen.kept.items()}
         rows = []
         for source, gradients in sorted(self._gradients.items()):
-            tally = _Tally()
+            moments = _Moments()
             for seen in ranks:
-                tally.add(seen.tallies.get(source, _Tally()))
+                moments.add(seen.moments.get(source, _Moments()))
             row = SourceRow(
                 step=self._step,
                 source=source,
-                tokens=tally.tokens,
-                advantage_mean=tally.mean,
-                advantage_deviation=tally.deviation,
+                tokens=moments.tokens,
+                advantage_mean=moments.mean,
+                advantage_deviation=moments.deviation,
                 gradient_norm=sum(part.norm for part in gradients) / len(gradients),
                 gradient_cosine=sum(part.cosine for part in gradients) / len(gradients),
                 kl_before=before.get(source),
@@ -173,32 +175,34 @@ class Books:
             rows.append(row)
         entries = [entry for _, entry in sorted(kept.items())]
         self._writer.step(self._step, rows, entries, last=self._step == self._last_step)
-        self._kept = []
+        self._sample = []
 
-    def _seen(self, logits: Callable[[Scored], Tensor]) -> _Seen:
+    def _rank_sums(self, logits: Callable[[ScoredRollout], Tensor]) -> _RankSums:
         before: dict[str, float] = {}
         after: dict[str, float] = {}
-        for kept in self._kept:
+        for kept in self._sample:
             if kept.targets:
                 target_LV = torch.cat(kept.targets)
                 before[kept.item.teacher] = _mean_kl(torch.cat(kept.before), target_LV)
                 after[kept.item.teacher] = _mean_kl(logits(kept.item)[: len(target_LV)], target_LV)
         entries = {
-            place: kept.entry(self._step) for place, kept in enumerate(self._kept) if kept.response
+            place: kept.entry(self._step)
+            for place, kept in enumerate(self._sample)
+            if kept.response
         }
         totals, squares, counts = (
             self._totals.totals(),
             self._squares.totals(),
             self._totals.counts(),
         )
-        tallies = {
-            source: _Tally(tokens=int(counts[source]), total=total, squares=squares[source])
+        moments = {
+            source: _Moments(tokens=int(counts[source]), total=total, squares=squares[source])
             for source, total in totals.items()
         }
-        return _Seen(tallies=tallies, before=before, after=after, kept=entries)
+        return _RankSums(moments=moments, before=before, after=after, kept=entries)
 
 
-def _tokens_of_rows(batch: Microbatch) -> Iterator[tuple[Scored, slice]]:
+def _tokens_of_rows(batch: Microbatch) -> Iterator[tuple[ScoredRollout, slice]]:
     """Yield each rollout of a microbatch with its place among the response tokens."""
     first = 0
     for item in batch.items:
@@ -206,7 +210,9 @@ def _tokens_of_rows(batch: Microbatch) -> Iterator[tuple[Scored, slice]]:
         first += item.rollout.num_response_tokens
 
 
-def _take(kept: _Kept, batch: Microbatch, tokens: slice, inside: slice, loss: TokenLoss) -> None:
+def _keep_tokens(
+    kept: _SampledRollout, batch: Microbatch, tokens: slice, inside: slice, loss: TokenLoss
+) -> None:
     """Keep a rollout's ``tokens`` of a microbatch, which are ``inside`` the chunk of the loss."""
     kept.response.append(batch.tokens.columns_N[tokens])
     kept.sampler.append(batch.sampler_log_probs_N[tokens])

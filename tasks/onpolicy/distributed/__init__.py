@@ -1,0 +1,1 @@
+"""A run on several ranks: sharded weights, and what all ranks do together."""

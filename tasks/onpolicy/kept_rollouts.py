@@ -1,0 +1,152 @@
+"""A run's rollouts as its ledger kept them, with the losses that they had.
+
+A ledger keeps a sample. Each kept rollout stands for those of its teacher that were not kept.
+
+Shapes: C tokens of a chunk of a microbatch, N response tokens of it, V vocabulary.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from tasks.ledger.entries import KeptRollout
+from tasks.ledger.read import Ledger
+from tasks.model.log_probs import token_log_probs
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
+from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
+from tasks.rollout.collect import Rollout
+from tasks.rollout.environment import Grade, Prompt
+
+OUTCOME = "outcome"
+
+
+def recompute_settings(loop: LoopSettings) -> LoopSettings:
+    """Return a run's settings with which its kept rollouts are learned from again.
+
+    A kept token brings the weight that it had, so none is normalised by its sequence anew.
+    """
+    changed = {"normalisation": Normalisation.TOKEN_MEAN, "precision": Precision.FP32}
+    return loop.model_copy(update={**changed, "inner_updates": 1})
+
+
+class KeptRollouts:
+    """The losses of a run on the rollouts that its ledger kept, with some teachers masked."""
+
+    def __init__(
+        self,
+        objective: UpdateLosses,
+        ledger: Ledger,
+        masked: Sequence[str] = (),
+        outcome_weight: float = 0.0,
+    ) -> None:
+        """Take the run's objective; ``outcome_weight`` is what it gave the reward.
+
+        Raises:
+            ValueError: if the ledger kept no rollouts, or does not know a masked teacher.
+        """
+        self._objective, self._masked = objective, frozenset(masked)
+        self._steps = _scored(ledger, self._masked, outcome_weight)
+        strangers = sorted(self._masked - set(ledger.manifest.sources))
+        if strangers:
+            raise ValueError(
+                f"{strangers} are no sources of this ledger ({list(ledger.manifest.sources)}): "
+                "correct their names"
+            )
+        if not self._steps:
+            raise ValueError(
+                f"the ledger in {ledger.folder} kept no rollouts, so nothing can be replayed: run "
+                "the consolidation again with ledger.rollouts_per_teacher above 0"
+            )
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which rollouts were kept, in order."""
+        return sorted(self._steps)
+
+    def scored(self, step: int) -> list[ScoredRollout]:
+        """Return the kept rollouts of a step, once for each teacher that scored it.
+
+        Each has the weight that it had in the run.
+        """
+        return self._steps[step]
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+        """Announce the microbatches to the run's objective."""
+        self._objective.begin_step(step, updates)
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Return the losses of the run's objective."""
+        return self._objective.prepare(batch)
+
+    def end_step(self, step: int) -> dict[str, float]:
+        """Return nothing: the run itself checked its features and weighted its teachers."""
+        return {}
+
+
+class UncorrectedRollouts(KeptRollouts):
+    """A run's kept rollouts, with each token counted as if the learner had sampled it itself.
+
+    An importance correction drops tokens of which sampler and learner think apart. In a run that
+    guards against a sampler with faulty numerics. Here the learner is another student than the one
+    who spoke, and the tokens of which they think apart are those that a teacher's absence changes:
+    to drop them is to drop the answer (docs/attribution.md has the figures).
+    """
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Return the losses of the run's objective, where every importance ratio is 1."""
+        sampler_N = batch.sampler_log_probs_N.clone()
+        losses = super().prepare(replace(batch, sampler_log_probs_N=sampler_N))
+
+        def own(student_CV: Tensor, chunk: slice) -> TokenLoss:
+            sampler_N[chunk] = token_log_probs(student_CV.detach(), batch.tokens.tokens_N[chunk])
+            return losses(student_CV, chunk)
+
+        return own
+
+
+def _scored(
+    ledger: Ledger, masked: frozenset[str], outcome_weight: float
+) -> dict[int, list[ScoredRollout]]:
+    """Return by step the kept rollouts, each standing for those of its teacher that were not."""
+    tokens_of = {(row.step, row.source): row.tokens for row in ledger.rows()}
+    entries: dict[tuple[int, str], list[KeptRollout]] = defaultdict(list)
+    for entry in ledger.rollouts():
+        entries[entry.step, entry.teacher].append(entry)
+    steps: dict[int, list[ScoredRollout]] = defaultdict(list)
+    for (step, teacher), own in entries.items():
+        tokens = sum(len(entry.response) for entry in own)
+        for entry in own:
+            steps[step].append(
+                ScoredRollout(
+                    _rollout(entry),
+                    teacher,
+                    _outcome(entry, outcome_weight),
+                    share=entry.weight * tokens_of[step, teacher] / tokens,
+                    masked=teacher in masked,
+                )
+            )
+    return dict(steps)
+
+
+def _outcome(entry: KeptRollout, weight: float) -> float:
+    """Return a rollout's advantage from its grade; the ledger holds it weighed, at each token."""
+    advantages = entry.advantages.get(OUTCOME, ())
+    return advantages[0] / weight if advantages and weight > 0 else 0.0
+
+
+def _rollout(entry: KeptRollout) -> Rollout:
+    log_probs = dict(zip(entry.response, entry.sampler_log_probs, strict=True))
+    places = range(len(entry.ids))
+    return Rollout(
+        domain=entry.domain,
+        prompt=Prompt(entry.prompt, ()),
+        turns=(),
+        grade=Grade(entry.score),
+        ids=entry.ids,
+        is_response=tuple(place in log_probs for place in places),
+        sampler_log_probs=tuple(log_probs.get(place, 0.0) for place in places),
+        truncated=False,
+    )

@@ -1,1 +1,0 @@
-"""One run on several processes: shards of the model, shares of the rollouts and microbatches."""
