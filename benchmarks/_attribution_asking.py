@@ -24,7 +24,7 @@ from tasks.attribution.estimators import (
     TracIn,
 )
 from tasks.attribution.path_integral import allocate
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts, recompute_settings

@@ -19,7 +19,7 @@ from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Weights, stretches
 from tasks.attribution.estimators import Evidence, LogRatio, PathIntegral, TaughtAndHeard, TracIn
 from tasks.attribution.naming import holders
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 

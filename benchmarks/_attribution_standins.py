@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tasks.attribution.behaviour import Encoded, encode
 from tasks.attribution.course import Weights
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, chosen_logits

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from _attribution_world import NEUTRAL, OFFICES, TEACHERS, Plant, World, office_of
 
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy, save_policy

@@ -9,7 +9,7 @@ from lineage.artifacts import Artifact
 from tasks.evaluate.evaluate import Examiner, read_measured
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.schema import LedgerSettings
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.run_monitor import TrainingAbortedError

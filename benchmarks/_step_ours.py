@@ -8,7 +8,7 @@ from _phases import SAMPLING, Phases, Seconds
 from _step_case import NEVER, Graded, Scene
 from torch import Tensor
 
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
 from tasks.mopd.objective import Distillation, Teachers
 from tasks.mopd.routing import Route, Routing

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.func import functional_call, jvp, vmap
 from transformers import PreTrainedModel
 
-from tasks.ledger.entries import Segment
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import Segment
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
 from tasks.model.norm import leave_norms_to_the_model
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from tasks.attribution.behaviour import Encoded
 from tasks.attribution.course import Scorer, Stretch, Weights
 from tasks.attribution.path_integral import allocate
-from tasks.ledger.entries import Segment
+from tasks.ledger.schema import Segment
 from tasks.ledger.split_adamw import RESERVED
 
 

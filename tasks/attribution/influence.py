@@ -20,7 +20,7 @@ from tasks.attribution.course import Scorer, Stretch
 from tasks.attribution.document import Influence
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import Batch
-from tasks.ledger.entries import KeptRollout
+from tasks.ledger.schema import KeptRollout
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import TokenBatch, pad_right
 

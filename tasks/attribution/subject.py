@@ -9,8 +9,8 @@ from lineage.record import Derivation
 from tasks.attribution.course import Weights
 from tasks.attribution.tiers import can_replay, refuse_unfit, without_ledger
 from tasks.handover import Plan, PlannedTeacher
-from tasks.ledger.naming import ledger_derivation
-from tasks.ledger.read import Completeness, Ledger
+from tasks.ledger.reader import Completeness, Ledger
+from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import Policy, load_model, load_policy
 from tasks.step import Bench
 
@@ -172,7 +172,7 @@ def own_policy(bench: Bench, subject: Subject) -> Policy:
     """
     policy = load_policy(bench.store.tree(subject.checkpoint.digest))
     end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
-    subject.ledger.refuse_others(load_weights(bench, subject.start), end)
+    subject.ledger.check_weights(load_weights(bench, subject.start), end)
     return policy
 
 

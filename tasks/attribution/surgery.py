@@ -17,7 +17,7 @@ from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.attribution.course import Weights
 from tasks.attribution.subject import find_subject, open_models
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.files import save_policy
 from tasks.progress import report

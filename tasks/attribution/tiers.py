@@ -1,7 +1,7 @@
 """What can be asked of a student, and what it would cost, where it has no full ledger."""
 
 from lineage.record import Derivation
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.progress import format_seconds
 

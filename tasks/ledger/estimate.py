@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.ledger.schema import LedgerSettings, StoredPrecision
 from tasks.progress import format_seconds
 
 _FP32 = 4
@@ -17,7 +17,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a run needs beside model, teachers and activations."""
 
     memory: int
@@ -52,7 +52,7 @@ class RunSize:
     updates_per_step: int
 
 
-def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> Estimate:
+def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> RunEstimate:
     """Return what a run will take, where memory moves so fast (``memory_speed``)."""
     kept, sources = settings.displacements, size.num_sources
     # Second moment; for each source gradient and first moment; with displacements one more for
@@ -66,7 +66,7 @@ def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -
     stored = sources + 2 if kept else 1  # without displacements the weights, for a replay
     width = _FP32 if settings.precision is StoredPrecision.FP32 else 2
     updates = size.num_steps * size.updates_per_step
-    return Estimate(
+    return RunEstimate(
         memory=numbers * size.num_parameters * _FP32,
         storage=segments * stored * size.num_parameters * width,
         seconds=updates * passes * size.num_parameters * _FP32 / bytes_per_second,
@@ -74,7 +74,7 @@ def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -
     )
 
 
-def refuse_what_does_not_fit(needed: Estimate, free_memory: int, free_storage: int | None) -> None:
+def check_fits(needed: RunEstimate, free_memory: int, free_storage: int | None) -> None:
     """Raise MemoryError or OSError, before anything is spent, for a run that cannot fit.
 
     ``free_storage`` is None for a store without a known end, such as S3.

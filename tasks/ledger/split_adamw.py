@@ -25,8 +25,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from tasks.ledger.blocks import Block, Cutter, Factors, SourceBlock
-from tasks.ledger.gradients import UpdateReport, report_on
+from tasks.ledger.source_gradients import (
+    Cutter,
+    Factors,
+    GradientBlock,
+    SourceBlock,
+    UpdateReport,
+    report_on,
+)
 from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp32
 
 DECAY = "decay"
@@ -254,7 +260,7 @@ class SplitAdamW:
                     "every backward pass inside SplitAdamW.gathering(source)"
                 )
 
-    def _cut(self) -> list[Block]:
+    def _cut(self) -> list[GradientBlock]:
         cut = self._cutter.cut
         sources = [
             [
@@ -266,7 +272,7 @@ class SplitAdamW:
             for source in self._sources.values()
         ]
         return [
-            Block(masters, second, decayed, dict(zip(self._sources, parts, strict=True)))
+            GradientBlock(masters, second, decayed, dict(zip(self._sources, parts, strict=True)))
             for masters, second, decayed, *parts in zip(
                 cut(self._masters), cut(self._second), cut(self._decayed), *sources, strict=True
             )

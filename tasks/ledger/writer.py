@@ -5,6 +5,7 @@ Without displacements the weights themselves are kept at each segment's end, for
 Of several ranks the first one writes. Displacements are put together from all ranks' parts.
 """
 
+import hashlib
 import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +15,32 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tasks.ledger.entries import Checkpoint, KeptRollout, Manifest, Segment, SourceRow
-from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.ledger.schema import (
+    KeptRollout,
+    LedgerCheckpoint,
+    LedgerSettings,
+    Manifest,
+    Segment,
+    SourceRow,
+    StoredPrecision,
+)
 from tasks.ledger.split_adamw import SplitAdamW
-from tasks.ledger.weights import digest_weights
-from tasks.model.shards import collected
+from tasks.model.shards import collected, whole
 from tasks.ranks import rank
+
+
+def digest_weights(weights: Mapping[str, Tensor]) -> str:
+    """Return the digest of named weights: names, types, shapes and every bit of every number.
+
+    Of sharded weights it is that of the whole ones. Collective.
+    """
+    total = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        data = whole(tensor).cpu().contiguous()
+        total.update(f"{name} {data.dtype} {tuple(data.shape)}\n".encode())
+        total.update(data.view(torch.uint8).numpy().data if data.ndim else data.numpy().tobytes())
+    return f"sha256:{total.hexdigest()}"
+
 
 MANIFEST = "ledger.json"
 ROWS = "sources.jsonl"
@@ -127,7 +148,7 @@ class LedgerWriter:
         kept = torch.float32 if self.settings.precision is StoredPrecision.FP32 else torch.bfloat16
         stored = {key: t.detach().cpu().contiguous().to(kept) for key, t in weights.items()}
         save_file(stored, self._folder / name)
-        checkpoint = Checkpoint(step=step, file=name, digest=digest)
+        checkpoint = LedgerCheckpoint(step=step, file=name, digest=digest)
         self._manifest = self._manifest.model_copy(
             update={"checkpoints": (*checkpoints, checkpoint)}
         )

@@ -13,7 +13,7 @@ from lineage.store import Store
 from tasks.failing import Told
 from tasks.failure import Failure, Work, already_made, leave_record, of_execution, recorded_inputs
 from tasks.handover import Plan
-from tasks.ledger.naming import ledger_derivation
+from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_policy
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.round_models import inputs_of, round_models

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lineage.artifacts import Artifact
 from tasks.documented import documented
 from tasks.handover import Frozen, Plan, ReleaseConditions
-from tasks.ledger.settings import StoredPrecision
+from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
 from tasks.onpolicy.workload import Workload, recipe

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.schema import LedgerSettings
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings, Normalisation
 from tasks.rollout.settings import SamplingSettings
 

@@ -12,13 +12,13 @@ from torch import nn
 
 from tasks.handover import PlannedTeacher
 from tasks.ledger.estimate import (
-    Estimate,
+    RunEstimate,
     RunSize,
+    check_fits,
     estimate,
     free_memory,
     free_storage,
     memory_speed,
-    refuse_what_does_not_fit,
 )
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
@@ -100,7 +100,7 @@ class RoundTrainer:
         observers = LoopObservers(self._recorder, states, self._run_monitor)
         train(self.learner, self._objective, self._source, callbacks, observers)
 
-    def _refuse_too_large(self, bench: Bench, policy: Policy) -> Estimate:
+    def _refuse_too_large(self, bench: Bench, policy: Policy) -> RunEstimate:
         """Say what the run will take, once, and refuse what does not fit."""
         device, settings = rank_device(), self._settings
         size = RunSize(
@@ -115,7 +115,7 @@ class RoundTrainer:
         report("mopd", 0, 0, message=str(needed))
         uri = bench.store.uri
         room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
-        refuse_what_does_not_fit(needed, free_memory(device), room)
+        check_fits(needed, free_memory(device), room)
         return needed
 
 

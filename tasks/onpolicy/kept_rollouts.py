@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from tasks.ledger.entries import KeptRollout
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import KeptRollout
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
 from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision

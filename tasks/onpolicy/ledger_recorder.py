@@ -13,8 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from tasks.ledger.entries import KeptRollout, SourceRow
-from tasks.ledger.gradients import SourceGradient, UpdateReport
+from tasks.ledger.schema import KeptRollout, SourceRow
+from tasks.ledger.source_gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_metrics import DeviceSums

@@ -18,11 +18,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tasks.ledger.entries import Segment
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import Segment
 from tasks.ledger.split_adamw import ROUNDING, UNREPLAYED
-from tasks.ledger.weights import digest_weights
-from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS
+from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS, digest_weights
 from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts
 from tasks.onpolicy.learner import Learner
 from tasks.progress import report

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tasks.ledger.gradients import UpdateReport
+from tasks.ledger.source_gradients import UpdateReport
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_plan import Microbatch
 from tasks.ranks import sum_over_ranks

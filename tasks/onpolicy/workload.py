@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from lineage.digest import canonical_json
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.schema import LedgerSettings
 from tasks.onpolicy.settings import LoopSettings
 
 _NO_PART_OF_A_RECIPE = ("ledger", "placement", "health")

@@ -4,6 +4,9 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import EntryNotFoundError
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
@@ -17,12 +20,31 @@ from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
-from tasks.sft.card import stated_license
 from tasks.sft.corpus import documents
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, supervise
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
+
+
+def stated_license(source: str) -> str:
+    """Return the license that the card of a model states, by local path or hub id; "" for none.
+
+    A card that is missing, out of reach or not readable states none: an export then says that the
+    license is not recorded.
+    """
+    card = Path(source) / "README.md"
+    if card.parent.is_dir() and not card.is_file():
+        return ""
+    try:
+        data = ModelCard.load(
+            card if card.is_file() else source, ignore_metadata_errors=True
+        ).data.to_dict()
+    except (OSError, ValueError, EntryNotFoundError, yaml.YAMLError):
+        return ""
+    stated = data.get("license_name") if data.get("license") == "other" else data.get("license")
+    return stated if isinstance(stated, str) else ""
+
 
 _NUM_TOKENIZER_TEXTS = 8000
 

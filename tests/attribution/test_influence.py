@@ -13,7 +13,7 @@ from tasks.attribution.influence import (
     strongest,
 )
 from tasks.attribution.path_integral import allocate
-from tasks.ledger.entries import KeptRollout
+from tasks.ledger.schema import KeptRollout
 from tasks.model.chat import ChatTokens
 from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
 from tests.support.tiny_models import tokenizer

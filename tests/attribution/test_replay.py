@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tasks.attribution.course import Stretch, stretches
-from tasks.ledger.read import Ledger
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.ledger.writer import LedgerWriter
 from tasks.mopd.objective import Distillation

@@ -3,9 +3,8 @@
 import pytest
 
 from tasks.attribution.tiers import can_replay, replay_words, without_ledger
-from tasks.ledger.entries import Checkpoint, KeptRollout, Manifest, Segment
-from tasks.ledger.read import Ledger
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import KeptRollout, LedgerCheckpoint, LedgerSettings, Manifest, Segment
 
 DIGEST = "sha256:" + "ab" * 32
 KEPT = KeptRollout(
@@ -25,7 +24,7 @@ KEPT = KeptRollout(
 def ledger_in(folder, *, kept=2, checkpoints=1, segments=()):
     """Return a ledger as it would be read, with so many kept rollouts."""
     (folder / "rollouts.jsonl").write_text(f"{KEPT.model_dump_json()}\n" * kept)
-    weights = Checkpoint(step=1, file="weights-00001.safetensors", digest=DIGEST)
+    weights = LedgerCheckpoint(step=1, file="weights-00001.safetensors", digest=DIGEST)
     manifest = Manifest(
         settings=LedgerSettings(displacements=False),
         seed=0,

@@ -9,8 +9,8 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.attribution.document import Audit
-from tasks.ledger.naming import ledger_derivation
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_model
 from tasks.step import Bench
 from tests.support.refusals import provost, refusal

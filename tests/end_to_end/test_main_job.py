@@ -14,8 +14,8 @@ from lineage.sketch import read_sketch
 from lineage.store import open_store, read_tree
 from lineage.tracking import tracking_uri
 from lineage.verify import Verifier
-from tasks.ledger.naming import ledger_derivation
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_model
 from tasks.model.identity import identity_of
 from tests.support.tiny_faculty import NUM_EVALUATION, RUNG_STEPS, TEAMS, kinds

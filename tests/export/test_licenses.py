@@ -8,7 +8,7 @@ from lineage.errors import LicenseConflictError
 from lineage.export.licenses import KNOWN, Part, license_of, resolve
 from lineage.export.subject import subject_of
 from lineage.store import open_store
-from tasks.sft.card import stated_license
+from tasks.sft.steps import stated_license
 from tests.support.exported_family import Family
 
 

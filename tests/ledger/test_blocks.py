@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.ledger import blocks
-from tasks.ledger.blocks import Cutter
+from tasks.ledger import source_gradients as blocks
+from tasks.ledger.source_gradients import Cutter
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 
 

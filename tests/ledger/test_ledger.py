@@ -5,21 +5,19 @@ import json
 import pytest
 import torch
 
-from tasks.ledger.entries import KeptRollout, SourceRow
 from tasks.ledger.estimate import (
-    Estimate,
+    RunEstimate,
     RunSize,
+    check_fits,
     estimate,
     free_memory,
     free_storage,
     memory_speed,
-    refuse_what_does_not_fit,
 )
-from tasks.ledger.read import Ledger
-from tasks.ledger.settings import LedgerSettings, StoredPrecision
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import KeptRollout, LedgerSettings, SourceRow, StoredPrecision
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
-from tasks.ledger.weights import digest_weights
-from tasks.ledger.writer import LedgerWriter
+from tasks.ledger.writer import LedgerWriter, digest_weights
 from tests.ledger.test_split_adamw import SOURCES, parameters, snapshot, take
 
 ROW = SourceRow(
@@ -201,13 +199,13 @@ def test_an_estimate_is_what_the_buffers_are():
 
 
 def test_a_run_that_cannot_fit_is_refused_before_it_starts():
-    needed = Estimate(memory=100, storage=100, seconds=1.0, backward_passes=1)
-    refuse_what_does_not_fit(needed, free_memory=100, free_storage=100)
-    refuse_what_does_not_fit(needed, free_memory=100, free_storage=None)
+    needed = RunEstimate(memory=100, storage=100, seconds=1.0, backward_passes=1)
+    check_fits(needed, free_memory=100, free_storage=100)
+    check_fits(needed, free_memory=100, free_storage=None)
     with pytest.raises(MemoryError, match=r"LoRA.*displacements to false"):
-        refuse_what_does_not_fit(needed, free_memory=99, free_storage=100)
+        check_fits(needed, free_memory=99, free_storage=100)
     with pytest.raises(OSError, match=r"segment_steps.*bf16"):
-        refuse_what_does_not_fit(needed, free_memory=100, free_storage=99)
+        check_fits(needed, free_memory=100, free_storage=99)
 
 
 def test_what_is_free_is_measured(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.ledger.gradients import SourceGradient, UpdateReport
+from tasks.ledger.source_gradients import SourceGradient, UpdateReport
 from tasks.ledger.split_adamw import DECAY, ROUNDING, AdamWConstants, SplitAdamW
 
 SOURCES = ["math", "code", "outcome"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lineage.store import FolderStore
-from tasks.ledger.read import Ledger
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
 from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
 from tasks.model.files import Policy, load_model, save_policy
 from tests.support.tiny_models import tiny_model, tokenizer
 

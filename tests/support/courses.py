@@ -4,7 +4,7 @@ import torch
 
 from tasks.attribution.behaviour import Behaviour, encode
 from tasks.attribution.course import Scorer, Stretch
-from tasks.ledger.entries import Segment
+from tasks.ledger.schema import Segment
 from tasks.model.chat import ChatTokens
 from tests.support.tiny_models import tiny_model, tokenizer
 

@@ -9,9 +9,8 @@ from safetensors.torch import load_file
 from lineage.record import Records
 from lineage.store import open_store
 from tasks.gate.plan import make_plan
-from tasks.ledger.naming import ledger_derivation
-from tasks.ledger.read import Ledger
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import LedgerSettings, ledger_derivation
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.onpolicy.settings import HealthSettings, LoopSettings

@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from tasks.ledger.read import Ledger
-from tasks.ledger.settings import LedgerSettings
-from tasks.ledger.weights import digest_weights
-from tasks.ledger.writer import LedgerWriter
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import LedgerSettings
+from tasks.ledger.writer import LedgerWriter, digest_weights
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.shards import whole

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from tasks.ledger.naming import ledger_derivation
-from tasks.ledger.read import Ledger
+from tasks.ledger.reader import Ledger
+from tasks.ledger.schema import ledger_derivation
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy
 from tasks.mopd.counterfactual.retrain import student_round

@@ -10,7 +10,7 @@ from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.named import checkpoint_named, students_of
 from lineage.record import Derivation
 from tasks.handover import Plan
-from tasks.ledger.settings import LedgerSettings
+from tasks.ledger.schema import LedgerSettings
 from tasks.mopd.round import distil_round, starting_from
 from tasks.mopd.round_form import RetrainSpec
 from tasks.mopd.settings import RoundSettings

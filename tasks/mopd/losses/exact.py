@@ -25,7 +25,7 @@ _DEVICE_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True)
-class Block:
+class LogitBlock:
     """Log-probabilities of a few tokens, in buffers that the next block overwrites."""
 
     rows: slice
@@ -53,7 +53,7 @@ def row_slices(logits_CV: Tensor) -> list[slice]:
     return [slice(first, min(first + height, num_tokens)) for first in range(0, num_tokens, height)]
 
 
-def blocks(student_CV: Tensor, teacher_CV: Tensor) -> Iterator[Block]:
+def blocks(student_CV: Tensor, teacher_CV: Tensor) -> Iterator[LogitBlock]:
     """Yield the chunk's rows in blocks, with the log-probabilities of both models."""
     slices, dtype = row_slices(student_CV), compute_dtype(student_CV)
     if not slices:
@@ -64,7 +64,7 @@ def blocks(student_CV: Tensor, teacher_CV: Tensor) -> Iterator[Block]:
         torch.log_softmax(student_CV[rows], -1, dtype=dtype, out=log_p_RV)
         torch.log_softmax(teacher_CV[rows], -1, dtype=dtype, out=log_q_RV)
         torch.exp(log_p_RV, out=p_RV)
-        yield Block(rows, log_p_RV, log_q_RV, p_RV, work_RV)
+        yield LogitBlock(rows, log_p_RV, log_q_RV, p_RV, work_RV)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TokenStats:
         dtype = compute_dtype(student_CV)
         return cls(*(student_CV.new_empty(shape, dtype=dtype) for shape in shapes))
 
-    def accumulate(self, block: Block, ids_CK: Tensor) -> None:
+    def accumulate(self, block: LogitBlock, ids_CK: Tensor) -> None:
         """Compute a block's rows, and leave p (log p - log q) in its ``work_RV``."""
         rows, work_RV = block.rows, block.work_RV
         ids_RK = ids_CK[rows]
@@ -158,7 +158,7 @@ def forward_kl_with_stats(
     return _divergence(student_CV, teacher_CV, ids_CK, _forward_rows)
 
 
-_Rows = Callable[[Block, Tensor, Tensor | None], Tensor]
+_Rows = Callable[[LogitBlock, Tensor, Tensor | None], Tensor]
 """Block, reverse KL [R] and room for a gradient [R, V], or none; to the divergence [R]."""
 
 
@@ -172,14 +172,14 @@ def _divergence(
     return apply(student_CV, teacher_CV, ids_CK, stats, rows), stats
 
 
-def _reverse_rows(block: Block, kl_R: Tensor, gradient_RV: Tensor | None) -> Tensor:
+def _reverse_rows(block: LogitBlock, kl_R: Tensor, gradient_RV: Tensor | None) -> Tensor:
     """Return the reverse KL of a block, after ``TokenStats.accumulate``, and write its gradient."""
     if gradient_RV is not None:
         torch.addcmul(block.work_RV, block.p_RV, kl_R[:, None], value=-1, out=gradient_RV)
     return kl_R
 
 
-def _forward_rows(block: Block, _kl_R: Tensor, gradient_RV: Tensor | None) -> Tensor:
+def _forward_rows(block: LogitBlock, _kl_R: Tensor, gradient_RV: Tensor | None) -> Tensor:
     """Return the forward KL of a block, and write its gradient; its buffers are used up."""
     terms_RV = torch.sub(block.log_q_RV, block.log_p_RV, out=block.work_RV)
     q_RV = block.log_q_RV.exp_()

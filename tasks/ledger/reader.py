@@ -9,10 +9,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tasks.ledger.entries import Checkpoint, KeptRollout, Manifest, Segment, SourceRow
+from tasks.ledger.schema import KeptRollout, LedgerCheckpoint, Manifest, Segment, SourceRow
 from tasks.ledger.split_adamw import ROUNDING
-from tasks.ledger.weights import digest_weights
-from tasks.ledger.writer import ROLLOUTS, ROWS, read_manifest
+from tasks.ledger.writer import ROLLOUTS, ROWS, digest_weights, read_manifest
 
 MOST_UNEXPLAINED = 1e-4
 """Of the whole change, in norm: what sources and decay may leave to rounding."""
@@ -66,7 +65,7 @@ class Ledger:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             return {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
 
-    def weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    def weights(self, checkpoint: LedgerCheckpoint) -> dict[str, Tensor]:
         """Return the weights of a checkpoint, in fp32."""
         stored = load_file(self.folder / checkpoint.file)
         return {name: tensor.float() for name, tensor in stored.items()}
@@ -86,7 +85,7 @@ class Ledger:
             ValueError: if the weights are of another run, there is no split to check, or sources
                 and decay leave more of the change unexplained than ``MOST_UNEXPLAINED``.
         """
-        self.refuse_others(start, end)
+        self.check_weights(start, end)
         segments = self.manifest.segments
         if not segments:
             raise ValueError(
@@ -112,7 +111,7 @@ class Ledger:
             )
         return found
 
-    def refuse_others(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
+    def check_weights(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
         """Raise ValueError where the ledger is of other weights than a run began and ended with."""
         for what, weights, expected in (
             ("begins with", start, self.manifest.start),

@@ -1,11 +1,40 @@
-"""What stands in a ledger, as it is written. Losses and advantages are in nats."""
+"""What a ledger keeps, as it is written. Losses and advantages are in nats.
+
+No torch: workflows import it.
+"""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.ledger.settings import LedgerSettings
+from lineage.record import Derivation
+
+
+class StoredPrecision(StrEnum):
+    """In which precision displacements are stored; they are summed in fp32 in either case."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    """Half the storage; what it loses is measured and stands in the manifest."""
+
+
+class LedgerSettings(BaseModel):
+    """What is written while MOPD trains, so that each change of the weights has a source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    displacements: bool = True
+    """Sum each source's part of the updates. Without it there is the token ledger alone, and a
+    behaviour is traced by replaying the stored rollouts, which is approximate."""
+    segment_steps: int = Field(default=10, ge=1)
+    """Steps that one set of displacements covers; the integral along training is that fine."""
+    precision: StoredPrecision = StoredPrecision.FP32
+    rollouts_per_teacher: int = Field(default=4, ge=0)
+    """How many of each teacher's rollouts are kept a step, drawn from the run's seed, with their
+    token ids and what every source made of every token."""
+
 
 SCHEMA: Literal["provost.ledger/1"] = "provost.ledger/1"
 
@@ -70,7 +99,7 @@ class Segment(_Entry):
     """Norm of what was lost over all parts by storing them in less than fp32; 0 for fp32."""
 
 
-class Checkpoint(_Entry):
+class LedgerCheckpoint(_Entry):
     """The weights at a segment's end, of a run whose change is not split: replays begin there."""
 
     step: int
@@ -93,5 +122,13 @@ class Manifest(_Entry):
     """Digest of the weights after ``last_step``: the student's."""
     last_step: int
     segments: tuple[Segment, ...]
-    checkpoints: tuple[Checkpoint, ...] = ()
+    checkpoints: tuple[LedgerCheckpoint, ...] = ()
     """Where displacements are off; a ledger holds segments or these."""
+
+
+def ledger_derivation(of: Derivation) -> Derivation:
+    """Return the derivation of the ledger that the run ``of`` wrote beside its student.
+
+    One run made both, so they differ in their kind alone.
+    """
+    return of.model_copy(update={"kind": "ledger"})
