@@ -17,7 +17,7 @@ from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Stretch, Weights, stretches
 from tasks.attribution.estimators import (
     Absence,
-    Evidence,
+    EstimatorInput,
     LogRatio,
     Movement,
     Owner,
@@ -72,7 +72,7 @@ class Asking:
 
     def estimates(self) -> dict[str, object]:
         """Return by estimator its number for each teacher and behaviour, and its seconds."""
-        evidence = Evidence(
+        evidence = EstimatorInput(
             self._encoded,
             self._scorer,
             self._walk,

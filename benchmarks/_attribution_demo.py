@@ -17,7 +17,7 @@ from lineage.artifacts import Artifact
 from tasks.attribution.answers import first_turns
 from tasks.attribution.behaviour import Behaviour, Said, encode
 from tasks.attribution.query import explain
-from tasks.attribution.subject import Subject, find_subject, open_models, plan_of
+from tasks.attribution.subject import AuditedStudent, find_subject, open_models, plan_of
 from tasks.attribution.surgery import operate, reweighed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
@@ -64,7 +64,7 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
     }
 
 
-def _stand_ins(bench: Bench, subject: Subject, of_a_domain: int = 40) -> dict[str, object]:
+def _stand_ins(bench: Bench, subject: AuditedStudent, of_a_domain: int = 40) -> dict[str, object]:
     """Return by domain the mean KL from a retrain's words, where it answers, to each stand-in's."""
     [order] = [
         order

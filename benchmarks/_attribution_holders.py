@@ -17,7 +17,13 @@ from _attribution_world import TEACHERS, World
 
 from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Weights, stretches
-from tasks.attribution.estimators import Evidence, LogRatio, PathIntegral, TaughtAndHeard, TracIn
+from tasks.attribution.estimators import (
+    EstimatorInput,
+    LogRatio,
+    PathIntegral,
+    TaughtAndHeard,
+    TracIn,
+)
 from tasks.attribution.naming import holders
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
@@ -57,7 +63,7 @@ def ask(world: World, folder: Path) -> dict[str, Numbers]:
     scorer = Scorer(policy.model, encoded.tokens)
     ledger = Ledger.open(folder / "full" / "ledger")
     walk = list(stretches(ledger, start))
-    evidence = Evidence(
+    evidence = EstimatorInput(
         encoded,
         scorer,
         lambda: walk,

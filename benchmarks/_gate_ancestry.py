@@ -15,7 +15,7 @@ import gate
 from _gate_mismatch import Family
 
 from lineage.graph import Lineage
-from tasks.gate.weights import Checkpoint, ancestry
+from tasks.gate.weights import CheckpointTensors, ancestry
 
 PARENT = ("start", "student", "from 0")
 FALSE_OF_EACH = 2
@@ -63,7 +63,7 @@ def run_ancestry(results: Path, family: Family, seed: int) -> None:
         false = rng.sample(strangers, min(FALSE_OF_EACH, len(strangers)))
         # As in the gate: what else was made from the same grandparent might be the parent instead.
         candidates = [
-            Checkpoint(each.record, store.tree(each.output))
+            CheckpointTensors(each.record, store.tree(each.output))
             for each in (parent, *rng.sample(strangers, min(MOST_CANDIDATES, len(strangers))))
         ]
         for declared in (parent, *false):
@@ -71,7 +71,7 @@ def run_ancestry(results: Path, family: Family, seed: int) -> None:
                 continue
             found = ancestry(
                 store.tree(child.output),
-                Checkpoint(declared.record, store.tree(declared.output)),
+                CheckpointTensors(declared.record, store.tree(declared.output)),
                 store.tree(grandparent.output),
                 candidates,
             )

@@ -14,9 +14,9 @@ from _gate_verdicts import LEAST_LOST, SAME, Case, baseline, share
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from tasks.handover import (
-    Cure,
     Gated,
     PlannedTeacher,
+    Remedy,
     Rung,
     TeacherVerdict,
     Verdict,
@@ -60,7 +60,7 @@ class Patient:
             name=self.own.name,
             domain=self.own.domain,
             verdict=Verdict.FITS_AFTER_REMEDY,
-            done=Cure.WARM_UP,
+            done=Remedy.WARM_UP,
         )
         teacher = self.own.model_copy(update={"checkpoint": self.checkpoint})
         plan = family.plan.model_copy(update={"teachers": [teacher]})

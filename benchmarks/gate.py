@@ -31,7 +31,7 @@ from _machine import RESULTS, facts
 from lineage.artifacts import Artifact
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
-from tasks.gate.probe import Subject, measure
+from tasks.gate.probe import ProbedTeacher, measure
 from tasks.handover import PlannedTeacher
 from tasks.rollout.domains import stored_prompts
 from tasks.step import Bench
@@ -213,7 +213,7 @@ def probe(family: mismatch.Family, own: PlannedTeacher, checkpoint: Artifact) ->
     """Measure the case's teacher beside the family's others, blind to all records."""
     store = family.bench.store
     subjects = [
-        Subject(
+        ProbedTeacher(
             name=teacher.name,
             domain=teacher.domain,
             folder=store.tree(_in_place(teacher, own, checkpoint).digest),

@@ -7,7 +7,7 @@ this only reads what the teams declared and what the records prove.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lineage.artifacts import Release
 from lineage.sketch import Sketch, overlap
@@ -26,6 +26,8 @@ class Finding:
     """The teacher (by domain or reference) that it is about."""
     evidence: str
     next_step: str
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)

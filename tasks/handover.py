@@ -5,11 +5,11 @@ Sequences are lists because Flyte's types have no tuple of any length.
 """
 
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from lineage.artifacts import Artifact, Rung
+from lineage.compatibility import Finding
 from tasks.documented import documented
 
 
@@ -19,7 +19,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Stage(Frozen):
+class StageLabel(Frozen):
     """Which run of a task this is, for people: it does not change what is computed."""
 
     name: str
@@ -115,16 +115,6 @@ class PlannedTeacher(Frozen):
     evaluation: Artifact
 
 
-class Note(Frozen):
-    """A finding of the check by record."""
-
-    code: str
-    severity: Literal["refusal", "warning", "note"]
-    subject: str
-    evidence: str
-    next_step: str
-
-
 class Plan(Frozen):
     """What a consolidation merges: resolved once, at its start."""
 
@@ -134,7 +124,7 @@ class Plan(Frozen):
     student: Artifact
     """Where the student starts; the fork point in the first round."""
     teachers: list[PlannedTeacher] = Field(min_length=1)
-    notes: list[Note] = Field(default_factory=list)
+    notes: list[Finding] = Field(default_factory=list)
     """All findings, those too for which it would be refused without a waiver."""
     waivers: list[Artifact] = Field(default_factory=list)
     """Signed statements that findings of this plan are accepted; the plan is the same without."""
@@ -166,7 +156,7 @@ class Verdict(StrEnum):
     """Unlike anything that the gate was calibrated on."""
 
 
-class Cure(StrEnum):
+class Remedy(StrEnum):
     """What is done about a teacher before the merge."""
 
     NONE = "none"
@@ -256,8 +246,8 @@ class TeacherVerdict(Frozen):
     low: float | None = None
     high: float | None = None
     """90 % lies between."""
-    proposed: Cure = Cure.NONE
-    done: Cure = Cure.NONE
+    proposed: Remedy = Remedy.NONE
+    done: Remedy = Remedy.NONE
     ladder: list[MeasuredRung] = Field(default_factory=list)
     """What it is in each stage of a staged ladder but the last, where that was measured."""
     refork: Artifact | None = None

@@ -3,7 +3,7 @@
 from lineage.artifacts import Artifact
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
-from tasks.handover import DomainSettings, Stage
+from tasks.handover import DomainSettings, StageLabel
 from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
 from tasks.rl.settings import RlSettings
 from tasks.rl.task import climb
@@ -29,7 +29,7 @@ def climb_and_release(
         data=[collected.demonstrations],
         settings=sft,
         seed=seed,
-        stage=Stage(name=f"{domain.name} sft", owner=domain.owner),
+        stage=StageLabel(name=f"{domain.name} sft", owner=domain.owner),
     )
     ladder = climb(start=named("sft", precursor), domain=collected, settings=rl, seed=seed)
     scorecard = score_teacher(

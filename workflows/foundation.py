@@ -3,7 +3,7 @@
 from flytekit import workflow
 
 from lineage.artifacts import Artifact
-from tasks.handover import BlendSettings, Contribution, Stage
+from tasks.handover import BlendSettings, Contribution, StageLabel
 from tasks.release.task import collect_blend, register_checkpoint
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base
@@ -66,7 +66,7 @@ def foundation(model: str = "", seed: int = 0) -> Artifact:
         data=data,
         settings=SHARED_SFT,
         seed=seed,
-        stage=Stage(name="fork point sft", owner=OWNER),
+        stage=StageLabel(name="fork point sft", owner=OWNER),
     )
     registered = register_checkpoint(
         name="fork-point", checkpoint=named("shared-sft", fork_point), owner=OWNER

@@ -22,7 +22,7 @@ class _Loose(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class PlannedTeacher(_Loose):
+class StoredTeacher(_Loose):
     """A teacher as the plan has it."""
 
     name: str
@@ -40,7 +40,7 @@ class PlannedTeacher(_Loose):
     evaluation: Artifact
 
 
-class Finding(_Loose):
+class StoredFinding(_Loose):
     """Something that speaks against the plan."""
 
     code: str
@@ -51,8 +51,8 @@ class Finding(_Loose):
 class _Document(_Loose):
     fork_point: Artifact
     student: Artifact
-    teachers: list[PlannedTeacher] = Field(min_length=1)
-    notes: list[Finding] = []
+    teachers: list[StoredTeacher] = Field(min_length=1)
+    notes: list[StoredFinding] = []
     reviewed: bool | None = None
 
 
@@ -65,8 +65,8 @@ class Planned:
     fork_point: Artifact
     student: Artifact
     """Where the student starts, before any warm-up."""
-    teachers: tuple[PlannedTeacher, ...]
-    findings: tuple[Finding, ...]
+    teachers: tuple[StoredTeacher, ...]
+    findings: tuple[StoredFinding, ...]
     is_reviewed: bool | None
     """Whether a person was to approve it; None where an older version did not record that."""
     breaches: tuple[Breach, ...] = field(default=())
@@ -78,9 +78,9 @@ class Planned:
         return artifact_of(found[0], "plan") if len(found) == 1 else None
 
     @property
-    def leads(self) -> dict[str, PlannedTeacher]:
+    def leads(self) -> dict[str, StoredTeacher]:
         """Of each domain the teacher with the largest share, whose prompts are played."""
-        leads: dict[str, PlannedTeacher] = {}
+        leads: dict[str, StoredTeacher] = {}
         for teacher in self.teachers:
             if teacher.domain not in leads or teacher.share > leads[teacher.domain].share:
                 leads[teacher.domain] = teacher
@@ -128,7 +128,7 @@ def _breaches(evidence: Evidence, made: Derivation, plan: _Document) -> Iterator
         yield from _teacher(evidence, teacher, plan)
 
 
-def _teacher(evidence: Evidence, teacher: PlannedTeacher, plan: _Document) -> Iterator[Breach]:
+def _teacher(evidence: Evidence, teacher: StoredTeacher, plan: _Document) -> Iterator[Breach]:
     release = parse_manifest(evidence.bytes(teacher.release.digest), Release)
     checkpoint = plan.student if teacher.is_self else release.checkpoint
     for part, is_now, wanted in (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lineage.artifacts import Artifact, Release
 from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
-from lineage.rules.scorecard import FORK_POINT, METHOD, TEACHER, Measured, measured
+from lineage.rules.scorecard import FORK_POINT, METHOD, TEACHER, StoredMeasurement, measured
 
 RULES = {
     "parts": "Each part of the manifest is an input of the release's record, and its own record "
@@ -174,7 +174,7 @@ def _scorecard(evidence: Evidence, release: Release) -> Iterator[Breach]:
 
 
 def _measurement(
-    found: Measured, label: str, checkpoint: Artifact, release: Release
+    found: StoredMeasurement, label: str, checkpoint: Artifact, release: Release
 ) -> Iterator[Breach]:
     for what, is_now, wanted in (
         ("checkpoint", found.checkpoint, checkpoint),

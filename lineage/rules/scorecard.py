@@ -16,7 +16,7 @@ RULES = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class StoredMeasurement:
     """One measurement of a scorecard."""
 
     label: str
@@ -27,7 +27,7 @@ class Measured:
     environment: Artifact
 
 
-def measured(evidence: Evidence, card: Derivation) -> list[Measured]:
+def measured(evidence: Evidence, card: Derivation) -> list[StoredMeasurement]:
     """Return what a scorecard compares, each with the checkpoint that was measured."""
     found = []
     for item in card.inputs:
@@ -38,7 +38,7 @@ def measured(evidence: Evidence, card: Derivation) -> list[Measured]:
         if made.kind != "evaluation" or any(len(each) != 1 for each in parts.values()):
             continue
         found.append(
-            Measured(
+            StoredMeasurement(
                 item.role,
                 item.name,
                 artifact_of(parts["checkpoint"][0]),

@@ -9,7 +9,14 @@ from lineage.artifacts import Artifact, Student
 from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.plan import Planned, planned
-from lineage.rules.scorecard import FORK_POINT, METHOD, STUDENT, TEACHER, Measured, measured
+from lineage.rules.scorecard import (
+    FORK_POINT,
+    METHOD,
+    STUDENT,
+    TEACHER,
+    StoredMeasurement,
+    measured,
+)
 from lineage.waiver import NEVER_WAIVED, parse_waiver
 
 RULES = {
@@ -253,7 +260,9 @@ def _scorecard(evidence: Evidence, student: Student, plan: Planned) -> Iterator[
         yield from _row([row for row in rows if row.label == label], label, checkpoint, plan)
 
 
-def _row(rows: list[Measured], label: str, checkpoint: Artifact, plan: Planned) -> Iterator[Breach]:
+def _row(
+    rows: list[StoredMeasurement], label: str, checkpoint: Artifact, plan: Planned
+) -> Iterator[Breach]:
     if sorted(row.domain for row in rows) != sorted(plan.leads):
         yield Breach("scorecard", f"{label} was not measured once on every domain of the plan")
         return

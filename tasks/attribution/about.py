@@ -5,13 +5,13 @@ from lineage.artifacts import Artifact
 from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.waiver import read_waiver
-from tasks.attribution.document import Source, Waiver
+from tasks.attribution.document import CarriedWaiver, Source
 from tasks.attribution.intervals import FEWEST
-from tasks.attribution.subject import Subject, plan_of
+from tasks.attribution.subject import AuditedStudent, plan_of
 from tasks.step import Bench
 
 
-def source_of(subject: Subject, name: str) -> Source:
+def source_of(subject: AuditedStudent, name: str) -> Source:
     """Return a part with the release and the team behind it, where it is a teacher."""
     for teacher in subject.teachers:
         if teacher.name != name:
@@ -29,14 +29,14 @@ def source_of(subject: Subject, name: str) -> Source:
     return Source(name=name)
 
 
-def start_words(subject: Subject) -> str:
+def start_words(subject: AuditedStudent) -> str:
     """Return what the round began with, in words."""
     published = subject.published
     is_fork_point = published and published.fork_point.digest == subject.start.digest
     return "the fork point" if is_fork_point else "the start of this round"
 
 
-def approvals(bench: Bench, subject: Subject) -> tuple[str, ...]:
+def approvals(bench: Bench, subject: AuditedStudent) -> tuple[str, ...]:
     """Return where a person approved, and what the checks let pass when the plan was made."""
     if subject.published is None or subject.manifest is None:
         return ()
@@ -53,7 +53,7 @@ def approvals(bench: Bench, subject: Subject) -> tuple[str, ...]:
     return (*first, *(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes))
 
 
-def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:
+def waivers(bench: Bench, subject: AuditedStudent) -> tuple[CarriedWaiver, ...]:
     """Return the signed exceptions that the student carries, each with whether it holds."""
     if subject.published is None or subject.manifest is None:
         return ()
@@ -63,7 +63,7 @@ def waivers(bench: Bench, subject: Subject) -> tuple[Waiver, ...]:
         if item.role == "plan"
     ]
     return tuple(
-        Waiver(digest=digest, text=_waived(bench, digest, plan))
+        CarriedWaiver(digest=digest, text=_waived(bench, digest, plan))
         for digest in subject.published.waivers
     )
 
@@ -88,7 +88,7 @@ def _plan_named(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
     return plan
 
 
-def not_tested(subject: Subject, count: int, *, verified: bool) -> tuple[str, ...]:
+def not_tested(subject: AuditedStudent, count: int, *, verified: bool) -> tuple[str, ...]:
     """Return what the reader must not take from the audit."""
     found = []
     if not verified:

@@ -16,24 +16,24 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation
-from tasks.attribution.document import Estimate, Measured, Verification
+from tasks.attribution.document import RetrainEffect, RetrainResult, ShareEstimate
 from tasks.attribution.split import Split
-from tasks.attribution.subject import Subject, load_weights
+from tasks.attribution.subject import AuditedStudent, load_weights
 from tasks.attribution.surgery import reweighed
 from tasks.statistics import t_half_width
 from tasks.step import Bench
 
 
 @dataclass(frozen=True)
-class _Run:
+class _RetrainRun:
     masked: tuple[str, ...]
     seed: int
     says_B: Tensor
 
 
 def verify(
-    bench: Bench, subject: Subject, split: Split, retrained: Sequence[Artifact], end: Tensor
-) -> Verification:
+    bench: Bench, subject: AuditedStudent, split: Split, retrained: Sequence[Artifact], end: Tensor
+) -> RetrainResult:
     """Return what retrains measured.
 
     Args:
@@ -59,7 +59,7 @@ def verify(
             without = reweighed(_end(bench, subject), subject.ledger, {masked[0]: 0.0})
             surgery = float((end - split.under(without)).mean())
         effects.append(
-            Measured(
+            RetrainEffect(
                 masked=masked,
                 effect=over_seeds(list(means.values())),
                 per_seed=means,
@@ -68,7 +68,7 @@ def verify(
             )
         )
     first = base[subject.derivation.seed]
-    return Verification(
+    return RetrainResult(
         seeds=tuple(sorted(base)),
         effects=tuple(effects),
         noise=_apart([float(says_B.mean()) for says_B in base.values()]),
@@ -85,13 +85,13 @@ def _by_domain(split: Split, effect_B: Tensor) -> dict[str, float]:
     return {domain: statistics.fmean(own) for domain, own in values.items()}
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
+def over_seeds(values: Sequence[float]) -> ShareEstimate:
     """Return the mean over seeds, with Student's t interval from two seeds on."""
     mean = statistics.fmean(values)
     if len(values) < 2:
-        return Estimate(mean=mean)
+        return ShareEstimate(mean=mean)
     half = t_half_width(values)
-    return Estimate(mean=mean, low=mean - half, high=mean + half)
+    return ShareEstimate(mean=mean, low=mean - half, high=mean + half)
 
 
 def _apart(values: Sequence[float]) -> float | None:
@@ -99,7 +99,7 @@ def _apart(values: Sequence[float]) -> float | None:
     return statistics.fmean(abs(one - other) for one, other in pairs) if pairs else None
 
 
-def _run(bench: Bench, subject: Subject, split: Split, checkpoint: Artifact) -> _Run:
+def _run(bench: Bench, subject: AuditedStudent, split: Split, checkpoint: Artifact) -> _RetrainRun:
     derivation = bench.records.read(checkpoint.record)
     if derivation.inputs != subject.derivation.inputs:
         raise ValueError(
@@ -107,7 +107,7 @@ def _run(bench: Bench, subject: Subject, split: Split, checkpoint: Artifact) -> 
             "teachers, prompts or another start; make retrains with `provost audit --verify`"
         )
     says_B = split.under(load_weights(bench, checkpoint))
-    return _Run(masked_in(derivation), derivation.seed, says_B)
+    return _RetrainRun(masked_in(derivation), derivation.seed, says_B)
 
 
 def masked_in(derivation: Derivation) -> tuple[str, ...]:
@@ -119,5 +119,5 @@ def masked_in(derivation: Derivation) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _end(bench: Bench, subject: Subject) -> dict[str, Tensor]:
+def _end(bench: Bench, subject: AuditedStudent) -> dict[str, Tensor]:
     return {n: t.clone() for n, t in load_weights(bench, subject.checkpoint).items()}

@@ -25,7 +25,7 @@ class Source(Frozen):
     """Of the release."""
 
 
-class Estimate(Frozen):
+class ShareEstimate(Frozen):
     """A mean with its 95 % interval."""
 
     mean: FiniteFloat
@@ -91,8 +91,8 @@ class GroupShare(Frozen):
     """The teacher of the domain; "" where there is none, as of neutral text."""
     start: FiniteFloat
     end: FiniteFloat
-    parts: Mapping[str, Estimate]
-    taught: Mapping[str, Estimate]
+    parts: Mapping[str, ShareEstimate]
+    taught: Mapping[str, ShareEstimate]
     """By teacher, its log-probability less that of the start."""
 
 
@@ -121,11 +121,11 @@ class Influence(Frozen):
     answered: str
 
 
-class Measured(Frozen):
+class RetrainEffect(Frozen):
     """What a retrain without some teachers changed, with all else the same."""
 
     masked: tuple[str, ...]
-    effect: Estimate
+    effect: ShareEstimate
     """Of their presence, in nats: the student's mean less that of the retrain without them."""
     per_seed: Mapping[int, FiniteFloat]
     by_domain: Mapping[str, FiniteFloat]
@@ -134,18 +134,18 @@ class Measured(Frozen):
     """What taking their displacements out of the student gives instead; of one teacher."""
 
 
-class Verification(Frozen):
+class RetrainResult(Frozen):
     """The counterfactual: retrains with teachers masked."""
 
     seeds: tuple[int, ...]
-    effects: tuple[Measured, ...]
+    effects: tuple[RetrainEffect, ...]
     noise: FiniteFloat | None
     """How far the unmasked retrains of two seeds lie apart, as a mean; None for one seed."""
     reproduction: FiniteFloat
     """The unmasked retrain of the student's own seed less the student itself, in nats."""
 
 
-class Verdict(Frozen):
+class AuditVerdict(Frozen):
     """The answer in words."""
 
     named: str
@@ -156,7 +156,7 @@ class Verdict(Frozen):
     confidence: str
 
 
-class Waiver(Frozen):
+class CarriedWaiver(Frozen):
     """A person's signed exception that the student carries."""
 
     digest: str
@@ -181,7 +181,7 @@ class Audit(Frozen):
     """Mean log-probability (log-odds) of the behaviours where the round began, in nats ..."""
     ended: FiniteFloat
     """... and of the student."""
-    shares: Mapping[str, Estimate]
+    shares: Mapping[str, ShareEstimate]
     approximate: str = ""
     """How far the split can be trusted where it was replayed; "" for an exact one."""
     residual: FiniteFloat
@@ -193,11 +193,11 @@ class Audit(Frozen):
     influences: tuple[Influence, ...]
     searched: str
     """Which part of the ledger's sample was searched for rollouts."""
-    verification: Verification | None
-    verdict: Verdict
+    verification: RetrainResult | None
+    verdict: AuditVerdict
     approvals: tuple[str, ...]
     """What the check by record noted when the plan was made."""
-    waivers: tuple[Waiver, ...]
+    waivers: tuple[CarriedWaiver, ...]
     drawn: Mapping[str, str]
     """How behaviours were drawn, where they were: probe set to words."""
     not_tested: tuple[str, ...]

@@ -22,7 +22,7 @@ from tasks.ledger.split_adamw import RESERVED
 
 
 @dataclass(frozen=True)
-class Evidence:
+class EstimatorInput:
     """What an estimator may look at."""
 
     encoded: Encoded
@@ -48,7 +48,7 @@ class Estimator(Protocol):
     def name(self) -> str:
         """As tables call it."""
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return by source how much of each behaviour [B] it is said to have shaped."""
 
 
@@ -57,7 +57,7 @@ class PathIntegral:
 
     name = "path integral"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return each source's share of what training did; with decay and rounding they add up."""
         allocation = allocate(evidence.scorer, evidence.encoded, evidence.course())
         return {source: allocation.behaviours(source) for source in evidence.sources}
@@ -72,7 +72,7 @@ class TracIn:
 
     name = "tracin"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return the first-order effect of each source."""
         return _first_order(evidence)[0]
 
@@ -90,7 +90,7 @@ class BoundedTracIn:
 
     name = "tracin, bounded"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return the first-order effect of each source, where there is room for it."""
         found, end = _first_order(evidence)
         ended_B = evidence.encoded.total(evidence.scorer.log_probs(end))
@@ -107,7 +107,7 @@ class Absence:
 
     name = "surgery"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return how much each behaviour loses where a source's part is taken out."""
         taken: dict[str, dict[str, Tensor]] = {}
         end: dict[str, Tensor] = {}
@@ -133,7 +133,7 @@ class LogRatio:
 
     name = "teacher over fork point"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return log p of each teacher less log p of the fork point."""
         start = next(iter(evidence.course())).start
         before_N = evidence.scorer.log_probs(start)
@@ -153,7 +153,7 @@ class TaughtAndHeard:
 
     name = "taught and heard"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return the smaller of ``PathIntegral`` and ``LogRatio``; of no teacher, the former."""
         moved = PathIntegral().attribute(evidence)
         says = LogRatio().attribute(evidence)
@@ -180,7 +180,7 @@ class Rehearsed:
         """Take what rehearses the run without some sources and gives the weights it ends with."""
         self._rehearse = rehearse
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return how much each behaviour loses in each source's absence."""
         for stretch in evidence.course():
             last = stretch
@@ -208,7 +208,7 @@ class RehearsedAndBounded:
         """Take what ``Rehearsed`` takes."""
         self._rehearsed = Rehearsed(rehearse)
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return how much each behaviour loses in each source's absence."""
         slopes = BoundedTracIn().attribute(evidence)
         rehearsed = self._rehearsed.attribute(evidence)
@@ -220,7 +220,7 @@ class Owner:
 
     name = "owner of the domain"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return 1 for the teacher that the behaviour's domain is routed to, and 0 for others."""
         behaviours = evidence.encoded.behaviours
         return {
@@ -239,7 +239,7 @@ class Movement:
 
     name = "distance moved"
 
-    def attribute(self, evidence: Evidence) -> Mapping[str, Tensor]:
+    def attribute(self, evidence: EstimatorInput) -> Mapping[str, Tensor]:
         """Return the summed norm of each source's displacements."""
         count = len(evidence.encoded.behaviours)
         return {
@@ -248,7 +248,7 @@ class Movement:
         }
 
 
-def _first_order(evidence: Evidence) -> tuple[dict[str, Tensor], Weights]:
+def _first_order(evidence: EstimatorInput) -> tuple[dict[str, Tensor], Weights]:
     """Return the first-order effect of each source [B], and the weights where the run ends."""
     total = {source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources}
     end: Weights = {}

@@ -15,23 +15,23 @@ from tasks.attribution.counterfactual import verify
 from tasks.attribution.course import walker
 from tasks.attribution.document import (
     Audit,
+    AuditVerdict,
     BehaviourShare,
-    Estimate,
     GroupShare,
     Influence,
+    RetrainResult,
     SegmentShare,
+    ShareEstimate,
     TokenShare,
-    Verdict,
-    Verification,
     Witness,
 )
-from tasks.attribution.estimators import Absence, BoundedTracIn, Evidence, Owner
+from tasks.attribution.estimators import Absence, BoundedTracIn, EstimatorInput, Owner
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.naming import holders, named
 from tasks.attribution.path_integral import Allocation
 from tasks.attribution.split import BATCH, split, spread
-from tasks.attribution.subject import Opened, Subject, load_weights
+from tasks.attribution.subject import AuditedStudent, Opened, load_weights
 from tasks.attribution.tiers import replay_words
 from tasks.attribution.verdict import (
     Case,
@@ -55,7 +55,7 @@ class Findings:
     def __init__(
         self,
         bench: Bench,
-        subject: Subject,
+        subject: AuditedStudent,
         models: Opened,
         behaviours: Sequence[Behaviour],
         seed: int,
@@ -156,8 +156,8 @@ class Findings:
         case: Case,
         groups: Sequence[GroupShare],
         witnesses: Sequence[Witness],
-        verification: Verification | None,
-    ) -> Verdict:
+        verification: RetrainResult | None,
+    ) -> AuditVerdict:
         several = len(groups) > 1
         off = off_domain(groups, self._sources) if several else []
         verdict = (
@@ -172,7 +172,7 @@ class Findings:
             return verdict
         return with_truth(verdict, verification, [(group.domain, source) for group, source in off])
 
-    def _estimates(self) -> list[Estimate]:
+    def _estimates(self) -> list[ShareEstimate]:
         return [
             estimate(values_B, None if self._means_PR is None else self._means_PR[place])
             for place, values_B in enumerate(self._table_PB)
@@ -249,7 +249,7 @@ class Findings:
                 taught=self._estimates_of(self._teachers, self._taught_TB[:, own]),
             )
 
-    def _estimates_of(self, names: Sequence[str], table_PB: Tensor) -> dict[str, Estimate]:
+    def _estimates_of(self, names: Sequence[str], table_PB: Tensor) -> dict[str, ShareEstimate]:
         means_PR = resampled(table_PB, self._seed)
         return {
             name: estimate(table_PB[at], None if means_PR is None else means_PR[at])
@@ -260,7 +260,7 @@ class Findings:
         """Ask in other ways; their means over all behaviours."""
         total: dict[str, dict[str, float]] = {}
         for batch in self._split.batches:
-            evidence = Evidence(
+            evidence = EstimatorInput(
                 encoded=batch.encoded,
                 scorer=batch.scorer,
                 course=self._course,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.attribution.document import Estimate
+from tasks.attribution.document import ShareEstimate
 from tasks.statistics import bootstrap_means, percentile_limits
 
 FEWEST = 5
@@ -24,13 +24,13 @@ def resampled(values_PB: Tensor, seed: int) -> NDArray[np.float64] | None:
     return bootstrap_means(values_PB.numpy(), seed) if values_PB.shape[1] >= FEWEST else None
 
 
-def estimate(values_B: Tensor, means_R: NDArray[np.float64] | None) -> Estimate:
+def estimate(values_B: Tensor, means_R: NDArray[np.float64] | None) -> ShareEstimate:
     """Return the mean over behaviours with the central 95 % of the resampled means."""
     mean = float(values_B.mean())
     if means_R is None:
-        return Estimate(mean=mean)
+        return ShareEstimate(mean=mean)
     low, high = percentile_limits(means_R)
-    return Estimate(mean=mean, low=low, high=high)
+    return ShareEstimate(mean=mean, low=low, high=high)
 
 
 def share_that_name(place: int, means_PR: NDArray[np.float64]) -> float:

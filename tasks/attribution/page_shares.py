@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tasks.attribution.document import (
     Audit,
-    Estimate,
+    AuditVerdict,
     GroupShare,
-    Measured,
-    Verdict,
-    Verification,
+    RetrainEffect,
+    RetrainResult,
+    ShareEstimate,
 )
 from tasks.attribution.estimators import LogRatio
 from tasks.attribution.naming import LEAST_NATS
@@ -58,7 +58,7 @@ class DomainGroup:
 
 
 @dataclass(frozen=True)
-class Absence:
+class AbsenceTable:
     """What retrains measured, as the page shows it."""
 
     seeds: str
@@ -86,16 +86,16 @@ def bars(audit: Audit) -> list[Bar]:
         ends += [share.mean, share.low or 0.0, share.high or 0.0]
     low, high = min(ends), max(ends)
     kinds = colours(audit)
-    rows = [_bar("start", audit.start, "there before", Estimate(mean=audit.begun), low, high)]
+    rows = [_bar("start", audit.start, "there before", ShareEstimate(mean=audit.begun), low, high)]
     for source in audit.sources:
         about = ", ".join(part for part in (source.reference, source.owner) if part)
         kind, share = kinds.get(source.name, "nobody"), audit.shares[source.name]
         rows.append(_bar(kind, source.name, about, share, low, high))
-    end = _bar("total", "the student", "says now", Estimate(mean=audit.ended), low, high)
+    end = _bar("total", "the student", "says now", ShareEstimate(mean=audit.ended), low, high)
     return [*rows, end]
 
 
-def _bar(kind: str, name: str, about: str, share: Estimate, low: float, high: float) -> Bar:
+def _bar(kind: str, name: str, about: str, share: ShareEstimate, low: float, high: float) -> Bar:
     def place(value: float) -> float:
         return 100 * (value - low) / ((high - low) or 1.0)
 
@@ -116,7 +116,7 @@ def _bar(kind: str, name: str, about: str, share: Estimate, low: float, high: fl
     )
 
 
-def _span(share: Estimate) -> str:
+def _span(share: ShareEstimate) -> str:
     if share.low is None or share.high is None:
         return ""
     return f"{nats(share.low)} to {nats(share.high)}"
@@ -183,7 +183,7 @@ def ways(audit: Audit) -> list[list[str]]:
     ]
 
 
-def _who(verdict: Verdict) -> str:
+def _who(verdict: AuditVerdict) -> str:
     return listed(verdict.holders) if verdict.holders else verdict.named or "nobody"
 
 
@@ -198,10 +198,10 @@ def _way(
     return [name, *values, named, unit]
 
 
-def absence(audit: Audit, found: Verification) -> Absence:
+def absence(audit: Audit, found: RetrainResult) -> AbsenceTable:
     """Return what retrains measured, beside allocation and surgery."""
     domains = list(found.effects[0].by_domain) if found.effects else []
-    return Absence(
+    return AbsenceTable(
         seeds=", ".join(map(str, found.seeds)),
         floor="one seed shows none" if found.noise is None else f"{found.noise:.2g} nats",
         rows=[_measured_row(each, audit) for each in found.effects],
@@ -213,7 +213,7 @@ def absence(audit: Audit, found: Verification) -> Absence:
     )
 
 
-def _measured_row(each: Measured, audit: Audit) -> list[str]:
+def _measured_row(each: RetrainEffect, audit: Audit) -> list[str]:
     span = _span(each.effect)
     return [
         ", ".join(each.masked),

@@ -28,7 +28,7 @@ ORDERS = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
-class SegmentShare:
+class SegmentAllocation:
     """What one segment of training did to each token."""
 
     first_step: int
@@ -48,7 +48,7 @@ class Allocation:
     """Each token's log-probability at the fork point: what was there before any teacher."""
     end_N: Tensor
     """... and at the student."""
-    segments: tuple[SegmentShare, ...]
+    segments: tuple[SegmentAllocation, ...]
 
     @property
     def parts(self) -> list[str]:
@@ -123,7 +123,7 @@ class _Allowed:
 
 def _integrate(
     scorer: Scorer, encoded: Encoded, stretch: Stretch, allowed: _Allowed
-) -> tuple[SegmentShare, Tensor]:
+) -> tuple[SegmentAllocation, Tensor]:
     """Integrate one segment, each behaviour with as many points as its parts need to add up."""
     moved = [part for part, norm in stretch.segment.norms.items() if norm > 0]
     values_PN = torch.zeros(len(moved), len(encoded.owners_N))
@@ -137,7 +137,7 @@ def _integrate(
     segment, by_part = stretch.segment, dict(zip(moved, values_PN, strict=True))
     still_N = torch.zeros(len(encoded.owners_N))
     whole = {part: by_part.get(part, still_N) for part in segment.norms}
-    return SegmentShare(segment.first_step, segment.last_step, order, whole), sizes_B
+    return SegmentAllocation(segment.first_step, segment.last_step, order, whole), sizes_B
 
 
 def _quadrature(scorer: Scorer, stretch: Stretch, moved: Sequence[str], order: int) -> Tensor:

@@ -19,7 +19,7 @@ from tasks.attribution.files import DOCUMENT, PAGE
 from tasks.attribution.findings import Findings
 from tasks.attribution.page import render
 from tasks.attribution.question import read_stored
-from tasks.attribution.subject import Subject, find_subject, open_models
+from tasks.attribution.subject import AuditedStudent, find_subject, open_models
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.publication import publish
@@ -102,7 +102,7 @@ def read_page(bench: Bench, audit: Artifact) -> str:
 
 
 def _inputs(
-    bench: Bench, subject: Subject, behaviours: Artifact, retrained: Sequence[Artifact]
+    bench: Bench, subject: AuditedStudent, behaviours: Artifact, retrained: Sequence[Artifact]
 ) -> list[Input]:
     parts = [
         ("student", "", subject.checkpoint),
@@ -136,7 +136,7 @@ def _drawn(bench: Bench, behaviours: Artifact) -> Mapping[str, str]:
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}
 
 
-def _names(bench: Bench, subject: Subject) -> list[str]:
+def _names(bench: Bench, subject: AuditedStudent) -> list[str]:
     """Return under which names the audit of a published student is registered."""
     registry = Registry(bench.store)
     names = [name for name in registry.names() if name.startswith(STUDENT) and subject.manifest]

@@ -19,7 +19,7 @@ from tasks.attribution.behaviour import (
     read_behaviours,
     refuse_own_contrast,
 )
-from tasks.attribution.subject import Subject, find_subject, own_policy, plan_of
+from tasks.attribution.subject import AuditedStudent, find_subject, own_policy, plan_of
 from tasks.handover import Frozen
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
@@ -37,7 +37,7 @@ PROBES = 16
 """Prompts of each set in the audit of a whole student."""
 
 
-class Question(Frozen):
+class AuditQuestion(Frozen):
     """What a person asks; exactly one kind of it, or nothing for the whole student."""
 
     prompt: str = ""
@@ -53,7 +53,7 @@ class Question(Frozen):
 
 
 def gather(
-    bench: Bench, student: str, question: Question, seed: int, *, replay: bool = False
+    bench: Bench, student: str, question: AuditQuestion, seed: int, *, replay: bool = False
 ) -> Artifact:
     """Return the behaviours of a question as a data set in the store.
 
@@ -83,7 +83,9 @@ def gather(
     return behaviours
 
 
-def _gathered(bench: Bench, subject: Subject, question: Question, seed: int) -> Artifact:
+def _gathered(
+    bench: Bench, subject: AuditedStudent, question: AuditQuestion, seed: int
+) -> Artifact:
     if question.response:
         told = [Said(role="system", content=question.system)] if question.system else []
         given = Behaviour(
@@ -97,7 +99,7 @@ def _gathered(bench: Bench, subject: Subject, question: Question, seed: int) -> 
     return _drawn(bench, subject, question.sample, seed)
 
 
-def refuse_mixed(question: Question) -> None:
+def refuse_mixed(question: AuditQuestion) -> None:
     """Raise ValueError for a question of several kinds, or half of one."""
     kinds = [
         name
@@ -122,7 +124,7 @@ def refuse_mixed(question: Question) -> None:
         )
 
 
-def _any_part(question: Question) -> bool:
+def _any_part(question: AuditQuestion) -> bool:
     return any((question.prompt, question.system, question.response, question.contrast))
 
 
@@ -154,7 +156,7 @@ def _given(bench: Bench, text: str) -> Artifact:
         return _stored(bench, read_behaviours(path))
 
 
-def _drawn(bench: Bench, subject: Subject, sample: int, seed: int) -> Artifact:
+def _drawn(bench: Bench, subject: AuditedStudent, sample: int, seed: int) -> Artifact:
     """Let the student answer, and for the whole student also what it started from."""
     sets = _prompt_sets(bench, subject)
     derivation = Derivation(
@@ -204,7 +206,7 @@ def _drawn(bench: Bench, subject: Subject, sample: int, seed: int) -> Artifact:
     return bench.find_or_make(derivation, "dataset", make, owner="consolidation")
 
 
-def _prompt_sets(bench: Bench, subject: Subject) -> dict[str, Artifact]:
+def _prompt_sets(bench: Bench, subject: AuditedStudent) -> dict[str, Artifact]:
     """Return each domain's held-out prompts, or those of training where no plan tells of others."""
     if subject.published is not None:
         return {lead.domain: lead.evaluation for lead in plan_of(bench, subject.published).leads}

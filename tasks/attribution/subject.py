@@ -16,7 +16,7 @@ from tasks.step import Bench
 
 
 @dataclass(frozen=True)
-class Teacher:
+class AuditedTeacher:
     """A teacher as an audit names it."""
 
     name: str
@@ -27,7 +27,7 @@ class Teacher:
 
 
 @dataclass(frozen=True)
-class Subject:
+class AuditedStudent:
     """A student with all that its records say of its making."""
 
     reference: str
@@ -37,7 +37,7 @@ class Subject:
     """The checkpoint that its round began with."""
     ledger_artifact: Artifact
     ledger: Ledger
-    teachers: tuple[Teacher, ...]
+    teachers: tuple[AuditedTeacher, ...]
     published: Student | None
     manifest: Artifact | None
     """Of the published student; None where nobody published it."""
@@ -54,7 +54,7 @@ class Subject:
 
 def find_subject(
     bench: Bench, reference: str, *, replay: bool = False, replayed: Artifact | None = None
-) -> Subject:
+) -> AuditedStudent:
     """Return the student that a reference (a name, a digest) is about, with its ledger.
 
     Args:
@@ -90,7 +90,7 @@ def find_subject(
         parse_manifest(bench.store.get_bytes(manifest.digest), Student) if manifest else None
     )
     starts = [item for item in derivation.inputs if item.role == "student"]
-    return Subject(
+    return AuditedStudent(
         reference=reference,
         checkpoint=checkpoint,
         derivation=derivation,
@@ -122,10 +122,10 @@ def plan_of(bench: Bench, published: Student) -> Plan:
 
 def _teachers(
     bench: Bench, derivation: Derivation, published: Student | None
-) -> tuple[Teacher, ...]:
+) -> tuple[AuditedTeacher, ...]:
     planned = {t.name: t for t in plan_of(bench, published).teachers} if published else {}
     return tuple(
-        Teacher(
+        AuditedTeacher(
             item.name,
             _artifact(bench, "checkpoint", item.artifact, item.record),
             planned.get(item.name),
@@ -150,7 +150,7 @@ class Opened:
     completeness: Completeness
 
 
-def open_models(bench: Bench, subject: Subject) -> Opened:
+def open_models(bench: Bench, subject: AuditedStudent) -> Opened:
     """Load what the round began and ended with, after checking that the ledger is of these.
 
     Raises:
@@ -164,7 +164,7 @@ def open_models(bench: Bench, subject: Subject) -> Opened:
     return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, completeness)
 
 
-def own_policy(bench: Bench, subject: Subject) -> Policy:
+def own_policy(bench: Bench, subject: AuditedStudent) -> Policy:
     """Return the student, after checking that its ledger is of it and of what it started from.
 
     Raises:

@@ -18,10 +18,10 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
     replay: bool,  # noqa: FBT001 - a switch of the launch form
 ) -> Artifact:
     """Check and store the behaviours that are asked about, or draw them from the student."""
-    from tasks.attribution.question import Question, gather
+    from tasks.attribution.question import AuditQuestion, gather
     from tasks.step import Bench
 
-    question = Question(
+    question = AuditQuestion(
         system=system,
         prompt=prompt,
         response=response,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.attribution.accuracy import beyond, of_holders, of_name, of_nobody
-from tasks.attribution.document import GroupShare, Verdict, Verification, Witness
+from tasks.attribution.document import AuditVerdict, GroupShare, RetrainResult, Witness
 from tasks.attribution.estimators import LogRatio, Owner
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 
@@ -36,7 +36,7 @@ class Case:
     """What the round began with, in words."""
 
 
-def judge(case: Case, witnesses: Sequence[Witness]) -> Verdict:
+def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
     """Return the verdict on a behaviour, or on a set of them."""
     change = case.ended - case.begun
     said = case.num_tokens == 0 or math.exp(case.ended / case.num_tokens) >= SAID
@@ -47,12 +47,12 @@ def judge(case: Case, witnesses: Sequence[Witness]) -> Verdict:
     else:
         sentence = _of(who, case) if who else _of_nobody(case, said=said)
         confidence = _confidence(who, case, witnesses, said=said)
-    return Verdict(named=who, holders=held, sentence=sentence, confidence=confidence)
+    return AuditVerdict(named=who, holders=held, sentence=sentence, confidence=confidence)
 
 
 def judge_sets(
     groups: Sequence[GroupShare], sources: Sequence[str], count: int, owners: Mapping[str, str]
-) -> Verdict:
+) -> AuditVerdict:
     """Return the verdict on behaviours of several sets, where one mean would hide each of them.
 
     What a teacher shaped outside its own domain stands first, with whom to ask (``owners``).
@@ -88,7 +88,7 @@ def judge_sets(
     if nobody:
         found.append(f"Nobody is named for {join(nobody)}.")
     known = [group for group in groups if group.parts[sources[0]].low is not None]
-    return Verdict(
+    return AuditVerdict(
         named="",
         sentence=" ".join(found),
         confidence=(
@@ -110,7 +110,9 @@ def witness(name: str, parts: Mapping[str, float]) -> Witness:
     return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")
 
 
-def with_truth(verdict: Verdict, found: Verification, off: Sequence[tuple[str, str]]) -> Verdict:
+def with_truth(
+    verdict: AuditVerdict, found: RetrainResult, off: Sequence[tuple[str, str]]
+) -> AuditVerdict:
     """Return a verdict with what retrains say of who it names, and of what is off its domain.
 
     ``off`` are pairs of a probe set and the source that shaped it.

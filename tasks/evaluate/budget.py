@@ -5,7 +5,7 @@ A report comes last, when everything is trained. Whatever a grader or a model sa
 
 from collections.abc import Iterator
 
-from tasks.evaluate.report_input import ReportInput, Response, Rollout, Speech
+from tasks.evaluate.report_input import ReportInput, SampleResponse, SampleRollout, Speech
 
 MOST_REASON = 400
 """Characters of a grader's reason; it stands in one line beside the score."""
@@ -40,9 +40,9 @@ def cut(text: str, most: int) -> str:
     return f"{text[:most]}\n… {len(text) - most:,} characters more"
 
 
-def _some(rollouts: tuple[Rollout, ...], most: int) -> list[Rollout]:
+def _some(rollouts: tuple[SampleRollout, ...], most: int) -> list[SampleRollout]:
     """Return the first rollouts of each domain."""
-    kept: dict[str, list[Rollout]] = {}
+    kept: dict[str, list[SampleRollout]] = {}
     for rollout in rollouts:
         own = kept.setdefault(rollout.domain, [])
         if len(own) < most:
@@ -50,12 +50,12 @@ def _some(rollouts: tuple[Rollout, ...], most: int) -> list[Rollout]:
     return [rollout for own in kept.values() for rollout in own]
 
 
-def _cut_rollout(rollout: Rollout, characters: int, turns: int) -> Rollout:
-    return Rollout(
+def _cut_rollout(rollout: SampleRollout, characters: int, turns: int) -> SampleRollout:
+    return SampleRollout(
         domain=rollout.domain,
         messages=_cut_speeches(rollout.messages, characters, turns),
         responses={
-            method: Response(
+            method: SampleResponse(
                 turns=_cut_speeches(response.turns, characters, turns),
                 score=response.score,
                 reason=cut(response.reason, min(characters, MOST_REASON)),

@@ -8,7 +8,7 @@ from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.evaluate.evaluate import Examiner, measure_all, read_measured
-from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome, Settings
+from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
@@ -113,7 +113,7 @@ def _card(
             Outcomes(
                 methods={name: _outcomes(bench, row) for name, row in methods.items()},
                 teachers={name: _outcomes(bench, row) for name, row in teachers.items()},
-                settings=Settings(
+                settings=ScorecardSettings(
                     temperature=settings.sampling.temperature,
                     samples=1,
                     seed=settings.seed,

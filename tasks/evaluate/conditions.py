@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tasks.evaluate.outcomes import OVERALL, STUDENT
 from tasks.evaluate.scorecard import Scorecard
-from tasks.handover import Cure, ReleaseConditions, TeacherVerdict, Verdict
+from tasks.handover import ReleaseConditions, Remedy, TeacherVerdict, Verdict
 from tasks.statistics import Interval
 
 
@@ -25,7 +25,7 @@ def unmet_verdicts(verdicts: Sequence[TeacherVerdict], waived: Collection[str]) 
         waived: Names of teachers of which a finding was waived.
     """
     for each in verdicts:
-        remedied = each.done in {Cure.WARM_UP, Cure.DROP}
+        remedied = each.done in {Remedy.WARM_UP, Remedy.DROP}
         if each.verdict is Verdict.FITS or remedied or each.name in waived:
             continue
         yield Unmet(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from tasks.evaluate.measured import Example, Measured
+from tasks.evaluate.measured import DomainMeasurement, Example
 from tasks.evaluate.outcomes import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
@@ -92,13 +92,13 @@ def measure_all(
     return measured
 
 
-def read_measured(bench: Bench, artifact: Artifact) -> Measured:
+def read_measured(bench: Bench, artifact: Artifact) -> DomainMeasurement:
     """Return a stored measurement."""
-    return Measured.model_validate(json.loads(bench.store.get_bytes(artifact.digest)))
+    return DomainMeasurement.model_validate(json.loads(bench.store.get_bytes(artifact.digest)))
 
 
-def _measured(domain: str, rollouts: Sequence[Rollout]) -> Measured:
-    return Measured(
+def _measured(domain: str, rollouts: Sequence[Rollout]) -> DomainMeasurement:
+    return DomainMeasurement(
         domain=domain,
         outcomes=tuple(
             PromptOutcome(

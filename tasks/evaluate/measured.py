@@ -14,7 +14,7 @@ class Example(Frozen):
     reason: str
 
 
-class Measured(Frozen):
+class DomainMeasurement(Frozen):
     """A checkpoint's outcomes on a domain's evaluation set."""
 
     domain: str

@@ -42,7 +42,7 @@ class PromptOutcome(Frozen):
 Evaluations = Mapping[str, Mapping[str, tuple[PromptOutcome, ...]]]
 
 
-class Settings(Frozen):
+class ScorecardSettings(Frozen):
     """How the responses were sampled, and what counts as passed."""
 
     temperature: float = Field(ge=0)
@@ -63,7 +63,7 @@ class Outcomes(Frozen):
     """method -> domain -> prompts: the fork point, the student, each control. Not the teachers."""
     teachers: Evaluations
     """teacher's domain -> evaluated domain -> prompts. Its diagonal is the method "teacher"."""
-    settings: Settings
+    settings: ScorecardSettings
 
     @model_validator(mode="after")
     def _check(self) -> "Outcomes":

@@ -22,8 +22,8 @@ from tasks.evaluate.report import render_report
 from tasks.evaluate.report_input import (
     Provenance,
     ReportInput,
-    Response,
-    Rollout,
+    SampleResponse,
+    SampleRollout,
     Speech,
 )
 from tasks.evaluate.settings import EvaluationSettings
@@ -126,7 +126,7 @@ def _series(bench: Bench, record: str) -> dict[str, tuple[tuple[float, float], .
 
 def _rollouts(
     bench: Bench, plan: Plan, manifest: Student, settings: EvaluationSettings
-) -> Iterator[Rollout]:
+) -> Iterator[SampleRollout]:
     methods, teachers = measurements_of(
         bench, plan, manifest.checkpoint, manifest.controls, settings
     )
@@ -138,11 +138,11 @@ def _rollouts(
             STUDENT: _examples(bench, methods[STUDENT][domain]),
         }
         for prompt, example in answers[STUDENT].items():
-            yield Rollout(
+            yield SampleRollout(
                 domain=domain,
                 messages=_speeches(example.messages),
                 responses={
-                    method: Response(
+                    method: SampleResponse(
                         turns=_speeches(examples[prompt].turns),
                         score=examples[prompt].score,
                         reason=examples[prompt].reason,

@@ -4,7 +4,7 @@ Its policy forbids everything but inline style and inline images. It refers to n
 """
 
 from tasks.evaluate.budget import reductions
-from tasks.evaluate.report_input import ReportInput, Rollout
+from tasks.evaluate.report_input import ReportInput, SampleRollout
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.sections import (
     difference_panels,
@@ -77,8 +77,8 @@ def _sections(report: ReportInput) -> list[tuple[str, str]]:
     return [(name, title) for name, title in sections.items() if title]
 
 
-def _by_domain(rollouts: tuple[Rollout, ...]) -> dict[str, list[Rollout]]:
-    found: dict[str, list[Rollout]] = {}
+def _by_domain(rollouts: tuple[SampleRollout, ...]) -> dict[str, list[SampleRollout]]:
+    found: dict[str, list[SampleRollout]] = {}
     for rollout in rollouts:
         found.setdefault(rollout.domain, []).append(rollout)
     return found

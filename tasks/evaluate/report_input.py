@@ -17,7 +17,7 @@ class Speech(Frozen):
     content: str
 
 
-class Response(Frozen):
+class SampleResponse(Frozen):
     """What one method answered, with its grade."""
 
     turns: tuple[Speech, ...]
@@ -26,13 +26,13 @@ class Response(Frozen):
     """The grader's words, why it is not 1."""
 
 
-class Rollout(Frozen):
+class SampleRollout(Frozen):
     """One prompt and how several methods answered it."""
 
     domain: str
     messages: tuple[Speech, ...]
     """What the model saw."""
-    responses: Mapping[str, Response]
+    responses: Mapping[str, SampleResponse]
     """method -> response, in the order in which to show them."""
 
 
@@ -59,7 +59,7 @@ class ReportInput(Frozen):
     """When the consolidation ended, for people; nothing is computed from it."""
     scorecard: Scorecard
     curves: tuple[CurveGroup, ...] = ()
-    rollouts: tuple[Rollout, ...] = ()
+    rollouts: tuple[SampleRollout, ...] = ()
     lineage: str = ""
     """An SVG from base to student; empty leaves the section out."""
     lineage_narrow: str = ""

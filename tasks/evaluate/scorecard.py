@@ -25,7 +25,7 @@ from tasks.evaluate.outcomes import (
     Frozen,
     Outcomes,
     PromptOutcome,
-    Settings,
+    ScorecardSettings,
 )
 from tasks.statistics import (
     RESAMPLES,
@@ -67,7 +67,7 @@ class Scorecard(Frozen):
     """teacher's domain -> evaluated domain -> score."""
     responses: Mapping[str, Mapping[str, Responses]]
     """domain -> method -> lengths and cuts."""
-    settings: Settings
+    settings: ScorecardSettings
 
     def methods(self) -> tuple[str, ...]:
         """Return the methods in the order in which to show them."""

@@ -27,7 +27,7 @@ Cell = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     """An interval, drawn and in numbers."""
 
     kind: str
@@ -45,7 +45,7 @@ class Panel:
     title: str
     count: str
     headings: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[PanelRow]
     axis: Axis
     labels: Sequence[tuple[float, str]]
     band: tuple[float, float] | None = None
@@ -101,7 +101,7 @@ def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) ->
     for method, interval in scores.methods.items():
         share = known(scores.normalised.get(method)) if method in shown else None
         cells = [_cell(interval), *([_cell(share)] if shown else [])]
-        rows.append(Row(method, label(method), interval, cells))
+        rows.append(PanelRow(method, label(method), interval, cells))
     return Panel(
         kind=kind,
         title=name,
@@ -119,7 +119,9 @@ def _difference_panel(card: Scorecard, axis: Axis, other: str) -> Panel:
     for name in (*card.domains, OVERALL):
         interval = card.paired[name][other]
         kind = "clear" if interval.excludes(0) else "unclear"
-        rows.append(Row(kind, name, interval, [(signed(interval.mean), signed_span(interval))]))
+        rows.append(
+            PanelRow(kind, name, interval, [(signed(interval.mean), signed_span(interval))])
+        )
     ends = [(value, f"{value:+.1f}".replace("-", MINUS)) for value in (axis.low, axis.high)]
     return Panel(
         kind="panel signed",

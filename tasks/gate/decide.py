@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
+from lineage.compatibility import Finding
 from lineage.graph import Lineage
 from lineage.plain import paragraph, plain
 from lineage.record import Input
 from lineage.waiver import NEVER_WAIVED, Accepted, read_waiver
-from tasks.handover import Level, Note, Plan
+from tasks.handover import Level, Plan
 from tasks.step import Bench
 
 _REFUSED = {Level.REFUSAL: {"refusal"}, Level.WARNING: {"refusal", "warning"}}
@@ -67,16 +68,16 @@ def _plans_before(bench: Bench, record: str) -> list[Input]:
     return [asked for asked in bench.records.read(record).inputs if asked.role == "plan"]
 
 
-def refused(plan: Plan, refuse_from: Level) -> list[Note]:
+def refused(plan: Plan, refuse_from: Level) -> list[Finding]:
     """Return the findings for which a plan is refused at a level, waivers left aside."""
     return [note for note in plan.notes if note.severity in _REFUSED[refuse_from]]
 
 
-def _as_accepted(note: Note) -> Accepted:
+def _as_accepted(note: Finding) -> Accepted:
     return Accepted(code=note.code, subject=note.subject)
 
 
-def _refusal(notes: Sequence[Note], plan: Artifact) -> str:
+def _refusal(notes: Sequence[Finding], plan: Artifact) -> str:
     lines = [
         plain(f"- {note.subject} [{note.code}]: {note.evidence}. What to do: {note.next_step}.")
         for note in notes

@@ -11,11 +11,11 @@ from lineage.graph import Lineage
 from lineage.recalls import Used, recalls_of
 from lineage.record import Input
 from lineage.registry import Registry
-from tasks.gate.growth import Came
-from tasks.gate.measured import Measured
+from tasks.gate.growth import PastOutcome
+from tasks.gate.measured import ProbeResult
 from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.gate.probed import MEASURED
-from tasks.handover import Cure, Plan
+from tasks.handover import Plan, Remedy
 from tasks.step import Bench
 
 
@@ -26,7 +26,7 @@ def recipe_with(recipe: str, ladder_stages: int, max_new_tokens: int) -> str:
     return canonical_json({**settings, "ladder_stages": ladder_stages}).decode()
 
 
-def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:
+def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
     """Return what came of earlier merges under the same settings, in the order of their records.
 
     Left out are the plan's own (a rerun would learn from itself), those of a student or a teacher
@@ -39,7 +39,7 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:
         recipe: Of the round, as ``RoundForm.recipe`` gives it: how much arrives depends on it.
     """
     lineage, registry = Lineage(bench.store), Registry(bench.store)
-    found: dict[tuple[str, str], Came] = {}
+    found: dict[tuple[str, str], PastOutcome] = {}
     for record in lineage.index.of_kind(KIND):
         made = bench.records.read(record)
         # Another project's word about what came of a merge would change this one's verdicts.
@@ -62,21 +62,21 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[Came]:
     return list(found.values())
 
 
-def _of_record(bench: Bench, record: str, gate: Input) -> Iterator[Came]:
+def _of_record(bench: Bench, record: str, gate: Input) -> Iterator[PastOutcome]:
     attested = bench.records.output(record)
     if attested is None:
         return
     rows = json.loads(bench.store.get_bytes(attested.output))
     try:
         text = (bench.store.tree(gate.artifact) / MEASURED).read_text("utf-8")
-        measured = {each.name: each for each in Measured.model_validate_json(text).teachers}
+        measured = {each.name: each for each in ProbeResult.model_validate_json(text).teachers}
     except (FileNotFoundError, ValidationError):
         return  # nobody measured, or in a form that is no longer known
     for row in rows:
         outcome = TeacherOutcome.model_validate({k: v for k, v in row.items() if k != "surprised"})
-        expected = outcome.predicted is not None and outcome.done is Cure.NONE
+        expected = outcome.predicted is not None and outcome.done is Remedy.NONE
         if expected and outcome.actual is not None and outcome.name in measured:
-            yield Came(
+            yield PastOutcome(
                 teacher=outcome.reference,
                 record=record,
                 artifact=attested.output,

@@ -1,17 +1,18 @@
 """The gate: measure the teachers of a plan, judge them, and say what is done about each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
+from lineage.compatibility import Finding
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.decide import decide
 from tasks.gate.experience import outcomes
-from tasks.gate.growth import Came, Growth, grown
+from tasks.gate.growth import PastOutcome, Recalibration, recalibrate
 from tasks.gate.judge import GateSettings, Judged, judge
 from tasks.gate.measured import ProbeSettings, TeacherMeasure
 from tasks.gate.page import gate_page, unmeasured_page
@@ -19,16 +20,15 @@ from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
 from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
 from tasks.gate.refork import Requested, request_refork, would_help
-from tasks.gate.remedy import applied_cure
+from tasks.gate.remedy import applied_remedy
 from tasks.handover import (
-    Cure,
     Gated,
     Level,
     MeasuredRung,
-    Note,
     OnMisfit,
     Plan,
     PlannedTeacher,
+    Remedy,
     TeacherVerdict,
     Verdict,
 )
@@ -41,7 +41,7 @@ PAGE = "gate.html"
 
 
 @dataclass(frozen=True)
-class Launch:
+class GateContext:
     """What the gate has to know of the consolidation that it stands in."""
 
     recipe: str = ""
@@ -50,7 +50,7 @@ class Launch:
     """Whether a person is asked to approve the plan afterwards."""
 
 
-ALONE = Launch()
+ALONE = GateContext()
 """No consolidation: the gate was asked by itself."""
 
 
@@ -60,7 +60,7 @@ def gate(
     settings: GateSettings,
     on_misfit: OnMisfit,
     probe: ProbeSettings,
-    launch: Launch = ALONE,
+    launch: GateContext = ALONE,
 ) -> Gated:
     """Measure and judge the plan's teachers; return the plan as it may go on, refusals among it.
 
@@ -73,7 +73,7 @@ def gate(
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
     measured, made = probed(bench, plan, probe)
     came = outcomes(bench, plan, launch.recipe) if launch.recipe else []
-    calibration, growth = grown(stored_calibration(), came, settings)
+    calibration, growth = recalibrate(stored_calibration(), came, settings)
     judged = {
         teacher.name: _with_fork_point(
             judge(each, teacher.reference, settings, calibration), each, teacher.reference
@@ -114,7 +114,7 @@ def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> J
     said = (
         f"its precursor's weights do not come from the fork point that it declares ({found.told})"
     )
-    note = Note(
+    note = Finding(
         code="contradicted-fork-point",
         severity="refusal",
         subject=subject,
@@ -125,7 +125,7 @@ def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> J
     return judged.model_copy(update={"reasons": (*judged.reasons, note)})
 
 
-def _learned(came: Sequence[Came], growth: Growth) -> list[Input]:
+def _learned(came: Sequence[PastOutcome], growth: Recalibration) -> list[Input]:
     """Return the comparisons that were learned from, each once, as inputs of what they changed."""
     used = {each.record: each.artifact for each in came} if growth.used else {}
     return [
@@ -136,7 +136,7 @@ def _learned(came: Sequence[Came], growth: Growth) -> list[Input]:
 def _kept(
     teachers: Sequence[PlannedTeacher], verdicts: Sequence[TeacherVerdict]
 ) -> list[PlannedTeacher]:
-    dropped = {verdict.name for verdict in verdicts if verdict.done is Cure.DROP}
+    dropped = {verdict.name for verdict in verdicts if verdict.done is Remedy.DROP}
     kept = [teacher for teacher in teachers if teacher.name not in dropped]
     if not kept:
         raise ValueError(
@@ -146,18 +146,18 @@ def _kept(
     return kept
 
 
-def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> list[Note]:
+def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> list[Finding]:
     """Return all reasons; those of a teacher that is helped or left out refuse nothing more."""
-    helped = {verdict.name for verdict in verdicts if verdict.done is not Cure.NONE}
+    helped = {verdict.name for verdict in verdicts if verdict.done is not Remedy.NONE}
     return [
-        note.model_copy(update={"severity": "note"}) if name in helped else note
+        replace(note, severity="note") if name in helped else note
         for name, each in judged.items()
         for note in each.reasons
     ]
 
 
 def leave_unmeasured(
-    bench: Bench, plan: Plan, ladder_stages: int = 1, launch: Launch = ALONE
+    bench: Bench, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
 ) -> Gated:
     """Let the plan through as its records are; that nobody measured stays in its findings.
 
@@ -176,7 +176,7 @@ def leave_unmeasured(
         for teacher in teachers
     ]
     notes = [
-        Note(
+        Finding(
             code="not-measured",
             severity="warning",
             subject=teacher.reference,
@@ -193,9 +193,9 @@ def leave_unmeasured(
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
-def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Note:
+def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Finding:
     steps = ", ".join(str(staged.rung.step) for staged in earlier_rungs(teacher, num_stages))
-    return Note(
+    return Finding(
         code="ladder-by-steps",
         severity="note",
         subject=teacher.reference,
@@ -210,7 +210,7 @@ def _plan_after(
     bench: Bench,
     plan: Plan,
     teachers: Sequence[PlannedTeacher],
-    notes: Sequence[Note],
+    notes: Sequence[Finding],
     came_from: tuple[Input, ...],
 ) -> Plan:
     changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes]}
@@ -244,8 +244,8 @@ def _verdict(
         predicted=prediction.score if prediction else None,
         low=prediction.low if prediction else None,
         high=prediction.high if prediction else None,
-        proposed=judged.cure,
-        done=applied_cure(judged, on_misfit),
+        proposed=judged.remedy,
+        done=applied_remedy(judged, on_misfit),
         ladder=[
             MeasuredRung(step=staged.rung.step, kl=staged.kl)
             for staged in earlier_rungs(teacher, num_stages)
@@ -261,7 +261,7 @@ def _report(
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     files: Mapping[str, str],
-    growth: Growth | None,
+    growth: Recalibration | None,
 ) -> Artifact:
     """Store the page and the numbers as one recorded folder."""
     document: dict[str, JsonValue] = {

@@ -1,7 +1,7 @@
 """The calibration grows with use: what came of earlier merges corrects what the next may expect.
 
 Outcomes of this store, under the same settings of a round, move the regression's bias and widen its
-spread. The form is shrinkage to the built-in calibration, which counts as ``builtin_worth``
+spread. The form is shrinkage to the built-in calibration, which counts as ``prior_weight``
 outcomes (k): with n outcomes the mean that is expected of them goes n / (n + k) of the way to the
 mean that came, and the variance is the mean of the built-in one, k times, and of the n squared
 residuals, never below the built-in one. The weights of the features stay: merges that went through
@@ -22,7 +22,7 @@ not send it to infinity."""
 _HALVINGS = 60
 
 
-class Came(Frozen):
+class PastOutcome(Frozen):
     """One teacher of an earlier consolidation: what was measured of it, and what came."""
 
     teacher: str
@@ -40,7 +40,7 @@ class Came(Frozen):
         return min(1.0, max(0.0, self.actual))
 
 
-class Learned(Frozen):
+class UsedOutcome(Frozen):
     """One outcome beside what the built-in calibration would have expected."""
 
     teacher: str
@@ -49,13 +49,13 @@ class Learned(Frozen):
     came: float
 
 
-class Growth(Frozen):
+class Recalibration(Frozen):
     """What a gate learned from this store's outcomes, for page and JSON."""
 
     found: int
     """Outcomes under the same settings of a round, recalled ones left out."""
     needed: int
-    used: tuple[Learned, ...] = ()
+    used: tuple[UsedOutcome, ...] = ()
     """Empty below the minimum."""
     bias: float = 0.0
     """By which the regression's was moved, in logits."""
@@ -63,17 +63,17 @@ class Growth(Frozen):
     """Standard deviation behind the interval, after it."""
 
 
-def grown(
-    calibration: Calibration, came: Sequence[Came], settings: GateSettings
-) -> tuple[Calibration, Growth]:
+def recalibrate(
+    calibration: Calibration, came: Sequence[PastOutcome], settings: GateSettings
+) -> tuple[Calibration, Recalibration]:
     """Return the calibration as the outcomes have it, and what is to be told of that.
 
     Below ``settings.least_outcomes`` it is the built-in one.
     """
-    told = Growth(found=len(came), needed=settings.least_outcomes)
+    told = Recalibration(found=len(came), needed=settings.least_outcomes)
     if len(came) < settings.least_outcomes:
         return calibration, told
-    prior = settings.builtin_worth
+    prior = settings.prior_weight
     expected = [predict(each.measure, calibration).score for each in came]
     share = len(came) / (len(came) + prior)
     wanted = fmean(expected) + share * (fmean(each.share for each in came) - fmean(expected))
@@ -91,14 +91,14 @@ def grown(
         }
     )
     used = tuple(
-        Learned(teacher=each.teacher, record=each.record, expected=score, came=each.actual)
+        UsedOutcome(teacher=each.teacher, record=each.record, expected=score, came=each.actual)
         for each, score in zip(came, expected, strict=True)
     )
     changes = {"used": used, "bias": after.bias - calibration.bias, "spread": spread}
     return after, told.model_copy(update=changes)
 
 
-def _with_mean(calibration: Calibration, came: Sequence[Came], wanted: float) -> Calibration:
+def _with_mean(calibration: Calibration, came: Sequence[PastOutcome], wanted: float) -> Calibration:
     """Return the calibration whose bias expects ``wanted`` of the outcomes on average.
 
     What is expected rises with the bias, so halving finds it.

@@ -6,11 +6,12 @@ Pure. Every threshold stands in ``GateSettings`` with its reason and source.
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from lineage.compatibility import Finding
 from tasks.gate.measured import Frozen, SwapRow, TeacherMeasure
 from tasks.gate.prediction import Calibration, Prediction, predict
-from tasks.handover import Cure, Note, Verdict
+from tasks.handover import Remedy, Verdict
 
 Severity = Literal["refusal", "warning", "note"]
 
@@ -34,7 +35,7 @@ class GateSettings(Frozen):
     least_outcomes: int = Field(default=8, ge=1)
     """Outcomes of one's own merges before they correct what is expected: the error of their mean is
     then a third of one's spread (1 / sqrt(8)). Two consolidations of four teachers."""
-    builtin_worth: int = Field(default=8, ge=1)
+    prior_weight: int = Field(default=8, ge=1)
     """Outcomes that the built-in calibration counts as beside them. Ours: it was fitted on more,
     but of one small testbed, and twice the minimum is then two thirds one's own."""
 
@@ -42,13 +43,15 @@ class GateSettings(Frozen):
 class Judged(Frozen):
     """One teacher's verdict, why, and what would help."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     name: str
     verdict: Verdict
     prediction: Prediction | None
     """None where health or scores decide already, or nothing is left to learn."""
-    reasons: tuple[Note, ...]
-    cure: Cure
-    """What to try; ``none`` for a teacher that fits."""
+    reasons: tuple[Finding, ...]
+    remedy: Remedy = Field(serialization_alias="cure")
+    """What to try; ``none`` for a teacher that fits. Stored reports call it ``cure``."""
 
 
 def judge(
@@ -65,7 +68,7 @@ def judge(
     noted = [*_ancestry(measure, subject), *_other_words(measure, subject, settings)]
     learned = _has_learned(measure, settings)
     if learned:
-        noted.append(_note("nothing-left", "note", subject, _alike(measure), _KEEP))
+        noted.append(Finding("nothing-left", "note", subject, _alike(measure), _KEEP))
     decisive = [*_decisive(measure, subject, settings, learned=learned)]
     if decisive:
         return Judged(
@@ -73,7 +76,7 @@ def judge(
             verdict=Verdict.DOES_NOT_FIT,
             prediction=None,
             reasons=(*decisive, *noted),
-            cure=Cure.DROP,
+            remedy=Remedy.DROP,
         )
     if learned:
         return Judged(
@@ -81,17 +84,19 @@ def judge(
             verdict=Verdict.FITS,
             prediction=None,
             reasons=tuple(noted),
-            cure=Cure.NONE,
+            remedy=Remedy.NONE,
         )
     prediction = predict(measure, calibration)
     if prediction.outside:
-        unknown = _note("gate-unknown", "refusal", subject, _unlike(measure, prediction), _BY_HAND)
+        unknown = Finding(
+            "gate-unknown", "refusal", subject, _unlike(measure, prediction), _BY_HAND
+        )
         return Judged(
             name=measure.name,
             verdict=Verdict.UNKNOWN,
             prediction=prediction,
             reasons=(unknown, *noted),
-            cure=Cure.WARM_UP,
+            remedy=Remedy.WARM_UP,
         )
     if prediction.score >= settings.least_predicted:
         return Judged(
@@ -99,15 +104,15 @@ def judge(
             verdict=Verdict.FITS,
             prediction=prediction,
             reasons=tuple(noted),
-            cure=Cure.NONE,
+            remedy=Remedy.NONE,
         )
-    misfit = _note("measured-misfit", "refusal", subject, _short(prediction), _WARM_UP)
+    misfit = Finding("measured-misfit", "refusal", subject, _short(prediction), _WARM_UP)
     return Judged(
         name=measure.name,
         verdict=Verdict.FITS_AFTER_REMEDY,
         prediction=prediction,
         reasons=(misfit, *noted),
-        cure=Cure.WARM_UP,
+        remedy=Remedy.WARM_UP,
     )
 
 
@@ -140,32 +145,34 @@ def _has_learned(measure: TeacherMeasure, settings: GateSettings) -> bool:
 
 def _decisive(
     measure: TeacherMeasure, subject: str, settings: GateSettings, *, learned: bool
-) -> Iterator[Note]:
+) -> Iterator[Finding]:
     """Yield what no prediction can outweigh."""
     reading, scores, swap = measure.reading, measure.scores, measure.swap
     if not reading.finite:
         said = "its probabilities are not finite"
-        yield _note("teacher-not-finite", "refusal", subject, said, _LEAVE_OUT)
+        yield Finding("teacher-not-finite", "refusal", subject, said, _LEAVE_OUT)
     if not reading.from_uniform > settings.least_from_uniform:
         said = (
             f"its log-probabilities are {reading.from_uniform:.2g} nats from uniform on average: "
             "its weights were lost or never loaded"
         )
-        yield _note("teacher-uniform", "refusal", subject, said, _LEAVE_OUT)
+        yield Finding("teacher-uniform", "refusal", subject, said, _LEAVE_OUT)
     if not reading.unsteady <= settings.most_unsteady:
         said = f"two calls on the same tokens differ by {reading.unsteady:.2g} nats"
         step = "serve it from one replica without dynamic batching, or load it locally"
-        yield _note("teacher-unsteady", "refusal", subject, said, step)
+        yield Finding("teacher-unsteady", "refusal", subject, said, step)
     ahead = _is_ahead(measure, settings)
     if swap is not None and swap.suspect and not ahead:
         said = f"{_better_explained(measure, swap)}: paths may be swapped"
-        yield _note("swapped-path", "refusal", subject, said, "compare both releases' checkpoints")
+        yield Finding(
+            "swapped-path", "refusal", subject, said, "compare both releases' checkpoints"
+        )
     if not learned and not ahead:
         said = (
             f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
             f"{scores.student:.2f}: it has nothing to teach there"
         )
-        yield _note("no-gain", "refusal", subject, said, _LEAVE_OUT)
+        yield Finding("no-gain", "refusal", subject, said, _LEAVE_OUT)
 
 
 def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:
@@ -173,7 +180,9 @@ def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:
     return measure.scores.difference > settings.clear * measure.scores.error
 
 
-def _other_words(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Iterator[Note]:
+def _other_words(
+    measure: TeacherMeasure, subject: str, settings: GateSettings
+) -> Iterator[Finding]:
     """Yield that a teacher scores more and finds the domain's well graded answers unlikely.
 
     Whose path was swapped knows nothing of the domain and would not score more. So this one solves
@@ -186,7 +195,7 @@ def _other_words(measure: TeacherMeasure, subject: str, settings: GateSettings) 
         f"{_better_explained(measure, swap)}, and yet it scores "
         f"{measure.scores.difference:.2f} more than the student: it answers in other words"
     )
-    yield _note("other-words", "warning", subject, said, _OTHER_WORDS)
+    yield Finding("other-words", "warning", subject, said, _OTHER_WORDS)
 
 
 def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
@@ -197,7 +206,7 @@ def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
     )
 
 
-def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Note]:
+def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
     found = measure.ancestry
     if found is None or not found.contradicted:
         return
@@ -207,7 +216,7 @@ def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Note]:
     if found.nearest != found.declared:
         said += f"; {found.nearest} is nearer"
     step = "have its owner say what it was trained from; until then its records prove nothing"
-    yield _note("contradicted-ancestry", "refusal", subject, said, step)
+    yield Finding("contradicted-ancestry", "refusal", subject, said, step)
 
 
 def _alike(measure: TeacherMeasure) -> str:
@@ -235,10 +244,4 @@ def _unlike(measure: TeacherMeasure, prediction: Prediction) -> str:
     return (
         f"{', '.join(prediction.outside)} are unlike anything that was ever merged to calibrate "
         "the gate, so nobody can say"
-    )
-
-
-def _note(code: str, severity: Severity, subject: str, evidence: str, next_step: str) -> Note:
-    return Note(
-        code=code, severity=severity, subject=subject, evidence=evidence, next_step=next_step
     )

@@ -37,7 +37,7 @@ class WorstToken(Frozen):
     student_log_prob: float
 
 
-class Reading(Frozen):
+class TeacherReading(Frozen):
     """One teacher on the student's own rollouts in one domain; means over response tokens."""
 
     tokens: int
@@ -135,7 +135,7 @@ class TeacherMeasure(Frozen):
 
     name: str
     domain: str
-    reading: Reading
+    reading: TeacherReading
     scores: Scores
     displacement: Displacement | None
     """None where the architectures differ, so that weights cannot be compared."""
@@ -147,7 +147,7 @@ class TeacherMeasure(Frozen):
     """Of a staged ladder, in the order of the climb, without the teacher itself."""
 
 
-class Measured(Frozen):
+class ProbeResult(Frozen):
     """One probe: a student against the teachers of a plan."""
 
     settings: ProbeSettings

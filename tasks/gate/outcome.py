@@ -13,7 +13,7 @@ from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.measured import Frozen
-from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
+from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.onpolicy.workload import recipe
 from tasks.planned import input_of, plan_of, verdicts_of
 from tasks.provenance import source_digest
@@ -31,7 +31,7 @@ class TeacherOutcome(Frozen):
     """Its release, such as teacher.math@3."""
     domain: str
     verdict: Verdict
-    done: Cure
+    done: Remedy
     predicted: float | None
     low: float | None
     high: float | None
@@ -92,7 +92,7 @@ def _outcomes(
 ) -> Iterator[TeacherOutcome]:
     references = {teacher.name: teacher.reference for teacher in plan.teachers}
     for verdict in verdicts:
-        if verdict.done is Cure.DROP:
+        if verdict.done is Remedy.DROP:
             continue
         yield TeacherOutcome(
             name=verdict.name,

@@ -4,22 +4,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.gate.growth import Growth
+from tasks.gate.growth import Recalibration
 from tasks.gate.judge import Judged
-from tasks.gate.measured import Ancestry, Measured, Reading, TeacherMeasure
+from tasks.gate.measured import Ancestry, ProbeResult, TeacherMeasure, TeacherReading
 from tasks.gate.refork import Requested
-from tasks.handover import Cure, Plan, TeacherVerdict, Verdict, WarmUpSettings
+from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.reports.rendering import render
 from tasks.statistics import Z
 
 _TITLE = "Gate before the merge"
 _LIGHT = WarmUpSettings()
-_CURES = {
-    Cure.NONE: "nothing",
-    Cure.WARM_UP: "a light SFT of the student on its answers before the merge: it answers "
+_REMEDIES = {
+    Remedy.NONE: "nothing",
+    Remedy.WARM_UP: "a light SFT of the student on its answers before the merge: it answers "
     f"{_LIGHT.prompts_per_teacher} prompts, the student takes {_LIGHT.steps_per_teacher} steps of "
     f"{_LIGHT.batch_size}",
-    Cure.DROP: "leave it out: the domain stays as the student has it",
+    Remedy.DROP: "leave it out: the domain stays as the student has it",
 }
 
 
@@ -33,11 +33,11 @@ class _Cell:
 
 def gate_page(
     plan: Plan,
-    measured: Measured,
+    measured: ProbeResult,
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     reforks: Mapping[str, Requested],
-    growth: Growth,
+    growth: Recalibration,
 ) -> str:
     """Return the whole page."""
     rows = {each.name: _checks(each, judged[each.name]) for each in measured.teachers}
@@ -132,8 +132,8 @@ def _teacher(
     said = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
     facts = [
         ("verdict", judged.verdict.value),
-        ("proposed, and what it takes", _CURES[verdict.proposed]),
-        ("done in this run", _CURES[verdict.done]),
+        ("proposed, and what it takes", _REMEDIES[verdict.proposed]),
+        ("done in this run", _REMEDIES[verdict.done]),
         ("direction, cosine with other teachers", said or "not comparable"),
     ]
     if refork:
@@ -157,7 +157,7 @@ def _teacher(
     }
 
 
-def bars(reading: Reading) -> list[dict[str, float]]:
+def bars(reading: TeacherReading) -> list[dict[str, float]]:
     """Return place, height and value of a bar for each fifth of an answer that has a number."""
     most = max([*reading.kl_course, 1e-9])
     return [

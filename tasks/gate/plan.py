@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, without_places
@@ -17,7 +17,7 @@ from lineage.slots import Entry
 from tasks.gate.decide import MisfitError, decide
 from tasks.gate.sampled import sampled_otherwise
 from tasks.gate.wishes import Seat, Wish, parse_wish, seat
-from tasks.handover import Level, Note, Plan, PlannedTeacher
+from tasks.handover import Level, Plan, PlannedTeacher
 from tasks.model.identity import stored_identity
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -86,7 +86,7 @@ def propose(
             _planned(entry, candidate.release, place, wish.mode, start if wish.is_self else None)
             for entry, candidate, place, wish in zip(entries, collected, seats, wishes, strict=True)
         ],
-        notes=[_note(finding) for finding in findings],
+        notes=list(findings),
     )
     return plan.model_copy(update={"artifact": store_plan(bench, plan)})
 
@@ -184,16 +184,6 @@ def _planned(
     )
 
 
-def _note(finding: Finding) -> Note:
-    return Note(
-        code=finding.code,
-        severity=finding.severity,
-        subject=finding.subject,
-        evidence=finding.evidence,
-        next_step=finding.next_step,
-    )
-
-
 def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Artifact:
     """Store a plan; ``after`` is what it was made from besides, where it went through the gate."""
     derivation = Derivation(
@@ -218,7 +208,7 @@ def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Arti
             "self": [teacher.name for teacher in plan.teachers if teacher.is_self],
             "reviewed": plan.reviewed,
             # What is known of a teacher may change while its bytes do not: another plan then.
-            "findings": [note.model_dump(mode="json") for note in plan.notes],
+            "findings": [asdict(finding) for finding in plan.notes],
         },
         seed=0,
     )

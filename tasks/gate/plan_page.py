@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from lineage.compatibility import Finding
 from lineage.plain import plain
 from tasks.gate.forecast import Forecast
-from tasks.handover import Note, Plan, PlannedTeacher, ReleaseConditions
+from tasks.handover import Plan, PlannedTeacher, ReleaseConditions
 from tasks.reports.rendering import render
 
 _SHORT = 19
@@ -48,7 +49,7 @@ def _headline(plan: Plan) -> str:
     return f"{names} into one student"
 
 
-def _verdict(notes: Sequence[Note]) -> str:
+def _verdict(notes: Sequence[Finding]) -> str:
     counts = {
         severity: sum(note.severity == severity for note in notes)
         for severity in ("refusal", "warning", "note")
@@ -66,9 +67,9 @@ def _share(teacher: PlannedTeacher) -> str:
     return f"{who}{teacher.share:.0%} of {teacher.domain}"
 
 
-def _alike(notes: Sequence[Note]) -> list[list[Note]]:
+def _alike(notes: Sequence[Finding]) -> list[list[Finding]]:
     """Return findings of the same severity, code and next step together."""
-    alike: dict[tuple[str, str, str], list[Note]] = {}
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
     for note in notes:
         alike.setdefault((note.severity, note.code, note.next_step), []).append(note)
     return list(alike.values())

@@ -19,16 +19,16 @@ from lineage.store import Store
 from tasks.gate.ladder import StudentStates
 from tasks.gate.measured import (
     Ancestry,
-    Measured,
+    ProbeResult,
     ProbeSettings,
-    Reading,
     RungReading,
     Scores,
     SwapRow,
     TeacherMeasure,
+    TeacherReading,
 )
 from tasks.gate.reading import log_likelihoods, read
-from tasks.gate.weights import Checkpoint, ancestry, displacements
+from tasks.gate.weights import CheckpointTensors, ancestry, displacements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_digest
@@ -49,7 +49,7 @@ _LEAST_ROLLOUTS = 8
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProbedTeacher:
     """A teacher to be measured, with everything that the measurement needs."""
 
     name: str
@@ -57,16 +57,16 @@ class Subject:
     folder: Path
     prompts: Sequence[Prompt]
     environment: Artifact
-    parent: Checkpoint | None = None
+    parent: CheckpointTensors | None = None
     """What it is declared to be trained from, and what that was trained from."""
     grandparent: Path | None = None
-    siblings: tuple[Checkpoint, ...] = ()
+    siblings: tuple[CheckpointTensors, ...] = ()
     """What else was made from the grandparent: it might be the parent instead."""
-    fork_point: Checkpoint | None = None
+    fork_point: CheckpointTensors | None = None
     """What the parent is declared to be trained from: the grandparent by its name."""
     base: Path | None = None
     """What the fork point was trained from, by record."""
-    other_forks: tuple[Checkpoint, ...] = ()
+    other_forks: tuple[CheckpointTensors, ...] = ()
     """What the parent might come from instead."""
     rungs: tuple[tuple[int, Path], ...] = ()
     """Step and folder of the earlier rungs of its climb that are to be measured."""
@@ -76,7 +76,7 @@ class Subject:
 class _Heard:
     """What one pass of a teacher gives."""
 
-    reading: Reading
+    reading: TeacherReading
     scores: Scores
     well: Mapping[str, list[tuple[float, int]]]
     """By domain, the log-likelihoods of the student's well graded rollouts."""
@@ -86,9 +86,9 @@ class _Heard:
 def measure(
     store: Store,
     start: Path,
-    subjects: Sequence[Subject],
+    subjects: Sequence[ProbedTeacher],
     settings: ProbeSettings,
-) -> Measured:
+) -> ProbeResult:
     """Measure every teacher against the student that starts from the folder ``start``.
 
     Raises:
@@ -115,7 +115,7 @@ def measure(
             heard[subject.name] = probe.hear(subject)
     moved = displacements(start, {s.name: s.folder for s in subjects})
     report("gate", 2 * len(subjects), 2 * len(subjects))
-    return Measured(
+    return ProbeResult(
         settings=settings,
         teachers=tuple(
             TeacherMeasure(
@@ -149,7 +149,7 @@ class _Probe:
         self._chat = ChatTokens(student.tokenizer)
         self._played: dict[str, list[Rollout]] = {}
 
-    def play_student(self, subject: Subject) -> None:
+    def play_student(self, subject: ProbedTeacher) -> None:
         """Let the student play a domain, once."""
         if subject.domain in self._played:
             return
@@ -162,7 +162,7 @@ class _Probe:
             )
         self._played[subject.domain] = played
 
-    def hear(self, subject: Subject) -> _Heard:
+    def hear(self, subject: ProbedTeacher) -> _Heard:
         """Load a teacher; let it play its domain and read the student's rollouts of all."""
         teacher = _load(subject.folder)
         _refuse_other_vocabulary(subject.name, teacher, self._student)
@@ -185,7 +185,7 @@ class _Probe:
             ladder=tuple(self._climb(subject)),
         )
 
-    def _climb(self, subject: Subject) -> Iterator[RungReading]:
+    def _climb(self, subject: ProbedTeacher) -> Iterator[RungReading]:
         """Yield how far the student is from each rung, loaded one after the other."""
         if not subject.rungs:
             return
@@ -198,7 +198,7 @@ class _Probe:
             _refuse_other_vocabulary(name, rung, self._student)
             yield RungReading(step=step, kl=states.kl_to(rung.model))
 
-    def _play(self, policy: Policy, subject: Subject) -> list[Rollout]:
+    def _play(self, policy: Policy, subject: ProbedTeacher) -> list[Rollout]:
         """Play a domain's prompts: the same noise at the same prompt, in the student's template."""
         asked = Policy(policy.model, self._student.tokenizer)
         player = make_player(self._environments, asked, self._settings.sampling)
@@ -224,7 +224,7 @@ def paired(student: Sequence[float], teacher: Sequence[float]) -> Scores:
     )
 
 
-def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
+def _ancestry(subject: ProbedTeacher, subjects: Sequence[ProbedTeacher]) -> Ancestry | None:
     if subject.parent is None:
         return None
     others = {s.parent.folder: s.parent for s in subjects if s.parent is not None}
@@ -232,7 +232,7 @@ def _ancestry(subject: Subject, subjects: Sequence[Subject]) -> Ancestry | None:
     return ancestry(subject.folder, subject.parent, subject.grandparent, list(others.values()))
 
 
-def _fork_point(subject: Subject) -> Ancestry | None:
+def _fork_point(subject: ProbedTeacher) -> Ancestry | None:
     """Hold the declared fork point against the precursor: a true precursor may hide a false one."""
     if subject.parent is None or subject.fork_point is None:
         return None
@@ -241,7 +241,7 @@ def _fork_point(subject: Subject) -> Ancestry | None:
     )
 
 
-def _swap(subject: Subject, heard: Mapping[str, _Heard]) -> SwapRow | None:
+def _swap(subject: ProbedTeacher, heard: Mapping[str, _Heard]) -> SwapRow | None:
     of_domain = {name: other.well.get(subject.domain, []) for name, other in heard.items()}
     return explained(subject.name, of_domain)
 
@@ -277,7 +277,7 @@ def explained(own: str, heard: Mapping[str, Sequence[tuple[float, int]]]) -> Swa
     )
 
 
-def _refuse_empty(subjects: Sequence[Subject]) -> None:
+def _refuse_empty(subjects: Sequence[ProbedTeacher]) -> None:
     if not subjects:
         raise ValueError("no teacher is named: give at least one, such as math@released")
     empty = sorted(s.domain for s in subjects if len(s.prompts) < _LEAST_ROLLOUTS)

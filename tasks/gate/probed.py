@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.record import Derivation, Input
-from tasks.gate.measured import Measured, ProbeSettings
-from tasks.gate.probe import Subject, measure
+from tasks.gate.measured import ProbeResult, ProbeSettings
+from tasks.gate.probe import ProbedTeacher, measure
 from tasks.gate.prompts import prompts_of
 from tasks.gate.siblings import descends, other_starts
-from tasks.gate.weights import Checkpoint
+from tasks.gate.weights import CheckpointTensors
 from tasks.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.provenance import source_digest
@@ -30,7 +30,7 @@ def asked(role: str, artifact: Artifact, name: str = "") -> Input:
     return Input(role=role, artifact=artifact.digest, record=artifact.record, name=name)
 
 
-def with_ladder(teacher: PlannedTeacher, measured: Measured) -> PlannedTeacher:
+def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeacher:
     """Return a teacher with what was measured of its climb, for the round to choose stages by.
 
     Rungs whose probabilities are not finite are left out; the last is the teacher itself.
@@ -44,7 +44,7 @@ def with_ladder(teacher: PlannedTeacher, measured: Measured) -> PlannedTeacher:
     return teacher.model_copy(update={"ladder_kl": known})
 
 
-def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured, Artifact]:
+def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResult, Artifact]:
     """Return what the probe finds, measured once for a student and its teachers.
 
     What else starts from the fork point is looked at and no input: teams start new climbs every
@@ -95,10 +95,12 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[Measured,
         return path
 
     made = bench.find_or_make(derivation, "probe", make, owner="consolidation")
-    return Measured.model_validate_json(bench.store.get_bytes(made.digest)), made
+    return ProbeResult.model_validate_json(bench.store.get_bytes(made.digest)), made
 
 
-def _subject(bench: Bench, plan: Plan, teacher: PlannedTeacher, ladder_stages: int) -> Subject:
+def _subject(
+    bench: Bench, plan: Plan, teacher: PlannedTeacher, ladder_stages: int
+) -> ProbedTeacher:
     """Return a teacher with what it declares of its ancestry, for the weights to answer."""
     release = read_manifest(bench.store, teacher.release.digest, Release)
     tree, fork_point = bench.store.tree, release.fork_point.digest
@@ -107,22 +109,25 @@ def _subject(bench: Bench, plan: Plan, teacher: PlannedTeacher, ladder_stages: i
     if not descends(bench.store, plan.student.record, release.fork_point.record):
         # A later round's student went on from the fork point, perhaps the precursor's own way.
         others.append(plan.student.digest)
-    return Subject(
+    return ProbedTeacher(
         name=teacher.name,
         domain=teacher.domain,
         folder=tree(teacher.checkpoint.digest),
         prompts=prompts_of(bench, teacher, teacher.validation),
         environment=teacher.environment,
-        parent=Checkpoint(f"the precursor of {teacher.name}", tree(release.precursor.digest)),
+        parent=CheckpointTensors(
+            f"the precursor of {teacher.name}", tree(release.precursor.digest)
+        ),
         grandparent=tree(fork_point),
         siblings=tuple(
-            Checkpoint(f"another start, {output[:19]}", tree(output))
+            CheckpointTensors(f"another start, {output[:19]}", tree(output))
             for output in other_starts(bench.store, fork_point, teacher.checkpoint.record)
         ),
-        fork_point=Checkpoint(f"the fork point of {teacher.name}", tree(fork_point)),
+        fork_point=CheckpointTensors(f"the fork point of {teacher.name}", tree(fork_point)),
         base=tree(base) if base else None,
         other_forks=tuple(
-            Checkpoint(f"another fork point, {output[:19]}", tree(output)) for output in others
+            CheckpointTensors(f"another fork point, {output[:19]}", tree(output))
+            for output in others
         ),
         rungs=tuple(
             (rung.step, tree(rung.checkpoint.digest))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.gate.measured import ProbeSettings, Reading, WorstToken
+from tasks.gate.measured import ProbeSettings, TeacherReading, WorstToken
 from tasks.model.log_probs import TokenBatch, chosen_logits, pad_right
 from tasks.rollout.collect import Rollout
 
@@ -68,7 +68,7 @@ def read(
     settings: ProbeSettings,
     pad_id: int,
     decode: Callable[[Sequence[int]], str],
-) -> Reading:
+) -> TeacherReading:
     """Return what one teacher makes of the student's rollouts of one domain.
 
     Raises:
@@ -139,7 +139,7 @@ def _summed(
     vocabulary: int,
     unsteady: float,
     decode: Callable[[Sequence[int]], str],
-) -> Reading:
+) -> TeacherReading:
     kl_N, teacher_N = columns["kl"], columns["teacher"]
     fifth_N = (columns["along"] * _FIFTHS).long().clamp(max=_FIFTHS - 1)
     course = [kl_N[fifth_N == fifth] for fifth in range(_FIFTHS)]
@@ -154,7 +154,7 @@ def _summed(
             "teacher_entropy",
         )
     }
-    return Reading(
+    return TeacherReading(
         tokens=len(kl_N),
         kl_course=tuple(float(part.mean()) if len(part) else 0.0 for part in course),
         rare=float((teacher_N < math.log(settings.rare)).double().mean()),

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, ValidationError
 
 from lineage.artifacts import Artifact, Release, read_manifest
+from lineage.compatibility import Finding
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, UnknownReferenceError
 from lineage.named import students_of
@@ -21,7 +22,7 @@ from lineage.registry import Registry
 from tasks.gate.judge import Judged
 from tasks.gate.measured import Frozen
 from tasks.gate.probed import asked
-from tasks.handover import Note, Plan, PlannedTeacher, Verdict
+from tasks.handover import Plan, PlannedTeacher, Verdict
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
@@ -106,7 +107,7 @@ def request_refork(
     bench: Bench,
     plan: Plan,
     teacher: PlannedTeacher,
-    notes: Sequence[Note],
+    notes: Sequence[Finding],
     came_from: tuple[Input, ...],
 ) -> Requested:
     """Store the request to climb a teacher again, as a record of its own, its owner's."""

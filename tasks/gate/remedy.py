@@ -1,14 +1,14 @@
 """Which remedy a run applies. Pure."""
 
 from tasks.gate.judge import Judged
-from tasks.handover import Cure, OnMisfit
+from tasks.handover import OnMisfit, Remedy
 
 
-def applied_cure(judged: Judged, on_misfit: OnMisfit) -> Cure:
+def applied_remedy(judged: Judged, on_misfit: OnMisfit) -> Remedy:
     """Return what this run does: the remedy where it was asked for and there is one, or a drop."""
     refused = any(note.severity == "refusal" for note in judged.reasons)
     if not refused or on_misfit is OnMisfit.REFUSE:
-        return Cure.NONE
+        return Remedy.NONE
     if on_misfit is OnMisfit.DROP:
-        return Cure.DROP
-    return Cure.NONE if judged.cure is Cure.DROP else judged.cure
+        return Remedy.DROP
+    return Remedy.NONE if judged.remedy is Remedy.DROP else judged.remedy

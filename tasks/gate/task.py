@@ -90,7 +90,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 
     bench = Bench()
     settings = _gate_settings(asked.gate_least_predicted)
-    launch = step.Launch(recipe=recipe, reviewed=reviewed)
+    launch = step.GateContext(recipe=recipe, reviewed=reviewed)
     form = Launched.model_validate_json(launched)
     with launching(bench, plan, form):
         if asked.gate_prompts_per_domain == 0:
@@ -131,7 +131,7 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
     plan = planning.propose(bench, teachers, student, sampling)
-    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, step.Launch(recipe=like))
+    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
     show("gate", step.read_page(bench, gated.report))
     return gated
 

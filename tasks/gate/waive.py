@@ -6,25 +6,26 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from lineage.artifacts import Artifact
+from lineage.compatibility import Finding
 from lineage.errors import LineageError
 from lineage.graph import Lineage
 from lineage.registry import now
 from lineage.waiver import Accepted, Waiver, sign_waiver
 from tasks.gate.decide import refused
-from tasks.handover import Level, Note, Plan
+from tasks.handover import Level, Plan
 from tasks.step import Bench
 
 
 @dataclass(frozen=True)
-class Waived:
+class SignedWaiver:
     """A waiver as it was signed."""
 
     artifact: Artifact
     plan: Artifact
-    findings: list[Note]
+    findings: list[Finding]
 
 
-def waive(bench: Bench, digest: str, reason: str) -> Waived:
+def waive(bench: Bench, digest: str, reason: str) -> SignedWaiver:
     """Sign that all findings for which a plan is or could be refused are accepted.
 
     Raises:
@@ -44,7 +45,7 @@ def waive(bench: Bench, digest: str, reason: str) -> Waived:
         reason=reason,
         at=now(),
     )
-    return Waived(sign_waiver(bench.store, waiver, artifact), artifact, findings)
+    return SignedWaiver(sign_waiver(bench.store, waiver, artifact), artifact, findings)
 
 
 def read_plan(bench: Bench, digest: str) -> tuple[Plan, Artifact]:

@@ -22,7 +22,7 @@ CLEARLY_NEARER = 0.9
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class CheckpointTensors:
     """A checkpoint's folder under the name that a finding calls it by."""
 
     name: str
@@ -58,9 +58,9 @@ def displacements(start: Path, teachers: Mapping[str, Path]) -> dict[str, Displa
 
 def ancestry(
     child: Path,
-    parent: Checkpoint,
+    parent: CheckpointTensors,
     grandparent: Path | None,
-    candidates: Sequence[Checkpoint],
+    candidates: Sequence[CheckpointTensors],
 ) -> Ancestry | None:
     """Hold a declared parent against the weights; None where the tensors cannot be compared.
 
@@ -126,12 +126,12 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def _parts(folders: Sequence[Path]) -> Iterator[list[Tensor]]:
     """Yield the same tensor of every folder, flat and in double precision, one name at a time."""
-    readers = [_Reader(folder) for folder in folders]
+    readers = [_TensorReader(folder) for folder in folders]
     for name in readers[0].names:
         yield [reader.read(name) for reader in readers]
 
 
-class _Reader:
+class _TensorReader:
     """The tensors of a folder by name, each read when it is asked for."""
 
     def __init__(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.digest import digest_file
 from lineage.record import Derivation, Input
-from tasks.handover import Stage
+from tasks.handover import StageLabel
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, fetch_model, load_policy, save_policy
 from tasks.model.scratch import CHAT_ROLES, make_model, make_tokenizer
@@ -84,7 +84,7 @@ def finetune(
     data: Sequence[Artifact],
     settings: SftSettings,
     seed: int,
-    stage: Stage,
+    stage: StageLabel,
 ) -> Artifact:
     """Return ``start`` fine-tuned on the demonstrations of ``data``."""
     derivation = Derivation(

@@ -4,7 +4,7 @@ from functools import partial
 
 from lineage.artifacts import Artifact
 from tasks import resources
-from tasks.handover import Gated, Plan, Stage, WarmUpSettings
+from tasks.handover import Gated, Plan, StageLabel, WarmUpSettings
 from tasks.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
@@ -21,7 +21,7 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
 
 @hosted(resources.Stage.SFT, deck=True)
 def finetune(
-    start: Artifact, data: list[Artifact], settings: SftSettings, seed: int, stage: Stage
+    start: Artifact, data: list[Artifact], settings: SftSettings, seed: int, stage: StageLabel
 ) -> Artifact:
     """Fine-tune a checkpoint on demonstrations."""
     from tasks.live_page import drawn_live

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from tasks.handover import Cure, Gated, Plan, PlannedTeacher, WarmUpSettings
+from tasks.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.planned import refuse_changed
@@ -44,7 +44,7 @@ def warm_up_student(
     """
     refuse_changed(bench, gated.plan)
     bench.refuse_recalled(teacher.release for teacher in gated.plan.teachers)
-    names = {teacher.name for teacher in gated.teachers if teacher.done is Cure.WARM_UP}
+    names = {teacher.name for teacher in gated.teachers if teacher.done is Remedy.WARM_UP}
     plan = gated.plan
     chosen = [teacher for teacher in plan.teachers if teacher.name in names]
     if not chosen:

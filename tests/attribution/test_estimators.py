@@ -6,7 +6,7 @@ import torch
 from tasks.attribution.estimators import (
     Absence,
     BoundedTracIn,
-    Evidence,
+    EstimatorInput,
     LogRatio,
     Owner,
     PathIntegral,
@@ -29,7 +29,7 @@ def at(moved):
 def evidence(math, code, *, math_says, code_says):
     """Return a run of one segment; each teacher has weights of its own beside what it moved."""
     stretches = list(course({"math": math, "code": code}))
-    return Evidence(
+    return EstimatorInput(
         BATCH,
         scorer(BATCH),
         lambda: stretches,
@@ -98,7 +98,7 @@ def steepest():
 def test_log_odds_against_a_contrast_have_no_such_bound():
     batch = encoded(behaviour(contrast="47"))
     stretches = list(course({"math": direction(3, 8), "code": direction(4, 8)}))
-    seen = Evidence(
+    seen = EstimatorInput(
         batch, scorer(batch), lambda: stretches, (stretches[0].segment,), {}, {"math": "math"}
     )
     found, slopes = BoundedTracIn().attribute(seen), TracIn().attribute(seen)

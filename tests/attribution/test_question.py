@@ -5,7 +5,7 @@ import torch
 
 from tasks.attribution.answers import first_turns
 from tasks.attribution.behaviour import Said
-from tasks.attribution.question import NEUTRAL, Question, _with_neutral, refuse_mixed
+from tasks.attribution.question import NEUTRAL, AuditQuestion, _with_neutral, refuse_mixed
 from tasks.model.chat import ChatTokens
 from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tiny_policy, tokenizer
@@ -26,14 +26,14 @@ from tests.support.tiny_models import tiny_policy, tokenizer
 )
 def test_half_a_question_or_two_at_once_are_refused(asked):
     with pytest.raises(ValueError, match=r"give both|at a time|1 to 1000"):
-        refuse_mixed(Question(**asked))
+        refuse_mixed(AuditQuestion(**asked))
 
 
 @pytest.mark.parametrize(
     "asked", [{}, {"sample": 2}, {"prompt": "a", "response": "b", "contrast": "c", "system": "d"}]
 )
 def test_whole_questions_pass(asked):
-    refuse_mixed(Question(**asked))
+    refuse_mixed(AuditQuestion(**asked))
 
 
 def prompt(*said):

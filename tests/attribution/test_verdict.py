@@ -15,7 +15,7 @@ from tasks.attribution.accuracy import (
     PUSHED,
     RETRAIN,
 )
-from tasks.attribution.document import Verdict, Witness
+from tasks.attribution.document import AuditVerdict, Witness
 from tasks.attribution.estimators import BoundedTracIn
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
@@ -226,7 +226,7 @@ def test_without_intervals_nothing_is_shown_off_a_domain():
 
 def test_retrains_are_told_of_who_is_named_and_of_what_is_off_its_domain():
     found = example_audit().verification
-    verdict = Verdict(named="math", sentence="s", confidence="c.")
+    verdict = AuditVerdict(named="math", sentence="s", confidence="c.")
     told = with_truth(verdict, found, [("neutral", "math"), ("neutral", "code")]).confidence
     assert told == (
         "c. Measured: a retrain without math lost +1.50 nats; a retrain without math lost "

@@ -11,7 +11,7 @@ from lineage.artifacts import Release, read_manifest
 from lineage.registry import Registry
 from lineage.store import open_store, read_tree
 from tasks import step
-from tasks.handover import Stage
+from tasks.handover import StageLabel
 from tasks.model.files import load_policy
 from tasks.model.identity import identity_of
 from tasks.model.scratch import make_tokenizer
@@ -106,7 +106,7 @@ def test_it_becomes_a_fork_point_that_a_team_climbs_from(
     bench, tiny_llama, tmp_path, teams_on_path
 ):
     base = base_from(bench, tiny_llama)
-    stage = Stage(name="fork point sft", owner="foundation")
+    stage = StageLabel(name="fork point sft", owner="foundation")
     made = finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
     assert made.digest != base.digest
     assert load_policy(bench.store.tree(made.digest)).tokenizer.chat_template == TEMPLATE
@@ -161,7 +161,7 @@ def test_a_model_without_a_chat_template_is_refused(bench, tiny_llama, tmp_path)
     folder = shutil.copytree(tiny_llama, tmp_path / "llama")
     (folder / "chat_template.jinja").unlink()
     base = base_from(bench, folder)
-    stage = Stage(name="fork point sft", owner="foundation")
+    stage = StageLabel(name="fork point sft", owner="foundation")
     with pytest.raises(ValueError, match=r"has no chat template.*set tokenizer.chat_template"):
         finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
 

@@ -11,7 +11,7 @@ from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.judge import GateSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
-from tasks.handover import Cure, OnMisfit, WarmUpSettings
+from tasks.handover import OnMisfit, Remedy, WarmUpSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 from tasks.step import Bench
@@ -134,7 +134,7 @@ def with_cure(gated, name, cure):
 
 def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(planned):
     bench, plan = planned
-    warmed = with_cure(leave_unmeasured(bench, plan), "shout", Cure.WARM_UP)
+    warmed = with_cure(leave_unmeasured(bench, plan), "shout", Remedy.WARM_UP)
     light = WarmUpSettings(prompts_per_teacher=8, steps_per_teacher=2, warmup_steps=0)
     student = warm_up_student(bench, warmed, light, SamplingSettings(), 0).student
     assert student.digest != plan.student.digest

@@ -14,7 +14,7 @@ from lineage.record import Records
 from lineage.store import open_store
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
-from tasks.handover import Stage
+from tasks.handover import StageLabel
 from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
 from tasks.rl.task import climb as climb_task
 from tasks.sft.task import finetune
@@ -60,7 +60,7 @@ def numbers(teams_on_path):
 def precursor_of(pods, numbers):
     start = pods.output(resolve_checkpoint, reference="fork-point@released")
     domain = pods.output(collect_domain, package=TEAM, settings=numbers.DOMAIN, seed=0)
-    stage = Stage(name="shout sft", owner=numbers.DOMAIN.owner)
+    stage = StageLabel(name="shout sft", owner=numbers.DOMAIN.owner)
     data = [domain.demonstrations]
     precursor = pods.output(
         finetune, start=start, data=data, settings=numbers.SFT, seed=0, stage=stage

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from tasks.handover import Note
+from lineage.compatibility import Finding
 from tasks.mopd.round import distil_round, distil_rounds
 from tasks.rollout.source import Mixture
 from tests.support.mopd_rounds import faculty_at, planned, told
@@ -127,7 +127,7 @@ def test_a_teacher_that_cannot_be_used_is_named(bench, changed, edit, said):
 def test_another_template_is_refused_unless_a_person_has_accepted_it(bench, changed):
     plan = changed(lambda folder: (folder / "chat_template.jinja").write_text("{{ messages }}"))
     refused(bench, plan, "'shout' cannot be used: its chat template is sha256")
-    note = Note(
+    note = Finding(
         code="other-template", severity="refusal", subject="shout", evidence="", next_step=""
     )
     run(bench, plan.model_copy(update={"notes": [note]}))

@@ -7,7 +7,7 @@ from rich.console import Console
 from lineage.artifacts import Artifact, Student, TeacherShare
 from tasks.evaluate.compare import Comparison, Side, _difference, _differing, _teachers, _why_not
 from tasks.evaluate.compare_page import comparison_page, comparison_view, headline
-from tasks.evaluate.outcomes import OVERALL, Outcomes, PromptOutcome, Settings
+from tasks.evaluate.outcomes import OVERALL, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.statistics import mean_of_domains
 from workflows.commands.compare import document_of
@@ -46,7 +46,7 @@ def student(reference="teacher.math@1", waivers=(), **settings):
 
 
 def side(name, outcomes, *, seed=0, manifest=None):
-    settings = Settings(temperature=1.0, samples=1, seed=seed, max_tokens=8)
+    settings = ScorecardSettings(temperature=1.0, samples=1, seed=seed, max_tokens=8)
     card = make_scorecard(
         Outcomes(
             methods={"student": outcomes},

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.evaluate.conditions import unmet_predecessor, unmet_scores, unmet_verdicts
-from tasks.handover import Cure, ReleaseConditions, TeacherVerdict, Verdict
+from tasks.handover import ReleaseConditions, Remedy, TeacherVerdict, Verdict
 from tasks.statistics import Interval
 from tests.support.scorecard_example import DOMAINS, example_scorecard
 
@@ -12,7 +12,7 @@ GOOD = (0.90, 0.84, 0.87, 0.93)
 TEACHER_LIKE_FORK = (0.42, 0.36, 0.31, 0.48)
 
 
-def verdict(verdict, done=Cure.NONE, name="roman"):
+def verdict(verdict, done=Remedy.NONE, name="roman"):
     return TeacherVerdict(name=name, domain=name, verdict=verdict, done=done)
 
 
@@ -23,9 +23,9 @@ def verdict(verdict, done=Cure.NONE, name="roman"):
         (verdict(Verdict.UNKNOWN), set(), False),
         (verdict(Verdict.DOES_NOT_FIT), set(), False),
         (verdict(Verdict.FITS_AFTER_REMEDY), set(), False),
-        (verdict(Verdict.FITS_AFTER_REMEDY, Cure.WARM_UP), set(), True),
-        (verdict(Verdict.UNKNOWN, Cure.WARM_UP), set(), True),
-        (verdict(Verdict.DOES_NOT_FIT, Cure.DROP), set(), True),
+        (verdict(Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP), set(), True),
+        (verdict(Verdict.UNKNOWN, Remedy.WARM_UP), set(), True),
+        (verdict(Verdict.DOES_NOT_FIT, Remedy.DROP), set(), True),
         (verdict(Verdict.UNKNOWN), {"roman"}, True),
         (verdict(Verdict.UNKNOWN), {"math"}, False),
     ],

@@ -5,11 +5,11 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from tasks.evaluate.outcomes import Outcomes, PromptOutcome, Settings
+from tasks.evaluate.outcomes import Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.statistics import mean_of_domains, wilson
 
-SETTINGS = Settings(temperature=0.7, samples=1, seed=0, max_tokens=64)
+SETTINGS = ScorecardSettings(temperature=0.7, samples=1, seed=0, max_tokens=64)
 
 
 def solved(count: int, of: int = 100) -> tuple[PromptOutcome, ...]:

@@ -11,10 +11,10 @@ from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks import step
 from tasks.gate.experience import outcomes, recipe_with
-from tasks.gate.measured import Measured, ProbeSettings
+from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
 from tasks.gate.probed import MEASURED
-from tasks.handover import Cure, Plan, TeacherVerdict, Verdict
+from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.round_form import RoundForm
 from tasks.planned import JUDGED
 from tasks.step import Bench
@@ -64,7 +64,7 @@ class Merge:
             verdict=Verdict.FITS,
             **{"predicted": 0.8, "low": 0.7, "high": 0.9} | judged,
         )
-        probe = Measured(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0)
+        probe = ProbeResult(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0)
         files = {
             MEASURED: report or probe.model_dump_json(),
             JUDGED: json.dumps({"teachers": [verdict.model_dump(mode="json")]}),
@@ -154,7 +154,7 @@ def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"done": Cure.WARM_UP}, {"predicted": None}, {"report": "{}"}],
+    [{"done": Remedy.WARM_UP}, {"predicted": None}, {"report": "{}"}],
     ids=["helped before", "nothing expected", "measured in another form"],
 )
 def test_what_says_nothing_of_the_prediction_is_left_out(bench, asking, changes):

@@ -5,17 +5,17 @@ import math
 import pytest
 
 from tasks.gate.gate import _learned
-from tasks.gate.growth import Came, grown
+from tasks.gate.growth import PastOutcome, recalibrate
 from tasks.gate.judge import GateSettings
 from tasks.gate.prediction import features, predict
 from tests.support.measures import calibration, measured
 
-SETTINGS = GateSettings(least_outcomes=4, builtin_worth=4)
+SETTINGS = GateSettings(least_outcomes=4, prior_weight=4)
 
 
 def came(*actuals, measure=None):
     return [
-        Came(
+        PastOutcome(
             teacher=f"teacher.math@{place}",
             record=f"record {place // 2}",
             artifact=f"sha256:{place // 2:064x}",
@@ -28,7 +28,7 @@ def came(*actuals, measure=None):
 
 def test_four_outcomes_move_the_mean_half_of_the_way_and_widen_the_interval():
     # Built in: 0.5 of each, with 0.1. What came is 0.9, and 4 outcomes weigh as much as it: 0.7.
-    after, told = grown(calibration(bias=0.0), came(0.9, 0.9, 0.9, 0.9), SETTINGS)
+    after, told = recalibrate(calibration(bias=0.0), came(0.9, 0.9, 0.9, 0.9), SETTINGS)
     found = predict(measured(), after)
     assert found.score == pytest.approx(0.7)
     assert told.bias == pytest.approx(math.log(0.7 / 0.3))
@@ -40,7 +40,7 @@ def test_four_outcomes_move_the_mean_half_of_the_way_and_widen_the_interval():
 
 def test_outcomes_as_expected_change_nothing_and_never_narrow():
     before = calibration(bias=0.0)
-    after, told = grown(before, came(0.5, 0.5, 0.5, 0.5, 0.5), SETTINGS)
+    after, told = recalibrate(before, came(0.5, 0.5, 0.5, 0.5, 0.5), SETTINGS)
     assert told.bias == pytest.approx(0.0, abs=1e-9)
     # sqrt(4 * 0.01 / 9) would be 0.067.
     assert after.spread == before.spread
@@ -48,7 +48,7 @@ def test_outcomes_as_expected_change_nothing_and_never_narrow():
 
 def test_below_the_minimum_the_built_in_speaks_alone():
     before = calibration(bias=0.0)
-    after, told = grown(before, came(0.9, 0.9, 0.9), SETTINGS)
+    after, told = recalibrate(before, came(0.9, 0.9, 0.9), SETTINGS)
     assert after is before
     assert (told.found, told.needed, told.used) == (3, 4, ())
     assert _learned(came(0.9, 0.9, 0.9), told) == []
@@ -56,14 +56,14 @@ def test_below_the_minimum_the_built_in_speaks_alone():
 
 def test_what_is_beyond_all_or_nothing_counts_as_that():
     # 1.4 and -0.2 are 1 and 0: their mean is what was expected.
-    _, told = grown(calibration(bias=0.0), came(1.4, -0.2, 1.4, -0.2), SETTINGS)
+    _, told = recalibrate(calibration(bias=0.0), came(1.4, -0.2, 1.4, -0.2), SETTINGS)
     assert told.bias == pytest.approx(0.0, abs=1e-9)
     assert [each.came for each in told.used] == [1.4, -0.2, 1.4, -0.2]
 
 
 def test_an_outcome_that_no_bias_reaches_moves_it_three_logits_at_most():
-    steady = GateSettings(least_outcomes=1, builtin_worth=1)
-    _, told = grown(calibration(bias=-9.0), came(*[1.0] * 99), steady)
+    steady = GateSettings(least_outcomes=1, prior_weight=1)
+    _, told = recalibrate(calibration(bias=-9.0), came(*[1.0] * 99), steady)
     assert told.bias == pytest.approx(3.0)
 
 
@@ -71,7 +71,7 @@ def test_who_is_like_an_outcome_is_unlike_nothing_any_more():
     before = calibration(bias=0.0)
     far = measured({"kl": 20.0})
     assert predict(far, before).outside == ("log_kl",)
-    after, _ = grown(before, came(0.9, 0.9, 0.9, 0.9, measure=far), SETTINGS)
+    after, _ = recalibrate(before, came(0.9, 0.9, 0.9, 0.9, measure=far), SETTINGS)
     assert predict(far, after).outside == ()
     assert after.most["log_kl"] == features(far)["log_kl"]
     assert after.least == before.least
@@ -79,7 +79,7 @@ def test_who_is_like_an_outcome_is_unlike_nothing_any_more():
 
 def test_each_comparison_that_was_used_is_an_input_once():
     rows = came(0.9, 0.8, 0.9, 0.8)
-    _, told = grown(calibration(bias=0.0), rows, SETTINGS)
+    _, told = recalibrate(calibration(bias=0.0), rows, SETTINGS)
     assert [(i.role, i.record) for i in _learned(rows, told)] == [
         ("outcome", "record 0"),
         ("outcome", "record 1"),

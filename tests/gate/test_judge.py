@@ -7,7 +7,7 @@ import pytest
 from tasks.gate.judge import GateSettings, judge
 from tasks.gate.measured import Ancestry, SwapRow
 from tasks.gate.prediction import features, predict, stored_calibration
-from tasks.handover import Cure, Verdict
+from tasks.handover import Remedy, Verdict
 from tests.support.measures import SWAP, calibration, measured
 
 
@@ -22,7 +22,7 @@ def codes(found):
 def test_a_teacher_of_whom_much_is_expected_fits():
     found = judged(bias=3.0)
     assert found.verdict is Verdict.FITS
-    assert found.cure is Cure.NONE
+    assert found.remedy is Remedy.NONE
     assert found.prediction.score == pytest.approx(1 / (1 + math.exp(-3)))
     assert not found.reasons
 
@@ -30,7 +30,7 @@ def test_a_teacher_of_whom_much_is_expected_fits():
 def test_one_of_whom_little_is_expected_needs_a_remedy():
     found = judged(bias=0.0)
     assert found.verdict is Verdict.FITS_AFTER_REMEDY
-    assert found.cure is Cure.WARM_UP
+    assert found.remedy is Remedy.WARM_UP
     assert codes(found) == ["measured-misfit"]
     assert "50% of its gain" in found.reasons[0].evidence
 
@@ -49,7 +49,7 @@ def test_what_no_prediction_outweighs(reading, scores, code):
     found = judged(measured(reading, scores))
     assert found.verdict is Verdict.DOES_NOT_FIT
     assert found.prediction is None
-    assert found.cure is Cure.DROP
+    assert found.remedy is Remedy.DROP
     assert code in codes(found)
 
 

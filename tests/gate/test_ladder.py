@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.gate.ladder import StudentStates
-from tasks.gate.measured import Measured, ProbeSettings, RungReading
+from tasks.gate.measured import ProbeResult, ProbeSettings, RungReading
 from tasks.gate.page import ladder_rows
 from tasks.gate.probed import with_ladder
 from tasks.gate.reading import read
@@ -46,7 +46,7 @@ READ = measured({"kl": 0.4}, ladder=(RungReading(step=20, kl=0.1), RungReading(s
 
 
 def probe(*teachers):
-    return Measured(settings=ProbeSettings(ladder_stages=2), teachers=teachers, seconds=1.0)
+    return ProbeResult(settings=ProbeSettings(ladder_stages=2), teachers=teachers, seconds=1.0)
 
 
 def test_a_teacher_takes_its_rungs_along_and_is_the_last_of_them():

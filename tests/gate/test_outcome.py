@@ -3,13 +3,13 @@
 import pytest
 
 from tasks.gate.outcome import TeacherOutcome
-from tasks.handover import Cure, Verdict
+from tasks.handover import Remedy, Verdict
 
 
 def outcome(**told):
     """Return a teacher's, of which 0.95 (0.9 to 1) was expected unless told otherwise."""
     usual = {"verdict": Verdict.FITS, "predicted": 0.95, "low": 0.9, "high": 1.0}
-    named = {"name": "math", "reference": "teacher.math@1", "domain": "math", "done": Cure.NONE}
+    named = {"name": "math", "reference": "teacher.math@1", "domain": "math", "done": Remedy.NONE}
     return TeacherOutcome(**named, **usual | told)
 
 

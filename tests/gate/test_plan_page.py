@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from lineage.artifacts import Artifact
+from lineage.compatibility import Finding
 from tasks import step
 from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.gate.plan_page import plan_page, plan_text
-from tasks.handover import Note, Plan, PlannedTeacher, ReleaseConditions
+from tasks.handover import Plan, PlannedTeacher, ReleaseConditions
 from tasks.mopd.round_form import RoundForm
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
@@ -74,7 +75,7 @@ def test_time_is_operations_over_speed_and_gpu_hours_count_every_gpu():
 
 
 def test_page_and_text_say_who_is_merged_and_what_speaks_against_it():
-    note = Note(
+    note = Finding(
         code="other-template",
         severity="refusal",
         subject="teacher.math@3",
@@ -93,7 +94,9 @@ def test_page_and_text_say_who_is_merged_and_what_speaks_against_it():
 
 
 def test_hostile_names_are_text():
-    note = Note(code=HOSTILE, severity="note", subject=HOSTILE, evidence=HOSTILE, next_step=HOSTILE)
+    note = Finding(
+        code=HOSTILE, severity="note", subject=HOSTILE, evidence=HOSTILE, next_step=HOSTILE
+    )
     page = plan_page(plan_of(note, owner=HOSTILE), COST, RELEASE)
     assert "<img" not in page
     assert page.count("&lt;img") >= 4

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from lineage.artifacts import Artifact
-from tasks.gate.probe import Subject, _fork_point, explained, paired
-from tasks.gate.weights import Checkpoint
+from tasks.gate.probe import ProbedTeacher, _fork_point, explained, paired
+from tasks.gate.weights import CheckpointTensors
 
 ANSWERS = 8
 
@@ -21,13 +21,13 @@ def weights(folder, *values):
 
 def test_a_false_fork_point_behind_a_true_precursor_is_found(tmp_path):
     base, fork = weights(tmp_path / "base", 0.0, 0.0), weights(tmp_path / "fork", 2.0, 0.0)
-    precursor = Checkpoint("precursor", weights(tmp_path / "precursor", 2.0, 0.5))
-    false = Checkpoint("false", weights(tmp_path / "false", 0.0, 2.0))
-    sibling = Checkpoint("sibling", weights(tmp_path / "sibling", 1.9, 1.5))
-    true = Checkpoint("fork", fork)
+    precursor = CheckpointTensors("precursor", weights(tmp_path / "precursor", 2.0, 0.5))
+    false = CheckpointTensors("false", weights(tmp_path / "false", 0.0, 2.0))
+    sibling = CheckpointTensors("sibling", weights(tmp_path / "sibling", 1.9, 1.5))
+    true = CheckpointTensors("fork", fork)
 
     def found(declared, *others):
-        subject = Subject(
+        subject = ProbedTeacher(
             name="math",
             domain="math",
             folder=tmp_path,
@@ -49,7 +49,7 @@ def test_a_false_fork_point_behind_a_true_precursor_is_found(tmp_path):
     assert not found(sibling).contradicted
     assert (found(sibling, true).nearest, found(sibling, true).contradicted) == ("fork", True)
     assert "fork is nearer" in found(sibling, true).told
-    assert _fork_point(Subject("math", "math", tmp_path, (), None)) is None
+    assert _fork_point(ProbedTeacher("math", "math", tmp_path, (), None)) is None
 
 
 def test_scores_are_paired_by_prompt():

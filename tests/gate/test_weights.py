@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tasks.gate.weights import Checkpoint, ancestry, displacements
+from tasks.gate.weights import CheckpointTensors, ancestry, displacements
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def test_a_displacement_is_relative_to_the_start_and_has_a_direction(put):
 def test_another_architecture_has_no_displacement_and_no_ancestry(put):
     start, other = put("start", [1.0, 2.0]), put("other", [1.0, 2.0, 3.0])
     assert displacements(start, {"other": other}) == {"other": None}
-    assert ancestry(other, Checkpoint("start", start), None, []) is None
+    assert ancestry(other, CheckpointTensors("start", start), None, []) is None
 
 
 def test_a_child_carries_what_its_parent_learned(put):
     grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
     child = put("child", [2.0, 1.0])
-    found = ancestry(child, Checkpoint("sft", parent), grandparent, [])
+    found = ancestry(child, CheckpointTensors("sft", parent), grandparent, [])
     assert found.projection == pytest.approx(1.0)
     assert found.distance == pytest.approx(1 / 2)
     assert not found.contradicted
@@ -55,10 +55,12 @@ def test_a_stranger_does_not_and_its_real_parent_is_nearer(put):
     grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
     real = put("real", [0.0, 2.0])
     child = put("child", [0.2, 2.0])
-    alone = ancestry(child, Checkpoint("sft", parent), grandparent, [])
+    alone = ancestry(child, CheckpointTensors("sft", parent), grandparent, [])
     assert alone.projection == pytest.approx(0.1)
     assert alone.contradicted
-    found = ancestry(child, Checkpoint("sft", parent), None, [Checkpoint("real", real)])
+    found = ancestry(
+        child, CheckpointTensors("sft", parent), None, [CheckpointTensors("real", real)]
+    )
     assert found.projection is None
     assert (found.nearest, found.contradicted) == ("real", True)
     assert found.nearest_distance == pytest.approx(0.2 / 2)
@@ -69,6 +71,8 @@ def test_a_candidate_as_near_as_the_parent_contradicts_nothing(put):
     grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
     twin = put("twin", [2.0, 0.05])
     child = put("child", [2.0, 1.0])
-    found = ancestry(child, Checkpoint("sft", parent), grandparent, [Checkpoint("twin", twin)])
+    found = ancestry(
+        child, CheckpointTensors("sft", parent), grandparent, [CheckpointTensors("twin", twin)]
+    )
     assert found.nearest == "twin"
     assert not found.contradicted

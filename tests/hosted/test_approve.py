@@ -10,19 +10,12 @@ from flytekit.models.literals import LiteralMap
 
 from lineage.approval import Decision, decided
 from lineage.artifacts import without_places
+from lineage.compatibility import Finding
 from lineage.graph import Lineage
 from tasks.gate.approval import record_approval
 from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.summary import summary_of
-from tasks.handover import (
-    Gated,
-    Note,
-    Plan,
-    PlannedTeacher,
-    ReleaseConditions,
-    TeacherVerdict,
-    Verdict,
-)
+from tasks.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict, Verdict
 from tasks.step import Bench
 from tests.hosted.test_failure_records import made
 from tests.support.admin import serving
@@ -61,7 +54,7 @@ def gated():
         ladder=[],
         **dict.fromkeys(("environment", "train", "validation", "evaluation"), data),
     )
-    finding = Note(
+    finding = Finding(
         code="overlap", severity="warning", subject="math", evidence="shared", next_step="look"
     )
     plan = Plan(

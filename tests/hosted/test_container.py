@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from lineage.artifacts import Artifact
 from lineage.dsse import SigningKey
-from tasks.handover import Stage
+from tasks.handover import StageLabel
 from tasks.release.task import collect_domain, resolve_checkpoint
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
@@ -74,7 +74,7 @@ def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp
         "data": [],
         "settings": SftSettings(num_steps=1, learning_rate=1e-3),
         "seed": 0,
-        "stage": Stage(name="math sft", owner="team-math"),
+        "stage": StageLabel(name="math sft", owner="team-math"),
     }
     ended = Container(finetune, tmp_path / "training", inputs).run(**flavoured)
     assert not ended.is_recoverable

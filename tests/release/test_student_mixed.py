@@ -6,6 +6,7 @@ import pytest
 
 from lineage.approval import Decision
 from lineage.artifacts import Artifact, Student, put_manifest, read_manifest
+from lineage.compatibility import Finding
 from lineage.errors import LineageError, RecalledError
 from lineage.record import Records
 from lineage.registry import Registry
@@ -13,7 +14,6 @@ from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
 from tasks import publication, step
 from tasks.gate.approval import record_approval, record_decision
-from tasks.handover import Note
 from tasks.planned import refuse_changed
 from tasks.step import Bench
 from tests.support.consolidations import Consolidated
@@ -130,7 +130,9 @@ def test_a_plan_that_did_not_go_through_the_gate_is_refused(merge):
 
 
 def test_a_plan_that_was_refused_is_refused_here_too(merge):
-    note = Note(code="other-template", severity="refusal", subject="m", evidence="e", next_step="n")
+    note = Finding(
+        code="other-template", severity="refusal", subject="m", evidence="e", next_step="n"
+    )
     with pytest.raises(BrokenRuleError) as refused:
         merge(notes=[note]).publish()
     assert refused.value.rules == {"passed"}

@@ -8,7 +8,7 @@ import torch
 
 from lineage.artifacts import Artifact
 from lineage.store import open_store
-from tasks.handover import Stage
+from tasks.handover import StageLabel
 from tasks.model.files import load_policy, save_policy
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
@@ -18,7 +18,7 @@ from tests.support.tiny_models import SIZES, tiny_policy, tokenizer
 
 SETTINGS = SftSettings(num_steps=10, batch_size=4, learning_rate=1e-2, warmup_steps=0)
 BASE = BaseSettings(scratch=SIZES, num_documents=60, row_tokens=16, training=SETTINGS)
-STAGE = Stage(name="math sft", owner="team-math")
+STAGE = StageLabel(name="math sft", owner="team-math")
 
 
 class Bench:
@@ -83,7 +83,7 @@ def test_a_fine_tuned_model_is_another_and_the_same_again_from_the_same_seed(ben
 
 def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(bench, start, data):
     other = Artifact(kind="dataset", digest="sha256:" + "d" * 64)
-    renamed = Stage(name="other", owner="somebody")
+    renamed = StageLabel(name="other", owner="somebody")
     slower = SETTINGS.model_copy(update={"learning_rate": 1e-3})
 
     def derivation(begin, rows, settings, seed, stage):

@@ -2,17 +2,17 @@
 
 from tasks.attribution.document import (
     Audit,
+    AuditVerdict,
     BehaviourShare,
-    Estimate,
+    CarriedWaiver,
     GroupShare,
     Influence,
-    Measured,
+    RetrainEffect,
+    RetrainResult,
     SegmentShare,
+    ShareEstimate,
     Source,
     TokenShare,
-    Verdict,
-    Verification,
-    Waiver,
     Witness,
 )
 
@@ -48,17 +48,17 @@ def group(domain, owner, count=6, taught=None, **parts):
 
 def estimate(value):
     if isinstance(value, tuple):
-        return Estimate(mean=value[0], low=value[1], high=value[2])
-    return Estimate(mean=value)
+        return ShareEstimate(mean=value[0], low=value[1], high=value[2])
+    return ShareEstimate(mean=value)
 
 
 def example_verification():
-    return Verification(
+    return RetrainResult(
         seeds=(0, 1),
         effects=(
-            Measured(
+            RetrainEffect(
                 masked=("math",),
-                effect=Estimate(mean=1.5, low=-1.0, high=4.0),
+                effect=ShareEstimate(mean=1.5, low=-1.0, high=4.0),
                 per_seed={0: 1.3, 1: 1.7},
                 by_domain={"math": 1.5, "neutral": -0.25},
                 surgery=2.0,
@@ -84,7 +84,7 @@ def example_audit(**changes):
         count=1,
         begun=-4.0,
         ended=-2.0,
-        shares={name: Estimate(mean=value) for name, value in parts.items()},
+        shares={name: ShareEstimate(mean=value) for name, value in parts.items()},
         residual=0.0005,
         behaviours=(
             BehaviourShare(
@@ -122,9 +122,9 @@ def example_audit(**changes):
         ),
         searched="40 of math in steps 1 to 10",
         verification=example_verification(),
-        verdict=Verdict(named="math", sentence="Math did it.", confidence="quite."),
+        verdict=AuditVerdict(named="math", sentence="Math did it.", confidence="quite."),
         approvals=("math: overlap (warning, sft_overlap)",),
-        waivers=(Waiver(digest=DIGEST, text="by: ann\nreason: urgent"),),
+        waivers=(CarriedWaiver(digest=DIGEST, text="by: ann\nreason: urgent"),),
         drawn={},
         not_tested=("Absence.",),
     )

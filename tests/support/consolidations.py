@@ -1,6 +1,7 @@
 """Consolidations that leave the records of real ones, put into the store without training."""
 
 import json
+from dataclasses import asdict
 
 from lineage.artifacts import Release, read_manifest, without_places
 from tasks.handover import Gated, Plan, PlannedTeacher, TeacherVerdict, Verdict
@@ -73,7 +74,7 @@ class Consolidated:
             "plan",
             json.dumps(document),
             [("student", self._start), *releases, *inputs],
-            findings=[note.model_dump(mode="json") for note in notes],
+            findings=[asdict(note) for note in notes],
             reviewed=reviewed,
             stage=stage,
             of=self._seed,

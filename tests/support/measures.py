@@ -1,9 +1,9 @@
 """A teacher's measurements, as a test wants them."""
 
-from tasks.gate.measured import Reading, Scores, SwapRow, TeacherMeasure
+from tasks.gate.measured import Scores, SwapRow, TeacherMeasure, TeacherReading
 from tasks.gate.prediction import Calibration, features
 
-READING = Reading(
+READING = TeacherReading(
     tokens=500,
     kl=0.2,
     forward_kl=0.1,

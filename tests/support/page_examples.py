@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from lineage.artifacts import Artifact
+from lineage.compatibility import Finding
 from lineage.metrics import Sample
 from tasks.attribution.page import render
 from tasks.evaluate.compare_page import comparison_page
 from tasks.evaluate.conditions import Unmet
 from tasks.evaluate.consider import Considered
 from tasks.evaluate.report import render_report
-from tasks.gate.growth import Growth, Learned
+from tasks.gate.growth import Recalibration, UsedOutcome
 from tasks.gate.judge import Judged
 from tasks.gate.measured import (
     Ancestry,
     Displacement,
-    Measured,
+    ProbeResult,
     ProbeSettings,
     RungReading,
     WorstToken,
@@ -23,7 +24,7 @@ from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan_page import plan_page
 from tasks.gate.prediction import predict
 from tasks.gate.refork import Refork, Requested
-from tasks.handover import Cure, MeasuredRung, Note, TeacherVerdict, Verdict
+from tasks.handover import MeasuredRung, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.training_page import rounds_page
 from tasks.reports.training import measured_page
 from tests.evaluate.test_compare import comparison
@@ -40,7 +41,7 @@ HOSTILE = '<img src=x onerror="alert(1)">\N{RIGHT-TO-LEFT OVERRIDE}'
 
 def note(code, severity="warning", subject="teacher.math@3"):
     """Return a finding whose texts hold markup and a character that turns the direction."""
-    return Note(
+    return Finding(
         code=code, severity=severity, subject=subject, evidence=f"{HOSTILE} is in it",
         next_step="release it again",
     )  # fmt: skip
@@ -62,8 +63,8 @@ def example_gate():
     code = measured(swap=None).model_copy(update={"name": "code", "domain": "code"})
     verdicts = [
         TeacherVerdict(
-            name="math", domain="math", verdict=Verdict.FITS_AFTER_REMEDY, proposed=Cure.WARM_UP,
-            done=Cure.WARM_UP, ladder=[MeasuredRung(step=20, kl=0.1)],
+            name="math", domain="math", verdict=Verdict.FITS_AFTER_REMEDY, proposed=Remedy.WARM_UP,
+            done=Remedy.WARM_UP, ladder=[MeasuredRung(step=20, kl=0.1)],
         ),
         TeacherVerdict(name="code", domain="code", verdict=Verdict.FITS),
     ]  # fmt: skip
@@ -71,17 +72,17 @@ def example_gate():
     judged = {
         "math": Judged(
             name="math", verdict=Verdict.FITS_AFTER_REMEDY, prediction=predict(math, calibration()),
-            reasons=reasons, cure=Cure.WARM_UP,
+            reasons=reasons, remedy=Remedy.WARM_UP,
         ),
         "code": Judged(
-            name="code", verdict=Verdict.FITS, prediction=None, reasons=(), cure=Cure.NONE
+            name="code", verdict=Verdict.FITS, prediction=None, reasons=(), remedy=Remedy.NONE
         ),
     }  # fmt: skip
-    growth = Growth(
+    growth = Recalibration(
         found=1, needed=1, bias=0.25, spread=0.125,
-        used=(Learned(teacher="teacher.math@3", record=DIGEST, expected=0.5, came=0.8),),
+        used=(UsedOutcome(teacher="teacher.math@3", record=DIGEST, expected=0.5, came=0.8),),
     )  # fmt: skip
-    probe = Measured(settings=ProbeSettings(ladder_stages=2), teachers=(math, code), seconds=1.0)
+    probe = ProbeResult(settings=ProbeSettings(ladder_stages=2), teachers=(math, code), seconds=1.0)
     return gate_page(plan_of(), probe, judged, verdicts, {"math": request()}, growth)
 
 
@@ -107,7 +108,7 @@ def pages():
         group("neutral", "", math=0.0, code=(2.0, 1.0, 3.0)),
     )
     rollouts = (example_rollout("math", student=HOSTILE), example_rollout("code"))
-    sparse = Growth(found=0, needed=8)
+    sparse = Recalibration(found=0, needed=8)
     return {
         "audit": render(example_audit()),
         "audit_of_sets": render(
@@ -116,9 +117,9 @@ def pages():
         "comparison": comparison_page(comparison()),
         "gate": example_gate(),
         "gate_without_outcomes": gate_page(
-            plan_of(), Measured(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0),
+            plan_of(), ProbeResult(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0),
             {"math": Judged(name="math", verdict=Verdict.FITS, prediction=None, reasons=(),
-                            cure=Cure.NONE)},
+                            remedy=Remedy.NONE)},
             [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, sparse,
         ),
         "gate_unmeasured": unmeasured_page(plan_of()),

@@ -12,8 +12,8 @@ from tasks.evaluate.report import render_report
 from tasks.evaluate.report_input import (
     Provenance,
     ReportInput,
-    Response,
-    Rollout,
+    SampleResponse,
+    SampleRollout,
     Speech,
 )
 from tasks.reports.curves import Curve, CurveGroup
@@ -60,16 +60,18 @@ def climb(start: float, end: float, seed: int, steps: int = 150) -> tuple[tuple[
     )
 
 
-def example_rollout(domain: str, student: str = "") -> Rollout:
+def example_rollout(domain: str, student: str = "") -> SampleRollout:
     """One prompt of a domain, answered three times; ``student`` replaces the student's words."""
     system, question = QUESTIONS[domain]
 
-    def answer(turns: tuple[tuple[str, str], ...], score: float, reason: str = "") -> Response:
+    def answer(
+        turns: tuple[tuple[str, str], ...], score: float, reason: str = ""
+    ) -> SampleResponse:
         said = tuple(Speech.model_validate({"role": r, "content": c}) for r, c in turns)
-        return Response(turns=said, score=score, reason=reason)
+        return SampleResponse(turns=said, score=score, reason=reason)
 
     good = (("assistant", student),) if student else GOOD[domain]
-    return Rollout(
+    return SampleRollout(
         domain=domain,
         messages=(
             Speech(role="system", content=system),

@@ -2,7 +2,7 @@
 
 import random
 
-from tasks.evaluate.outcomes import Outcomes, PromptOutcome, Settings
+from tasks.evaluate.outcomes import Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 
 DOMAINS = ("math", "code", "agent", "instruct")
@@ -42,7 +42,7 @@ def example_outcomes(seed: int = 0, **solved: tuple[float, ...]) -> Outcomes:
     return Outcomes(
         methods={name: row(shares) for name, shares in {**SOLVED, **solved}.items()},
         teachers={teacher: row(shares) for teacher, shares in TEACHERS.items()},
-        settings=Settings(temperature=0.7, samples=1, seed=seed, max_tokens=64),
+        settings=ScorecardSettings(temperature=0.7, samples=1, seed=seed, max_tokens=64),
     )
 
 

@@ -8,7 +8,7 @@ import click
 from lineage.artifacts import Artifact
 from lineage.store import home, open_store
 from lineage.summary import Score, Summary, command, summary_of
-from tasks.attribution.document import Audit, Verification
+from tasks.attribution.document import Audit, RetrainResult
 from tasks.attribution.files import copy_audit
 from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow
@@ -175,7 +175,7 @@ def _tell(found: Audit) -> None:
         _tell_measured(found.verification)
 
 
-def _tell_measured(found: Verification) -> None:
+def _tell_measured(found: RetrainResult) -> None:
     """Print what retrains measured, beside the noise that it must rise above."""
     rows = []
     for each in found.effects:

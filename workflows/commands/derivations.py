@@ -13,11 +13,12 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
+from lineage.compatibility import Finding
 from lineage.launched import Launched
 from lineage.waiver import Waiver
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
-from tasks.handover import Note, TeacherVerdict, WarmUpSettings
+from tasks.handover import TeacherVerdict, WarmUpSettings
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.settings import RoundSettings
 from tasks.rl.settings import RlSettings
@@ -148,7 +149,7 @@ KINDS: Mapping[str, Kind] = {
     "mopd": Kind("A student after one round of distillation.", _model(RoundSettings)),
     "plan": Kind(
         "What a consolidation merges, with all findings by record.",
-        _fields(self=list[str], findings=list[Note], reviewed=bool),
+        _fields(self=list[str], findings=list[Finding], reviewed=bool),
     ),
     "probe": Kind("What the gate measured of the teachers.", _model(ProbeSettings)),
     "prompts": Kind("Prompts of a domain, JSONL.", _DATA),
