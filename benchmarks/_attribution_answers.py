@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _attribution_estimators import REHEARSAL_AND_SLOPES, TRACIN
 from _attribution_world import OFFICES, TEACHERS, masks
 
-from tasks.attribution.estimators import BoundedTracIn, LogRatio, RehearsedAndBounded, TracIn
+from tasks.attribution.estimators import FIRST_ORDER, LOG_RATIO
 
 Table = dict[str, list[float]]
 
@@ -69,15 +70,13 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
     left_out = {run: masked for run, masked in masks(number) if masked}
     answers = Answers(number, truth["asked"], truth["says"], left_out, tables, {}, found)
     if tables:
-        tables["taught and heard"] = _smaller(tables["path integral"], tables[LogRatio.name])
+        tables["taught and heard"] = _smaller(tables["path integral"], tables[LOG_RATIO])
         tables["owner, sized by the change"] = _sized_by_change(answers)
-        answers.told[BoundedTracIn.name] = _bounded(answers)
+        answers.told[FIRST_ORDER] = _bounded(answers)
     if tables and found["rehearsals"]:
         answers.told["rehearsal"] = _rehearsed(answers)
-        answers.told[RehearsedAndBounded.name] = {
-            run: [
-                a + b / 10 for a, b in zip(nats, answers.told[BoundedTracIn.name][run], strict=True)
-            ]
+        answers.told[REHEARSAL_AND_SLOPES] = {
+            run: [a + b / 10 for a, b in zip(nats, answers.told[FIRST_ORDER][run], strict=True)]
             for run, nats in answers.told["rehearsal"].items()
         }
     for name, told in answers.told.items():
@@ -95,8 +94,8 @@ def _smaller(one: Table, two: Table) -> Table:
 
 
 def _bounded(answers: Answers) -> Table:
-    """Return by retrain what ``BoundedTracIn`` says; of several, their effects are summed first."""
-    slopes, ended = answers.tables[TracIn.name], answers.says["full"]
+    """Return by retrain what ``bounded_first_order`` says; effects of several are summed first."""
+    slopes, ended = answers.tables[TRACIN], answers.says["full"]
     return {
         run: [
             max(sum(slopes[teacher][place] for teacher in masked), least)
@@ -107,7 +106,7 @@ def _bounded(answers: Answers) -> Table:
 
 
 def _rehearsed(answers: Answers) -> Table:
-    """Return by retrain what ``Rehearsed`` says; who is masked together is rehearsed so."""
+    """Return by retrain what ``rehearsed`` says; who is masked together is rehearsed so."""
     says = answers.others["rehearsals"]["says"]
     whole = [(a + b) / 2 for a, b in zip(answers.says["full"], says["full"], strict=True)]
     return {run: [a - b for a, b in zip(whole, says[run], strict=True)] for run in answers.masks}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from _attribution_estimators import ASKED
 from _attribution_questions import Asked, questions
 from _attribution_standins import StandIns
 from _attribution_training import LOOP, REPAIR, SAMPLING, SHORT, Round, learn, objective_of
@@ -15,14 +16,7 @@ from torch import Tensor
 
 from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Stretch, Weights, stretches
-from tasks.attribution.estimators import (
-    Absence,
-    EstimatorInput,
-    LogRatio,
-    Movement,
-    Owner,
-    TracIn,
-)
+from tasks.attribution.estimators import EstimatorInput
 from tasks.attribution.path_integral import allocate
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
@@ -82,10 +76,10 @@ class Asking:
         )
         tables: dict[str, Table] = {}
         seconds: dict[str, float] = {}
-        for estimator in (TracIn(), Absence(), LogRatio(), Owner(), Movement()):
-            with _Clock(seconds, estimator.name):
-                found = estimator.attribute(evidence)
-            tables[estimator.name] = {name: _rounded(found[name]) for name in TEACHERS}
+        for estimator, estimate in ASKED.items():
+            with _Clock(seconds, estimator):
+                found = estimate(evidence)
+            tables[estimator] = {name: _rounded(found[name]) for name in TEACHERS}
         residuals = {}
         for name, walk in (("path integral", self._walk), ("replayed integral", self._replayed)):
             with _Clock(seconds, name):

@@ -11,19 +11,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from _attribution_estimators import OF_TWO_HOLDERS, PATH_INTEGRAL
 from _attribution_questions import exam
 from _attribution_training import distil, make_teacher
 from _attribution_world import TEACHERS, World
 
 from tasks.attribution.behaviour import encode
 from tasks.attribution.course import Scorer, Weights, stretches
-from tasks.attribution.estimators import (
-    EstimatorInput,
-    LogRatio,
-    PathIntegral,
-    TaughtAndHeard,
-    TracIn,
-)
+from tasks.attribution.estimators import LOG_RATIO, EstimatorInput
 from tasks.attribution.naming import holders
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
@@ -35,7 +30,6 @@ _RUNS: dict[str, tuple[str, ...]] = {
     f"no-{HEARD}": (HEARD,),
     f"no-{UNHEARD}": (UNHEARD,),
 }
-ESTIMATORS = LogRatio(), TaughtAndHeard(), PathIntegral(), TracIn()
 SAYS = "what each run says"
 Numbers = dict[str, list[float]]
 """By teacher, or by run, one number a plant."""
@@ -72,9 +66,9 @@ def ask(world: World, folder: Path) -> dict[str, Numbers]:
         {},
     )
     tables: dict[str, Numbers] = {}
-    for estimator in ESTIMATORS:
-        found = estimator.attribute(evidence)
-        tables[estimator.name] = {name: found[name].tolist() for name in TEACHERS}
+    for name, estimator in OF_TWO_HOLDERS.items():
+        found = estimator(evidence)
+        tables[name] = {teacher: found[teacher].tolist() for teacher in TEACHERS}
     says = {
         name: encoded.total(scorer.log_probs(_weights(folder / name))).tolist()
         for name in ("fork", *_RUNS)
@@ -90,7 +84,7 @@ def table(found: Sequence[dict[str, Numbers]]) -> dict[str, object]:
             for of_set in found
             for place in range(len(of_set[name][HEARD]))
         ]
-        for name in (estimator.name for estimator in ESTIMATORS)
+        for name in OF_TWO_HOLDERS
     }
     verdicts = [held for of_set in found for held in _verdicts(of_set)]
     effects = {
@@ -128,7 +122,7 @@ def _verdicts(of_set: dict[str, Numbers]) -> list[tuple[str, ...]]:
     for place, (full, fork) in enumerate(zip(says["full"], says["fork"], strict=True)):
         parts, taught = (
             {teacher: of_set[name][teacher][place] for teacher in TEACHERS}
-            for name in (PathIntegral.name, LogRatio.name)
+            for name in (PATH_INTEGRAL, LOG_RATIO)
         )
         found.append(holders(parts, taught, full - fork))
     return found

@@ -10,10 +10,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from _attribution_answers import Answers, Table
+from _attribution_estimators import PATH_INTEGRAL
 from _attribution_questions import NOBODY, OFF, OWN, SHARED, STYLE
 from _attribution_world import TEACHERS
 
-from tasks.attribution.estimators import LogRatio, Owner, PathIntegral
+from tasks.attribution.estimators import DOMAIN_OWNER, LOG_RATIO
 from tasks.attribution.naming import named
 
 TUNED_ON = (0, 1)
@@ -34,7 +35,7 @@ def _of(found: Sequence[Answers], name: str) -> dict[str, object]:
     tables = {a.number: a.truth if name == RETRAIN else a.tables[name] for a in found}
     tuning = [a for a in found if a.number in TUNED_ON]
     testing = [a for a in found if a.number not in TUNED_ON]
-    grid = _GRID if name != Owner.name else [0.5]  # it says who, not how much
+    grid = _GRID if name != DOMAIN_OWNER else [0.5]  # it says who, not how much
     threshold = max(grid, key=lambda least: _score(tuning, tables, least))
     kinds = (*_PLANTED, STYLE)
     return {
@@ -126,14 +127,14 @@ def _names(answers: Answers, *, pushed: bool) -> list[bool]:
         who == item["teacher"]
         for place, item in enumerate(answers.asked)
         for who in [_product(answers, place)]
-        if who and (answers.tables[PathIntegral.name][who][place] > 0) == pushed
+        if who and (answers.tables[PATH_INTEGRAL][who][place] > 0) == pushed
     ]
 
 
 def _product(answers: Answers, place: int) -> str:
     parts, taught = (
         {teacher: answers.tables[name][teacher][place] for teacher in TEACHERS}
-        for name in (PathIntegral.name, LogRatio.name)
+        for name in (PATH_INTEGRAL, LOG_RATIO)
     )
     return named(parts, taught, answers.change[place])
 

@@ -25,7 +25,7 @@ from tasks.attribution.document import (
     TokenShare,
     Witness,
 )
-from tasks.attribution.estimators import Absence, BoundedTracIn, EstimatorInput, Owner
+from tasks.attribution.estimators import ESTIMATORS, EstimatorInput
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.intervals import estimate, resampled, share_that_name
 from tasks.attribution.naming import holders, named
@@ -268,9 +268,9 @@ class Findings:
                 teachers={},
                 owners=self._subject.owners,
             )
-            for way in (BoundedTracIn(), Absence(), Owner()):
-                sums = total.setdefault(way.name, {})
-                for source, values_B in way.attribute(evidence).items():
+            for name, estimator in ESTIMATORS.items():
+                sums = total.setdefault(name, {})
+                for source, values_B in estimator(evidence).items():
                     sums[source] = sums.get(source, 0.0) + float(values_B.sum())
         count = len(self._split.behaviours)
         return tuple(

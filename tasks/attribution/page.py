@@ -4,7 +4,7 @@ import shlex
 
 from tasks.attribution.accuracy import GUESS, RETRAIN
 from tasks.attribution.document import Audit
-from tasks.attribution.estimators import BoundedTracIn
+from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import LEAST_LOG_RATIO
 from tasks.attribution.page_shares import (
     absence,
@@ -38,7 +38,7 @@ def render(audit: Audit) -> str:
         crossings=crossings(audit),
         least_log_ratio=LEAST_LOG_RATIO,
         ways=ways(audit),
-        first_order=BoundedTracIn.name,
+        first_order=FIRST_ORDER,
         guess=f"{GUESS:.2f}",
         retrain=f"{RETRAIN:.2f}",
         absence=None if audit.verification is None else absence(audit, audit.verification),

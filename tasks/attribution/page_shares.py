@@ -12,7 +12,7 @@ from tasks.attribution.document import (
     RetrainResult,
     ShareEstimate,
 )
-from tasks.attribution.estimators import LogRatio
+from tasks.attribution.estimators import LOG_RATIO
 from tasks.attribution.naming import LEAST_NATS
 from tasks.attribution.verdict import held_by, nats, off_domain
 from tasks.attribution.verdict import join as listed
@@ -174,7 +174,7 @@ def ways(audit: Audit) -> list[list[str]]:
     taught = {name: _mean_of(audit, name) for name in audit.behaviours[0].taught}
     own = most if shares[most] >= LEAST_NATS else "nobody"
     rows = [
-        _way(LogRatio.name, taught, _who(audit.verdict), "nats", sources),
+        _way(LOG_RATIO, taught, _who(audit.verdict), "nats", sources),
         _way("path integral (above)", shares, own, "nats", sources),
     ]
     return rows + [

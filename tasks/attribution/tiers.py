@@ -50,7 +50,7 @@ def without_ledger(reference: str, seconds: float, ledger: Ledger | None) -> str
         "  (3) absence alone: run its consolidation again without a teacher (mopd settings, "
         f"distil.masked), and once with all: {took} for each.\n"
         "  (4) who would say it: compare the log-probabilities of teachers and start, in seconds "
-        "(tasks.attribution.estimators.LogRatio, from Python); it knows nothing of the training."
+        "(from Python); it knows nothing of the training."
     )
 
 

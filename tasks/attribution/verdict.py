@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.attribution.accuracy import beyond, of_holders, of_name, of_nobody
 from tasks.attribution.document import AuditVerdict, GroupShare, RetrainResult, Witness
-from tasks.attribution.estimators import LogRatio, Owner
+from tasks.attribution.estimators import DOMAIN_OWNER, LOG_RATIO
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 
 SAID = 0.1
@@ -103,7 +103,7 @@ def judge_sets(
 def witness(name: str, parts: Mapping[str, float]) -> Witness:
     """Return who another way of asking names: the largest, if it doubled the odds."""
     best = max(parts, key=lambda source: parts[source])
-    if name != Owner.name:
+    if name != DOMAIN_OWNER:
         most = best if parts[best] >= LEAST_NATS else ""
         return Witness(name=name, parts=parts, named=most)
     most = best if parts[best] > 0.5 else ""  # of behaviours of several domains nobody owns most
@@ -276,7 +276,7 @@ def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
 def _tested(who: str, case: Case) -> Iterator[str]:
     """Yield what is known of how often such an answer is right."""
     if who in case.taught:
-        yield f"named by {LogRatio.name}"
+        yield f"named by {LOG_RATIO}"
         yield of_name(pushed=case.parts[who] > 0)
     elif who:
         yield "no benchmark tests names of what is no teacher"

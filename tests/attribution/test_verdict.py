@@ -16,7 +16,7 @@ from tasks.attribution.accuracy import (
     RETRAIN,
 )
 from tasks.attribution.document import AuditVerdict, Witness
-from tasks.attribution.estimators import BoundedTracIn
+from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
 from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
 from tests.support.audits import example_audit, group
@@ -155,7 +155,7 @@ def test_the_accuracy_told_is_the_one_measured():
     assert (two["verdict"]["both"], two["plants"]) == (BOTH, HELD_BY_TWO)
     assert two["verdict"]["who was not"] == 0
     absence = {name: figures["all"]["mean"] for name, figures in measured["absence"].items()}
-    assert round(absence[BoundedTracIn.name], 2) == GUESS
+    assert round(absence[FIRST_ORDER], 2) == GUESS
     assert round(absence["a retrain of the other seed"], 2) == RETRAIN
 
 
