@@ -19,6 +19,8 @@ GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 """Packages of ``tasks`` that every step may run; a change in them makes other derivations."""
 _TASKS = Path(__file__).parent
 _ALL_BUT_DOCUMENTS = (":/", ":(top,exclude)*.md")
+_PATTERNS = ("**/*.py", "*.json", "templates/*")
+"""What of a package decides what it computes or shows."""
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy")
 
 
@@ -36,16 +38,14 @@ def source_digest(step: str, *more: str) -> str:
 
 
 def _files(name: str) -> list[Path]:
-    """Return the Python files and templates of a package of ``tasks``, or of a single module.
+    """Return the code, data and templates of a package of ``tasks``, or a single module.
 
     Raises:
         ValueError: for a name that is neither.
     """
     module = (_TASKS / name).with_suffix(".py")
-    package = _TASKS / name
-    files = (
-        [module] if module.is_file() else [*package.glob("**/*.py"), *package.glob("templates/*")]
-    )
+    found = (path for pattern in _PATTERNS for path in (_TASKS / name).glob(pattern))
+    files = [module] if module.is_file() else list(found)
     if not files:
         raise ValueError(
             f"{name!r} is not a package or module of tasks: correct source_digest's caller"
@@ -54,7 +54,7 @@ def _files(name: str) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    """Return the digest of a Python file's code, or of a template's bytes."""
+    """Return the digest of a Python file's code, or of another file's bytes."""
     return code_digest(path) if path.suffix == ".py" else digest_file(path)
 
 

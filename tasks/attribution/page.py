@@ -2,7 +2,6 @@
 
 import shlex
 
-from tasks.attribution.accuracy import GUESS, RETRAIN
 from tasks.attribution.document import Audit
 from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import LEAST_LOG_RATIO
@@ -16,6 +15,7 @@ from tasks.attribution.page_shares import (
     ways,
 )
 from tasks.attribution.page_tokens import behaviours, course
+from tasks.attribution.reliability import reliability
 from tasks.attribution.verdict import nats
 from tasks.reports.rendering import render as render_template
 
@@ -39,8 +39,8 @@ def render(audit: Audit) -> str:
         least_log_ratio=LEAST_LOG_RATIO,
         ways=ways(audit),
         first_order=FIRST_ORDER,
-        guess=f"{GUESS:.2f}",
-        retrain=f"{RETRAIN:.2f}",
+        guess=f"{reliability().rank_correlation.first_order:.2f}",
+        retrain=f"{reliability().rank_correlation.retrain:.2f}",
         absence=None if audit.verification is None else absence(audit, audit.verification),
         recorded=[
             (source, shlex.join(["provost", "lineage", "show", source.record]))

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.attribution.accuracy import beyond, of_holders, of_name, of_nobody
 from tasks.attribution.document import AuditVerdict, GroupShare, RetrainResult, Witness
 from tasks.attribution.estimators import DOMAIN_OWNER, LOG_RATIO
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
+from tasks.attribution.reliability import reliability
 
 SAID = 0.1
 """Geometric mean of a response's token probabilities; below it the student does not say it."""
@@ -268,7 +268,7 @@ def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
     told = "; ".join(f"{each.name} names {each.named or 'nobody'}" for each in witnesses)
     few = f"; {case.count} behaviour{'s' * (case.count > 1)}: too few for an interval"
     return (
-        f"{of_holders()}; a retrain without each tells what its absence changes"
+        f"{reliability().of_holders()}; a retrain without each tells what its absence changes"
         f"{few if case.sure is None else ''}{f'; {told}' if told else ''}."
     )
 
@@ -277,13 +277,13 @@ def _tested(who: str, case: Case) -> Iterator[str]:
     """Yield what is known of how often such an answer is right."""
     if who in case.taught:
         yield f"named by {LOG_RATIO}"
-        yield of_name(pushed=case.parts[who] > 0)
+        yield reliability().of_name(pushed=case.parts[who] > 0)
     elif who:
         yield "no benchmark tests names of what is no teacher"
         return
     else:
-        yield of_nobody()
-    unlike = beyond(case.count, case.num_tokens)
+        yield reliability().of_nobody()
+    unlike = reliability().untested(case.count, case.num_tokens)
     if unlike:
         yield unlike
 

@@ -6,18 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.attribution.accuracy import (
-    BOTH,
-    DID_NOT,
-    GUESS,
-    HELD_BY_TWO,
-    NOBODY,
-    PUSHED,
-    RETRAIN,
-)
 from tasks.attribution.document import AuditVerdict, Witness
 from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
+from tasks.attribution.reliability import reliability
 from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
 from tests.support.audits import example_audit, group
 
@@ -124,8 +116,8 @@ def test_a_name_that_the_ledger_speaks_against_is_given_with_care_and_its_own_ac
     agreed, disagreed = judge(case(), []), judge(case(parts={"math": -1.0, "code": 5.0}), [])
     assert disagreed.named == "math"
     assert "take the name with care" in disagreed.sentence
-    assert DID_NOT.words() in disagreed.confidence
-    assert PUSHED.words() in agreed.confidence
+    assert reliability().names.did_not.words() in disagreed.confidence
+    assert reliability().names.pushed.words() in agreed.confidence
 
 
 @pytest.mark.parametrize(
@@ -147,16 +139,19 @@ def test_the_accuracy_told_is_the_one_measured():
     results = Path(__file__).parents[2] / "benchmarks" / "results" / "attribution.json"
     measured = json.loads(results.read_text("utf-8"))["figures"]
     told = measured["verdict"]
-    assert vars(PUSHED) == told["names"]["pushed towards it"]
-    assert vars(DID_NOT) == told["names"]["did not"]
-    assert vars(NOBODY) == told["right"]["nobody"]
+    figures = reliability()
+    assert figures.names.model_dump(by_alias=True) == told["names"]
+    assert figures.nobody.model_dump() == told["right"]["nobody"]
     assert measured["naming"]["teacher over fork point"]["threshold"] == LEAST_LOG_RATIO
     two = measured["two_holders"]
-    assert (two["verdict"]["both"], two["plants"]) == (BOTH, HELD_BY_TWO)
+    assert (two["verdict"]["both"], two["plants"]) == (
+        figures.two_holders.both,
+        figures.two_holders.plants,
+    )
     assert two["verdict"]["who was not"] == 0
     absence = {name: figures["all"]["mean"] for name, figures in measured["absence"].items()}
-    assert round(absence[FIRST_ORDER], 2) == GUESS
-    assert round(absence["a retrain of the other seed"], 2) == RETRAIN
+    assert round(absence[FIRST_ORDER], 2) == figures.rank_correlation.first_order
+    assert round(absence["a retrain of the other seed"], 2) == figures.rank_correlation.retrain
 
 
 def test_what_the_student_does_not_say_is_nobodys():
