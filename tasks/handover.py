@@ -6,17 +6,11 @@ Sequences are lists because Flyte's types have no tuple of any length.
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
-from lineage.artifacts import Artifact, Rung
+from lineage.artifacts import Artifact, Frozen, Rung
 from lineage.compatibility import Finding
 from tasks.documented import documented
-
-
-class Frozen(BaseModel):
-    """A value that cannot change and takes no field that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StageLabel(Frozen):

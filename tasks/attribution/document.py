@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import FiniteFloat
 
-from tasks.handover import Frozen
+from lineage.artifacts import Frozen
 
 
 class Source(Frozen):

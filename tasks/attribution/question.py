@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Frozen
 from lineage.digest import is_digest
 from lineage.record import Derivation, Input
 from tasks.attribution.answers import Messages, first_turns
@@ -20,7 +20,6 @@ from tasks.attribution.behaviour import (
     refuse_own_contrast,
 )
 from tasks.attribution.subject import AuditedStudent, find_subject, own_policy, plan_of
-from tasks.handover import Frozen
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.progress import report

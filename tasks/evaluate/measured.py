@@ -1,6 +1,7 @@
 """One checkpoint on one domain, as it lies in the store."""
 
-from tasks.evaluate.outcomes import Frozen, PromptOutcome
+from lineage.artifacts import Frozen
+from tasks.evaluate.outcomes import PromptOutcome
 
 
 class Example(Frozen):

@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from lineage.artifacts import Frozen
 
 FORK_POINT, TEACHER, STUDENT = "fork_point", "teacher", "student"
 OVERALL = "overall"
 NORMALISED = "normalised"
 RESERVED = (OVERALL, "paired", "matrix", "responses", "settings")
 """Top-level keys of the scorecard's JSON, which therefore name no domain."""
-
-
-class Frozen(BaseModel):
-    """Immutable, and with no field but its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PromptOutcome(Frozen):

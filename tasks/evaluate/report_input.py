@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tasks.evaluate.outcomes import STUDENT, Frozen
+from lineage.artifacts import Frozen
+from tasks.evaluate.outcomes import STUDENT
 from tasks.evaluate.scorecard import Scorecard
 from tasks.reports.curves import CurveGroup
 

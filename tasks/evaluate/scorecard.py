@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
+from lineage.artifacts import Frozen
 from tasks.evaluate.normalised import (
     Bootstrap,
     Normalised,
@@ -22,7 +23,6 @@ from tasks.evaluate.outcomes import (
     RESERVED,
     STUDENT,
     TEACHER,
-    Frozen,
     Outcomes,
     PromptOutcome,
     ScorecardSettings,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from tasks.gate.judge import GateSettings
-from tasks.gate.measured import Frozen, TeacherMeasure
+from tasks.gate.measured import GateDocument, TeacherMeasure
 from tasks.gate.prediction import Calibration, features, predict
 
 _FAR = 3.0
@@ -22,7 +22,7 @@ not send it to infinity."""
 _HALVINGS = 60
 
 
-class PastOutcome(Frozen):
+class PastOutcome(GateDocument):
     """One teacher of an earlier consolidation: what was measured of it, and what came."""
 
     teacher: str
@@ -40,7 +40,7 @@ class PastOutcome(Frozen):
         return min(1.0, max(0.0, self.actual))
 
 
-class UsedOutcome(Frozen):
+class UsedOutcome(GateDocument):
     """One outcome beside what the built-in calibration would have expected."""
 
     teacher: str
@@ -49,7 +49,7 @@ class UsedOutcome(Frozen):
     came: float
 
 
-class Recalibration(Frozen):
+class Recalibration(GateDocument):
     """What a gate learned from this store's outcomes, for page and JSON."""
 
     found: int

@@ -9,14 +9,14 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from lineage.compatibility import Finding
-from tasks.gate.measured import Frozen, SwapRow, TeacherMeasure
+from tasks.gate.measured import GateDocument, SwapRow, TeacherMeasure
 from tasks.gate.prediction import Calibration, Prediction, predict
 from tasks.handover import Remedy, Verdict
 
 Severity = Literal["refusal", "warning", "note"]
 
 
-class GateSettings(Frozen):
+class GateSettings(GateDocument):
     """When a teacher does not fit."""
 
     least_predicted: float = Field(default=0.85, gt=0, lt=1)
@@ -40,7 +40,7 @@ class GateSettings(Frozen):
     but of one small testbed, and twice the minimum is then two thirds one's own."""
 
 
-class Judged(Frozen):
+class Judged(GateDocument):
     """One teacher's verdict, why, and what would help."""
 
     model_config = ConfigDict(serialize_by_alias=True)

@@ -1,17 +1,18 @@
 """What the gate measured, as it lies in the store. No torch: workflows import it."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from lineage.artifacts import Frozen
 from tasks.rollout.settings import SamplingSettings
 
 
-class Frozen(BaseModel):
-    """A document that does not change."""
+class GateDocument(Frozen):
+    """A document of the gate; a measurement in it may be infinite or NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="constants")
 
 
-class ProbeSettings(Frozen):
+class ProbeSettings(GateDocument):
     """How much is measured; a few hundred rollouts say what thousands do."""
 
     prompts_per_domain: int = Field(default=64, ge=8)
@@ -25,7 +26,7 @@ class ProbeSettings(Frozen):
     seed: int = 0
 
 
-class WorstToken(Frozen):
+class WorstToken(GateDocument):
     """A token of the student's at which a teacher differs most, in its context."""
 
     before: str
@@ -37,7 +38,7 @@ class WorstToken(Frozen):
     student_log_prob: float
 
 
-class TeacherReading(Frozen):
+class TeacherReading(GateDocument):
     """One teacher on the student's own rollouts in one domain; means over response tokens."""
 
     tokens: int
@@ -62,7 +63,7 @@ class TeacherReading(Frozen):
     worst: tuple[WorstToken, ...] = ()
 
 
-class Scores(Frozen):
+class Scores(GateDocument):
     """Student and teacher, graded on the same prompts with the same noise."""
 
     prompts: int
@@ -73,7 +74,7 @@ class Scores(Frozen):
     """Standard error of the difference, paired by prompt."""
 
 
-class Displacement(Frozen):
+class Displacement(GateDocument):
     """How far a teacher's weights are from where the student starts."""
 
     relative: float
@@ -82,7 +83,7 @@ class Displacement(Frozen):
     """With the displacements of the other teachers, by name."""
 
 
-class Ancestry(Frozen):
+class Ancestry(GateDocument):
     """A declared parent held against the weights."""
 
     declared: str
@@ -110,7 +111,7 @@ class Ancestry(Frozen):
         return far + share + nearer
 
 
-class SwapRow(Frozen):
+class SwapRow(GateDocument):
     """Well graded answers of one domain, read by every teacher."""
 
     tokens: int
@@ -122,7 +123,7 @@ class SwapRow(Frozen):
     """The teacher that explains this domain's answers better than its own does."""
 
 
-class RungReading(Frozen):
+class RungReading(GateDocument):
     """How far the student is from an earlier rung of a teacher's climb."""
 
     step: int
@@ -130,7 +131,7 @@ class RungReading(Frozen):
     """KL(student || rung), nats a token; NaN for a rung without numbers."""
 
 
-class TeacherMeasure(Frozen):
+class TeacherMeasure(GateDocument):
     """All that was measured of one teacher."""
 
     name: str
@@ -147,7 +148,7 @@ class TeacherMeasure(Frozen):
     """Of a staged ladder, in the order of the climb, without the teacher itself."""
 
 
-class ProbeResult(Frozen):
+class ProbeResult(GateDocument):
     """One probe: a student against the teachers of a plan."""
 
     settings: ProbeSettings

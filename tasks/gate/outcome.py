@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
-from tasks.gate.measured import Frozen
+from tasks.gate.measured import GateDocument
 from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.onpolicy.workload import recipe
 from tasks.planned import input_of, plan_of, verdicts_of
@@ -23,7 +23,7 @@ KIND = "gate_outcome"
 STUDENT = "student"
 
 
-class TeacherOutcome(Frozen):
+class TeacherOutcome(GateDocument):
     """One teacher's domain, before and after."""
 
     name: str

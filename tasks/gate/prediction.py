@@ -18,7 +18,7 @@ from statistics import NormalDist
 
 from pydantic import JsonValue
 
-from tasks.gate.measured import Frozen, TeacherMeasure
+from tasks.gate.measured import GateDocument, TeacherMeasure
 
 FILE = Path(__file__).with_name("calibration.json")
 _Z90 = NormalDist().inv_cdf(0.95)
@@ -30,7 +30,7 @@ _OUTSIDE = 1.0
 """How many times the width of what was calibrated a feature may lie outside of it."""
 
 
-class Calibration(Frozen):
+class Calibration(GateDocument):
     """A fitted regression and where it comes from."""
 
     centers: dict[str, float]
@@ -45,7 +45,7 @@ class Calibration(Frozen):
     provenance: dict[str, JsonValue]
 
 
-class Prediction(Frozen):
+class Prediction(GateDocument):
     """The share of the teacher's gain that the student is expected to have after the merge."""
 
     score: float

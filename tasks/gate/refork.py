@@ -20,7 +20,7 @@ from lineage.named import students_of
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks.gate.judge import Judged
-from tasks.gate.measured import Frozen
+from tasks.gate.measured import GateDocument
 from tasks.gate.probed import asked
 from tasks.handover import Plan, PlannedTeacher, Verdict
 from tasks.provenance import source_digest
@@ -34,7 +34,7 @@ _OF_ONE_RUNG = {"domain", "stop_at"}
 """In a rung's settings, and none of the team's."""
 
 
-class Trained(Frozen):
+class Trained(GateDocument):
     """One stage of the teacher's training, by record."""
 
     kind: str
@@ -44,7 +44,7 @@ class Trained(Frozen):
     settings: dict[str, JsonValue]
 
 
-class Refork(Frozen):
+class Refork(GateDocument):
     """A request to a teacher's owner: climb again, from where the student starts."""
 
     teacher: str

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Frozen
 from tasks.documented import documented
-from tasks.handover import Frozen, Plan, ReleaseConditions
+from tasks.handover import Plan, ReleaseConditions
 from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
