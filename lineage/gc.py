@@ -27,7 +27,7 @@ DEFAULT_GRACE_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Garbage:
+class CollectionPlan:
     """What a collection would remove, or has removed: documents first."""
 
     kept: int
@@ -42,7 +42,7 @@ class Garbage:
         return sum(blob.size for blob in self.remove)
 
 
-def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garbage:
+def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> CollectionPlan:
     """Return what nothing reaches and is older than the grace period. Removes nothing.
 
     Raises LineageError for a grace period of less than two hours: a large checkpoint takes that
@@ -62,10 +62,10 @@ def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> 
     garbage = [blob for digest, blob in blobs.items() if digest not in reached]
     documents = {blob.digest for blob in garbage if _names(store, blob, damaged)}
     garbage.sort(key=lambda blob: (blob.digest not in documents, blob.digest))
-    return Garbage(len(reached), tuple(garbage), tuple(sorted(damaged)))
+    return CollectionPlan(len(reached), tuple(garbage), tuple(sorted(damaged)))
 
 
-def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garbage:
+def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> CollectionPlan:
     """Remove what nothing reaches; return what was removed.
 
     Manifests go before the files that they name, so a collection that is cut off leaves no
@@ -73,7 +73,7 @@ def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Garba
     """
     garbage = find_garbage(store, grace_seconds)
     removed = [blob for blob in garbage.remove if store.remove(blob.digest, grace_seconds)]
-    return Garbage(garbage.kept, tuple(removed), garbage.damaged)
+    return CollectionPlan(garbage.kept, tuple(removed), garbage.damaged)
 
 
 def _named_in_slots(store: Store) -> set[str]:

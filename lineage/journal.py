@@ -16,9 +16,9 @@ from lineage.author import Author, author_of
 from lineage.errors import CorruptError, NotEntitledError
 from lineage.statement import (
     Document,
-    Place,
     Stated,
     Statement,
+    StatementPlace,
     make_statement,
     prefix_of,
     read_statement,
@@ -196,7 +196,7 @@ class Slots(Generic[Document]):
             if body is None:
                 return None
             assert self.journal.trust is not None
-            place = Place(
+            place = StatementPlace(
                 store=self.journal.trust.store,
                 project=self.project,
                 path=self.path,

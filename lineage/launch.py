@@ -16,7 +16,7 @@ class Lenient(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Teacher(Lenient):
+class PlannedTeacherSummary(Lenient):
     """A teacher of a plan."""
 
     reference: str
@@ -27,7 +27,7 @@ class Teacher(Lenient):
     """Of its domain's rollouts."""
 
 
-class Finding(Lenient):
+class LaunchFinding(Lenient):
     """What the records or the gate say against a teacher."""
 
     code: str
@@ -36,7 +36,7 @@ class Finding(Lenient):
     subject: str
 
 
-class Verdict(Lenient):
+class LaunchVerdict(Lenient):
     """What the gate measured of a teacher."""
 
     name: str
@@ -72,7 +72,7 @@ class Launch(Frozen):
     """When the plan was written: ISO 8601, UTC; "" where that is not recorded."""
     student: str
     """Digest of the checkpoint that the student starts from."""
-    teachers: list[Teacher]
+    teachers: list[PlannedTeacherSummary]
     inputs: dict[str, JsonValue] | None
     """The form as it was filled in; None for an older launch."""
     settings: dict[str, JsonValue] | None
@@ -90,8 +90,8 @@ class Launch(Frozen):
     execution: str | None
     """Flyte's name, as project/domain/name; None for a run on one machine."""
     execution_url: str | None
-    findings: list[Finding]
-    verdicts: list[Verdict]
+    findings: list[LaunchFinding]
+    verdicts: list[LaunchVerdict]
     waivers: list[Waived]
     outcome: Outcome
     """published, failed after its plan, refused, or open: nothing of it is recorded yet."""

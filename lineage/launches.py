@@ -14,9 +14,18 @@ from lineage.approval import KIND as APPROVAL
 from lineage.approval import Decision, decided
 from lineage.artifacts import Student, parse_manifest
 from lineage.errors import LineageError
-from lineage.export.subject import Made
+from lineage.export.subject import NewestOutput
 from lineage.index import Index
-from lineage.launch import Finding, Launch, Lenient, Outcome, Result, Teacher, Verdict, Waived
+from lineage.launch import (
+    Launch,
+    LaunchFinding,
+    LaunchVerdict,
+    Lenient,
+    Outcome,
+    PlannedTeacherSummary,
+    Result,
+    Waived,
+)
 from lineage.launched import KIND as LAUNCH
 from lineage.launched import LAUNCHER, Launched
 from lineage.record import Attestation, Records
@@ -26,8 +35,8 @@ from lineage.waiver import NEVER_WAIVED
 
 
 class _Plan(Lenient):
-    teachers: list[Teacher]
-    notes: list[Finding] = Field(default_factory=list)
+    teachers: list[PlannedTeacherSummary]
+    notes: list[LaunchFinding] = Field(default_factory=list)
 
 
 def launches(store: Store) -> tuple[list[Launch], list[str]]:
@@ -133,34 +142,36 @@ class _Reader:
             error=str(failures[-1].derivation.settings.get("error", "")) if failures else "",
         )
 
-    def _is_of(self, form: Launched | None, student: Made) -> bool:
+    def _is_of(self, form: Launched | None, student: NewestOutput) -> bool:
         """Return whether a student of a plan is what a launch of it led to."""
         if form is None:
             return True
         return form.led_to(self._manifest(student).settings)
 
-    def _manifest(self, student: Made) -> Student:
+    def _manifest(self, student: NewestOutput) -> Student:
         return parse_manifest(self._store.get_bytes(student.attestation.output), Student)
 
-    def _chain(self, record: str) -> Iterator[Made]:
+    def _chain(self, record: str) -> Iterator[NewestOutput]:
         """Yield a plan and those that it was made of, newest first."""
         while record:
             attestation = self._records.output(record)
             if attestation is None:
                 raise LineageError(f"the plan of record {record} is not in this store any more")
-            made = Made(record, self._records.read(record), attestation)
+            made = NewestOutput(record, self._records.read(record), attestation)
             yield made
             before = [item.record for item in made.derivation.inputs if item.role == "plan"]
             record = before[0] if before else ""
 
-    def _users(self, artifacts: Iterable[str]) -> Iterator[Made]:
+    def _users(self, artifacts: Iterable[str]) -> Iterator[NewestOutput]:
         users = {user for artifact in artifacts for user in self._index.users(artifact)}
         for user in sorted(users):
             attestation = self._records.output(user)
             if attestation is not None:
-                yield Made(user, self._records.read(user), attestation)
+                yield NewestOutput(user, self._records.read(user), attestation)
 
-    def _settings(self, students: list[Made], failures: list[Made]) -> dict[str, JsonValue] | None:
+    def _settings(
+        self, students: list[NewestOutput], failures: list[NewestOutput]
+    ) -> dict[str, JsonValue] | None:
         """Return the settings of the round that a plan of an older version led to."""
         if students:
             return self._manifest(students[-1]).settings
@@ -183,11 +194,11 @@ class _Reader:
 class _Facts:
     """A plan, those that it was made of, and every record that took one of them."""
 
-    chain: list[Made]
+    chain: list[NewestOutput]
     """Newest first."""
-    users: list[Made]
+    users: list[NewestOutput]
 
-    def of_kind(self, kind: str) -> list[Made]:
+    def of_kind(self, kind: str) -> list[NewestOutput]:
         """Return the users of a kind, the oldest first."""
         found = [made for made in self.users if made.derivation.kind == kind]
         return sorted(found, key=lambda made: made.attestation.finished)
@@ -199,7 +210,7 @@ def _in_one(one: Attestation, other: Attestation) -> bool:
     return len(names) == 1
 
 
-def _failed(form: Launched | None, launch: Attestation, failure: Made) -> bool:
+def _failed(form: Launched | None, launch: Attestation, failure: NewestOutput) -> bool:
     """Return whether a failure is that of a launch."""
     if form is None:
         return True
@@ -208,24 +219,28 @@ def _failed(form: Launched | None, launch: Attestation, failure: Made) -> bool:
     return failure.derivation.settings.get("round", form.round) == form.round
 
 
-def _start(plan: Made) -> str:
+def _start(plan: NewestOutput) -> str:
     return next(item.artifact for item in plan.derivation.inputs if item.role == "student")
 
 
-def _waived(made: Made) -> Waived:
+def _waived(made: NewestOutput) -> Waived:
     return Waived.model_validate({**made.derivation.settings, "digest": made.attestation.output})
 
 
-def _verdicts(made: Made) -> list[Verdict]:
+def _verdicts(made: NewestOutput) -> list[LaunchVerdict]:
     teachers = made.derivation.settings.get("teachers")
-    return [Verdict.model_validate(each) for each in teachers] if isinstance(teachers, list) else []
+    return (
+        [LaunchVerdict.model_validate(each) for each in teachers]
+        if isinstance(teachers, list)
+        else []
+    )
 
 
 def _outcome(
-    findings: list[Finding],
+    findings: list[LaunchFinding],
     waivers: list[Waived],
-    students: list[Made],
-    failures: list[Made],
+    students: list[NewestOutput],
+    failures: list[NewestOutput],
 ) -> Outcome:
     if students:
         return "published"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage.errors import LineageError, UnreachableError
-from lineage.s3_answers import CLAIM, ObjectState, Part, checksum, date_of, state_of
+from lineage.s3_answers import CLAIM, ObjectState, UploadedPart, checksum, date_of, state_of
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -135,21 +135,21 @@ class Bucket:
             self._call("create_multipart_upload", Key=name, ChecksumAlgorithm="SHA256")["UploadId"]
         )
 
-    def parts(self, key: str, upload: str) -> dict[int, Part]:
+    def parts(self, key: str, upload: str) -> dict[int, UploadedPart]:
         """Return the parts that S3 has of an upload, by number."""
-        found: dict[int, Part] = {}
+        found: dict[int, UploadedPart] = {}
         marker: dict[str, int] = {}
         while True:
             answer = self._call("list_parts", Key=self._prefix + key, UploadId=upload, **marker)
             for row in answer.get("Parts", []):
                 checked = row.get("ChecksumSHA256", "")
                 number = row["PartNumber"]
-                found[number] = Part(number, row["Size"], row["ETag"], checked)
+                found[number] = UploadedPart(number, row["Size"], row["ETag"], checked)
             if not answer.get("IsTruncated"):
                 return found
             marker = {"PartNumberMarker": answer["NextPartNumberMarker"]}
 
-    def send_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    def send_part(self, key: str, upload: str, number: int, data: bytes) -> UploadedPart:
         """Send one part with its checksum, which S3 compares."""
         name, checked = self._prefix + key, checksum(data)
         answer = self._call(
@@ -160,9 +160,11 @@ class Bucket:
             Body=data,
             ChecksumSHA256=checked,
         )
-        return Part(number, len(data), answer["ETag"], checked)
+        return UploadedPart(number, len(data), answer["ETag"], checked)
 
-    def complete(self, key: str, upload: str, parts: list[Part], *, replace: bool = False) -> bool:
+    def complete(
+        self, key: str, upload: str, parts: list[UploadedPart], *, replace: bool = False
+    ) -> bool:
         """Make the parts one object, unless it exists or ``replace``; say whether it was made."""
         rows = [
             {"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum}

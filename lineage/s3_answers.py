@@ -28,7 +28,7 @@ class ObjectState:
 
 
 @dataclass(frozen=True)
-class Part:
+class UploadedPart:
     """One part of an upload that S3 has."""
 
     number: int

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from lineage.errors import StoreUnfitError, UnreachableError
 from lineage.s3 import ForbiddenError
-from lineage.s3_answers import Part
+from lineage.s3_answers import UploadedPart
 
 _WRITERS = 8
 _ROUNDS = 3
@@ -38,10 +38,10 @@ class Objects(Protocol):
     def begin(self, key: str) -> str:
         """Begin an upload in parts."""
 
-    def send_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    def send_part(self, key: str, upload: str, number: int, data: bytes) -> UploadedPart:
         """Send a part."""
 
-    def complete(self, key: str, upload: str, parts: list[Part]) -> bool:
+    def complete(self, key: str, upload: str, parts: list[UploadedPart]) -> bool:
         """Complete once."""
 
     def abort(self, key: str, upload: str) -> None:

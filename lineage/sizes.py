@@ -61,7 +61,7 @@ _PACKED = 8
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightHeaders:
     """What the headers of some safetensors files say."""
 
     tensors: int
@@ -102,7 +102,7 @@ def check_shape(entry: Any) -> tuple[int, int]:  # noqa: ANN401 - JSON of a stra
     return elements, max(shape, default=1) if elements else 0
 
 
-def weights_in(folder: Path) -> Weights:
+def weights_in(folder: Path) -> WeightHeaders:
     """Return what the weights right in a folder hold; what cannot be read counts for nothing."""
     found: list[tuple[int, int]] = []
     for file in sorted(folder.glob("*.safetensors")):
@@ -112,10 +112,10 @@ def weights_in(folder: Path) -> Weights:
         except (ValueError, RecursionError, TypeError, KeyError, IndexError):
             continue  # refused for itself, by name
     widest = max((dimension for _, dimension in found), default=0)
-    return Weights(len(found), widest, sum(elements for elements, _ in found))
+    return WeightHeaders(len(found), widest, sum(elements for elements, _ in found))
 
 
-def check_sizes(path: str, config: JsonValue, weights: Weights) -> None:
+def check_sizes(path: str, config: JsonValue, weights: WeightHeaders) -> None:
     """Refuse a config, nested ones too, with sizes that its weights have not."""
     for settings in _objects(config):
         for key, value in settings.items():

@@ -43,7 +43,7 @@ class Stated(Frozen):
 Document = TypeVar("Document", bound=Stated)
 
 
-class Place(Frozen):
+class StatementPlace(Frozen):
     """Where a statement stands."""
 
     store: str
@@ -75,7 +75,7 @@ class Statement(Generic[Document]):
     """What one slot says."""
 
     body: Document
-    place: Place
+    place: StatementPlace
     team: str
     """Who signed it."""
     key: TrustedKey
@@ -88,7 +88,7 @@ def prefix_of(project: str, path: str) -> str:
     return f"projects/{project}/{path}"
 
 
-def make_statement(body: Stated, place: Place, key: SigningKey) -> bytes:
+def make_statement(body: Stated, place: StatementPlace, key: SigningKey) -> bytes:
     """Return the signed statement that ``body`` holds at ``place``."""
     name, digest = body.subject()
     statement: JsonValue = {
@@ -120,8 +120,8 @@ def read_statement(
             raise ValueError(f"it is no {model.predicate_type}")  # noqa: TRY301
         predicate = dict(document["predicate"])
         body = model.known(predicate.pop("body"))
-        known = {name: predicate[name] for name in Place.model_fields if name in predicate}
-        place = Place.model_validate(known)
+        known = {name: predicate[name] for name in StatementPlace.model_fields if name in predicate}
+        place = StatementPlace.model_validate(known)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptError(
             f"what stands at {key!r} is no {model.__name__.lower()}: {error}. Restore it from a "

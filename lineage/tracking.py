@@ -144,7 +144,7 @@ def only_writer(uri: str) -> Iterator[None]:
 
 
 @dataclass
-class Health:
+class TrackingState:
     """Whether MLflow answered lately, so that a run tells of it once and does not wait again."""
 
     clock: Callable[[], float] = time.monotonic

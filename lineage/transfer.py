@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lineage.errors import CorruptError
-from lineage.s3_answers import Part, checksum
+from lineage.s3_answers import UploadedPart, checksum
 from lineage.scratch import remove
 
 PART_BYTES = 16 << 20
@@ -39,13 +39,15 @@ class Remote(Protocol):
     def begin(self, key: str) -> str:
         """Begin or find an upload."""
 
-    def parts(self, key: str, upload: str) -> dict[int, Part]:
+    def parts(self, key: str, upload: str) -> dict[int, UploadedPart]:
         """Parts that are there."""
 
-    def send_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    def send_part(self, key: str, upload: str, number: int, data: bytes) -> UploadedPart:
         """Send one."""
 
-    def complete(self, key: str, upload: str, parts: list[Part], *, replace: bool = False) -> bool:
+    def complete(
+        self, key: str, upload: str, parts: list[UploadedPart], *, replace: bool = False
+    ) -> bool:
         """Make them one object."""
 
 
@@ -100,13 +102,13 @@ def upload(
 
 def _send_parts(
     remote: Remote, key: str, source: Path, part_bytes: int, progress: Progress
-) -> tuple[list[Part], str]:
+) -> tuple[list[UploadedPart], str]:
     """Send what S3 lacks of an upload; return all its parts and the upload."""
     todo = pieces(source.stat().st_size, part_bytes)
     number = remote.begin(key)
     there = remote.parts(key, number)
 
-    def send(piece: Piece) -> Part:
+    def send(piece: Piece) -> UploadedPart:
         data = _read(source, piece)
         known = there.get(piece.number)
         progress(len(data))
@@ -157,7 +159,7 @@ def alone(lock: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_same(part: Part, data: bytes) -> bool:
+def _is_same(part: UploadedPart, data: bytes) -> bool:
     """Say whether S3 has these bytes as a part, by its checksum or, without one, its MD5 tag.
 
     The tag only saves sending; whether the object is right is checked by SHA-256 when it is read.

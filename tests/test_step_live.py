@@ -6,7 +6,7 @@ import pytest
 
 from lineage.mirror import connection, showing, watch
 from lineage.record import Derivation
-from lineage.tracking import Health, tracking_uri
+from lineage.tracking import TrackingState, tracking_uri
 from tasks import step
 from tasks.attempt import InterruptedAttemptError
 from tasks.onpolicy.distributed import collective as shared
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def client(home, monkeypatch):
     monkeypatch.setattr(watch, "FIRST_SECONDS", 0.02)
     monkeypatch.setattr(watch, "SECONDS", 0.02)
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     return connection.client_of(tracking_uri())
 
 

@@ -21,7 +21,7 @@ from types import FrameType
 
 from lineage.plain import plain
 from tasks.progress import PROGRESS_FD, Update, decode
-from workflows.progress import Outcome, Progress, Status
+from workflows.progress import JobOutcome, Progress, Status
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 5.0
@@ -72,7 +72,7 @@ def run_side_by_side(
     *,
     logs: Path,
     stop_on_failure: bool = False,
-) -> list[Outcome]:
+) -> list[JobOutcome]:
     """Run every job, at most ``limit`` at a time, and return how each ended, in the jobs' order.
 
     A job's standard output and error are appended to ``logs/<name>.log``. When a job fails the
@@ -102,7 +102,7 @@ def run_side_by_side(
         return [crew.outcome(job) for job in jobs]
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
+def exit_code(outcomes: Sequence[JobOutcome]) -> int:
     """Return 0 when every job is done, else the first failed job's own code (1 if killed)."""
     if all(outcome.status is Status.DONE for outcome in outcomes):
         return 0
@@ -183,11 +183,11 @@ class _Crew:
         self._logs = logs
         self._selector = selectors.DefaultSelector()
         self._running: list[_Child] = []
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, JobOutcome] = {}
         self._stopping = False
 
-    def outcome(self, job: Job) -> Outcome:
-        not_started = Outcome(job.name, Status.NOT_STARTED, 0.0, self._log(job))
+    def outcome(self, job: Job) -> JobOutcome:
+        not_started = JobOutcome(job.name, Status.NOT_STARTED, 0.0, self._log(job))
         return self._outcomes.get(job.name, not_started)
 
     def run(
@@ -283,5 +283,5 @@ class _Crew:
         seconds = time.monotonic() - child.started
         tail = child.tail() if status is Status.FAILED else ()
         name = child.job.name
-        self._outcomes[name] = Outcome(name, status, seconds, child.log, code, tail)
+        self._outcomes[name] = JobOutcome(name, status, seconds, child.log, code, tail)
         self._show.end(self._outcomes[name])

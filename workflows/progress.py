@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended, where its log is, and for a failed one the last lines of it."""
 
     name: str
@@ -59,7 +59,7 @@ class Progress(Protocol):
     def update(self, name: str, update: Update) -> None:
         """A job has reported."""
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: JobOutcome) -> None:
         """A job has ended."""
 
     def tick(self) -> None:
@@ -100,7 +100,7 @@ class Lines:
             self._last[name] = (update.stage, self._clock())
             self._write(f"{name}: {_within(name, update).describe(seconds_left)}")
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: JobOutcome) -> None:
         """Say how the job ended."""
         self._write(outcome.describe())
 
@@ -150,7 +150,7 @@ class LiveTable:
         row.update = _within(name, update)
         row.seconds_left = row.time_left.seconds(update.stage, update.step, update.total)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: JobOutcome) -> None:
         """Write into the job's row how it ended, and above the table why it failed."""
         self._rows[outcome.name].state = f"{outcome.status} in {format_seconds(outcome.seconds)}"
         if outcome.status is Status.FAILED:

@@ -15,7 +15,7 @@ from lineage.export.card import domains_of, own_method
 from lineage.export.licenses import License
 from lineage.export.origin import files_of, hub_uri
 from lineage.export.spdx import SPDX
-from lineage.export.subject import Made, Named, Subject
+from lineage.export.subject import Named, NewestOutput, Subject
 from lineage.store import Store
 
 FILE = "bom.cdx.json"
@@ -82,7 +82,7 @@ def _main(subject: Subject, terms: License, data: Sequence[str]) -> Part:
     return found
 
 
-def _descent(subject: Subject) -> Iterator[Made]:
+def _descent(subject: Subject) -> Iterator[NewestOutput]:
     """Yield the checkpoints whose weights the model's descend from, nearest first."""
     by_record = {item.record: item for item in subject.family}
     current = subject.made
@@ -95,7 +95,7 @@ def _descent(subject: Subject) -> Iterator[Made]:
         current = earlier
 
 
-def _model(item: Made) -> Part:
+def _model(item: NewestOutput) -> Part:
     digest = item.attestation.output
     found: Part = {
         "type": "machine-learning-model",
@@ -111,7 +111,7 @@ def _model(item: Made) -> Part:
     return found | ({"licenses": _licenses([stated])} if stated else {})
 
 
-def _data(item: Made) -> Part:
+def _data(item: NewestOutput) -> Part:
     digest = item.attestation.output
     domain = item.derivation.settings.get("domain")
     found: Part = {

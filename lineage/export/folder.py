@@ -27,7 +27,7 @@ CARD = "README.md"
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What an export wrote."""
 
     folder: Path
@@ -36,7 +36,7 @@ class Exported:
     """Paths inside the folder, sorted."""
 
 
-def export(subject: Subject, folder: Path, key: SigningKey, repository: str = "") -> Exported:
+def export(subject: Subject, folder: Path, key: SigningKey, repository: str = "") -> ExportResult:
     """Write a model as a folder that ``from_pretrained`` loads, with its card and its history.
 
     Args:
@@ -59,7 +59,7 @@ def export(subject: Subject, folder: Path, key: SigningKey, repository: str = ""
         whole = release(subject.name or subject.checkpoint.digest, written)
         told = [whole, *chain(subject.store, subject.family, repository)]
         write_bundle(unfinished, told, key)
-    return Exported(folder, terms, tuple(sorted(_files(folder))))
+    return ExportResult(folder, terms, tuple(sorted(_files(folder))))
 
 
 @contextmanager

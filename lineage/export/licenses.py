@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage.errors import LicenseConflictError
-from lineage.export.subject import NOT_RECORDED, Made, Subject
+from lineage.export.subject import NOT_RECORDED, NewestOutput, Subject
 
 UNKNOWN = "other"
 """The Hub's word for a license that is none of its own."""
@@ -45,7 +45,7 @@ KNOWN = {
 
 
 @dataclass(frozen=True)
-class Part:
+class LicensedPart:
     """Something that the model was made from, with the license that was stated for it."""
 
     what: str
@@ -69,7 +69,7 @@ class License:
     """For the card's ``license``."""
     name: str
     """For the card's ``license_name``; "" where the id says it."""
-    parts: tuple[Part, ...]
+    parts: tuple[LicensedPart, ...]
 
 
 def license_of(subject: Subject) -> License:
@@ -77,7 +77,7 @@ def license_of(subject: Subject) -> License:
     return resolve(tuple(dict.fromkeys(_parts(subject))))
 
 
-def resolve(parts: Sequence[Part]) -> License:
+def resolve(parts: Sequence[LicensedPart]) -> License:
     """Return the license that keeps those of all parts.
 
     Raises:
@@ -101,36 +101,38 @@ def resolve(parts: Sequence[Part]) -> License:
     return License([*ranked, *alike, *closed][-1], "", tuple(parts))
 
 
-def _parts(subject: Subject) -> Iterable[Part]:
+def _parts(subject: Subject) -> Iterable[LicensedPart]:
     base = subject.brought_base  # one that was trained from scratch has the license of its data
     if base is not None:
-        yield Part(f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base))
+        yield LicensedPart(
+            f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base)
+        )
     covered = {named.release.sft.data.digest: named.release.licence for named in subject.releases}
     for item in subject.family:
         yield from _data(item, covered)
     yield from _teachers(subject)
 
 
-def _data(item: Made, covered: Mapping[str, str]) -> Iterable[Part]:
+def _data(item: NewestOutput, covered: Mapping[str, str]) -> Iterable[LicensedPart]:
     """Yield the data that a record made, and those that it took as they were."""
     if item.derivation.kind == "demonstrations":
         domain = item.derivation.settings.get("domain") or item.attestation.output[7:19]
-        yield Part(
+        yield LicensedPart(
             f"demonstrations of {domain}", _noted(item) or covered.get(item.attestation.output, "")
         )
     for used in item.derivation.inputs:
         if used.role == "data" and not used.record:
-            yield Part(f"data {used.artifact[7:19]}", covered.get(used.artifact, ""))
+            yield LicensedPart(f"data {used.artifact[7:19]}", covered.get(used.artifact, ""))
 
 
-def _teachers(subject: Subject) -> Iterable[Part]:
+def _teachers(subject: Subject) -> Iterable[LicensedPart]:
     readable = {named.digest for named in subject.releases}
     for item in subject.family:
         output = item.attestation.output
         if item.attestation.output_kind == "release" and output not in readable:
-            yield Part(f"release {output[7:19]}", "")
+            yield LicensedPart(f"release {output[7:19]}", "")
     for named in subject.releases:
-        yield Part(named.name, named.release.licence)
+        yield LicensedPart(named.name, named.release.licence)
 
 
 def _slug(text: str) -> str:
@@ -138,16 +140,16 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.+]+", "-", text).strip("-") or "unnamed"
 
 
-def _noted(item: Made) -> str:
+def _noted(item: NewestOutput) -> str:
     return str(item.attestation.notes.get("license") or "")
 
 
-def _refuse(stated: Sequence[Part], licenses: Sequence[str], why: str) -> None:
+def _refuse(stated: Sequence[LicensedPart], licenses: Sequence[str], why: str) -> None:
     if any(part.id in licenses for part in stated):
         _conflict(stated, licenses, why)
 
 
-def _conflict(stated: Sequence[Part], licenses: Sequence[str], why: str) -> None:
+def _conflict(stated: Sequence[LicensedPart], licenses: Sequence[str], why: str) -> None:
     found = ", ".join(f"{part.what} ({part.stated})" for part in stated if part.id in licenses)
     raise LicenseConflictError(
         f"this model cannot be passed on: {found} {why}. Agree on a license with the owners and "

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from lineage.digest import canonical_json
 from lineage.export.origin import files_of, platform
-from lineage.export.subject import Made
+from lineage.export.subject import NewestOutput
 from lineage.graph import Lineage
 from lineage.record import Input, Records
 from lineage.store import Store
@@ -24,7 +24,9 @@ _RUN_EVENT = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _HOME = "urn:provost"
 
 
-def write_events(folder: Path, store: Store, family: Sequence[Made], repository: str) -> Path:
+def write_events(
+    folder: Path, store: Store, family: Sequence[NewestOutput], repository: str
+) -> Path:
     """Write the events of a family and of the attempts that failed on its way, by time."""
     told = Events(store, repository)
     events = [event for made in [*family, *failures(store, family)] for event in told.of(made)]
@@ -34,7 +36,7 @@ def write_events(folder: Path, store: Store, family: Sequence[Made], repository:
     return file
 
 
-def failures(store: Store, family: Iterable[Made]) -> list[Made]:
+def failures(store: Store, family: Iterable[NewestOutput]) -> list[NewestOutput]:
     """Return the records of failed attempts that took something which a family made."""
     records, index = Records(store), Lineage(store).index
     users = {user for made in family for user in index.users(made.attestation.output)}
@@ -42,7 +44,7 @@ def failures(store: Store, family: Iterable[Made]) -> list[Made]:
     for user in sorted(users):
         derivation, attestation = records.read(user), records.output(user)
         if derivation.kind == "failure" and attestation is not None:
-            found.append(Made(user, derivation, attestation))
+            found.append(NewestOutput(user, derivation, attestation))
     return found
 
 
@@ -59,7 +61,7 @@ class Events:
             f"provost://{store.uri.partition('://')[2]}" if is_remote else "provost://local"
         )
 
-    def of(self, made: Made) -> Iterator[Facet]:
+    def of(self, made: NewestOutput) -> Iterator[Facet]:
         """Yield the two events of a record."""
         failed = made.derivation.kind == "failure"
         attestation = made.attestation
@@ -78,7 +80,7 @@ class Events:
                 "outputs": [] if failed else [self._output(made)],
             }
 
-    def _job(self, made: Made) -> Facet:
+    def _job(self, made: NewestOutput) -> Facet:
         attestation = made.attestation
         integration = "FLYTE" if attestation.execution else "PROVOST"
         facets: Facet = {
@@ -100,7 +102,7 @@ class Events:
         name = attestation.task or made.derivation.kind
         return {"namespace": platform(made.attestation), "name": name, "facets": facets}
 
-    def _run_facets(self, made: Made, event: str) -> Facet:
+    def _run_facets(self, made: NewestOutput, event: str) -> Facet:
         attestation = made.attestation
         version = importlib.metadata.version("provost")
         facets: Facet = {
@@ -130,7 +132,7 @@ class Events:
         }
         return {**self._dataset(item.artifact), "inputFacets": {"provost_input": facet}}
 
-    def _output(self, made: Made) -> Facet:
+    def _output(self, made: NewestOutput) -> Facet:
         output = made.attestation.output
         tree = files_of(self._store, output)
         facets: Facet = {}

@@ -22,7 +22,7 @@ from lineage.export.origin import (
     invocation,
     platform,
 )
-from lineage.export.subject import Made
+from lineage.export.subject import NewestOutput
 from lineage.record import Attestation, Input, Records
 from lineage.store import Store
 
@@ -38,17 +38,17 @@ def build_type(kind: str, repository: str = "") -> str:
     return f"{repository}/blob/HEAD/docs/derivations/{kind}.md"
 
 
-def made_of(records: Records, record: str) -> Made:
+def made_of(records: Records, record: str) -> NewestOutput:
     """Return a record with its newest output; raise LineageError where there is none."""
     attestation = records.output(record)
     if attestation is None:
         raise LineageError(
             f"record {record} has no output in this store: there is nothing to make a statement of"
         )
-    return Made(record, records.read(record), attestation)
+    return NewestOutput(record, records.read(record), attestation)
 
 
-def provenance(store: Store, made: Made, repository: str = "") -> dict[str, JsonValue]:
+def provenance(store: Store, made: NewestOutput, repository: str = "") -> dict[str, JsonValue]:
     """Return a record as an in-toto statement of SLSA provenance.
 
     Args:
@@ -85,7 +85,9 @@ def provenance(store: Store, made: Made, repository: str = "") -> dict[str, Json
     }
 
 
-def chain(store: Store, family: Sequence[Made], repository: str = "") -> list[dict[str, JsonValue]]:
+def chain(
+    store: Store, family: Sequence[NewestOutput], repository: str = ""
+) -> list[dict[str, JsonValue]]:
     """Return the statements of records in the order given."""
     return [provenance(store, made, repository) for made in family]
 
@@ -142,7 +144,7 @@ def _dependency(store: Store, item: Input) -> JsonValue:
     }
 
 
-def _from_hub(made: Made) -> list[JsonValue]:
+def _from_hub(made: NewestOutput) -> list[JsonValue]:
     """Return the Hub's model that a base is a copy of."""
     source = made.derivation.settings.get("source")
     if made.derivation.kind != "base" or not isinstance(source, str):

@@ -26,7 +26,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 @dataclass(frozen=True)
-class Made:
+class NewestOutput:
     """One record with its newest output that is still in the store."""
 
     record: str
@@ -54,7 +54,7 @@ class Subject:
     """Of the student or release; of the checkpoint where it is neither."""
     checkpoint: Artifact
     manifest: Release | Student | None
-    family: tuple[Made, ...]
+    family: tuple[NewestOutput, ...]
     """The record and all of its ancestors that have an output, nearest first."""
     releases: tuple[Named, ...]
     """Of every teacher that the model is or descends from, by name."""
@@ -74,7 +74,7 @@ class Subject:
         return self.name or f"{self.made.derivation.kind} {self.checkpoint.digest[7:19]}"
 
     @cached_property
-    def made(self) -> Made:
+    def made(self) -> NewestOutput:
         """The record that made the checkpoint."""
         wanted = self.checkpoint
         for item in self.family:
@@ -88,12 +88,12 @@ class Subject:
         )
 
     @property
-    def base(self) -> Made | None:
+    def base(self) -> NewestOutput | None:
         """The base that the model descends from, or is."""
         return next((item for item in self.family if item.derivation.kind == "base"), None)
 
     @property
-    def brought_base(self) -> Made | None:
+    def brought_base(self) -> NewestOutput | None:
         """The base, where it came from elsewhere; None where it was trained from scratch."""
         known = self.base.derivation.settings if self.base else {}
         return self.base if known.keys() & {"source", "files"} else None
@@ -144,12 +144,12 @@ def subject_of(store: Store, reference: str, *, allow_recalled: bool = False) ->
     )
 
 
-def _family(records: Records, order: list[str]) -> list[Made]:
+def _family(records: Records, order: list[str]) -> list[NewestOutput]:
     found = []
     for record in order:
         attestation = records.output(record)
         if attestation is not None:
-            found.append(Made(record, records.read(record), attestation))
+            found.append(NewestOutput(record, records.read(record), attestation))
     return found
 
 

@@ -8,8 +8,8 @@ from lineage.mirror.story import (
     MOST,
     Facts,
     Link,
-    Made,
-    Teacher,
+    StudentStory,
+    TeacherStory,
     code_of,
     plain,
     story_of_release,
@@ -71,7 +71,7 @@ class Cards:
         inputs = self._records.read(entry.record).inputs if entry.record else ()
         plan = next((item.record for item in inputs if item.role == "plan"), "")
         teachers = [
-            Teacher(
+            TeacherStory(
                 parse_manifest(self._store.get_bytes(share.release), Release),
                 share.reference,
                 self._address(share.reference),
@@ -81,7 +81,7 @@ class Cards:
         facts = self._facts(student)
         tags = {f"provost.teacher.{share.domain}": share.reference for share in student.teachers}
         tags |= _scores_of("student", facts.scores) | {"provost.plan": plan}
-        return story_of_student(student, Made(entry.record, plan), teachers, facts), tags
+        return story_of_student(student, StudentStory(entry.record, plan), teachers, facts), tags
 
     def _release(self, entry: Entry) -> tuple[str, dict[str, str]]:
         release = parse_manifest(self._store.get_bytes(entry.digest), Release)

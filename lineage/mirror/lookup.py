@@ -18,7 +18,7 @@ def _tags_of(area: str) -> dict[str, str]:
     return TRAINING | ({NOTE: WORDS[area]} if area in WORDS else {})
 
 
-class Score(Protocol):
+class LoggedMetric(Protocol):
     """What is used of a metric of a logged model."""
 
     @property
@@ -46,7 +46,7 @@ class LoggedModel(Protocol):
         """The run that gave it."""
 
     @property
-    def metrics(self) -> Sequence["Score"] | None:
+    def metrics(self) -> Sequence["LoggedMetric"] | None:
         """What evaluations measured of it."""
 
 

@@ -11,7 +11,7 @@ from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
 from lineage.mirror.cards import Cards, fetching
 from lineage.mirror.files import mark_external
-from lineage.mirror.runs import Runs
+from lineage.mirror.runs import RunMirror
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
@@ -27,7 +27,7 @@ REGISTERED = "mlflow.modelVersions"
 """Of a logged model: the versions that it is registered as, for its page."""
 
 
-class Names:
+class NameMirror:
     """The registry of one store in one MLflow. The caller holds ``only_writer``."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Names:
         client: "MlflowClient",
         uri: str,
         store: Store,
-        runs: Runs,
+        runs: RunMirror,
         *,
         trusting: bool = True,
     ) -> None:

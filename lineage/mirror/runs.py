@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _ENDED = {"FINISHED", "FAILED"}
 
 
-class Runs:
+class RunMirror:
     """The records of one store in one MLflow. The caller holds ``only_writer``."""
 
     def __init__(

@@ -11,18 +11,18 @@ from pydantic import JsonValue
 from lineage.errors import LineageError
 from lineage.mirror.connection import client_of, reach
 from lineage.mirror.live import Step
-from lineage.mirror.names import Names
-from lineage.mirror.runs import Runs
-from lineage.mirror.watch import Watch
+from lineage.mirror.names import NameMirror
+from lineage.mirror.runs import RunMirror
+from lineage.mirror.watch import LiveMirror
 from lineage.record import Derivation, Records
 from lineage.registry import Registry
 from lineage.store import Store, open_store
-from lineage.tracking import Health, calm, only_writer, tracking_uri
+from lineage.tracking import TrackingState, calm, only_writer, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HEALTH = Health()
+HEALTH = TrackingState()
 """Of the MLflow that this process mirrors to."""
 _CHANGED = {"RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 _LOG = logging.getLogger("provost.lineage")
@@ -94,14 +94,14 @@ def live_run(
     owner: str,
     interruption: type[BaseException],
     notes: Mapping[str, JsonValue] | None = None,
-) -> Watch:
-    """Return what shows a step at work in MLflow, from its own thread; see ``Watch``."""
+) -> LiveMirror:
+    """Return what shows a step at work in MLflow, from its own thread; see ``LiveMirror``."""
     digest = derivation.digest()
 
     def show(step: Step) -> bool:
         return _guarded(store, digest, lambda mirror: mirror.live(step))
 
-    return Watch(show, derivation, owner, notes=notes, interruption=interruption)
+    return LiveMirror(show, derivation, owner, notes=notes, interruption=interruption)
 
 
 def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:
@@ -150,9 +150,9 @@ class Mirror:
     def __init__(
         self, client: "MlflowClient", uri: str, store: Store, *, trusting: bool = True
     ) -> None:
-        """Show ``store`` in the MLflow of ``client``, at ``uri``; see ``Runs``."""
-        self._runs = Runs(client, uri, store, trusting=trusting)
-        self._names = Names(client, uri, store, self._runs, trusting=trusting)
+        """Show ``store`` in the MLflow of ``client``, at ``uri``; see ``RunMirror``."""
+        self._runs = RunMirror(client, uri, store, trusting=trusting)
+        self._names = NameMirror(client, uri, store, self._runs, trusting=trusting)
 
     @property
     def repaired(self) -> tuple[str, ...]:

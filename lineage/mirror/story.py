@@ -84,7 +84,7 @@ def code_of(derivation: Derivation, attestation: Attestation) -> str:
 
 
 @dataclass(frozen=True)
-class Teacher:
+class TeacherStory:
     """What a student's description says of one of its teachers."""
 
     release: Release
@@ -95,7 +95,7 @@ class Teacher:
 
 
 @dataclass(frozen=True)
-class Made:
+class StudentStory:
     """How a student was made."""
 
     record: str
@@ -118,7 +118,7 @@ class Facts:
 
 
 def story_of_student(
-    student: Student, made: Made, teachers: Sequence[Teacher], facts: Facts
+    student: Student, made: StudentStory, teachers: Sequence[TeacherStory], facts: Facts
 ) -> str:
     """Return the description of a student's version."""
     link = facts.link

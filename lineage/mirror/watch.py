@@ -25,7 +25,7 @@ Show = Callable[[Step], bool]
 """Shows a step in MLflow; returns whether it has it now. Never raises."""
 
 
-class Watch:
+class LiveMirror:
     """A thread that shows a step's values as they come."""
 
     def __init__(

@@ -86,7 +86,7 @@ class SandboxLimits:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallResult:
     """What one call came to: a value, or the kind of error."""
 
     value: Json = None
@@ -97,7 +97,7 @@ class Outcome:
 class ProgramResult:
     """What a program came to: one outcome for each call, in order."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CallResult, ...]
     error: ErrorKind | None = None
     """Why the program could not even be loaded; every outcome has it too."""
     message: str = ""
@@ -180,7 +180,7 @@ class _Run:
 
     def run(self, source: str, calls: Sequence[Call]) -> ProgramResult:
         error = self._load(source)
-        outcomes = [Outcome(error=error)] * len(calls) if error else self._all(calls)
+        outcomes = [CallResult(error=error)] * len(calls) if error else self._all(calls)
         return ProgramResult(tuple(outcomes), error, self._message, "".join(self._printed))
 
     def _load(self, source: str) -> ErrorKind | None:
@@ -194,14 +194,14 @@ class _Run:
             return self._outcome("syntax", f"not Unicode: {error.reason}").error
         return None
 
-    def _all(self, calls: Sequence[Call]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def _all(self, calls: Sequence[Call]) -> list[CallResult]:
+        outcomes: list[CallResult] = []
         known: dict[str, ErrorKind] = {}  # by function; "" holds for all
         for call in calls:
             error = known.get(call.function) or known.get("")
             if error is None and time.monotonic() > self._deadline:
                 error = "time"
-            outcome = Outcome(error=error) if error else self._call(call)
+            outcome = CallResult(error=error) if error else self._call(call)
             if outcome.error == "missing":
                 known[call.function] = "missing"
             elif outcome.error in _ENDING:
@@ -209,24 +209,24 @@ class _Run:
             outcomes.append(outcome)
         return outcomes
 
-    def _call(self, call: Call) -> Outcome:
+    def _call(self, call: Call) -> CallResult:
         code = f"{call.function}(*{_ARGUMENTS})"
         inputs = {_ARGUMENTS: list(call.arguments)}
         try:
             value = self._session.feed_run(code, inputs=inputs, print_callback=self._print)
-            return Outcome(json_of(value, self._limits.output_bytes))
+            return CallResult(json_of(value, self._limits.output_bytes))
         except MontyError as error:
             return self._failed(error, call.function)
         except NotJsonError as error:
             return self._outcome("value", str(error))
 
-    def _failed(self, error: MontyError, function: str = "") -> Outcome:
+    def _failed(self, error: MontyError, function: str = "") -> CallResult:
         flooded = self._num_printed > self._limits.output_bytes
         return self._outcome("output" if flooded else _kind(error, function), str(error))
 
-    def _outcome(self, kind: ErrorKind, message: str) -> Outcome:
+    def _outcome(self, kind: ErrorKind, message: str) -> CallResult:
         self._message = self._message or message[:_MESSAGE_CHARACTERS]
-        return Outcome(error=kind)
+        return CallResult(error=kind)
 
     def _print(self, stream: str, text: str) -> None:
         """Keep what the program prints; raising here ends the program."""

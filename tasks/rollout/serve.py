@@ -31,7 +31,7 @@ _REARM_SHARE = 0.1
 set an alarm starts a thread, which costs more than most episodes."""
 
 
-class Settings(TypedDict):
+class ServeSettings(TypedDict):
     """What the parent hands over at the start."""
 
     bundle: str
@@ -82,7 +82,7 @@ class Bundle:
         return [grade.score, grade.reason]
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: ServeSettings) -> None:
     """Load the bundle when the parent says so, then answer requests until it closes the pipe."""
     requests, replies = _take_pipes()
     faulthandler.enable()

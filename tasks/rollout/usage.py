@@ -40,7 +40,7 @@ class Totals:
     """Threads count as well, as they do for the kernel."""
 
 
-class Watch:
+class UsageWatch:
     """Looks at what a child and all that it started use together."""
 
     def __init__(self, child: int, folder: str, most: Totals) -> None:

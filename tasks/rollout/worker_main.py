@@ -36,7 +36,7 @@ OURS = (
 _SAID_BYTES = 4096
 
 
-class Settings(TypedDict):
+class WorkerSettings(TypedDict):
     """What the parent hands over at the start, as far as it is needed here."""
 
     scratch: str
@@ -67,7 +67,7 @@ class BundleFinder(MetaPathFinder):
         return spec_from_file_location(fullname, file) if file else None
 
 
-def confine_child(settings: Settings, supervisor: _socket.socket, *, private: bool) -> None:
+def confine_child(settings: WorkerSettings, supervisor: _socket.socket, *, private: bool) -> None:
     """Give up what can be given up, and tell the supervisor what that was.
 
     The supervisor says it to the parent, which answers before any of the bundle is loaded.
@@ -110,7 +110,7 @@ def announce(child: _socket.socket) -> list[int]:
     return [struct.unpack("i", data[:4])[0] for _, _, data in rights]
 
 
-def supervise(child: int, parent: int, listeners: list[int], settings: Settings) -> int:
+def supervise(child: int, parent: int, listeners: list[int], settings: WorkerSettings) -> int:
     """Wait for the child and return its exit status.
 
     End it when the parent dies or asks us to, and when it uses too much, which has a status of its
@@ -124,7 +124,7 @@ def supervise(child: int, parent: int, listeners: list[int], settings: Settings)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     permits = importlib.import_module("tasks.rollout.permits")
     most = usage.Totals(**settings["totals"])
-    watch = usage.Watch(child, settings["scratch"], most)
+    watch = usage.UsageWatch(child, settings["scratch"], most)
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))

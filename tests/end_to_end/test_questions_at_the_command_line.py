@@ -9,7 +9,7 @@ from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore, open_store
-from lineage.tracking import Health, tracking_uri
+from lineage.tracking import TrackingState, tracking_uri
 from tests.support.aging import grow_old
 from tests.support.refusals import flip, provost, refusal
 from tests.support.tiny_faculty import PACKAGE, TEAMS, climb
@@ -127,7 +127,7 @@ def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student, mo
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_reindex_fills_an_empty_mlflow(student, tmp_path, monkeypatch):
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
     told = provost("lineage", "reindex")
     number = len(Records(open_store()).all())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lineage.launch import Verdict, Waived
+from lineage.launch import LaunchVerdict, Waived
 from lineage.launches import launches, of_team
 from lineage.record import Input
 from tests.support.exported_family import take_failure
@@ -115,7 +115,9 @@ def test_a_plan_behind_the_gate_is_one_launch_with_the_one_before_it(family):
     after = family.planned(take("plan", before), take("gate", gate), findings=[REFUSAL])
     found = told(family)
     assert before[1] not in found
-    assert found[after[1]].verdicts == [Verdict(name="math", verdict="unknown", predicted=0.42)]
+    assert found[after[1]].verdicts == [
+        LaunchVerdict(name="math", verdict="unknown", predicted=0.42)
+    ]
     assert found[after[1]].outcome == "open"  # the waiver of the plan before counts
 
 

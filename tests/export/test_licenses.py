@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lineage.errors import LicenseConflictError
-from lineage.export.licenses import KNOWN, Part, license_of, resolve
+from lineage.export.licenses import KNOWN, LicensedPart, license_of, resolve
 from lineage.export.subject import subject_of
 from lineage.store import open_store
 from tasks.sft.steps import stated_license
@@ -13,7 +13,7 @@ from tests.support.exported_family import Family
 
 
 def of(*stated):
-    return resolve([Part(f"part {place}", each) for place, each in enumerate(stated)])
+    return resolve([LicensedPart(f"part {place}", each) for place, each in enumerate(stated)])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from lineage.mirror import connection, showing
 from lineage.store import FolderStore
-from lineage.tracking import Health
+from lineage.tracking import TrackingState
 
 
 @pytest.fixture
@@ -32,5 +32,5 @@ def client(tmp_path, template, monkeypatch):
     (tmp_path / "mlflow.db").write_bytes(template.read_bytes())
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     return connection.client_of(uri)

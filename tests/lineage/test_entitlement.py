@@ -17,7 +17,7 @@ from lineage.recalls import Used, recalls_of
 from lineage.record import Attestation, Records
 from lineage.registry import Registry, check_may_publish
 from lineage.slots import Entry
-from lineage.statement import Place, make_statement
+from lineage.statement import StatementPlace, make_statement
 from lineage.store import FolderStore
 from tests.support.making import TIME, take, write_record
 from tests.support.teams import KEYS, NEW_KEYS, Shared, root
@@ -37,7 +37,7 @@ def forge(store, team, place, body, *, project, previous=""):
     """Write a statement into a project's place, signed with the key of ``team``."""
     trust = Journal(store).trust
     path, number = place.rpartition("/")[::2]
-    where = Place(
+    where = StatementPlace(
         store=trust.store,
         project=project,
         path=path,

@@ -20,7 +20,7 @@ from lineage.mirror import connection, showing
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore, open_store, read_tree
-from lineage.tracking import Health
+from lineage.tracking import TrackingState
 from tests.support.making import checkpoint, write_record
 
 pytestmark = [
@@ -130,7 +130,7 @@ def test_a_killed_reindex_is_finished_by_the_next(store, tmp_path, monkeypatch):
     chance = random.Random(7)
     for _ in range(REINDEX_KILLS):
         kill_after(chance.uniform(0.5, 3.0), rebuild, (store.uri, tracking))
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     assert mirror.reindex(store, tracking) == mirror.Reindexed(records=12, names=1, versions=12)
     client = connection.client_of(tracking)
     experiment = client.get_experiment_by_name("teachers")

@@ -11,7 +11,7 @@ from lineage.artifacts import Artifact
 from lineage.mirror import connection, showing
 from lineage.record import Input
 from lineage.registry import Registry
-from lineage.tracking import Health
+from lineage.tracking import TrackingState
 from lineage.view import clip, flatten, safe_key
 from tests.support.making import runs, write_record
 
@@ -85,7 +85,7 @@ def test_a_view_that_was_cut_off_is_finished_later(store, client, monkeypatch, k
     with monkeypatch.context() as patch:
         patch.setattr(type(client), killed_before, die)
         assert not mirror.mirror_record(store, child)
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     showing.mirror_of.cache_clear()
     assert mirror.mirror_record(store, child)
     assert len(runs(client)) == 2
@@ -138,7 +138,7 @@ def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path,
 def test_an_mlflow_that_is_down_is_told_of_once_and_left_alone(store, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     clock = [0.0]
-    health = Health(clock=lambda: clock[0])
+    health = TrackingState(clock=lambda: clock[0])
     monkeypatch.setattr(showing, "HEALTH", health)
     connection.client_of.cache_clear()
     record, _ = write_record(store, b"base", kind="base")

@@ -12,7 +12,7 @@ import pytest
 from lineage import mirror
 from lineage.mirror import connection, showing
 from lineage.store import open_store
-from lineage.tracking import Health, without_password
+from lineage.tracking import TrackingState, without_password
 from tests.support.making import write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -23,7 +23,7 @@ def place(tmp_path, monkeypatch):
     """A home of its own, and a mirror that has not met a failure yet."""
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     connection.client_of.cache_clear()
     showing.mirror_of.cache_clear()
     return tmp_path / "mlflow.db"

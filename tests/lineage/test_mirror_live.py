@@ -11,7 +11,7 @@ from lineage import mirror
 from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import connection, showing, watch
 from lineage.mirror.live import SILENT_MS, now_ms
-from lineage.mirror.watch import Watch
+from lineage.mirror.watch import LiveMirror
 from lineage.record import Attestation, Derivation, Records
 from lineage.view import metrics_of
 from tests.support.making import SOURCE, TIME, runs, write_record
@@ -186,7 +186,7 @@ def test_a_silent_server_is_told_of_within_20_seconds_and_holds_nothing_up(
 ):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr(showing, "HEALTH", showing.Health())
+        monkeypatch.setattr(showing, "HEALTH", showing.TrackingState())
         connection.client_of.cache_clear()
         begun, longest = time.monotonic(), 0.0
         with caplog.at_level(logging.WARNING, "provost.lineage"), live(store, derivation) as run:
@@ -211,7 +211,7 @@ def test_the_queue_is_bounded_and_keeps_the_newest(derivation, quick, monkeypatc
         told.set()
         return len(shown) > 1  # the first time MLflow is away
 
-    with Watch(show, derivation, "team") as run:
+    with LiveMirror(show, derivation, "team") as run:
         run.add(samples(1, 31))
         told.wait(10)
         while len(shown) < 2:

@@ -14,7 +14,7 @@ from lineage.artifacts import Artifact
 from lineage.mirror import connection, showing
 from lineage.record import Input
 from lineage.registry import Registry
-from lineage.tracking import Health
+from lineage.tracking import TrackingState
 from tests.support.making import write_record
 from tests.support.postgres import new_database, postgres
 
@@ -45,7 +45,7 @@ def test_replicas_that_start_on_an_empty_database_make_its_tables_once(server):
 def test_the_whole_view_is_rebuilt_on_postgresql(server, store, tmp_path, monkeypatch, request):
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     base, weights = write_record(store, b"base", kind="base")
     start = Input(role="student", artifact=weights, record=base, weight=0.5)
     data = Input(role="data " + "r" * 600, artifact=store.put_bytes(b"rows"))

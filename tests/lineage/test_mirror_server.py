@@ -9,7 +9,7 @@ from lineage import mirror
 from lineage.metrics import Sample
 from lineage.mirror import connection, showing, watch
 from lineage.record import Derivation
-from lineage.tracking import Health
+from lineage.tracking import TrackingState
 from tests.support.consolidated import TEAMS, Consolidated
 from tests.support.making import SOURCE, runs
 from tests.support.mlflow_server import mlflow_server
@@ -29,7 +29,7 @@ def address(tmp_path_factory, template):
 def served(address, tmp_path, monkeypatch):
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    monkeypatch.setattr(showing, "HEALTH", Health())
+    monkeypatch.setattr(showing, "HEALTH", TrackingState())
     connection.client_of.cache_clear()
     showing.mirror_of.cache_clear()
     return connection.client_of(address)

@@ -32,7 +32,7 @@ from lineage.record import Attestation, Derivation, Input, Records
 from lineage.registry import Registry
 from lineage.s3_blobs import blob_key
 from lineage.slots import Entry, Move
-from lineage.statement import Place, make_statement
+from lineage.statement import StatementPlace, make_statement
 from tests.support.making import TIME
 from tests.support.roles import may
 from tests.support.teams import KEYS, Shared
@@ -147,7 +147,9 @@ class TwoTeams(RuleBasedStateMachine):
         path, said = bodies[body]
         project = data.draw(st.sampled_from([A, A, B, "foundation", "consolidation"]))
         trust = Records(self.mine).journal.trust
-        place = Place(store=trust.store, project=project, path=path, number=number, at=TIME)
+        place = StatementPlace(
+            store=trust.store, project=project, path=path, number=number, at=TIME
+        )
         if may(A, "create", f"keys/{place.key}"):
             self.mine.claim(place.key, make_statement(said, place, KEYS[A]))
         self.acts += 1

@@ -5,8 +5,8 @@ import pytest
 
 from tasks.rollout.sandbox import (
     Call,
+    CallResult,
     MontySandbox,
-    Outcome,
     ProgramResult,
     SandboxLimits,
     run_program,
@@ -22,22 +22,24 @@ def run(source, *calls):
 def test_a_program_is_loaded_once_and_called_in_order():
     source = "seen = []\ndef f(x, y=0):\n    seen.append(x)\n    return [x + y, len(seen)]"
     result = run(source, Call("f", (3,)), Call("f", (4, 5)))
-    assert result == ProgramResult((Outcome([3, 1]), Outcome([9, 2])))
+    assert result == ProgramResult((CallResult([3, 1]), CallResult([9, 2])))
 
 
 def test_values_come_back_as_json_would_have_them():
     source = "def f():\n    return {'a': (1, 2.5, None, True), 'b': 'caf\\u00e9'}"
-    assert run(source, Call("f")).outcomes == (Outcome({"a": [1, 2.5, None, True], "b": "café"}),)
+    assert run(source, Call("f")).outcomes == (
+        CallResult({"a": [1, 2.5, None, True], "b": "café"}),
+    )
 
 
 def test_arguments_arrive_as_they_are():
     argument = {"rows": [[1, -2], []], "name": "é", "none": None, "yes": True}
-    assert run("def f(x): return x", Call("f", (argument,))).outcomes == (Outcome(argument),)
+    assert run("def f(x): return x", Call("f", (argument,))).outcomes == (CallResult(argument),)
 
 
 def test_a_program_may_use_any_name_for_its_own():
     assert run("len = 3\nlist = 4\ndef f(x): return x + len", Call("f", (1,))).outcomes == (
-        Outcome(4),
+        CallResult(4),
     )
 
 
@@ -57,13 +59,13 @@ def test_a_program_may_use_any_name_for_its_own():
 def test_a_program_that_does_not_load_fails_every_call(source, error):
     result = run(source, Call("f", (1,)), Call("g"))
     assert result.error == error
-    assert result.outcomes == (Outcome(error=error), Outcome(error=error))
+    assert result.outcomes == (CallResult(error=error), CallResult(error=error))
     assert result.message
 
 
 def test_a_runtime_error_fails_its_own_call_only():
     result = run("def f(x): return 12 // x", Call("f", (0,)), Call("f", (5,)))
-    assert result.outcomes == (Outcome(error="runtime"), Outcome(2))
+    assert result.outcomes == (CallResult(error="runtime"), CallResult(2))
     assert result.error is None
     assert "ZeroDivisionError" in result.message
 
@@ -95,12 +97,12 @@ def test_after_a_limit_the_other_calls_are_not_tried():
 def test_after_memory_ran_out_the_session_is_not_asked_again():
     source = "def f(x): return 'a' * x"
     result = run(source, Call("f", (10**9,)), Call("f", (1,)))
-    assert result.outcomes == (Outcome(error="memory"), Outcome(error="memory"))
+    assert result.outcomes == (CallResult(error="memory"), CallResult(error="memory"))
 
 
 def test_a_program_cannot_claim_to_be_missing():
     source = "def f(x):\n    raise NameError(\"name 'f' is not defined\")"
-    assert run(source, Call("f", (1,))).outcomes == (Outcome(error="runtime"),)
+    assert run(source, Call("f", (1,))).outcomes == (CallResult(error="runtime"),)
 
 
 def test_calls_that_are_each_in_time_do_not_add_up_without_end():
@@ -143,7 +145,7 @@ def test_no_limit_can_be_switched_off(limit, value):
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12
 def test_a_child_forked_after_use_is_refused_instead_of_hanging():
-    assert run("def f(): return 1", Call("f")).outcomes == (Outcome(1),)
+    assert run("def f(): return 1", Call("f")).outcomes == (CallResult(1),)
     child = os.fork()
     if child == 0:
         try:

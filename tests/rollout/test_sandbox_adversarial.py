@@ -15,7 +15,7 @@ import pytest
 
 from tasks.rollout.client import Episode
 from tasks.rollout.environment import Message, Prompt, Turn
-from tasks.rollout.sandbox import Call, MontySandbox, Outcome, ProgramResult, SandboxLimits
+from tasks.rollout.sandbox import Call, CallResult, MontySandbox, ProgramResult, SandboxLimits
 from tasks.rollout.worker import EnvironmentWorker
 from tests.support import hostile_programs
 from tests.support.bundles import processes_of, write_bundle
@@ -46,7 +46,7 @@ class SandboxInWorker:
         prompt = Prompt("p", (Message("user", "write f"),), task)
         (reply,) = self._worker.respond([Episode(prompt, (Turn("assistant", source),))])
         found = json.loads(reply)
-        outcomes = tuple(Outcome(**outcome) for outcome in found.pop("outcomes"))
+        outcomes = tuple(CallResult(**outcome) for outcome in found.pop("outcomes"))
         return ProgramResult(outcomes, **found)
 
     def close(self):
@@ -75,7 +75,7 @@ def still_works(sandbox):
     """Whatever the test's program did, the next program runs as if nothing had been."""
     yield
     after = sandbox.run("def f(x): return [x, len('abc')]", [Call("f", (1,))], LIMITS)
-    assert after == ProgramResult((Outcome([1, 3]),))
+    assert after == ProgramResult((CallResult([1, 3]),))
 
 
 def run(sandbox, source, *arguments):
@@ -113,7 +113,7 @@ def test_a_secret_file_is_not_read(sandbox, tmp_path, code):
     secret = tmp_path / f"{TOKEN}.txt"
     secret.write_text(TOKEN)
     result = run(sandbox, attempt(code), str(secret))
-    assert result.outcomes == (Outcome("refused"),)
+    assert result.outcomes == (CallResult("refused"),)
     result = run(sandbox, f"import os, io\nfrom pathlib import Path\n{attempt(code)}", str(secret))
     assert TOKEN not in str(result).replace(str(secret), "")
 
@@ -130,7 +130,7 @@ def test_reading_is_an_error_not_an_empty_answer(sandbox, tmp_path, source):
 def test_environment_variables_are_not_seen(sandbox, code):
     result = run(sandbox, f"import os\ndef f(x): return {code}", 0)
     assert TOKEN not in str(result)
-    assert result.outcomes in {(Outcome(error="runtime"),), (Outcome(None),)}
+    assert result.outcomes in {(CallResult(error="runtime"),), (CallResult(None),)}
 
 
 @pytest.mark.parametrize("source", some(hostile_programs.WRITERS))
@@ -202,11 +202,11 @@ def test_a_value_that_unfolds_without_end_is_refused(sandbox, code):
 @pytest.mark.parametrize("code", some(hostile_programs.MODULES))
 def test_no_module_leads_out(sandbox, tmp_path, code):
     canary = tmp_path / "canary"
-    assert run(sandbox, attempt(code), str(canary)).outcomes == (Outcome("refused"),)
+    assert run(sandbox, attempt(code), str(canary)).outcomes == (CallResult("refused"),)
     name = code.split("'")[1]
     plain = f"import {name}\n" + attempt(code.replace(f"__import__('{name}')", name))
     result = run(sandbox, plain, str(canary))
-    assert result.outcomes == (Outcome("refused"),) or errors(result) == {"runtime"}
+    assert result.outcomes == (CallResult("refused"),) or errors(result) == {"runtime"}
     assert not canary.exists()
 
 
@@ -256,14 +256,14 @@ def test_one_program_changes_nothing_for_the_next(sandbox, first):
     run(sandbox, first + "\n" + "while True: pass", 0)  # nor when it is killed half-way
     used = "[len('abc'), json.dumps([x]), math.sqrt(4), 'a'.upper()]"
     second = f"import json, math\ndef f(x): return {used}"
-    assert run(sandbox, second, 1).outcomes == (Outcome([3, "[1]", 2.0, "A"]),)
+    assert run(sandbox, second, 1).outcomes == (CallResult([3, "[1]", 2.0, "A"]),)
     assert errors(run(sandbox, "def h(x): return 1", 1)) == {"missing"}
 
 
 @pytest.mark.parametrize("printed", some(hostile_programs.FORGERIES))
 def test_printing_an_answer_forges_none(sandbox, printed, capfd):
     result = run(sandbox, f"def f(x):\n    print('{printed}')\n    return 7", 0)
-    assert result.outcomes == (Outcome(7),)
+    assert result.outcomes == (CallResult(7),)
     assert capfd.readouterr().out == ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.progress import Update
 from workflows.process import Job
-from workflows.progress import Outcome
+from workflows.progress import JobOutcome
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,7 @@ class Recorder:
     def __init__(self):
         self.started: list[str] = []
         self.updates: list[tuple[str, Update]] = []
-        self.ended: list[Outcome] = []
+        self.ended: list[JobOutcome] = []
         self.most_running = 0
 
     def start(self, name):

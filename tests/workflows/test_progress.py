@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tasks.progress import Update
-from workflows.progress import Lines, LiveTable, Outcome, Status, progress_on
+from workflows.progress import JobOutcome, Lines, LiveTable, Status, progress_on
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
         return self.now
 
 
-FAILED = Outcome("math", Status.FAILED, 61.0, Path("logs/math.log"), 3, ("one", "[b]two[/b]"))
+FAILED = JobOutcome("math", Status.FAILED, 61.0, Path("logs/math.log"), 3, ("one", "[b]two[/b]"))
 
 
 def table_of(table):
@@ -48,7 +48,7 @@ def test_the_table_shows_a_job_that_has_not_reported_and_one_that_has_ended():
     table.start("math")
     table.start("code")
     table.update("code", Update("rl", 5, 5))
-    table.end(Outcome("code", Status.DONE, 185.0, Path("code.log"), 0))
+    table.end(JobOutcome("code", Status.DONE, 185.0, Path("code.log"), 0))
     assert table_of(table)[1:] == [["math", "starting"], ["code", "done", "in", "3m", "05s", "5/5"]]
 
 
@@ -81,7 +81,7 @@ def test_lines_come_with_a_new_stage_the_last_step_and_every_five_seconds():
         lines.update("math", Update("math sft", step, 5))
         clock.now += 2.0
     lines.update("math", Update("math rl", 1, 5, {"reward": 0.5}))
-    lines.end(Outcome("math", Status.DONE, 185.0, Path("math.log"), 0))
+    lines.end(JobOutcome("math", Status.DONE, 185.0, Path("math.log"), 0))
     assert stream.getvalue().splitlines() == [
         "math: started",
         "math: sft 1/5",
@@ -93,7 +93,7 @@ def test_lines_come_with_a_new_stage_the_last_step_and_every_five_seconds():
 
 
 def test_a_killed_job_is_said_to_be_killed():
-    killed = Outcome("math", Status.FAILED, 1.0, Path("math.log"), -9)
+    killed = JobOutcome("math", Status.FAILED, 1.0, Path("math.log"), -9)
     assert killed.describe() == "math failed after 1s (killed); log: math.log"
 
 

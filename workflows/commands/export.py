@@ -11,7 +11,7 @@ from workflows.commands.documents import Exported
 from workflows.commands.output import as_json, complain, emit, say
 
 if TYPE_CHECKING:
-    from lineage.export.folder import Exported as Written
+    from lineage.export.folder import ExportResult as Written
     from lineage.export.subject import Subject
 
 

@@ -19,7 +19,7 @@ PIPELINES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class PipelinePlace:
     """Where a team or a pipeline lies here, and where in Flyte."""
 
     package: str
@@ -43,14 +43,14 @@ def teams() -> list[str]:
     return sorted(found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg)
 
 
-def place_of(name: str) -> Place:
+def place_of(name: str) -> PipelinePlace:
     """Return where a team, a package of one's own (a dotted name) or a pipeline lies.
 
     Raises:
         click.ClickException: for a team that is not here.
     """
     if name in PIPELINES:
-        return Place(PIPELINES[name], name)
+        return PipelinePlace(PIPELINES[name], name)
     if "." not in name and name not in teams():
         raise click.ClickException(
             f"there is no team {name!r}: the teams here are {', '.join(teams())}; a package of "
@@ -59,7 +59,7 @@ def place_of(name: str) -> Place:
         )
     package = name if "." in name else f"{TEACHERS}.{name}"
     team = package.rpartition(".")[2].replace("_", "-")
-    return Place(package, f"teacher-{team}")
+    return PipelinePlace(package, f"teacher-{team}")
 
 
 def team_module(team: str) -> ModuleType:
@@ -72,7 +72,7 @@ def team_settings(team: str) -> ModuleType:
     return _imported(f"{place_of(team).package}.settings")
 
 
-def team_version(place: Place) -> str:
+def team_version(place: PipelinePlace) -> str:
     """Return the version that a team gives its folder; "" for a pipeline, which has none."""
     if not place.is_team:
         return ""

@@ -232,7 +232,7 @@ def collect(delete: bool, grace_hours: float, as_document: bool) -> None:
     say(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
 
 
-def _garbage(found: garbage.Garbage, deleted: bool) -> Garbage:
+def _garbage(found: garbage.CollectionPlan, deleted: bool) -> Garbage:
     blobs = [
         Blob(digest=b.digest, bytes=b.size, age_hours=b.age_seconds / HOUR_SECONDS)
         for b in found.remove

@@ -51,7 +51,7 @@ class Member(click.Choice[str]):
         return self._kind(super().convert(value, param, ctx))
 
 
-class Settings(click.ParamType[list[str]]):
+class SettingsType(click.ParamType[list[str]]):
     """Settings with commas between them; a value may hold commas too."""
 
     name = "a=x,b=y"
@@ -75,7 +75,7 @@ def options_of(workflow: PythonFunctionWorkflow) -> list[click.Parameter]:
 
 def options_of_form(form: type[BaseModel], more: Mapping[str, FieldInfo]) -> list[click.Parameter]:
     """Return an option for each input of a form, and one for each setting that has a short name."""
-    kinds = {"settings": Settings()}
+    kinds = {"settings": SettingsType()}
     every = {**form.model_fields, **more}
     return [
         _option(

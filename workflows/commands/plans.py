@@ -2,7 +2,7 @@
 
 import click
 
-from lineage.launch import Finding, Launch
+from lineage.launch import Launch, LaunchFinding
 from lineage.launches import launches, of_team
 from lineage.store import open_store
 from workflows.commands.documents import Plans
@@ -61,7 +61,7 @@ def _preset(launch: Launch) -> list[str]:
     return [launch.preset or "none", (launch.preset_version or "")[:12]]
 
 
-def _count(findings: list[Finding]) -> list[str]:
+def _count(findings: list[LaunchFinding]) -> list[str]:
     severities = [finding.severity for finding in findings]
     return [
         f"{severities.count(kind)} {kind}" for kind in ("refusal", "warning") if kind in severities

@@ -10,7 +10,7 @@ import click
 from images.names import ImageError, bind, read_references
 from tasks.resources import FLAVOUR, ResourceError, load_flavour
 from workflows.commands.checkout import version_of
-from workflows.commands.faculty import Place, place_of, team_version
+from workflows.commands.faculty import PipelinePlace, place_of, team_version
 from workflows.commands.output import say
 
 DOMAINS = ("development", "staging", "production")
@@ -65,7 +65,7 @@ def register(
 
 
 def _register(
-    place: Place,
+    place: PipelinePlace,
     domain: str,
     version: str,
     images: Mapping[str, str],

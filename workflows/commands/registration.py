@@ -21,7 +21,7 @@ from flytekit.tools.repo import serialize_get_control_plane_entities, serialize_
 from flytekit.tools.translator import Options
 
 from images.names import ImageName, bind, placeholder
-from workflows.commands.faculty import Place
+from workflows.commands.faculty import PipelinePlace
 from workflows.commands.refusals import sentence
 from workflows.commands.registered import Entity, changes, identifier, kind_of
 from workflows.commands.stamping import labels, stamp
@@ -33,7 +33,7 @@ _MOST_SHOWN = 20
 class Registration:
     """What is registered, where and under which version."""
 
-    place: Place
+    place: PipelinePlace
     domain: str
     version: str
     images: Mapping[str, str]
@@ -95,12 +95,12 @@ class Registration:
         )
 
 
-def open_remote(place: Place, domain: str) -> FlyteRemote:
+def open_remote(place: PipelinePlace, domain: str) -> FlyteRemote:
     """Return the Flyte that flytekit's own configuration names."""
     return FlyteRemote(Config.auto(), default_project=place.project, default_domain=domain)
 
 
-def create_project(place: Place, remote: FlyteRemote) -> None:
+def create_project(place: PipelinePlace, remote: FlyteRemote) -> None:
     """Make a package's Flyte project, unless it is there; Flyte then makes its namespaces.
 
     Raises:
@@ -140,7 +140,7 @@ def _image_config(bound: Mapping[ImageName, str]) -> ImageConfig:
     return ImageConfig(default_image=None, images=images)
 
 
-def _refuse_foreign(place: Place) -> None:
+def _refuse_foreign(place: PipelinePlace) -> None:
     """Refuse what an import has brought: Flyte registers all that a package imports."""
     # A launch plan has a name of its own; it belongs to where its workflow is.
     named = {getattr(entity, "workflow", entity).name for entity in FlyteEntities.entities}

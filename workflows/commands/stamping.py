@@ -8,7 +8,7 @@ from flytekit.models.launch_plan import LaunchPlan
 from flytekit.models.task import TaskSpec
 
 from tasks.pod import IMAGE
-from workflows.commands.faculty import Place
+from workflows.commands.faculty import PipelinePlace
 from workflows.commands.registered import Entity
 
 TEAM_LABEL = "provost.project"
@@ -16,7 +16,7 @@ VERSION_LABEL = "provost.version"
 _LONGEST_LABEL = 63
 
 
-def labels(place: Place, version: str) -> Labels:
+def labels(place: PipelinePlace, version: str) -> Labels:
     """Return the labels of a package's launch plans; each execution of them has these too.
 
     Flyte filters lists of executions by labels.
@@ -26,7 +26,7 @@ def labels(place: Place, version: str) -> Labels:
     return Labels({TEAM_LABEL: place.project, VERSION_LABEL: text})
 
 
-def stamp(entity: Entity, place: Place) -> None:
+def stamp(entity: Entity, place: PipelinePlace) -> None:
     """Tell a task's container its image, and let a team's climb run once at a time."""
     if isinstance(entity, TaskSpec):
         container = entity.template.container

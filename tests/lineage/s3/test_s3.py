@@ -9,7 +9,7 @@ from lineage import s3
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
 from lineage.gc import collect
 from lineage.s3 import Bucket
-from lineage.s3_answers import Part
+from lineage.s3_answers import UploadedPart
 from lineage.s3_probe import probe
 from lineage.s3_store import open_s3
 from lineage.store import read_tree
@@ -192,7 +192,7 @@ class Careless:
 
     def send_part(self, key, upload, number, data):
         self.part = data
-        return Part(number, len(data), "etag", "")
+        return UploadedPart(number, len(data), "etag", "")
 
     def complete(self, key, upload, parts):
         if key in self.objects and not self.careless_complete:

@@ -10,7 +10,7 @@ from lineage.dsse import SigningKey, sign
 from lineage.errors import LineageError
 from lineage.record import Attestation, Derivation
 from lineage.slots import Entry, Event, Move
-from lineage.statement import Place, make_statement, read_statement
+from lineage.statement import StatementPlace, make_statement, read_statement
 from lineage.tables import SCHEMA, insert_attestation, insert_record
 from lineage.trust import Team, TrustedKey, TrustRoot
 from lineage.view import metrics_of, view_of
@@ -49,7 +49,7 @@ TRUST = TrustRoot(
     store=STORE,
     teams={"ann": Team(names=["*"], keys=[TrustedKey(public=KEY.public, since=TIME)])},
 )
-PLACE = Place(
+PLACE = StatementPlace(
     store=STORE,
     project="ann",
     path="registry/teacher.math/versions",
