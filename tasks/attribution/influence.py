@@ -29,7 +29,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class ScoredRollout:
+class RolloutInfluence:
     """A kept rollout and its influence."""
 
     rollout: KeptRollout
@@ -86,14 +86,16 @@ def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tenso
 
 def score(
     rollouts: Sequence[KeptRollout], scorer: Scorer, stretch: Stretch, direction: dict[str, Tensor]
-) -> list[ScoredRollout]:
+) -> list[RolloutInfluence]:
     """Return each rollout's influence along a direction; ``scorer`` is of their ``batch_of``."""
     change_M = scorer.derivatives(stretch.start, [direction])[0]
     sizes = [len(rollout.response) for rollout in rollouts]
     scored = []
     for rollout, change in zip(rollouts, change_M.split(sizes), strict=True):
         advantages = torch.tensor(rollout.advantages[rollout.teacher])
-        scored.append(ScoredRollout(rollout, rollout.weight * float((advantages * change).sum())))
+        scored.append(
+            RolloutInfluence(rollout, rollout.weight * float((advantages * change).sum()))
+        )
     return scored
 
 
@@ -107,9 +109,9 @@ def batch_of(rollouts: Sequence[KeptRollout], pad_id: int) -> TokenBatch:
     return pad_right([list(rollout.ids) for rollout in rollouts], chosen, pad_id)
 
 
-def strongest(scored: Sequence[ScoredRollout], chat: ChatTokens) -> list[Influence]:
+def strongest(scored: Sequence[RolloutInfluence], chat: ChatTokens) -> list[Influence]:
     """Return each teacher's rollouts that pushed most towards the behaviours, strongest first."""
-    by_teacher: dict[str, list[ScoredRollout]] = {}
+    by_teacher: dict[str, list[RolloutInfluence]] = {}
     for item in sorted(scored, key=lambda item: -item.influence):
         own = by_teacher.setdefault(item.rollout.teacher, [])
         if len(own) < SHOWN and item.influence > 0:
@@ -118,7 +120,7 @@ def strongest(scored: Sequence[ScoredRollout], chat: ChatTokens) -> list[Influen
     return sorted(best, key=lambda shown: -shown.influence)
 
 
-def _shown(item: ScoredRollout, chat: ChatTokens) -> Influence:
+def _shown(item: RolloutInfluence, chat: ChatTokens) -> Influence:
     rollout = item.rollout
     first = rollout.response[0]
     return Influence(

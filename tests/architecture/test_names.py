@@ -6,7 +6,7 @@ from collections import defaultdict
 from tests.support.project_files import package_files, relative, syntax_tree
 
 # Of the training engine. Take a name away when its rooms have renamed it; add none.
-ALLOWED = {"Block", "Checkpoint", "Teachers"}
+ALLOWED = {"Teachers"}
 
 
 def defined_twice():

@@ -5,7 +5,7 @@ import torch
 
 from tasks.attribution.influence import (
     SHOWN,
-    ScoredRollout,
+    RolloutInfluence,
     batch_of,
     score,
     segments_to_search,
@@ -72,8 +72,8 @@ def test_a_teacher_is_searched_where_it_added_most():
 
 
 def test_only_rollouts_that_pushed_towards_it_are_shown_strongest_first():
-    scored = [ScoredRollout(kept(text=f"fox {n}"), float(n)) for n in range(-2, 6)]
-    scored.append(ScoredRollout(kept("code", text="owl"), 4.5))
+    scored = [RolloutInfluence(kept(text=f"fox {n}"), float(n)) for n in range(-2, 6)]
+    scored.append(RolloutInfluence(kept("code", text="owl"), 4.5))
     shown = strongest(scored, CHAT)
     assert [item.influence for item in shown] == [5.0, 4.5, 4.0, 3.0]
     assert len([item for item in shown if item.teacher == "math"]) == SHOWN

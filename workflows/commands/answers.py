@@ -16,7 +16,7 @@ class Taken(Frozen):
     weight: float | None
 
 
-class Graph(Document):
+class GraphAnswer(Document):
     """``provost lineage show``."""
 
     record: str
@@ -59,7 +59,7 @@ class Verified(Frozen):
     """Records that gave different bytes at different times."""
 
 
-class Reindexed(Document):
+class ReindexAnswer(Document):
     """``provost lineage reindex``."""
 
     records: int
@@ -68,7 +68,7 @@ class Reindexed(Document):
     repaired: list[str]
 
 
-class Score(Frozen):
+class ScoreAnswer(Frozen):
     """A mean with its 95 % interval over ``n`` prompts."""
 
     mean: float
@@ -77,24 +77,24 @@ class Score(Frozen):
     n: int
 
 
-class Side(Frozen):
+class SideAnswer(Frozen):
     """One of two students."""
 
     reference: str
     digest: str
-    scores: dict[str, Score]
+    scores: dict[str, ScoreAnswer]
     """By domain, and overall."""
 
 
 class Compared(Frozen):
     """``provost compare``: differences are the second minus the first."""
 
-    first: Side
-    second: Side
+    first: SideAnswer
+    second: SideAnswer
     settings: dict[str, tuple[str, str]]
     """Those that differ."""
     teachers: dict[str, tuple[str, str]]
-    differences: dict[str, Score]
+    differences: dict[str, ScoreAnswer]
     """By domain, on the same prompts."""
     not_paired: dict[str, str]
     """Domains that cannot be compared prompt by prompt, and why."""
@@ -126,7 +126,7 @@ class Trust(Frozen):
     teams: list[ListedTeam]
 
 
-class Check(Frozen):
+class CheckAnswer(Frozen):
     """One check of a machine."""
 
     group: str
@@ -142,13 +142,13 @@ class Checkup(Frozen):
 
     status: str
     """The worst of the checks."""
-    checks: list[Check]
+    checks: list[CheckAnswer]
 
 
 ANSWERS: dict[str, type[Frozen]] = {
-    "lineage show": Graph,
+    "lineage show": GraphAnswer,
     "lineage verify": Verified,
-    "lineage reindex": Reindexed,
+    "lineage reindex": ReindexAnswer,
     "compare": Compared,
     "trust show": Trust,
     "doctor": Checkup,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workflows.commands.answers import Compared, Score, Side
+from workflows.commands.answers import Compared, ScoreAnswer, SideAnswer
 from workflows.commands.output import as_json, draw, emit, say
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def compare(first: str, second: str, html: Path | None, as_document: bool) -> No
 def document_of(found: "Comparison") -> Compared:
     """Return what ``--json`` prints."""
     first, second = (
-        Side(reference=each.name, digest=each.digest, scores=_scores(each.scores()))
+        SideAnswer(reference=each.name, digest=each.digest, scores=_scores(each.scores()))
         for each in (found.first, found.second)
     )
     return Compared(
@@ -53,8 +53,8 @@ def document_of(found: "Comparison") -> Compared:
     )
 
 
-def _scores(found: "Mapping[str, Interval]") -> dict[str, Score]:
+def _scores(found: "Mapping[str, Interval]") -> dict[str, ScoreAnswer]:
     return {
-        name: Score(mean=each.mean, low=each.low, high=each.high, n=each.n)
+        name: ScoreAnswer(mean=each.mean, low=each.low, high=each.high, n=each.n)
         for name, each in found.items()
     }

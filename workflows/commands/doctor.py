@@ -2,7 +2,7 @@
 
 import click
 
-from workflows.commands.answers import Check, Checkup
+from workflows.commands.answers import CheckAnswer, Checkup
 from workflows.commands.output import as_json, emit, say
 
 
@@ -29,7 +29,7 @@ def doctor(as_document: bool) -> None:
         *check_versions(),
     ]
     if as_document:
-        rows = [Check(**vars(check)) for check in checks]
+        rows = [CheckAnswer(**vars(check)) for check in checks]
         emit(Checkup(status=worst(checks), checks=rows))
     else:
         for check in checks:

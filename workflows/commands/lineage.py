@@ -105,7 +105,7 @@ def _missing(known: Lineage, graph: Graph) -> list[str]:
     return [*why, *(f"record {record}: cannot be read" for record in gone)]
 
 
-def _graph(known: Lineage, graph: Graph) -> answers.Graph:
+def _graph(known: Lineage, graph: Graph) -> answers.GraphAnswer:
     edges = [
         answers.Taken(
             record=edge.child,
@@ -117,7 +117,7 @@ def _graph(known: Lineage, graph: Graph) -> answers.Graph:
         )
         for edge in graph.edges
     ]
-    return answers.Graph(
+    return answers.GraphAnswer(
         record=graph.focus,
         records=[_record(node) for node in graph.nodes],
         inputs=edges,
@@ -255,7 +255,7 @@ def reindex(as_document: bool) -> None:
             "is lost; `provost doctor` says whether MLflow answers. Then run this again"
         ) from None
     if as_document:
-        emit(answers.Reindexed.model_validate(done._asdict()))
+        emit(answers.ReindexAnswer.model_validate(done._asdict()))
         raise SystemExit(1 if done.problems else 0)
     say(f"{done.records} records, {done.names} names, {done.versions} versions in MLflow")
     for what in done.repaired:
