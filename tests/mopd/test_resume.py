@@ -94,15 +94,27 @@ def assert_same(found, expected):
         assert torch.equal(found["weights"][name], tensor), name
 
 
-@pytest.mark.parametrize("die_at", range(1, STEPS + 1))
-@pytest.mark.parametrize("save_every", [1, 3])
-def test_a_run_killed_at_any_step_ends_in_the_same_bits(tmp_path, die_at, save_every):
-    expected = run(tmp_path / "undisturbed")
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    """The folder where the undisturbed run leaves its ledger."""
+    return tmp_path_factory.mktemp("undisturbed") / "ledger"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ledger):
+    """What a run without states leaves that nothing interrupts."""
+    return run(ledger)
+
+
+@pytest.mark.parametrize(
+    ("save_every", "die_at"),
+    [*((1, step) for step in range(1, STEPS + 1)), (3, 1), (3, 4), (3, STEPS)],
+)
+def test_a_run_killed_at_any_step_ends_in_the_same_bits(tmp_path, undisturbed, die_at, save_every):
     store = FolderStore(tmp_path / "store")
     with pytest.raises(KilledError):
         run(tmp_path / "killed", store, die_at=die_at, save_every=save_every)
-    found = run(tmp_path / "resumed", store, save_every=save_every)
-    assert_same(found, expected)
+    assert_same(run(tmp_path / "resumed", store, save_every=save_every), undisturbed)
 
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):
@@ -114,26 +126,25 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):
     assert_same(run(tmp_path / "resumed", store, inner_updates=2), expected)
 
 
-def test_states_do_not_change_what_a_run_comes_to(tmp_path):
-    expected = run(tmp_path / "without")
-    assert_same(run(tmp_path / "with", FolderStore(tmp_path / "store")), expected)
+def test_states_do_not_change_what_a_run_comes_to(tmp_path, undisturbed):
+    assert_same(run(tmp_path / "with", FolderStore(tmp_path / "store")), undisturbed)
 
 
-def test_the_ledger_of_a_run_is_complete(tmp_path):
+def test_the_ledger_of_a_run_is_complete(ledger, undisturbed):
     start = {n: p.detach().clone() for n, p in tiny_policy(0).model.named_parameters()}
-    end = run(tmp_path / "ledger")["weights"]
-    ledger = Ledger.open(tmp_path / "ledger")
-    found = ledger.check(start, {name: end[name] for name in start})
+    end = undisturbed["weights"]
+    opened = Ledger.open(ledger)
+    found = opened.check(start, {name: end[name] for name in start})
     assert found.unexplained < 1e-5
-    assert {row.source for row in ledger.rows()} == set(DOMAINS)
-    kept = list(ledger.rollouts())
+    assert {row.source for row in opened.rows()} == set(DOMAINS)
+    kept = list(opened.rollouts())
     assert len(kept) == STEPS * len(DOMAINS) * 2
     assert all(len(k.response) == len(k.advantages[k.teacher]) > 0 for k in kept)
 
 
-def test_an_update_brings_the_student_nearer_to_its_teacher_on_what_was_looked_at(tmp_path):
-    run(tmp_path / "ledger")
-    rows = Ledger.open(tmp_path / "ledger").rows()
+@pytest.mark.usefixtures("undisturbed")
+def test_an_update_brings_the_student_nearer_to_its_teacher_on_what_was_looked_at(ledger):
+    rows = Ledger.open(ledger).rows()
     # A step against its own gradient; a teacher's may lose to the others' now and then.
     nearer = [row.kl_after < row.kl_before for row in rows if row.step > 2]
     assert sum(nearer) > 0.7 * len(nearer)
