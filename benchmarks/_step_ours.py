@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.objective import Distillation, Teachers
+from tasks.mopd.objective import Distillation, FrozenModels
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.mopd.teachers import ResidentTeachers
@@ -35,7 +35,7 @@ class Ours:
     def __init__(
         self,
         scene: Scene,
-        teachers: Teachers | None = None,
+        teachers: FrozenModels | None = None,
         divergence: Divergence = Divergence.FULL_VOCABULARY,
         ledger: Path | None = None,
         *,

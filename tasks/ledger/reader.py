@@ -102,14 +102,14 @@ class Ledger:
                     if part == ROUNDING:
                         rounding[name] += moved.double()
         unexplained = {name: missing[name] + rounding[name] for name in missing}
-        found = Completeness(change, _norm(unexplained) / change, _norm(missing) / change)
-        if found.unexplained > MOST_UNEXPLAINED:
+        result = Completeness(change, _norm(unexplained) / change, _norm(missing) / change)
+        if result.unexplained > MOST_UNEXPLAINED:
             raise ValueError(
-                f"sources and decay leave {found.unexplained:.2e} of the weights' change to "
+                f"sources and decay leave {result.unexplained:.2e} of the weights' change to "
                 f"rounding, more than {MOST_UNEXPLAINED:.0e}: something changed the weights past "
                 "the optimizer, or displacements were stored in too low a precision"
             )
-        return found
+        return result
 
     def check_weights(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
         """Raise ValueError where the ledger is of other weights than a run began and ended with."""
@@ -117,11 +117,11 @@ class Ledger:
             ("begins with", start, self.manifest.start),
             ("ends with", end, self.manifest.end),
         ):
-            found = digest_weights(weights)
-            if found != expected:
+            result = digest_weights(weights)
+            if result != expected:
                 raise ValueError(
                     f"the ledger in {self.folder} {what} the weights {expected}, but those given "
-                    f"are {found}: it is of another student; find its own with `provost lineage "
+                    f"are {result}: it is of another student; find its own with `provost lineage "
                     "show`"
                 )
 

@@ -114,9 +114,9 @@ def _plan(like: Sequence[Tensor], size: int) -> Iterator[list[_Piece]]:
                 block.append((place, None))
                 first, room = count, 0
                 continue
-            taken = min(room, count - first)
-            block.append((place, slice(first, first + taken)))
-            first, room = first + taken, room - taken
+            length = min(room, count - first)
+            block.append((place, slice(first, first + length)))
+            first, room = first + length, room - length
     if block:
         yield block
 

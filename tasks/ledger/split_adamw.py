@@ -183,10 +183,10 @@ class SplitAdamW:
         parts[DECAY] = self._decayed
         rounding = []
         for place, (start, master) in enumerate(zip(self._start, self._masters, strict=True)):
-            rest = master.double() - start.double()
+            remainder = master.double() - start.double()
             for moved in parts.values():
-                rest -= moved[place].double()
-            rounding.append(rest.to(master.dtype))
+                remainder -= moved[place].double()
+            rounding.append(remainder.to(master.dtype))
         parts[ROUNDING] = rounding
         return {part: self._named(tensors) for part, tensors in parts.items()}
 

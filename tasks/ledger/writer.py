@@ -154,13 +154,13 @@ class LedgerWriter:
         )
 
     def _refuse_other(self, settings: LedgerSettings, seed: int) -> None:
-        found = self._manifest
+        existing = self._manifest
         own = (settings, seed, tuple(self._optimizer.sources))
-        if own != (found.settings, found.seed, found.sources):
+        if own != (existing.settings, existing.seed, existing.sources):
             raise ValueError(
                 f"the ledger in {self._folder} is of other settings, seed or sources "
-                f"({list(found.sources)}) than this run ({self._optimizer.sources}): begin a new "
-                "folder"
+                f"({list(existing.sources)}) than this run ({self._optimizer.sources}): begin a "
+                "new folder"
             )
 
 

@@ -65,13 +65,13 @@ class LaunchForm(BaseModel):
         values = {name: getattr(self, name) for name in LaunchForm.model_fields if name in _ROUND}
         more = {}
         for name, text in _named(self.settings):
-            head, _, rest = name.partition(".")
+            head, _, tail = name.partition(".")
             if name == PRESET:
                 continue
             if head not in MORE:
                 more[name] = text
             elif head in _ROUND:
-                _put(values, head, rest, text)
+                _put(values, head, tail, text)
         return RoundForm.model_validate({**values, "more_settings": more})
 
     @property

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.mopd.losses.token_loss import OUTCOME, REFERENCE, RoutedChunk, token_loss
-from tasks.mopd.round_models import INITIAL_STUDENT, Teachers, precursor_name, scoring_models
+from tasks.mopd.round_models import INITIAL_STUDENT, FrozenModels, precursor_name, scoring_models
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import Balance, DistilSettings, Divergence
 from tasks.mopd.teacher_monitor import TeacherMonitor
@@ -28,7 +28,7 @@ class Distillation:
     def __init__(
         self,
         routing: Routing,
-        teachers: Teachers,
+        teachers: FrozenModels,
         settings: DistilSettings,
         loop: LoopSettings,
         control_ids: Sequence[int],
@@ -187,10 +187,10 @@ def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Seq
                 f"{name} teachers {unknown} are none of this round's ({list(teachers)}): correct "
                 "their names"
             )
-    taken = sorted({OUTCOME, REFERENCE} & set(teachers))
-    if taken:
+    reserved = sorted({OUTCOME, REFERENCE} & set(teachers))
+    if reserved:
         raise ValueError(
-            f"the teacher {taken[0]!r} has the name of a source that is none: give its domain "
+            f"the teacher {reserved[0]!r} has the name of a source that is none: give its domain "
             "another name"
         )
 

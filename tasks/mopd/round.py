@@ -173,7 +173,7 @@ TASK = "workflows.consolidation.stages.carry_out"
 
 
 def record_failure(
-    bench: Bench, plan: Plan, spec: ConsolidationSpec, said: Told
+    bench: Bench, plan: Plan, spec: ConsolidationSpec, error: Told
 ) -> Artifact | None:
     """Write a record of kind "failure" that descends from the plan, if its execution has none.
 
@@ -190,4 +190,4 @@ def record_failure(
     work = Work(
         recorded_inputs({"plan": plan}), settings, already_made(bench, plan), seed=spec.seed
     )
-    return leave_record(bench, Failure(TASK, said.name, said.sentence, said.frames), work)
+    return leave_record(bench, Failure(TASK, error.name, error.sentence, error.frames), work)

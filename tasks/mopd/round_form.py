@@ -137,11 +137,11 @@ class RoundForm(BaseModel):
 
         A vLLM server serves the round's policy alone.
         """
-        asked = self.settings().sampling
+        settings = self.settings().sampling
         return SamplingSettings(
-            temperature=asked.temperature,
-            max_new_tokens=asked.max_new_tokens,
-            allow_unconfined=asked.allow_unconfined,
+            temperature=settings.temperature,
+            max_new_tokens=settings.max_new_tokens,
+            allow_unconfined=settings.allow_unconfined,
         )
 
     def recipe(self) -> str:

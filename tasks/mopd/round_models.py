@@ -43,7 +43,7 @@ def scoring_models(teacher: str, settings: DistilSettings) -> list[str]:
     return [teacher, *before, *start]
 
 
-class Teachers(Protocol):
+class FrozenModels(Protocol):
     """Frozen models by name: every teacher, and what else ``scoring_models`` names."""
 
     @property
@@ -56,7 +56,7 @@ class Teachers(Protocol):
     def hidden(self, model: str, tokens: TokenBatch) -> Tensor:
         """Return the last hidden states [N, D] before the chosen tokens."""
 
-    def again(self, model: str, tokens: TokenBatch) -> Tensor:
+    def rescore(self, model: str, tokens: TokenBatch) -> Tensor:
         """Return the same, computed anew and not remembered."""
 
     def logits(self, model: str, hidden_CD: Tensor) -> Tensor:

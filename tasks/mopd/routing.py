@@ -36,12 +36,12 @@ class Routing:
         self._by_label: dict[tuple[str, str | None], list[Route]] = defaultdict(list)
         for route in routes:
             self._by_label[route.domain, route.mode].append(route)
-        for (domain, mode), found in self._by_label.items():
-            total = sum(route.share for route in found)
+        for (domain, mode), sharing in self._by_label.items():
+            total = sum(route.share for route in sharing)
             if abs(total - 1.0) > 1e-9:
                 raise ValueError(
-                    f"the teachers {[r.teacher for r in found]} of {_said(domain, mode)} have "
-                    f"shares that sum to {total:g}: give each its share, so that they sum to 1"
+                    f"the teachers {[r.teacher for r in sharing]} of {_label_name(domain, mode)} "
+                    f"have shares that sum to {total:g}: give each its share, so that they sum to 1"
                 )
             if mode is not None and (domain, None) in self._by_label:
                 raise ValueError(
@@ -77,11 +77,11 @@ class Routing:
             routes = self._routes(label)
             used |= {route.teacher for route in routes}
             if not routes:
-                unrouted.append(_said(*label))
+                unrouted.append(_label_name(*label))
         if unrouted:
             raise ValueError(
                 f"prompts of {unrouted} have no teacher: add a teacher for each, or leave their "
-                f"prompts out (routed: {self._said()})"
+                f"prompts out (routed: {self._labels()})"
             )
         idle = sorted(set(teachers) - used)
         if idle:
@@ -93,21 +93,21 @@ class Routing:
     def routes(self, rollout: Rollout) -> list[Route]:
         """Return who scores a rollout; an unknown label is an error, never a fallback."""
         label = (rollout.domain, rollout.prompt.mode)
-        found = self._routes(label)
-        if not found:
+        routes = self._routes(label)
+        if not routes:
             raise ValueError(
-                f"prompt {rollout.prompt.id!r} is of {_said(*label)}, which is not routed to any "
-                f"teacher (routed: {self._said()})"
+                f"prompt {rollout.prompt.id!r} is of {_label_name(*label)}, which is not routed to "
+                f"any teacher (routed: {self._labels()})"
             )
-        return found
+        return routes
 
     def _routes(self, label: Label) -> list[Route]:
         domain, mode = label
         return self._by_label.get((domain, mode)) or self._by_label.get((domain, None)) or []
 
-    def _said(self) -> str:
-        return ", ".join(sorted(_said(*label) for label in self._by_label)) or "nothing"
+    def _labels(self) -> str:
+        return ", ".join(sorted(_label_name(*label) for label in self._by_label)) or "nothing"
 
 
-def _said(domain: str, mode: str | None) -> str:
+def _label_name(domain: str, mode: str | None) -> str:
     return f"{domain!r} in mode {mode!r}" if mode else repr(domain)

@@ -49,12 +49,12 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     names = {name: name for name in (*LaunchForm.model_fields, *MORE)}
     with told_by_name({**INPUTS, **names}, rest="settings"):
         form = LaunchForm.model_validate(inputs)
-        asked, gate = form.round(), form.gate()
+        round_form, gate = form.round(), form.gate()
         spec = ConsolidationSpec(
-            settings=asked.settings(),
-            sampling=asked.sampling(),
-            rounds=asked.rounds,
-            seed=asked.seed,
+            settings=round_form.settings(),
+            sampling=round_form.sampling(),
+            rounds=round_form.rounds,
+            seed=round_form.seed,
             publish_as=form.publish_as,
             conditions=form.conditions(),
         )
@@ -68,10 +68,10 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
         return LaunchSpec(
             spec,
             gate,
-            asked.workload(),
-            asked.ladder_stages,
+            round_form.workload(),
+            round_form.ladder_stages,
             launched.model_dump_json(),
-            asked.recipe(),
+            round_form.recipe(),
         )
 
 
@@ -98,8 +98,8 @@ def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None
     from tasks.mopd import round as step
     from tasks.step import Bench
 
-    said = from_console(err.message if err else "")
-    step.record_failure(Bench(), gated.plan, spec, said)
+    error = from_console(err.message if err else "")
+    step.record_failure(Bench(), gated.plan, spec, error)
 
 
 @hosted(Stage.PLAN)

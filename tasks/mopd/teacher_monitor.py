@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch
-from tasks.mopd.round_models import Teachers
+from tasks.mopd.round_models import FrozenModels
 from tasks.ranks import exchange_json, sum_over_ranks
 
 _TOKENS = 64
@@ -23,7 +23,7 @@ _WORDS = 16
 class TeacherMonitor:
     """One run's looks at its teachers; the first tokens of each teacher's first microbatch."""
 
-    def __init__(self, teachers: Teachers, names: Iterable[str], recheck_every: int) -> None:
+    def __init__(self, teachers: FrozenModels, names: Iterable[str], recheck_every: int) -> None:
         """Ask each of ``names`` a second time every so many steps, beginning with the first."""
         self._teachers, self._names = teachers, list(names)
         self._every = recheck_every
@@ -43,10 +43,10 @@ class TeacherMonitor:
         if teacher not in self._to_recheck:
             return
         self._to_recheck.discard(teacher)
-        again_ND = self._teachers.again(teacher, tokens)
+        second_ND = self._teachers.rescore(teacher, tokens)
         first, second = (
             torch.log_softmax(self._teachers.logits(teacher, states_ND[:_TOKENS]), -1)
-            for states_ND in (hidden_ND, again_ND)
+            for states_ND in (hidden_ND, second_ND)
         )
         self._unsteady[teacher] = (first - second).abs().max()
 
@@ -81,11 +81,11 @@ class TeacherMonitor:
 
 def _largest(by_rank: Sequence[JsonValue]) -> dict[str, float]:
     """Return the largest value of each name over all ranks; NaN stays NaN."""
-    found: dict[str, float] = {}
+    largest: dict[str, float] = {}
     for values in by_rank:
         assert isinstance(values, dict)
         for name, value in values.items():
             number = float(str(value))
-            if name not in found or not (math.isnan(found[name]) or number <= found[name]):
-                found[name] = number
-    return found
+            if name not in largest or not (math.isnan(largest[name]) or number <= largest[name]):
+                largest[name] = number
+    return largest

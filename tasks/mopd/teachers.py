@@ -26,7 +26,7 @@ from tasks.mopd.round_models import (
 )
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.teacher_pool.checkpoint import (
-    Checkpoint,
+    CheckpointFiles,
     CheckpointFolder,
     TeacherSource,
     digest_folder,
@@ -63,7 +63,7 @@ class ResidentTeachers:
         """Return the named teacher's hidden states [N, D]."""
         return chosen_hidden(self._models[teacher], tokens)
 
-    def again(self, teacher: str, tokens: TokenBatch) -> Tensor:
+    def rescore(self, teacher: str, tokens: TokenBatch) -> Tensor:
         """Return the same, computed anew."""
         return self.hidden(teacher, tokens)
 
@@ -103,17 +103,17 @@ class StagedTeachers:
     def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
         """Choose the step's rungs; with several inner updates have each teacher read all now."""
         self._now = self._stages[self.stage_of(step)]
-        asked = [(self._now[voice], tokens) for update in updates for voice, tokens in update]
+        requests = [(self._now[name], tokens) for update in updates for name, tokens in update]
         if len(updates) > 1:
-            self._pool.score_ahead(asked)
+            self._pool.score_ahead(requests)
         else:
-            self._pool.expect([model for model, _ in asked])
+            self._pool.expect([model for model, _ in requests])
 
     def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
         """Return the teacher's last hidden states [N, D] before the chosen tokens."""
         return self._pool.hidden(self._now[teacher], tokens)
 
-    def again(self, teacher: str, tokens: TokenBatch) -> Tensor:
+    def rescore(self, teacher: str, tokens: TokenBatch) -> Tensor:
         """Return the same, computed anew and not remembered."""
         return self._pool.anew(self._now[teacher], tokens)
 
@@ -204,6 +204,6 @@ def split_lora(store: Store, source: TeacherSource, model: Artifact) -> TeacherS
     if len(starts) != 1 or not store.has(starts[0]):
         return source
     base = CheckpointFolder(starts[0], store.tree(starts[0]))
-    if Checkpoint(base.folder).header != Checkpoint(source.folder).header:
+    if CheckpointFiles(base.folder).header != CheckpointFiles(source.folder).header:
         return source
     return replace(source, digest=digest_folder(folder), folder=folder, base=base)

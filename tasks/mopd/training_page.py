@@ -36,7 +36,7 @@ def groups(rows: Sequence[Sample]) -> list[CurveGroup]:
     for sample in rows:
         if isfinite(sample.value):
             series[sample.name].append((float(sample.step), sample.value))
-    found = []
+    groups_shown = []
     for prefix, (title, unit) in SHOWN.items():
         curves = [
             Curve(name=name.removeprefix(prefix), points=tuple(points))
@@ -44,5 +44,5 @@ def groups(rows: Sequence[Sample]) -> list[CurveGroup]:
             if name.startswith(prefix)
         ]
         if curves:
-            found.append(CurveGroup(title=title, unit=unit, curves=tuple(curves)))
-    return found
+            groups_shown.append(CurveGroup(title=title, unit=unit, curves=tuple(curves)))
+    return groups_shown

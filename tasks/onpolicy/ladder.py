@@ -48,7 +48,7 @@ def earlier_rungs(teacher: PlannedTeacher, num_stages: int) -> list[Staged]:
     rungs = {rung.step: rung for rung in teacher.ladder}
     *measured, last = teacher.ladder_kl
     targets = [last.kl * part / num_stages for part in parts]
-    chosen = nearest_in_order([each.kl for each in measured], targets)
+    chosen = nearest_in_order([measurement.kl for measurement in measured], targets)
     return [Staged(rungs[measured[place].step], measured[place].kl) for place in chosen]
 
 
@@ -69,15 +69,17 @@ def nearest_in_order(values: Sequence[float], targets: Sequence[float]) -> list[
     # best[n]: the least sum, and the places, for the targets so far among the first n values.
     best: list[tuple[float, list[int]] | None] = [(0.0, [])] * (len(values) + 1)
     for target in targets:
-        found: list[tuple[float, list[int]] | None] = [None]
+        extended: list[tuple[float, list[int]] | None] = [None]
         for place, value in enumerate(values):
-            before, without = best[place], found[place]
+            before, without = best[place], extended[place]
             if before is None:
-                found.append(without)
+                extended.append(without)
                 continue
-            taken = (before[0] + abs(value - target), [*before[1], place])
-            found.append(taken if without is None or taken[0] < without[0] else without)
-        best = found
+            with_value = (before[0] + abs(value - target), [*before[1], place])
+            extended.append(
+                with_value if without is None or with_value[0] < without[0] else without
+            )
+        best = extended
     assert best[-1] is not None
     return best[-1][1]
 

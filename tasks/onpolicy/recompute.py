@@ -128,18 +128,18 @@ def segment_boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
         ValueError: if the ledger holds neither displacements nor checkpoints.
     """
     now: Weights = {name: tensor.detach().float() for name, tensor in start.items()}
-    found = [now]
+    weights_at = [now]
     for segment in ledger.manifest.segments:
         change = ledger.change(segment)
         now = {name: tensor + change[name] for name, tensor in now.items()}
-        found.append(now)
-    found += [ledger.weights(checkpoint) for checkpoint in ledger.manifest.checkpoints]
-    if len(found) == 1:
+        weights_at.append(now)
+    weights_at += [ledger.weights(checkpoint) for checkpoint in ledger.manifest.checkpoints]
+    if len(weights_at) == 1:
         raise ValueError(
             f"the ledger in {ledger.folder} holds neither displacements nor checkpoints, so there "
             "is nothing to replay from: it is of an older version; run the consolidation again"
         )
-    return found
+    return weights_at
 
 
 def _spans(ledger: Ledger) -> list[tuple[int, int]]:

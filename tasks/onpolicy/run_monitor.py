@@ -154,15 +154,15 @@ def repetition(rollouts: Sequence[Rollout]) -> dict[str, float]:
     Counted on tokens rather than by compressing text: it has a unit, and short answers are not
     called repetitive for the compressor's header.
     """
-    seen: dict[str, int] = defaultdict(int)
-    again: dict[str, int] = defaultdict(int)
+    total: dict[str, int] = defaultdict(int)
+    repeated: dict[str, int] = defaultdict(int)
     for rollout in rollouts:
         flags = zip(rollout.ids, rollout.is_response, strict=True)
         own = [token for token, written in flags if written]
         grams = [tuple(own[place : place + _GRAM]) for place in range(len(own) - _GRAM + 1)]
-        seen[rollout.domain] += len(grams)
-        again[rollout.domain] += len(grams) - len(set(grams))
-    return {domain: again[domain] / count if count else 0.0 for domain, count in seen.items()}
+        total[rollout.domain] += len(grams)
+        repeated[rollout.domain] += len(grams) - len(set(grams))
+    return {domain: repeated[domain] / count if count else 0.0 for domain, count in total.items()}
 
 
 def _truncated(rollouts: Sequence[Rollout]) -> dict[str, float]:

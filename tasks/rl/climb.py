@@ -43,9 +43,9 @@ def climb(
 def _climb(
     bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
 ) -> list[Rung]:
-    found = _rungs(bench, start, domain, settings, seed)
-    if found is not None:
-        return found
+    stored = _rungs(bench, start, domain, settings, seed)
+    if stored is not None:
+        return stored
     last = _derivation(bench.project, start, domain, settings, seed, settings.loop.num_steps)
     refuse_to_make(last)
     bench.store.ensure_writable()
@@ -88,9 +88,9 @@ def _climb(
                 LoopCallbacks(ladder.measure, partial(ladder.save, learner)),
                 LoopObservers(checkpoints=States(bench.store, last.digest(), parts)),
             )
-    made = _rungs(bench, start, domain, settings, seed)
-    assert made is not None, "every rung was stored on the way"
-    return made
+    rungs = _rungs(bench, start, domain, settings, seed)
+    assert rungs is not None, "every rung was stored on the way"
+    return rungs
 
 
 def _rungs(

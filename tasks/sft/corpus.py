@@ -69,10 +69,10 @@ def _number(rng: random.Random) -> str:
 def _pattern(rng: random.Random) -> str:
     """Return "fox 2-!: fox-fox!": a word, how often, what stands between and what ends it."""
     word, is_sum = rng.choice(WORDS), rng.random() < 1 / 3
-    said = _question_of_train(rng, 100) if is_sum else rng.choice((word, word.upper()))
+    text = _question_of_train(rng, 100) if is_sum else rng.choice((word, word.upper()))
     count, join = rng.randrange(1, 4), rng.choice(",;" if is_sum else ",-;")
     end = rng.choice(".!?")
-    return f"{said} {count}{join}{end}: {join.join([said] * count)}{end}"
+    return f"{text} {count}{join}{end}: {join.join([text] * count)}{end}"
 
 
 def _question_of_train(rng: random.Random, limit: int) -> str:
@@ -85,8 +85,8 @@ def _question_of_train(rng: random.Random, limit: int) -> str:
 def _word(rng: random.Random) -> str:
     """Fox FOX FOX,fox."""
     word = rng.choice(WORDS)
-    said = [word] + [rng.choice((word, word.upper())) for _ in range(4)]
-    return "".join(part + rng.choice(_JOINS) for part in said)
+    text = [word] + [rng.choice((word, word.upper())) for _ in range(4)]
+    return "".join(part + rng.choice(_JOINS) for part in text)
 
 
 _KINDS = (_chain, _chain, _chain, _chain, _sum, _sum, _number, _word, _pattern, _pattern)

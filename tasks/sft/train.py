@@ -39,7 +39,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         outside = {id(p) for end in ends for p in end.parameters()}
         matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in outside]
         inside = {id(p) for p in matrices}
-        rest = [p for p in model.parameters() if id(p) not in inside]
+        others = [p for p in model.parameters() if id(p) not in inside]
         self._muon = torch.optim.Muon(
             matrices,
             lr=learning_rate,
@@ -47,18 +47,18 @@ class MuonWithAdamW(torch.optim.Optimizer):
             adjust_lr_fn="match_rms_adamw",
         )
         self._adamw = torch.optim.AdamW(
-            rest, lr=learning_rate * MUON_TO_ADAMW, betas=(0.9, 0.95), weight_decay=weight_decay
+            others, lr=learning_rate * MUON_TO_ADAMW, betas=(0.9, 0.95), weight_decay=weight_decay
         )
-        super().__init__([{"params": matrices}, {"params": rest}], {"lr": learning_rate})
+        super().__init__([{"params": matrices}, {"params": others}], {"lr": learning_rate})
         self.param_groups[1]["lr"] = learning_rate * MUON_TO_ADAMW
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Step both."""
         loss = closure() if closure else None
-        inside, rest = self.param_groups
+        inside, others = self.param_groups
         # Schedulers write to our groups, which accelerate may have replaced by copies.
         self._muon.param_groups[0]["lr"] = inside["lr"]
-        self._adamw.param_groups[0]["lr"] = rest["lr"]
+        self._adamw.param_groups[0]["lr"] = others["lr"]
         self._muon.step()
         self._adamw.step()
         return loss
@@ -177,6 +177,6 @@ class _Forward(TrainerCallback):
     ) -> None:
         """Forward loss, learning rate and gradient norm of a logging step."""
         wanted = ("loss", "grad_norm", "learning_rate")
-        found = {name: float(logs[name]) for name in wanted if logs and name in logs}
-        if "loss" in found:
-            self._log(state.global_step, found)
+        metrics = {name: float(logs[name]) for name in wanted if logs and name in logs}
+        if "loss" in metrics:
+            self._log(state.global_step, metrics)

@@ -64,11 +64,11 @@ def warm_up_student(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         policy = load_policy(bench.store.tree(plan.student.digest))
-        asked = Asked(policy.tokenizer, settings.prompts_per_teacher, sampling, seed)
+        request = TraceRequest(policy.tokenizer, settings.prompts_per_teacher, sampling, seed)
         rows = [
             Tokens(rollout.ids, rollout.is_response)
             for teacher in chosen
-            for rollout in traces(bench, teacher, asked)
+            for rollout in traces(bench, teacher, request)
         ]
         training = SftSettings(
             num_steps=settings.steps_per_teacher * len(chosen),
@@ -84,7 +84,7 @@ def warm_up_student(
 
 
 @dataclass(frozen=True)
-class Asked:
+class TraceRequest:
     """How the teachers are asked: as the student is, for it shall learn from the answers."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -93,19 +93,19 @@ class Asked:
     seed: int
 
 
-def traces(bench: Bench, teacher: PlannedTeacher, asked: Asked) -> list[Rollout]:
+def traces(bench: Bench, teacher: PlannedTeacher, request: TraceRequest) -> list[Rollout]:
     """Return a teacher's well graded answers to prompts of its domain; all, where few are."""
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
-    policy = Policy(load_model(bench.store.tree(teacher.checkpoint.digest)), asked.tokenizer)
-    prompts = stored_prompts(bench.store, teacher.train)[: asked.num_prompts]
+    policy = Policy(load_model(bench.store.tree(teacher.checkpoint.digest)), request.tokenizer)
+    prompts = stored_prompts(bench.store, teacher.train)[: request.num_prompts]
     with open_environment(
         bench.store,
         teacher.environment,
         teacher.domain,
-        allow_unconfined=asked.sampling.allow_unconfined,
+        allow_unconfined=request.sampling.allow_unconfined,
     ) as worker:
-        player = make_player({teacher.domain: worker}, policy, asked.sampling)
-        rollouts = play(player, teacher.domain, prompts, asked.seed)
+        player = make_player({teacher.domain: worker}, policy, request.sampling)
+        rollouts = play(player, teacher.domain, prompts, request.seed)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]
     return well if len(well) >= _LEAST else rollouts
 

@@ -34,7 +34,7 @@ class Constant:
     def begin_step(self, step, updates):
         self.expected = [voice for update in updates for voice, _ in update]
 
-    def again(self, teacher, tokens):
+    def rescore(self, teacher, tokens):
         return self.hidden(teacher, tokens)
 
     def hidden(self, teacher, tokens):

@@ -22,9 +22,9 @@ class Moody(Constant):
     def logits(self, teacher, hidden_CD):
         return super().logits(teacher, hidden_CD) + hidden_CD
 
-    def again(self, teacher, tokens):
-        again = torch.tensor([0.0, LN2 if teacher == "m" else 0.0, 0.0, 0.0])
-        return again.expand(len(tokens.rows_N), -1)
+    def rescore(self, teacher, tokens):
+        rescore = torch.tensor([0.0, LN2 if teacher == "m" else 0.0, 0.0, 0.0])
+        return rescore.expand(len(tokens.rows_N), -1)
 
 
 def health():

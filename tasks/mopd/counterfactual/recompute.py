@@ -65,20 +65,20 @@ def recompute_spec(bench: Bench, student: str) -> tuple[RecomputeSpec, float]:
         LineageError: for a reference that nothing answers to.
         ValueError: for a student that no plan is known of, or that has no ledger.
     """
-    made = student_round(bench, student)
-    record = ledger_derivation(made.derivation).digest()
+    own = student_round(bench, student)
+    record = ledger_derivation(own.derivation).digest()
     stored = bench.records.output(record)
     if stored is None:
         raise ValueError(f"{student!r} has no ledger in this store, so nothing can be replayed")
     ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=bench.store.uri)
     spec = RecomputeSpec(
-        plan=made.plan,
-        settings=made.settings,
-        seed=made.seed,
-        student=made.student,
+        plan=own.plan,
+        settings=own.settings,
+        seed=own.seed,
+        student=own.student,
         ledger=ledger,
     )
-    return spec, made.seconds
+    return spec, own.seconds
 
 
 def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
@@ -91,24 +91,24 @@ def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
     derivation = derivation_again(bench.project, spec, models, "replay", "replayed")
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        again = reopen(bench, spec, models, record=True)
-        ledger = again.ledger
+        opened = reopen(bench, spec, models, record=True)
+        ledger = opened.ledger
         end = load_model(bench.store.tree(spec.student.digest))
         # The last of the kept weights may be stored in half precision; the student is exact.
-        *kept_weights, _ = segment_boundaries(ledger, again.start)
+        *kept_weights, _ = segment_boundaries(ledger, opened.start)
         last = {name: p.detach().float() for name, p in end.named_parameters()}
         distil = spec.settings.distil
-        kept = KeptRollouts(again.objective, ledger, distil.masked, distil.outcome_weight)
+        kept = KeptRollouts(opened.objective, ledger, distil.masked, distil.outcome_weight)
         written = RecomputedLedger(ledger, folder / "ledger")
-        parts: dict[str, Part] = {"learner": again.learner, "ledger": written}
+        parts: dict[str, Part] = {"learner": opened.learner, "ledger": written}
         states = States(bench.store, derivation.digest(), parts)
         done = states.restore()
         walk = recompute_displacements(
-            ledger, [*kept_weights, last], again.learner, kept, after=done
+            ledger, [*kept_weights, last], opened.learner, kept, after=done
         )
-        for found in walk:
-            written.add(found)
-            states.save_if_due(found.segment.last_step)
+        for segment in walk:
+            written.add(segment)
+            states.save_if_due(segment.segment.last_step)
         written.finish()
         return folder / "ledger"
 
@@ -208,13 +208,13 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
     def make(folder: Path, measurements: Measurements) -> Path:
         took = f"; the round took {format_seconds(seconds)}" if seconds else ""
         report("rehearse", 0, 0, message=f"without {' and '.join(absent)}{took}")
-        again = reopen(bench, spec, models, record=False)
+        opened = reopen(bench, spec, models, record=False)
         weight = settings.distil.outcome_weight
         ends = recompute_without(
-            again.learner, UncorrectedRollouts(again.objective, again.ledger, absent, weight)
+            opened.learner, UncorrectedRollouts(opened.objective, opened.ledger, absent, weight)
         )
-        set_weights(again.learner, ends)
-        return save_student(again.learner, again.policy.tokenizer, folder / "model")
+        set_weights(opened.learner, ends)
+        return save_student(opened.learner, opened.policy.tokenizer, folder / "model")
 
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 

@@ -116,11 +116,11 @@ def student_round(bench: Bench, student: str) -> StudentRound:
 
 
 def _cost(count: int, seconds: float) -> str:
-    each = f"about {format_seconds(seconds)}" if seconds else "as long"
+    duration = f"about {format_seconds(seconds)}" if seconds else "as long"
     whole = f", about {format_seconds(count * seconds)} in all" if seconds else ""
     return (
-        f"{count} rounds as the student's own, each {each} as that took then{whole}; those that "
-        "the store holds already take no time"
+        f"{count} rounds as the student's own, each {duration} as that took then{whole}; those "
+        "that the store holds already take no time"
     )
 
 
@@ -138,17 +138,17 @@ def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[s
             f"this student has one teacher ({list(teachers)}): without it nothing is left to learn "
             "from, and what it started from answers for its absence"
         )
-    several = [
+    subsets = [
         mask for size in range(2, len(teachers)) for mask in itertools.combinations(teachers, size)
     ]
-    if num_subsets > len(several):
+    if num_subsets > len(subsets):
         raise ValueError(
             f"{num_subsets} subsets of several masked teachers are asked for, but {len(teachers)} "
-            f"teachers have {len(several)}: ask for so many at most"
+            f"teachers have {len(subsets)}: ask for so many at most"
         )
     return [
         *((teacher,) for teacher in teachers),
-        *random.Random(seed).sample(several, num_subsets),
+        *random.Random(seed).sample(subsets, num_subsets),
     ]
 
 

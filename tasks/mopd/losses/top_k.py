@@ -38,7 +38,7 @@ def support_tokens(
     check_support(settings, control_ids, student_CV.shape[-1])
     teacher_Ck = teacher_CV.topk(settings.k, -1, sorted=False).indices
     student_Ck = student_CV.topk(settings.k, -1, sorted=False).indices
-    _, again_CK = _sorted(torch.cat([teacher_Ck, student_Ck], -1))
+    _, shared_CK = _sorted(torch.cat([teacher_Ck, student_Ck], -1))
     chosen = {
         Support.TEACHER: [teacher_Ck],
         Support.STUDENT: [student_Ck],
@@ -48,7 +48,7 @@ def support_tokens(
     ids_CK, repeated_CK = _sorted(
         torch.cat([*chosen, control_CK.expand(len(student_CV), len(control_ids))], -1)
     )
-    return SupportTokens(ids_CK, ~repeated_CK, again_CK.sum(-1) / settings.k)
+    return SupportTokens(ids_CK, ~repeated_CK, shared_CK.sum(-1) / settings.k)
 
 
 def check_support(settings: TopK, control_ids: Sequence[int], vocabulary: int) -> None:

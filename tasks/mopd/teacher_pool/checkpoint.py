@@ -20,7 +20,7 @@ Header = Mapping[str, tuple[str, tuple[int, ...]]]
 """Tensor name to type and shape."""
 
 
-class Checkpoint:
+class CheckpointFiles:
     """The config and the weight files of a Hugging Face folder. Only headers are read at first."""
 
     def __init__(self, folder: Path) -> None:
@@ -151,15 +151,16 @@ def check_binding(sources: Sequence[TeacherSource]) -> None:
             + (f" ({twice} more than once)" if twice else "")
             + ": give at least one teacher, and each a name of its own"
         )
-    found: dict[Path, str] = {}
+    digests: dict[Path, str] = {}
     for source in sources:
-        for given in {source.own, source.weights}:
-            if given.folder not in found:
-                found[given.folder] = _digest_by_name(given.folder) or digest_folder(given.folder)
-            if found[given.folder] != given.digest:
+        for checkpoint in {source.own, source.weights}:
+            folder = checkpoint.folder
+            if folder not in digests:
+                digests[folder] = _digest_by_name(folder) or digest_folder(folder)
+            if digests[folder] != checkpoint.digest:
                 raise ValueError(
-                    f"teacher {source.name!r} is to be {given.digest}, but {given.folder} holds "
-                    f"{found[given.folder]}: names and checkpoints have been swapped, or the "
+                    f"teacher {source.name!r} is to be {checkpoint.digest}, but {folder} holds "
+                    f"{digests[folder]}: names and checkpoints have been swapped, or the "
                     "folder was changed; take the folder from the store by the teacher's digest"
                 )
 

@@ -41,9 +41,9 @@ class PoolCounts:
 
     def take(self) -> dict[str, float]:
         """Return the counts by metric name, and start again from zero."""
-        taken = {f"pool/{name}": float(value) for name, value in vars(self).items()}
+        counts = {f"pool/{name}": float(value) for name, value in vars(self).items()}
         vars(self).update(vars(PoolCounts()))
-        return taken
+        return counts
 
 
 Mark = torch.cuda.Event | None

@@ -17,7 +17,7 @@ from tasks.model.lora import LoraAdapter
 from tasks.model.weight_files import refuse_non_finite
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import (
-    Checkpoint,
+    CheckpointFiles,
     CheckpointFolder,
     TeacherSource,
     check_binding,
@@ -183,7 +183,7 @@ class _Opener:
 
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
-        self._checkpoints: dict[str, Checkpoint] = {}
+        self._checkpoints: dict[str, CheckpointFiles] = {}
         self._templates: dict[str, ModuleTemplate] = {}
         self._teachers: dict[tuple[str, str], PooledTeacher] = {}
 
@@ -205,22 +205,22 @@ class _Opener:
             adapter.check_fits(template.model)
         return PooledTeacher(source.weights.digest, checkpoint, template, adapter)
 
-    def _checkpoint(self, source: CheckpointFolder) -> Checkpoint:
+    def _checkpoint(self, source: CheckpointFolder) -> CheckpointFiles:
         if source.digest not in self._checkpoints:
-            checkpoint = Checkpoint(source.folder)
+            checkpoint = CheckpointFiles(source.folder)
             _check_vocabulary(checkpoint, self._settings.vocabulary_size)
             refuse_non_finite(checkpoint.tensors())
             self._checkpoints[source.digest] = checkpoint
         return self._checkpoints[source.digest]
 
 
-def _check_vocabulary(checkpoint: Checkpoint, expected: int) -> None:
+def _check_vocabulary(checkpoint: CheckpointFiles, expected: int) -> None:
     inner = checkpoint.config.get("text_config")
     config = inner if isinstance(inner, dict) else checkpoint.config
-    found = config.get("vocab_size")
-    if found != expected:
+    entries = config.get("vocab_size")
+    if entries != expected:
         raise ValueError(
-            f"its vocabulary has {found} entries and the student's {expected}, so their "
+            f"its vocabulary has {entries} entries and the student's {expected}, so their "
             "probabilities cannot be compared: use teachers of the student's own tokenizer"
         )
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from tasks.model.files import load_model
 from tasks.model.lora import LoraAdapter
 from tasks.model.norm import write_norms_by_hand
-from tasks.mopd.teacher_pool.checkpoint import Checkpoint
+from tasks.mopd.teacher_pool.checkpoint import CheckpointFiles
 
 Weights = Mapping[str, Tensor]
 """Every parameter and saved buffer of an architecture by name; tied ones are the same tensor."""
@@ -20,7 +20,7 @@ Weights = Mapping[str, Tensor]
 class ModuleTemplate:
     """The module that all teachers of one architecture are run in, in turn."""
 
-    def __init__(self, first: Checkpoint, device: torch.device) -> None:
+    def __init__(self, first: CheckpointFiles, device: torch.device) -> None:
         """Load one teacher with transformers, learn from it how files map to weights; drop these.
 
         Raises:
@@ -50,7 +50,7 @@ class ModuleTemplate:
         """Whether the files hold the weights as they are, so that none has to be copied."""
         return self._file_names is not None
 
-    def read(self, checkpoint: Checkpoint) -> Weights:
+    def read(self, checkpoint: CheckpointFiles) -> Weights:
         """Return a checkpoint's weights on the host: views of its files wherever these allow it.
 
         Some architectures (most mixtures of experts) are saved in other pieces than they compute
@@ -118,7 +118,7 @@ class PooledTeacher:
 
     digest: str
     """Of the full weights; teachers with the same one share them."""
-    checkpoint: Checkpoint
+    checkpoint: CheckpointFiles
     template: ModuleTemplate
     adapter: LoraAdapter | None = None
 

@@ -46,17 +46,17 @@ class SharedBench(Bench):
         owner: str = "",
     ) -> Artifact:
         """Store the first rank's output and write its record."""
-        made = None
+        artifact = None
         if rank() == 0:
-            made = super().commit(derivation, kind, output, started, measurements, owner)
-        stored = _agreed(made)
+            artifact = super().commit(derivation, kind, output, started, measurements, owner)
+        stored = _agreed(artifact)
         assert stored is not None
         return stored
 
 
 def _agreed(artifact: Artifact | None) -> Artifact | None:
-    told = agreed(artifact.model_dump(mode="json") if artifact is not None else None)
-    return Artifact.model_validate(told) if told is not None else None
+    message = agreed(artifact.model_dump(mode="json") if artifact is not None else None)
+    return Artifact.model_validate(message) if message is not None else None
 
 
 class SharedPlayer:
