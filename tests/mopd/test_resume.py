@@ -143,7 +143,7 @@ def test_the_ledger_of_a_run_is_complete(ledger, undisturbed):
 
 
 @pytest.mark.usefixtures("undisturbed")
-def test_an_update_brings_the_student_nearer_to_its_teacher_on_what_was_looked_at(ledger):
+def test_an_update_brings_the_student_nearer_to_its_teacher_on_the_probed_tokens(ledger):
     rows = Ledger.open(ledger).rows()
     # A step against its own gradient; a teacher's may lose to the others' now and then.
     nearer = [row.kl_after < row.kl_before for row in rows if row.step > 2]

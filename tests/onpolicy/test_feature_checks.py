@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tasks.onpolicy.feature_checks import FeatureCheck, FeatureCheckError, FeatureChecks
+from tests.onpolicy.test_parallel import run
 
 MUST_BIND = FeatureCheck(
     "refresh", must_bind=True, where="tasks.mopd.objective", remedy="Set inner_updates to 1"
@@ -14,7 +15,7 @@ MAY_REST = FeatureCheck(
 )
 
 
-def test_each_step_says_how_often_and_how_much():
+def test_a_step_reports_evaluations_and_mean_magnitude():
     feature_checks = FeatureChecks([MUST_BIND, MAY_REST])
     for magnitude in (0.2, 0.4):
         feature_checks.record("refresh", magnitude)
@@ -29,14 +30,14 @@ def test_each_step_says_how_often_and_how_much():
     )
 
 
-def test_what_is_never_evaluated_by_the_second_step_is_an_error():
+def test_a_feature_that_is_not_evaluated_by_the_second_step_is_an_error():
     feature_checks = FeatureChecks([MUST_BIND])
     feature_checks.end_step(1)
     with pytest.raises(FeatureCheckError, match="'refresh'"):
         feature_checks.end_step(2)
 
 
-def test_what_must_act_and_does_nothing_is_an_error():
+def test_a_feature_that_must_bind_and_does_nothing_is_an_error():
     feature_checks = FeatureChecks([MUST_BIND])
     feature_checks.record("refresh", 0.0)
     feature_checks.end_step(1)
@@ -45,7 +46,7 @@ def test_what_must_act_and_does_nothing_is_an_error():
         feature_checks.end_step(2)
 
 
-def test_what_acted_once_may_rest_later():
+def test_a_feature_that_bound_once_may_do_nothing_later():
     feature_checks = FeatureChecks([MUST_BIND])
     feature_checks.record("refresh", 0.1)
     feature_checks.end_step(1)
@@ -54,19 +55,32 @@ def test_what_acted_once_may_rest_later():
         feature_checks.end_step(step)
 
 
-def test_what_may_rest_is_reported_and_no_error():
+def test_a_feature_that_may_do_nothing_is_reported_without_an_error():
     feature_checks = FeatureChecks([MAY_REST])
     for step in (1, 2, 3):
         feature_checks.record("mask", 0.0)
         assert feature_checks.end_step(step)["mechanism/mask/bound"] == 0.0
 
 
-def test_what_runs_without_being_configured_is_an_error():
+def test_a_feature_that_is_not_configured_is_an_error():
     with pytest.raises(FeatureCheckError, match="'refresh'"):
         FeatureChecks([MAY_REST]).record("refresh", 1.0)
 
 
-def test_a_resumed_run_remembers_what_acted():
+def test_what_every_rank_recorded_is_one_metric_on_all_ranks(tmp_path):
+    run("feature_checks_program.py", 2, tmp_path)
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    # Rank 0 records 1 once and rank 1 records 4 twice: the mean of three is 3.
+    expected = {
+        "mechanism/mask/evaluated": 3.0,
+        "mechanism/mask/bound": 3.0,
+        "mechanism/clip/evaluated": 1.0,
+        "mechanism/clip/bound": 0.5,
+    }
+    assert ranks == [expected, expected]
+
+
+def test_a_resumed_run_remembers_which_features_bound():
     feature_checks = FeatureChecks([MUST_BIND])
     feature_checks.record("refresh", 0.1)
     feature_checks.end_step(1)
