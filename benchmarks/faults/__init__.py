@@ -8,6 +8,6 @@ team reads? One row for each case, appended as it ends, so that a run that was c
 
 Cases: ``flips`` (one byte of a finished store), ``kills`` and ``demo_kills`` (SIGKILL of a
 consolidation), ``full`` (a full disk), ``releases`` (eight teams at once), ``clocks`` (two days
-apart), ``teams`` (one team does all that its role allows), ``teams_s3`` (the same on an S3 server).
-Start with ``rows``.
+apart), ``teams`` (one team does all that its role allows), ``teams_s3`` (the same on an S3 server),
+``trained`` (the same, and then a student is trained). Start with ``rows``.
 """

@@ -16,6 +16,7 @@ COUNTS = {
     "clocks": 20,
     "teams": 100,
     "teams_s3": 12,
+    "trained": 10,
 }
 """Rows of a whole case; a row of ``flips`` and ``teams`` is of several trials."""
 

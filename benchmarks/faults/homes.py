@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import ForkServerProcess
@@ -54,7 +54,7 @@ DEMO = Job(
 
 def home_with_teachers(job: Job) -> Path:
     """Return the home in which a job starts."""
-    return _once(f"{job.name}-teachers", lambda home: _make_teachers(job, home))
+    return once(f"{job.name}-teachers", lambda home: _make_teachers(job, home))
 
 
 @cache
@@ -69,7 +69,7 @@ def undisturbed(job: Job) -> tuple[Path, float]:
             raise RuntimeError(failed)
         home.with_name(seconds).write_text(str(time.monotonic() - begun))
 
-    home = _once(job.name, make)
+    home = once(job.name, make)
     return home, float(home.with_name(seconds).read_text())
 
 
@@ -83,10 +83,11 @@ def student_in(job: Job, home: Path) -> str:
 class Run:
     """A consolidation in a process group of its own, which may be killed."""
 
-    def __init__(self, job: Job, home: Path) -> None:
+    def __init__(self, job: Job, home: Path, variables: Mapping[str, str] | None = None) -> None:
         self._errors = home.with_name(f"{home.name}.errors")
         self._process: ForkServerProcess = _server().Process(
-            target=_main, args=(job.words, str(home), str(self._errors))
+            target=_main,
+            args=(job.words, {"PROVOST_HOME": str(home), **(variables or {})}, str(self._errors)),
         )
         self._process.start()
 
@@ -119,9 +120,9 @@ def _server() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _main(words: tuple[str, ...], home: str, errors: str) -> None:
+def _main(words: tuple[str, ...], variables: dict[str, str], errors: str) -> None:
     os.setsid()
-    os.environ["PROVOST_HOME"] = home
+    os.environ.update(variables)
     descriptor = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -140,7 +141,7 @@ def environment() -> dict[str, str]:
     return kept | offline | {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)}
 
 
-def _once(name: str, make: Callable[[Path], None]) -> Path:
+def once(name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder that is made once for a commit."""
     folder = Path(tempfile.gettempdir(), f"provost-faults-{commit()[:12]}")
     folder.mkdir(exist_ok=True)
@@ -155,7 +156,7 @@ def _once(name: str, make: Callable[[Path], None]) -> Path:
 def _make_teachers(job: Job, home: Path) -> None:
     for words in job.before:
         code = f"from workflows.cli import main; main({list(words)!r})"
-        _python(code, home)
+        run_python(code, home)
     if not job.before:
         teams = str(home.with_name(f"{home.name}-teams"))
         code = (
@@ -166,9 +167,10 @@ def _make_teachers(job: Job, home: Path) -> None:
             "    tiny.make_fork_point()\n"
             "    for team in tiny.TEAMS: tiny.climb(f'{tiny.PACKAGE}.{team}')\n"
         )
-        _python(code, home)
+        run_python(code, home)
 
 
-def _python(code: str, home: Path) -> None:
-    variables = environment() | {"PROVOST_HOME": str(home)}
+def run_python(code: str, home: Path, variables: Mapping[str, str] | None = None) -> None:
+    """Run code in a process of a home."""
+    variables = environment() | {"PROVOST_HOME": str(home), **(variables or {})}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=variables, check=True)

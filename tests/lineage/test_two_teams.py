@@ -35,7 +35,7 @@ from lineage.slots import Entry, Move
 from lineage.statement import StatementPlace, make_statement
 from tests.support.making import TIME
 from tests.support.roles import may
-from tests.support.teams import KEYS, Shared
+from tests.support.teams import Shared
 from tests.support.world import TOKENIZER, A, B, World
 
 BODY = b"what B makes next"
@@ -46,6 +46,9 @@ BYTES = st.one_of(st.binary(max_size=64), st.sampled_from([b"", b"{}", b"[]", b"
 
 class TwoTeams(RuleBasedStateMachine):
     """A acts; B and the consolidation look."""
+
+    victim = "teacher.math"
+    """The name that B has released."""
 
     @initialize()
     def begin(self):
@@ -89,10 +92,10 @@ class TwoTeams(RuleBasedStateMachine):
             copied,
             copied.rpartition("/")[0] + f"/{number:08d}",
             copied.replace(f"projects/{B}/", f"projects/{A}/"),
-            f"projects/{A}/registry/teacher.math/versions/{number:08d}",
+            f"projects/{A}/registry/{self.victim}/versions/{number:08d}",
             f"projects/{A}/attestations/{hex_of(self.world.unmade.digest())}/{number:08d}",
             f"projects/{A}/states/{hex_of(self.world.unmade.digest())}/{number:08d}",
-            f"registry/teacher.math/versions/{number:08d}",
+            f"registry/{self.victim}/versions/{number:08d}",
             f"attestations/{hex_of(self.world.climbs['math'][0])}/{'0' * 64}",
             f"projects/{A}/.DS_Store",
             f"projects/{A}/registry/teacher.code/events/00000001~",
@@ -123,7 +126,7 @@ class TwoTeams(RuleBasedStateMachine):
         """A well-formed statement of A's key at any place that the role may write."""
         made = data.draw(st.sampled_from(self.targets()))
         record = hex_of(data.draw(st.sampled_from([made[0], self.world.unmade.digest()])))
-        name = data.draw(st.sampled_from(["teacher.math", "teacher.code", "fork-point", "base"]))
+        name = data.draw(st.sampled_from([self.victim, "teacher.code", "fork-point", "base"]))
         bodies = {
             "entry": (
                 f"registry/{name}/versions",
@@ -151,14 +154,13 @@ class TwoTeams(RuleBasedStateMachine):
             store=trust.store, project=project, path=path, number=number, at=TIME
         )
         if may(A, "create", f"keys/{place.key}"):
-            self.mine.claim(place.key, make_statement(said, place, KEYS[A]))
+            self.mine.claim(place.key, make_statement(said, place, self.mine.signing_key))
         self.acts += 1
 
-    @rule(
-        data=st.data(), name=st.sampled_from(["teacher.code", "teacher.code-evil", "teacher.math"])
-    )
-    def register_others_work(self, data, name):
+    @rule(data=st.data())
+    def register_others_work(self, data):
         """Others' digests, with or without their records, under a name of A's own."""
+        name = data.draw(st.sampled_from(["teacher.code", "teacher.code-evil", self.victim]))
         record, digest = data.draw(st.sampled_from(self.targets()))
         record = data.draw(st.sampled_from([record, ""]))
         artifact = Artifact(kind="release", digest=digest, record=record)
