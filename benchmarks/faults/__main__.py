@@ -15,8 +15,8 @@ COUNTS = {
     "releases": 100,
     "clocks": 20,
     "teams": 100,
-    "teams_s3": 12,
-    "trained": 10,
+    "teams_s3": 5,
+    "trained": 3,
 }
 """Rows of a whole case; a row of ``flips`` and ``teams`` is of several trials."""
 

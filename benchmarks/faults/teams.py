@@ -1,18 +1,21 @@
-"""One team does all that its role allows, beside another: about 100 acts a row, in new worlds."""
+"""One team does all that its role allows, beside another: about 125 acts a row, in new worlds.
 
+Hypothesis begins with the simplest acts there are, so the first world of a row is always the same.
+"""
+
+from hypothesis import Phase, settings
 from hypothesis import seed as hypothesis_seed
-from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.lineage.test_two_teams import HealthCheck, TwoTeams
 
-_ACTS = 100
+_WORLDS = 5
 _STEPS = 25
 
 
 def trial(seed: int) -> dict[str, object]:
-    """Let the team act 100 times; return what changed for others, which must be nothing."""
-    return run_machine(TwoTeams, seed, worlds=_ACTS // _STEPS, steps=_STEPS)
+    """Let the team act; return what changed for others, which must be nothing."""
+    return run_machine(TwoTeams, seed, worlds=_WORLDS, steps=_STEPS)
 
 
 def run_machine(
@@ -36,6 +39,7 @@ def run_machine(
                 stateful_step_count=steps,
                 deadline=None,
                 database=None,
+                phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
         )
