@@ -160,8 +160,7 @@ def _make_teachers(job: Job, home: Path) -> None:
     if not job.before:
         teams = str(home.with_name(f"{home.name}-teams"))
         code = (
-            "import sys; sys.path.insert(0, 'tests/end_to_end')\n"
-            "import tiny_faculty as tiny\n"
+            "from tests.support import tiny_faculty as tiny\n"
             f"for team in tiny.TEAMS: tiny.write_team({teams!r}, team)\n"
             f"with tiny.importable({teams!r}), tiny.home_at({str(home)!r}):\n"
             "    tiny.make_fork_point()\n"

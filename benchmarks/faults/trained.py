@@ -23,8 +23,8 @@ from lineage.registry import Registry
 from lineage.store import FolderStore
 from lineage.trust import Team, TrustedKey, TrustRoot
 from lineage.trust_chain import publish
-from tests.support.teams import SINCE, Shared
 from tests.lineage.test_two_teams import TwoTeams
+from tests.support.teams import SINCE, Shared
 from tests.support.world import TOKENIZER, A, B
 
 _STEPS = 20
@@ -134,8 +134,7 @@ def _make_home(home: Path) -> None:
     publish(FolderStore(home / "store"), root, maintainer)
     packages = str(home / "teams")
     begin = (
-        "import sys; sys.path.insert(0, 'tests/end_to_end')\n"
-        "import tiny_faculty as tiny\n"
+        "from tests.support import tiny_faculty as tiny\n"
         f"with tiny.importable({packages!r}), tiny.home_at({str(home)!r}):\n"
     )
     write = f"for team in tiny.TEAMS: tiny.write_team({packages!r}, team)\n"
