@@ -15,9 +15,9 @@ from _attribution_world import OFFICES, TEACHERS, World, masks
 from torch import Tensor
 
 from tasks.attribution.behaviour import encode
-from tasks.attribution.course import Scorer, Stretch, Weights, stretches
 from tasks.attribution.estimators import EstimatorInput
 from tasks.attribution.path_integral import allocate
+from tasks.attribution.trajectory import Scorer, Stretch, Weights, stretches
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from lineage.artifacts import Artifact
-from tasks.attribution.answers import first_turns
-from tasks.attribution.behaviour import Behaviour, Said, encode
-from tasks.attribution.query import explain
+from tasks.attribution.audit import explain
+from tasks.attribution.behaviour import Behaviour, Said, encode, first_turns
 from tasks.attribution.subject import AuditedStudent, find_subject, open_models, plan_of
 from tasks.attribution.surgery import operate, reweighed
 from tasks.model.chat import ChatTokens

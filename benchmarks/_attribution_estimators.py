@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from tasks.attribution.course import Weights
 from tasks.attribution.estimators import (
     DOMAIN_OWNER,
     LOG_RATIO,
@@ -20,6 +19,7 @@ from tasks.attribution.estimators import (
     surgery_effect,
 )
 from tasks.attribution.path_integral import allocate
+from tasks.attribution.trajectory import Weights
 
 PATH_INTEGRAL = "path integral"
 TRACIN = "tracin"

@@ -17,9 +17,9 @@ from _attribution_training import distil, make_teacher
 from _attribution_world import TEACHERS, World
 
 from tasks.attribution.behaviour import encode
-from tasks.attribution.course import Scorer, Weights, stretches
 from tasks.attribution.estimators import LOG_RATIO, EstimatorInput
 from tasks.attribution.naming import holders
+from tasks.attribution.trajectory import Scorer, Weights, stretches
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy

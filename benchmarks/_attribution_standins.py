@@ -12,7 +12,7 @@ from _attribution_world import TEACHERS, World, office_of
 from torch import Tensor
 
 from tasks.attribution.behaviour import Encoded, encode
-from tasks.attribution.course import Weights
+from tasks.attribution.trajectory import Weights
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from _gate_mismatch import Family
 
 from lineage.artifacts import Artifact
-from tasks.evaluate.evaluate import Examiner, read_measured
+from tasks.evaluate.measure import Examiner, read_measured
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
 from tasks.ledger.schema import LedgerSettings

@@ -11,9 +11,9 @@ import torch
 from _machine import facts
 from torch import Tensor
 
-from tasks.gate.judge import GateSettings, judge
 from tasks.gate.measured import TeacherMeasure
 from tasks.gate.prediction import FILE, Calibration, features, predict
+from tasks.gate.verdict import GateSettings, judge
 from tasks.handover import Verdict
 
 LOST = 0.15

@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from tasks.model.chat import ChatTokens
+from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, pad_right
+from tasks.rollout.sampler_engine import make_sampler
+from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 MOST_BEHAVIOURS = 10_000
 """In one file; a larger set is drawn from first, because each is integrated along training."""
@@ -201,3 +204,29 @@ def _answer(text: str, behaviour: Behaviour, chat: ChatTokens) -> list[int]:
 
 def _called(behaviour: Behaviour) -> str:
     return f"behaviour {behaviour.name or behaviour.response[:40]!r}"
+
+
+Messages = tuple[Said, ...]
+
+
+def first_turns(
+    policy: Policy, prompts: Sequence[Messages], sampling: SamplingSettings, seed: int
+) -> list[str | None]:
+    """Return what a policy says first to each prompt; None where nothing can be asked about it.
+
+    That is a turn that never ended, is empty, or has a text that other tokens spell too. The same
+    seed gives every model the same noise at the same prompt.
+    """
+    chat = ChatTokens(policy.tokenizer)
+    own = {"engine": SamplingEngine.TRANSFORMERS, "vllm": None}
+    settings = sampling.model_copy(update=own)
+    generator = torch.Generator().manual_seed(seed)
+    noise_RT = torch.rand(settings.max_new_tokens, len(prompts), generator=generator).T
+    contexts = [chat.prompt([said.model_dump() for said in prompt]) for prompt in prompts]
+    turns = make_sampler(policy, chat, settings).sample(contexts, noise_RT)
+    found: list[str | None] = []
+    for turn in turns:
+        text = chat.decode(turn.ids)
+        usable = turn.ended and text and chat.answer(text) == list(turn.ids)
+        found.append(text if usable else None)
+    return found

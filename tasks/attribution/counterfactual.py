@@ -17,7 +17,7 @@ from torch import Tensor
 from lineage.artifacts import Artifact
 from lineage.record import Derivation
 from tasks.attribution.document import RetrainEffect, RetrainResult, ShareEstimate
-from tasks.attribution.split import Split
+from tasks.attribution.path_integral import Split
 from tasks.attribution.subject import AuditedStudent, load_weights
 from tasks.attribution.surgery import reweighed
 from tasks.statistics import t_half_width

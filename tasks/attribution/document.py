@@ -4,12 +4,15 @@ Contributions are in nats of a response's log-probability (against a contrast: o
 summed over its tokens.
 """
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import FiniteFloat
 
-from lineage.artifacts import Frozen
+from lineage.artifacts import Artifact, Frozen
+from lineage.store import open_store
 
 
 class Source(Frozen):
@@ -201,3 +204,15 @@ class Audit(Frozen):
     drawn: Mapping[str, str]
     """How behaviours were drawn, where they were: probe set to words."""
     not_tested: tuple[str, ...]
+
+
+DOCUMENT, PAGE = "audit.json", "report.html"
+
+
+def copy_audit(audit: Artifact, folder: Path) -> Audit:
+    """Copy a recorded audit's files into a folder, and return its document."""
+    tree = open_store().tree(audit.digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (DOCUMENT, PAGE):
+        shutil.copyfile(tree / name, folder / name)
+    return Audit.model_validate_json((folder / DOCUMENT).read_text("utf-8"))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tasks.attribution.behaviour import Encoded
-from tasks.attribution.course import Scorer, Stretch, Weights
+from tasks.attribution.trajectory import Scorer, Stretch, Weights
 from tasks.ledger.schema import Segment
 from tasks.ledger.split_adamw import RESERVED
 

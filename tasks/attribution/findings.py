@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from lineage.artifacts import Artifact
-from tasks.attribution.about import approvals, not_tested, source_of, start_words, waivers
 from tasks.attribution.behaviour import Behaviour
+from tasks.attribution.caveats import approvals, not_tested, source_of, start_words, waivers
 from tasks.attribution.counterfactual import verify
-from tasks.attribution.course import walker
 from tasks.attribution.document import (
     Audit,
     AuditVerdict,
@@ -28,11 +27,11 @@ from tasks.attribution.document import (
 from tasks.attribution.estimators import ESTIMATORS, EstimatorInput
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.intervals import estimate, resampled, share_that_name
+from tasks.attribution.ledger_access import replay_words
 from tasks.attribution.naming import holders, named
-from tasks.attribution.path_integral import Allocation
-from tasks.attribution.split import BATCH, split, spread
+from tasks.attribution.path_integral import BATCH, Allocation, split, spread
 from tasks.attribution.subject import AuditedStudent, Opened, load_weights
-from tasks.attribution.tiers import replay_words
+from tasks.attribution.trajectory import walker
 from tasks.attribution.verdict import (
     Case,
     judge,

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from tasks.attribution.behaviour import Encoded
-from tasks.attribution.course import Scorer, Stretch
 from tasks.attribution.document import Influence
-from tasks.attribution.path_integral import Allocation
-from tasks.attribution.split import Batch
+from tasks.attribution.path_integral import Allocation, Batch
+from tasks.attribution.trajectory import Scorer, Stretch
 from tasks.ledger.schema import KeptRollout
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import TokenBatch, pad_right

@@ -1,10 +1,12 @@
-"""The audit as one self-contained HTML page without a script."""
+"""The audit as one self-contained HTML page without a script: ``audit.html.j2`` and its values."""
 
+import itertools
 import shlex
+from dataclasses import dataclass
 
-from tasks.attribution.document import Audit
+from tasks.attribution.document import Audit, BehaviourShare, TokenShare
 from tasks.attribution.estimators import FIRST_ORDER
-from tasks.attribution.naming import LEAST_LOG_RATIO
+from tasks.attribution.naming import LEAST_LOG_RATIO, reliability
 from tasks.attribution.page_shares import (
     absence,
     bars,
@@ -14,10 +16,136 @@ from tasks.attribution.page_shares import (
     source_names,
     ways,
 )
-from tasks.attribution.page_tokens import behaviours, course
-from tasks.attribution.reliability import reliability
+from tasks.attribution.path_integral import spread
+from tasks.attribution.verdict import join as listed
 from tasks.attribution.verdict import nats
+from tasks.ledger.split_adamw import RESERVED
 from tasks.reports.rendering import render as render_template
+
+MOST_SHOWN = 12
+"""Behaviours on the page, as many of each domain; the document has all."""
+MOST_CHARACTERS = 2_000
+STRONG_NATS = 3.0
+"""A token that one source moved by so much has the strongest ground."""
+
+
+@dataclass(frozen=True)
+class ShownToken:
+    """A token with the class of its largest source and how strong that is, from 0 to 1."""
+
+    kind: str
+    strength: float
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ShownBehaviour:
+    """A behaviour as the page shows it."""
+
+    name: str
+    title: str
+    about: str
+    prompt: str
+    contrast: str | None
+    tokens: list[ShownToken]
+    rows: list[list[str]]
+    """For each token: text, nats before and now, and what each source added."""
+
+
+@dataclass(frozen=True)
+class CourseView:
+    """How each source's share grew over training, in a box of 100 by 100."""
+
+    low: str
+    high: str
+    zero: float
+    last: int
+    lines: dict[str, str]
+    rows: list[list[str]]
+
+
+def behaviours(audit: Audit) -> list[ShownBehaviour]:
+    """Return the first behaviours with their tokens coloured by source."""
+    known = [item for item in audit.behaviours if item.tokens]
+    chosen = spread([item.domain for item in known], MOST_SHOWN)
+    return [_behaviour(audit, known[place]) for place in chosen]
+
+
+def _behaviour(audit: Audit, item: BehaviourShare) -> ShownBehaviour:
+    name = item.name or item.response.strip() or "behaviour"
+    named = listed(item.holders) if item.holders else item.named or "nobody"
+    kinds, sources = colours(audit), source_names(audit)
+    return ShownBehaviour(
+        name=name,
+        title=_cut(name, 60),
+        about=f"{named}, {nats(item.end)} nats",
+        prompt=_cut(item.prompt),
+        contrast=None if item.contrast is None else _cut(item.contrast),
+        tokens=[_token(kinds, each) for each in item.tokens],
+        rows=[
+            [
+                repr(each.text)[1:-1] or " ",
+                nats(each.start),
+                nats(each.end),
+                *(nats(each.parts[source]) for source in sources),
+            ]
+            for each in item.tokens
+        ],
+    )
+
+
+def _token(kinds: dict[str, str], token: TokenShare) -> ShownToken:
+    parts = {source: value for source, value in token.parts.items() if source not in RESERVED}
+    most = max(parts, key=lambda source: abs(parts[source]))
+    return ShownToken(
+        kind=kinds.get(most, "nobody") + (" against" if parts[most] < 0 else ""),
+        strength=min(1.0, abs(parts[most]) / STRONG_NATS),
+        title=f"{most} {nats(parts[most])} of {nats(token.end - token.start)} nats",
+        # An end token decodes to a name that stands in no text; a line's end is shown as one.
+        text=token.text.replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}\n"),
+    )
+
+
+def course(audit: Audit) -> CourseView:
+    """Return how each source's share grew over training."""
+    sources = source_names(audit)
+    sums = {
+        source: [0.0, *itertools.accumulate(stretch.parts[source] for stretch in audit.course)]
+        for source in sources
+    }
+    values = [value for line in sums.values() for value in line]
+    low, high = min(values), max(values)
+    last = audit.course[-1].last_step
+    steps = [0, *(stretch.last_step for stretch in audit.course)]
+
+    def y(value: float) -> float:
+        return 100 - 100 * (value - low) / ((high - low) or 1.0)
+
+    return CourseView(
+        low=nats(low),
+        high=nats(high),
+        zero=y(0.0),
+        last=last,
+        lines={
+            source: " ".join(
+                f"{100 * step / last:.2f},{y(value):.2f}"
+                for step, value in zip(steps, line, strict=True)
+            )
+            for source, line in sums.items()
+        },
+        rows=[
+            [
+                f"{stretch.first_step} to {stretch.last_step}",
+                *(nats(stretch.parts[source]) for source in sources),
+            ]
+            for stretch in audit.course
+        ],
+    )
+
+
+def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[:most]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def render(audit: Audit) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 from lineage.artifacts import Artifact, Frozen
 from lineage.digest import is_digest
 from lineage.record import Derivation, Input
-from tasks.attribution.answers import Messages, first_turns
 from tasks.attribution.behaviour import (
     Behaviour,
+    Messages,
     Said,
     encode,
+    first_turns,
     read_behaviours,
     refuse_own_contrast,
 )

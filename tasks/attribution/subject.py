@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.named import checkpoint_named, students_of
 from lineage.record import Derivation
-from tasks.attribution.course import Weights
-from tasks.attribution.tiers import can_replay, refuse_unfit, without_ledger
+from tasks.attribution.ledger_access import can_replay, refuse_unfit, without_ledger
+from tasks.attribution.trajectory import Weights
 from tasks.handover import Plan, PlannedTeacher
 from tasks.ledger.reader import Completeness, Ledger
 from tasks.ledger.schema import ledger_derivation

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from tasks.attribution.course import Weights
 from tasks.attribution.subject import find_subject, open_models
+from tasks.attribution.trajectory import Weights
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.files import save_policy

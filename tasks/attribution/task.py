@@ -41,7 +41,7 @@ def make_audit(
     seed: int,
 ) -> Artifact:
     """Split the behaviours by source, compare with the retrains, draw the page."""
-    from tasks.attribution import query
+    from tasks.attribution import audit as query
     from tasks.step import Bench
 
     bench = Bench()

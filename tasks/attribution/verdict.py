@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from tasks.attribution.document import AuditVerdict, GroupShare, RetrainResult, Witness
 from tasks.attribution.estimators import DOMAIN_OWNER, LOG_RATIO
-from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
-from tasks.attribution.reliability import reliability
+from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named, reliability
 
 SAID = 0.1
 """Geometric mean of a response's token probabilities; below it the student does not say it."""

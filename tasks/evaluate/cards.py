@@ -7,7 +7,7 @@ from pathlib import Path
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
-from tasks.evaluate.evaluate import Examiner, measure_all, read_measured
+from tasks.evaluate.measure import Examiner, measure_all, read_measured
 from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.settings import EvaluationSettings

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Student, read_manifest
@@ -13,18 +13,16 @@ from lineage.page import page
 from lineage.picture import draw, draw_narrow
 from lineage.record import Attestation, Derivation, Input
 from tasks.evaluate.cards import measurements_of, read_scorecard
-from tasks.evaluate.evaluate import read_measured
-from tasks.evaluate.measured import Example
-from tasks.evaluate.not_run import not_run
+from tasks.evaluate.measure import Example, read_measured
 from tasks.evaluate.outcomes import FORK_POINT, STUDENT, TEACHER
 from tasks.evaluate.plot import write_plot
-from tasks.evaluate.report import render_report
-from tasks.evaluate.report_input import (
+from tasks.evaluate.report import (
     Provenance,
     ReportInput,
     SampleResponse,
     SampleRollout,
     Speech,
+    render_report,
 )
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Plan
@@ -33,6 +31,17 @@ from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions, source_digest
 from tasks.reports.curves import Curve, CurveGroup
 from tasks.step import Bench, Measurements, now
+
+NO_GPU = "GPU: by their records, no step of this student used one."
+NO_CLUSTER = "Flyte cluster: by their records, all steps ran in flytekit's local execution."
+
+
+def not_run(attestations: Iterable[Attestation]) -> tuple[str, ...]:
+    """Return a sentence for each thing that no attestation shows."""
+    known = list(attestations)
+    on_gpu = any(attestation.notes.get("gpu") for attestation in known)
+    on_cluster = any(attestation.flyte or attestation.execution for attestation in known)
+    return (*([] if on_gpu else [NO_GPU]), *([] if on_cluster else [NO_CLUSTER]))
 
 
 def make_report(bench: Bench, student: Artifact) -> Artifact:

@@ -1,10 +1,16 @@
-"""The report: one self-contained HTML page without a script, safe to open and to send.
+"""The report of a consolidation: its content, cut to a budget, rendered as one page.
 
-Its policy forbids everything but inline style and inline images. It refers to nothing outside.
+A report comes last, when everything is trained: what a grader or a model said must not end it. The
+page refers to nothing outside.
 """
 
-from tasks.evaluate.budget import reductions
-from tasks.evaluate.report_input import ReportInput, SampleRollout
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from lineage.artifacts import Frozen
+from tasks.evaluate.outcomes import STUDENT
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.sections import (
     difference_panels,
@@ -13,9 +19,144 @@ from tasks.evaluate.sections import (
     score_panels,
 )
 from tasks.evaluate.wording import findings, headline, label, number, sampling
-from tasks.reports.curves import NOTE
+from tasks.reports.curves import NOTE, CurveGroup
 from tasks.reports.drawing import inline_svg
 from tasks.reports.rendering import render
+
+
+class Speech(Frozen):
+    """One message or turn: who spoke, and what."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class SampleResponse(Frozen):
+    """What one method answered, with its grade."""
+
+    turns: tuple[Speech, ...]
+    score: float = Field(ge=0, le=1)
+    reason: str = ""
+    """The grader's words, why it is not 1."""
+
+
+class SampleRollout(Frozen):
+    """One prompt and how several methods answered it."""
+
+    domain: str
+    messages: tuple[Speech, ...]
+    """What the model saw."""
+    responses: Mapping[str, SampleResponse]
+    """method -> response, in the order in which to show them."""
+
+
+class Provenance(Frozen):
+    """Where the numbers come from, so that another person can make them again."""
+
+    records: Mapping[str, str]
+    """What it is -> the digest of its record, such as "student" -> "sha256:..."."""
+    commit: str
+    dirty: bool = False
+    """Whether the code differed from the commit."""
+    seeds: Mapping[str, int]
+    machine: Mapping[str, str]
+    """Facts such as the processor, the number of cores, package versions, wall-clock time."""
+    not_run: tuple[str, ...] = ()
+    """What was not run, each with its reason."""
+
+
+class ReportInput(Frozen):
+    """Everything on the page. The same input gives the same bytes."""
+
+    title: str = "Consolidation report"
+    created: str = ""
+    """When the consolidation ended, for people; nothing is computed from it."""
+    scorecard: Scorecard
+    curves: tuple[CurveGroup, ...] = ()
+    rollouts: tuple[SampleRollout, ...] = ()
+    lineage: str = ""
+    """An SVG from base to student; empty leaves the section out."""
+    lineage_narrow: str = ""
+    """The same for a screen of 390 pixels; empty shrinks the wide one."""
+    provenance: Provenance
+    left_out: tuple[str, ...] = ()
+    """What is not on the page although it was measured, in sentences."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "ReportInput":
+        if STUDENT not in self.scorecard.methods():
+            raise ValueError("the scorecard has no student: a report is about a consolidation")
+        return self
+
+
+MOST_REASON = 400
+"""Characters of a grader's reason; it stands in one line beside the score."""
+_STEPS = ((4_000, 40, 3), (1_000, 12, 3), (300, 6, 3), (300, 6, 1), (100, 2, 1))
+"""The longest text, the most turns of a response, the most prompts of a domain."""
+
+
+def reductions(report: ReportInput) -> Iterator[ReportInput]:
+    """Yield the report with less and less in it; the last has neither rollouts nor drawings."""
+    for characters, turns, prompts in _STEPS:
+        rollouts = _some(report.rollouts, prompts)
+        shorter = tuple(_cut_rollout(rollout, characters, turns) for rollout in rollouts)
+        told: tuple[str, ...] = ()
+        if len(shorter) < len(report.rollouts):
+            told = (
+                f"{len(report.rollouts) - len(shorter)} sample rollouts are left out for space.",
+            )
+        yield report.model_copy(update={"rollouts": shorter, "left_out": told})
+    told = ("The sample rollouts are left out for space.",)
+    bare = report.model_copy(update={"rollouts": (), "left_out": told})
+    yield bare
+    told = (*told, "So is the drawing of the lineage: provost lineage show --html FILE draws it.")
+    bare = bare.model_copy(update={"lineage": "", "lineage_narrow": "", "left_out": told})
+    yield bare
+    yield bare.model_copy(update={"curves": (), "left_out": (*told, "So are the curves.")})
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, with how many were cut."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}\n… {len(text) - most:,} characters more"
+
+
+def _some(rollouts: tuple[SampleRollout, ...], most: int) -> list[SampleRollout]:
+    """Return the first rollouts of each domain."""
+    kept: dict[str, list[SampleRollout]] = {}
+    for rollout in rollouts:
+        own = kept.setdefault(rollout.domain, [])
+        if len(own) < most:
+            own.append(rollout)
+    return [rollout for own in kept.values() for rollout in own]
+
+
+def _cut_rollout(rollout: SampleRollout, characters: int, turns: int) -> SampleRollout:
+    return SampleRollout(
+        domain=rollout.domain,
+        messages=_cut_speeches(rollout.messages, characters, turns),
+        responses={
+            method: SampleResponse(
+                turns=_cut_speeches(response.turns, characters, turns),
+                score=response.score,
+                reason=cut(response.reason, min(characters, MOST_REASON)),
+            )
+            for method, response in rollout.responses.items()
+        },
+    )
+
+
+def _cut_speeches(speeches: tuple[Speech, ...], characters: int, turns: int) -> tuple[Speech, ...]:
+    """Return the first turns, and the last one, which was graded."""
+    kept = speeches
+    if len(speeches) > turns:
+        left = f"… {len(speeches) - turns} turns more"
+        kept = (*speeches[: turns - 1], Speech(role="system", content=left), speeches[-1])
+    return tuple(
+        speech.model_copy(update={"content": cut(speech.content, characters)}) for speech in kept
+    )
+
 
 MOST_BYTES = 1_000_000
 

@@ -66,7 +66,7 @@ def make_report(student: Artifact) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
     from lineage.summary import summary_of
     from tasks.evaluate import publish
-    from tasks.evaluate.told import text_of
+    from tasks.evaluate.table import text_of
     from tasks.step import Bench
 
     bench = Bench()

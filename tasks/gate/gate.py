@@ -10,17 +10,15 @@ from lineage.artifacts import Artifact
 from lineage.compatibility import Finding
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
-from tasks.gate.decide import decide
-from tasks.gate.experience import outcomes
-from tasks.gate.growth import PastOutcome, Recalibration, recalibrate
-from tasks.gate.judge import GateSettings, Judged, judge
+from tasks.gate.decision import decide
 from tasks.gate.measured import ProbeSettings, TeacherMeasure
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import stored_calibration
 from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
+from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
 from tasks.gate.refork import Requested, request_refork, would_help
-from tasks.gate.remedy import applied_remedy
+from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
 from tasks.handover import (
     Gated,
     Level,

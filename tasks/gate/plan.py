@@ -1,11 +1,11 @@
-"""Resolves a consolidation's references to digests, once, with what the records say of them."""
+"""A plan of a consolidation: references resolved to digests, once, with every finding by record."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lineage.artifacts import Artifact, Release, without_places
+from lineage.artifacts import Artifact, Release, Sampling, without_places
 from lineage.collect import collect, family_artifacts
 from lineage.compatibility import Candidate, Finding, Start, check
 from lineage.digest import canonical_json
@@ -14,15 +14,48 @@ from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
-from tasks.gate.decide import MisfitError, decide
-from tasks.gate.sampled import sampled_otherwise
-from tasks.gate.wishes import Seat, Wish, parse_wish, seat
+from tasks.gate.decision import MisfitError, decide
+from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
 from tasks.handover import Level, Plan, PlannedTeacher
 from tasks.model.identity import stored_identity
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench, Measurements
+
+
+def sampled_otherwise(subject: str, meant: Sampling, asked: SamplingSettings) -> Iterator[Finding]:
+    """Yield where a round samples otherwise than a release says.
+
+    A round has one temperature and one length for all: a release's are not taken over, and said.
+    """
+    if meant.max_new_tokens > asked.max_new_tokens:
+        yield Finding(
+            "shorter-answers",
+            "warning",
+            subject,
+            f"{subject} was released for answers of up to {meant.max_new_tokens} tokens, and the "
+            f"round cuts all at {asked.max_new_tokens}: what is cut is graded, and taught, unended",
+            f"set max_new_tokens to {meant.max_new_tokens}",
+        )
+    if meant.temperature != asked.temperature:
+        yield Finding(
+            "other-temperature",
+            "note",
+            subject,
+            f"{subject} was released to be sampled at temperature {meant.temperature:g}; the round "
+            f"reads it, and samples, at {asked.temperature:g}, as it does all its teachers",
+            f"nothing, or sampling.temperature={meant.temperature:g} among the settings",
+        )
+    if meant.top_p < 1:
+        yield Finding(
+            "cut-distribution",
+            "note",
+            subject,
+            f"{subject} was released to be sampled with top_p {meant.top_p:g}; the round learns "
+            "its whole distribution, the tail too",
+            "nothing, or have it released for what a round does",
+        )
 
 
 def make_plan(
@@ -63,28 +96,30 @@ def propose(
     if not teachers:
         raise ValueError("no teacher is named: give at least one, such as math@released")
     report("plan", 0, 1, message="resolve and check by record")
-    wishes = [parse_wish(text) for text in teachers]
+    specs = [parse_teacher_spec(text) for text in teachers]
     start = bench.start(student)
-    entries = [_entry(bench, wish.reference) for wish in wishes]
-    collected = [_collected(bench, wish.reference, start) for wish in wishes]
+    entries = [_entry(bench, spec.reference) for spec in specs]
+    collected = [_collected(bench, spec.reference, start) for spec in specs]
     domains = [candidate.release.domain for candidate in collected]
-    _refuse_repeated(wishes, domains)
-    findings = _check(bench, start, wishes, collected)
+    _refuse_repeated(specs, domains)
+    findings = _check(bench, start, specs, collected)
     findings += [
         finding
-        for candidate, wish in zip(collected, wishes, strict=True)
-        if sampling and not wish.is_self
+        for candidate, spec in zip(collected, specs, strict=True)
+        if sampling and not spec.is_self
         for finding in sampled_otherwise(candidate.reference, candidate.release.sampling, sampling)
     ]
     for entry in entries:
         _refuse_unrecorded(entry)
-    seats = seat(wishes, domains, [entry.version for entry in entries])
+    assignments = assign(specs, domains, [entry.version for entry in entries])
     plan = Plan(
         fork_point=collected[0].release.fork_point,
         student=start,
         teachers=[
-            _planned(entry, candidate.release, place, wish.mode, start if wish.is_self else None)
-            for entry, candidate, place, wish in zip(entries, collected, seats, wishes, strict=True)
+            _planned(entry, candidate.release, place, spec.mode, start if spec.is_self else None)
+            for entry, candidate, place, spec in zip(
+                entries, collected, assignments, specs, strict=True
+            )
         ],
         notes=list(findings),
     )
@@ -105,7 +140,7 @@ def _collected(bench: Bench, reference: str, start: Artifact) -> Candidate:
 
 
 def _check(
-    bench: Bench, start: Artifact, wishes: Sequence[Wish], collected: Sequence[Candidate]
+    bench: Bench, start: Artifact, specs: Sequence[TeacherSpec], collected: Sequence[Candidate]
 ) -> list[Finding]:
     """Return what the records say against the merge.
 
@@ -122,7 +157,7 @@ def _check(
     )
     findings: dict[Finding, None] = {}
     # The student needs no proof that it fits itself.
-    to_check = [c for c, wish in zip(collected, wishes, strict=True) if not wish.is_self]
+    to_check = [c for c, spec in zip(collected, specs, strict=True) if not spec.is_self]
     while to_check:
         layer = {c.release.domain: c for c in reversed(to_check)}
         findings |= dict.fromkeys(check(layer, whole))
@@ -149,20 +184,20 @@ def _refuse_unrecorded(entry: Entry) -> None:
         )
 
 
-def _refuse_repeated(wishes: Sequence[Wish], domains: Sequence[str]) -> None:
-    labelled = zip(wishes, domains, strict=True)
-    said = [(domain, wish.mode) for wish, domain in labelled if wish.share is None]
+def _refuse_repeated(specs: Sequence[TeacherSpec], domains: Sequence[str]) -> None:
+    labelled = zip(specs, domains, strict=True)
+    said = [(domain, spec.mode) for spec, domain in labelled if spec.share is None]
     repeated = sorted(domain for (domain, _), count in Counter(said).items() if count > 1)
     if repeated:
         raise MisfitError(
-            f"the domains {repeated} have several teachers among {[w.reference for w in wishes]}, "
+            f"the domains {repeated} have several teachers among {[w.reference for w in specs]}, "
             "and it is not said what share of the prompts each gets: name one teacher for a "
             "domain, or the share of each, such as math@3=0.7 and math@2=0.3"
         )
 
 
 def _planned(
-    entry: Entry, release: Release, place: Seat, mode: str | None, student: Artifact | None
+    entry: Entry, release: Release, place: Assignment, mode: str | None, student: Artifact | None
 ) -> PlannedTeacher:
     """Return a planned teacher; where ``student`` is given, that is its checkpoint."""
     checkpoint = student or release.checkpoint

@@ -16,7 +16,6 @@ from torch import nn
 
 from lineage.artifacts import Artifact
 from lineage.store import Store
-from tasks.gate.ladder import StudentStates
 from tasks.gate.measured import (
     Ancestry,
     ProbeResult,
@@ -27,7 +26,7 @@ from tasks.gate.measured import (
     TeacherMeasure,
     TeacherReading,
 )
-from tasks.gate.reading import log_likelihoods, read
+from tasks.gate.reading import StudentStates, log_likelihoods, read
 from tasks.gate.weights import CheckpointTensors, ancestry, displacements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy

@@ -1,21 +1,82 @@
-"""The probe as a step: who is measured, what of the records it is told, where the result lies."""
+"""The measurements of a plan's teachers as a recorded step: what is measured, and with what."""
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.record import Derivation, Input
+from lineage.graph import Lineage
+from lineage.record import Derivation, Input, Records
+from lineage.store import Store
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.probe import ProbedTeacher, measure
-from tasks.gate.prompts import prompts_of
-from tasks.gate.siblings import descends, other_starts
 from tasks.gate.weights import CheckpointTensors
 from tasks.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.provenance import source_digest
+from tasks.rollout.domains import stored_prompts
+from tasks.rollout.environment import Prompt
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
+
+
+def prompts_of(bench: Bench, teacher: PlannedTeacher, prompts: Artifact) -> list[Prompt]:
+    """Return one of a teacher's prompt sets.
+
+    Raises:
+        ValueError: naming the release, for a set that is empty or cannot be read.
+    """
+    try:
+        return stored_prompts(bench.store, prompts)
+    except ValueError as error:
+        raise ValueError(
+            f"the prompts {prompts.digest[:19]} of {teacher.reference}, for the domain "
+            f"{teacher.domain!r}, cannot be used, so {teacher.owner} must release it again, or it "
+            f"is left out: {error}"
+        ) from error
+
+
+MOST = 8
+"""Each is read once from disk beside the teacher."""
+
+
+def descends(store: Store, record: str, ancestor: str) -> bool:
+    """Return whether a record is, or descends from, another; nothing is known without records."""
+    return bool(record and ancestor) and ancestor in {record, *Lineage(store).ancestors(record)}
+
+
+def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
+    """Return checkpoints that were trained from ``fork_point`` and are no kin of a teacher.
+
+    What descends from the teacher is near it for that reason, and what it descends from is what it
+    declares: neither speaks against it. Checkpoints of the teacher's own project and of the fork
+    point's count: a third team could make one that lies near the teacher, to cast doubt on it.
+
+    Args:
+        store: Whose records are asked.
+        fork_point: Digest of the checkpoint that the declared parent was trained from.
+        teacher: The teacher's record.
+
+    Returns:
+        Digests of at most ``MOST`` checkpoints, in the order of their records.
+    """
+    lineage, records = Lineage(store), Records(store)
+    related = {teacher, *lineage.ancestors(teacher), *lineage.descendants(teacher)}
+    _makers = lineage.index.makers(fork_point)
+    found: dict[str, None] = {}
+    believed = {"", *(records.read(digest).project for digest in (teacher, *_makers) if digest)}
+    for digest in lineage.index.users(fork_point):
+        if records.read(digest).project not in believed:
+            continue
+        started = any(
+            item.role == "start" and item.artifact == fork_point
+            for item in records.read(digest).inputs
+        )
+        made = records.output(digest)
+        if started and digest not in related and made and made.output_kind == "checkpoint":
+            found[made.output] = None
+    return list(found)[:MOST]
+
 
 MEASURED = "measured.json"
 

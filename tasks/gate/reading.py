@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.gate.measured import ProbeSettings, TeacherReading, WorstToken
-from tasks.model.log_probs import TokenBatch, chosen_logits, pad_right
+from tasks.model.log_probs import TokenBatch, chosen_hidden, chosen_logits, head_logits, pad_right
 from tasks.rollout.collect import Rollout
 
 _ROWS = 16
@@ -190,3 +190,36 @@ def _worst(
             teacher_log_prob=float(columns["teacher"][n]),
             student_log_prob=float(columns["student"][n]),
         )
+
+
+class StudentStates:
+    """The student's last hidden states on its own rollouts, in host memory for every rung."""
+
+    @torch.no_grad()
+    def __init__(self, student: PreTrainedModel, rollouts: Sequence[Rollout], pad_id: int) -> None:
+        """Let the student read its rollouts once."""
+        self._student = student
+        self._read: list[tuple[TokenBatch, Tensor]] = []
+        for batch, _ in batches(rollouts, pad_id):
+            batch = batch.to(student.device)
+            self._read.append((batch, chosen_hidden(student, batch).cpu()))
+
+    @torch.no_grad()
+    def kl_to(self, rung: PreTrainedModel) -> float:
+        """Return KL(student || rung), the mean over response tokens; NaN where it has no numbers.
+
+        Raises:
+            ValueError: for rollouts without a response token.
+        """
+        total, tokens = 0.0, 0
+        for batch, hidden_ND in self._read:
+            student_NV = head_logits(self._student, hidden_ND.to(rung.device)).log_softmax(-1)
+            rung_NV = chosen_logits(rung, batch).log_softmax(-1)
+            total += float((student_NV.exp() * (student_NV - rung_NV)).sum(dtype=torch.float64))
+            tokens += len(hidden_ND)
+        if not tokens:
+            raise ValueError(
+                "the student's rollouts hold no response token, so no rung can be measured: look "
+                "whether the student ends its turn at once"
+            )
+        return total / tokens

@@ -19,9 +19,9 @@ from lineage.errors import LineageError, UnknownReferenceError
 from lineage.named import students_of
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
-from tasks.gate.judge import Judged
 from tasks.gate.measured import GateDocument
 from tasks.gate.probed import asked
+from tasks.gate.verdict import Judged
 from tasks.handover import Plan, PlannedTeacher, Verdict
 from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements

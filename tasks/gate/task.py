@@ -14,7 +14,7 @@ from tasks.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 if TYPE_CHECKING:
-    from tasks.gate.judge import GateSettings
+    from tasks.gate.verdict import GateSettings
 
 
 @hosted(Stage.PLAN, deck=True)
@@ -38,7 +38,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     """
     from lineage.registry import check_may_publish
     from tasks.gate import plan as step
-    from tasks.gate.decide import decide
+    from tasks.gate.decision import decide
     from tasks.gate.forecast import forecast
     from tasks.gate.launch import launching
     from tasks.gate.plan_page import plan_page, plan_text
@@ -85,7 +85,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     from tasks.gate import gate as step
     from tasks.gate.forecast import forecast
     from tasks.gate.launch import launching, record_launch
-    from tasks.gate.summary import summary_of
+    from tasks.gate.plan_page import summary_of
     from tasks.step import Bench
 
     bench = Bench()
@@ -121,7 +121,7 @@ def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
     """
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
-    from tasks.gate.experience import recipe_with
+    from tasks.gate.recalibration import recipe_with
     from tasks.step import Bench
 
     bench = Bench()
@@ -146,7 +146,7 @@ def _probe_settings(
 
 
 def _gate_settings(least_predicted: float) -> "GateSettings":
-    from tasks.gate.judge import GateSettings
+    from tasks.gate.verdict import GateSettings
 
     with told_by_name({"least_predicted": "gate_least_predicted"}):
         return GateSettings(least_predicted=least_predicted)

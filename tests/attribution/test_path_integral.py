@@ -80,7 +80,7 @@ def test_rows_scored_apart_are_the_rows_scored_together(monkeypatch):
     ways = [direction(1, 0.5), direction(2, 0.5)]
     together = scorer(BATCH)
     values, slopes = together.log_probs(weights()), together.derivatives(weights(), ways)
-    monkeypatch.setattr("tasks.attribution.course._ROWS", 1)
+    monkeypatch.setattr("tasks.attribution.trajectory._ROWS", 1)
     apart = scorer(BATCH)
     torch.testing.assert_close(apart.log_probs(weights()), values)
     torch.testing.assert_close(apart.derivatives(weights(), ways), slopes)

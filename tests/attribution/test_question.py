@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from tasks.attribution.answers import first_turns
-from tasks.attribution.behaviour import Said
+from tasks.attribution.behaviour import Said, first_turns
 from tasks.attribution.question import NEUTRAL, AuditQuestion, _with_neutral, refuse_mixed
 from tasks.model.chat import ChatTokens
 from tasks.rollout.settings import SamplingSettings

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.attribution.course import Stretch, stretches
+from tasks.attribution.trajectory import Stretch, stretches
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.split_adamw import UNREPLAYED

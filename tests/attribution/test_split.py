@@ -1,6 +1,6 @@
 """Which behaviours stand for all of them."""
 
-from tasks.attribution.split import spread
+from tasks.attribution.path_integral import spread
 
 
 def test_each_domain_has_its_turn_before_any_has_a_second():

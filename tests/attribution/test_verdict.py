@@ -8,8 +8,7 @@ import pytest
 
 from tasks.attribution.document import AuditVerdict, Witness
 from tasks.attribution.estimators import FIRST_ORDER
-from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named
-from tasks.attribution.reliability import reliability
+from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named, reliability
 from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
 from tests.support.audits import example_audit, group
 

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from lineage.errors import LineageError
 from lineage.store import open_store
 from tasks.gate.gate import gate, leave_unmeasured
-from tasks.gate.judge import GateSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
+from tasks.gate.verdict import GateSettings
 from tasks.handover import OnMisfit, Remedy, WarmUpSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student

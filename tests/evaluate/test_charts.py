@@ -1,6 +1,6 @@
 """Where things lie on the inline charts."""
 
-from tasks.evaluate.charts import SCORE_AXIS, Axis, difference_axis
+from tasks.evaluate.sections import SCORE_AXIS, Axis, difference_axis
 from tasks.reports.rendering import environment
 from tasks.statistics import Interval
 

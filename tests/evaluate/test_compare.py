@@ -5,8 +5,17 @@ import pytest
 from rich.console import Console
 
 from lineage.artifacts import Artifact, Student, TeacherShare
-from tasks.evaluate.compare import Comparison, Side, _difference, _differing, _teachers, _why_not
-from tasks.evaluate.compare_page import comparison_page, comparison_view, headline
+from tasks.evaluate.compare import (
+    Comparison,
+    Side,
+    _difference,
+    _differing,
+    _teachers,
+    _why_not,
+    comparison_page,
+    comparison_view,
+    headline,
+)
 from tasks.evaluate.outcomes import OVERALL, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.statistics import mean_of_domains

@@ -8,7 +8,7 @@ import pytest
 from lineage.flyte_run import FlyteRun
 from lineage.record import Attestation
 from tasks import step
-from tasks.evaluate.not_run import NO_CLUSTER, NO_GPU, not_run
+from tasks.evaluate.publish import NO_CLUSTER, NO_GPU, not_run
 from tasks.provenance import gpu_in_use
 from tasks.step import Bench, Measurements
 from tests.support.making import SOURCE

@@ -2,9 +2,7 @@
 
 import pytest
 
-from tasks.evaluate.budget import cut
-from tasks.evaluate.report import MOST_BYTES, render_report
-from tasks.evaluate.report_input import Speech
+from tasks.evaluate.report import MOST_BYTES, Speech, cut, render_report
 from tasks.reports.curves import Curve, CurveGroup
 from tests.support.report_example import LINEAGE, example_report, example_rollout
 from tests.support.scorecard_example import DOMAINS

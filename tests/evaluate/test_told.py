@@ -1,7 +1,7 @@
 """What the console shows first of a finished consolidation."""
 
 from lineage.summary import Score, Summary
-from tasks.evaluate.told import text_of
+from tasks.evaluate.table import text_of
 
 
 def test_name_scores_beside_others_and_places_are_told_in_lines():

@@ -10,10 +10,10 @@ from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks import step
-from tasks.gate.experience import outcomes, recipe_with
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
 from tasks.gate.probed import MEASURED
+from tasks.gate.recalibration import outcomes, recipe_with
 from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.round_form import RoundForm
 from tasks.planned import JUDGED

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from tasks.gate.gate import _learned
-from tasks.gate.growth import PastOutcome, recalibrate
-from tasks.gate.judge import GateSettings
 from tasks.gate.prediction import features, predict
+from tasks.gate.recalibration import PastOutcome, recalibrate
+from tasks.gate.verdict import GateSettings
 from tests.support.measures import calibration, measured
 
 SETTINGS = GateSettings(least_outcomes=4, prior_weight=4)

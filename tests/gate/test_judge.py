@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from tasks.gate.judge import GateSettings, judge
 from tasks.gate.measured import Ancestry, SwapRow
 from tasks.gate.prediction import features, predict, stored_calibration
+from tasks.gate.verdict import GateSettings, judge
 from tasks.handover import Remedy, Verdict
 from tests.support.measures import SWAP, calibration, measured
 

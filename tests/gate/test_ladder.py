@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 
-from tasks.gate.ladder import StudentStates
 from tasks.gate.measured import ProbeResult, ProbeSettings, RungReading
 from tasks.gate.page import ladder_rows
 from tasks.gate.probed import with_ladder
-from tasks.gate.reading import read
+from tasks.gate.reading import StudentStates, read
 from tasks.handover import MeasuredRung, TeacherVerdict, Verdict
 from tests.support.climbs import CLIMB, teacher
 from tests.support.measures import measured

@@ -7,7 +7,7 @@ from lineage.errors import LineageError
 from lineage.registry import Registry
 from tasks import step
 from tasks.gate.plan import MisfitError, make_plan
-from tasks.gate.prompts import prompts_of
+from tasks.gate.probed import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.step import Bench

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tasks.gate.judge import GateSettings, judge
-from tasks.gate.remedy import applied_remedy
+from tasks.gate.verdict import GateSettings, applied_remedy, judge
 from tasks.handover import OnMisfit, Remedy
 from tests.support.measures import calibration, measured
 

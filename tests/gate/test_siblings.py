@@ -6,7 +6,7 @@ import pytest
 
 from lineage.record import Derivation, Input
 from tasks import step
-from tasks.gate.siblings import MOST, descends, other_starts
+from tasks.gate.probed import MOST, descends, other_starts
 from tasks.step import Bench
 
 

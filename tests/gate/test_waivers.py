@@ -11,10 +11,9 @@ from lineage.trust import Team, TrustedKey, TrustRoot
 from lineage.trust_chain import publish
 from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, _derivation, _statement, read_waiver
 from tasks import step
-from tasks.gate.decide import MisfitError
+from tasks.gate.decision import MisfitError, waive
 from tasks.gate.gate import admit, leave_unmeasured
 from tasks.gate.plan import make_plan, propose
-from tasks.gate.waive import waive
 from tasks.handover import Level
 from tasks.step import Bench
 from tests.gate.test_plan import Faculty

@@ -14,7 +14,7 @@ from lineage.compatibility import Finding
 from lineage.graph import Lineage
 from tasks.gate.approval import record_approval
 from tasks.gate.forecast import Forecast, Machine
-from tasks.gate.summary import summary_of
+from tasks.gate.plan_page import summary_of
 from tasks.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict, Verdict
 from tasks.step import Bench
 from tests.hosted.test_failure_records import made

@@ -3,7 +3,7 @@
 import torch
 
 from tasks.attribution.behaviour import Behaviour, encode
-from tasks.attribution.course import Scorer, Stretch
+from tasks.attribution.trajectory import Scorer, Stretch
 from tasks.ledger.schema import Segment
 from tasks.model.chat import ChatTokens
 from tests.support.tiny_models import tiny_model, tokenizer

@@ -6,12 +6,9 @@ from lineage.artifacts import Artifact
 from lineage.compatibility import Finding
 from lineage.metrics import Sample
 from tasks.attribution.page import render
-from tasks.evaluate.compare_page import comparison_page
-from tasks.evaluate.conditions import Unmet
-from tasks.evaluate.consider import Considered
+from tasks.evaluate.compare import comparison_page
+from tasks.evaluate.consider import Considered, Unmet
 from tasks.evaluate.report import render_report
-from tasks.gate.growth import Recalibration, UsedOutcome
-from tasks.gate.judge import Judged
 from tasks.gate.measured import (
     Ancestry,
     Displacement,
@@ -23,12 +20,14 @@ from tasks.gate.measured import (
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan_page import plan_page
 from tasks.gate.prediction import predict
+from tasks.gate.recalibration import Recalibration, UsedOutcome
 from tasks.gate.refork import Refork, Requested
+from tasks.gate.verdict import Judged
 from tasks.handover import MeasuredRung, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.training_page import rounds_page
 from tasks.reports.training import measured_page
 from tests.evaluate.test_compare import comparison
-from tests.gate.test_plan_page import COST, plan_of
+from tests.gate.test_plan_page import COST, RELEASE, plan_of
 from tests.support.audits import example_audit, group
 from tests.support.measures import calibration, measured
 from tests.support.page_outline import outline
@@ -108,6 +107,7 @@ def pages():
         group("neutral", "", math=0.0, code=(2.0, 1.0, 3.0)),
     )
     rollouts = (example_rollout("math", student=HOSTILE), example_rollout("code"))
+    findings = (note("other-template", "refusal"), note("overlap"))
     sparse = Recalibration(found=0, needed=8)
     return {
         "audit": render(example_audit()),
@@ -123,8 +123,8 @@ def pages():
             [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, sparse,
         ),
         "gate_unmeasured": unmeasured_page(plan_of()),
-        "plan": plan_page(plan_of(note("other-template", "refusal"), note("overlap")), COST),
-        "plan_that_fits": plan_page(plan_of(), COST),
+        "plan": plan_page(plan_of(*findings), COST, RELEASE),
+        "plan_that_fits": plan_page(plan_of(), COST, RELEASE),
         "release": Considered("student.general@3", (Unmet("score", HOSTILE),)).page(),
         "scorecard": render_report(example_report(rollouts=rollouts)),
         "training": measured_page("math sft", [samples("loss", "kl/math"), []]),

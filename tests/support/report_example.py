@@ -8,13 +8,13 @@ import random
 import sys
 from pathlib import Path
 
-from tasks.evaluate.report import render_report
-from tasks.evaluate.report_input import (
+from tasks.evaluate.report import (
     Provenance,
     ReportInput,
     SampleResponse,
     SampleRollout,
     Speech,
+    render_report,
 )
 from tasks.reports.curves import Curve, CurveGroup
 from tests.support.scorecard_example import DOMAINS, example_scorecard

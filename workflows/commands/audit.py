@@ -8,8 +8,7 @@ import click
 from lineage.artifacts import Artifact
 from lineage.store import home, open_store
 from lineage.summary import Score, Summary, command, summary_of
-from tasks.attribution.document import Audit, RetrainResult
-from tasks.attribution.files import copy_audit
+from tasks.attribution.document import Audit, RetrainResult, copy_audit
 from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow
 from workflows.audit import surgery as surgery_workflow

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def compare(first: str, second: str, html: Path | None, as_document: bool) -> None:
     """Compare the published students FIRST and SECOND: settings, teachers, scores."""
     from tasks.evaluate.compare import compare as side_by_side
-    from tasks.evaluate.compare_page import comparison_page, comparison_view
+    from tasks.evaluate.compare import comparison_page, comparison_view
     from tasks.step import Bench
 
     found = side_by_side(Bench(), first, second)

@@ -14,8 +14,7 @@ from lineage.rules.audit import check_audit
 from lineage.rules.evidence import Evidence, refuse_broken
 from tasks.attribution.behaviour import Behaviour
 from tasks.attribution.counterfactual import masked_in
-from tasks.attribution.document import Audit
-from tasks.attribution.files import DOCUMENT, PAGE
+from tasks.attribution.document import DOCUMENT, PAGE, Audit
 from tasks.attribution.findings import Findings
 from tasks.attribution.page import render
 from tasks.attribution.question import read_stored

@@ -12,7 +12,7 @@ SELF = "self"
 
 
 @dataclass(frozen=True)
-class Wish:
+class TeacherSpec:
     """One teacher as it was asked for."""
 
     reference: str
@@ -25,7 +25,7 @@ class Wish:
     """The thinking mode or effort of the prompts that it shall score; None for all of them."""
 
 
-def parse_wish(text: str) -> Wish:
+def parse_teacher_spec(text: str) -> TeacherSpec:
     """Split ``reference[#mode][=share|=self]``.
 
     Raises:
@@ -38,7 +38,7 @@ def parse_wish(text: str) -> Wish:
             f"{text!r} names no mode after '#': write one that prompts are labelled with, such as "
             f"{reference}#think, or leave '#' out"
         )
-    whole = Wish(reference, None, is_self=what == SELF, mode=mode or None)
+    whole = TeacherSpec(reference, None, is_self=what == SELF, mode=mode or None)
     if not separator or whole.is_self:
         return whole
     try:
@@ -55,15 +55,17 @@ def parse_wish(text: str) -> Wish:
 
 
 @dataclass(frozen=True)
-class Seat:
-    """What a wish becomes beside the others: its name and its share."""
+class Assignment:
+    """What a spec becomes beside the others: its name and its share."""
 
     name: str
     share: float
 
 
-def seat(wishes: Sequence[Wish], domains: Sequence[str], versions: Sequence[int]) -> list[Seat]:
-    """Give each wish, of a domain and a version, its name and its share of domain and mode.
+def assign(
+    specs: Sequence[TeacherSpec], domains: Sequence[str], versions: Sequence[int]
+) -> list[Assignment]:
+    """Give each spec, of a domain and a version, its name and its share of domain and mode.
 
     Raises:
         ValueError: where a domain's shares are not all said or do not sum to 1, or one teacher is
@@ -71,25 +73,27 @@ def seat(wishes: Sequence[Wish], domains: Sequence[str], versions: Sequence[int]
     """
     counts = Counter(domains)
     shares: dict[tuple[str, str | None], list[float | None]] = defaultdict(list)
-    for wish, domain in zip(wishes, domains, strict=True):
-        shares[domain, wish.mode].append(wish.share)
+    for spec, domain in zip(specs, domains, strict=True):
+        shares[domain, spec.mode].append(spec.share)
     for (domain, _), said in shares.items():
         _refuse_uneven(domain, said)
-    seats = [
-        Seat(
-            name=domain if counts[domain] == 1 else _name(wish, domain, version),
-            share=1.0 if wish.share is None else wish.share,
+    assignments = [
+        Assignment(
+            name=domain if counts[domain] == 1 else _name(spec, domain, version),
+            share=1.0 if spec.share is None else spec.share,
         )
-        for wish, domain, version in zip(wishes, domains, versions, strict=True)
+        for spec, domain, version in zip(specs, domains, versions, strict=True)
     ]
-    twice = sorted(name for name, count in Counter(s.name for s in seats).items() if count > 1)
+    twice = sorted(
+        name for name, count in Counter(s.name for s in assignments).items() if count > 1
+    )
     if twice:
         raise ValueError(f"the teachers {twice} are named twice: name each once, with its share")
-    return seats
+    return assignments
 
 
-def _name(wish: Wish, domain: str, version: int) -> str:
-    return f"{domain}@{SELF}" if wish.is_self else f"{domain}@{version}"
+def _name(spec: TeacherSpec, domain: str, version: int) -> str:
+    return f"{domain}@{SELF}" if spec.is_self else f"{domain}@{version}"
 
 
 def _refuse_uneven(domain: str, said: Sequence[float | None]) -> None:

@@ -1,12 +1,11 @@
-"""Measures a checkpoint on a domain's held-out prompts: played, graded, kept prompt by prompt."""
+"""A checkpoint measured on a domain's held-out prompts, as a recorded step."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Frozen
 from lineage.record import Derivation, Input
-from tasks.evaluate.measured import DomainMeasurement, Example
 from tasks.evaluate.outcomes import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
@@ -23,6 +22,32 @@ from tasks.rollout.domains import (
 )
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
+
+
+class Example(Frozen):
+    """A played prompt in words, for the report."""
+
+    prompt: str
+    messages: tuple[tuple[str, str], ...]
+    """(role, content)."""
+    turns: tuple[tuple[str, str], ...]
+    score: float
+    reason: str
+
+
+class DomainMeasurement(Frozen):
+    """A checkpoint's outcomes on a domain's evaluation set."""
+
+    domain: str
+    outcomes: tuple[PromptOutcome, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean score over prompts and samples."""
+        scores = [score for outcome in self.outcomes for score in outcome.scores]
+        return sum(scores) / len(scores)
+
 
 _NUM_EXAMPLES = 3
 

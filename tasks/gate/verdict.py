@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from lineage.compatibility import Finding
 from tasks.gate.measured import GateDocument, SwapRow, TeacherMeasure
 from tasks.gate.prediction import Calibration, Prediction, predict
-from tasks.handover import Remedy, Verdict
+from tasks.handover import OnMisfit, Remedy, Verdict
 
 Severity = Literal["refusal", "warning", "note"]
 
@@ -245,3 +245,13 @@ def _unlike(measure: TeacherMeasure, prediction: Prediction) -> str:
         f"{', '.join(prediction.outside)} are unlike anything that was ever merged to calibrate "
         "the gate, so nobody can say"
     )
+
+
+def applied_remedy(judged: Judged, on_misfit: OnMisfit) -> Remedy:
+    """Return what this run does: the remedy where it was asked for and there is one, or a drop."""
+    refused = any(note.severity == "refusal" for note in judged.reasons)
+    if not refused or on_misfit is OnMisfit.REFUSE:
+        return Remedy.NONE
+    if on_misfit is OnMisfit.DROP:
+        return Remedy.DROP
+    return Remedy.NONE if judged.remedy is Remedy.DROP else judged.remedy

@@ -1,0 +1,203 @@
+"""The calibration corrected by past outcomes: which count, and how they move what is expected.
+
+Outcomes of this store, under the same settings of a round, move the regression's bias and widen its
+spread. The form is shrinkage to the built-in calibration, which counts as ``prior_weight``
+outcomes (k). With n outcomes, their expected mean moves n / (n + k) of the way to the actual mean.
+The variance is the mean of the built-in one, k times, and of the n squared residuals, never below
+the built-in one. The weights of the features stay: merges that went through the gate are a selected
+sample, which says little about what makes teachers differ.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from pydantic import ValidationError
+
+from lineage.collect import family_artifacts
+from lineage.digest import canonical_json
+from lineage.graph import Lineage
+from lineage.recalls import Used, recalls_of
+from lineage.record import Input
+from lineage.registry import Registry
+from tasks.gate.measured import GateDocument, ProbeResult, TeacherMeasure
+from tasks.gate.outcome import KIND, TeacherOutcome
+from tasks.gate.prediction import Calibration, features, predict
+from tasks.gate.probed import MEASURED
+from tasks.gate.verdict import GateSettings
+from tasks.handover import Plan, Remedy
+from tasks.step import Bench
+
+_FAR = 3.0
+"""Logits by which the bias moves at most, a factor of 20 in the odds: what no bias can reach should
+not send it to infinity."""
+_HALVINGS = 60
+
+
+class PastOutcome(GateDocument):
+    """One teacher of an earlier consolidation: what was measured of it, and what came."""
+
+    teacher: str
+    """Its release, such as teacher.math@3."""
+    record: str
+    """Of the comparison."""
+    artifact: str
+    measure: TeacherMeasure
+    actual: float
+    """The student's normalised score in its domain."""
+
+    @property
+    def share(self) -> float:
+        """What came, as the regression knows it: between nothing and all."""
+        return min(1.0, max(0.0, self.actual))
+
+
+class UsedOutcome(GateDocument):
+    """One outcome beside what the built-in calibration would have expected."""
+
+    teacher: str
+    record: str
+    expected: float
+    came: float
+
+
+class Recalibration(GateDocument):
+    """What a gate learned from this store's outcomes, for page and JSON."""
+
+    found: int
+    """Outcomes under the same settings of a round, recalled ones left out."""
+    needed: int
+    used: tuple[UsedOutcome, ...] = ()
+    """Empty below the minimum."""
+    bias: float = 0.0
+    """By which the regression's was moved, in logits."""
+    spread: float = 0.0
+    """Standard deviation behind the interval, after it."""
+
+
+def recalibrate(
+    calibration: Calibration, came: Sequence[PastOutcome], settings: GateSettings
+) -> tuple[Calibration, Recalibration]:
+    """Return the calibration as the outcomes have it, and what is to be told of that.
+
+    Below ``settings.least_outcomes`` it is the built-in one.
+    """
+    told = Recalibration(found=len(came), needed=settings.least_outcomes)
+    if len(came) < settings.least_outcomes:
+        return calibration, told
+    prior = settings.prior_weight
+    expected = [predict(each.measure, calibration).score for each in came]
+    share = len(came) / (len(came) + prior)
+    wanted = fmean(expected) + share * (fmean(each.share for each in came) - fmean(expected))
+    moved = _with_mean(calibration, came, wanted)
+    squares = [(each.share - predict(each.measure, moved).score) ** 2 for each in came]
+    variance = (prior * calibration.spread**2 + sum(squares)) / (prior + len(came))
+    spread = max(calibration.spread, math.sqrt(variance))
+    seen = [features(each.measure) for each in came]
+    after = moved.model_copy(
+        update={
+            "spread": spread,
+            # Whoever is like these is unlike nothing any more.
+            "least": {n: min(v, *(row[n] for row in seen)) for n, v in moved.least.items()},
+            "most": {n: max(v, *(row[n] for row in seen)) for n, v in moved.most.items()},
+        }
+    )
+    used = tuple(
+        UsedOutcome(teacher=each.teacher, record=each.record, expected=score, came=each.actual)
+        for each, score in zip(came, expected, strict=True)
+    )
+    changes = {"used": used, "bias": after.bias - calibration.bias, "spread": spread}
+    return after, told.model_copy(update=changes)
+
+
+def _with_mean(calibration: Calibration, came: Sequence[PastOutcome], wanted: float) -> Calibration:
+    """Return the calibration whose bias expects ``wanted`` of the outcomes on average.
+
+    What is expected rises with the bias, so halving finds it.
+    """
+    low, high = calibration.bias - _FAR, calibration.bias + _FAR
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = calibration.model_copy(update={"bias": middle})
+        if fmean(predict(each.measure, tried).score for each in came) < wanted:
+            low = middle
+        else:
+            high = middle
+    return calibration.model_copy(update={"bias": (low + high) / 2})
+
+
+def recipe_with(recipe: str, ladder_stages: int, max_new_tokens: int) -> str:
+    """Return a recipe, as ``RoundForm.recipe`` gives it, with two of its settings changed."""
+    settings = json.loads(recipe)
+    settings["sampling"]["max_new_tokens"] = max_new_tokens
+    return canonical_json({**settings, "ladder_stages": ladder_stages}).decode()
+
+
+def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
+    """Return what came of earlier merges under the same settings, in the order of their records.
+
+    Left out are the plan's own (a rerun would learn from itself), those of a student or a teacher
+    that was recalled since, teachers that were helped before the merge or that nothing was expected
+    of, and what another version of the gate measured. A merge that was compared twice counts once.
+
+    Args:
+        bench: Whose store is asked.
+        plan: That is to be judged.
+        recipe: Of the round, as ``RoundForm.recipe`` gives it: how much arrives depends on it.
+    """
+    lineage, registry = Lineage(bench.store), Registry(bench.store)
+    found: dict[tuple[str, str], PastOutcome] = {}
+    for record in lineage.index.of_kind(KIND):
+        made = bench.records.read(record)
+        # Another project's word about what came of a merge would change this one's verdicts.
+        if made.settings.get("recipe") != recipe or made.project not in {"", bench.project}:
+            continue
+        asked = {item.role: item for item in made.inputs}
+        planned, scorecard = _plan_of(bench, asked["gate"]), asked["scorecard"]
+        if plan.artifact and planned.artifact == plan.artifact.digest:
+            continue
+        # Not through the gate's report, which may have learned from others.
+        ends = (planned, scorecard)
+        family = {record for end in ends for record in _family(lineage, end)}
+        taken = family_artifacts(bench.records, family)
+        taken |= {Used(end.artifact, end.record) for end in ends}
+        students = lineage.index.rows(lineage.index.users(scorecard.artifact))
+        if recalls_of(registry, {*taken, *(Used(row.output, row.digest) for row in students)}):
+            continue
+        for each in _of_record(bench, record, asked["gate"]):
+            found.setdefault((scorecard.artifact, each.teacher), each)
+    return list(found.values())
+
+
+def _of_record(bench: Bench, record: str, gate: Input) -> Iterator[PastOutcome]:
+    attested = bench.records.output(record)
+    if attested is None:
+        return
+    rows = json.loads(bench.store.get_bytes(attested.output))
+    try:
+        text = (bench.store.tree(gate.artifact) / MEASURED).read_text("utf-8")
+        measured = {each.name: each for each in ProbeResult.model_validate_json(text).teachers}
+    except (FileNotFoundError, ValidationError):
+        return  # nobody measured, or in a form that is no longer known
+    for row in rows:
+        outcome = TeacherOutcome.model_validate({k: v for k, v in row.items() if k != "surprised"})
+        expected = outcome.predicted is not None and outcome.done is Remedy.NONE
+        if expected and outcome.actual is not None and outcome.name in measured:
+            yield PastOutcome(
+                teacher=outcome.reference,
+                record=record,
+                artifact=attested.output,
+                measure=measured[outcome.name],
+                actual=outcome.actual,
+            )
+
+
+def _plan_of(bench: Bench, gate: Input) -> Input:
+    """Return the plan, before the gate, that a gate's report is of."""
+    [plan] = [item for item in bench.records.read(gate.record).inputs if item.role == "plan"]
+    return plan
+
+
+def _family(lineage: Lineage, end: Input) -> list[str]:
+    return [end.record, *lineage.ancestors(end.record)]
