@@ -173,6 +173,15 @@ def test_an_outcome_advantage_is_added_to_the_teachers():
     torch.testing.assert_close(logits.grad[[0, 1], [1, 2]], -expected * 3 / 4)
 
 
+def test_the_share_of_rollouts_that_an_outcome_moves_is_recorded():
+    graded = objective(outcome_weight=0.5)
+    # Of scores 1 and 0 both have an advantage; of scores 1 and 1 neither has.
+    same = [of_domain("math", score=1.0, prompt="q"), of_domain("math", score=1.0, prompt="q")]
+    third = of_domain("math", score=1.0, prompt="q")
+    graded.score([*GROUP, *same, third])
+    assert graded.feature_checks.end_step(1)["mechanism/outcome/bound"] == pytest.approx(2 / 5)
+
+
 def test_the_exact_form_adds_the_outcomes_policy_gradient():
     loss, _ = losses(objective(FULL, outcome_weight=0.5), GROUP)["m"]
     expected = torch.tensor([LN2 / 4 + 0.5 * 2 * LN2, LN2 / 4 - 0.5 * 2 * LN2])
