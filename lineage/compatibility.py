@@ -7,7 +7,9 @@ this only reads what the teams declared and what the records prove.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
+
+from pydantic import ConfigDict
 
 from lineage.artifacts import Release
 from lineage.sketch import Sketch, overlap
@@ -27,7 +29,7 @@ class Finding:
     evidence: str
     next_step: str
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)

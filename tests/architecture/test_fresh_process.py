@@ -38,7 +38,8 @@ def imported(program, *arguments):
     command = [sys.executable, "-c", program, *arguments]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])  # flytekit logs to standard output
+    *printed, last = run.stdout.splitlines()  # flytekit logs to standard output
+    return {**json.loads(last), "printed": [*filter(None, printed), *run.stderr.splitlines()]}
 
 
 @cache
@@ -54,6 +55,11 @@ def test_importing_all_workflows_loads_nothing_heavy():
 def test_no_task_or_workflow_passes_a_pickle():
     pickled = [name for name, text in everything()["interfaces"].items() if "PythonPickle" in text]
     assert pickled == []
+
+
+def test_flyte_warns_of_no_type_that_it_does_not_know():
+    """As of a class variable in a model, which it takes for a field, and would pickle."""
+    assert everything()["printed"] == []
 
 
 def test_a_pickle_in_an_interface_would_be_seen(tmp_path):
