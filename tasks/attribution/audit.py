@@ -72,8 +72,8 @@ def make_audit(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report("audit", 0, 1, message="check the ledger against its student")
-        asked = read_stored(bench, behaviours)
-        findings = Findings(bench, subject, open_models(bench, subject), asked, seed)
+        behaviours_read = read_stored(bench, behaviours)
+        findings = Findings(bench, subject, open_models(bench, subject), behaviours_read, seed)
         document = findings.document(
             {_called(item): item.artifact for item in derivation.inputs},
             _drawn(bench, behaviours),

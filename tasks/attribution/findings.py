@@ -189,7 +189,7 @@ class Findings:
             yield BehaviourShare(
                 name=item.name,
                 domain=item.domain,
-                prompt="\n".join(f"{said.role}: {said.content}" for said in item.prompt),
+                prompt="\n".join(f"{turn.role}: {turn.content}" for turn in item.prompt),
                 response=item.response,
                 contrast=item.contrast,
                 start=float(begun_B[place]),

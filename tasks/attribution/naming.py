@@ -44,14 +44,14 @@ def holders(
     """
     if change <= 0:
         return ()
-    heard = {
+    rises = {
         name: nats
         for name, nats in taught.items()
         if nats >= LEAST_LOG_RATIO and parts.get(name, 0.0) != 0.0
     }
-    most = max(heard.values(), default=0.0)
-    close = [name for name, nats in heard.items() if most - nats <= ALIKE]
-    return tuple(sorted(close, key=lambda name: -heard[name]))
+    most = max(rises.values(), default=0.0)
+    close = [name for name, nats in rises.items() if most - nats <= ALIKE]
+    return tuple(sorted(close, key=lambda name: -rises[name]))
 
 
 def named(parts: Mapping[str, float], taught: Mapping[str, float], change: float) -> str:

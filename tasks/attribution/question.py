@@ -77,9 +77,9 @@ def gather(
     policy = own_policy(bench, subject)
     behaviours = _gathered(bench, subject, question, seed)
     context = getattr(policy.model.config, "max_position_embeddings", None)
-    asked = read_stored(bench, behaviours)
-    refuse_own_contrast(asked)
-    encode(asked, ChatTokens(policy.tokenizer), context)
+    by_domain = read_stored(bench, behaviours)
+    refuse_own_contrast(by_domain)
+    encode(by_domain, ChatTokens(policy.tokenizer), context)
     return behaviours
 
 
@@ -87,9 +87,9 @@ def _gathered(
     bench: Bench, subject: AuditedStudent, question: AuditQuestion, seed: int
 ) -> Artifact:
     if question.response:
-        told = [Said(role="system", content=question.system)] if question.system else []
+        system = [Said(role="system", content=question.system)] if question.system else []
         given = Behaviour(
-            prompt=(*told, Said(role="user", content=question.prompt)),
+            prompt=(*system, Said(role="user", content=question.prompt)),
             response=question.response,
             contrast=question.contrast or None,
         )
@@ -103,12 +103,12 @@ def refuse_mixed(question: AuditQuestion) -> None:
     """Raise ValueError for a question of several kinds, or half of one."""
     kinds = [
         name
-        for name, asked in (
+        for name, by_domain in (
             ("prompt and response", _any_part(question)),
             ("behaviours", question.behaviours),
             ("sample", question.sample),
         )
-        if asked
+        if by_domain
     ]
     if len(kinds) > 1:
         raise ValueError(f"{' and '.join(kinds)} are given at once: ask one of them at a time")
@@ -181,17 +181,18 @@ def _drawn(bench: Bench, subject: AuditedStudent, sample: int, seed: int) -> Art
 
     def make(folder: Path, measurements: Measurements) -> Path:
         report("audit", 0, 1, message="draw the student's answers")
-        asked = {
+        by_domain = {
             domain: [tuple(_said(prompt.messages)) for prompt in stored_prompts(bench.store, data)]
             for domain, data in sets.items()
         }
         sampling = SamplingSettings.model_validate(subject.derivation.settings["sampling"])
         student = load_policy(bench.store.tree(subject.checkpoint.digest))
         if sample:
-            drawn = {d: _some(p, sample, f"{seed} {d}") for d, p in asked.items()}
+            drawn = {d: _some(p, sample, f"{seed} {d}") for d, p in by_domain.items()}
             behaviours, notes = _own_answers(student, drawn, sampling, seed)
         else:
-            drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in _with_neutral(asked).items()}
+            probed = _with_neutral(by_domain)
+            drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in probed.items()}
             start = load_policy(bench.store.tree(subject.start.digest))
             behaviours, notes = _changed_answers(student, start, drawn, sampling, seed)
         measurements.notes["drawn"] = dict(notes)
@@ -221,16 +222,16 @@ def _said(messages: Sequence[object]) -> list[Said]:
     return [Said.model_validate(vars(message)) for message in messages]
 
 
-def _with_neutral(asked: Mapping[str, Sequence[Messages]]) -> dict[str, Sequence[Messages]]:
+def _with_neutral(by_domain: Mapping[str, Sequence[Messages]]) -> dict[str, Sequence[Messages]]:
     """Add the set of questions without system prompts, where domains have system prompts."""
     bare = [
         tuple(said for said in prompt if said.role != "system")
-        for prompts in asked.values()
+        for prompts in by_domain.values()
         for prompt in prompts
     ]
-    seen = {prompt for prompts in asked.values() for prompt in prompts}
+    seen = {prompt for prompts in by_domain.values() for prompt in prompts}
     neutral = [prompt for prompt in dict.fromkeys(bare) if prompt and prompt not in seen]
-    return {**asked, NEUTRAL: neutral} if neutral else dict(asked)
+    return {**by_domain, NEUTRAL: neutral} if neutral else dict(by_domain)
 
 
 def _some(prompts: Sequence[Messages], count: int, seed: str) -> list[Messages]:
@@ -238,10 +239,10 @@ def _some(prompts: Sequence[Messages], count: int, seed: str) -> list[Messages]:
 
 
 def _own_answers(
-    student: Policy, asked: Mapping[str, list[Messages]], sampling: SamplingSettings, seed: int
+    student: Policy, by_domain: Mapping[str, list[Messages]], sampling: SamplingSettings, seed: int
 ) -> tuple[list[Behaviour], dict[str, str]]:
     behaviours, notes = [], {}
-    for domain, prompts in asked.items():
+    for domain, prompts in by_domain.items():
         said = first_turns(student, prompts, sampling, seed)
         kept = [
             Behaviour(name=f"{domain} {place + 1}", prompt=prompt, response=text, domain=domain)
@@ -256,13 +257,13 @@ def _own_answers(
 def _changed_answers(
     student: Policy,
     start: Policy,
-    asked: Mapping[str, list[Messages]],
+    by_domain: Mapping[str, list[Messages]],
     sampling: SamplingSettings,
     seed: int,
 ) -> tuple[list[Behaviour], dict[str, str]]:
     """Return where the student answers otherwise than what it started from, with the same noise."""
     behaviours, notes = [], {}
-    for domain, prompts in asked.items():
+    for domain, prompts in by_domain.items():
         now = first_turns(student, prompts, sampling, seed)
         before = first_turns(start, prompts, sampling, seed)
         pairs = [(p, n, b) for p, n, b in zip(prompts, now, before, strict=True) if n and b]

@@ -70,20 +70,20 @@ def find_subject(
     """
     checkpoint = checkpoint_named(bench.store, reference)
     derivation = bench.records.read(checkpoint.record)
-    made = bench.records.output(checkpoint.record)
-    assert made is not None, "the record gave the checkpoint that was found through it"
+    output = bench.records.output(checkpoint.record)
+    assert output is not None, "the record gave the checkpoint that was found through it"
     refuse_unfit(reference, derivation)
     ledger_record = ledger_derivation(derivation).digest()
     stored = bench.records.output(ledger_record)
     if stored is None:
-        raise ValueError(without_ledger(reference, made.seconds, None))
+        raise ValueError(without_ledger(reference, output.seconds, None))
     artifact = _artifact(bench, "ledger", stored.output, ledger_record)
     ledger = Ledger.open(bench.store.tree(stored.output))
     if not ledger.manifest.segments:
         if replayed is not None:
             artifact, ledger = replayed, _replayed(bench, reference, artifact, replayed)
         elif not replay or not can_replay(ledger):
-            raise ValueError(without_ledger(reference, made.seconds, ledger))
+            raise ValueError(without_ledger(reference, output.seconds, ledger))
     manifests = students_of(bench.store, checkpoint)
     manifest = manifests[0] if manifests else None
     published = (

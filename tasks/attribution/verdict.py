@@ -117,21 +117,21 @@ def with_truth(
     ``off`` are pairs of a probe set and the source that shaped it.
     """
     alone = {each.masked[0]: each for each in found.effects if len(each.masked) == 1}
-    said = [
+    measured = [
         f"a retrain without {name} lost {nats(alone[name].effect.mean)} nats"
         for name in verdict.holders or (verdict.named,)
         if name in alone
     ]
-    said += [
+    measured += [
         f"a retrain without {source} lost {nats(alone[source].by_domain[domain])} nats on {domain}"
         for domain, source in off
         if source in alone
     ]
     if found.noise is not None:
-        said.append(f"two seeds of the whole round differ by {found.noise:.2g} nats")
-    if not said:
+        measured.append(f"two seeds of the whole round differ by {found.noise:.2g} nats")
+    if not measured:
         return verdict
-    truth = "; ".join(said)
+    truth = "; ".join(measured)
     return verdict.model_copy(update={"confidence": f"{verdict.confidence} Measured: {truth}."})
 
 
@@ -264,11 +264,11 @@ def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: boo
 
 def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
     """Return how sure it is that several hold a behaviour, and what would tell more."""
-    told = "; ".join(f"{each.name} names {each.named or 'nobody'}" for each in witnesses)
+    names = "; ".join(f"{each.name} names {each.named or 'nobody'}" for each in witnesses)
     few = f"; {case.count} behaviour{'s' * (case.count > 1)}: too few for an interval"
     return (
         f"{reliability().of_holders()}; a retrain without each tells what its absence changes"
-        f"{few if case.sure is None else ''}{f'; {told}' if told else ''}."
+        f"{few if case.sure is None else ''}{f'; {names}' if names else ''}."
     )
 
 

@@ -48,8 +48,8 @@ class Side:
 
     def facts(self) -> dict[str, str]:
         """Return the settings of its last round as text by dotted name, and its waivers."""
-        told = dict(flatten(self.manifest.settings))
-        return {**told, "waivers": ", ".join(self.manifest.waivers) or "none"}
+        settings = dict(flatten(self.manifest.settings))
+        return {**settings, "waivers": ", ".join(self.manifest.waivers) or "none"}
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,12 @@ def _differing(one: Mapping[str, str], two: Mapping[str, str]) -> dict[str, tupl
 
 def _teachers(one: Student, two: Student) -> dict[str, tuple[str, str]]:
     domains = dict.fromkeys(share.domain for side in (one, two) for share in side.teachers)
-    said = {}
+    rows = {}
     for domain in domains:
         sides = [[_said(s) for s in side.teachers if s.domain == domain] for side in (one, two)]
         for place, (first, second) in enumerate(zip_longest(*sides, fillvalue=ABSENT)):
-            said[domain if not place else f"{domain} ({place + 1})"] = (first, second)
-    return said
+            rows[domain if not place else f"{domain} ({place + 1})"] = (first, second)
+    return rows
 
 
 def _said(share: TeacherShare) -> str:
@@ -206,10 +206,10 @@ def _rows(comparison: Comparison) -> dict[str, tuple[str, str, str]]:
     rows = {}
     for name in [*(n for n in dict.fromkeys([*one, *two]) if n != OVERALL), OVERALL]:
         difference = comparison.differences.get(name)
-        said = comparison.not_paired.get(name, ABSENT)
+        text = comparison.not_paired.get(name, ABSENT)
         if difference is not None:
-            said = f"{signed(difference.mean)} ({signed_span(difference)})"
-        rows[name] = (_score(one.get(name)), _score(two.get(name)), said)
+            text = f"{signed(difference.mean)} ({signed_span(difference)})"
+        rows[name] = (_score(one.get(name)), _score(two.get(name)), text)
     return rows
 
 

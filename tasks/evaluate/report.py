@@ -100,19 +100,20 @@ def reductions(report: ReportInput) -> Iterator[ReportInput]:
     for characters, turns, prompts in _STEPS:
         rollouts = _some(report.rollouts, prompts)
         shorter = tuple(_cut_rollout(rollout, characters, turns) for rollout in rollouts)
-        told: tuple[str, ...] = ()
+        left_out: tuple[str, ...] = ()
         if len(shorter) < len(report.rollouts):
-            told = (
+            left_out = (
                 f"{len(report.rollouts) - len(shorter)} sample rollouts are left out for space.",
             )
-        yield report.model_copy(update={"rollouts": shorter, "left_out": told})
-    told = ("The sample rollouts are left out for space.",)
-    bare = report.model_copy(update={"rollouts": (), "left_out": told})
+        yield report.model_copy(update={"rollouts": shorter, "left_out": left_out})
+    left_out = ("The sample rollouts are left out for space.",)
+    bare = report.model_copy(update={"rollouts": (), "left_out": left_out})
     yield bare
-    told = (*told, "So is the drawing of the lineage: provost lineage show --html FILE draws it.")
-    bare = bare.model_copy(update={"lineage": "", "lineage_narrow": "", "left_out": told})
+    drawing = "So is the drawing of the lineage: provost lineage show --html FILE draws it."
+    left_out = (*left_out, drawing)
+    bare = bare.model_copy(update={"lineage": "", "lineage_narrow": "", "left_out": left_out})
     yield bare
-    yield bare.model_copy(update={"curves": (), "left_out": (*told, "So are the curves.")})
+    yield bare.model_copy(update={"curves": (), "left_out": (*left_out, "So are the curves.")})
 
 
 def cut(text: str, most: int) -> str:

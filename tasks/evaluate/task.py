@@ -71,6 +71,6 @@ def make_report(student: Artifact) -> Reported:
 
     bench = Bench()
     show("lineage", publish.lineage_page(bench, student))
-    made = publish.make_report(bench, student)
-    show("scorecard", (bench.store.tree(made.digest) / "report.html").read_text("utf-8"))
-    return Reported(text_of(summary_of(bench.store, student.digest)), made)
+    artifact = publish.make_report(bench, student)
+    show("scorecard", (bench.store.tree(artifact.digest) / "report.html").read_text("utf-8"))
+    return Reported(text_of(summary_of(bench.store, student.digest)), artifact)

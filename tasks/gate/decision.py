@@ -61,17 +61,17 @@ def _plan_of(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
     The gate makes a plan with more findings of the one before it. A waiver of the earlier counts
     behind the gate too, for what it lists; one of the later lists what the earlier has as well.
     """
-    before = {asked.artifact for asked in _plans_before(bench, plan.record)}
+    before = {item.artifact for item in _plans_before(bench, plan.record)}
     for maker in Lineage(bench.store).index.makers(waiver):
         for named in _plans_before(bench, maker):
-            later = {asked.artifact for asked in _plans_before(bench, named.record)}
+            later = {item.artifact for item in _plans_before(bench, named.record)}
             if named.artifact in {plan.digest, *before} or plan.digest in later:
                 return Artifact(kind="plan", digest=named.artifact, record=named.record)
     return plan
 
 
 def _plans_before(bench: Bench, record: str) -> list[Input]:
-    return [asked for asked in bench.records.read(record).inputs if asked.role == "plan"]
+    return [item for item in bench.records.read(record).inputs if item.role == "plan"]
 
 
 def refused(plan: Plan, refuse_from: Level) -> list[Finding]:
@@ -135,16 +135,16 @@ def read_plan(bench: Bench, digest: str) -> tuple[Plan, Artifact]:
         LineageError: for what is no plan of this store.
     """
     record = Lineage(bench.store).find(digest)
-    made = bench.records.output(record)
-    if made is None or made.output_kind != "plan":
-        kind = "nothing that is kept" if made is None else f"a {made.output_kind}"
+    output = bench.records.output(record)
+    if output is None or output.output_kind != "plan":
+        kind = "nothing that is kept" if output is None else f"a {output.output_kind}"
         raise LineageError(
             f"{digest} is {kind}, not a plan: give the digest that a consolidation printed as "
             "its plan"
         )
     try:
-        plan = Plan.model_validate(json.loads(bench.store.get_bytes(made.output)))
+        plan = Plan.model_validate(json.loads(bench.store.get_bytes(output.output)))
     except (ValidationError, ValueError) as error:
         raise LineageError(f"{digest} is no plan that can be read: {error}") from error
-    artifact = Artifact(kind="plan", digest=made.output, record=record, uri=bench.store.uri)
+    artifact = Artifact(kind="plan", digest=output.output, record=record, uri=bench.store.uri)
     return plan.model_copy(update={"artifact": artifact}), artifact

@@ -69,19 +69,19 @@ def gate(
     refuse_changed(bench, plan)
     assert plan.artifact is not None
     bench.refuse_recalled(teacher.release for teacher in plan.teachers)
-    measured, made = probed(bench, plan, probe)
-    came = outcomes(bench, plan, launch.recipe) if launch.recipe else []
-    calibration, growth = recalibrate(stored_calibration(), came, settings)
+    measured, probe_artifact = probed(bench, plan, probe)
+    past = outcomes(bench, plan, launch.recipe) if launch.recipe else []
+    calibration, growth = recalibrate(stored_calibration(), past, settings)
     judged = {
         teacher.name: _with_fork_point(
             judge(each, teacher.reference, settings, calibration), each, teacher.reference
         )
         for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
-    came_from = (asked("plan", plan.artifact), asked("probe", made))
-    climbed = [with_ladder(teacher, measured) for teacher in plan.teachers]
+    sources = (asked("plan", plan.artifact), asked("probe", probe_artifact))
+    with_ladders = [with_ladder(teacher, measured) for teacher in plan.teachers]
     reforks = {
-        teacher.name: request_refork(bench, plan, teacher, judged[teacher.name].reasons, came_from)
+        teacher.name: request_refork(bench, plan, teacher, judged[teacher.name].reasons, sources)
         for teacher in judged_teachers(plan)
         if would_help(bench, plan, teacher, judged[teacher.name])
     }
@@ -89,7 +89,7 @@ def gate(
         _verdict(
             teacher, judged[teacher.name], on_misfit, probe.ladder_stages, reforks.get(teacher.name)
         )
-        for teacher in climbed
+        for teacher in with_ladders
         if not teacher.is_self
     ]
     files = {
@@ -97,10 +97,11 @@ def gate(
         PAGE: gate_page(plan, measured, judged, verdicts, reforks, growth),
         **{f"refork-{name}.json": each.text for name, each in reforks.items()},
     }
-    report = _report(bench, (*came_from, *_learned(came, growth)), judged, verdicts, files, growth)
-    kept = _kept(climbed, verdicts)
+    inputs = (*sources, *_outcome_inputs(past, growth))
+    report = _report(bench, inputs, judged, verdicts, files, growth)
+    kept = _kept(with_ladders, verdicts)
     plan = plan.model_copy(update={"reviewed": launch.reviewed})
-    after = _plan_after(bench, plan, kept, _notes(judged, verdicts), came_from)
+    after = _plan_after(bench, plan, kept, _notes(judged, verdicts), sources)
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
@@ -109,23 +110,23 @@ def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> J
     found = measure.fork_point
     if found is None or not found.contradicted:
         return judged
-    said = (
+    evidence = (
         f"its precursor's weights do not come from the fork point that it declares ({found.told})"
     )
     note = Finding(
         code="contradicted-fork-point",
         severity="refusal",
         subject=subject,
-        evidence=said,
+        evidence=evidence,
         next_step="have its owner say which checkpoint it climbed from; one of another fork point "
         "climbs again from the student's start",
     )
     return judged.model_copy(update={"reasons": (*judged.reasons, note)})
 
 
-def _learned(came: Sequence[PastOutcome], growth: Recalibration) -> list[Input]:
+def _outcome_inputs(past: Sequence[PastOutcome], growth: Recalibration) -> list[Input]:
     """Return the comparisons that were learned from, each once, as inputs of what they changed."""
-    used = {each.record: each.artifact for each in came} if growth.used else {}
+    used = {each.record: each.artifact for each in past} if growth.used else {}
     return [
         Input(role="outcome", artifact=artifact, record=record) for record, artifact in used.items()
     ]
@@ -184,10 +185,10 @@ def leave_unmeasured(
         for teacher in teachers
     ]
     notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
-    came_from = (asked("plan", plan.artifact),)
+    sources = (asked("plan", plan.artifact),)
     plan = plan.model_copy(update={"reviewed": launch.reviewed})
-    after = _plan_after(bench, plan, plan.teachers, notes, came_from)
-    report = _report(bench, came_from, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
+    after = _plan_after(bench, plan, plan.teachers, notes, sources)
+    report = _report(bench, sources, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
@@ -209,11 +210,11 @@ def _plan_after(
     plan: Plan,
     teachers: Sequence[PlannedTeacher],
     notes: Sequence[Finding],
-    came_from: tuple[Input, ...],
+    sources: tuple[Input, ...],
 ) -> Plan:
     changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes]}
     after = plan.model_copy(update={**changes, "artifact": None, "waivers": []})
-    return after.model_copy(update={"artifact": store_plan(bench, after, after=came_from)})
+    return after.model_copy(update={"artifact": store_plan(bench, after, after=sources)})
 
 
 def admit(bench: Bench, gated: Gated, refuse_from: Level, waivers: Sequence[str]) -> Gated:
@@ -255,7 +256,7 @@ def _verdict(
 
 def _report(
     bench: Bench,
-    came_from: tuple[Input, ...],
+    sources: tuple[Input, ...],
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     files: Mapping[str, str],
@@ -271,8 +272,8 @@ def _report(
     derivation = Derivation(
         project=bench.project,
         kind="gate",
-        inputs=came_from,
-        source=source_digest("gate"),
+        inputs=sources,
+        source=source_digest("gate", "reports"),
         settings=document,
         seed=0,
     )

@@ -129,12 +129,12 @@ def _teacher(
 ) -> dict[str, object]:
     """Return what the page says of one teacher."""
     cosines = measure.displacement.cosines if measure.displacement else {}
-    said = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
+    directions = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
     facts = [
         ("verdict", judged.verdict.value),
         ("proposed, and what it takes", _REMEDIES[verdict.proposed]),
         ("done in this run", _REMEDIES[verdict.done]),
-        ("direction, cosine with other teachers", said or "not comparable"),
+        ("direction, cosine with other teachers", directions or "not comparable"),
     ]
     if refork:
         request = refork.refork

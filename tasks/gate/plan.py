@@ -24,27 +24,30 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench, Measurements
 
 
-def sampled_otherwise(subject: str, meant: Sampling, asked: SamplingSettings) -> Iterator[Finding]:
+def sampled_otherwise(
+    subject: str, meant: Sampling, sampling: SamplingSettings
+) -> Iterator[Finding]:
     """Yield where a round samples otherwise than a release says.
 
     A round has one temperature and one length for all: a release's are not taken over, and said.
     """
-    if meant.max_new_tokens > asked.max_new_tokens:
+    if meant.max_new_tokens > sampling.max_new_tokens:
         yield Finding(
             "shorter-answers",
             "warning",
             subject,
             f"{subject} was released for answers of up to {meant.max_new_tokens} tokens, and the "
-            f"round cuts all at {asked.max_new_tokens}: what is cut is graded, and taught, unended",
+            f"round cuts all at {sampling.max_new_tokens}: what is cut is graded, and taught, "
+            "unended",
             f"set max_new_tokens to {meant.max_new_tokens}",
         )
-    if meant.temperature != asked.temperature:
+    if meant.temperature != sampling.temperature:
         yield Finding(
             "other-temperature",
             "note",
             subject,
             f"{subject} was released to be sampled at temperature {meant.temperature:g}; the round "
-            f"reads it, and samples, at {asked.temperature:g}, as it does all its teachers",
+            f"reads it, and samples, at {sampling.temperature:g}, as it does all its teachers",
             f"nothing, or sampling.temperature={meant.temperature:g} among the settings",
         )
     if meant.top_p < 1:
@@ -186,8 +189,8 @@ def _refuse_unrecorded(entry: Entry) -> None:
 
 def _refuse_repeated(specs: Sequence[TeacherSpec], domains: Sequence[str]) -> None:
     labelled = zip(specs, domains, strict=True)
-    said = [(domain, spec.mode) for spec, domain in labelled if spec.share is None]
-    repeated = sorted(domain for (domain, _), count in Counter(said).items() if count > 1)
+    without_share = [(domain, spec.mode) for spec, domain in labelled if spec.share is None]
+    repeated = sorted(domain for (domain, _), count in Counter(without_share).items() if count > 1)
     if repeated:
         raise MisfitError(
             f"the domains {repeated} have several teachers among {[w.reference for w in specs]}, "

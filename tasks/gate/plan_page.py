@@ -56,10 +56,10 @@ def _verdict(notes: Sequence[Finding]) -> str:
     }
     if not notes:
         return "By record everything fits."
-    said = ", ".join(
+    counted = ", ".join(
         f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items() if count
     )
-    return f"The records speak: {said}."
+    return f"The records speak: {counted}."
 
 
 def _share(teacher: PlannedTeacher) -> str:

@@ -72,7 +72,7 @@ class ProbedTeacher:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _TeacherProbe:
     """What one pass of a teacher gives."""
 
     reading: TeacherReading
@@ -108,10 +108,10 @@ def measure(
         for place, subject in enumerate(subjects):
             report("gate", place, 2 * len(subjects), message=f"student on {subject.domain}")
             probe.play_student(subject)
-        heard = {}
+        readings = {}
         for place, subject in enumerate(subjects):
             report("gate", len(subjects) + place, 2 * len(subjects), message=subject.name)
-            heard[subject.name] = probe.hear(subject)
+            readings[subject.name] = probe.read_teacher(subject)
     moved = displacements(start, {s.name: s.folder for s in subjects})
     report("gate", 2 * len(subjects), 2 * len(subjects))
     return ProbeResult(
@@ -120,13 +120,13 @@ def measure(
             TeacherMeasure(
                 name=subject.name,
                 domain=subject.domain,
-                reading=heard[subject.name].reading,
-                scores=heard[subject.name].scores,
+                reading=readings[subject.name].reading,
+                scores=readings[subject.name].scores,
                 displacement=moved[subject.name],
                 ancestry=_ancestry(subject, subjects),
-                swap=_swap(subject, heard),
+                swap=_swap(subject, readings),
                 fork_point=_fork_point(subject),
-                ladder=heard[subject.name].ladder,
+                ladder=readings[subject.name].ladder,
             )
             for subject in subjects
         ),
@@ -161,7 +161,7 @@ class _Probe:
             )
         self._played[subject.domain] = played
 
-    def hear(self, subject: ProbedTeacher) -> _Heard:
+    def read_teacher(self, subject: ProbedTeacher) -> _TeacherProbe:
         """Load a teacher; let it play its domain and read the student's rollouts of all."""
         teacher = _load(subject.folder)
         _refuse_other_vocabulary(subject.name, teacher, self._student)
@@ -170,7 +170,7 @@ class _Probe:
         reading = read(self._student.model, model, own, self._settings, pad_id, self._chat.decode)
         # There is nothing to sample from where probabilities are not finite: no answer, no score.
         answers = self._play(teacher, subject) if reading.finite else []
-        return _Heard(
+        return _TeacherProbe(
             reading=reading,
             scores=paired(
                 [rollout.grade.score for rollout in own],
@@ -240,8 +240,8 @@ def _fork_point(subject: ProbedTeacher) -> Ancestry | None:
     )
 
 
-def _swap(subject: ProbedTeacher, heard: Mapping[str, _Heard]) -> SwapRow | None:
-    of_domain = {name: other.well.get(subject.domain, []) for name, other in heard.items()}
+def _swap(subject: ProbedTeacher, readings: Mapping[str, _TeacherProbe]) -> SwapRow | None:
+    of_domain = {name: other.well.get(subject.domain, []) for name, other in readings.items()}
     return explained(subject.name, of_domain)
 
 
@@ -251,19 +251,19 @@ def _error(values: Sequence[float]) -> float:
     return stdev(values) / len(values) ** 0.5 if known else math.nan
 
 
-def explained(own: str, heard: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
+def explained(own: str, readings: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
     """Ask who explains a domain's well graded answers best; None where there are too few.
 
     Args:
         own: The teacher of the domain.
-        heard: By teacher, the log-likelihood of each answer, and its tokens.
+        readings: By teacher, the log-likelihood of each answer, and its tokens.
     """
-    own_rows = heard[own]
+    own_rows = readings[own]
     if len(own_rows) < _LEAST_ROLLOUTS:
         return None
     tokens = sum(count for _, count in own_rows)
     means, errors, gains = {}, {}, {}
-    for name, rows in heard.items():
+    for name, rows in readings.items():
         means[name] = sum(total for total, _ in rows) / tokens
         gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own_rows, strict=True)]
         gains[name], errors[name] = fmean(gained), _error(gained)

@@ -77,24 +77,24 @@ class Recalibration(GateDocument):
 
 
 def recalibrate(
-    calibration: Calibration, came: Sequence[PastOutcome], settings: GateSettings
+    calibration: Calibration, past: Sequence[PastOutcome], settings: GateSettings
 ) -> tuple[Calibration, Recalibration]:
     """Return the calibration as the outcomes have it, and what is to be told of that.
 
     Below ``settings.least_outcomes`` it is the built-in one.
     """
-    told = Recalibration(found=len(came), needed=settings.least_outcomes)
-    if len(came) < settings.least_outcomes:
-        return calibration, told
+    summary = Recalibration(found=len(past), needed=settings.least_outcomes)
+    if len(past) < settings.least_outcomes:
+        return calibration, summary
     prior = settings.prior_weight
-    expected = [predict(each.measure, calibration).score for each in came]
-    share = len(came) / (len(came) + prior)
-    wanted = fmean(expected) + share * (fmean(each.share for each in came) - fmean(expected))
-    moved = _with_mean(calibration, came, wanted)
-    squares = [(each.share - predict(each.measure, moved).score) ** 2 for each in came]
-    variance = (prior * calibration.spread**2 + sum(squares)) / (prior + len(came))
+    expected = [predict(each.measure, calibration).score for each in past]
+    share = len(past) / (len(past) + prior)
+    wanted = fmean(expected) + share * (fmean(each.share for each in past) - fmean(expected))
+    moved = _with_mean(calibration, past, wanted)
+    squares = [(each.share - predict(each.measure, moved).score) ** 2 for each in past]
+    variance = (prior * calibration.spread**2 + sum(squares)) / (prior + len(past))
     spread = max(calibration.spread, math.sqrt(variance))
-    seen = [features(each.measure) for each in came]
+    seen = [features(each.measure) for each in past]
     after = moved.model_copy(
         update={
             "spread": spread,
@@ -105,13 +105,13 @@ def recalibrate(
     )
     used = tuple(
         UsedOutcome(teacher=each.teacher, record=each.record, expected=score, came=each.actual)
-        for each, score in zip(came, expected, strict=True)
+        for each, score in zip(past, expected, strict=True)
     )
     changes = {"used": used, "bias": after.bias - calibration.bias, "spread": spread}
-    return after, told.model_copy(update=changes)
+    return after, summary.model_copy(update=changes)
 
 
-def _with_mean(calibration: Calibration, came: Sequence[PastOutcome], wanted: float) -> Calibration:
+def _with_mean(calibration: Calibration, past: Sequence[PastOutcome], wanted: float) -> Calibration:
     """Return the calibration whose bias expects ``wanted`` of the outcomes on average.
 
     What is expected rises with the bias, so halving finds it.
@@ -120,7 +120,7 @@ def _with_mean(calibration: Calibration, came: Sequence[PastOutcome], wanted: fl
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         tried = calibration.model_copy(update={"bias": middle})
-        if fmean(predict(each.measure, tried).score for each in came) < wanted:
+        if fmean(predict(each.measure, tried).score for each in past) < wanted:
             low = middle
         else:
             high = middle
@@ -149,12 +149,14 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
     lineage, registry = Lineage(bench.store), Registry(bench.store)
     found: dict[tuple[str, str], PastOutcome] = {}
     for record in lineage.index.of_kind(KIND):
-        made = bench.records.read(record)
-        # Another project's word about what came of a merge would change this one's verdicts.
-        if made.settings.get("recipe") != recipe or made.project not in {"", bench.project}:
+        comparison = bench.records.read(record)
+        if comparison.settings.get("recipe") != recipe:
             continue
-        asked = {item.role: item for item in made.inputs}
-        planned, scorecard = _plan_of(bench, asked["gate"]), asked["scorecard"]
+        # Another project's word about what came of a merge would change this one's verdicts.
+        if comparison.project not in {"", bench.project}:
+            continue
+        inputs = {item.role: item for item in comparison.inputs}
+        planned, scorecard = _plan_of(bench, inputs["gate"]), inputs["scorecard"]
         if plan.artifact and planned.artifact == plan.artifact.digest:
             continue
         # Not through the gate's report, which may have learned from others.
@@ -165,7 +167,7 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
         students = lineage.index.rows(lineage.index.users(scorecard.artifact))
         if recalls_of(registry, {*taken, *(Used(row.output, row.digest) for row in students)}):
             continue
-        for each in _of_record(bench, record, asked["gate"]):
+        for each in _of_record(bench, record, inputs["gate"]):
             found.setdefault((scorecard.artifact, each.teacher), each)
     return list(found.values())
 

@@ -166,10 +166,11 @@ def _trained(bench: Bench, release: Release) -> Iterator[Trained]:
     stages: list[Trained] = []
     record = release.checkpoint.record
     while record and record != release.fork_point.record:
-        made = bench.records.read(record)
-        settings = {k: v for k, v in made.settings.items() if k not in _OF_ONE_RUNG}
-        stages.append(Trained(kind=made.kind, record=record, seed=made.seed, settings=settings))
-        starts = [item.record for item in made.inputs if item.role == "start"]
+        derivation = bench.records.read(record)
+        settings = {k: v for k, v in derivation.settings.items() if k not in _OF_ONE_RUNG}
+        kind, seed = derivation.kind, derivation.seed
+        stages.append(Trained(kind=kind, record=record, seed=seed, settings=settings))
+        starts = [item.record for item in derivation.inputs if item.role == "start"]
         record = starts[0] if starts else ""
     yield from reversed(stages)
 

@@ -22,7 +22,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     teachers: list[str],
     student: str,
     workload: Workload,
-    asked: GateOrder,
+    order: GateOrder,
     waivers: list[str],
     publish_as: str,
     sampling: SamplingSettings,
@@ -51,21 +51,21 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     for teacher in plan.teachers:
         earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
     probe = None
-    if asked.gate_prompts_per_domain:
-        probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
+    if order.gate_prompts_per_domain:
+        probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
     cost = forecast(bench, plan, workload, probe)
     sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
     show("plan", plan_page(plan, cost, conditions))
     form = Launched.model_validate_json(launched)
     with launching(bench, plan, form):
-        return decide(bench, plan, asked.refuse_findings_from, waivers)
+        return decide(bench, plan, order.refuse_findings_from, waivers)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
 def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to hide in
     plan: Plan,
     on_misfit: OnMisfit,
-    asked: GateOrder,
+    order: GateOrder,
     waivers: list[str],
     sampling: SamplingSettings,
     ladder_stages: int,
@@ -89,18 +89,18 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     from tasks.step import Bench
 
     bench = Bench()
-    settings = _gate_settings(asked.gate_least_predicted)
+    settings = _gate_settings(order.gate_least_predicted)
     launch = step.GateContext(recipe=recipe, reviewed=reviewed)
     form = Launched.model_validate_json(launched)
     with launching(bench, plan, form):
-        if asked.gate_prompts_per_domain == 0:
+        if order.gate_prompts_per_domain == 0:
             gated = step.leave_unmeasured(bench, plan, ladder_stages, launch)
         else:
-            probe = _probe_settings(asked.gate_prompts_per_domain, sampling, ladder_stages)
+            probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
             gated = step.gate(bench, plan, settings, on_misfit, probe, launch)
     record_launch(bench, gated.plan, form)
     show("gate", step.read_page(bench, gated.report))
-    admitted = step.admit(bench, gated, asked.refuse_findings_from, waivers)
+    admitted = step.admit(bench, gated, order.refuse_findings_from, waivers)
     cost = forecast(bench, admitted.plan, workload)
     return admitted.model_copy(update={"summary": summary_of(admitted, cost, conditions)})
 

@@ -31,8 +31,8 @@ def parse_teacher_spec(text: str) -> TeacherSpec:
     Raises:
         ValueError: for a share that is no number above 0 and at most 1, or an empty mode.
     """
-    asked, separator, what = text.strip().partition("=")
-    reference, marked, mode = asked.partition("#")
+    named, separator, what = text.strip().partition("=")
+    reference, marked, mode = named.partition("#")
     if marked and not mode:
         raise ValueError(
             f"{text!r} names no mode after '#': write one that prompts are labelled with, such as "
@@ -75,8 +75,8 @@ def assign(
     shares: dict[tuple[str, str | None], list[float | None]] = defaultdict(list)
     for spec, domain in zip(specs, domains, strict=True):
         shares[domain, spec.mode].append(spec.share)
-    for (domain, _), said in shares.items():
-        _refuse_uneven(domain, said)
+    for (domain, _), stated in shares.items():
+        _refuse_uneven(domain, stated)
     assignments = [
         Assignment(
             name=domain if counts[domain] == 1 else _name(spec, domain, version),
@@ -96,13 +96,13 @@ def _name(spec: TeacherSpec, domain: str, version: int) -> str:
     return f"{domain}@{SELF}" if spec.is_self else f"{domain}@{version}"
 
 
-def _refuse_uneven(domain: str, said: Sequence[float | None]) -> None:
-    numbers = [share for share in said if share is not None]
-    whole = len(said) == 1 and not numbers
-    if whole or (len(numbers) == len(said) and abs(sum(numbers) - 1.0) < 1e-9):
+def _refuse_uneven(domain: str, stated: Sequence[float | None]) -> None:
+    numbers = [share for share in stated if share is not None]
+    whole = len(stated) == 1 and not numbers
+    if whole or (len(numbers) == len(stated) and abs(sum(numbers) - 1.0) < 1e-9):
         return
     raise ValueError(
-        f"the domain {domain!r} has {len(said)} teacher(s) with the shares {list(said)}: where "
+        f"the domain {domain!r} has {len(stated)} teacher(s) with the shares {list(stated)}: where "
         "several teach one domain, say the share of each so that they sum to 1, such as "
         f"{domain}@3=0.7 and {domain}@2=0.3; a single teacher needs no share"
     )

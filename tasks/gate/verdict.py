@@ -149,30 +149,30 @@ def _decisive(
     """Yield what no prediction can outweigh."""
     reading, scores, swap = measure.reading, measure.scores, measure.swap
     if not reading.finite:
-        said = "its probabilities are not finite"
-        yield Finding("teacher-not-finite", "refusal", subject, said, _LEAVE_OUT)
+        evidence = "its probabilities are not finite"
+        yield Finding("teacher-not-finite", "refusal", subject, evidence, _LEAVE_OUT)
     if not reading.from_uniform > settings.least_from_uniform:
-        said = (
+        evidence = (
             f"its log-probabilities are {reading.from_uniform:.2g} nats from uniform on average: "
             "its weights were lost or never loaded"
         )
-        yield Finding("teacher-uniform", "refusal", subject, said, _LEAVE_OUT)
+        yield Finding("teacher-uniform", "refusal", subject, evidence, _LEAVE_OUT)
     if not reading.unsteady <= settings.most_unsteady:
-        said = f"two calls on the same tokens differ by {reading.unsteady:.2g} nats"
+        evidence = f"two calls on the same tokens differ by {reading.unsteady:.2g} nats"
         step = "serve it from one replica without dynamic batching, or load it locally"
-        yield Finding("teacher-unsteady", "refusal", subject, said, step)
+        yield Finding("teacher-unsteady", "refusal", subject, evidence, step)
     ahead = _is_ahead(measure, settings)
     if swap is not None and swap.suspect and not ahead:
-        said = f"{_better_explained(measure, swap)}: paths may be swapped"
+        evidence = f"{_better_explained(measure, swap)}: paths may be swapped"
         yield Finding(
-            "swapped-path", "refusal", subject, said, "compare both releases' checkpoints"
+            "swapped-path", "refusal", subject, evidence, "compare both releases' checkpoints"
         )
     if not learned and not ahead:
-        said = (
+        evidence = (
             f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
             f"{scores.student:.2f}: it has nothing to teach there"
         )
-        yield Finding("no-gain", "refusal", subject, said, _LEAVE_OUT)
+        yield Finding("no-gain", "refusal", subject, evidence, _LEAVE_OUT)
 
 
 def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:
@@ -191,11 +191,11 @@ def _other_words(
     swap = measure.swap
     if swap is None or not swap.suspect or not _is_ahead(measure, settings):
         return
-    said = (
+    evidence = (
         f"{_better_explained(measure, swap)}, and yet it scores "
         f"{measure.scores.difference:.2f} more than the student: it answers in other words"
     )
-    yield Finding("other-words", "warning", subject, said, _OTHER_WORDS)
+    yield Finding("other-words", "warning", subject, evidence, _OTHER_WORDS)
 
 
 def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
@@ -210,13 +210,14 @@ def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
     found = measure.ancestry
     if found is None or not found.contradicted:
         return
-    said = f"its weights do not come from {found.declared}"
+    evidence = f"its weights do not come from {found.declared}"
     if found.projection is not None:
-        said += f" (of what that learned, {found.projection:.0%} is in it; a child has nearly all)"
+        share = f"{found.projection:.0%}"
+        evidence += f" (of what that learned, {share} is in it; a child has nearly all)"
     if found.nearest != found.declared:
-        said += f"; {found.nearest} is nearer"
+        evidence += f"; {found.nearest} is nearer"
     step = "have its owner say what it was trained from; until then its records prove nothing"
-    yield Finding("contradicted-ancestry", "refusal", subject, said, step)
+    yield Finding("contradicted-ancestry", "refusal", subject, evidence, step)
 
 
 def _alike(measure: TeacherMeasure) -> str:

@@ -65,8 +65,8 @@ def release_teacher(
         note=settings.version,
         aliases=(CANDIDATE, RELEASED) if gain.is_clear else (CANDIDATE,),
     )
-    told = "" if gain.is_clear else f"a candidate only: {gain} over the fork point"
-    report(f"{settings.name} release", 1, 1, message=told)
+    message = "" if gain.is_clear else f"a candidate only: {gain} over the fork point"
+    report(f"{settings.name} release", 1, 1, message=message)
     return released
 
 
@@ -141,7 +141,7 @@ def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: st
         )
     kinds = {row.output_kind for row in Evidence(bench.store).attested(checkpoint)}
     if kinds != {"checkpoint"}:
-        told = f"{checkpoint.digest} is by record {sorted(kinds) or 'nothing'}, not a checkpoint"
-        refuse_broken(name, [Breach("parts", told)])
+        message = f"{checkpoint.digest} is by record {sorted(kinds) or 'nothing'}, not a checkpoint"
+        refuse_broken(name, [Breach("parts", message)])
     publish(bench.store, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
     return checkpoint

@@ -92,8 +92,8 @@ def _compared(bench: Bench, scorecard: Artifact) -> tuple[Artifact, Mapping[str,
             found.setdefault(row.label.removeprefix(METHOD), set()).add(row.checkpoint)
     mixed = sorted(label for label, checkpoints in found.items() if len(checkpoints) > 1)
     if mixed or STUDENT not in found:
-        told = f"{mixed} are several models each" if mixed else "it measured no student"
-        refuse_broken("the student", [Breach("scorecard", told)])
+        evidence = f"{mixed} are several models each" if mixed else "it measured no student"
+        refuse_broken("the student", [Breach("scorecard", evidence)])
     models = {label: checkpoints.pop() for label, checkpoints in found.items()}
     student = models.pop(STUDENT)
     return student, {label: model for label, model in models.items() if label != FORK_POINT}

@@ -51,7 +51,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
         publish_as=inputs["publish_as"],
         waivers=inputs["waivers"],
         workload=launch.workload,
-        asked=launch.gate,
+        order=launch.gate,
         sampling=launch.spec.sampling,
         ladder_stages=launch.ladder_stages,
         launched=launch.launched,
@@ -61,7 +61,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
         plan=named("plan", plan),
         on_misfit=inputs["on_misfit"],
         waivers=inputs["waivers"],
-        asked=launch.gate,
+        order=launch.gate,
         sampling=launch.spec.sampling,  # a promise of a part serves one task
         ladder_stages=launch.ladder_stages,
         workload=launch.workload,

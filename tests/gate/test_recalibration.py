@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tasks.gate.gate import _learned
+from tasks.gate.gate import _outcome_inputs
 from tasks.gate.prediction import features, predict
 from tasks.gate.recalibration import PastOutcome, recalibrate
 from tasks.gate.verdict import GateSettings
@@ -51,7 +51,7 @@ def test_below_the_minimum_the_built_in_speaks_alone():
     after, told = recalibrate(before, came(0.9, 0.9, 0.9), SETTINGS)
     assert after is before
     assert (told.found, told.needed, told.used) == (3, 4, ())
-    assert _learned(came(0.9, 0.9, 0.9), told) == []
+    assert _outcome_inputs(came(0.9, 0.9, 0.9), told) == []
 
 
 def test_what_is_beyond_all_or_nothing_counts_as_that():
@@ -80,7 +80,7 @@ def test_who_is_like_an_outcome_is_unlike_nothing_any_more():
 def test_each_comparison_that_was_used_is_an_input_once():
     rows = came(0.9, 0.8, 0.9, 0.8)
     _, told = recalibrate(calibration(bias=0.0), rows, SETTINGS)
-    assert [(i.role, i.record) for i in _learned(rows, told)] == [
+    assert [(i.role, i.record) for i in _outcome_inputs(rows, told)] == [
         ("outcome", "record 0"),
         ("outcome", "record 1"),
     ]
