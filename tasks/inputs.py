@@ -70,7 +70,7 @@ def _told(found: Any, names: Mapping[str, str], rest: str) -> str:  # noqa: ANN4
     if found["type"] == "extra_forbidden":
         return (
             f"{name} names no setting, so {given!r} would set nothing: look for its path in "
-            "docs/mopd.md, or in RoundSettings"
+            "docs/concepts/mopd.md, or in RoundSettings"
         )
     if found["type"] in _BOUNDS:
         place, said = _BOUNDS[found["type"]]

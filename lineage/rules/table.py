@@ -1,4 +1,4 @@
-"""Every rule by the kind of record that must keep it, in words: docs/rules.md shows it."""
+"""Every rule by the kind of record that must keep it, in words: docs/concepts/rules.md shows it."""
 
 from collections.abc import Callable, Iterator, Mapping
 

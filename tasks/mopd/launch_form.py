@@ -176,7 +176,7 @@ def _refuse_unknown(name: str) -> None:
     every = settable_paths()
     if name not in every and not any(path.startswith(f"{name}.") for path in every):
         near = get_close_matches(name, [*MORE, *every], n=1, cutoff=0.5)
-        hint = f"the nearest is {near[0]!r}" if near else "docs/launch-form.md lists them"
+        hint = f"the nearest is {near[0]!r}" if near else "docs/guides/launch-form.md lists them"
         raise InputError(f"settings names {name!r}, and there is no such setting: {hint}")
 
 

@@ -7,8 +7,8 @@ import pytest
 from tests.support.project_files import ROOT
 from tests.support.provost_commands import commands_of_code, commands_of_page, fault
 
-PAGES = sorted((ROOT / "docs").glob("*.md"))
-GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra" / "README.md"]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+ROOT_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra" / "README.md"]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#([^)\s]+))?\)")
 
 
@@ -18,7 +18,9 @@ def headings(page):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, *ROOT_PAGES], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_links_lead_somewhere(page):
     for target, anchor in LINK.findall(page.read_text("utf-8")):
         if "://" in target:
@@ -29,7 +31,9 @@ def test_links_lead_somewhere(page):
             assert anchor in headings(file), f"{page.name} links to {target}#{anchor}"
 
 
-@pytest.mark.parametrize("page", [*PAGES, *GUIDES], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, *ROOT_PAGES], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_every_command_of_a_page_exists(page):
     commands = commands_of_page(page.read_text("utf-8"))
     assert [found for found in map(fault, commands) if found] == []

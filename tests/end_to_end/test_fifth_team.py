@@ -1,4 +1,4 @@
-"""docs/add-a-team.md, taken at its word: its code blocks make a team that climbs and releases."""
+"""The page on adding a team, taken at its word: its code blocks make a team that climbs."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.tiny_faculty import importable
 from workflows.cli import main
 from workflows.commands.starter import folder_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "add-a-team.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "add-a-team.md"
 PLACE = "workflows.teachers.spell"
 PACKAGE = "handbook.spell"
 FEWER = {

@@ -70,7 +70,7 @@ def test_the_written_schema_is_of_todays_code(command):
     file = ROOT / "docs" / "json" / file_of(command)
     assert json.loads(file.read_text("utf-8")) == schema_of(command)
     jsonschema.Draft202012Validator.check_schema(schema_of(command))
-    assert f"`provost {command}`" in (ROOT / "docs" / "json.md").read_text("utf-8")
+    assert f"`provost {command}`" in (ROOT / "docs" / "guides" / "json.md").read_text("utf-8")
 
 
 def test_every_document_is_tested():

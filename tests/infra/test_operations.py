@@ -1,4 +1,4 @@
-"""docs/operations.md, taken at its word: its commands exist, and its backup restores."""
+"""docs/guides/operations.md, taken at its word: its commands exist, and its backup restores."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from lineage.verify import Verifier
 from tests.support.making import write_record
 from tests.support.manifests import ROOT
 
-PAGE = ROOT / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "guides" / "operations.md"
 
 
 def code_lines(page):

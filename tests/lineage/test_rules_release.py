@@ -85,4 +85,4 @@ def test_a_scorecard_whose_row_was_measured_on_another_domain_is_found(math, cod
 
 
 def test_the_table_in_the_docs_is_that_of_the_code():
-    assert table() in (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    assert table() in (Path(__file__).parents[2] / "docs" / "concepts" / "rules.md").read_text()

@@ -1,4 +1,4 @@
-"""The table of docs/roles.md, made by evaluating the policies of infra/store.
+"""The table of docs/concepts/roles.md, made by evaluating the policies of infra/store.
 
 ``python -m tests.support.role_table`` writes it into the page.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.policies import Request, allowed, read_policy
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "roles.md"
+PAGE = ROOT / "docs" / "concepts" / "roles.md"
 POLICIES = ROOT / "infra" / "store"
 START, END = "<!-- table: python -m tests.support.role_table -->\n", "<!-- end of table -->\n"
 BUCKET = "arn:aws:s3:::store"

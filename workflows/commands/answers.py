@@ -1,4 +1,4 @@
-"""What commands that check, compare or explain print with ``--json``, as docs/json.md says."""
+"""What commands that check, compare or explain print with ``--json`` (docs/guides/json.md)."""
 
 from lineage.artifacts import Frozen
 from workflows.commands.documents import Document, Record

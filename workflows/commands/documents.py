@@ -1,4 +1,4 @@
-"""What commands print with ``--json``: the fields, as docs/json.md documents them."""
+"""What commands print with ``--json``: the fields, as docs/guides/json.md documents them."""
 
 from pydantic import Field
 

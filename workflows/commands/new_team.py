@@ -27,8 +27,8 @@ def new(team: str) -> None:
     say(f"    python -m pytest tests/teachers/test_{team}.py")
     say(f"    provost run teacher {team}          # after `provost run foundation`, or the demo")
     say(
-        "Then make it yours: prompts.py and environment.py first. docs/add-a-team.md goes on from "
-        "here"
+        "Then make it yours: prompts.py and environment.py first. docs/guides/add-a-team.md goes "
+        "on from here"
     )
 
 
@@ -71,7 +71,7 @@ def _house(root: Path, team: str) -> Mapping[Path, str]:
         if not file.is_file():
             raise click.ClickException(
                 f"{file} is not there, so that this is no checkout of the project: clone it, or "
-                "write a package of your own as docs/add-a-team.md has it"
+                "write a package of your own as docs/guides/add-a-team.md has it"
             )
     lines = owners.read_text(encoding="utf-8").splitlines()
     last = max(number for number, line in enumerate(lines) if line.startswith(_OWNED))

@@ -31,8 +31,10 @@ def complain(message: str) -> None:
 
 
 def as_json(command: Command) -> Command:
-    """Give a command the option ``--json``; docs/json.md says what it then prints."""
-    option = click.option("--json", "as_document", is_flag=True, help="Print JSON: docs/json.md.")
+    """Give a command the option ``--json``; docs/guides/json.md says what it then prints."""
+    option = click.option(
+        "--json", "as_document", is_flag=True, help="Print JSON: docs/guides/json.md."
+    )
     return option(command)
 
 

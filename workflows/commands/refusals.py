@@ -10,7 +10,8 @@ _NO_PROJECT = ("failed to validate that project", "is not active")
 _OVER_LIMIT = "set in the platform configuration"
 
 _ADVICE_NO_PROJECT = (
-    "the project has to be there first: register with --create-project, or see docs/add-a-team.md"
+    "the project has to be there first: register with --create-project, or see "
+    "docs/guides/add-a-team.md"
 )
 _ADVICE_LIMIT = (
     "choose a smaller --flavour, or ask the platform to raise task_resources.limits in the values "

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from tasks.mopd.launch_form import MORE, LaunchForm, settable_paths
 from workflows.consolidation.launch_plans import PRESETS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "launch-form.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "launch-form.md"
 _HEAD = """\
 # The launch form
 
