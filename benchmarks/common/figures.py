@@ -1,0 +1,96 @@
+"""The tables of the pages, written from the result files: ``python -m benchmarks.common.figures``.
+
+A page holds a table between two marks::
+
+    <!-- figures: faults -->
+    ...
+    <!-- end of figures -->
+
+A table is made from committed result files alone, so a page cannot drift from them: a test makes
+each again and compares.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+_BLOCK = re.compile(
+    r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL
+)
+
+FAULTS = {
+    "kills": "SIGKILL of a small consolidation at a random moment, then the same again",
+    "demo_kills": "the same of the demo's consolidation",
+    "flips": "one flipped byte in a checkpoint, record, release or statement, then `verify`",
+    "full": "a full disk at a random write",
+    "releases": "eight teams release at once",
+    "clocks": "two machines two days apart",
+    "teams": "an act of one team, by its role, beside another",
+    "teams_s3": "the same on an S3 server that evaluates the roles",
+    "trained": "the same, then a student of others' teachers is trained",
+}
+
+
+def result(name: str) -> dict[str, Any]:
+    """Return a result file's content."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [tuple(heads), *(tuple(map(str, row)) for row in rows)]
+    lines.insert(1, tuple("---" for _ in lines[0]))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def faults() -> str:
+    """Return the failure campaign: trials and violations of each case."""
+    found = result("faults")
+    return table(
+        ("fault", "trials", "violations", "command", "commit"),
+        (
+            (
+                FAULTS[case],
+                f"{row['trials']:,}",
+                row["violations"],
+                f"`{row['command']}`",
+                ", ".join(commit[:7] for commit in row["commits"]),
+            )
+            for case, row in sorted(found.items(), key=lambda item: list(FAULTS).index(item[0]))
+        ),
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {"faults": faults}
+
+
+def pages() -> Iterator[Path]:
+    """Yield the pages for people."""
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+def written(text: str) -> str:
+    """Return a page with each of its tables made anew.
+
+    Raises:
+        KeyError: for a table that is not in ``TABLES``.
+    """
+    return _BLOCK.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+
+
+def main() -> None:
+    """Write all tables into their pages."""
+    for page in pages():
+        text = page.read_text("utf-8")
+        if (new := written(text)) != text:
+            page.write_text(new, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
