@@ -227,4 +227,9 @@ def _text(x: float, y: float, text: str, size: int, anchor: str, limit: int = 0)
 
 def clean(text: str) -> str:
     """Return ``text`` safe inside XML: escaped, without control and direction characters."""
-    return escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), quote=True)
+    return escape(visible(text), quote=True)
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with a mark in place of each control and direction character."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
