@@ -17,7 +17,7 @@ from lineage.artifacts import Artifact
 from tasks.attribution.audit import explain
 from tasks.attribution.behaviour import Behaviour, Said, encode, first_turns
 from tasks.attribution.subject import AuditedStudent, find_subject, open_models, plan_of
-from tasks.attribution.surgery import operate, reweighed
+from tasks.attribution.surgery import reweighed, scale_teachers
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
 from tasks.model.log_probs import chosen_logits
@@ -73,7 +73,7 @@ def _stand_ins(bench: Bench, subject: AuditedStudent, of_a_domain: int = 40) -> 
     retrained = retrain(bench, order)
     others = {
         "the student": subject.checkpoint,
-        "surgery": operate(bench, STUDENT, {ABSENT: 0.0}),
+        "surgery": scale_teachers(bench, STUDENT, {ABSENT: 0.0}),
         "a rehearsal": rehearse_round(bench, STUDENT, [ABSENT]),
     }
     by_domain: dict[str, list[Behaviour]] = {}

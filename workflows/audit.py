@@ -6,7 +6,7 @@ from flytekit import map_task, workflow
 from flytekit.core.promise import Promise
 
 from lineage.artifacts import Artifact
-from tasks.attribution.task import gather_behaviours, make_audit, operate
+from tasks.attribution.task import gather_behaviours, run_audit, scale_teachers
 from tasks.mopd.task import (
     plan_replay,
     plan_retrains,
@@ -79,7 +79,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(spec=replays)))
     retrained = attempted(Stage.MOPD_ROUND, named("retrain", map_task(retrain)(spec=retrains)))
     return Audited(
-        make_audit(
+        run_audit(
             student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
         )
     )
@@ -93,7 +93,7 @@ def surgery(weights: list[str], student: str = "student@released") -> Artifact:
         weights: Sources with their weights, such as math=0 to leave math out.
         student: A student with a ledger, by name or digest.
     """
-    return operate(student=student, weights=weights)
+    return scale_teachers(student=student, weights=weights)
 
 
 @workflow

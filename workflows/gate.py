@@ -2,7 +2,7 @@
 
 from flytekit import workflow
 
-from tasks.gate.task import look_at_teachers
+from tasks.gate.task import probe_teachers
 from tasks.handover import Gated
 from tasks.mopd.round_form import RoundForm
 
@@ -30,7 +30,7 @@ def gate(
         student: The registered checkpoint, or published student, that a merge would start from.
         teachers: Such as math@released or math@7.
     """
-    return look_at_teachers(
+    return probe_teachers(
         teachers=teachers,
         student=student,
         least_predicted=gate_least_predicted,

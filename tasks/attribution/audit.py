@@ -39,7 +39,7 @@ def explain(bench: Bench, student: str, behaviours: Sequence[Behaviour], seed: i
     return Findings(bench, subject, models, behaviours, seed).document({}, {}, ())
 
 
-def make_audit(
+def run_audit(
     bench: Bench,
     student: str,
     behaviours: Artifact,

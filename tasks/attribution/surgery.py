@@ -25,7 +25,7 @@ from tasks.provenance import source_digest
 from tasks.step import Bench, Measurements
 
 
-def operate(bench: Bench, student: str, weights: Mapping[str, float]) -> Artifact:
+def scale_teachers(bench: Bench, student: str, weights: Mapping[str, float]) -> Artifact:
     """Return a student whose sources weigh otherwise, as a recorded checkpoint.
 
     Args:

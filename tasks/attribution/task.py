@@ -33,7 +33,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
 
 
 @hosted(Stage.AUDIT, deck=True)
-def make_audit(
+def run_audit(
     student: str,
     behaviours: Artifact,
     replayed: list[Artifact],
@@ -41,20 +41,20 @@ def make_audit(
     seed: int,
 ) -> Artifact:
     """Split the behaviours by source, compare with the retrains, draw the page."""
-    from tasks.attribution import audit as query
+    from tasks.attribution import audit
     from tasks.step import Bench
 
     bench = Bench()
-    made = query.make_audit(bench, student, behaviours, replayed, retrained, seed)
-    show("audit", query.read_page(bench, made))
-    return made
+    artifact = audit.run_audit(bench, student, behaviours, replayed, retrained, seed)
+    show("audit", audit.read_page(bench, artifact))
+    return artifact
 
 
 @hosted(Stage.AUDIT)
-def operate(student: str, weights: list[str]) -> Artifact:
+def scale_teachers(student: str, weights: list[str]) -> Artifact:
     """Take teachers out of a student by its ledger, or change their weight."""
     from tasks.attribution import surgery
     from tasks.inputs import numbers_by_name
     from tasks.step import Bench
 
-    return surgery.operate(Bench(), student, numbers_by_name(weights, "weights"))
+    return surgery.scale_teachers(Bench(), student, numbers_by_name(weights, "weights"))

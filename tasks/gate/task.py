@@ -106,7 +106,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
-def look_at_teachers(  # noqa: PLR0913, PLR0917 - as above
+def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
     teachers: list[str],
     student: str,
     least_predicted: float,

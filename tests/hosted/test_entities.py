@@ -45,8 +45,8 @@ CONSOLIDATION = {
     "release.task.publish_student",
     "sft.task.warm_up_student",
 }
-GATE = {"gate.task.look_at_teachers"}
-AUDIT = {"attribution.task.make_audit", "attribution.task.operate", "mopd.task.retrain"}
+GATE = {"gate.task.probe_teachers"}
+AUDIT = {"attribution.task.run_audit", "attribution.task.scale_teachers", "mopd.task.retrain"}
 USED = {
     **dict.fromkeys(teams(), CLIMB),
     "foundation": FOUNDATION,
