@@ -71,7 +71,7 @@ def check_path(path: str) -> None:
 
 
 def check_paths(paths: list[str]) -> None:
-    """Refuse two paths that cannot stand beside each other in one folder."""
+    """Refuse two paths that one folder cannot hold together."""
     seen: dict[str, str] = {}
     for path in paths:
         check_path(path)
@@ -154,9 +154,9 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
 
 
 def check_content(folder: Path, path: str, size: int) -> None:
-    """Refuse a config that loads code or asks for more than its weights, and weights that are not.
+    """Refuse a config that loads code or exceeds its weights, and files that are not weights.
 
-    A shard outside the folder and safetensors that are cut short are no weights.
+    A shard outside the folder and a truncated safetensors file do not count as weights.
 
     All files of ``folder`` must be in place: an index is compared with the shards that it names.
     """
@@ -191,14 +191,14 @@ def _check_index(path: str, file: Path, size: int) -> None:
         shards = set(json.loads(file.read_bytes())["weight_map"].values())
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise RefusedFileError(
-            f"{path!r} is no index of shards ({error!r}); save the model again"
+            f"{path!r} is not a valid shard index ({error!r}); save the model again"
         ) from error
     beside = {entry.name for entry in os.scandir(file.parent) if entry.is_file()}
     for shard in shards:
         if shard not in beside:
             raise RefusedFileError(
-                f"{path!r} names the shard {str(shard)[:200]!r}, which is no file beside it: "
-                "weights come from the same folder; save the model again with save_pretrained"
+                f"{path!r} names the shard {str(shard)[:200]!r}, which is not in the same folder: "
+                "save the model again with save_pretrained, so that all shards are there"
             )
 
 

@@ -22,7 +22,7 @@ def adopt(store: Store, key: SigningKey) -> tuple[TrustRoot, int]:
     """Let the unsigned statements of a store count; return its trust root and how many there are.
 
     A store without a trust root gets one in which ``key`` owns all names. A maintainer vouches for
-    every statement as it stands now: one that is written into the old layout later does not count.
+    every statement that exists now: one written into the old layout later does not count.
 
     Raises:
         NotEntitledError: for a key of no maintainer.

@@ -1,7 +1,7 @@
 """Add to a graph what its manifests say: domains, token shares, scores.
 
-Records name inputs by role; which domain a climb was for, how many tokens each teacher got and how
-good it became stand in the releases and students that came of it.
+Records name inputs by role. Releases and students hold the rest: the domain of a climb, each
+teacher's tokens, and the scores.
 """
 
 import json

@@ -20,7 +20,7 @@ NOTE = "review"
 
 
 SOURCE = digest_json("a person's decision")
-"""Stands for code in the record: what a person decides comes from none."""
+"""Placeholder for the code digest in the record: a person decided, not code."""
 
 
 class Decision(Frozen):
@@ -28,7 +28,7 @@ class Decision(Frozen):
 
     decision: Literal["approved", "rejected"]
     by: str = ""
-    """Who decided; "" where the backend does not say."""
+    """Name of the person who decided; "" if the backend does not report it."""
     way: Literal["command", "console", "terminal"]
     """``provost approve``, the console's button (or its API), or the question of a local run."""
     reason: str = ""

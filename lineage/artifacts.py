@@ -41,11 +41,11 @@ class Artifact(Frozen):
     kind: str = Field(pattern=r"^[a-z][a-z_]*$")
     """checkpoint, dataset, environment, release, student, scorecard, metrics, report ..."""
     digest: Digest
-    """Of the blob, or of the manifest of the folder, in the store."""
+    """Digest of the blob, or of the folder's manifest, in the store."""
     record: str = ""
     """Digest of the derivation that made it; "" for a raw input only."""
     uri: str = ""
-    """Where a person can look: the store and the path in it."""
+    """Location for people: the store and the path in it."""
 
 
 class Rung(Frozen):
@@ -76,7 +76,7 @@ class SftData(Frozen):
 
     data: Artifact
     sketches: Digest
-    """Of the blob with row digests and MinHash, made when the data were made."""
+    """Digest of the blob with row digests and MinHash, made together with the data."""
 
 
 class Release(Frozen):
@@ -91,9 +91,9 @@ class Release(Frozen):
     precursor: Artifact
     """The supervised checkpoint that the teacher's reinforcement learning started from."""
     tokenizer: Digest
-    """Over the id -> bytes map and the special ids."""
+    """Digest over the id -> bytes map and the special ids."""
     template: Digest
-    """Over the chat template's text."""
+    """Digest over the chat template's text."""
     thinking_mode: str
     """How the template is called: "off", "on", or the model family's own word."""
     sampling: Sampling
@@ -158,9 +158,9 @@ class Student(Frozen):
     settings: dict[str, JsonValue]
     scorecard: Artifact
     controls: dict[str, Artifact]
-    """The cheap merges that stand beside it, by name."""
+    """Cheap merges for comparison, by name."""
     plan: Digest
-    """Of the resolved plan that the consolidation ran."""
+    """Digest of the resolved plan that the consolidation ran."""
     waivers: tuple[Digest, ...] = ()
     owner: str = Field(min_length=1)
 
@@ -229,7 +229,7 @@ def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
     try:
         document = parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise LineageError(f"this is no {name}: not JSON ({error})") from error
+        raise LineageError(f"this is not a {name}: it is not valid JSON ({error})") from error
     _refuse_other_schema(document, name, model)
     try:
         return model.model_validate(document)
@@ -239,13 +239,12 @@ def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
             for problem in error.errors()
         )
         raise LineageError(
-            f"this is no whole {name}: {parts}. A {name} that misses a part is refused; make it "
-            "again with all of them"
+            f"this {name} is incomplete or invalid: {parts}. Make it again with every part"
         ) from error
 
 
 def _refuse_other_schema(document: object, name: str, model: type[Manifest]) -> None:
-    """Say so where a manifest is of another time: what else differs in it tells nobody anything."""
+    """Report another schema version first: further differences would only mislead."""
     written = document.get("schema_version") if isinstance(document, dict) else None
     read = model.model_fields["schema_version"].default
     if isinstance(written, int) and written != read:
@@ -280,6 +279,6 @@ def _check_checkpoint(store: Store, part: str, digest: str) -> None:
     names = {file.path for file in read_tree(store, digest).files}
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise LineageError(
-            f"part {part!r} is no Hugging Face checkpoint: it needs config.json and safetensors, "
-            f"it has {sorted(names)}"
+            f"part {part!r} is not a Hugging Face checkpoint: it needs config.json and "
+            f"safetensors, but holds {sorted(names)}"
         )

@@ -19,7 +19,7 @@ from lineage.trust_chain import own_root, publish, read_chain
 KEY_VARIABLE = "PROVOST_SIGNING_KEY"
 """Holds the private key as PEM, or ``<variable>_FILE`` the path to it (a mounted secret)."""
 _OLD_PREFIXES = ("records", "attestations", "registry")
-"""Where unsigned statements lie that were made before a store had a trust root."""
+"""Prefixes of unsigned statements from before a store had a trust root."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def given_key(environment: Mapping[str, str] | None = None) -> SigningKey | None
     """Return the private key that the environment names; None where it names none.
 
     Raises:
-        BadKeyError: where it cannot be read or is no key: asked before anything is spent.
+        BadKeyError: if it cannot be read or is not a key. Call this before any work is done.
     """
     variables = os.environ if environment is None else environment
     path = variables.get(f"{KEY_VARIABLE}_FILE")

@@ -24,14 +24,14 @@ class BlobFolder:
     def __init__(self, root: Path, scratch: Scratch) -> None:
         """Use the folder ``root``; unfinished files live in ``scratch`` on the same disk.
 
-        Whoever adds blobs makes the folder first.
+        The folder must exist before a blob is added.
         """
         self._root = root
         self._scratch = scratch
         self._verified: dict[tuple[int, ...], str] = {}
 
     def path(self, digest: str) -> Path:
-        """Return where the blob stands, or would stand."""
+        """Return the path of the blob, whether it exists or not."""
         name = hex_of(digest)
         return self._root / name[:2] / name[2:]
 
@@ -94,7 +94,7 @@ class BlobFolder:
     def adopt(self, unfinished: Path, digest: str) -> None:
         """Take in a file of this file system whose bytes should have ``digest``; it is moved.
 
-        Raises CorruptError where they have not; the file stays where it is then.
+        Raises CorruptError if the digest differs; the file then stays in its place.
         """
         if digest_file(unfinished) != digest:
             raise CorruptError(
@@ -219,7 +219,7 @@ class BlobFolder:
 
 
 def _key(status: os.stat_result) -> tuple[int, ...]:
-    """Return what stays the same while nobody writes a file, ctime last: no one sets it."""
+    """Return what only a write to the file changes; ctime is last, as no program can set it."""
     return (
         status.st_dev,
         status.st_ino,

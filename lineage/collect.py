@@ -45,7 +45,7 @@ def collect(
     families = {name: _family(lineage, records, item) for name, item in releases.items()}
     own = {name: Used(item.digest, item.record, item.name) for name, item in entries.items()}
     concerned = {*own.values()}.union(*families.values())
-    recalls = {  # asked once for all teachers: it reads the recalls of every name
+    recalls = {  # one read for all teachers: it goes through the recalls of every name
         used: f"{_at(recalled)} was recalled: {event.reason}"
         for used, (recalled, event) in recalls_of(registry, concerned).items()
     }
@@ -81,13 +81,13 @@ def _steps_back(lineage: Lineage, record: str, other: str) -> int | None:
 
 
 def _sketch(store: Store, release: Release) -> Sketch | None:
-    """Return the sketch of a release's supervised data; None where what stands there is none."""
+    """Return the sketch of a release's supervised data; None if the blob is not a sketch."""
     try:
         return read_sketch(store, release.sft.sketches)
     except CorruptError:
         raise
     except LineageError:
-        return None  # an older kind of sketch, or none: what is not known speaks for nobody
+        return None  # an older kind of sketch, or another file: overlap is unknown
 
 
 def _signature(registry: Registry, entry: Entry) -> _Signed:

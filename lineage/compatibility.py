@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One teacher as a consolidation asked for it."""
+    """One teacher that a consolidation wants to use."""
 
     reference: str
     release: Release
@@ -43,12 +43,12 @@ class Candidate:
     ancestors: frozenset[str] = frozenset()
     """Digests of the artifacts that its checkpoint descends from, by record."""
     steps_to_fork: int | None = None
-    """Records on the way from its checkpoint back to the student's start or nearest ancestor; None
-    where there is none."""
+    """Number of records between its checkpoint and the student's start or nearest ancestor; None
+    if they share no ancestor."""
     sketch: Sketch | None = None
-    """Of its supervised data."""
+    """Sketch of its supervised data."""
     held: tuple[str, str] | None = None
-    """Digests of tokenizer and template in its checkpoint; None where nobody looked."""
+    """Digests of tokenizer and template in its checkpoint; None if they were not read."""
     signature: SignatureState = "unsigned"
     signed_by: str = ""
     """The team that signed; "" where none did."""
@@ -162,7 +162,7 @@ def _wrong_domain(subject: str, domain: str, release: Release) -> Finding | None
         "swapped-domain",
         "refusal",
         subject,
-        f"{subject} is asked for as the teacher of {domain!r}, its release says {release.domain!r}",
+        f"the plan uses {subject} for {domain!r}, but its release is for {release.domain!r}",
         "give each domain its own teacher; the routing sends a prompt to its domain's teacher",
     )
 
@@ -197,8 +197,8 @@ def _false_ancestry(subject: str, candidate: Candidate) -> Finding | None:
         "false-ancestry",
         "refusal",
         subject,
-        f"{subject} declares the fork point {fork_point}, its records descend from "
-        f"{len(candidate.ancestors)} artifacts and that is none of them",
+        f"{subject} declares the fork point {fork_point}, which is not among the "
+        f"{len(candidate.ancestors)} artifacts that its records descend from",
         "ask the owner; correct the release, or leave the teacher out",
     )
 
@@ -219,28 +219,28 @@ def _kind(subject: str, release: Release) -> Finding | None:
 
 
 def _signature(subject: str, candidate: Candidate) -> Finding | None:
-    """Warn of a release that nobody vouches for. One signed wrongly does not come this far."""
+    """Warn of an unsigned release. One with a wrong signature was refused before."""
     if candidate.signature != "unsigned":
         return None
     return Finding(
         "unsigned",
         "warning",
         subject,
-        f"nobody has signed {subject}, so its records prove what was made and not by whom",
+        f"{subject} is unsigned: its records prove what was made, but not who made it",
         "give the store a trust root with `provost lineage adopt`",
     )
 
 
 LEAST_SHARED = 0.05
-"""Of the supervised rows: below it two teachers learned from other data. Ours, from what the
-teams of this repository share by design (their part of one blend) against none."""
+"""Share of supervised rows in [0, 1] below which two teachers count as trained on different data.
+Our choice: it separates teams that share part of one blend, as here, from teams that share none."""
 
 
 def _different_data(candidates: Mapping[str, Candidate]) -> list[Finding]:
     """Say how much of each teacher's supervised data the others have seen, where that is little.
 
-    Teachers whose supervised data the student and the others never saw write in a way that the
-    student does not reach (Nemotron 3 Ultra, 2606.15007: the reason for its warm-up).
+    A teacher trained on supervised data that the student and the others never saw writes in a
+    style that the student does not reach (Nemotron 3 Ultra, 2606.15007: why it has a warm-up).
     """
     known = {name: c for name, c in candidates.items() if c.sketch is not None}
     findings = []

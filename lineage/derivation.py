@@ -42,10 +42,10 @@ class Derivation(Frozen):
     settings: dict[str, JsonValue]
     seed: int
     project: str = ""
-    """Whose record it is: only this project attests it. "" for one from before there were any."""
+    """Project that owns the record; only it attests it. "" for a record older than projects."""
 
     def to_bytes(self) -> bytes:
-        """Return the canonical JSON whose digest names the record."""
+        """Return the canonical JSON; its digest names the record."""
         body = self.model_dump(mode="json", exclude=set() if self.project else {"project"})
         return canonical_json(body)
 
@@ -68,7 +68,7 @@ class Attestation(Stated):
     """How many threads computed it; 0 where that is not known."""
     packages: dict[str, str] = Field(default_factory=dict)
     image: str = ""
-    """The container image, as REPOSITORY@sha256:...; "" where there is none."""
+    """Container image, as REPOSITORY@sha256:...; "" without a container."""
     execution: str = ""
     flyte: FlyteRun | None = None
     """The execution in Flyte, with its place; None on a person's machine."""

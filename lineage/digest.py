@@ -50,10 +50,10 @@ def canonical_json(value: JsonValue) -> bytes:
 
 
 def parse_json(data: bytes | str) -> JsonValue:
-    """Return the value of a JSON document that somebody else wrote.
+    """Return the value of an untrusted JSON document.
 
-    Raises ValueError for what is no JSON and for a lone surrogate, which can be written in JSON and
-    then neither stored nor shown; RecursionError for endless nesting.
+    Raises ValueError for invalid JSON and for a lone surrogate, which JSON allows but which can
+    be neither stored nor shown; RecursionError for nesting that is too deep.
     """
     value: JsonValue = json.loads(data)
     json.dumps(value, ensure_ascii=False).encode("utf-8")

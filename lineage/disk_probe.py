@@ -29,8 +29,8 @@ class Probe:
 def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> bool:
     """Make a store's folders where they are missing; say whether this user can write there.
 
-    The disk is tried once in a process. Raises StoreUnfitError for a root that is no folder, that
-    neither exists nor can be made, and for a disk without hard links, locks or rename.
+    The disk is tried once in a process. Raises StoreUnfitError if the root is not a folder or
+    cannot be created, and if the disk lacks hard links, locks or rename.
     """
     try:
         with full_disk_named(root):

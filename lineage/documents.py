@@ -40,7 +40,7 @@ def unseal(data: bytes, key: str, model: type[Model]) -> Model:
 
 
 def parse_named(data: bytes, digest: str, key: str, model: type[Model]) -> Model:
-    """Return the document whose slot is named by the digest of its bytes."""
+    """Return the document in a slot that is named by the digest of its bytes."""
     if digest_bytes(data) != digest:
         raise _corrupt(key, f"its bytes no longer have the digest {digest}")
     try:
@@ -61,7 +61,7 @@ def _validated(body: JsonValue, key: str, model: type[Model]) -> Model:
     try:
         return cast("Model", known(body))
     except ValidationError as error:
-        raise _corrupt(key, f"it is no {model.__name__}: {error}") from error
+        raise _corrupt(key, f"it is not a valid {model.__name__}: {error}") from error
 
 
 def _corrupt(key: str, why: str) -> CorruptError:

@@ -53,7 +53,7 @@ class SigningKey:
             key = load_pem_private_key(pem.encode("ascii"), password=None)
         except (ValueError, TypeError) as error:
             raise BadKeyError(
-                f"the signing key is no PEM private key ({error}): use the text that `provost "
+                f"the signing key is not a PEM private key ({error}): use the text that `provost "
                 "teacher keygen FILE` wrote"
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
@@ -129,7 +129,7 @@ def parse_envelope(data: bytes, place: str) -> Envelope:
         payload = base64.b64decode(document["payload"], validate=True)
         return Envelope(payload, str(document["payloadType"]), signatures)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CorruptError(f"what stands at {place!r} is no DSSE envelope: {error}") from error
+        raise CorruptError(f"{place!r} does not hold a valid DSSE envelope: {error}") from error
 
 
 @cache

@@ -56,7 +56,7 @@ class RecalledError(LineageError):
 
 
 class NotWaivableError(LineageError):
-    """A finding that no waiver accepts, whoever signs it."""
+    """A finding that no waiver can accept."""
 
 
 class LicenseConflictError(LineageError):
@@ -64,7 +64,7 @@ class LicenseConflictError(LineageError):
 
 
 class BadKeyError(LineageError):
-    """A text that should be a private key is none."""
+    """A text that is not the private key it should be."""
 
 
 class NoTrustRootError(LineageError):
@@ -76,11 +76,11 @@ class TrustRootError(LineageError):
 
 
 class NotEntitledError(LineageError):
-    """A statement by somebody whose key does not speak for what it is about."""
+    """A statement signed with a key that has no authority over its subject."""
 
 
 class ConflictingOutputsError(LineageError):
-    """One derivation gave two different outputs, and nobody has said which one counts."""
+    """One derivation gave two different outputs, and neither was declared the valid one."""
 
 
 class AmbiguousReferenceError(LineageError):

@@ -12,7 +12,7 @@ class FlyteRun(Frozen):
     """The execution's own name, such as f1a2b3c4d5e6f7; one in project and domain."""
     workflow: str = ""
     version: str = ""
-    """Of the task that ran: what it was registered as."""
+    """Registered version of the task that ran."""
     url: str = ""
     """The step's page in Flyte's console; "" where Flyte does not know the console's address."""
 

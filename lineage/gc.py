@@ -21,7 +21,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _DOCUMENT_BYTES = 64 << 20
 """Larger blobs are weights or rows: they are not searched for digests."""
 STATES = "states"
-"""Where a project's runs put their states away, by derivation."""
+"""Folder of the training states that a project's runs saved, by derivation."""
 LEAST_GRACE_SECONDS = 2 * 3600.0
 DEFAULT_GRACE_SECONDS = 24 * 3600.0
 

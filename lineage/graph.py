@@ -149,7 +149,7 @@ class Lineage:
 
 
 def _node(row: Row, known: Survey, mine: list[Entry]) -> Node:
-    """Return a record, of whose output ``mine`` are the registry's entries, as a node."""
+    """Return a record as a node; ``mine`` are the registry entries of its output."""
     versions = [f"{entry.name}@{entry.version}" for entry in mine]
     aliases = sorted(alias for entry in mine for alias in known.pointing_at(entry))
     states = {known.status(entry) for entry in mine}

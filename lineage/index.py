@@ -62,7 +62,7 @@ class LeftOut:
 
     key: str
     record: str
-    """Whose it is, or would be."""
+    """Record that it belongs to, or would belong to."""
     why: str
 
 
@@ -120,10 +120,10 @@ class Index:
 
     @contextmanager
     def _damage_told(self, key: str, record: str) -> Iterator[None]:
-        """Leave a damaged document out of the index, and keep that it was left out.
+        """Leave a damaged document out of the index, and remember that.
 
-        One flipped byte must not hide 10,000 other records; ``verify`` fails on whatever rests on
-        it. A store that does not answer is no damage.
+        One flipped byte must not hide 10,000 other records; ``verify`` fails on everything that
+        depends on it. A store that does not answer does not count as damage.
         """
         try:
             yield
@@ -136,7 +136,7 @@ class Index:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the tables anew where this module, or the trust root, has another version."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        # A key that was revoked since speaks for nothing that stands here.
+        # A key revoked since then no longer vouches for any row of the index.
         trust = Journal(self._store).trust
         trust_version = trust.version if trust else 0
         seen = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -183,7 +183,7 @@ class Index:
         return self._column(query, artifact)
 
     def starting_with(self, text: str) -> list[str]:
-        """Return records and outputs whose digest begins with ``sha256:`` and ``text``."""
+        """Return records and outputs with a digest that begins with ``sha256:`` and ``text``."""
         query = (
             "SELECT digest FROM records "
             "WHERE digest >= :start AND digest < :start || 'g' AND kind IS NOT NULL UNION "
@@ -195,7 +195,7 @@ class Index:
         """Return what each of ``records`` took, in the order in which it states its inputs."""
         query = (
             "SELECT c.digest, coalesce(p.digest, ''), e.role, e.name, e.artifact, e.weight "
-            "FROM json_each(?) AS asked JOIN records AS c ON c.digest = asked.value "
+            "FROM json_each(?) AS wanted JOIN records AS c ON c.digest = wanted.value "
             "JOIN edges AS e ON e.child = c.id LEFT JOIN records AS p ON p.id = e.parent "
             "ORDER BY c.digest, e.place"
         )

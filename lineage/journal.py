@@ -37,7 +37,7 @@ class Endorsement(Stated):
     predicate_type: ClassVar[str] = "urn:provost:endorsement:1"
 
     inventory: Digest
-    """Of a JSON blob: key of each slot of the project to the digest of its bytes."""
+    """Digest of a JSON blob that maps each slot of the project to the digest of its bytes."""
     reason: str
 
 
@@ -67,7 +67,7 @@ class Journal:
 
     @property
     def projects(self) -> tuple[str, ...]:
-        """The projects whose statements may count, sorted."""
+        """Projects that may make valid statements, sorted."""
         return tuple(self.trust.projects) if self.trust else ()
 
     def slots(self, project: str, path: str, model: type[Document]) -> "Slots[Document]":
@@ -160,8 +160,8 @@ class Slots(Generic[Document]):
             statement = self.read(number, retired=retired)
             if statement is None:
                 raise CorruptError(
-                    f"slot {number} of {self.prefix!r} is gone although later ones stand: somebody "
-                    "removed it; restore it from a copy of the store"
+                    f"slot {number} of {self.prefix!r} is missing, but later ones exist: it was "
+                    "deleted; restore it from a copy of the store"
                 )
             if statement.place.previous != previous or _is_before(statement.place.at, at):
                 raise CorruptError(
@@ -176,8 +176,8 @@ class Slots(Generic[Document]):
     ) -> Statement[Document] | None:
         """Claim the next number for the document that ``make`` gives for it.
 
-        ``make`` gets the number and the documents that stand before it, and is called again where
-        somebody else was first. Where it gives None or raises, nothing is written.
+        ``make`` gets the number and the documents before it. It is called again if another writer
+        claimed the number first. If it returns None or raises, nothing is written.
 
         Raises:
             NotEntitledError: for a project that is not the author's.
@@ -231,4 +231,4 @@ def read_inventory(store: Store, digest: str) -> dict[str, str]:
     try:
         return {str(key): str(value) for key, value in json.loads(data).items()}
     except (ValueError, AttributeError, RecursionError) as error:
-        raise CorruptError(f"{digest} is no inventory of statements: {error}") from error
+        raise CorruptError(f"{digest} is not a valid inventory of statements: {error}") from error

@@ -22,7 +22,7 @@ def is_key(key: str) -> bool:
 
 
 def check_key(key: str) -> str:
-    """Return ``key``, or refuse one that is no plain relative path."""
+    """Return ``key``; refuse anything but a plain relative path."""
     if not _KEY.fullmatch(key) or not _has_sane_size(key):
         raise LineageError(
             f"key {key[:200]!r} is refused: segments of up to {_SEGMENT_LETTERS} letters, digits, "

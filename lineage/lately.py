@@ -1,4 +1,4 @@
-"""What was found a short while ago, so that it need not be asked for again at once."""
+"""Recent answers, kept briefly so that the same lookup is not repeated at once."""
 
 import time
 from collections.abc import Callable

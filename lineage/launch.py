@@ -20,11 +20,11 @@ class PlannedTeacherSummary(Lenient):
     """A teacher of a plan."""
 
     reference: str
-    """As it was resolved: ``teacher.math@3``."""
+    """Resolved reference, such as ``teacher.math@3``."""
     domain: str
     owner: str
     share: float
-    """Of its domain's rollouts."""
+    """Share of its domain's rollouts, in [0, 1]."""
 
 
 class LaunchFinding(Lenient):
@@ -76,17 +76,17 @@ class Launch(Frozen):
     inputs: dict[str, JsonValue] | None
     """The form as it was filled in; None for an older launch."""
     settings: dict[str, JsonValue] | None
-    """Of the round; None where none was begun."""
+    """Settings of the round; None if no round began."""
     preset: str | None
-    """Whose defaults the form began with; "" for the form's own, None where it is not recorded."""
+    """Preset that filled the form; "" for the form's own defaults, None if not recorded."""
     preset_version: str | None
     """The version under which the presets were registered, or the commit that ran."""
     launcher: str | None
-    """Who launched it; None where it is not known."""
+    """Name of the person who launched it; None if unknown."""
     approver: str | None
-    """Of the last approval; "" where it was given in the console, None where there is none."""
+    """Name of the last approver; "" if approved in the console, None without an approval."""
     decisions: list[Decision]
-    """Of every execution that came through the review, oldest first."""
+    """Decisions of every execution that passed the review, oldest first."""
     execution: str | None
     """Flyte's name, as project/domain/name; None for a run on one machine."""
     execution_url: str | None
@@ -97,4 +97,4 @@ class Launch(Frozen):
     """published, failed after its plan, refused, or open: nothing of it is recorded yet."""
     students: list[Result]
     error: str = ""
-    """Of the newest failure; "" where none is recorded."""
+    """Message of the newest failure; "" if none is recorded."""

@@ -9,7 +9,7 @@ KIND = "launch"
 LAUNCHER = "launcher"
 """The note of an attestation that names who launched, where that is known."""
 SOURCE = digest_json("a person's launch")
-"""Stands for code in the record: what a person asks for comes from none."""
+"""Placeholder for the code digest in the record: a person launched it, not code."""
 
 
 class Launched(Frozen):
@@ -18,13 +18,13 @@ class Launched(Frozen):
     inputs: dict[str, JsonValue]
     """Every input of the form."""
     preset: str = ""
-    """Whose defaults the form began with; "" for the form's own."""
+    """Preset that filled the form; "" for the form's own defaults."""
     round: dict[str, JsonValue] = Field(default_factory=dict)
     """Settings of each round."""
     rounds: int = 1
     seed: int = 0
 
     def led_to(self, student: dict[str, JsonValue]) -> bool:
-        """Return whether a student's settings are those of the last round that was asked for."""
+        """Return whether a student's settings are those of the last round in the launch."""
         wanted = {**self.round, "seed": self.seed + self.rounds - 1}
         return all(student.get(name) == value for name, value in wanted.items())

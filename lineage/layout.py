@@ -1,7 +1,7 @@
 """Place the boxes of a layered graph: every line goes down, and few lines cross.
 
-The usual four steps: layer by longest path, a stand-in in each layer that a long line passes, order
-within layers by the neighbours' mean place, then x so that boxes stand near their neighbours.
+The usual four steps: layers by longest path, a dummy node in each layer that a long line passes,
+order within layers by the neighbors' mean place, then x so that boxes are near their neighbors.
 Deterministic: the same graph gives the same picture.
 """
 
@@ -127,7 +127,7 @@ def _across(layers: list[list[str]], near: dict[str, list[str]], sizes: Sizes) -
 def _spread(layer: list[str], wished: list[float], xs: dict[str, float], sizes: Sizes) -> None:
     """Put a layer's items as near to their wishes as order and width allow.
 
-    Items that would overlap join into a block that stands at its members' mean wish.
+    Items that would overlap join into a block at the mean of its members' wishes.
     """
     blocks: list[tuple[list[str], list[float], float]] = []  # items, offsets, sum of wish - offset
     for item, wish in zip(layer, wished, strict=True):

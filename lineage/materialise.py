@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class TreeFolder:
-    """Read-only folders, ``<root>/<hex of the digest>``, verified when they are asked for."""
+    """Read-only folders, ``<root>/<hex of the digest>``, verified at each use."""
 
     def __init__(self, root: Path, blobs: BlobFolder, scratch: Scratch) -> None:
         """Keep the folders under ``root``, made from ``blobs``. The first one makes ``root``."""
@@ -46,7 +46,7 @@ class TreeFolder:
         return folder
 
     def forget(self, digest: str) -> None:
-        """Remove the folder of a tree whose manifest is gone: its links hold the disk's space."""
+        """Remove a tree's folder after its manifest is gone: its links hold disk space."""
         folder = self._root / hex_of(digest)
         if folder.is_dir():
             aside = self._scratch.path()

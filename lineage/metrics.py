@@ -16,9 +16,9 @@ class Sample(NamedTuple):
     name: str
     value: float
     source: str
-    """The kind of step that measured it; it stands before the name."""
+    """Kind of the step that measured it; the prefix of the name."""
     at: int = 0
-    """Milliseconds since 1970; 0 where nobody looked at a clock."""
+    """Time in milliseconds since 1970; 0 if it was not measured."""
 
 
 def metrics_blob(samples: Iterable[Sample]) -> bytes:

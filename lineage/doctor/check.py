@@ -1,4 +1,4 @@
-"""One check of ``provost doctor``: what was looked at, how it stands, and the remedy."""
+"""One check of ``provost doctor``: its subject, its status, and the remedy."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Check:
 
 
 def worst(checks: Iterable[Check]) -> Status:
-    """Return the most serious status; "ok" where there is no check."""
+    """Return the most serious status; "ok" for an empty list."""
     return max((check.status for check in checks), key=_ORDER.index, default="ok")
 
 

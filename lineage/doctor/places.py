@@ -60,7 +60,9 @@ def _ask(uri: str) -> str:
         address = (parts.hostname, parts.port or _PORTS[dialect])
         with socket.create_connection(address, timeout=_ANSWER_SECONDS):
             return "the database accepts connections (login and tables are not tried)"
-    raise ValueError(f"{parts.scheme!r} is no tracking address that can be asked")
+    raise ValueError(
+        f"cannot check a tracking address of scheme {parts.scheme!r}: use a database or HTTP URI"
+    )
 
 
 def _ask_sqlite(file: Path) -> str:

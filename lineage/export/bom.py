@@ -83,7 +83,7 @@ def _main(subject: Subject, terms: License, data: Sequence[str]) -> Part:
 
 
 def _descent(subject: Subject) -> Iterator[NewestOutput]:
-    """Yield the checkpoints whose weights the model's descend from, nearest first."""
+    """Yield the checkpoints from which the model's weights descend, nearest first."""
     by_record = {item.record: item for item in subject.family}
     current = subject.made
     while True:
@@ -195,8 +195,8 @@ def _architecture(subject: Subject) -> Part:
         said = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LineageError(
-            f"{subject.title} has a config.json that cannot be read ({error}): it is no Hugging "
-            "Face checkpoint; make it again"
+            f"cannot read config.json of {subject.title} ({error}): it is not a valid Hugging Face "
+            "checkpoint; make it again"
         ) from error
     found: Part = {}
     if isinstance(said.get("model_type"), str):

@@ -12,7 +12,7 @@ from lineage.errors import LicenseConflictError
 from lineage.export.subject import NOT_RECORDED, NewestOutput, Subject
 
 UNKNOWN = "other"
-"""The Hub's word for a license that is none of its own."""
+"""The Hub's id for a license that is not on its list."""
 _PERMISSIVE = (  # the later asks for more
     *("cc0-1.0", "unlicense", "wtfpl", "pddl", "bsl-1.0", "isc", "zlib", "mit", "postgresql"),
     *("ncsa", "afl-3.0", "ecl-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear"),
@@ -50,7 +50,7 @@ class LicensedPart:
 
     what: str
     stated: str
-    """As its owner wrote it; "" where nothing is recorded."""
+    """License as its owner wrote it; "" if none is recorded."""
 
     @property
     def id(self) -> str:
@@ -66,9 +66,9 @@ class License:
     """What a model may be passed on under."""
 
     id: str
-    """For the card's ``license``."""
+    """Value of the card's ``license``."""
     name: str
-    """For the card's ``license_name``; "" where the id says it."""
+    """Value of the card's ``license_name``; "" if the id is enough."""
     parts: tuple[LicensedPart, ...]
 
 

@@ -1,6 +1,6 @@
 """The history of a model as OpenLineage events: START and COMPLETE, or FAIL, for each record.
 
-A file and no server: whoever has Marquez, DataHub or another consumer reads it there.
+The events go to a file, not to a server; Marquez, DataHub or another consumer can import it.
 """
 
 import importlib.metadata
@@ -52,7 +52,7 @@ class Events:
     """Tells records as OpenLineage has them."""
 
     def __init__(self, store: Store, repository: str) -> None:
-        """Tell of the records of ``store``, whose code lies in ``repository`` ("": not known)."""
+        """Export the records of ``store``; ``repository`` holds their code ("" if unknown)."""
         self._store, self._repository = store, repository
         self._producer = repository or _HOME
         # The path of a folder says more of a machine than of the data.

@@ -20,7 +20,7 @@ _SCP = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]+):(?P<path>[^/].*)")
 def plain_repository(remote: str) -> str:
     """Return a Git remote as an https address without user, password and ``.git``; "" for a path.
 
-    What stands in a remote's address may be a token, and an export is for others.
+    A remote's address may contain a token, and an export is public.
     """
     scp = _SCP.fullmatch(remote) if "://" not in remote else None
     if scp:

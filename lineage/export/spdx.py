@@ -10,4 +10,4 @@ GPL-3.0 GPL-3.0-only GPL-3.0-or-later ISC LGPL-2.1 LGPL-3.0 MIT MPL-2.0 MS-PL NC
 ODbL-1.0 OSL-3.0 PDDL-1.0 PostgreSQL Unlicense WTFPL Zlib etalab-2.0
 """
 SPDX = {name.lower(): name for name in _IDENTIFIERS.split()}
-"""By their small letters."""
+"""SPDX identifiers by their lowercase form."""

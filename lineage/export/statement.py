@@ -39,7 +39,7 @@ def build_type(kind: str, repository: str = "") -> str:
 
 
 def made_of(records: Records, record: str) -> NewestOutput:
-    """Return a record with its newest output; raise LineageError where there is none."""
+    """Return a record with its newest output; raise LineageError if it has no output."""
     attestation = records.output(record)
     if attestation is None:
         raise LineageError(
@@ -157,7 +157,7 @@ def _from_hub(made: NewestOutput) -> list[JsonValue]:
 
 
 def _circumstances(attestation: Attestation) -> dict[str, JsonValue]:
-    """Return what the platform decided and not the person who asked."""
+    """Return the circumstances of a run that its user did not choose."""
     found: dict[str, JsonValue] = {
         "owner": attestation.owner,
         "task": attestation.task,

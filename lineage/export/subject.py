@@ -49,15 +49,15 @@ class Subject:
 
     store: Store
     name: str
-    """``student.general@2``; "" for a checkpoint that nobody registered."""
+    """Registered name, such as ``student.general@2``; "" for an unregistered checkpoint."""
     record: str
-    """Of the student or release; of the checkpoint where it is neither."""
+    """Record of the student or release; for neither, of the checkpoint."""
     checkpoint: Artifact
     manifest: Release | Student | None
     family: tuple[NewestOutput, ...]
     """The record and all of its ancestors that have an output, nearest first."""
     releases: tuple[Named, ...]
-    """Of every teacher that the model is or descends from, by name."""
+    """Releases of every teacher that the model is or descends from, sorted by name."""
     recalled: tuple[str, ...]
     """What was recalled of it: ``teacher.math@1: leak``."""
 
@@ -106,7 +106,7 @@ class Subject:
 
     @cached_property
     def scores(self) -> Mapping[str, JsonValue]:
-        """The scorecard's JSON; empty where there is none."""
+        """The scorecard's JSON; empty without a scorecard."""
         if self.manifest is None:
             return {}
         try:
@@ -120,15 +120,15 @@ def subject_of(store: Store, reference: str, *, allow_recalled: bool = False) ->
     """Return what a reference names: a student, a teacher's release or a checkpoint.
 
     Raises:
-        UnknownReferenceError: for what names nothing.
-        RecalledError: for a version that was recalled, unless that is allowed.
-        LineageError: for what is no model.
+        UnknownReferenceError: if the reference names nothing.
+        RecalledError: if the version was recalled, unless that is allowed.
+        LineageError: if the reference does not name a model.
     """
     lineage, records = Lineage(store), Records(store)
     record = lineage.find(reference)
     checkpoint = checkpoint_named(store, reference)
     output = records.output(record)
-    assert output is not None  # else it is no model
+    assert output is not None  # a model has an output
     if not allow_recalled:
         Registry(store).refuse_recalled([Used(output.output, record)])
     family = tuple(_family(records, [record, *lineage.ancestors(record)]))
@@ -177,7 +177,7 @@ def _manifest(store: Store, output: Attestation) -> Release | Student | None:
 def _releases(store: Store, artifacts: set[str]) -> list[Named]:
     """Return the registered releases that are among ``artifacts``, or whose checkpoint is.
 
-    Damage under one name stops no export of another: what cannot be read is left out.
+    What cannot be read is left out, so damage under one name does not stop another export.
     """
     known, found = survey(store, TEACHER), dict[str, Named]()
     for entry in known.entries:
@@ -200,10 +200,10 @@ def _recalled(store: Store, records: Records, family: list[str]) -> list[str]:
 
 
 def require_kind(subject: Subject, kind: str) -> None:
-    """Raise LineageError where the subject is no ``student`` or ``teacher``, whichever is asked."""
+    """Raise LineageError unless the subject is of the wanted kind, student or teacher."""
     wanted = Student if kind == "student" else Release
     if not isinstance(subject.manifest, wanted):
         raise LineageError(
-            f"{subject.title} is no {kind}: `provost {kind} list` shows them; `provost lineage "
+            f"{subject.title} is not a {kind}: `provost {kind} list` shows them; `provost lineage "
             "export` takes any model"
         )

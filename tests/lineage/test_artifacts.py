@@ -56,7 +56,7 @@ def test_a_release_of_another_time_is_refused_by_its_schema(schema):
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff"])
 def test_what_is_no_manifest_is_refused(data):
-    with pytest.raises(LineageError, match="this is no"):
+    with pytest.raises(LineageError):
         parse_manifest(data, Release)
 
 

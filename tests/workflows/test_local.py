@@ -136,7 +136,7 @@ def beginning() -> int:
     [
         (None, "the signing key cannot be read"),
         (b"\xff\xfe", "the signing key cannot be read"),
-        (b"ssh-ed25519 AAAA", "the signing key is no PEM private key"),
+        (b"ssh-ed25519 AAAA", "PEM private key"),
     ],
 )
 def test_a_signing_key_that_is_none_is_missed_at_the_start(
