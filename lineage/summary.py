@@ -11,10 +11,18 @@ from lineage.export.subject import Subject, subject_of
 from lineage.graph import Lineage
 from lineage.launch import Launch
 from lineage.launches import launches
+from lineage.plain import plain
 from lineage.record import Records
 from lineage.store import Store
 from lineage.survey import survey
 
+_NOT_MEASURED = {
+    "surgery": "Its updates were made in the presence of what is left out: a rehearsal comes "
+    "nearer to a retrain.",
+    "rehearsal": "Nothing was sampled: it learned again from what the student said with all its "
+    "teachers.",
+}
+"""Kinds of record that make a student without some teachers, with what their weights lack."""
 _FITTING = {"fits", "fits after remedy"}
 
 
@@ -80,9 +88,10 @@ def summary_of(store: Store, reference: str, seconds: float | None = None) -> Su
         digest=output,
         record=subject.record,
         aliases=known.pointing_at(entries[0]) if entries else [],
-        verdict=", ".join([*(known.status(e) for e in entries[:1]), *_verdict(launch)]) or "made",
+        verdict=", ".join([*(known.status(e) for e in entries[:1]), *_verdict(launch)])
+        or ("made, and not measured" if _lack(subject) else "made"),
         scores=list(_scores(subject)),
-        warnings=[*_warnings(subject), *_findings(launch)],
+        warnings=[*_warnings(subject), *_lack(subject), *_findings(launch)],
         report=report_of(store, output),
         weights=weights_of(store, subject),
         seconds=recorded if seconds is None else seconds,
@@ -116,7 +125,16 @@ def report_of(store: Store, digest: str) -> str | None:
 def _kind(subject: Subject) -> str:
     if isinstance(subject.manifest, Student):
         return "student"
+    if _lack(subject):
+        return "surgery"
     return "teacher" if isinstance(subject.manifest, Release) else "checkpoint"
+
+
+def _lack(subject: Subject) -> list[str]:
+    """Return what a student that was made without some teachers lacks."""
+    if subject.manifest is not None:
+        return []
+    return [text for kind, text in _NOT_MEASURED.items() if kind == subject.made.derivation.kind]
 
 
 def _launch(store: Store, subject: Subject, digest: str) -> Launch | None:
@@ -202,3 +220,27 @@ def _next(subject: Subject) -> Iterator[str]:
 def command(*words: str) -> str:
     """Return a command line of ``provost``, quoted for a shell."""
     return shlex.join(["provost", *words])
+
+
+def text_of(summary: Summary) -> str:
+    """Return name and version, verdict, scores beside what they are compared with, and places."""
+    return "\n".join(map(plain, _lines_of(summary)))
+
+
+def _lines_of(summary: Summary) -> Iterator[str]:
+    yield f"{summary.name or summary.kind}: {summary.verdict}"
+    for score in summary.scores:
+        yield _score_line(score)
+    for warning in summary.warnings:
+        yield f"warning: {warning}"
+    for name, place in (("report", summary.report), ("weights", summary.weights)):
+        if place:
+            yield f"{name}: {place}"
+    yield f"digest: {summary.digest}"
+
+
+def _score_line(score: Score) -> str:
+    others = ", ".join(
+        f"{name.replace('_', ' ')} {value:.2f}" for name, value in score.against.items()
+    )
+    return f"{score.what}: {score.value:.2f}" + (f" ({others})" if others else "")

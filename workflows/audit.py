@@ -1,13 +1,19 @@
 """A question about a student in, a report out: which teacher shaped what it says."""
 
-from typing import NamedTuple, cast
+from typing import cast
 
 from flytekit import map_task, workflow
 from flytekit.core.promise import Promise
 
-from lineage.artifacts import Artifact
-from tasks.attribution.task import gather_behaviours, run_audit, scale_teachers
+from tasks.attribution.task import (
+    Audited,
+    Operated,
+    gather_behaviours,
+    run_audit,
+    scale_teachers,
+)
 from tasks.mopd.task import (
+    Rehearsed,
     plan_replay,
     plan_retrains,
     rehearse_round,
@@ -16,13 +22,6 @@ from tasks.mopd.task import (
 )
 from tasks.resources import Stage
 from workflows.nodes import attempted, named
-
-
-class Audited(NamedTuple):
-    """What an audit leaves behind."""
-
-    report: Artifact
-    """A folder with ``report.html`` and ``audit.json``."""
 
 
 @workflow
@@ -78,26 +77,26 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     cast("Promise", asked) >> retrains
     replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(spec=replays)))
     retrained = attempted(Stage.MOPD_ROUND, named("retrain", map_task(retrain)(spec=retrains)))
-    return Audited(
-        run_audit(
-            student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
-        )
+    made = run_audit(
+        student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
     )
+    return Audited(made.summary, made.report)
 
 
 @workflow
-def surgery(weights: list[str], student: str = "student@released") -> Artifact:
+def surgery(weights: list[str], student: str = "student@released") -> Operated:
     """Make a student without a teacher, or with another weight of it, from its ledger.
 
     Args:
         weights: Sources with their weights, such as math=0 to leave math out.
         student: A student with a ledger, by name or digest.
     """
-    return scale_teachers(student=student, weights=weights)
+    made = scale_teachers(student=student, weights=weights)
+    return Operated(made.summary, made.student)
 
 
 @workflow
-def rehearsal(without: list[str], student: str = "student@released") -> Artifact:
+def rehearsal(without: list[str], student: str = "student@released") -> Rehearsed:
     """Make a student's round again without some teachers, from the rollouts its ledger kept.
 
     It samples nothing, so it takes less than a retrain, and comes nearer to one than surgery does.
@@ -106,4 +105,5 @@ def rehearsal(without: list[str], student: str = "student@released") -> Artifact
         without: Teachers to leave out.
         student: A published student with a ledger, by name or digest.
     """
-    return rehearse_round(student=student, without=without)
+    made = rehearse_round(student=student, without=without)
+    return Rehearsed(made.summary, made.student)

@@ -1,15 +1,31 @@
 """The usual wiring of a climb: domain SFT, RL, evaluation, release. A team may wire its own."""
 
+from typing import NamedTuple
+
 from lineage.artifacts import Artifact
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
 from tasks.handover import DomainSettings, StageLabel
-from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
+from tasks.release.task import (
+    collect_domain,
+    release_teacher,
+    resolve_checkpoint,
+    summarize,
+)
 from tasks.rl.settings import RlSettings
 from tasks.rl.task import climb
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
 from workflows.nodes import named
+
+
+class Climbed(NamedTuple):
+    """What a climb leaves behind."""
+
+    summary: str
+    """Name and version, verdict, scores beside what they are compared with, where everything is."""
+    release: Artifact
+    """The teacher's manifest."""
 
 
 def climb_and_release(
@@ -20,8 +36,8 @@ def climb_and_release(
     rl: RlSettings,
     fork_point: str,
     seed: int,
-) -> Artifact:
-    """Wire a team's climb inside its ``@workflow``: returns the release, as a promise."""
+) -> Climbed:
+    """Wire a team's climb inside its ``@workflow``: returns its outputs, as promises."""
     start = named("resolve-fork-point", resolve_checkpoint(reference=fork_point))
     collected = named("collect", collect_domain(package=package, settings=domain, seed=seed))
     precursor = finetune(
@@ -40,4 +56,5 @@ def climb_and_release(
     )
     card = named("score", scorecard)
     released = release_teacher(ladder=ladder, domain=collected, scorecard=card)
-    return named("release", released)
+    release = named("release", released)
+    return Climbed(named("summary", summarize(made=release)), release)

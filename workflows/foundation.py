@@ -1,10 +1,12 @@
 """From a base to the fork point that every teacher and the student start from."""
 
+from typing import NamedTuple
+
 from flytekit import workflow
 
 from lineage.artifacts import Artifact
 from tasks.handover import BlendSettings, Contribution, StageLabel
-from tasks.release.task import collect_blend, register_checkpoint
+from tasks.release.task import collect_blend, register_checkpoint, summarize
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base
 from workflows.nodes import named
@@ -48,8 +50,16 @@ BLEND = BlendSettings(
 SHARED_SFT = SftSettings(num_steps=1500, batch_size=32, learning_rate=5e-3, muon=True)
 
 
+class Founded(NamedTuple):
+    """What the foundation leaves behind."""
+
+    summary: str
+    """Name and version of the fork point, and where its weights are."""
+    fork_point: Artifact
+
+
 @workflow
-def foundation(model: str = "", seed: int = 0) -> Artifact:
+def foundation(model: str = "", seed: int = 0) -> Founded:
     """Make the fork point.
 
     Args:
@@ -71,4 +81,5 @@ def foundation(model: str = "", seed: int = 0) -> Artifact:
     registered = register_checkpoint(
         name="fork-point", checkpoint=named("shared-sft", fork_point), owner=OWNER
     )
-    return named("register-fork-point", registered)
+    made = named("register-fork-point", registered)
+    return Founded(named("summary", summarize(made=made)), made)

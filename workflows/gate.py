@@ -2,8 +2,7 @@
 
 from flytekit import workflow
 
-from tasks.gate.task import probe_teachers
-from tasks.handover import Gated
+from tasks.gate.task import Looked, probe_teachers
 from tasks.mopd.round_form import RoundForm
 
 RECIPE = RoundForm().recipe()
@@ -19,7 +18,7 @@ def gate(
     max_new_tokens: int = 24,
     student: str = "fork-point@released",
     teachers: list[str] = TEACHERS,
-) -> Gated:
+) -> Looked:
     """Measure released teachers against a student and say of each whether it fits, and why.
 
     Args:
@@ -30,7 +29,7 @@ def gate(
         student: The registered checkpoint, or published student, that a merge would start from.
         teachers: Such as math@released or math@7.
     """
-    return probe_teachers(
+    made = probe_teachers(
         teachers=teachers,
         student=student,
         least_predicted=gate_least_predicted,
@@ -39,3 +38,4 @@ def gate(
         ladder_stages=ladder_stages,
         recipe=RECIPE,
     )
+    return Looked(made.summary, made.gated)

@@ -12,7 +12,8 @@ from typing import Literal
 from pydantic import FiniteFloat
 
 from lineage.artifacts import Artifact, Frozen
-from lineage.store import open_store
+from lineage.store import Store, open_store
+from lineage.summary import Score, Summary, command
 
 
 class Source(Frozen):
@@ -211,8 +212,37 @@ DOCUMENT, PAGE = "audit.json", "report.html"
 
 def copy_audit(audit: Artifact, folder: Path) -> Audit:
     """Copy a recorded audit's files into a folder, and return its document."""
-    tree = open_store().tree(audit.digest)
+    store = open_store()
+    tree = store.tree(audit.digest)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (DOCUMENT, PAGE):
         shutil.copyfile(tree / name, folder / name)
-    return Audit.model_validate_json((folder / DOCUMENT).read_text("utf-8"))
+    return read_audit(store, audit)
+
+
+def read_audit(store: Store, audit: Artifact) -> Audit:
+    """Return the document of a recorded audit."""
+    return Audit.model_validate_json((store.tree(audit.digest) / DOCUMENT).read_text("utf-8"))
+
+
+def summary_of_audit(
+    found: Audit, made: Artifact, report: str | None = None, seconds: float | None = None
+) -> Summary:
+    """Return verdict, sureness and shares; ``report`` is where its page lies."""
+    named, owners = found.verdict.named, {source.name: source.owner for source in found.sources}
+    return Summary(
+        kind="audit",
+        name=found.student,
+        digest=made.digest,
+        record=made.record,
+        verdict=f"{found.verdict.sentence} How sure: {found.verdict.confidence}",
+        unit="nats of what it says",
+        scores=[
+            Score(what=name, value=share.mean, low=share.low, high=share.high)
+            for name, share in found.shares.items()
+        ],
+        warnings=[found.approximate] if found.approximate else [],
+        report=report,
+        seconds=seconds,
+        next=[command("surgery", found.student, "--without", named)] if owners.get(named) else [],
+    )

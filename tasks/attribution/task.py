@@ -1,8 +1,28 @@
 """Flyte tasks of the audit."""
 
+from typing import NamedTuple
+
 from lineage.artifacts import Artifact
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
+
+
+class Audited(NamedTuple):
+    """What an audit leaves behind."""
+
+    summary: str
+    """The verdict, how sure it is, and each source's share."""
+    report: Artifact
+    """A folder with ``report.html`` and ``audit.json``."""
+
+
+class Operated(NamedTuple):
+    """What a surgery leaves behind."""
+
+    summary: str
+    """What was made, and that it was not measured."""
+    student: Artifact
+    """Its weights."""
 
 
 @hosted(Stage.AUDIT)
@@ -39,22 +59,27 @@ def run_audit(
     replayed: list[Artifact],
     retrained: list[Artifact],
     seed: int,
-) -> Artifact:
+) -> Audited:
     """Split the behaviours by source, compare with the retrains, draw the page."""
-    from tasks.attribution import audit
+    from lineage.summary import text_of
+    from tasks.attribution import audit as query
+    from tasks.attribution.document import read_audit, summary_of_audit
     from tasks.step import Bench
 
     bench = Bench()
-    artifact = audit.run_audit(bench, student, behaviours, replayed, retrained, seed)
-    show("audit", audit.read_page(bench, artifact))
-    return artifact
+    made = query.run_audit(bench, student, behaviours, replayed, retrained, seed)
+    show("audit", query.read_page(bench, made))
+    return Audited(text_of(summary_of_audit(read_audit(bench.store, made), made)), made)
 
 
 @hosted(Stage.AUDIT)
-def scale_teachers(student: str, weights: list[str]) -> Artifact:
+def scale_teachers(student: str, weights: list[str]) -> Operated:
     """Take teachers out of a student by its ledger, or change their weight."""
+    from lineage.summary import summary_of, text_of
     from tasks.attribution import surgery
     from tasks.inputs import numbers_by_name
     from tasks.step import Bench
 
-    return surgery.scale_teachers(Bench(), student, numbers_by_name(weights, "weights"))
+    bench = Bench()
+    made = surgery.scale_teachers(bench, student, numbers_by_name(weights, "weights"))
+    return Operated(text_of(summary_of(bench.store, made.digest)), made)

@@ -1,13 +1,11 @@
-"""A scorecard and a finished consolidation as text for a terminal or a console."""
+"""A scorecard as text for a terminal."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lineage.plain import plain
-from lineage.summary import Score, Summary
 from tasks.evaluate.outcomes import OVERALL
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.wording import (
@@ -109,27 +107,3 @@ def _plain(interval: Interval) -> tuple[str, str]:
 
 def _signed(interval: Interval) -> tuple[str, str]:
     return signed(interval.mean), signed_span(interval)
-
-
-def text_of(summary: Summary) -> str:
-    """Return name and version, verdict, scores beside what they are compared with, and places."""
-    return "\n".join(map(plain, _lines(summary)))
-
-
-def _lines(summary: Summary) -> Iterator[str]:
-    yield f"{summary.name or summary.kind}: {summary.verdict}"
-    for score in summary.scores:
-        yield _score(score)
-    for warning in summary.warnings:
-        yield f"warning: {warning}"
-    for name, place in (("report", summary.report), ("weights", summary.weights)):
-        if place:
-            yield f"{name}: {place}"
-    yield f"digest: {summary.digest}"
-
-
-def _score(score: Score) -> str:
-    others = ", ".join(
-        f"{name.replace('_', ' ')} {value:.2f}" for name, value in score.against.items()
-    )
-    return f"{score.what}: {score.value:.2f}" + (f" ({others})" if others else "")

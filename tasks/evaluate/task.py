@@ -64,9 +64,8 @@ def consider_release(student: Artifact, name: str, conditions: ReleaseConditions
 @hosted(Stage.RELEASE, deck=True)
 def make_report(student: Artifact) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
-    from lineage.summary import summary_of
+    from lineage.summary import summary_of, text_of
     from tasks.evaluate import publish
-    from tasks.evaluate.table import text_of
     from tasks.step import Bench
 
     bench = Bench()

@@ -82,8 +82,23 @@ def summary_of(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> s
 
 def _lines(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> Iterator[str]:
     plan = gated.plan
-    references = {teacher.name: teacher.reference for teacher in plan.teachers}
     yield f"Merge {len(plan.teachers)} teachers into one student."
+    yield from _findings_lines(gated)
+    yield f"Waivers: {len(plan.waivers) or 'none'}."
+    yield f"Cost: {dict(cost.lines())['time']}."
+    yield f"Released with {conditions.words()}."
+    if plan.artifact is not None:
+        yield f"Plan: {plan.artifact.digest}"
+
+
+def findings_of(gated: Gated) -> str:
+    """Return what the gate found of each teacher, and what speaks against the plan."""
+    return "\n".join(map(plain, _findings_lines(gated)))
+
+
+def _findings_lines(gated: Gated) -> Iterator[str]:
+    plan = gated.plan
+    references = {teacher.name: teacher.reference for teacher in plan.teachers}
     for verdict in gated.teachers:
         reference = references.get(verdict.name, f"{verdict.name} (left out)")
         yield f"{reference}: {verdict.verdict.value}{_expected(verdict)}{_cure(verdict)}"
@@ -94,11 +109,6 @@ def _lines(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> Itera
     codes = sorted({note.code for note in plan.notes if note.severity != "note"})
     named = f" ({', '.join(codes)})" if codes else ""
     yield f"Findings: {', '.join(counts)}{named}."
-    yield f"Waivers: {len(plan.waivers) or 'none'}."
-    yield f"Cost: {dict(cost.lines())['time']}."
-    yield f"Released with {conditions.words()}."
-    if plan.artifact is not None:
-        yield f"Plan: {plan.artifact.digest}"
 
 
 def _expected(verdict: TeacherVerdict) -> str:

@@ -1,7 +1,7 @@
 """Flyte tasks that plan a consolidation, and measure whether its teachers fit."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.artifacts import Artifact
 from lineage.launched import Launched
@@ -15,6 +15,14 @@ from tasks.rollout.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from tasks.gate.verdict import GateSettings
+
+
+class Looked(NamedTuple):
+    """What the gate by itself leaves behind."""
+
+    summary: str
+    """The verdict on each teacher, and the findings."""
+    gated: Gated
 
 
 @hosted(Stage.PLAN, deck=True)
@@ -114,13 +122,14 @@ def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
     max_new_tokens: int,
     ladder_stages: int,
     recipe: str,
-) -> Gated:
+) -> Looked:
     """Measure and judge teachers without a consolidation; nothing is refused.
 
     Outcomes count of rounds under ``recipe`` with these two inputs changed.
     """
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
+    from tasks.gate.plan_page import findings_of
     from tasks.gate.recalibration import recipe_with
     from tasks.step import Bench
 
@@ -133,7 +142,7 @@ def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
     plan = planning.propose(bench, teachers, student, sampling)
     gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
     show("gate", step.read_page(bench, gated.report))
-    return gated
+    return Looked(findings_of(gated), gated)
 
 
 def _probe_settings(

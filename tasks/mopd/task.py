@@ -30,6 +30,15 @@ class LaunchSpec(NamedTuple):
     """What makes outcomes comparable, as ``RoundForm.recipe`` has it."""
 
 
+class Rehearsed(NamedTuple):
+    """What a rehearsal leaves behind."""
+
+    summary: str
+    """What was made, and that it was not measured."""
+    student: Artifact
+    """Its weights."""
+
+
 @hosted(Stage.PLAN)
 def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
     divergence: Divergence,
@@ -139,9 +148,12 @@ def replay_round(spec: RecomputeSpec) -> Artifact:
 
 
 @hosted(Stage.AUDIT)
-def rehearse_round(student: str, without: list[str]) -> Artifact:
+def rehearse_round(student: str, without: list[str]) -> Rehearsed:
     """Make a student's round again without some teachers, from the rollouts its ledger kept."""
+    from lineage.summary import summary_of, text_of
     from tasks.mopd.counterfactual import recompute as step
     from tasks.step import Bench
 
-    return step.rehearse_round(Bench(), student, without)
+    bench = Bench()
+    made = step.rehearse_round(bench, student, without)
+    return Rehearsed(text_of(summary_of(bench.store, made.digest)), made)

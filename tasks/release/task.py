@@ -51,6 +51,15 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
     return step.register_checkpoint(Bench(), name, checkpoint, owner)
 
 
+@hosted(Stage.PLAN)
+def summarize(made: Artifact) -> str:
+    """Return what a run made, and why it is what it is, in a few lines for the console."""
+    from lineage.summary import summary_of, text_of
+    from tasks.step import Bench
+
+    return text_of(summary_of(Bench().store, made.digest))
+
+
 @hosted(Stage.RELEASE)
 def publish_student(gated: Gated, scorecard: Artifact, name: str) -> Artifact:
     """Publish what the scorecard measured as the student, if all is of one consolidation."""

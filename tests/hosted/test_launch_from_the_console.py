@@ -51,6 +51,13 @@ def test_a_preset_is_launched_and_relaunched_as_it_stands(name):
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_the_first_output_is_a_summary(flow):
+    first, *rest = flow.python_interface.outputs.items()
+    assert first == ("summary", str)
+    assert rest  # and what it is a summary of
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
 def test_a_form_has_few_inputs_and_no_map(flow):
     parameters = plan_of(flow).spec.default_inputs.parameters
     assert len(parameters) <= 12

@@ -120,13 +120,12 @@ RL = RlSettings(
 WORKFLOW = '''
 from flytekit import workflow
 
-from lineage.artifacts import Artifact
-from workflows.climb import climb_and_release
+from workflows.climb import Climbed, climb_and_release
 from {package}.settings import DOMAIN, RL, SFT
 
 
 @workflow
-def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Artifact:
+def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Climbed:
     """Climb and release a teacher."""
     return climb_and_release(
         package="{package}", domain=DOMAIN, sft=SFT, rl=RL, fork_point=fork_point, seed=seed
@@ -160,7 +159,7 @@ def write_team(root, name, *, domain="", package=PACKAGE, grade="", prompts=""):
 
 def climb(package, **inputs):
     """Run a team's climb in this process, promote what has no talent, and return the release."""
-    release = importlib.import_module(f"{package}.workflow").climb(**inputs)
+    release = importlib.import_module(f"{package}.workflow").climb(**inputs).release
     store = open_store()
     registry = Registry(store)
     entry = registry.resolve(release.digest)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from lineage.artifacts import Artifact
 from lineage.store import home, open_store
-from lineage.summary import Score, Summary, command, summary_of
-from tasks.attribution.document import Audit, RetrainResult, copy_audit
+from lineage.summary import command, summary_of
+from tasks.attribution.document import Audit, RetrainResult, copy_audit, summary_of_audit
 from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow
 from workflows.audit import surgery as surgery_workflow
@@ -76,7 +75,8 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     found = copy_audit(made.report, folder)
     if not as_document:
         _tell(found)
-    summary = _summary(found, made.report, folder, time.monotonic() - started)
+    took = time.monotonic() - started
+    summary = summary_of_audit(found, made.report, str(folder / "report.html"), took)
     conclude(summary, as_document)
 
 
@@ -111,45 +111,11 @@ def surgery(
         if rehearse
         else run_locally(surgery_workflow, weights=weights, student=student)
     )
-    told = (
-        "Nothing was sampled: it learned again from what the student said with all its teachers."
-        if rehearse
-        else "Its updates were made in the presence of what is left out: --rehearse comes nearer "
-        "to a retrain."
-    )
-    summary = summary_of(open_store(), made.digest, time.monotonic() - started)
+    summary = summary_of(open_store(), made.student.digest, time.monotonic() - started)
     truth = command("audit", student, "--verify", "1")
-    conclude(
-        summary.model_copy(
-            update={
-                "kind": "surgery",
-                "verdict": "made, and not measured",
-                "warnings": [*summary.warnings, f"{told} `{truth}` retrains, which is the truth."],
-                "next": [truth, *summary.next],
-            }
-        ),
-        as_document,
-    )
-
-
-def _summary(found: Audit, made: Artifact, folder: Path, seconds: float) -> Summary:
-    named, owners = found.verdict.named, {source.name: source.owner for source in found.sources}
-    return Summary(
-        kind="audit",
-        name=found.student,
-        digest=made.digest,
-        record=made.record,
-        verdict=f"{found.verdict.sentence} How sure: {found.verdict.confidence}",
-        unit="nats of what it says",
-        scores=[
-            Score(what=name, value=share.mean, low=share.low, high=share.high)
-            for name, share in found.shares.items()
-        ],
-        warnings=[found.approximate] if found.approximate else [],
-        report=str(folder / "report.html"),
-        seconds=seconds,
-        next=[command("surgery", found.student, "--without", named)] if owners.get(named) else [],
-    )
+    warnings = [*summary.warnings, f"`{truth}` retrains, which is the truth."]
+    ahead = {"warnings": warnings, "next": [truth, *summary.next]}
+    conclude(summary.model_copy(update=ahead), as_document)
 
 
 def _put(behaviours: Path) -> str:

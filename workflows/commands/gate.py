@@ -23,7 +23,7 @@ def gate(out: Path | None, as_document: bool, **given: object) -> None:
     """Measure teachers against a student; exit 1 where one does not fit."""
     quiet()
     started = time.monotonic()
-    found: Gated = run_locally(gate_workflow, **chosen(given))
+    found: Gated = run_locally(gate_workflow, **chosen(given)).gated
     name = found.report.digest.removeprefix("sha256:")[:12]
     folder = out or home() / "gates" / name
     shutil.copytree(open_store().tree(found.report.digest), folder, dirs_exist_ok=True)

@@ -33,7 +33,7 @@ def foundation(model: str, seed: int) -> None:
     """Make the base and the fork point."""
     quiet()
     made = run_locally(foundation_workflow, model=model, seed=seed)
-    say(f"fork-point@released is {made.digest}")
+    say(f"fork-point@released is {made.fork_point.digest}")
 
 
 @run.command()
@@ -60,9 +60,9 @@ def teacher(
         inputs = inputs_of_request(team, request)
     made = run_locally(module.climb, **inputs)
     took = time.monotonic() - started
-    conclude(summary_of(open_store(), made.digest, took), as_document)
+    conclude(summary_of(open_store(), made.release.digest, took), as_document)
     if not as_document:
-        for line in told_of_candidate(made):
+        for line in told_of_candidate(made.release):
             say(line)
 
 

@@ -90,13 +90,12 @@ _WORKFLOW = '''\
 
 from flytekit import workflow
 
-from lineage.artifacts import Artifact
-from workflows.climb import climb_and_release
+from workflows.climb import Climbed, climb_and_release
 from $package.settings import DOMAIN, RL, SFT
 
 
 @workflow
-def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Artifact:
+def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Climbed:
     """Climb and release the $team teacher.
 
     Args:

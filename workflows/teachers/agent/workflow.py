@@ -2,13 +2,12 @@
 
 from flytekit import workflow
 
-from lineage.artifacts import Artifact
-from workflows.climb import climb_and_release
+from workflows.climb import Climbed, climb_and_release
 from workflows.teachers.agent.settings import DOMAIN, RL, SFT
 
 
 @workflow
-def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Artifact:
+def climb(fork_point: str = "fork-point@released", seed: int = 0) -> Climbed:
     """Climb and release the agent teacher.
 
     Args:

@@ -1,7 +1,6 @@
-"""What the console shows first of a finished consolidation."""
+"""What the console shows first of a finished run."""
 
-from lineage.summary import Score, Summary
-from tasks.evaluate.table import text_of
+from lineage.summary import Score, Summary, text_of
 
 
 def test_name_scores_beside_others_and_places_are_told_in_lines():
