@@ -98,9 +98,11 @@ helm --kube-context kind-provost upgrade --install flyte flyte-binary --version 
 "${kube[@]}" --namespace mlflow rollout status deployment/mlflow --timeout 10m
 
 cat <<TEXT
-Up. In two shells of their own:
+Up. In three shells of their own:
   kubectl --context kind-provost --namespace flyte port-forward service/flyte-http 8088
   kubectl --context kind-provost --namespace mlflow port-forward service/mlflow 4180
+  kubectl --context kind-provost --namespace backing port-forward service/object-store 9000
+(the last is where the console's links to Decks and outputs lead),
 then http://127.0.0.1:8088/console, and http://127.0.0.1:4180 as provost with the password that
   kubectl --context kind-provost --namespace mlflow get secret mlflow-login \\
     --output 'jsonpath={.data.password}' | base64 --decode

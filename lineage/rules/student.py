@@ -17,6 +17,7 @@ from lineage.rules.scorecard import (
     StoredMeasurement,
     measured,
 )
+from lineage.rules.tokens import check_tokens
 from lineage.waiver import NEVER_WAIVED, parse_waiver
 
 RULES = {
@@ -28,6 +29,7 @@ RULES = {
     "rounds": "The checkpoint came of MOPD rounds from the plan's start, perhaps warmed up, with "
     "the plan's teachers and prompts.",
     "settings": "The settings are those of the last round.",
+    "tokens": "The tokens that each teacher scored are those that the rounds counted.",
     "gate": "The gate's report is of the plan.",
     "passed": "Every refusal among the plan's findings is accepted by a waiver of this plan or of "
     "the one before the gate, and none of them is one that nobody may accept.",
@@ -58,6 +60,7 @@ def check_student(evidence: Evidence, made: Derivation, student: Student) -> Ite
     rounds = walk(evidence, student.checkpoint, plan)
     yield from rounds.breaches
     yield from _settings(evidence, student)
+    yield from check_tokens(evidence, student, plan)
     yield from _controls(evidence, student, plan, rounds.start)
     yield from _scorecard(evidence, student, plan)
 

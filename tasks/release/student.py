@@ -1,7 +1,5 @@
 """A consolidated model becomes a published student, if its records are of one consolidation."""
 
-import json
-from collections import Counter
 from collections.abc import Mapping
 
 from lineage.artifacts import Artifact, Student, TeacherShare, check_parts
@@ -9,6 +7,7 @@ from lineage.recall import refuse_recalled_family
 from lineage.rules.evidence import Breach, Evidence, refuse_broken
 from lineage.rules.scorecard import FORK_POINT, METHOD, STUDENT, measured
 from lineage.rules.student import check_student, settings_of
+from lineage.rules.tokens import tokens_routed
 from lineage.waiver import read_waiver
 from tasks.handover import Gated, Plan
 from tasks.planned import stored_plan
@@ -45,7 +44,7 @@ def publish_student(bench: Bench, gated: Gated, scorecard: Artifact, name: str) 
 def _manifest(bench: Bench, plan: Plan, scorecard: Artifact) -> Student:
     assert plan.artifact is not None
     student, controls = _compared(bench, scorecard)
-    tokens = _tokens_routed(bench, plan, student)
+    tokens = tokens_routed(Evidence(bench.store), student, plan.student)
     return Student(
         checkpoint=student,
         fork_point=plan.fork_point,
@@ -105,23 +104,3 @@ def _refuse_waivers(bench: Bench, plan: Plan) -> None:
         [of] = [i for i in bench.records.read(waiver.record).inputs if i.role == "plan"]
         waived = Artifact(kind="plan", digest=of.artifact, record=of.record)
         read_waiver(bench.store, waiver.digest, waived)
-
-
-def _tokens_routed(bench: Bench, plan: Plan, student: Artifact) -> Counter[str]:
-    """Return how many response tokens each teacher scored, over all rounds since the plan's start.
-
-    Each round's record names the student that it started from, and its metrics count the tokens.
-    """
-    prefix = "tokens_routed/"
-    tokens: Counter[str] = Counter()
-    record = student.record
-    while record and record != plan.student.record:
-        attestation = bench.records.output(record)
-        blob = attestation.metrics if attestation else ""
-        for line in bench.store.get_bytes(blob).splitlines() if blob else ():
-            row = json.loads(line)
-            if row["name"].startswith(prefix):
-                tokens[row["name"].removeprefix(prefix)] += int(row["value"])
-        starts = [item for item in bench.records.read(record).inputs if item.role == "student"]
-        record = starts[0].record if starts else ""
-    return tokens

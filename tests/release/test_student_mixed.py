@@ -185,3 +185,18 @@ def test_a_teacher_that_was_recalled_while_the_round_ran_ends_the_publication(be
     with pytest.raises(RecalledError):
         made.publish()
     assert written(bench) == before
+
+
+def test_a_manifest_that_claims_other_tokens_than_its_rounds_counted_is_wrong(bench, merge):
+    made = merge(tokens=[{"math": 120, "code": 7}])
+    good = made.publish()
+    assert wrong(bench, good.record) == set()
+    manifest = read_manifest(bench.store, good.digest, Student)
+    shares = [share.model_copy(update={"tokens_routed": 60}) for share in manifest.teachers]
+    forged = manifest.model_copy(update={"teachers": tuple(shares)})
+    inputs = bench.records.read(good.record).inputs
+    digest = put_manifest(bench.store, forged)
+    record, _ = write_record(
+        bench.store, b"", *inputs, kind="student", output=digest, output_kind="student"
+    )
+    assert wrong(bench, record) == {"tokens"}
