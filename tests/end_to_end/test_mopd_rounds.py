@@ -9,8 +9,8 @@ from lineage.artifacts import Release, read_manifest
 from tasks.model.files import load_policy
 from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.mopd.round import starting_from
-from tasks.mopd.round_models import START, round_models
-from tasks.mopd.teachers import apart, open_round_teachers, source_of
+from tasks.mopd.round_models import INITIAL_STUDENT, round_models
+from tasks.mopd.teachers import open_round_teachers, split_lora, teacher_source
 from tasks.progress import Reporter
 from tasks.rollout.settings import SamplingSettings
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
@@ -187,11 +187,12 @@ def test_teachers_that_were_trained_by_adapters_share_their_base(bench, plan, pl
         assert said == pytest.approx(expected.detach(), abs=1e-5)
         assert not torch.allclose(said, chosen_logits(policy.model, tokens), atol=1e-4)
     # The reference asks the base as it is; all three are one set of weights.
-    opened.hidden(START, tokens)
+    opened.hidden(INITIAL_STUDENT, tokens)
     assert opened.pool.counts.loads == 1
     # A teacher of other beginnings stands for itself.
     assert (
-        apart(bench.store, source_of(bench.store, "a", plain.student), plain.student).base is None
+        split_lora(bench.store, teacher_source(bench.store, "a", plain.student), plain.student).base
+        is None
     )
 
 
