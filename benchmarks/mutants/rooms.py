@@ -76,18 +76,24 @@ ROOMS = {
         tuple(
             f"tasks/gate/{name}.py"
             for name in (
-                "judge",
+                "verdict",
                 "measured",
                 "prediction",
                 "weights",
-                "sampled",
                 "forecast",
                 "plan",
             )
         ),
         tuple(
             f"tests/gate/test_{name}.py"
-            for name in ("judge", "weights", "sampled", "plan", "remedy", "growth", "experience")
+            for name in (
+                "forecast",
+                "judge",
+                "weights",
+                "plan",
+                "remedy",
+                "recalibration",
+            )
         ),
         12,
     ),
@@ -124,13 +130,13 @@ ROOMS = {
     ),
     "statistics": Room(
         (
-            "tasks/evaluate/statistics.py",
+            "tasks/statistics.py",
             "tasks/evaluate/normalised.py",
             "tasks/evaluate/compare.py",
             "tasks/attribution/intervals.py",
         ),
         (
-            "tests/evaluate/test_statistics.py",
+            "tests/test_statistics.py",
             "tests/evaluate/test_normalised.py",
             "tests/attribution/test_intervals.py",
             "tests/evaluate/test_compare.py",

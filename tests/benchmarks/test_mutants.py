@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.mutants.relocate import find
+from benchmarks.mutants.rooms import ROOMS
 from benchmarks.mutants.sites import places, sites
 
 SUB = "core/ReplaceBinaryOperator_Sub_Add"
@@ -14,6 +15,12 @@ class Reader:
             return self.size - heard  # what is left
         return 0
 """
+
+
+@pytest.mark.parametrize("room", ROOMS.values(), ids=ROOMS)
+def test_a_room_has_its_modules_and_tests(room):
+    assert room.files()
+    assert room.test_files()
 
 
 def only(source, operator=SUB, module="reader.py"):
