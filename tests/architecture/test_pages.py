@@ -50,6 +50,35 @@ def test_every_command_that_a_message_names_exists():
     assert [found for found in map(fault, sorted(commands)) if found] == []
 
 
+def folders_of_tree(text):
+    """Return the folders that the README's tree names: indented ones lie in the one above them."""
+    block = re.search(r"^## The tree\n+```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[1]
+    found, above = set(), ""
+    for line in block.splitlines():
+        names = re.match(r" *((?:[\w.-]+/ ?)+)", line)[1].replace("/", "").split()
+        above = above if line.startswith(" ") else names[0]
+        found |= {f"{above}/{name}" if line.startswith(" ") else name for name in names}
+    return found
+
+
+def test_the_tree_of_the_readme_names_every_folder_that_holds_files():
+    listed = folders_of_tree((ROOT / "README.md").read_text("utf-8"))
+    assert {name for name in listed if not (ROOT / name).is_dir()} == set()
+    packages = {"workflows", "tasks", "lineage"}
+    there = packages | {
+        f"{name}/{folder.name}"
+        for name in packages
+        for folder in (ROOT / name).iterdir()
+        if folder.is_dir() and any(file.suffix != ".pyc" for file in folder.rglob("*.*"))
+    }
+    assert there - listed == set()
+
+
+def test_a_tree_is_read_by_its_indentation():
+    text = "## The tree\n\n```\na/   one\n  b/  two\n  c/ d/\n```\n"
+    assert folders_of_tree(text) == {"a", "a/b", "a/c", "a/d"}
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
