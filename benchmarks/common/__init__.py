@@ -1,1 +1,1 @@
-"""What the benchmarks share. ``figures`` writes the tables of the pages from the result files."""
+"""What the benchmarks share: ``circumstances`` of a figure, and the ``figures`` of the pages."""

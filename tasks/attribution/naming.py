@@ -1,7 +1,7 @@
 """Who is named for a behaviour, and how often such a name is right.
 
 Named is the teacher who finds the behaviour likeliest beside the start, or nobody.
-``benchmarks/attribution.py`` chose the way to name and its threshold on two sets of teachers; the
+``benchmarks/attribution/`` chose the way to name and its threshold on two sets of teachers; the
 others test them. What they found is data, ``reliability.json``, and what a verdict may claim.
 """
 

@@ -5,7 +5,7 @@ moves weight to them, however far its weights are; one that answers in other wor
 unlearn what it can before it has learned anything else.
 
 The numbers stand in ``calibration.json`` with the command and commit that made them
-(``benchmarks/gate.py calibrate``). The form is logistic, since a share of a gain lies between none
+(``benchmarks/gate/ calibrate``). The form is logistic, since a share of a gain lies between none
 and all of it: y = Phi(u) / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))), where Phi(u) is the
 chance that there is a gain: u is the lead over the student in standard errors.
 """

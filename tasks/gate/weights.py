@@ -16,7 +16,7 @@ from torch import Tensor
 from tasks.gate.measured import Ancestry, Displacement
 
 LEAST_PROJECTION = 0.5
-"""Half way between a child (1) and a stranger (0); see ``benchmarks/gate.py ancestry``."""
+"""Half way between a child (1) and a stranger (0); see ``benchmarks/gate/ ancestry``."""
 CLEARLY_NEARER = 0.9
 """Below this share of the distance to the declared parent another checkpoint is clearly nearer."""
 

@@ -26,7 +26,7 @@ from tasks.model.reach import attends_to_all
 
 LEAST_SAVED = 0.05
 """The share of a batch's tokens from which packing pays for the copies that attention makes of
-them (``benchmarks/shared_beginning.py``)."""
+them (``benchmarks/step/shared_beginning.py``)."""
 _NAME = "shared_beginning"
 """Under which a model's config asks for this attention."""
 

@@ -1,7 +1,7 @@
 """How much each teacher's tokens weigh beside the others': published rules, and none.
 
 Published work disagrees on the sign: Open-MOPD turns a starved domain up, DN-MOPD turns a loud one
-down. So each rule is a choice, measured on one's own domains (``benchmarks/balance.py``).
+down. So each rule is a choice, measured on one's own domains (``benchmarks/step/balance.py``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Attention of one new token a row, on a CPU: two batched products over the whole cache.
 
 torch's fused kernel is made for long queries; for one token at a time and hundreds of rows it takes
-about twice as long (``benchmarks/sampler.py``). Whatever else is asked goes to that kernel.
+about twice as long (``benchmarks/step/sampler.py``). Whatever else is asked goes to that kernel.
 
 Shapes: B rows, A query heads, H key-value heads, G query heads for each of these, L columns, D head
 size, S tokens of a pass.

@@ -1,4 +1,4 @@
-"""What is best on a kind of device when text is sampled; measured by ``benchmarks/sampler.py``."""
+"""What is best on a kind of device when text is sampled; ``benchmarks.step.sampler`` measures."""
 
 from dataclasses import dataclass
 

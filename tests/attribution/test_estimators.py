@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks._attribution_estimators import (
+from benchmarks.attribution.estimators import (
     log_ratio,
     min_of_integral_and_ratio,
     path_integral,

@@ -1,0 +1,109 @@
+"""What a figure needs beside it to be believed: command, commit, machine, versions, load, time."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+PICTURES = ROOT / "docs" / "pictures"
+_CODE = ("lineage", "tasks", "workflows", "benchmarks", ":!benchmarks/results")
+"""What a figure comes from. A result file that is being written makes no tree dirty."""
+
+
+def options(description: str | None) -> argparse.Namespace:
+    """Return --out (where the JSON goes) and --folder (the disk to measure)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path("runs"))
+    return parser.parse_args()
+
+
+def facts(device: str = "cpu") -> dict[str, object]:
+    """Return the circumstances of a measurement. They name no host and no path."""
+    return {
+        "command": _command(),
+        "commit": _git("rev-parse", "HEAD"),
+        "clean": not _git("status", "--porcelain", "--", *_CODE),
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "torch": _version("torch"),
+        "transformers": _version("transformers"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "device": _device(device),
+        "load_before": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median and quartiles of at least two numbers, to four digits."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {
+        name: float(f"{value:.4g}")
+        for name, value in (("median", middle), ("lower", low), ("upper", high))
+    }
+
+
+def write(file: Path, figures: object, circumstances: Mapping[str, object]) -> None:
+    """Write figures with their circumstances, and print them."""
+    text = json.dumps({"figures": figures, "circumstances": dict(circumstances)}, indent=1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{text}\n", "utf-8")
+    sys.stdout.write(f"{text}\n")
+
+
+def write_result(name: str, device: str, figures: object) -> None:
+    """Write figures with their circumstances as ``results/<name>.json``, and print them."""
+    write(RESULTS / f"{name}.json", figures, facts(device))
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return the figures of an earlier measurement."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["figures"]
+    return found
+
+
+def _command() -> str:
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    module = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
+    return " ".join(["python -m", module, *words])
+
+
+def _device(device: str) -> str:
+    if not device.startswith("cuda"):
+        return device
+    import torch  # noqa: PLC0415 - only what runs on a GPU pays for the import
+
+    return str(torch.cuda.get_device_name())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return platform.processor()
+    lines = cpuinfo.read_text("utf-8").splitlines()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

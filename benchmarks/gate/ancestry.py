@@ -1,0 +1,118 @@
+"""Declared ancestry held against the weights: every recorded parent, and parents that are not.
+
+Whatever stands in a home's store with a parent and a grandparent by record is a true declaration:
+rungs, supervised stages, merged students. A false one names another checkpoint that the child does
+not descend from: another child of the same grandparent where there is one, which is the hard case.
+"""
+
+import random
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.gate import cases as gate
+from benchmarks.gate.mismatch import Family
+from lineage.graph import Lineage
+from tasks.gate.weights import CheckpointTensors, ancestry
+
+PARENT = ("start", "student", "from 0")
+FALSE_OF_EACH = 2
+MOST_CANDIDATES = 8
+CLIMB = {"rung", "rl"}
+"""Rungs of one start are one climb: an earlier one is on the way to a later one."""
+UNDOING = {"uniform", "template"}
+"""Mismatches that overwrite weights on purpose: not the making that a record declares."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A checkpoint and the record of its making."""
+
+    record: str
+    output: str
+    kind: str
+    parent: str
+    """The record of what it was made from, "" for a base."""
+
+
+def run_ancestry(results: Path, family: Family, seed: int) -> None:
+    """Ask of everything in the family's store, with its recorded parent and with others."""
+    made, store = _made(family), family.bench.store
+    lineage, rng = Lineage(store), random.Random(seed)
+    children = defaultdict(list)
+    for each in made.values():
+        children[each.parent].append(each)
+    rows = []
+    for child in made.values():
+        parent = made.get(child.parent)
+        grandparent = made.get(parent.parent) if parent else None
+        if parent is None or grandparent is None or parent.output == grandparent.output:
+            continue
+        # What was made from the child's own climb went the same way: that is no stranger.
+        kin = {child.record, *lineage.ancestors(child.record)}
+        climb = {each.record for each in children[child.parent]}
+        strangers = [
+            m
+            for m in children[parent.parent]
+            if m.record not in kin
+            and not climb & {m.record, *lineage.ancestors(m.record)}
+            and not (parent.kind in CLIMB and m.kind in CLIMB)
+        ]
+        false = rng.sample(strangers, min(FALSE_OF_EACH, len(strangers)))
+        # As in the gate: what else was made from the same grandparent might be the parent instead.
+        candidates = [
+            CheckpointTensors(each.record, store.tree(each.output))
+            for each in (parent, *rng.sample(strangers, min(MOST_CANDIDATES, len(strangers))))
+        ]
+        for declared in (parent, *false):
+            if declared.output in {child.output, grandparent.output}:
+                continue
+            found = ancestry(
+                store.tree(child.output),
+                CheckpointTensors(declared.record, store.tree(declared.output)),
+                store.tree(grandparent.output),
+                candidates,
+            )
+            if found is None or found.projection is None:
+                continue
+            rows.append(
+                {
+                    "kind": child.kind,
+                    "true": declared is parent,
+                    "projection": round(found.projection, 4),
+                    "distance": round(found.distance, 5),
+                    "contradicted": found.contradicted,
+                }
+            )
+    whole = gate.read(results)
+    whole["ancestry"][str(seed)] = rows
+    gate.write(results, whole)
+    sys.stderr.write(f"{seed}: {told(rows)}\n")
+
+
+def told(rows: list[dict[str, object]]) -> str:
+    """Return how many true declarations were contradicted, and how many false ones were found."""
+    true = [row["contradicted"] for row in rows if row["true"]]
+    false = [row["contradicted"] for row in rows if not row["true"]]
+    return (
+        f"{sum(true)} of {len(true)} true declarations contradicted, "
+        f"{sum(false)} of {len(false)} false ones found"
+    )
+
+
+def _made(family: Family) -> dict[str, Made]:
+    """Return every checkpoint of the store once, by record."""
+    records, found, seen = family.bench.records, {}, set[str]()
+    for digest in records.all():
+        output = records.output(digest)
+        if output is None or output.output_kind != "checkpoint" or output.output in seen:
+            continue
+        derivation = records.read(digest)
+        if str(derivation.settings.get("mismatch")) in UNDOING:
+            continue
+        seen.add(output.output)
+        parents = [item.record for item in derivation.inputs if item.role in PARENT]
+        parent = parents[0] if parents else ""
+        found[digest] = Made(digest, output.output, derivation.kind, parent)
+    return found

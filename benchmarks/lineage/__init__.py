@@ -1,0 +1,1 @@
+"""What records cost: ``store``, ``graph`` and ``mirror`` are measured each by itself."""

@@ -1,0 +1,116 @@
+"""Runs the main job for several seeds and keeps scores, time and memory.
+
+Each seed has a home folder of its own and is one case: a case that is in the results file is not
+run again, so the script can be stopped and started.
+
+    python -m benchmarks.platform.demo_seeds --seeds 0 1 2 --homes runs/seeds
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.common import circumstances
+
+RESULTS = circumstances.RESULTS / "demo.json"
+PROGRAM = "from workflows.cli import main; main()"
+
+
+def main() -> None:
+    """Run what is not in the results yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--homes", type=Path, default=Path("runs/seeds"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    for seed in arguments.seeds:
+        if str(seed) not in _read(arguments.results)["seeds"]:
+            case = _run(seed, arguments.homes / str(seed), arguments.processes)
+            # Read again: another process may have added a seed of its own meanwhile.
+            results = _read(arguments.results)
+            results["seeds"][str(seed)] = case
+            _write(arguments.results, results)
+
+
+def _run(seed: int, home: Path, processes: int) -> dict[str, object]:
+    command = ["demo", "--seed", str(seed), "--processes", str(processes)]
+    environment = os.environ | {"PROVOST_HOME": str(home.absolute())}
+    started = time.monotonic()
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, *command], env=environment)
+    peak = _PeakMemory(child.pid)
+    peak.start()
+    code = child.wait()
+    seconds = time.monotonic() - started
+    if code:
+        raise SystemExit(f"seed {seed} ended with exit code {code}: see {home}/demo/logs")
+    card = json.loads((home / "demo" / "scorecard.json").read_text(encoding="utf-8"))
+    return {
+        "command": f"provost {' '.join(command)}",
+        "commit": _commit(),
+        "seconds": round(seconds, 1),
+        "peak_memory_bytes": peak.highest,
+        "load_at_start": round(os.getloadavg()[0], 2),
+        "scorecard": card,
+    }
+
+
+class _PeakMemory(threading.Thread):
+    """Samples the memory of a process and all below it, shared pages counted once (PSS)."""
+
+    def __init__(self, pid: int, every_seconds: float = 2.0) -> None:
+        super().__init__(daemon=True)
+        self._process, self._every_seconds = psutil.Process(pid), every_seconds
+        self.highest = 0
+
+    def run(self) -> None:
+        """Sample until the process ends."""
+        while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
+            self.highest = max(self.highest, self._now())
+            time.sleep(self._every_seconds)
+
+    def _now(self) -> int:
+        total = 0
+        for process in [self._process, *self._process.children(recursive=True)]:
+            try:
+                total += process.memory_full_info().pss
+            except psutil.Error:  # it ended between the listing and the look
+                continue
+        return total
+
+
+def _read(path: Path) -> dict[str, dict[str, object]]:
+    if path.exists():
+        results: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
+        return results
+    machine = {
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+    }
+    return {"machine": machine, "seeds": {}}
+
+
+def _write(path: Path, results: dict[str, dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The speed of one step (rollout, scoring, update): against TRL, against the machine, by size.
+
+Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/performance-*.png.
+
+    python -m benchmarks.step versus --threads 1        # against TRL's DistillationTrainer
+    python -m benchmarks.step ledger                    # what a ledger of four teachers costs
+    python -m benchmarks.step limits                    # each phase against the machine's limits
+    python -m benchmarks.step curve vocabulary          # or length, batch, teachers
+    python -m benchmarks.step plots
+    python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 512 new tokens, bf16
+"""
+
+import argparse
+import os
+from dataclasses import replace
+
+# Before anything imports transformers or trl: no telemetry, no network.
+os.environ |= {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+from benchmarks.common.circumstances import write_result
+from benchmarks.step.case import Case
+from tasks.mopd.settings import Divergence
+
+NAMES = ("length", "batch", "teachers", "vocabulary")
+LARGE = {
+    "hidden_size": 2048,
+    "num_layers": 16,
+    "num_heads": 16,
+    "num_key_value_heads": 8,
+    "head_size": 128,
+    "feed_forward_size": 8192,
+    "vocabulary_size": 151_936,
+    "rollouts": 128,
+    "new_tokens": 512,
+    "precision": "bfloat16",
+    "microbatch_tokens": 16_384,
+    "learning_rate": 1e-6,
+}
+"""1.3 billion weights; what a GPU is measured with."""
+
+
+def main() -> None:
+    """Do one measurement."""
+    told = _options()
+    size = LARGE if told.device == "cuda" else {}
+    case = Case(device=told.device, threads=told.threads, **size)
+    where = told.device if told.device == "cuda" else f"cpu{told.threads}"
+    if told.what == "versus":
+        from benchmarks.step.versus import against_trl  # noqa: PLC0415 - trl takes seconds to import
+
+        rows = told.trl_rows or (16 if told.device == "cuda" else 64)
+        write_result(f"step_versus_{where}", told.device, against_trl(case, rows, told.steps))
+    elif told.what == "ledger":
+        from benchmarks.step.ledger import ledger_overhead  # noqa: PLC0415
+
+        four = Case(device=told.device, threads=told.threads, num_teachers=4, **size)
+        write_result(f"step_ledger_{where}", told.device, ledger_overhead(four, segments=2))
+    elif told.what == "limits":
+        from benchmarks.step.limits import limits  # noqa: PLC0415
+
+        write_result(f"step_limits_{where}", told.device, limits(case))
+    elif told.what == "curve":
+        write_result(f"step_{told.curve}", told.device, _curve(told.curve, told.device))
+    else:
+        from benchmarks.step.plots import draw_all  # noqa: PLC0415
+
+        draw_all()
+
+
+def _curve(curve: str, device: str) -> dict[str, object]:
+    from benchmarks.step.curves import CURVES, point  # noqa: PLC0415
+
+    forms = list(Divergence) if curve == "vocabulary" else [Divergence.FULL_VOCABULARY]
+    return {
+        form: {
+            label: point(replace(case, device=device), form)
+            for label, case in CURVES[curve].items()
+        }
+        for form in forms
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("versus", "ledger", "limits", "curve", "plots"))
+    parser.add_argument("curve", nargs="?", choices=NAMES, help="of the command `curve`")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=10, help="of each side that count")
+    parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
+    told = parser.parse_args()
+    if (told.what == "curve") != (told.curve is not None):
+        parser.error(f"`curve` and only it takes a name, one of {', '.join(NAMES)}")
+    return told
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""One step of this project, timed by phase."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.step.case import NEVER, Graded, Scene
+from benchmarks.step.phases import SAMPLING, Phases, Seconds
+from tasks.ledger.schema import LedgerSettings
+from tasks.ledger.writer import LedgerWriter
+from tasks.mopd.objective import Distillation, FrozenModels
+from tasks.mopd.routing import Route, Routing
+from tasks.mopd.settings import DistilSettings, Divergence
+from tasks.mopd.teachers import ResidentTeachers
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.loop import rollout_metrics
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss
+from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.step_plan import Microbatch
+from tasks.rollout.client import LocalEnvironment
+from tasks.rollout.collect import Player, Rollout
+from tasks.rollout.sampler import TransformersSampler
+from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.source import DomainShare, Mixture
+
+ALL = "all"
+
+
+class Ours:
+    """A student, its teachers and the loop that changes it."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        teachers: FrozenModels | None = None,
+        divergence: Divergence = Divergence.FULL_VOCABULARY,
+        ledger: Path | None = None,
+        *,
+        split: bool = True,
+    ) -> None:
+        """Make everything that one round has.
+
+        Args:
+            scene: Models and prompts.
+            teachers: Where they are not all resident.
+            divergence: Of the objective.
+            ledger: The folder of a ledger; without one none is kept.
+            split: Whether the optimizer tells the sources apart; without it all gradients go to
+                one buffer, as in any AdamW.
+        """
+        case = scene.case
+        self.case, self.phases = case, Phases(case.device)
+        self.student = scene.student()
+        self.source = _mixture(scene, self.student)
+        settings = LoopSettings(
+            num_steps=1_000_000,
+            learning_rate=case.learning_rate,
+            warmup_steps=0,
+            precision=Precision.BF16 if case.precision == "bfloat16" else Precision.FP32,
+            **({"microbatch_tokens": case.microbatch_tokens} if case.microbatch_tokens else {}),
+        )
+        asked = teachers or _resident(scene, self.phases)
+        routing = Routing(Route(domain, domain) for domain in case.domains)
+        objective = _Timed(
+            Distillation(
+                routing,
+                asked,
+                DistilSettings(divergence=divergence),
+                settings,
+                scene.chat.control_ids,
+            ),
+            self.phases,
+        )
+        self.objective = objective if split else _Merged(objective)
+        self.learner = Learner(
+            self.student,
+            settings,
+            1.0,
+            scene.chat.pad_id,
+            self.objective.sources,
+            record=ledger is not None,
+        )
+        self.recorder = None
+        if ledger is not None:
+            writer = LedgerWriter(ledger, LedgerSettings(), self.learner.optimizer, case.seed)
+            self.recorder = LedgerRecorder(writer, case.seed, last_step=1_000_000)
+        self.step_number = 0
+        self._watch()
+
+    def step(self, rollouts: Sequence[Rollout] | None = None) -> Seconds:
+        """Do one step, on given rollouts or on new ones; return the seconds of each phase."""
+        self.step_number += 1
+        self.phases.start()
+        if rollouts is None:
+            with self.phases(SAMPLING):
+                rollouts = self.source.rollouts(self.step_number)
+        self.metrics = self.learner.update(
+            self.objective, self.objective.score(rollouts), self.step_number, self.recorder
+        )
+        self.metrics |= rollout_metrics(rollouts)
+        return self.phases.stop()
+
+    def _watch(self) -> None:
+        phases = self.phases
+        phases.watch(self.student.base_model, "student forward")
+        phases.watch(self.student.get_output_embeddings(), "heads and loss")
+        optimizer = self.learner.optimizer
+        optimizer.step = phases.wrap("optimizer", optimizer.step)
+        if self.recorder is not None:
+            for name in ("begin", "saw", "updated", "end"):
+                setattr(self.recorder, name, phases.wrap("ledger", getattr(self.recorder, name)))
+
+
+class _Timed:
+    """An objective whose losses are timed."""
+
+    def __init__(self, objective: Distillation, phases: Phases) -> None:
+        self._objective, self._phases = objective, phases
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._objective, name)
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        return self._phases.wrap("heads and loss", self._objective.prepare(batch))
+
+
+class _Merged:
+    """An objective whose sources are one."""
+
+    sources = (ALL,)
+
+    def __init__(self, objective: _Timed) -> None:
+        self._objective = objective
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._objective, name)
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        losses = self._objective.prepare(batch)
+
+        def merged(student_CV: Tensor, chunk: slice) -> TokenLoss:
+            loss = losses(student_CV, chunk)
+            by_source: Mapping[str, Tensor] = {ALL: sum(loss.by_source.values())}
+            return TokenLoss(by_source, loss.report)
+
+        return merged
+
+
+def _mixture(scene: Scene, student: torch.nn.Module) -> Mixture:
+    case = scene.case
+    sampling = SamplingSettings(max_new_tokens=case.new_tokens)
+    sampler = TransformersSampler(student, NEVER, scene.chat.pad_id, sampling)
+    environments = {domain: LocalEnvironment(Graded()) for domain in case.domains}
+    player = Player(environments, sampler, scene.chat, sampling)
+    shares = [
+        DomainShare(domain, scene.prompts(domain), case.rollouts // case.num_teachers)
+        for domain in case.domains
+    ]
+    return Mixture(player, shares, 1, case.seed)
+
+
+def _resident(scene: Scene, phases: Phases) -> ResidentTeachers:
+    models = {domain: scene.teacher(place) for place, domain in enumerate(scene.case.domains)}
+    for model in models.values():
+        phases.watch(model.base_model, "teacher forward")
+    return ResidentTeachers(models, 1.0)

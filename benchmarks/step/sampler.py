@@ -1,0 +1,250 @@
+"""Rollouts: this project's sampler against transformers' ``generate``, side by side in one run.
+
+Both write the same number of tokens for the same contexts with the same model, and sample from the
+whole distribution; ``generate`` gets no other work than that, and no log-probabilities are asked of
+it. Rounds alternate, and ratios are of medians. On a CPU the clock is the processor time of the one
+thread, so that other work on the machine counts less. The table goes over batch size, length and
+vocabulary, one at a time.
+
+On CUDA the model has over a billion random bf16 weights, and two ways of transformers stand beside:
+``generate`` with its own static cache, and continuous batching.
+
+    python -m benchmarks.step.sampler --out benchmarks/results/sampler.json
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+from benchmarks.common.circumstances import facts, write
+from benchmarks.step.case import NEVER
+from tasks.rollout import sampler as ours
+from tasks.rollout.sampler import TransformersSampler
+from tasks.rollout.sampler_graph import pace_of
+from tasks.rollout.sampler_pace import Pace
+from tasks.rollout.settings import SamplingSettings
+
+SEED, PAD = 0, 0
+ON_CUDA = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_CUDA else "cpu")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table; the defaults are the demo's model and answers."""
+
+    rows: int = 256
+    context_tokens: int = 26
+    new_tokens: int = 24
+    vocabulary: int = 384
+    hidden_size: int = 128
+    num_layers: int = 3
+    num_heads: int = 4
+    num_key_value_heads: int = 2
+    head_size: int = 32
+    feed_forward_size: int = 288
+
+
+ON_GPU = Case(
+    context_tokens=256,
+    new_tokens=512,
+    vocabulary=151_936,
+    hidden_size=2048,
+    num_layers=20,
+    num_heads=16,
+    num_key_value_heads=8,
+    head_size=128,
+    feed_forward_size=6144,
+)
+CASES = (
+    [replace(ON_GPU, rows=rows) for rows in (64, 128, 256)]
+    if ON_CUDA
+    else [
+        *[Case(rows=rows) for rows in (16, 64, 256)],
+        *[Case(rows=64, new_tokens=new_tokens) for new_tokens in (96, 256)],
+        Case(rows=64, context_tokens=256),
+        *[Case(rows=64, vocabulary=vocabulary) for vocabulary in (8_000, 32_000)],
+    ]
+)
+
+
+def make_model(case: Case) -> PreTrainedModel:
+    """Return a Qwen3 of random weights."""
+    torch.manual_seed(SEED)
+    config = Qwen3Config(
+        vocab_size=case.vocabulary,
+        hidden_size=case.hidden_size,
+        intermediate_size=case.feed_forward_size,
+        num_hidden_layers=case.num_layers,
+        num_attention_heads=case.num_heads,
+        num_key_value_heads=case.num_key_value_heads,
+        head_dim=case.head_size,
+        max_position_embeddings=case.context_tokens + case.new_tokens + 8,
+        tie_word_embeddings=True,
+        eos_token_id=None,
+        pad_token_id=PAD,
+    )
+    with torch.device(DEVICE):
+        model = Qwen3ForCausalLM(config)
+    return model.to(torch.bfloat16 if ON_CUDA else torch.float32).eval()
+
+
+def make_contexts(case: Case) -> list[list[int]]:
+    """Return contexts whose lengths spread over an eighth; half a dozen first tokens are shared."""
+    generator = torch.Generator().manual_seed(SEED)
+    spread = max(1, case.context_tokens // 8)
+    contexts = []
+    for row in range(case.rows):
+        length = case.context_tokens - spread + (row * spread) // max(1, case.rows - 1)
+        drawn = torch.randint(6, case.vocabulary, (length - 6,), generator=generator)
+        contexts.append([1, 2, 3, 4, 5, 1, *drawn.tolist()])
+    return contexts
+
+
+def sample(model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]]) -> Callable:
+    """Return a call of this project's sampler."""
+    settings = SamplingSettings(max_new_tokens=case.new_tokens)
+    sampler = TransformersSampler(model, NEVER, PAD, settings)
+    generator = torch.Generator().manual_seed(SEED)
+    noise = torch.rand(case.rows, case.new_tokens, generator=generator)
+    return lambda: [turn.ids for turn in sampler.sample(contexts, noise)]
+
+
+def at_pace(run: Callable, **changed: object) -> Callable:
+    """Return the same call with another pace: one of its ideas left out."""
+
+    def other(model: PreTrainedModel) -> Pace:
+        return replace(pace_of(model), **changed)
+
+    def timed() -> object:
+        ours.pace_of = other
+        try:
+            return run()
+        finally:
+            ours.pace_of = pace_of
+
+    return timed
+
+
+def generate(
+    model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]], **more: object
+) -> Callable:
+    """Return a call of transformers' own loop."""
+    width = max(map(len, contexts))
+    ids = torch.full((case.rows, width), PAD)
+    mask = torch.zeros_like(ids)
+    for row, context in enumerate(contexts):
+        ids[row, width - len(context) :] = torch.tensor(context)
+        mask[row, width - len(context) :] = 1
+    ids, mask = ids.to(DEVICE), mask.to(DEVICE)
+    settings = _generation(case, **more)
+    return lambda: model.generate(ids, attention_mask=mask, generation_config=settings)[
+        :, width:
+    ].tolist()
+
+
+def batch_continuously(
+    model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]]
+) -> Callable:
+    """Return a call of transformers' continuous batching."""
+    settings, inputs = _generation(case), [list(context) for context in contexts]
+
+    def run() -> list[list[int]]:
+        outputs = model.generate_batch(inputs=inputs, generation_config=settings)
+        return [output.generated_tokens for output in outputs.values()]
+
+    return run
+
+
+def _generation(case: Case, **more: object) -> GenerationConfig:
+    return GenerationConfig(
+        do_sample=True,
+        top_k=0,
+        top_p=1.0,
+        temperature=1.0,
+        max_new_tokens=case.new_tokens,
+        eos_token_id=None,
+        pad_token_id=PAD,
+        **more,
+    )
+
+
+def calls_of(model: PreTrainedModel, case: Case) -> dict[str, Callable]:
+    """Return what takes turns, by name."""
+    contexts = make_contexts(case)
+    run = sample(model, case, contexts)
+    calls = {"ours": run, "generate": generate(model, case, contexts)}
+    if not ON_CUDA:
+        return calls
+    return {
+        **calls,
+        "ours, not recorded": at_pace(run, is_recorded=False),
+        "generate, static cache": generate(model, case, contexts, cache_implementation="static"),
+        "continuous batching": batch_continuously(model, case, contexts),
+    }
+
+
+def seconds_of(call: Callable, case: Case) -> float:
+    """Return how long a call takes that writes what it should."""
+    clock = time.perf_counter if ON_CUDA else time.process_time
+    started = clock()
+    written = call()
+    if ON_CUDA:
+        torch.cuda.synchronize()
+    taken = clock() - started
+    lengths = {len(ids) for ids in written}
+    if len(written) != case.rows or lengths != {case.new_tokens}:
+        raise RuntimeError(f"{len(written)} rows of {lengths} tokens were written, not {case}")
+    return taken
+
+
+def measure(case: Case, rounds: int) -> dict[str, object]:
+    """Return a line of the table."""
+    model = make_model(case)
+    calls = calls_of(model, case)
+    for call in calls.values():
+        seconds_of(call, case)
+    seconds = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            seconds[name].append(seconds_of(call, case))
+    middle = {name: statistics.median(taken) for name, taken in seconds.items()}
+    return {
+        **asdict(case),
+        "parameters_millions": round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
+        "seconds": {name: [round(one, 4) for one in taken] for name, taken in seconds.items()},
+        "new_tokens_a_second": {
+            name: round(case.rows * case.new_tokens / one) for name, one in middle.items()
+        },
+        "faster_than": {
+            name: round(one / middle["ours"], 3) for name, one in middle.items() if name != "ours"
+        },
+    }
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    given, circumstances = parser.parse_args(), facts()
+    torch.set_num_threads(1)
+    figures = {
+        "device": torch.cuda.get_device_name() if ON_CUDA else "cpu, one thread",
+        "precision": "bfloat16" if ON_CUDA else "float32",
+        "clock": "wall" if ON_CUDA else "processor",
+        "torch": torch.__version__,
+        "seed": SEED,
+        "cases": [measure(case, given.rounds) for case in CASES],
+    }
+    write(given.out, figures, circumstances)
+
+
+if __name__ == "__main__":
+    main()

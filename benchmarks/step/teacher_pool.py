@@ -1,0 +1,320 @@
+"""Twelve teachers against one: peak memory and time of a whole step at equal tokens.
+
+A student of 110 million random parameters learns from teachers of the same size: scoring, exact
+reverse KL over the whole vocabulary, backward, optimizer step. There are as many tokens and
+microbatches whatever the number of teachers. Memory is measured in a fresh process for each case:
+its peak, and how much of it was anonymous and how much belonged to mapped files, whose pages the
+kernel may take back. Times are steps of one process that take turns. "Cold" is a step whose
+teachers' files are not in the page cache.
+
+The optimizer keeps the teachers' gradients as one sum here: what a ledger costs for each source is
+another question than what it costs to ask them.
+
+    python -m benchmarks.step.teacher_pool --out benchmarks/results/teacher_pool.json
+"""
+
+import argparse
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from benchmarks.common.circumstances import facts, write
+from lineage.digest import hex_of
+from tasks.model.files import load_model
+from tasks.model.log_probs import TokenBatch
+from tasks.mopd.objective import Distillation
+from tasks.mopd.routing import Route, Routing
+from tasks.mopd.settings import DistilSettings, TeacherPlacement
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
+from tasks.mopd.teacher_pool.pool import PoolSettings, TeacherPool, open_teachers
+from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.objective import ChunkLoss, TokenLoss
+from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.step_plan import Microbatch
+from tasks.rollout.collect import Rollout
+from tasks.rollout.environment import Grade, Message, Prompt
+from tasks.threads import use_configured_threads
+
+MOST, NUMBERS, SEED = 12, (1, 2, 4, 8, 12), 0
+VOCABULARY, ROUNDS = 32_000, 3
+NUM_ROLLOUTS, PROMPT, RESPONSE = 12, 16, 48  # each rollout is a microbatch of its own
+MIB = 1 << 20
+ALL = "teachers"
+Figures = dict[str, Any]
+SHAPE = Qwen3Config(
+    vocab_size=VOCABULARY,
+    hidden_size=768,
+    intermediate_size=2048,
+    num_hidden_layers=12,
+    num_attention_heads=12,
+    num_key_value_heads=12,
+    head_dim=64,
+    tie_word_embeddings=True,
+)
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+PRECISION = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
+
+
+class AsOne(Distillation):
+    """Distillation whose teachers share one gradient."""
+
+    @property
+    def sources(self) -> list[str]:
+        """One."""
+        return [ALL]
+
+    def prepare(self, batch: Microbatch) -> ChunkLoss:
+        """Return the microbatch's losses under the one name."""
+        losses = super().prepare(batch)
+
+        def renamed(student_CV: Tensor, chunk: slice) -> TokenLoss:
+            loss = losses(student_CV, chunk)
+            return replace(loss, by_source={ALL: loss.by_source[batch.teacher]}, advantages={})
+
+        return renamed
+
+
+class Unannounced:
+    """A pool that is not told who comes next."""
+
+    def __init__(self, pool: TeacherPool) -> None:
+        """Take the pool."""
+        self._pool = pool
+        self.names = pool.names
+
+    def expect(self, teachers: Sequence[str]) -> None:
+        """Keep it to oneself."""
+
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Ask the pool."""
+        return self._pool.hidden(teacher, tokens)
+
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Ask the pool."""
+        return self._pool.logits(teacher, hidden_CD)
+
+
+def make_teachers(home: Path) -> list[TeacherSource]:
+    """Write teachers of random weights, each into a folder that is named as a store names it."""
+    generator = torch.Generator().manual_seed(SEED)
+    torch.manual_seed(SEED)
+    model = Qwen3ForCausalLM(SHAPE).to(PRECISION)
+    sources = []
+    for number in range(MOST):
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.data.normal_(std=0.02, generator=generator)
+        folder = home / "unfinished"
+        model.save_pretrained(folder)
+        digest = digest_folder(folder)
+        folder = folder.rename(home / hex_of(digest))
+        sources.append(TeacherSource(f"t{number:02d}", digest, folder))
+    return sources
+
+
+def a_pool(sources: Sequence[TeacherSource], placement: TeacherPlacement) -> TeacherPool:
+    """Return an opened pool."""
+    return open_teachers(sources, PoolSettings(VOCABULARY, 1.0, DEVICE, placement))
+
+
+def a_learner(sources: Sequence[TeacherSource]) -> Learner:
+    """Return a student that starts as the last teacher, in fp32."""
+    student = load_model(sources[-1].folder).to(DEVICE, torch.float32)
+    settings = LoopSettings(num_steps=1000, learning_rate=1e-5, microbatch_tokens=PROMPT + RESPONSE)
+    return Learner(student, settings, 1.0, 0, [ALL])
+
+
+def rollouts(names: Sequence[str]) -> list[Rollout]:
+    """Return the same random tokens for any teachers; each gets as many."""
+    draw = random.Random(SEED)
+    length = PROMPT + RESPONSE
+    return [
+        Rollout(
+            domain=names[place % len(names)],
+            prompt=Prompt(f"{place}", (Message("user", "?"),)),
+            turns=(),
+            grade=Grade(0.0),
+            ids=tuple(draw.randrange(VOCABULARY) for _ in range(length)),
+            is_response=tuple(at >= PROMPT for at in range(length)),
+            sampler_log_probs=tuple([-10.4] * length),
+            truncated=False,
+        )
+        for place in range(NUM_ROLLOUTS)
+    ]
+
+
+def step(learner: Learner, teachers: TeacherPool | Unannounced) -> tuple[float, float]:
+    """Do one whole step and return its seconds, on the clock and of the processor."""
+    routing, played = Routing(Route(n, n) for n in teachers.names), rollouts(teachers.names)
+    objective = AsOne(routing, teachers, DistilSettings(), learner.settings, [])
+    started, busy = time.perf_counter(), time.process_time()
+    learner.update(objective, objective.score(played), 1)
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, time.process_time() - busy
+
+
+def resident() -> dict[str, int]:
+    """Return the process's anonymous and file-backed resident bytes and its peak of both."""
+    wanted = {"RssAnon": "anonymous", "RssFile": "file_backed", "VmHWM": "peak"}
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {name: int(fields[key].split()[0]) << 10 for key, name in wanted.items()}
+
+
+@contextmanager
+def watched(found: dict[str, int]) -> Iterator[None]:
+    """Keep the largest of what is sampled each 10 ms while the block runs."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            for name, value in resident().items():
+                found[name] = max(found.get(name, 0), value)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def memory_of(sources: list[TeacherSource], number: int, placement: TeacherPlacement) -> Figures:
+    """Return the peaks of one step with so many teachers; called in a process of its own."""
+    use_configured_threads()
+    learner = a_learner(sources)
+    pool = a_pool(sources[:number], placement)
+    found: dict[str, int] = {}
+    if DEVICE.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    with watched(found):
+        step(learner, pool)
+    if DEVICE.type == "cuda":
+        found["cuda"] = torch.cuda.max_memory_allocated()
+    return {f"{name}_mib": round(value / MIB) for name, value in found.items()}
+
+
+def times_of(sources: list[TeacherSource]) -> Figures:
+    """Return the seconds of steps that take turns; called in a process of its own."""
+    use_configured_threads()
+    learner = a_learner(sources)
+    started = time.perf_counter()
+    pools = {str(n): a_pool(sources[:n], TeacherPlacement.DISK) for n in NUMBERS}
+    opened = time.perf_counter() - started
+    pools["12 resident"] = a_pool(sources, TeacherPlacement.RESIDENT)
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in pools}
+    step(learner, pools["1"])  # the first one also warms up
+    for turn in range(ROUNDS):
+        order = list(pools)
+        for name in order[turn:] + order[:turn]:  # so that nobody always follows the same one
+            seconds[name].append(step(learner, pools[name]))
+    counts = {name: pool.counts.take() for name, pool in pools.items()}
+    del pools["12 resident"]
+    cold = {}
+    for name, teachers in (("announced", pools["12"]), ("not", Unannounced(pools["12"]))):
+        drop_from_cache(pools["12"], sources)
+        cold[name] = [round(s, 2) for s in step(learner, teachers)]
+    return {
+        "open_27_teachers_seconds": round(opened, 2),
+        "step_seconds": {n: [round(s, 2) for s, _ in each] for n, each in seconds.items()},
+        "processor_seconds": {n: [round(s, 2) for _, s in each] for n, each in seconds.items()},
+        "counts": {n: {k: round(v, 3) for k, v in c.items()} for n, c in counts.items()},
+        "cold_step_and_processor_seconds": cold,
+    }
+
+
+def drop_from_cache(pool: TeacherPool, sources: Sequence[TeacherSource]) -> None:
+    """Drop the files of all teachers but the first from the page cache; that one is mapped."""
+    tokens = TokenBatch(
+        torch.ones(1, 2, dtype=torch.long), torch.zeros(1).long(), torch.ones(1).long()
+    )
+    pool.hidden(pool.names[0], tokens.to(DEVICE))
+    for source in sources[1:]:
+        descriptor = os.open(source.folder / "model.safetensors", os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
+    """Return the median over rounds of the ratio within a round."""
+    rounds = zip(seconds[one], seconds[other], strict=True)
+    return round(statistics.median(a / b for a, b in rounds), 3)
+
+
+def in_own_process(function: Callable[..., Figures], *arguments: object) -> Figures:
+    """Return what a function returns in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        return executor.submit(function, *arguments).result()
+
+
+def measure(home: Path) -> Figures:
+    """Return all figures."""
+    sources = make_teachers(home)
+    disk = TeacherPlacement.DISK
+    memory = {str(n): in_own_process(memory_of, sources, n, disk) for n in NUMBERS}
+    memory["12 resident"] = in_own_process(memory_of, sources, MOST, TeacherPlacement.RESIDENT)
+    times = in_own_process(times_of, sources)
+    peak = "cuda_mib" if DEVICE.type == "cuda" else "peak_mib"
+    middle = {n: statistics.median(s) for n, s in times["step_seconds"].items()}
+    return {
+        "teacher_parameters_millions": round(
+            sum(p.numel() for p in load_model(sources[0].folder).parameters()) / 1e6, 1
+        ),
+        "teacher_mib": round((sources[0].folder / "model.safetensors").stat().st_size / MIB),
+        "precision": str(PRECISION).removeprefix("torch."),
+        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu",
+        "threads": int(os.environ.get("PROVOST_THREADS") or 1),
+        "tokens": NUM_ROLLOUTS * (PROMPT + RESPONSE),
+        "response_tokens": NUM_ROLLOUTS * RESPONSE,
+        "seed": SEED,
+        "memory": memory,
+        **times,
+        "peak_memory_12_to_1": round(memory["12"][peak] / memory["1"][peak], 3),
+        "anonymous_memory_12_to_1": round(
+            memory["12"]["anonymous_mib"] / memory["1"]["anonymous_mib"], 3
+        ),
+        "peak_memory_12_resident_to_1": round(memory["12 resident"][peak] / memory["1"][peak], 3),
+        "step_seconds_median": {n: round(s, 2) for n, s in middle.items()},
+        "step_time_12_to_1": ratio(times["step_seconds"], "12", "1"),
+        "processor_time_12_to_1": ratio(times["processor_seconds"], "12", "1"),
+        "step_time_disk_to_resident": ratio(times["step_seconds"], "12", "12 resident"),
+        "processor_time_disk_to_resident": ratio(times["processor_seconds"], "12", "12 resident"),
+        "target": "12 to 1: peak memory at most 1.10, step time at most 1.15",
+    }
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    given, circumstances = parser.parse_args(), facts()
+    home = Path(tempfile.mkdtemp(prefix="teachers "))
+    try:
+        figures = measure(home)
+    finally:
+        shutil.rmtree(home)
+    del circumstances["clean"]  # of the lineage's files
+    circumstances |= {"torch": torch.__version__, "load_after": round(os.getloadavg()[0], 2)}
+    write(given.out, figures, circumstances)
+
+
+if __name__ == "__main__":
+    main()
