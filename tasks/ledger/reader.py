@@ -12,6 +12,7 @@ from torch import Tensor
 from tasks.ledger.schema import KeptRollout, LedgerCheckpoint, Manifest, Segment, SourceRow
 from tasks.ledger.split_adamw import ROUNDING
 from tasks.ledger.writer import ROLLOUTS, ROWS, digest_weights, read_manifest
+from tasks.refusal import RefusedError
 
 MOST_UNEXPLAINED = 1e-4
 """Of the whole change, in norm: what sources and decay may leave to rounding."""
@@ -88,9 +89,10 @@ class Ledger:
         self.check_weights(start, end)
         segments = self.manifest.segments
         if not segments:
-            raise ValueError(
+            raise RefusedError(
+                "no-displacements",
                 f"the ledger in {self.folder} holds no displacements: it was written with "
-                "displacements off, so a behaviour can only be traced by replay"
+                "displacements off, so a behaviour can only be traced by replay",
             )
         missing = {n: end[n].detach().double() - start[n].detach().double() for n in start}
         change = _norm(missing)
@@ -104,10 +106,11 @@ class Ledger:
         unexplained = {name: missing[name] + rounding[name] for name in missing}
         result = Completeness(change, _norm(unexplained) / change, _norm(missing) / change)
         if result.unexplained > MOST_UNEXPLAINED:
-            raise ValueError(
+            raise RefusedError(
+                "unexplained-change",
                 f"sources and decay leave {result.unexplained:.2e} of the weights' change to "
                 f"rounding, more than {MOST_UNEXPLAINED:.0e}: something changed the weights past "
-                "the optimizer, or displacements were stored in too low a precision"
+                "the optimizer, or displacements were stored in too low a precision",
             )
         return result
 
@@ -119,10 +122,11 @@ class Ledger:
         ):
             result = digest_weights(weights)
             if result != expected:
-                raise ValueError(
+                raise RefusedError(
+                    "other-weights",
                     f"the ledger in {self.folder} {what} the weights {expected}, but those given "
                     f"are {result}: it is of another student; find its own with `provost lineage "
-                    "show`"
+                    "show`",
                 )
 
 

@@ -34,6 +34,7 @@ from tasks.ledger.source_gradients import (
     report_on,
 )
 from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp32
+from tasks.refusal import RefusedError
 
 DECAY = "decay"
 ROUNDING = "rounding"
@@ -84,9 +85,10 @@ class SplitAdamW:
                 nobody's (``decay``, ``rounding``); if only some parameters are sharded.
         """
         if not sources or len(set(sources)) < len(sources) or RESERVED & set(sources):
-            raise ValueError(
+            raise RefusedError(
+                "ambiguous-names",
                 f"sources {list(sources)} cannot be told apart in a ledger: give each teacher its "
-                f"own name, and none of {sorted(RESERVED)}"
+                f"own name, and none of {sorted(RESERVED)}",
             )
         self.names = list(named_parameters)
         self._parameters = list(named_parameters.values())
@@ -232,9 +234,10 @@ class SplitAdamW:
         own = self.state()
         if own.keys() != state.keys():
             other = sorted(own.keys() ^ state.keys())
-            raise ValueError(
+            raise RefusedError(
+                "other-run",
                 f"the saved optimizer state is of another run: {other[:4]} ({len(other)} in all) "
-                "are in one and not in the other; start this run without it"
+                "are in one and not in the other; start this run without it",
             )
         for name, tensor in own.items():
             if name != "num_updates":

@@ -27,6 +27,7 @@ from tasks.ledger.schema import (
 from tasks.ledger.split_adamw import SplitAdamW
 from tasks.model.shards import collected, whole
 from tasks.ranks import rank
+from tasks.refusal import RefusedError
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:
@@ -157,10 +158,11 @@ class LedgerWriter:
         existing = self._manifest
         own = (settings, seed, tuple(self._optimizer.sources))
         if own != (existing.settings, existing.seed, existing.sources):
-            raise ValueError(
+            raise RefusedError(
+                "other-run",
                 f"the ledger in {self._folder} is of other settings, seed or sources "
                 f"({list(existing.sources)}) than this run ({self._optimizer.sources}): begin a "
-                "new folder"
+                "new folder",
             )
 
 
@@ -173,9 +175,10 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError as error:
-        raise ValueError(
+        raise RefusedError(
+            "no-ledger",
             f"{folder} holds no {MANIFEST}, so it is no ledger: name the folder that a "
-            "consolidation wrote, or run one with the ledger on"
+            "consolidation wrote, or run one with the ledger on",
         ) from error
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from tasks.refusal import RefusedError
+
 State = Mapping[str, Tensor]
 Weighted = Iterable[tuple[State, float]]
 """Models with their weights; each is asked for when it is its turn."""
@@ -30,7 +32,7 @@ def average(models: Weighted) -> dict[str, Tensor]:
         for name, tensor in model.items():
             total[name] += weight * tensor.float()
     if not total:
-        raise ValueError("there is no model to average: give at least one")
+        raise RefusedError("no-model", "there is no model to average: give at least one")
     return {name: (tensor / weights).to(precision[name]) for name, tensor in total.items()}
 
 
@@ -61,7 +63,8 @@ def _refuse_other(shapes: Mapping[str, tuple[int, ...]], model: State) -> None:
     other = _shapes(model)
     different = sorted(n for n in shapes.keys() | other.keys() if shapes.get(n) != other.get(n))
     if different:
-        raise ValueError(
+        raise RefusedError(
+            "other-parameters",
             f"the models differ in parameters {different[:3]} ({len(different)} in all), so "
-            "their weights cannot be merged: merge checkpoints of one architecture"
+            "their weights cannot be merged: merge checkpoints of one architecture",
         )

@@ -17,6 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from lineage.sizes import weights_in
 from tasks.model.log_probs import refuse_other_logits
+from tasks.refusal import RefusedError
 
 MAX_SHARD = "4GB"
 
@@ -62,10 +63,11 @@ def load_model(folder: Path) -> PreTrainedModel:
     other = {entry[0] for entry in found["mismatched_keys"]}
     absent = sorted({str(name) for name in found["missing_keys"]} | other)
     if absent:
-        raise ValueError(
+        raise RefusedError(
+            "missing-weights",
             f"{folder} lacks {len(absent)} weights that its config asks for, or has them in "
             f"another shape: {absent[:3]}; it is not the model that config.json describes, so "
-            "save or fetch the checkpoint again"
+            "save or fetch the checkpoint again",
         )
     refuse_other_logits(model)
     return model
@@ -144,7 +146,8 @@ def _refuse_foreign_code(folder: Path) -> None:
     kernel = str(config.get("_attn_implementation") or "")
     if "auto_map" in config or "/" in kernel:
         what = f"the attention kernel {kernel!r}" if "/" in kernel else "auto_map"
-        raise ValueError(
+        raise RefusedError(
+            "own-code",
             f"{config_file} asks to run code of its own ({what}), which is never done: use a model "
-            "whose architecture is part of transformers, or take the entry out"
+            "whose architecture is part of transformers, or take the entry out",
         )

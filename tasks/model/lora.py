@@ -4,12 +4,9 @@ A student trains A and B of every attention and MLP projection; all else is froz
 splits the changes of A and of B by source exactly. It does not split the change of the weights that
 the student computes with: their change is (alpha / r) times the change of the product B A, in which
 dB dA belongs to two sources at once. What one source's dA or dB is worth is known to first order.
-
-PEFT is an optional dependency (the extra ``lora``) and takes seconds to import, so it is imported
-only where an adapter is trained or saved. A teacher's adapter is read by ``LoraAdapter`` without
-it: the base's weights are not touched, so many adapters share them. The rank-stabilized form has
-alpha / sqrt(r) (2312.03732).
-
+PEFT is an optional dependency (the extra ``lora``) and takes seconds to import: only training and
+saving import it. ``LoraAdapter`` reads an adapter without it, so many share a base. Rank-stabilized
+LoRA (2312.03732) has alpha / sqrt(r).
 Shapes: r rank, I inputs of a module, O its outputs.
 """
 
@@ -30,6 +27,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tasks.model.settings import AdapterSettings
 from tasks.model.weight_files import map_file, read_header, refuse_non_finite
+from tasks.refusal import RefusedError
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -116,9 +114,10 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> None:
         if name not in own or name not in saved or own[name].shape != saved[name].shape
     ]
     if differ:
-        raise ValueError(
+        raise RefusedError(
+            "adapter-of-other-model",
             f"{folder} is an adapter of another model than {model.name_or_path}: {differ[:3]} are "
-            "in one of them alone, or of another shape; load it on the base that it was trained on"
+            "in one of them alone, or of another shape; load it on the base that it was trained on",
         )
     for name, weight in own.items():
         weight.copy_(saved[name])
@@ -175,9 +174,10 @@ class LoraAdapter:
         """
         file = folder / _CONFIG
         if not file.is_file():
-            raise ValueError(
+            raise RefusedError(
+                "no-adapter-config",
                 f"{folder} has no adapter_config.json, but a base is given for it: give a folder "
-                "that PEFT has saved, or leave the base out for a whole model"
+                "that PEFT has saved, or leave the base out for a whole model",
             )
         config = json.loads(file.read_text("utf-8"))
         _refuse_unknown(config, file)
@@ -200,9 +200,10 @@ class LoraAdapter:
         """
         rank, alpha = self._config["r"], self._config["lora_alpha"]
         if any(part.scale != alpha / rank for part in self.modules.values()):
-            raise ValueError(
-                f"{self.folder} does not scale every module by alpha / r = {alpha} / {rank}: "
-                "merge the adapter into its base, and start from the whole model"
+            raise RefusedError(
+                "own-scales",
+                f"{self.folder} has modules of other scales than {alpha} / {rank}: merge it into "
+                "its base, and start from the whole model",
             )
         return AdapterSettings(rank=rank, alpha=alpha)
 
@@ -217,9 +218,10 @@ class LoraAdapter:
         for name, part in self.modules.items():
             wanted = (part.a_rI.shape[1], part.b_Or.shape[0])
             if _inputs_and_outputs(modules.get(name)) != wanted:
-                raise ValueError(
+                raise RefusedError(
+                    "adapter-of-other-base",
                     f"{self.folder} adapts {name} with {wanted[0]} inputs and {wanted[1]} "
-                    "outputs, which its base does not have: give the base that it was trained on"
+                    "outputs, which its base does not have: give the base that it was trained on",
                 )
 
     def apply_to(self, model: PreTrainedModel, device: torch.device) -> list[RemovableHandle]:
@@ -235,9 +237,10 @@ class LoraAdapter:
 def _refuse_unknown(config: Mapping[str, object], file: Path) -> None:
     kind = config.get("peft_type")
     if kind != "LORA":
-        raise ValueError(
+        raise RefusedError(
+            "not-lora",
             f"{file} is of the type {kind!r}, and only LORA is known: merge the adapter into its "
-            "base and release the whole model"
+            "base and release the whole model",
         )
     more = [key for key in config.keys() - _USED - _OF_NO_CONSEQUENCE if config[key]]
     if config.get("bias", "none") != "none":
@@ -246,9 +249,10 @@ def _refuse_unknown(config: Mapping[str, object], file: Path) -> None:
         more.append("init_lora_weights")
     if more:
         excess = ", ".join(f"{key}={config.get(key)!r}" for key in sorted(more))
-        raise ValueError(
+        raise RefusedError(
+            "more-than-low-rank",
             f"{file} asks for more than low-rank factors beside an unchanged base ({excess}): "
-            "merge the adapter into its base and release the whole model"
+            "merge the adapter into its base and release the whole model",
         )
 
 
@@ -257,9 +261,10 @@ def _pair_up(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Ten
     for name, tensor in tensors.items():
         match = _FACTOR.fullmatch(name)
         if match is None:
-            raise ValueError(
+            raise RefusedError(
+                "not-a-factor",
                 f"{folder} holds {name}, which is no LoRA factor of a linear module: merge the "
-                "adapter into its base and release the whole model"
+                "adapter into its base and release the whole model",
             )
         by_module.setdefault(match["module"], {})[match["factor"]] = tensor
     whole = {
@@ -270,9 +275,10 @@ def _pair_up(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Ten
     broken = sorted(by_module.keys() - whole.keys())
     broken += [module for module, (a_rI, b_Or) in whole.items() if len(a_rI) != b_Or.shape[1]]
     if broken or not whole:
-        raise ValueError(
+        raise RefusedError(
+            "missing-factor",
             f"{folder} lacks a LoRA factor, or has two of unequal rank, for {broken[:3] or 'all'}: "
-            "save the adapter again"
+            "save the adapter again",
         )
     return whole
 

@@ -7,6 +7,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from tasks.refusal import RefusedError
+
 
 def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return type and shape of each tensor of a safetensors file.
@@ -19,8 +21,9 @@ def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
             return {n: (s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
     except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{file} cannot be read as safetensors ({error}): fetch the checkpoint again"
+        raise RefusedError(
+            "broken-safetensors",
+            f"{file} cannot be read as safetensors ({error}): fetch the checkpoint again",
         ) from error
 
 
@@ -37,9 +40,10 @@ def refuse_non_finite(tensors: Mapping[str, Tensor]) -> None:
     """
     bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if bad:
-        raise ValueError(
+        raise RefusedError(
+            "not-finite",
             f"{len(bad)} of {len(tensors)} weight tensors hold NaN or infinity, {bad[0]} among "
-            "them: the checkpoint was damaged or its training diverged; release an earlier rung"
+            "them: the checkpoint was damaged or its training diverged; release an earlier rung",
         )
 
 

@@ -19,6 +19,7 @@ from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import group_advantages
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
+from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 
@@ -176,22 +177,25 @@ class Distillation:
 def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:
     absent = {v for teacher in teachers for v in scoring_models(teacher, settings)} - set(loaded)
     if absent:
-        raise ValueError(
+        raise RefusedError(
+            "model-not-loaded",
             f"{sorted(absent)} will be asked and are not loaded (loaded: {sorted(loaded)}): load "
-            "them by these names"
+            "them by these names",
         )
     for name, chosen in (("masked", settings.masked), ("delta", settings.delta_teachers)):
         unknown = sorted(set(chosen) - set(teachers))
         if unknown:
-            raise ValueError(
+            raise RefusedError(
+                "unknown-teacher",
                 f"{name} teachers {unknown} are none of this round's ({list(teachers)}): correct "
-                "their names"
+                "their names",
             )
     reserved = sorted({OUTCOME, REFERENCE} & set(teachers))
     if reserved:
-        raise ValueError(
+        raise RefusedError(
+            "reserved-name",
             f"the teacher {reserved[0]!r} has the name of a source that is none: give its domain "
-            "another name"
+            "another name",
         )
 
 

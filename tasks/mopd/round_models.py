@@ -22,6 +22,7 @@ from tasks.model.log_probs import TokenBatch
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource
 from tasks.onpolicy.ladder import earlier_rungs
+from tasks.refusal import RefusedError
 
 INITIAL_STUDENT = "the student's start"
 """The model that the round began with, frozen: the anchor of deltas, and the reference."""
@@ -88,14 +89,16 @@ def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundMode
     planned = {teacher.name: teacher for teacher in plan.teachers}
     _refuse_names(settings.distil, set(planned))
     if settings.distil.reference_weight > 0 and all(t.is_self for t in plan.teachers):
-        raise ValueError(
+        raise RefusedError(
+            "idle-reference",
             f"reference_weight is {settings.distil.reference_weight}, but the only teacher is the "
-            "student itself, from which it is kept anyway: set reference_weight to 0"
+            "student itself, from which it is kept anyway: set reference_weight to 0",
         )
     if set(planned) <= set(settings.distil.masked):
-        raise ValueError(
+        raise RefusedError(
+            "all-masked",
             f"every teacher is masked ({sorted(planned)}), so nothing is left to learn from: "
-            "unmask one"
+            "unmask one",
         )
     chosen = [planned[name] for name in settings.distil.delta_teachers]
     return RoundModels(plan, {t.name: _precursor(store, t, plan.student) for t in chosen})
@@ -110,28 +113,32 @@ def _refuse_names(settings: DistilSettings, planned: Set[str]) -> None:
     ):
         unknown = sorted(set(named) - planned)
         if unknown:
-            raise ValueError(
+            raise RefusedError(
+                "unknown-teacher",
                 f"{what} teachers {unknown} are none of this round's ({sorted(planned)}): correct "
-                "their names"
+                "their names",
             )
     if weights and planned - set(weights):
-        raise ValueError(
+        raise RefusedError(
+            "teacher-without-weight",
             f"the balance gives fixed weights to {sorted(weights)} and none to "
-            f"{sorted(planned - set(weights))}: give each teacher its weight"
+            f"{sorted(planned - set(weights))}: give each teacher its weight",
         )
 
 
 def _precursor(store: Store, teacher: PlannedTeacher, start: Artifact) -> Artifact:
     if teacher.is_self:
-        raise ValueError(
+        raise RefusedError(
+            "delta-of-self",
             f"the teacher {teacher.name!r} is the student itself, which has learned nothing since "
-            "its start: leave it out of delta_teachers"
+            "its start: leave it out of delta_teachers",
         )
     precursor = read_manifest(store, teacher.release.digest, Release).precursor
     if precursor.digest == start.digest:
-        raise ValueError(
+        raise RefusedError(
+            "delta-of-start",
             f"the teacher {teacher.name!r} was trained from what the student starts as, so its "
-            "delta on that is the teacher itself: leave it out of delta_teachers"
+            "delta on that is the teacher itself: leave it out of delta_teachers",
         )
     return precursor
 
@@ -185,14 +192,16 @@ def refuse_other_tokens(
     for source in sources:
         tokenizer, template = identities[source.digest]
         if tokenizer != ours[0]:
-            raise ValueError(
+            raise RefusedError(
+                "other-tokenizer",
                 f"teacher {source.name!r} cannot be used: its tokenizer is {tokenizer}, the "
                 f"student's {ours[0]}. Ids would mean other text to it: re-train it with the "
-                "student's tokenizer, or leave it out"
+                "student's tokenizer, or leave it out",
             )
         if template != ours[1] and not any_template:
-            raise ValueError(
+            raise RefusedError(
+                "other-template",
                 f"teacher {source.name!r} cannot be used: its chat template is {template}, the "
                 f"student's {ours[1]}. It would score prompts in a form that it never saw: release "
-                "it with the student's template, leave it out, or have a waiver accept it"
+                "it with the student's template, leave it out, or have a waiver accept it",
             )

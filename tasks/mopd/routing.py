@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 Label = tuple[str, str]
@@ -39,14 +40,16 @@ class Routing:
         for (domain, mode), sharing in self._by_label.items():
             total = sum(route.share for route in sharing)
             if abs(total - 1.0) > 1e-9:
-                raise ValueError(
+                raise RefusedError(
+                    "route-shares",
                     f"the teachers {[r.teacher for r in sharing]} of {_label_name(domain, mode)} "
-                    f"have shares that sum to {total:g}: give each its share, so that they sum to 1"
+                    f"have shares that sum to {total:g}: give each its share, so that the sum is 1",
                 )
             if mode is not None and (domain, None) in self._by_label:
-                raise ValueError(
+                raise RefusedError(
+                    "route-both-ways",
                     f"the domain {domain!r} is routed as a whole and by the mode {mode!r}, so it "
-                    "is not clear who scores the prompts of that mode: name a mode on each route"
+                    "is not clear who scores the prompts of that mode: name a mode on each route",
                 )
 
     @property
@@ -67,9 +70,10 @@ class Routing:
         """
         absent = sorted(set(self.teachers) - set(teachers))
         if absent:
-            raise ValueError(
+            raise RefusedError(
+                "teacher-not-loaded",
                 f"the routing names teachers {absent} that are not loaded (loaded: "
-                f"{sorted(teachers)}): release them or correct the routing"
+                f"{sorted(teachers)}): release them or correct the routing",
             )
         used: set[str] = set()
         unrouted = []
@@ -79,15 +83,17 @@ class Routing:
             if not routes:
                 unrouted.append(_label_name(*label))
         if unrouted:
-            raise ValueError(
+            raise RefusedError(
+                "domain-without-teacher",
                 f"prompts of {unrouted} have no teacher: add a teacher for each, or leave their "
-                f"prompts out (routed: {self._labels()})"
+                f"prompts out (routed: {self._labels()})",
             )
         idle = sorted(set(teachers) - used)
         if idle:
-            raise ValueError(
+            raise RefusedError(
+                "teacher-without-domain",
                 f"teachers {idle} would score nothing, because no domain with prompts is routed "
-                "to them: drop them, or give their domain prompts"
+                "to them: drop them, or give their domain prompts",
             )
 
     def routes(self, rollout: Rollout) -> list[Route]:
@@ -95,9 +101,10 @@ class Routing:
         label = (rollout.domain, rollout.prompt.mode)
         routes = self._routes(label)
         if not routes:
-            raise ValueError(
+            raise RefusedError(
+                "domain-without-teacher",
                 f"prompt {rollout.prompt.id!r} is of {_label_name(*label)}, which is not routed to "
-                f"any teacher (routed: {self._labels()})"
+                f"any teacher (routed: {self._labels()})",
             )
         return routes
 

@@ -15,6 +15,7 @@ from tasks.onpolicy.settings import Normalisation
 from tasks.onpolicy.step_metrics import DeviceSums
 from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.ranks import sum_over_ranks
+from tasks.refusal import RefusedError
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
 """Open-MOPD (2608.19098) section 4: beyond them a run collapsed."""
@@ -118,9 +119,10 @@ class TeacherWeighting:
         try:
             return self.settings.weights[teacher]
         except KeyError:
-            raise ValueError(
+            raise RefusedError(
+                "teacher-without-weight",
                 f"the balance gives fixed weights to {sorted(self.settings.weights)} and none to "
-                f"the teacher {teacher!r}: give each teacher its weight"
+                f"the teacher {teacher!r}: give each teacher its weight",
             ) from None
 
     def _gaps(self, teachers: Sequence[str]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
 from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
+from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Prompt
 
@@ -51,14 +52,16 @@ class KeptRollouts:
         self._steps = _scored(ledger, self._masked, outcome_weight)
         strangers = sorted(self._masked - set(ledger.manifest.sources))
         if strangers:
-            raise ValueError(
+            raise RefusedError(
+                "unknown-teacher",
                 f"{strangers} are no sources of this ledger ({list(ledger.manifest.sources)}): "
-                "correct their names"
+                "correct their names",
             )
         if not self._steps:
-            raise ValueError(
+            raise RefusedError(
+                "no-kept-rollouts",
                 f"the ledger in {ledger.folder} kept no rollouts, so nothing can be replayed: run "
-                "the consolidation again with ledger.rollouts_per_teacher above 0"
+                "the consolidation again with ledger.rollouts_per_teacher above 0",
             )
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lineage.artifacts import Rung
 from tasks.handover import PlannedTeacher
+from tasks.refusal import RefusedError
 
 LEAST_MEASURED = 8
 """Rungs that are measured of a longer ladder: one forward pass each."""
@@ -37,9 +38,10 @@ def earlier_rungs(teacher: PlannedTeacher, num_stages: int) -> list[Staged]:
     if num_stages == 1 or teacher.is_self:
         return []
     if len(teacher.ladder) < num_stages:
-        raise ValueError(
+        raise RefusedError(
+            "too-few-rungs",
             f"the teacher {teacher.name!r} has {len(teacher.ladder)} rungs, fewer than the "
-            f"{num_stages} ladder stages: lower ladder_stages, or ask its team to keep more rungs"
+            f"{num_stages} ladder stages: lower ladder_stages, or ask its team to keep more rungs",
         )
     parts = range(1, num_stages)
     if not teacher.ladder_kl:
@@ -62,9 +64,10 @@ def nearest_in_order(values: Sequence[float], targets: Sequence[float]) -> list[
         ValueError: for fewer values than targets.
     """
     if len(values) < len(targets):
-        raise ValueError(
+        raise RefusedError(
+            "too-few-measured-rungs",
             f"{len(targets)} earlier rungs are wanted and {len(values)} have a finite KL: lower "
-            "ladder_stages, or have its team look at the rungs"
+            "ladder_stages, or have its team look at the rungs",
         )
     # best[n]: the least sum, and the places, for the targets so far among the first n values.
     best: list[tuple[float, list[int]] | None] = [(0.0, [])] * (len(values) + 1)

@@ -25,6 +25,7 @@ from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS, digest_weights
 from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts
 from tasks.onpolicy.learner import Learner
 from tasks.progress import report
+from tasks.refusal import RefusedError
 
 Weights = Mapping[str, Tensor]
 
@@ -135,9 +136,10 @@ def segment_boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
         weights_at.append(now)
     weights_at += [ledger.weights(checkpoint) for checkpoint in ledger.manifest.checkpoints]
     if len(weights_at) == 1:
-        raise ValueError(
+        raise RefusedError(
+            "nothing-to-recompute-from",
             f"the ledger in {ledger.folder} holds neither displacements nor checkpoints, so there "
-            "is nothing to replay from: it is of an older version; run the consolidation again"
+            "is nothing to replay from: it is of an older version; run the consolidation again",
         )
     return weights_at
 

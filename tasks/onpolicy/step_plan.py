@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch, pad_right
 from tasks.onpolicy.settings import Normalisation
+from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 MOST_PADDING = 0.1
@@ -158,10 +159,11 @@ def split_for_updates(
         by_teacher[item.teacher].append(item)
     for teacher, items in sorted(by_teacher.items()):
         if len(items) < num_updates:
-            raise ValueError(
+            raise RefusedError(
+                "too-few-rollouts",
                 f"teacher {teacher!r} scores {len(items)} rollouts in step {step}, fewer than the "
                 f"{num_updates} inner updates: give its domain more prompts, or lower "
-                "inner_updates"
+                "inner_updates",
             )
         random.Random(f"{step} {teacher}").shuffle(items)
         for place, item in enumerate(items):
@@ -186,16 +188,19 @@ def plan_step(
         ValueError: if no rollout has a response token, so that there is nothing to learn from.
     """
     if not any(item.rollout.num_response_tokens for item in scored):
-        raise ValueError(
+        raise RefusedError(
+            "no-response-token",
             "no response token is left to learn from: every rollout is empty or masked; look at "
-            "the prompts and at max_new_tokens"
+            "the prompts and at max_new_tokens",
         )
     by_teacher: dict[str, list[tuple[ScoredRollout, float]]] = defaultdict(list)
     for item, weight in zip(scored, _token_weights(scored, normalisation), strict=True):
         if not item.masked:
             by_teacher[item.teacher].append((item, weight))
     if not by_teacher:
-        raise ValueError("every teacher is masked, so nothing is left to learn from: unmask one")
+        raise RefusedError(
+            "all-masked", "every teacher is masked, so nothing is left to learn from: unmask one"
+        )
     lists = [
         sorted(items, key=lambda weighted: len(weighted[0].rollout.ids))
         for _, items in sorted(by_teacher.items())

@@ -24,6 +24,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
+from tasks.refusal import RefusedError
 from tasks.sft.settings import SftSettings
 
 MUON_TO_ADAMW = 0.5
@@ -107,17 +108,21 @@ def supervise(
 
 def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
     if not rows:
-        raise ValueError("there is no demonstration to learn from: give a data set with rows")
+        raise RefusedError(
+            "no-demonstration", "there is no demonstration to learn from: give a data set with rows"
+        )
     if not any(any(row.is_response) for row in rows):
-        raise ValueError(
-            "no row has a response token to learn from: demonstrations need assistant turns"
+        raise RefusedError(
+            "no-response-token",
+            "no row has a response token to learn from: demonstrations need assistant turns",
         )
     limit = getattr(model.config, "max_position_embeddings", None)
     longest = max(len(row.ids) for row in rows)
     if limit is not None and longest > limit:
-        raise ValueError(
+        raise RefusedError(
+            "demonstration-too-long",
             f"a demonstration has {longest} tokens but the model takes {limit}: shorten or leave "
-            "out the longest demonstrations"
+            "out the longest demonstrations",
         )
 
 

@@ -19,6 +19,7 @@ from tasks.ledger.schema import KeptRollout, LedgerSettings, SourceRow, StoredPr
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.ledger.writer import LedgerWriter, digest_weights
 from tests.ledger.test_split_adamw import SOURCES, parameters, snapshot, take
+from tests.support.refused import refused
 
 ROW = SourceRow(
     step=1,
@@ -101,16 +102,16 @@ def test_half_the_storage_says_what_it_loses(tmp_path):
         ]
     )
     assert segment.lost == pytest.approx(missing.norm().item(), rel=1e-4)
-    with pytest.raises(ValueError, match="too low a precision"):
+    with refused("unexplained-change"):
         short.check(start, end)
 
 
 def test_weights_of_another_student_are_refused(tmp_path):
     ledger, start, end = written(tmp_path)
     other = {name: tensor + 1e-6 for name, tensor in end.items()}
-    with pytest.raises(ValueError, match="ends with the weights"):
+    with refused("other-weights", "ends"):
         ledger.check(start, other)
-    with pytest.raises(ValueError, match="begins with the weights"):
+    with refused("other-weights", "begins"):
         ledger.check(other, end)
 
 
@@ -124,7 +125,7 @@ def test_weights_changed_past_the_optimizer_are_found(tmp_path):
     with torch.no_grad():
         params["a"] += 0.01
     writer.step(1, [], [], last=True)
-    with pytest.raises(ValueError, match="past the optimizer"):
+    with refused("unexplained-change"):
         Ledger.open(tmp_path).check(start, optimizer.masters())
 
 
@@ -132,7 +133,7 @@ def test_without_displacements_there_is_nothing_to_add_up(tmp_path):
     ledger, start, end = written(tmp_path, displacements=False)
     assert ledger.manifest.segments == ()
     assert ledger.manifest.end == digest_weights(end)
-    with pytest.raises(ValueError, match="holds no displacements"):
+    with refused("no-displacements"):
         ledger.check(start, end)
 
 
@@ -147,14 +148,14 @@ def test_without_displacements_the_weights_are_kept_where_segments_end(tmp_path)
 
 
 def test_a_folder_without_a_ledger_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="it is no ledger"):
+    with refused("no-ledger"):
         Ledger.open(tmp_path)
 
 
 def test_a_ledger_of_another_run_is_not_gone_on_with(tmp_path):
     written(tmp_path)
     optimizer = SplitAdamW(parameters(), ["math"], AdamWConstants(), record=True)
-    with pytest.raises(ValueError, match="of other settings, seed or sources"):
+    with refused("other-run"):
         LedgerWriter(tmp_path, LedgerSettings(segment_steps=3), optimizer, seed=7)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tasks.merge import weights
+from tests.support.refused import refused
 
 START = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([0.0])}
 ONE = {"w": torch.tensor([3.0, 2.0]), "b": torch.tensor([1.0])}
@@ -78,15 +79,15 @@ def test_half_precision_is_summed_in_full_and_given_back_as_it_was():
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"w": torch.zeros(3), "b": torch.zeros(1)}, r"\['w'\] \(1 in all\)"),
-        ({"w": torch.zeros(2)}, r"\['b'\] \(1 in all\)"),
-        ({"w": torch.zeros(2), "b": torch.zeros(1), "c": torch.zeros(1)}, r"\['c'\]"),
+        ({"w": torch.zeros(3), "b": torch.zeros(1)}, "['w'] (1 in all)"),
+        ({"w": torch.zeros(2)}, "['b'] (1 in all)"),
+        ({"w": torch.zeros(2), "b": torch.zeros(1), "c": torch.zeros(1)}, "['c']"),
     ],
 )
 def test_models_of_different_architectures_are_refused(other, named):
-    with pytest.raises(ValueError, match=f"differ in parameters {named}.*one architecture"):
+    with refused("other-parameters", named):
         average([ONE, other])
-    with pytest.raises(ValueError, match=f"differ in parameters {named}"):
+    with refused("other-parameters", named):
         task_arithmetic(START, [ONE, other], 0.5)
 
 
@@ -99,7 +100,7 @@ def test_a_task_vector_is_weighted():
 
 
 def test_an_average_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no model to average"):
+    with refused("no-model"):
         weights.average([])
 
 

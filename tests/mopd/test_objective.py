@@ -12,6 +12,7 @@ from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.settings import LoopSettings, Normalisation
 from tasks.onpolicy.step_plan import plan_step
+from tests.support.refused import refused
 from tests.support.tiny_models import rollout, tiny_model
 
 FULL, SAMPLED = Divergence.FULL_VOCABULARY, Divergence.SAMPLED_TOKEN
@@ -110,7 +111,7 @@ def test_swapped_names_change_the_loss(divergence):
 
 
 def test_a_rollout_of_an_unknown_domain_is_refused():
-    with pytest.raises(ValueError, match="not routed to any teacher"):
+    with refused("domain-without-teacher", "'law'"):
         objective().score([of_domain("law")])
 
 

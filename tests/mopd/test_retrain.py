@@ -1,12 +1,11 @@
 """Which retrains answer for the absence of teachers."""
 
-import pytest
-
 from lineage.store import open_store
 from tasks.mopd.counterfactual.retrain import _cost, _masked, _masks, plan_retrains
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.step import Bench
+from tests.support.refused import refused
 
 
 def test_each_teacher_is_left_out_and_random_sets_of_several_too():
@@ -17,12 +16,12 @@ def test_each_teacher_is_left_out_and_random_sets_of_several_too():
     assert len(set(masks[4:])) == 3
     assert all(2 <= len(mask) <= 3 for mask in masks[4:])
     assert masks == _masks(teachers, 3, 0)
-    with pytest.raises(ValueError, match="have 10"):
+    with refused("too-many-subsets", "10"):
         _masks(teachers, 11, 0)
 
 
 def test_a_student_of_one_teacher_has_no_retrain():
-    with pytest.raises(ValueError, match="one teacher"):
+    with refused("single-teacher"):
         _masks(["math"], 0, 0)
 
 
@@ -44,5 +43,5 @@ def test_who_asks_for_retrains_is_told_how_many_and_what_they_cost():
 
 
 def test_subsets_without_a_seed_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="with no seed"):
+    with refused("subsets-without-seed"):
         plan_retrains(Bench(open_store(str(tmp_path))), "student", 0, 2)

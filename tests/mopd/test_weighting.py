@@ -10,6 +10,7 @@ from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundS
 from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
 from tasks.onpolicy.settings import LoopSettings, Normalisation
 from tasks.onpolicy.step_plan import ScoredRollout, plan_step
+from tests.support.refused import refused
 from tests.support.tiny_models import rollout
 
 TOKEN, SEQUENCE = Normalisation.TOKEN_MEAN, Normalisation.SEQUENCE_MEAN
@@ -48,7 +49,7 @@ def test_fixed_weights_are_as_given():
 
 
 def test_a_teacher_without_a_fixed_weight_is_refused():
-    with pytest.raises(ValueError, match="none to the teacher 'code'"):
+    with refused("teacher-without-weight", "'code'"):
         weighting(Balance.FIXED, math=1.0, law=3.0).weights(SCORED)
 
 

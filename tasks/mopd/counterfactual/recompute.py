@@ -36,6 +36,7 @@ from tasks.onpolicy.result import save_student
 from tasks.progress import format_seconds, report
 from tasks.provenance import source_digest
 from tasks.ranks import rank_device
+from tasks.refusal import RefusedError
 from tasks.resume import Part, States
 from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
@@ -69,7 +70,9 @@ def recompute_spec(bench: Bench, student: str) -> tuple[RecomputeSpec, float]:
     record = ledger_derivation(own.derivation).digest()
     stored = bench.records.output(record)
     if stored is None:
-        raise ValueError(f"{student!r} has no ledger in this store, so nothing can be replayed")
+        raise RefusedError(
+            "no-ledger", f"{student!r} has no ledger in this store, so nothing can be replayed"
+        )
     ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=bench.store.uri)
     spec = RecomputeSpec(
         plan=own.plan,
@@ -222,13 +225,17 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
 def _refuse(absent: Sequence[str], without: Sequence[str], teachers: Sequence[str]) -> None:
     unknown = sorted(set(without) - set(teachers))
     if unknown:
-        raise ValueError(
-            f"{unknown} cannot be left out: the teachers of this student are {list(teachers)}"
+        raise RefusedError(
+            "unknown-teacher",
+            f"{unknown} cannot be left out: the teachers of this student are {list(teachers)}",
         )
     if not without:
-        raise ValueError(f"nothing is to be left out: name at least one of {list(teachers)}")
+        raise RefusedError(
+            "nothing-left-out", f"nothing is to be left out: name at least one of {list(teachers)}"
+        )
     if len(absent) == len(teachers):
-        raise ValueError(
+        raise RefusedError(
+            "all-masked",
             f"without {absent} nobody is left to learn from: what the student started from "
-            "answers for the absence of all"
+            "answers for the absence of all",
         )

@@ -15,6 +15,7 @@ from tasks.mopd.round import distil_round, starting_from
 from tasks.mopd.round_form import RetrainSpec
 from tasks.mopd.settings import RoundSettings
 from tasks.progress import format_seconds, report
+from tasks.refusal import RefusedError
 from tasks.step import Bench
 
 
@@ -34,14 +35,16 @@ def plan_retrains(
     if num_seeds == 0 and num_subsets == 0:
         return []
     if num_seeds == 0:
-        raise ValueError(
+        raise RefusedError(
+            "subsets-without-seed",
             f"{num_subsets} subsets of teachers are to be left out, but with no seed: pass "
-            "`--verify 1` (verify_seeds) or more beside them"
+            "`--verify 1` (verify_seeds) or more beside them",
         )
     if num_seeds < 0:
-        raise ValueError(
+        raise RefusedError(
+            "too-few-seeds",
             f"{num_seeds} seeds for the retrains: pass 1 or more (2 or more give an interval and a "
-            "noise floor), or 0 for no retrain"
+            "noise floor), or 0 for no retrain",
         )
     own = student_round(bench, student)
     settings = own.settings
@@ -98,9 +101,10 @@ def student_round(bench: Bench, student: str) -> StudentRound:
     checkpoint = checkpoint_named(bench.store, student)
     published = students_of(bench.store, checkpoint)
     if not published:
-        raise ValueError(
+        raise RefusedError(
+            "never-published",
             f"{student!r} was never published, so its plan (environments, prompts, releases) is "
-            "not known and its round cannot be run again: name a published student"
+            "not known and its round cannot be run again: name a published student",
         )
     manifest = parse_manifest(bench.store.get_bytes(published[0].digest), Student)
     derivation = bench.records.read(checkpoint.record)
@@ -134,17 +138,19 @@ def _start(bench: Bench, derivation: Derivation) -> Artifact:
 
 def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[str, ...]]:
     if len(teachers) < 2:
-        raise ValueError(
+        raise RefusedError(
+            "single-teacher",
             f"this student has one teacher ({list(teachers)}): without it nothing is left to learn "
-            "from, and what it started from answers for its absence"
+            "from, and what it started from answers for its absence",
         )
     subsets = [
         mask for size in range(2, len(teachers)) for mask in itertools.combinations(teachers, size)
     ]
     if num_subsets > len(subsets):
-        raise ValueError(
+        raise RefusedError(
+            "too-many-subsets",
             f"{num_subsets} subsets of several masked teachers are asked for, but {len(teachers)} "
-            f"teachers have {len(subsets)}: ask for so many at most"
+            f"teachers have {len(subsets)}: ask for so many at most",
         )
     return [
         *((teacher,) for teacher in teachers),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks.mopd.losses.exact import reverse_kl_with_stats
+from tasks.refusal import RefusedError
 
 
 @torch.no_grad()
@@ -29,9 +30,10 @@ def delta_target(anchor_CV: Tensor, teacher_CV: Tensor, precursor_CV: Tensor) ->
     both_CV = teacher_CV.isneginf() & precursor_CV.isneginf()
     delta_CV.masked_fill_(both_CV, 0.0)
     if bool(delta_CV.isposinf().any()):
-        raise ValueError(
+        raise RefusedError(
+            "infinite-delta",
             "the precursor gives no probability at all to a token that the teacher allows, so the "
-            "teacher's delta is infinite: choose the checkpoint that the teacher was trained from"
+            "teacher's delta is infinite: choose the checkpoint that the teacher was trained from",
         )
     return torch.log_softmax(delta_CV.add_(anchor_CV), dim=-1)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tasks.mopd.settings import Support, TopK
+from tasks.refusal import RefusedError
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,16 @@ def support_tokens(
 def check_support(settings: TopK, control_ids: Sequence[int], vocabulary: int) -> None:
     """Raise ValueError if k or a control id is not within the vocabulary."""
     if settings.k > vocabulary:
-        raise ValueError(
+        raise RefusedError(
+            "top-k-above-vocabulary",
             f"top_k.k is {settings.k}, but the vocabulary has {vocabulary} tokens: lower k, or "
-            "choose the divergence full_vocabulary"
+            "choose the divergence full_vocabulary",
         )
     if any(not 0 <= control < vocabulary for control in control_ids):
-        raise ValueError(
+        raise RefusedError(
+            "control-id-outside-vocabulary",
             f"control ids {sorted(control_ids)} are not all within a vocabulary of {vocabulary} "
-            "tokens: take them from the tokenizer of this model"
+            "tokens: take them from the tokenizer of this model",
         )
 
 

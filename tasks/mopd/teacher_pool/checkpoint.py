@@ -11,6 +11,7 @@ from torch import Tensor
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.tree import Tree, TreeFile
 from tasks.model.weight_files import map_file, read_header
+from tasks.refusal import RefusedError
 
 _ADVICE_BYTES = 128 << 10
 """The kernel cuts each advice to the device's readahead window, which is seldom smaller."""
@@ -75,9 +76,10 @@ class CheckpointFiles:
 def _read_config(folder: Path) -> dict[str, object]:
     file = folder / "config.json"
     if not file.is_file():
-        raise ValueError(
+        raise RefusedError(
+            "no-config",
             f"{folder} has no config.json, so it is no Hugging Face model: give the folder that "
-            "holds config.json and safetensors, and for a LoRA adapter its base as well"
+            "holds config.json and safetensors, and for a LoRA adapter its base as well",
         )
     config: dict[str, object] = json.loads(file.read_text("utf-8"))
     return config
@@ -88,15 +90,17 @@ def _weight_files(folder: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if not index.is_file():
-        raise ValueError(
+        raise RefusedError(
+            "no-safetensors",
             f"{folder} has no model.safetensors and no index of shards: save the model with "
-            "save_pretrained; pickled weights are never read"
+            "save_pretrained; pickled weights are never read",
         )
     names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
-        raise ValueError(
-            f"{folder} lacks {absent} of its {len(names)} weight files: fetch the checkpoint again"
+        raise RefusedError(
+            "missing-shard",
+            f"{folder} lacks {absent} of its {len(names)} weight files: fetch the checkpoint again",
         )
     return [folder / name for name in names]
 
@@ -146,10 +150,11 @@ def check_binding(sources: Sequence[TeacherSource]) -> None:
     names = [source.name for source in sources]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names or "" in names:
-        raise ValueError(
+        raise RefusedError(
+            "ambiguous-names",
             f"teachers {names} cannot be told apart"
             + (f" ({twice} more than once)" if twice else "")
-            + ": give at least one teacher, and each a name of its own"
+            + ": give at least one teacher, and each a name of its own",
         )
     digests: dict[Path, str] = {}
     for source in sources:
@@ -158,10 +163,11 @@ def check_binding(sources: Sequence[TeacherSource]) -> None:
             if folder not in digests:
                 digests[folder] = _digest_by_name(folder) or digest_folder(folder)
             if digests[folder] != checkpoint.digest:
-                raise ValueError(
+                raise RefusedError(
+                    "other-digest",
                     f"teacher {source.name!r} is to be {checkpoint.digest}, but {folder} holds "
                     f"{digests[folder]}: names and checkpoints have been swapped, or the "
-                    "folder was changed; take the folder from the store by the teacher's digest"
+                    "folder was changed; take the folder from the store by the teacher's digest",
                 )
 
 

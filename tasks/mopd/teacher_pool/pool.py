@@ -36,6 +36,7 @@ from tasks.mopd.teacher_pool.weights import (
     PooledTeacher,
     WeightSource,
 )
+from tasks.refusal import RefusedError
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,9 @@ def open_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> T
         try:
             teachers[source.name] = opener.open(source)
         except ValueError as error:
-            raise ValueError(f"teacher {source.name!r} cannot be used: {error}") from error
+            code = error.code if isinstance(error, RefusedError) else "unusable-model"
+            message = f"teacher {source.name!r} cannot be used: {error}"
+            raise RefusedError(code, message) from error
     counts = PoolCounts()
     distinct = list({id(teacher): teacher for teacher in teachers.values()}.values())
     slot = _slot(distinct, settings, counts)
@@ -219,9 +222,10 @@ def _check_vocabulary(checkpoint: CheckpointFiles, expected: int) -> None:
     config = inner if isinstance(inner, dict) else checkpoint.config
     entries = config.get("vocab_size")
     if entries != expected:
-        raise ValueError(
+        raise RefusedError(
+            "other-vocabulary",
             f"its vocabulary has {entries} entries and the student's {expected}, so their "
-            "probabilities cannot be compared: use teachers of the student's own tokenizer"
+            "probabilities cannot be compared: use teachers of the student's own tokenizer",
         )
 
 

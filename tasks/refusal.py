@@ -1,0 +1,18 @@
+"""What a step refuses to work with: an error with a stable code beside its message."""
+
+
+class RefusedError(ValueError):
+    """An input or a state that cannot be used.
+
+    ``code`` is stable, for callers and tests; the message says what, why and what to do next, and
+    its wording may change.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        """Take the code, in kebab-case, and the message."""
+        super().__init__(code, message)
+        self.code = code
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[1])
