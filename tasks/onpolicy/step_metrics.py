@@ -21,7 +21,7 @@ class DeviceSums:
     @torch.no_grad()
     def add(self, name: str, scalar: Tensor | float, count: int = 1) -> None:
         """Add a scalar, which stands for ``count`` items, to a sum without reading it."""
-        value = torch.as_tensor(scalar).double()
+        value = torch.as_tensor(scalar, dtype=torch.float64)
         self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counts[name] = self._counts.get(name, 0) + count
 
