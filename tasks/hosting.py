@@ -33,6 +33,7 @@ from tasks.resources import (
     chosen_flavour,
     local_limits,
 )
+from tasks.reused import marking_reuse
 
 _STORE = "PROVOST_STORE"
 """Set by ``infra/teams/060_places.yaml`` through the pod template that registration names."""
@@ -86,7 +87,7 @@ def hosted(
     declare = cast("Callable[..., Callable[..., object]]", task)(**arguments)
 
     def decorate(body: Function[Parameters, Result]) -> Function[Parameters, Result]:
-        declared = declare(_attempted(stage, body))
+        declared = declare(_attempted(stage, marking_reuse(body, show if deck else None)))
         # Flyte 2, under its shim, has no such step, and its console shows an error's own sentence.
         taken = telling(stage, declared) if hasattr(declared, "dispatch_execute") else declared
         return cast("Function[Parameters, Result]", taken)

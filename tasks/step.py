@@ -34,6 +34,7 @@ from tasks import pod
 from tasks.attempt import InterruptedAttemptError
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, gpu_in_use, package_versions
+from tasks.reused import Reused, note_reused
 from tasks.threads import as_many_threads, threads_in_use
 
 FIND_ONLY = "PROVOST_FIND_ONLY"
@@ -195,6 +196,9 @@ class Bench:
         """
         found = self.find(derivation)
         if found is not None:
+            attested = self.records.output(found.record)
+            run = attested.flyte if attested else None
+            note_reused(Reused(derivation.kind, found.record, run.name if run else ""))
             return found
         refuse_to_make(derivation)
         self.store.ensure_writable()

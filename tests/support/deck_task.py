@@ -1,7 +1,10 @@
 """A task that shows a page and then refuses, as a plan with findings does."""
 
+from lineage.digest import digest_json
+from lineage.record import Derivation
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
+from tasks.step import Bench
 
 
 @hosted(Stage.PLAN, deck=True)
@@ -19,3 +22,24 @@ def show_twice(first: str, second: str) -> int:
     show("training", first)
     show("training", second)
     return 0
+
+
+@hosted(Stage.PLAN, deck=True)
+def note(text: str) -> str:
+    """Keep a text as a recorded output, or find it; return the record."""
+    bench = Bench()
+    derivation = Derivation(
+        project=bench.project,
+        kind="behaviours",
+        inputs=(),
+        source=digest_json("note"),
+        settings={"text": text},
+        seed=0,
+    )
+
+    def make(folder, _measured):
+        path = folder / "note.txt"
+        path.write_text(text)
+        return path
+
+    return bench.find_or_make(derivation, "behaviours", make).record
