@@ -1,1 +1,4 @@
-"""Merging by weights: the cheap controls beside every MOPD run."""
+"""Merging by weights: the cheap controls beside every MOPD run.
+
+``weights`` holds the averages and task vectors, ``controls`` the recorded merges.
+"""
