@@ -125,7 +125,7 @@ class SplitAdamW:
         Raises:
             RuntimeError: if a parameter has a gradient already, which would be nobody's.
         """
-        self._refuse_strays()
+        self._check_strays()
         yield
         buffers = self._sources[source].gradient
         for buffer, parameter in zip(buffers, self._parameters, strict=True):
@@ -147,7 +147,7 @@ class SplitAdamW:
             FloatingPointError: if the gradient is not finite, naming the sources whose part is
                 not; the weights are then as they were.
         """
-        self._refuse_strays()
+        self._check_strays()
         report = self._report()
         self.num_updates += 1
         constants, count = self._constants, self.num_updates
@@ -255,7 +255,7 @@ class SplitAdamW:
     def _zeros(self) -> list[Tensor]:
         return [torch.zeros_like(master) for master in self._masters]
 
-    def _refuse_strays(self) -> None:
+    def _check_strays(self) -> None:
         for name, parameter in zip(self.names, self._parameters, strict=True):
             if parameter.grad is not None:
                 raise RuntimeError(

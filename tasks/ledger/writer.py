@@ -63,7 +63,7 @@ class LedgerWriter:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST).exists():
             self._manifest = read_manifest(folder)
-            self._refuse_other(settings, seed)
+            self._check_same_run(settings, seed)
             return
         start = digest_weights(optimizer.masters())
         self._manifest = Manifest(
@@ -112,7 +112,7 @@ class LedgerWriter:
             shutil.copytree(folder, self._folder, dirs_exist_ok=True)
         settings, seed = self._manifest.settings, self._manifest.seed
         self._manifest = read_manifest(folder)
-        self._refuse_other(settings, seed)
+        self._check_same_run(settings, seed)
 
     def _close_segment(self, step: int) -> None:
         segments = self._manifest.segments
@@ -154,7 +154,7 @@ class LedgerWriter:
             update={"checkpoints": (*checkpoints, checkpoint)}
         )
 
-    def _refuse_other(self, settings: LedgerSettings, seed: int) -> None:
+    def _check_same_run(self, settings: LedgerSettings, seed: int) -> None:
         existing = self._manifest
         own = (settings, seed, tuple(self._optimizer.sources))
         if own != (existing.settings, existing.seed, existing.sources):

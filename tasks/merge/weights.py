@@ -27,7 +27,7 @@ def average(models: Weighted) -> dict[str, Tensor]:
         if not total:
             precision = {name: tensor.dtype for name, tensor in model.items()}
             total = {name: torch.zeros_like(tensor.float()) for name, tensor in model.items()}
-        _refuse_other(_shapes(total), model)
+        _check_same_parameters(_shapes(total), model)
         weights += weight
         for name, tensor in model.items():
             total[name] += weight * tensor.float()
@@ -41,7 +41,7 @@ def task_vector(start: State, models: Weighted) -> dict[str, Tensor]:
     shapes = _shapes(start)
     vector = {name: torch.zeros_like(tensor.float()) for name, tensor in start.items()}
     for model, weight in models:
-        _refuse_other(shapes, model)
+        _check_same_parameters(shapes, model)
         for name, tensor in start.items():
             vector[name] += weight * (model[name].float() - tensor.float())
     return vector
@@ -59,7 +59,7 @@ def _shapes(model: State) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.items()}
 
 
-def _refuse_other(shapes: Mapping[str, tuple[int, ...]], model: State) -> None:
+def _check_same_parameters(shapes: Mapping[str, tuple[int, ...]], model: State) -> None:
     other = _shapes(model)
     different = sorted(n for n in shapes.keys() | other.keys() if shapes.get(n) != other.get(n))
     if different:

@@ -142,7 +142,7 @@ def _named(settings: list[str]) -> Iterator[tuple[str, str]]:
         if name in seen:
             raise InputError(f"settings gives {name!r} twice: give it once")
         seen.add(name)
-        _refuse_unknown(name)
+        _check_known(name)
         yield name, text
 
 
@@ -166,7 +166,7 @@ def _owner(path: str) -> str:
     return ""
 
 
-def _refuse_unknown(name: str) -> None:
+def _check_known(name: str) -> None:
     if name in LaunchForm.model_fields:
         raise InputError(f"settings names {name!r}, which is an input of its own: set it there")
     if name == PRESET or name.partition(".")[0] in MORE:

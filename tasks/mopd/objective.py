@@ -44,7 +44,7 @@ class Distillation:
             ValueError: for delta targets or masks of teachers that are not routed to, a teacher
                 with the name of another source, or somebody who has to be asked and is not there.
         """
-        _refuse_names(settings, routing.teachers, teachers.names)
+        _check_names(settings, routing.teachers, teachers.names)
         self._routing, self._teachers, self._settings = routing, teachers, settings
         self._control_ids = tuple(control_ids)
         self._weighting = TeacherWeighting(settings.balance, loop.normalisation)
@@ -174,7 +174,7 @@ class Distillation:
         return scoring_models(batch.teacher, self._settings)
 
 
-def _refuse_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:
+def _check_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:
     absent = {v for teacher in teachers for v in scoring_models(teacher, settings)} - set(loaded)
     if absent:
         raise RefusedError(

@@ -87,7 +87,7 @@ def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundMode
             nothing new; where all teachers are masked.
     """
     planned = {teacher.name: teacher for teacher in plan.teachers}
-    _refuse_names(settings.distil, set(planned))
+    _check_names(settings.distil, set(planned))
     if settings.distil.reference_weight > 0 and all(t.is_self for t in plan.teachers):
         raise RefusedError(
             "idle-reference",
@@ -104,7 +104,7 @@ def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundMode
     return RoundModels(plan, {t.name: _precursor(store, t, plan.student) for t in chosen})
 
 
-def _refuse_names(settings: DistilSettings, planned: Set[str]) -> None:
+def _check_names(settings: DistilSettings, planned: Set[str]) -> None:
     weights = settings.balance.weights
     for what, named in (
         ("masked", settings.masked),
@@ -170,7 +170,7 @@ def inputs_of(models: RoundModels, settings: RoundSettings) -> Iterator[Input]:
             yield Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)
 
 
-def refuse_other_tokens(
+def check_tokens(
     sources: Sequence[TeacherSource], student: PreTrainedTokenizerBase, *, any_template: bool
 ) -> None:
     """Compare what lies in the checkpoints, whatever was declared of them.

@@ -21,8 +21,8 @@ from tasks.mopd.round_models import (
     INITIAL_STUDENT,
     RoundModels,
     ScoreRequest,
+    check_tokens,
     precursor_name,
-    refuse_other_tokens,
 )
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.teacher_pool.checkpoint import (
@@ -155,7 +155,7 @@ def open_round_teachers(
             models[names[teacher.name]] = rung_at(teacher, stage, settings.ladder_stages)
     sources = [teacher_source(store, name, model) for name, model in models.items()]
     codes = {note.code for note in round_models.plan.notes}
-    refuse_other_tokens(sources, student.tokenizer, any_template="other-template" in codes)
+    check_tokens(sources, student.tokenizer, any_template="other-template" in codes)
     pool = open_teachers(
         [split_lora(store, source, models[source.name]) for source in sources],
         PoolSettings(

@@ -67,7 +67,7 @@ class RoundTrainer:
         self._run_monitor = RunMonitor(settings.health, policy.model.config.vocab_size, _warn)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
-        self.needed = self._refuse_too_large(bench, policy)
+        self.needed = self._check_size(bench, policy)
         self.learner = Learner(
             policy.model,
             settings.loop,
@@ -100,7 +100,7 @@ class RoundTrainer:
         observers = LoopObservers(self._recorder, states, self._run_monitor)
         train(self.learner, self._objective, self._source, callbacks, observers)
 
-    def _refuse_too_large(self, bench: Bench, policy: Policy) -> RunEstimate:
+    def _check_size(self, bench: Bench, policy: Policy) -> RunEstimate:
         """Say what the run will take, once, and refuse what does not fit."""
         device, settings = rank_device(), self._settings
         size = RunSize(

@@ -202,7 +202,7 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
     spec, seconds = recompute_spec(bench, student)
     settings = spec.settings
     absent = sorted({*settings.distil.masked, *without})
-    _refuse(absent, without, [teacher.name for teacher in spec.plan.teachers])
+    _check_absent(absent, without, [teacher.name for teacher in spec.plan.teachers])
     models = round_models(bench.store, spec.plan, settings)
     derivation = derivation_again(
         bench.project, spec, models, "rehearsal", "rehearsed", without=list(absent)
@@ -222,7 +222,7 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
     return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
 
-def _refuse(absent: Sequence[str], without: Sequence[str], teachers: Sequence[str]) -> None:
+def _check_absent(absent: Sequence[str], without: Sequence[str], teachers: Sequence[str]) -> None:
     unknown = sorted(set(without) - set(teachers))
     if unknown:
         raise RefusedError(

@@ -95,8 +95,8 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
         ValueError: if ranks hold different weights, or the architecture has parameters besides
             its body and its head.
     """
-    _refuse_other_shape(model)
-    _refuse_other_weights(model)
+    _check_shape(model)
+    _check_weights(model)
     body, head = model.base_model, model.get_output_embeddings()
     mesh = init_device_mesh(rank_device().type, (num_ranks(),))
     places = {
@@ -152,7 +152,7 @@ def replica(model: PreTrainedModel) -> Iterator[None]:
             unit.set_reshard_after_forward(True, recurse=False)
 
 
-def _refuse_other_shape(model: PreTrainedModel) -> None:
+def _check_shape(model: PreTrainedModel) -> None:
     known = {*model.base_model.parameters(), *model.get_output_embeddings().parameters()}
     others = [name for name, parameter in model.named_parameters() if parameter not in known]
     if model.base_model is model or others:
@@ -163,7 +163,7 @@ def _refuse_other_shape(model: PreTrainedModel) -> None:
 
 
 @torch.no_grad()
-def _refuse_other_weights(model: PreTrainedModel) -> None:
+def _check_weights(model: PreTrainedModel) -> None:
     sums = [float(parameter.double().sum()) for parameter in model.parameters()]
     if any(other != sums for other in exchange_json([*sums])):
         raise ValueError(
