@@ -91,7 +91,7 @@ def rehearsed_with_slopes(evidence: EstimatorInput, rehearse: Rehearse) -> Mappi
 
     A rehearsal is one run, with the chance of one. The ledger's slopes have another: where the
     rehearsal tells little of a behaviour's sources apart, they order them. The tenth was chosen on
-    two sets of teachers (docs/concepts/attribution.md); in nats they say far more than absence
+    two sets of teachers (docs/results/attribution.md); in nats they say far more than absence
     does.
     """
     slopes = bounded_first_order(evidence)

@@ -95,7 +95,7 @@ class UncorrectedRollouts(KeptRollouts):
     An importance correction drops tokens of which sampler and learner think apart. In a run that
     guards against a sampler with faulty numerics. Here the learner is another student than the one
     who spoke, and the tokens of which they think apart are those that a teacher's absence changes:
-    to drop them is to drop the answer (docs/concepts/attribution.md has the figures).
+    to drop them is to drop the answer (docs/results/attribution.md has the figures).
     """
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
