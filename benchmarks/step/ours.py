@@ -22,7 +22,7 @@ from tasks.onpolicy.settings import LoopSettings, Precision
 from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Rollout
-from tasks.rollout.sampler import TransformersSampler
+from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import DomainShare, Mixture
 

@@ -24,10 +24,9 @@ from transformers import GenerationConfig, PreTrainedModel, Qwen3Config, Qwen3Fo
 
 from benchmarks.common.circumstances import facts, write
 from benchmarks.step.case import NEVER
-from tasks.rollout import sampler as ours
-from tasks.rollout.sampler import TransformersSampler
-from tasks.rollout.sampler_graph import pace_of
-from tasks.rollout.sampler_pace import Pace
+from tasks.rollout.sampling.transformers import sampler as ours
+from tasks.rollout.sampling.transformers.pace import Pace, pace_of
+from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 
 SEED, PAD = 0, 0

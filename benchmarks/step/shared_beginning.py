@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.common.circumstances import spread, write_result
 from benchmarks.step.case import Case, Scene
-from tasks.model import shared_beginning
+from tasks.model.kernels import shared_beginning
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 
 SHARED = (0, 1, 2, 4, 8, 16, 64, 256)

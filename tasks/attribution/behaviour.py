@@ -16,7 +16,7 @@ from torch import Tensor
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, pad_right
-from tasks.rollout.sampler_engine import make_sampler
+from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 MOST_BEHAVIOURS = 10_000

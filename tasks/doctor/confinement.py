@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lineage.doctor.check import Check, Group
 from tasks.rollout.client import EnvironmentFailure
-from tasks.rollout.limits import ConfinementError
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import ConfinementError
 
 _GROUP = Group("confinement")
 _ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
-from tasks.model.last_layer import last_mlp_only_at
-from tasks.model.shared_beginning import packed_hidden, packing_of
+from tasks.model.kernels.last_layer import last_mlp_only_at
+from tasks.model.kernels.shared_beginning import packed_hidden, packing_of
 
 
 @dataclass(frozen=True)

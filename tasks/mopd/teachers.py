@@ -15,8 +15,8 @@ from lineage.record import Records
 from lineage.store import Store
 from tasks.handover import PlannedTeacher
 from tasks.model.files import Policy
+from tasks.model.kernels.norm import write_norms_by_hand
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
-from tasks.model.norm import write_norms_by_hand
 from tasks.mopd.round_models import (
     INITIAL_STUDENT,
     RoundModels,

@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.checkpointing import checkpointed
+from tasks.model.kernels.norm import write_norms_by_hand
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
 from tasks.model.lora import add_adapter, is_projection
-from tasks.model.norm import write_norms_by_hand
 from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder

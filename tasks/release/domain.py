@@ -17,11 +17,11 @@ from lineage.sketch import sketch
 from tasks.handover import BlendSettings, Domain, DomainSettings
 from tasks.progress import report
 from tasks.provenance import source_digest
-from tasks.rollout.bundle import check, collect
 from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
 from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.bundle import check, collect
+from tasks.rollout.worker.client import EnvironmentWorker
 from tasks.step import Bench, Measurements
 
 _BLEND_SEED = 1_000_000

@@ -1,1 +1,7 @@
-"""Ground floor: sampling, environments, grading."""
+"""Rollouts: play prompts of a domain with a policy, and grade what it writes.
+
+Read ``environment`` first, the interface that a team implements, then ``collect``, which plays
+episodes. ``client`` is the batched side of an environment, ``domains`` opens a released domain from
+the store, ``source`` draws the prompts of each step. ``sampling`` holds the engines that generate
+model turns, ``worker`` the confined process that runs a team's code, ``sandbox`` a model's code.
+"""

@@ -1,8 +1,8 @@
 """What asks an environment: the batched interface, its failures, and the in-process client.
 
 Rollouts and evaluations take an ``EnvironmentClient``. A released domain runs in a confined
-process (``tasks.rollout.worker.EnvironmentWorker``); a test or an environment of the caller's own
-runs in-process (``LocalEnvironment``). Both check each answer in the same way.
+process (``worker.client.EnvironmentWorker``); a test or the caller's own environment runs
+in-process (``LocalEnvironment``). Both check each answer in the same way.
 """
 
 import json

@@ -13,7 +13,7 @@ from torch import Tensor
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import EnvironmentClient, Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
-from tasks.rollout.sampler import ModelTurn, Sampler
+from tasks.rollout.sampling.sampler import ModelTurn, Sampler
 from tasks.rollout.settings import SamplingSettings
 
 _REMEMBERED = 1 << 16

@@ -20,12 +20,12 @@ from tasks.progress import report
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
-from tasks.rollout.limits import Confinement
 from tasks.rollout.prompts import read_demonstrations, read_prompts
-from tasks.rollout.sampler_engine import make_sampler
+from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import noise_for
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import Confinement
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks.rollout import worker
+from tasks.rollout.worker import client
 from tests.support.refusals import flip, refusal
 from tests.support.tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
 
@@ -157,8 +157,8 @@ BAD_GRADES = [
 def test_an_environment_that_fails_in_the_climb_stops_it(
     faculty, root, monkeypatch, grade, where, problem
 ):
-    short = functools.partial(worker.WorkerLimits, call_seconds=2.0)
-    monkeypatch.setattr(worker, "WorkerLimits", short)
+    short = functools.partial(client.WorkerLimits, call_seconds=2.0)
+    monkeypatch.setattr(client, "WorkerLimits", short)
     write_team(root, "shout", package=PACKAGE, grade=grade)
     before = Contents.now().records
     message = climbing()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3MoeConfig
 
-from tasks.model import shared_beginning
 from tasks.model.checkpointing import checkpointed
+from tasks.model.kernels import shared_beginning
+from tasks.model.kernels.shared_beginning import Packing, packing_of
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
-from tasks.model.shared_beginning import Packing, packing_of
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
 from tests.support.tiny_models import tiny_model
 

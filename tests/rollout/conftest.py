@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.rollout.limits import WorkerLimits
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import WorkerLimits
 from tests.support.bundles import processes_of, write_bundle, zombie_children
 
 QUICK = WorkerLimits(call_seconds=1.0)

@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
-from tasks.rollout.bundle import BundleError, check, collect
 from tasks.rollout.environment import Grade
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.bundle import BundleError, check, collect
+from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import HEAD, PROMPTS, episodes, write_bundle
 
 TEAMS = ("math", "code", "agent", "instruct")

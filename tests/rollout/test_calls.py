@@ -11,7 +11,7 @@ from tests.rollout.test_worker_confinement import need
 
 TRIALS = """
 import ctypes, fcntl, json, os, resource, signal, struct, sys
-from tasks.rollout import calls, confine
+from tasks.rollout.worker import confine, system_calls
 
 key, caller, signals = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "signals"
 libc = ctypes.CDLL(None, use_errno=True)
@@ -20,7 +20,7 @@ ready, _ = os.pipe()
 queued = struct.pack("=iii116x", 0, 0, -1)
 caller_file = os.pidfd_open(caller)
 confine.drop_privileges()
-held = calls.filter_system_calls(signals=signals)
+held = system_calls.filter_system_calls(signals=signals)
 
 def raw(number, *arguments):
     done = libc.syscall(ctypes.c_long(number), *arguments)

@@ -10,7 +10,7 @@ from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Question
 from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
-from tasks.rollout.sampler import ModelTurn
+from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tokenizer
 

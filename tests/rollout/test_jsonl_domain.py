@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from tasks.rollout.bundle import collect
 from tasks.rollout.prompts import PromptError
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.bundle import collect
+from tasks.rollout.worker.client import EnvironmentWorker
 
 ENVIRONMENT = """
 from tasks.rollout.environment import Grade

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.rollout import confine, worker
+from tasks.rollout.worker import client, confine
 from tests.support import ordinary_user
 
 PROGRAM = """
 import os, sys, tempfile
 from pathlib import Path
 from tests.support.bundles import episodes, write_bundle
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
 
 RUN = '''
 from tasks.rollout.sandbox import Call, SandboxLimits, run_program
@@ -37,10 +37,10 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 def place():
     """Return a folder that every user can read, with what a worker needs and nothing else."""
     with ordinary_user.public_folder() as folder:
-        rollout = Path(worker.__file__).parent
+        rollout = Path(client.__file__).parents[1]
         ordinary_user.link_tree(rollout, folder / "tasks" / "rollout")
         shutil.copy(rollout.parent / "__init__.py", folder / "tasks")
-        for file in map(Path, worker.importable_modules().values()):
+        for file in map(Path, client.importable_modules().values()):
             if file.name != "__init__.py":
                 shutil.copy(file, folder)
             elif file.parent.name != "tasks":
@@ -57,8 +57,8 @@ BOMB = """
 import resource, sys, tempfile, time
 from pathlib import Path
 from tests.support.bundles import episodes, failure, processes_of, write_bundle
-from tasks.rollout.limits import WorkerLimits
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.limits import WorkerLimits
+from tasks.rollout.worker.client import EnvironmentWorker
 
 FORK = "while True: os.fork()"
 CHAIN = '''

@@ -6,7 +6,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.rollout.sampler import TransformersSampler
+from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tiny_model, tokenizer
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tasks.rollout import sampler_draw
-from tasks.rollout.sampler_draw import draw
+from tasks.rollout.sampling.transformers import writing
+from tasks.rollout.sampling.transformers.writing import draw
 
 IMPOSSIBLE = float("-inf")
 
@@ -67,7 +67,7 @@ def test_blocks_pick_what_one_long_sum_picks(size):
 
 
 def test_noise_on_a_border_between_blocks_picks_the_next_block(monkeypatch):
-    monkeypatch.setattr(sampler_draw, "_BLOCK", 2)
+    monkeypatch.setattr(writing, "_BLOCK", 2)
     noise = [0.0, 0.125, 0.375, 0.5, 0.625, 0.75, 0.875]
     assert tokens_for([0.125] * 8, noise) == [0, 1, 3, 4, 5, 6, 7]
 

@@ -17,13 +17,12 @@ from transformers import (
     Qwen3NextForCausalLM,
 )
 
-from tasks.rollout.sampler import TransformersSampler
-from tasks.rollout.sampler_cache import fits
-from tasks.rollout.sampler_columns import Columns
-from tasks.rollout.sampler_graph import Recorded
-from tasks.rollout.sampler_pace import ON_CPU
-from tasks.rollout.sampler_padded import Padded
-from tasks.rollout.sampler_writing import Writing
+from tasks.model.kernels.cuda_graph import Recorded
+from tasks.rollout.sampling.transformers.cache import fits
+from tasks.rollout.sampling.transformers.pace import ON_CPU
+from tasks.rollout.sampling.transformers.readers import Columns, Padded
+from tasks.rollout.sampling.transformers.sampler import TransformersSampler
+from tasks.rollout.sampling.transformers.writing import Writing
 from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tiny_model, tokenizer
 

@@ -16,7 +16,7 @@ import pytest
 from tasks.rollout.client import Episode
 from tasks.rollout.environment import Message, Prompt, Turn
 from tasks.rollout.sandbox import Call, CallResult, MontySandbox, ProgramResult, SandboxLimits
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support import hostile_programs
 from tests.support.bundles import processes_of, write_bundle
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.rollout import worker
-from tasks.rollout.limits import Confinement, ConfinementError
+from tasks.rollout.worker import client
+from tasks.rollout.worker.limits import Confinement, ConfinementError
 from tests.support.bundles import write_bundle
 
 RUN = """
@@ -17,8 +17,8 @@ import json, sys
 from pathlib import Path
 from tests.support.bundles import episodes
 from tests.support.lesser_kernel import lack
-from tasks.rollout.limits import ConfinementError
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.limits import ConfinementError
+from tasks.rollout.worker.client import EnvironmentWorker
 
 folder, allow, *parts = sys.argv[1:]
 lack(*parts)
@@ -117,7 +117,7 @@ def test_private_processes_are_not_needed_and_the_rest_is(confinement, openings)
 
 
 def test_a_process_that_ends_before_it_is_confined_is_no_fault_of_the_domain(tmp_path, monkeypatch):
-    broken = {**worker.importable_modules(), "tasks": str(tmp_path / "gone" / "__init__.py")}
-    monkeypatch.setattr(worker, "importable_modules", lambda: broken)
+    broken = {**client.importable_modules(), "tasks": str(tmp_path / "gone" / "__init__.py")}
+    monkeypatch.setattr(client, "importable_modules", lambda: broken)
     with pytest.raises(ConfinementError, match=r"ended by itself .* No such file"):
-        worker.EnvironmentWorker(write_bundle(Path(tmp_path, "team"))).__enter__()
+        client.EnvironmentWorker(write_bundle(Path(tmp_path, "team"))).__enter__()

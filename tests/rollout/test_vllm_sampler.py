@@ -7,11 +7,11 @@ import torch
 
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.rollout.sampler import TransformersSampler
-from tasks.rollout.sampler_engine import make_sampler
+from tasks.rollout.sampling.engine import make_sampler
+from tasks.rollout.sampling.transformers.sampler import TransformersSampler
+from tasks.rollout.sampling.vllm.client import VllmError
+from tasks.rollout.sampling.vllm.sampler import VllmSampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings, VllmServer
-from tasks.rollout.vllm_client import VllmError
-from tasks.rollout.vllm_sampler import VllmSampler
 from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 from tests.support.vllm_stand_in import NAME, StandIn, serving
 

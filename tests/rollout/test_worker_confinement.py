@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tasks.rollout.client import EnvironmentFailure
-from tasks.rollout.limits import WorkerLimits
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import WorkerLimits
 from tests.support.bundles import episodes, processes_of, write_bundle, zombie_children
 
 TOKEN = "canary-7f3a"
@@ -221,13 +221,13 @@ def test_open_files_are_limited(ask):
 
 LAYERS = """
 import json, socket, sys
-from tasks.rollout import calls, confine
+from tasks.rollout.worker import confine, system_calls
 layer, secret, writable = sys.argv[1:]
 held = [confine.leave_namespaces()] if layer == "namespaces" else [confine.drop_privileges()]
 if layer == "files":
     held.append(confine.hide_files(sys.path, writable))
 if layer == "calls":
-    held.append(calls.filter_system_calls())
+    held.append(system_calls.filter_system_calls())
 def attempt(action):
     try:
         action()

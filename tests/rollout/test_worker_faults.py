@@ -11,8 +11,8 @@ import pytest
 
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
-from tasks.rollout.limits import WorkerLimits
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import WorkerLimits
 from tests.support.bundles import episodes, processes_of, write_bundle, zombie_children
 
 HANG = "while turns[-1].content == 'hang': pass\nreturn Grade(1.0)"
@@ -71,12 +71,12 @@ IN_A_CONTAINER = """
 import os, sys
 from pathlib import Path
 from tests.support.bundles import episodes, processes_of
-from tasks.rollout import calls, confine
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker import confine, system_calls
+from tasks.rollout.worker.client import EnvironmentWorker
 
 # A container's runtime refuses namespaces in this way.
 confine.drop_privileges()
-calls.filter_system_calls()
+system_calls.filter_system_calls()
 folder = Path(sys.argv[1])
 with EnvironmentWorker(folder) as worker:
     held = worker.confinement
@@ -145,7 +145,7 @@ def test_starting_and_stopping_leaves_no_open_file(tmp_path):
 IDLE_CALLER = """
 import os, sys, time
 from pathlib import Path
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
 
 worker = EnvironmentWorker(Path(sys.argv[1]))
 worker.__enter__()
@@ -171,7 +171,7 @@ CALLER = """
 import sys
 from pathlib import Path
 from tests.support.bundles import episodes
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
 
 with EnvironmentWorker(Path(sys.argv[1])) as worker:
     print("ready", flush=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.rollout.limits import WorkerLimits
+from tasks.rollout.worker.limits import WorkerLimits
 from tests.support.bundles import HEAD, episodes, failure
 
 

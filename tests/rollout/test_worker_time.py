@@ -8,9 +8,9 @@ import pytest
 import workflows.teachers.code as code_team
 from tasks.rollout.client import Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
-from tasks.rollout.limits import WorkerLimits
-from tasks.rollout.process import _EpisodeClock
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import WorkerLimits
+from tasks.rollout.worker.process import _EpisodeClock
 from tests.support.bundles import episodes, failure
 
 ENDLESS = "while True: pass"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.rollout import scratch
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
-from tasks.rollout.limits import WorkerLimits
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker import scratch
+from tasks.rollout.worker.client import EnvironmentWorker
+from tasks.rollout.worker.limits import WorkerLimits
 from tests.support.bundles import episodes, failure, write_bundle
 
 MIB = 1024**2

@@ -5,12 +5,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tasks.rollout.worker import EnvironmentWorker
+from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, write_bundle
 
 TOP = r"""
 import json, os, signal, time
-from tasks.rollout.calls import SIGNALS
+from tasks.rollout.worker.system_calls import SIGNALS
 from tasks.rollout.sandbox import Call, SandboxLimits, run_program
 
 HARD = "n = 1\nfor _ in range(100): n = n * n + 7 ** 1000"

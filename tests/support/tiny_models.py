@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tasks.model.files import Policy
-from tasks.model.norm import write_norms_by_hand
+from tasks.model.kernels.norm import write_norms_by_hand
 from tasks.model.scratch import CHAT_TEMPLATE, make_model, make_tokenizer
 from tasks.model.settings import ScratchSettings
 from tasks.rollout.collect import Rollout

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tasks.model.files import load_model
+from tasks.model.kernels.norm import write_norms_by_hand
 from tasks.model.lora import LoraAdapter
-from tasks.model.norm import write_norms_by_hand
 from tasks.mopd.teacher_pool.checkpoint import CheckpointFiles
 
 Weights = Mapping[str, Tensor]

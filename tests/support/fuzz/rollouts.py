@@ -5,11 +5,11 @@ import inspect
 import tempfile
 from pathlib import Path
 
-from tasks.rollout.bundle import BundleError, check
 from tasks.rollout.client import EnvironmentFailure, Episode
 from tasks.rollout.environment import Message, Prompt, Turn
 from tasks.rollout.prompts import PromptError, read_demonstrations, read_prompts
-from tasks.rollout.worker import Confinement, EnvironmentWorker
+from tasks.rollout.worker.bundle import BundleError, check
+from tasks.rollout.worker.client import Confinement, EnvironmentWorker
 from tests.support.fuzz.fuzzing import Parser
 from tests.support.fuzz.mutations import mutated_json, mutated_text
 

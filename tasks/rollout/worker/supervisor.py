@@ -1,19 +1,26 @@
-"""What a bundle uses in all, watched by its supervisor. Standard library only.
+"""The supervisor of a bundle: watches what it uses, and decides its forks and signals.
 
-The kernel's own limits hold for each process and each file. Without a control group nothing counts
-them together, so the supervisor does, several times a second.
+Standard library only. The kernel's own limits hold for each process and each file. Without a
+control group nothing counts them together, so the supervisor does, several times a second.
+
+The filter of system calls leaves forks and signals to the supervisor. A bundle may start a process
+or thread while it has few enough. Where neither Landlock nor a namespace keeps signals from other
+programs, it may signal only what it started itself, as the sandbox does to a program that hangs.
 """
 
 import contextlib
+import errno
+import fcntl
 import os
 import signal
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.rollout import scratch
+from tasks.rollout.worker import scratch, system_calls
 
 LOOK_SECONDS = 0.1
 FIRST_STATUS = 200
@@ -26,6 +33,17 @@ ENDINGS = {
 _MEMORY, _DISK, _PROCESSES = ENDINGS
 _COUNTED_MEMORY = ("RssAnon:", "RssShmem:", "VmSwap:")
 _KIB = 1024
+_RECEIVE, _SEND = 0xC050_2100, 0xC018_2101
+"""Requests to the kernel; their numbers hold the sizes of the structures below."""
+_QUESTION = struct.Struct("=QII iIQ 6Q")
+"""Id, process, flags; then number of the call, machine, instruction and the six arguments."""
+_ANSWER = struct.Struct("=Qqi I")
+"""Id, value, error, flags."""
+_GO_ON = 1
+"""The kernel makes the call as if there were no filter. What we look at is no memory of the
+asker's, so nothing can change after we looked."""
+_FORKS = {number for pair in system_calls.FORKS.values() for number in pair}
+_SIGNALS = {number for pair in system_calls.SIGNALS.values() for number in pair}
 _GONE = " (deleted)"
 """How the kernel marks a file without a name."""
 
@@ -129,6 +147,41 @@ def end() -> None:
             os.waitpid(-1, 0)
     except ChildProcessError:  # there is none any more
         return
+
+
+def answer_next(listener: int, most_processes: int) -> None:
+    """Answer the question that waits, if its asker still does."""
+    question = bytearray(_QUESTION.size)
+    try:
+        fcntl.ioctl(listener, _RECEIVE, question)
+        identity, _, _, number, _, _, first = _QUESTION.unpack(question)[:7]
+        error = _error(number, first, most_processes)
+        answer = _ANSWER.pack(identity, 0, -error, 0 if error else _GO_ON)
+        fcntl.ioctl(listener, _SEND, answer)
+    except FileNotFoundError:  # whoever asked has ended
+        return
+
+
+def _error(number: int, first: int, most_processes: int) -> int:
+    """Return the error that a call fails with, 0 for none."""
+    if number in _FORKS:
+        too_many = sum(map(len, descendants().values())) >= most_processes
+        return errno.EAGAIN if too_many else 0
+    (target,) = struct.unpack("=i", struct.pack("=Q", first)[:4])
+    return 0 if number in _SIGNALS and is_descendant(target) else errno.EPERM
+
+
+def is_descendant(pid: int) -> bool:
+    """Return whether this process, or one that it started, started the process or thread."""
+    while pid > 1:
+        try:
+            status = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            return False
+        pid = int(status.rpartition(b")")[2].split()[1])
+        if pid == os.getpid():
+            return True
+    return False
 
 
 def _children(pid: int, threads: list[str]) -> Iterator[int]:

@@ -1,26 +1,48 @@
-"""Runs a model over contexts, and then token by token, with a cache of columns.
+"""Read contexts, then one token at a time, with a key-value cache.
 
-Shapes: B rows, U different contexts, S tokens of a context behind what all share, P columns of
-contexts, D hidden size, L columns of the cache's allocation.
+``Columns`` keeps the cache in columns that are allocated ahead. Contexts are aligned at their first
+token, so the pass over them needs the causal mask only. Generated tokens go to the columns from P
+on, one column for all rows; the columns between a context's end and P are masked.
 
-Contexts are aligned at their first token, so the pass over them needs no mask but the causal one.
-What rows write goes to the columns from P on, the same column for all; the columns between a
-context's end and P are masked.
+``Padded`` runs any causal LM with the cache of transformers. It serves the layers that
+``cache.fits`` refuses: recurrent states, sliding windows, shared keys, distance biases. Padding is
+at the left, and a mask [B, P] tells the model where.
+
+Shapes: B rows, U different contexts, S tokens of the next pass, P columns of the contexts, D hidden
+size, L columns of the allocated cache.
 """
 
+import inspect
 from collections.abc import Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
-from tasks.model.last_layer import last_mlp_only_at
-from tasks.rollout.sampler_cache import ColumnCache
-from tasks.rollout.sampler_pace import Pace
+from tasks.model.kernels.last_layer import last_mlp_only_at
+from tasks.rollout.sampling.transformers.cache import ColumnCache
+from tasks.rollout.sampling.transformers.pace import Pace
+
+
+class Reader(Protocol):
+    """Runs the model over contexts and then token by token."""
+
+    def read_contexts(self) -> Tensor:
+        """Return the hidden states [B, D] that predict each row's first token."""
+
+    def read(self, tokens_B: Tensor) -> Tensor:
+        """Run a token for each row; return the hidden states [B, D] that predict the next."""
+
+    def make_room(self) -> bool:
+        """Count a token that is about to be read; say whether buffers have moved for it."""
+
+    def keep(self, rows_B: Tensor) -> None:
+        """Go on with these rows alone."""
 
 
 class Columns:
-    """Rows being written and their cache."""
+    """Rows that are being generated, and their cache of columns."""
 
     def __init__(
         self, model: PreTrainedModel, contexts: Sequence[Sequence[int]], num_new: int, pace: Pace
@@ -144,6 +166,56 @@ class Columns:
             use_cache=True,
         )
         return output.last_hidden_state  # type: ignore[no-any-return]
+
+
+class Padded:
+    """Rows that are being generated, and their left-padded cache."""
+
+    def __init__(
+        self, model: PreTrainedModel, contexts: Sequence[Sequence[int]], pad_id: int
+    ) -> None:
+        """Take contexts."""
+        longest = max(len(context) for context in contexts)
+        self._model, self._cache = model, DynamicCache(config=model.config)
+        self._contexts_BS = torch.full((len(contexts), longest), pad_id, dtype=torch.long)
+        self._mask_BP = torch.zeros((len(contexts), longest), dtype=torch.long)
+        for row, context in enumerate(contexts):
+            self._contexts_BS[row, longest - len(context) :] = torch.tensor(context)
+            self._mask_BP[row, longest - len(context) :] = 1
+        self._mask_BP = self._mask_BP.to(model.device)
+        accepted = inspect.signature(model.base_model.forward).parameters
+        self._is_told_positions = "position_ids" in accepted
+
+    def read_contexts(self) -> Tensor:
+        """Run the contexts; return the hidden states [B, D] that predict each row's first token."""
+        return self._run(self._contexts_BS.to(self._model.device))
+
+    def read(self, tokens_B: Tensor) -> Tensor:
+        """Run a token for each row; return the hidden states [B, D] that predict the next."""
+        ones_B1 = torch.ones_like(self._mask_BP[:, :1])
+        self._mask_BP = torch.cat([self._mask_BP, ones_B1], dim=1)
+        return self._run(tokens_B[:, None])
+
+    def make_room(self) -> bool:
+        """Say that buffers have moved: this cache grows with every token."""
+        return True
+
+    def keep(self, rows_B: Tensor) -> None:
+        """Go on with these rows alone."""
+        self._cache.reorder_cache(cast("torch.LongTensor", rows_B))
+        self._mask_BP = self._mask_BP[rows_B]
+
+    def _run(self, ids_BS: Tensor) -> Tensor:
+        positions_BP = (self._mask_BP.cumsum(-1) - 1).clamp(min=0)
+        positions_BS = positions_BP[:, -ids_BS.shape[1] :]
+        output = self._model.base_model(
+            input_ids=ids_BS,
+            attention_mask=self._mask_BP,
+            past_key_values=self._cache,
+            use_cache=True,
+            **({"position_ids": positions_BS} if self._is_told_positions else {}),
+        )
+        return output.last_hidden_state[:, -1]  # type: ignore[no-any-return]
 
 
 def _without_repeats(contexts: Sequence[Sequence[int]], least_tokens: int) -> list[tuple[int, ...]]:

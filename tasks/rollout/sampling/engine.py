@@ -2,9 +2,10 @@
 
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
-from tasks.rollout.sampler import Sampler, TransformersSampler
+from tasks.rollout.sampling.sampler import Sampler
+from tasks.rollout.sampling.transformers.sampler import TransformersSampler
+from tasks.rollout.sampling.vllm.sampler import VllmSampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
-from tasks.rollout.vllm_sampler import VllmSampler
 
 
 def make_sampler(policy: Policy, chat: ChatTokens, settings: SamplingSettings) -> Sampler:

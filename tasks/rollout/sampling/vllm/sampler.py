@@ -20,11 +20,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.rollout.sampler import ModelTurn
+from tasks.rollout.sampling.sampler import ModelTurn
+from tasks.rollout.sampling.vllm.client import VllmClient, VllmError, read_turn
+from tasks.rollout.sampling.vllm.weights import ServedWeights
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.vllm_answer import read_turn
-from tasks.rollout.vllm_client import VllmClient, VllmError
-from tasks.rollout.vllm_weights import ServedWeights
 
 _NUM_PROBED = 4
 

@@ -167,7 +167,7 @@ def filter_and_ask(*, signals: bool) -> tuple[bool, int | None]:
     """Refuse the calls of the tables, and have the holder of a file decide on each fork.
 
     It also decides on each signal, unless ``signals`` may be sent. Return whether the filter
-    holds, and the file that ``tasks.rollout.permits`` reads; None where the kernel has none, and
+    holds, and the file that ``supervisor`` reads; None where the kernel has none, and
     then every fork is allowed, and no signal unless all are.
     """
     libc, column = ctypes.CDLL(None), _MACHINES.get(os.uname().machine, (0, 0))[0]

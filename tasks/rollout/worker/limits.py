@@ -49,7 +49,7 @@ class WorkerLimits:
         }
 
     def totals(self) -> dict[str, int]:
-        """Return what the supervisor counts, by the names of ``tasks.rollout.usage.Totals``."""
+        """Return what the supervisor counts, by the names of ``supervisor.Totals``."""
         return {
             "memory_bytes": self.memory_bytes,
             "scratch_bytes": self.scratch_bytes,

@@ -6,16 +6,8 @@ recorded with, so a step changes its buffers in place, and a recording is forgot
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
-from torch.distributed.fsdp import FSDPModule
-from transformers import PreTrainedModel
-
-from tasks.rollout.sampler_pace import ON_CPU, ON_GPU, Pace
-
-_LATE_ROPE = {"dynamic", "longrope"}
-"""Rotary embeddings that look at the longest position of a pass and wait for the GPU to do so."""
 
 
 class Recorded:
@@ -54,20 +46,3 @@ class Recorded:
             self._step()
         here.wait_stream(aside)
         self._has_run = True
-
-
-def pace_of(model: PreTrainedModel) -> Pace:
-    """Return the pace of a model's device, without recording where that cannot be done.
-
-    It cannot where a pass waits for the GPU or does not always do the same: experts that are picked
-    on the host, rotary embeddings that look at positions, shards, which are looked for first.
-    """
-    if model.device.type != "cuda":
-        return ON_CPU
-    rope = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
-    records = (
-        bool(model._can_compile_fullgraph)  # what transformers itself goes by
-        and rope.get("rope_type") not in _LATE_ROPE
-        and not any(isinstance(module, FSDPModule) for module in model.modules())
-    )
-    return replace(ON_GPU, is_recorded=records)

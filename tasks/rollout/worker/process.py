@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from tasks.rollout.scratch import remove
-from tasks.rollout.usage import ENDINGS
+from tasks.rollout.worker.scratch import remove
+from tasks.rollout.worker.supervisor import ENDINGS
 
 Settings: TypeAlias = Mapping[
     str, str | int | Sequence[str] | Mapping[str, str] | Mapping[str, int]
@@ -64,7 +64,7 @@ class ProcessLostError(Exception):
 
 
 class ConfinedProcess:
-    """Runs ``worker_main.py`` with an empty environment in a folder of its own."""
+    """Runs ``main.py`` with an empty environment in a folder of its own."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class ConfinedProcess:
             "progress": self._progress.fileno(),
         }
         # -s -S -P: no site-packages, nothing from the current folder. -B: write no .pyc files.
-        script = str(Path(__file__).with_name("worker_main.py"))
+        script = str(Path(__file__).with_name("main.py"))
         self._process = subprocess.Popen(
             [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", script, json.dumps(handed)],
             stdin=subprocess.PIPE,

@@ -25,9 +25,9 @@ from tasks.rollout.client import (
     reply_from,
 )
 from tasks.rollout.environment import Demonstration, Grade, Json, Prompt, Split
-from tasks.rollout.limits import Confinement, ConfinementError, WorkerLimits
-from tasks.rollout.process import ConfinedProcess, ProcessLostError
 from tasks.rollout.prompts import PromptError, parse_json, prompt_to_json
+from tasks.rollout.worker.limits import Confinement, ConfinementError, WorkerLimits
+from tasks.rollout.worker.process import ConfinedProcess, ProcessLostError
 
 Answer = TypeVar("Answer")
 
@@ -201,7 +201,7 @@ class EnvironmentWorker:
 
     def _launch(self) -> ConfinedProcess:
         modules, monty = importable_modules(), monty_binary()
-        rollout = str(Path(__file__).resolve().parent)
+        rollout = str(Path(__file__).resolve().parents[1])
         packages = [_folder_or_file(file) for name, file in modules.items() if name != "tasks"]
         return ConfinedProcess(
             {
@@ -232,7 +232,7 @@ class EnvironmentWorker:
 
 def importable_modules() -> dict[str, str]:
     """Return the file of each module that the child may import: ours, and the sandbox's."""
-    modules = {"tasks": str(Path(__file__).resolve().parents[1] / "__init__.py")}
+    modules = {"tasks": str(Path(__file__).resolve().parents[2] / "__init__.py")}
     for name in ("pydantic_monty", "typing_extensions"):
         spec = importlib.util.find_spec(name)  # finds a top-level name without importing it
         if spec is not None and spec.origin is not None:

@@ -6,37 +6,19 @@ depends on its own context and noise and not on who shares its batch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.rollout.sampler_attention import one_token_attention
-from tasks.rollout.sampler_cache import fits
-from tasks.rollout.sampler_columns import Columns
-from tasks.rollout.sampler_graph import pace_of
-from tasks.rollout.sampler_padded import Padded
-from tasks.rollout.sampler_writing import Writing
+from tasks.model.kernels.one_token_attention import one_token_attention
+from tasks.rollout.sampling.sampler import ModelTurn
+from tasks.rollout.sampling.transformers.cache import fits
+from tasks.rollout.sampling.transformers.pace import pace_of
+from tasks.rollout.sampling.transformers.readers import Columns, Padded
+from tasks.rollout.sampling.transformers.writing import Writing
 from tasks.rollout.settings import SamplingSettings
-
-
-@dataclass(frozen=True)
-class ModelTurn:
-    """What the policy wrote: ids with the end token, and their log-probabilities in nats."""
-
-    ids: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    ended: bool
-    """False where the turn was cut at ``max_new_tokens``."""
-
-
-class Sampler(Protocol):
-    """Writes the next model turn for each context."""
-
-    def sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
-        """Return a turn for each context; ``noise`` is uniform in [0, 1), [contexts, tokens]."""
 
 
 class TransformersSampler:

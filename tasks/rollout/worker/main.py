@@ -21,17 +21,17 @@ from types import ModuleType
 from typing import TypedDict
 
 OURS = (
-    "confine",
-    "calls",
-    "permits",
-    "scratch",
-    "usage",
-    "serve",
     "client",
-    "prompts",
     "environment",
-    "sandbox",
     "foreign",
+    "prompts",
+    "sandbox",
+    "worker",
+    "worker.confine",
+    "worker.scratch",
+    "worker.serve",
+    "worker.supervisor",
+    "worker.system_calls",
 )
 _SAID_BYTES = 4096
 
@@ -72,8 +72,8 @@ def confine_child(settings: WorkerSettings, supervisor: _socket.socket, *, priva
 
     The supervisor says it to the parent, which answers before any of the bundle is loaded.
     """
-    calls = importlib.import_module("tasks.rollout.calls")
-    confine = importlib.import_module("tasks.rollout.confine")
+    calls = importlib.import_module("tasks.rollout.worker.system_calls")
+    confine = importlib.import_module("tasks.rollout.worker.confine")
     confine.die_with_parent()
     os.environ["TMPDIR"] = settings["scratch"]
     limits = settings["limits"]
@@ -119,12 +119,11 @@ def supervise(child: int, parent: int, listeners: list[int], settings: WorkerSet
     The parent's process id is watched because PR_SET_PDEATHSIG would fire as soon as the *thread*
     that started this process ends.
     """
-    usage = importlib.import_module("tasks.rollout.usage")
-    signal.signal(signal.SIGTERM, lambda *_: usage.send(child, signal.SIGKILL))
+    supervisor = importlib.import_module("tasks.rollout.worker.supervisor")
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.send(child, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    permits = importlib.import_module("tasks.rollout.permits")
-    most = usage.Totals(**settings["totals"])
-    watch = usage.UsageWatch(child, settings["scratch"], most)
+    most = supervisor.Totals(**settings["totals"])
+    watch = supervisor.UsageWatch(child, settings["scratch"], most)
     watched = [os.pidfd_open(child)] if sys.platform == "linux" else []
     if watched and os.getppid() == parent:
         watched.append(os.pidfd_open(parent))
@@ -134,18 +133,18 @@ def supervise(child: int, parent: int, listeners: list[int], settings: WorkerSet
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            usage.end()  # nothing, where process ids were private
+            supervisor.end()  # nothing, where process ids were private
             code = os.waitstatus_to_exitcode(status)
             found: int = watch.found
-            return found or min(code if code >= 0 else 128 - code, usage.FIRST_STATUS - 1)
+            return found or min(code if code >= 0 else 128 - code, supervisor.FIRST_STATUS - 1)
         rest = watch.look()
         if os.getppid() != parent or watch.found:
-            usage.stop()
-            usage.send(child, signal.SIGKILL)
+            supervisor.stop()
+            supervisor.send(child, signal.SIGKILL)
         ready = {descriptor for descriptor, _ in waiting.poll(rest * 1000)}
         for listener in listeners:
             if listener in ready:
-                permits.answer_next(listener, most.processes)
+                supervisor.answer_next(listener, most.processes)
 
 
 def main() -> int:
@@ -153,7 +152,7 @@ def main() -> int:
     settings = json.loads(sys.argv[1])
     parent = settings["parent"]
     sys.meta_path.insert(0, BundleFinder(settings["modules"]))
-    confine = importlib.import_module("tasks.rollout.confine")
+    confine = importlib.import_module("tasks.rollout.worker.confine")
     private = confine.leave_namespaces()
     confine.adopt_orphans()
     # Held back until there is a handler: who ends us in between must not leave the child behind.
@@ -170,12 +169,12 @@ def main() -> int:
         status = supervise(child, parent, listeners, settings)
         # A parent that dies closes its pipes, which ends an idle child, a moment before it is gone.
         if os.getppid() != parent or status == 0:
-            importlib.import_module("tasks.rollout.scratch").remove(settings["scratch"])
+            importlib.import_module("tasks.rollout.worker.scratch").remove(settings["scratch"])
         return status
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     ours.close()
     confine_child(settings, childs, private=private)
-    serve = importlib.import_module("tasks.rollout.serve")
+    serve = importlib.import_module("tasks.rollout.worker.serve")
     serve.serve(settings)
     return 0
 

@@ -1,7 +1,7 @@
 """What the worker process gives up before it runs a team's code. Standard library only.
 
 Four layers, each of which says whether it holds, because platforms differ. Namespaces are often
-refused in containers; Landlock and the system call filter (``tasks.rollout.calls``) need no
+refused in containers; Landlock and the system call filter (``system_calls``) need no
 privilege and work there too.
 Other systems than Linux have none of the four; there only the resource limits hold.
 """

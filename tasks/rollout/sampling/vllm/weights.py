@@ -22,8 +22,8 @@ from transformers import PreTrainedModel
 
 from tasks.model.lora import merged_weights
 from tasks.ranks import num_ranks
+from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tasks.rollout.settings import VllmServer
-from tasks.rollout.vllm_client import VllmClient, VllmError
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
