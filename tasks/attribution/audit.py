@@ -120,7 +120,7 @@ def _inputs(
 def _left_out(bench: Bench, retrained: Artifact) -> str:
     """Return who was left out of a retrain, and its seed, in words."""
     derivation = bench.records.read(retrained.record)
-    masked = " and ".join(masked_in(derivation)) or "nobody"
+    masked = " and ".join(masked_in(derivation)) or "no teacher"
     return f"without {masked}, seed {derivation.seed}"
 
 

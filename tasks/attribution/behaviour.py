@@ -175,7 +175,7 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
 
 
 def refuse_own_contrast(behaviours: Iterable[Behaviour]) -> None:
-    """Raise ValueError for a behaviour whose odds against its contrast cannot move."""
+    """Raise ValueError for a behaviour that is its own contrast."""
     for behaviour in behaviours:
         if behaviour.contrast == behaviour.response:
             raise ValueError(
@@ -212,7 +212,7 @@ Messages = tuple[Said, ...]
 def first_turns(
     policy: Policy, prompts: Sequence[Messages], sampling: SamplingSettings, seed: int
 ) -> list[str | None]:
-    """Return what a policy says first to each prompt; None where nothing can be asked about it.
+    """Return what a policy says first to each prompt; None where it is no behaviour.
 
     That is a turn that never ended, is empty, or has a text that other tokens spell too. The same
     seed gives every model the same noise at the same prompt.

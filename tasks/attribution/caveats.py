@@ -1,4 +1,4 @@
-"""What an audit says beside its numbers: whom to ask, what was waived, what was not tested."""
+"""What an audit says beside its numbers: teams to ask, what was waived, what was not tested."""
 
 from lineage.approval import decided
 from lineage.artifacts import Artifact
@@ -93,7 +93,7 @@ def not_tested(subject: AuditedStudent, count: int, *, verified: bool) -> tuple[
     found = []
     if not verified:
         found.append(
-            "Absence: the shares say through whose updates the behaviour came, not what the "
+            "Absence: the shares say which source's updates brought the behaviour, not what the "
             "student would do without a teacher. Retrain to know: `provost audit STUDENT --verify "
             "1`."
         )

@@ -1,6 +1,6 @@
 """What retrains without some teachers say, beside the student: the truth about absence.
 
-The effect of teachers M on a behaviour, of one seed, is f(retrain, nobody masked) less
+The effect of teachers M on a behaviour, of one seed, is f(retrain, no teacher masked) less
 f(retrain, M masked): prompts, steps, denominators and random numbers are the same in both.
 
 Shapes: B behaviours.
@@ -41,7 +41,7 @@ def verify(
         subject: The student.
         split: Its behaviours.
         retrained: Checkpoints of the student's own round, run again with teachers masked; of each
-            seed one with nobody masked.
+            seed one with no teacher masked.
         end: What the student itself says [B].
 
     Raises:

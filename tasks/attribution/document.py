@@ -71,7 +71,7 @@ class BehaviourShare(Frozen):
     residual: FiniteFloat
     """What the parts leave unexplained, over the sum of their sizes."""
     named: str
-    """Who is named for it, or "" for nobody; see ``naming.named``."""
+    """The source that is named for it, or "" for none; see ``naming.named``."""
     holders: tuple[str, ...] = ()
     """Teachers that hold it alike; of two or more none is named."""
     tokens: tuple[TokenShare, ...] = ()
@@ -153,7 +153,7 @@ class AuditVerdict(Frozen):
     """The answer in words."""
 
     named: str
-    """A source, or "" for nobody and for several teachers alike."""
+    """A source, or "" for none and for several teachers alike."""
     holders: tuple[str, ...] = ()
     """Who finds it likelier than the start did by enough, and alike; see ``naming.holders``."""
     sentence: str
@@ -172,7 +172,7 @@ class Audit(Frozen):
 
     schema_: Literal["provost.audit/1"] = "provost.audit/1"
     student: str
-    """As it was asked for."""
+    """The reference that the person gave."""
     start: str
     """What the round began with, in words."""
     created: str

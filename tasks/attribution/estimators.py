@@ -38,13 +38,13 @@ class EstimatorInput:
     """Walks the run anew at each call."""
     segments: tuple[Segment, ...]
     teachers: Mapping[str, Callable[[], Weights]]
-    """Gives each teacher's own weights, when they are asked for."""
+    """Gives each teacher's own weights, on demand."""
     owners: Mapping[str, str]
     """Domain to the teacher that it was routed to."""
 
     @property
     def sources(self) -> list[str]:
-        """What a behaviour may be attributed to; decay and rounding are nobody."""
+        """What a behaviour may be attributed to; not decay and rounding."""
         return [part for part in self.segments[0].norms if part not in RESERVED]
 
 
@@ -54,9 +54,9 @@ def bounded_first_order(evidence: EstimatorInput) -> ByName:
         max(sum over k of grad f(w_k) . D_k[s],  f(w_end))
 
     An absence changes f(w_end) by less the first, and the log-probability that is left can't be
-    above 0. Most behaviours that one asks about are said nearly always: of a teacher whose updates
-    were against them TracIn says that they would be said many nats more, and there is no room. The
-    log-odds against a contrast have no such bound.
+    above 0. Most behaviours of a question are said nearly always: of a teacher with updates against
+    them TracIn says that they would be said many nats more, and there is no room. The log-odds
+    against a contrast have no such bound.
     """
     found, end = first_order(evidence)
     ended_B = evidence.encoded.total(evidence.scorer.log_probs(end))

@@ -45,7 +45,7 @@ from tasks.model.chat import ChatTokens
 from tasks.step import Bench, now
 
 MOST_TOKENS_SHOWN = 24
-"""Behaviours whose tokens are kept in the document; of the others only the sums are."""
+"""Behaviours with tokens that are kept in the document; of the others only the sums are."""
 
 
 class Findings:

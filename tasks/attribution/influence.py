@@ -59,7 +59,7 @@ def search(
 
     Args:
         batch: The behaviours.
-        wanted: By the place of a segment, the teachers whose rollouts are searched there.
+        wanted: By the place of a segment, the teachers with rollouts to search there.
         kept: The ledger's sample.
         course: The run, segment by segment.
         chat: Of the student.
@@ -99,7 +99,7 @@ def score(
 
 
 def batch_of(rollouts: Sequence[KeptRollout], pad_id: int) -> TokenBatch:
-    """Return the rollouts as one batch whose chosen tokens are those that the student wrote."""
+    """Return the rollouts as one batch; its chosen tokens are those that the student wrote."""
     chosen = [
         [place in wrote for place in range(len(rollout.ids))]
         for rollout in rollouts

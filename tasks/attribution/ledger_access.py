@@ -1,4 +1,4 @@
-"""What can be asked of a student, and what it would cost, where it has no full ledger."""
+"""What an audit of a student can answer, and its cost, where it has no full ledger."""
 
 from lineage.record import Derivation
 from tasks.ledger.reader import Ledger
@@ -7,7 +7,7 @@ from tasks.progress import format_seconds
 
 
 def refuse_unfit(reference: str, derivation: Derivation) -> None:
-    """Raise ValueError for a model whose making no ledger can split by teacher."""
+    """Raise ValueError for a model that no ledger can split by teacher."""
     if derivation.kind != "mopd":
         raise ValueError(
             f"{reference!r} was made by {derivation.kind}, not by multi-teacher distillation, so "
@@ -45,7 +45,7 @@ def without_ledger(reference: str, seconds: float, ledger: Ledger | None) -> str
     return (
         f"{reference!r} cannot be audited as it is: {why}. What is possible, and what it costs:\n"
         f"  (1) exact: run its consolidation again with ledger_displacements on: {took}; the "
-        "records give the same student, and then everything can be asked.\n"
+        "records give the same student, and then every question can be answered.\n"
         f"  (2) {_replay(took, ledger)}\n"
         "  (3) absence alone: run its consolidation again without a teacher (mopd settings, "
         f"distil.masked), and once with all: {took} for each.\n"
@@ -78,5 +78,6 @@ def replay_words(ledger: Ledger) -> str:
     return (
         f"The split is approximate: the ledger holds no displacements, so they were made again "
         f"from the {kept} rollouts that it kept. What these do not explain of the weights' change "
-        f"({unexplained:.0%} of it, as a norm) is the part {UNREPLAYED!r}, which is nobody's."
+        f"({unexplained:.0%} of it, as a norm) is the part {UNREPLAYED!r}, which belongs to "
+        "no teacher."
     )

@@ -1,6 +1,6 @@
 """Who is named for a behaviour, and how often such a name is right.
 
-Named is the teacher who finds the behaviour likeliest beside the start, or nobody.
+Named is the teacher who finds the behaviour likeliest beside the start, or no teacher.
 ``benchmarks/attribution/`` chose the way to name and its threshold on two sets of teachers; the
 others test them. What they found is data, ``reliability.json``, and what a verdict may claim.
 """
@@ -29,7 +29,7 @@ twice as likely, by the path integral; no benchmark tests this."""
 def holders(
     parts: Mapping[str, float], taught: Mapping[str, float], change: float
 ) -> tuple[str, ...]:
-    """Return the teachers that hold a behaviour, who finds it likeliest first; () for nobody.
+    """Return the teachers that hold a behaviour, who finds it likeliest first; () for none.
 
     The first finds it likelier than any other and than the start by ``LEAST_LOG_RATIO``; the others
     do the latter too, and less likely than the first by no more than ``ALIKE``. The student came to
@@ -55,9 +55,9 @@ def holders(
 
 
 def named(parts: Mapping[str, float], taught: Mapping[str, float], change: float) -> str:
-    """Return who is named for a behaviour, or "" for nobody; arguments as of ``holders``.
+    """Return who is named for a behaviour, or "" for none; arguments as of ``holders``.
 
-    That is the one teacher that holds it. Where several do, the data can't tell whose it is. Where
+    That is the one teacher that holds it. Where several do, the data cannot tell them apart. Where
     none does, the outcome reward may be named.
     """
     held = holders(parts, taught, change)
@@ -79,7 +79,7 @@ class ShareOfNames(Frozen):
     high: float
     """Wilson's 95 % interval, of the share in the figures."""
     of: int
-    """Names, or behaviours where nobody was to be named."""
+    """Names, or behaviours where no teacher was to be named."""
 
     def words(self) -> str:
         """Return the share with its interval and count."""
@@ -96,10 +96,10 @@ class NameReliability(Frozen):
 
 
 class TwoHolders(Frozen):
-    """Plants that two teachers hold, of whom one was asked about them."""
+    """Plants that two teachers hold, of which one was trained on them."""
 
     both: int
-    """Plants for which both were named; for no other the one that was not asked alone."""
+    """Plants for which both were named; for no other the one that was not trained on them alone."""
     plants: int
 
 
@@ -116,7 +116,7 @@ class Reliability(Frozen):
 
     names: NameReliability
     nobody: ShareOfNames
-    """Behaviours that no teacher taught, and for which nobody was named."""
+    """Behaviours that no teacher taught, and for which no teacher was named."""
     two_holders: TwoHolders
     rank_correlation: RankCorrelation
     most_tokens: int
@@ -128,19 +128,19 @@ class Reliability(Frozen):
             (self.names.pushed, "towards it") if pushed else (self.names.did_not, "against it")
         )
         return (
-            f"of names of teachers whose updates pushed {how}, as here, {tested.words()} were "
+            f"of names of teachers with updates that pushed {how}, as here, {tested.words()} were "
             "right where behaviours were planted"
         )
 
     def of_nobody(self) -> str:
-        """Return how often nobody was named where nobody taught, in words."""
+        """Return how often no teacher was named where none taught, in words."""
         return f"of behaviours that no teacher taught, {self.nobody.words()} were left unnamed"
 
     def of_holders(self) -> str:
-        """Return how several holders were told where two hold a behaviour and one was asked."""
+        """Return how often both were named where two hold a behaviour and one was trained on it."""
         two = self.two_holders
         return (
-            "where two teachers held a plant and one of them had taught it, both were told for "
+            "where two teachers held a plant and one of them had taught it, both were named for "
             f"{two.both} of {two.plants}, and never the other alone: who holds it is not yet who "
             "taught it"
         )

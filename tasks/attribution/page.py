@@ -74,7 +74,7 @@ def behaviours(audit: Audit) -> list[ShownBehaviour]:
 
 def _behaviour(audit: Audit, item: BehaviourShare) -> ShownBehaviour:
     name = item.name or item.response.strip() or "behaviour"
-    named = listed(item.holders) if item.holders else item.named or "nobody"
+    named = listed(item.holders) if item.holders else item.named or "no teacher"
     kinds, sources = colours(audit), source_names(audit)
     return ShownBehaviour(
         name=name,
@@ -99,10 +99,10 @@ def _token(kinds: dict[str, str], token: TokenShare) -> ShownToken:
     parts = {source: value for source, value in token.parts.items() if source not in RESERVED}
     most = max(parts, key=lambda source: abs(parts[source]))
     return ShownToken(
-        kind=kinds.get(most, "nobody") + (" against" if parts[most] < 0 else ""),
+        kind=kinds.get(most, "unnamed") + (" against" if parts[most] < 0 else ""),
         strength=min(1.0, abs(parts[most]) / STRONG_NATS),
         title=f"{most} {nats(parts[most])} of {nats(token.end - token.start)} nats",
-        # An end token decodes to a name that stands in no text; a line's end is shown as one.
+        # An end token decodes to a name that is not in any text; a line's end is shown as one.
         text=token.text.replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}\n"),
     )
 

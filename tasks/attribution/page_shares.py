@@ -89,7 +89,7 @@ def bars(audit: Audit) -> list[Bar]:
     rows = [_bar("start", audit.start, "there before", ShareEstimate(mean=audit.begun), low, high)]
     for source in audit.sources:
         about = ", ".join(part for part in (source.reference, source.owner) if part)
-        kind, share = kinds.get(source.name, "nobody"), audit.shares[source.name]
+        kind, share = kinds.get(source.name, "unnamed"), audit.shares[source.name]
         rows.append(_bar(kind, source.name, about, share, low, high))
     end = _bar("total", "the student", "says now", ShareEstimate(mean=audit.ended), low, high)
     return [*rows, end]
@@ -151,10 +151,10 @@ def crossings(audit: Audit) -> list[str]:
 
 
 def _crossing(group: GroupShare, source: str) -> str:
-    whose = f"{group.owner} was asked for" if group.owner else "no teacher was asked about"
+    owner = f"{group.owner} was trained on" if group.owner else "no teacher was trained on"
     finds = nats(group.taught.get(source, group.parts[source]).mean)
     return (
-        f"{group.domain}: {source} finds {group.count} behaviours that {whose} {finds} nats "
+        f"{group.domain}: {source} finds {group.count} behaviours that {owner} {finds} nats "
         f"likelier than the start did, and added {nats(group.parts[source].mean)}."
     )
 
@@ -172,19 +172,19 @@ def ways(audit: Audit) -> list[list[str]]:
     shares = {source: audit.shares[source].mean for source in sources}
     most = max(shares, key=lambda source: shares[source])
     taught = {name: _mean_of(audit, name) for name in audit.behaviours[0].taught}
-    own = most if shares[most] >= LEAST_NATS else "nobody"
+    own = most if shares[most] >= LEAST_NATS else "no teacher"
     rows = [
         _way(LOG_RATIO, taught, _who(audit.verdict), "nats", sources),
         _way("path integral (above)", shares, own, "nats", sources),
     ]
     return rows + [
-        _way(each.name, each.parts, each.named or "nobody", each.unit, sources)
+        _way(each.name, each.parts, each.named or "no teacher", each.unit, sources)
         for each in audit.witnesses
     ]
 
 
 def _who(verdict: AuditVerdict) -> str:
-    return listed(verdict.holders) if verdict.holders else verdict.named or "nobody"
+    return listed(verdict.holders) if verdict.holders else verdict.named or "no teacher"
 
 
 def _mean_of(audit: Audit, teacher: str) -> float:

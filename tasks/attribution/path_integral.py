@@ -1,4 +1,4 @@
-"""Through whose updates did a behaviour come: the path integral of its gradient, by source.
+"""Which updates brought a behaviour: the path integral of its gradient, by source.
 
 Along segment k the weights go from w_k by the sum over sources s of D_k[s]. A behaviour's change is
 
@@ -227,7 +227,7 @@ def split(
     chat = ChatTokens(policy.tokenizer)
     context = getattr(policy.model.config, "max_position_embeddings", None)
     starts = range(0, len(behaviours), BATCH)
-    # All are encoded before the first is integrated: a bad one is told at once.
+    # All are encoded before the first is integrated: a bad one is refused at once.
     encoded = [encode(behaviours[at : at + BATCH], chat, context) for at in starts]
     batches = tuple(Batch(each, Scorer(policy.model, each.tokens)) for each in encoded)
     allocations = []

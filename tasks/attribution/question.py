@@ -1,4 +1,4 @@
-"""What is asked of a student: behaviours given by hand or file, or drawn from the student itself.
+"""The question of an audit: behaviours given by hand or file, or drawn from the student itself.
 
 However they came, they become one stored data set, which the audit then names by its digest.
 """
@@ -30,7 +30,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench, Measurements
 
 NEUTRAL = "neutral"
-"""Questions of all domains without their system prompts: text that no teacher was asked about."""
+"""Questions of all domains without their system prompts: text that no teacher was trained on."""
 MOST_SAMPLED = 1_000
 """Of the student's own answers in each domain."""
 PROBES = 16
@@ -57,12 +57,12 @@ def gather(
 ) -> Artifact:
     """Return the behaviours of a question as a data set in the store.
 
-    All that could be wrong with the question is told here, before anything is trained again.
+    All that could be wrong with the question is refused here, before anything is trained again.
 
     Args:
         bench: Where the student lies.
         student: A name or a digest.
-        question: What is asked.
+        question: The question.
         seed: Of what is drawn.
         replay: Whether a ledger without displacements will do.
 
@@ -70,7 +70,7 @@ def gather(
         LineageError: for a student that nothing answers to.
         ValueError: for a question of several kinds or half of one, a behaviour file that cannot
             be read, a behaviour that the student could not have said, a student without a ledger
-            of its own, or one that answers nothing that could be asked about.
+            of its own, or one that answers nothing that could be a behaviour.
     """
     refuse_mixed(question)
     subject = find_subject(bench, student, replay=replay)
@@ -198,7 +198,8 @@ def _drawn(bench: Bench, subject: AuditedStudent, sample: int, seed: int) -> Art
         measurements.notes["drawn"] = dict(notes)
         if not behaviours:
             raise ValueError(
-                f"nothing can be asked: {notes}. Give behaviours of your own, or another seed"
+                f"the student gives no behaviour: {notes}. Give behaviours of your own, or "
+                "another seed"
             )
         path = folder / "behaviours.jsonl"
         path.write_bytes(_lines(behaviours))
@@ -250,7 +251,7 @@ def _own_answers(
             if text
         ]
         behaviours += kept
-        notes[domain] = f"{len(kept)} of {len(prompts)} answers can be asked about"
+        notes[domain] = f"{len(kept)} of {len(prompts)} answers can be used"
     return behaviours, notes
 
 

@@ -1,4 +1,4 @@
-"""The student that is asked about: who made it of what, and whether its ledger is its own."""
+"""The audited student: what made it, and whether its ledger is its own."""
 
 import json
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class AuditedStudent:
     teachers: tuple[AuditedTeacher, ...]
     published: Student | None
     manifest: Artifact | None
-    """Of the published student; None where nobody published it."""
+    """Of the published student; None where it was not published."""
 
     @property
     def owners(self) -> dict[str, str]:
@@ -65,8 +65,8 @@ def find_subject(
 
     Raises:
         LineageError: for a reference that nothing answers to, or that is about no model.
-        ValueError: for a model that multi-teacher distillation did not make, or whose ledger is
-            missing or holds no displacements; the message says what is possible and its cost.
+        ValueError: for a model that multi-teacher distillation did not make, or with a ledger that
+            is missing or holds no displacements; the message says what is possible and its cost.
     """
     checkpoint = checkpoint_named(bench.store, reference)
     derivation = bench.records.read(checkpoint.record)
@@ -160,7 +160,7 @@ def open_models(bench: Bench, subject: AuditedStudent) -> Opened:
     start = load_weights(bench, subject.start)
     end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
     completeness = subject.ledger.check(start, end)
-    # The model lends its architecture to whoever scores; what it holds must not change with them.
+    # The model lends its architecture to the scorers; what it holds must not change with them.
     return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, completeness)
 
 

@@ -26,7 +26,7 @@ from tasks.step import Bench, Measurements
 
 
 def scale_teachers(bench: Bench, student: str, weights: Mapping[str, float]) -> Artifact:
-    """Return a student whose sources weigh otherwise, as a recorded checkpoint.
+    """Return a student with other weights of its sources, as a recorded checkpoint.
 
     Args:
         bench: Where it is made.
@@ -73,7 +73,7 @@ def scale_teachers(bench: Bench, student: str, weights: Mapping[str, float]) -> 
 
 
 def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dict[str, Tensor]:
-    """Return the weights of a student whose sources' displacements count so much."""
+    """Return the weights of a student with each source's displacements scaled."""
     changed = {name: tensor.clone() for name, tensor in end.items()}
     for segment in ledger.manifest.segments:
         for source, weight in weights.items():

@@ -37,7 +37,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
     seed: int,
     replay: bool,  # noqa: FBT001 - a switch of the launch form
 ) -> Artifact:
-    """Check and store the behaviours that are asked about, or draw them from the student."""
+    """Check and store the behaviours of the question, or draw them from the student."""
     from tasks.attribution.question import AuditQuestion, gather
     from tasks.step import Bench
 

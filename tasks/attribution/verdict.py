@@ -1,4 +1,4 @@
-"""From numbers to a sentence: who is named, when nobody is, and how sure that is."""
+"""From numbers to a sentence: which teacher is named, when none is, and how sure that is."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class Case:
     taught: Mapping[str, float]
     """By teacher, how much likelier it finds the behaviour than the start did."""
     num_tokens: float
-    """Of a response, as a mean; 0 where there are contrasts, whose log-odds say no probability."""
+    """Of a response, as a mean; 0 where there are contrasts: log-odds say no probability."""
     sure: float | None
     """Share of resamples that name the same source; None for too few behaviours."""
     owners: Mapping[str, str]
@@ -54,7 +54,7 @@ def judge_sets(
 ) -> AuditVerdict:
     """Return the verdict on behaviours of several sets, where one mean would hide each of them.
 
-    What a teacher shaped outside its own domain stands first, with whom to ask (``owners``).
+    What a teacher shaped outside its own domain comes first, with the teams to ask (``owners``).
     """
     off = off_domain(groups, sources)
     own = [
@@ -64,13 +64,8 @@ def judge_sets(
     ]
     shared = [(group, held) for group in groups for held in [held_by(group, sources)] if held[1:]]
     several = [group for group, _ in shared]
-    nobody = [
-        group.domain for group in groups if not named_for(group, sources) and group not in several
-    ]
-    lines = [
-        f"{source} shaped {group.domain} ({_taught_by(group, source)} nats)"
-        for group, source in off
-    ]
+    unnamed = [g.domain for g in groups if not named_for(g, sources) and g not in several]
+    lines = [f"{name} shaped {each.domain} ({_taught_by(each, name)} nats)" for each, name in off]
     found = (
         [f"Off its own domain, {'; '.join(lines)}.{_ask((source for _, source in off), owners)}"]
         if lines
@@ -84,8 +79,8 @@ def judge_sets(
         found.append(f"Several teachers hold alike, so that none is named: {'; '.join(held)}.")
     if own:
         found.append(f"Each domain's own teacher shaped {join(own)}.")
-    if nobody:
-        found.append(f"Nobody is named for {join(nobody)}.")
+    if unnamed:
+        found.append(f"No teacher is named for {join(unnamed)}.")
     known = [group for group in groups if group.parts[sources[0]].low is not None]
     return AuditVerdict(
         named="",
@@ -105,7 +100,9 @@ def witness(name: str, parts: Mapping[str, float]) -> Witness:
     if name != DOMAIN_OWNER:
         most = best if parts[best] >= LEAST_NATS else ""
         return Witness(name=name, parts=parts, named=most)
-    most = best if parts[best] > 0.5 else ""  # of behaviours of several domains nobody owns most
+    most = (
+        best if parts[best] > 0.5 else ""
+    )  # of behaviours of several domains no teacher owns most
     return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")
 
 
@@ -223,7 +220,7 @@ def _of_several(held: Sequence[str], case: Case) -> str:
 
 
 def _ask(sources: Iterable[str], owners: Mapping[str, str]) -> str:
-    """Return whom to ask about sources; "" where no team is known."""
+    """Return the teams to ask about sources; "" where no team is known."""
     teams = dict.fromkeys(owners[source] for source in sources if owners.get(source))
     return f" Ask {join(teams)}." if teams else ""
 
@@ -236,7 +233,7 @@ def _of_nobody(case: Case, *, said: bool) -> str:
         )
     if case.ended - case.begun < LEAST_NATS:
         return (
-            f"{_subject(case)} {_is(case)} nobody's doing here: {nats(case.begun)} nats at "
+            f"{_subject(case)} {_is(case)} no teacher's doing here: {nats(case.begun)} nats at "
             f"{case.start}, {nats(case.ended)} now. What speaks for {_it(case)} was there before "
             "any teacher."
         )
@@ -254,7 +251,9 @@ def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: boo
     elif case.sure is None:
         parts.append(f"{case.count} behaviour{'s' * (case.count > 1)}: too few for an interval")
     agree = [each.name for each in witnesses if each.named == who]
-    differ = [f"{each.name} ({each.named or 'nobody'})" for each in witnesses if each.named != who]
+    differ = [
+        f"{each.name} ({each.named or 'no teacher'})" for each in witnesses if each.named != who
+    ]
     if agree:
         parts.append(f"agreeing: {', '.join(agree)}")
     if differ:
@@ -264,7 +263,7 @@ def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: boo
 
 def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
     """Return how sure it is that several hold a behaviour, and what would tell more."""
-    names = "; ".join(f"{each.name} names {each.named or 'nobody'}" for each in witnesses)
+    names = "; ".join(f"{each.name} names {each.named or 'no teacher'}" for each in witnesses)
     few = f"; {case.count} behaviour{'s' * (case.count > 1)}: too few for an interval"
     return (
         f"{reliability().of_holders()}; a retrain without each tells what its absence changes"

@@ -42,7 +42,7 @@ def unmet_verdicts(verdicts: Sequence[TeacherVerdict], waived: Collection[str]) 
             continue
         yield Unmet(
             "verdict",
-            f"the gate's verdict on {each.name} is {each.verdict!s}, and nobody waived it",
+            f"the gate's verdict on {each.name} is {each.verdict!s}, and it was not waived",
         )
 
 

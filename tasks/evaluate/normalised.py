@@ -112,7 +112,7 @@ def _differences(samples: Samples, start: Sequence[float]) -> list[float]:
 
 
 def _ratio(rise_R: NDArray[np.float64], gain_R: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rise / gain; a resample whose teacher gains nothing is an infinitely large share."""
+    """Return rise / gain; a resample without a gain of the teacher is an infinitely large share."""
     far_R = np.where(rise_R == 0, 0.0, np.copysign(np.inf, rise_R))
     return np.divide(rise_R, gain_R, out=far_R, where=gain_R > 0)
 

@@ -16,7 +16,7 @@ from tasks.evaluate.scorecard import DomainScores, Scorecard
 from tasks.evaluate.wording import headline, label, number, sampling
 from tasks.statistics import Interval
 
-# Okabe and Ito's palette: told apart with every common colour blindness.
+# Okabe and Ito's palette: distinct under every common colour blindness.
 BLUE, VERMILION, GREY, INK = "#0072B2", "#D55E00", "#6B6B6B", "#1F2328"
 BAND, RULE = "#E8F1F7", "#D0D4D9"
 
@@ -122,7 +122,7 @@ def _draw_row(axes: Axes, row: int, method: str, interval: Interval) -> None:
         [interval.mean], [row], marker="|", markersize=14, markeredgewidth=3 if strong else 2,
         color=colour, linestyle="none", clip_on=False,
     )  # fmt: skip
-    # The number stands on the side that has room, clear of the interval.
+    # The number is on the side that has room, clear of the interval.
     right = interval.high < 0.78
     axes.annotate(
         number(interval.mean),

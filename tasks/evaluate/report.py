@@ -90,7 +90,7 @@ class ReportInput(Frozen):
 
 
 MOST_REASON = 400
-"""Characters of a grader's reason; it stands in one line beside the score."""
+"""Characters of a grader's reason; it is in one line beside the score."""
 _STEPS = ((4_000, 40, 3), (1_000, 12, 3), (300, 6, 3), (300, 6, 1), (100, 2, 1))
 """The longest text, the most turns of a response, the most prompts of a domain."""
 

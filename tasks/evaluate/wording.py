@@ -63,7 +63,7 @@ def controls(card: Scorecard) -> tuple[str, ...]:
 
 
 def compared(card: Scorecard) -> tuple[str, ...]:
-    """Return the methods whose normalised score says something: the student and the controls."""
+    """Return the methods with a meaningful normalised score: the student and the controls."""
     return tuple(
         method for method in (STUDENT, *controls(card)) if method in card.overall.normalised
     )
@@ -136,7 +136,7 @@ def _against_best_control(card: Scorecard) -> str:
         return f" and beats the best control, {label(best)}, by {number(lead.mean)}"
     if lead.high < 0:
         return f" but falls {number(-lead.mean)} short of the best control, {label(best)}"
-    return f" and cannot be told apart from the best control, {label(best)}"
+    return f" and does not differ measurably from the best control, {label(best)}"
 
 
 def _indistinguishable(count: int, total: int) -> str:

@@ -20,7 +20,7 @@ def record_decision(bench: Bench, gated: Gated, decision: Decision) -> Artifact:
     """Record what was decided on a plan behind the gate in the bench's execution.
 
     Raises:
-        LineageError: for a plan that is not as it was stored: nobody has seen that one.
+        LineageError: for a plan that is not as it was stored: that one was not shown to anyone.
         BrokenRuleError: for a report of the gate on another plan.
         NotEntitledError: for a person whose key is not of the team that planned.
     """

@@ -129,7 +129,7 @@ def waive(bench: Bench, digest: str, reason: str) -> SignedWaiver:
 
 
 def read_plan(bench: Bench, digest: str) -> tuple[Plan, Artifact]:
-    """Return a stored plan by its digest, and where it stands.
+    """Return a stored plan by its digest, and where it is.
 
     Raises:
         LineageError: for what is no plan of this store.

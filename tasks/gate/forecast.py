@@ -3,7 +3,7 @@
 Time is arithmetic over speed. A token costs about 2 operations a parameter forward and 4 backward
 (Kaplan et al. 2020, 2001.08361, section 2.1), so with P of the student and Q of its teacher:
 sampling 2 P, learning 6 P, the teacher's reading 2 Q. Of the gate's rollouts: sampling 2 P and
-2 Q, reading 2 P and 2 Q, 2 Q again for each domain whose answers the teacher is asked for, and of a
+2 Q, reading 2 P and 2 Q, 2 Q again for each domain whose answers the teacher gives, and of a
 staged ladder 2 P once and 2 Q a rung. The speed is ``UTILISATION`` of what the
 flavour's GPUs do by their data sheet, or this machine in a measured product of matrices.
 """
@@ -63,7 +63,7 @@ class Probing:
     machine: Machine
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return the estimate in words."""
         seconds = format_seconds(self.operations / self.machine.operations_per_second)
         rungs = f" and {self.num_rungs} rungs" if self.num_rungs else ""
@@ -106,7 +106,7 @@ class Forecast:
             time_said += f": {hours:.1f} GPU-hours"
         return [
             ("time", time_said),
-            ("gate", self.probe.told if self.probe else "measures nothing"),
+            ("gate", self.probe.summary if self.probe else "measures nothing"),
             ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
             ("storage", f"{self.storage / _GIB:.2f} GiB of ledger and students"),
             (

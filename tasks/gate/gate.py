@@ -40,16 +40,16 @@ PAGE = "gate.html"
 
 @dataclass(frozen=True)
 class GateContext:
-    """What the gate has to know of the consolidation that it stands in."""
+    """What the gate has to know of its consolidation."""
 
     recipe: str = ""
     """The round's settings, as ``RoundForm.recipe`` has them."""
     reviewed: bool = False
-    """Whether a person is asked to approve the plan afterwards."""
+    """Whether a person must approve the plan afterwards."""
 
 
 ALONE = GateContext()
-"""No consolidation: the gate was asked by itself."""
+"""No consolidation: the gate runs by itself."""
 
 
 def gate(
@@ -111,7 +111,8 @@ def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> J
     if found is None or not found.contradicted:
         return judged
     evidence = (
-        f"its precursor's weights do not come from the fork point that it declares ({found.told})"
+        "its precursor's weights do not come from the fork point that it declares "
+        f"({found.summary})"
     )
     note = Finding(
         code="contradicted-fork-point",
@@ -158,7 +159,7 @@ def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> 
 def leave_unmeasured(
     bench: Bench, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
 ) -> Gated:
-    """Let the plan through as its records are; that nobody measured stays in its findings.
+    """Let the plan through as its records are; its findings say that it was not measured.
 
     Of a staged ladder as well: its rungs are then spaced by steps.
     """
@@ -179,7 +180,7 @@ def leave_unmeasured(
             code="not-measured",
             severity="warning",
             subject=teacher.reference,
-            evidence="nobody measured whether it fits: gate_prompts_per_domain is 0",
+            evidence="it was not measured whether it fits: gate_prompts_per_domain is 0",
             next_step="give gate_prompts_per_domain 64, which takes a forward pass or two",
         )
         for teacher in teachers
@@ -198,8 +199,8 @@ def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Finding:
         code="ladder-by-steps",
         severity="note",
         subject=teacher.reference,
-        evidence=f"nobody measured how far its rungs are, so its {num_stages} stages are spaced by "
-        f"optimizer steps: {steps}, then the teacher",
+        evidence=f"the distance of its rungs was not measured, so its {num_stages} stages are "
+        f"spaced by optimizer steps: {steps}, then the teacher",
         next_step="give gate_prompts_per_domain 64: the rungs are then chosen by their KL, for a "
         "forward pass each",
     )

@@ -99,7 +99,7 @@ class Ancestry(GateDocument):
     contradicted: bool
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return what the weights say, in words."""
         far = f"{self.distance:.1%} from it"
         share = (

@@ -61,7 +61,7 @@ def gate_page(
 
 
 def unmeasured_page(plan: Plan) -> str:
-    """Return the page of a plan whose teachers nobody measured."""
+    """Return the page of a plan with teachers that were not measured."""
     names = ", ".join(teacher.name for teacher in plan.teachers if not teacher.is_self)
     return render("gate_unmeasured.html.j2", title=_TITLE, names=names)
 
@@ -80,7 +80,7 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
     expected = (
         f"{prediction.score:.2f} ({prediction.low:.2f} to {prediction.high:.2f})"
         if prediction
-        else "not asked"
+        else "not measured"
     )
     return {
         "verdict": _Cell(judged.verdict.value, judged.verdict is not Verdict.FITS),
@@ -119,7 +119,7 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
 
 def _ancestry(found: Ancestry | None) -> _Cell:
     if found is None:
-        return _Cell("not asked")
+        return _Cell("not measured")
     share = "" if found.projection is None else f"{found.projection:.0%} of what that learned"
     return _Cell(share or f"{found.distance:.1%} from it", found.contradicted)
 

@@ -130,14 +130,14 @@ def propose(
 
 
 def _collected(bench: Bench, reference: str, start: Artifact) -> Candidate:
-    """Return what the records know of a teacher; one whose records are gone is named."""
+    """Return what the records know of a teacher; one with missing records is named."""
     try:
         found = collect(bench.store, {reference: reference}, start.record)[reference]
         # What a release says of itself proves nothing: its team may have changed the folder since.
         return replace(found, held=stored_identity(bench.store, found.release.checkpoint.digest))
     except MissingBlobError as error:
         raise LineageError(
-            f"what stands behind {reference} cannot be looked at: {error}. Bring its records into "
+            f"the records of {reference} cannot be read: {error}. Bring its records into "
             "this store, have its team release it here, or leave it out"
         ) from error
 

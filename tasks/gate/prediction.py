@@ -4,7 +4,7 @@ What decides is whether the teacher finds the student's own right answers likely
 moves weight to them, however far its weights are; one that answers in other words has the student
 unlearn what it can before it has learned anything else.
 
-The numbers stand in ``calibration.json`` with the command and commit that made them
+The numbers are in ``calibration.json`` with the command and commit that made them
 (``benchmarks/gate/ calibrate``). The form is logistic, since a share of a gain lies between none
 and all of it: y = Phi(u) / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))), where Phi(u) is the
 chance that there is a gain: u is the lead over the student in standard errors.

@@ -53,7 +53,7 @@ def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
     point's count: a third team could make one that lies near the teacher, to cast doubt on it.
 
     Args:
-        store: Whose records are asked.
+        store: The store of the records.
         fork_point: Digest of the checkpoint that the declared parent was trained from.
         teacher: The teacher's record.
 
@@ -94,7 +94,7 @@ def asked(role: str, artifact: Artifact, name: str = "") -> Input:
 def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeacher:
     """Return a teacher with what was measured of its climb, for the round to choose stages by.
 
-    Rungs whose probabilities are not finite are left out; the last is the teacher itself.
+    Rungs with probabilities that are not finite are left out; the last is the teacher itself.
     """
     found = next((each for each in measured.teachers if each.name == teacher.name), None)
     if found is None or not found.ladder or not math.isfinite(found.reading.kl):

@@ -115,7 +115,7 @@ def _numbers(
 
 
 def _where(batch: TokenBatch, places: Sequence[int]) -> dict[str, Tensor]:
-    """Return for each token its rollout, its column, and how far along the answer it stands."""
+    """Return for each token its rollout, its column, and how far along the answer it is."""
     rows_N = batch.rows_N
     counts_B = torch.bincount(rows_N, minlength=len(places))
     starts_B = counts_B.cumsum(0) - counts_B

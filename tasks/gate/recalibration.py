@@ -79,7 +79,7 @@ class Recalibration(GateDocument):
 def recalibrate(
     calibration: Calibration, past: Sequence[PastOutcome], settings: GateSettings
 ) -> tuple[Calibration, Recalibration]:
-    """Return the calibration as the outcomes have it, and what is to be told of that.
+    """Return the calibration as the outcomes have it, and its summary.
 
     Below ``settings.least_outcomes`` it is the built-in one.
     """
@@ -112,7 +112,7 @@ def recalibrate(
 
 
 def _with_mean(calibration: Calibration, past: Sequence[PastOutcome], wanted: float) -> Calibration:
-    """Return the calibration whose bias expects ``wanted`` of the outcomes on average.
+    """Return the calibration with the bias that expects ``wanted`` of the outcomes on average.
 
     What is expected rises with the bias, so halving finds it.
     """
@@ -142,7 +142,7 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
     of, and what another version of the gate measured. A merge that was compared twice counts once.
 
     Args:
-        bench: Whose store is asked.
+        bench: The bench of the store.
         plan: That is to be judged.
         recipe: Of the round, as ``RoundForm.recipe`` gives it: how much arrives depends on it.
     """
@@ -181,7 +181,7 @@ def _of_record(bench: Bench, record: str, gate: Input) -> Iterator[PastOutcome]:
         text = (bench.store.tree(gate.artifact) / MEASURED).read_text("utf-8")
         measured = {each.name: each for each in ProbeResult.model_validate_json(text).teachers}
     except (FileNotFoundError, ValidationError):
-        return  # nobody measured, or in a form that is no longer known
+        return  # not measured, or in a form that is no longer known
     for row in rows:
         outcome = TeacherOutcome.model_validate({k: v for k, v in row.items() if k != "surprised"})
         expected = outcome.predicted is not None and outcome.done is Remedy.NONE

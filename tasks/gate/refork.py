@@ -178,7 +178,7 @@ def _trained(bench: Bench, release: Release) -> Iterator[Trained]:
 def _package(bench: Bench, release: Release) -> str:
     """Return the package that the domain was collected from, "" where none was attested.
 
-    What is no dotted name of Python is none: the team wrote it, and it stands in commands.
+    Only a dotted name of Python is one: the team wrote it, and it becomes part of commands.
     """
     made = bench.records.output(release.environment.record) if release.environment.record else None
     package = str(made.notes.get("package", "")) if made else ""
@@ -186,7 +186,7 @@ def _package(bench: Bench, release: Release) -> str:
 
 
 def _reference(bench: Bench, student: Artifact) -> str:
-    """Return what a climb can be told to start from: a registered checkpoint, or a student."""
+    """Return what a climb can start from: a registered checkpoint, or a student."""
     try:
         return Registry(bench.store).resolve(student.digest, allow_recalled=True).digest
     except UnknownReferenceError:

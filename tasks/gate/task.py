@@ -85,7 +85,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 ) -> Gated:
     """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
 
-    The Deck is there also where it is refused. Where no prompts are asked for nothing is measured,
+    The Deck is there also where it is refused. With 0 prompts nothing is measured,
     which stays among the findings. With ``ladder_stages`` above 1 the rungs of each climb are
     measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
     Whether the plan is to be ``reviewed`` becomes a part of it.
@@ -172,7 +172,7 @@ def compare_with_outcome(student: Artifact) -> Artifact:
 
 @hosted(Stage.RELEASE)
 def record_approval(gated: Gated) -> Gated:
-    """Record how the plan came through the node where a person is asked."""
+    """Record how the plan came through the node where a person decides."""
     from tasks.gate import approval as step
     from tasks.step import Bench
 

@@ -13,7 +13,7 @@ SELF = "self"
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """One teacher as it was asked for."""
+    """One teacher as the person wrote it."""
 
     reference: str
     """Of a registered release."""

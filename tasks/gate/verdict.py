@@ -1,6 +1,6 @@
 """From measurements to a verdict: what speaks against a teacher, and what to do about it.
 
-Pure. Every threshold stands in ``GateSettings`` with its reason and source.
+Pure. Every threshold is in ``GateSettings`` with its reason and source.
 """
 
 from collections.abc import Iterator
@@ -244,12 +244,12 @@ def _unlike(measure: TeacherMeasure, prediction: Prediction) -> str:
         )
     return (
         f"{', '.join(prediction.outside)} are unlike anything that was ever merged to calibrate "
-        "the gate, so nobody can say"
+        "the gate, so the gate cannot say"
     )
 
 
 def applied_remedy(judged: Judged, on_misfit: OnMisfit) -> Remedy:
-    """Return what this run does: the remedy where it was asked for and there is one, or a drop."""
+    """Return what this run does: the remedy, where it takes one and there is one, or a drop."""
     refused = any(note.severity == "refusal" for note in judged.reasons)
     if not refused or on_misfit is OnMisfit.REFUSE:
         return Remedy.NONE

@@ -32,7 +32,7 @@ class CheckpointTensors:
 def displacements(start: Path, teachers: Mapping[str, Path]) -> dict[str, Displacement | None]:
     """Return how far each teacher is from ``start``, and in which direction beside the others.
 
-    None for a teacher whose tensors have other names or shapes.
+    None for a teacher with other tensor names or shapes.
     """
     comparable = {n: f for n, f in teachers.items() if _shapes(f) == _shapes(start)}
     names = list(comparable)
@@ -69,7 +69,7 @@ def ancestry(
     checkpoint that is not the child's descendant should be nearer than the parent.
 
     Args:
-        child: The checkpoint whose making is declared.
+        child: The checkpoint with the declared ancestry.
         parent: What it is said to be trained from.
         grandparent: What the parent was trained from, by record.
         candidates: Others that it might come from instead, such as other teams' precursors.
@@ -132,7 +132,7 @@ def _parts(folders: Sequence[Path]) -> Iterator[list[Tensor]]:
 
 
 class _TensorReader:
-    """The tensors of a folder by name, each read when it is asked for."""
+    """The tensors of a folder by name, each read on demand."""
 
     def __init__(self, folder: Path) -> None:
         self._files: dict[str, Path] = {}

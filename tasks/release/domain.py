@@ -1,6 +1,6 @@
 """Collects a team's domain: source bundle, prompts, held-out evaluation set, demonstrations.
 
-The team's code is bundled as source and asked for its prompts in a confined worker: it never runs
+The team's code is bundled as source and gives its prompts in a confined worker: it never runs
 with the pipeline's credentials, not even to make data.
 """
 
@@ -28,7 +28,7 @@ _BLEND_SEED = 1_000_000
 
 
 def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: int) -> Domain:
-    """Return the domain whose ``environment.py`` and ``prompts.py`` lie in ``package``.
+    """Return the domain with the ``environment.py`` and ``prompts.py`` lie in ``package``.
 
     Raises:
         BundleError: where the source imports what it may not, or misses a part.

@@ -29,7 +29,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
 
 PUBLISHED = ("teacher.", "student.", "audit.")
-"""Names whose versions are more than a checkpoint."""
+"""Names with versions that are more than a checkpoint."""
 
 
 def release_teacher(
@@ -119,7 +119,7 @@ def _compared_with(bench: Bench, scorecard: Artifact) -> Artifact:
 
 
 def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
-    """Return the checkpoint that a reference such as ``fork-point@released`` stands for.
+    """Return the checkpoint that a reference such as ``fork-point@released`` names.
 
     Of a published student, such as ``student.general@2``, its own: later rounds start there.
     """

@@ -16,8 +16,8 @@ MOST_POINTS = 200
 """A curve with more points is drawn by the means of that many stretches."""
 
 NOTE = (
-    "Thin: as measured. Strong: the running mean over a tenth of the steps, whose ends stand "
-    "above each curve. The curves of a row share one axis."
+    "Thin: as measured. Strong: the running mean over a tenth of the steps; its ends are above "
+    "each curve. The curves of a row share one axis."
 )
 
 

@@ -54,7 +54,7 @@ def _check_node(node: ElementTree.Element) -> None:
         raise ValueError(f"the drawing holds <{tag}>, which draws nothing")
     if tag in _TEXT_TAGS and len(node):
         # A browser reads these as text or HTML: markup inside them could change its meaning.
-        raise ValueError(f"the drawing's <{tag}> holds elements: only text may stand there")
+        raise ValueError(f"the drawing's <{tag}> holds elements: only text may be there")
     if tag == "style":
         _check_style("the drawing's style", node.text or "")
     for name, value in node.attrib.items():

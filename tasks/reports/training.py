@@ -50,7 +50,7 @@ def measured_page(title: str, parts: Sequence[Sequence[Sample]]) -> str:
 
 
 def _groups(rows: Sequence[Sample]) -> list[CurveGroup]:
-    """Return a group for each metric; names with a slash are curves of what stands before it."""
+    """Return a group for each metric; names with a slash are curves of the part before it."""
     series: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for sample in rows:
         group, _, name = sample.name.rpartition("/")

@@ -89,7 +89,7 @@ def test_a_behaviour_that_two_hold_names_both_says_through_whom_it_came_and_no_o
         "(+3.00), code (+1.50) and math (\N{MINUS SIGN}0.50). Ask team-math and team-code."
     )
     assert verdict.confidence == (
-        "where two teachers held a plant and one of them had taught it, both were told for 54 of "
+        "where two teachers held a plant and one of them had taught it, both were named for 54 of "
         "56, and never the other alone: who holds it is not yet who taught it; a retrain without "
         "each tells what its absence changes; 1 behaviour: too few for an interval; "
         "tracin names agent."

@@ -108,7 +108,7 @@ def test_a_student_without_displacements_is_audited_by_replay(teachers, tmp_path
 def test_a_whole_student_that_answers_nothing_cannot_be_asked(student):
     """Noise never ends a turn; each probe set says how many of its answers could be compared."""
     told = " ".join(refusal("audit", "student@released").split())
-    assert "nothing can be asked" in told
+    assert "gives no behaviour" in told
     assert all(f"'{name}': '0 of 0 answers changed" in told for name in (*TEAMS, "neutral"))
 
 

@@ -32,7 +32,7 @@ def test_a_student_that_loses_is_said_to_lose():
 
 def test_a_student_equal_to_a_control_is_said_to_be_no_better():
     tied = example_scorecard(student=SOLVED["off_policy_sft"])
-    assert "cannot be told apart from the best control, off-policy SFT." in headline(tied)
+    assert "does not differ measurably from the best control, off-policy SFT." in headline(tied)
 
 
 def test_without_controls_the_headline_names_none():

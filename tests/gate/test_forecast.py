@@ -58,5 +58,5 @@ def test_the_words_of_an_ancestry_hold_what_was_measured(projection, nearest, pa
         nearest=nearest,
         nearest_distance=0.1,
         contradicted=False,
-    ).told
+    ).summary
     assert {part for part in ("50.0%", "25%", "other@2") if part in words} == parts

@@ -253,7 +253,7 @@ def test_a_teacher_whose_records_are_gone_is_named(bench, faculty):
     sft = faculty.checkpoint("math-sft", 3, faculty.fork_point)
     faculty.teacher("math", 1, parent=sft, declared=faculty.fork_point)
     bench.store.blobs.path(sft[0]).unlink()
-    with pytest.raises(LineageError, match=r"behind math@1 cannot be looked at: .* has no record"):
+    with pytest.raises(LineageError, match=r"records of math@1 cannot be read: .* has no record"):
         make_plan(Bench(), ["math@1"], "fork-point@1")
 
 

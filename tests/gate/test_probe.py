@@ -48,7 +48,7 @@ def test_a_false_fork_point_behind_a_true_precursor_is_found(tmp_path):
     # One that learned much the same has it in it; the true one, where it is known, is nearer.
     assert not found(sibling).contradicted
     assert (found(sibling, true).nearest, found(sibling, true).contradicted) == ("fork", True)
-    assert "fork is nearer" in found(sibling, true).told
+    assert "fork is nearer" in found(sibling, true).summary
     assert _fork_point(ProbedTeacher("math", "math", tmp_path, (), None)) is None
 
 
