@@ -1,7 +1,7 @@
-"""What steps hand each other besides single artifacts. No task is defined here, and no torch.
+"""Types that tasks pass to each other, besides single artifacts. No tasks here, and no torch.
 
-Flyte registers all that a package imports, so shared types live where there is nothing to register.
-Sequences are lists because Flyte's types have no tuple of any length.
+Flyte registers everything that a package imports, so shared types live in a module without tasks.
+Sequences are lists because Flyte has no type for tuples of variable length.
 """
 
 from enum import StrEnum
@@ -14,28 +14,29 @@ from tasks.documented import documented
 
 
 class StageLabel(Frozen):
-    """Which run of a task this is, for people: it does not change what is computed."""
+    """A label for one run of a task. It does not affect the computation."""
 
     name: str
-    """Shown with the progress, such as "math sft"."""
+    """Name in the progress display, such as "math sft"."""
     owner: str
 
 
 class DomainSettings(Frozen):
-    """What a team says of its domain: who owns it, and how many prompts it makes."""
+    """A team's declaration of its domain: owner, license, version and prompt counts."""
 
     name: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
     owner: str = Field(min_length=1)
     licence: str = "Apache-2.0"
     version: str = Field(min_length=1)
-    """The team folder's own version; raise it when prompts or environment change."""
+    """Version of the team folder; raise it when prompts or environment change."""
     num_train: int = Field(default=2000, ge=1)
     num_validation: int = Field(default=200, ge=1)
     num_evaluation: int = Field(default=500, ge=1)
-    """At least 400: a Wilson interval then has a half-width of at most 0.05."""
+    """Number of evaluation prompts. With at least 400, the half-width of a Wilson interval is at
+    most 0.05."""
     num_demonstrations: int = Field(default=4000, ge=1)
     allow_unconfined: bool = False
-    """As in ``SamplingSettings``, where the team's own prompts are made."""
+    """Whether ``prompts.py`` may run unconfined; see ``SamplingSettings``."""
 
 
 class Contribution(Frozen):
@@ -43,12 +44,12 @@ class Contribution(Frozen):
 
     domain: str
     package: str
-    """Where its ``environment.py`` and ``prompts.py`` lie."""
+    """Python package that holds ``environment.py`` and ``prompts.py``."""
     owner: str
     licence: str = ""
-    """Of its demonstrations; "" where nobody stated one."""
+    """License of the demonstrations; "" if unknown."""
     count: int = Field(ge=1)
-    """How many demonstrations."""
+    """Number of demonstrations."""
 
 
 class BlendSettings(Frozen):
@@ -56,11 +57,11 @@ class BlendSettings(Frozen):
 
     contributions: list[Contribution] = Field(min_length=1)
     allow_unconfined: bool = False
-    """As in ``SamplingSettings``."""
+    """Whether ``prompts.py`` may run unconfined; see ``SamplingSettings``."""
 
 
 class Domain(Frozen):
-    """A domain as its team hands it over: everything by digest."""
+    """A domain as its team releases it: everything by digest."""
 
     settings: DomainSettings
     environment: Artifact
@@ -69,40 +70,40 @@ class Domain(Frozen):
     evaluation: Artifact
     demonstrations: Artifact
     sketches: Artifact
-    """Of the demonstrations: by it, overlap with other supervised data is told without the data."""
+    """Sketches of the demonstrations, which reveal overlap with other data without the data."""
 
 
 class MeasuredRung(Frozen):
-    """How far the student is from a rung of a teacher's climb."""
+    """KL from the student to one rung of a teacher's climb."""
 
     step: int = Field(ge=0)
     kl: float = Field(allow_inf_nan=False)
-    """KL(student || rung) on the student's own rollouts, nats a token."""
+    """KL(student || rung) on the student's own rollouts, in nats per token."""
 
 
 class PlannedTeacher(Frozen):
     """A teacher of a consolidation, resolved to digests."""
 
     name: str
-    """What routing, ledger and metrics call it: its domain, or ``math@3`` where several teach one
-    domain."""
+    """Name in routing, ledger and metrics: the domain, or ``math@3`` if a domain has several
+    teachers."""
     domain: str
     share: float = Field(default=1.0, gt=0, le=1)
-    """Of its domain's rollouts; over the teachers of a domain it sums to 1."""
+    """Share of the domain's rollouts; the shares of a domain's teachers sum to 1."""
     mode: str | None = None
-    """The thinking mode of the prompts that it scores; None for all of its domain's."""
+    """Thinking mode of the prompts that the teacher scores; None scores all of the domain."""
     is_self: bool = False
-    """The student itself, as it starts, teaches this domain; the release gives all the rest."""
+    """Whether the initial student teaches this domain; the release supplies everything else."""
     reference: str
-    """As it was resolved: ``math@3``."""
+    """Resolved reference, such as ``math@3``."""
     owner: str
     release: Artifact
     checkpoint: Artifact
     ladder: list[Rung]
-    """The checkpoints of its climb, in order; the last is the teacher."""
+    """Checkpoints of the climb, in order; the last is the teacher."""
     ladder_kl: list[MeasuredRung] = Field(default_factory=list)
-    """Of the rungs that the gate has measured for a staged ladder, in order; the last is the
-    teacher. Empty where nobody measured."""
+    """Rungs that the gate measured for a staged ladder, in order; the last is the teacher. Empty
+    if not measured."""
     environment: Artifact
     train: Artifact
     validation: Artifact
@@ -116,23 +117,23 @@ class Plan(Frozen):
     """The plan itself in the store."""
     fork_point: Artifact
     student: Artifact
-    """Where the student starts; the fork point in the first round."""
+    """Initial checkpoint of the student; the fork point in the first round."""
     teachers: list[PlannedTeacher] = Field(min_length=1)
     notes: list[Finding] = Field(default_factory=list)
-    """All findings, those too for which it would be refused without a waiver."""
+    """All findings, including those that need a waiver."""
     waivers: list[Artifact] = Field(default_factory=list)
-    """Signed statements that findings of this plan are accepted; the plan is the same without."""
+    """Signed waivers of this plan's findings. They do not change the plan's identity."""
     reviewed: bool = False
-    """Whether a person must approve it; a student of it then needs the record of an approval."""
+    """Whether a person must approve the plan; its student then needs the record of an approval."""
 
     @property
     def made_for(self) -> dict[str, JsonValue]:
-        """What a step attests of the plan that it was made for: its record. It is no input."""
+        """The plan's record, for a step to attest. It is not an input of the step."""
         return {"plan": self.artifact.record} if self.artifact else {}
 
     @property
     def leads(self) -> list[PlannedTeacher]:
-        """Of each domain the teacher with the largest share: its prompts are played and graded."""
+        """The teacher with the largest share in each domain; its prompts are used."""
         leads: dict[str, PlannedTeacher] = {}
         for teacher in self.teachers:
             if teacher.domain not in leads or teacher.share > leads[teacher.domain].share:
@@ -141,30 +142,30 @@ class Plan(Frozen):
 
 
 class Verdict(StrEnum):
-    """Does a teacher fit, going by what was measured?"""
+    """Result of the gate's measurement of a teacher."""
 
     FITS = "fits"
     FITS_AFTER_REMEDY = "fits after remedy"
     DOES_NOT_FIT = "does not fit"
     UNKNOWN = "unknown"
-    """Unlike anything that the gate was calibrated on."""
+    """The teacher is unlike the gate's calibration data."""
 
 
 class Remedy(StrEnum):
-    """What is done about a teacher before the merge."""
+    """What is done with a teacher before the merge."""
 
     NONE = "none"
     WARM_UP = "warm-up"
-    """A light SFT of the student on the teacher's own answers (Nemotron 3 Ultra, 2606.15007)."""
+    """Short SFT of the student on the teacher's responses (Nemotron 3 Ultra, 2606.15007)."""
     DROP = "drop"
-    """It is left out."""
+    """The teacher is left out."""
 
 
 class WarmUpSettings(Frozen):
-    """How much of a teacher's own answers the student learns before the merge.
+    """SFT of the student on a teacher's responses before the merge.
 
-    It must be enough for the student to answer in the teacher's words throughout: after 40 steps at
-    5e-4 the demo's student mixed both conventions into answers that nobody grades as right.
+    It must be long enough for the student to adopt the teacher's phrasing completely. After 40
+    steps at 5e-4 the demo's student mixed both conventions, and every grader scored that as wrong.
     """
 
     prompts_per_teacher: int = Field(default=384, ge=1)
@@ -175,50 +176,51 @@ class WarmUpSettings(Frozen):
 
 
 class OnMisfit(StrEnum):
-    """What a consolidation does about a teacher that does not fit as it is."""
+    """What a consolidation does with a teacher that does not fit."""
 
     REFUSE = "refuse"
     REMEDY = "remedy"
-    """Do what the gate proposes; what no remedy helps is refused."""
+    """Apply the remedy that the gate proposes; refuse teachers without a remedy."""
     DROP = "drop"
-    """Go on without it."""
+    """Continue without the teacher."""
 
 
 class Level(StrEnum):
-    """The least severe finding that ends a consolidation, unless a person waived it."""
+    """Lowest severity of finding that ends a consolidation, unless waived."""
 
     REFUSAL = "refusal"
-    """What the records forbid."""
+    """Refusals only."""
     WARNING = "warning"
-    """Also what they warn of."""
+    """Refusals and warnings."""
 
 
 @documented
 class GateOrder(Frozen):
-    """What a person asks of the gate."""
+    """Inputs of the launch form that concern the gate."""
 
     gate_least_predicted: float = Field(default=0.85, gt=0, le=1)
-    """Share of what a fitting teacher passes on that each teacher must be expected to pass on."""
+    """Minimum predicted gain transfer (0 to 1, relative to a fitting teacher) of a teacher."""
     gate_prompts_per_domain: int = Field(default=64, ge=0)
-    """Prompts of each domain that the gate measures teachers on; 0 leaves them unmeasured."""
+    """Number of prompts per domain on which the gate measures teachers; 0 skips measuring."""
     refuse_findings_from: Level = Level.REFUSAL
-    """The least severe finding that ends the run, unless it is waived."""
+    """Lowest severity of finding that ends the run, unless waived."""
 
 
 @documented
 class ReleaseConditions(Frozen):
-    """When the alias ``released`` moves to a student by itself; a person may move it otherwise.
+    """Conditions under which the alias ``released`` moves to a new student automatically.
 
-    The defaults are ours: the testbed's students have 0.9 or more of the gain in every domain and
-    about 0.95 on average, and its cheap merges mostly less than a half.
+    A person can move the alias at any time. The defaults are our choice: the testbed's students
+    keep 0.9 or more of the gain in every domain and about 0.95 on average, and its cheap merges
+    mostly less than half.
     """
 
     release_keep_domains: bool = True
-    """Whether a student must have every domain of the one that is released."""
+    """Whether a student must cover every domain of the currently released student."""
     release_least_normalised: float = Field(default=0.5, ge=0)
-    """Least share of its teacher's gain that a student must have in each domain to be released."""
+    """Minimum normalized score in each domain for an automatic release (1 = the teacher's gain)."""
     release_least_overall: float = Field(default=0.8, ge=0)
-    """The same as the mean over domains."""
+    """Minimum mean normalized score over domains for an automatic release."""
 
     def words(self) -> str:
         """Return the conditions in one line."""
@@ -230,33 +232,33 @@ class ReleaseConditions(Frozen):
 
 
 class TeacherVerdict(Frozen):
-    """What the gate found of one teacher, and what is done about it."""
+    """The gate's verdict on one teacher, and the remedy."""
 
     name: str
     domain: str
     verdict: Verdict
     predicted: float | None = None
-    """The share of its gain that the student should have after the merge."""
+    """Predicted share of the teacher's gain that the student keeps after the merge."""
     low: float | None = None
     high: float | None = None
-    """90 % lies between."""
+    """Upper end of the 90 % prediction interval; ``low`` is the lower end."""
     proposed: Remedy = Remedy.NONE
     done: Remedy = Remedy.NONE
     ladder: list[MeasuredRung] = Field(default_factory=list)
-    """What it is in each stage of a staged ladder but the last, where that was measured."""
+    """Measured rungs of a staged ladder, without the last stage; empty if not measured."""
     refork: Artifact | None = None
-    """Where it does not fit: the request to its owner to climb again from the student's start."""
+    """Request to the owner to climb again from the student's start, if the teacher does not fit."""
 
 
 class Gated(Frozen):
-    """A plan that went through the gate."""
+    """A plan that passed the gate."""
 
     summary: str = ""
-    """What a person approves, in a few lines: who is merged, verdicts, findings, cost."""
+    """Summary for the person who approves: teachers, verdicts, findings, cost."""
     plan: Plan
-    """Without the teachers that are left out, with what was measured among its findings."""
+    """The plan without dropped teachers, with the measurements among its findings."""
     report: Artifact
-    """A folder with the page and the numbers."""
+    """Folder with the page and the numbers."""
     teachers: list[TeacherVerdict]
     approval: Artifact | None = None
-    """The record that a person approved the plan; None where nobody was asked."""
+    """Record of the approval; None if the plan needed none."""

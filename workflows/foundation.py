@@ -1,4 +1,4 @@
-"""From a base to the fork point that every teacher and the student start from."""
+"""The foundation: makes the base, and the fork point that teachers and student start from."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from workflows.nodes import named
 
 OWNER = "foundation"
 LICENSE = "Apache-2.0"
-"""Of the demonstrations that the teams of this repository contribute."""
+"""License of the demonstrations that this repository's teams contribute."""
 BLEND = BlendSettings(
     contributions=[
-        # Sums are the hardest of the four to learn in words, so they get twice the data.
+        # Sums in words are the hardest of the four to learn, so they get twice the data.
         Contribution(
             domain="math",
             package="workflows.teachers.math",
@@ -63,8 +63,8 @@ def foundation(model: str = "", seed: int = 0) -> Founded:
     """Make the fork point.
 
     Args:
-        model: A Hugging Face model by path or id; empty trains a small one from scratch.
-        seed: Of the base, the data and the shared supervised stage.
+        model: Path or id of a Hugging Face model; empty trains a small model from scratch.
+        seed: Random seed for the base, the data and the shared SFT.
     """
     data = named("collect-blend", collect_blend(blend=BLEND, seed=seed))
     base = named(

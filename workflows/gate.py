@@ -1,4 +1,4 @@
-"""Do teachers fit a student? Measured and judged, without a consolidation."""
+"""The gate on its own: measures whether teachers fit a student, without a consolidation."""
 
 from flytekit import workflow
 
@@ -6,7 +6,7 @@ from tasks.gate.task import Looked, probe_teachers
 from tasks.mopd.round_form import RoundForm
 
 RECIPE = RoundForm().recipe()
-"""Of a consolidation with all other inputs left as they are: its outcomes are learned from."""
+"""Recipe of a consolidation with default inputs; the gate learns from its outcomes."""
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 
 
@@ -19,15 +19,16 @@ def gate(
     student: str = "fork-point@released",
     teachers: list[str] = TEACHERS,
 ) -> Looked:
-    """Measure released teachers against a student and say of each whether it fits, and why.
+    """Measure whether released teachers fit a student, and report why.
 
     Args:
-        gate_least_predicted: Of what a fitting teacher passes on, what each must be expected to.
-        gate_prompts_per_domain: What teachers are measured on.
-        ladder_stages: Above 1, of a merge in so many stages: each climb's rungs are measured too.
-        max_new_tokens: Of each answer; a longer one is cut.
-        student: The registered checkpoint, or published student, that a merge would start from.
-        teachers: Such as math@released or math@7.
+        gate_least_predicted: Minimum predicted gain transfer (0 to 1, relative to a fitting
+            teacher) to accept a teacher.
+        gate_prompts_per_domain: Number of prompts per domain on which teachers are measured.
+        ladder_stages: Number of stages of the merge; above 1, rungs are measured too.
+        max_new_tokens: Maximum number of tokens per response; longer ones are truncated.
+        student: Initial student of the merge: a registered checkpoint or a published student.
+        teachers: Teacher releases, such as math@released or math@7.
     """
     made = probe_teachers(
         teachers=teachers,

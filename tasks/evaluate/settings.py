@@ -6,9 +6,9 @@ from tasks.rollout.settings import SamplingSettings
 
 
 class EvaluationSettings(BaseModel):
-    """One sample for each held-out prompt, as the policy is trained to be sampled.
+    """One response per held-out prompt, sampled as in training.
 
-    Every checkpoint gets the same noise at the same prompt, so differences are paired.
+    Every checkpoint gets the same random numbers for the same prompt, so differences are paired.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -6,7 +6,7 @@ from tasks.rollout.settings import SamplingSettings
 
 
 class MergeSettings(BaseModel):
-    """How task arithmetic gets its weight: on validation prompts, never the evaluation set."""
+    """Selection of the task-arithmetic weight, on validation prompts and never on evaluation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

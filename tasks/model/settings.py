@@ -1,10 +1,10 @@
-"""The size of a model made from scratch, and of adapters. No torch: workflows import it."""
+"""Sizes of models trained from scratch and of adapters. No torch: workflows import it."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class ScratchSettings(BaseModel):
-    """The shape of the model; the defaults are about 0.5 million parameters."""
+    """Shape of the model; the defaults give about 0.5 million parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,18 +17,18 @@ class ScratchSettings(BaseModel):
     feed_forward_size: int = 288
     max_positions: int = 512
     rope_theta: float = 100.0
-    """Wavelengths for contexts of a hundred tokens; 10,000 learned to copy more slowly."""
+    """RoPE base, chosen for contexts of about 100 tokens; 10,000 learned to copy more slowly."""
     weight_deviation: float = 0.06
-    """Standard deviation of the first weights; the library's 0.02 suits larger models."""
+    """Standard deviation of the initial weights; the library's 0.02 suits larger models."""
 
 
 class AdapterSettings(BaseModel):
-    """LoRA adapters beside the projections of attention and MLP (2106.09685)."""
+    """LoRA adapters on the projections of attention and MLP (2106.09685)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
-    """What the adapters add is multiplied by alpha / rank."""
+    """Scale of the adapters: their output is multiplied by alpha / rank."""
     seed: int = 0
-    """Of the first values of A; B begins at zero."""
+    """Seed for the initial values of A; B starts at zero."""

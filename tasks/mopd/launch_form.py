@@ -1,8 +1,8 @@
-"""The launch form of a consolidation: one model, from which all else about it is derived.
+"""The launch form of a consolidation, defined once as a model.
 
-Workflow signatures, options of the command line, presets and the page in the documentation come
-from ``LaunchForm``. Flyte's console sorts inputs by name and shows no help, and it cannot launch an
-empty map. So the form is short and flat, and its last input takes every other setting by name.
+Workflow signatures, command-line options, presets and the documentation page are derived from
+``LaunchForm``. Flyte's console sorts inputs by name, shows no help, and cannot launch an empty map.
+So the form is short and flat, and the input ``settings`` takes every other setting by name.
 """
 
 import re
@@ -21,46 +21,46 @@ from tasks.mopd.settings import Divergence, RoundSettings
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 """The four domains of the testbed."""
 PRESET = "preset"
-"""The setting by which a preset names itself; it changes nothing."""
+"""Setting that holds the preset's name; it has no effect on the run."""
 _ROUND = RoundForm.model_fields
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_@-]+)*")
 
 
 @documented
 class LaunchForm(BaseModel):
-    """What people change from one consolidation to the next; the rest is in ``settings``."""
+    """Inputs that change from one consolidation to the next; ``settings`` takes all others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     divergence: Divergence = _ROUND["divergence"].default
-    """Exact KL over the vocabulary, over a few tokens, or the sampled-token gradient."""
+    """Divergence between student and teacher: exact, on the top k tokens, or sampled-token."""
     learning_rate: float = _ROUND["learning_rate"].default
-    """Step size of AdamW, after warm-up."""
+    """Peak learning rate of AdamW, reached after warm-up."""
     mopd_steps: int = _ROUND["mopd_steps"].default
-    """Optimizer steps of a round, times inner_updates."""
+    """Number of sampling steps per round; each makes inner_updates optimizer steps."""
     on_misfit: OnMisfit = OnMisfit.REFUSE
-    """What becomes of a teacher that does not fit."""
+    """What to do with a teacher that the gate rejects: end the run, remedy it, or leave it out."""
     publish_as: str = "general"
-    """Name of the student: general is registered as student.general."""
+    """Name of the published student; general is registered as student.general."""
     rounds: int = _ROUND["rounds"].default
-    """Each round starts from the student of the round before."""
+    """Number of rounds; each starts from the student of the previous round."""
     seed: int = Field(default=_ROUND["seed"].default, ge=0, le=LARGEST_SEED)
-    """Seed of prompts and sampling."""
+    """Random seed for prompt order and sampling."""
     settings: list[str] = Field(default_factory=list)
-    """Any other setting as name=value, such as max_new_tokens=512 or health.runaway=stop."""
+    """Other settings as name=value, such as max_new_tokens=512 or health.runaway=stop."""
     student: str = "fork-point@released"
-    """The registered checkpoint, or published student, that the student starts from."""
+    """Checkpoint that the student starts from: a registered checkpoint or a published student."""
     teachers: list[str] = Field(default_factory=lambda: list(TEACHERS))
-    """Releases, such as math@released, math@7, math@3=0.7 with its share, or instruct@2=self."""
+    """Teacher releases, such as math@released, math@7, math@3=0.7 (share) or instruct@2=self."""
     waivers: list[str] = Field(default_factory=list)
-    """Digests that `provost waive` printed."""
+    """Digests of waivers, as printed by `provost waive`."""
 
     def round(self) -> RoundForm:
-        """Return what is asked of a round.
+        """Return the inputs that concern a round.
 
         Raises:
-            InputError: for an entry of ``settings`` that sets nothing.
-            pydantic.ValidationError: for a value that cannot be.
+            InputError: an entry of ``settings`` sets nothing.
+            pydantic.ValidationError: a value is invalid.
         """
         values = {name: getattr(self, name) for name in LaunchForm.model_fields if name in _ROUND}
         more = {}
@@ -76,15 +76,15 @@ class LaunchForm(BaseModel):
 
     @property
     def preset(self) -> str:
-        """The preset whose defaults the form began with; "" for the form's own."""
+        """The preset that supplied the defaults; "" without a preset."""
         return dict(_named(self.settings)).get(PRESET, "")
 
     def gate(self) -> GateOrder:
-        """Return what is asked of the gate; raises as ``round`` does."""
+        """Return the inputs that concern the gate; raises as ``round`` does."""
         return GateOrder.model_validate(self._of(GateOrder))
 
     def conditions(self) -> ReleaseConditions:
-        """Return when the student is released by itself; raises as ``round`` does."""
+        """Return the conditions for an automatic release; raises as ``round`` does."""
         return ReleaseConditions.model_validate(self._of(ReleaseConditions))
 
     def _of(self, model: type[BaseModel]) -> dict[str, str]:
@@ -101,23 +101,23 @@ MORE: Mapping[str, Any] = {
     **GateOrder.model_fields,
     **ReleaseConditions.model_fields,
 }
-"""The settings that have a short name in ``settings``, and their fields."""
+"""Settings that have a short name in ``settings``, with their fields."""
 
 
 def split(text: str) -> list[str]:
-    """Return the settings in a text with commas between them; values may hold commas too."""
+    """Split a comma-separated text into settings; a value may itself contain commas."""
     return [part.strip() for part in re.split(r",(?=\s*[A-Za-z][\w.-]*=)", text) if part.strip()]
 
 
 def merged(first: list[str], second: list[str]) -> list[str]:
-    """Return settings of which the second list's count where both give one."""
+    """Merge two lists of settings; the second list overrides the first."""
     return [
         f"{name}={text}" for name, text in {**dict(_parts(first)), **dict(_parts(second))}.items()
     ]
 
 
 def settable_paths() -> list[str]:
-    """Return the paths of a round's settings that have neither an input nor a short name."""
+    """Return the paths of the round settings that have neither an input nor a short name."""
     return sorted(path for path in paths() if not _owner(path))
 
 
@@ -136,11 +136,11 @@ def paths(model: type[BaseModel] = RoundSettings, before: str = "") -> Iterator[
 
 
 def _named(settings: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield names and values; refuse what names no setting, or one twice."""
+    """Yield names and values; refuse unknown and repeated names."""
     seen = set[str]()
     for name, text in _parts(settings):
         if name in seen:
-            raise InputError(f"settings gives {name!r} twice: give it once")
+            raise InputError(f"settings has two entries for {name!r}: remove one")
         seen.add(name)
         _check_known(name)
         yield name, text
@@ -151,14 +151,14 @@ def _parts(settings: list[str]) -> Iterator[tuple[str, str]]:
         name, equals, text = entry.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()):
             raise InputError(
-                f"settings has the entry {entry!r}, which sets nothing: write name=value, such as "
+                f"settings has the invalid entry {entry!r}: write name=value, such as "
                 "max_new_tokens=512"
             )
         yield name.strip(), text.strip()
 
 
 def _owner(path: str) -> str:
-    """Return the input, or the short name, that sets a path of a round's settings; "" if none."""
+    """Return the input or short name that sets a path of the round settings; "" without one."""
     owned = {**INPUTS, **{name: name for name in _ROUND if name in RoundSettings.model_fields}}
     for own, name in owned.items():
         if path == own or path.startswith(f"{own}."):
@@ -168,20 +168,20 @@ def _owner(path: str) -> str:
 
 def _check_known(name: str) -> None:
     if name in LaunchForm.model_fields:
-        raise InputError(f"settings names {name!r}, which is an input of its own: set it there")
+        raise InputError(f"settings has an entry for {name!r}: use the input {name!r} instead")
     if name == PRESET or name.partition(".")[0] in MORE:
         return
     if owner := _owner(name):
-        raise InputError(f"settings names {name!r}, which {owner!r} sets: set it there")
+        raise InputError(f"settings has an entry for {name!r}: set {owner!r} instead")
     every = settable_paths()
     if name not in every and not any(path.startswith(f"{name}.") for path in every):
         near = get_close_matches(name, [*MORE, *every], n=1, cutoff=0.5)
-        hint = f"the nearest is {near[0]!r}" if near else "docs/guides/launch-form.md lists them"
-        raise InputError(f"settings names {name!r}, and there is no such setting: {hint}")
+        hint = f"did you mean {near[0]!r}?" if near else "docs/guides/launch-form.md lists them"
+        raise InputError(f"settings has an entry for the unknown setting {name!r}: {hint}")
 
 
 def _put(values: dict[str, Any], name: str, key: str, text: str) -> None:
-    """Put a value where it belongs: one of a map by its key, a list by its commas."""
+    """Store a value under its name: a map entry by its key, a list split at its commas."""
     if key:
         values.setdefault(name, {})[key] = text
     elif _ROUND[name].annotation == list[str]:

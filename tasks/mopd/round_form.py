@@ -1,4 +1,4 @@
-"""What a person chooses of a round, as flat as the launch form, and what tasks hand each other.
+"""The round inputs of the launch form, and the specifications that tasks pass to each other.
 
 No torch: workflows import it.
 """
@@ -18,20 +18,20 @@ from tasks.rollout.settings import SamplingSettings
 
 
 class ConsolidationSpec(Frozen):
-    """A checked consolidation: all that its tasks need besides the plan."""
+    """A validated consolidation: everything that its tasks need besides the plan."""
 
     settings: RoundSettings
     sampling: SamplingSettings
-    """For all that is sampled around the rounds: the gate, the warm-up, the scores."""
+    """Sampling outside the rounds: in the gate, the warm-up and the evaluation."""
     rounds: int
     seed: int
     publish_as: str
     conditions: ReleaseConditions = ReleaseConditions()
-    """When its student is released by itself."""
+    """Conditions under which the student is released automatically."""
 
 
 class RetrainSpec(Frozen):
-    """One retrain: a student's round again, with some teachers masked."""
+    """One retrain: the student's round repeated with some teachers masked."""
 
     plan: Plan
     settings: RoundSettings
@@ -43,14 +43,14 @@ class RetrainSpec(Frozen):
 
 
 class RecomputeSpec(Frozen):
-    """A round whose displacements are recomputed from the rollouts that its ledger kept."""
+    """Recomputation of a round's displacements from the rollouts in its ledger."""
 
     plan: Plan
     settings: RoundSettings
     seed: int
     student: Artifact
     ledger: Artifact
-    """The round's ledger, which holds no displacements."""
+    """The round's ledger, without displacements."""
 
 
 INPUTS = {
@@ -71,71 +71,71 @@ INPUTS = {
     "loop.precision": "student_precision",
     "sampling.max_new_tokens": "max_new_tokens",
 }
-"""The form's inputs by the setting's path; what is not here has the same name, or none."""
+"""Input of the form by setting path; any other setting has an input of the same name or none."""
 LARGEST_SEED = 2**32 - 1
-"""What numpy's generator takes, which the supervised stages seed."""
+"""Largest seed that numpy's generator accepts; the supervised stages seed it."""
 _MAX_NEW_TOKENS: int = SamplingSettings.model_fields["max_new_tokens"].default
 
 
 @documented
 class RoundForm(BaseModel):
-    """What a person chooses of a round in the launch form, as flat as the form.
+    """The round inputs of the launch form, as a flat model.
 
-    The names stand in the form sorted, so what belongs together begins with the same word.
+    The form sorts inputs by name, so related inputs begin with the same word.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     balance: Balance = Balance.NONE
-    """How teachers weigh beside each other."""
+    """Rule that balances the teachers' weights in the loss."""
     balance_weights: dict[str, float] = Field(default_factory=dict)
-    """Weight of a teacher, such as balance_weights.math=2; for the balance "fixed" alone."""
+    """Weight per teacher, such as balance_weights.math=2; only with balance=fixed."""
     delta_teachers: list[str] = Field(default_factory=list)
-    """Teachers, such as math,code, that teach what they learned since their own precursor."""
+    """Teachers, such as math,code, that teach only their logit change from their precursor."""
     divergence: Divergence = Divergence.FULL_VOCABULARY
-    """Exact KL over the vocabulary, over a few tokens, or the sampled-token gradient."""
+    """Divergence between student and teacher: exact, on the top k tokens, or sampled-token."""
     divergence_top_k: int = TopK().k
-    """Tokens that the divergence "top_k" looks at."""
+    """Number of tokens that divergence=top_k compares."""
     inner_updates: int = 1
-    """Optimizer updates on each step's rollouts."""
+    """Number of optimizer steps on the rollouts of each sampling step."""
     ladder_stages: int = 1
-    """Stages of a round; above 1, teachers begin as earlier rungs of their climbs."""
+    """Number of stages per round; above 1, teachers start as earlier rungs of their climbs."""
     learning_rate: float = 3e-4
-    """Of AdamW, after warm-up."""
+    """Peak learning rate of AdamW, reached after warm-up."""
     ledger_displacements: bool = True
-    """Keep each source's part of every update; without it audits replay rollouts."""
+    """Whether the ledger stores each source's part of every update; audits need it or a replay."""
     ledger_precision: StoredPrecision = StoredPrecision.FP32
-    """Precision in which the ledger stores each source's part of an update."""
+    """Floating-point format in which the ledger stores each source's part of an update."""
     max_new_tokens: int = _MAX_NEW_TOKENS
-    """Tokens of each response, its end token included; a longer one is cut."""
+    """Maximum number of tokens per response, including the end token; longer ones are truncated."""
     mopd_steps: int = 120
-    """Optimizer steps of a round, times inner_updates."""
+    """Number of sampling steps per round; each makes inner_updates optimizer steps."""
     more_settings: dict[str, str] = Field(default_factory=dict)
-    """Anything else of a round by its path in ``RoundSettings``, such as
-    ``{"health.runaway": "stop"}``; what has an input of its own is set there alone."""
+    """Other round settings by their path in ``RoundSettings``, such as
+    ``{"health.runaway": "stop"}``. A setting that has its own input is refused here."""
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
-    """What a step's loss is a mean of: rollouts, or tokens."""
+    """Loss aggregation: mean over rollouts (sequence_mean) or over tokens (token_mean)."""
     outcome_weight: float = 0.0
-    """Weight of the outcome advantage; above 0 it needs several rollouts of each prompt."""
+    """Weight of the outcome advantage; 0 disables it, above 0 needs rollouts_per_prompt >= 2."""
     prompts_per_domain: int = 16
-    """Prompts of each domain in every step."""
+    """Number of prompts sampled from each domain per step."""
     reference_weight: float = 0.0
-    """Weight of the KL to the student as it started, against drift."""
+    """Weight of the KL penalty toward the initial student; 0 disables it."""
     rollouts_per_prompt: int = 1
-    """Rollouts of each prompt; above 1 where the outcome counts."""
+    """Number of rollouts per prompt; must be above 1 if outcome_weight is above 0."""
     rounds: int = 1
-    """Each starts from the student of the round before."""
+    """Number of rounds; each starts from the student of the previous round."""
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
-    """Of prompts and sampling: no setting of a round, and checked with them."""
+    """Random seed for prompt order and sampling."""
     student_adapter_rank: int = Field(default=0, ge=0)
-    """Rank of LoRA adapters; 0 trains all weights."""
+    """Rank of the student's LoRA adapters; 0 trains all weights."""
     student_precision: Precision = Precision.FP32
-    """Precision in which the student computes; its weights are fp32 in either case."""
+    """Floating-point format of the student's forward and backward pass; weights stay fp32."""
 
     def sampling(self) -> SamplingSettings:
-        """Return how text is drawn around the rounds: as in them, but in the step's own process.
+        """Return the sampling settings outside the rounds, which never use a vLLM server.
 
-        A vLLM server serves the round's policy alone.
+        A vLLM server serves only the round's policy.
         """
         settings = self.settings().sampling
         return SamplingSettings(
@@ -145,17 +145,17 @@ class RoundForm(BaseModel):
         )
 
     def recipe(self) -> str:
-        """Return all that how much arrives may depend on, besides plan and seed, as one text.
+        """Return everything except plan and seed that can affect gain transfer, as one text.
 
-        Outcomes of earlier consolidations tell something of a next one where it is the same.
+        The gate learns from earlier consolidations with the same recipe.
         """
         return recipe(self.settings().model_dump(mode="json"), self.rounds)
 
     def workload(self) -> Workload:
-        """Return how much work it is, for the plan's estimate.
+        """Return the amount of work, for the plan's cost estimate.
 
         Raises:
-            pydantic.ValidationError: as ``settings`` does, and for no round at all.
+            pydantic.ValidationError: as ``settings`` does, or with fewer than one round.
         """
         settings = self.settings()
         return Workload(
@@ -169,10 +169,10 @@ class RoundForm(BaseModel):
         )
 
     def settings(self) -> RoundSettings:
-        """Return the round's settings, checked.
+        """Return the validated settings of the round.
 
         Raises:
-            pydantic.ValidationError: for values that could not do what they say.
+            pydantic.ValidationError: a value is invalid or would have no effect.
         """
         rank = self.student_adapter_rank
         own: dict[str, Any] = {
@@ -207,10 +207,10 @@ class RoundForm(BaseModel):
 
 
 def _add(settings: dict[str, Any], path: str, text: str) -> None:
-    """Put one more setting where its path leads; pydantic makes of the text what belongs there.
+    """Add a setting at its path as text; pydantic converts it to the type of the field.
 
     Raises:
-        ValueError: for a path to something that is set already, by the form or another path.
+        ValueError: the form or another path already sets it.
     """
     *folders, name = path.split(".")
     run_index: Any = settings
@@ -218,7 +218,7 @@ def _add(settings: dict[str, Any], path: str, text: str) -> None:
         run_index = run_index.setdefault(folder, {}) if isinstance(run_index, dict) else None
     if not isinstance(run_index, dict) or name in run_index:
         raise ValueError(
-            f"more_settings names {path!r}, which is set already: the launch form has an input of "
-            "its own for it, or two paths contradict each other; set it in one place"
+            f"more_settings sets {path!r} a second time: the launch form has its own input for it, "
+            "or two paths overlap; set it in one place"
         )
     run_index[name] = text

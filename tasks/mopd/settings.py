@@ -10,64 +10,64 @@ from tasks.rollout.settings import SamplingSettings
 
 
 class Divergence(StrEnum):
-    """How the student is told what the teacher would have done."""
+    """Token-level divergence that the student minimizes."""
 
     FULL_VOCABULARY = "full_vocabulary"
-    """The exact reverse KL at every visited token."""
+    """Exact reverse KL at every sampled token."""
     FORWARD = "forward"
-    """The exact forward KL, which covers whatever the teacher may do."""
+    """Exact forward KL at every sampled token, which is mode-covering."""
     TOP_K = "top_k"
-    """The reverse KL on a few words, corrected so that the teacher stays its minimiser."""
+    """Reverse KL on the top k tokens, corrected so that the teacher remains the minimizer."""
     SAMPLED_TOKEN = "sampled_token"
-    """A policy gradient with the log-ratio of the sampled token as its advantage."""
+    """Policy gradient with the sampled token's log-ratio as advantage."""
 
 
 class Support(StrEnum):
-    """Whose likeliest words a top-k divergence looks at."""
+    """Model that selects the tokens of a top-k divergence."""
 
     TEACHER = "teacher"
-    """As in MOPD (2606.30406) eq. 5."""
+    """The teacher's k most likely tokens, as in MOPD (2606.30406) eq. 5."""
     STUDENT = "student"
-    """As in Open-MOPD (2608.19098)."""
+    """The student's k most likely tokens, as in Open-MOPD (2608.19098)."""
     UNION = "union"
-    """Both, up to twice as many."""
+    """The union of both, up to 2k tokens."""
 
 
 class TopK(BaseModel):
-    """The words of a top-k divergence; control tokens are among them always."""
+    """The tokens of a top-k divergence; control tokens are always included."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     k: int = Field(default=64, ge=1)
-    """As in MOPD (2606.30406)."""
+    """Number of tokens per model; the default is that of MOPD (2606.30406)."""
     support: Support = Support.TEACHER
 
 
 class TeacherPlacement(StrEnum):
-    """Where the weights of teachers are that are not being asked. It changes no number."""
+    """Where the weights of idle teachers are kept. It does not affect results."""
 
     RESIDENT = "resident"
-    """On the device, all of them."""
+    """All teachers stay on the device."""
     HOST = "host"
-    """In host memory, pinned for a CUDA device; one teacher at a time on the device."""
+    """Host memory, pinned for a CUDA device; one teacher at a time is on the device."""
     DISK = "disk"
-    """In their files, mapped while they are asked; one teacher at a time on the device."""
+    """Checkpoint files, memory-mapped while in use; one teacher at a time is on the device."""
 
 
 class Balance(StrEnum):
-    """How teachers weigh beside each other."""
+    """Rule that balances the teachers' weights in the loss."""
 
     NONE = "none"
-    """As the normalisation has it."""
+    """No reweighting: the loss aggregation alone decides."""
     FIXED = "fixed"
-    """By the weights that are given."""
+    """Fixed weight per teacher."""
     TOKEN_SHARE = "token_share"
-    """Each teacher the same share of the loss, however long its domain's answers
+    """Equal share of the loss for each teacher, regardless of response length
     (Open-MOPD, 2608.19098)."""
     GAP = "gap"
-    """Also more to a teacher from whom the student is farther (Open-MOPD)."""
+    """Equal shares, then larger weights for teachers with a larger KL gap (Open-MOPD)."""
     DISPERSION = "dispersion"
-    """Less to a teacher whose log-ratios scatter more (DN-MOPD, 2609.35347)."""
+    """Smaller weights for teachers with more dispersed log-ratios (DN-MOPD, 2609.35347)."""
 
 
 class BalanceSettings(BaseModel):
@@ -77,21 +77,21 @@ class BalanceSettings(BaseModel):
 
     rule: Balance = Balance.NONE
     weights: dict[str, float] = Field(default_factory=dict)
-    """By teacher, for fixed weights alone; only ratios matter."""
+    """Weight per teacher, only for the rule fixed; only their ratios matter."""
 
     @model_validator(mode="after")
     def _weights_go_with_fixed(self) -> "BalanceSettings":
         if (self.rule is Balance.FIXED) != bool(self.weights):
             raise ValueError(
-                f"the balance is {self.rule.value} and the weights are {self.weights}: give "
-                "weights with the rule fixed, and only with it"
+                f"balance {self.rule.value} does not go with the weights {self.weights}: the "
+                "balance fixed needs weights, and no other accepts them"
             )
         if self.weights and (
             min(self.weights.values()) <= 0 or len(set(self.weights.values())) < 2
         ):
             raise ValueError(
-                f"fixed weights {self.weights} must be above 0 and not all the same, or they "
-                "balance nothing: change them, or choose none"
+                f"fixed weights {self.weights} have no effect or are not positive: give weights "
+                "above 0 that differ, or set balance to none"
             )
         return self
 
@@ -103,22 +103,22 @@ class DistilSettings(BaseModel):
 
     divergence: Divergence = Divergence.FULL_VOCABULARY
     advantage_clip: float = Field(default=5.0, gt=0)
-    """A_max in nats, of the sampled-token form alone."""
+    """Bound A_max on the advantage in nats; only for the sampled-token divergence."""
     top_k: TopK = TopK()
-    """Of the top-k form alone."""
+    """Token selection; only for the top-k divergence."""
     importance: ImportanceMask = ImportanceMask()
     outcome_weight: float = Field(default=0.0, ge=0)
-    """Alpha of MiMo-V2-Flash eq. 9: adds alpha times the group-normalised outcome advantage."""
+    """Weight of the group-normalized outcome advantage: alpha in MiMo-V2-Flash eq. 9."""
     balance: BalanceSettings = BalanceSettings()
     reference_weight: float = Field(default=0.0, ge=0)
-    """Adds so much of KL(student || the student as it started), exact, at every visited token: the
-    reference KL of RLHF, against drift. It costs one more backward and one more model to ask."""
+    """Weight of the exact KL(student || initial student) at every sampled token, the reference KL
+    of RLHF. Above 0 it costs one more backward pass and one more model."""
     delta_teachers: list[str] = Field(default_factory=list)
-    """Teachers of whom the student learns what they learned themselves: the target is the student's
-    start plus teacher minus its precursor, in logits (ShiftMOPD, 2610.10460)."""
+    """Teachers that teach only their own change. The target logits are those of the initial
+    student plus the teacher minus its precursor (ShiftMOPD, 2610.10460)."""
     masked: list[str] = Field(default_factory=list)
-    """Teachers whose rollouts are played and counted and give no gradient: the counterfactual of a
-    student without them, with all else the same."""
+    """Teachers with rollouts that are sampled and counted but give no gradient: the counterfactual
+    of a student without them, all else equal."""
 
     @model_validator(mode="after")
     def _nothing_set_in_vain(self) -> "DistilSettings":
@@ -129,9 +129,9 @@ class DistilSettings(BaseModel):
         ):
             if self.divergence is not form and getattr(self, name) != fields[name].default:
                 raise ValueError(
-                    f"{name} is set to {getattr(self, name)!r}, but it counts in the divergence "
-                    f"{form.value} alone and this is {self.divergence.value}: leave {name} out, "
-                    f"or choose {form.value}"
+                    f"{name} is set to {getattr(self, name)!r}, but it has no effect with the "
+                    f"divergence {self.divergence.value}: remove {name}, or set divergence to "
+                    f"{form.value}"
                 )
         return self
 
@@ -147,20 +147,21 @@ class RoundSettings(BaseModel):
     sampling: SamplingSettings = SamplingSettings()
     placement: TeacherPlacement = TeacherPlacement.DISK
     ladder_stages: int = Field(default=1, ge=1)
-    """Above 1, each teacher's climb is distilled in so many stages, earlier rungs first; the last
-    stage is the teacher itself."""
+    """Number of stages in which each teacher's climb is distilled, earlier rungs first. The last
+    stage uses the teacher itself."""
     health: HealthSettings = HealthSettings()
     prompts_per_domain: int = Field(default=16, ge=1)
-    """Prompts of each domain in every step."""
+    """Number of prompts sampled from each domain per step."""
     rollouts_per_prompt: int = Field(default=1, ge=1)
-    """One is what every published system uses; an outcome advantage needs a group of several."""
+    """Number of rollouts per prompt. Every published system uses one; an outcome advantage needs a
+    group of at least two."""
 
     @model_validator(mode="after")
     def _group_for_outcome(self) -> "RoundSettings":
         if self.distil.outcome_weight > 0 and self.rollouts_per_prompt == 1:
             raise ValueError(
-                f"outcome_weight is {self.distil.outcome_weight} but each prompt is played once, "
-                "so every group advantage is 0 and the outcome would never count: set "
+                f"outcome_weight is {self.distil.outcome_weight}, but each prompt has one rollout, "
+                "so every group advantage is 0 and the weight has no effect: set "
                 "rollouts_per_prompt to 2 or more, or outcome_weight to 0"
             )
         return self
@@ -170,9 +171,9 @@ class RoundSettings(BaseModel):
         rule, normalisation = self.distil.balance.rule, self.loop.normalisation
         if rule is Balance.TOKEN_SHARE and normalisation is Normalisation.SEQUENCE_MEAN:
             raise ValueError(
-                "the balance token_share makes every teacher's share of the loss the same, and "
-                "with the normalisation sequence_mean it is so already: choose token_mean with "
-                "it, or another balance"
+                "balance token_share has no effect with normalisation sequence_mean, which "
+                "already gives every teacher the same share of the loss: set normalisation to "
+                "token_mean, or choose another balance"
             )
         return self
 
@@ -181,9 +182,9 @@ class RoundSettings(BaseModel):
         rollouts = self.prompts_per_domain * self.rollouts_per_prompt
         if self.loop.inner_updates > rollouts:
             raise ValueError(
-                f"a step has {rollouts} rollouts of each domain, fewer than its "
-                f"{self.loop.inner_updates} inner updates, so that some would leave teachers out: "
-                "raise prompts_per_domain, or lower inner_updates"
+                f"a step has {rollouts} rollouts of each domain but {self.loop.inner_updates} "
+                "inner updates, so some updates would have no rollouts of a domain: raise "
+                "prompts_per_domain, or lower inner_updates"
             )
         return self
 
@@ -191,7 +192,7 @@ class RoundSettings(BaseModel):
     def _stages_fit(self) -> "RoundSettings":
         if self.ladder_stages > self.loop.num_steps:
             raise ValueError(
-                f"{self.ladder_stages} ladder stages do not fit into {self.loop.num_steps} steps: "
-                "each takes at least one; lower ladder_stages, or raise num_steps"
+                f"{self.ladder_stages} ladder stages do not fit into {self.loop.num_steps} steps, "
+                "because each stage needs at least one: lower ladder_stages, or raise num_steps"
             )
         return self

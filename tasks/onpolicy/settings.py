@@ -8,16 +8,16 @@ from tasks.model.settings import AdapterSettings
 
 
 class Correction(StrEnum):
-    """What becomes of a token whose trainer/sampler probability ratio is out of bounds."""
+    """Treatment of tokens with a trainer/sampler probability ratio out of bounds."""
 
     MASK = "mask"
-    """It is dropped below ``low`` and above ``high``: MiMo-V2-Flash (2601.02780) eq. 8, IcePop."""
+    """Drop tokens below ``low`` and above ``high``: MiMo-V2-Flash (2601.02780) eq. 8, IcePop."""
     TRUNCATE = "truncate"
-    """Its weight is cut to ``high``; none is dropped: truncated importance sampling, TIS."""
+    """Cap the weight at ``high`` and drop no token: truncated importance sampling (TIS)."""
 
 
 class ImportanceMask(BaseModel):
-    """How tokens are weighed for the difference of trainer and sampler.
+    """Importance weights that correct the mismatch between trainer and sampler.
 
     The default window is that of Nemotron 3 Ultra (2606.15007).
     """
@@ -42,25 +42,25 @@ class ImportanceMask(BaseModel):
         default = type(self).model_fields["low"].default
         if self.correction is Correction.TRUNCATE and self.low != default:
             raise ValueError(
-                f"low is set to {self.low}, but truncation cuts weights to high and drops no "
-                "token: leave low out, or choose the correction mask"
+                f"low is set to {self.low}, but it has no effect with the correction truncate, "
+                "which drops no token: remove low, or set correction to mask"
             )
         return self
 
 
 class Normalisation(StrEnum):
-    """What one step's loss is a mean of."""
+    """Loss aggregation within one step."""
 
     SEQUENCE_MEAN = "sequence_mean"
-    """1/|y| for each rollout, then the mean over rollouts (MiMo-V2-Flash, eq. 7)."""
+    """Mean over the tokens of each rollout, then over rollouts (MiMo-V2-Flash eq. 7)."""
     TOKEN_MEAN = "token_mean"
-    """The mean over all response tokens of the step; long domains weigh more."""
+    """Mean over all response tokens of the step; domains with longer responses weigh more."""
 
 
 class Precision(StrEnum):
-    """In which precision the student computes, in sampling and in learning.
+    """Floating-point format of the student's computation, in sampling and in training.
 
-    Its weights, the moments and the ledger are fp32 in either case, and so is what is saved.
+    Weights, optimizer moments, ledger and checkpoints are fp32 in either case.
     """
 
     FP32 = "fp32"
@@ -68,7 +68,7 @@ class Precision(StrEnum):
 
 
 class LoopSettings(BaseModel):
-    """How long and how fast to learn."""
+    """Length, learning rate and optimization of a training run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,55 +79,55 @@ class LoopSettings(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
     microbatch_tokens: int | None = Field(default=None, ge=1)
-    """How large a microbatch is with its padding. None takes what measures best: 2048 on a CPU,
-    whose caches a layer's activations should not leave, and 8192 on a GPU."""
+    """Number of tokens per microbatch, including padding. None takes the fastest measured size:
+    2048 on a CPU, where a layer's activations then fit into the caches, and 8192 on a GPU."""
     adapter: AdapterSettings | None = None
-    """Train LoRA adapters and nothing else; None trains all weights."""
+    """LoRA adapters to train instead of the weights; None trains all weights."""
     precision: Precision = Precision.FP32
     activation_checkpointing: bool = False
-    """Keep of each layer its input alone and compute the rest again in backward: a third more
-    work, and memory for many more tokens a microbatch."""
+    """Whether to store only each layer's input and recompute the rest in the backward pass. It
+    costs a third more computation and allows larger microbatches."""
     inner_updates: int = Field(default=1, ge=1)
-    """Updates on each step's rollouts, every one on its own part of them (K of Open-MOPD,
-    2608.19098 section 3); above 1 the later ones learn from a policy that has moved."""
+    """Number of optimizer steps per sampling step, each on its own part of the rollouts (K of
+    Open-MOPD, 2608.19098 section 3). Above 1, all but the first are off-policy."""
     rung_every: int = Field(default=0, ge=0)
-    """Hand out a checkpoint each so many steps, besides the last; 0 for the last alone."""
+    """Number of steps between checkpoints; 0 keeps only the last one."""
 
     def rung_steps(self) -> list[int]:
-        """Return the steps after which a checkpoint is handed out; the last one is the result."""
+        """Return the steps after which a checkpoint is kept; the last one is the result."""
         every = self.rung_every or self.num_steps
         return sorted({*range(every, self.num_steps + 1, every), self.num_steps})
 
 
 class Reaction(StrEnum):
-    """What a sign of illness does to the run."""
+    """What a monitor does when its threshold is exceeded."""
 
     STOP = "stop"
     WARN = "warn"
 
 
 class HealthSettings(BaseModel):
-    """Signs of illness while a run trains, each with its threshold."""
+    """Training monitors, each with its threshold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     uniform_teacher: Reaction = Reaction.STOP
     least_from_uniform: float = Field(default=0.05, ge=0)
-    """Mean |log p + ln V| of a teacher at the sampled tokens, in nats: near 0 its weights are gone
-    (Relax issue 287: lost on the first sleep and wake, and the student was driven to uniform)."""
+    """Minimum of a teacher's mean |log p + ln V| at the sampled tokens, in nats. Near 0 the teacher
+    is uniform because its weights are lost (Relax issue 287: after its first sleep and wake)."""
     student_collapse: Reaction = Reaction.STOP
     collapse_share: float = Field(default=0.9, gt=0, le=1)
-    """The student's mean entropy over ln V: an own answer is never that undecided."""
+    """Maximum of the student's mean entropy divided by ln V; healthy policies stay far below."""
     runaway: Reaction = Reaction.WARN
     most_truncated: float = Field(default=0.9, gt=0, le=1)
     most_repeated: float = Field(default=0.5, gt=0, le=1)
-    """Shares of a domain's rollouts that are cut, and of its 4-grams that came before: length and
-    repetition blew up within 30 steps to 1 and 0.3-0.6 (2604.08527)."""
+    """Maximum share of a domain's repeated 4-grams; ``most_truncated`` limits the share of its
+    truncated rollouts. In runaways they reached 0.3-0.6 and 1 within 30 steps (2604.08527)."""
     runaway_steps: int = Field(default=3, ge=1)
-    """In a row: a first step of an untrained student may look so."""
+    """Number of consecutive steps over a limit; a single early step can exceed it by chance."""
     unsteady_scorer: Reaction = Reaction.STOP
     most_unsteady: float = Field(default=1e-3, gt=0)
-    """Nats by which two calls of one teacher on one sequence may differ: served replicas differed
-    by more than the signal (SkyRL pull request 2256)."""
+    """Maximum difference in nats between two calls of one teacher on one sequence. Served replicas
+    have differed by more than the signal (SkyRL pull request 2256)."""
     recheck_every: int = Field(default=50, ge=1)
-    """Steps between two checks of every scorer; the first step has one."""
+    """Number of steps between two checks of each scorer, starting at the first step."""

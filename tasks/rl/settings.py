@@ -7,7 +7,7 @@ from tasks.rollout.settings import SamplingSettings
 
 
 class RlSettings(BaseModel):
-    """One climb: GRPO on one domain."""
+    """The RL stage of a climb: GRPO on one domain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -15,5 +15,5 @@ class RlSettings(BaseModel):
     sampling: SamplingSettings = SamplingSettings()
     prompts_per_step: int = Field(default=16, ge=1)
     rollouts_per_prompt: int = Field(default=8, ge=2)
-    """The group in which a rollout's advantage is measured."""
+    """Size of the group over which advantages are normalized."""
     importance: ImportanceMask = ImportanceMask()

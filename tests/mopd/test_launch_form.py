@@ -83,10 +83,10 @@ def faults(asked):
         (["health.runway=stop"], "'health.runaway'"),
         (["max_new_token=3"], "'max_new_tokens'"),
         (["loop.num_steps=3"], "'mopd_steps'"),
-        (["mopd_steps=3"], "input of its own"),
+        (["mopd_steps=3"], "'mopd_steps'"),
         (["stop"], "name=value"),
         (["=1"], "name=value"),
-        (["inner_updates=1", "inner_updates=2"], "twice"),
+        (["inner_updates=1", "inner_updates=2"], "'inner_updates'"),
     ],
 )
 def test_an_entry_that_sets_nothing_is_refused_with_what_to_write(settings, said):

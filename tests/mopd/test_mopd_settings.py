@@ -51,7 +51,7 @@ def test_what_another_form_would_need_is_refused(name, form, value, divergence):
     if divergence == form:
         DistilSettings.model_validate({"divergence": divergence, name: value})
     else:
-        with pytest.raises(ValidationError, match=f"leave {name} out, or choose {form}"):
+        with pytest.raises(ValidationError, match=f"remove {name}, or set divergence to {form}"):
             DistilSettings.model_validate({"divergence": divergence, name: value})
 
 

@@ -129,5 +129,5 @@ def test_weights_that_mean_nothing_are_refused(rule, weights):
 def test_a_balance_that_the_normalisation_makes_idle_is_refused():
     loop = LoopSettings(num_steps=1, learning_rate=1e-3, normalisation=SEQUENCE)
     distil = DistilSettings(balance=BalanceSettings(rule=Balance.TOKEN_SHARE))
-    with pytest.raises(ValidationError, match="it is so already"):
+    with pytest.raises(ValidationError, match="balance token_share"):
         RoundSettings(loop=loop, distil=distil)

@@ -42,7 +42,7 @@ def test_truncation_cuts_large_weights_and_drops_nothing():
 
 
 def test_a_lower_bound_that_truncation_would_not_heed_is_refused():
-    with pytest.raises(ValueError, match="leave low out, or choose the correction mask"):
+    with pytest.raises(ValueError, match="low is set to"):
         ImportanceMask(low=0.5, correction=Correction.TRUNCATE)
 
 

@@ -8,8 +8,11 @@ from tasks.rollout.settings import SamplingSettings, VllmServer
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"engine": "vllm"}, "has no server to ask"),
-        ({"vllm": {"url": "http://h:1", "served_model": "m", "weights_folder": "/w"}}, "never ask"),
+        ({"engine": "vllm"}, "engine vllm"),
+        (
+            {"vllm": {"url": "http://h:1", "served_model": "m", "weights_folder": "/w"}},
+            "engine is transformers",
+        ),
         ({"engine": "sglang"}, "'transformers' or 'vllm'"),
     ],
 )
@@ -21,9 +24,9 @@ def test_settings_that_contradict_each_other_are_refused(fields, message):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("url", "127.0.0.1:8000", "no server's address"),
-        ("url", "http://127.0.0.1:8000/v1", "no path"),
-        ("weights_folder", "weights", "is relative"),
+        ("url", "127.0.0.1:8000", "http://host:port"),
+        ("url", "http://127.0.0.1:8000/v1", "http://host:port"),
+        ("weights_folder", "weights", "weights_folder"),
         ("served_model", "", "at least 1"),
         ("max_log_prob_gap", 0, "greater than 0"),
     ],

@@ -1,6 +1,6 @@
-"""The page of the documentation about the launch form, written from the form itself.
+"""Generates the documentation page of the launch form from the form itself.
 
-``python -m workflows.consolidation.form_page`` writes it anew.
+Run ``python -m workflows.consolidation.form_page`` to regenerate it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,32 +18,33 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "launch-form.md
 _HEAD = """\
 # The launch form
 
-`consolidate` and `consolidate_reviewed` have these inputs in Flyte's console, which sorts them by
-name. The command line has the same as options (`provost run consolidation --help`), and an option
-for each setting with a short name.
+`consolidate` and `consolidate_reviewed` have these inputs in Flyte's console, sorted by name. The
+command line has an option for each of them, and for each setting with a short name
+(`provost run consolidation --help`).
 
-This page is written by `python -m workflows.consolidation.form_page` from `LaunchForm`
+`python -m workflows.consolidation.form_page` generates this page from `LaunchForm`
 (`tasks/mopd/launch_form.py`).
 """
 _SETTINGS = """\
 ## `settings`
 
-One entry for each setting, as `name=value`: `["max_new_tokens=512", "health.runaway=stop"]` in the
-console, `--settings max_new_tokens=512,health.runaway=stop` on the command line. A list has commas
-(`delta_teachers=math,code`); a map has an entry for each key (`balance_weights.math=2`). All are
-checked before anything is computed. A name that is no setting is refused with the nearest one.
+Write one entry per setting, as `name=value`: `["max_new_tokens=512", "health.runaway=stop"]` in the
+console, `--settings max_new_tokens=512,health.runaway=stop` on the command line. Separate the
+values of a list with commas (`delta_teachers=math,code`). A map takes one entry per key
+(`balance_weights.math=2`). All settings are checked before any computation. For an unknown name,
+the error suggests the nearest setting.
 """
 _PATHS = """\
 ## Every other setting of a round
 
-By its path in `RoundSettings`; [the MOPD engine](mopd.md) says what they mean.
+Set them by their path in `RoundSettings`; [the MOPD engine](../concepts/mopd.md) explains them.
 """
 _PRESETS = """\
 ## Presets
 
-Launch plans of both workflows, such as `consolidate_smoke`; `--preset smoke` on the command line. A
-preset sets defaults, which can be changed. Its first setting, `preset`, changes nothing: the record
-of the launch names the preset by it.
+Each preset is a launch plan of both workflows, such as `consolidate_smoke`; on the command line,
+use `--preset smoke`. A preset sets defaults, which can be changed. Its first setting, `preset`, has
+no effect on the run: it puts the name of the preset into the record of the launch.
 """
 
 

@@ -1,4 +1,4 @@
-"""Collect released teachers, check that they fit, distil, evaluate beside controls, publish."""
+"""The consolidation: collect teachers, gate, distill, evaluate against controls, publish."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from workflows.consolidation.stages import Consolidated, approved, carry_out, pr
 from workflows.form import inputs_of
 
 FURTHER = {name: field.description or "" for name, field in MORE.items()}
-"""What the input ``settings`` can set by a short name."""
+"""Short names that the input ``settings`` accepts, with descriptions."""
 
 
 @workflow
@@ -22,8 +22,8 @@ def consolidate(**inputs: Any) -> Consolidated:  # noqa: ANN401 - the form gives
 @workflow
 @inputs_of(LaunchForm, FURTHER)
 def consolidate_reviewed(**inputs: Any) -> Consolidated:  # noqa: ANN401
-    """Merge as ``consolidate`` does, after a person has read plan and findings and approved.
+    """Merge as ``consolidate`` does, after a person has approved the plan and its findings.
 
-    The one approval always comes, before anything is spent.
+    The approval is always required, and comes before any training.
     """
     return carry_out(**approved(prepare(inputs, reviewed=True)))
