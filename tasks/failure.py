@@ -5,7 +5,6 @@ not (its pod was killed, or ran out of time), and finds it otherwise. So each fa
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,10 @@ from lineage.artifacts import Artifact
 from lineage.flyte_run import FlyteRun
 from lineage.graph import Lineage
 from lineage.record import Attestation, Derivation, Input
+from tasks.finding import is_finding_only
 from tasks.handover import Gated, Plan
 from tasks.provenance import source_digest
-from tasks.step import FIND_ONLY, Bench, Measurements, now
+from tasks.step import Bench, Measurements, now
 
 KIND = "failure"
 _MOST_CHARACTERS = 4_000
@@ -54,7 +54,7 @@ def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
 
     None where a run was only asked to find finished work.
     """
-    if os.environ.get(FIND_ONLY):
+    if is_finding_only():
         return None
     started = now()
     said: dict[str, JsonValue] = {

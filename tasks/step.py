@@ -7,16 +7,16 @@ the work is done in a scratch folder, stored, and attested.
 """
 
 import json
-import os
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import JsonValue
 
@@ -32,12 +32,12 @@ from lineage.slots import Entry
 from lineage.store import Store, open_store
 from tasks import pod
 from tasks.attempt import InterruptedAttemptError
+from tasks.finding import refuse_to_make
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, gpu_in_use, package_versions
 from tasks.reused import Reused, note_reused
 from tasks.threads import as_many_threads, threads_in_use
 
-FIND_ONLY = "PROVOST_FIND_ONLY"
 _WORTH_TELLING = 256 << 20
 """Bytes of a blob; smaller ones are through before anybody looks."""
 
@@ -51,12 +51,6 @@ def _tell(_blob: str, done: int, size: int) -> None:
     """Report how far a blob that takes a while has come."""
     if size >= _WORTH_TELLING:
         report("store", done >> 20, size >> 20, message="MiB")
-
-
-def refuse_to_make(derivation: Derivation) -> None:
-    """Raise NotMadeError where the environment asks to find finished work and do none."""
-    if os.environ.get(FIND_ONLY):
-        raise NotMadeError(f"{derivation.kind} {derivation.digest()} is not made yet")
 
 
 @dataclass
@@ -117,19 +111,56 @@ def measured_here(listener: Listener | None = None) -> Iterator[list[Measurement
         _WATCHED.reset(token)
 
 
-class NotMadeError(LookupError):
-    """Asked only to find (``PROVOST_FIND_ONLY``), and the step's output is not there yet."""
+class Mirror(Protocol):
+    """Where a step shows what it measures and what it has made, beside the store."""
+
+    def live(
+        self, store: Store, derivation: Derivation, owner: str, measurements: Measurements
+    ) -> AbstractContextManager[None]:
+        """Show what is measured within."""
+
+    def add(self, store: Store, record: str) -> None:
+        """Show a finished record."""
+
+
+class MlflowMirror:
+    """MLflow: it costs the work nothing, and one that is down is left alone."""
+
+    @contextmanager
+    def live(
+        self, store: Store, derivation: Derivation, owner: str, measurements: Measurements
+    ) -> Iterator[None]:
+        """Show what is measured within, at most half a minute late.
+
+        What ends with an error is shown as failed, unless it ends in its first seconds.
+        """
+        stopped = InterruptedAttemptError
+        run = live_run(store, derivation, owner, stopped, measurements.notes)
+        measurements.listeners.append(run.add)
+        with run:
+            yield
+
+    def add(self, store: Store, record: str) -> None:
+        """Show a finished record."""
+        mirror_record(store, record)
 
 
 class Bench:
     """Where steps do their work: the store, its records, and the making of new ones."""
 
-    def __init__(self, store: Store | None = None, run: FlyteRun | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        run: FlyteRun | None = None,
+        mirror: Mirror | None = None,
+    ) -> None:
         """Work on ``store``, or on the one that the environment names.
 
-        ``run`` is the execution in Flyte; by default the one that this pod belongs to.
+        ``run`` is the execution in Flyte; by default the one that this pod belongs to. ``mirror``
+        is MLflow by default.
         """
         self.store = store or open_store(tell=_tell)
+        self.mirror: Mirror = mirror or MlflowMirror()
         self.records = Records(self.store)
         self._run = run
 
@@ -223,15 +254,8 @@ class Bench:
     def shown_live(
         self, derivation: Derivation, measurements: Measurements, owner: str
     ) -> Iterator[None]:
-        """Show in MLflow what is measured within, at most half a minute late.
-
-        MLflow costs the work nothing: values wait in a queue, and one that is down is left alone.
-        What ends with an error is shown as failed, unless it ends in its first seconds.
-        """
-        stopped = InterruptedAttemptError
-        live = live_run(self.store, derivation, owner, stopped, measurements.notes)
-        measurements.listeners.append(live.add)
-        with live:
+        """Show in the mirror what is measured within."""
+        with self.mirror.live(self.store, derivation, owner, measurements):
             yield
 
     def commit(
@@ -269,7 +293,7 @@ class Bench:
                 notes={**measurements.notes, **({"gpu": gpu} if (gpu := gpu_in_use()) else {})},
             ),
         )
-        mirror_record(self.store, record)
+        self.mirror.add(self.store, record)
         return self._artifact(kind, digest, record)
 
     def _artifact(self, kind: str, digest: str, record: str) -> Artifact:

@@ -3,14 +3,12 @@
 import pytest
 from flytekit import current_context
 
-from tasks import step
 from tests.support import deck_task
 
 
 @pytest.fixture
 def run(home, monkeypatch):
     """Run the task in the environment of an execution's pod; return its record and its Decks."""
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.setenv("PROVOST_STORE", str(home / "store"))
 
     def ran(execution, text="kept"):

@@ -12,24 +12,22 @@ from lineage.flyte_run import FlyteRun
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.store import FolderStore
-from tasks import step
-from tasks.step import FIND_ONLY, Bench, Measurements, NotMadeError
+from tasks.finding import NotMadeError, finding_only
+from tasks.step import Bench, Measurements
 from tasks.threads import use_configured_threads
+from tests.support.mirrors import MemoryMirror
 
 SOURCE = "sha256:" + "a" * 64
 
 
 @pytest.fixture
-def mirrored(monkeypatch):
-    """Return the records that were shown in MLflow, in their order."""
-    shown = []
-    monkeypatch.setattr(step, "mirror_record", lambda _store, record: shown.append(record))
-    return shown
+def mirror():
+    return MemoryMirror()
 
 
 @pytest.fixture
-def bench(home, mirrored):
-    return Bench()
+def bench(home, mirror):
+    return Bench(mirror=mirror)
 
 
 def derivation(kind="sft", *inputs, seed=0, **settings):
@@ -53,7 +51,7 @@ class Maker:
         return path
 
 
-def test_work_is_done_once(bench, mirrored):
+def test_work_is_done_once(bench, mirror):
     make = Maker()
     first = bench.find_or_make(derivation(), "dataset", make, owner="team")
     assert bench.store.get_bytes(first.digest) == b"made"
@@ -62,7 +60,7 @@ def test_work_is_done_once(bench, mirrored):
     assert len(make.folders) == 1
     assert first.record == derivation().digest()
     assert (first.kind, first.uri) == ("dataset", bench.store.uri)
-    assert mirrored == [first.record]
+    assert mirror.records == [first.record]
 
 
 def test_the_scratch_folder_is_gone_afterwards(bench):
@@ -92,7 +90,7 @@ def test_a_folder_is_kept_as_a_tree(bench):
     assert [path.name for path in bench.store.tree(made.digest).iterdir()] == ["a.txt"]
 
 
-def test_what_fails_leaves_nothing_and_is_tried_again(bench, mirrored):
+def test_what_fails_leaves_nothing_and_is_tried_again(bench, mirror):
     class Broken(Maker):
         def __call__(self, folder, measurements):
             super().__call__(folder, measurements)
@@ -102,7 +100,7 @@ def test_what_fails_leaves_nothing_and_is_tried_again(bench, mirrored):
     with pytest.raises(RuntimeError, match="no more power"):
         bench.find_or_make(derivation(), "dataset", broken)
     assert not broken.folders[0].exists()
-    assert bench.records.all() == mirrored == []
+    assert bench.records.all() == mirror.records == []
     assert bench.store.blob_states() == []
     assert bench.find_or_make(derivation(), "dataset", Maker()).digest
 
@@ -127,16 +125,14 @@ def test_an_input_that_its_record_never_made_is_refused(bench):
     assert bench.records.all() == [made.record]
 
 
-def test_asked_only_to_find_it_makes_nothing(bench, monkeypatch):
-    monkeypatch.setenv(FIND_ONLY, "1")
+def test_where_it_may_only_find_it_makes_nothing(bench):
     make = Maker()
-    with pytest.raises(NotMadeError, match=f"sft {derivation().digest()} is not made yet"):
+    with finding_only(), pytest.raises(NotMadeError):
         bench.find_or_make(derivation(), "dataset", make)
     assert make.folders == bench.records.all() == []
-    monkeypatch.delenv(FIND_ONLY)
     made = bench.find_or_make(derivation(), "dataset", make)
-    monkeypatch.setenv(FIND_ONLY, "1")
-    assert bench.find_or_make(derivation(), "dataset", make) == made
+    with finding_only():
+        assert bench.find_or_make(derivation(), "dataset", make) == made
 
 
 def test_an_output_that_was_removed_is_made_again(bench):
@@ -260,9 +256,9 @@ def test_a_reference_without_a_record_is_refused(bench):
         bench.resolve("base@1", "checkpoint")
 
 
-def test_a_bench_takes_another_store(tmp_path, mirrored):
+def test_a_bench_takes_another_store(tmp_path, mirror):
     store = FolderStore(tmp_path / "elsewhere")
-    made = Bench(store).find_or_make(derivation(), "dataset", Maker())
+    made = Bench(store, mirror=mirror).find_or_make(derivation(), "dataset", Maker())
     assert store.has(made.digest)
     assert made.uri == str(tmp_path / "elsewhere")
 

@@ -7,7 +7,6 @@ import pytest
 from lineage.mirror import connection, showing, watch
 from lineage.record import Derivation
 from lineage.tracking import TrackingState, tracking_uri
-from tasks import step
 from tasks.attempt import InterruptedAttemptError
 from tasks.onpolicy.distributed import collective as shared
 from tasks.onpolicy.distributed.collective import SharedBench
@@ -75,7 +74,6 @@ def test_a_step_that_ends_early_says_how(client, error, status):
 
 
 def test_of_several_ranks_the_first_alone_shows(client, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.setattr(shared, "rank", lambda: 1)
     measurements = Measurements("rl")
     with SharedBench().shown_live(derivation(), measurements, "team"):

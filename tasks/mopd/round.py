@@ -49,7 +49,8 @@ def distil_round(
         MemoryError: for a run that does not fit.
     """
     with joined_ranks():
-        return _Round(SharedBench(bench.store), plan, settings, seed, more).result()
+        shared = SharedBench(bench.store, mirror=bench.mirror)
+        return _Round(shared, plan, settings, seed, more).result()
 
 
 class _Round:

@@ -9,6 +9,7 @@ from torch import nn
 
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Derivation, Input
+from tasks.finding import refuse_to_make
 from tasks.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
@@ -24,7 +25,7 @@ from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture, Plays
-from tasks.step import Bench, Measurements, now, refuse_to_make
+from tasks.step import Bench, Measurements, now
 from tasks.threads import as_many_threads, use_configured_threads
 
 
@@ -37,7 +38,7 @@ def climb(
     process that a launcher has started calls it, and the first of them writes.
     """
     with joined_ranks():
-        return _climb(SharedBench(bench.store), start, domain, settings, seed)
+        return _climb(SharedBench(bench.store, mirror=bench.mirror), start, domain, settings, seed)
 
 
 def _climb(

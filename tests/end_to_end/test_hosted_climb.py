@@ -14,6 +14,7 @@ from lineage.record import Records
 from lineage.store import open_store
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
+from tasks.finding import finding_only
 from tasks.handover import StageLabel
 from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
 from tasks.rl.task import climb as climb_task
@@ -68,7 +69,7 @@ def precursor_of(pods, numbers):
     return start, domain, precursor
 
 
-def test_local_execution_finds_what_containers_have_made(pods, numbers, monkeypatch):
+def test_local_execution_finds_what_containers_have_made(pods, numbers):
     start, domain, precursor = precursor_of(pods, numbers)
     ladder = pods.output(climb_task, start=precursor, domain=domain, settings=numbers.RL, seed=0)
     settings = EvaluationSettings(sampling=numbers.RL.sampling)
@@ -79,8 +80,8 @@ def test_local_execution_finds_what_containers_have_made(pods, numbers, monkeypa
     [attestation] = Records(open_store()).attestations(release.record)
     assert attestation.execution == "f1"
     assert attestation.task == "tasks.release.task.release_teacher"
-    monkeypatch.setenv("PROVOST_FIND_ONLY", "1")
-    assert climb(TEAM) == release
+    with finding_only():
+        assert climb(TEAM) == release
 
 
 def test_a_machine_that_is_taken_away_costs_one_step(pods, numbers):

@@ -9,7 +9,7 @@ from lineage.artifacts import Release, read_manifest
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks.step import FIND_ONLY, NotMadeError
+from tasks.finding import NotMadeError, finding_only
 from tests.support.tiny_faculty import (
     ORDER,
     PACKAGE,
@@ -37,9 +37,10 @@ def torch_is_tired(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("something was computed although all of it is finished")
 
-    monkeypatch.setenv(FIND_ONLY, "1")
     monkeypatch.setattr(torch.optim.AdamW, "step", refuse)
     monkeypatch.setattr(functional, "embedding", refuse)
+    with finding_only():
+        yield
 
 
 def release_of(domain):
@@ -60,10 +61,9 @@ def test_a_finished_run_is_found_in_a_store_that_has_moved_and_nothing_is_traine
     assert merged.summary.startswith("student.general@1: ")
 
 
-def test_what_is_not_finished_is_said_and_not_made(teachers, monkeypatch):
-    monkeypatch.setenv(FIND_ONLY, "1")
+def test_what_is_not_finished_is_said_and_not_made(teachers):
     before = Contents.now().records
-    with pytest.raises(NotMadeError, match=r"plan sha256:\w+ is not made yet"):
+    with finding_only(), pytest.raises(NotMadeError, match=r"plan sha256:\w+ is not made yet"):
         consolidate(**ORDER)
     assert Contents.now().records == before
 

@@ -12,6 +12,7 @@ from tasks.evaluate.publish import NO_CLUSTER, NO_GPU, not_run
 from tasks.provenance import gpu_in_use
 from tasks.step import Bench, Measurements
 from tests.support.making import SOURCE
+from tests.support.mirrors import MemoryMirror
 
 DIGEST = "sha256:" + "a" * 64
 FLYTE = FlyteRun(project="p", domain="d", execution="f1")
@@ -61,9 +62,8 @@ def test_without_torch_there_is_no_gpu(monkeypatch):
 
 @pytest.mark.parametrize("gpu", ["NVIDIA H100", ""])
 def test_a_step_attests_the_gpu_that_it_used(home, tmp_path, monkeypatch, gpu):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.setattr(step, "gpu_in_use", lambda: gpu)
-    bench = Bench()
+    bench = Bench(mirror=MemoryMirror())
     derivation = step.Derivation(kind="sft", inputs=(), source=SOURCE, settings={}, seed=0)
     (tmp_path / "out").write_text("w")
     made = bench.commit(

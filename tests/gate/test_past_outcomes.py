@@ -9,7 +9,6 @@ from lineage.digest import canonical_json
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
-from tasks import step
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
 from tasks.gate.probed import MEASURED
@@ -21,6 +20,7 @@ from tasks.step import Bench
 from tests.support.climbs import CLIMB, teacher
 from tests.support.making import take, write_record
 from tests.support.measures import measured
+from tests.support.mirrors import MemoryMirror
 
 ROUND = {"loop": {"num_steps": 120}, "ledger": {"displacements": True}}
 RECIPE = canonical_json({"loop": {"num_steps": 120}, "rounds": 1}).decode()
@@ -28,9 +28,8 @@ CARD = {"math": {"normalised": {"student": {"mean": 0.9}}}}
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
-    return Bench()
+def bench(home):
+    return Bench(mirror=MemoryMirror())
 
 
 def put(bench, kind, files, *inputs):

@@ -5,13 +5,13 @@ import pytest
 from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
-from tasks import step
 from tasks.gate.plan import MisfitError, make_plan
 from tasks.gate.probed import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.step import Bench
 from tests.support.making import release_of, take, write_record
+from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_models import tiny_policy, tokenizer, with_template
 
 PARTS = {
@@ -26,9 +26,8 @@ PARTS = {
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
-    return Bench()
+def bench(home):
+    return Bench(mirror=MemoryMirror())
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.compatibility import Finding
-from tasks import step
 from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
@@ -18,6 +17,7 @@ from tasks.rollout.prompts import write_prompts
 from tasks.step import Bench
 from tests.gate.test_plan import Faculty
 from tests.support.climbs import CLIMB
+from tests.support.mirrors import MemoryMirror
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -104,9 +104,8 @@ def test_hostile_names_are_text():
 
 @pytest.fixture
 def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.delenv("PROVOST_FLAVOUR", raising=False)
-    return Bench()
+    return Bench(mirror=MemoryMirror())
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ import json
 import pytest
 
 from lineage.record import Derivation, Input
-from tasks import step
 from tasks.gate.probed import MOST, descends, other_starts
 from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
-    return Bench()
+def bench(home):
+    return Bench(mirror=MemoryMirror())
 
 
 def made(bench, tmp_path, name, *inputs, kind="sft"):

@@ -10,13 +10,13 @@ from lineage.registry import Registry
 from lineage.trust import Team, TrustedKey, TrustRoot
 from lineage.trust_chain import publish
 from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, _derivation, _statement, read_waiver
-from tasks import step
 from tasks.gate.decision import MisfitError, waive
 from tasks.gate.gate import admit, leave_unmeasured
 from tasks.gate.plan import make_plan, propose
 from tasks.handover import Level
 from tasks.step import Bench
 from tests.gate.test_plan import Faculty
+from tests.support.mirrors import MemoryMirror
 
 OURS, NEXT, THEIRS, STRANGE = (SigningKey.generate() for _ in range(4))
 ASKED = (["code@1"], "fork-point@1")
@@ -38,9 +38,8 @@ def trust_root(revoked=""):
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
-    bench = Bench()
+def bench(home):
+    bench = Bench(mirror=MemoryMirror())
     publish(bench.store, trust_root(), NEXT)
     bench.store.signing_key = OURS
     return bench

@@ -8,13 +8,14 @@ from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact
 from lineage.record import Records
-from tasks import step
+from tasks.finding import finding_only
 from tasks.handover import Plan, PlannedTeacher
 from tasks.merge import controls
 from tasks.merge.settings import MergeSettings
 from tasks.model.files import save_policy
 from tasks.step import Bench
 from tests.support.making import write_record
+from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_policy
 
@@ -22,9 +23,8 @@ WEIGHTS = [0.25, 0.5, 1.0]
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)  # MLflow has tests of its own
-    return Bench()
+def bench(home):
+    return Bench(mirror=MemoryMirror())
 
 
 def recorded(bench, kind, digest, **settings):
@@ -151,10 +151,10 @@ def test_validation_opens_validation_prompts_and_no_others(bench, plan, monkeypa
         assert not taken & {teacher.evaluation.digest, teacher.train.digest}
 
 
-def test_a_merge_is_found_the_second_time(bench, plan, monkeypatch):
+def test_a_merge_is_found_the_second_time(bench, plan):
     first = controls.merge_average(bench, plan)
-    monkeypatch.setenv("PROVOST_FIND_ONLY", "1")
-    assert controls.merge_average(bench, plan) == first
+    with finding_only():
+        assert controls.merge_average(bench, plan) == first
 
 
 def test_teachers_of_different_shapes_are_refused(bench, plan, tmp_path):

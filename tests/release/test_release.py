@@ -6,18 +6,18 @@ from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
-from tasks import publication, step
+from tasks import publication
 from tasks.model.identity import identity_of
 from tasks.release import release as releasing
 from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
 def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench()
+    return Bench(mirror=MemoryMirror())
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import pytest
 from lineage.errors import RecalledError
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
-from tasks import publication, step
+from tasks import publication
 from tasks.release import release as releasing
 from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
 def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench()
+    return Bench(mirror=MemoryMirror())
 
 
 @pytest.fixture

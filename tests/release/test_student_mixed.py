@@ -12,20 +12,20 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
-from tasks import publication, step
+from tasks import publication
 from tasks.gate.approval import record_approval, record_decision
 from tasks.planned import refuse_changed
 from tasks.step import Bench
 from tests.support.consolidations import Consolidated
 from tests.support.making import take, write_record
+from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
 def bench(home, monkeypatch):
-    monkeypatch.setattr(step, "mirror_record", lambda *_: True)
     monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench()
+    return Bench(mirror=MemoryMirror())
 
 
 @pytest.fixture

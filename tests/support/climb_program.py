@@ -10,18 +10,18 @@ import sys
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from tasks import step
 from tasks.handover import Domain
 from tasks.rl.climb import climb
 from tasks.rl.settings import RlSettings
+from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 
 
 def main(folder):
-    step.mirror_record = lambda _store, _record: True
     start = Artifact.model_validate_json((folder / "start.json").read_text())
     domain = Domain.model_validate_json((folder / "domain.json").read_text())
     settings = RlSettings.model_validate_json((folder / "settings.json").read_text())
-    ladder = climb(step.Bench(), start, domain, settings, seed=7)
+    ladder = climb(Bench(mirror=MemoryMirror()), start, domain, settings, seed=7)
     rank = os.environ.get("RANK", "0")
     (folder / f"ladder-{rank}.json").write_text(json.dumps([r.model_dump() for r in ladder]))
 

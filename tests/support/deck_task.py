@@ -5,6 +5,7 @@ from lineage.record import Derivation
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
 from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 
 
 @hosted(Stage.PLAN, deck=True)
@@ -27,7 +28,7 @@ def show_twice(first: str, second: str) -> int:
 @hosted(Stage.PLAN, deck=True)
 def note(text: str) -> str:
     """Keep a text as a recorded output, or find it; return the record."""
-    bench = Bench()
+    bench = Bench(mirror=MemoryMirror())
     derivation = Derivation(
         project=bench.project,
         kind="behaviours",

@@ -8,19 +8,20 @@ import os
 import sys
 from pathlib import Path
 
-from tasks import resume, step
+from tasks import resume
 from tasks.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
+from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 
 
 def main(folder):
     # Every step puts a state away, and MLflow is shown nothing.
     resume._LEAST_SECONDS = resume._LEAST_MULTIPLE = 0.0
-    step.mirror_record = lambda _store, _record: True
     plan = Plan.model_validate_json((folder / "plan.json").read_text())
     settings = RoundSettings.model_validate_json((folder / "settings.json").read_text())
-    student = distil_round(step.Bench(), plan, settings, seed=3)
+    student = distil_round(Bench(mirror=MemoryMirror()), plan, settings, seed=3)
     rank = os.environ.get("RANK", "0")
     (folder / f"student-{rank}.json").write_text(student.model_dump_json())
 

@@ -3,7 +3,6 @@
 import json
 from contextlib import contextmanager
 
-import pytest
 from safetensors.torch import load_file
 
 from lineage.record import Records
@@ -16,6 +15,7 @@ from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.onpolicy.settings import HealthSettings, LoopSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.step import Bench
+from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_faculty import copy_home, home_at
 
 BOTH = ("shout@released", "whisper@released")
@@ -24,9 +24,8 @@ BOTH = ("shout@released", "whisper@released")
 @contextmanager
 def faculty_at(source, target):
     """Yield a bench on a copy of a home; nothing is shown in MLflow, which takes seconds."""
-    with pytest.MonkeyPatch.context() as patch, home_at(copy_home(source, target)):
-        patch.setattr("tasks.step.mirror_record", lambda _store, _record: True)
-        yield Bench(open_store())
+    with home_at(copy_home(source, target)):
+        yield Bench(open_store(), mirror=MemoryMirror())
 
 
 def planned(bench, *references, student="fork-point@released"):

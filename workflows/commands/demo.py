@@ -14,7 +14,7 @@ from lineage.store import home, open_store
 from lineage.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.table import scorecard_view
-from tasks.step import FIND_ONLY, NotMadeError
+from tasks.finding import NotMadeError, finding_only
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
 from workflows.commands.output import as_json, complain, draw, say
@@ -93,13 +93,11 @@ class _Stages:
 
 def _is_finished(find: Callable[[], object]) -> bool:
     """Run a workflow that may only find; say whether it found all of its outputs."""
-    os.environ[FIND_ONLY] = "1"
     try:
-        find()
+        with finding_only():
+            find()
     except NotMadeError:
         return False
-    finally:
-        del os.environ[FIND_ONLY]
     return True
 
 

@@ -1,0 +1,16 @@
+"""Mirrors that are quicker than MLflow."""
+
+from contextlib import nullcontext
+
+
+class MemoryMirror:
+    """Keeps the records that it is given, in their order."""
+
+    def __init__(self):
+        self.records = []
+
+    def live(self, store, derivation, owner, measurements):
+        return nullcontext()
+
+    def add(self, store, record):
+        self.records.append(record)
