@@ -184,7 +184,7 @@ def _check_config(path: str, file: Path, size: int) -> None:
 
 
 def _check_index(path: str, file: Path, size: int) -> None:
-    """Refuse an index whose weights lie outside its folder: a loader would read those files."""
+    """Refuse an index of weights outside its folder: a loader would read those files."""
     if size > _MAX_CONFIG_BYTES:
         raise RefusedFileError(f"{path!r} has {size} bytes: no index of shards is that large")
     try:

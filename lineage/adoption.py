@@ -64,7 +64,7 @@ def endorse(store: Store, reason: str) -> Statement[Endorsement]:
 
 
 def unendorsed(store: Store, wanted: TrustRoot) -> list[str]:
-    """Return the teams whose older statements would stop to count under another trust root."""
+    """Return the teams with older statements that another trust root would invalidate."""
     journal = Journal(store)
     if journal.trust is None:
         return []

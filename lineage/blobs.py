@@ -92,7 +92,7 @@ class BlobFolder:
         return digest, size
 
     def adopt(self, unfinished: Path, digest: str) -> None:
-        """Take in a file of this file system whose bytes should have ``digest``; it is moved.
+        """Move a file of this file system into the store, if its bytes have ``digest``.
 
         Raises CorruptError if the digest differs; the file then stays in its place.
         """

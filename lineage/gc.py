@@ -69,7 +69,7 @@ def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> Colle
     """Remove what nothing reaches; return what was removed.
 
     Manifests go before the files that they name, so a collection that is cut off leaves no
-    manifest whose files are gone. A blob that was put again meanwhile stays.
+    manifest without its files. A blob that was put again meanwhile stays.
     """
     garbage = find_garbage(store, grace_seconds)
     removed = [blob for blob in garbage.remove if store.remove(blob.digest, grace_seconds)]

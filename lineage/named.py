@@ -9,10 +9,10 @@ from lineage.store import Store
 
 
 def checkpoint_named(store: Store, reference: str) -> Artifact:
-    """Return the checkpoint that a reference is about: of a student, of a release, or itself.
+    """Return the checkpoint that a reference names: of a student, of a release, or itself.
 
-    A reference is what ``Lineage.find`` takes; a recalled version is found too, as it is what is
-    asked about. Raises LineageError for what is no model.
+    A reference is what ``Lineage.find`` takes; it may name a recalled version. Raises LineageError
+    if it does not name a model.
     """
     records = Records(store)
     record = Lineage(store).find(reference)

@@ -1,7 +1,7 @@
-"""Names and what stands under them, as it is read: each name from the project of its owner alone.
+"""Names and their entries, read from the project of each name's owner alone.
 
-Whatever another project keeps under the same name is not looked at: a name has one owner, whom the
-trust root names.
+A name has one owner, which the trust root states. Entries of another project under the same name
+are not read.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Names:
         return sorted(name for name in found if _NAME.fullmatch(name))
 
     def project_of(self, name: str) -> str:
-        """Return the project of the team that owns a name; "" where nobody does."""
+        """Return the project of the team that owns a name; "" if no team owns it."""
         trust = self.journal.trust
         return trust.project_of(trust.owner_of(name)) if trust else ""
 
@@ -114,8 +114,8 @@ class Names:
             )
         if (entry.name, entry.version) != (name, version):
             raise NotEntitledError(
-                f"what stands as {name}@{version} says it is {entry.name}@{entry.version}: "
-                "restore it from a copy of the store"
+                f"the slot of {name}@{version} holds {entry.name}@{entry.version}: it was moved or "
+                "replaced; restore it from a copy of the store"
             )
         return entry
 

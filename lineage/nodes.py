@@ -36,7 +36,7 @@ class Graph:
 
 
 MISSING = "missing"
-"""The kind of a node whose record is not in the store, or is damaged there."""
+"""Kind of a node if its record is missing from the store or damaged."""
 
 
 def missing(record: str) -> Node:

@@ -1,7 +1,7 @@
 """Draw a checkpoint's making as SVG, for a wide page and for a phone, and as a page of its own.
 
-No script, no style attributes, nothing fetched: it stands in a page with the strictest content
-security policy. Every string that came from people or models is escaped.
+No script, no style attributes, nothing fetched: it works under the strictest content security
+policy. Every string that came from people or models is escaped.
 """
 
 import re
@@ -18,7 +18,7 @@ STYLE = """
 .lineage .narrow { display: none; }
 @media (max-width: 700px) { .lineage .wide { display: none; } .lineage .narrow { display: block; } }
 """
-"""For the page that embeds ``figure``."""
+"""Style sheet for the page that embeds ``figure``."""
 
 _SIZES = Sizes()
 _COLOURS = {
@@ -124,7 +124,7 @@ def _row(box: Drawn, y: int, left: float, focus: str) -> str:
 
 
 def describe(box: Drawn) -> list[str]:
-    """Return the lines of a box: what it is, how it was made, by whom, and how good it is."""
+    """Return the lines of a box: its title, how it was made, its owner, and its scores."""
     node = box.node
     made = "" if node.kind in {node.label, "base", "release", "student"} else node.kind
     if box.rungs:
@@ -159,7 +159,7 @@ def colours(node: Node) -> tuple[str, str]:
 
 
 def _curve(line: Line, route: list[tuple[float, float]]) -> str:
-    """Draw a line through its layers; a teacher's share of the tokens stands beside it."""
+    """Draw a line through its layers; a teacher's share of the tokens is the label."""
     half = _SIZES.box_height / 2
     points = [(route[0][0], route[0][1] + half), *route[1:-1], (route[-1][0], route[-1][1] - half)]
     path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
@@ -179,7 +179,7 @@ def _curve(line: Line, route: list[tuple[float, float]]) -> str:
 
 
 def tint(line: Line) -> str:
-    """Return the colour of a line: a teacher's stands out."""
+    """Return the color of a line; a teacher's line is highlighted."""
     return "#8e24aa" if "teacher" in line.roles else "#90a4ae"
 
 

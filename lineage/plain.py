@@ -17,8 +17,7 @@ def plain(text: str) -> str:
 def paragraph(text: str) -> str:
     """Return text of several lines, each plain; lines after the first are indented.
 
-    So nothing that is quoted can stand where a line of ours begins. Applied again it changes
-    nothing.
+    Quoted text can therefore never begin a line and pass for our own output. Idempotent.
     """
     if text.isprintable():
         return text

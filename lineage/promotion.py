@@ -1,8 +1,8 @@
 """A version brought from one store to another, say from development to production.
 
-What a digest names is copied; what somebody said is said anew, in the other store, with the key
-that counts there. So the promoter answers for what his own project made. What other projects made
-must stand there already: their owners promote it.
+Blobs are copied. Statements are signed again in the other store, with the key that is valid there,
+so the promoter vouches for the work of one project. Work of other projects must be there already:
+their owners promote it.
 """
 
 from collections.abc import Iterable
@@ -61,10 +61,10 @@ def _promote_record(source: Store, target: Store, record: str) -> None:
     if said is None:
         raise LineageError(f"record {record} ({derivation.kind}) has no output in {source.uri}")
     if derivation.project != theirs.journal.author.project:
-        stands = theirs.finished(record)
-        if stands is None or stands.output != said.output:
+        present = theirs.finished(record)
+        if present is None or present.output != said.output:
             raise NotEntitledError(
-                f"{derivation.kind} {record} was made by {derivation.project or 'nobody known'}, "
+                f"{derivation.kind} {record} belongs to {derivation.project or 'another project'}, "
                 f"and is not in {target.uri}: its owner promotes it first"
             )
         return

@@ -1,4 +1,4 @@
-"""Withdraw a version after the fact, and find whom that concerns."""
+"""Withdraw a version after the fact, and find the models and people that this affects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Affected:
     """ "" where no statement of what the record gave can be read."""
     output_kind: str
     owner: str
-    """Whom to tell: the owner of the registry entry, else of the record."""
+    """Owner to notify: of the registry entry, else of the record."""
     names: tuple[str, ...]
     """Registry versions of it, such as ``student.general@4``; empty where it has none."""
 
@@ -40,7 +40,7 @@ class Pointing:
     alias: str
     version: int
     back_to: int | None
-    """The version that it pointed at before and may again; None where there is none."""
+    """Earlier version that it can point at again; None if there was none."""
 
     @property
     def rollback(self) -> str:
@@ -124,8 +124,8 @@ def refuse_recalled_family(store: Store, artifacts: Iterable[Artifact]) -> None:
     used = taken | {Used(artifact.digest, artifact.record) for artifact in asked}
     for entry, event in recalls_of(Registry(store), used).values():
         raise RecalledError(
-            f"{entry.name}@{entry.version}, from which this descends, was recalled by {event.by} "
-            f"on {event.at[:10]}: {event.reason}. Make it again from a version that stands"
+            f"this descends from {entry.name}@{entry.version}, which {event.by} recalled on "
+            f"{event.at[:10]}: {event.reason}. Make it again from a version that is not recalled"
         )
 
 
@@ -134,8 +134,8 @@ def _affected(
 ) -> tuple[Affected, ...]:
     """Return the models that descend from a registered version, through its release or directly.
 
-    Who took the checkpoint without its release is found too: the search starts at everyone who
-    used either of them. A statement that appends another output to a record hides nobody, because
+    Models that used the checkpoint without its release are found too: the search starts at the
+    users of either. A statement that appends another output to a record hides no model, because
     every output that was ever attested is listed, except the recalled bytes themselves.
     """
     index = lineage.index
@@ -164,7 +164,7 @@ def _affected(
         if row.output not in digests
         and (row.output_kind in _MODELS or (not row.output and record in unread))
     ]
-    # The same bytes may have been made by several records: who is told needs them once.
+    # The same bytes may come from several records: a notice lists them once.
     once = {
         item.output or item.record: item for item in sorted(affected, key=lambda item: item.record)
     }

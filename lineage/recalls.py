@@ -1,9 +1,9 @@
 """Recalls: which of them count, and for what.
 
 A recall is stated under a name, by its owner. It counts for that name, and beyond it for what the
-owner's own project made: the same record, or the same bytes that somebody has registered as if
-nobody had made them. So an owner withdraws what he made wherever it went, and nobody withdraws
-what others made by registering it under a name of his own.
+owner's own project made: the same record, or the same bytes registered without a record.
+So an owner withdraws a version wherever it went, but cannot withdraw the work of others by
+registering it under a second name.
 """
 
 import logging
@@ -25,18 +25,18 @@ class Used:
 
     digest: str
     record: str = ""
-    """That made it; "" for a raw input."""
+    """Record that made it; "" for a raw input."""
     name: str = ""
-    """Under which it was asked for; "" where by digest."""
+    """Name in the request; "" for a request by digest."""
 
 
 def recalls_of(names: Names, used: Iterable[Used]) -> dict[Used, tuple[Entry, Event]]:
     """Return which of ``used`` are recalled, each with the recall.
 
-    A name whose recalls cannot be read stops only what it holds itself.
+    If the recalls of a name cannot be read, only the artifacts under that name are refused.
 
     Raises:
-        LineageError: where the recalls of a name that holds one of ``used`` cannot be read.
+        LineageError: if a name holds one of ``used`` and its recalls cannot be read.
     """
     asked = list(dict.fromkeys(used))
     digests = {item.digest for item in asked}

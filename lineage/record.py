@@ -1,8 +1,8 @@
 """The records of a store: what was made from what, by which code, and what came out.
 
 A derivation is a blob under its own digest. Its attestations are signed statements of the project
-that it names: ``projects/<project>/attestations/<record>/``. Nobody else's word about a record
-counts, and two outputs of one derivation stop whoever asks for it.
+that it names: ``projects/<project>/attestations/<record>/``. Statements of other
+projects about a record do not count. A derivation with two outputs is refused until one is kept.
 """
 
 from lineage.derivation import Attestation, Derivation, Input
@@ -42,7 +42,7 @@ class Records:
             RecordRefusedError: for an input or output that is not in the store, an input that its
                 record did not make, an attestation of another derivation, and a cycle.
             NotEntitledError: for a derivation of another project.
-            ConflictingOutputsError: where the derivation gave another output, which still stands.
+            ConflictingOutputsError: if the derivation gave another output that is still valid.
                 Nothing is attested in any of these cases.
         """
         self._check_attestation(derivation.digest(), attestation)
@@ -146,12 +146,12 @@ class Records:
         return attestation
 
     def output(self, digest: str) -> Attestation | None:
-        """Return the last attestation whose output is still in the store, or None."""
+        """Return the last attestation with an output that is still in the store, or None."""
         there = self._there(digest)
         return there[-1] if there else None
 
     def history(self, digest: str) -> list[Attestation]:
-        """Return the attestations of a derivation, oldest first; none where nobody has made it."""
+        """Return the attestations of a derivation, oldest first; empty if it never ran."""
         try:
             self.read(digest)
         except MissingBlobError:
@@ -159,7 +159,7 @@ class Records:
         return self.attestations(digest)
 
     def _there(self, digest: str) -> list[Attestation]:
-        """Return the attestations that stand and whose output is in the store, oldest first."""
+        """Return the valid attestations with their output in the store, oldest first."""
         standing = _standing(self.history(digest))
         return [attestation for attestation in standing if self._store.has(attestation.output)]
 

@@ -13,7 +13,7 @@ MOST_DIGITS = 8
 
 @dataclass(frozen=True)
 class Reference:
-    """A parsed reference: the names it may stand for, and a version or an alias."""
+    """A parsed reference: the names it can mean, and a version or an alias."""
 
     text: str
     candidates: tuple[str, ...]
@@ -48,12 +48,12 @@ def _version(digits: str) -> int:
 
 
 def unknown(wanted: Reference, names: list[str]) -> UnknownReferenceError:
-    """Return the error for a name that nobody registered, with the nearest that exists."""
+    """Return the error for an unregistered name, with the nearest registered one."""
     asked = wanted.candidates[0]
     if asked.startswith("sha256:"):
         return UnknownReferenceError(
-            f"{asked!r} is no whole digest: write sha256: and its 64 hex digits, or its first six "
-            "or more without sha256:"
+            f"{asked!r} is not a complete digest: write sha256: and its 64 hex digits, or at least "
+            "its first six digits without sha256:"
         )
     short = {name.removeprefix(TEACHER): name for name in names}
     near = difflib.get_close_matches(asked.removeprefix(TEACHER), short, n=1)

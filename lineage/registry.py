@@ -39,7 +39,7 @@ def now() -> str:
 
 
 def check_may_publish(store: Store, name: str) -> None:
-    """Raise an error unless the key at hand may register a name: asked before anything is spent.
+    """Raise an error unless the current key may register a name. Call it before any work is done.
 
     Raises:
         LineageError: for what cannot be a name.
@@ -69,7 +69,9 @@ class Registry(Names):
         """
         check_name(name)
         if not owner:
-            raise LineageError(f"{name} needs an owner: whom would a recall be told?")
+            raise LineageError(
+                f"{name} needs an owner: without one, a recall notice has no recipient"
+            )
         if not self.store.has(artifact.digest):
             raise LineageError(f"{artifact.digest} is not in the store: put it there first")
         if artifact.record:
@@ -124,11 +126,11 @@ class Registry(Names):
         """Move an alias to a version. Moves are kept; the last one counts.
 
         Args:
-            name: Whose alias.
-            alias: Such as ``released``.
-            version: Where to.
-            by: Who asked for it.
-            reason: Why.
+            name: Name that has the alias.
+            alias: Alias, such as ``released``.
+            version: Version that the alias points at from now on.
+            by: Person who requests the move.
+            reason: Reason for the move.
             expected: Where the alias must point until now, 0 for nowhere; None for anywhere.
 
         Raises:
@@ -180,7 +182,7 @@ class Registry(Names):
 
         Raises:
             UnknownReferenceError: listing what exists.
-            AmbiguousReferenceError: for a short name that stands for several.
+            AmbiguousReferenceError: for a short name that matches several.
             RecalledError: unless recalled versions are allowed.
         """
         if is_digest(reference):
@@ -194,11 +196,11 @@ class Registry(Names):
         return entry
 
     def refuse_recalled(self, used: Iterable[Used]) -> None:
-        """Refuse what was recalled by who may recall it: see ``lineage.recalls``.
+        """Refuse an artifact with a valid recall: see ``lineage.recalls``.
 
         Raises:
-            RecalledError: saying by whom, when and why.
-            LineageError: where the recalls of a name that holds it cannot be read.
+            RecalledError: with the person, date and reason of the recall.
+            LineageError: if a name holds it and its recalls cannot be read.
         """
         for entry, event in recalls_of(self, used).values():
             raise RecalledError(
@@ -223,7 +225,7 @@ class Registry(Names):
         found = [name for name in wanted.candidates if name in names]
         if len(found) > 1:
             raise AmbiguousReferenceError(
-                f"{wanted.text!r} may stand for {' or '.join(found)}: write the whole name"
+                f"{wanted.text!r} can mean {' or '.join(found)}: write the full name"
             )
         if not found:
             raise unknown(wanted, names)

@@ -49,9 +49,9 @@ class Bucket:
         self._ahead = 0.0
 
     def answers(self) -> None:
-        """Ask for an object that does not exist, without patience.
+        """Request an object that does not exist, without retries.
 
-        Raises NoAnswerError where nobody answers; a refusal is an answer.
+        Raises NoAnswerError if the server does not answer; a refusal is an answer.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -63,7 +63,7 @@ class Bucket:
                 raise self._failed("head_object", error) from error
 
     def head(self, key: str) -> ObjectState | None:
-        """Return an object's state, or None where there is none."""
+        """Return an object's state, or None if it does not exist."""
         try:
             answer = self._call("head_object", Key=self._prefix + key, ChecksumMode="ENABLED")
         except KeyError:
@@ -71,7 +71,7 @@ class Bucket:
         return state_of(key, answer["ContentLength"], answer, self._now(answer))
 
     def get(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None where there is none. Not verified."""
+        """Return an object's bytes, or None if it does not exist. Not verified."""
         try:
             return self._read(key, {})
         except KeyError:
@@ -84,7 +84,9 @@ class Bucket:
         except KeyError as error:
             raise RemoteError(f"{key} vanished while it was read; run again") from error
         if len(data) != stop - start:
-            raise RemoteError(f"{key}: asked for {stop - start} bytes, got {len(data)}")
+            raise RemoteError(
+                f"{key}: requested {stop - start} bytes, received {len(data)}; run again"
+            )
         return data
 
     def create(self, key: str, data: bytes, claim: str) -> bool:
@@ -191,7 +193,7 @@ class Bucket:
             return
 
     def _read(self, key: str, what: dict[str, str]) -> bytes:
-        """Read a body whole; one that is cut off or reset on the way is asked for again."""
+        """Read a complete body; request it again if the connection breaks."""
         from botocore.exceptions import BotoCoreError
 
         for attempt in range(_ATTEMPTS):

@@ -18,13 +18,13 @@ class ObjectState:
     key: str
     size: int
     age_seconds: float
-    """By the server's clock."""
+    """Age in seconds, by the server's clock."""
     claim: str = ""
-    """Who created it, in its metadata."""
+    """Id of its creator, from its metadata."""
     checksum: str = ""
     """SHA-256 in base64, "" where the server keeps none; over the parts' own where it has parts."""
     parts: int = 0
-    """In how many parts it came; 0 for one that came whole."""
+    """Number of parts of the upload; 0 for an upload in one piece."""
 
 
 @dataclass(frozen=True)

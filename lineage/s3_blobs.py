@@ -4,9 +4,9 @@ The server's word is the SHA-256 that it keeps with an object: of the whole, or 
 checksums where the object came in parts. Where it keeps none, or one over other parts, the object
 is read back and hashed.
 
-A hostile team can foretell the digest of a derivation, say, and put wrong bytes there first. A role
-that may not replace them puts a copy beside them under a name that nobody can foretell, and whoever
-finds wrong bytes at a digest reads its copies.
+A hostile team can predict the digest of a derivation and put wrong bytes there first. A role that
+may not replace them puts a copy beside them under an unpredictable name. A reader that finds wrong
+bytes at a digest reads its copies.
 """
 
 import time
@@ -33,7 +33,7 @@ _PUT_SECONDS = 300.0
 _SEEN_SECONDS = 60.0
 _DOOMED_SECONDS = 300.0
 _BESIDE = "-"
-"""Between the key of a blob and the random name of a copy."""
+"""Separator between the key of a blob and the random name of a copy."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Does this S3 keep its promises? Several kinds of it ignore conditions that they accept.
+"""Probe of an S3 server: some of them accept conditional writes, but ignore the condition.
 
 A registry whose versions rest on ``If-None-Match: *`` loses releases on a server that lets two
-writers win. So the conditions are tried, with real races, before the store is used.
+writers win. So the conditions are tested, with real races, before the store is used.
 """
 
 import threading
@@ -30,7 +30,7 @@ class Objects(Protocol):
         """Read."""
 
     def answers(self) -> None:
-        """Raise UnreachableError where nobody answers, after one try."""
+        """Raise UnreachableError if the server does not answer, after one try."""
 
     def delete(self, key: str) -> None:
         """Delete."""
@@ -51,7 +51,7 @@ class Objects(Protocol):
 def probe(objects: Objects, where: str, knock_seconds: float = KNOCK_SECONDS) -> None:
     """Raise StoreUnfitError unless creation and completion are atomic and exclusive.
 
-    Raises UnreachableError where nobody answers within ``knock_seconds``.
+    Raises UnreachableError if the server does not answer within ``knock_seconds``.
     """
     _knock(objects, where, knock_seconds)
     for _ in range(_ROUNDS):
@@ -60,7 +60,7 @@ def probe(objects: Objects, where: str, knock_seconds: float = KNOCK_SECONDS) ->
 
 
 def _knock(objects: Objects, where: str, seconds: float) -> None:
-    """Ask once before the probe, whose retries would take minutes to find that nobody is there."""
+    """Try once before the probe: its retries would take minutes to notice a dead server."""
     heard: Future[None] = Future()
 
     def ask() -> None:
@@ -82,7 +82,7 @@ def _knock(objects: Objects, where: str, seconds: float) -> None:
 
 
 def _race(objects: Objects, where: str) -> None:
-    """Let eight writers create one object at once; one must win, and its bytes must stand."""
+    """Let eight writers create one object at once; one must win, and its bytes must stay."""
     key = f"probe/{uuid.uuid4().hex}"
     bodies = {f"{number}-{uuid.uuid4().hex}": b"writer %d" % number for number in range(_WRITERS)}
     try:
@@ -92,7 +92,8 @@ def _race(objects: Objects, where: str) -> None:
         winners = [body for body, won in zip(bodies.values(), wins, strict=True) if won]
         if winners != [stands]:
             raise _unfit(
-                where, f"of {_WRITERS} writers of one new object {len(winners)} were told they won"
+                where,
+                f"{len(winners)} of {_WRITERS} writers of one new object got a success response",
             )
         if objects.create(key, b"late", uuid.uuid4().hex) or objects.get(key) != stands:
             raise _unfit(where, "it let a later writer replace an object")

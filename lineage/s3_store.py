@@ -33,7 +33,7 @@ from lineage.transfer import PART_BYTES, alone, download, forget
 from lineage.tree import MANIFEST_START, Tree, TreeFile
 
 _THREADS = 16
-"""For questions whose answers are short."""
+"""Number of threads for requests with short answers."""
 
 
 class S3Store:
@@ -50,9 +50,9 @@ class S3Store:
         signing_key: SigningKey | None = None,
         writable: bool = True,
     ) -> None:
-        """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` hears progress.
+        """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` gets progress.
 
-        Whose role may only read sets ``writable`` to False.
+        Set ``writable`` to False for a role that can only read.
         """
         self.signing_key = signing_key
         self._bucket = bucket

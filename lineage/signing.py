@@ -14,7 +14,7 @@ class Signature:
     entry: str
     """``teacher.math@3``."""
     state: Literal["signed", "adopted", "unsigned"]
-    """By its owner; by a maintainer, with all that was there before the trust root; by nobody."""
+    """Signed by its owner; adopted by a maintainer with all older statements; or unsigned."""
     team: str = ""
     why: str = ""
     """What is missing, and what to do about it."""

@@ -1,7 +1,7 @@
-"""Does a config ask for a model that its weights can fill? Asked before any memory is taken.
+"""Check that a config describes a model that its weights can fill, before memory is allocated.
 
-A loader builds what the config says and looks at the weights afterwards. So sizes in the config are
-held against the shapes in the headers of the weights beside it.
+A loader builds what the config says and reads the weights afterwards. So the sizes in the config
+are compared with the shapes in the headers of the weights beside it.
 """
 
 import json
@@ -82,7 +82,7 @@ def read_header(file: Path) -> tuple[dict[str, Any], int]:
             raise ValueError(f"a header of {length} bytes does not fit")
         header = json.loads(stream.read(length))
     if not isinstance(header, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - the file is wrong, not the caller
+        raise ValueError("the header is not a JSON object")  # noqa: TRY004 - the file is wrong, not the caller
     header.pop("__metadata__", None)
     return header, length
 
@@ -95,7 +95,7 @@ def check_shape(entry: Any) -> tuple[int, int]:  # noqa: ANN401 - JSON of a stra
     start, end = entry["data_offsets"]
     shape = entry["shape"]
     if not all(type(number) is int and number >= 0 for number in (start, end, *shape)):
-        raise ValueError("a shape or an offset is no natural number")
+        raise ValueError("a shape or an offset is not a non-negative integer")
     elements = prod(shape)
     if elements > 2 * (end - start):  # the smallest type has half a byte
         raise ValueError(f"a shape of {elements} elements does not fit in {end - start} bytes")

@@ -1,8 +1,8 @@
-"""Sketches of a data set: how much two of them overlap, told without either of them.
+"""Sketches of a data set: the overlap of two sets, computed without the data.
 
-Made once, when the data are made, and kept beside them by digest. Row digests tell exactly which
-rows two sets share; the MinHash signature tells how alike their texts are when rows were reworded
-or cut. Rows are compared after white space and case are evened out.
+Made once, when the data are made, and kept beside them by digest. Row digests show exactly which
+rows two sets share; the MinHash signature shows how similar their texts are if rows were reworded
+or cut. Rows are compared with white space and case normalized.
 """
 
 import json
@@ -32,7 +32,7 @@ class Sketch(Frozen):
     """What is kept of a data set."""
 
     digest: Digest
-    """Of all rows in their order, as they are: the name of the data set."""
+    """Digest of all rows, unchanged and in order; it identifies the data set."""
     num_rows: int = Field(ge=0)
     rows: tuple[str, ...]
     """The first 80 bits of the digest of each distinct row, sorted."""
@@ -47,7 +47,7 @@ class Overlap:
     rows: int
     """Distinct rows that both have."""
     share: float
-    """Of the first set's distinct rows, in [0, 1]."""
+    """Share of the first set's distinct rows, in [0, 1]."""
     likeness: float
     """Estimated Jaccard index of the five-word runs, in [0, 1]."""
 
@@ -92,14 +92,14 @@ def put_sketch(store: Store, made: Sketch) -> str:
 
 
 def read_sketch(store: Store, digest: str) -> Sketch:
-    """Return a stored sketch. Raises LineageError for bytes that are none."""
+    """Return a stored sketch. Raises LineageError if the bytes are not a sketch."""
     try:
         return Sketch.model_validate(json.loads(store.get_bytes(digest)))
     except (ValidationError, ValueError, RecursionError) as error:
         if isinstance(error, LineageError):
             raise
         raise LineageError(
-            f"{digest} is no sketch of a data set ({error}): make one with lineage.sketch.sketch"
+            f"{digest} is not a data set sketch ({error}): make one with lineage.sketch.sketch"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What stands under a registered name: versions, alias moves, events; and how the next is added."""
+"""The slots of a registered name: versions, alias moves, events; and how the next is added."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,12 +74,12 @@ Named = TypeVar("Named", Entry, Move, Event)
 
 @dataclass(frozen=True)
 class NamedSlots(Generic[Named]):
-    """One sequence of a name: what its owner has signed, after what stands from before."""
+    """One sequence of a name: older unsigned statements, then those that its owner signed."""
 
     journal: Journal
     older: Older
     project: str
-    """Of the team that owns the name."""
+    """Project of the team that owns the name."""
     path: str
     """``registry/<name>/versions``."""
     model: type[Named]
@@ -133,8 +133,8 @@ class NamedSlots(Generic[Named]):
             data = self.older.read(key)
             if data is None:
                 raise CorruptError(
-                    f"slot {number} of {self.path!r} is gone although later ones stand: somebody "
-                    "removed it; restore it from a copy of the store"
+                    f"slot {number} of {self.path!r} is missing, but later ones exist: it was "
+                    "deleted; restore it from a copy of the store"
                 )
             found.append(unseal(data, key, self.model))
         return found

@@ -1,4 +1,4 @@
-"""Signed statements: what is said, where it stands, and by whom. Pure logic, no store.
+"""Signed statements: their content, place and signer. Pure logic, no store.
 
 An in-toto statement in a DSSE envelope. Its predicate names the store, the project, the place and
 number of the slot, and the digest of the slot before. So a statement means nothing in another
@@ -44,7 +44,7 @@ Document = TypeVar("Document", bound=Stated)
 
 
 class StatementPlace(Frozen):
-    """Where a statement stands."""
+    """The place of a statement in a store."""
 
     store: str
     """Id of the store."""
@@ -77,10 +77,10 @@ class Statement(Generic[Document]):
     body: Document
     place: StatementPlace
     team: str
-    """Who signed it."""
+    """Team that signed it."""
     key: TrustedKey
     digest: str
-    """Of the slot's bytes."""
+    """Digest of the slot's bytes."""
 
 
 def prefix_of(project: str, path: str) -> str:
@@ -103,12 +103,12 @@ def make_statement(body: Stated, place: StatementPlace, key: SigningKey) -> byte
 def read_statement(
     data: bytes, key: str, model: type[Document], trust: TrustRoot
 ) -> Statement[Document]:
-    """Return the statement in a slot, checked by itself; the chain is checked by who reads it.
+    """Return the statement in a slot, checked by itself; the reader checks the chain.
 
-    Whether the key that signed it is still in effect is not asked here.
+    This does not check that the signing key is still in effect.
 
     Raises:
-        CorruptError: for bytes that are no statement of this kind.
+        CorruptError: if the bytes are not a statement of this kind.
         NotEntitledError: for one that is of another store or place, or that no key of the project's
             team has signed.
     """
@@ -117,14 +117,14 @@ def read_statement(
         document: Any = parse_json(envelope.payload)
         is_kind = document["_type"] == STATEMENT_TYPE and envelope.payload_type == PAYLOAD_TYPE
         if not is_kind or document["predicateType"] != model.predicate_type:
-            raise ValueError(f"it is no {model.predicate_type}")  # noqa: TRY301
+            raise ValueError(f"its type is not {model.predicate_type}")  # noqa: TRY301
         predicate = dict(document["predicate"])
         body = model.known(predicate.pop("body"))
         known = {name: predicate[name] for name in StatementPlace.model_fields if name in predicate}
         place = StatementPlace.model_validate(known)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptError(
-            f"what stands at {key!r} is no {model.__name__.lower()}: {error}. Restore it from a "
+            f"{key!r} does not hold a valid {model.__name__.lower()}: {error}. Restore it from a "
             "copy of the store"
         ) from error
     if (place.store, place.key) != (trust.store, key):

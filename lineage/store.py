@@ -32,23 +32,23 @@ class BlobState:
     digest: str
     size: int
     age_seconds: float
-    """Since it was put, or put again."""
+    """Seconds since it was put, or put again."""
 
 
 class Store(Protocol):
     """Where artifacts and records live. All digests are ``sha256:<hex>``."""
 
     signing_key: SigningKey | None
-    """Signs what is stated here; None stands for the key of the process: see ``lineage.author``."""
+    """Key that signs statements; None means the key of the process: see ``lineage.author``."""
 
     @property
     def uri(self) -> str:
         """Where the store is, as ``open_store`` takes it."""
 
     def ensure_writable(self) -> None:
-        """Raise StoreUnfitError where this process can only read; what it would write is refused.
+        """Raise StoreUnfitError if this process can only read the store.
 
-        Ask before long work whose output is to be put here.
+        Call it before long work that must write its output here.
         """
 
     def put_bytes(self, data: bytes) -> str:
@@ -83,7 +83,7 @@ class Store(Protocol):
         """Create the slot ``key`` with ``data``; return False where it exists. Never half."""
 
     def read_key(self, key: str) -> bytes | None:
-        """Return what a slot holds, or None where nobody has claimed it."""
+        """Return what a slot holds, or None if it is free."""
 
     def keys(self, prefix: str) -> list[str]:
         """Return the claimed keys below ``prefix`` (whole path segments), sorted."""
@@ -231,7 +231,7 @@ class FolderStore:
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""
-        self.ensure_writable()  # the disk's clock is asked by writing a file
+        self.ensure_writable()  # the disk's clock is read by writing a file
         return [BlobState(*row) for row in self.blobs.ages()]
 
     def remove(self, digest: str, least_age_seconds: float) -> bool:
@@ -261,7 +261,7 @@ def files_named(store: Store, manifest: str) -> tuple[TreeFile, ...]:
     try:
         return read_tree(store, manifest).files
     except CorruptError:
-        return ()  # JSON that begins like a manifest; damage is for whoever reads it
+        return ()  # JSON that begins like a manifest; its reader reports damage
 
 
 def home() -> Path:

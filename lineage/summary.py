@@ -1,4 +1,4 @@
-"""What a run made, in the same few lines for every kind of run; told later from the records too."""
+"""The result of a run, in the same few lines for every kind of run; records give it later too."""
 
 import shlex
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Score(Frozen):
     value: float
     low: float | None = None
     high: float | None = None
-    """The ends of its interval; None where there is none."""
+    """Upper end of its interval; None without an interval."""
     against: dict[str, float] = Field(default_factory=dict)
     """What it is compared with, by name: the fork point, the teacher, a control."""
 
@@ -48,16 +48,16 @@ class Summary(Frozen):
     """Registry version, such as ``student.general@2``; "" for what has no name."""
     digest: str
     record: str = ""
-    """Of what was made; "" where it is no record of its own."""
+    """Record of the result; "" if it has no record of its own."""
     aliases: list[str] = Field(default_factory=list)
     verdict: str
     unit: str = "mean score on held-out prompts"
     scores: list[Score] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     report: str | None = None
-    """Where the page is; None where there is none."""
+    """Path or address of the report page; None without a page."""
     weights: str | None = None
-    """The Hugging Face folder; None where there are no weights, or the store is remote."""
+    """Hugging Face folder; None without weights, or if the store is remote."""
     seconds: float | None = None
     """How long it took; None where that is not recorded."""
     next: list[str] = Field(default_factory=list)
@@ -73,8 +73,8 @@ def summary_of(store: Store, reference: str, seconds: float | None = None) -> Su
         seconds: How long the run took; else the time of the step that made the weights.
 
     Raises:
-        UnknownReferenceError: for what names nothing.
-        LineageError: for what is no model.
+        UnknownReferenceError: if the reference names nothing.
+        LineageError: if the reference does not name a model.
     """
     subject = subject_of(store, reference, allow_recalled=True)
     known = survey(store)
@@ -112,7 +112,7 @@ def is_remote(store: Store) -> bool:
 
 
 def report_of(store: Store, digest: str) -> str | None:
-    """Return the page of the newest report on a published manifest; None where there is none."""
+    """Return the page of the newest report on a published manifest; None without a report."""
     records = Records(store)
     found = []
     for user in Lineage(store).index.users(digest):

@@ -1,7 +1,7 @@
 """What the registry holds, read slot by slot: damage under one name hides nothing of the others.
 
-For lists and overviews. Whoever acts on one name reads it with ``Registry``, which refuses it whole
-where a part of it cannot be read.
+For lists and overviews. To act on one name, read it with ``Registry``, which refuses the name if
+any part of it cannot be read.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from lineage.slots import Entry
 from lineage.store import Store
 
 UNKNOWN = "unknown"
-"""The status of a version whose recalls cannot be read."""
+"""Status of a version if its recalls cannot be read."""
 
 Found = TypeVar("Found")
 
@@ -25,7 +25,7 @@ class Survey:
 
     entries: list[Entry] = field(default_factory=list)
     aliases: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By name; those of a name whose moves cannot be read are left out."""
+    """Aliases by name; a name with unreadable moves is left out."""
     statuses: dict[tuple[str, int], str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 

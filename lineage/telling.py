@@ -8,7 +8,7 @@ Tell = Callable[[str, int, int], None]
 
 
 def silent(_blob: str, _done: int, _size: int) -> None:
-    """Tell nobody."""
+    """Discard the message."""
 
 
 class Meter:

@@ -173,10 +173,10 @@ class TrackingState:
 
 
 def without_password(text: str) -> str:
-    """Return a URI, or a text with URIs in it, without what opens what they lead to.
+    """Return a URI, or a text with URIs in it, without credentials.
 
-    That is the password, for HTTP the user as well (a token may stand there), and values of a query
-    that are called a password, a token, a key or a secret.
+    Removed are the password, for HTTP also the user (which may be a token), and query values named
+    a password, a token, a key or a secret.
     """
     return _URI.sub(lambda found: _masked(found.group()), text)
 

@@ -1,7 +1,7 @@
 """Large blobs to and from S3: in parts, several at once, going on where a killed run stopped.
 
 Upload: S3 keeps the parts of an unfinished upload; a rerun sends only those that are missing or
-whose checksum differs. Download: parts land in one file beside a journal of those that are done.
+have another checksum. Download: parts go to one file, and a journal lists the finished ones.
 """
 
 import fcntl

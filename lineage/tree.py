@@ -35,7 +35,7 @@ class Tree:
 
     @property
     def weights(self) -> str:
-        """Digest over the safetensors files alone, or "" where there are none.
+        """Digest over the safetensors files alone, or "" without such files.
 
         Two checkpoints that differ only in a config or a README have the same weights digest.
         """
@@ -48,7 +48,7 @@ class Tree:
         return sum(file.size for file in self.files)
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as it stands in the store."""
+        """Return the manifest in the form that the store keeps."""
         return canonical_json(
             {"schema": SCHEMA, "files": _rows(self.files), "weights": self.weights}
         )
@@ -61,9 +61,9 @@ def _rows(files: tuple[TreeFile, ...]) -> list[JsonValue]:
 def parse_tree(data: bytes, digest: str) -> Tree:
     """Return the tree that ``data``, the verified bytes of ``digest``, describes.
 
-    Raises CorruptError for bytes that are no manifest, RefusedFileError for a path that would leave
-    the folder and for no file or too many: a digest proves that bytes did not change, not that they
-    mean well.
+    Raises CorruptError if the bytes are not a manifest, and RefusedFileError for a path that leaves
+    the folder, an empty list of files or too many: a digest proves that bytes did not change, not
+    that they are safe.
     """
     problem = f"{digest} is not the manifest of a folder"
     try:

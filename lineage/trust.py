@@ -6,7 +6,7 @@ version of a signed chain (``lineage.trust_chain``), which is what everybody rea
     maintainers = ["<64 hex digits of an ed25519 key>"]  # may publish the next version
 
     [teams.math-team]
-    names = ["teacher.math"]         # "student.*" stands for all names that begin so
+    names = ["teacher.math"]         # "student.*" means all names that begin so
     project = "math-team"            # where its statements lie; the team's name unless it is given
 
     [[teams.math-team.keys]]
@@ -69,7 +69,7 @@ class Team(Frozen):
     names: tuple[str, ...] = Field(min_length=1)
     """Registry names: exact, such as ``teacher.math``, or all that begin so, as ``student.*``."""
     project: str = Field(default="", pattern=r"^([a-z0-9]+(-[a-z0-9]+)*)?$")
-    """Where its statements lie in the store; "" stands for the team's name."""
+    """Project of its statements in the store; "" means the team's name."""
     keys: tuple[TrustedKey, ...] = ()
 
     @field_validator("names")
@@ -88,23 +88,23 @@ class TrustRoot(Frozen):
     """Id of the store, made with its first trust root; every statement names it."""
     version: int = Field(default=0, ge=0)
     previous: str = ""
-    """Digest of the version before, as it stands in the store."""
+    """Digest of the previous version in the store."""
     maintainers: tuple[PublicKey, ...] = ()
-    """Whoever may sign the next version."""
+    """Public keys that may sign the next version."""
     teams: dict[str, Team] = Field(default_factory=dict)
     adopted: Digest | None = None
     """Inventory of the unsigned statements, from before there was a trust root, that count."""
 
     @model_validator(mode="after")
     def _one_owner(self) -> Self:
-        """Refuse a name, key or project of two teams: whose signature would count?"""
+        """Refuse a name, key or project of two teams: its valid signer would be ambiguous."""
         names = [name for team in self.teams.values() for name in team.names]
         publics = [key.public for team in self.teams.values() for key in team.keys]
         projects = [self.project_of(team) for team in self.teams]
         for values, what in ((names, "name"), (publics, "key"), (projects, "project")):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
-                raise ValueError(f"{what} {twice[0]} stands twice; each has one team")
+                raise ValueError(f"{what} {twice[0]} is listed twice; give it to one team")
         return self
 
     def owner_of(self, name: str) -> str:
@@ -143,7 +143,7 @@ def read_trust(path: Path) -> TrustRoot:
     """Return the trust root in a TOML file.
 
     Raises:
-        TrustRootError: where there is no such file, or it is not valid.
+        TrustRootError: if the file does not exist or is not valid.
     """
     try:
         return TrustRoot.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

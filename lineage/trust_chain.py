@@ -1,8 +1,8 @@
 """The trust root in the store: a signed chain of versions, each signed by who may change the last.
 
-Everybody who opens the store reads the same chain, so that no other folder, image or variable
-lowers the bar, and a rotated or revoked key is known everywhere at the next read. The first version
-is believed as it stands (trust on first use): whoever makes the store makes it.
+Every process that opens the store reads the same chain. So another folder, image or variable cannot
+weaken it, and a rotated or revoked key takes effect everywhere at the next read. The first version
+is trusted on first use: the creator of the store makes it.
 """
 
 import json
@@ -30,17 +30,17 @@ _NUMBER = re.compile(r"[0-9]{8}")
 def slot_numbers(store: Store, prefix: str) -> list[int]:
     """Return the numbers of the slots below a prefix, sorted.
 
-    What is no slot is passed over: an editor's backup or a ``.DS_Store`` beside the slots.
+    Other files are skipped, such as an editor's backup or a ``.DS_Store``.
     """
     names = (key.removeprefix(f"{prefix}/") for key in store.keys(prefix))
     return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
 
 def read_chain(store: Store) -> TrustRoot | None:
-    """Return the trust root in effect; None where the store has none.
+    """Return the trust root in effect; None for a store without one.
 
     Raises:
-        TrustRootError: for a chain that is damaged or not signed by whom it should be.
+        TrustRootError: for a chain that is damaged or has a wrong signer.
     """
     root: TrustRoot | None = None
     previous = ""
@@ -48,7 +48,7 @@ def read_chain(store: Store) -> TrustRoot | None:
         key = _key(number)
         if number != place:
             raise TrustRootError(
-                f"version {place} of the trust root is gone although {number} stands: restore "
+                f"version {place} of the trust root is missing, but {number} exists: restore "
                 f"{_key(place)!r} from a copy of the store"
             )
         data = store.read_key(key) or b""
@@ -67,7 +67,8 @@ def _next(data: bytes, key: str, before: TrustRoot | None, previous: str, number
             raise ValueError("it is of another kind")  # noqa: TRY301
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TrustRootError(
-            f"what stands at {key!r} is no trust root: {error}. Restore it from a copy of the store"
+            f"{key!r} does not hold a valid trust root: {error}. Restore it from a copy of the "
+            "store"
         ) from error
     store_id = before.store if before else root.store
     if (root.store, root.version, root.previous) != (store_id, number, previous) or not store_id:
@@ -81,20 +82,20 @@ def _next(data: bytes, key: str, before: TrustRoot | None, previous: str, number
 
 
 def publish(store: Store, wanted: TrustRoot, key: SigningKey) -> TrustRoot:
-    """Make ``wanted`` the next version of the store's trust root; return it as it stands there.
+    """Make ``wanted`` the next version of the store's trust root; return the stored version.
 
     The store's id, the version and the digest of the version before are filled in. Publishing what
     is in effect already changes nothing.
 
     Raises:
         NotEntitledError: for a key that no maintainer of the version in effect holds.
-        TrustRootError: where nobody could publish the next version, or another one came first.
+        TrustRootError: if no key could publish the next version, or another one came first.
     """
     before = read_chain(store)
     if not wanted.maintainers:
         raise TrustRootError(
-            "the trust root names no maintainer: nobody could ever change it. Put the public half "
-            f'of a key into `maintainers = ["..."]`; that of yours is "{key.public}"'
+            "the trust root has no maintainer, so it could never be changed. Put a public key "
+            f'into `maintainers = ["..."]`; yours is "{key.public}"'
         )
     entitled = (before or wanted).maintainers
     if key.public not in entitled:

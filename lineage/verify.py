@@ -66,9 +66,9 @@ class Verifier:
         """Verify what is in ``store``.
 
         Args:
-            store: That holds it.
-            identity: Reads tokenizers, which this package cannot.
-            require_signed: Whether what nobody vouches for is wrong.
+            store: Store to verify.
+            identity: Reader of tokenizers, which this package cannot read.
+            require_signed: Whether an unsigned statement counts as a fault.
         """
         self._store = store
         self._records = Records(store)
@@ -130,7 +130,7 @@ class Verifier:
                     to = found.unknown if breach.is_unknown else found.problems
                     to.append(Problem(f"{kind} {output}", f"[{breach.rule}] {breach.what}"))
             except LineageError:
-                continue  # what cannot be read is told where its own turn comes
+                continue  # its own check reports an unreadable record
             if derivation.kind == "waiver":
                 self._waiver(derivation, output, found)
 
@@ -153,7 +153,7 @@ class Verifier:
             try:
                 outputs = {row.output for row in self._records.attestations(item.record)}
             except LineageError:
-                continue  # told when that record's own turn comes
+                continue  # that record's own check reports it
             if item.artifact not in outputs:
                 what = f"takes {item.artifact} from record {item.record}, which never gave it"
                 found.problems.append(Problem(f"record {digest}", what))
@@ -195,7 +195,7 @@ class Verifier:
         try:
             tokenizer, template = self._identity(self._store.tree(release.checkpoint.digest))
         except LineageError:
-            return  # a checkpoint that cannot be opened was told of already
+            return  # an unreadable checkpoint was reported already
         for what, said, is_now in (
             ("tokenizer", release.tokenizer, tokenizer),
             ("chat template", release.template, template),

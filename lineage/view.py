@@ -35,7 +35,7 @@ OUTPUTS = "provost.outputs"
 VERSION = "provost.version"
 STATUS = "provost.status"
 FIRST = "provost.first"
-"""Of a registered model: what its version 1 is and since when, which tells stores apart."""
+"""Tag of a registered model: content and time of its version 1, which identify the store."""
 NOT_FINITE = "provost.not_finite"
 NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
@@ -59,7 +59,7 @@ WORDS = {
     "evaluation": "Scores of checkpoints in each domain, and the scorecards made of them.",
     "audit": "Which teacher shaped which behavior, and what surgery did about it.",
 }
-"""What stands in the description of each."""
+"""Description of each experiment."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def plan_of(derivation: Derivation, notes: Mapping[str, JsonValue]) -> str:
 
 
 def namespace_of(store_uri: str) -> str:
-    """Return what stands before a store's names in MLflow; "" for a folder.
+    """Return the prefix of a store's names in MLflow; "" for a folder.
 
     Each Flyte domain has a store of its own, such as ``s3://bucket/production``, and they share
-    one MLflow. Whoever rebuilds the view from elsewhere names the same store, so gets the same.
+    one MLflow. A rebuild from another machine names the same store, so it gets the same prefix.
     """
     parts = urlsplit(store_uri)
     if parts.scheme != "s3":
@@ -219,7 +219,7 @@ def flatten(value: JsonValue, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
-    """Return the rows of an attestation's metrics blob; empty where there is none.
+    """Return the rows of an attestation's metrics blob; empty without such a blob.
 
     Raises:
         CorruptError: for a blob that holds something else.
@@ -251,7 +251,7 @@ def _sample(row: dict[str, Any]) -> Sample:
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a row without a name")
     if not all(isinstance(number, int) and abs(number) <= LARGEST_STEP for number in numbers):
-        raise ValueError(f"a step or time of {sample.name:.50} that is none")
+        raise ValueError(f"a step or time of {sample.name:.50} that is not a valid integer")
     return sample
 
 
@@ -262,7 +262,7 @@ def row_of(sample: Sample) -> MetricRow:
 
 
 def split_finite(rows: list[MetricRow]) -> tuple[list[MetricRow], str]:
-    """Return the rows that JSON can carry, and a sentence on the others, "" where there is none.
+    """Return the rows that JSON can carry, and a sentence on the others, "" if all can.
 
     One NaN breaks the page of a run, and an infinity is shown as 1.8e308.
     """

@@ -22,14 +22,14 @@ from lineage.trust import TrustRoot
 
 PREDICATE_TYPE = "urn:provost:waiver:2"
 PUBLISHES = "student."
-"""Whoever may sign a name that begins so answers for students, and may accept findings."""
+"""Name prefix of students: a team that may sign such a name may accept findings."""
 
 NEVER_WAIVED = {
     "false-ancestry": "what the release says of itself is not true",
     "false-identity": "what the release says of itself is not true",
     "other-tokenizer": "ids that mean different words cannot be compared",
-    "recalled-input": "the owner's recall stands until a new version is released",
-    "teacher-not-finite": "its answers are no numbers",
+    "recalled-input": "the recall holds until the owner releases a new version",
+    "teacher-not-finite": "its outputs are NaN or infinite",
     "teacher-uniform": "its weights are lost, so there is nothing to accept",
     "swapped-domain": "the routing would send prompts to the wrong teacher",
 }
@@ -60,7 +60,7 @@ class Signed:
     artifact: Artifact
     waiver: Waiver
     team: str
-    """Whose key signed it."""
+    """Team of the key that signed it."""
 
 
 def sign_waiver(store: Store, waiver: Waiver, plan: Artifact) -> Artifact:
@@ -68,7 +68,7 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact) -> Artifact:
 
     Raises:
         NotWaivableError: for a finding that is never waived.
-        NotEntitledError: for a key whose team does not answer for students.
+        NotEntitledError: if the team of the key may not sign students.
     """
     check_waivable(waiver)
     records = Records(store)
@@ -104,9 +104,9 @@ def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
     """Return the waiver of a plan, if it holds.
 
     Raises:
-        LineageError: for what is no waiver, and one of another plan or store.
-        NotEntitledError: for one that nobody signed who answers for students.
-        NotWaivableError: for a finding that is never waived, whoever signed it.
+        LineageError: if the artifact is not a waiver, or of another plan or store.
+        NotEntitledError: if the signer may not sign students.
+        NotWaivableError: for a finding that can never be waived.
     """
     records = Records(store)
     trust = records.journal.trust
@@ -131,10 +131,10 @@ def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
 
 
 def parse_waiver(digest: str, data: bytes) -> Waiver:
-    """Return what a waiver says, whoever signed it and wherever.
+    """Return the content of a waiver, without checking its signer or store.
 
     Raises:
-        LineageError: for what is no waiver.
+        LineageError: if the artifact is not a waiver.
     """
     try:
         said: Any = parse_json(parse_envelope(data, digest).payload)
@@ -156,7 +156,7 @@ def _parse(digest: str, data: bytes, store_id: str) -> tuple[Envelope, Waiver]:
 
 def _no_waiver(digest: str, why: object) -> LineageError:
     return LineageError(
-        f"{digest} is no waiver: {why}. Give the digest that `provost waive` printed"
+        f"{digest} is not a valid waiver: {why}. Give the digest that `provost waive` printed"
     )
 
 

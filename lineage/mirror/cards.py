@@ -42,7 +42,7 @@ class Cards:
         self._link, self._address = link, address
 
     def card(self, entry: Entry) -> Card:
-        """Return what is shown of an entry, as it stands now."""
+        """Return what is shown of an entry in its current state."""
         status = self._registry.status(entry.name, entry.version)
         story, tags = self._story(entry)
         head = [self._withdrawn(entry), plain(entry.note), fetching(entry)]

@@ -15,10 +15,10 @@ ANSWER_SECONDS = 4.0
 
 
 def reach(uri: str) -> None:
-    """Raise what MLflow raises where a server does not answer within seconds.
+    """Raise MLflow's error if a server does not answer within seconds.
 
-    Its own calls wait longer and try again, which is right for a slow server and slow for a dead
-    one. A database is not asked.
+    MLflow's own calls wait longer and try again, which suits a slow server but wastes minutes on a
+    dead one. A database is not checked.
     """
     if not uri.startswith("http"):
         return

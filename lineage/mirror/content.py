@@ -26,7 +26,7 @@ class Content:
     view: RunView
     metrics: "list[Metric]"
     not_finite: str
-    """A sentence on values that are left out; "" where there are none."""
+    """Sentence about omitted values; "" if every value is finite."""
     models: tuple[str, ...]
     """The logged models among its inputs."""
     datasets: tuple[Input, ...]
@@ -95,7 +95,7 @@ class Contents:
 def scores_of(store: Store, records: Records) -> dict[str, set[tuple[str, float]]]:
     """Return the scores that evaluations attest, by the digest of the checkpoint.
 
-    A damaged record attests nothing here; it is told of where it is shown.
+    A damaged record attests nothing here; the page of the record reports the damage.
     """
     found: dict[str, set[tuple[str, float]]] = defaultdict(set)
     for digest in records.all():
@@ -129,13 +129,13 @@ def _measured(derivation: Derivation, models: tuple[str, ...]) -> dict[str, str]
 
 
 def dataset_of(item: Input) -> tuple[str, str]:
-    """Return the name and the digest by which MLflow knows an input that is no model."""
+    """Return the name and the digest under which MLflow lists an input other than a model."""
     name = clip(f"{item.role} {item.name}".strip(), 500)
     return name, item.artifact.removeprefix("sha256:")[:36]  # all that MLflow's column holds
 
 
 def dataset_input(item: Input) -> "DatasetInput":
-    """Return an input that is no model as MLflow's dataset, with its whole digest as a tag."""
+    """Return an input other than a model as an MLflow dataset, tagged with its full digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     name, digest = dataset_of(item)

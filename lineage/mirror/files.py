@@ -1,4 +1,4 @@
-"""Files in MLflow: reports beside their runs, and what stands for weights that are elsewhere."""
+"""Files in MLflow: reports beside their runs, and pointers to weights that are elsewhere."""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ REPORTS = {"report", "gate", "audit"}
 EXTERNAL = "mlflow.model.isExternal"
 _SHOWN = {".html", ".png", ".svg", ".json"}
 _MOST_BYTES = 20_000_000
-"""Of one file: more is no page."""
+"""Largest size of one file in bytes; a larger file is not a page."""
 
 
 def show_files(client: "MlflowClient", store: Store, digest: str, run_ids: list[str]) -> None:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 ERROR = "provost.error"
 SEEN = "provost.seen"
-"""Of a run at work: when it was last heard of, in milliseconds since 1970."""
+"""Tag of an active run: time of its last heartbeat, in milliseconds since 1970."""
 SILENT_MS = 15 * 60 * 1000
-"""After which the process of a run is taken for dead; it speaks every ten seconds."""
+"""Milliseconds without a heartbeat after which a run counts as dead; one is due every 10 s."""
 ASIDE = "provost.attempt_of"
-"""Of a run that ended early: the record that a later attempt is at."""
+"""Tag of a run that ended early: the record that a later attempt works on."""
 
 
 Ended = Literal["", "FAILED", "KILLED"]
@@ -61,7 +61,7 @@ class LiveRuns:
 
     client: "MlflowClient"
     run_ids: dict[str, str] = field(default_factory=dict)
-    """Of the run of each record that is at work."""
+    """MLflow run id of each record in progress."""
     _logged: dict[str, set[MetricRow]] = field(default_factory=dict)
 
     def logged(self, record: str) -> set[MetricRow]:
@@ -113,11 +113,11 @@ class LiveRuns:
             self.client.set_terminated(run_id, "KILLED")
 
     def end_silent(self, experiments: list[str], now: int) -> None:
-        """End the runs at work that were not heard of for long: their process was killed."""
+        """End the active runs without a recent heartbeat: their process was killed."""
         if not experiments:
             return  # of none MLflow would search all
         for run in self.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
             seen = run.data.tags.get(SEEN, "")
             if seen.isdecimal() and now - int(seen) > SILENT_MS:
-                self.client.set_tag(run.info.run_id, ERROR, "not heard of any more: killed")
+                self.client.set_tag(run.info.run_id, ERROR, "no heartbeat: the process was killed")
                 self.client.set_terminated(run.info.run_id, "KILLED", int(seen))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 REGISTERED = "mlflow.modelVersions"
-"""Of a logged model: the versions that it is registered as, for its page."""
+"""Tag of a logged model: its registered versions, for its page."""
 
 
 class NameMirror:
@@ -98,7 +98,7 @@ class NameMirror:
     def _are_wrong(
         self, known: "dict[tuple[str, str], ModelVersion]", entries: list[Entry]
     ) -> bool:
-        """Return whether MLflow has versions that no entry stands behind, or shows other weights.
+        """Return whether MLflow has versions without a registry entry, or shows other weights.
 
         Versions that are missing are not wrong.
         """

@@ -82,7 +82,7 @@ class RunMirror:
                 self._show_one(current)
 
     def end_silent(self) -> None:
-        """End the runs of steps whose process was killed."""
+        """End the runs of steps after their process was killed."""
         self.live.end_silent(self.lookup.existing(AREAS), now_ms())
 
     def forget(self) -> None:
@@ -108,7 +108,7 @@ class RunMirror:
         return [parent for parent in wanted if parent and not self._is_shown(parent)]
 
     def _consolidation(self, digest: str) -> str:
-        """Return the record of the first plan behind a step, under whose run it is listed.
+        """Return the record of the first plan behind a step; the step is listed under its run.
 
         "" for what belongs to no consolidation, and for the plan itself.
         """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 HEALTH = TrackingState()
-"""Of the MLflow that this process mirrors to."""
+"""State of the MLflow server that this process mirrors to."""
 _CHANGED = {"RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 _LOG = logging.getLogger("provost.lineage")
 
@@ -43,8 +43,8 @@ class Reindexed(NamedTuple):
 def mirror_record(store: Store, digest: str) -> bool:
     """Show a record, and what it descends from, in MLflow; return whether MLflow has it now.
 
-    Never raises for what goes wrong in MLflow: training goes on, the user is told once, and a
-    later call or ``reindex`` catches up.
+    A fault of MLflow never raises: training goes on, one warning is printed, and a later call or
+    ``reindex`` catches up.
     """
     return _guarded(store, digest, lambda mirror: mirror.record(digest))
 
@@ -164,7 +164,7 @@ class Mirror:
         self._runs.show(digest)
 
     def end_silent(self) -> None:
-        """End the runs of steps whose process was killed."""
+        """End the runs of steps after their process was killed."""
         self._runs.end_silent()
 
     def live(self, step: Step) -> None:

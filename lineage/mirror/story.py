@@ -1,4 +1,4 @@
-"""What stands in the description of a run or a version: whence it came, with links to follow.
+"""The description of a run or a version: its origin, with links.
 
 Pure. MLflow shows the text as Markdown, with links inside its own pages.
 """
@@ -27,7 +27,7 @@ def plain(text: str) -> str:
 
 
 def linked(text: str, address: str) -> str:
-    """Return a text as a link, or alone where there is no address."""
+    """Return a text as a link, or as it is without an address."""
     return f"[{plain(text)}]({address})" if address else plain(text)
 
 
@@ -89,9 +89,9 @@ class TeacherStory:
 
     release: Release
     reference: str
-    """As it was given: ``teacher.math@3``."""
+    """Reference as written, such as ``teacher.math@3``."""
     address: str
-    """Of its version in MLflow's pages."""
+    """Address of its version in MLflow's pages."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class StudentStory:
     """How a student was made."""
 
     record: str
-    """Of the student itself; its run has the report."""
+    """Record of the student itself; its run has the report."""
     plan: str
     """The plan's record; "" where none is known."""
 
@@ -111,7 +111,7 @@ class Facts:
     code: str
     """A sentence on the code that trained it."""
     base: str
-    """The record of the base; "" where there is none."""
+    """Record of the base; "" without a base."""
     scores: Sequence[MetricRow]
     """Rows of the scorecard, named ``scorecard/METHOD/DOMAIN``."""
     link: Link

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 BACKEND = "MLFLOW_BACKEND_STORE_URI"
-"""The server's own variable, so that a password stands in no command line."""
+"""The server's own variable; it keeps a password out of the command line."""
 _LOCK = 0x70726F76
 """Any number that nothing else in the database locks."""
 

@@ -15,11 +15,11 @@ from lineage.view import MetricRow, row_of
 FIRST_SECONDS = 5.0
 """What ends sooner is shown when it has ended."""
 SECONDS = 10.0
-"""Between two looks at the queue: curves are at most half a minute late."""
+"""Seconds between two reads of the queue: curves are at most half a minute late."""
 MOST_WAITING = 100_000
 """Values that wait while MLflow is away; the oldest go first. The record has them all."""
 LAST_SECONDS = 10.0
-"""That a step which failed waits until MLflow shows it."""
+"""Seconds that a failed step waits for MLflow to show it."""
 
 Show = Callable[[Step], bool]
 """Shows a step in MLflow; returns whether it has it now. Never raises."""
@@ -69,7 +69,7 @@ class LiveMirror:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End; of what failed MLflow is told, of what is done the record will tell."""
+        """Stop; report a failure to MLflow. The record covers a step that succeeded."""
         self._error = error
         self._over.set()
         if error is not None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 MOST_METRICS, MOST_PARAMS, MOST_TAGS = 900, 100, 100
-"""Of one call; 1000 of metrics and params together."""
+"""Most entries of each kind in one call; MLflow allows 1000 metrics and params together."""
 
 
 class Writer:

@@ -75,7 +75,7 @@ class Evidence:
         return bool(self.attested(artifact))
 
     def owners(self, artifact: Artifact) -> set[str]:
-        """Return everybody for whom an artifact's record is attested to have given it."""
+        """Return the owners of the attestations that name the artifact as the record's output."""
         return {row.owner for row in self.attested(artifact)}
 
     def bytes(self, digest: str) -> bytes:
@@ -90,19 +90,19 @@ class Evidence:
         """Return a stored JSON object.
 
         Raises:
-            LineageError: for what is none.
+            LineageError: if the blob is not a JSON object.
         """
         try:
             document = json.loads(self.bytes(digest))
         except (ValueError, RecursionError) as error:
-            raise LineageError(f"{digest} is no JSON document: {error}") from error
+            raise LineageError(f"{digest} is not a valid JSON document: {error}") from error
         if not isinstance(document, dict):
-            raise LineageError(f"{digest} is no JSON object")
+            raise LineageError(f"{digest} is JSON, but not an object")
         return document
 
 
 def taken(made: Derivation, role: str, name: str | None = None) -> list[Input]:
-    """Return a derivation's inputs of a role, and of a name where one is asked for."""
+    """Return a derivation's inputs of a role, and of a name if one is given."""
     return [i for i in made.inputs if i.role == role and name in {None, i.name}]
 
 

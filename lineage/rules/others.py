@@ -1,4 +1,4 @@
-"""Rules of what stands beside a student: approvals, waivers, the gate's reports."""
+"""Rules of the records around a student: approvals, waivers, the gate's reports."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,8 @@ from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, taken
 
 WAIVER = {
-    "signature": "A waiver is signed by a team that answers for students, of the plan that its "
-    "record takes, and accepts nothing that nobody may accept.",
+    "signature": "A team that may sign students has signed the waiver, the waiver is of the "
+    "record's plan, and it accepts only findings that can be waived.",
 }
 APPROVAL = {"plan": "An approval is of one plan and of the gate's report on it."}
 GATE = {"plan": "A gate's report is of one plan."}

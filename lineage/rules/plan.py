@@ -64,7 +64,7 @@ class Planned:
     made: Derivation
     fork_point: Artifact
     student: Artifact
-    """Where the student starts, before any warm-up."""
+    """Checkpoint from which the student starts, before any warm-up."""
     teachers: tuple[StoredTeacher, ...]
     findings: tuple[StoredFinding, ...]
     is_reviewed: bool | None
@@ -79,7 +79,7 @@ class Planned:
 
     @property
     def leads(self) -> dict[str, StoredTeacher]:
-        """Of each domain the teacher with the largest share, whose prompts are played."""
+        """Each domain's teacher with the largest share; its prompts are played."""
         leads: dict[str, StoredTeacher] = {}
         for teacher in self.teachers:
             if teacher.domain not in leads or teacher.share > leads[teacher.domain].share:
@@ -91,12 +91,12 @@ def planned(evidence: Evidence, artifact: Artifact) -> Planned:
     """Return a stored plan, with what its own records say against it.
 
     Raises:
-        LineageError: for what is no plan.
+        LineageError: if the artifact is not a plan.
     """
     try:
         document = _Document.model_validate(evidence.document(artifact.digest))
     except ValidationError as error:
-        raise LineageError(f"{artifact.digest} is no plan: {error}") from error
+        raise LineageError(f"{artifact.digest} is not a valid plan: {error}") from error
     made = evidence.made(artifact.record)
     return Planned(
         artifact=artifact,

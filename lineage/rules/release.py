@@ -168,7 +168,7 @@ def _scorecard(evidence: Evidence, release: Release) -> Iterator[Breach]:
     ):
         of = [each for each in found if (each.label, each.domain) == (label, release.domain)]
         if len(of) != 1:
-            yield Breach("scorecard", f"it measured {len(of)} times what stands as {label}")
+            yield Breach("scorecard", f"it has {len(of)} measurements labeled {label}, not one")
             continue
         yield from _measurement(of[0], label, checkpoint, release)
 

@@ -11,7 +11,7 @@ METHOD, TEACHER = "method.", "teacher."
 FORK_POINT, STUDENT = "fork_point", "student"
 
 RULES = {
-    "measured": "Every input is a measurement of the domain that it stands for.",
+    "measured": "Every input is a measurement, and of the domain under which it is listed.",
 }
 
 
@@ -50,7 +50,7 @@ def measured(evidence: Evidence, card: Derivation) -> list[StoredMeasurement]:
 
 
 def check_scorecard(evidence: Evidence, card: Derivation) -> Iterator[Breach]:
-    """Yield where a scorecard's inputs are no measurements, or of another domain."""
+    """Yield each input of a scorecard that is not a measurement, or is of another domain."""
     for item in card.inputs:
         label = f"{item.role} {item.name}".strip()
         if not item.record:

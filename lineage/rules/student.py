@@ -31,8 +31,8 @@ RULES = {
     "settings": "The settings are those of the last round.",
     "tokens": "The tokens that each teacher scored are those that the rounds counted.",
     "gate": "The gate's report is of the plan.",
-    "passed": "Every refusal among the plan's findings is accepted by a waiver of this plan or of "
-    "the one before the gate, and none of them is one that nobody may accept.",
+    "passed": "Every refusal among the plan's findings can be waived, and a waiver of this plan, "
+    "or of the plan before the gate, accepts it.",
     "approval": "Where the plan was to be reviewed, an approval of it is recorded.",
     "controls": "Each control is a merge of the plan's teachers.",
     "scorecard": "The scorecard measured the checkpoint, the controls, the fork point and the "
@@ -153,7 +153,7 @@ def _approval(evidence: Evidence, made: Derivation, plan: Planned) -> Iterator[B
     for item in found:
         approved = evidence.made(item.record) if item.record else None
         if approved is None or not _approves(approved) or not _is_of(approved, plan.artifact):
-            yield Breach("approval", f"{item.artifact} is no approval of this plan")
+            yield Breach("approval", f"{item.artifact} is not an approval of this plan")
 
 
 def _approves(made: Derivation) -> bool:
@@ -167,7 +167,7 @@ class Rounds:
     """The rounds that led to a student."""
 
     start: Artifact | None
-    """What the first one began with; None where that cannot be told."""
+    """Artifact that the first round began with; None if unknown."""
     breaches: tuple[Breach, ...]
 
 
@@ -183,7 +183,7 @@ def walk(evidence: Evidence, student: Artifact, plan: Planned) -> Rounds:
         made = evidence.made(current.record) if current.record else None
         if made is None or current.record in seen or made.kind not in {"mopd", "warm_up"}:
             kind = made.kind if made else "raw"
-            what = f"{current.digest} is no round's, but of kind {kind}, and not the plan's start"
+            what = f"{current.digest} is of kind {kind}: neither a round nor the plan's start"
             return Rounds(None, (*breaches, Breach("rounds", what)))
         seen.add(current.record)
         if made.kind == "warm_up":
@@ -236,7 +236,7 @@ def _controls(
     for name, control in student.controls.items():
         made = evidence.made(control.record) if control.record else None
         if made is None or made.kind != "merge":
-            yield Breach("controls", f"{name} is no recorded merge")
+            yield Breach("controls", f"{name} is not a recorded merge")
             continue
         is_now = {(i.name, i.artifact, i.record) for i in taken(made, "teacher")}
         if is_now != wanted:

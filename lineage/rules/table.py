@@ -34,7 +34,7 @@ def check(evidence: Evidence, made: Derivation, output: str) -> Iterator[Breach]
     """Yield the rules of its kind that a record with its output (a digest) does not keep.
 
     Raises:
-        LineageError: for a record that cannot be read, or an output that is none of its kind.
+        LineageError: if a record cannot be read, or its output is not of its kind.
     """
     if made.kind == "release":
         manifest = parse_manifest(evidence.bytes(output), Release)

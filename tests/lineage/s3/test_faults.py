@@ -236,7 +236,7 @@ def test_a_server_that_ignores_conditions_is_refused(tmp_path, monkeypatch):
         made = Bucket("careless", "p")
         wait_for(port)
         made._client.create_bucket(Bucket="careless")
-        with pytest.raises(StoreUnfitError, match="told they won"):
+        with pytest.raises(StoreUnfitError, match="writers"):
             open_s3("s3://careless/p")
     finally:
         careless.kill()
