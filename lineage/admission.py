@@ -101,12 +101,12 @@ def list_files(folder: Path, limits: Limits) -> list[tuple[str, int]]:
         raise RefusedFileError(f"{folder} is not a folder: give the folder that holds the files")
     found = sorted(_walk(folder, "", limits))
     if not found:
-        raise RefusedFileError(f"{folder} holds no file: was the step's output written there?")
+        raise RefusedFileError(f"{folder} is empty: check that the step wrote its output there")
     total = sum(size for _, size in found)
     if total > limits.tree_bytes:
         raise RefusedFileError(
-            f"{folder} holds {total} bytes, more than the limit of {limits.tree_bytes}; "
-            "raise Limits.tree_bytes if that is meant"
+            f"{folder} holds {total} bytes, more than the limit of {limits.tree_bytes}; raise "
+            "Limits.tree_bytes if that is intended"
         )
     check_paths([path for path, _ in found])
     return found
@@ -127,7 +127,7 @@ def _walk(folder: Path, prefix: str, limits: Limits) -> list[tuple[str, int]]:
             if len(found) > limits.files:
                 raise RefusedFileError(
                     f"{folder} holds more than {limits.files} files; pack them, or raise "
-                    "Limits.files if that is meant"
+                    "Limits.files if that is intended"
                 )
     return found
 
@@ -136,8 +136,8 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
     """Refuse one file by its name, type and size."""
     if stat.S_ISLNK(status.st_mode):
         raise RefusedFileError(
-            f"{path!r} is a symlink: what it points at can change after the digest is taken; "
-            "copy the file itself into the folder"
+            f"{path!r} is a symlink: its target can change after the digest is computed; copy "
+            "the file itself into the folder"
         )
     if not stat.S_ISREG(status.st_mode):
         raise RefusedFileError(f"{path!r} is a pipe, socket or device, not a file; remove it")
@@ -149,7 +149,7 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
     if status.st_size > limits.file_bytes:
         raise RefusedFileError(
             f"{path!r} has {status.st_size} bytes, more than the limit of {limits.file_bytes}; "
-            "raise Limits.file_bytes if that is meant"
+            "raise Limits.file_bytes if that is intended"
         )
 
 
@@ -171,7 +171,10 @@ def check_content(folder: Path, path: str, size: int) -> None:
 
 def _check_config(path: str, file: Path, size: int) -> None:
     if size > _MAX_CONFIG_BYTES:
-        raise RefusedFileError(f"{path!r} has {size} bytes: no model config is that large")
+        raise RefusedFileError(
+            f"{path!r} has {size} bytes: a model config is never that large; check that it is "
+            "the right file"
+        )
     try:
         config: JsonValue = json.loads(file.read_bytes())
         _refuse_code(path, config)
@@ -186,7 +189,9 @@ def _check_config(path: str, file: Path, size: int) -> None:
 def _check_index(path: str, file: Path, size: int) -> None:
     """Refuse an index of weights outside its folder: a loader would read those files."""
     if size > _MAX_CONFIG_BYTES:
-        raise RefusedFileError(f"{path!r} has {size} bytes: no index of shards is that large")
+        raise RefusedFileError(
+            f"{path!r} has {size} bytes: a shard index is never that large; save the model again"
+        )
     try:
         shards = set(json.loads(file.read_bytes())["weight_map"].values())
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
@@ -231,7 +236,7 @@ def _names_a_repository(value: JsonValue) -> bool:
 
 def _check_safetensors(path: str, file: Path, size: int) -> None:
     """Check that the header is whole and that the tensors fill the rest of the file."""
-    cure = "the file is cut short or was not saved as safetensors; save it again"
+    cure = "the file is truncated or was not saved as safetensors; save it again"
     try:
         header, length = read_header(file)
         for entry in header.values():

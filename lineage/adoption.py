@@ -31,15 +31,15 @@ def adopt(store: Store, key: SigningKey) -> tuple[TrustRoot, int]:
     root = read_chain(store) or own_root(key)
     if root.adopted:
         raise TrustRootError(
-            "what the store held before its trust root was adopted already, and once is enough: "
-            "nothing was written there since that should count"
+            "the older statements of this store were adopted before, and that works only once: "
+            "anything unsigned that was added since does not count"
         )
     found: dict[str, str] = {}
     for prefix in PREFIXES:
         for slot in store.keys(prefix):
             found[slot] = digest_bytes(store.read_key(slot) or b"")
     if not found:
-        raise TrustRootError("the store holds no unsigned statement: there is nothing to adopt")
+        raise TrustRootError("there is nothing to adopt: the store holds no unsigned statement")
     inventory = store.put_bytes(canonical_json({**found}))
     return publish(store, root.model_copy(update={"adopted": inventory}), key), len(found)
 

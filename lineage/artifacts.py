@@ -118,7 +118,9 @@ class Release(Frozen):
         if steps != sorted(set(steps)):
             raise ValueError(f"ladder steps {steps} do not increase; order the rungs by step")
         if self.kind == "rl" and not steps:
-            raise ValueError("a teacher of kind 'rl' has a ladder; keep checkpoints as it climbs")
+            raise ValueError(
+                "a teacher of kind 'rl' needs a ladder; save checkpoints during its climb"
+            )
         return self
 
     def artifacts(self) -> dict[str, Artifact]:
@@ -249,8 +251,9 @@ def _refuse_other_schema(document: object, name: str, model: type[Manifest]) -> 
     read = model.model_fields["schema_version"].default
     if isinstance(written, int) and written != read:
         raise LineageError(
-            f"this {name} was written in schema {written}, and this code reads schema {read}: have "
-            "its owner release it again with the present code, or read it with the code of its time"
+            f"this {name} was written in schema {written}, and this code reads schema {read}: "
+            "have its owner release it again with the current code, or read it with the code "
+            "that wrote it"
         )
 
 
@@ -260,7 +263,7 @@ def check_parts(store: Store, manifest: Release | Student) -> None:
         wanted = _KIND_OF_PART[part.partition(".")[0].partition("[")[0]]
         if artifact.kind != wanted:
             raise LineageError(
-                f"part {part!r} is a {artifact.kind}, not a {wanted}: hand in the right artifact"
+                f"part {part!r} is a {artifact.kind}, not a {wanted}: pass an artifact of that kind"
             )
         if not store.has(artifact.digest):
             raise LineageError(

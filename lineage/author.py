@@ -47,8 +47,8 @@ def author_of(store: Store, trust: TrustRoot | None) -> tuple[Author, TrustRoot]
     found = trust.team_of_key(key.keyid)
     if found is None:
         raise NotEntitledError(
-            f"the key {key.public[:16]} is of no team in the trust root of {store.uri}: what it "
-            "signs would not count. Have a maintainer add its public half "
+            f"the key {key.public[:16]} belongs to no team in the trust root of {store.uri}, so "
+            "its signatures would not count. Have a maintainer add its public half "
             f'("{key.public}") with `provost trust publish`'
         )
     team, listed = found
@@ -62,14 +62,14 @@ def author_of(store: Store, trust: TrustRoot | None) -> tuple[Author, TrustRoot]
 def _first_root(store: Store, key: SigningKey) -> TrustRoot:
     if "://" in store.uri:
         raise NoTrustRootError(
-            f"{store.uri} has no trust root, so nothing in it could count: a maintainer publishes "
-            "one with `provost trust publish infra/trust.toml` (for a bucket of your own: "
-            "`provost trust init`)"
+            f"{store.uri} has no trust root, so no statement in it would count. Have a "
+            "maintainer publish one with `provost trust publish infra/trust.toml` (for a bucket "
+            "of your own: `provost trust init`)"
         )
     if any(store.keys(prefix) for prefix in _OLD_PREFIXES):
         raise NoTrustRootError(
-            f"{store.uri} was made before statements were signed: it can be read, and `provost "
-            "lineage adopt` signs what is in it, so that work goes on"
+            f"{store.uri} was made before statements were signed, so it is read-only: run "
+            "`provost lineage adopt` once to sign its content and write again"
         )
     try:
         return publish(store, own_root(key), key)
@@ -101,8 +101,8 @@ def given_key(environment: Mapping[str, str] | None = None) -> SigningKey | None
         pem = Path(path).read_text(encoding="ascii") if path else variables.get(KEY_VARIABLE, "")
     except (OSError, UnicodeDecodeError) as error:
         raise BadKeyError(
-            f"the signing key cannot be read ({error}): name its file in ${KEY_VARIABLE}_FILE, or "
-            "unset that to sign with your own key"
+            f"the signing key cannot be read ({error}): set ${KEY_VARIABLE}_FILE to the path of "
+            "a key, or unset it to sign with your own key"
         ) from error
     return SigningKey.from_pem(pem) if pem else None
 
@@ -126,8 +126,8 @@ def own_key() -> SigningKey:
         return SigningKey.from_pem(path.read_text(encoding="ascii"))
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         raise BadKeyError(
-            f"your signing key cannot be kept at {path} ({error}): make one elsewhere with "
-            f"`provost teacher keygen FILE` and name it in ${KEY_VARIABLE}_FILE"
+            f"cannot save your signing key at {path} ({error}): make one elsewhere with `provost "
+            f"teacher keygen FILE` and set ${KEY_VARIABLE}_FILE to it"
         ) from error
 
 

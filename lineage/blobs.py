@@ -98,8 +98,9 @@ class BlobFolder:
         """
         if digest_file(unfinished) != digest:
             raise CorruptError(
-                f"what was fetched as {digest} has other bytes: they changed in the store or on "
-                "the way. Fetch it again; if that fails too, the store's copy is damaged"
+                f"the bytes fetched for {digest} have another digest: they changed in the store "
+                "or during transfer. Fetch it again; if that fails too, the store's copy is "
+                "damaged"
             )
         with unfinished.open("rb") as file:
             flush(file.fileno())
@@ -114,9 +115,9 @@ class BlobFolder:
         path = self.path(digest)
         if not self.matches(path, digest, again=again):
             raise CorruptError(
-                f"{path} no longer has the digest {digest}: the disk or someone changed it. "
+                f"{path} no longer has the digest {digest}: its content was changed or damaged. "
                 "Restore it from a copy, or put the original again; `provost lineage verify` "
-                "names what descends from it"
+                "lists what descends from it"
             )
         return path
 

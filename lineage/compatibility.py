@@ -108,14 +108,14 @@ def _fork_point(
             "later-round",
             "note",
             subject,
-            f"{subject} climbed from {fork_point}, from which the student {start.checkpoint} "
-            "descends: a later round goes on from an earlier one's student",
-            "nothing; the measurement says how far the student has moved from this teacher",
+            f"{subject} climbed from {fork_point}, an ancestor of the student "
+            f"{start.checkpoint}: later rounds start from the student of an earlier round",
+            "no action; the measurement shows how far the student has moved from this teacher",
         )
     far = (
         f"; their nearest common ancestor is {candidate.steps_to_fork} records back"
         if candidate.steps_to_fork is not None
-        else "; by record they have no ancestor in common"
+        else "; their records share no ancestor"
     )
     return Finding(
         "other-fork-point",
@@ -150,8 +150,13 @@ def _differs(subject: str, what: str, theirs: str, ours: str) -> Finding | None:
 def _false_identity(subject: str, said: tuple[str, str], held: tuple[str, str]) -> Finding | None:
     if held == said:
         return None
-    evidence = f"{subject} says its tokenizer and chat template are {said}, it holds {held}"
-    cure = "have its owner release it again with the present code, which reads both"
+    evidence = (
+        f"{subject} declares tokenizer and chat template {said}, but its checkpoint holds {held}"
+    )
+    cure = (
+        "have its owner release it again with the current code, which reads both from the "
+        "checkpoint"
+    )
     return Finding("false-identity", "refusal", subject, evidence, cure)
 
 
@@ -211,9 +216,9 @@ def _kind(subject: str, release: Release) -> Finding | None:
         "sft-teacher",
         "warning",
         subject,
-        f"{subject} was made by supervised fine-tuning alone; such teachers lie farther from the "
-        "fork point and passed on 44 % of their gain where RL teachers of equal score passed on "
-        "115 % (Train4Merge, 2609.32303)",
+        f"{subject} was made by supervised fine-tuning alone; such teachers are farther from the "
+        "fork point and transferred 44 % of their gain, while RL teachers of equal score "
+        "transferred 115 % (Train4Merge, 2609.32303)",
         "measure it (`provost gate`), or let its team climb by RL from the fork point",
     )
 
@@ -258,8 +263,8 @@ def _different_data(candidates: Mapping[str, Candidate]) -> list[Finding]:
                 "note",
                 candidate.reference,
                 f"{share:.1%} of the supervised rows of {candidate.reference} are in another "
-                f"teacher's, and their texts are {likeness:.0%} alike: it learned from data of "
-                "its own",
+                f"teacher's, and their texts are {likeness:.0%} alike: its training data differs "
+                "from the other teachers'",
                 "expected where each domain has its own data; if the measured KL is high, warm "
                 "the student up on this teacher's traces",
             )

@@ -24,8 +24,8 @@ def hex_of(digest: str) -> str:
     """Return the 64 hex digits of a digest, or raise BadDigestError."""
     if not is_digest(digest):
         raise BadDigestError(
-            f"{digest!r} is not a digest: expected 'sha256:' and 64 lower-case hex digits; "
-            "copy it whole from `provost lineage show`"
+            f"{digest!r} is not a digest: expected 'sha256:' and 64 lower-case hex digits; copy "
+            "the full digest from `provost lineage show`"
         )
     return digest.removeprefix(PREFIX)
 
@@ -68,7 +68,7 @@ def _check(value: JsonValue, depth: int) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise LineageError(
-                    f"key {key!r} is not a string: two keys could become one; use str keys"
+                    f"key {key!r} is not a string: two keys could collide; use str keys"
                 )
             _check(item, depth + 1)
     elif isinstance(value, list | tuple):

@@ -44,8 +44,8 @@ def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> boo
         if error.errno in _NOT_MINE and root.is_dir():
             return False
         raise StoreUnfitError(
-            f"{root} cannot be a store ({error}): set PROVOST_STORE to a folder on a disk that has "
-            "links and locks and that this user can write"
+            f"{root} cannot be a store ({error}): set PROVOST_STORE to a writable folder on a "
+            "disk with hard links and locks"
         ) from error
     return True
 
@@ -53,8 +53,8 @@ def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> boo
 def read_only(uri: str) -> StoreUnfitError:
     """Return the error of a store that can be read and not written."""
     return StoreUnfitError(
-        f"{uri} is read-only for this user: reading and verifying work. To write, open it with an "
-        "account that may, or set PROVOST_STORE to another store"
+        f"{uri} is read-only for this user; only reading and verifying work. To write, use an "
+        "account with write access, or set PROVOST_STORE to another store"
     )
 
 
@@ -82,8 +82,8 @@ def _prove(root: Path, scratch: Scratch) -> None:
 
 def _unfit(root: Path, name: str, why: str, error: OSError) -> StoreUnfitError:
     return StoreUnfitError(
-        f"{root} cannot be written as a store: its disk has no working {name} ({error}), and "
-        f"{why}. Set PROVOST_STORE to a folder on a disk or a file server that offers them"
+        f"{root} cannot be used as a writable store: its disk has no working {name} ({error}), "
+        f"and {why}. Set PROVOST_STORE to a folder on a disk or a file server that offers them"
     )
 
 

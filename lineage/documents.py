@@ -67,5 +67,5 @@ def _validated(body: JsonValue, key: str, model: type[Model]) -> Model:
 def _corrupt(key: str, why: str) -> CorruptError:
     return CorruptError(
         f"the document at {key!r} is damaged or was written by something else: {why}. Restore it "
-        "from a copy of the store; `provost lineage verify` lists what rests on it"
+        "from a copy of the store; `provost lineage verify` lists what depends on it"
     )

@@ -20,7 +20,7 @@ def full_disk_named(where: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise StoreFullError(
-            f"no space left under {where} ({error.strerror}): nothing of this write is visible. "
-            "Free space (`provost lineage gc` shows what nothing reaches), or set "
-            "PROVOST_STORE to a larger disk, and run again: finished steps are kept"
+            f"no space left under {where} ({error.strerror}): this write was discarded. Free "
+            "space (`provost lineage gc` lists unreachable data), or set PROVOST_STORE to a "
+            "larger disk, then run again; finished steps are kept"
         ) from error

@@ -51,8 +51,8 @@ def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> 
     """
     if grace_seconds < LEAST_GRACE_SECONDS:
         raise LineageError(
-            f"a grace period of {grace_seconds:g} s could remove what a running step has put and "
-            f"not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s"
+            f"a grace period of {grace_seconds:g} s could remove blobs that a running step has "
+            f"put but not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s"
         )
     blobs = {blob.digest: blob for blob in store.blob_states()}
     named = _reach(store, _named_in_slots(store) & blobs.keys(), blobs, None)
@@ -130,7 +130,7 @@ def _names(store: Store, blob: BlobState, damaged: set[str] | None) -> set[str]:
     except CorruptError as error:
         if damaged is None:
             raise CorruptError(
-                f"nothing is removed, because a name or a record rests on a damaged document: "
+                "nothing was removed, because a name or a record depends on a damaged document: "
                 f"{error}"
             ) from error
         damaged.add(blob.digest)

@@ -69,7 +69,7 @@ class Lineage:
                 if entry.digest == digest and is_own:
                     return entry.record
         raise AmbiguousReferenceError(
-            f"{digest} was made in several projects: name one of the records, "
+            f"{digest} was made in several projects; name one of the records: "
             + ", ".join(f"{maker} of {project}" for maker, project in projects.items())
         )
 

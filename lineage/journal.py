@@ -135,8 +135,8 @@ class Slots(Generic[Document]):
             return None
         if trust is None:
             raise NotEntitledError(
-                f"{key!r} is signed, but the store has no trust root any more: restore "
-                "'trust' from a copy of the store"
+                f"{key!r} is signed, but the trust root of the store is missing: restore 'trust' "
+                "from a copy of the store"
             )
         statement = read_statement(data, key, self.model, trust)
         problem = "" if retired else self.journal.counts(statement)
@@ -166,7 +166,7 @@ class Slots(Generic[Document]):
             if statement.place.previous != previous or _is_before(statement.place.at, at):
                 raise CorruptError(
                     f"slot {number} of {self.prefix!r} does not follow the one before it: one of "
-                    "them was exchanged; restore both from a copy of the store"
+                    "them was replaced; restore both from a copy of the store"
                 )
             previous, at = statement.digest, statement.place.at
             yield statement
@@ -185,8 +185,8 @@ class Slots(Generic[Document]):
         author = self.journal.author
         if author.project != self.project:
             raise NotEntitledError(
-                f"{author.team} may write below {author.project!r} only, and {self.prefix!r} is "
-                f"of {self.project!r}: have its team write it"
+                f"{author.team} may write only below {author.project!r}, but {self.prefix!r} "
+                f"belongs to {self.project!r}: have the team of that project write it"
             )
         while True:
             known = self.all()

@@ -93,8 +93,8 @@ class TreeFolder:
             target.chmod(0o444)
         if target.stat().st_size != file.size:
             raise CorruptError(
-                f"{file.path} has {target.stat().st_size} bytes, its manifest says {file.size}: "
-                "the manifest was not written by put_tree; do not use this tree"
+                f"{file.path} has {target.stat().st_size} bytes, but its manifest says "
+                f"{file.size}: the manifest is wrong or forged; do not use this tree"
             )
 
     def _appear(self, unfinished: Path, folder: Path) -> None:

@@ -21,8 +21,8 @@ def checkpoint_named(store: Store, reference: str) -> Artifact:
     if not found:
         what = f"a {made.output_kind}" if made else "a record without an output in this store"
         raise LineageError(
-            f"{reference!r} is about {what}, not about a model: name a student, such as "
-            "student@released, or the digest of a checkpoint"
+            f"{reference!r} names {what}, not a model: name a student, such as student@released, "
+            "or the digest of a checkpoint"
         )
     return found
 

@@ -31,7 +31,7 @@ def check_name(name: str) -> None:
     """Raise LineageError for what cannot be a name in the registry."""
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise LineageError(
-            f"name {name[:_MAX_NAME]!r} is refused: use up to {_MAX_NAME} small letters and "
+            f"name {name[:_MAX_NAME]!r} is refused: use up to {_MAX_NAME} lowercase letters and "
             "digits, with '-', '_' or '.' between them, as in 'teacher.math'"
         )
 

@@ -53,8 +53,8 @@ class Older:
         data = self._journal.store.read_key(key) or b""
         if digest_bytes(data) != self._adopted[key]:
             raise CorruptError(
-                f"the document at {key!r} is not what was adopted with the trust root: restore it "
-                "from a copy of the store"
+                f"the document at {key!r} has changed since it was adopted with the trust root: "
+                "restore it from a copy of the store"
             )
         return data
 
@@ -63,7 +63,7 @@ class Older:
         if uri not in _WARNED:
             _WARNED.add(uri)
             _LOG.warning(
-                "%s has no trust root: what it holds is unsigned, and anybody who could write "
-                "there may have made it. `provost lineage adopt` signs it once",
+                "%s has no trust root: its content is unsigned, so anyone with write access may "
+                "have made it. Run `provost lineage adopt` once to sign it",
                 uri,
             )

@@ -33,7 +33,8 @@ def promote(source: Store, target: Store, reference: str) -> Entry:
     check_may_publish(target, entry.name)
     if not entry.record:
         raise LineageError(
-            f"{entry.name}@{entry.version} has no record: nothing says what it was made of"
+            f"{entry.name}@{entry.version} has no record, so its origin is unknown and it "
+            "cannot be promoted: release it again with its records"
         )
     lineage = Lineage(source)
     family = [*reversed(lineage.ancestors(entry.record)), entry.record]
@@ -64,8 +65,9 @@ def _promote_record(source: Store, target: Store, record: str) -> None:
         present = theirs.finished(record)
         if present is None or present.output != said.output:
             raise NotEntitledError(
-                f"{derivation.kind} {record} belongs to {derivation.project or 'another project'}, "
-                f"and is not in {target.uri}: its owner promotes it first"
+                f"{derivation.kind} {record} belongs to "
+                f"{derivation.project or 'another project'}, and is not in {target.uri}: have "
+                "its owner promote it first"
             )
         return
     for item in derivation.inputs:
@@ -104,7 +106,7 @@ def _copy_one(source: Store, target: Store, digest: str) -> set[str]:
         return digests_in(data) if len(data) <= _DOCUMENT_BYTES else set()
     folder = source.tree(digest)
     if target.put_tree(folder) != digest:
-        raise CorruptError(f"the folder {digest} is another one in {target.uri}")
+        raise CorruptError(f"{target.uri} holds another folder under {digest}")
     small = [folder / file.path for file in files if file.size <= _DOCUMENT_BYTES]
     return set().union(*(digests_in(path.read_bytes()) for path in small if _is_text(path.name)))
 

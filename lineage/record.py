@@ -52,8 +52,8 @@ class Records:
             attestation = attestation.model_copy(update={"derivation": derivation.digest()})
         if derivation.project != project:
             raise NotEntitledError(
-                f"the record is of the project {derivation.project!r}, and you write for "
-                f"{project!r}: only {derivation.project!r} can say what it gave"
+                f"the record belongs to project {derivation.project!r}, but you write for "
+                f"{project!r}: only {derivation.project!r} can attest its output"
             )
         digest = derivation.digest()
         for item in derivation.inputs:
@@ -70,9 +70,9 @@ class Records:
         others = {item.output for item in _standing(known)} - {new.output, *new.replaces}
         if there := sorted(output for output in others if self._store.has(output)):
             raise ConflictingOutputsError(
-                f"record {new.derivation} gave {there[0]} before and {new.output} now: the step is "
-                "not deterministic, or one of them is wrong. `provost lineage diff` compares the "
-                f"circumstances; `provost lineage keep {new.derivation} OUTPUT` says which counts"
+                f"record {new.derivation} gave {there[0]} before and {new.output} now: the step "
+                "is not deterministic, or one of them is wrong. `provost lineage diff` compares "
+                f"the two runs; `provost lineage keep {new.derivation} OUTPUT` says which counts"
             )
         return new.model_copy(update={"replaces": (*new.replaces, *sorted(others))})
 
@@ -110,7 +110,7 @@ class Records:
         except MissingBlobError as error:
             raise MissingBlobError(
                 f"the store has no record {digest}: it was made in another store, or never "
-                "written; `provost lineage show` lists what is here"
+                "written; `provost lineage show` lists the records here"
             ) from error
 
     def attestations(self, digest: str) -> list[Attestation]:
@@ -174,8 +174,8 @@ class Records:
         outputs = sorted({item.output for item in there})
         if len(outputs) > 1:
             raise ConflictingOutputsError(
-                f"record {digest} gave different outputs: {outputs}. Say which counts with "
-                f"`provost lineage keep {digest} OUTPUT --reason '...'`"
+                f"record {digest} gave different outputs: {outputs}. Declare which one counts "
+                f"with `provost lineage keep {digest} OUTPUT --reason '...'`"
             )
         return there[-1] if there else None
 
@@ -202,7 +202,7 @@ class Records:
         name = key.removeprefix(f"{slots.prefix}/")
         statement = slots.read(int(name)) if name.isdecimal() else None
         if statement is None or statement.body.derivation != digest:
-            raise CorruptError(f"the key {key!r} names no attestation of {digest}")
+            raise CorruptError(f"the key {key!r} is not that of an attestation of {digest}")
         return statement.body
 
     def statements(self) -> list[tuple[str, str]]:
@@ -227,8 +227,8 @@ class Records:
     def _check_attestation(self, digest: str, attestation: Attestation) -> None:
         if attestation.derivation != digest:
             raise RecordRefusedError(
-                f"the attestation is of {attestation.derivation}, the derivation is {digest}: "
-                "make it with derivation=derivation.digest()"
+                f"the attestation is of {attestation.derivation}, but the derivation is "
+                f"{digest}: make it with derivation=derivation.digest()"
             )
         for name, value in (("output", attestation.output), ("metrics", attestation.metrics)):
             if value and not self._store.has(value):
@@ -241,7 +241,7 @@ class Records:
         if not self._store.has(item.artifact):
             raise RecordRefusedError(
                 f"{label} names {item.artifact}, which is not in the store: a record with a "
-                "dangling input could never be checked; put the input first"
+                "missing input cannot be verified; put the input first"
             )
         if not item.record:
             return

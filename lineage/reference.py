@@ -26,7 +26,7 @@ def parse_reference(text: str) -> Reference:
     name, separator, selector = text.partition("@")
     if not name or (separator and not selector):
         raise LineageError(
-            f"reference {text!r} is not whole: write name@version or name@alias, such as "
+            f"reference {text!r} is incomplete: write name@version or name@alias, such as "
             "math@released, or a digest sha256:..."
         )
     if name == "student":

@@ -107,9 +107,9 @@ class Registry(Names):
         owner = trust.owner_of(name)
         if owner != author.team:
             raise NotEntitledError(
-                f"{name} belongs to {owner or 'no team of the trust root'}, and you write as "
-                f"{author.team}: a team registers its own names. `provost trust show` lists them; "
-                "a maintainer adds a name with `provost trust publish`"
+                f"{name} belongs to {owner or 'no team of the trust root'}, but you write as "
+                f"{author.team}: a team can register only its own names. `provost trust show` "
+                "lists them; a maintainer adds a name with `provost trust publish`"
             )
         return self.slots(name, "versions", Entry)
 
@@ -157,8 +157,8 @@ class Registry(Names):
             found = {move.alias: move.version for move in known}.get(alias, 0)
             if expected is not None and found != expected:
                 raise LineageError(
-                    f"{name}@{alias} points at version {found or 'none'} by now, not at "
-                    f"{expected or 'none'}: look at `provost student moves`, and ask again"
+                    f"{name}@{alias} now points at version {found or 'none'}, not at "
+                    f"{expected or 'none'}: check `provost student moves`, then try again"
                 )
             return Move(alias=alias, version=version, by=by, reason=reason, at=at)
 
@@ -167,7 +167,9 @@ class Registry(Names):
     def recall(self, name: str, version: int, *, by: str, reason: str) -> None:
         """Withdraw a version after the fact: ``resolve`` refuses it from now on."""
         if not reason:
-            raise LineageError("a recall needs a reason: the owners of descendants will ask")
+            raise LineageError(
+                "a recall needs a reason: give one that the owners of descendants can act on"
+            )
         self._append_event(name, version, "recall", by, reason)
 
     def retire(self, name: str, version: int, *, by: str, reason: str = "") -> None:
@@ -248,7 +250,7 @@ class Registry(Names):
         if self.status(name, version) == "retired":
             raise UnknownReferenceError(
                 f"{name}@{wanted.alias} is version {version}, which is retired; name it as "
-                f"{name}@{version} if you mean it, or wait for the team's next release"
+                f"{name}@{version} if you want that version, or wait for the team's next release"
             )
         return version
 
@@ -262,8 +264,8 @@ class Registry(Names):
         ]
         if not found:
             raise UnknownReferenceError(
-                f"{digest} is not registered under any of {self.names()}: register it, or ask the "
-                "graph what it is (`provost lineage show`)"
+                f"{digest} is not registered under any of {self.names()}: register it, or "
+                "inspect it with `provost lineage show`"
             )
         return max(found, key=lambda entry: (self._is_of_its_maker(entry), entry.version))
 

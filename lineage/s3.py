@@ -82,7 +82,7 @@ class Bucket:
         try:
             data = self._read(key, {"Range": f"bytes={start}-{stop - 1}"})
         except KeyError as error:
-            raise RemoteError(f"{key} vanished while it was read; run again") from error
+            raise RemoteError(f"{key} was deleted while it was read; run again") from error
         if len(data) != stop - start:
             raise RemoteError(
                 f"{key}: requested {stop - start} bytes, received {len(data)}; run again"
@@ -203,8 +203,8 @@ class Bucket:
             except BotoCoreError as error:
                 if attempt == _ATTEMPTS - 1:
                     raise NoAnswerError(
-                        f"{key} broke off {_ATTEMPTS} times while it was read ({error}): check the "
-                        "network; a rerun goes on where this one stopped"
+                        f"reading {key} failed {_ATTEMPTS} times ({error}): check the network; a "
+                        "rerun continues from here"
                     ) from error
                 time.sleep(min(4.0, 0.1 * 2**attempt))
             else:
@@ -245,9 +245,9 @@ class Bucket:
 
     def _failed(self, operation: str, error: Exception) -> RemoteError:
         return _kind_of(error)(
-            f"S3 did not do {operation} in bucket {self._bucket!r}: {error}. Check the bucket's "
-            "name, AWS_ENDPOINT_URL and the credentials; what was acknowledged before is kept, and "
-            "a rerun goes on from there"
+            f"S3 request {operation} failed in bucket {self._bucket!r}: {error}. Check the "
+            "bucket's name, AWS_ENDPOINT_URL and the credentials; acknowledged writes are kept, "
+            "and a rerun continues from there"
         )
 
 

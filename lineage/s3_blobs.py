@@ -102,7 +102,7 @@ class BlobObjects:
         if state is None or not self._is_right(state, body, sent):
             raise CorruptError(
                 f"{self._uri} acknowledged {body.digest} but does not have its {body.size} "
-                "bytes; put it again, and distrust the server if it recurs"
+                "bytes; put it again; if that recurs, do not use this server"
             )
 
     def has(self, digest: str, size: int | None = None) -> bool:
@@ -196,9 +196,9 @@ class BlobObjects:
     def corrupt(self, digest: str) -> CorruptError:
         """Return the error of an object that has other bytes than its digest says."""
         return CorruptError(
-            f"{self._uri} has other bytes at {blob_key(digest)} than {digest}: someone changed the "
-            "object, or put another one there. Put the original again (run the step that makes it, "
-            "or copy it from another store); `provost lineage verify` names what rests on it"
+            f"{self._uri} has wrong bytes at {blob_key(digest)} for {digest}: the object was "
+            "changed or replaced. Put the original again (run the step that makes it, or copy "
+            "it from another store); `provost lineage verify` lists what depends on it"
         )
 
     def _standing(self, digest: str) -> ObjectState | None:

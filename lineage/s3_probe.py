@@ -122,7 +122,7 @@ def _completion(objects: Objects, where: str) -> None:
 
 def _unfit(where: str, what: str) -> StoreUnfitError:
     return StoreUnfitError(
-        f"{where} cannot be a store: {what}, although 'If-None-Match: *' forbids it. Two teams "
-        "that release at once would lose a version. Use AWS S3, SeaweedFS, or another server that "
-        "keeps conditional writes; a folder works too"
+        f"{where} cannot be a store: {what}, although 'If-None-Match: *' forbids it. If two "
+        "teams released at once, one version would be lost. Use AWS S3, SeaweedFS, another "
+        "server with working conditional writes, or a folder"
     )

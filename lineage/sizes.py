@@ -127,8 +127,8 @@ def check_sizes(path: str, config: JsonValue, weights: WeightHeaders) -> None:
             if value < 0 or value > limit:
                 raise RefusedFileError(
                     f"{path!r} says {key} = {value}, but the weights beside it are "
-                    f"{weights.tensors} tensors, {weights.widest} wide at most: it is the config "
-                    "of another model; save config and weights together"
+                    f"{weights.tensors} tensors, {weights.widest} wide at most: the config "
+                    "belongs to another model; save config and weights together"
                 )
         rows, width = settings.get("vocab_size"), settings.get("hidden_size")
         if not (isinstance(rows, int) and isinstance(width, int)):

@@ -129,9 +129,9 @@ def read_statement(
         ) from error
     if (place.store, place.key) != (trust.store, key):
         raise NotEntitledError(
-            f"the statement at {key!r} of the store {trust.store[:8]} was made for "
-            f"{place.key!r} of the store {place.store[:8]}: it counts only there. `provost "
-            "lineage promote` brings a version from one store to another"
+            f"the statement at {key!r} of the store {trust.store[:8]} was made for {place.key!r} "
+            f"of the store {place.store[:8]}: it counts only there. Use `provost lineage "
+            "promote`, which brings a version from one store to another"
         )
     for keyid in envelope.signatures:
         found = trust.team_of_key(keyid)
@@ -140,6 +140,6 @@ def read_statement(
         if envelope.is_signed_by(found[1].public):
             return Statement(body, place, found[0], found[1], digest_bytes(data))
     raise NotEntitledError(
-        f"the statement at {key!r} carries no good signature of the team that owns "
-        f"{place.project!r}: somebody else wrote it, or its key left the trust root"
+        f"the statement at {key!r} has no valid signature of the team that owns "
+        f"{place.project!r}: another party wrote it, or its key left the trust root"
     )

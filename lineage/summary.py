@@ -17,10 +17,10 @@ from lineage.store import Store
 from lineage.survey import survey
 
 _NOT_MEASURED = {
-    "surgery": "Its updates were made in the presence of what is left out: a rehearsal comes "
-    "nearer to a retrain.",
-    "rehearsal": "Nothing was sampled: it learned again from what the student said with all its "
-    "teachers.",
+    "surgery": "Its updates were computed with the left-out teacher present: a rehearsal is "
+    "closer to a retrain.",
+    "rehearsal": "Nothing was sampled: it trained again on the responses of the student with "
+    "all its teachers.",
 }
 """Kinds of record that make a student without some teachers, with what their weights lack."""
 _FITTING = {"fits", "fits after remedy"}
@@ -89,7 +89,7 @@ def summary_of(store: Store, reference: str, seconds: float | None = None) -> Su
         record=subject.record,
         aliases=known.pointing_at(entries[0]) if entries else [],
         verdict=", ".join([*(known.status(e) for e in entries[:1]), *_verdict(launch)])
-        or ("made, and not measured" if _lack(subject) else "made"),
+        or ("made, not measured" if _lack(subject) else "made"),
         scores=list(_scores(subject)),
         warnings=[*_warnings(subject), *_lack(subject), *_findings(launch)],
         report=report_of(store, output),
@@ -184,7 +184,7 @@ def _warnings(subject: Subject) -> Iterator[str]:
         if mine is None:
             continue
         if mine["mean"] == 0:
-            yield f"{domain}: nothing is solved"
+            yield f"{domain}: no prompt is solved"
         elif start is not None and mine["high"] < start["low"]:
             yield (
                 f"{domain}: worse than the fork point, {mine['mean']:.2f} against "

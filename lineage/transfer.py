@@ -176,7 +176,9 @@ def _read(source: Path, piece: Piece) -> bytes:
         file.seek(piece.start)
         data = file.read(piece.stop - piece.start)
     if len(data) != piece.stop - piece.start:
-        raise CorruptError(f"{source} became shorter while it was sent; put it when it is closed")
+        raise CorruptError(
+            f"{source} shrank during the upload; put it after its writer has closed it"
+        )
     return data
 
 

@@ -81,7 +81,7 @@ def parse_tree(data: bytes, digest: str) -> Tree:
     check_paths([file.path for file in files])
     tree = Tree(files)
     if tree.weights != weights or tree.to_bytes() != data:
-        raise CorruptError(f"{problem}: it contradicts itself; put the folder again")
+        raise CorruptError(f"{problem}: its entries are inconsistent; put the folder again")
     return tree
 
 

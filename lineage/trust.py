@@ -77,7 +77,9 @@ class Team(Frozen):
     def _patterns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if "*" in name.removesuffix("*"):
-                raise ValueError(f"name {name!r} has a '*' that is not its end")
+                raise ValueError(
+                    f"name {name!r} has a '*' before its end; use '*' only as the last character"
+                )
         return names
 
 
@@ -151,5 +153,6 @@ def read_trust(path: Path) -> TrustRoot:
         raise TrustRootError(f"the trust root {path} cannot be read: {error}") from error
     except (ValidationError, ValueError) as error:
         raise TrustRootError(
-            f"the trust root {path} is not valid: {error}. Mend it from its history"
+            f"the trust root {path} is not valid: {error}. Correct it, or restore an earlier "
+            "version of the file"
         ) from error

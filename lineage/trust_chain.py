@@ -76,7 +76,7 @@ def _next(data: bytes, key: str, before: TrustRoot | None, previous: str, number
     if not any(envelope.is_signed_by(public) for public in (before or root).maintainers):
         raise TrustRootError(
             f"the trust root at {key!r} is not signed by a maintainer of the version before: it "
-            "does not count, and nothing is read until a maintainer removes it"
+            "does not count, and the store cannot be read until a maintainer removes it"
         )
     return root
 
@@ -100,8 +100,9 @@ def publish(store: Store, wanted: TrustRoot, key: SigningKey) -> TrustRoot:
     entitled = (before or wanted).maintainers
     if key.public not in entitled:
         raise NotEntitledError(
-            f"the key {key.public[:16]} is not of a maintainer, and the next trust root is signed "
-            f"by one of {[public[:16] for public in entitled]}: have one of them publish it"
+            f"the key {key.public[:16]} belongs to no maintainer: only "
+            f"{[public[:16] for public in entitled]} may sign the next trust root: have one of "
+            "them publish it"
         )
     number = before.version + 1 if before else 1
     previous = digest_bytes(store.read_key(_key(before.version)) or b"") if before else ""
@@ -119,8 +120,8 @@ def publish(store: Store, wanted: TrustRoot, key: SigningKey) -> TrustRoot:
         return before
     if not store.claim(_key(number), _signed(root, key)):
         raise TrustRootError(
-            f"version {number} of the trust root was published meanwhile: read it with `provost "
-            "trust show`, take it in, and publish again"
+            f"version {number} of the trust root was published in the meantime: read it with "
+            "`provost trust show`, merge your change into it, and publish again"
         )
     return root
 

@@ -238,8 +238,9 @@ def metrics_of(store: Store, attestation: Attestation) -> list[MetricRow]:
         RecursionError,
     ) as e:
         raise CorruptError(
-            f"{attestation.metrics} holds no metrics ({type(e).__name__}: {e}): one JSON object a "
-            "line with step, name, value and source. Its owner makes the step again"
+            f"{attestation.metrics} holds no metrics ({type(e).__name__}: {e}): it must have one "
+            "JSON object per line with step, name, value and source. Have its owner run the "
+            "step again"
         ) from e
 
 

@@ -75,7 +75,7 @@ def sign_waiver(store: Store, waiver: Waiver, plan: Artifact) -> Artifact:
     author, trust = records.journal.author, records.journal.trust
     assert trust is not None
     if problem := _may_not(author.team, trust):
-        raise NotEntitledError(f"this waiver would not hold: {problem}")
+        raise NotEntitledError(f"this waiver would not be valid: {problem}")
     envelope = sign(canonical_json(_statement(waiver, trust.store)), author.key)
     digest = store.put_bytes(envelope.to_bytes())
     derivation = _derivation(waiver, digest, plan.record, author.project)
@@ -95,8 +95,9 @@ def check_waivable(waiver: Waiver) -> None:
     for finding in waiver.findings:
         if finding.code in NEVER_WAIVED:
             raise NotWaivableError(
-                f"{finding.subject} [{finding.code}] is never waived: {NEVER_WAIVED[finding.code]}."
-                " Leave the teacher out, or have its owner release it anew"
+                f"{finding.subject} [{finding.code}] is never waived: "
+                f"{NEVER_WAIVED[finding.code]}. Leave the teacher out, or have its owner release "
+                "it again"
             )
 
 
@@ -112,15 +113,15 @@ def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
     trust = records.journal.trust
     if trust is None:
         raise NoTrustRootError(
-            f"{store.uri} has no trust root, so nothing tells who signed the waiver {digest}: "
-            "`provost lineage adopt` gives it one"
+            f"{store.uri} has no trust root, so the signer of the waiver {digest} cannot be "
+            "checked: add a trust root with `provost lineage adopt`"
         )
     envelope, waiver = _parse(digest, store.get_bytes(digest), trust.store)
     check_waivable(waiver)
     if waiver.plan != plan.digest:
         raise LineageError(
-            f"the waiver {digest} is of the plan {waiver.plan}, this plan is {plan.digest}: "
-            "teachers, student or findings have changed since. Read the new findings, then "
+            f"the waiver {digest} is for plan {waiver.plan}, but this plan is {plan.digest}: "
+            "teachers, student or findings have changed since. Read the new findings, then run "
             f"provost waive {plan.digest} --reason '...'"
         )
     team = _signed_by(digest, envelope, trust)
@@ -181,12 +182,12 @@ def _signed_by(digest: str, envelope: Envelope, trust: TrustRoot) -> str:
         team, key = known
         why = key.why_not() or _may_not(team, trust)
         if not why and not envelope.is_signed_by(key.public):
-            why = f"the signature of {team} does not fit what it says"
+            why = f"the signature of {team} does not match its content"
         if not why:
             return team
     raise NotEntitledError(
-        f"the waiver {digest} does not hold: {why}. Have somebody sign it who answers for the "
-        "student: provost waive PLAN --reason '...'"
+        f"the waiver {digest} is not valid: {why}. Have a team that may sign students sign it: "
+        "provost waive PLAN --reason '...'"
     )
 
 
@@ -194,7 +195,7 @@ def _may_not(team: str, trust: TrustRoot) -> str:
     names = trust.teams[team].names
     if any(name.startswith(PUBLISHES) or name == "*" for name in names):
         return ""
-    return f"{team} signed it, which owns no {PUBLISHES}* name and does not answer for students"
+    return f"its signer {team} owns no {PUBLISHES}* name, so it may not sign students"
 
 
 def _derivation(waiver: Waiver, envelope: str, plan_record: str, project: str) -> Derivation:

@@ -56,7 +56,7 @@ def _check_key(trust: TrustRoot | None) -> Check:
     found = trust.team_of_key(key.keyid)
     if found is None:
         remedy = f"a maintainer adds it with `provost trust publish`, or set ${KEY_VARIABLE}_FILE"
-        return _STORE.fail("signing key", f"{key.public[:16]} is of no team", remedy)
+        return _STORE.fail("signing key", f"{key.public[:16]} belongs to no team", remedy)
     team, listed = found
     if problem := listed.why_not():
         return _STORE.fail("signing key", f"of {team}, but {problem}", _KEYGEN)

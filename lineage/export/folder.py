@@ -67,7 +67,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
     """Give a folder to fill, which then appears as ``folder``; nothing is left where it fails."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LineageError(
-            f"{folder} exists and is not empty: name a new folder, so that an export never mixes "
+            f"{folder} exists and is not empty: choose a new folder; an export is never mixed "
             "with other files"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)

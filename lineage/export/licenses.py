@@ -152,6 +152,6 @@ def _refuse(stated: Sequence[LicensedPart], licenses: Sequence[str], why: str) -
 def _conflict(stated: Sequence[LicensedPart], licenses: Sequence[str], why: str) -> None:
     found = ", ".join(f"{part.what} ({part.stated})" for part in stated if part.id in licenses)
     raise LicenseConflictError(
-        f"this model cannot be passed on: {found} {why}. Agree on a license with the owners and "
-        "have them release it anew, or make the model without that part"
+        f"this model cannot be distributed: {found} {why}. Agree on a license with the owners "
+        "and have them release it again, or make the model without that part"
     )

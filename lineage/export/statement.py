@@ -43,7 +43,8 @@ def made_of(records: Records, record: str) -> NewestOutput:
     attestation = records.output(record)
     if attestation is None:
         raise LineageError(
-            f"record {record} has no output in this store: there is nothing to make a statement of"
+            f"record {record} has no output in this store: nothing can be exported; run the "
+            "step again, or name another record"
         )
     return NewestOutput(record, records.read(record), attestation)
 

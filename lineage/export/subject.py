@@ -83,8 +83,8 @@ class Subject:
             ):
                 return item
         raise LineageError(
-            f"no record of this store made the weights of {self.name or self.record}, so nothing "
-            "can be said of them: have the model released with its records"
+            f"no record of this store made the weights of {self.name or self.record}, so their "
+            "origin is unknown: have the model released with its records"
         )
 
     @property

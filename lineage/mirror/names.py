@@ -131,8 +131,8 @@ class NameMirror:
         elif (other := found[0].tags.get(FIRST)) and other != mark:
             raise LineageError(
                 f"MLflow's {model!r} shows the versions of another store (its first is {other}, "
-                f"here it is {mark}): give this store a MLflow of its own, or delete the "
-                "registered model there and run `provost lineage reindex`"
+                f"here it is {mark}): give this store its own MLflow, or delete the registered "
+                "model there and run `provost lineage reindex`"
             )
         elif not other:
             self._client.set_registered_model_tag(model, FIRST, mark)

@@ -192,7 +192,7 @@ def walk(evidence: Evidence, student: Artifact, plan: Planned) -> Rounds:
         breaches += _round(made, plan)
         current = artifact_of(taken(made, "student")[0])
     if not seen:
-        breaches.append(Breach("rounds", "the student is the plan's start: no round was run"))
+        breaches.append(Breach("rounds", "the student is the plan's start: it has no round"))
     return Rounds(current, tuple(breaches))
 
 

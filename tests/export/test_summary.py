@@ -145,6 +145,6 @@ def test_what_names_nothing_is_refused(family):
 def test_a_student_without_a_teacher_says_that_it_was_not_measured(family, kind):
     made = family.model(99, take("student", family.fork), kind=kind)
     summary = summary_of(family.store, made[1])
-    assert (summary.kind, summary.verdict) == ("surgery", "made, and not measured")
+    assert (summary.kind, summary.verdict) == ("surgery", "made, not measured")
     assert len(summary.warnings) == 1
     assert summary_of(family.store, family.fork[1]).kind == "checkpoint"

@@ -83,7 +83,7 @@ def test_a_ladder_climbs_and_a_climb_has_one(digests):
     rung = Rung(step=1, checkpoint=release["checkpoint"])
     with pytest.raises(ValidationError, match="do not increase"):
         Release.model_validate(release | {"ladder": [rung, rung]})
-    with pytest.raises(ValidationError, match="has a ladder"):
+    with pytest.raises(ValidationError, match="ladder"):
         Release.model_validate(release | {"ladder": []})
     assert Release.model_validate(release | {"ladder": [], "kind": "sft"}).ladder == ()
 

@@ -84,7 +84,7 @@ def test_an_unknown_teacher_is_answered_with_what_exists(registry):
         registry.resolve("math@9")
     with pytest.raises(UnknownReferenceError, match="has no 'released'"):
         registry.resolve("math")
-    with pytest.raises(LineageError, match="not whole"):
+    with pytest.raises(LineageError, match="name@version"):
         registry.resolve("math@")
 
 
