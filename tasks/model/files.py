@@ -96,7 +96,9 @@ def fetch_model(source: str, folder: Path) -> Path:
     """
     _refuse_foreign_code(Path(source))
     if Path(source).is_absolute() and not Path(source).is_dir():
-        raise ValueError(f"there is no folder {source!r}: give a Hugging Face folder, or a hub id")
+        raise ValueError(
+            f"folder {source!r} does not exist: give a Hugging Face folder or a hub id"
+        )
     try:
         return save_policy(_from_hugging_face(source), folder)
     except OSError as error:

@@ -19,7 +19,7 @@ _LARGEST = 64 << 20
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the digest of how text is cut, of the id -> token map and of the special ids.
 
-    Two tokenizers of one vocabulary size can disagree on every id, so size is no identity.
+    Two tokenizers of one vocabulary size can disagree on every id, so the size proves nothing.
     """
     vocabulary = tokenizer.get_vocab()
     return digest_json(

@@ -10,15 +10,15 @@ _ATTENTION = {"full_attention", "sliding_attention"}
 
 
 def attends_to_all(model: PreTrainedModel, num_tokens: int, forms: Collection[str]) -> bool:
-    """Say whether each layer attends to all of so many tokens, wherever they stand in memory.
+    """Return whether each layer attends to all of ``num_tokens``, wherever they are in memory.
 
-    Not so where layers keep states of another kind, share keys or look back less far, or where
-    attention is biased by distance instead of turned by position.
+    It is False if layers keep recurrent states, share keys or use a shorter window, or if attention
+    is biased by distance instead of rotated by position.
 
     Args:
         model: Any causal LM.
-        num_tokens: Of the longest sequence.
-        forms: Implementations of attention that will do.
+        num_tokens: Length of the longest sequence.
+        forms: Accepted attention implementations.
     """
     text = model.config.get_text_config(decoder=True)
     layer_types, layers = get_layer_types_and_kwargs(text)

@@ -15,11 +15,11 @@ sys.path += [path for path in sys.argv[1:] if path not in sys.path]
 from transformers.utils.chat_template_utils import render_jinja_template
 
 MEMORY_BYTES = 256 << 20
-"""What rendering may take above what the process has when it is ready."""
+"""Memory that rendering may use on top of what the process uses when it is ready."""
 CPU_SECONDS = 2.0
-"""For one rendering. The signal that then comes ends the process."""
+"""CPU time of one rendering; a signal then ends the process."""
 LONGEST_TEXT = 8 << 20
-"""Characters. No context holds a prompt that long."""
+"""Maximum length in characters, longer than any context."""
 
 
 def main() -> None:

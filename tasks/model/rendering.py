@@ -19,7 +19,7 @@ from threading import Lock
 
 SECONDS_TO_START = 120.0
 SECONDS_TO_RENDER = 60.0
-"""By the clock, on a machine that is busy; what it may compute is ``render_main.CPU_SECONDS``."""
+"""Wall-clock timeout, for a busy machine; ``render_main.CPU_SECONDS`` limits the CPU time."""
 _CHUNK = 1 << 16
 
 

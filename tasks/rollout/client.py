@@ -1,4 +1,4 @@
-"""What asks an environment: the batched interface, its failures, and the in-process client.
+"""The client side of an environment: batched interface, failures, and in-process client.
 
 Rollouts and evaluations take an ``EnvironmentClient``. A released domain runs in a confined
 process (``worker.client.EnvironmentWorker``); a test or the caller's own environment runs
@@ -37,7 +37,7 @@ REPLY_BYTES = 65_536
 """The longest answer of an environment: more would never fit a model's context."""
 NUM_TRACEBACK_LINES = 12
 MAX_TURNS = 256
-"""Of the model in one episode: a player makes noise for all of them before it plays."""
+"""Maximum number of model turns in one episode; a player draws noise for all of them first."""
 _DETAILS_CHARACTERS = 8_000
 
 
@@ -74,7 +74,7 @@ class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the enviro
 
 
 class EnvironmentClient(Protocol):
-    """A domain's environment and prompts, asked in batches. All calls are repeatable."""
+    """Batched access to a domain's environment and prompts. All calls are repeatable."""
 
     @property
     def max_turns(self) -> int:
@@ -98,7 +98,7 @@ class NonsenseError(ValueError):
 
 
 class LocalEnvironment:
-    """An environment object asked in this process: for tests and for one's own environments."""
+    """An environment object called in this process: for tests and the caller's own environments."""
 
     def __init__(
         self, environment: Environment, source: PromptSource | None = None, domain: str = "local"
@@ -244,7 +244,7 @@ def _usable(name: str) -> Iterator[None]:
 def _exactly(rows: object, count: int) -> list[object]:
     if not isinstance(rows, list) or len(rows) != count:
         given = f"{len(rows)}" if isinstance(rows, list) and len(rows) < count else "more"
-        raise NonsenseError(f"gave {given} where {count} were asked for: give exactly that many")
+        raise NonsenseError(f"gave {given} rows instead of {count}: give exactly that many")
     return rows
 
 

@@ -23,7 +23,7 @@ before a run, and come again every epoch. Rendering them anew took 3 % of the de
 
 @dataclass(frozen=True)
 class Rollout:
-    """A finished, graded episode in words and in tokens."""
+    """A finished, graded episode as text and as tokens."""
 
     domain: str
     prompt: Prompt
@@ -31,9 +31,9 @@ class Rollout:
     grade: Grade
     ids: tuple[int, ...]
     is_response: tuple[bool, ...]
-    """For each token whether the policy wrote it; prompts and tool answers are masked."""
+    """Whether the policy generated each token; prompts and tool answers are masked."""
     sampler_log_probs: tuple[float, ...]
-    """For each token, in nats under the sampling temperature; 0 where masked."""
+    """Log-probability of each token in nats at the sampling temperature; 0 where masked."""
     truncated: bool
     """A turn was cut at its token limit, so it never ended by itself."""
 

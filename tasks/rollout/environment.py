@@ -58,10 +58,10 @@ class Prompt:
     messages: tuple[Message, ...]
     """What the model sees, as chat messages; the last one is the user's."""
     task: Mapping[str, Json] = field(default_factory=dict)
-    """What the grader sees and the model does not: the answer, hidden tests, constraints."""
+    """Data for the grader that the model does not see: the answer, hidden tests, constraints."""
     mode: str = ""
-    """How the template is called: "on" or "off" for thinking, or an effort such as "high"; "" for
-    the template's own way. Teachers can be chosen by it."""
+    """Template mode: "on" or "off" for thinking, or an effort such as "high"; "" for the template's
+    default. Teachers can be chosen by it."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Grade:
     """The outcome of an episode."""
 
     score: float
-    """In [0, 1]; 1 means that the task is solved."""
+    """Score from 0 to 1; 1 means that the task is solved."""
     reason: str = ""
-    """A few words for the report: why it is not 1."""
+    """Short explanation for the report of why the score is not 1."""
 
     def __post_init__(self) -> None:
         """Refuse a score that no reward could be made of."""
@@ -97,7 +97,7 @@ class Demonstration:
     messages: tuple[Message, ...]
     turns: tuple[Turn, ...]
     mode: str = ""
-    """As a prompt's."""
+    """Template mode, as in ``Prompt.mode``."""
 
 
 class Environment(Protocol):

@@ -13,7 +13,7 @@ class NotJsonError(Exception):
 
 
 def cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
-    """Return text as it may stand in a message: what is too long ends with how long it was."""
+    """Return text shortened for a message; a cut text ends with its full length."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 

@@ -235,7 +235,7 @@ def _line(row: Mapping[str, Json]) -> str:
 
 
 def _refuse_constant(name: str) -> object:
-    raise PromptError(f"{name} is no JSON number: write null or a finite number")
+    raise PromptError(f"{name} is not a JSON number: write null or a finite number")
 
 
 def _fields(

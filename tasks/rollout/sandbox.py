@@ -62,21 +62,21 @@ class Call:
         """Refuse anything but a name: it would be run as code."""
         if not self.function.isidentifier() or keyword.iskeyword(self.function):
             raise ValueError(
-                f"{self.function!r} is no function name: a Call takes the bare name, and the "
-                "arguments apart"
+                f"{self.function!r} is not a function name: a Call takes the bare name, and its "
+                "arguments separately"
             )
 
 
 @dataclass(frozen=True)
 class SandboxLimits:
-    """What a program may use. There is no way to switch a limit off."""
+    """Resource limits of a program. A limit cannot be switched off."""
 
     seconds: float = 1.0
-    """For each call, and for the whole program when the next call would begin."""
+    """Time limit of each call. The total is checked against it before each next call."""
     memory_bytes: int = 64 * 1024**2
     recursion_depth: int = 200
     output_bytes: int = 65_536
-    """Of everything that is printed, and of each returned value."""
+    """Maximum size of the whole printed output, and of each returned value."""
 
     def __post_init__(self) -> None:
         """Refuse limits that are none."""

@@ -35,7 +35,7 @@ class Plays(Protocol):
 
     @property
     def noise_per_rollout(self) -> int:
-        """How many uniform numbers a rollout may need."""
+        """Number of uniform random numbers that a rollout may need."""
 
     def refuse_too_long(self, questions: Sequence[Question]) -> None:
         """Raise ValueError naming a question whose first turn would not fit into the model."""

@@ -125,14 +125,14 @@ def test_too_few_prompts_are_counted(faculty, root):
     row = '{"id": "a", "messages": [{"role": "user", "content": "only"}]}\n'
     jsonl_team(root, train=row)
     message = climbing()
-    assert "prompts/train.jsonl has 1 rows but 8 are asked for" in message
+    assert "prompts/train.jsonl has 1 rows but 8 are needed" in message
 
 
 def test_a_generator_that_gives_out_too_early_is_refused(faculty, root):
     prompts = PROMPTS.format(name="shout").replace("len(seen) < count", "len(seen) < count // 2")
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     message = climbing()
-    assert "environment of 'shout': prompts() gave 4 where 8 were asked for" in message
+    assert "environment of 'shout': prompts() gave 4 rows instead of 8" in message
 
 
 def test_source_that_imports_what_it_may_not_is_named_by_line(faculty, root):

@@ -89,8 +89,8 @@ def test_prompts_are_what_a_file_would_give_back():
 @pytest.mark.parametrize(
     ("made", "problem"),
     [
-        ([question("a")], "gave 1 where 2 were asked for"),
-        ([question("a"), question("b"), question("c")], "gave more where 2 were asked for"),
+        ([question("a")], "gave 1 rows instead of 2"),
+        ([question("a"), question("b"), question("c")], "gave more rows instead of 2"),
         ([question("a"), question("a")], "'a' comes twice"),
         ([question("a"), question("b", answer=float("nan"))], "raised ValueError"),
     ],

@@ -88,6 +88,6 @@ def test_asking_for_more_than_the_file_holds_says_so(folder, tmp_path):
     bundle = collect("echo_team", tmp_path / "bundle")
     with (
         EnvironmentWorker(bundle, domain="echo") as worker,
-        pytest.raises(RuntimeError, match="has 4 rows but 5 are asked for"),
+        pytest.raises(RuntimeError, match="has 4 rows but 5 are needed"),
     ):
         worker.prompts("train", 5, seed=0)

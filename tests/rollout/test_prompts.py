@@ -86,8 +86,11 @@ def test_an_empty_file_is_refused(file, lines):
         (f'{{"id": "", "messages": {USER}}}', "field 'id' is ''"),
         (f'{{"id": "b", "messages": {USER}, "taks": {{}}}}', "unknown field 'taks'"),
         (f'{{"id": "b", "messages": {USER}, "task": [1]}}', "field 'task' is a list"),
-        (f'{{"id": "b", "messages": {USER}, "task": {{"x": NaN}}}}', "NaN is no JSON number"),
-        (f'{{"id": "b", "messages": {USER}, "task": {{"x": -Infinity}}}}', "Infinity is no JSON"),
+        (f'{{"id": "b", "messages": {USER}, "task": {{"x": NaN}}}}', "NaN is not a JSON number"),
+        (
+            f'{{"id": "b", "messages": {USER}, "task": {{"x": -Infinity}}}}',
+            "Infinity is not a JSON",
+        ),
         ('{"id": "b", "messages": []}', "'messages' must be a list with at least one entry"),
         ('{"id": "b", "messages": "hi"}', "'messages' must be a list"),
         ('{"id": "b", "messages": ["hi"]}', r"messages\[0\] must be an object"),

@@ -41,8 +41,11 @@ def test_nonsense_for_a_reply_is_refused(worker, respond, problem):
 @pytest.mark.parametrize(
     ("prompts", "problem"),
     [
-        ("def prompts(s, c, d): return []", "gave 0 where 3 were asked for"),
-        ("import itertools\ndef prompts(s, c, d): return itertools.repeat(P)", "gave more where 3"),
+        ("def prompts(s, c, d): return []", "gave 0 rows instead of 3"),
+        (
+            "import itertools\ndef prompts(s, c, d): return itertools.repeat(P)",
+            "gave more rows",
+        ),
         ("def prompts(s, c, d): return [P] * 3", "'x' comes twice"),
         ("def prompts(s, c, d): return [Prompt('', P.messages)] * 3", "field 'id' is ''"),
         ("def prompts(s, c, d): return [Prompt('a', ())] * 3", "at least one entry"),
@@ -59,7 +62,7 @@ def test_nonsense_for_prompts_is_refused(worker, prompts, problem):
 
 def test_too_few_demonstrations_are_refused(worker):
     asked = worker(prompts="def demonstrations(c, s): return []\ndef prompts(*a): return []")
-    assert "gave 0 where 2 were asked for" in str(failure(asked.demonstrations, 2, 0))
+    assert "gave 0 rows instead of 2" in str(failure(asked.demonstrations, 2, 0))
 
 
 @pytest.mark.parametrize(

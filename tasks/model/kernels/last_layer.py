@@ -1,9 +1,9 @@
-"""Spare the last layer what nobody reads.
+"""Run the last MLP only on the tokens that are read out.
 
-Behind the last attention nothing looks from one token to another, so where only some tokens'
-hidden states are wanted, the last feed-forward network needs to see these alone. It changes no
-number, and a prompt's tokens stop a layer earlier: of a step of the demo's three layers, whose
-prompts are half of all tokens, it saves a tenth.
+After the last attention no token depends on another. If only some tokens' hidden states are
+needed, the last feed-forward network can skip the rest. The numbers do not change, and a prompt's
+tokens stop a layer earlier. In the demo (three layers, half of all tokens are prompts) this saves a
+tenth of a step.
 
 Shapes: B sequences, S tokens of each, N wanted tokens, D hidden size.
 """

@@ -1,7 +1,7 @@
 """Attention of one new token a row, on a CPU: two batched products over the whole cache.
 
 torch's fused kernel is made for long queries; for one token at a time and hundreds of rows it takes
-about twice as long (``benchmarks/step/sampler.py``). Whatever else is asked goes to that kernel.
+about twice as long (``benchmarks/step/sampler.py``). All other calls go to that kernel.
 
 Shapes: B rows, A query heads, H key-value heads, G query heads for each of these, L columns, D head
 size, S tokens of a pass.
@@ -18,14 +18,14 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 ONE_TOKEN = "one_token"
-"""The name under which a model's config asks for it."""
+"""Name that selects this attention in a model's config."""
 _BEYOND = ("softcap", "position_bias", "output_attentions", "s_aux")
-"""What some architectures ask of attention besides softmax(q k) v."""
+"""Options of some architectures that go beyond softmax(q k) v."""
 
 
 @contextmanager
 def one_token_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Let a model's attention run through here inside, where that is faster."""
+    """Use this attention for a model inside the block, where it is faster."""
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation
     if before != "sdpa" or model.device.type != "cpu" or model.dtype != torch.float32:

@@ -1,4 +1,4 @@
-"""Read what all sequences of a batch begin with once, and not once a sequence.
+"""Compute the shared prefix of a batch once instead of once per sequence.
 
 Prompts of a domain open with the same template, the same system prompt, often the same examples.
 Everything but attention looks at a token alone, so the model is given one packed row: the shared
@@ -28,7 +28,7 @@ LEAST_SAVED = 0.05
 """The share of a batch's tokens from which packing pays for the copies that attention makes of
 them (``benchmarks/step/shared_beginning.py``)."""
 _NAME = "shared_beginning"
-"""Under which a model's config asks for this attention."""
+"""Name that selects this attention in a model's config."""
 
 
 class _NotAskedError(Exception):
@@ -37,13 +37,13 @@ class _NotAskedError(Exception):
 
 @dataclass
 class Packing:
-    """How B sequences stand in one packed row."""
+    """Layout of B sequences in one packed row."""
 
     num_rows: int
     num_shared: int
     num_own: int
     asked: int = 0
-    """How often the present layer has asked for attention."""
+    """Number of attention calls of the current layer so far."""
 
     def pack(self, ids_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Return the packed ids [1, T] and their positions [1, T]."""
@@ -54,7 +54,7 @@ class Packing:
         return ids_T[None], positions_T[None]
 
     def places(self, rows_N: Tensor, columns_N: Tensor) -> Tensor:
-        """Return where in the packed row some columns of the sequences' own parts stand [N]."""
+        """Return the places [N] in the packed row of columns of the sequences' own parts."""
         return rows_N * self.num_own + columns_N
 
     def whole(self, packed_1ATD: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def _attention(
 
 
 def _no_mask(*_args: object, **_kwargs: object) -> None:
-    """Padding stands at the right, where causal attention does not look."""
+    """Return no mask: padding is at the right, which causal attention never reads."""
 
 
 AttentionInterface.register(_NAME, _attention)

@@ -1,6 +1,6 @@
 """A released domain's environment, run from its source bundle in a confined process.
 
-So nobody imports a team's code, and it never runs with the caller's credentials: the process
+A team's code is never imported here and never runs with the caller's credentials: the process
 gets an empty environment, a temporary folder, resource limits, and on Linux no network.
 """
 

@@ -37,7 +37,7 @@ def _drawn(name: str, count: int, seed: int) -> list[dict]:  # type: ignore[type
     rows = [json.loads(line) for line in lines if line.strip()]
     if len(rows) < count:
         raise ValueError(
-            f"prompts/{name}.jsonl has {len(rows)} rows but {count} are asked for: add rows, or "
+            f"prompts/{name}.jsonl has {len(rows)} rows but {count} are needed: add rows, or "
             "lower the number in settings.py"
         )
     return random.Random(f"{name} {seed}").sample(rows, count)

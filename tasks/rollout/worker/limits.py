@@ -16,20 +16,20 @@ class WorkerLimits:
     memory_bytes: int = 2 * 1024**3
     """Address space of each process, and memory of all of them together."""
     cpu_seconds: int = 24 * 3600
-    """CPU time in the life of the process: a second net under the time limit for each call."""
+    """CPU time over the life of the process, a backstop for the time limit of each call."""
     file_bytes: int = 16 * 1024**2
     scratch_bytes: int = 64 * 1024**2
-    """Of all files together. The supervisor counts ten times a second: so much more may be there
-    for a moment."""
+    """Maximum size of all files together. The supervisor measures it ten times a second, so files
+    can briefly exceed it."""
     open_files: int = 64
     processes: int = 64
-    """And threads, of all together: the supervisor decides on each. The limit of the kernel stands
-    beside it where user namespaces are allowed; elsewhere it would count the user's other programs
-    too."""
+    """Maximum number of processes and threads together; the supervisor decides on each. The
+    kernel's own limit applies too where user namespaces are allowed; elsewhere it would count the
+    user's other programs."""
     message_bytes: int = 64 * 1024**2
     """The largest answer to one call."""
     output_bytes: int = 16 * 1024
-    """How much of the end of what the bundle prints is kept for error messages."""
+    """Number of bytes kept from the end of the bundle's output, for error messages."""
 
     def __post_init__(self) -> None:
         """Refuse limits that would let nothing run."""

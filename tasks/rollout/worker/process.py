@@ -31,7 +31,7 @@ _CHUNK_BYTES = 65_536
 _KILL_SECONDS = 5.0
 _NO_EPISODE = (-1).to_bytes(8, "little", signed=True)
 _GLANCE_SHARE = 0.1
-"""Of an episode's time: how often the parent looks which episode the child is busy with."""
+"""Interval between looks at the child's current episode, as a share of an episode's time."""
 
 
 class _EpisodeClock:

@@ -53,13 +53,13 @@ class Bundle:
     """A team's loaded ``environment.py`` and ``prompts.py``."""
 
     def __init__(self, folder: Path, progress: "_Progress") -> None:
-        """Run both files; ``progress`` is told the episode that is being answered."""
+        """Run both files; ``progress`` records the episode that is being answered."""
         self.environment: Environment = _load(folder / "environment.py").ENVIRONMENT
         self.source: PromptSource = _load(folder / "prompts.py")
         self._progress = progress
 
     def answer(self, request: Request) -> list[Json]:
-        """Return one answer for each episode, or the rows that were asked for."""
+        """Return one answer for each episode, or the requested rows."""
         if request["call"] == "prompts":
             prompts = self.source.prompts(request["split"], request["count"], request["seed"])
             return [prompt_to_json(prompt) for prompt in islice(prompts, request["count"] + 1)]

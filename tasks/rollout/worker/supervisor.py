@@ -81,7 +81,7 @@ class UsageWatch:
     def excess(self) -> int:
         """Return the exit status for what there is too much of now, 0 for nothing."""
         found = descendants(self._child)
-        # Each is asked for; those who ask at the same moment may all be told that one is left.
+        # Each fork is checked, but simultaneous forks can all pass the check for the last one.
         if sum(map(len, found.values())) > 2 * self._most.processes:
             return _PROCESSES
         if sum(map(_memory, found)) > self._most.memory_bytes:

@@ -146,7 +146,7 @@ _ALLOW, _ASK, _FAIL = 0x7FFF_0000, 0x7FC0_0000, 0x0005_0000
 _REFUSE = _FAIL | errno.EPERM
 
 Instruction = tuple[int, int, int, int]
-"""Of the kernel's filter language: code, steps to skip if true and if false, operand."""
+"""Instruction of the kernel's filter language: code, jump if true, jump if false, operand."""
 
 
 def filter_system_calls(*, signals: bool = True) -> bool:

@@ -26,7 +26,7 @@ class Agent:
         return str(first + second if call[2] == "+" else first - second)
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
-        """Give 1 for the right final number, if the calculator was asked for it."""
+        """Return 1 for the right final number, if the model called the calculator."""
         if all(turn.role != "tool" or turn.content == FAILED for turn in turns):
             return Grade(0.0, "guessed: no call")
         if turns[-1].role == "tool" or turns[-1].content != str(prompt.task["answer"]):

@@ -17,7 +17,7 @@ class Instruct:
         return None
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
-        """Give 1 when count, case, separator and end mark are all as asked."""
+        """Return 1 if count, case, separator and end mark all match the instruction."""
         task, said = prompt.task, turns[-1].content
         end, join, case = str(task["end"]), str(task["join"]), str(task["case"])
         question, count = str(task["question"]), int(str(task["count"]))

@@ -53,7 +53,7 @@ def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
 
 
 def say(question: str, asked: Constraints) -> str:
-    """Say the question as asked: ``fox, (twice, -, upper, !)`` gives ``FOX-FOX!``."""
+    """Return the constrained answer: ``fox, (twice, -, upper, !)`` gives ``FOX-FOX!``."""
     times, join, case, end = asked
     said = question.upper() if case == "upper" else question.lower()
     return join.join([said] * COUNTS[times]) + end

@@ -1,8 +1,8 @@
 """A key-value cache whose columns are allocated ahead and written in place.
 
 Shapes: B rows, H key-value heads, L columns of the allocation, D head size.
-A column is a place in the cache and no position: positions are told to the model, and masks say
-which columns a row sees. So a row's padding may stand between its context and what it writes.
+A column is a place in the cache, not a position. The model gets positions as an input, and masks
+say which columns a row sees, so a row can have padding between its context and generated tokens.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class Window:
 
     num_rows: int
     num_columns: int
-    """Of the allocation."""
+    """Number of columns of the allocation."""
     rows: slice
     columns: slice | Tensor
-    """Where the pass writes; a tensor [1] on the device can be told anew to a recorded pass."""
+    """Columns that the pass writes; a recorded pass reads them from a tensor [1] on the device."""
     width: int
-    """How many columns attention reads, from the first."""
+    """Number of columns that attention reads, from the first."""
 
 
 class _Layer(DynamicLayer):
@@ -80,7 +80,7 @@ class _Layer(DynamicLayer):
         self._held = [held[rows_B] for held in self._held]
 
     def get_seq_length(self) -> int:
-        """Return how many columns stand before those that a pass over contexts writes."""
+        """Return the number of columns before those that a pass over contexts writes."""
         columns = self._window.columns
         return int(columns.start) if isinstance(columns, slice) else self._window.width - 1
 
@@ -117,7 +117,7 @@ class ColumnCache(Cache):
 
 
 def fits(model: PreTrainedModel, num_columns: int) -> bool:
-    """Say whether each layer of a model attends to all of so many columns, as masks tell it."""
+    """Return whether each layer of a model attends to all of ``num_columns``, as masks say."""
     return attends_to_all(model, num_columns, _UNDER_MASKS)
 
 

@@ -1,4 +1,4 @@
-"""What is best on a kind of device when text is sampled; ``benchmarks.step.sampler`` measures."""
+"""Batch sizes for sampling on each kind of device, measured by ``benchmarks.step.sampler``."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ _LATE_ROPE = {"dynamic", "longrope"}
 
 @dataclass(frozen=True)
 class Pace:
-    """In which portions a batch is sampled."""
+    """Portions in which a batch is sampled."""
 
     context_tokens: int
     """Tokens of contexts that go through the model at once."""
@@ -22,9 +22,9 @@ class Pace:
     """Contexts that come more than once go through the model once where that saves so many tokens:
     handing out their columns copies the cache."""
     more_columns: int
-    """By how many columns the cache grows."""
+    """Number of columns by which the cache grows."""
     look_every: int
-    """After so many tokens it is looked which rows have ended; on a GPU looking waits for it."""
+    """Tokens between checks for finished rows; on a GPU each check waits for the device."""
     compact_below: float
     """Finished rows are cut out once fewer than this share of rows is still writing."""
     is_recorded: bool

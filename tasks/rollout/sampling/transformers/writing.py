@@ -22,7 +22,7 @@ summed up token by token in fp64, whatever the vocabulary."""
 _BELOW_ONE = 1 - 2**-52
 
 Line = tuple[list[int], list[float]]
-"""A row's T tokens and their log-probabilities; what stands behind its end token means nothing."""
+"""A row's T tokens and their log-probabilities; entries after its end token have no meaning."""
 
 
 class Writing:

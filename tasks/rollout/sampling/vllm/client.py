@@ -1,7 +1,7 @@
 """Speaks with a vLLM server over HTTP, in JSON, and checks its turns token by token.
 
-A server that is starting or overloaded (503, 429, or nobody at the port) is asked again until the
-time is up; any other refusal is final, and is passed on in the server's own words.
+Requests to a server that is starting or overloaded (503, 429, or connection refused) are retried
+until the timeout. Any other error is final and quotes the server.
 """
 
 import json
@@ -19,7 +19,7 @@ _LATER = {429, 503}
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 _NUM_SHOWN = 400
 ROUNDED = 1e-6
-"""By how much a log-probability may exceed 0."""
+"""Tolerance by which a log-probability may exceed 0."""
 
 
 class VllmError(RuntimeError):
@@ -27,7 +27,7 @@ class VllmError(RuntimeError):
 
 
 class VllmClient:
-    """Requests to one server; several threads may ask at once."""
+    """Requests to one server; safe to use from several threads."""
 
     def __init__(self, server: VllmServer) -> None:
         """Take the address; nothing is sent yet."""
@@ -52,7 +52,7 @@ class VllmClient:
     def _ask(self, method: str, path: str, body: str | None) -> dict[str, JsonValue]:
         until, wait = time.monotonic() + self._timeout, _FIRST_WAIT
         while True:
-            why = f"nobody listens at {self._url}"
+            why = f"connection refused at {self._url}"
             try:
                 status, text = self._send(method, path, body, max(until - time.monotonic(), 0.001))
             except ConnectionRefusedError:
@@ -68,8 +68,8 @@ class VllmClient:
             if time.monotonic() + wait > until:
                 raise VllmError(
                     f"{method} {self._url}{path} was not served for {self._timeout:g} s: {why}; "
-                    "start the server, give it longer (vllm.timeout_seconds), or ask it for less "
-                    "at once (vllm.concurrency)"
+                    "start the server, raise the timeout (vllm.timeout_seconds), or send fewer "
+                    "requests at once (vllm.concurrency)"
                 )
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -140,7 +140,7 @@ def read_turn(
     """Return a turn's token ids and their log-probabilities in nats.
 
     Raises:
-        VllmError: if anything is missing, or is not what was asked for.
+        VllmError: if a field is missing, or the answer does not match the request.
     """
     try:
         completion = _Completion.model_validate(answer)
@@ -151,7 +151,7 @@ def read_turn(
         )
         raise VllmError(
             f"the answer lacks what a rollout needs ({wrong}): the server must be vLLM as locked "
-            "in images/rollout, which returns token ids and log-probabilities when asked"
+            "in images/rollout, which returns token ids and log-probabilities on request"
         ) from error
     problem = _problem(completion, context, served_model, end_id, max_new_tokens)
     if problem:
@@ -169,9 +169,9 @@ def _problem(
 ) -> str | None:
     """Say what is wrong with an answer, or None."""
     if completion.model != served_model:
-        return f"the answer is by {completion.model!r}, and {served_model!r} was asked"
+        return f"the answer is from {completion.model!r}, not from {served_model!r}"
     if len(completion.choices) != 1:
-        return f"there are {len(completion.choices)} turns in the answer, and one was asked for"
+        return f"the answer holds {len(completion.choices)} turns instead of one"
     choice = completion.choices[0]
     if choice.prompt_token_ids != list(context):
         return (
@@ -189,7 +189,7 @@ def _problem(
             f"wrote {counts[2]}, and may hold 1 to {max_new_tokens}"
         )
     if not all(math.isfinite(nats) and nats <= ROUNDED for nats in choice.logprobs.token_logprobs):
-        return "a log-probability of the answer is no finite number of at most 0"
+        return "a log-probability of the answer is not a finite number of at most 0"
     return _wrong_end(choice, end_id, max_new_tokens)
 
 

@@ -70,7 +70,7 @@ class VllmSampler:
         return ModelTurn(tuple(ids), tuple(nats), ended=ids[-1] == self._end_id)
 
     def _request(self, context: Sequence[int], seed: int) -> dict[str, JsonValue]:
-        """Return what is asked: the plain distribution, and no cut of it."""
+        """Return the request body: sample from the full distribution, without truncation."""
         return {
             "model": self._server.served_model,
             "prompt": list(context),

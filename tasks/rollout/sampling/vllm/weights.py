@@ -1,9 +1,9 @@
-"""Puts the trainer's weights into a running vLLM server, in place, and proves that they are there.
+"""Puts the trainer's weights into a running vLLM server, in place, and verifies them.
 
 vLLM has three ways to take weights while it runs. Its NCCL engine needs vLLM's own half in the
 trainer, whose torch and transformers it would then dictate; its IPC engine takes pickles. The one
 used here reads a folder of safetensors into the tensors that the server has (``reload_weights``,
-asked for by ``/collective_rpc``), so its graphs and allocations stay. The folder is in memory at
+through ``/collective_rpc``), so its graphs and allocations stay. The folder is in memory at
 best.
 
 A fingerprint says whether weights have changed since, the server says which version it holds, and a
@@ -65,8 +65,8 @@ class ServedWeights:
         # What is cached of contexts was computed with the weights before.
         if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
             raise VllmError(
-                "the server could not forget what it cached under the weights before, so it is "
-                "answering somebody else: give it to one run alone"
+                "the server could not clear its prefix cache, so it is serving another run's "
+                "requests: give each run a server of its own"
             )
         self._client.post("/update_weight_version", {"new_version": digest})
         self._fingerprint, self._digest = fingerprint, digest
