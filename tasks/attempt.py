@@ -1,8 +1,8 @@
-"""One attempt at a task: which faults may pass, and how it ends when it is asked to.
+"""Retry and preemption handling for one task attempt: transient errors, SIGTERM, time limits.
 
-A machine is taken away with SIGTERM and some seconds' notice; a time limit ends an attempt in the
-same way. A step that puts states away finishes its optimizer step, puts one away and ends; any
-other ends at once. The standard library only, so that every task can be wrapped at no cost.
+Preemption sends SIGTERM with some seconds' notice; a time limit ends an attempt in the same way. A
+resumable task finishes its optimizer step, saves a state and exits; any other exits at once. The
+module uses only the standard library, so wrapping a task costs nothing.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ _PASSING = frozenset(
         errno.ETIMEDOUT,
     }
 )
-"""Of storage and network; a full disk, a missing file or a refused access do not pass."""
+"""Transient errors of storage and network; a full disk or a missing file is not transient."""
 _HURRY_SECONDS = 300.0
-"""After its time limit an attempt has this long for the step that it is in."""
+"""Grace period in seconds after the time limit, to finish the current step."""
 
 
 class InterruptedAttemptError(RuntimeError):
@@ -72,14 +72,14 @@ def _is_of_the_ranks(error: BaseException) -> bool:
 
 
 class Notice:
-    """Whether this process was asked to end its attempt, and why."""
+    """Request to this process to end its attempt, with the reason."""
 
     def __init__(self) -> None:
-        """Be asked nothing yet."""
+        """Start without a request."""
         self.begin()
 
     def begin(self) -> None:
-        """Forget what an attempt before this one was asked."""
+        """Clear the request of the previous attempt."""
         self._error: Exception | None = None
         self._keeps_states = False
 
@@ -109,15 +109,15 @@ class Notice:
 
 
 NOTICE = Notice()
-"""Of the attempt that runs now. Signals are a process's, so that this is too."""
+"""Notice for the current attempt; one per process, because signals are per process."""
 
 
 @contextlib.contextmanager
 def watched_attempt(name: str, limit_seconds: float | None) -> Iterator[Notice]:
     """Turn SIGTERM, and the end of a time limit, into an error that ends the attempt in order.
 
-    Without a limit nothing but SIGTERM ends it. Outside the main thread signals stay whoever's
-    they were: only the main thread may set them.
+    Without a limit only SIGTERM ends it. Outside the main thread the signal handlers stay
+    unchanged, because only the main thread may set them.
 
     Raises:
         InterruptedAttemptError: on SIGTERM.
@@ -131,17 +131,17 @@ def watched_attempt(name: str, limit_seconds: float | None) -> Iterator[Notice]:
     def interrupted(number: int, frame: FrameType | None) -> None:
         NOTICE.give(
             InterruptedAttemptError(
-                f"{name} was asked to end (SIGTERM): what it had is in the store, and the next "
-                "attempt goes on from there"
+                f"{name} was stopped (SIGTERM): its last state is in the store, and the next "
+                "attempt resumes from it"
             )
         )
 
     def too_long(number: int, frame: FrameType | None) -> None:
         NOTICE.give(
             TimeLimitError(
-                f"{name} ran past its limit of {(limit_seconds or 0) / 60:g} minutes. What it had "
-                "is in the store: run it again to go on, or raise time_limit_minutes of its stage "
-                "in infra/resources"
+                f"{name} ran past its limit of {(limit_seconds or 0) / 60:g} minutes. Its last "
+                "state is in the store: run it again to resume, or raise time_limit_minutes of its "
+                "stage in infra/resources"
             )
         )
 

@@ -17,7 +17,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def documented(model: type[Model]) -> type[Model]:
-    """Give each field of a model the description that stands below it."""
+    """Use the string below each field of a model as its description."""
     source = Path(str(sys.modules[model.__module__].__file__)).read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and node.name == model.__name__:

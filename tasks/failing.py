@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 _OURS = {"images", "lineage", "tasks", "workflows"}
-"""The packages whose own exceptions say all that a person needs."""
+"""Packages with exceptions that need no traceback."""
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 _PASSING = "PassingFaultError"
 """The name under which a task raises a fault that may pass; the fault's own name follows."""
@@ -63,7 +63,7 @@ class Told:
     sentence: str
     """What and why."""
     frames: str = ""
-    """Where it was raised; "" where the sentence says all."""
+    """Traceback; "" if the message is sufficient."""
 
 
 def told(error: BaseException) -> Told:
@@ -114,7 +114,7 @@ def is_explained(error: BaseException) -> bool:
 
 
 def _was_raised_outside_libraries(error: BaseException) -> bool:
-    """Return whether the innermost frame is no library's, and stopped at a ``raise``."""
+    """Return whether the innermost frame is outside libraries and stopped at a ``raise``."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next

@@ -23,7 +23,7 @@ from tasks.step import Bench, Measurements, now
 
 KIND = "failure"
 _MOST_CHARACTERS = 4_000
-"""Of the frames that are kept."""
+"""Maximum length of the recorded traceback."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Work:
 def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
     """Write a record of kind "failure"; the same failure again attests anew.
 
-    None where a run was only asked to find finished work.
+    Returns None in a run that only looks for finished work.
     """
     if is_finding_only():
         return None
@@ -120,7 +120,7 @@ def already_made(bench: Bench, plan: Plan) -> list[JsonValue]:
     ]
     starts = set.intersection(*users) if users else set()
     records = starts.union(*(index.descendants(start) for start in starts))
-    # Whoever took them all through their releases is another plan, or stands beside this one.
+    # A plan uses all teachers as well, through their releases: it was not made from them.
     rows = [row for row in index.rows(sorted(records)) if row.kind not in {"plan", KIND}]
     return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
 

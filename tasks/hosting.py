@@ -128,7 +128,7 @@ def telling(stage: Stage, task: Any) -> Any:  # noqa: ANN401 - flytekit's tasks 
         try:
             return dispatch(*args, **more)
         except FlyteNonRecoverableSystemException as error:
-            # Inputs that are no value of their type, which the console's form lets through.
+            # Inputs of the wrong type, which the console's form does not check.
             raise FlyteNonRecoverableSystemException(frameless(error.value)) from None
 
     task.execute, task.dispatch_execute = told_execute, told_dispatch
@@ -162,7 +162,7 @@ def _leave_record(name: str, inputs: Mapping[str, object], said: Told) -> None:
 
 
 def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Parameters, Result]:
-    """Return ``body`` as one attempt: checked before, ended in order, its faults told apart."""
+    """Wrap ``body`` as one attempt: preconditions, orderly end, transient and permanent errors."""
 
     @functools.wraps(body)
     def attempt(*args: Parameters.args, **inputs: Parameters.kwargs) -> Result:
@@ -176,7 +176,7 @@ def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Par
             with watched_attempt(body.__name__, limit) as notice:
                 result = body(*args, **inputs)
             if is_local:
-                notice.raise_given()  # asked after its last step: what comes next must not begin
+                notice.raise_given()  # interrupted after its last step: start no other task
         except Exception as error:
             # A person's Ctrl-C or SIGTERM on this machine ends the run; Flyte's asks for another.
             stopped_here = is_local and isinstance(error, InterruptedAttemptError)
@@ -207,12 +207,12 @@ def _require_registration() -> None:
 
 
 def _check_signing_key(*, required: bool) -> None:
-    """Raise an error where the key cannot be had or is none, before anything is spent."""
+    """Raise an error if the signing key is missing or invalid, before any work starts."""
     if given_key() is None and required:
         raise ResourceError(
-            f"this pod has no signing key, and what it makes would not count: the secret "
-            f"{SIGNING_SECRET} of its namespace needs {SIGNING_KEY} (PEM), which comes into "
-            f"${KEY_VARIABLE}_FILE. `provost teacher keygen FILE` makes one"
+            f"this pod has no signing key, so its records would not count: add {SIGNING_KEY} "
+            f"(PEM) to the secret {SIGNING_SECRET} of its namespace, for "
+            f"${KEY_VARIABLE}_FILE. Create a key with `provost teacher keygen FILE`"
         )
 
 

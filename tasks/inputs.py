@@ -1,4 +1,4 @@
-"""What a person gave and cannot be, told by the input's own name: what, why, and what to do."""
+"""Errors about invalid inputs, reported under the name that the user typed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,17 +12,17 @@ _BOUNDS = {
     "less_than": ("lt", "below"),
     "less_than_equal": ("le", "at most"),
 }
-"""pydantic's kinds of errors about a bound: where the bound stands, and how it is said."""
+"""pydantic's errors about bounds: the key of the bound in the error, and its wording."""
 _OURS = "value_error"
 
 
 class InputError(ValueError):
-    """An input that cannot be; the message names each, and says why and what to give."""
+    """Invalid inputs; the message names each one with the reason and the fix."""
 
 
 @contextmanager
 def told_by_name(names: Mapping[str, str], rest: str = "") -> Iterator[None]:
-    """Turn pydantic's words about settings into ones about what was asked for.
+    """Translate pydantic's errors about settings into errors about the inputs.
 
     Args:
         names: Of the inputs, by the dotted path of the setting that each becomes.
@@ -40,14 +40,14 @@ def told_by_name(names: Mapping[str, str], rest: str = "") -> Iterator[None]:
 
 
 def numbers_by_name(entries: Sequence[str], given_as: str) -> dict[str, float]:
-    """Return the numbers in texts such as ``math=0.5``, by their names.
+    """Parse texts such as ``math=0.5`` into numbers by name.
 
     Args:
         entries: One text for each number.
         given_as: The input that took them, for the error.
 
     Raises:
-        InputError: for a text that is no name with a number, and for a name given twice.
+        InputError: a text is not of the form name=number, or a name occurs twice.
     """
     found: dict[str, float] = {}
     for entry in entries:
@@ -58,7 +58,7 @@ def numbers_by_name(entries: Sequence[str], given_as: str) -> dict[str, float]:
             found[name] = float(text)
         except ValueError as error:
             raise InputError(
-                f"{given_as} has {entry!r}, which is no name with a number: write it as math=0.5"
+                f"{given_as} has the invalid entry {entry!r}: write name=number, such as math=0.5"
             ) from error
     return found
 

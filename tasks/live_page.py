@@ -9,10 +9,10 @@ from lineage.metrics import Sample
 from tasks.step import measured_here
 
 EVERY_SECONDS = 20.0
-"""Between two drawings; a page is then at most a step older than this."""
+"""Seconds between two redraws; a page is at most this old plus one step."""
 
 Draw = Callable[[Sequence[Sequence[Sample]]], str]
-"""From what each part of a step has measured, to a page."""
+"""Function from the measurements of each part of a step to an HTML page."""
 
 
 @contextmanager

@@ -15,10 +15,10 @@ JUDGED = "judged.json"
 
 
 def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
-    """Return the plan that an artifact stands for, as the store has it.
+    """Return the stored plan of an artifact.
 
     Raises:
-        LineageError: for what is no plan of this store.
+        LineageError: the artifact is not a plan of this store.
     """
     if artifact is None:
         raise LineageError(
@@ -32,7 +32,7 @@ def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
     }
     if artifact.digest not in given:
         raise LineageError(
-            f"{artifact.digest} is no plan of this store: give the digest that a consolidation "
+            f"{artifact.digest} is not a plan of this store: give the digest that a consolidation "
             "printed as its plan"
         )
     data = bench.store.get_bytes(artifact.digest)
@@ -40,8 +40,8 @@ def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
         plan = Plan.model_validate(json.loads(data))
     except (ValidationError, ValueError) as error:
         raise LineageError(
-            f"{artifact.digest} is no plan that can be read: {error}. Make it again with the "
-            "present code"
+            f"the plan {artifact.digest} cannot be read: {error}. Make it again with the current "
+            "code"
         ) from error
     stored = artifact.model_copy(update={"uri": bench.store.uri})
     return plan.model_copy(update={"artifact": stored})
@@ -77,9 +77,9 @@ def verdicts_of(bench: Bench, student: Artifact) -> list[TeacherVerdict]:
 
 
 def refuse_changed(bench: Bench, plan: Plan) -> None:
-    """Refuse a plan that says something else than what is stored under its digest.
+    """Refuse a plan that differs from the one stored under its digest.
 
-    Waivers stand beside a plan and not in it.
+    Waivers are not part of the stored plan.
 
     Raises:
         LineageError: naming what differs.

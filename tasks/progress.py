@@ -87,9 +87,9 @@ class Update:
 
 
 def decode(line: bytes) -> Update | None:
-    """Return the report that ``line`` encodes, or None where it is anything else.
+    """Return the report that ``line`` encodes, or None for anything else.
 
-    Whoever reads a pipe shows what it understands: a stray print or a torn line is no error.
+    A stray print or a torn line in the pipe is ignored.
     """
     try:
         value = json.loads(line)
@@ -118,7 +118,7 @@ class Reporter:
         self._last_line = -math.inf
 
     def report(self, update: Update) -> None:
-        """Tell whoever watches."""
+        """Write a report to the pipe, or to the stream without a pipe."""
         if self._pipe is None:
             self._show(update)
             return
@@ -159,7 +159,7 @@ def _inherited_pipe() -> int | None:
     pipe = int(text)
     try:
         is_pipe = stat.S_ISFIFO(os.fstat(pipe).st_mode)
-    except OSError:  # not open in this process: nobody listens
+    except OSError:  # not open in this process
         return None
     if not is_pipe:
         return None

@@ -111,9 +111,9 @@ def package_versions() -> dict[str, str]:
 
 
 def gpu_in_use() -> str:
-    """Return the name of the GPU on which this process holds memory; "" where it has used none.
+    """Return the name of the GPU that this process has used, or "".
 
-    torch is asked only where the step has loaded it.
+    torch is queried only if the step has loaded it.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
@@ -123,7 +123,7 @@ def gpu_in_use() -> str:
 
 @lru_cache
 def git_commit() -> str:
-    """Return the commit that runs: baked into an image, else asked of git, else ""."""
+    """Return the running commit, from the image or from git; "" if unknown."""
     return os.environ.get("PROVOST_COMMIT") or _git("rev-parse", "HEAD").decode().strip()
 
 
@@ -155,7 +155,7 @@ def git_difference() -> str:
 
 
 def _git(*arguments: str) -> bytes:
-    """Return what git says in this checkout, or nothing where there is no git or no checkout."""
+    """Return git's output in this checkout; empty without git or a checkout."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=_TASKS, capture_output=True, check=False, timeout=30

@@ -47,7 +47,7 @@ def rank() -> int:
 
 
 def rank_device() -> torch.device:
-    """Return this rank's accelerator, or the CPU where there is none."""
+    """Return this rank's accelerator, or the CPU without one."""
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
@@ -77,7 +77,7 @@ def exchange_json(value: JsonValue) -> list[JsonValue]:
 
 
 def agreed(value: JsonValue) -> JsonValue:
-    """Return the first rank's value, on all ranks: of a clock, or of what stands in a store."""
+    """Return the first rank's value on all ranks, such as a clock reading or a store lookup."""
     return exchange_json(value)[0]
 
 

@@ -1,8 +1,8 @@
-"""What each stage takes of a cluster: data in ``infra/resources``, one file for each flavour.
+"""Cluster resources of each stage, from ``infra/resources``, one file per flavor.
 
-A flavour is a kind of cluster: which GPU, how many of them, spot or not, for how long. It is chosen
-where workflows are registered, with ``PROVOST_FLAVOUR``; the tasks carry the choice into their
-containers. Without one nothing is asked for, and the same workflow runs on the machine at hand.
+A flavor is a kind of cluster: type and number of GPUs, spot or not, time limits. It is chosen at
+registration with ``PROVOST_FLAVOUR``; the tasks carry the choice into their containers. Without a
+flavor tasks request no resources, and the same workflow runs on the local machine.
 """
 
 import os
@@ -20,7 +20,7 @@ from images.names import ImageName
 
 FLAVOUR = "PROVOST_FLAVOUR"
 LOCAL = "cpu"
-"""Whose time limits and retries hold where no flavour is chosen."""
+"""Flavor that supplies time limits and retries when none is chosen."""
 FOLDER = Path(__file__).resolve().parents[1] / "infra" / "resources"
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
@@ -69,21 +69,21 @@ class StageResources(BaseModel):
     """Cores of a pod."""
     memory: Quantity
     disk: Quantity
-    """Of the pod's own: scratch, and what it takes out of the store."""
+    """Local disk of the pod, for scratch files and files from the store."""
     shared_memory: Quantity | None = None
     """A file system in memory, for ranks and loaders that hand tensors to each other."""
     gpus: int = Field(default=0, ge=0)
-    """Of a pod; as many ranks run in it."""
+    """Number of GPUs, and ranks, per pod."""
     nodes: int = Field(default=1, ge=1)
-    """Pods that train together."""
+    """Number of pods that train together."""
     spot: bool = False
     """May run on machines that can be taken away. The last attempt never does, where Flyte counts
     all attempts as one budget: ``node-config`` in ``infra/flyte/values.yaml``."""
     retries: int = Field(default=0, ge=0, le=10)
     """Further attempts after faults that may pass: storage, network, a machine taken away."""
     time_limit_minutes: int = Field(ge=1)
-    """Of one attempt on a person's machine. Flyte counts from the creation of the pod, waiting for
-    a machine included, and ends the step after twice as long over all of its attempts."""
+    """Time limit of one attempt in minutes. Flyte counts from the creation of the pod, including
+    the wait for a machine, and ends the step after twice the limit over all attempts."""
     pod_template: str
     """One of ``infra/flyte/pod-templates.yaml``: who the pod runs as and what it finds there."""
 
@@ -131,10 +131,10 @@ class Flavour(BaseModel):
 
 
 def chosen_flavour() -> Flavour | None:
-    """Return the flavour that $PROVOST_FLAVOUR names, or None where nothing is chosen.
+    """Return the flavor that $PROVOST_FLAVOUR names, or None if it is not set.
 
     Raises:
-        ResourceError: if there is none of that name, or its file is not valid.
+        ResourceError: the flavor does not exist, or its file is invalid.
     """
     name = os.environ.get(FLAVOUR, "")
     return load_flavour(name) if name else None
@@ -150,14 +150,14 @@ def local_limits(stage: Stage) -> StageResources:
 
 @lru_cache
 def load_flavour(name: str, folder: Path = FOLDER) -> Flavour:
-    """Return a flavour by its name.
+    """Return a flavor by its name.
 
     Raises:
-        ResourceError: if there is none of that name, or its file is not valid.
+        ResourceError: the flavor does not exist, or its file is invalid.
     """
     if not _FLAVOUR_NAME.fullmatch(name) or name not in flavour_names(folder):
         raise ResourceError(
-            f"there is no flavour {name!r}: choose one of {', '.join(flavour_names(folder))}, or "
+            f"unknown flavor {name!r}: choose one of {', '.join(flavour_names(folder))}, or "
             f"write {folder.name}/{name}.toml"
         )
     file = folder / f"{name}.toml"

@@ -1,8 +1,8 @@
-"""States of a run that goes on, in the store: a killed run continues where the last one stands.
+"""Resumable state in the store: a killed run continues from its last state.
 
-A state is a folder in the store and a slot under the derivation that is being made. How often one
-is put away changes nothing of the result, so it is no setting: at most every two minutes, and so
-that putting them away takes at most a twentieth of the time.
+A state is a folder in the store and a slot under the derivation of the run. How often it is saved
+does not affect the result, so it is not a setting: at most every two minutes, and saving takes at
+most a twentieth of the run time.
 """
 
 import json
@@ -26,7 +26,7 @@ from tasks.ranks import agreed, exchange_json, rank
 
 _LEAST_SECONDS = 120.0
 _LEAST_MULTIPLE = 20.0
-"""Of the time that the last state took: what is put away costs at most 5 %."""
+"""Minimum interval, as a multiple of the last save's duration: saving costs at most 5 %."""
 
 
 class Part(Protocol):
@@ -40,7 +40,7 @@ class Part(Protocol):
 
 
 class JsonPart:
-    """A part whose state is a JSON value."""
+    """A part with a JSON value as its state."""
 
     def __init__(
         self, get: Callable[[], JsonValue], put: Callable[[Mapping[str, JsonValue]], None]
@@ -107,9 +107,9 @@ class States:
         self._due = clock() + _LEAST_SECONDS
 
     def restore(self) -> int:
-        """Set every part to the last state and return its step; 0 where there is none.
+        """Restore every part from the last state and return its step; 0 without a state.
 
-        From here on an attempt that is asked to end does so at its next ``save_if_due``.
+        After this call an interrupted attempt ends at its next ``save_if_due``.
         """
         NOTICE.keep_states()
         # Of several ranks the first looks, and puts away, for all; their clocks differ.
@@ -129,11 +129,11 @@ class States:
         return slot.step
 
     def save_if_due(self, step: int) -> None:
-        """Put a state away if the last one is old enough, or if the attempt is asked to end.
+        """Save a state if the last one is old enough, or if the attempt is interrupted.
 
         Raises:
-            InterruptedAttemptError: if a rank was asked to end, once the state is put away.
-            TimeLimitError: if the attempt's time is up, once the state is put away.
+            InterruptedAttemptError: a rank was interrupted; the state is saved first.
+            TimeLimitError: the attempt's time is up; the state is saved first.
         """
         # One exchange a step: the first rank's clock counts, and a request to any of them.
         is_due = self._clock() >= self._due
@@ -142,7 +142,7 @@ class States:
             self.save(step)
         if "end" in told:
             NOTICE.raise_given()
-            raise InterruptedAttemptError("another rank was asked to end: see its error")
+            raise InterruptedAttemptError("another rank was interrupted: see its error")
 
     def save(self, step: int) -> None:
         """Put a state away: the run has done ``step``."""

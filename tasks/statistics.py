@@ -32,7 +32,7 @@ UNIT = (0.0, 1.0)
 """The range of a score."""
 
 Samples = Sequence[Sequence[float]]
-"""For each prompt, the scores of its samples."""
+"""Scores of the samples of each prompt."""
 
 
 @dataclass(frozen=True)

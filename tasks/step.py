@@ -62,7 +62,7 @@ class Measurements:
     notes: dict[str, JsonValue] = field(default_factory=dict)
     """Circumstances worth attesting, such as how environments were confined."""
     listeners: list[Callable[[Sequence[Sample]], None]] = field(default_factory=list)
-    """Are told of each value as it is measured, and of those that a state brings back."""
+    """Callbacks for each new value, and for the values that a state restores."""
     clock: Callable[[], float] = time.time
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -95,7 +95,7 @@ _WATCHED: ContextVar[Callable[[Measurements], None] | None] = ContextVar("watche
 def measured_here(listener: Listener | None = None) -> Iterator[list[Measurements]]:
     """Yield the measurements of what is made within, in a list that grows, also where it fails.
 
-    ``listener`` is told of each value as it is measured.
+    ``listener`` receives each value as it is measured.
     """
     measurements: list[Measurements] = []
 

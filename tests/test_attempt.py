@@ -84,7 +84,7 @@ def test_an_attempt_without_states_ends_at_once():
         ask()
         reached.append("further")
 
-    with pytest.raises(InterruptedAttemptError, match="climb was asked to end"):
+    with pytest.raises(InterruptedAttemptError, match="climb was stopped"):
         attempt(body)
     assert reached == []
     assert signal.getsignal(signal.SIGTERM) is before

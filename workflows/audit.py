@@ -1,4 +1,4 @@
-"""A question about a student in, a report out: which teacher shaped what it says."""
+"""The audit of a student: which teacher shaped its behavior."""
 
 from typing import cast
 
@@ -38,26 +38,26 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     verify_seeds: int = 0,
     verify_subsets: int = 0,
 ) -> Audited:
-    """Say through whose updates behaviours came, and what a retrain without each teacher changes.
+    """Attribute behaviors to teachers, and optionally verify with retrains without each teacher.
 
-    Give a prompt with its response, or behaviours, or a sample; with none of them the whole student
-    is asked about, domain by domain.
+    Give a prompt with its response, a file of behaviors, or a sample size. Without any of them the
+    audit covers the whole student, domain by domain.
 
     Args:
-        behaviours: JSON lines, each a prompt (messages) and a response; or the digest of a stored
-            data set of them.
-        contrast: Explain the log-odds of the response over this one.
-        prompt: What a user says to the student.
-        replay: Where the student's ledger holds no displacements, make approximate ones from the
-            rollouts that it kept; that takes less than the student's own round, and once.
-        response: What the student says then.
-        sample: So many of the student's own answers in each domain.
-        seed: Of what is drawn, and of the intervals.
-        student: A published student, by name or digest.
-        system: The system prompt before the prompt.
-        verify_seeds: Retrain without each teacher, with so many seeds; each retrain takes as long
+        behaviours: JSON lines, each with a prompt (messages) and a response, or the digest of a
+            stored data set of them.
+        contrast: Response to contrast: explain the log-odds of the response over this one.
+        prompt: User message to the student.
+        replay: Whether to compute approximate displacements from the ledger's rollouts if the
+            ledger has none. It runs once and takes less time than the student's own round.
+        response: The student's response to the prompt.
+        sample: Number of the student's own responses to audit in each domain.
+        seed: Random seed for samples and intervals.
+        student: Published student, by name or digest.
+        system: System prompt before the user message.
+        verify_seeds: Number of seeds for retrains without each teacher; each retrain takes as long
             as the student's own round.
-        verify_subsets: Also without so many random sets of several teachers.
+        verify_subsets: Number of random sets of several teachers to retrain without.
     """
     asked = gather_behaviours(
         student=student,
@@ -72,7 +72,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     )
     replays = plan_replay(student=student, wanted=replay)
     retrains = plan_retrains(student=student, num_seeds=verify_seeds, num_subsets=verify_subsets)
-    # A question that cannot be asked is refused before anything is trained for it.
+    # An invalid question is refused before any retrain starts.
     cast("Promise", asked) >> replays
     cast("Promise", asked) >> retrains
     replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(spec=replays)))
@@ -85,11 +85,11 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
 
 @workflow
 def surgery(weights: list[str], student: str = "student@released") -> Operated:
-    """Make a student without a teacher, or with another weight of it, from its ledger.
+    """Remove or reweight a teacher's updates in a student, using its ledger.
 
     Args:
-        weights: Sources with their weights, such as math=0 to leave math out.
-        student: A student with a ledger, by name or digest.
+        weights: Weight per source, such as math=0 to remove math.
+        student: Student with a ledger, by name or digest.
     """
     made = scale_teachers(student=student, weights=weights)
     return Operated(made.summary, made.student)
@@ -97,13 +97,13 @@ def surgery(weights: list[str], student: str = "student@released") -> Operated:
 
 @workflow
 def rehearsal(without: list[str], student: str = "student@released") -> Rehearsed:
-    """Make a student's round again without some teachers, from the rollouts its ledger kept.
+    """Repeat a student's round without some teachers, on the rollouts in its ledger.
 
-    It samples nothing, so it takes less than a retrain, and comes nearer to one than surgery does.
+    It does not sample, so it is faster than a retrain. It approximates one better than surgery.
 
     Args:
         without: Teachers to leave out.
-        student: A published student with a ledger, by name or digest.
+        student: Published student with a ledger, by name or digest.
     """
     made = rehearse_round(student=student, without=without)
     return Rehearsed(made.summary, made.student)

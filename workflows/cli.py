@@ -11,7 +11,7 @@ from lineage.plain import paragraph
 from workflows.commands.output import show_trace
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("workflows.commands.demo:demo", "Run the main job end to end, or what is left of it."),
+    "demo": ("workflows.commands.demo:demo", "Run the main job end to end, or resume it."),
     "run": ("workflows.commands.run:run", "Run a workflow: foundation, teacher or consolidation."),
     "register": (
         "workflows.commands.register:register",
@@ -19,29 +19,32 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "runs": (
         "workflows.commands.runs:runs",
-        "List what runs and what failed in Flyte, beside the records.",
+        "List running and failed executions in Flyte, with their records.",
     ),
     "approve": (
         "workflows.commands.approve:approve",
-        "Approve or reject a plan that waits in Flyte.",
+        "Approve or reject a plan that is waiting in Flyte.",
     ),
     "teacher": (
         "workflows.commands.teacher:teacher",
-        "Make a team or a key; list, retire or recall teachers.",
+        "Create a team or a key; list, retire or recall teachers.",
     ),
     "gate": ("workflows.commands.gate:gate", "Measure whether teachers fit a student."),
-    "audit": ("workflows.commands.audit:audit", "Say which teacher shaped what a student says."),
-    "surgery": ("workflows.commands.audit:surgery", "Make a student without a teacher."),
-    "student": ("workflows.commands.student:student", "List published students, roll back."),
-    "plans": ("workflows.commands.plans:plans", "List consolidations, with what came of each."),
-    "compare": ("workflows.commands.compare:compare", "Put two consolidations side by side."),
-    "waive": ("workflows.commands.waive:waive", "Sign that a plan's findings are accepted."),
-    "trust": ("workflows.commands.trust:trust", "Say whose keys count, and for which names."),
+    "audit": (
+        "workflows.commands.audit:audit",
+        "Find the teachers that shaped a student's behavior.",
+    ),
+    "surgery": ("workflows.commands.audit:surgery", "Remove a teacher from a student."),
+    "student": ("workflows.commands.student:student", "List published students; roll back."),
+    "plans": ("workflows.commands.plans:plans", "List consolidations and their results."),
+    "compare": ("workflows.commands.compare:compare", "Compare two consolidations."),
+    "waive": ("workflows.commands.waive:waive", "Accept a plan's findings with a signed waiver."),
+    "trust": ("workflows.commands.trust:trust", "Show and change which keys sign which names."),
     "doctor": (
         "workflows.commands.doctor:doctor",
         "Check machine, store, keys, MLflow and versions.",
     ),
-    "lineage": ("workflows.commands.lineage:lineage", "Ask what a checkpoint is made of."),
+    "lineage": ("workflows.commands.lineage:lineage", "Show and verify a checkpoint's ancestry."),
 }
 
 

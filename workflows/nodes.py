@@ -18,7 +18,7 @@ def named(name: str, made: Result) -> Result:
 def attempted(stage: Stage, made: Result) -> Result:
     """Give a map task's node the retries of its stage; Flyte ignores those of its task.
 
-    Without a flavor nothing is asked for, and none are given.
+    Without a flavor the node keeps its defaults.
     """
     flavour = chosen_flavour()
     if flavour is None:

@@ -156,11 +156,11 @@ def test_a_rehearsal_without_a_teacher_is_a_recorded_student_that_only_others_ta
         (("audit", "student@released", "--prompt", "abcd", "--response", "x" * 200), "shorten"),
         (("surgery", "student@released", "--without", "math"), "['shout', 'whisper']"),
         (("surgery", "student@released", "--weight", "shout=1"), "nothing would change"),
-        (("surgery", "student@released", "--weight", "shout"), "write it as math=0.5"),
+        (("surgery", "student@released", "--weight", "shout"), "such as math=0.5"),
         (("surgery", "student@released", "--weight", "shout=nan"), "no finite numbers"),
         ((*REHEARSED, "--without", "math"), "['math'] cannot be left out"),
         ((*REHEARSED, "--without", "shout", "--without", "whisper"), "nobody is left to learn"),
-        ((*REHEARSED, "--weight", "shout=0"), "name them with --without"),
+        ((*REHEARSED, "--weight", "shout=0"), "--without"),
         (REHEARSED, "nothing is to be left out"),
     ],
 )

@@ -64,7 +64,7 @@ def write_rows(folder, name, rows):
 
 def test_an_unknown_team_is_named_with_the_teams_that_exist(faculty):
     message = climbing("poetry")
-    assert "there is no team 'poetry': the teams here are agent, code, instruct, math" in message
+    assert "unknown team 'poetry': choose one of agent, code, instruct, math" in message
     assert "acme.poetry" in message
 
 

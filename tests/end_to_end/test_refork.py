@@ -49,7 +49,7 @@ def test_a_request_climbs_from_where_the_student_starts_with_what_the_teacher_ha
     assert request["trained"][0]["settings"] == team.SFT.model_dump(mode="json")
     assert request["trained"][1]["settings"] == team.RL.model_dump(mode="json")
     said = provost("run", "teacher", SHOUT, "--request", digest)
-    assert "teacher.shout@1 of team-shout is asked to climb again" in said
+    assert "teacher.shout@1 of team-shout needs to climb again" in said
     release = read_manifest(store, Registry(store).resolve("shout@2").digest, Release)
     assert release.fork_point.digest == start
 
@@ -59,7 +59,7 @@ def test_a_request_that_would_be_another_climb_is_refused(asked, monkeypatch):
     digest, _, folder = asked
     assert "'whisper'" in refusal("run", "teacher", f"{PACKAGE}.whisper", "--request", digest)
     file = str(folder / "refork-shout.json")
-    assert "give the one or the other" in refusal(
+    assert "--request already sets" in refusal(
         "run", "teacher", SHOUT, "--request", file, "--seed", "3"
     )
     settings = importlib.import_module(f"{SHOUT}.settings")

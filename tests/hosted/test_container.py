@@ -50,7 +50,7 @@ def test_a_pod_without_its_signing_key_ends_before_anything_is_spent(tmp_path):
     ended = Container(resolve_checkpoint, tmp_path / "pod", inputs).run(PROVOST_FLAVOUR="cpu")
     assert ended.code == 0
     assert not ended.is_recoverable
-    assert "the secret provost-signing of its namespace needs key (PEM)" in ended.error.message
+    assert "(PEM) to the secret provost-signing" in ended.error.message
 
 
 def test_a_pod_that_pyflyte_registered_ends_in_its_first_second_with_the_command_to_use(tmp_path):

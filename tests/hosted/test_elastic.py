@@ -22,7 +22,7 @@ def test_the_first_rank_gives_the_output_of_all(tmp_path):
     ("ending", "recoverable", "said"),
     [
         ("network", True, "ConnectionResetError: the other machine has gone"),
-        ("taken", True, "two_ranks was asked to end (SIGTERM)"),
+        ("taken", True, "two_ranks was stopped (SIGTERM)"),
         ("input", False, "num_steps is -1"),
     ],
 )

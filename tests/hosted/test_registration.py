@@ -104,8 +104,8 @@ def provost(*arguments, **environment):
 @pytest.mark.parametrize(
     ("arguments", "bound", "refusal"),
     [
-        (["chess", "--flavour", "cpu"], "", "there is no team 'chess': the teams here are agent"),
-        (["math", "--flavour", "h300"], "", "there is no flavour 'h300': choose one of cpu"),
+        (["chess", "--flavour", "cpu"], "", "unknown team 'chess': choose one of agent"),
+        (["math", "--flavour", "h300"], "", "unknown flavor 'h300': choose one of cpu"),
         (["math", "--flavour", "cpu"], "", "nothing is bound to cpu, so its tasks would have no"),
         (
             ["math", "--flavour", "cpu"],
@@ -163,7 +163,7 @@ def test_a_version_is_the_commit_with_the_teams_own_beside_it(checkout):
 def test_a_version_that_is_not_checked_out_is_refused(checkout):
     git(checkout, "tag", "r7")
     git(checkout, "commit", "-q", "--allow-empty", "-m", "go on")
-    with pytest.raises(ClickException, match="r7 is not what is checked out"):
+    with pytest.raises(ClickException, match="r7 is not checked out"):
         version_of(checkout, "development", "r7", "1.0.0")
 
 
@@ -171,7 +171,7 @@ def test_a_version_that_is_not_checked_out_is_refused(checkout):
 def test_a_tree_with_changes_is_for_development_alone(checkout, domain):
     commit = git(checkout, "rev-parse", "HEAD")[:12]
     (checkout / "b.py").write_text("b = 1\n")
-    with pytest.raises(ClickException, match=r"1 files are not as committed \(b\.py\)"):
+    with pytest.raises(ClickException, match=r"1 files have uncommitted changes \(b\.py\)"):
         version_of(checkout, domain, "", "1.0.0")
     first = version_of(checkout, "development", "", "1.0.0")
     assert first.startswith(f"1.0.0-{commit}-dirty-")

@@ -40,7 +40,7 @@ def request_file(tmp_path):
 def test_the_inputs_are_those_that_were_asked_for(request_file, capsys):
     assert inputs_of_request("math", request_file()) == {"fork_point": START, "seed": 7}
     said = capsys.readouterr().out
-    assert "teacher.math@1 of team-math is asked to climb again" in said
+    assert "teacher.math@1 of team-math needs to climb again" in said
     assert "[measured-misfit] too far" in said
     # A team's own kind of stage cannot be compared, and nothing on record says nothing.
     other = Trained(kind="preference", record="", seed=0, settings={"beta": 1})
@@ -49,7 +49,7 @@ def test_the_inputs_are_those_that_were_asked_for(request_file, capsys):
 
 
 def test_another_teams_request_is_refused_by_both_names(request_file):
-    with pytest.raises(click.ClickException, match="team-math for the domain 'math', and code"):
+    with pytest.raises(click.ClickException, match="team-math and domain 'math', but code"):
         inputs_of_request("code", request_file())
 
 

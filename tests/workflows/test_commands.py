@@ -73,7 +73,7 @@ def test_the_version_is_that_of_the_distribution():
 def test_a_list_of_no_teachers_says_how_to_get_one(home):
     result = CliRunner().invoke(main, ["teacher", "list"])
     assert result.exit_code == 1
-    assert f"no teacher is released in {home}/store" in result.output
+    assert f"{home}/store has no released teacher" in result.output
     assert "provost run teacher math" in result.output
 
 

@@ -105,7 +105,7 @@ def test_a_bug_keeps_its_traceback(kind, error):
 def test_a_request_to_end_is_not_a_fault(capsys):
     with pytest.raises(SystemExit, match="143"):
         local.run_locally(termination)
-    assert "terminate was asked to end (SIGTERM)" in capsys.readouterr().err
+    assert "terminate was stopped (SIGTERM)" in capsys.readouterr().err
 
 
 def test_a_time_limit_is_kept_by_local_execution_and_not_tried_again(monkeypatch, capsys):

@@ -1,1 +1,1 @@
-"""What the command ``provost`` can do, one module each, imported when it is asked for."""
+"""The subcommands of ``provost``, one module each, imported on first use."""

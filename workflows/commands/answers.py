@@ -20,21 +20,21 @@ class GraphAnswer(Document):
     """``provost lineage show``."""
 
     record: str
-    """Of what was named."""
+    """Record of the reference."""
     records: list[Record]
     """Parents before children."""
     inputs: list[Taken]
 
 
 class Fault(Frozen):
-    """One thing that is not what it was said to be, or that nothing proves."""
+    """One mismatch, or one claim without proof."""
 
     subject: str
     what: str
 
 
 class Vouched(Frozen):
-    """Who vouches for an entry."""
+    """The signature of an entry."""
 
     entry: str
     state: str
@@ -50,7 +50,7 @@ class Verified(Frozen):
     records: int
     blobs: int
     bytes: int
-    """Hashed."""
+    """Number of bytes hashed."""
     signatures: list[Vouched]
     faults: list[Fault]
     unknown: list[Fault]
@@ -83,7 +83,7 @@ class SideAnswer(Frozen):
     reference: str
     digest: str
     scores: dict[str, ScoreAnswer]
-    """By domain, and overall."""
+    """Score by domain, and overall."""
 
 
 class Compared(Frozen):
@@ -92,10 +92,10 @@ class Compared(Frozen):
     first: SideAnswer
     second: SideAnswer
     settings: dict[str, tuple[str, str]]
-    """Those that differ."""
+    """Settings that differ."""
     teachers: dict[str, tuple[str, str]]
     differences: dict[str, ScoreAnswer]
-    """By domain, on the same prompts."""
+    """Difference by domain, on the same prompts."""
     not_paired: dict[str, str]
     """Domains that cannot be compared prompt by prompt, and why."""
 
@@ -153,4 +153,4 @@ ANSWERS: dict[str, type[Frozen]] = {
     "trust show": Trust,
     "doctor": Checkup,
 }
-"""By command."""
+"""JSON document by command."""

@@ -1,4 +1,4 @@
-"""``provost approve``: a person decides on a plan that waits in Flyte, and it is recorded who."""
+"""``provost approve``: approve or reject a plan that is waiting in Flyte, with a record."""
 
 import re
 import time
@@ -22,20 +22,20 @@ _POLL_SECONDS = 5.0
 @click.command()
 @click.argument("execution")
 @click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
-@click.option("--by", default="", help="Who decides.  [default: who is logged in here]")
-@click.option("--reason", required=True, help="Why; it stays with the student.")
+@click.option("--by", default="", help="Name of the approver.  [default: the local user]")
+@click.option("--reason", required=True, help="Reason; kept in the student's record.")
 @click.option("--reject", is_flag=True, help="Reject the plan, which ends the execution.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option(
     "--wait", type=click.IntRange(0), default=0, help="Minutes to wait for the plan.  [default: 0]"
 )
 def approve(
     execution: str, *, domain: str, by: str, reason: str, reject: bool, yes: bool, wait: int
 ) -> None:
-    """Approve the plan that EXECUTION waits with, after showing it.
+    """Show the plan that EXECUTION is waiting with, and approve it.
 
-    EXECUTION is the name in Flyte, or project/domain/name as `provost runs` prints it. The decision
-    is recorded before Flyte hears of it: who, why, and what was shown.
+    EXECUTION is the name in Flyte, or project/domain/name as printed by `provost runs`. The
+    decision is recorded before it is sent to Flyte: who, why, and what was shown.
     """
     from flytekit.exceptions.base import FlyteException
 
@@ -50,14 +50,14 @@ def approve(
             say(line)
         what = "Reject" if reject else "Approve"
         if not yes and not agreed(f"{what} this plan?"):
-            raise click.ClickException("nothing was decided: the execution goes on waiting")
+            raise click.ClickException("no decision was made: the execution keeps waiting")
         record = _record(gated, identity, by, reason, is_rejected=reject)
         _signal(remote, identity, is_rejected=reject)
     except LineageError as error:
         raise click.ClickException(str(error)) from error
     except FlyteException as error:
         raise click.ClickException(
-            f"{remote.config.platform.endpoint} did not take the decision on {identity.name}: "
+            f"{remote.config.platform.endpoint} did not accept the decision on {identity.name}: "
             f"{sentence(error)}"
         ) from error
     say(f"{'rejected' if reject else 'approved'}; record {record}")
@@ -72,7 +72,7 @@ def _named(execution: str, domain: str) -> tuple["FlyteRemote", "WorkflowExecuti
     found = _NAME.fullmatch(execution)
     if found is None:
         raise click.ClickException(
-            f"{execution!r} names no execution: write its name in Flyte, or project/domain/name"
+            f"{execution!r} is not an execution: give its name in Flyte, or project/domain/name"
         )
     place = place_of("consolidation")
     domain = found["domain"] or domain
@@ -85,7 +85,7 @@ def _named(execution: str, domain: str) -> tuple["FlyteRemote", "WorkflowExecuti
 def _await_signal(
     remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier", minutes: int
 ) -> None:
-    """Return when the execution waits for a person; it may have to measure its teachers first."""
+    """Return when the execution waits for approval; its gate may have to finish first."""
     from workflows.commands.executions import ENDED, phase_of
     from workflows.consolidation.stages import REVIEW
 
@@ -99,17 +99,17 @@ def _await_signal(
             return
         phase = phase_of(remote, identity)
         if phase in ENDED:
-            raise click.ClickException(f"{identity.name} waits for nobody: it is {phase}")
+            raise click.ClickException(f"{identity.name} needs no approval: it is {phase}")
         if time.monotonic() >= deadline:
             raise click.ClickException(
                 f"{identity.name} has no plan to approve yet (it is {phase}): wait for the gate "
-                "with --wait MINUTES; `consolidate` never asks, `consolidate_reviewed` does"
+                "with --wait MINUTES. Only `consolidate_reviewed` needs approval"
             )
         time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
 def _gated(remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier") -> "Gated":
-    """Return what the execution's gate let through."""
+    """Return the plan that passed the execution's gate."""
     from flytekit.core.type_engine import TypeEngine
     from flytekit.models.core.identifier import NodeExecutionIdentifier
 
@@ -140,7 +140,7 @@ def _record(
     by = by or person()
     for name, text in (("--by", by), ("--reason", reason)):
         if not text.strip():
-            raise LineageError(f"{name} is empty: who decides, and why, stays with the student")
+            raise LineageError(f"{name} is empty: the record needs the approver and the reason")
     decision = Decision(
         decision="rejected" if is_rejected else "approved", by=by, way="command", reason=reason
     )

@@ -1,4 +1,4 @@
-"""``provost audit`` and ``provost surgery``: who shaped a student, and what it is without them."""
+"""``provost audit`` and ``provost surgery``: attribute behavior to teachers, and remove them."""
 
 import time
 from pathlib import Path
@@ -18,25 +18,25 @@ from workflows.commands.summary import conclude
 
 @click.command()
 @click.argument("student")
-@click.option("--system", default="", help="A system prompt before it.")
-@click.option("--prompt", default="", help="What a user says.")
-@click.option("--response", default="", help="What the student says then.")
-@click.option("--contrast", default="", help="Explain the response over this one.")
+@click.option("--system", default="", help="System prompt before the user message.")
+@click.option("--prompt", default="", help="User message to the student.")
+@click.option("--response", default="", help="The student's response to the prompt.")
+@click.option("--contrast", default="", help="Response to contrast with.")
 @click.option(
     "--behaviours",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines of behaviours.",
+    help="File of behaviors in JSON lines.",
 )
-@click.option("--sample", default=0, help="So many of its own answers in each domain.")
+@click.option("--sample", default=0, help="Number of its own responses per domain.")
 @click.option(
     "--replay",
     is_flag=True,
-    help="Without displacements in its ledger, make approximate ones from the kept rollouts.",
+    help="Compute approximate displacements from rollouts if the ledger has none.",
 )
-@click.option("--verify", default=0, help="Retrain without each teacher, with so many seeds.")
-@click.option("--subsets", default=0, help="Retrain also without so many sets of teachers.")
+@click.option("--verify", default=0, help="Number of seeds for retrains without each teacher.")
+@click.option("--subsets", default=0, help="Number of teacher sets to retrain without.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.")
 @as_json
 def audit(  # noqa: PLR0917 - one option for each input of the launch form
     student: str,
@@ -53,7 +53,7 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     out: Path | None,
     as_document: bool,
 ) -> None:
-    """Say which teacher shaped what STUDENT says; without a question, the whole student."""
+    """Find the teachers that shaped a behavior of STUDENT; without options, all its behavior."""
     quiet()
     started = time.monotonic()
     asked = run_locally(_put, behaviours) if behaviours else ""
@@ -82,13 +82,13 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
 
 @click.command()
 @click.argument("student")
-@click.option("--without", multiple=True, help="A teacher to leave out; may be repeated.")
-@click.option("--weight", multiple=True, help="A teacher and its new weight, such as math=0.5.")
+@click.option("--without", multiple=True, help="Teacher to leave out; may be repeated.")
+@click.option("--weight", multiple=True, help="New weight of a teacher, such as math=0.5.")
 @click.option(
     "--rehearse",
     is_flag=True,
-    help="Make its round again without them from the kept rollouts: longer, and far nearer to a "
-    "retrain.",
+    help="Repeat the round on the ledger's rollouts without these teachers: slower, and much "
+    "closer to a retrain.",
 )
 @as_json
 def surgery(
@@ -98,12 +98,12 @@ def surgery(
     rehearse: bool,
     as_document: bool,
 ) -> None:
-    """Make STUDENT without a teacher from its ledger, as a new recorded checkpoint."""
+    """Remove a teacher's updates from STUDENT, using its ledger; records a new checkpoint."""
     quiet()
     started = time.monotonic()
     if rehearse and weight:
         raise click.ClickException(
-            "--rehearse leaves teachers out and knows no weights: name them with --without"
+            "--rehearse does not accept --weight: name the teachers to leave out with --without"
         )
     weights = [*(f"{name}=0" for name in without), *weight]
     made = (
@@ -119,7 +119,7 @@ def surgery(
 
 
 def _put(behaviours: Path) -> str:
-    """Check a file of behaviours, line by line, before anything else; return its digest."""
+    """Validate a file of behaviors line by line and store it; return its digest."""
     from tasks.attribution.behaviour import read_behaviours
 
     read_behaviours(behaviours)
@@ -141,7 +141,7 @@ def _tell(found: Audit) -> None:
 
 
 def _tell_measured(found: RetrainResult) -> None:
-    """Print what retrains measured, beside the noise that it must rise above."""
+    """Print the retrains' effects and the noise floor."""
     rows = []
     for each in found.effects:
         effect = each.effect
@@ -150,5 +150,5 @@ def _tell_measured(found: RetrainResult) -> None:
         rows.append((", ".join(each.masked), f"{effect.mean:+.2f}", span, seeds))
     say()
     tabulate(("retrained without", "its presence added", "95 %", "by seed"), rows)
-    noise = "unknown: one seed shows none" if found.noise is None else f"{found.noise:.2g} nats"
+    noise = "unknown with one seed" if found.noise is None else f"{found.noise:.2g} nats"
     say(f"noise floor between seeds: {noise}")

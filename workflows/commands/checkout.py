@@ -1,4 +1,4 @@
-"""Under which version something is registered: the commit that is checked out."""
+"""The version under which entities are registered: the commit that is checked out."""
 
 import hashlib
 import subprocess
@@ -7,15 +7,14 @@ from pathlib import Path
 import click
 
 DEVELOPMENT = "development"
-"""The one Flyte domain that takes what is not committed."""
+"""The only Flyte domain that accepts uncommitted changes."""
 _NUM_HEX = 12
 
 
 def version_of(folder: Path, domain: str, name: str, beside: str) -> str:
-    """Return ``<beside>-<commit>``, the Flyte version of what lies in ``folder``.
+    """Return ``<beside>-<commit>``, the Flyte version of the code in ``folder``.
 
-    In development a tree with changes is taken, and the changes are told in the version: another
-    change makes another version.
+    Development accepts uncommitted changes and adds their digest to the version.
 
     Args:
         folder: Anywhere in the checkout.
@@ -30,16 +29,16 @@ def version_of(folder: Path, domain: str, name: str, beside: str) -> str:
     commit = _git(folder, "rev-parse", "HEAD").decode().strip()
     if name and _git(folder, "rev-parse", f"{name}^{{commit}}").decode().strip() != commit:
         raise click.ClickException(
-            f"{name} is not what is checked out ({commit[:_NUM_HEX]}), so that the entities would "
-            f"not be those of their version: `git checkout {name}` first"
+            f"{name} is not checked out ({commit[:_NUM_HEX]} is), so the entities would not match "
+            f"their version: run `git checkout {name}` first"
         )
     version = name or commit[:_NUM_HEX]
     changed = changed_files(folder)
     if changed and domain != DEVELOPMENT:
         shown = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
         raise click.ClickException(
-            f"{len(changed)} files are not as committed ({shown}), and {domain} takes only what a "
-            f"commit can give back: commit them, or register in {DEVELOPMENT}"
+            f"{len(changed)} files have uncommitted changes ({shown}), which {domain} does not "
+            f"accept: commit them, or register in {DEVELOPMENT}"
         )
     if changed:
         version += f"-dirty-{_digest(folder, changed)}"
@@ -74,7 +73,7 @@ def _git(folder: Path, *arguments: str) -> bytes:
     )
     if done.returncode:
         raise click.ClickException(
-            f"git {' '.join(arguments[:2])} failed in {folder}: {done.stderr.decode().strip()}. A "
-            "version is a commit, so that registering needs the checkout"
+            f"git {' '.join(arguments[:2])} failed in {folder}: {done.stderr.decode().strip()}. "
+            "Register from a git checkout, because the version is a commit"
         )
     return done.stdout

@@ -1,4 +1,4 @@
-"""A request of the gate to climb again, launched as it was asked: the owner's, with its inputs."""
+"""Launches a climb from the gate's request to climb again, with the inputs of the request."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from tasks.gate.refork import Refork
 
 SETTINGS: Mapping[str, str] = {"sft": "SFT", "rl": "RL"}
-"""What a team's ``settings.py`` calls the settings of each kind of stage."""
+"""Variable in a team's ``settings.py`` for each kind of stage."""
 
 
 def inputs_of_request(team: str, request: str) -> dict[str, Any]:
-    """Return the climb's inputs that a request gives, by its digest or file.
+    """Return the climb inputs of a request, given its digest or file.
 
     Raises:
-        LineageError: for what is no request.
-        click.ClickException: where it is another team's, or the team's folder no longer has the
-            settings that the teacher was trained with.
+        LineageError: it is not a request.
+        click.ClickException: it belongs to another team, or the team's settings have changed since
+            the teacher was trained.
     """
     from tasks.gate.refork import read_refork
 
@@ -34,19 +34,19 @@ def inputs_of_request(team: str, request: str) -> dict[str, Any]:
     settings = team_settings(team)
     if settings.DOMAIN.name != asked.domain:
         raise click.ClickException(
-            f"this request is to {asked.owner} for the domain {asked.domain!r}, and {team} teaches "
-            f"{settings.DOMAIN.name!r}: `provost run teacher {asked.team} --request ...`"
+            f"the request is for {asked.owner} and domain {asked.domain!r}, but {team} "
+            f"teaches {settings.DOMAIN.name!r}: `provost run teacher {asked.team} --request ...`"
         )
     differing = list(_differences(asked, settings))
     if differing:
         raise click.ClickException(
-            f"{asked.teacher} was trained with other settings than {team} has now, so that this "
-            "would be another climb than the one that was asked for:\n"
+            f"{asked.teacher} was trained with other settings than {team} has now, so this would "
+            "not be the requested climb:\n"
             + "\n".join(f"  {line}" for line in differing)
-            + "\nPut them back, or climb with the present ones: "
+            + "\nRestore them, or climb with the present ones: "
             f"provost run teacher {team} {asked.given}"
         )
-    say(f"{asked.teacher} of {asked.owner} is asked to climb again:")
+    say(f"{asked.teacher} of {asked.owner} needs to climb again:")
     for reason in asked.reasons:
         say(f"  {reason}")
     return dict(asked.inputs)
@@ -63,7 +63,7 @@ def _of_file(name: str) -> bytes:
 
 
 def _differences(asked: "Refork", settings: object) -> list[str]:
-    """Return every setting that is no longer as the teacher's records have it."""
+    """Return every setting that differs from the teacher's records."""
     found = []
     for stage in asked.trained:
         own = getattr(settings, SETTINGS.get(stage.kind, ""), None)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("first")
 @click.argument("second")
-@click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), help="Write the comparison to this HTML file."
+)
 @as_json
 def compare(first: str, second: str, html: Path | None, as_document: bool) -> None:
     """Compare the published students FIRST and SECOND: settings, teachers, scores."""

@@ -1,4 +1,4 @@
-"""``provost demo``: the main job. What is finished is found in the store, the rest is run."""
+"""``provost demo``: the main job. Finished stages are found in the store; the others run."""
 
 import json
 import os
@@ -28,17 +28,17 @@ TEAMS = ("math", "code", "agent", "instruct")
 
 
 @click.command()
-@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the whole job.")
 @click.option(
     "--processes",
     default=lambda: min(len(TEAMS), os.cpu_count() or 1),
     type=click.IntRange(min=1),
     show_default="one for each core",
-    help="How many teams climb at a time.",
+    help="Number of teams that climb at a time.",
 )
 @as_json
 def demo(seed: int, processes: int, as_document: bool) -> None:
-    """Four teams climb from one fork point, one consolidation merges them."""
+    """Train four teachers from one fork point, and merge them in one consolidation."""
     quiet()
     started = time.monotonic()
     folder = home() / "demo"

@@ -1,4 +1,4 @@
-"""``provost doctor``: what this machine, the store and MLflow offer, and what to do about it."""
+"""``provost doctor``: checks this machine, the store and MLflow, and suggests fixes."""
 
 import click
 
@@ -11,7 +11,7 @@ from workflows.commands.output import as_json, emit, say
 def doctor(as_document: bool) -> None:
     """Check machine, confinement, store, keys, MLflow and versions. Exit 1 on a failure.
 
-    Takes a few seconds, and leaves nothing behind.
+    The checks take a few seconds and leave nothing behind.
     """
     from lineage.doctor.check import worst
     from lineage.doctor.keys import check_keys

@@ -166,7 +166,7 @@ class Run(Frozen):
     workflow: str
     version: str
     phase: str
-    """As Flyte calls it: RUNNING, SUCCEEDED, FAILED, ABORTED, TIMED_OUT ..."""
+    """Flyte's phase: RUNNING, SUCCEEDED, FAILED, ABORTED, TIMED_OUT ..."""
     created: str
     """ISO 8601, UTC; "" where Flyte does not say."""
     launched_by: str
@@ -175,7 +175,7 @@ class Run(Frozen):
     """Why it failed or was aborted, in one line."""
     error_type: str = ""
     record: str = ""
-    """Of the failure; "" where it did not fail, or the store has none."""
+    """Record of the failure; "" without a failure or a record."""
 
     @property
     def flyte_run(self) -> FlyteRun:
@@ -230,4 +230,4 @@ DOCUMENTS: dict[str, type[Frozen]] = {
     "teacher export": Exported,
     "lineage export": Exported,
 }
-"""By command."""
+"""JSON document by command."""

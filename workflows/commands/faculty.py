@@ -1,4 +1,4 @@
-"""Who can be run and registered, by name: the teams, and the pipelines that are no team's."""
+"""Teams and shared pipelines by name: everything that can be run and registered."""
 
 import importlib
 import pkgutil
@@ -15,7 +15,7 @@ PIPELINES: Mapping[str, str] = {
     "gate": "workflows.gate",
     "audit": "workflows.audit",
 }
-"""What is registered besides teams, and where it lies."""
+"""Shared pipelines and their packages."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PipelinePlace:
 
     @property
     def is_team(self) -> bool:
-        """Whether a team's climb lies there; a pipeline is no team's."""
+        """Whether the package belongs to a team; shared pipelines do not."""
         return self.package not in PIPELINES.values()
 
     def owns(self, entity: str) -> bool:
@@ -53,9 +53,8 @@ def place_of(name: str) -> PipelinePlace:
         return PipelinePlace(PIPELINES[name], name)
     if "." not in name and name not in teams():
         raise click.ClickException(
-            f"there is no team {name!r}: the teams here are {', '.join(teams())}; a package of "
-            "your own is named with its dots, such as acme.poetry; `provost teacher new` makes "
-            "a team"
+            f"unknown team {name!r}: choose one of {', '.join(teams())}, give the dotted name of "
+            "your own package, such as acme.poetry, or create a team with `provost teacher new`"
         )
     package = name if "." in name else f"{TEACHERS}.{name}"
     team = package.rpartition(".")[2].replace("_", "-")

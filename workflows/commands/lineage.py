@@ -1,4 +1,4 @@
-"""``provost lineage``: what a checkpoint is made of, whether it is still that, what came of it."""
+"""``provost lineage``: ancestors and descendants of checkpoints, and their verification."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,12 +39,12 @@ HOUR_SECONDS = 3600.0
 
 @click.group()
 def lineage() -> None:
-    """Records: what came from what, and is it still true."""
+    """Show, compare and verify records of how checkpoints were made."""
 
 
 @lineage.command()
 @click.argument("reference")
-@click.option("--html", type=click.Path(path_type=Path), help="Draw it as one page here.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write the graph to this HTML file.")
 @as_json
 def show(reference: str, html: Path | None, as_document: bool) -> None:
     """Draw what REFERENCE (a name such as student@released, or a digest) descends from."""
@@ -73,7 +73,7 @@ def ancestors(reference: str, as_document: bool) -> None:
 @click.argument("reference")
 @as_json
 def descendants(reference: str, as_document: bool) -> None:
-    """List the records that were made of REFERENCE."""
+    """List the records that descend from REFERENCE."""
     _list(reference, lambda known, record: known.descendants(record), as_document)
 
 
@@ -94,7 +94,7 @@ def _list(reference: str, ask: Callable[[Lineage, str], list[str]], as_document:
 
 
 def _tell_missing(known: Lineage, graph: Graph) -> None:
-    """Report what of a graph cannot be read, and end with exit status 1 where there is any."""
+    """Report unreadable parts of a graph, and end with exit status 1 if there are any."""
     tell_left_out(_missing(known, graph))
 
 
@@ -142,7 +142,7 @@ def _record(node: Node) -> Record:
 @click.argument("after")
 @as_json
 def diff(before: str, after: str, as_document: bool) -> None:
-    """Say what differs in the making of two checkpoints: data, settings, code, parents."""
+    """Compare how two checkpoints were made: data, settings, code, parents."""
     store = open_store()
     known = Lineage(store)
     found = differences(Records(store), known.find(before), known.find(after))
@@ -163,7 +163,7 @@ def diff(before: str, after: str, as_document: bool) -> None:
 
 @lineage.command()
 @click.argument("reference")
-@click.option("--require-signed", is_flag=True, help="What nobody has signed is a fault.")
+@click.option("--require-signed", is_flag=True, help="Report unsigned statements as faults.")
 @as_json
 def verify(reference: str, require_signed: bool, as_document: bool) -> None:
     """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
@@ -213,11 +213,11 @@ lineage.add_command(export_command("model"))
 
 
 @lineage.command("gc")
-@click.option("--delete", is_flag=True, help="Remove it; without this it is only listed.")
-@click.option("--grace-hours", default=24.0, show_default=True, help="Keep what is younger.")
+@click.option("--delete", is_flag=True, help="Delete the blobs instead of listing them.")
+@click.option("--grace-hours", default=24.0, show_default=True, help="Keep younger blobs.")
 @as_json
 def collect(delete: bool, grace_hours: float, as_document: bool) -> None:
-    """List, or remove, what no record and no name reaches."""
+    """List or delete blobs that no record or name refers to."""
     store: Store = open_store()
     act = garbage.collect if delete else garbage.find_garbage
     found = act(store, grace_hours * HOUR_SECONDS)
@@ -251,8 +251,8 @@ def reindex(as_document: bool) -> None:
     except Exception as error:  # noqa: BLE001 - MLflow, its database and HTTP raise all kinds
         what = plain(without_password(f"{type(error).__name__}: {error}"))
         raise click.ClickException(
-            f"MLflow at {without_password(tracking_uri())} did not take it: {what[:500]}. Nothing "
-            "is lost; `provost doctor` says whether MLflow answers. Then run this again"
+            f"MLflow at {without_password(tracking_uri())} failed: {what[:500]}. Nothing is lost: "
+            "check MLflow with `provost doctor`, then run this again"
         ) from None
     if as_document:
         emit(answers.ReindexAnswer.model_validate(done._asdict()))
@@ -265,7 +265,7 @@ def reindex(as_document: bool) -> None:
 
 @lineage.command()
 def adopt() -> None:
-    """Sign, once, what a store holds from before statements were signed."""
+    """Sign, once, the unsigned statements of an older store."""
     store = open_store()
     root, count = adopt_all(store, key_at_hand())
     say(f"{count} statements of {store.uri} count from now on (trust root {root.version})")
@@ -276,7 +276,7 @@ def adopt() -> None:
 @click.argument("output")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 def keep(record: str, output: str, reason: str) -> None:
-    """Say that of the different outputs of RECORD only OUTPUT counts (both digests)."""
+    """Declare OUTPUT the only valid output of RECORD (both digests)."""
     store = open_store()
     Records(store).keep(Lineage(store).find(record), output, reason)
     say(f"{output} counts as the output of {record}")
@@ -286,6 +286,6 @@ def keep(record: str, output: str, reason: str) -> None:
 @click.argument("reference")
 @click.option("--to", "place", required=True, help="The other store: a folder or s3://...")
 def promote(reference: str, place: str) -> None:
-    """Bring a version, such as math@3, to another store, signed with the key that counts there."""
+    """Copy a version, such as math@3, to another store, signed with a key valid there."""
     entry = bring(open_store(), open_store(place), reference)
     say(f"{entry.name}@{entry.version} is in {place}; point an alias at it there")

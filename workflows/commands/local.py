@@ -62,16 +62,16 @@ def run_locally(
     try:
         return _with_retries(lambda: workflow(*args, **inputs))
     except InterruptedAttemptError as error:
-        complain(f"Stopped: {_without_prefix(error)}. Run the same again to go on.")
+        complain(f"Stopped: {_without_prefix(error)}. Run the same command again to resume.")
         raise SystemExit(128 + signal.SIGTERM) from None
     except KeyboardInterrupt:
-        complain("Stopped. What was finished is kept: run the same again to go on.")
+        complain("Stopped. Finished work is kept: run the same command again to resume.")
         raise SystemExit(130) from None
     except (click.Abort, FlyteDisapprovalException):
         say(err=True)
         complain(
-            "Not approved: nothing was trained, and the plan is kept. Run the same again to be "
-            "asked anew."
+            "Not approved: nothing was trained, and the plan is kept. Run the command again to "
+            "approve it."
         )
         raise SystemExit(1) from None
     except (ValueError, LookupError, RuntimeError, OSError) as error:

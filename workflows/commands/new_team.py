@@ -1,4 +1,4 @@
-"""``provost teacher new``: everything that a team needs to begin, in one step."""
+"""``provost teacher new``: creates the files of a new team."""
 
 import keyword
 import re
@@ -19,11 +19,11 @@ _OWNED = "/workflows/teachers/"
 @click.command("new")
 @click.argument("team")
 def new(team: str) -> None:
-    """Make TEAM's folder with a small domain that works, its tests, and its place in the house."""
+    """Create a folder for TEAM with a small working domain and tests; register its owner."""
     root = Path(str(workflows.__file__)).resolve().parents[1]
     for path in write_team(root, team):
         say(f"  {path.relative_to(root)}")
-    say(f"The team {team} is there. Try it:")
+    say(f"Created the team {team}. Try it:")
     say(f"    python -m pytest tests/teachers/test_{team}.py")
     say(f"    provost run teacher {team}          # after `provost run foundation`, or the demo")
     say(
@@ -47,7 +47,7 @@ def write_team(root: Path, team: str) -> list[Path]:
     there = [file for file in files if file.exists()]
     if there:
         raise click.ClickException(
-            f"{there[0].relative_to(root)} is there already: nothing is lost"
+            f"{there[0].relative_to(root)} exists already: choose another name, or delete it"
         )
     files |= _house(root, team)
     for file, text in files.items():
@@ -59,8 +59,8 @@ def write_team(root: Path, team: str) -> list[Path]:
 def _check_name(team: str) -> None:
     if not _NAME.fullmatch(team) or keyword.iskeyword(team) or team in PIPELINES:
         raise click.ClickException(
-            f"{team!r} cannot be a team's name: it names a Python package and a domain, so use "
-            "small letters, digits and single '_', beginning with a letter"
+            f"{team!r} is not a valid team name: it must name a Python package and a domain, so "
+            "use lowercase letters, digits and single '_', starting with a letter"
         )
 
 
@@ -70,8 +70,8 @@ def _house(root: Path, team: str) -> Mapping[Path, str]:
     for file in (owners, trust):
         if not file.is_file():
             raise click.ClickException(
-                f"{file} is not there, so that this is no checkout of the project: clone it, or "
-                "write a package of your own as docs/guides/add-a-team.md has it"
+                f"{file} is missing, so this is not a checkout of the project: clone it, or write "
+                "your own package as described in docs/guides/add-a-team.md"
             )
     lines = owners.read_text(encoding="utf-8").splitlines()
     last = max(number for number, line in enumerate(lines) if line.startswith(_OWNED))

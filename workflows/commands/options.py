@@ -1,4 +1,4 @@
-"""A workflow's flat inputs as options of the command line: the launch form and it never differ."""
+"""Command-line options derived from a workflow's inputs, so that they match the launch form."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -64,7 +64,7 @@ class SettingsType(click.ParamType[list[str]]):
 
 
 def options_of(workflow: PythonFunctionWorkflow) -> list[click.Parameter]:
-    """Return an option for each input; one that is not given is None."""
+    """Return an option for each input; omitted options are None."""
     interface = workflow.python_interface
     told = interface.docstring.input_descriptions if interface.docstring else {}
     return [

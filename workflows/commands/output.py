@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Print one line, to standard error if asked."""
+    """Print one line, to standard error if ``err``."""
     click.echo(plain(line), err=err)
 
 
@@ -33,7 +33,7 @@ def complain(message: str) -> None:
 def as_json(command: Command) -> Command:
     """Give a command the option ``--json``; docs/guides/json.md says what it then prints."""
     option = click.option(
-        "--json", "as_document", is_flag=True, help="Print JSON: docs/guides/json.md."
+        "--json", "as_document", is_flag=True, help="Print JSON; see docs/guides/json.md."
     )
     return option(command)
 
@@ -44,7 +44,7 @@ def emit(document: "BaseModel") -> None:
 
 
 def agreed(question: str) -> bool:
-    """Return whether a person answers a question with yes; where nobody can answer, nobody does."""
+    """Return whether the user answers yes; without a terminal the answer is no."""
     try:
         return click.confirm(plain(question), err=True)
     except click.Abort:

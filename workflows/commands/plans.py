@@ -1,4 +1,4 @@
-"""``provost plans``: every launch of a consolidation, and what came of it."""
+"""``provost plans``: all launches of consolidations, with their results."""
 
 import click
 
@@ -10,10 +10,10 @@ from workflows.commands.output import as_json, emit, say, tabulate, tell_left_ou
 
 
 @click.command()
-@click.option("--team", default="", help="Only those with a teacher of this team or domain.")
+@click.option("--team", default="", help="List only plans with a teacher of this team or domain.")
 @as_json
 def plans(team: str, as_document: bool) -> None:
-    """List every launch of a consolidation: inputs, findings, approval, what came of it."""
+    """List consolidation launches: inputs, findings, approval and result."""
     found, problems = launches(open_store())
     shown = [launch for launch in found if not team or of_team(launch, team)]
     if as_document:

@@ -1,4 +1,4 @@
-"""A person releases a candidate: the alias moves, with who did it and why."""
+"""Manual release of a candidate: moves the alias and records the person and the reason."""
 
 import click
 
@@ -28,9 +28,9 @@ def promote_entry(prefix: str, reference: str, by: str, reason: str) -> None:
     registry = Registry(store)
     entry = registry.resolve(reference)
     if not entry.name.startswith(prefix):
-        raise click.ClickException(f"{reference!r} is {entry.name}, which is no {prefix}* name")
+        raise click.ClickException(f"{reference!r} is {entry.name}, not a {prefix}* name")
     if not reason.strip():
-        raise click.ClickException("a promotion needs a reason: those who come later will ask")
+        raise click.ClickException("a promotion needs a reason for the record: give --reason")
     before = registry.aliases(entry.name).get(RELEASED)
     what = f"{entry.name}@{entry.version}"
     if before == entry.version:
@@ -45,7 +45,7 @@ def promote_entry(prefix: str, reference: str, by: str, reason: str) -> None:
 
 
 def told_of_candidate(made: Artifact) -> list[str]:
-    """Return why a teacher stays a candidate and what releases it; nothing for a released one."""
+    """Return why a teacher stays a candidate and how to release it; nothing if released."""
     store = open_store()
     registry = Registry(store)
     entry = registry.resolve(made.digest)

@@ -1,4 +1,4 @@
-"""``provost teacher recall``: shows whom a recall concerns, asks, and offers the way back."""
+"""``provost teacher recall``: shows affected students, asks to confirm, suggests rollbacks."""
 
 import shlex
 
@@ -16,10 +16,10 @@ from workflows.commands.output import agreed, complain, say
 @click.command()
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
-@click.option("--by", required=True, help="Who recalls it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--by", required=True, help="Name of the person who recalls it.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 def recall(reference: str, reason: str, by: str, yes: bool) -> None:
-    """Withdraw a release for ever; list every student that descends from it, with its owner."""
+    """Withdraw a release permanently; list the students that descend from it, with owners."""
     store = open_store()
     lineage = Lineage(store)
     found = consequences(store, lineage, reference)
@@ -27,14 +27,13 @@ def recall(reference: str, reason: str, by: str, yes: bool) -> None:
     _show(found)
     if not yes and not agreed(f"Recall {what}? It cannot be undone"):
         raise click.ClickException(
-            "nothing was recalled, because nobody confirmed it: answer with y, or give --yes where "
-            "nobody can answer"
+            "nothing was recalled, because it was not confirmed: answer y, or use --yes in scripts"
         )
     done = withdraw(store, lineage, reference, by, reason)
     mirror_entry(store, done.entry.name)
     say(f"{what} is recalled: no new consolidation accepts it.")
     if done.owners:
-        say(f"Tell: {', '.join(done.owners)}")
+        say(f"Notify: {', '.join(done.owners)}")
     _offer(done, by, f"{what} was recalled: {reason}")
 
 
@@ -42,7 +41,7 @@ def _show(found: Recall) -> None:
     for item in found.affected:
         names = ", ".join(item.names) or "not registered"
         what = item.output[:19] or f"record {item.record[:19]}, whose output cannot be read"
-        say(f"  descends from it: {names} ({what}), owned by {item.owner or 'nobody known'}")
+        say(f"  descends from it: {names} ({what}), owned by {item.owner or 'unknown'}")
     for alias in found.pointing:
         say(f"  {alias.name}@{alias.alias} points at version {alias.version}")
     for told in found.left_out:
@@ -50,15 +49,15 @@ def _show(found: Recall) -> None:
 
 
 def _offer(done: Recall, by: str, reason: str) -> None:
-    """Print how to lead each student's alias away from what descends from the recalled version."""
+    """Print how to roll back each student alias that points at an affected version."""
     for alias in done.pointing:
         if not alias.name.startswith(STUDENT) or alias.alias != "released":
             continue
         if not alias.rollback:
             say(
-                f"{alias.name} has no earlier version without it: `provost run consolidation` "
-                "makes a new one"
+                f"{alias.name} has no unaffected earlier version: make a new one with `provost run "
+                "consolidation`"
             )
             continue
         words = ["provost", "student", "rollback", alias.rollback, "--by", by, "--reason", reason]
-        say(f"To lead {alias.name}@{alias.alias} back: {shlex.join(words)}")
+        say(f"To roll back {alias.name}@{alias.alias}: {shlex.join(words)}")

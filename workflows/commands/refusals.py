@@ -1,4 +1,4 @@
-"""Says in one sentence why a Flyte cluster did not do what it was asked, and what to do next."""
+"""One-sentence explanations of Flyte errors, with the next step."""
 
 import grpc  # type: ignore[import-untyped]
 from flytekit.exceptions.base import FlyteException
@@ -35,7 +35,7 @@ def details(error: BaseException) -> str:
 
 
 def advice(error: FlyteException) -> str:
-    """Return what a person can do about a refusal; "" where only the cluster's sentence tells."""
+    """Return the next step after a refusal; "" if the cluster's own message suffices."""
     said, call = details(error), _call(error)
     if isinstance(error, FlyteAuthenticationException) or (call and call.code() in _UNSIGNED):
         return _ADVICE_LOGIN

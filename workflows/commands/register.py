@@ -1,4 +1,4 @@
-"""``provost register``: a team's workflow, its tasks and launch plans go into its Flyte project."""
+"""``provost register``: register a team's workflow, tasks and launch plans in its Flyte project."""
 
 import importlib
 import os
@@ -22,25 +22,25 @@ DOMAINS = ("development", "staging", "production")
 @click.option(
     "--version",
     default="",
-    help="The commit or tag that is meant; it must be checked out.  [default: what is]",
+    help="Commit or tag to register; it must be checked out.  [default: current commit]",
 )
 @click.option(
     "--flavour",
     envvar=FLAVOUR,
     required=True,
-    help="The kind of cluster: a file of infra/resources.",
+    help="Kind of cluster: the name of a file in infra/resources.",
 )
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
     default=Path("images/bound.toml"),
     show_default=True,
-    help="What images/build.sh wrote: each image by digest.",
+    help="Image digests, as written by images/build.sh.",
 )
 @click.option(
-    "--create-project", is_flag=True, help="Make the Flyte project first, if it is not there."
+    "--create-project", is_flag=True, help="Create the Flyte project if it does not exist."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be registered; ask no cluster.")
+@click.option("--dry-run", is_flag=True, help="Show what would be registered without a cluster.")
 def register(
     name: str,
     *,
@@ -51,7 +51,7 @@ def register(
     create_project: bool,
     dry_run: bool,
 ) -> None:
-    """Register NAME: a team, a package of your own (dotted), foundation or consolidation."""
+    """Register NAME: a team, a dotted Python package, foundation or consolidation."""
     place = place_of(name)
     try:
         load_flavour(flavour)

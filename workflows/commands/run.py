@@ -27,7 +27,9 @@ def run() -> None:
 
 
 @run.command()
-@click.option("--model", default="", help="A Hugging Face model by path or id; else from scratch.")
+@click.option(
+    "--model", default="", help="Path or id of a Hugging Face model; default from scratch."
+)
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 def foundation(model: str, seed: int) -> None:
     """Make the base and the fork point."""
@@ -38,11 +40,11 @@ def foundation(model: str, seed: int) -> None:
 
 @run.command()
 @click.argument("team")
-@click.option("--fork-point", help="What it climbs from.  [default: fork-point@released]")
+@click.option("--fork-point", help="Initial checkpoint.  [default: fork-point@released]")
 @click.option(
-    "--seed", type=click.IntRange(0, LARGEST_SEED), help="Of the whole climb.  [default: 0]"
+    "--seed", type=click.IntRange(0, LARGEST_SEED), help="Random seed for the climb.  [default: 0]"
 )
-@click.option("--request", help="A request of the gate to climb again, by its digest or file.")
+@click.option("--request", help="Digest or file of the gate's request to climb again.")
 @as_json
 def teacher(
     team: str, fork_point: str | None, seed: int | None, request: str | None, as_document: bool
@@ -53,7 +55,7 @@ def teacher(
     inputs = chosen({"fork_point": fork_point, "seed": seed})
     if request and inputs:
         raise click.ClickException(
-            f"{sorted(inputs)} are given and the request says them too: give the one or the other"
+            f"--request already sets the inputs {sorted(inputs)}: drop either them or --request"
         )
     module = team_module(team)
     if request:
@@ -67,11 +69,13 @@ def teacher(
 
 
 @run.command(params=options_of_form(LaunchForm, MORE))
-@click.option("--preset", type=click.Choice(sorted(PRESETS)), help="Set the defaults of a preset.")
-@click.option("--reviewed", is_flag=True, help="Ask for approval when the plan is made.")
+@click.option(
+    "--preset", type=click.Choice(sorted(PRESETS)), help="Start from a preset's defaults."
+)
+@click.option("--reviewed", is_flag=True, help="Require approval of the plan before training.")
 @as_json
 def consolidation(preset: str | None, reviewed: bool, as_document: bool, **given: object) -> None:
-    """Merge released teachers into a student, beside its controls, and publish it."""
+    """Merge released teachers into a student, evaluate it against controls, and publish it."""
     quiet()
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""``provost runs``: what runs in Flyte, what failed and why, and whether the store knows of it."""
+"""``provost runs``: executions in Flyte, failures and reasons, and whether they have records."""
 
 from collections.abc import Sequence
 
@@ -15,18 +15,22 @@ DOMAINS = ("development", "staging", "production")
 @click.argument("names", nargs=-1)
 @click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
 @click.option(
-    "--last", type=click.IntRange(1), default=20, show_default=True, help="Of each project."
+    "--last",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Number of executions per project.",
 )
-@click.option("--failed", is_flag=True, help="Only those that failed or were aborted.")
+@click.option("--failed", is_flag=True, help="List only failed and aborted executions.")
 @click.option("--record", is_flag=True, help="Record each failure that has no record.")
 @as_json
 def runs(
     names: tuple[str, ...], *, domain: str, last: int, failed: bool, record: bool, as_document: bool
 ) -> None:
-    """List executions in Flyte of NAMES: teams and pipelines, by default all.
+    """List the Flyte executions of NAMES (teams and pipelines; default all).
 
-    A run that was aborted, or whose pod was killed, leaves no record by itself: those are marked,
-    and --record writes what Flyte says of them. Exit 1 where a failure has no record.
+    An aborted run, or one with a killed pod, leaves no record. The list marks these runs, and
+    --record writes records from Flyte's data. Exit status 1 if a failure has no record.
     """
     from flytekit.exceptions.base import FlyteException
 

@@ -13,7 +13,7 @@ from workflows.commands.answers import ANSWERS
 from workflows.commands.documents import DOCUMENTS
 
 EVERY = {**DOCUMENTS, **ANSWERS}
-"""By command."""
+"""JSON document by command."""
 
 
 def schema_of(command: str) -> dict[str, JsonValue]:

@@ -1,4 +1,4 @@
-"""``provost student``: what was published, and which of it the names stand for."""
+"""``provost student``: published students, their versions and aliases."""
 
 import click
 
@@ -31,7 +31,7 @@ student.add_command(weights)
 @student.command("list")
 @as_json
 def list_students(as_document: bool) -> None:
-    """List every published student: its teachers, waivers, and where aliases point."""
+    """List published students with teachers, waivers and aliases."""
     store = open_store()
     found = survey(store, PREFIX)
     versions = []
@@ -45,7 +45,7 @@ def list_students(as_document: bool) -> None:
         raise SystemExit(1 if found.problems else 0)
     if not versions and not found.problems:
         raise click.ClickException(
-            f"no student is published in {store.uri}: `provost run consolidation` makes one"
+            f"{store.uri} has no published student: run `provost run consolidation` first"
         )
     columns = ("student", "aliases", "teachers", "waivers", "published", "status")
     # The name is what other commands take: it is never cut.
@@ -83,14 +83,14 @@ def _manifest(store: Store, entry: Entry) -> Student:
 @student.command()
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
-@click.option("--by", required=True, help="Who rolls back.")
+@click.option("--by", required=True, help="Name of the person who rolls back.")
 def rollback(reference: str, reason: str, by: str) -> None:
     """Point `released` at REFERENCE, such as student.general@3; nothing is deleted."""
     store = open_store()
     registry = Registry(store)
     entry = registry.resolve(reference)
     if not entry.name.startswith(PREFIX):
-        raise click.ClickException(f"{reference!r} is {entry.name}, which is no student")
+        raise click.ClickException(f"{reference!r} is {entry.name}, not a student")
     before = registry.aliases(entry.name).get(RELEASED)
     if before == entry.version:
         raise click.ClickException(f"{entry.name}@{RELEASED} is version {before} already")
@@ -102,9 +102,9 @@ def rollback(reference: str, reason: str, by: str) -> None:
 @student.command()
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
-@click.option("--by", required=True, help="Who promotes it.")
+@click.option("--by", required=True, help="Name of the person who promotes it.")
 def promote(reference: str, reason: str, by: str) -> None:
-    """Release a candidate whose conditions do not hold, such as student.general@3."""
+    """Release a candidate that fails the release conditions, such as student.general@3."""
     promote_entry(PREFIX, reference, by, reason)
 
 
@@ -112,7 +112,7 @@ def promote(reference: str, reason: str, by: str) -> None:
 @click.argument("name", default="student.general")
 @as_json
 def moves(name: str, as_document: bool) -> None:
-    """List where the aliases of NAME have pointed: when, by whom and why."""
+    """List past moves of NAME's aliases: time, person and reason."""
     registry = Registry(open_store())
     students = [known for known in registry.names() if known.startswith(PREFIX)]
     if name not in students:

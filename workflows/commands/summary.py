@@ -1,4 +1,4 @@
-"""How every run ends on the terminal, and ``show`` and ``weights``, which tell it later."""
+"""The summary at the end of every run, and ``show`` and ``weights``, which print it later."""
 
 from collections.abc import Iterator
 
@@ -14,9 +14,9 @@ from workflows.commands.output import as_json, emit, say, tabulate
 
 
 def show_command(kind: str) -> click.Command:
-    """Return the command that tells of a ``student`` or a ``teacher`` what its run told."""
+    """Return the command that prints the run summary of a ``student`` or ``teacher`` again."""
 
-    @click.command("show", help=f"Tell of the {kind} REFERENCE what the end of its run told.")
+    @click.command("show", help=f"Print the run summary of the {kind} REFERENCE.")
     @click.argument("reference")
     @as_json
     def show(reference: str, as_document: bool) -> None:
@@ -31,7 +31,7 @@ def show_command(kind: str) -> click.Command:
 @click.argument("reference")
 @as_json
 def weights(reference: str, as_document: bool) -> None:
-    """Say where the Hugging Face folder of REFERENCE is, verified, and how to serve it."""
+    """Verify the weights of REFERENCE and print their Hugging Face folder and how to serve it."""
     store = open_store()
     subject = subject_of(store, reference)
     folder = weights_of(store, subject) or str(store.tree(subject.checkpoint.digest))
@@ -42,16 +42,16 @@ def weights(reference: str, as_document: bool) -> None:
         return
     say(folder)
     say(f"Serve it, where vLLM is installed: {serve}")
-    say("Ask it in Python:")
+    say("Use it in Python:")
     say("    from transformers import pipeline")
-    say(f"    ask = pipeline('text-generation', {folder!r})")
-    say("    print(ask([{'role': 'user', 'content': '...'}])[0]['generated_text'])")
+    say(f"    model = pipeline('text-generation', {folder!r})")
+    say("    print(model([{'role': 'user', 'content': '...'}])[0]['generated_text'])")
     if isinstance(subject.manifest, Student):
-        say(f"To take it along, with its model card: provost student export {subject.name} DIR")
+        say(f"To export it with its model card: provost student export {subject.name} DIR")
 
 
 def conclude(summary: Summary, as_document: bool = False) -> None:
-    """Print the end of a run, or its JSON."""
+    """Print the summary of a run, as text or JSON."""
     if as_document:
         emit(summary)
         return

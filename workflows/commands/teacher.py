@@ -1,4 +1,4 @@
-"""``provost teacher``: who has released what."""
+"""``provost teacher``: released teachers, teams and signing keys."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +52,8 @@ def list_teachers(as_document: bool) -> None:
         raise SystemExit(1 if found.problems else 0)
     if not versions and not found.problems:
         raise click.ClickException(
-            f"no teacher is released in {store.uri}: `provost run teacher math` makes one, "
-            "`make demo` makes four"
+            f"{store.uri} has no released teacher: run `provost run teacher math` for one, or "
+            "`make demo` for four"
         )
     columns = ("teacher", "aliases", "owner", "kind", "fork point", "released", "status")
     tabulate(columns, map(_row, versions))
@@ -92,24 +92,24 @@ def _release(store: Store, entry: Entry) -> Release:
 @teacher.command()
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
-@click.option("--by", required=True, help="Who retires it.")
+@click.option("--by", required=True, help="Name of the person who retires it.")
 def retire(reference: str, reason: str, by: str) -> None:
-    """Offer a release no longer; students that descend from it stay as they are."""
+    """Stop offering a release; students that descend from it stay valid."""
     store = open_store()
     registry = Registry(store)
     entry = registry.resolve(reference)
     registry.retire(entry.name, entry.version, by=by, reason=reason)
     mirror_entry(store, entry.name)
     say(
-        f"{entry.name}@{entry.version} is retired: aliases no longer lead to it, its number still "
-        "does. To withdraw what was made from it too, `provost teacher recall`"
+        f"{entry.name}@{entry.version} is retired: aliases no longer resolve to it, its number "
+        "does. To withdraw its descendants as well, use `provost teacher recall`"
     )
 
 
 @teacher.command()
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
-@click.option("--by", required=True, help="Who promotes it.")
+@click.option("--by", required=True, help="Name of the person who promotes it.")
 def promote(reference: str, reason: str, by: str) -> None:
     """Release a candidate that does not beat its fork point, such as math@3."""
     promote_entry(PREFIX, reference, by, reason)
@@ -118,14 +118,16 @@ def promote(reference: str, reason: str, by: str) -> None:
 @teacher.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def keygen(file: Path) -> None:
-    """Make a signing key: the private half goes to FILE, the public half for the trust root.
+    """Create a signing key: write the private half to FILE and print the public half.
 
-    FILE.pub gets the public half as PEM, for verifiers of other projects.
+    The public half belongs into the trust root. FILE.pub holds it as PEM, for other verifiers.
     """
     public_file = file.with_name(f"{file.name}.pub")
     for path in (file, public_file):
         if path.exists():
-            raise click.ClickException(f"{path} is there already: a key is never overwritten")
+            raise click.ClickException(
+                f"{path} exists, and keys are never overwritten: choose another file"
+            )
     key = SigningKey.generate()
     write_key(file, key)
     public_file.write_text(key.public_pem(), encoding="ascii")

@@ -38,7 +38,7 @@ def label(node: Node) -> Text:
 
 
 def short(text: str) -> str:
-    """Return a digest as people compare them; what is no digest as it is."""
+    """Return the first digits of a digest; return any other text unchanged."""
     return text[7 : 7 + _NUM_HEX] if re.fullmatch(r"sha256:[0-9a-f]{64}", text) else text
 
 

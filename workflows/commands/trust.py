@@ -1,4 +1,4 @@
-"""``provost trust``: who owns which names in a store, and whose keys count."""
+"""``provost trust``: which teams own which names in a store, and which keys are valid."""
 
 from pathlib import Path
 
@@ -28,8 +28,8 @@ def show(as_document: bool) -> None:
     root = read_chain(store)
     if root is None:
         raise click.ClickException(
-            f"{store.uri} has no trust root: the first run in a new folder makes one, `provost "
-            "trust init` does for a bucket, `provost lineage adopt` for a store from before"
+            f"{store.uri} has no trust root: create it with `provost trust init`, or with "
+            "`provost lineage adopt` in a store with unsigned statements"
         )
     if as_document:
         emit(_document(root))
@@ -39,7 +39,7 @@ def show(as_document: bool) -> None:
 
 @trust.command()
 def init() -> None:
-    """Make a trust root for a store of your own: one team, `local`, whose key owns all names."""
+    """Create a trust root for a private store: the key of one team, `local`, owns all names."""
     store, key = open_store(), key_at_hand()
     if read_chain(store) is not None:
         raise click.ClickException(f"{store.uri} has a trust root: see `provost trust show`")
@@ -49,13 +49,13 @@ def init() -> None:
 @trust.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def publish(file: Path) -> None:
-    """Make FILE, such as infra/trust.toml, the store's trust root. Signed by a maintainer's key."""
+    """Publish FILE, such as infra/trust.toml, as the store's trust root. Needs a maintainer key."""
     store, wanted = open_store(), read_trust(file)
     if teams := unendorsed(store, wanted):
         raise click.ClickException(
-            f"the keys of {', '.join(teams)} are rotated out, and what they signed would stop "
-            "to count: first list the new key, have the team run `provost trust endorse` with "
-            "it, and then publish the end of the old one"
+            f"the file removes the keys of {', '.join(teams)}, which would invalidate everything "
+            "that they signed: publish the new key first, have the team run `provost trust "
+            "endorse` with it, and then remove the old key"
         )
     _print(publish_next(store, wanted, key_at_hand()))
 
@@ -63,7 +63,7 @@ def publish(file: Path) -> None:
 @trust.command()
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 def endorse(reason: str) -> None:
-    """State with a new key that all that your team has signed up to now counts."""
+    """Confirm with a new key everything that your team has signed so far."""
     done = endorse_all(open_store(), reason)
     say(f"endorsed by {done.team}: {done.body.inventory}")
 

@@ -1,4 +1,4 @@
-"""``provost waive``: accept the findings of a plan, signed, and for ever beside the student."""
+"""``provost waive``: accept the findings of a plan with a signed waiver in the lineage."""
 
 import click
 
@@ -9,9 +9,10 @@ from workflows.commands.output import say
 @click.argument("plan")
 @click.option("--reason", required=True, help="Why; it stays in the student's lineage for ever.")
 def waive(plan: str, reason: str) -> None:
-    """Sign that the findings of PLAN (a digest) are accepted; print the digest to relaunch with.
+    """Accept the findings of PLAN (a digest); print the waiver's digest for the next launch.
 
-    The key is yours, or that of $PROVOST_SIGNING_KEY (or .._FILE): of a team that owns students.
+    The waiver is signed with your key, or with $PROVOST_SIGNING_KEY (or .._FILE). The key must
+    belong to a team that owns students.
     """
     from tasks.gate.decision import waive as sign
     from tasks.step import Bench

@@ -76,7 +76,7 @@ def prepare(inputs: Mapping[str, Any], *, reviewed: bool) -> dict[str, Any]:
 def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """Wire the approval: all that follows takes the plan that came through it.
 
-    It stands in no branch: inside one it hangs in Flyte's console.
+    It is outside any branch, because an approval inside a branch hangs in Flyte's console.
     """
     gated = approve(prepared["gated"], REVIEW, timeout=REVIEW_WITHIN)
     return {**prepared, "gated": named("record-approval", record_approval(gated=gated))}

@@ -36,14 +36,14 @@ def _tests(prompt: Prompt) -> list[tuple[Json, Json]]:
     """Return the pairs of argument and expected value.
 
     Raises:
-        ValueError: there is none, and any program would pass; or one is no pair.
+        ValueError: the prompt has no tests, so any program would pass, or a test is not a pair.
     """
     tests = prompt.task.get("tests")
     if not isinstance(tests, list) or not tests:
         raise ValueError(f"prompt {prompt.id!r} has no tests: give each at least one")
     pairs = [(test[0], test[1]) for test in tests if isinstance(test, list) and len(test) == 2]
     if len(pairs) < len(tests):
-        raise ValueError(f"prompt {prompt.id!r} has a test that is no pair of argument and value")
+        raise ValueError(f"prompt {prompt.id!r} has a test that is not an [argument, value] pair")
     return pairs
 
 
