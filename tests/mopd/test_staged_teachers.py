@@ -50,5 +50,5 @@ def test_several_updates_are_scored_ahead_and_one_is_not(staged):
         assert torch.equal(says(staged, name, tokens), chosen_logits(tiny_model(seed), tokens))
     assert staged.pool.hits == 3
     # A second look is no look at what is kept.
-    staged.again("math", OTHER)
+    staged.rescore("math", OTHER)
     assert staged.pool.hits == 3
