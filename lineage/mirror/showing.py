@@ -67,16 +67,16 @@ def reindex(store: Store, uri: str | None = None) -> Reindexed:
     problems: list[str] = []
     versions = 0
     with calm():
-        mirror = Mirror(client_of(place), place, store, trusting=False)
+        mirror = StoreMirror(client_of(place), place, store, trusting=False)
         for digest in records:
             with only_writer(place), _collected(problems, digest):
-                _settled(mirror, partial(Mirror.record, digest=digest))
+                _settled(mirror, partial(StoreMirror.record, digest=digest))
         for name in names:
             with only_writer(place), _collected(problems, name):
-                _settled(mirror, partial(Mirror.name, name=name))
+                _settled(mirror, partial(StoreMirror.name, name=name))
                 versions += len(Registry(store).versions(name))
         with only_writer(place):
-            _settled(mirror, Mirror.end_silent)
+            _settled(mirror, StoreMirror.end_silent)
     return Reindexed(len(records), len(names), versions, mirror.repaired, tuple(problems))
 
 
@@ -104,7 +104,7 @@ def live_run(
     return LiveMirror(show, derivation, owner, notes=notes, interruption=interruption)
 
 
-def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:
+def _guarded(store: Store, what: str, show: "Callable[[StoreMirror], None]") -> bool:
     """Mirror one thing; note and tell a failure, but never let it reach a training run."""
     uri = tracking_uri()
     if HEALTH.paused():
@@ -124,7 +124,7 @@ def _guarded(store: Store, what: str, show: "Callable[[Mirror], None]") -> bool:
     return True
 
 
-def _settled(mirror: "Mirror", show: "Callable[[Mirror], None]") -> None:
+def _settled(mirror: "StoreMirror", show: "Callable[[StoreMirror], None]") -> None:
     """Show; once more where MLflow answers that others changed meanwhile what was found in it.
 
     The lock holds on one machine. Pods, and people in MLflow's pages, create and delete too.
@@ -139,12 +139,12 @@ def _settled(mirror: "Mirror", show: "Callable[[Mirror], None]") -> None:
 
 
 @lru_cache(maxsize=4)
-def mirror_of(client: "MlflowClient", uri: str, store_uri: str) -> "Mirror":
+def mirror_of(client: "MlflowClient", uri: str, store_uri: str) -> "StoreMirror":
     """Return the mirror of a store: it remembers what this process has shown already."""
-    return Mirror(client, uri, open_store(store_uri))
+    return StoreMirror(client, uri, open_store(store_uri))
 
 
-class Mirror:
+class StoreMirror:
     """The view of one store in one MLflow. The caller holds ``only_writer``."""
 
     def __init__(
