@@ -14,5 +14,5 @@ class RefusedError(ValueError):
         self.code = code
 
     def __str__(self) -> str:
-        """Return the message alone."""
-        return str(self.args[1])
+        """Return the message alone. Flytekit puts its own message in the place of the arguments."""
+        return str(self.args[-1])

@@ -14,3 +14,10 @@ def test_a_refusal_is_its_message_to_a_person_and_its_code_to_a_caller():
 def test_a_refusal_can_be_copied_as_another_process_would():
     error = copy.copy(RefusedError("no-ledger", "why"))
     assert (str(error), error.code) == ("why", "no-ledger")
+
+
+def test_a_refusal_that_flytekit_has_written_into_keeps_code_and_message():
+    error = RefusedError("no-ledger", "why")
+    error.args = ("Error encountered while executing 'a.task':\n  why",)  # as flytekit does it
+    assert str(error).endswith("why")
+    assert error.code == "no-ledger"

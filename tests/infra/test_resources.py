@@ -118,12 +118,12 @@ def test_the_serialised_task_says_it_all_and_carries_the_flavour(monkeypatch):
 
 def test_an_unknown_flavour_is_refused_with_those_there_are(monkeypatch):
     monkeypatch.setenv(FLAVOUR, "b300")
-    with pytest.raises(ResourceError, match="no flavour 'b300': choose one of cpu, h100, h200"):
+    with pytest.raises(ResourceError, match=r"b300.*cpu, h100, h200"):
         hosting(Stage.PLAN)
 
 
 def test_a_flavour_is_a_name_and_not_a_path():
-    with pytest.raises(ResourceError, match=r"no flavour '\.\./resources/cpu'"):
+    with pytest.raises(ResourceError, match="resources/cpu"):
         load_flavour("../resources/cpu")
 
 

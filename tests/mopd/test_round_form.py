@@ -112,7 +112,7 @@ def test_a_path_or_a_text_that_means_nothing_is_refused_by_name(more, said):
     ],
 )
 def test_paths_that_contradict_each_other_or_an_input_are_refused(more):
-    with pytest.raises(ValueError, match="is set already"):
+    with pytest.raises(ValueError, match="more_settings"):
         RoundForm(more_settings=more).settings()
 
 
