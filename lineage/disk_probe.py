@@ -12,8 +12,8 @@ from lineage.full_disk import FULL, full_disk_named
 from lineage.scratch import Scratch, remove
 
 _NOT_MINE = {errno.EROFS, errno.EACCES, errno.EPERM}
-_PROVEN: set[tuple[int, int]] = set()
-"""Device and inode of the folders that were tried in this process."""
+_PROVEN: set[tuple[Path, int, int]] = set()
+"""Path, device and inode of the folders that this process has tried: an inode is used again."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_only(uri: str) -> StoreUnfitError:
 def _prove(root: Path, scratch: Scratch) -> None:
     """Try the disk under ``root`` unless this process has done so."""
     status = root.stat()
-    place = (status.st_dev, status.st_ino)
+    place = (root.resolve(), status.st_dev, status.st_ino)
     if place in _PROVEN:
         return
     trial = scratch.path()

@@ -56,16 +56,15 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     check_may_publish(Bench().store, f"student.{publish_as}")
     bench = Bench()
     plan = step.propose(bench, teachers, student, sampling)
-    for teacher in plan.teachers:
-        earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
-    probe = None
-    if order.gate_prompts_per_domain:
-        probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
-    cost = forecast(bench, plan, workload, probe)
-    sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
-    show("plan", plan_page(plan, cost, conditions))
-    form = Launched.model_validate_json(launched)
-    with launching(bench, plan, form):
+    with launching(bench, plan, Launched.model_validate_json(launched)):
+        for teacher in plan.teachers:
+            earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
+        probe = None
+        if order.gate_prompts_per_domain:
+            probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
+        cost = forecast(bench, plan, workload, probe)
+        sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
+        show("plan", plan_page(plan, cost, conditions))
         return decide(bench, plan, order.refuse_findings_from, waivers)
 
 

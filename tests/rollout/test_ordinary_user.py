@@ -83,7 +83,7 @@ with tempfile.TemporaryDirectory() as folder:
 @pytest.fixture
 def place_without_scopes(place):
     """Return the folder with a worker that takes the kernel for one before Linux 6.12."""
-    confined = place / "tasks" / "rollout" / "confine.py"
+    confined = place / "tasks" / "rollout" / "worker" / "confine.py"
     source = confined.read_text()
     confined.unlink()  # it may be a hard link to the checkout's
     confined.write_text(source.replace("_SCOPES_VERSION = 3, 6", "_SCOPES_VERSION = 3, 600"))
