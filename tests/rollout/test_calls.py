@@ -32,7 +32,7 @@ def by_name(function, *arguments):
         raise OSError(ctypes.get_errno(), "")
 
 def call(table, name, *arguments):
-    raw(getattr(calls, table)[name][machine], *arguments)
+    raw(getattr(system_calls, table)[name][machine], *arguments)
 
 trials = {
     "chmod": lambda: os.chmod(key, 0o777),
