@@ -113,3 +113,14 @@ class Attestation(Stated):
         if value and datetime.fromisoformat(value).utcoffset() is None:
             raise ValueError(f"time {value!r} has no offset; use datetime.now(UTC).isoformat()")
         return value
+
+
+def not_replaced(attestations: list[Attestation]) -> list[Attestation]:
+    """Return the attestations that no later one has replaced, in the same order."""
+    replaced: set[str] = set()
+    valid: list[Attestation] = []
+    for attestation in reversed(attestations):
+        if attestation.output not in replaced:
+            valid.insert(0, attestation)
+        replaced |= set(attestation.replaces)
+    return valid

@@ -7,13 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from lineage import s3_blobs
+from lineage.author import own_key
 from lineage.digest import digest_bytes
 from lineage.errors import CorruptError, LineageError
 from lineage.gc import collect, find_garbage
 from lineage.lately import Lately
+from lineage.record import Attestation, Derivation, Records
 from lineage.s3_blobs import blob_key
 from lineage.store import read_tree
-from tests.support.making import checkpoint, write_record
+from lineage.trust_chain import own_root, publish
+from tests.support.making import TIME, checkpoint, write_record
 from tests.support.s3_checkpoints import PART, large, reopened
 
 DAY = 24 * 3600
@@ -125,6 +128,38 @@ def test_a_copy_counts_where_the_wrong_object_was_deleted_and_goes_with_its_blob
     server_date.days = 2
     collect(reopened(store))
     assert copies(client, digest) == []
+
+
+def test_a_squatted_derivation_does_not_stop_its_owner(store, client):
+    publish(store, own_root(own_key()), own_key())
+    deny_replacing(store)
+    derivation, said = derived(store, b"next")
+    squat(client, derivation.digest(), b"{}")
+    records = Records(store)
+    assert records.finished(derivation.digest()) is None
+    record = records.write(derivation, said)
+    assert Records(reopened(store)).finished(record).output == said.output
+
+
+def test_a_damaged_derivation_of_finished_work_is_reported(store, client):
+    record, _ = write_record(store, b"done")
+    squat(client, record, b"{}")
+    with pytest.raises(CorruptError):
+        Records(reopened(store)).finished(record)
+
+
+def derived(store, content):
+    derivation = Derivation(
+        project=Records(store).journal.author.project,
+        kind="rl", inputs=(), source=digest_bytes(b"code"), settings={"next": 1}, seed=7,
+    )  # fmt: skip
+    said = Attestation(
+        derivation=derivation.digest(),
+        output=store.put_bytes(content),
+        output_kind="checkpoint",
+        finished=TIME,
+    )
+    return derivation, said
 
 
 def copies(client, digest):
