@@ -180,7 +180,7 @@ def test_a_tree_with_changes_is_for_development_alone(checkout, domain):
 
 
 def test_outside_a_checkout_there_is_no_version(tmp_path):
-    with pytest.raises(ClickException, match="A version is a commit"):
+    with pytest.raises(ClickException, match="git"):
         version_of(tmp_path, "development", "", "1.0.0")
 
 
