@@ -100,12 +100,13 @@ def fetch_model(source: str, folder: Path) -> Path:
             f"folder {source!r} does not exist: give a Hugging Face folder or a hub id"
         )
     try:
-        return save_policy(_from_hugging_face(source), folder)
-    except OSError as error:
+        loaded = _from_hugging_face(source)
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"{source!r} cannot be loaded as a causal LM: {error}. Give a folder with config.json, "
             "safetensors and a tokenizer, or the id of a public model where the network may be used"
         ) from error
+    return save_policy(loaded, folder)
 
 
 def _from_hugging_face(source: str) -> Policy:
