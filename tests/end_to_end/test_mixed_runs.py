@@ -90,7 +90,7 @@ def test_a_checkpoint_beside_another_ones_scorecard_is_wrong_whoever_published_i
     )
     problems = Verifier(store, None).verify(record).problems
     rules = {problem.what.partition("]")[0].removeprefix("[") for problem in problems}
-    assert rules == {"rounds", "settings", "scorecard"}
+    assert rules == {"rounds", "settings", "scorecard", "tokens"}
 
 
 def test_a_teachers_scorecard_publishes_no_student(store):
