@@ -7,7 +7,6 @@ Of several ranks the first one writes. Displacements are put together from all r
 
 import hashlib
 import math
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lineage.scratch import copy_writable
 from tasks.ledger.schema import (
     KeptRollout,
     LedgerCheckpoint,
@@ -104,12 +104,12 @@ class LedgerWriter:
     def save(self, folder: Path) -> None:
         """Copy the ledger as it stands, for a run that may be killed."""
         if self._writes:
-            shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+            copy_writable(self._folder, folder)
 
     def load(self, folder: Path) -> None:
         """Go on with the ledger that ``save`` copied."""
         if self._writes:
-            shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+            copy_writable(folder, self._folder)
         settings, seed = self._manifest.settings, self._manifest.seed
         self._manifest = read_manifest(folder)
         self._check_same_run(settings, seed)

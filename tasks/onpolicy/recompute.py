@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lineage.scratch import copy_writable
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import Segment
 from tasks.ledger.split_adamw import ROUNDING, UNREPLAYED
@@ -109,11 +110,11 @@ class RecomputedLedger:
 
     def save(self, folder: Path) -> None:
         """Copy the segments so far, for a replay that may be killed."""
-        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        copy_writable(self._folder, folder)
 
     def load(self, folder: Path) -> None:
         """Go on with the segments that ``save`` copied."""
-        shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+        copy_writable(folder, self._folder)
         self._segments = Ledger.open(folder).manifest.segments
 
     def _write(self) -> None:

@@ -18,6 +18,7 @@ from lineage.errors import (
     StoreFullError,
     StoreUnfitError,
 )
+from lineage.scratch import copy_writable
 from lineage.store import FolderStore, open_store, read_tree
 from lineage.tree import Tree, TreeFile
 from tests.support.making import checkpoint, safetensors
@@ -266,3 +267,13 @@ def test_a_process_may_open_any_number_of_stores(tmp_path):
     for number in range(20):
         FolderStore(tmp_path / f"{number}").put_bytes(b"some bytes")
     assert open_descriptors() <= before + 1
+
+
+def test_a_copy_of_a_stored_tree_can_be_changed(store, tmp_path):
+    tree = store.tree(store.put_tree(checkpoint(tmp_path / "in")))
+    copy = tmp_path / "out"
+    copy_writable(tree, copy)
+    copy_writable(tree, copy)  # over what is there
+    found = sorted(path.relative_to(copy) for path in copy.rglob("*"))
+    assert found == sorted(path.relative_to(tree) for path in tree.rglob("*"))
+    assert all(path.stat().st_mode & 0o200 for path in [copy, *copy.rglob("*")])

@@ -1,11 +1,11 @@
 """``provost gate``: do teachers fit, before a merge is paid for?"""
 
-import shutil
 import time
 from pathlib import Path
 
 import click
 
+from lineage.scratch import copy_writable
 from lineage.store import home, open_store
 from lineage.summary import Score, Summary, command
 from tasks.handover import Gated, TeacherVerdict, Verdict
@@ -26,7 +26,7 @@ def gate(out: Path | None, as_document: bool, **given: object) -> None:
     found: Gated = run_locally(gate_workflow, **chosen(given)).gated
     name = found.report.digest.removeprefix("sha256:")[:12]
     folder = out or home() / "gates" / name
-    shutil.copytree(open_store().tree(found.report.digest), folder, dirs_exist_ok=True)
+    copy_writable(open_store().tree(found.report.digest), folder)
     if not as_document:
         _tell(found)
     conclude(_summary(found, folder, time.monotonic() - started), as_document)
