@@ -33,13 +33,13 @@ class Used:
 def recalls_of(names: Names, used: Iterable[Used]) -> dict[Used, tuple[Entry, Event]]:
     """Return which of ``used`` are recalled, each with the recall.
 
-    If the recalls of a name cannot be read, only the artifacts under that name are refused.
+    If the recalls of a name cannot be read, only that is refused which they could withdraw.
 
     Raises:
-        LineageError: if a name holds one of ``used`` and its recalls cannot be read.
+        LineageError: if a recall under a name could count for one of ``used``, and the recalls of
+            that name cannot be read.
     """
     asked = list(dict.fromkeys(used))
-    digests = {item.digest for item in asked}
     found: dict[Used, tuple[Entry, Event]] = {}
     for name in names.names():
         try:
@@ -47,7 +47,7 @@ def recalls_of(names: Names, used: Iterable[Used]) -> dict[Used, tuple[Entry, Ev
         except UnreachableError:
             raise
         except LineageError as error:
-            if digests & {entry.digest for entry in names.readable(name)}:
+            if any(_could_concern(names, name, item) for item in asked):
                 raise
             _LOG.warning("the recalls of %s cannot be read and do not count: %s", name, error)
             continue
@@ -77,23 +77,43 @@ def _recalled(names: Names, name: str) -> list[tuple[Entry, Event]]:
     ]
 
 
+def _could_concern(names: Names, name: str, item: Used) -> bool:
+    """Return whether any recall under a name could count for something that is used."""
+    return item.name == name or any(_concerns(names, entry, item) for entry in names.readable(name))
+
+
 def _concerns(names: Names, recalled: Entry, item: Used) -> bool:
-    """Return whether the recall of a version counts for something that is used."""
+    """Return whether the recall of a version counts for something that is used.
+
+    Raises:
+        LineageError: if the record that made both cannot be read.
+    """
     if recalled.digest != item.digest:
         return False
     if item.name == recalled.name or names.journal.trust is None:
         return True
-    owner, made_by = names.project_of(recalled.name), _maker(names, recalled)
+    owner = names.project_of(recalled.name)
     if item.name and names.project_of(item.name) == owner:
         return True
-    is_same = item.record == recalled.record or not item.record
-    return is_same and made_by in {owner, OLDER}
+    if item.record == recalled.record:
+        return _maker(names, recalled, owner) in {owner, OLDER}
+    if item.record:
+        return False
+    try:
+        return _maker(names, recalled, owner) in {owner, OLDER}
+    except UnreachableError:
+        raise
+    except LineageError as error:  # a team's own damaged record proves nothing about others' bytes
+        at = f"{recalled.name}@{recalled.version}"
+        _LOG.warning("%s proves no maker, so its recall does not count: %s", at, error)
+        return False
 
 
-def _maker(names: Names, entry: Entry) -> str:
+def _maker(names: Names, entry: Entry, owner: str) -> str:
     """Return the project that made what a version names; "" where none did.
 
-    OLDER for a version from before there were projects, which a maintainer has adopted.
+    OLDER for a version from before there were projects, which a maintainer has adopted. The
+    attestations of a project other than ``owner`` are not read: its name is answer enough.
     """
     if not entry.record:
         return ""
@@ -105,5 +125,7 @@ def _maker(names: Names, entry: Entry) -> str:
     if not derivation.project:
         is_older = names.slots(entry.name, "versions", Entry).is_older(entry.version)
         return OLDER if is_older else ""
+    if derivation.project != owner:
+        return derivation.project
     outputs = {item.output for item in records.attestations(entry.record)}
     return derivation.project if entry.digest in outputs else ""

@@ -156,6 +156,41 @@ def test_the_makers_recall_follows_what_he_made_under_every_name(shared):
             registry.resolve(reference)
 
 
+@pytest.mark.parametrize("record", ["theirs", "none", "a damaged one of one's own"])
+def test_junk_beside_a_copy_of_anothers_version_withdraws_nothing_of_it(shared, record):
+    climb = write_record(shared.math, b"math", kind="rl")
+    register(shared.math, "teacher.math", climb)
+    own = write_record(shared.code, b"math", kind="copy")
+    named = {"theirs": climb[0], "none": "", "a damaged one of one's own": own[0]}[record]
+    register(shared.code, "teacher.code", (named, climb[1]))
+    junk = [f"registry/teacher.code/events/{1:08d}", f"attestations/{own[0][7:]}/{2:08d}"]
+    if record == "a damaged one of one's own":
+        Registry(shared.code).recall("teacher.code", 1, by="code", reason="spite")
+    for key in junk if record != "a damaged one of one's own" else junk[1:]:
+        shared.put_raw("code-team", f"keys/projects/code-team/{key}", b"junk", replace=False)
+    registry = Registry(shared.consolidation)
+    assert registry.resolve("teacher.math@1").digest == climb[1]
+    registry.refuse_recalled([Used(climb[1], climb[0]), Used(climb[1])])
+    again = write_record(shared.math, b"more", take("start", climb))
+    assert register(shared.math, "teacher.math", again).version == 2
+    with pytest.raises(LineageError):
+        registry.resolve("teacher.code@1")
+
+
+def test_unreadable_recalls_of_the_maker_refuse_what_he_made_under_every_name(shared):
+    climb = write_record(shared.math, b"math", kind="rl")
+    register(shared.math, "teacher.math", climb)
+    register(shared.code, "teacher.code", climb)
+    key = f"keys/projects/math-team/registry/teacher.math/events/{1:08d}"
+    shared.put_raw("math-team", key, b"junk", replace=False)
+    registry = Registry(shared.consolidation)
+    for used in (Used(climb[1], climb[0]), Used(climb[1])):
+        with pytest.raises(LineageError):
+            registry.refuse_recalled([used])
+    with pytest.raises(LineageError):
+        registry.resolve("teacher.code@1")
+
+
 def test_a_statement_of_another_store_is_worthless_here(shared, tmp_path):
     other = Shared(tmp_path / "development")
     entry = register(other.math, "teacher.math", write_record(other.math, b"untested"))

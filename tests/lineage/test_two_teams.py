@@ -99,6 +99,8 @@ class TwoTeams(RuleBasedStateMachine):
             f"attestations/{hex_of(self.world.climbs['math'][0])}/{'0' * 64}",
             f"projects/{A}/.DS_Store",
             f"projects/{A}/registry/teacher.code/events/00000001~",
+            f"projects/{A}/registry/teacher.code/events/{number:08d}",
+            f"projects/{A}/registry/teacher.code-evil/events/{number:08d}",
             "trust/00000002",
         ]
         key = data.draw(st.sampled_from(places))
