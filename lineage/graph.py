@@ -39,7 +39,7 @@ class Lineage:
 
         A reference is what the registry resolves (recalled versions too), the digest of a record
         or of an artifact, or the first 6 or more hex digits of one. Of several records that gave
-        one artifact it is the first, of several projects that which registered it. Raises
+        one artifact it is the first, of several projects that of the only one which registered it. Raises
         UnknownReferenceError and AmbiguousReferenceError.
         """
         digest = self._digest(reference)
@@ -63,11 +63,15 @@ class Lineage:
         projects = {maker: records.read(maker).project for maker in makers}
         if len(set(projects.values())) == 1:
             return makers[0]
-        for name in self._registry.names():
-            for entry in self._registry.readable(name):
-                is_own = projects.get(entry.record) == self._registry.project_of(name)
-                if entry.digest == digest and is_own:
-                    return entry.record
+        registered = {
+            projects[entry.record]: entry.record
+            for name in self._registry.names()
+            for entry in self._registry.readable(name)
+            if entry.digest == digest
+            and projects.get(entry.record) == self._registry.project_of(name)
+        }
+        if len(registered) == 1:
+            return registered.popitem()[1]
         raise AmbiguousReferenceError(
             f"{digest} was made in several projects; name one of the records: "
             + ", ".join(f"{maker} of {project}" for maker, project in projects.items())

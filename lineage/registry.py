@@ -18,6 +18,7 @@ from lineage.errors import (
     NotEntitledError,
     RecalledError,
     UnknownReferenceError,
+    UnreachableError,
 )
 from lineage.names import Names, check_name
 from lineage.recalls import Used, recalls_of
@@ -255,7 +256,12 @@ class Registry(Names):
         return version
 
     def _by_digest(self, digest: str) -> Entry:
-        """Return the entry of a digest: first of who made it, then of anybody who registered it."""
+        """Return the entry of a digest: first of who made it, then of anybody who registered it.
+
+        Raises:
+            UnknownReferenceError: for a digest that no name has.
+            AmbiguousReferenceError: for bytes that several projects made and registered.
+        """
         found = [
             entry
             for name in self.names()
@@ -267,13 +273,24 @@ class Registry(Names):
                 f"{digest} is not registered under any of {self.names()}: register it, or "
                 "inspect it with `provost lineage show`"
             )
-        return max(found, key=lambda entry: (self._is_of_its_maker(entry), entry.version))
+        by_makers = [entry for entry in found if self._is_of_its_maker(entry)]
+        if len({self.project_of(entry.name) for entry in by_makers}) > 1:
+            meant = ", ".join(sorted(f"{entry.name}@{entry.version}" for entry in by_makers))
+            raise AmbiguousReferenceError(
+                f"{digest} was made and registered by several projects: write the name that you "
+                f"mean, one of {meant}"
+            )
+        return max(by_makers or found, key=lambda entry: entry.version)
 
     def _is_of_its_maker(self, entry: Entry) -> bool:
         if not entry.record:
             return False
+        records, project = Records(self.store), self.project_of(entry.name)
         try:
-            derivation = Records(self.store).read(entry.record)
+            made = records.read(entry.record).project == project
+            outputs = {said.output for said in records.attestations(entry.record)} if made else ()
+        except UnreachableError:
+            raise
         except LineageError:
             return False  # what is wrong with it is for who reads it
-        return derivation.project == self.project_of(entry.name)
+        return entry.digest in outputs

@@ -44,3 +44,35 @@ def test_what_its_maker_registered_is_meant(shared, tmp_path):
         lineage.find(output)
     Registry(shared.math).register("teacher.math", artifact, owner="math-team")
     assert lineage.find(output) == ours
+
+
+def test_a_digest_that_two_makers_registered_needs_a_name(shared, tmp_path):
+    """Whoever knows a digest can attest the same bytes and register them under an earlier name."""
+    ours, output = write_record(shared.math, b"same")
+    theirs, _ = write_record(shared.code, b"same")
+    lineage = Lineage(shared.consolidation, tmp_path / "index.db")
+    registry = Registry(shared.consolidation)
+    for store, name, record in (
+        (shared.math, "teacher.math", ours),
+        (shared.code, "teacher.code", theirs),
+    ):
+        artifact = Artifact(kind="release", digest=output, record=record)
+        Registry(store).register(name, artifact, owner=name)
+    for ask in (lineage.find, registry.resolve):
+        with pytest.raises(AmbiguousReferenceError) as refused:
+            ask(output)
+        assert "math" in str(refused.value)
+    assert registry.resolve("teacher.math@1").record == ours
+    assert lineage.find("teacher.math@1") == ours
+
+
+def test_a_record_that_never_gave_a_digest_makes_nobody_its_maker(shared):
+    ours, output = write_record(shared.math, b"same")
+    other, _ = write_record(shared.code, b"other")
+    for store, name, record in (
+        (shared.math, "teacher.math", ours),
+        (shared.code, "teacher.code", other),
+    ):
+        artifact = Artifact(kind="release", digest=output, record=record)
+        Registry(store).register(name, artifact, owner=name)
+    assert Registry(shared.consolidation).resolve(output).name == "teacher.math"
