@@ -39,8 +39,8 @@ class Lineage:
 
         A reference is what the registry resolves (recalled versions too), the digest of a record
         or of an artifact, or the first 6 or more hex digits of one. Of several records that gave
-        one artifact it is the first, of several projects that of the only one which registered it. Raises
-        UnknownReferenceError and AmbiguousReferenceError.
+        one artifact it is the first; of several projects the author's, else the only one that
+        registered it. Raises UnknownReferenceError and AmbiguousReferenceError.
         """
         digest = self._digest(reference)
         damaged = {item.record for item in self.index.left_out}
@@ -63,6 +63,9 @@ class Lineage:
         projects = {maker: records.read(maker).project for maker in makers}
         if len(set(projects.values())) == 1:
             return makers[0]
+        own = self._registry.journal.own_project()
+        if own in projects.values():
+            return next(maker for maker in makers if projects[maker] == own)
         registered = {
             projects[entry.record]: entry.record
             for name in self._registry.names()

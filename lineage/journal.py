@@ -13,7 +13,7 @@ from typing import ClassVar, Generic
 
 from lineage.artifacts import Digest
 from lineage.author import Author, author_of
-from lineage.errors import CorruptError, NotEntitledError
+from lineage.errors import BadKeyError, CorruptError, NotEntitledError
 from lineage.statement import (
     Document,
     Stated,
@@ -64,6 +64,15 @@ class Journal:
         author, trust = author_of(self.store, read_chain(self.store))
         self._trust, self._is_read = trust, True
         return author
+
+    def own_project(self) -> str:
+        """Return the project for which the key at hand may write; "" where it may for none."""
+        if self.trust is None:
+            return ""
+        try:
+            return self.author.project
+        except (NotEntitledError, BadKeyError):
+            return ""
 
     @property
     def projects(self) -> tuple[str, ...]:

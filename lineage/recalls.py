@@ -95,15 +95,14 @@ def _concerns(names: Names, recalled: Entry, item: Used) -> bool:
     owner = names.project_of(recalled.name)
     if item.name and names.project_of(item.name) == owner:
         return True
-    if item.record == recalled.record:
-        return _maker(names, recalled, owner) in {owner, OLDER}
-    if item.record:
+    if item.record not in {"", recalled.record}:
         return False
     try:
         return _maker(names, recalled, owner) in {owner, OLDER}
-    except UnreachableError:
-        raise
-    except LineageError as error:  # a team's own damaged record proves nothing about others' bytes
+    except LineageError as error:
+        if item.record or isinstance(error, UnreachableError):
+            raise
+        # A team's own damaged record proves nothing about the bytes of others.
         at = f"{recalled.name}@{recalled.version}"
         _LOG.warning("%s proves no maker, so its recall does not count: %s", at, error)
         return False

@@ -260,7 +260,7 @@ class Registry(Names):
 
         Raises:
             UnknownReferenceError: for a digest that no name has.
-            AmbiguousReferenceError: for bytes that several projects made and registered.
+            AmbiguousReferenceError: for one that several others have made and registered.
         """
         found = [
             entry
@@ -275,11 +275,13 @@ class Registry(Names):
             )
         by_makers = [entry for entry in found if self._is_of_its_maker(entry)]
         if len({self.project_of(entry.name) for entry in by_makers}) > 1:
-            meant = ", ".join(sorted(f"{entry.name}@{entry.version}" for entry in by_makers))
-            raise AmbiguousReferenceError(
-                f"{digest} was made and registered by several projects: write the name that you "
-                f"mean, one of {meant}"
-            )
+            own, several = self.journal.own_project(), by_makers
+            by_makers = [entry for entry in several if self.project_of(entry.name) == own]
+            if not by_makers:
+                meant = ", ".join(sorted(f"{entry.name}@{entry.version}" for entry in several))
+                raise AmbiguousReferenceError(
+                    f"{digest} was made and registered by several projects: write one of {meant}"
+                )
         return max(by_makers or found, key=lambda entry: entry.version)
 
     def _is_of_its_maker(self, entry: Entry) -> bool:

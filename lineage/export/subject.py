@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.collect import family_artifacts
-from lineage.errors import LineageError, UnknownReferenceError
+from lineage.errors import AmbiguousReferenceError, LineageError, UnknownReferenceError
 from lineage.graph import Lineage
 from lineage.named import checkpoint_named
 from lineage.recalls import Used, recalls_of
@@ -159,7 +159,7 @@ def _name(store: Store, reference: str, digest: str) -> str:
     for asked in (reference, digest):
         try:
             entry = registry.resolve(asked, allow_recalled=True)
-        except UnknownReferenceError:
+        except (UnknownReferenceError, AmbiguousReferenceError):
             continue
         if entry.digest == digest:
             return f"{entry.name}@{entry.version}"

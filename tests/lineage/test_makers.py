@@ -22,12 +22,13 @@ def test_the_first_of_one_project_is_found(shared, tmp_path):
 
 
 def test_bytes_of_two_projects_need_a_name_or_a_record(shared, tmp_path):
-    _, output = write_record(shared.math, b"same")
+    ours, output = write_record(shared.math, b"same")
     theirs, _ = write_record(shared.code, b"same")
     lineage = Lineage(shared.consolidation, tmp_path / "index.db")
     with pytest.raises(AmbiguousReferenceError):
         lineage.find(output)
     assert lineage.find(theirs) == theirs
+    assert Lineage(shared.math, tmp_path / "index.db").find(output) == ours
     artifact = Artifact(kind="release", digest=output, record=theirs)
     Registry(shared.math).register("teacher.math", artifact, owner="math-team")
     with pytest.raises(AmbiguousReferenceError):
@@ -62,6 +63,9 @@ def test_a_digest_that_two_makers_registered_needs_a_name(shared, tmp_path):
         with pytest.raises(AmbiguousReferenceError) as refused:
             ask(output)
         assert "math" in str(refused.value)
+    for team, record in (("math-team", ours), ("code-team", theirs)):  # each has its own
+        assert Registry(shared.of(team)).resolve(output).record == record
+        assert Lineage(shared.of(team), tmp_path / "index.db").find(output) == record
     assert registry.resolve("teacher.math@1").record == ours
     assert lineage.find("teacher.math@1") == ours
 
