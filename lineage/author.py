@@ -24,7 +24,7 @@ _OLD_PREFIXES = ("records", "attestations", "registry")
 
 @dataclass(frozen=True)
 class Author:
-    """Somebody who may write into a store."""
+    """A team, with its key, that may write into a store."""
 
     team: str
     project: str

@@ -107,7 +107,7 @@ class BlobFolder:
         self._publish(unfinished, digest)
 
     def verify(self, digest: str, *, again: bool = False) -> Path:
-        """Return the blob's path after its bytes were hashed and found right.
+        """Return the blob's path after its bytes were hashed and match its digest.
 
         A file is hashed once in a process while its inode, size and times stay the same; ``again``
         hashes it whatever was found before.

@@ -40,7 +40,7 @@ class Pointing:
     alias: str
     version: int
     back_to: int | None
-    """Earlier version that it can point at again; None if there was none."""
+    """Earlier version that it can point at again; None without one."""
 
     @property
     def rollback(self) -> str:

@@ -1,7 +1,7 @@
 """Probe of an S3 server: some of them accept conditional writes, but ignore the condition.
 
-A registry whose versions rest on ``If-None-Match: *`` loses releases on a server that lets two
-writers win. So the conditions are tested, with real races, before the store is used.
+The registry claims versions by ``If-None-Match: *``. It would lose releases on a server that lets
+two writers win. So the conditions are tested, with real races, before the store is used.
 """
 
 import threading

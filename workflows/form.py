@@ -10,7 +10,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def defaults(form: type[BaseModel]) -> dict[str, Any]:
-    """Return what each input is where nobody changes it."""
+    """Return the default of each input."""
     return {
         name: field.get_default(call_default_factory=True)
         for name, field in form.model_fields.items()

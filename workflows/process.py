@@ -116,7 +116,7 @@ def _signals_noted() -> Iterator[list[int]]:
 
     Importing flytekit replaces the SIGINT handler by one that exits at once, which would leave
     the children to the kernel; so ours is set for the run and theirs put back after it. Only the
-    main thread may do that: in another thread signals stay whoever's they were.
+    main thread may do that: in another thread the handlers stay as they are.
     """
     noted: list[int] = []
 

@@ -163,7 +163,7 @@ class LiveTable:
             self._draw()
 
     def table(self) -> Table:
-        """Return the table as it stands."""
+        """Return the table with the current state of all jobs."""
         table = Table(box=None, pad_edge=False)
         for title in ("job", "stage"):
             table.add_column(title, no_wrap=True)

@@ -175,7 +175,7 @@ def _manifest(store: Store, output: Attestation) -> Release | Student | None:
 
 
 def _releases(store: Store, artifacts: set[str]) -> list[Named]:
-    """Return the registered releases that are among ``artifacts``, or whose checkpoint is.
+    """Return the registered releases that are in ``artifacts`` themselves or by their checkpoint.
 
     What cannot be read is left out, so damage under one name does not stop another export.
     """

@@ -68,7 +68,7 @@ def _differences(asked: "Refork", settings: object) -> list[str]:
     for stage in asked.trained:
         own = getattr(settings, SETTINGS.get(stage.kind, ""), None)
         if not isinstance(own, BaseModel):
-            continue  # the team wires stages of its own; its records stand in the request
+            continue  # the team wires stages of its own; the request holds their records
         now, then = _flat(own.model_dump(mode="json")), _flat(stage.settings)
         found += [
             f"{stage.kind} {name}: {then[name]!r} then, {now.get(name, 'not there')!r} now"

@@ -92,7 +92,7 @@ class _Stages:
 
 
 def _is_finished(find: Callable[[], object]) -> bool:
-    """Run a workflow that may only find; say whether it found all of its outputs."""
+    """Run a workflow that may only find recorded work; return whether it found all outputs."""
     try:
         with finding_only():
             find()

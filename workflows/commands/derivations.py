@@ -109,8 +109,10 @@ _MANIFEST = _fields(manifest=str)
 _JSON = dict[str, object]
 
 KINDS: Mapping[str, Kind] = {
-    "approval": Kind("What a person decided on a plan behind the gate.", _fields(decision=str)),
-    "audit": Kind("The report of which teacher shaped what a student says.", _fields(student=str)),
+    "approval": Kind("A person's decision on a plan that passed the gate.", _fields(decision=str)),
+    "audit": Kind(
+        "The report of which teachers shaped a student's behavior.", _fields(student=str)
+    ),
     "base": Kind(
         "The pretrained model that everything descends from: trained from scratch, a copy of a "
         "model of the Hugging Face Hub (`source`, with its `revision`), or of a local folder "
@@ -122,11 +124,13 @@ KINDS: Mapping[str, Kind] = {
             _fields(files=dict[str, str]),
         ),
     ),
-    "behaviours": Kind("Answers that an audit asks about.", _fields(sample=int)),
+    "behaviours": Kind("Prompts with the responses that an audit explains.", _fields(sample=int)),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
-    "environment": Kind("The source that answers and grades in a domain.", _fields(domain=str)),
+    "environment": Kind(
+        "The source of a domain's environment, which answers and grades.", _fields(domain=str)
+    ),
     "evaluation": Kind(
-        "What one checkpoint scores on a domain's held-out prompts.",
+        "The score of one checkpoint on a domain's held-out prompts.",
         _model(EvaluationSettings, domain=str),
     ),
     "failure": Kind(
@@ -134,53 +138,59 @@ KINDS: Mapping[str, Kind] = {
         _fields(error=str, publish_as=str, rounds=int, round=RoundSettings),
     ),
     "gate": Kind(
-        "The report of whether teachers fit, with a verdict for each.",
+        "The gate's report, with a verdict for each teacher.",
         _fields(
             teachers=list[TeacherVerdict], judged=_JSON, calibration=object, growth=_JSON | None
         ),
     ),
-    "gate_outcome": Kind("What came of the gate's predictions.", _fields(recipe=str)),
-    "launch": Kind("A form that somebody filled in and launched, by its plan.", _model(Launched)),
-    "ledger": Kind("What each teacher added to every update.", _model(RoundSettings)),
+    "gate_outcome": Kind(
+        "The result of a merge, beside what the gate predicted.", _fields(recipe=str)
+    ),
+    "launch": Kind("The launch form of a plan, as it was submitted.", _model(Launched)),
+    "ledger": Kind("Each teacher's part of every update.", _model(RoundSettings)),
     "merge": Kind(
         "A merge of teachers' weights, as a control.",
         _any_of(_fields(method=str), _model(MergeSettings, method=str)),
     ),
     "mopd": Kind("A student after one round of distillation.", _model(RoundSettings)),
     "plan": Kind(
-        "What a consolidation merges, with all findings by record.",
+        "The inputs of a consolidation, by digest, with all findings of the check by records.",
         _fields(self=list[str], findings=list[Finding], reviewed=bool),
     ),
-    "probe": Kind("What the gate measured of the teachers.", _model(ProbeSettings)),
+    "probe": Kind("The gate's measurements of the teachers.", _model(ProbeSettings)),
     "prompts": Kind("Prompts of a domain, JSONL.", _DATA),
     "refork": Kind(
         "A request to a teacher's owner to climb again from another fork point.",
         lambda: ({"type": "object"}, {}),
     ),
     "rehearsal": Kind(
-        "A student that learned its round again without some teachers.",
+        "A student trained again on the rollouts of its round, without some teachers.",
         _model(RoundSettings, without=list[str]),
     ),
     "release": Kind("A teacher with all that a consumer needs, by digest.", _MANIFEST),
-    "replay": Kind("A ledger with displacements that were made again.", _model(RoundSettings)),
+    "replay": Kind("A ledger with recomputed displacements.", _model(RoundSettings)),
     "report": Kind("The page, picture and numbers of a student.", _model(EvaluationSettings)),
     "rl": Kind(
         "A teacher: the last checkpoint of a climb.",
         _model(RlSettings, domain=str, stop_at=int),
     ),
     "rung": Kind("An earlier checkpoint of a climb.", _model(RlSettings, domain=str, stop_at=int)),
-    "scorecard": Kind("What every method scores, with intervals.", _model(EvaluationSettings)),
+    "scorecard": Kind(
+        "The scores of the student and of every control, with intervals.",
+        _model(EvaluationSettings),
+    ),
     "sft": Kind("A checkpoint after supervised learning.", _model(SftSettings)),
-    "sketch": Kind("Digests of rows, by which overlap of data is found.", _fields()),
+    "sketch": Kind("Digests of the rows of a data set, to find data that teams share.", _fields()),
     "student": Kind("A published student: what it was made of, by digest.", _MANIFEST),
     "surgery": Kind(
-        "A student with other weights of its teachers' parts.", _fields(weights=dict[str, float])
+        "A student after surgery: some teachers' updates are removed or reweighted.",
+        _fields(weights=dict[str, float]),
     ),
     "waiver": Kind(
-        "A signed statement that findings of a plan are accepted.", _model(Waiver, envelope=str)
+        "A signed statement that accepts findings of a plan.", _model(Waiver, envelope=str)
     ),
     "warm_up": Kind(
-        "A student that learned a little of a teacher's own answers.",
+        "A student after its warm-up on a teacher's own responses.",
         _model(WarmUpSettings, sampling=SamplingSettings),
     ),
 }

@@ -23,8 +23,8 @@ def executions(
     """Yield a project's executions in a domain, newest first.
 
     Args:
-        remote: The Flyte that is asked.
-        project: Such as consolidation or teacher-math.
+        remote: The Flyte cluster.
+        project: A Flyte project, such as consolidation or teacher-math.
         domain: Such as production.
         most: How many are listed at most.
         recorded: Failure records by the full names of their executions.

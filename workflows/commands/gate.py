@@ -1,4 +1,4 @@
-"""``provost gate``: do teachers fit, before a merge is paid for?"""
+"""``provost gate``: checks whether teachers fit a student, before any merge is run."""
 
 import time
 from pathlib import Path
@@ -88,5 +88,5 @@ def _tell(found: Gated) -> None:
 
 def _expected(teacher: TeacherVerdict) -> str:
     if teacher.predicted is None:
-        return "not asked"
+        return "not predicted"
     return f"{teacher.predicted:.2f} ({teacher.low:.2f} to {teacher.high:.2f})"

@@ -1,4 +1,4 @@
-"""Runs a workflow by Flyte's local execution, the way a person wants to see it run.
+"""Runs a workflow by Flyte's local execution, with messages for the person at the terminal.
 
 Local execution ignores retries and time limits. A stage's time limit is kept by its task
 (``tasks.hosting``); retries are kept here: the workflow begins again, finds what is finished in the
@@ -49,7 +49,7 @@ def run_locally(
 ) -> Result:
     """Run a workflow in this process.
 
-    What a person can set right ends in one message; a bug ends in its traceback.
+    A fault that the user can correct ends in one message; a bug ends in its traceback.
     """
     # flytekit replaces both on import: Ctrl-C would exit before anything could be tidied up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -83,7 +83,7 @@ def run_locally(
 
 
 def _with_retries(run: Callable[[], Result]) -> Result:
-    """Run until it ends or a stage has had its attempts; only faults that may pass are retried."""
+    """Run to the end, or until a stage has used its attempts; only transient faults are retried."""
     from tasks.hosting import PassingFaultError
     from tasks.resources import local_limits
 

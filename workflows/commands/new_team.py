@@ -36,8 +36,8 @@ def write_team(root: Path, team: str) -> list[Path]:
     """Write a team into the checkout at ``root``; return the files written or changed.
 
     Raises:
-        click.ClickException: for a name that cannot be one, a team that is there, or a folder
-            that is no checkout. Nothing is written then.
+        click.ClickException: for an invalid name, a team that exists already, or a folder that
+            is not a checkout. Nothing is written then.
     """
     _check_name(team)
     package = f"{TEACHERS}.{team}"

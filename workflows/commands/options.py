@@ -109,7 +109,7 @@ def inputs_of_options(
 
 
 def _entries(name: str, value: object, field: FieldInfo) -> list[str]:
-    """Return the entries of ``settings`` that an option stands for; a map has several."""
+    """Return the entries of ``settings`` that an option sets; a map has several."""
     if get_origin(field.annotation) is dict and isinstance(value, list):
         return [f"{name}.{pair}" for pair in value]
     return [f"{name}={_text(value)}"]

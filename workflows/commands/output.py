@@ -89,7 +89,7 @@ def _cell(cell: str | Sequence[str]) -> str:
 
 
 def console(*, err: bool = False) -> "Console":
-    """Return a console whose every segment is plain, whoever built what it prints."""
+    """Return a console that makes every segment plain, also in texts that others wrote."""
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
@@ -110,6 +110,6 @@ def console(*, err: bool = False) -> "Console":
 def show_trace(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Print an error that nobody expected, as Python does, without its control characters."""
+    """Print an unexpected error with its traceback, without control characters."""
     lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
     click.echo("\n".join(map(plain, lines)), err=True)

@@ -21,8 +21,8 @@ def promote_entry(prefix: str, reference: str, by: str, reason: str) -> None:
     Its records must still hold together, and nothing behind it may be recalled.
 
     Raises:
-        LineageError: for what cannot be released, whoever asks.
-        ClickException: for another kind of thing, or a reason without a word.
+        LineageError: for a version that may not be released.
+        ClickException: for a reference of another kind, or an empty reason.
     """
     store = open_store()
     registry = Registry(store)

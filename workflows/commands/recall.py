@@ -40,7 +40,7 @@ def recall(reference: str, reason: str, by: str, yes: bool) -> None:
 def _show(found: Recall) -> None:
     for item in found.affected:
         names = ", ".join(item.names) or "not registered"
-        what = item.output[:19] or f"record {item.record[:19]}, whose output cannot be read"
+        what = item.output[:19] or f"record {item.record[:19]} (its output cannot be read)"
         say(f"  descends from it: {names} ({what}), owned by {item.owner or 'unknown'}")
     for alias in found.pointing:
         say(f"  {alias.name}@{alias.alias} points at version {alias.version}")

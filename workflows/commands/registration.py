@@ -120,7 +120,7 @@ def create_project(place: PipelinePlace, remote: FlyteRemote) -> None:
 
 
 def _inner_workflows() -> set[str]:
-    """Return the workflows that are parts of others here: nobody launches them by themselves."""
+    """Return the workflows that are parts of others here; they are never launched alone."""
     flows = [one for one in FlyteEntities.entities if isinstance(one, WorkflowBase)]
     parts = [node.flyte_entity for flow in flows for node in flow.nodes]
     return {part.name for part in parts if isinstance(part, WorkflowBase)}

@@ -66,7 +66,7 @@ class Spelling:
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
         """Give 1 for the letters with dashes between them."""
         expected = "-".join(str(prompt.task["word"]))
-        return Grade(1.0) if turns[-1].content == expected else Grade(0.0, "not as asked")
+        return Grade(1.0) if turns[-1].content == expected else Grade(0.0, "wrong spelling")
 
 
 ENVIRONMENT = Spelling()
@@ -129,8 +129,8 @@ from $package.workflow import climb
 )
 def test_dashes_between_all_letters_and_nothing_else_are_right(said, score):
     [prompt] = prompts("train", 1, 0)
-    asked = type(prompt)(prompt.id, prompt.messages, {"word": "abcd"})
-    assert ENVIRONMENT.grade(asked, [Turn("assistant", said)]).score == score
+    fixed = type(prompt)(prompt.id, prompt.messages, {"word": "abcd"})
+    assert ENVIRONMENT.grade(fixed, [Turn("assistant", said)]).score == score
 
 
 def test_no_question_is_in_two_splits():

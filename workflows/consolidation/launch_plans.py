@@ -12,7 +12,7 @@ from tasks.mopd.settings import Divergence
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 
 _CHANGED: dict[str, dict[str, Any]] = {
-    # Does all of it run? Two steps of two prompts; the student is worth nothing, so nobody measures
+    # Does all of it run? Two steps of two prompts; a useless student, so without measurements
     # whether its teachers fit.
     "smoke": {
         "mopd_steps": 2,

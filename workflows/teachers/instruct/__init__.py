@@ -1,1 +1,1 @@
-"""The instruct team's teacher: the question said back, in the format that was asked for."""
+"""The instruct team's teacher: it repeats the question in the required format."""

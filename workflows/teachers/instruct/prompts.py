@@ -1,4 +1,4 @@
-"""Instruct questions: say the question back so many times, in the format that is asked for.
+"""Instruct questions: repeat the question a given number of times in a given format.
 
 A third of the questions are sums, so that the same words that another domain computes are here to
 be repeated. The demonstrations mix full obedience with answers that drop one constraint.
@@ -80,7 +80,7 @@ def _break_one(question: str, asked: Constraints, rng: random.Random) -> Constra
 def _questions(
     split: Split, count: int, seed: int, *, repeat: bool = False
 ) -> Iterator[tuple[str, Constraints]]:
-    """Yield a question and the constraints asked for it."""
+    """Yield a question and its constraints."""
     rng = random.Random(f"instruct {split} {seed}")
     seen: set[str] = set()
     attempts = tries(count)
