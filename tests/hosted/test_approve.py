@@ -206,6 +206,18 @@ def test_an_execution_that_has_ended_is_not_waited_for(admin):
     assert "ABORTED" in told
 
 
+@pytest.mark.parametrize("first", [(), ("--reject",)], ids=["approved", "rejected"])
+@pytest.mark.parametrize("then", [(), ("--reject",)], ids=["approve", "reject"])
+def test_what_was_decided_is_not_decided_again(admin, gated, first, then):
+    kept = waiting(admin, gated)
+    assert asked("--yes", *first)[0] == 0
+    before = (dict(kept.given), approvals())
+    code, told = asked("--yes", "--wait", "60", *then)
+    assert code == 1
+    assert "f1" in told
+    assert (kept.given, approvals()) == before
+
+
 def test_an_execution_that_is_not_there_is_said(admin):
     code, told = asked("--yes")
     assert code == 1

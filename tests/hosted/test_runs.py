@@ -46,7 +46,7 @@ def recorded(execution, sentence="math@1 was recalled: leak"):
 def test_every_run_is_listed_newest_first_over_pages_with_its_phase_and_reason(admin):
     admin.ran("f1", "SUCCEEDED")
     admin.ran("f2", "FAILED", error=SAID)
-    admin.ran("f3", "ABORTED", cause="wrong teachers", principal="ann")
+    admin.ran("f3", "ABORTED", cause="wrong teachers", aborted_by="ann", launcher="bea")
     admin.ran("f4", "TIMED_OUT", error="the step ran out of time")
     admin.ran("f5", "RUNNING")
     admin.ran("elsewhere", "FAILED", domain="production")
@@ -62,6 +62,29 @@ def test_every_run_is_listed_newest_first_over_pages_with_its_phase_and_reason(a
     ]
     assert [run["execution"] for run in document["runs"] if run["record"]] == ["f2"]
     assert document["unrecorded"] == 2
+
+
+def test_a_project_of_several_pages_is_listed_whole(admin):
+    for number in range(230):
+        admin.ran(f"f{number}", "SUCCEEDED")
+    code, document = listed("--last", "230")
+    assert code == 0
+    assert [run["execution"] for run in document["runs"]] == [f"f{n}" for n in reversed(range(230))]
+    assert len(listed("--last", "200")[1]["runs"]) == 200  # two pages, and no third
+
+
+def test_a_long_reason_is_shown_and_recorded_whole_although_lists_cut_it(admin):
+    sentence = f"the teachers {'math@1 ' * 40}do not fit"
+    admin.ran("f1", "FAILED", error=f"Trace:\n\n    FailedError: {sentence}")
+    assert listed("--record")[1]["runs"][0]["reason"] == sentence
+    [(record, _)] = failures(Bench())
+    assert Bench().records.read(record).settings["error"] == sentence
+
+
+def test_who_launched_is_listed_and_is_not_who_aborted(admin):
+    admin.ran("f1", "ABORTED", cause="wrong teachers", aborted_by="ann", launcher="bea")
+    [run] = listed()[1]["runs"]
+    assert (run["launched_by"], run["reason"]) == ("bea", "wrong teachers (ann)")
 
 
 def test_what_has_all_its_records_ends_well_and_the_latest_alone_can_be_asked_for(admin):

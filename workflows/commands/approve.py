@@ -91,15 +91,21 @@ def _await_signal(
 
     deadline = time.monotonic() + minutes * 60
     while True:
-        names = {
-            signal.id.signal_id
-            for signal in remote.list_signals(identity.name, identity.project, identity.domain)
-        }
-        if REVIEW in names:
-            return
         phase = phase_of(remote, identity)
         if phase in ENDED:
             raise click.ClickException(f"{identity.name} needs no approval: it is {phase}")
+        found = [
+            signal
+            for signal in remote.list_signals(identity.name, identity.project, identity.domain)
+            if signal.id.signal_id == REVIEW
+        ]
+        if any(signal.value.scalar.HasField("primitive") for signal in found):
+            raise click.ClickException(
+                f"{identity.name} needs no approval: its plan was decided already. `provost plans` "
+                "shows by whom"
+            )
+        if found:
+            return
         if time.monotonic() >= deadline:
             raise click.ClickException(
                 f"{identity.name} has no plan to approve yet (it is {phase}): wait for the gate "

@@ -35,10 +35,17 @@ def executions(
             project, domain, min(_PAGE, most - listed), token, sort_by=_NEWEST_FIRST
         )
         for each in found:
-            yield _run(each, recorded)
+            yield _run(_whole(remote, each), recorded)
         listed += len(found)
         if not token:
             return
+
+
+def _whole(remote: FlyteRemote, listed: FlyteExecution) -> FlyteExecution:
+    """Return an execution with the whole of its error; Flyte's lists cut it at 100 characters."""
+    if not listed.closure.error:
+        return listed
+    return remote.client.get_execution(listed.id)
 
 
 def _run(found: FlyteExecution, recorded: Mapping[str, str]) -> Run:
