@@ -31,7 +31,7 @@ from lineage.launched import LAUNCHER, Launched
 from lineage.record import Attestation, Records
 from lineage.store import Store
 from lineage.survey import survey
-from lineage.waiver import NEVER_WAIVED
+from lineage.waiver import NEVER_WAIVED, projects_that_waive
 
 
 class _Plan(Lenient):
@@ -64,10 +64,11 @@ class _Reader:
             digest: [f"{entry.name}@{entry.version}" for entry in entries]
             for digest, entries in known.by_digest().items()
         }
+        self._waiving = projects_that_waive(self._records.journal.trust)
         self.plans = self._index.of_kind("plan")
         self._later: dict[str, list[str]] = {}
         for edge in self._index.edges_into(self.plans):
-            if edge.role == "plan":
+            if edge.role == "plan" and self._are_of_one(edge.parent, edge.child):
                 self._later.setdefault(edge.parent, []).append(edge.child)
         self.problems = [*known.problems, *(f"{i.key}: {i.why}" for i in self._index.left_out)]
 
@@ -77,7 +78,8 @@ class _Reader:
         A plan of an older version, which recorded no launches, is one by itself.
         """
         chain = list(self._chain(record))
-        facts = _Facts(chain, list(self._users(made.attestation.output for made in chain)))
+        project = chain[0].derivation.project
+        facts = _Facts(chain, list(self._users((m.attestation.output for m in chain), project)))
         launched = list(self._launched(facts))
         if not launched and record not in self._later:
             return [self._row(facts, None, chain[0].attestation)]
@@ -101,7 +103,8 @@ class _Reader:
         found = set()
         for later in self._later.get(record, ()):
             output = self._records.output(later)
-            for user in self._users([output.output]) if output else ():
+            project = self._records.read(later).project
+            for user in self._users([output.output], project) if output else ():
                 if user.derivation.kind == LAUNCH:
                     attested = self._records.attestations(user.record)
                     found |= {each.flyte.name for each in attested if each.flyte}
@@ -162,12 +165,25 @@ class _Reader:
             before = [item.record for item in made.derivation.inputs if item.role == "plan"]
             record = before[0] if before else ""
 
-    def _users(self, artifacts: Iterable[str]) -> Iterator[NewestOutput]:
+    def _are_of_one(self, parent: str, child: str) -> bool:
+        """Return whether one project made both records."""
+        made = [self._records.read(record) for record in (parent, child) if record]
+        return len(made) == 2 and made[0].project == made[1].project
+
+    def _users(self, artifacts: Iterable[str], project: str) -> Iterator[NewestOutput]:
+        """Yield what a plan's own project made of it, and waivers of who may sign them.
+
+        Anybody else may attest that a plan was launched, approved or published.
+        """
         users = {user for artifact in artifacts for user in self._index.users(artifact)}
         for user in sorted(users):
+            derivation = self._records.read(user)
+            waives = derivation.kind == "waiver" and derivation.project in self._waiving
+            if derivation.project != project and not waives:
+                continue
             attestation = self._records.output(user)
             if attestation is not None:
-                yield NewestOutput(user, self._records.read(user), attestation)
+                yield NewestOutput(user, derivation, attestation)
 
     def _settings(
         self, students: list[NewestOutput], failures: list[NewestOutput]

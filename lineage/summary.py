@@ -92,7 +92,7 @@ def summary_of(store: Store, reference: str, seconds: float | None = None) -> Su
         or ("made, not measured" if _lack(subject) else "made"),
         scores=list(_scores(subject)),
         warnings=[*_warnings(subject), *_lack(subject), *_findings(launch)],
-        report=report_of(store, output),
+        report=report_of(store, output, subject.record),
         weights=weights_of(store, subject),
         seconds=recorded if seconds is None else seconds,
         next=list(_next(subject)),
@@ -111,13 +111,17 @@ def is_remote(store: Store) -> bool:
     return "://" in store.uri
 
 
-def report_of(store: Store, digest: str) -> str | None:
-    """Return the page of the newest report on a published manifest; None without a report."""
+def report_of(store: Store, digest: str, record: str) -> str | None:
+    """Return the page of the newest report on a published manifest; None without a report.
+
+    A report is of the project that published: anybody may attest one, and people open it.
+    """
     records = Records(store)
-    found = []
+    project, found = records.read(record).project, []
     for user in Lineage(store).index.users(digest):
-        attestation = records.output(user)
-        if records.read(user).kind == "report" and attestation is not None:
+        attestation, made = records.output(user), records.read(user)
+        is_own = (made.kind, made.project) == ("report", project)
+        if is_own and attestation is not None:
             found.append((attestation.finished, attestation.output))
     return str(store.tree(max(found)[1]) / "report.html") if found else None
 

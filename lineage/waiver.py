@@ -191,6 +191,12 @@ def _signed_by(digest: str, envelope: Envelope, trust: TrustRoot) -> str:
     )
 
 
+def projects_that_waive(trust: TrustRoot | None) -> set[str]:
+    """Return the projects of the teams that may sign waivers."""
+    teams = trust.teams if trust else {}
+    return {trust.project_of(team) for team in teams if trust and not _may_not(team, trust)}
+
+
 def _may_not(team: str, trust: TrustRoot) -> str:
     names = trust.teams[team].names
     if any(name.startswith(PUBLISHES) or name == "*" for name in names):

@@ -83,11 +83,13 @@ def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
 
 
 def of_execution(bench: Bench, run: FlyteRun) -> list[str]:
-    """Return the failure records that an execution has left."""
+    """Return the failure records that an execution of this project has left."""
     return [
         record
         for record, attested in failures(bench)
-        if attested.flyte and attested.flyte.name == run.name
+        if attested.flyte
+        and attested.flyte.name == run.name
+        and bench.records.read(record).project == bench.project
     ]
 
 
@@ -121,7 +123,12 @@ def already_made(bench: Bench, plan: Plan) -> list[JsonValue]:
     starts = set.intersection(*users) if users else set()
     records = starts.union(*(index.descendants(start) for start in starts))
     # A plan uses all teachers as well, through their releases: it was not made from them.
-    rows = [row for row in index.rows(sorted(records)) if row.kind not in {"plan", KIND}]
+    rows = [
+        row
+        for row in index.rows(sorted(records))
+        if row.kind not in {"plan", KIND}
+        and bench.records.read(row.digest).project in {"", bench.project}
+    ]
     return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
 
 

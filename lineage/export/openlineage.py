@@ -37,13 +37,16 @@ def write_events(
 
 
 def failures(store: Store, family: Iterable[NewestOutput]) -> list[NewestOutput]:
-    """Return the records of failed attempts that took something which a family made."""
+    """Return the failed attempts that took something which a family made, of its own projects."""
     records, index = Records(store), Lineage(store).index
+    family = list(family)
+    projects = {made.derivation.project for made in family}
     users = {user for made in family for user in index.users(made.attestation.output)}
     found = []
     for user in sorted(users):
         derivation, attestation = records.read(user), records.output(user)
-        if derivation.kind == "failure" and attestation is not None:
+        is_own = derivation.kind == "failure" and derivation.project in projects
+        if is_own and attestation is not None:
             found.append(NewestOutput(user, derivation, attestation))
     return found
 

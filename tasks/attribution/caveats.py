@@ -80,10 +80,10 @@ def _waived(bench: Bench, digest: str, plan: Artifact) -> str:
 def _plan_named(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
     """Return the student's plan as a waiver names it: as it was measured, or before the gate."""
     before = [item for item in bench.records.read(plan.record).inputs if item.role == "plan"]
-    known = {plan.digest, *(item.artifact for item in before)}
+    known = {(plan.digest, plan.record), *((item.artifact, item.record) for item in before)}
     for maker in Lineage(bench.store).index.makers(waiver):
         for item in bench.records.read(maker).inputs:
-            if item.role == "plan" and item.artifact in known:
+            if item.role == "plan" and (item.artifact, item.record) in known:
                 return Artifact(kind="plan", digest=item.artifact, record=item.record)
     return plan
 

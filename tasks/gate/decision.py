@@ -62,8 +62,11 @@ def _plan_of(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
     behind the gate too, for what it lists; one of the later lists what the earlier has as well.
     """
     before = {item.artifact for item in _plans_before(bench, plan.record)}
+    own = bench.records.read(plan.record).project
     for maker in Lineage(bench.store).index.makers(waiver):
         for named in _plans_before(bench, maker):
+            if not named.record or bench.records.read(named.record).project != own:
+                continue  # others may attest the same waiver, of what they call the plan
             later = {item.artifact for item in _plans_before(bench, named.record)}
             if named.artifact in {plan.digest, *before} or plan.digest in later:
                 return Artifact(kind="plan", digest=named.artifact, record=named.record)

@@ -61,10 +61,12 @@ def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
         Digests of at most ``MOST`` checkpoints, in the order of their records.
     """
     lineage, records = Lineage(store), Records(store)
-    related = {teacher, *lineage.ancestors(teacher), *lineage.descendants(teacher)}
-    _makers = lineage.index.makers(fork_point)
+    ancestors = set(lineage.ancestors(teacher))
+    related = {teacher, *ancestors, *lineage.descendants(teacher)}
+    # Anybody may attest the fork point's bytes: the teacher's own records say who made it.
+    makers = ancestors.intersection(lineage.index.makers(fork_point))
     found: dict[str, None] = {}
-    believed = {"", *(records.read(digest).project for digest in (teacher, *_makers) if digest)}
+    believed = {"", *(records.read(digest).project for digest in (teacher, *makers) if digest)}
     for digest in lineage.index.users(fork_point):
         if records.read(digest).project not in believed:
             continue

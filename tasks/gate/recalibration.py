@@ -164,7 +164,11 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
         family = {record for end in ends for record in _family(lineage, end)}
         taken = family_artifacts(bench.records, family)
         taken |= {Used(end.artifact, end.record) for end in ends}
-        students = lineage.index.rows(lineage.index.users(scorecard.artifact))
+        users = lineage.index.rows(lineage.index.users(scorecard.artifact))
+        # What others made of the scorecard, and recalled, says nothing about the merge.
+        students = [
+            row for row in users if bench.records.read(row.digest).project in {"", bench.project}
+        ]
         if recalls_of(registry, {*taken, *(Used(row.output, row.digest) for row in students)}):
             continue
         for each in _of_record(bench, record, inputs["gate"]):

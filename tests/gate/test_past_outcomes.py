@@ -21,6 +21,7 @@ from tests.support.climbs import CLIMB, teacher
 from tests.support.making import take, write_record
 from tests.support.measures import measured
 from tests.support.mirrors import MemoryMirror
+from tests.support.teams import Shared
 
 ROUND = {"loop": {"num_steps": 120}, "ledger": {"displacements": True}}
 RECIPE = canonical_json({"loop": {"num_steps": 120}, "rounds": 1}).decode()
@@ -137,6 +138,18 @@ def test_the_gate_by_itself_asks_for_what_a_consolidation_with_its_inputs_would_
     # Where teachers wait and what a ledger keeps changes nothing that arrives.
     same = RoundForm(ledger_displacements=False, more_settings={"placement": "host"})
     assert same.recipe() == RoundForm().recipe()
+
+
+def test_a_recall_of_what_others_made_of_a_scorecard_hides_no_outcome(tmp_path):
+    shared = Shared(tmp_path / "shared")
+    bench = Bench(shared.consolidation, mirror=MemoryMirror())
+    asking, merge = Merge(bench, "own").plan, Merge(bench, "other")
+    card = (merge.scorecard.record, merge.scorecard.digest)
+    theirs = write_record(shared.code, b"theirs", take("scorecard", card))
+    artifact = Artifact(kind="release", digest=theirs[1], record=theirs[0])
+    Registry(shared.code).register("teacher.code", artifact, owner="code")
+    Registry(shared.code).recall("teacher.code", 1, by="code", reason="spite")
+    assert [each.record for each in outcomes(bench, asking, RECIPE)] == [merge.outcome.record]
 
 
 def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
