@@ -18,8 +18,9 @@ from lineage.graph import Lineage
 from lineage.record import Attestation, Derivation, Input
 from tasks.finding import is_finding_only
 from tasks.handover import Gated, Plan
+from tasks.measurements import Measurements
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements, now
+from tasks.step_runner import StepRunner, now
 
 KIND = "failure"
 _MOST_CHARACTERS = 4_000
@@ -49,7 +50,7 @@ class Work:
     seed: int = 0
 
 
-def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
+def leave_record(runner: StepRunner, failure: Failure, work: Work) -> Artifact | None:
     """Write a record of kind "failure"; the same failure again attests anew.
 
     Returns None in a run that only looks for finished work.
@@ -64,7 +65,7 @@ def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
         **work.settings,
     }
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind=KIND,
         inputs=tuple(work.inputs),
         source=source_digest("mopd"),
@@ -78,25 +79,25 @@ def leave_record(bench: Bench, failure: Failure, work: Work) -> Artifact | None:
         notes.notes["made"] = list(work.made)
         if failure.frames:
             notes.notes["frames"] = failure.frames[:_MOST_CHARACTERS]
-        owner = bench.run.project if bench.run else ""
-        return bench.commit(derivation, KIND, path, started, notes, owner)
+        owner = runner.run.project if runner.run else ""
+        return runner.commit(derivation, KIND, path, started, notes, owner)
 
 
-def of_execution(bench: Bench, run: FlyteRun) -> list[str]:
+def of_execution(runner: StepRunner, run: FlyteRun) -> list[str]:
     """Return the failure records that an execution of this project has left."""
     return [
         record
-        for record, attested in failures(bench)
+        for record, attested in failures(runner)
         if attested.flyte
         and attested.flyte.name == run.name
-        and bench.records.read(record).project == bench.project
+        and runner.records.read(record).project == runner.project
     ]
 
 
-def failures(bench: Bench) -> Iterator[tuple[str, Attestation]]:
+def failures(runner: StepRunner) -> Iterator[tuple[str, Attestation]]:
     """Yield every failure that is recorded: the record, and what each run attested."""
-    for record in Lineage(bench.store).index.of_kind(KIND):
-        for attested in bench.records.attestations(record):
+    for record in Lineage(runner.store).index.of_kind(KIND):
+        for attested in runner.records.attestations(record):
             yield record, attested
 
 
@@ -112,9 +113,9 @@ def recorded_inputs(inputs: Mapping[str, object]) -> list[Input]:
     ]
 
 
-def already_made(bench: Bench, plan: Plan) -> list[JsonValue]:
+def already_made(runner: StepRunner, plan: Plan) -> list[JsonValue]:
     """Return what took every planned teacher (rounds and merges), and what was made of that."""
-    index = Lineage(bench.store).index
+    index = Lineage(runner.store).index
     users = [
         set(index.users(teacher.checkpoint.digest))
         for teacher in plan.teachers
@@ -127,7 +128,7 @@ def already_made(bench: Bench, plan: Plan) -> list[JsonValue]:
         row
         for row in index.rows(sorted(records))
         if row.kind not in {"plan", KIND}
-        and bench.records.read(row.digest).project in {"", bench.project}
+        and runner.records.read(row.digest).project in {"", runner.project}
     ]
     return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
 

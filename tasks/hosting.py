@@ -149,13 +149,13 @@ def _is_last_attempt(stage: Stage) -> bool:
 def _leave_record(name: str, inputs: Mapping[str, object], said: Told) -> None:
     """Record a failure before the pod ends; Flyte's own failure node is not always run."""
     from tasks.failure import Failure, Work, leave_record, recorded_inputs  # noqa: PLC0415
-    from tasks.step import Bench  # noqa: PLC0415 - seldom needed
+    from tasks.step_runner import StepRunner  # noqa: PLC0415 - seldom needed
 
     if not os.environ.get(_STORE):
         return  # a record in the pod's own scratch would be lost with it
     failure = Failure(name, said.name, said.sentence, said.frames)
     try:
-        leave_record(Bench(), failure, Work(recorded_inputs(inputs)))
+        leave_record(StepRunner(), failure, Work(recorded_inputs(inputs)))
     except Exception:
         # The first error is the one to read; `provost runs` tells that it has no record.
         logging.getLogger(__name__).exception("the failure of %s was not recorded", name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from lineage.metrics import Sample
-from tasks.step import measured_here
+from tasks.measurements import measured_here
 
 EVERY_SECONDS = 20.0
 """Seconds between two redraws; a page is at most this old plus one step."""

@@ -4,17 +4,19 @@ import json
 
 from pydantic import JsonValue, ValidationError
 
-from lineage.artifacts import Artifact, without_places
+from lineage.artifacts import Artifact, Student, read_manifest, without_places
 from lineage.errors import LineageError
+from lineage.recalls import Used
 from lineage.record import Input
+from lineage.registry import Registry
 from tasks.handover import Plan, TeacherVerdict
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 JUDGED = "judged.json"
 """The gate's report as numbers, inside its folder."""
 
 
-def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
+def stored_plan(runner: StepRunner, artifact: Artifact | None) -> Plan:
     """Return the stored plan of an artifact.
 
     Raises:
@@ -27,7 +29,7 @@ def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
         )
     given = {
         row.output
-        for row in bench.records.attestations(artifact.record)
+        for row in runner.records.attestations(artifact.record)
         if row.output_kind == "plan"
     }
     if artifact.digest not in given:
@@ -35,7 +37,7 @@ def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
             f"{artifact.digest} is not a plan of this store: give the digest that a consolidation "
             "printed as its plan"
         )
-    data = bench.store.get_bytes(artifact.digest)
+    data = runner.store.get_bytes(artifact.digest)
     try:
         plan = Plan.model_validate(json.loads(data))
     except (ValidationError, ValueError) as error:
@@ -43,17 +45,17 @@ def stored_plan(bench: Bench, artifact: Artifact | None) -> Plan:
             f"the plan {artifact.digest} cannot be read: {error}. Make it again with the current "
             "code"
         ) from error
-    stored = artifact.model_copy(update={"uri": bench.store.uri})
+    stored = artifact.model_copy(update={"uri": runner.store.uri})
     return plan.model_copy(update={"artifact": stored})
 
 
-def input_of(bench: Bench, student: Artifact, role: str) -> Input:
+def input_of(runner: StepRunner, student: Artifact, role: str) -> Input:
     """Return what a published student was made from in a role: ``plan``, ``gate``.
 
     Raises:
         LineageError: where its record does not name one thing in that role.
     """
-    made = bench.records.read(student.record)
+    made = runner.records.read(student.record)
     found = [item for item in made.inputs if item.role == role]
     if len(found) != 1:
         raise LineageError(
@@ -63,20 +65,20 @@ def input_of(bench: Bench, student: Artifact, role: str) -> Input:
     return found[0]
 
 
-def plan_of(bench: Bench, student: Artifact) -> Plan:
+def plan_of(runner: StepRunner, student: Artifact) -> Plan:
     """Return the plan that a published student came of."""
-    plan = input_of(bench, student, "plan")
-    return stored_plan(bench, Artifact(kind="plan", digest=plan.artifact, record=plan.record))
+    plan = input_of(runner, student, "plan")
+    return stored_plan(runner, Artifact(kind="plan", digest=plan.artifact, record=plan.record))
 
 
-def verdicts_of(bench: Bench, student: Artifact) -> list[TeacherVerdict]:
+def verdicts_of(runner: StepRunner, student: Artifact) -> list[TeacherVerdict]:
     """Return what the gate found of each teacher of a published student's plan."""
-    report = input_of(bench, student, "gate")
-    judged = json.loads((bench.store.tree(report.artifact) / JUDGED).read_text("utf-8"))
+    report = input_of(runner, student, "gate")
+    judged = json.loads((runner.store.tree(report.artifact) / JUDGED).read_text("utf-8"))
     return [TeacherVerdict.model_validate(each) for each in judged["teachers"]]
 
 
-def refuse_changed(bench: Bench, plan: Plan) -> None:
+def refuse_changed(runner: StepRunner, plan: Plan) -> None:
     """Refuse a plan that differs from the one stored under its digest.
 
     Waivers are not part of the stored plan.
@@ -84,7 +86,7 @@ def refuse_changed(bench: Bench, plan: Plan) -> None:
     Raises:
         LineageError: naming what differs.
     """
-    stored, given = (_said(each) for each in (stored_plan(bench, plan.artifact), plan))
+    stored, given = (_said(each) for each in (stored_plan(runner, plan.artifact), plan))
     changed = sorted(name for name in stored if stored[name] != given[name])
     if changed:
         raise LineageError(
@@ -92,6 +94,36 @@ def refuse_changed(bench: Bench, plan: Plan) -> None:
             f"({plan.artifact and plan.artifact.digest}): parts of two runs were mixed. Give the "
             "plan as its task returned it, or launch the whole workflow: what is finished is found"
         )
+
+
+def refuse_recalled(runner: StepRunner, plan: Plan) -> None:
+    """Refuse a plan with a release that was recalled by now: days may lie behind a plan.
+
+    Raises:
+        RecalledError: with the person, date and reason of the recall.
+    """
+    used = [Used(teacher.release.digest, teacher.release.record) for teacher in plan.teachers]
+    Registry(runner.store).refuse_recalled(used)
+
+
+def start_of(runner: StepRunner, reference: str) -> Artifact:
+    """Return the checkpoint to start from: registered, or a published student's.
+
+    Raises:
+        LineageError: for an unknown reference, and for one to anything else.
+    """
+    store = runner.store
+    entry = Registry(store).resolve(reference)
+    if entry.kind == "student":
+        return read_manifest(store, entry.digest, Student).checkpoint
+    if not entry.record or entry.kind != "checkpoint":
+        found = f"a {entry.kind}" if entry.record else "without a record"
+        raise LineageError(
+            f"{reference!r} is {entry.name}@{entry.version}, which is {found}, but a checkpoint is "
+            "needed here: `provost teacher list` and `provost lineage show NAME` say what is "
+            "registered"
+        )
+    return Artifact(kind=entry.kind, digest=entry.digest, record=entry.record, uri=store.uri)
 
 
 def _said(plan: Plan) -> dict[str, JsonValue]:

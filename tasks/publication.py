@@ -6,15 +6,14 @@ What may be published is decided before; here the name gets its next version.
 from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
-from lineage.mirror import mirror_entry
 from lineage.registry import Entry, Registry
-from lineage.store import Store
+from tasks.step_runner import StepRunner
 
 RELEASED, CANDIDATE = "released", "candidate"
 
 
 def publish(
-    store: Store,
+    runner: StepRunner,
     name: str,
     artifact: Artifact,
     *,
@@ -28,12 +27,12 @@ def publish(
     finds its entry and leaves the aliases to those who moved them since: a later version, or a
     person who rolled back.
     """
-    registry = Registry(store)
+    registry = Registry(runner.store)
     entry = registry.register(name, artifact, owner=owner, note=note)
     for alias in aliases:
         if moves_to(registry, alias, entry):
             registry.point(name, alias, entry.version, by=owner)
-    mirror_entry(store, name)
+    runner.mirror.add_name(runner.store, name)
     return entry
 
 

@@ -6,7 +6,7 @@ from lineage.digest import digest_json
 from lineage.record import Derivation
 from tasks.live_page import drawn_live
 from tasks.reports.training import measured_page
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 
 class Clock:
@@ -24,9 +24,9 @@ def clock():
 
 def train(clock, seconds, steps, fails_at=None):
     """Make something that measures a loss at each step."""
-    bench = Bench()
+    runner = StepRunner()
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="sft",
         inputs=(),
         source=digest_json("code"),
@@ -43,7 +43,7 @@ def train(clock, seconds, steps, fails_at=None):
         (folder / "out").write_text("x")
         return folder / "out"
 
-    return bench.find_or_make(derivation, "checkpoint", make)
+    return runner.find_or_make(derivation, "checkpoint", make)
 
 
 def last_steps(parts):

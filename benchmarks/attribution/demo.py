@@ -25,7 +25,7 @@ from tasks.mopd.counterfactual.recompute import rehearse_round
 from tasks.mopd.counterfactual.retrain import plan_retrains, retrain
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 STUDENT = "student@released"
 ABSENT = "math"
@@ -34,11 +34,11 @@ ABSENT = "math"
 
 def demo(of_a_domain: int = 2) -> dict[str, object]:
     """Audit some of the student's own answers, one at a time, in the home that is set."""
-    bench = Bench()
-    subject = find_subject(bench, STUDENT)
-    asked = _answers(bench, of_a_domain, subject.checkpoint)
-    times = [_timed(partial(explain, bench, STUDENT, [item])) for item in asked]
-    models = open_models(bench, subject)
+    runner = StepRunner()
+    subject = find_subject(runner, STUDENT)
+    asked = _answers(runner, of_a_domain, subject.checkpoint)
+    times = [_timed(partial(explain, runner, STUDENT, [item])) for item in asked]
+    models = open_models(runner, subject)
 
     def cut() -> None:
         changed = reweighed(models.end, subject.ledger, {subject.teachers[0].name: 0.0})
@@ -46,15 +46,15 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
         with tempfile.TemporaryDirectory() as folder:
             save_policy(models.policy, Path(folder, "model"))
 
-    ledger = bench.store.tree(subject.ledger_artifact.digest)
-    model = bench.store.tree(subject.checkpoint.digest)
+    ledger = runner.store.tree(subject.ledger_artifact.digest)
+    model = runner.store.tree(subject.checkpoint.digest)
     return {
         "parameters": sum(tensor.numel() for tensor in models.end.values()),
         "behaviours": len(asked),
         "audit_wall_seconds": _most(wall for wall, _ in times),
         "audit_processor_seconds": _most(processor for _, processor in times),
         "surgery_wall_seconds": round(_timed(cut)[0], 2),
-        "kl_from_retrain": _stand_ins(bench, subject),
+        "kl_from_retrain": _stand_ins(runner, subject),
         "bytes": {
             "displacements": sum(file.stat().st_size for file in ledger.glob("segment-*")),
             "kept rollouts": (ledger / "rollouts.jsonl").stat().st_size,
@@ -63,27 +63,29 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
     }
 
 
-def _stand_ins(bench: Bench, subject: AuditedStudent, of_a_domain: int = 40) -> dict[str, object]:
+def _stand_ins(
+    runner: StepRunner, subject: AuditedStudent, of_a_domain: int = 40
+) -> dict[str, object]:
     """Return by domain the mean KL from a retrain's words, where it answers, to each stand-in's."""
     [order] = [
         order
-        for order in plan_retrains(bench, STUDENT, 1, 0)
+        for order in plan_retrains(runner, STUDENT, 1, 0)
         if order.settings.distil.masked == [ABSENT]
     ]
-    retrained = retrain(bench, order)
+    retrained = retrain(runner, order)
     others = {
         "the student": subject.checkpoint,
-        "surgery": scale_teachers(bench, STUDENT, {ABSENT: 0.0}),
-        "a rehearsal": rehearse_round(bench, STUDENT, [ABSENT]),
+        "surgery": scale_teachers(runner, STUDENT, {ABSENT: 0.0}),
+        "a rehearsal": rehearse_round(runner, STUDENT, [ABSENT]),
     }
     by_domain: dict[str, list[Behaviour]] = {}
-    for item in _answers(bench, of_a_domain, retrained):
+    for item in _answers(runner, of_a_domain, retrained):
         by_domain.setdefault(item.domain, []).append(item)
     found = {}
     for domain, items in by_domain.items():
-        truth_NV = _distributions(bench, retrained, items)
+        truth_NV = _distributions(runner, retrained, items)
         apart = {
-            name: truth_NV - _distributions(bench, made, items) for name, made in others.items()
+            name: truth_NV - _distributions(runner, made, items) for name, made in others.items()
         }
         found[domain] = {
             name: float(f"{float((truth_NV.exp() * rest_NV).sum(-1).mean()):.3g}")
@@ -93,23 +95,23 @@ def _stand_ins(bench: Bench, subject: AuditedStudent, of_a_domain: int = 40) -> 
 
 
 @torch.no_grad()
-def _distributions(bench: Bench, made: Artifact, items: Sequence[Behaviour]) -> Tensor:
+def _distributions(runner: StepRunner, made: Artifact, items: Sequence[Behaviour]) -> Tensor:
     """Return log p [N, V] of every word where the answers' tokens stand."""
-    policy = load_policy(bench.store.tree(made.digest))
+    policy = load_policy(runner.store.tree(made.digest))
     tokens = encode(items, ChatTokens(policy.tokenizer), None).tokens
     return chosen_logits(policy.model, tokens).log_softmax(-1)
 
 
-def _answers(bench: Bench, count: int, student: Artifact) -> list[Behaviour]:
-    subject = find_subject(bench, STUDENT)
+def _answers(runner: StepRunner, count: int, student: Artifact) -> list[Behaviour]:
+    subject = find_subject(runner, STUDENT)
     assert subject.published is not None
-    policy = load_policy(bench.store.tree(student.digest))
+    policy = load_policy(runner.store.tree(student.digest))
     sampling = SamplingSettings.model_validate(subject.derivation.settings["sampling"])
     found = []
-    for lead in plan_of(bench, subject.published).leads:
+    for lead in plan_of(runner, subject.published).leads:
         prompts = [
             tuple(Said.model_validate(vars(message)) for message in prompt.messages)
-            for prompt in stored_prompts(bench.store, lead.evaluation)[:count]
+            for prompt in stored_prompts(runner.store, lead.evaluation)[:count]
         ]
         found += [
             Behaviour(prompt=prompt, response=text, domain=lead.domain)

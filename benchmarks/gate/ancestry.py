@@ -38,7 +38,7 @@ class Made:
 
 def run_ancestry(results: Path, family: Family, seed: int) -> None:
     """Ask of everything in the family's store, with its recorded parent and with others."""
-    made, store = _made(family), family.bench.store
+    made, store = _made(family), family.runner.store
     lineage, rng = Lineage(store), random.Random(seed)
     children = defaultdict(list)
     for each in made.values():
@@ -103,7 +103,7 @@ def told(rows: list[dict[str, object]]) -> str:
 
 def _made(family: Family) -> dict[str, Made]:
     """Return every checkpoint of the store once, by record."""
-    records, found, seen = family.bench.records, {}, set[str]()
+    records, found, seen = family.runner.records, {}, set[str]()
     for digest in records.all():
         output = records.output(digest)
         if output is None or output.output_kind != "checkpoint" or output.output in seen:

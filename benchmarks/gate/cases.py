@@ -33,7 +33,7 @@ from tasks.gate.plan import make_plan
 from tasks.gate.probe import ProbedTeacher, measure
 from tasks.handover import PlannedTeacher
 from tasks.rollout.domains import stored_prompts
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 DOMAINS = ("math", "code", "agent", "instruct")
 SHARES = (0.1, 0.5, 1.0)
@@ -210,7 +210,7 @@ def rungs_of(family: mismatch.Family, case: Case, own: PlannedTeacher) -> list[A
 
 def probe(family: mismatch.Family, own: PlannedTeacher, checkpoint: Artifact) -> dict[str, object]:
     """Measure the case's teacher beside the family's others, blind to all records."""
-    store = family.bench.store
+    store = family.runner.store
     subjects = [
         ProbedTeacher(
             name=teacher.name,
@@ -248,9 +248,9 @@ def family_at(homes: Path, seed: int) -> mismatch.Family:
 
 @cache
 def _family(_home: Path) -> mismatch.Family:
-    bench = Bench()
-    plan = make_plan(bench, [f"{name}@released" for name in DOMAINS], "fork-point@released")
-    return mismatch.family_of(bench, plan)
+    runner = StepRunner()
+    plan = make_plan(runner, [f"{name}@released" for name in DOMAINS], "fork-point@released")
+    return mismatch.family_of(runner, plan)
 
 
 def read(path: Path) -> dict[str, dict[str, object]]:

@@ -57,7 +57,7 @@ def conventional(
         )
 
         def make(folder: Path) -> Path:
-            policy = load_policy(family.bench.store.tree(before.digest))
+            policy = load_policy(family.runner.store.tree(before.digest))
             answers = traces_of(family, teacher)
             count = round(share * len(answers))
             chat = ChatTokens(policy.tokenizer)

@@ -15,6 +15,7 @@ from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from lineage.store import Store
 from tasks.handover import Plan, PlannedTeacher
+from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.scratch import make_model
@@ -31,7 +32,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.sft.corpus import documents
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import supervise
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 NUM_TRACES = 384
 TEACH = SftSettings(num_steps=150, batch_size=32, learning_rate=1e-3)
@@ -44,7 +45,7 @@ ROW = 64
 class Family:
     """A finished demo: its plan, and what its fork point was made from."""
 
-    bench: Bench
+    runner: StepRunner
     plan: Plan
     base: Artifact
     blend: Sequence[Artifact]
@@ -54,15 +55,15 @@ class Family:
         return next(t for t in self.plan.teachers if t.domain == domain)
 
 
-def family_of(bench: Bench, plan: Plan) -> Family:
+def family_of(runner: StepRunner, plan: Plan) -> Family:
     """Find by record what the fork point was made from."""
-    inputs = bench.records.read(plan.fork_point.record).inputs
+    inputs = runner.records.read(plan.fork_point.record).inputs
     by_role = {"start": list[Artifact](), "data": list[Artifact]()}
     for item in inputs:
         by_role[item.role].append(
-            Artifact(kind=item.role, digest=item.artifact, record=item.record, uri=bench.store.uri)
+            Artifact(kind=item.role, digest=item.artifact, record=item.record, uri=runner.store.uri)
         )
-    return Family(bench, plan, by_role["start"][0], by_role["data"])
+    return Family(runner, plan, by_role["start"][0], by_role["data"])
 
 
 def changed(
@@ -146,7 +147,7 @@ def supervised(family: Family, start: Artifact, teacher: PlannedTeacher, what: s
     """Bring ``start`` by supervision alone to the teacher's behaviour: an SFT teacher."""
 
     def make(folder: Path) -> Path:
-        policy = load_policy(family.bench.store.tree(start.digest))
+        policy = load_policy(family.runner.store.tree(start.digest))
         train(policy, rows_of(traces_of(family, teacher)), TEACH, 5)
         return saved(folder, policy)
 
@@ -161,10 +162,12 @@ def sibling_fork(family: Family, share: float) -> Artifact:
     """
 
     def make(folder: Path) -> Path:
-        bench, rng = family.bench, random.Random(f"sibling {share}")
-        policy = load_policy(bench.store.tree(family.base.digest))
-        blend = [d for item in family.blend for d in stored_demonstrations(bench.store, item)]
-        others = [d for item in _own_data(family) for d in stored_demonstrations(bench.store, item)]
+        runner, rng = family.runner, random.Random(f"sibling {share}")
+        policy = load_policy(runner.store.tree(family.base.digest))
+        blend = [d for item in family.blend for d in stored_demonstrations(runner.store, item)]
+        others = [
+            d for item in _own_data(family) for d in stored_demonstrations(runner.store, item)
+        ]
         size = SHARED.num_steps * SHARED.batch_size // 2
         count = round(share * size)
         chosen = rng.sample(blend, size - count) + rng.choices(others, k=count)
@@ -180,8 +183,8 @@ def foreign_fork(family: Family) -> Artifact:
     """Make a base from another seed with the same tokenizer, and a fork point from it."""
 
     def make(folder: Path) -> Path:
-        bench = family.bench
-        known = load_policy(bench.store.tree(family.base.digest)).tokenizer
+        runner = family.runner
+        known = load_policy(runner.store.tree(family.base.digest)).tokenizer
         policy = Policy(make_model(known, ScratchSettings(), 4242), known)
         ids = [
             token
@@ -193,7 +196,7 @@ def foreign_fork(family: Family) -> Artifact:
             for first in range(0, len(ids) - ROW + 1, ROW)
         ]
         train(policy, rows, BASE, 4242)
-        blend = [d for item in family.blend for d in stored_demonstrations(bench.store, item)]
+        blend = [d for item in family.blend for d in stored_demonstrations(runner.store, item)]
         chosen = random.Random(4242).sample(blend, SHARED.num_steps * SHARED.batch_size // 2)
         train(policy, [_tokens(policy, d) for d in chosen], SHARED, 4242)
         return saved(folder, policy)
@@ -206,9 +209,9 @@ def _own_data(family: Family) -> list[Artifact]:
     """Return the teams' own demonstrations, by record of their supervised checkpoints."""
     found = []
     for teacher in family.plan.teachers:
-        climb = family.bench.records.read(teacher.checkpoint.record)
+        climb = family.runner.records.read(teacher.checkpoint.record)
         start = next(item for item in climb.inputs if item.role == "start")
-        for item in family.bench.records.read(start.record).inputs:
+        for item in family.runner.records.read(start.record).inputs:
             if item.role == "data":
                 found.append(Artifact(kind="data", digest=item.artifact, record=item.record))
     return found
@@ -217,7 +220,7 @@ def _own_data(family: Family) -> list[Artifact]:
 def traces_of(family: Family, teacher: PlannedTeacher) -> list[Rollout]:
     """Return a teacher's well graded answers to training prompts; all where few are."""
     return _traces(
-        family.bench.store,
+        family.runner.store,
         teacher.checkpoint,
         teacher.train,
         teacher.environment,
@@ -256,7 +259,7 @@ def train(policy: Policy, rows: Sequence[Tokens], settings: SftSettings, seed: i
 
 
 def _after(family: Family, checkpoint: Artifact, change: Callable[[Policy], None]) -> Policy:
-    policy = load_policy(family.bench.store.tree(checkpoint.digest))
+    policy = load_policy(family.runner.store.tree(checkpoint.digest))
     change(policy)
     return policy
 
@@ -274,7 +277,7 @@ def stored_step(
 ) -> Artifact:
     """Return what a recorded step makes; found, or else made."""
     derivation = Derivation(
-        project=family.bench.project,
+        project=family.runner.project,
         kind="mismatch",
         inputs=tuple(
             Input(role=f"from {place}", artifact=item.digest, record=item.record)
@@ -288,4 +291,4 @@ def stored_step(
     def filled(folder: Path, _measurements: Measurements) -> Path:
         return make(folder)
 
-    return family.bench.find_or_make(derivation, "checkpoint", filled, owner="benchmark")
+    return family.runner.find_or_make(derivation, "checkpoint", filled, owner="benchmark")

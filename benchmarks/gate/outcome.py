@@ -81,7 +81,7 @@ def merged(
     start, reference = reference_scores(family, own)
     teacher = _score(family, checkpoint, own)
     try:
-        made = distil_round(family.bench, plan, settings, 0)
+        made = distil_round(family.runner, plan, settings, 0)
     except TrainingAbortedError as illness:
         return Outcome(start, teacher, reference, start, 0.0, 0.0, str(illness))
     after = _score(family, made, own)
@@ -104,7 +104,7 @@ def reference_scores(family: Family, teacher: PlannedTeacher) -> tuple[float, fl
 
 
 def _score(family: Family, checkpoint: Artifact, of: PlannedTeacher) -> float:
-    examiner = Examiner(family.bench, checkpoint, EvaluationSettings())
+    examiner = Examiner(family.runner, checkpoint, EvaluationSettings())
     return read_measured(
-        family.bench, examiner.measure(of.domain, of.environment, of.evaluation)
+        family.runner, examiner.measure(of.domain, of.environment, of.evaluation)
     ).mean

@@ -65,7 +65,7 @@ class Patient:
         plan = family.plan.model_copy(update={"teachers": [teacher]})
         gated = Gated(plan=plan, report=family.plan.artifact, teachers=[verdict])
         settings, sampling = WarmUpSettings(), SamplingSettings()
-        return warm_up_student(family.bench, gated, settings, sampling, 0).student
+        return warm_up_student(family.runner, gated, settings, sampling, 0).student
 
     def _ladder(self) -> list[Rung]:
         rungs = gate.rungs_of(self.family, self.case, self.own)
@@ -74,7 +74,7 @@ class Patient:
 
     def _released_after(self, precursor: Artifact) -> Artifact:
         """Return a release of the teacher that names what it was trained from."""
-        store = self.family.bench.store
+        store = self.family.runner.store
         release = read_manifest(store, self.own.release.digest, Release)
         told = release.model_copy(update={"precursor": precursor, "checkpoint": self.checkpoint})
         return Artifact(kind="release", digest=put_manifest(store, told))

@@ -30,7 +30,7 @@ from tasks.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.onpolicy.settings import LoopSettings, Normalisation
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 SEQUENCE, TOKEN = Normalisation.SEQUENCE_MEAN, Normalisation.TOKEN_MEAN
 CASES = [
@@ -94,36 +94,36 @@ def _run_if_missing(
 
 def _case(settings: RoundSettings, seed: int) -> dict[str, object]:
     """Distil and score one student."""
-    bench = Bench()
-    plan = _demo_plan(bench)
+    runner = StepRunner()
+    plan = _demo_plan(runner)
     started = time.monotonic()
-    student = distil_round(bench, plan, settings, seed)
+    student = distil_round(runner, plan, settings, seed)
     seconds = time.monotonic() - started
-    stored = score_consolidation(bench, plan, student, {}, EvaluationSettings())
-    card = read_scorecard(bench, stored)
+    stored = score_consolidation(runner, plan, student, {}, EvaluationSettings())
+    card = read_scorecard(runner, stored)
     normalised = {
         domain: scores.normalised[STUDENT].model_dump()
         for domain, scores in card.everything().items()
     }
     return {
         "normalised": normalised,
-        "course": _course(bench, student, settings.loop.num_steps),
+        "course": _course(runner, student, settings.loop.num_steps),
         "seconds": round(seconds, 1),
         "circumstances": facts(),
     }
 
 
-def _demo_plan(bench: Bench) -> Plan:
+def _demo_plan(runner: StepRunner) -> Plan:
     names = ("math", "code", "agent", "instruct")
-    return make_plan(bench, [f"{name}@released" for name in names], "fork-point@released")
+    return make_plan(runner, [f"{name}@released" for name in names], "fork-point@released")
 
 
-def _course(bench: Bench, student: Artifact, num_steps: int) -> dict[str, float]:
+def _course(runner: StepRunner, student: Artifact, num_steps: int) -> dict[str, float]:
     """Return what the last steps of a round measured of each teacher, on average."""
-    attestation = bench.records.output(student.record)
+    attestation = runner.records.output(student.record)
     assert attestation is not None
     values = defaultdict(list)
-    for line in bench.store.get_bytes(attestation.metrics).splitlines():
+    for line in runner.store.get_bytes(attestation.metrics).splitlines():
         row = json.loads(line)
         if num_steps - LAST_STEPS < row["step"] <= num_steps and row["name"].startswith(
             ("kl/", "token_share/", "loss_share/", "gradient_share/", "balance/")

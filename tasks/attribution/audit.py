@@ -19,14 +19,17 @@ from tasks.attribution.findings import Findings
 from tasks.attribution.page import render
 from tasks.attribution.question import read_stored
 from tasks.attribution.subject import AuditedStudent, find_subject, open_models
+from tasks.measurements import Measurements
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.publication import publish
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 
-def explain(bench: Bench, student: str, behaviours: Sequence[Behaviour], seed: int = 0) -> Audit:
+def explain(
+    runner: StepRunner, student: str, behaviours: Sequence[Behaviour], seed: int = 0
+) -> Audit:
     """Return the audit of behaviours, without recording anything.
 
     Raises:
@@ -34,13 +37,13 @@ def explain(bench: Bench, student: str, behaviours: Sequence[Behaviour], seed: i
         ValueError: for a student without a ledger of its own, or a behaviour that it could not
             have said.
     """
-    subject = find_subject(bench, student)
-    models = open_models(bench, subject)
-    return Findings(bench, subject, models, behaviours, seed).document({}, {}, ())
+    subject = find_subject(runner, student)
+    models = open_models(runner, subject)
+    return Findings(runner, subject, models, behaviours, seed).document({}, {}, ())
 
 
 def run_audit(
-    bench: Bench,
+    runner: StepRunner,
     student: str,
     behaviours: Artifact,
     replayed: Sequence[Artifact],
@@ -57,26 +60,26 @@ def run_audit(
         BrokenRuleError: for retrains or a ledger of another round than the student's.
         NotEntitledError: where the audit of this student may not be registered with this key.
     """
-    subject = find_subject(bench, student, replayed=next(iter(replayed), None))
+    subject = find_subject(runner, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="audit",
-        inputs=tuple(_inputs(bench, subject, behaviours, retrained)),
+        inputs=tuple(_inputs(runner, subject, behaviours, retrained)),
         source=source_digest("attribution", "reports", "statistics"),
         settings={"student": student},
         seed=seed,
     )
 
-    refuse_broken("the audit", list(check_audit(Evidence(bench.store), derivation)))
+    refuse_broken("the audit", list(check_audit(Evidence(runner.store), derivation)))
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report("audit", 0, 1, message="check the ledger against its student")
-        behaviours_read = read_stored(bench, behaviours)
-        findings = Findings(bench, subject, open_models(bench, subject), behaviours_read, seed)
+        behaviours_read = read_stored(runner, behaviours)
+        findings = Findings(runner, subject, open_models(runner, subject), behaviours_read, seed)
         document = findings.document(
             {_called(item): item.artifact for item in derivation.inputs},
-            _drawn(bench, behaviours),
+            _drawn(runner, behaviours),
             retrained,
         )
         out = folder / "audit"
@@ -86,22 +89,22 @@ def run_audit(
         report("audit", 1, 1)
         return out
 
-    names = _names(bench, subject)
+    names = _names(runner, subject)
     for name in names:
-        check_may_publish(bench.store, name)
-    made = bench.find_or_make(derivation, "audit", make, owner="consolidation")
+        check_may_publish(runner.store, name)
+    made = runner.find_or_make(derivation, "audit", make, owner="consolidation")
     for name in names:
-        publish(bench.store, name, made, owner="consolidation", note=student, aliases=())
+        publish(runner, name, made, owner="consolidation", note=student, aliases=())
     return made
 
 
-def read_page(bench: Bench, audit: Artifact) -> str:
+def read_page(runner: StepRunner, audit: Artifact) -> str:
     """Return the page of a recorded audit."""
-    return (bench.store.tree(audit.digest) / PAGE).read_text("utf-8")
+    return (runner.store.tree(audit.digest) / PAGE).read_text("utf-8")
 
 
 def _inputs(
-    bench: Bench, subject: AuditedStudent, behaviours: Artifact, retrained: Sequence[Artifact]
+    runner: StepRunner, subject: AuditedStudent, behaviours: Artifact, retrained: Sequence[Artifact]
 ) -> list[Input]:
     parts = [
         ("student", "", subject.checkpoint),
@@ -109,7 +112,7 @@ def _inputs(
         ("ledger", "", subject.ledger_artifact),
         ("behaviours", "", behaviours),
         *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),
-        *(("retrain", _left_out(bench, each), each) for each in retrained),
+        *(("retrain", _left_out(runner, each), each) for each in retrained),
     ]
     return [
         Input(role=role, artifact=part.digest, record=part.record, name=name)
@@ -117,9 +120,9 @@ def _inputs(
     ]
 
 
-def _left_out(bench: Bench, retrained: Artifact) -> str:
+def _left_out(runner: StepRunner, retrained: Artifact) -> str:
     """Return who was left out of a retrain, and its seed, in words."""
-    derivation = bench.records.read(retrained.record)
+    derivation = runner.records.read(retrained.record)
     masked = " and ".join(masked_in(derivation)) or "no teacher"
     return f"without {masked}, seed {derivation.seed}"
 
@@ -128,16 +131,16 @@ def _called(item: Input) -> str:
     return f"{item.role} {item.name}".strip()
 
 
-def _drawn(bench: Bench, behaviours: Artifact) -> Mapping[str, str]:
+def _drawn(runner: StepRunner, behaviours: Artifact) -> Mapping[str, str]:
     """Return how behaviours were drawn, as the record of drawing them attests."""
-    made = bench.records.output(behaviours.record) if behaviours.record else None
+    made = runner.records.output(behaviours.record) if behaviours.record else None
     noted = made.notes.get("drawn") if made else None
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}
 
 
-def _names(bench: Bench, subject: AuditedStudent) -> list[str]:
+def _names(runner: StepRunner, subject: AuditedStudent) -> list[str]:
     """Return under which names the audit of a published student is registered."""
-    registry = Registry(bench.store)
+    registry = Registry(runner.store)
     names = [name for name in registry.names() if name.startswith(STUDENT) and subject.manifest]
     return [
         f"audit.{name.removeprefix(STUDENT)}"

@@ -8,7 +8,7 @@ from lineage.waiver import read_waiver
 from tasks.attribution.document import CarriedWaiver, Source
 from tasks.attribution.intervals import FEWEST
 from tasks.attribution.subject import AuditedStudent, plan_of
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 
 def source_of(subject: AuditedStudent, name: str) -> Source:
@@ -36,53 +36,53 @@ def start_words(subject: AuditedStudent) -> str:
     return "the fork point" if is_fork_point else "the start of this round"
 
 
-def approvals(bench: Bench, subject: AuditedStudent) -> tuple[str, ...]:
+def approvals(runner: StepRunner, subject: AuditedStudent) -> tuple[str, ...]:
     """Return where a person approved, and what the checks let pass when the plan was made."""
     if subject.published is None or subject.manifest is None:
         return ()
     approved = [
         f"the plan was {each.decision} {each.words()}"
-        for item in bench.records.read(subject.manifest.record).inputs
+        for item in runner.records.read(subject.manifest.record).inputs
         if item.role == "approval"
         for each in decided(
-            bench.records.read(item.record), bench.records.attestations(item.record)
+            runner.records.read(item.record), runner.records.attestations(item.record)
         )
     ]
     first = approved or ["the plan was not reviewed: no record of an approval"]
-    notes = plan_of(bench, subject.published).notes
+    notes = plan_of(runner, subject.published).notes
     return (*first, *(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes))
 
 
-def waivers(bench: Bench, subject: AuditedStudent) -> tuple[CarriedWaiver, ...]:
+def waivers(runner: StepRunner, subject: AuditedStudent) -> tuple[CarriedWaiver, ...]:
     """Return the signed exceptions that the student carries, each with whether it holds."""
     if subject.published is None or subject.manifest is None:
         return ()
     [plan] = [
         Artifact(kind="plan", digest=item.artifact, record=item.record)
-        for item in bench.records.read(subject.manifest.record).inputs
+        for item in runner.records.read(subject.manifest.record).inputs
         if item.role == "plan"
     ]
     return tuple(
-        CarriedWaiver(digest=digest, text=_waived(bench, digest, plan))
+        CarriedWaiver(digest=digest, text=_waived(runner, digest, plan))
         for digest in subject.published.waivers
     )
 
 
-def _waived(bench: Bench, digest: str, plan: Artifact) -> str:
+def _waived(runner: StepRunner, digest: str, plan: Artifact) -> str:
     try:
-        signed = read_waiver(bench.store, digest, _plan_named(bench, digest, plan))
+        signed = read_waiver(runner.store, digest, _plan_named(runner, digest, plan))
     except LineageError as error:  # what does not hold is what the reader must see
         return f"does not hold: {error}"
     accepted = ", ".join(f"{each.subject} [{each.code}]" for each in signed.waiver.findings)
     return f"{signed.team} on {signed.waiver.at[:10]} accepted {accepted}: {signed.waiver.reason}"
 
 
-def _plan_named(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
+def _plan_named(runner: StepRunner, waiver: str, plan: Artifact) -> Artifact:
     """Return the student's plan as a waiver names it: as it was measured, or before the gate."""
-    before = [item for item in bench.records.read(plan.record).inputs if item.role == "plan"]
+    before = [item for item in runner.records.read(plan.record).inputs if item.role == "plan"]
     known = {(plan.digest, plan.record), *((item.artifact, item.record) for item in before)}
-    for maker in Lineage(bench.store).index.makers(waiver):
-        for item in bench.records.read(maker).inputs:
+    for maker in Lineage(runner.store).index.makers(waiver):
+        for item in runner.records.read(maker).inputs:
             if item.role == "plan" and (item.artifact, item.record) in known:
                 return Artifact(kind="plan", digest=item.artifact, record=item.record)
     return plan

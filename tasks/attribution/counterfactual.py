@@ -21,7 +21,7 @@ from tasks.attribution.path_integral import Split
 from tasks.attribution.subject import AuditedStudent, load_weights
 from tasks.attribution.surgery import reweighed
 from tasks.statistics import t_half_width
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,16 @@ class _RetrainRun:
 
 
 def verify(
-    bench: Bench, subject: AuditedStudent, split: Split, retrained: Sequence[Artifact], end: Tensor
+    runner: StepRunner,
+    subject: AuditedStudent,
+    split: Split,
+    retrained: Sequence[Artifact],
+    end: Tensor,
 ) -> RetrainResult:
     """Return what retrains measured.
 
     Args:
-        bench: Where the retrains lie.
+        runner: Where the retrains lie.
         subject: The student.
         split: Its behaviours.
         retrained: Checkpoints of the student's own round, run again with teachers masked; of each
@@ -47,7 +51,7 @@ def verify(
     Raises:
         ValueError: for a checkpoint that is no such retrain.
     """
-    runs = [_run(bench, subject, split, checkpoint) for checkpoint in retrained]
+    runs = [_run(runner, subject, split, checkpoint) for checkpoint in retrained]
     base = {run.seed: run.says_B for run in runs if not run.masked}
     masks = sorted({run.masked for run in runs if run.masked}, key=lambda m: (len(m), m))
     effects = []
@@ -56,7 +60,7 @@ def verify(
         means = {seed: float(effect_B.mean()) for seed, effect_B in sorted(own.items())}
         surgery = None
         if len(masked) == 1:
-            without = reweighed(_end(bench, subject), subject.ledger, {masked[0]: 0.0})
+            without = reweighed(_end(runner, subject), subject.ledger, {masked[0]: 0.0})
             surgery = float((end - split.under(without)).mean())
         effects.append(
             RetrainEffect(
@@ -99,14 +103,16 @@ def _apart(values: Sequence[float]) -> float | None:
     return statistics.fmean(abs(one - other) for one, other in pairs) if pairs else None
 
 
-def _run(bench: Bench, subject: AuditedStudent, split: Split, checkpoint: Artifact) -> _RetrainRun:
-    derivation = bench.records.read(checkpoint.record)
+def _run(
+    runner: StepRunner, subject: AuditedStudent, split: Split, checkpoint: Artifact
+) -> _RetrainRun:
+    derivation = runner.records.read(checkpoint.record)
     if derivation.inputs != subject.derivation.inputs:
         raise ValueError(
             f"{checkpoint.digest} is no retrain of {subject.reference!r}: it came of other "
             "teachers, prompts or another start; make retrains with `provost audit --verify`"
         )
-    says_B = split.under(load_weights(bench, checkpoint))
+    says_B = split.under(load_weights(runner, checkpoint))
     return _RetrainRun(masked_in(derivation), derivation.seed, says_B)
 
 
@@ -119,5 +125,5 @@ def masked_in(derivation: Derivation) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _end(bench: Bench, subject: AuditedStudent) -> dict[str, Tensor]:
-    return {n: t.clone() for n, t in load_weights(bench, subject.checkpoint).items()}
+def _end(runner: StepRunner, subject: AuditedStudent) -> dict[str, Tensor]:
+    return {n: t.clone() for n, t in load_weights(runner, subject.checkpoint).items()}

@@ -42,7 +42,7 @@ from tasks.attribution.verdict import (
 )
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
-from tasks.step import Bench, now
+from tasks.step_runner import StepRunner, now
 
 MOST_TOKENS_SHOWN = 24
 """Behaviours with tokens that are kept in the document; of the others only the sums are."""
@@ -53,7 +53,7 @@ class Findings:
 
     def __init__(
         self,
-        bench: Bench,
+        runner: StepRunner,
         subject: AuditedStudent,
         models: Opened,
         behaviours: Sequence[Behaviour],
@@ -64,7 +64,7 @@ class Findings:
         Raises:
             ValueError: for a behaviour that the student could not have said.
         """
-        self._bench, self._subject, self._models, self._seed = bench, subject, models, seed
+        self._runner, self._subject, self._models, self._seed = runner, subject, models, seed
         self._chat = ChatTokens(models.policy.tokenizer)
         self._approximate = replay_words(subject.ledger)
         self._course = walker(subject.ledger, models.start)
@@ -86,7 +86,7 @@ class Findings:
         witnesses = self._witnesses()
         influences, searched = self._influences()
         verification = (
-            verify(self._bench, self._subject, self._split, retrained, self._split.ended())
+            verify(self._runner, self._subject, self._split, retrained, self._split.ended())
             if retrained
             else None
         )
@@ -111,8 +111,8 @@ class Findings:
             searched=searched,
             verification=verification,
             verdict=self._verdict(case, groups, witnesses, verification),
-            approvals=approvals(self._bench, self._subject),
-            waivers=waivers(self._bench, self._subject),
+            approvals=approvals(self._runner, self._subject),
+            waivers=waivers(self._runner, self._subject),
             drawn=drawn,
             not_tested=not_tested(self._subject, case.count, verified=verification is not None),
         )
@@ -121,7 +121,7 @@ class Findings:
         """Return how much likelier each teacher finds each behaviour [T, B] than the start did."""
         begun_B = self._split.begun()
         rows = [
-            self._split.under(load_weights(self._bench, teacher.checkpoint)) - begun_B
+            self._split.under(load_weights(self._runner, teacher.checkpoint)) - begun_B
             for teacher in self._subject.teachers
         ]
         return torch.stack(rows)

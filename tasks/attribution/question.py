@@ -21,13 +21,14 @@ from tasks.attribution.behaviour import (
     refuse_own_contrast,
 )
 from tasks.attribution.subject import AuditedStudent, find_subject, own_policy, plan_of
+from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 NEUTRAL = "neutral"
 """Questions of all domains without their system prompts: text that no teacher was trained on."""
@@ -53,14 +54,14 @@ class AuditQuestion(Frozen):
 
 
 def gather(
-    bench: Bench, student: str, question: AuditQuestion, seed: int, *, replay: bool = False
+    runner: StepRunner, student: str, question: AuditQuestion, seed: int, *, replay: bool = False
 ) -> Artifact:
     """Return the behaviours of a question as a data set in the store.
 
     All that could be wrong with the question is refused here, before anything is trained again.
 
     Args:
-        bench: Where the student lies.
+        runner: Where the student lies.
         student: A name or a digest.
         question: The question.
         seed: Of what is drawn.
@@ -73,18 +74,18 @@ def gather(
             of its own, or one that answers nothing that could be a behaviour.
     """
     refuse_mixed(question)
-    subject = find_subject(bench, student, replay=replay)
-    policy = own_policy(bench, subject)
-    behaviours = _gathered(bench, subject, question, seed)
+    subject = find_subject(runner, student, replay=replay)
+    policy = own_policy(runner, subject)
+    behaviours = _gathered(runner, subject, question, seed)
     context = getattr(policy.model.config, "max_position_embeddings", None)
-    by_domain = read_stored(bench, behaviours)
+    by_domain = read_stored(runner, behaviours)
     refuse_own_contrast(by_domain)
     encode(by_domain, ChatTokens(policy.tokenizer), context)
     return behaviours
 
 
 def _gathered(
-    bench: Bench, subject: AuditedStudent, question: AuditQuestion, seed: int
+    runner: StepRunner, subject: AuditedStudent, question: AuditQuestion, seed: int
 ) -> Artifact:
     if question.response:
         system = [Said(role="system", content=question.system)] if question.system else []
@@ -93,10 +94,10 @@ def _gathered(
             response=question.response,
             contrast=question.contrast or None,
         )
-        return _stored(bench, [given])
+        return _stored(runner, [given])
     if question.behaviours:
-        return _given(bench, question.behaviours)
-    return _drawn(bench, subject, question.sample, seed)
+        return _given(runner, question.behaviours)
+    return _drawn(runner, subject, question.sample, seed)
 
 
 def refuse_mixed(question: AuditQuestion) -> None:
@@ -128,39 +129,39 @@ def _any_part(question: AuditQuestion) -> bool:
     return any((question.prompt, question.system, question.response, question.contrast))
 
 
-def read_stored(bench: Bench, behaviours: Artifact) -> list[Behaviour]:
+def read_stored(runner: StepRunner, behaviours: Artifact) -> list[Behaviour]:
     """Return the behaviours of a stored data set."""
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder, "behaviours.jsonl")
-        path.write_bytes(bench.store.get_bytes(behaviours.digest))
+        path.write_bytes(runner.store.get_bytes(behaviours.digest))
         return read_behaviours(path)
 
 
-def _stored(bench: Bench, behaviours: Sequence[Behaviour]) -> Artifact:
+def _stored(runner: StepRunner, behaviours: Sequence[Behaviour]) -> Artifact:
     data = _lines(behaviours)
-    return Artifact(kind="dataset", digest=bench.store.put_bytes(data), uri=bench.store.uri)
+    return Artifact(kind="dataset", digest=runner.store.put_bytes(data), uri=runner.store.uri)
 
 
 def _lines(behaviours: Sequence[Behaviour]) -> bytes:
     return "".join(f"{item.model_dump_json()}\n" for item in behaviours).encode()
 
 
-def _given(bench: Bench, text: str) -> Artifact:
+def _given(runner: StepRunner, text: str) -> Artifact:
     if is_digest(text):
-        stored = Artifact(kind="dataset", digest=text, uri=bench.store.uri)
-        read_stored(bench, stored)  # refuses what holds no behaviours
+        stored = Artifact(kind="dataset", digest=text, uri=runner.store.uri)
+        read_stored(runner, stored)  # refuses what holds no behaviours
         return stored
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder, "behaviours.jsonl")
         path.write_text(text, "utf-8")
-        return _stored(bench, read_behaviours(path))
+        return _stored(runner, read_behaviours(path))
 
 
-def _drawn(bench: Bench, subject: AuditedStudent, sample: int, seed: int) -> Artifact:
+def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) -> Artifact:
     """Let the student answer, and for the whole student also what it started from."""
-    sets = _prompt_sets(bench, subject)
+    sets = _prompt_sets(runner, subject)
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="behaviours",
         inputs=(
             Input(
@@ -182,18 +183,18 @@ def _drawn(bench: Bench, subject: AuditedStudent, sample: int, seed: int) -> Art
     def make(folder: Path, measurements: Measurements) -> Path:
         report("audit", 0, 1, message="draw the student's answers")
         by_domain = {
-            domain: [tuple(_said(prompt.messages)) for prompt in stored_prompts(bench.store, data)]
+            domain: [tuple(_said(prompt.messages)) for prompt in stored_prompts(runner.store, data)]
             for domain, data in sets.items()
         }
         sampling = SamplingSettings.model_validate(subject.derivation.settings["sampling"])
-        student = load_policy(bench.store.tree(subject.checkpoint.digest))
+        student = load_policy(runner.store.tree(subject.checkpoint.digest))
         if sample:
             drawn = {d: _some(p, sample, f"{seed} {d}") for d, p in by_domain.items()}
             behaviours, notes = _own_answers(student, drawn, sampling, seed)
         else:
             probed = _with_neutral(by_domain)
             drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in probed.items()}
-            start = load_policy(bench.store.tree(subject.start.digest))
+            start = load_policy(runner.store.tree(subject.start.digest))
             behaviours, notes = _changed_answers(student, start, drawn, sampling, seed)
         measurements.notes["drawn"] = dict(notes)
         if not behaviours:
@@ -205,13 +206,13 @@ def _drawn(bench: Bench, subject: AuditedStudent, sample: int, seed: int) -> Art
         path.write_bytes(_lines(behaviours))
         return path
 
-    return bench.find_or_make(derivation, "dataset", make, owner="consolidation")
+    return runner.find_or_make(derivation, "dataset", make, owner="consolidation")
 
 
-def _prompt_sets(bench: Bench, subject: AuditedStudent) -> dict[str, Artifact]:
+def _prompt_sets(runner: StepRunner, subject: AuditedStudent) -> dict[str, Artifact]:
     """Return each domain's held-out prompts, or those of training where no plan tells of others."""
     if subject.published is not None:
-        return {lead.domain: lead.evaluation for lead in plan_of(bench, subject.published).leads}
+        return {lead.domain: lead.evaluation for lead in plan_of(runner, subject.published).leads}
     return {
         item.name: Artifact(kind="dataset", digest=item.artifact, record=item.record)
         for item in subject.derivation.inputs

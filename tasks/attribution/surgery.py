@@ -19,29 +19,30 @@ from tasks.attribution.subject import find_subject, open_models
 from tasks.attribution.trajectory import Weights
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import RESERVED
+from tasks.measurements import Measurements
 from tasks.model.files import save_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 
-def scale_teachers(bench: Bench, student: str, weights: Mapping[str, float]) -> Artifact:
+def scale_teachers(runner: StepRunner, student: str, weights: Mapping[str, float]) -> Artifact:
     """Return a student with other weights of its sources, as a recorded checkpoint.
 
     Args:
-        bench: Where it is made.
+        runner: Where it is made.
         student: A reference to a student with a ledger.
         weights: Source to its new weight; 0 leaves it out, 1 is as it was.
 
     Raises:
         ValueError: for sources that the ledger does not know, or weights that change nothing.
     """
-    subject = find_subject(bench, student)
+    subject = find_subject(runner, student)
     refuse_unknown(weights, subject.ledger.parts)
     if all(weight == 1 for weight in weights.values()):
         raise ValueError("every weight is 1, so nothing would change: leave a teacher out, or more")
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="surgery",
         inputs=(
             Input(
@@ -62,14 +63,14 @@ def scale_teachers(bench: Bench, student: str, weights: Mapping[str, float]) -> 
 
     def make(folder: Path, measurements: Measurements) -> Path:
         report("surgery", 0, 1, message=str(dict(weights)))
-        models = open_models(bench, subject)
+        models = open_models(runner, subject)
         changed = reweighed(models.end, subject.ledger, weights)
         with torch.no_grad():
             for name, parameter in models.policy.model.named_parameters():
                 parameter.copy_(changed[name])
         return save_policy(models.policy, folder / "model")
 
-    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
 
 def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
 ) -> Artifact:
     """Check and store the behaviours of the question, or draw them from the student."""
     from tasks.attribution.question import AuditQuestion, gather
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     question = AuditQuestion(
         system=system,
@@ -49,7 +49,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
         behaviours=behaviours,
         sample=sample,
     )
-    return gather(Bench(), student, question, seed, replay=replay)
+    return gather(StepRunner(), student, question, seed, replay=replay)
 
 
 @hosted(Stage.AUDIT, deck=True)
@@ -64,12 +64,12 @@ def run_audit(
     from lineage.summary import text_of
     from tasks.attribution import audit as query
     from tasks.attribution.document import read_audit, summary_of_audit
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
-    made = query.run_audit(bench, student, behaviours, replayed, retrained, seed)
-    show("audit", query.read_page(bench, made))
-    return Audited(text_of(summary_of_audit(read_audit(bench.store, made), made)), made)
+    runner = StepRunner()
+    made = query.run_audit(runner, student, behaviours, replayed, retrained, seed)
+    show("audit", query.read_page(runner, made))
+    return Audited(text_of(summary_of_audit(read_audit(runner.store, made), made)), made)
 
 
 @hosted(Stage.AUDIT)
@@ -78,8 +78,8 @@ def scale_teachers(student: str, weights: list[str]) -> Operated:
     from lineage.summary import summary_of, text_of
     from tasks.attribution import surgery
     from tasks.inputs import numbers_by_name
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
-    made = surgery.scale_teachers(bench, student, numbers_by_name(weights, "weights"))
-    return Operated(text_of(summary_of(bench.store, made.digest)), made)
+    runner = StepRunner()
+    made = surgery.scale_teachers(runner, student, numbers_by_name(weights, "weights"))
+    return Operated(text_of(summary_of(runner.store, made.digest)), made)

@@ -12,16 +12,17 @@ from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
+from tasks.measurements import Measurements
 from tasks.progress import report
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 Measurement = Mapping[str, Artifact]
 """Domain to the stored measurement of one checkpoint."""
 
 
 def score_teacher(
-    bench: Bench,
+    runner: StepRunner,
     fork_point: Artifact,
     teacher: Artifact,
     domain: Domain,
@@ -30,19 +31,19 @@ def score_teacher(
     """Return the scorecard of a teacher beside its fork point, on its own held-out prompts."""
     name = domain.settings.name
     report(f"{name} evaluate", 0, 2, message="fork point")
-    before = Examiner(bench, fork_point, settings).measure(
+    before = Examiner(runner, fork_point, settings).measure(
         name, domain.environment, domain.evaluation
     )
     report(f"{name} evaluate", 1, 2, message="teacher")
-    after = Examiner(bench, teacher, settings).measure(name, domain.environment, domain.evaluation)
+    after = Examiner(runner, teacher, settings).measure(name, domain.environment, domain.evaluation)
     report(f"{name} evaluate", 2, 2)
     return _card(
-        bench, {FORK_POINT: {name: before}}, {name: {name: after}}, settings, domain.settings.owner
+        runner, {FORK_POINT: {name: before}}, {name: {name: after}}, settings, domain.settings.owner
     )
 
 
 def score_consolidation(
-    bench: Bench,
+    runner: StepRunner,
     plan: Plan,
     student: Artifact,
     controls: Mapping[str, Artifact],
@@ -52,12 +53,12 @@ def score_consolidation(
 
     Every teacher is measured on every domain, so that the card shows what it does to the others.
     """
-    methods, teachers = measurements_of(bench, plan, student, controls, settings)
-    return _card(bench, methods, teachers, settings, "consolidation")
+    methods, teachers = measurements_of(runner, plan, student, controls, settings)
+    return _card(runner, methods, teachers, settings, "consolidation")
 
 
 def measurements_of(
-    bench: Bench,
+    runner: StepRunner,
     plan: Plan,
     student: Artifact,
     controls: Mapping[str, Artifact],
@@ -67,7 +68,7 @@ def measurements_of(
     domains = [teacher.domain for teacher in plan.leads]
 
     def measured(checkpoint: Artifact, label: str) -> Measurement:
-        found = measure_all(bench, checkpoint, plan.leads, settings, label)
+        found = measure_all(runner, checkpoint, plan.leads, settings, label)
         return dict(zip(domains, found, strict=True))
 
     compared = {FORK_POINT: plan.fork_point, STUDENT: student, **controls}
@@ -79,13 +80,13 @@ def measurements_of(
     return methods, teachers
 
 
-def read_scorecard(bench: Bench, artifact: Artifact) -> Scorecard:
+def read_scorecard(runner: StepRunner, artifact: Artifact) -> Scorecard:
     """Return a stored scorecard."""
-    return Scorecard.from_document(json.loads(bench.store.get_bytes(artifact.digest)))
+    return Scorecard.from_document(json.loads(runner.store.get_bytes(artifact.digest)))
 
 
 def _card(
-    bench: Bench,
+    runner: StepRunner,
     methods: Mapping[str, Measurement],
     teachers: Mapping[str, Measurement],
     settings: EvaluationSettings,
@@ -96,7 +97,7 @@ def _card(
         **{f"teacher.{name}": row for name, row in teachers.items()},
     }
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="scorecard",
         inputs=tuple(
             Input(role=label, artifact=item.digest, record=item.record, name=domain)
@@ -111,8 +112,8 @@ def _card(
     def make(folder: Path, measurements: Measurements) -> Path:
         card = make_scorecard(
             Outcomes(
-                methods={name: _outcomes(bench, row) for name, row in methods.items()},
-                teachers={name: _outcomes(bench, row) for name, row in teachers.items()},
+                methods={name: _outcomes(runner, row) for name, row in methods.items()},
+                teachers={name: _outcomes(runner, row) for name, row in teachers.items()},
                 settings=ScorecardSettings(
                     temperature=settings.sampling.temperature,
                     samples=1,
@@ -130,8 +131,8 @@ def _card(
         path.write_bytes(canonical_json(card.document()))
         return path
 
-    return bench.find_or_make(derivation, "scorecard", make, owner)
+    return runner.find_or_make(derivation, "scorecard", make, owner)
 
 
-def _outcomes(bench: Bench, row: Measurement) -> dict[str, tuple[PromptOutcome, ...]]:
-    return {domain: read_measured(bench, item).outcomes for domain, item in row.items()}
+def _outcomes(runner: StepRunner, row: Measurement) -> dict[str, tuple[PromptOutcome, ...]]:
+    return {domain: read_measured(runner, item).outcomes for domain, item in row.items()}

@@ -25,7 +25,7 @@ from tasks.statistics import (
     paired_difference,
     passed,
 )
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 ABSENT = "-"
 
@@ -68,13 +68,13 @@ class Comparison:
     """Domains that cannot be compared prompt by prompt, and why."""
 
 
-def compare(bench: Bench, first: str, second: str) -> Comparison:
+def compare(runner: StepRunner, first: str, second: str) -> Comparison:
     """Return the comparison of two published students; "better" is the second minus the first.
 
     Raises:
         LineageError: for a reference that nothing answers to, or that is no student.
     """
-    one, two = read_side(bench, first), read_side(bench, second)
+    one, two = read_side(runner, first), read_side(runner, second)
     differences: dict[str, Interval] = {}
     not_paired: dict[str, str] = {}
     for domain in dict.fromkeys([*one.outcomes, *two.outcomes]):
@@ -95,22 +95,22 @@ def compare(bench: Bench, first: str, second: str) -> Comparison:
     )
 
 
-def read_side(bench: Bench, reference: str) -> Side:
+def read_side(runner: StepRunner, reference: str) -> Side:
     """Return a published student with its scorecard and the outcomes that it rests on."""
-    entry = Registry(bench.store).resolve(reference, allow_recalled=True)
+    entry = Registry(runner.store).resolve(reference, allow_recalled=True)
     if entry.kind != "student":
         raise LineageError(
             f"{reference!r} is {entry.name}@{entry.version}, a {entry.kind}, and no published "
             "student: `provost student list` shows them"
         )
-    manifest = read_manifest(bench.store, entry.digest, Student)
-    card = read_scorecard(bench, manifest.scorecard)
+    manifest = read_manifest(runner.store, entry.digest, Student)
+    card = read_scorecard(runner, manifest.scorecard)
     measured = {
         item.name: Artifact(kind="measurement", digest=item.artifact, record=item.record)
-        for item in bench.records.read(manifest.scorecard.record).inputs
+        for item in runner.records.read(manifest.scorecard.record).inputs
         if item.role == f"method.{STUDENT}"
     }
-    outcomes = {name: read_measured(bench, item).outcomes for name, item in measured.items()}
+    outcomes = {name: read_measured(runner, item).outcomes for name, item in measured.items()}
     name = f"{entry.name}@{entry.version}"
     return Side(name, entry.digest, manifest, card, outcomes)
 

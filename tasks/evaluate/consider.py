@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.errors import LineageError
-from lineage.mirror import mirror_entry
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.waiver import parse_waiver
@@ -18,7 +17,7 @@ from tasks.planned import plan_of, verdicts_of
 from tasks.publication import RELEASED, moves_to
 from tasks.reports.rendering import render
 from tasks.statistics import Interval
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Considered:
 
 
 def consider_release(
-    bench: Bench, student: Artifact, name: str, conditions: ReleaseConditions
+    runner: StepRunner, student: Artifact, name: str, conditions: ReleaseConditions
 ) -> Considered:
     """Point ``released`` at a published student where its conditions hold.
 
@@ -135,13 +134,13 @@ def consider_release(
     Raises:
         LineageError: for an artifact that is no version of ``student.<name>``.
     """
-    registry = Registry(bench.store)
+    registry = Registry(runner.store)
     entry = _entry(registry, f"student.{name}", student)
-    unmet = tuple(_unmet(bench, registry, entry, conditions))
+    unmet = tuple(_unmet(runner, registry, entry, conditions))
     if not unmet and moves_to(registry, RELEASED, entry):
         reason = f"conditions hold: {conditions.model_dump_json()}"
         registry.point(entry.name, RELEASED, entry.version, by="consolidation", reason=reason)
-        mirror_entry(bench.store, entry.name)
+        runner.mirror.add_name(runner.store, entry.name)
     return Considered(f"{entry.name}@{entry.version}", unmet)
 
 
@@ -155,35 +154,35 @@ def _entry(registry: Registry, name: str, student: Artifact) -> Entry:
 
 
 def _unmet(
-    bench: Bench, registry: Registry, entry: Entry, conditions: ReleaseConditions
+    runner: StepRunner, registry: Registry, entry: Entry, conditions: ReleaseConditions
 ) -> list[Unmet]:
     student = Artifact(kind="student", digest=entry.digest, record=entry.record)
-    manifest = parse_manifest(bench.store.get_bytes(entry.digest), Student)
-    plan = plan_of(bench, student)
+    manifest = parse_manifest(runner.store.get_bytes(entry.digest), Student)
+    plan = plan_of(runner, student)
     own = {lead.domain for lead in plan.leads if lead.is_self}
     return [
-        *unmet_verdicts(verdicts_of(bench, student), _waived(bench, plan, manifest)),
-        *unmet_scores(read_scorecard(bench, manifest.scorecard), own, conditions),
-        *_against_predecessor(bench, registry, entry, conditions),
+        *unmet_verdicts(verdicts_of(runner, student), _waived(runner, plan, manifest)),
+        *unmet_scores(read_scorecard(runner, manifest.scorecard), own, conditions),
+        *_against_predecessor(runner, registry, entry, conditions),
     ]
 
 
-def _waived(bench: Bench, plan: Plan, manifest: Student) -> set[str]:
+def _waived(runner: StepRunner, plan: Plan, manifest: Student) -> set[str]:
     """Return the names of teachers of which a finding was waived; findings name the release."""
     subjects = {
         finding.subject
         for digest in manifest.waivers
-        for finding in parse_waiver(digest, bench.store.get_bytes(digest)).findings
+        for finding in parse_waiver(digest, runner.store.get_bytes(digest)).findings
     }
     return {teacher.name for teacher in plan.teachers if teacher.reference in subjects}
 
 
 def _against_predecessor(
-    bench: Bench, registry: Registry, entry: Entry, conditions: ReleaseConditions
+    runner: StepRunner, registry: Registry, entry: Entry, conditions: ReleaseConditions
 ) -> list[Unmet]:
     before = registry.aliases(entry.name).get(RELEASED)
     if before in {None, entry.version} or registry.status(entry.name, before or 0) == "recalled":
         return []
-    found = compare(bench, f"{entry.name}@{before}", f"{entry.name}@{entry.version}")
+    found = compare(runner, f"{entry.name}@{before}", f"{entry.name}@{entry.version}")
     missing = found.first.outcomes.keys() - found.second.outcomes.keys()
     return list(unmet_predecessor(found.first.name, found.differences, missing, conditions))

@@ -9,6 +9,7 @@ from lineage.record import Derivation, Input
 from tasks.evaluate.outcomes import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
+from tasks.measurements import Measurements
 from tasks.model.files import Policy, load_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -20,7 +21,7 @@ from tasks.rollout.domains import (
     play,
     stored_prompts,
 )
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 
@@ -55,15 +56,17 @@ _NUM_EXAMPLES = 3
 class Examiner:
     """Evaluates one checkpoint on one domain after another; the model is loaded at most once."""
 
-    def __init__(self, bench: Bench, checkpoint: Artifact, settings: EvaluationSettings) -> None:
+    def __init__(
+        self, runner: StepRunner, checkpoint: Artifact, settings: EvaluationSettings
+    ) -> None:
         """Nothing is loaded before a domain that is not measured yet."""
-        self._bench, self._checkpoint, self._settings = bench, checkpoint, settings
+        self._runner, self._checkpoint, self._settings = runner, checkpoint, settings
         self._policy: Policy | None = None
 
     def measure(self, domain: str, environment: Artifact, prompts: Artifact) -> Artifact:
         """Return the measurement of the checkpoint on a domain's prompts, found or made."""
         derivation = Derivation(
-            project=self._bench.project,
+            project=self._runner.project,
             kind="evaluation",
             inputs=(
                 _input("checkpoint", self._checkpoint),
@@ -79,10 +82,10 @@ class Examiner:
             policy, sampling = self._load(), self._settings.sampling
             allowed = sampling.allow_unconfined
             with open_environment(
-                self._bench.store, environment, domain, allow_unconfined=allowed
+                self._runner.store, environment, domain, allow_unconfined=allowed
             ) as worker:
                 player = make_player({domain: worker}, policy, sampling)
-                questions = stored_prompts(self._bench.store, prompts)
+                questions = stored_prompts(self._runner.store, prompts)
                 rollouts = play(player, domain, questions, self._settings.seed)
                 measurements.notes["confinement"] = confinement_note([worker])
             measured = _measured(domain, rollouts)
@@ -91,24 +94,24 @@ class Examiner:
             path.write_text(measured.model_dump_json(), encoding="utf-8")
             return path
 
-        return self._bench.find_or_make(derivation, "measurement", make)
+        return self._runner.find_or_make(derivation, "measurement", make)
 
     def _load(self) -> Policy:
         if self._policy is None:
             use_configured_threads()
-            self._policy = load_policy(self._bench.store.tree(self._checkpoint.digest))
+            self._policy = load_policy(self._runner.store.tree(self._checkpoint.digest))
         return self._policy
 
 
 def measure_all(
-    bench: Bench,
+    runner: StepRunner,
     checkpoint: Artifact,
     teachers: Sequence[PlannedTeacher],
     settings: EvaluationSettings,
     label: str,
 ) -> list[Artifact]:
     """Return the measurements of a checkpoint on each teacher's evaluation set, in their order."""
-    examiner = Examiner(bench, checkpoint, settings)
+    examiner = Examiner(runner, checkpoint, settings)
     measured = []
     for place, teacher in enumerate(teachers):
         report("evaluate", place, len(teachers), message=f"{label} on {teacher.domain}")
@@ -117,9 +120,9 @@ def measure_all(
     return measured
 
 
-def read_measured(bench: Bench, artifact: Artifact) -> DomainMeasurement:
+def read_measured(runner: StepRunner, artifact: Artifact) -> DomainMeasurement:
     """Return a stored measurement."""
-    return DomainMeasurement.model_validate(json.loads(bench.store.get_bytes(artifact.digest)))
+    return DomainMeasurement.model_validate(json.loads(runner.store.get_bytes(artifact.digest)))
 
 
 def _measured(domain: str, rollouts: Sequence[Rollout]) -> DomainMeasurement:

@@ -26,11 +26,12 @@ from tasks.evaluate.report import (
 )
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Plan
+from tasks.measurements import Measurements
 from tasks.planned import plan_of
 from tasks.progress import report
 from tasks.provenance import git_commit, git_difference, package_versions, source_digest
 from tasks.reports.curves import Curve, CurveGroup
-from tasks.step import Bench, Measurements, now
+from tasks.step_runner import StepRunner, now
 
 NO_GPU = "GPU: by their records, no step of this student used one."
 NO_CLUSTER = "Flyte cluster: by their records, all steps ran in flytekit's local execution."
@@ -44,18 +45,18 @@ def not_run(attestations: Iterable[Attestation]) -> tuple[str, ...]:
     return (*([] if on_gpu else [NO_GPU]), *([] if on_cluster else [NO_CLUSTER]))
 
 
-def make_report(bench: Bench, student: Artifact) -> Artifact:
+def make_report(runner: StepRunner, student: Artifact) -> Artifact:
     """Return a folder with ``report.html``, ``scorecard.png`` and ``scorecard.json``.
 
     ``student`` is the published manifest, not the checkpoint. Its plan, and how it was sampled, are
     read from its records.
     """
-    manifest = read_manifest(bench.store, student.digest, Student)
-    plan = plan_of(bench, student)
-    card_made = bench.records.read(manifest.scorecard.record)
+    manifest = read_manifest(runner.store, student.digest, Student)
+    plan = plan_of(runner, student)
+    card_made = runner.records.read(manifest.scorecard.record)
     settings = EvaluationSettings.model_validate(card_made.settings)
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="report",
         inputs=(Input(role="student", artifact=student.digest, record=student.record),),
         source=source_digest("evaluate", "reports", "statistics"),
@@ -66,47 +67,47 @@ def make_report(bench: Bench, student: Artifact) -> Artifact:
     def make(folder: Path, measurements: Measurements) -> Path:
         report("report", 0, 1)
         measurements.notes |= plan.made_for
-        card = read_scorecard(bench, manifest.scorecard)
+        card = read_scorecard(runner, manifest.scorecard)
         out = folder / "report"
         out.mkdir()
         (out / "scorecard.json").write_text(
             json.dumps(card.document(), indent=1) + "\n", encoding="utf-8"
         )
         write_plot(card, out / "scorecard.png")
-        graph = Lineage(bench.store).graph(student.record)
+        graph = Lineage(runner.store).graph(student.record)
         content = ReportInput(
             created=now(),
             scorecard=card,
-            curves=tuple(_curves(bench, plan, manifest)),
-            rollouts=tuple(_rollouts(bench, plan, manifest, settings)),
+            curves=tuple(_curves(runner, plan, manifest)),
+            rollouts=tuple(_rollouts(runner, plan, manifest, settings)),
             lineage=draw(graph),
             lineage_narrow=draw_narrow(graph),
-            provenance=_provenance(bench, plan, manifest, student, settings),
+            provenance=_provenance(runner, plan, manifest, student, settings),
         )
         (out / "report.html").write_text(render_report(content), encoding="utf-8")
         report("report", 1, 1)
         return out
 
-    return bench.find_or_make(derivation, "report", make, owner="consolidation")
+    return runner.find_or_make(derivation, "report", make, owner="consolidation")
 
 
-def lineage_page(bench: Bench, student: Artifact) -> str:
+def lineage_page(runner: StepRunner, student: Artifact) -> str:
     """Return a student's graph as a whole page, for the Flyte Deck; all text escaped."""
-    return page(Lineage(bench.store).graph(student.record), "student")
+    return page(Lineage(runner.store).graph(student.record), "student")
 
 
-def _curves(bench: Bench, plan: Plan, manifest: Student) -> Iterator[CurveGroup]:
+def _curves(runner: StepRunner, plan: Plan, manifest: Student) -> Iterator[CurveGroup]:
     """Yield the reward of each climb, and the KL to each teacher over the MOPD steps."""
     climbs = [
         Curve(name=teacher.domain, points=series["reward"])
         for teacher in plan.leads
-        if "reward" in (series := _series(bench, teacher.checkpoint.record))
+        if "reward" in (series := _series(runner, teacher.checkpoint.record))
     ]
     if climbs:
         yield CurveGroup(
             title="Reward of each climb", unit="share solved", curves=tuple(climbs), high=1.0
         )
-    course = _series(bench, manifest.checkpoint.record)
+    course = _series(runner, manifest.checkpoint.record)
     divergences = [
         Curve(name=name.removeprefix("kl/"), points=points)
         for name, points in sorted(course.items())
@@ -120,13 +121,13 @@ def _curves(bench: Bench, plan: Plan, manifest: Student) -> Iterator[CurveGroup]
         )
 
 
-def _series(bench: Bench, record: str) -> dict[str, tuple[tuple[float, float], ...]]:
+def _series(runner: StepRunner, record: str) -> dict[str, tuple[tuple[float, float], ...]]:
     """Return each metric of a record over its steps."""
-    attestation = bench.records.output(record)
+    attestation = runner.records.output(record)
     if attestation is None or not attestation.metrics:
         return {}
     series: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in bench.store.get_bytes(attestation.metrics).splitlines():
+    for line in runner.store.get_bytes(attestation.metrics).splitlines():
         row = json.loads(line)
         if not isinstance(row["value"], str):  # a number that is not finite is written as text
             series[row["name"]].append((float(row["step"]), float(row["value"])))
@@ -134,17 +135,17 @@ def _series(bench: Bench, record: str) -> dict[str, tuple[tuple[float, float], .
 
 
 def _rollouts(
-    bench: Bench, plan: Plan, manifest: Student, settings: EvaluationSettings
+    runner: StepRunner, plan: Plan, manifest: Student, settings: EvaluationSettings
 ) -> Iterator[SampleRollout]:
     methods, teachers = measurements_of(
-        bench, plan, manifest.checkpoint, manifest.controls, settings
+        runner, plan, manifest.checkpoint, manifest.controls, settings
     )
     for teacher in plan.leads:
         domain = teacher.domain
         answers = {
-            FORK_POINT: _examples(bench, methods[FORK_POINT][domain]),
-            TEACHER: _examples(bench, teachers[domain][domain]),
-            STUDENT: _examples(bench, methods[STUDENT][domain]),
+            FORK_POINT: _examples(runner, methods[FORK_POINT][domain]),
+            TEACHER: _examples(runner, teachers[domain][domain]),
+            STUDENT: _examples(runner, methods[STUDENT][domain]),
         }
         for prompt, example in answers[STUDENT].items():
             yield SampleRollout(
@@ -161,24 +162,28 @@ def _rollouts(
             )
 
 
-def _examples(bench: Bench, measurement: Artifact) -> Mapping[str, Example]:
-    return {example.prompt: example for example in read_measured(bench, measurement).examples}
+def _examples(runner: StepRunner, measurement: Artifact) -> Mapping[str, Example]:
+    return {example.prompt: example for example in read_measured(runner, measurement).examples}
 
 
 def _speeches(spoken: Sequence[tuple[str, str]]) -> tuple[Speech, ...]:
     return tuple(Speech.model_validate({"role": role, "content": text}) for role, text in spoken)
 
 
-def _attested(bench: Bench, student: Artifact) -> Iterator[Attestation]:
+def _attested(runner: StepRunner, student: Artifact) -> Iterator[Attestation]:
     """Yield what was attested of a student and of all that it descends from."""
-    for record in (student.record, *Lineage(bench.store).ancestors(student.record)):
-        attestation = bench.records.output(record)
+    for record in (student.record, *Lineage(runner.store).ancestors(student.record)):
+        attestation = runner.records.output(record)
         if attestation is not None:
             yield attestation
 
 
 def _provenance(
-    bench: Bench, plan: Plan, manifest: Student, student: Artifact, settings: EvaluationSettings
+    runner: StepRunner,
+    plan: Plan,
+    manifest: Student,
+    student: Artifact,
+    settings: EvaluationSettings,
 ) -> Provenance:
     teachers = {f"teacher {t.domain}": t.release.record for t in plan.leads}
     return Provenance(
@@ -197,7 +202,7 @@ def _provenance(
             "python": platform.python_version(),
             **package_versions(),
         },
-        not_run=not_run(_attested(bench, student)),
+        not_run=not_run(_attested(runner, student)),
     )
 
 

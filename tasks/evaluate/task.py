@@ -16,9 +16,9 @@ def score_teacher(
 ) -> Artifact:
     """Score the last rung of a climb beside its fork point, on held-out prompts."""
     from tasks.evaluate import cards
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return cards.score_teacher(Bench(), fork_point, ladder[-1].checkpoint, domain, settings)
+    return cards.score_teacher(StepRunner(), fork_point, ladder[-1].checkpoint, domain, settings)
 
 
 @hosted(Stage.EVALUATION)
@@ -31,11 +31,11 @@ def score_consolidation(
 ) -> Artifact:
     """Score fork point, teachers, student and controls on every domain's held-out prompts."""
     from tasks.evaluate import cards
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     controls = {"parameter_average": parameter_average, "task_arithmetic": task_arithmetic}
     settings = EvaluationSettings(sampling=sampling)
-    return cards.score_consolidation(Bench(), plan, student, controls, settings)
+    return cards.score_consolidation(StepRunner(), plan, student, controls, settings)
 
 
 class Reported(NamedTuple):
@@ -53,9 +53,9 @@ def consider_release(student: Artifact, name: str, conditions: ReleaseConditions
     import sys
 
     from tasks.evaluate import consider as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    considered = step.consider_release(Bench(), student, name, conditions)
+    considered = step.consider_release(StepRunner(), student, name, conditions)
     show("release", considered.page())
     sys.stderr.write("\n".join(["", *considered.lines(), ""]))
     return considered.lines()
@@ -66,10 +66,10 @@ def make_report(student: Artifact) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
     from lineage.summary import summary_of, text_of
     from tasks.evaluate import publish
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
-    show("lineage", publish.lineage_page(bench, student))
-    artifact = publish.make_report(bench, student)
-    show("scorecard", (bench.store.tree(artifact.digest) / "report.html").read_text("utf-8"))
-    return Reported(text_of(summary_of(bench.store, student.digest)), artifact)
+    runner = StepRunner()
+    show("lineage", publish.lineage_page(runner, student))
+    artifact = publish.make_report(runner, student)
+    show("scorecard", (runner.store.tree(artifact.digest) / "report.html").read_text("utf-8"))
+    return Reported(text_of(summary_of(runner.store, student.digest)), artifact)

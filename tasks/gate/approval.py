@@ -11,30 +11,31 @@ from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.others import check_approval
 from tasks.gate.probed import asked
 from tasks.handover import Gated
+from tasks.measurements import Measurements
 from tasks.planned import refuse_changed
 from tasks.provenance import person
-from tasks.step import Bench, Measurements, now
+from tasks.step_runner import StepRunner, now
 
 
-def record_decision(bench: Bench, gated: Gated, decision: Decision) -> Artifact:
-    """Record what was decided on a plan behind the gate in the bench's execution.
+def record_decision(runner: StepRunner, gated: Gated, decision: Decision) -> Artifact:
+    """Record what was decided on a plan behind the gate in the runner's execution.
 
     Raises:
         LineageError: for a plan that is not as it was stored: that one was not shown to anyone.
         BrokenRuleError: for a report of the gate on another plan.
         NotEntitledError: for a person whose key is not of the team that planned.
     """
-    made = _derivation(bench, gated, decision)
+    made = _derivation(runner, gated, decision)
     started = now()
     measurements = Measurements(KIND, notes={NOTE: decision.model_dump(mode="json")})
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder) / "approval.json"
         inputs = {item.role: item.artifact for item in made.inputs}
         path.write_bytes(canonical_json({**inputs, "decision": decision.decision}))
-        return bench.commit(made, KIND, path, started, measurements, owner="consolidation")
+        return runner.commit(made, KIND, path, started, measurements, owner="consolidation")
 
 
-def record_approval(bench: Bench, gated: Gated) -> Gated:
+def record_approval(runner: StepRunner, gated: Gated) -> Gated:
     """Return what came through the node where a person is asked, with the record of how.
 
     Who used ``provost approve`` has recorded it already. The console's own button leaves no name:
@@ -42,31 +43,31 @@ def record_approval(bench: Bench, gated: Gated) -> Gated:
 
     Raises as ``record_decision``.
     """
-    run = bench.run
+    run = runner.run
     if run is None:
         said = Decision(decision="approved", by=person(), way="terminal")
     else:
         said = Decision(decision="approved", way="console")
-    made = _derivation(bench, gated, said)
-    known = [each.flyte for each in bench.records.history(made.digest())]
+    made = _derivation(runner, gated, said)
+    known = [each.flyte for each in runner.records.history(made.digest())]
     approval = (
-        bench.find(made) if run and run.name in {each.name for each in known if each} else None
+        runner.find(made) if run and run.name in {each.name for each in known if each} else None
     )
-    approval = approval or record_decision(bench, gated, said)
+    approval = approval or record_decision(runner, gated, said)
     return gated.model_copy(update={"approval": approval})
 
 
-def _derivation(bench: Bench, gated: Gated, decision: Decision) -> Derivation:
-    refuse_changed(bench, gated.plan)
+def _derivation(runner: StepRunner, gated: Gated, decision: Decision) -> Derivation:
+    refuse_changed(runner, gated.plan)
     plan = gated.plan.artifact
     assert plan is not None
     made = Derivation(
-        project=bench.records.read(plan.record).project or bench.project,
+        project=runner.records.read(plan.record).project or runner.project,
         kind=KIND,
         inputs=(asked("plan", plan), asked("gate", gated.report)),
         source=SOURCE,
         settings={"decision": decision.decision},
         seed=0,
     )
-    refuse_broken("the approval", list(check_approval(Evidence(bench.store), made)))
+    refuse_broken("the approval", list(check_approval(Evidence(runner.store), made)))
     return made

@@ -15,7 +15,7 @@ from lineage.record import Input
 from lineage.registry import now
 from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
 from tasks.handover import Level, Plan
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 _REFUSED = {Level.REFUSAL: {"refusal"}, Level.WARNING: {"refusal", "warning"}}
 
@@ -28,11 +28,11 @@ class MisfitError(ValueError):
         super().__init__(paragraph(message))
 
 
-def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str]) -> Plan:
+def decide(runner: StepRunner, plan: Plan, refuse_from: Level, waivers: Sequence[str]) -> Plan:
     """Return the plan with its waivers, or refuse it.
 
     Args:
-        bench: Whose store holds the waivers.
+        runner: Whose store holds the waivers.
         plan: As proposed and stored.
         refuse_from: The least severe finding that counts.
         waivers: Digests of signed waivers: of this plan, or of it before or behind the gate.
@@ -46,7 +46,7 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     held: list[Artifact] = []
     if waivers:
         for digest in dict.fromkeys(waivers):
-            signed = read_waiver(bench.store, digest, _plan_of(bench, digest, plan.artifact))
+            signed = read_waiver(runner.store, digest, _plan_of(runner, digest, plan.artifact))
             accepted |= set(signed.waiver.findings)
             held.append(signed.artifact)
     left = [note for note in refused(plan, refuse_from) if _as_accepted(note) not in accepted]
@@ -55,26 +55,26 @@ def decide(bench: Bench, plan: Plan, refuse_from: Level, waivers: Sequence[str])
     return plan.model_copy(update={"waivers": held})
 
 
-def _plan_of(bench: Bench, waiver: str, plan: Artifact) -> Artifact:
+def _plan_of(runner: StepRunner, waiver: str, plan: Artifact) -> Artifact:
     """Return which plan a waiver must be of to count here: most often this one.
 
     The gate makes a plan with more findings of the one before it. A waiver of the earlier counts
     behind the gate too, for what it lists; one of the later lists what the earlier has as well.
     """
-    before = {item.artifact for item in _plans_before(bench, plan.record)}
-    own = bench.records.read(plan.record).project
-    for maker in Lineage(bench.store).index.makers(waiver):
-        for named in _plans_before(bench, maker):
-            if not named.record or bench.records.read(named.record).project != own:
+    before = {item.artifact for item in _plans_before(runner, plan.record)}
+    own = runner.records.read(plan.record).project
+    for maker in Lineage(runner.store).index.makers(waiver):
+        for named in _plans_before(runner, maker):
+            if not named.record or runner.records.read(named.record).project != own:
                 continue  # others may attest the same waiver, of what they call the plan
-            later = {item.artifact for item in _plans_before(bench, named.record)}
+            later = {item.artifact for item in _plans_before(runner, named.record)}
             if named.artifact in {plan.digest, *before} or plan.digest in later:
                 return Artifact(kind="plan", digest=named.artifact, record=named.record)
     return plan
 
 
-def _plans_before(bench: Bench, record: str) -> list[Input]:
-    return [item for item in bench.records.read(record).inputs if item.role == "plan"]
+def _plans_before(runner: StepRunner, record: str) -> list[Input]:
+    return [item for item in runner.records.read(record).inputs if item.role == "plan"]
 
 
 def refused(plan: Plan, refuse_from: Level) -> list[Finding]:
@@ -108,7 +108,7 @@ class SignedWaiver:
     findings: list[Finding]
 
 
-def waive(bench: Bench, digest: str, reason: str) -> SignedWaiver:
+def waive(runner: StepRunner, digest: str, reason: str) -> SignedWaiver:
     """Sign that all findings for which a plan is or could be refused are accepted.
 
     Raises:
@@ -118,7 +118,7 @@ def waive(bench: Bench, digest: str, reason: str) -> SignedWaiver:
     """
     if not reason.strip():
         raise LineageError("a waiver needs a reason: those who come later have nothing else")
-    plan, artifact = read_plan(bench, digest)
+    plan, artifact = read_plan(runner, digest)
     findings = refused(plan, Level.WARNING)
     if not findings:
         raise LineageError(f"nothing speaks against the plan {artifact.digest}: it needs no waiver")
@@ -128,17 +128,17 @@ def waive(bench: Bench, digest: str, reason: str) -> SignedWaiver:
         reason=reason,
         at=now(),
     )
-    return SignedWaiver(sign_waiver(bench.store, waiver, artifact), artifact, findings)
+    return SignedWaiver(sign_waiver(runner.store, waiver, artifact), artifact, findings)
 
 
-def read_plan(bench: Bench, digest: str) -> tuple[Plan, Artifact]:
+def read_plan(runner: StepRunner, digest: str) -> tuple[Plan, Artifact]:
     """Return a stored plan by its digest, and where it is.
 
     Raises:
         LineageError: for what is no plan of this store.
     """
-    record = Lineage(bench.store).find(digest)
-    output = bench.records.output(record)
+    record = Lineage(runner.store).find(digest)
+    output = runner.records.output(record)
     if output is None or output.output_kind != "plan":
         kind = "nothing that is kept" if output is None else f"a {output.output_kind}"
         raise LineageError(
@@ -146,8 +146,8 @@ def read_plan(bench: Bench, digest: str) -> tuple[Plan, Artifact]:
             "its plan"
         )
     try:
-        plan = Plan.model_validate(json.loads(bench.store.get_bytes(output.output)))
+        plan = Plan.model_validate(json.loads(runner.store.get_bytes(output.output)))
     except (ValidationError, ValueError) as error:
         raise LineageError(f"{digest} is no plan that can be read: {error}") from error
-    artifact = Artifact(kind="plan", digest=output.output, record=record, uri=bench.store.uri)
+    artifact = Artifact(kind="plan", digest=output.output, record=record, uri=runner.store.uri)
     return plan.model_copy(update={"artifact": artifact}), artifact

@@ -27,7 +27,7 @@ from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.workload import Workload
 from tasks.progress import format_seconds
 from tasks.resources import Stage, chosen_flavour
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 UTILISATION = 0.3
 """Ours: it gives 70 s for the demo's 120 steps on one thread, which take 60 to 70. For GPUs it is
@@ -120,17 +120,17 @@ class Forecast:
 
 
 def forecast(
-    bench: Bench, plan: Plan, workload: Workload, probe: ProbeSettings | None = None
+    runner: StepRunner, plan: Plan, workload: Workload, probe: ProbeSettings | None = None
 ) -> Forecast:
     """Return the estimate of a plan under the chosen flavour, or on this machine.
 
     Of its rounds, and of the gate's measurement where there is one.
     """
-    student = num_parameters(bench.store.tree(plan.student.digest))
+    student = num_parameters(runner.store.tree(plan.student.digest))
     teachers = {
-        t.name: num_parameters(bench.store.tree(t.checkpoint.digest)) for t in plan.teachers
+        t.name: num_parameters(runner.store.tree(t.checkpoint.digest)) for t in plan.teachers
     }
-    lengths = _tokens_of_a_rollout(bench, plan, workload.max_new_tokens)
+    lengths = _tokens_of_a_rollout(runner, plan, workload.max_new_tokens)
     tokens = workload.rollouts_per_step * sum(lengths.values())
     mean_teacher = sum(t.share * teachers[t.name] for t in plan.teachers) / len(plan.leads)
     steps = workload.loop.num_steps * workload.rounds
@@ -223,12 +223,12 @@ def _measured_speed(size: int = 256, repeats: int = 8) -> float:
     return 2 * size**3 / best
 
 
-def _tokens_of_a_rollout(bench: Bench, plan: Plan, max_new_tokens: int) -> dict[str, float]:
+def _tokens_of_a_rollout(runner: StepRunner, plan: Plan, max_new_tokens: int) -> dict[str, float]:
     """Return by domain the tokens of a prompt, on average, and of the longest answer."""
-    chat = ChatTokens(load_tokenizer(bench.store.tree(plan.student.digest)))
+    chat = ChatTokens(load_tokenizer(runner.store.tree(plan.student.digest)))
     found = {}
     for lead in plan.leads:
-        prompts = prompts_of(bench, lead, lead.train)[:_NUM_PROMPTS]
+        prompts = prompts_of(runner, lead, lead.train)[:_NUM_PROMPTS]
         lengths = [
             len(chat.prompt([{"role": m.role, "content": m.content} for m in prompt.messages]))
             for prompt in prompts

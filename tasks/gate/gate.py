@@ -30,10 +30,11 @@ from tasks.handover import (
     TeacherVerdict,
     Verdict,
 )
+from tasks.measurements import Measurements
 from tasks.onpolicy.ladder import earlier_rungs
-from tasks.planned import JUDGED, refuse_changed
+from tasks.planned import JUDGED, refuse_changed, refuse_recalled
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 PAGE = "gate.html"
 
@@ -53,7 +54,7 @@ ALONE = GateContext()
 
 
 def gate(
-    bench: Bench,
+    runner: StepRunner,
     plan: Plan,
     settings: GateSettings,
     on_misfit: OnMisfit,
@@ -66,11 +67,11 @@ def gate(
     merges under the launch's recipe correct what is expected; without one the built-in calibration
     speaks alone.
     """
-    refuse_changed(bench, plan)
+    refuse_changed(runner, plan)
     assert plan.artifact is not None
-    bench.refuse_recalled(teacher.release for teacher in plan.teachers)
-    measured, probe_artifact = probed(bench, plan, probe)
-    past = outcomes(bench, plan, launch.recipe) if launch.recipe else []
+    refuse_recalled(runner, plan)
+    measured, probe_artifact = probed(runner, plan, probe)
+    past = outcomes(runner, plan, launch.recipe) if launch.recipe else []
     calibration, growth = recalibrate(stored_calibration(), past, settings)
     judged = {
         teacher.name: _with_fork_point(
@@ -81,9 +82,9 @@ def gate(
     sources = (asked("plan", plan.artifact), asked("probe", probe_artifact))
     with_ladders = [with_ladder(teacher, measured) for teacher in plan.teachers]
     reforks = {
-        teacher.name: request_refork(bench, plan, teacher, judged[teacher.name].reasons, sources)
+        teacher.name: request_refork(runner, plan, teacher, judged[teacher.name].reasons, sources)
         for teacher in judged_teachers(plan)
-        if would_help(bench, plan, teacher, judged[teacher.name])
+        if would_help(runner, plan, teacher, judged[teacher.name])
     }
     verdicts = [
         _verdict(
@@ -98,10 +99,10 @@ def gate(
         **{f"refork-{name}.json": each.text for name, each in reforks.items()},
     }
     inputs = (*sources, *_outcome_inputs(past, growth))
-    report = _report(bench, inputs, judged, verdicts, files, growth)
+    report = _report(runner, inputs, judged, verdicts, files, growth)
     kept = _kept(with_ladders, verdicts)
     plan = plan.model_copy(update={"reviewed": launch.reviewed})
-    after = _plan_after(bench, plan, kept, _notes(judged, verdicts), sources)
+    after = _plan_after(runner, plan, kept, _notes(judged, verdicts), sources)
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
@@ -157,15 +158,15 @@ def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> 
 
 
 def leave_unmeasured(
-    bench: Bench, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
+    runner: StepRunner, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
 ) -> Gated:
     """Let the plan through as its records are; its findings say that it was not measured.
 
     Of a staged ladder as well: its rungs are then spaced by steps.
     """
-    refuse_changed(bench, plan)
+    refuse_changed(runner, plan)
     assert plan.artifact is not None
-    bench.refuse_recalled(teacher.release for teacher in plan.teachers)
+    refuse_recalled(runner, plan)
     teachers = judged_teachers(plan)
     verdicts = [
         TeacherVerdict(
@@ -188,8 +189,8 @@ def leave_unmeasured(
     notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
     sources = (asked("plan", plan.artifact),)
     plan = plan.model_copy(update={"reviewed": launch.reviewed})
-    after = _plan_after(bench, plan, plan.teachers, notes, sources)
-    report = _report(bench, sources, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
+    after = _plan_after(runner, plan, plan.teachers, notes, sources)
+    report = _report(runner, sources, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
@@ -207,7 +208,7 @@ def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Finding:
 
 
 def _plan_after(
-    bench: Bench,
+    runner: StepRunner,
     plan: Plan,
     teachers: Sequence[PlannedTeacher],
     notes: Sequence[Finding],
@@ -215,17 +216,17 @@ def _plan_after(
 ) -> Plan:
     changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes]}
     after = plan.model_copy(update={**changes, "artifact": None, "waivers": []})
-    return after.model_copy(update={"artifact": store_plan(bench, after, after=sources)})
+    return after.model_copy(update={"artifact": store_plan(runner, after, after=sources)})
 
 
-def admit(bench: Bench, gated: Gated, refuse_from: Level, waivers: Sequence[str]) -> Gated:
+def admit(runner: StepRunner, gated: Gated, refuse_from: Level, waivers: Sequence[str]) -> Gated:
     """Return what passed, with its waivers, or refuse it.
 
     Raises:
         MisfitError: where a finding is left that counts.
         LineageError: for a waiver that does not hold.
     """
-    plan = decide(bench, gated.plan, refuse_from, waivers)
+    plan = decide(runner, gated.plan, refuse_from, waivers)
     return gated.model_copy(update={"plan": plan})
 
 
@@ -256,7 +257,7 @@ def _verdict(
 
 
 def _report(
-    bench: Bench,
+    runner: StepRunner,
     sources: tuple[Input, ...],
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
@@ -271,7 +272,7 @@ def _report(
         "growth": growth.model_dump(mode="json") if growth else None,
     }
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="gate",
         inputs=sources,
         source=source_digest("gate", "reports"),
@@ -290,9 +291,9 @@ def _report(
             (out / name).write_text(text, "utf-8")
         return out
 
-    return bench.find_or_make(derivation, "gate", make, owner="consolidation")
+    return runner.find_or_make(derivation, "gate", make, owner="consolidation")
 
 
-def read_page(bench: Bench, report: Artifact) -> str:
+def read_page(runner: StepRunner, report: Artifact) -> str:
     """Return the page of a stored gate report."""
-    return (bench.store.tree(report.digest) / PAGE).read_text("utf-8")
+    return (runner.store.tree(report.digest) / PAGE).read_text("utf-8")

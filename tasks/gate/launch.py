@@ -13,24 +13,25 @@ from lineage.record import Derivation
 from tasks.attempt import InterruptedAttemptError
 from tasks.gate.probed import asked
 from tasks.handover import Plan
+from tasks.measurements import Measurements
 from tasks.provenance import person
-from tasks.step import Bench, Measurements, now
+from tasks.step_runner import StepRunner, now
 
 
 @contextmanager
-def launching(bench: Bench, plan: Plan, launched: Launched) -> Iterator[None]:
+def launching(runner: StepRunner, plan: Plan, launched: Launched) -> Iterator[None]:
     """Record a launch that ends within: it came no further than to this plan."""
     try:
         yield
     except InterruptedAttemptError:  # the next attempt goes on
         raise
     except Exception:
-        record_launch(bench, plan, launched)
+        record_launch(runner, plan, launched)
         raise
 
 
-def record_launch(bench: Bench, plan: Plan, launched: Launched) -> str:
-    """Attest that the bench's execution launched a plan; return the record.
+def record_launch(runner: StepRunner, plan: Plan, launched: Launched) -> str:
+    """Attest that the runner's execution launched a plan; return the record.
 
     A second attempt in the same execution attests nothing new, nor does a person's rerun of the
     same launch on a machine. Only there is it known who launched: Flyte tells its pods no name.
@@ -38,18 +39,18 @@ def record_launch(bench: Bench, plan: Plan, launched: Launched) -> str:
     assert plan.artifact is not None
     settings: dict[str, JsonValue] = launched.model_dump(mode="json")
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind=KIND,
         inputs=(asked("plan", plan.artifact),),
         source=SOURCE,
         settings=settings,
         seed=launched.seed,
     )
-    run, record = bench.run, derivation.digest()
+    run, record = runner.run, derivation.digest()
     who = "" if run else person()
     known = [
         (each.flyte.name if each.flyte else "", each.notes.get(LAUNCHER, ""))
-        for each in bench.records.history(record)
+        for each in runner.records.history(record)
     ]
     if (run.name if run else "", who) in known:
         return record
@@ -58,5 +59,5 @@ def record_launch(bench: Bench, plan: Plan, launched: Launched) -> str:
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder) / "launch.json"
         path.write_bytes(canonical_json(settings))
-        made = bench.commit(derivation, KIND, path, started, measurements, owner="consolidation")
+        made = runner.commit(derivation, KIND, path, started, measurements, owner="consolidation")
     return made.record

@@ -14,10 +14,11 @@ from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.measured import GateDocument
 from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
+from tasks.measurements import Measurements
 from tasks.onpolicy.workload import recipe
 from tasks.planned import input_of, plan_of, verdicts_of
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 KIND = "gate_outcome"
 STUDENT = "student"
@@ -48,7 +49,7 @@ class TeacherOutcome(GateDocument):
         return not self.low <= min(1.0, max(0.0, self.actual)) <= self.high
 
 
-def compare_with_outcome(bench: Bench, student: Artifact) -> Artifact:
+def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
     """Return the stored comparison of expected and actual normalised scores, teacher by teacher.
 
     ``student`` is the published manifest. Its records lead to the gate's report, the scorecard, the
@@ -57,21 +58,21 @@ def compare_with_outcome(bench: Bench, student: Artifact) -> Artifact:
     Raises:
         LineageError: for a student that went through no gate, or that is none.
     """
-    manifest = parse_manifest(bench.store.get_bytes(student.digest), Student)
-    gate = input_of(bench, student, "gate")
+    manifest = parse_manifest(runner.store.get_bytes(student.digest), Student)
+    gate = input_of(runner, student, "gate")
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind=KIND,
         inputs=(gate, _input("scorecard", manifest.scorecard)),
         source=source_digest("gate"),
         # How much arrives depends on the round: outcomes under other settings say nothing of it.
-        settings={"recipe": recipe_of(bench, manifest.checkpoint)},
+        settings={"recipe": recipe_of(runner, manifest.checkpoint)},
         seed=0,
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        card = json.loads(bench.store.get_bytes(manifest.scorecard.digest))
-        outcomes = list(_outcomes(plan_of(bench, student), verdicts_of(bench, student), card))
+        card = json.loads(runner.store.get_bytes(manifest.scorecard.digest))
+        outcomes = list(_outcomes(plan_of(runner, student), verdicts_of(runner, student), card))
         for each in outcomes:
             pairs = {"predicted": each.predicted, "actual": each.actual}
             measurements.add(
@@ -84,7 +85,7 @@ def compare_with_outcome(bench: Bench, student: Artifact) -> Artifact:
         path.write_bytes(canonical_json(rows))
         return path
 
-    return bench.find_or_make(derivation, KIND, make, owner="consolidation")
+    return runner.find_or_make(derivation, KIND, make, owner="consolidation")
 
 
 def _outcomes(
@@ -107,7 +108,7 @@ def _outcomes(
         )
 
 
-def recipe_of(bench: Bench, student: Artifact) -> str:
+def recipe_of(runner: StepRunner, student: Artifact) -> str:
     """Return the settings of the rounds that made a student, as ``RoundForm.recipe`` has them.
 
     "" where the rounds differ in them: no launch of one form is like it.
@@ -115,7 +116,7 @@ def recipe_of(bench: Bench, student: Artifact) -> str:
     found: list[dict[str, JsonValue]] = []
     record = student.record
     while record:
-        made = bench.records.read(record)
+        made = runner.records.read(record)
         if made.kind != "mopd":
             break
         found.append(made.settings)

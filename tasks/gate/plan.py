@@ -17,11 +17,13 @@ from lineage.slots import Entry
 from tasks.gate.decision import MisfitError, decide
 from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
 from tasks.handover import Level, Plan, PlannedTeacher
+from tasks.measurements import Measurements
 from tasks.model.identity import stored_identity
+from tasks.planned import start_of
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.settings import SamplingSettings
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 
 def sampled_otherwise(
@@ -62,7 +64,7 @@ def sampled_otherwise(
 
 
 def make_plan(
-    bench: Bench,
+    runner: StepRunner,
     teachers: Sequence[str],
     student: str,
     refuse_from: Level = Level.REFUSAL,
@@ -72,11 +74,11 @@ def make_plan(
 
     See ``propose`` and ``decide``, which this does one after the other.
     """
-    return decide(bench, propose(bench, teachers, student), refuse_from, waivers)
+    return decide(runner, propose(runner, teachers, student), refuse_from, waivers)
 
 
 def propose(
-    bench: Bench,
+    runner: StepRunner,
     teachers: Sequence[str],
     student: str,
     sampling: SamplingSettings | None = None,
@@ -100,12 +102,12 @@ def propose(
         raise ValueError("no teacher is named: give at least one, such as math@released")
     report("plan", 0, 1, message="resolve and check by record")
     specs = [parse_teacher_spec(text) for text in teachers]
-    start = bench.start(student)
-    entries = [_entry(bench, spec.reference) for spec in specs]
-    collected = [_collected(bench, spec.reference, start) for spec in specs]
+    start = start_of(runner, student)
+    entries = [_entry(runner, spec.reference) for spec in specs]
+    collected = [_collected(runner, spec.reference, start) for spec in specs]
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(specs, domains)
-    findings = _check(bench, start, specs, collected)
+    findings = _check(runner, start, specs, collected)
     findings += [
         finding
         for candidate, spec in zip(collected, specs, strict=True)
@@ -126,15 +128,15 @@ def propose(
         ],
         notes=list(findings),
     )
-    return plan.model_copy(update={"artifact": store_plan(bench, plan)})
+    return plan.model_copy(update={"artifact": store_plan(runner, plan)})
 
 
-def _collected(bench: Bench, reference: str, start: Artifact) -> Candidate:
+def _collected(runner: StepRunner, reference: str, start: Artifact) -> Candidate:
     """Return what the records know of a teacher; one with missing records is named."""
     try:
-        found = collect(bench.store, {reference: reference}, start.record)[reference]
+        found = collect(runner.store, {reference: reference}, start.record)[reference]
         # What a release says of itself proves nothing: its team may have changed the folder since.
-        return replace(found, held=stored_identity(bench.store, found.release.checkpoint.digest))
+        return replace(found, held=stored_identity(runner.store, found.release.checkpoint.digest))
     except MissingBlobError as error:
         raise LineageError(
             f"the records of {reference} cannot be read: {error}. Bring its records into "
@@ -143,20 +145,24 @@ def _collected(bench: Bench, reference: str, start: Artifact) -> Candidate:
 
 
 def _check(
-    bench: Bench, start: Artifact, specs: Sequence[TeacherSpec], collected: Sequence[Candidate]
+    runner: StepRunner,
+    start: Artifact,
+    specs: Sequence[TeacherSpec],
+    collected: Sequence[Candidate],
 ) -> list[Finding]:
     """Return what the records say against the merge.
 
     Teachers of one domain are checked one after the other beside all others' first.
     """
-    tokenizer, template = stored_identity(bench.store, start.digest)
-    lineage = Lineage(bench.store)
+    tokenizer, template = stored_identity(runner.store, start.digest)
+    lineage = Lineage(runner.store)
     family = [start.record, *lineage.ancestors(start.record)] if start.record else []
     whole = Start(
         start.digest,
         tokenizer,
         template,
-        frozenset(used.digest for used in family_artifacts(bench.records, family)) | {start.digest},
+        frozenset(used.digest for used in family_artifacts(runner.records, family))
+        | {start.digest},
     )
     findings: dict[Finding, None] = {}
     # The student needs no proof that it fits itself.
@@ -168,9 +174,9 @@ def _check(
     return list(findings)
 
 
-def _entry(bench: Bench, reference: str) -> Entry:
+def _entry(runner: StepRunner, reference: str) -> Entry:
     """Return a teacher's entry, a recalled one too: that it is recalled is a finding."""
-    entry = Registry(bench.store).resolve(reference, allow_recalled=True)
+    entry = Registry(runner.store).resolve(reference, allow_recalled=True)
     if not entry.name.startswith("teacher."):
         raise MisfitError(
             f"{reference!r} is {entry.name}@{entry.version}, which is no teacher's release: "
@@ -222,10 +228,10 @@ def _planned(
     )
 
 
-def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Artifact:
+def store_plan(runner: StepRunner, plan: Plan, *, after: Sequence[Input] = ()) -> Artifact:
     """Store a plan; ``after`` is what it was made from besides, where it went through the gate."""
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="plan",
         inputs=(
             Input(role="student", artifact=plan.student.digest, record=plan.student.record),
@@ -256,4 +262,4 @@ def store_plan(bench: Bench, plan: Plan, *, after: Sequence[Input] = ()) -> Arti
         path.write_bytes(canonical_json(without_places(plan.model_dump(mode="json"))))
         return path
 
-    return bench.find_or_make(derivation, "plan", make, owner="consolidation")
+    return runner.find_or_make(derivation, "plan", make, owner="consolidation")

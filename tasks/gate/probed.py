@@ -12,22 +12,23 @@ from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.probe import ProbedTeacher, measure
 from tasks.gate.weights import CheckpointTensors
 from tasks.handover import MeasuredRung, Plan, PlannedTeacher
+from tasks.measurements import Measurements
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.provenance import source_digest
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Prompt
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 
-def prompts_of(bench: Bench, teacher: PlannedTeacher, prompts: Artifact) -> list[Prompt]:
+def prompts_of(runner: StepRunner, teacher: PlannedTeacher, prompts: Artifact) -> list[Prompt]:
     """Return one of a teacher's prompt sets.
 
     Raises:
         ValueError: naming the release, for a set that is empty or cannot be read.
     """
     try:
-        return stored_prompts(bench.store, prompts)
+        return stored_prompts(runner.store, prompts)
     except ValueError as error:
         raise ValueError(
             f"the prompts {prompts.digest[:19]} of {teacher.reference}, for the domain "
@@ -107,7 +108,7 @@ def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeache
     return teacher.model_copy(update={"ladder_kl": known})
 
 
-def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResult, Artifact]:
+def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResult, Artifact]:
     """Return what the probe finds, measured once for a student and its teachers.
 
     What else starts from the fork point is looked at and no input: teams start new climbs every
@@ -115,12 +116,12 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResu
     """
     teachers = judged_teachers(plan)
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="probe",
         inputs=(
             asked("student", plan.student),
             *(asked("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
-            *(declared for teacher in teachers for declared in _declared(bench, teacher)),
+            *(declared for teacher in teachers for declared in _declared(runner, teacher)),
             *(
                 asked("rung", rung.checkpoint, teacher.name)
                 for teacher in teachers
@@ -142,9 +143,9 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResu
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        subjects = [_subject(bench, plan, teacher, settings.ladder_stages) for teacher in teachers]
-        start = bench.store.tree(plan.student.digest)
-        found = measure(bench.store, start, subjects, settings)
+        subjects = [_subject(runner, plan, teacher, settings.ladder_stages) for teacher in teachers]
+        start = runner.store.tree(plan.student.digest)
+        found = measure(runner.store, start, subjects, settings)
         for each in found.teachers:
             measurements.add(
                 0,
@@ -157,26 +158,26 @@ def probed(bench: Bench, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResu
         path.write_text(found.model_dump_json(indent=1), "utf-8")
         return path
 
-    made = bench.find_or_make(derivation, "probe", make, owner="consolidation")
-    return ProbeResult.model_validate_json(bench.store.get_bytes(made.digest)), made
+    made = runner.find_or_make(derivation, "probe", make, owner="consolidation")
+    return ProbeResult.model_validate_json(runner.store.get_bytes(made.digest)), made
 
 
 def _subject(
-    bench: Bench, plan: Plan, teacher: PlannedTeacher, ladder_stages: int
+    runner: StepRunner, plan: Plan, teacher: PlannedTeacher, ladder_stages: int
 ) -> ProbedTeacher:
     """Return a teacher with what it declares of its ancestry, for the weights to answer."""
-    release = read_manifest(bench.store, teacher.release.digest, Release)
-    tree, fork_point = bench.store.tree, release.fork_point.digest
-    base = _trained_from(bench, release.fork_point)
-    others = other_starts(bench.store, base, release.precursor.record) if base else []
-    if not descends(bench.store, plan.student.record, release.fork_point.record):
+    release = read_manifest(runner.store, teacher.release.digest, Release)
+    tree, fork_point = runner.store.tree, release.fork_point.digest
+    base = _trained_from(runner, release.fork_point)
+    others = other_starts(runner.store, base, release.precursor.record) if base else []
+    if not descends(runner.store, plan.student.record, release.fork_point.record):
         # A later round's student went on from the fork point, perhaps the precursor's own way.
         others.append(plan.student.digest)
     return ProbedTeacher(
         name=teacher.name,
         domain=teacher.domain,
         folder=tree(teacher.checkpoint.digest),
-        prompts=prompts_of(bench, teacher, teacher.validation),
+        prompts=prompts_of(runner, teacher, teacher.validation),
         environment=teacher.environment,
         parent=CheckpointTensors(
             f"the precursor of {teacher.name}", tree(release.precursor.digest)
@@ -184,7 +185,7 @@ def _subject(
         grandparent=tree(fork_point),
         siblings=tuple(
             CheckpointTensors(f"another start, {output[:19]}", tree(output))
-            for output in other_starts(bench.store, fork_point, teacher.checkpoint.record)
+            for output in other_starts(runner.store, fork_point, teacher.checkpoint.record)
         ),
         fork_point=CheckpointTensors(f"the fork point of {teacher.name}", tree(fork_point)),
         base=tree(base) if base else None,
@@ -199,15 +200,15 @@ def _subject(
     )
 
 
-def _declared(bench: Bench, teacher: PlannedTeacher) -> Iterator[Input]:
+def _declared(runner: StepRunner, teacher: PlannedTeacher) -> Iterator[Input]:
     """Yield what a release declares of its ancestry: corrected, it is measured anew."""
-    release = read_manifest(bench.store, teacher.release.digest, Release)
+    release = read_manifest(runner.store, teacher.release.digest, Release)
     yield asked("precursor", release.precursor, teacher.name)
     yield asked("fork_point", release.fork_point, teacher.name)
 
 
-def _trained_from(bench: Bench, checkpoint: Artifact) -> str:
+def _trained_from(runner: StepRunner, checkpoint: Artifact) -> str:
     """Return what a checkpoint was trained from by record, "" where no record or store has it."""
-    made = bench.records.read(checkpoint.record).inputs if checkpoint.record else ()
+    made = runner.records.read(checkpoint.record).inputs if checkpoint.record else ()
     starts = [item.artifact for item in made if item.role in {"start", "student"}]
-    return starts[0] if starts and bench.store.has(starts[0]) else ""
+    return starts[0] if starts and runner.store.has(starts[0]) else ""

@@ -27,7 +27,7 @@ from tasks.gate.prediction import Calibration, features, predict
 from tasks.gate.probed import MEASURED
 from tasks.gate.verdict import GateSettings
 from tasks.handover import Plan, Remedy
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 _FAR = 3.0
 """Logits by which the bias moves at most, a factor of 20 in the odds: what no bias can reach should
@@ -134,7 +134,7 @@ def recipe_with(recipe: str, ladder_stages: int, max_new_tokens: int) -> str:
     return canonical_json({**settings, "ladder_stages": ladder_stages}).decode()
 
 
-def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
+def outcomes(runner: StepRunner, plan: Plan, recipe: str) -> list[PastOutcome]:
     """Return what came of earlier merges under the same settings, in the order of their records.
 
     Left out are the plan's own (a rerun would learn from itself), those of a student or a teacher
@@ -142,47 +142,47 @@ def outcomes(bench: Bench, plan: Plan, recipe: str) -> list[PastOutcome]:
     of, and what another version of the gate measured. A merge that was compared twice counts once.
 
     Args:
-        bench: The bench of the store.
+        runner: The runner of the store.
         plan: That is to be judged.
         recipe: Of the round, as ``RoundForm.recipe`` gives it: how much arrives depends on it.
     """
-    lineage, registry = Lineage(bench.store), Registry(bench.store)
+    lineage, registry = Lineage(runner.store), Registry(runner.store)
     found: dict[tuple[str, str], PastOutcome] = {}
     for record in lineage.index.of_kind(KIND):
-        comparison = bench.records.read(record)
+        comparison = runner.records.read(record)
         if comparison.settings.get("recipe") != recipe:
             continue
         # Another project's word about what came of a merge would change this one's verdicts.
-        if comparison.project not in {"", bench.project}:
+        if comparison.project not in {"", runner.project}:
             continue
         inputs = {item.role: item for item in comparison.inputs}
-        planned, scorecard = _plan_of(bench, inputs["gate"]), inputs["scorecard"]
+        planned, scorecard = _plan_of(runner, inputs["gate"]), inputs["scorecard"]
         if plan.artifact and planned.artifact == plan.artifact.digest:
             continue
         # Not through the gate's report, which may have learned from others.
         ends = (planned, scorecard)
         family = {record for end in ends for record in _family(lineage, end)}
-        taken = family_artifacts(bench.records, family)
+        taken = family_artifacts(runner.records, family)
         taken |= {Used(end.artifact, end.record) for end in ends}
         users = lineage.index.rows(lineage.index.users(scorecard.artifact))
         # What others made of the scorecard, and recalled, says nothing about the merge.
         students = [
-            row for row in users if bench.records.read(row.digest).project in {"", bench.project}
+            row for row in users if runner.records.read(row.digest).project in {"", runner.project}
         ]
         if recalls_of(registry, {*taken, *(Used(row.output, row.digest) for row in students)}):
             continue
-        for each in _of_record(bench, record, inputs["gate"]):
+        for each in _of_record(runner, record, inputs["gate"]):
             found.setdefault((scorecard.artifact, each.teacher), each)
     return list(found.values())
 
 
-def _of_record(bench: Bench, record: str, gate: Input) -> Iterator[PastOutcome]:
-    attested = bench.records.output(record)
+def _of_record(runner: StepRunner, record: str, gate: Input) -> Iterator[PastOutcome]:
+    attested = runner.records.output(record)
     if attested is None:
         return
-    rows = json.loads(bench.store.get_bytes(attested.output))
+    rows = json.loads(runner.store.get_bytes(attested.output))
     try:
-        text = (bench.store.tree(gate.artifact) / MEASURED).read_text("utf-8")
+        text = (runner.store.tree(gate.artifact) / MEASURED).read_text("utf-8")
         measured = {each.name: each for each in ProbeResult.model_validate_json(text).teachers}
     except (FileNotFoundError, ValidationError):
         return  # not measured, or in a form that is no longer known
@@ -199,9 +199,9 @@ def _of_record(bench: Bench, record: str, gate: Input) -> Iterator[PastOutcome]:
             )
 
 
-def _plan_of(bench: Bench, gate: Input) -> Input:
+def _plan_of(runner: StepRunner, gate: Input) -> Input:
     """Return the plan, before the gate, that a gate's report is of."""
-    [plan] = [item for item in bench.records.read(gate.record).inputs if item.role == "plan"]
+    [plan] = [item for item in runner.records.read(gate.record).inputs if item.role == "plan"]
     return plan
 
 

@@ -23,8 +23,9 @@ from tasks.gate.measured import GateDocument
 from tasks.gate.probed import asked
 from tasks.gate.verdict import Judged
 from tasks.handover import Plan, PlannedTeacher, Verdict
+from tasks.measurements import Measurements
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 KIND = "refork"
 _BEGAN_ELSEWHERE = {"contradicted-ancestry", "contradicted-fork-point"}
@@ -91,29 +92,29 @@ class Requested:
         return self.refork.launched_by(self.stored.digest)
 
 
-def would_help(bench: Bench, plan: Plan, teacher: PlannedTeacher, judged: Judged) -> bool:
+def would_help(runner: StepRunner, plan: Plan, teacher: PlannedTeacher, judged: Judged) -> bool:
     """Return whether to ask for another climb: of a teacher that does not fit and began elsewhere.
 
     One that did climb from the student's start would come out as it is.
     """
     if judged.verdict is Verdict.FITS:
         return False
-    release = read_manifest(bench.store, teacher.release.digest, Release)
+    release = read_manifest(runner.store, teacher.release.digest, Release)
     elsewhere = release.fork_point.digest != plan.student.digest
     return elsewhere or any(note.code in _BEGAN_ELSEWHERE for note in judged.reasons)
 
 
 def request_refork(
-    bench: Bench,
+    runner: StepRunner,
     plan: Plan,
     teacher: PlannedTeacher,
     notes: Sequence[Finding],
     came_from: tuple[Input, ...],
 ) -> Requested:
     """Store the request to climb a teacher again, as a record of its own, its owner's."""
-    release = read_manifest(bench.store, teacher.release.digest, Release)
-    trained = list(_trained(bench, release))
-    package = _package(bench, release)
+    release = read_manifest(runner.store, teacher.release.digest, Release)
+    trained = list(_trained(runner, release))
+    package = _package(runner, release)
     request = Refork(
         teacher=teacher.reference,
         domain=teacher.domain,
@@ -122,13 +123,13 @@ def request_refork(
         team=package or teacher.domain,
         launch_plan=f"{package or f'workflows.teachers.{teacher.domain}'}.workflow.climb",
         inputs={
-            "fork_point": _reference(bench, plan.student),
+            "fork_point": _reference(runner, plan.student),
             "seed": trained[-1].seed if trained else 0,
         },
         trained=trained,
     )
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind=KIND,
         inputs=(*came_from, asked("release", teacher.release, teacher.name)),
         source=source_digest("gate"),
@@ -141,7 +142,7 @@ def request_refork(
         path.write_bytes(canonical_json(request.model_dump(mode="json")))
         return path
 
-    stored = bench.find_or_make(derivation, "request", make, owner=release.owner)
+    stored = runner.find_or_make(derivation, "request", make, owner=release.owner)
     return Requested(request, stored)
 
 
@@ -161,12 +162,12 @@ def read_refork(data: bytes) -> Refork:
         ) from error
 
 
-def _trained(bench: Bench, release: Release) -> Iterator[Trained]:
+def _trained(runner: StepRunner, release: Release) -> Iterator[Trained]:
     """Yield the stages between fork point and teacher, the first of them first."""
     stages: list[Trained] = []
     record = release.checkpoint.record
     while record and record != release.fork_point.record:
-        derivation = bench.records.read(record)
+        derivation = runner.records.read(record)
         settings = {k: v for k, v in derivation.settings.items() if k not in _OF_ONE_RUNG}
         kind, seed = derivation.kind, derivation.seed
         stages.append(Trained(kind=kind, record=record, seed=seed, settings=settings))
@@ -175,20 +176,20 @@ def _trained(bench: Bench, release: Release) -> Iterator[Trained]:
     yield from reversed(stages)
 
 
-def _package(bench: Bench, release: Release) -> str:
+def _package(runner: StepRunner, release: Release) -> str:
     """Return the package that the domain was collected from, "" where none was attested.
 
     Only a dotted name of Python is one: the team wrote it, and it becomes part of commands.
     """
-    made = bench.records.output(release.environment.record) if release.environment.record else None
+    made = runner.records.output(release.environment.record) if release.environment.record else None
     package = str(made.notes.get("package", "")) if made else ""
     return package if _PACKAGE.fullmatch(package) else ""
 
 
-def _reference(bench: Bench, student: Artifact) -> str:
+def _reference(runner: StepRunner, student: Artifact) -> str:
     """Return what a climb can start from: a registered checkpoint, or a student."""
     try:
-        return Registry(bench.store).resolve(student.digest, allow_recalled=True).digest
+        return Registry(runner.store).resolve(student.digest, allow_recalled=True).digest
     except UnknownReferenceError:
-        published = students_of(bench.store, student)
+        published = students_of(runner.store, student)
         return published[0].digest if published else student.digest

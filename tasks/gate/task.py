@@ -51,21 +51,21 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     from tasks.gate.launch import launching
     from tasks.gate.plan_page import plan_page, plan_text
     from tasks.onpolicy.ladder import earlier_rungs
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    check_may_publish(Bench().store, f"student.{publish_as}")
-    bench = Bench()
-    plan = step.propose(bench, teachers, student, sampling)
-    with launching(bench, plan, Launched.model_validate_json(launched)):
+    check_may_publish(StepRunner().store, f"student.{publish_as}")
+    runner = StepRunner()
+    plan = step.propose(runner, teachers, student, sampling)
+    with launching(runner, plan, Launched.model_validate_json(launched)):
         for teacher in plan.teachers:
             earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
         probe = None
         if order.gate_prompts_per_domain:
             probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
-        cost = forecast(bench, plan, workload, probe)
+        cost = forecast(runner, plan, workload, probe)
         sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
         show("plan", plan_page(plan, cost, conditions))
-        return decide(bench, plan, order.refuse_findings_from, waivers)
+        return decide(runner, plan, order.refuse_findings_from, waivers)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
@@ -93,22 +93,22 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     from tasks.gate.forecast import forecast
     from tasks.gate.launch import launching, record_launch
     from tasks.gate.plan_page import summary_of
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
+    runner = StepRunner()
     settings = _gate_settings(order.gate_least_predicted)
     launch = step.GateContext(recipe=recipe, reviewed=reviewed)
     form = Launched.model_validate_json(launched)
-    with launching(bench, plan, form):
+    with launching(runner, plan, form):
         if order.gate_prompts_per_domain == 0:
-            gated = step.leave_unmeasured(bench, plan, ladder_stages, launch)
+            gated = step.leave_unmeasured(runner, plan, ladder_stages, launch)
         else:
             probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
-            gated = step.gate(bench, plan, settings, on_misfit, probe, launch)
-    record_launch(bench, gated.plan, form)
-    show("gate", step.read_page(bench, gated.report))
-    admitted = step.admit(bench, gated, order.refuse_findings_from, waivers)
-    cost = forecast(bench, admitted.plan, workload)
+            gated = step.gate(runner, plan, settings, on_misfit, probe, launch)
+    record_launch(runner, gated.plan, form)
+    show("gate", step.read_page(runner, gated.report))
+    admitted = step.admit(runner, gated, order.refuse_findings_from, waivers)
+    cost = forecast(runner, admitted.plan, workload)
     return admitted.model_copy(update={"summary": summary_of(admitted, cost, conditions)})
 
 
@@ -130,17 +130,17 @@ def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
     from tasks.gate import plan as planning
     from tasks.gate.plan_page import findings_of
     from tasks.gate.recalibration import recipe_with
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
+    runner = StepRunner()
     settings = _gate_settings(least_predicted)
     with told_by_name({"max_new_tokens": "max_new_tokens"}):
         sampling = SamplingSettings(max_new_tokens=max_new_tokens)
     probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
-    plan = planning.propose(bench, teachers, student, sampling)
-    gated = step.gate(bench, plan, settings, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
-    show("gate", step.read_page(bench, gated.report))
+    plan = planning.propose(runner, teachers, student, sampling)
+    gated = step.gate(runner, plan, settings, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
+    show("gate", step.read_page(runner, gated.report))
     return Looked(findings_of(gated), gated)
 
 
@@ -164,15 +164,15 @@ def _gate_settings(least_predicted: float) -> "GateSettings":
 def compare_with_outcome(student: Artifact) -> Artifact:
     """Record beside each other what the gate expected of each teacher and what came."""
     from tasks.gate import outcome as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.compare_with_outcome(Bench(), student)
+    return step.compare_with_outcome(StepRunner(), student)
 
 
 @hosted(Stage.RELEASE)
 def record_approval(gated: Gated) -> Gated:
     """Record how the plan came through the node where a person decides."""
     from tasks.gate import approval as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.record_approval(Bench(), gated)
+    return step.record_approval(StepRunner(), gated)

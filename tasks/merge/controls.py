@@ -7,20 +7,21 @@ from statistics import fmean
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.handover import Plan
+from tasks.measurements import Measurements
 from tasks.merge.settings import MergeSettings
 from tasks.merge.weights import State, average, task_arithmetic, task_vector
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 
-def merge_average(bench: Bench, plan: Plan) -> Artifact:
+def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
     """Return the plain average of the teachers' weights."""
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="merge",
         inputs=(
             # Of the student come the configuration and the tokenizer, not a weight.
@@ -45,17 +46,17 @@ def merge_average(bench: Bench, plan: Plan) -> Artifact:
         use_configured_threads()
         measurements.notes |= plan.made_for
         report("merge", 0, 1, message="parameter average")
-        policy = load_policy(bench.store.tree(plan.student.digest))
-        policy.model.load_state_dict(average(_states(bench, plan)))
+        policy = load_policy(runner.store.tree(plan.student.digest))
+        policy.model.load_state_dict(average(_states(runner, plan)))
         return save_policy(policy, folder / "model")
 
-    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
 
-def merge_task_arithmetic(bench: Bench, plan: Plan, settings: MergeSettings) -> Artifact:
+def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSettings) -> Artifact:
     """Return the sum of the teachers' task vectors with the weight that validates best."""
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="merge",
         inputs=(
             Input(role="student", artifact=plan.student.digest, record=plan.student.record),
@@ -86,41 +87,41 @@ def merge_task_arithmetic(bench: Bench, plan: Plan, settings: MergeSettings) -> 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         measurements.notes |= plan.made_for
-        policy = load_policy(bench.store.tree(plan.student.digest))
+        policy = load_policy(runner.store.tree(plan.student.digest))
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
-        vector = task_vector(start, _states(bench, plan))
+        vector = task_vector(start, _states(runner, plan))
         scores: dict[float, float] = {}
         for place, weight in enumerate(settings.weights):
             report("merge", place, len(settings.weights), message=f"task arithmetic {weight}")
             policy.model.load_state_dict(task_arithmetic(start, vector, weight))
-            scores[weight] = _validate(bench, plan, policy, settings)
+            scores[weight] = _validate(runner, plan, policy, settings)
             measurements.add(place, {"weight": weight, "validation_score": scores[weight]})
         best = max(scores, key=lambda weight: scores[weight])
         policy.model.load_state_dict(task_arithmetic(start, vector, best))
         return save_policy(policy, folder / "model")
 
-    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
 
-def _states(bench: Bench, plan: Plan) -> Iterator[tuple[State, float]]:
+def _states(runner: StepRunner, plan: Plan) -> Iterator[tuple[State, float]]:
     """Yield each teacher's weights with its share, one model in memory at a time."""
     for teacher in plan.teachers:
-        model = load_model(bench.store.tree(teacher.checkpoint.digest))
+        model = load_model(runner.store.tree(teacher.checkpoint.digest))
         yield model.state_dict(), teacher.share
 
 
-def _validate(bench: Bench, plan: Plan, policy: Policy, settings: MergeSettings) -> float:
+def _validate(runner: StepRunner, plan: Plan, policy: Policy, settings: MergeSettings) -> float:
     """Return the mean score over domains on their validation prompts."""
     means = []
     for teacher in plan.leads:
         with open_environment(
-            bench.store,
+            runner.store,
             teacher.environment,
             teacher.domain,
             allow_unconfined=settings.sampling.allow_unconfined,
         ) as worker:
             player = make_player({teacher.domain: worker}, policy, settings.sampling)
-            questions = stored_prompts(bench.store, teacher.validation)
+            questions = stored_prompts(runner.store, teacher.validation)
             rollouts = play(player, teacher.domain, questions, settings.validation_seed)
         means.append(fmean(rollout.grade.score for rollout in rollouts))
     return fmean(means)

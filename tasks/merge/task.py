@@ -12,16 +12,16 @@ from tasks.rollout.settings import SamplingSettings
 def merge_average(plan: Plan) -> Artifact:
     """Average the teachers' weights."""
     from tasks.merge import controls
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return controls.merge_average(Bench(), plan)
+    return controls.merge_average(StepRunner(), plan)
 
 
 @hosted(Stage.MERGE)
 def merge_task_arithmetic(plan: Plan, sampling: SamplingSettings) -> Artifact:
     """Add the teachers' task vectors with the weight that scores best on validation prompts."""
     from tasks.merge import controls
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     settings = MergeSettings(sampling=sampling)
-    return controls.merge_task_arithmetic(Bench(), plan, settings)
+    return controls.merge_task_arithmetic(StepRunner(), plan, settings)

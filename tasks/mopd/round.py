@@ -14,23 +14,24 @@ from tasks.failing import Told
 from tasks.failure import Failure, Work, already_made, leave_record, of_execution, recorded_inputs
 from tasks.handover import Plan
 from tasks.ledger.schema import ledger_derivation
+from tasks.measurements import Measurements
 from tasks.model.files import load_policy
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
-from tasks.onpolicy.distributed.collective import SharedBench
+from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.result import save_student
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.ranks import joined_ranks
 from tasks.resume import Part, States
-from tasks.step import Bench, Measurements, now
+from tasks.step_runner import StepRunner, now
 from tasks.threads import use_configured_threads
 
 
 def distil_round(
-    bench: Bench,
+    runner: StepRunner,
     plan: Plan,
     settings: RoundSettings,
     seed: int,
@@ -49,7 +50,7 @@ def distil_round(
         MemoryError: for a run that does not fit.
     """
     with joined_ranks():
-        shared = SharedBench(bench.store, mirror=bench.mirror)
+        shared = DistributedStepRunner(runner.store, mirror=runner.mirror)
         return _Round(shared, plan, settings, seed, more).result()
 
 
@@ -58,17 +59,17 @@ class _Round:
 
     def __init__(
         self,
-        bench: Bench,
+        runner: StepRunner,
         plan: Plan,
         settings: RoundSettings,
         seed: int,
         more: Mapping[str, Part],
     ) -> None:
-        self._bench, self._settings, self._seed = bench, settings, seed
+        self._runner, self._settings, self._seed = runner, settings, seed
         self._more = more
-        self._models = round_models(bench.store, plan, settings)
+        self._models = round_models(runner.store, plan, settings)
         self._derivation = Derivation(
-            project=bench.project,
+            project=runner.project,
             kind="mopd",
             inputs=tuple(inputs_of(self._models, settings)),
             source=source_digest("mopd"),
@@ -78,28 +79,28 @@ class _Round:
 
     def result(self) -> Artifact:
         """Return the student."""
-        return self._bench.find_or_make(
+        return self._runner.find_or_make(
             self._derivation, "checkpoint", self._make, owner="consolidation"
         )
 
     def _make(self, folder: Path, measurements: Measurements) -> Path:
-        bench, settings, plan = self._bench, self._settings, self._models.plan
+        runner, settings, plan = self._runner, self._settings, self._models.plan
         started = now()
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
-        policy = load_policy(bench.store.tree(plan.student.digest))
-        with open_source(bench, plan.leads, policy, settings, self._seed) as source:
+        policy = load_policy(runner.store.tree(plan.student.digest))
+        with open_source(runner, plan.leads, policy, settings, self._seed) as source:
             spec = RoundSpec(self._models, settings, self._seed)
-            run = RoundTrainer(bench, spec, policy, folder / "ledger", source)
+            run = RoundTrainer(runner, spec, policy, folder / "ledger", source)
             measurements.notes |= plan.made_for
             measurements.notes["estimate"] = str(run.needed)
             parts = {**run.parts(measurements), **self._more}
-            states = States(bench.store, self._derivation.digest(), parts)
+            states = States(runner.store, self._derivation.digest(), parts)
             run.train(measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
         measurements.notes["confinement"] = source.confinement
         # First the ledger: a run that is killed between the two makes both again.
-        bench.commit(
+        runner.commit(
             ledger_derivation(self._derivation),
             "ledger",
             folder / "ledger",
@@ -111,7 +112,7 @@ class _Round:
 
 
 def distil_rounds(
-    bench: Bench, plan: Plan, settings: RoundSettings, rounds: int, seed: int
+    runner: StepRunner, plan: Plan, settings: RoundSettings, rounds: int, seed: int
 ) -> Artifact:
     """Return the student that the last round ends with; finished rounds are found.
 
@@ -128,12 +129,12 @@ def distil_rounds(
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}: a consolidation has at least one; set it to 1")
     student = plan.student
-    watch = RecallWatch(bench.store, plan)
+    watch = RecallWatch(runner.store, plan)
     with joined_ranks():  # once for all rounds
         for number in range(rounds):
             watch.ask()
             own = starting_from(plan, student)
-            student = distil_round(bench, own, settings, seed + number, {"recalls": watch})
+            student = distil_round(runner, own, settings, seed + number, {"recalls": watch})
     return student
 
 
@@ -174,14 +175,14 @@ TASK = "workflows.consolidation.stages.carry_out"
 
 
 def record_failure(
-    bench: Bench, plan: Plan, spec: ConsolidationSpec, error: Told
+    runner: StepRunner, plan: Plan, spec: ConsolidationSpec, error: Told
 ) -> Artifact | None:
     """Write a record of kind "failure" that descends from the plan, if its execution has none.
 
     Every record is written whole or not at all, so that the lineage is consistent without it. This
     says that someone tried.
     """
-    if bench.run and of_execution(bench, bench.run):
+    if runner.run and of_execution(runner, runner.run):
         return None
     settings: dict[str, JsonValue] = {
         "publish_as": spec.publish_as,
@@ -189,6 +190,6 @@ def record_failure(
         "round": spec.settings.model_dump(mode="json"),
     }
     work = Work(
-        recorded_inputs({"plan": plan}), settings, already_made(bench, plan), seed=spec.seed
+        recorded_inputs({"plan": plan}), settings, already_made(runner, plan), seed=spec.seed
     )
-    return leave_record(bench, Failure(TASK, error.name, error.sentence, error.frames), work)
+    return leave_record(runner, Failure(TASK, error.name, error.sentence, error.frames), work)

@@ -94,10 +94,10 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
     from tasks.live_page import drawn_live
     from tasks.mopd import round as step
     from tasks.mopd.training_page import rounds_page
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     with drawn_live(rounds_page, partial(show, "training")):
-        return step.distil_rounds(Bench(), plan, settings, rounds, seed)
+        return step.distil_rounds(StepRunner(), plan, settings, rounds, seed)
 
 
 @hosted(Stage.RELEASE)
@@ -105,46 +105,46 @@ def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None
     """Record that a consolidation failed after its plan: why, and what it had made."""
     from tasks.failing import from_console
     from tasks.mopd import round as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     error = from_console(err.message if err else "")
-    step.record_failure(Bench(), gated.plan, spec, error)
+    step.record_failure(StepRunner(), gated.plan, spec, error)
 
 
 @hosted(Stage.PLAN)
 def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[RetrainSpec]:
     """Plan a student's round again, without each of its teachers; no seed plans nothing."""
     from tasks.mopd.counterfactual import retrain as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.plan_retrains(Bench(), student, num_seeds, num_subsets)
+    return step.plan_retrains(StepRunner(), student, num_seeds, num_subsets)
 
 
 @hosted(Stage.MOPD_ROUND)
 def retrain(spec: RetrainSpec) -> Artifact:
     """Run a student's round again with teachers masked and all else the same."""
     from tasks.mopd.counterfactual import retrain as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.retrain(Bench(), spec)
+    return step.retrain(StepRunner(), spec)
 
 
 @hosted(Stage.PLAN)
 def plan_replay(student: str, wanted: bool) -> list[RecomputeSpec]:  # noqa: FBT001 - as of the launch form
     """Plan a student's round again from its kept rollouts, where its ledger has no split."""
     from tasks.mopd.counterfactual import recompute as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.plan_replay(Bench(), student, wanted=wanted)
+    return step.plan_replay(StepRunner(), student, wanted=wanted)
 
 
 @hosted(Stage.AUDIT)
 def replay_round(spec: RecomputeSpec) -> Artifact:
     """Make displacements that a round did not write from the rollouts that its ledger kept."""
     from tasks.mopd.counterfactual import recompute as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.replay_round(Bench(), spec)
+    return step.replay_round(StepRunner(), spec)
 
 
 @hosted(Stage.AUDIT)
@@ -152,8 +152,8 @@ def rehearse_round(student: str, without: list[str]) -> Rehearsed:
     """Make a student's round again without some teachers, from the rollouts its ledger kept."""
     from lineage.summary import summary_of, text_of
     from tasks.mopd.counterfactual import recompute as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
-    made = step.rehearse_round(bench, student, without)
-    return Rehearsed(text_of(summary_of(bench.store, made.digest)), made)
+    runner = StepRunner()
+    made = step.rehearse_round(runner, student, without)
+    return Rehearsed(text_of(summary_of(runner.store, made.digest)), made)

@@ -21,6 +21,7 @@ from tasks.ledger.estimate import (
     memory_speed,
 )
 from tasks.ledger.writer import LedgerWriter
+from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.mopd.losses.top_k import check_support
@@ -41,7 +42,7 @@ from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.environment import Prompt
 from tasks.rollout.source import DomainShare, Mixture, Plays
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,22 @@ class RoundTrainer:
     """The collaborators of one round's loop."""
 
     def __init__(
-        self, bench: Bench, spec: RoundSpec, policy: Policy, ledger: Path, source: "CountedMixture"
+        self,
+        runner: StepRunner,
+        spec: RoundSpec,
+        policy: Policy,
+        ledger: Path,
+        source: "CountedMixture",
     ) -> None:
         """Open the teachers and check all that can be checked before the first rollout."""
         self._settings, self._source = spec.settings, source
         settings, seed, labels = spec.settings, spec.seed, source.labels
         chat = ChatTokens(policy.tokenizer)
-        self._objective = open_objective(bench, spec, policy, chat.control_ids, labels)
+        self._objective = open_objective(runner, spec, policy, chat.control_ids, labels)
         self._run_monitor = RunMonitor(settings.health, policy.model.config.vocab_size, _warn)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
-        self.needed = self._check_size(bench, policy)
+        self.needed = self._check_size(runner, policy)
         self.learner = Learner(
             policy.model,
             settings.loop,
@@ -100,7 +106,7 @@ class RoundTrainer:
         observers = LoopObservers(self._recorder, states, self._run_monitor)
         train(self.learner, self._objective, self._source, callbacks, observers)
 
-    def _check_size(self, bench: Bench, policy: Policy) -> RunEstimate:
+    def _check_size(self, runner: StepRunner, policy: Policy) -> RunEstimate:
         """Say what the run will take, once, and refuse what does not fit."""
         device, settings = rank_device(), self._settings
         size = RunSize(
@@ -113,14 +119,14 @@ class RoundTrainer:
         needed = estimate(size, settings.ledger, memory_speed(device))
         # A report without a total is never thinned out.
         report("mopd", 0, 0, message=str(needed))
-        uri = bench.store.uri
+        uri = runner.store.uri
         room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
         check_fits(needed, free_memory(device), room)
         return needed
 
 
 def open_objective(
-    bench: Bench,
+    runner: StepRunner,
     spec: RoundSpec,
     policy: Policy,
     control_ids: Sequence[int],
@@ -134,7 +140,7 @@ def open_objective(
         check_support(settings.distil.top_k, control_ids, policy.model.config.vocab_size)
     return Distillation(
         routing,
-        open_round_teachers(spec.models, settings, policy, bench.store),
+        open_round_teachers(spec.models, settings, policy, runner.store),
         settings.distil,
         settings.loop,
         control_ids,
@@ -176,7 +182,7 @@ class CountedMixture:
 
 @contextmanager
 def open_source(
-    bench: Bench,
+    runner: StepRunner,
     teachers: Sequence[PlannedTeacher],
     policy: Policy,
     settings: RoundSettings,
@@ -187,7 +193,7 @@ def open_source(
         environments = {
             teacher.domain: stack.enter_context(
                 open_environment(
-                    bench.store,
+                    runner.store,
                     teacher.environment,
                     teacher.domain,
                     allow_unconfined=settings.sampling.allow_unconfined,
@@ -198,7 +204,7 @@ def open_source(
         shares = [
             DomainShare(
                 teacher.domain,
-                _prompts(bench, teacher),
+                _prompts(runner, teacher),
                 settings.prompts_per_domain,
             )
             for teacher in teachers
@@ -213,9 +219,9 @@ def open_source(
         )
 
 
-def _prompts(bench: Bench, teacher: PlannedTeacher) -> list[Prompt]:
+def _prompts(runner: StepRunner, teacher: PlannedTeacher) -> list[Prompt]:
     try:
-        return stored_prompts(bench.store, teacher.train)
+        return stored_prompts(runner.store, teacher.train)
     except ValueError as error:
         raise ValueError(
             f"the prompts of the domain {teacher.domain!r} cannot be used: {error}"

@@ -15,6 +15,7 @@ from lineage.record import Derivation, Input
 from lineage.registry import check_may_publish
 from lineage.sketch import sketch
 from tasks.handover import BlendSettings, Domain, DomainSettings
+from tasks.measurements import Measurements
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
@@ -22,12 +23,12 @@ from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
 from tasks.rollout.worker.bundle import check, collect
 from tasks.rollout.worker.client import EnvironmentWorker
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 _BLEND_SEED = 1_000_000
 
 
-def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: int) -> Domain:
+def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, seed: int) -> Domain:
     """Return the domain with the ``environment.py`` and ``prompts.py`` lie in ``package``.
 
     Raises:
@@ -36,18 +37,18 @@ def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: i
         PromptError: where training and evaluation overlap.
         NotEntitledError: where the teacher could not be released with this key.
     """
-    check_may_publish(bench.store, f"teacher.{settings.name}")
-    environment = _bundle(bench, package, settings.name, settings.owner)
+    check_may_publish(runner.store, f"teacher.{settings.name}")
+    environment = _bundle(runner, package, settings.name, settings.owner)
     report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
     team = _Team(settings.name, settings.owner, settings.licence, settings.allow_unconfined)
-    make = _Maker(bench, environment, team, seed)
+    make = _Maker(runner, environment, team, seed)
     train = make.prompts("train", settings.num_train)
     validation = make.prompts("validation", settings.num_validation)
     evaluation = make.prompts("evaluation", settings.num_evaluation)
     demonstrations = make.demonstrations(settings.num_demonstrations)
-    held_out = stored_prompts(bench.store, evaluation)
+    held_out = stored_prompts(runner.store, evaluation)
     for seen in (train, validation):
-        refuse_overlap(stored_prompts(bench.store, seen), held_out)
+        refuse_overlap(stored_prompts(runner.store, seen), held_out)
     return Domain(
         settings=settings,
         environment=environment,
@@ -55,11 +56,11 @@ def collect_domain(bench: Bench, package: str, settings: DomainSettings, seed: i
         validation=validation,
         evaluation=evaluation,
         demonstrations=demonstrations,
-        sketches=_sketch(bench, demonstrations, settings.owner),
+        sketches=_sketch(runner, demonstrations, settings.owner),
     )
 
 
-def collect_blend(bench: Bench, blend: BlendSettings, seed: int) -> list[Artifact]:
+def collect_blend(runner: StepRunner, blend: BlendSettings, seed: int) -> list[Artifact]:
     """Return the demonstrations that each domain contributes to the shared supervised stage.
 
     They are drawn apart from the teams' own, which come from ``seed`` itself.
@@ -67,22 +68,22 @@ def collect_blend(bench: Bench, blend: BlendSettings, seed: int) -> list[Artifac
     data = []
     for place, part in enumerate(blend.contributions):
         report("blend", place, len(blend.contributions), message=part.domain)
-        environment = _bundle(bench, part.package, part.domain, part.owner)
+        environment = _bundle(runner, part.package, part.domain, part.owner)
         team = _Team(part.domain, part.owner, part.licence, blend.allow_unconfined)
-        make = _Maker(bench, environment, team, seed + _BLEND_SEED)
+        make = _Maker(runner, environment, team, seed + _BLEND_SEED)
         data.append(make.demonstrations(part.count))
-        _sketch(bench, data[-1], part.owner)
+        _sketch(runner, data[-1], part.owner)
     return data
 
 
-def _bundle(bench: Bench, package: str, domain: str, owner: str) -> Artifact:
+def _bundle(runner: StepRunner, package: str, domain: str, owner: str) -> Artifact:
     """Store the bundle; its own digest is its identity, so it is collected anew each time."""
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         bundle = collect(package, Path(folder, "bundle"))
         check(bundle)
-        digest = bench.store.put_tree(bundle)
+        digest = runner.store.put_tree(bundle)
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="environment",
         inputs=(),
         source=digest,
@@ -93,15 +94,15 @@ def _bundle(bench: Bench, package: str, domain: str, owner: str) -> Artifact:
     def make(folder: Path, measurements: Measurements) -> Path:
         # For who asks the team to climb again: the bundle does not say where it comes from.
         measurements.notes["package"] = package
-        return bench.store.tree(digest)
+        return runner.store.tree(digest)
 
-    return bench.find_or_make(derivation, "environment", make, owner)
+    return runner.find_or_make(derivation, "environment", make, owner)
 
 
-def _sketch(bench: Bench, data: Artifact, owner: str) -> Artifact:
+def _sketch(runner: StepRunner, data: Artifact, owner: str) -> Artifact:
     """Sketch a supervised data set once, when it is made."""
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="sketch",
         inputs=(Input(role="data", artifact=data.digest, record=data.record),),
         source=source_digest("release"),
@@ -110,12 +111,12 @@ def _sketch(bench: Bench, data: Artifact, owner: str) -> Artifact:
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        rows = bench.store.get_bytes(data.digest).decode("utf-8").splitlines()
+        rows = runner.store.get_bytes(data.digest).decode("utf-8").splitlines()
         path = folder / "sketch.json"
         path.write_bytes(canonical_json(sketch(rows).model_dump(mode="json")))
         return path
 
-    return bench.find_or_make(derivation, "sketch", make, owner)
+    return runner.find_or_make(derivation, "sketch", make, owner)
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ class _Team:
 class _Maker:
     """Makes a domain's data sets, each a record of its own."""
 
-    def __init__(self, bench: Bench, environment: Artifact, team: _Team, seed: int) -> None:
-        self._bench, self._environment, self._team, self._seed = bench, environment, team, seed
+    def __init__(self, runner: StepRunner, environment: Artifact, team: _Team, seed: int) -> None:
+        self._runner, self._environment, self._team, self._seed = runner, environment, team, seed
 
     def prompts(self, split: Split, count: int) -> Artifact:
         def write(worker: EnvironmentWorker, path: Path) -> None:
@@ -150,7 +151,7 @@ class _Maker:
         self, kind: str, split: str, count: int, write: Callable[[EnvironmentWorker, Path], None]
     ) -> Artifact:
         derivation = Derivation(
-            project=self._bench.project,
+            project=self._runner.project,
             kind=kind,
             inputs=(
                 Input(
@@ -172,7 +173,7 @@ class _Maker:
         def make(folder: Path, measurements: Measurements) -> Path:
             path = folder / f"{split}.jsonl"
             with open_environment(
-                self._bench.store,
+                self._runner.store,
                 self._environment,
                 self._team.domain,
                 allow_unconfined=self._team.allow_unconfined,
@@ -183,4 +184,4 @@ class _Maker:
                 measurements.notes["license"] = self._team.licence
             return path
 
-        return self._bench.find_or_make(derivation, "dataset", make, self._team.owner)
+        return self._runner.find_or_make(derivation, "dataset", make, self._team.owner)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, Student, put_manifest
 from lineage.record import Derivation, Input
+from tasks.measurements import Measurements
 from tasks.provenance import source_digest
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 
 def derivation_of(
-    bench: Bench, kind: str, parts: Mapping[str, Artifact], manifest: str
+    runner: StepRunner, kind: str, parts: Mapping[str, Artifact], manifest: str
 ) -> Derivation:
     """Return how a manifest (a digest; "" before it is stored) is made from its parts."""
     return Derivation(
-        project=bench.project,
+        project=runner.project,
         kind=kind,
         inputs=tuple(
             Input(role=part, artifact=artifact.digest, record=artifact.record)
@@ -27,14 +28,16 @@ def derivation_of(
 
 
 def record_manifest(
-    bench: Bench, kind: str, manifest: Release | Student, parts: Mapping[str, Artifact]
+    runner: StepRunner, kind: str, manifest: Release | Student, parts: Mapping[str, Artifact]
 ) -> Artifact:
     """Store a manifest with the record that says what it was put together from."""
-    digest = put_manifest(bench.store, manifest)
+    digest = put_manifest(runner.store, manifest)
 
     def make(folder: Path, measurements: Measurements) -> Path:
         path = folder / f"{kind}.json"
-        path.write_bytes(bench.store.get_bytes(digest))
+        path.write_bytes(runner.store.get_bytes(digest))
         return path
 
-    return bench.find_or_make(derivation_of(bench, kind, parts, digest), kind, make, manifest.owner)
+    return runner.find_or_make(
+        derivation_of(runner, kind, parts, digest), kind, make, manifest.owner
+    )

@@ -20,20 +20,21 @@ from lineage.rules.scorecard import FORK_POINT, METHOD, measured
 from tasks.handover import Domain
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.planned import start_of
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.publication import CANDIDATE, RELEASED, publish
 from tasks.release.gain import gain_of
 from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 PUBLISHED = ("teacher.", "student.", "audit.")
 """Names with versions that are more than a checkpoint."""
 
 
 def release_teacher(
-    bench: Bench, ladder: Sequence[Rung], domain: Domain, scorecard: Artifact
+    runner: StepRunner, ladder: Sequence[Rung], domain: Domain, scorecard: Artifact
 ) -> Artifact:
     """Release the last rung of a climb as the domain's teacher.
 
@@ -48,17 +49,17 @@ def release_teacher(
     """
     settings = domain.settings
     report(f"{settings.name} release", 0, 1)
-    manifest = _manifest(bench, ladder, domain, scorecard)
+    manifest = _manifest(runner, ladder, domain, scorecard)
     parts = {**manifest.artifacts(), "sft.sketches": domain.sketches}
-    check_parts(bench.store, manifest)
-    made = derivation_of(bench, "release", parts, "")
+    check_parts(runner.store, manifest)
+    made = derivation_of(runner, "release", parts, "")
     what = f"the {settings.name} teacher"
-    refuse_broken(what, list(check_release(Evidence(bench.store), made, manifest)))
-    refuse_recalled_family(bench.store, parts.values())
-    gain = gain_of(bench.store, manifest)
-    released = record_manifest(bench, "release", manifest, parts)
+    refuse_broken(what, list(check_release(Evidence(runner.store), made, manifest)))
+    refuse_recalled_family(runner.store, parts.values())
+    gain = gain_of(runner.store, manifest)
+    released = record_manifest(runner, "release", manifest, parts)
     publish(
-        bench.store,
+        runner,
         f"teacher.{settings.name}",
         released,
         owner=settings.owner,
@@ -70,17 +71,19 @@ def release_teacher(
     return released
 
 
-def _manifest(bench: Bench, ladder: Sequence[Rung], domain: Domain, scorecard: Artifact) -> Release:
+def _manifest(
+    runner: StepRunner, ladder: Sequence[Rung], domain: Domain, scorecard: Artifact
+) -> Release:
     settings, teacher = domain.settings, ladder[-1].checkpoint
-    climb = bench.records.read(teacher.record)
+    climb = runner.records.read(teacher.record)
     sampling = SamplingSettings.model_validate(climb.settings["sampling"])
-    tokenizer = load_tokenizer(bench.store.tree(teacher.digest))
+    tokenizer = load_tokenizer(runner.store.tree(teacher.digest))
     return Release(
         domain=settings.name,
         kind="rl",
         checkpoint=teacher,
         ladder=tuple(ladder),
-        fork_point=_compared_with(bench, scorecard),
+        fork_point=_compared_with(runner, scorecard),
         precursor=_started_from(climb),
         tokenizer=tokenizer_digest(tokenizer),
         template=template_digest(tokenizer),
@@ -107,10 +110,10 @@ def _started_from(climb: Derivation) -> Artifact:
     return artifact_of(starts[0])
 
 
-def _compared_with(bench: Bench, scorecard: Artifact) -> Artifact:
+def _compared_with(runner: StepRunner, scorecard: Artifact) -> Artifact:
     """Return the fork point that a scorecard measured beside the teacher."""
-    card = bench.records.read(scorecard.record)
-    found = measured(Evidence(bench.store), card)
+    card = runner.records.read(scorecard.record)
+    found = measured(Evidence(runner.store), card)
     fork_points = {each.checkpoint for each in found if each.label == f"{METHOD}{FORK_POINT}"}
     if len(fork_points) != 1:
         what = f"it compares the teacher with {len(fork_points)} fork points"
@@ -118,15 +121,17 @@ def _compared_with(bench: Bench, scorecard: Artifact) -> Artifact:
     return fork_points.pop()
 
 
-def resolve_checkpoint(bench: Bench, reference: str) -> Artifact:
+def resolve_checkpoint(runner: StepRunner, reference: str) -> Artifact:
     """Return the checkpoint that a reference such as ``fork-point@released`` names.
 
     Of a published student, such as ``student.general@2``, its own: later rounds start there.
     """
-    return bench.start(reference)
+    return start_of(runner, reference)
 
 
-def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: str) -> Artifact:
+def register_checkpoint(
+    runner: StepRunner, name: str, checkpoint: Artifact, owner: str
+) -> Artifact:
     """Register a base or a fork point under its name, point ``released`` at it, and return it.
 
     Raises:
@@ -139,9 +144,9 @@ def register_checkpoint(bench: Bench, name: str, checkpoint: Artifact, owner: st
             "release_teacher, a student published by publish_student, after their records were "
             "looked at"
         )
-    kinds = {row.output_kind for row in Evidence(bench.store).attested(checkpoint)}
+    kinds = {row.output_kind for row in Evidence(runner.store).attested(checkpoint)}
     if kinds != {"checkpoint"}:
         message = f"{checkpoint.digest} is by record {sorted(kinds) or 'nothing'}, not a checkpoint"
         refuse_broken(name, [Breach("parts", message)])
-    publish(bench.store, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
+    publish(runner, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
     return checkpoint

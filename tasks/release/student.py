@@ -13,10 +13,10 @@ from tasks.handover import Gated, Plan
 from tasks.planned import stored_plan
 from tasks.publication import publish
 from tasks.release.recorded import derivation_of, record_manifest
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 
-def publish_student(bench: Bench, gated: Gated, scorecard: Artifact, name: str) -> Artifact:
+def publish_student(runner: StepRunner, gated: Gated, scorecard: Artifact, name: str) -> Artifact:
     """Publish what a scorecard measured as the student, under ``student.<name>``.
 
     The plan is read from the store; checkpoint and controls are those that were measured.
@@ -26,25 +26,25 @@ def publish_student(bench: Bench, gated: Gated, scorecard: Artifact, name: str) 
         RecalledError: where something that the student descends from was recalled by now.
         LineageError: for a plan, a waiver or a part that does not hold. Nothing is written then.
     """
-    plan = stored_plan(bench, gated.plan.artifact)
+    plan = stored_plan(runner, gated.plan.artifact)
     plan = plan.model_copy(update={"waivers": gated.plan.waivers})
-    manifest = _manifest(bench, plan, scorecard)
+    manifest = _manifest(runner, plan, scorecard)
     parts = _parts(manifest, plan, gated)
-    check_parts(bench.store, manifest)
-    made = derivation_of(bench, "student", parts, "")
+    check_parts(runner.store, manifest)
+    made = derivation_of(runner, "student", parts, "")
     what = f"student.{name}"
-    refuse_broken(what, list(check_student(Evidence(bench.store), made, manifest)))
-    _refuse_waivers(bench, plan)
-    refuse_recalled_family(bench.store, parts.values())
-    published = record_manifest(bench, "student", manifest, parts)
-    publish(bench.store, f"student.{name}", published, owner=manifest.owner)
+    refuse_broken(what, list(check_student(Evidence(runner.store), made, manifest)))
+    _refuse_waivers(runner, plan)
+    refuse_recalled_family(runner.store, parts.values())
+    published = record_manifest(runner, "student", manifest, parts)
+    publish(runner, f"student.{name}", published, owner=manifest.owner)
     return published
 
 
-def _manifest(bench: Bench, plan: Plan, scorecard: Artifact) -> Student:
+def _manifest(runner: StepRunner, plan: Plan, scorecard: Artifact) -> Student:
     assert plan.artifact is not None
-    student, controls = _compared(bench, scorecard)
-    tokens = tokens_routed(Evidence(bench.store), student, plan.student)
+    student, controls = _compared(runner, scorecard)
+    tokens = tokens_routed(Evidence(runner.store), student, plan.student)
     return Student(
         checkpoint=student,
         fork_point=plan.fork_point,
@@ -58,7 +58,7 @@ def _manifest(bench: Bench, plan: Plan, scorecard: Artifact) -> Student:
             )
             for teacher in plan.teachers
         ),
-        settings=dict(settings_of(bench.records.read(student.record))),
+        settings=dict(settings_of(runner.records.read(student.record))),
         scorecard=scorecard,
         controls=dict(controls),
         plan=plan.artifact.digest,
@@ -82,9 +82,9 @@ def _parts(manifest: Student, plan: Plan, gated: Gated) -> dict[str, Artifact]:
     }
 
 
-def _compared(bench: Bench, scorecard: Artifact) -> tuple[Artifact, Mapping[str, Artifact]]:
+def _compared(runner: StepRunner, scorecard: Artifact) -> tuple[Artifact, Mapping[str, Artifact]]:
     """Return the student and the controls that a scorecard measured."""
-    rows = measured(Evidence(bench.store), bench.records.read(scorecard.record))
+    rows = measured(Evidence(runner.store), runner.records.read(scorecard.record))
     found: dict[str, set[Artifact]] = {}
     for row in rows:
         if row.label.startswith(METHOD):
@@ -98,9 +98,9 @@ def _compared(bench: Bench, scorecard: Artifact) -> tuple[Artifact, Mapping[str,
     return student, {label: model for label, model in models.items() if label != FORK_POINT}
 
 
-def _refuse_waivers(bench: Bench, plan: Plan) -> None:
+def _refuse_waivers(runner: StepRunner, plan: Plan) -> None:
     """Raise LineageError for a waiver that does not hold, or is of another plan."""
     for waiver in plan.waivers:
-        [of] = [i for i in bench.records.read(waiver.record).inputs if i.role == "plan"]
+        [of] = [i for i in runner.records.read(waiver.record).inputs if i.role == "plan"]
         waived = Artifact(kind="plan", digest=of.artifact, record=of.record)
-        read_waiver(bench.store, waiver.digest, waived)
+        read_waiver(runner.store, waiver.digest, waived)

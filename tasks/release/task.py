@@ -10,60 +10,60 @@ from tasks.resources import Stage
 def resolve_checkpoint(reference: str) -> Artifact:
     """Resolve a registered checkpoint, such as fork-point@released, to its digest."""
     from tasks.release import release as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.resolve_checkpoint(Bench(), reference)
+    return step.resolve_checkpoint(StepRunner(), reference)
 
 
 @hosted(Stage.COLLECT)
 def collect_domain(package: str, settings: DomainSettings, seed: int) -> Domain:
     """Bundle a team's environment and prompts, and make its data sets in a confined worker."""
     from tasks.release import domain as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.collect_domain(Bench(), package, settings, seed)
+    return step.collect_domain(StepRunner(), package, settings, seed)
 
 
 @hosted(Stage.COLLECT)
 def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     """Collect the demonstrations that each domain contributes to the shared supervised stage."""
     from tasks.release import domain as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.collect_blend(Bench(), blend, seed)
+    return step.collect_blend(StepRunner(), blend, seed)
 
 
 @hosted(Stage.RELEASE)
 def release_teacher(ladder: list[Rung], domain: Domain, scorecard: Artifact) -> Artifact:
     """Release the last rung of the climb as the domain's teacher, if all is of one climb."""
     from tasks.release import release as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.release_teacher(Bench(), ladder, domain, scorecard)
+    return step.release_teacher(StepRunner(), ladder, domain, scorecard)
 
 
 @hosted(Stage.RELEASE)
 def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name."""
     from tasks.release import release as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.register_checkpoint(Bench(), name, checkpoint, owner)
+    return step.register_checkpoint(StepRunner(), name, checkpoint, owner)
 
 
 @hosted(Stage.PLAN)
 def summarize(made: Artifact) -> str:
     """Return what a run made, and why it is what it is, in a few lines for the console."""
     from lineage.summary import summary_of, text_of
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return text_of(summary_of(Bench().store, made.digest))
+    return text_of(summary_of(StepRunner().store, made.digest))
 
 
 @hosted(Stage.RELEASE)
 def publish_student(gated: Gated, scorecard: Artifact, name: str) -> Artifact:
     """Publish what the scorecard measured as the student, if all is of one consolidation."""
     from tasks.release import student as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return step.publish_student(Bench(), gated, scorecard, name)
+    return step.publish_student(StepRunner(), gated, scorecard, name)

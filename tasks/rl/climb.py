@@ -9,11 +9,11 @@ from torch import nn
 
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Derivation, Input
-from tasks.finding import refuse_to_make
 from tasks.handover import Domain
+from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
-from tasks.onpolicy.distributed.collective import SharedBench, SharedPlayer
+from tasks.onpolicy.distributed.collective import DistributedStepRunner, SharedPlayer
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.result import save_student
@@ -25,12 +25,12 @@ from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture, Plays
-from tasks.step import Bench, Measurements, now
-from tasks.threads import as_many_threads, use_configured_threads
+from tasks.step_runner import StepRunner, now
+from tasks.threads import use_configured_threads
 
 
 def climb(
-    bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
+    runner: StepRunner, start: Artifact, domain: Domain, settings: RlSettings, seed: int
 ) -> list[Rung]:
     """Return the ladder of the climb, the finished teacher last; found, or else made.
 
@@ -38,24 +38,24 @@ def climb(
     process that a launcher has started calls it, and the first of them writes.
     """
     with joined_ranks():
-        return _climb(SharedBench(bench.store, mirror=bench.mirror), start, domain, settings, seed)
+        return _climb(
+            DistributedStepRunner(runner.store, mirror=runner.mirror), start, domain, settings, seed
+        )
 
 
 def _climb(
-    bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
+    runner: StepRunner, start: Artifact, domain: Domain, settings: RlSettings, seed: int
 ) -> list[Rung]:
-    stored = _rungs(bench, start, domain, settings, seed)
+    stored = _rungs(runner, start, domain, settings, seed)
     if stored is not None:
         return stored
-    last = _derivation(bench.project, start, domain, settings, seed, settings.loop.num_steps)
-    refuse_to_make(last)
-    bench.store.ensure_writable()
-    with as_many_threads(bench.threads_before(last)):
+    last = _derivation(runner.project, start, domain, settings, seed, settings.loop.num_steps)
+    with runner.making(last):
         use_configured_threads()
-    policy = load_policy(bench.store.tree(start.digest))
-    ladder = _Ladder(bench, start, domain, settings, seed, policy)
+    policy = load_policy(runner.store.tree(start.digest))
+    ladder = _Ladder(runner, start, domain, settings, seed, policy)
     with open_environment(
-        bench.store,
+        runner.store,
         domain.environment,
         domain.settings.name,
         allow_unconfined=settings.sampling.allow_unconfined,
@@ -66,7 +66,7 @@ def _climb(
         player: Plays = make_player({domain.settings.name: worker}, policy, settings.sampling)
         if num_ranks() > 1:
             player = SharedPlayer(player, policy.model)
-        prompts = stored_prompts(bench.store, domain.train)
+        prompts = stored_prompts(runner.store, domain.train)
         share = DomainShare(domain.settings.name, prompts, settings.prompts_per_step)
         objective = GroupAdvantage(settings.importance)
         learner = Learner(
@@ -81,26 +81,26 @@ def _climb(
             "measurements": ladder.measurements,
             "random": RandomNumbers(),
         }
-        with bench.shown_live(last, ladder.measurements, domain.settings.owner):
+        with runner.shown_live(last, ladder.measurements, domain.settings.owner):
             train(
                 learner,
                 objective,
                 Mixture(player, [share], settings.rollouts_per_prompt, seed),
                 LoopCallbacks(ladder.measure, partial(ladder.save, learner)),
-                LoopObservers(checkpoints=States(bench.store, last.digest(), parts)),
+                LoopObservers(checkpoints=States(runner.store, last.digest(), parts)),
             )
-    rungs = _rungs(bench, start, domain, settings, seed)
+    rungs = _rungs(runner, start, domain, settings, seed)
     assert rungs is not None, "every rung was stored on the way"
     return rungs
 
 
 def _rungs(
-    bench: Bench, start: Artifact, domain: Domain, settings: RlSettings, seed: int
+    runner: StepRunner, start: Artifact, domain: Domain, settings: RlSettings, seed: int
 ) -> list[Rung] | None:
     """Return the ladder if every rung is there."""
     rungs = []
     for step in settings.loop.rung_steps():
-        checkpoint = bench.find(_derivation(bench.project, start, domain, settings, seed, step))
+        checkpoint = runner.find(_derivation(runner.project, start, domain, settings, seed, step))
         if checkpoint is None:
             return None
         rungs.append(Rung(step=step, checkpoint=checkpoint))
@@ -137,14 +137,14 @@ class _Ladder:
 
     def __init__(
         self,
-        bench: Bench,
+        runner: StepRunner,
         start: Artifact,
         domain: Domain,
         settings: RlSettings,
         seed: int,
         policy: Policy,
     ) -> None:
-        self._bench, self._start, self._domain = bench, start, domain
+        self._runner, self._start, self._domain = runner, start, domain
         self._settings, self._seed, self._policy = settings, seed, policy
         self.measurements = Measurements("rl")
         self._started = now()
@@ -160,11 +160,11 @@ class _Ladder:
 
     def save(self, learner: Learner, step: int) -> None:
         derivation = _derivation(
-            self._bench.project, self._start, self._domain, self._settings, self._seed, step
+            self._runner.project, self._start, self._domain, self._settings, self._seed, step
         )
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
             saved = save_student(learner, self._policy.tokenizer, Path(folder, "model"))
-            self._bench.commit(
+            self._runner.commit(
                 derivation,
                 "checkpoint",
                 saved,

@@ -15,8 +15,8 @@ def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> l
     from tasks.live_page import drawn_live
     from tasks.reports.training import measured_page
     from tasks.rl import climb as step
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     draw = partial(measured_page, f"The climb of {domain.settings.name}")
     with drawn_live(draw, partial(show, "training")):
-        return step.climb(Bench(), start, domain, settings, seed)
+        return step.climb(StepRunner(), start, domain, settings, seed)

@@ -13,6 +13,7 @@ from lineage.artifacts import Artifact
 from lineage.digest import digest_file
 from lineage.record import Derivation, Input
 from tasks.handover import StageLabel
+from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, fetch_model, load_policy, save_policy
 from tasks.model.scratch import CHAT_ROLES, make_model, make_tokenizer
@@ -23,7 +24,7 @@ from tasks.rollout.environment import Demonstration
 from tasks.sft.corpus import documents
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, supervise
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 
@@ -50,14 +51,14 @@ _NUM_TOKENIZER_TEXTS = 8000
 
 
 def make_base(
-    bench: Bench, source: str, data: Sequence[Artifact], settings: BaseSettings, seed: int
+    runner: StepRunner, source: str, data: Sequence[Artifact], settings: BaseSettings, seed: int
 ) -> Artifact:
     """Return the base: a Hugging Face model where ``source`` names one, else made from scratch.
 
     ``data`` are demonstrations whose text the tokenizer of a base from scratch should know.
     """
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="base",
         inputs=() if source else _inputs(data),
         source=source_digest("sft"),
@@ -72,14 +73,14 @@ def make_base(
                 measurements.notes["license"] = license_found
             return fetch_model(source, folder / "model")
         use_configured_threads()
-        examples = [d for artifact in data for d in stored_demonstrations(bench.store, artifact)]
+        examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         return _from_scratch(examples, settings, seed, folder, measurements)
 
-    return bench.find_or_make(derivation, "checkpoint", make, owner="foundation")
+    return runner.find_or_make(derivation, "checkpoint", make, owner="foundation")
 
 
 def finetune(
-    bench: Bench,
+    runner: StepRunner,
     start: Artifact,
     data: Sequence[Artifact],
     settings: SftSettings,
@@ -88,7 +89,7 @@ def finetune(
 ) -> Artifact:
     """Return ``start`` fine-tuned on the demonstrations of ``data``."""
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="sft",
         inputs=(Input(role="start", artifact=start.digest, record=start.record), *_inputs(data)),
         source=source_digest("sft"),
@@ -99,16 +100,16 @@ def finetune(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report(stage.name, 0, settings.num_steps, message="load")
-        policy = load_policy(bench.store.tree(start.digest))
+        policy = load_policy(runner.store.tree(start.digest))
         chat = ChatTokens(policy.tokenizer)
-        examples = [d for artifact in data for d in stored_demonstrations(bench.store, artifact)]
+        examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         random.Random(seed).shuffle(examples)
         rows = [_tokenised(chat, example) for example in examples]
         log = _log(stage.name, settings.num_steps, measurements)
         supervise(policy, rows, settings, seed, folder / "trainer", log)
         return save_policy(policy, folder / "model")
 
-    return bench.find_or_make(derivation, "checkpoint", make, stage.owner)
+    return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
 
 
 def _identity(source: str) -> dict[str, JsonValue]:

@@ -14,9 +14,9 @@ from tasks.sft.settings import BaseSettings, SftSettings
 def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: int) -> Artifact:
     """Make the base: a Hugging Face model by path or id, or a small one trained from scratch."""
     from tasks.sft import steps
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return steps.make_base(Bench(), source, data, settings, seed)
+    return steps.make_base(StepRunner(), source, data, settings, seed)
 
 
 @hosted(resources.Stage.SFT, deck=True)
@@ -27,16 +27,16 @@ def finetune(
     from tasks.live_page import drawn_live
     from tasks.reports.training import measured_page
     from tasks.sft import steps
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     with drawn_live(partial(measured_page, stage.name), partial(show, "training")):
-        return steps.finetune(Bench(), start, data, settings, seed, stage)
+        return steps.finetune(StepRunner(), start, data, settings, seed, stage)
 
 
 @hosted(resources.Stage.SFT)
 def warm_up_student(gated: Gated, sampling: SamplingSettings, seed: int) -> Plan:
     """Let the student learn a little of those teachers' answers that the gate says it needs."""
     from tasks.sft import warm_up
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    return warm_up.warm_up_student(Bench(), gated, WarmUpSettings(), sampling, seed)
+    return warm_up.warm_up_student(StepRunner(), gated, WarmUpSettings(), sampling, seed)

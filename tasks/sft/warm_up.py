@@ -14,9 +14,10 @@ from transformers import PreTrainedTokenizerBase
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
+from tasks.measurements import Measurements
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy, load_model, load_policy, save_policy
-from tasks.planned import refuse_changed
+from tasks.planned import refuse_changed, refuse_recalled
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.collect import Rollout
@@ -24,7 +25,7 @@ from tasks.rollout.domains import make_player, open_environment, play, stored_pr
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import supervise
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 _LEAST = 16
@@ -32,7 +33,11 @@ _LEAST = 16
 
 
 def warm_up_student(
-    bench: Bench, gated: Gated, settings: WarmUpSettings, sampling: SamplingSettings, seed: int
+    runner: StepRunner,
+    gated: Gated,
+    settings: WarmUpSettings,
+    sampling: SamplingSettings,
+    seed: int,
 ) -> Plan:
     """Return the plan, whose student has seen the answers of teachers that need it; often none.
 
@@ -42,15 +47,15 @@ def warm_up_student(
         RecalledError: where a teacher was recalled since it was planned.
         LineageError: for a plan that is not the one that was stored, and that was approved.
     """
-    refuse_changed(bench, gated.plan)
-    bench.refuse_recalled(teacher.release for teacher in gated.plan.teachers)
+    refuse_changed(runner, gated.plan)
+    refuse_recalled(runner, gated.plan)
     names = {teacher.name for teacher in gated.teachers if teacher.done is Remedy.WARM_UP}
     plan = gated.plan
     chosen = [teacher for teacher in plan.teachers if teacher.name in names]
     if not chosen:
         return plan
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="warm_up",
         inputs=(_input("start", plan.student), *_inputs(chosen)),
         source=source_digest("sft"),
@@ -63,12 +68,12 @@ def warm_up_student(
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        policy = load_policy(bench.store.tree(plan.student.digest))
+        policy = load_policy(runner.store.tree(plan.student.digest))
         request = TraceRequest(policy.tokenizer, settings.prompts_per_teacher, sampling, seed)
         rows = [
             Tokens(rollout.ids, rollout.is_response)
             for teacher in chosen
-            for rollout in traces(bench, teacher, request)
+            for rollout in traces(runner, teacher, request)
         ]
         training = SftSettings(
             num_steps=settings.steps_per_teacher * len(chosen),
@@ -79,7 +84,7 @@ def warm_up_student(
         supervise(policy, rows, training, seed, folder / "trainer", measurements.add)
         return save_policy(policy, folder / "model")
 
-    warmed = bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    warmed = runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
     return plan.model_copy(update={"student": warmed})
 
 
@@ -93,13 +98,13 @@ class TraceRequest:
     seed: int
 
 
-def traces(bench: Bench, teacher: PlannedTeacher, request: TraceRequest) -> list[Rollout]:
+def traces(runner: StepRunner, teacher: PlannedTeacher, request: TraceRequest) -> list[Rollout]:
     """Return a teacher's well graded answers to prompts of its domain; all, where few are."""
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
-    policy = Policy(load_model(bench.store.tree(teacher.checkpoint.digest)), request.tokenizer)
-    prompts = stored_prompts(bench.store, teacher.train)[: request.num_prompts]
+    policy = Policy(load_model(runner.store.tree(teacher.checkpoint.digest)), request.tokenizer)
+    prompts = stored_prompts(runner.store, teacher.train)[: request.num_prompts]
     with open_environment(
-        bench.store,
+        runner.store,
         teacher.environment,
         teacher.domain,
         allow_unconfined=request.sampling.allow_unconfined,

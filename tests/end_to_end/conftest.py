@@ -92,13 +92,14 @@ def home_with_candidate(make_once, home_with_teachers):
 
 @pytest.fixture(scope="session")
 def home_with_student(make_once, home_with_candidate):
+    from tasks.mirror import MlflowMirror
     from workflows.commands.promote import promote_entry
 
     def make(folder):
         copy_home(home_with_candidate, folder)
         with home_at(folder):
             reason = "it has learned nothing, as intended"
-            promote_entry("student.", "student.general@1", "ann", reason)
+            promote_entry(MlflowMirror(), "student.", "student.general@1", "ann", reason)
 
     return make_once("with_student", make)
 

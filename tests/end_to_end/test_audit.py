@@ -12,7 +12,7 @@ from tasks.attribution.document import Audit
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_model
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import TEAMS
 
@@ -122,7 +122,9 @@ def test_a_student_without_all_its_teachers_is_what_it_started_from(student):
     operated = weights_of(made_by(*asked)["digest"])
     store = open_store()
     checkpoint = checkpoint_named(store, "student@released")
-    [start] = [i for i in Bench().records.read(checkpoint.record).inputs if i.role == "student"]
+    [start] = [
+        i for i in StepRunner().records.read(checkpoint.record).inputs if i.role == "student"
+    ]
     before, after = weights_of(start.artifact), weights_of(checkpoint.digest)
     for name, tensor in before.items():
         moved = (after[name] - tensor).abs().max()
@@ -135,7 +137,7 @@ def test_a_rehearsal_without_a_teacher_is_a_recorded_student_that_only_others_ta
     before, after = weights_of(checkpoint.digest), weights_of(told["digest"])
     assert before.keys() == after.keys()
     assert max(float((after[n] - before[n]).abs().max()) for n in before) > 1e-4
-    record = Bench().records.read(told["record"])
+    record = StepRunner().records.read(told["record"])
     assert (record.kind, record.settings["without"]) == ("rehearsal", ["shout"])
     assert checkpoint.digest in {item.artifact for item in record.inputs}
     again = made_by(*REHEARSED, "--without", "shout")
@@ -193,8 +195,8 @@ def test_a_file_of_behaviours_is_audited_together(audited, tmp_path):
 
 def test_a_student_without_its_ledger_is_told_what_is_possible(student):
     """The attestation that names the ledger is taken away, as by a store that lost it."""
-    bench = Bench()
-    record = ledger_record(bench).removeprefix("sha256:")
+    runner = StepRunner()
+    record = ledger_record(runner).removeprefix("sha256:")
     for key in (student / "store/keys/projects/local/attestations" / record).iterdir():
         key.unlink()
     told = " ".join(refusal(*ASKED).split())
@@ -205,8 +207,8 @@ def test_a_student_without_its_ledger_is_told_what_is_possible(student):
 
 def test_a_ledger_of_other_weights_is_refused(student, tmp_path, monkeypatch):
     """A ledger says of which weights it is; one that was swapped is found out."""
-    bench = Bench()
-    tree = open_store().tree(bench.records.output(ledger_record(bench)).output)
+    runner = StepRunner()
+    tree = open_store().tree(runner.records.output(ledger_record(runner)).output)
     manifest = Ledger.open(tree).manifest
     other = manifest.model_copy(update={"end": "sha256:" + "0" * 64})
     monkeypatch.setattr(Ledger, "open", classmethod(lambda cls, folder: cls(folder, other)))
@@ -214,9 +216,9 @@ def test_a_ledger_of_other_weights_is_refused(student, tmp_path, monkeypatch):
     assert "it is of another student" in told
 
 
-def ledger_record(bench):
-    checkpoint = checkpoint_named(bench.store, "student@released")
-    return ledger_derivation(bench.records.read(checkpoint.record)).digest()
+def ledger_record(runner):
+    checkpoint = checkpoint_named(runner.store, "student@released")
+    return ledger_derivation(runner.records.read(checkpoint.record)).digest()
 
 
 def test_an_audit_is_signed_by_who_answers_for_the_student(student):

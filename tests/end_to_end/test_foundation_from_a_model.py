@@ -7,10 +7,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lineage.artifacts import Release, read_manifest
+from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.registry import Registry
 from lineage.store import open_store, read_tree
-from tasks import step
 from tasks.handover import StageLabel
 from tasks.model.files import load_policy
 from tasks.model.identity import identity_of
@@ -19,7 +18,7 @@ from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.refusals import refusal
 from tests.support.tiny_faculty import PACKAGE, climb
 
@@ -56,61 +55,61 @@ def tiny_llama(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(home):
-    return Bench()
+def runner(home):
+    return StepRunner()
 
 
-def base_from(bench, source, seed=0):
-    return make_base(bench, str(source), [], BaseSettings(), seed)
+def base_from(runner, source, seed=0):
+    return make_base(runner, str(source), [], BaseSettings(), seed)
 
 
-def demonstrations(bench, folder):
+def demonstrations(runner, folder):
     rows = [
         Demonstration((Message("user", f"spell {n}"),), (Turn("assistant", f"-{n}-"),))
         for n in range(4)
     ]
     path = folder / "demonstrations.jsonl"
     write_demonstrations(path, rows)
-    return step.Artifact(kind="dataset", digest=bench.store.put_file(path))
+    return Artifact(kind="dataset", digest=runner.store.put_file(path))
 
 
-def test_its_weights_tokenizer_and_template_are_taken_as_they_are(bench, tiny_llama):
-    base = base_from(bench, tiny_llama)
-    ours, theirs = load_policy(bench.store.tree(base.digest)), load_policy(tiny_llama)
+def test_its_weights_tokenizer_and_template_are_taken_as_they_are(runner, tiny_llama):
+    base = base_from(runner, tiny_llama)
+    ours, theirs = load_policy(runner.store.tree(base.digest)), load_policy(tiny_llama)
     assert type(ours.model) is LlamaForCausalLM
     for name, tensor in theirs.model.state_dict().items():
         torch.testing.assert_close(ours.model.state_dict()[name], tensor, rtol=0, atol=0)
     assert ours.tokenizer.chat_template == TEMPLATE
-    assert identity_of(bench.store.tree(base.digest)) == identity_of(tiny_llama)
-    derivation = bench.records.read(base.record)
+    assert identity_of(runner.store.tree(base.digest)) == identity_of(tiny_llama)
+    derivation = runner.records.read(base.record)
     assert derivation.kind == "base"
     assert str(tiny_llama) not in str(derivation), "the same model elsewhere is the same base"
 
 
-def test_the_seed_is_no_part_of_a_base_that_is_given(bench, tiny_llama):
-    assert base_from(bench, tiny_llama, seed=1) == base_from(bench, tiny_llama, seed=2)
+def test_the_seed_is_no_part_of_a_base_that_is_given(runner, tiny_llama):
+    assert base_from(runner, tiny_llama, seed=1) == base_from(runner, tiny_llama, seed=2)
 
 
-def test_a_folder_whose_weights_have_changed_is_another_base(bench, tiny_llama, tmp_path):
+def test_a_folder_whose_weights_have_changed_is_another_base(runner, tiny_llama, tmp_path):
     folder = shutil.copytree(tiny_llama, tmp_path / "llama")
-    before = base_from(bench, folder)
+    before = base_from(runner, folder)
     model = load_policy(folder).model
     with torch.no_grad():
         model.lm_head.weight += 1.0
     model.save_pretrained(folder)
-    assert base_from(bench, folder).digest != before.digest
+    assert base_from(runner, folder).digest != before.digest
 
 
 @pytest.mark.slow
 def test_it_becomes_a_fork_point_that_a_team_climbs_from(
-    bench, tiny_llama, tmp_path, teams_on_path
+    runner, tiny_llama, tmp_path, teams_on_path
 ):
-    base = base_from(bench, tiny_llama)
+    base = base_from(runner, tiny_llama)
     stage = StageLabel(name="fork point sft", owner="foundation")
-    made = finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
+    made = finetune(runner, base, [demonstrations(runner, tmp_path)], SETTINGS, 0, stage)
     assert made.digest != base.digest
-    assert load_policy(bench.store.tree(made.digest)).tokenizer.chat_template == TEMPLATE
-    entry = Registry(bench.store).register("fork-point", made, owner="foundation")
+    assert load_policy(runner.store.tree(made.digest)).tokenizer.chat_template == TEMPLATE
+    entry = Registry(runner.store).register("fork-point", made, owner="foundation")
     climb(f"{PACKAGE}.shout", fork_point=f"fork-point@{entry.version}")
     release = read_manifest(
         open_store(), Registry(open_store()).resolve("shout@released").digest, Release
@@ -157,13 +156,13 @@ def test_a_model_of_pickled_weights_is_refused(foundation, tiny_llama, tmp_path)
     assert str(folder) in message
 
 
-def test_a_model_without_a_chat_template_is_refused(bench, tiny_llama, tmp_path):
+def test_a_model_without_a_chat_template_is_refused(runner, tiny_llama, tmp_path):
     folder = shutil.copytree(tiny_llama, tmp_path / "llama")
     (folder / "chat_template.jinja").unlink()
-    base = base_from(bench, folder)
+    base = base_from(runner, folder)
     stage = StageLabel(name="fork point sft", owner="foundation")
     with pytest.raises(ValueError, match=r"has no chat template.*set tokenizer.chat_template"):
-        finetune(bench, base, [demonstrations(bench, tmp_path)], SETTINGS, 0, stage)
+        finetune(runner, base, [demonstrations(runner, tmp_path)], SETTINGS, 0, stage)
 
 
 def test_a_folder_that_is_not_there_is_refused(foundation, tmp_path):

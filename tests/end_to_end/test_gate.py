@@ -14,7 +14,7 @@ from tasks.gate.verdict import GateSettings
 from tasks.handover import OnMisfit, Remedy, WarmUpSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main
@@ -101,26 +101,26 @@ def test_too_few_prompts_to_measure_anything_are_said(teachers):
 @pytest.fixture
 def planned(teachers):
     """A plan that was made before a teacher of it is recalled."""
-    bench = Bench()
-    return bench, make_plan(bench, ["shout@1", "whisper@1"], "fork-point@released")
+    runner = StepRunner()
+    return runner, make_plan(runner, ["shout@1", "whisper@1"], "fork-point@released")
 
 
 def test_a_teacher_recalled_since_it_was_planned_does_not_pass_the_gate(planned):
-    bench, plan = planned
+    runner, plan = planned
     recall()
     before = Contents.now().records
     with pytest.raises(LineageError, match=r"teacher\.shout@1 was recalled by team on .*: leak"):
-        leave_unmeasured(bench, plan)
+        leave_unmeasured(runner, plan)
     assert Contents.now().records == before
 
 
 def test_a_teacher_recalled_while_the_approval_was_waited_for_is_not_merged(planned):
-    bench, plan = planned
-    gated = leave_unmeasured(bench, plan)
-    assert warm_up_student(bench, gated, WarmUpSettings(), SamplingSettings(), 0) == gated.plan
+    runner, plan = planned
+    gated = leave_unmeasured(runner, plan)
+    assert warm_up_student(runner, gated, WarmUpSettings(), SamplingSettings(), 0) == gated.plan
     recall()
     with pytest.raises(LineageError, match=r"teacher\.shout@1 was recalled"):
-        warm_up_student(bench, gated, WarmUpSettings(), SamplingSettings(), 0)
+        warm_up_student(runner, gated, WarmUpSettings(), SamplingSettings(), 0)
 
 
 def with_cure(gated, name, cure):
@@ -133,24 +133,24 @@ def with_cure(gated, name, cure):
 
 
 def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(planned):
-    bench, plan = planned
-    warmed = with_cure(leave_unmeasured(bench, plan), "shout", Remedy.WARM_UP)
+    runner, plan = planned
+    warmed = with_cure(leave_unmeasured(runner, plan), "shout", Remedy.WARM_UP)
     light = WarmUpSettings(prompts_per_teacher=8, steps_per_teacher=2, warmup_steps=0)
-    student = warm_up_student(bench, warmed, light, SamplingSettings(), 0).student
+    student = warm_up_student(runner, warmed, light, SamplingSettings(), 0).student
     assert student.digest != plan.student.digest
-    record = bench.records.read(student.record)
+    record = runner.records.read(student.record)
     roles = {(item.role, item.name): item.artifact for item in record.inputs}
     shout = next(teacher for teacher in plan.teachers if teacher.name == "shout")
     assert roles["start", ""] == plan.student.digest
     assert roles["teacher", "shout"] == shout.checkpoint.digest
     assert ("teacher", "whisper") not in roles
-    assert warm_up_student(bench, warmed, light, SamplingSettings(), 0).student == student
+    assert warm_up_student(runner, warmed, light, SamplingSettings(), 0).student == student
 
 
 def test_a_staged_ladder_is_measured_and_taken_along(planned):
-    bench, plan = planned
+    runner, plan = planned
     probe = ProbeSettings(prompts_per_domain=8, ladder_stages=2)
-    gated = gate(bench, plan, GateSettings(), OnMisfit.REFUSE, probe)
+    gated = gate(runner, plan, GateSettings(), OnMisfit.REFUSE, probe)
     for before, after, verdict in zip(
         plan.teachers, gated.plan.teachers, gated.teachers, strict=True
     ):
@@ -158,19 +158,19 @@ def test_a_staged_ladder_is_measured_and_taken_along(planned):
         assert all(rung.kl > 0 for rung in after.ladder_kl)
         assert verdict.ladder == after.ladder_kl[:1]
         assert before.ladder_kl == []
-    made = bench.records.read(gated.plan.artifact.record)
+    made = runner.records.read(gated.plan.artifact.record)
     [probe_record] = [item.record for item in made.inputs if item.role == "probe"]
     rungs = {
-        i.name: i.artifact for i in bench.records.read(probe_record).inputs if i.role == "rung"
+        i.name: i.artifact for i in runner.records.read(probe_record).inputs if i.role == "rung"
     }
     assert rungs == {t.name: t.ladder[0].checkpoint.digest for t in plan.teachers}
 
 
 def test_a_ladder_that_nobody_measured_is_told_to_go_by_steps(planned):
-    bench, plan = planned
+    runner, plan = planned
     told = [
         note
-        for note in leave_unmeasured(bench, plan, 2).plan.notes
+        for note in leave_unmeasured(runner, plan, 2).plan.notes
         if note.code == "ladder-by-steps"
     ]
     assert [note.subject for note in told] == ["teacher.shout@1", "teacher.whisper@1"]
@@ -178,8 +178,8 @@ def test_a_ladder_that_nobody_measured_is_told_to_go_by_steps(planned):
 
 
 def test_what_nobody_measured_stays_among_the_findings(planned):
-    bench, plan = planned
-    gated = leave_unmeasured(bench, plan)
+    runner, plan = planned
+    gated = leave_unmeasured(runner, plan)
     assert [note.subject for note in gated.plan.notes if note.code == "not-measured"] == [
         "teacher.shout@1",
         "teacher.whisper@1",

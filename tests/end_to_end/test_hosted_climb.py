@@ -14,11 +14,11 @@ from lineage.record import Records
 from lineage.store import open_store
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
-from tasks.finding import finding_only
 from tasks.handover import StageLabel
 from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
 from tasks.rl.task import climb as climb_task
 from tasks.sft.task import finetune
+from tasks.step_runner import find_finished
 from tests.support.container import Container
 from tests.support.tiny_faculty import PACKAGE, climb
 
@@ -80,8 +80,7 @@ def test_local_execution_finds_what_containers_have_made(pods, numbers):
     [attestation] = Records(open_store()).attestations(release.record)
     assert attestation.execution == "f1"
     assert attestation.task == "tasks.release.task.release_teacher"
-    with finding_only():
-        assert climb(TEAM) == release
+    assert find_finished(lambda: climb(TEAM)) == release
 
 
 def test_a_machine_that_is_taken_away_costs_one_step(pods, numbers):

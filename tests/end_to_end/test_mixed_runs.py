@@ -11,7 +11,7 @@ from lineage.verify import Verifier
 from tasks.handover import Domain, DomainSettings, Gated
 from tasks.planned import input_of, plan_of
 from tasks.release.task import publish_student, release_teacher
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.making import take, write_record
 from tests.support.tiny_faculty import TEAMS
 
@@ -96,15 +96,15 @@ def test_a_checkpoint_beside_another_ones_scorecard_is_wrong_whoever_published_i
 def test_a_teachers_scorecard_publishes_no_student(store):
     manifest, _ = published(store)
     student = Registry(store).resolve("student.general@1")
-    bench = Bench(store)
+    runner = StepRunner(store)
     artifact = manifest.checkpoint.model_copy(
         update={"kind": "student", "digest": student.digest, "record": student.record}
     )
-    gate = input_of(bench, artifact, "gate")
+    gate = input_of(runner, artifact, "gate")
     report = artifact.model_copy(
         update={"kind": "gate", "digest": gate.artifact, "record": gate.record}
     )
-    gated = Gated(plan=plan_of(bench, artifact), report=report, teachers=[])
+    gated = Gated(plan=plan_of(runner, artifact), report=report, teachers=[])
     before = written(store)
     card = released(store, TEAMS[0])[0].scorecard
     with pytest.raises(BrokenRuleError):

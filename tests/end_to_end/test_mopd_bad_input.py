@@ -15,14 +15,14 @@ from tests.support.mopd_rounds import faculty_at, planned, told
 
 
 @pytest.fixture(scope="module")
-def bench(home_with_teachers, tmp_path_factory):
+def runner(home_with_teachers, tmp_path_factory):
     with faculty_at(home_with_teachers, tmp_path_factory.mktemp("rounds") / "home") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def plan(bench):
-    return planned(bench)
+def plan(runner):
+    return planned(runner)
 
 
 class PlayedError(Exception):
@@ -37,30 +37,30 @@ def no_rollout(monkeypatch):
     monkeypatch.setattr(Mixture, "rollouts", play)
 
 
-def run(bench, plan, distil=None, **settings):
+def run(runner, plan, distil=None, **settings):
     """Run a round as far as its first rollout."""
     with pytest.raises(PlayedError):
-        distil_round(bench, plan, told(distil, **settings), seed=0)
+        distil_round(runner, plan, told(distil, **settings), seed=0)
 
 
-def refused(bench, plan, said, distil=None, **settings):
-    before = bench.records.all()
+def refused(runner, plan, said, distil=None, **settings):
+    before = runner.records.all()
     with pytest.raises(ValueError, match=said):
-        distil_round(bench, plan, told(distil, **settings), seed=0)
-    assert bench.records.all() == before
+        distil_round(runner, plan, told(distil, **settings), seed=0)
+    assert runner.records.all() == before
 
 
 @pytest.fixture
-def changed(bench, plan, tmp_path):
+def changed(runner, plan, tmp_path):
     """Return the plan whose first teacher's checkpoint was changed by a function of its folder."""
 
     def change(edit):
         teacher, *others = plan.teachers
-        folder = shutil.copytree(bench.store.tree(teacher.checkpoint.digest), tmp_path / "changed")
+        folder = shutil.copytree(runner.store.tree(teacher.checkpoint.digest), tmp_path / "changed")
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755)
         edit(folder)
-        checkpoint = teacher.checkpoint.model_copy(update={"digest": bench.store.put_tree(folder)})
+        checkpoint = teacher.checkpoint.model_copy(update={"digest": runner.store.put_tree(folder)})
         teacher = teacher.model_copy(update={"checkpoint": checkpoint})
         return plan.model_copy(update={"teachers": [teacher, *others]})
 
@@ -99,8 +99,8 @@ def a_nan(content):
     content["model.embed_tokens.weight"][3, 2] = torch.nan
 
 
-def test_what_is_not_changed_comes_to_its_first_rollout(bench, plan):
-    run(bench, plan)
+def test_what_is_not_changed_comes_to_its_first_rollout(runner, plan):
+    run(runner, plan)
 
 
 @pytest.mark.parametrize(
@@ -120,37 +120,37 @@ def test_what_is_not_changed_comes_to_its_first_rollout(bench, plan):
     ],
     ids=["tokenizer", "vocabulary", "nan", "missing weight", "missing file"],
 )
-def test_a_teacher_that_cannot_be_used_is_named(bench, changed, edit, said):
-    refused(bench, changed(edit), said)
+def test_a_teacher_that_cannot_be_used_is_named(runner, changed, edit, said):
+    refused(runner, changed(edit), said)
 
 
-def test_another_template_is_refused_unless_a_person_has_accepted_it(bench, changed):
+def test_another_template_is_refused_unless_a_person_has_accepted_it(runner, changed):
     plan = changed(lambda folder: (folder / "chat_template.jinja").write_text("{{ messages }}"))
-    refused(bench, plan, "'shout' cannot be used: its chat template is sha256")
+    refused(runner, plan, "'shout' cannot be used: its chat template is sha256")
     note = Finding(
         code="other-template", severity="refusal", subject="shout", evidence="", next_step=""
     )
-    run(bench, plan.model_copy(update={"notes": [note]}))
+    run(runner, plan.model_copy(update={"notes": [note]}))
 
 
-def test_a_domain_without_prompts_is_refused(bench, plan):
+def test_a_domain_without_prompts_is_refused(runner, plan):
     teacher, *others = plan.teachers
-    none = Artifact(kind="dataset", digest=bench.store.put_bytes(b""))
+    none = Artifact(kind="dataset", digest=runner.store.put_bytes(b""))
     empty = teacher.model_copy(update={"train": none})
     refused(
-        bench, plan.model_copy(update={"teachers": [empty, *others]}), "the domain 'shout' .*empty"
+        runner, plan.model_copy(update={"teachers": [empty, *others]}), "the domain 'shout' .*empty"
     )
 
 
-def test_a_prompt_that_does_not_fit_is_named(bench, plan):
+def test_a_prompt_that_does_not_fit_is_named(runner, plan):
     teacher, *others = plan.teachers
-    lines = bench.store.get_bytes(teacher.train.digest).decode().splitlines()
+    lines = runner.store.get_bytes(teacher.train.digest).decode().splitlines()
     row = json.loads(lines[-1])
     row["messages"][-1]["content"] = "a b " * 200
     text = "\n".join([*lines[:-1], json.dumps(row)]) + "\n"
-    long = Artifact(kind="dataset", digest=bench.store.put_bytes(text.encode()))
+    long = Artifact(kind="dataset", digest=runner.store.put_bytes(text.encode()))
     changed = teacher.model_copy(update={"train": long})
-    refused(bench, plan.model_copy(update={"teachers": [changed, *others]}), row["id"])
+    refused(runner, plan.model_copy(update={"teachers": [changed, *others]}), row["id"])
 
 
 @pytest.mark.parametrize(
@@ -166,30 +166,30 @@ def test_a_prompt_that_does_not_fit_is_named(bench, plan):
         ),
     ],
 )
-def test_settings_that_name_nobody_are_refused(bench, plan, distil, said):
-    refused(bench, plan, said, distil)
+def test_settings_that_name_nobody_are_refused(runner, plan, distil, said):
+    refused(runner, plan, said, distil)
 
 
-def test_a_teacher_without_its_fixed_weight_is_named(bench, plan):
+def test_a_teacher_without_its_fixed_weight_is_named(runner, plan):
     third = plan.teachers[0].model_copy(update={"name": "third"})
     three = plan.model_copy(update={"teachers": [*plan.teachers, third]})
     weights = {"rule": "fixed", "weights": {"shout": 1, "whisper": 2}}
-    refused(bench, three, r"none to \['third'\]", {"balance": weights})
+    refused(runner, three, r"none to \['third'\]", {"balance": weights})
 
 
-def test_a_delta_that_is_none_is_refused(bench, plan):
-    own = planned(bench, "shout@released=self", "whisper@released")
-    refused(bench, own, "'shout' is the student itself", {"delta_teachers": ("shout",)})
-    release = read_manifest(bench.store, plan.teachers[0].release.digest, Release)
+def test_a_delta_that_is_none_is_refused(runner, plan):
+    own = planned(runner, "shout@released=self", "whisper@released")
+    refused(runner, own, "'shout' is the student itself", {"delta_teachers": ("shout",)})
+    release = read_manifest(runner.store, plan.teachers[0].release.digest, Release)
     same = plan.model_copy(update={"student": release.precursor})
-    refused(bench, same, "its delta on that is the teacher itself", {"delta_teachers": ("shout",)})
+    refused(runner, same, "its delta on that is the teacher itself", {"delta_teachers": ("shout",)})
 
 
-def test_a_reference_that_says_nothing_new_is_refused(bench):
-    own = planned(bench, "shout@released=self", "whisper@released=self")
-    refused(bench, own, "set reference_weight to 0", {"reference_weight": 0.1})
+def test_a_reference_that_says_nothing_new_is_refused(runner):
+    own = planned(runner, "shout@released=self", "whisper@released=self")
+    refused(runner, own, "set reference_weight to 0", {"reference_weight": 0.1})
 
 
-def test_no_round_is_refused(bench, plan):
+def test_no_round_is_refused(runner, plan):
     with pytest.raises(ValueError, match="rounds is 0"):
-        distil_rounds(bench, plan, told(), 0, seed=0)
+        distil_rounds(runner, plan, told(), 0, seed=0)

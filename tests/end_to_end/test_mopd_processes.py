@@ -13,6 +13,7 @@ import pytest
 from lineage.artifacts import Artifact, Release, Rung, read_manifest
 from lineage.gc import STATES
 from lineage.record import Records
+from lineage.registry import Registry
 from lineage.store import FolderStore
 from tasks.handover import Domain, DomainSettings
 from tasks.onpolicy.settings import LoopSettings
@@ -38,13 +39,13 @@ class Place:
     def __init__(self, source, folder):
         self.folder, self.home = folder, folder / "home"
         folder.mkdir()
-        with faculty_at(source, self.home) as bench:
-            self.prepare(bench)
+        with faculty_at(source, self.home) as runner:
+            self.prepare(runner)
         self.store = FolderStore(self.home / "store")
 
-    def prepare(self, bench):
+    def prepare(self, runner):
         """Write what the program is told."""
-        self.tell(plan=planned(bench), settings=SETTINGS)
+        self.tell(plan=planned(runner), settings=SETTINGS)
 
     def tell(self, **models):
         for name, model in models.items():
@@ -79,9 +80,9 @@ class Slope(Place):
 
     program = "climb_program.py"
 
-    def prepare(self, bench):
-        entry, _ = bench.resolve("shout@released", "release")
-        release = read_manifest(bench.store, entry.digest, Release)
+    def prepare(self, runner):
+        entry = Registry(runner.store).resolve("shout@released")
+        release = read_manifest(runner.store, entry.digest, Release)
         sketches = Artifact(kind="sketch", digest=release.sft.sketches)
         domain = Domain(
             settings=DomainSettings(name="shout", owner="team-shout", version="1"),

@@ -13,62 +13,62 @@ from tests.support.mopd_rounds import faculty_at, planned, told
 
 
 @pytest.fixture
-def bench(home_with_teachers, tmp_path):
+def runner(home_with_teachers, tmp_path):
     with faculty_at(home_with_teachers, tmp_path / "faculty") as made:
         yield made
 
 
 @pytest.fixture
-def plan(bench):
-    return planned(bench)
+def plan(runner):
+    return planned(runner)
 
 
-def recall(bench, name="teacher.shout"):
-    Registry(bench.store).recall(name, 1, by="the owner", reason="leaked answers")
+def recall(runner, name="teacher.shout"):
+    Registry(runner.store).recall(name, 1, by="the owner", reason="leaked answers")
 
 
-def rounds_of(bench):
-    records = Records(bench.store)
+def rounds_of(runner):
+    records = Records(runner.store)
     return [record for record in records.all() if records.read(record).kind == "mopd"]
 
 
 @pytest.mark.parametrize("name", ["teacher.shout", "fork-point"])
-def test_a_round_does_not_begin_with_what_was_recalled(bench, plan, name):
-    recall(bench, name)
+def test_a_round_does_not_begin_with_what_was_recalled(runner, plan, name):
+    recall(runner, name)
     with pytest.raises(RecalledError):
-        distil_rounds(bench, plan, told(), 1, 0)
-    assert rounds_of(bench) == []
+        distil_rounds(runner, plan, told(), 1, 0)
+    assert rounds_of(runner) == []
 
 
-def test_the_round_after_a_recall_does_not_begin(bench, plan, monkeypatch):
+def test_the_round_after_a_recall_does_not_begin(runner, plan, monkeypatch):
     distil = rounds.distil_round
 
     def distil_and_recall(*arguments):
         made = distil(*arguments)
-        recall(bench)
+        recall(runner)
         return made
 
     monkeypatch.setattr(rounds, "distil_round", distil_and_recall)
     with pytest.raises(RecalledError):
-        distil_rounds(bench, plan, told(), 2, 0)
-    assert len(rounds_of(bench)) == 1
+        distil_rounds(runner, plan, told(), 2, 0)
+    assert len(rounds_of(runner)) == 1
 
 
-def test_a_state_is_neither_put_away_nor_gone_on_from(bench, plan):
-    parts = {"random": RandomNumbers(), "recalls": RecallWatch(bench.store, plan)}
-    states = States(bench.store, "sha256:" + "a" * 64, parts)
+def test_a_state_is_neither_put_away_nor_gone_on_from(runner, plan):
+    parts = {"random": RandomNumbers(), "recalls": RecallWatch(runner.store, plan)}
+    states = States(runner.store, "sha256:" + "a" * 64, parts)
     states.save(3)
-    [kept] = bench.store.keys(f"projects/local/{STATES}")
+    [kept] = runner.store.keys(f"projects/local/{STATES}")
     assert states.restore() == 3
-    recall(bench)
+    recall(runner)
     with pytest.raises(RecalledError):
         states.restore()
     with pytest.raises(RecalledError):
         states.save(4)
-    assert list(bench.store.keys(f"projects/local/{STATES}")) == [kept]
+    assert list(runner.store.keys(f"projects/local/{STATES}")) == [kept]
 
 
-def test_a_round_gives_its_watch_to_its_states(bench, plan, monkeypatch):
+def test_a_round_gives_its_watch_to_its_states(runner, plan, monkeypatch):
     """With every step put away, a recall after the first one ends the round at the second."""
     monkeypatch.setattr("tasks.resume._LEAST_SECONDS", 0.0)
     monkeypatch.setattr("tasks.resume._LEAST_MULTIPLE", 0.0)
@@ -78,10 +78,10 @@ def test_a_round_gives_its_watch_to_its_states(bench, plan, monkeypatch):
         save(states, step)
         seen.append(step)
         if step == 1:
-            recall(bench)
+            recall(runner)
 
     monkeypatch.setattr(States, "save", save_and_recall)
     with pytest.raises(RecalledError):
-        distil_rounds(bench, plan, told(), 1, 0)
+        distil_rounds(runner, plan, told(), 1, 0)
     assert seen == [1]
-    assert rounds_of(bench) == []
+    assert rounds_of(runner) == []

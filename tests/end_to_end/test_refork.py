@@ -10,7 +10,7 @@ from lineage.artifacts import Release, read_manifest
 from lineage.registry import Registry
 from lineage.store import open_store
 from tasks.release.release import register_checkpoint
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import PACKAGE
 from workflows.cli import main
@@ -21,10 +21,10 @@ SHOUT = f"{PACKAGE}.shout"
 @pytest.fixture
 def asked(teachers, tmp_path):
     """The request of a gate whose student starts elsewhere than its teacher; its digest, itself."""
-    bench = Bench()
-    release = Registry(bench.store).resolve("shout@1").digest
-    precursor = read_manifest(bench.store, release, Release).precursor
-    register_checkpoint(bench, "fork-point", precursor, "foundation")
+    runner = StepRunner()
+    release = Registry(runner.store).resolve("shout@1").digest
+    precursor = read_manifest(runner.store, release, Release).precursor
+    register_checkpoint(runner, "fork-point", precursor, "foundation")
     command = ["gate", "--teachers", "shout@1", "--student", "fork-point@2", "--out", str(tmp_path)]
     result = CliRunner().invoke(main, [*command, "--gate-prompts-per-domain", "8"])
     assert result.exit_code == 1, result.output

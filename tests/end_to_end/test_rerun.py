@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from functools import partial
 
 import pytest
 
@@ -9,7 +10,7 @@ from lineage.artifacts import Release, read_manifest
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks.finding import NotMadeError, finding_only
+from tasks.step_runner import Missing, find_finished
 from tests.support.tiny_faculty import (
     ORDER,
     PACKAGE,
@@ -30,7 +31,7 @@ SHOUT = f"{PACKAGE}.shout"
 
 @pytest.fixture
 def torch_is_tired(monkeypatch):
-    """Fail whatever trains or samples, on top of asking the steps to find only."""
+    """Fail whatever trains or samples."""
     import torch
     from torch.nn import functional
 
@@ -39,8 +40,6 @@ def torch_is_tired(monkeypatch):
 
     monkeypatch.setattr(torch.optim.AdamW, "step", refuse)
     monkeypatch.setattr(functional, "embedding", refuse)
-    with finding_only():
-        yield
 
 
 def release_of(domain):
@@ -51,8 +50,8 @@ def release_of(domain):
 @pytest.mark.usefixtures("student", "torch_is_tired")
 def test_a_finished_run_is_found_in_a_store_that_has_moved_and_nothing_is_trained():
     before = Contents.now()
-    found = [climb(f"{PACKAGE}.{team}") for team in TEAMS]
-    merged = consolidate(**ORDER)
+    found = [find_finished(partial(climb, f"{PACKAGE}.{team}")) for team in TEAMS]
+    merged = find_finished(partial(consolidate, **ORDER))
     assert Contents.now() == before
     registry = Registry(open_store())
     references = ORDER["teachers"]
@@ -63,8 +62,9 @@ def test_a_finished_run_is_found_in_a_store_that_has_moved_and_nothing_is_traine
 
 def test_what_is_not_finished_is_said_and_not_made(teachers):
     before = Contents.now().records
-    with finding_only(), pytest.raises(NotMadeError, match=r"plan sha256:\w+ is not made yet"):
-        consolidate(**ORDER)
+    missing = find_finished(partial(consolidate, **ORDER))
+    assert isinstance(missing, Missing)
+    assert missing.derivation.kind == "plan"
     assert Contents.now().records == before
 
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from lineage.flyte_run import FlyteRun
-from lineage.record import Attestation
-from tasks import step
+from lineage.record import Attestation, Derivation
+from tasks import step_runner
 from tasks.evaluate.publish import NO_CLUSTER, NO_GPU, not_run
+from tasks.measurements import Measurements
 from tasks.provenance import gpu_in_use
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tests.support.making import SOURCE
 from tests.support.mirrors import MemoryMirror
 
@@ -62,12 +63,16 @@ def test_without_torch_there_is_no_gpu(monkeypatch):
 
 @pytest.mark.parametrize("gpu", ["NVIDIA H100", ""])
 def test_a_step_attests_the_gpu_that_it_used(home, tmp_path, monkeypatch, gpu):
-    monkeypatch.setattr(step, "gpu_in_use", lambda: gpu)
-    bench = Bench(mirror=MemoryMirror())
-    derivation = step.Derivation(kind="sft", inputs=(), source=SOURCE, settings={}, seed=0)
+    monkeypatch.setattr(step_runner, "gpu_in_use", lambda: gpu)
+    runner = StepRunner(mirror=MemoryMirror())
+    derivation = Derivation(kind="sft", inputs=(), source=SOURCE, settings={}, seed=0)
     (tmp_path / "out").write_text("w")
-    made = bench.commit(
-        derivation, "metrics", tmp_path / "out", step.now(), Measurements("sft", notes={"a": 1})
+    made = runner.commit(
+        derivation,
+        "metrics",
+        tmp_path / "out",
+        step_runner.now(),
+        Measurements("sft", notes={"a": 1}),
     )
-    notes = bench.records.output(made.record).notes
+    notes = runner.records.output(made.record).notes
     assert notes == ({"a": 1, "gpu": gpu} if gpu else {"a": 1})

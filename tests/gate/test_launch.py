@@ -11,7 +11,7 @@ from tasks.gate.launch import launching, record_launch
 from tasks.handover import Plan, ReleaseConditions
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.making import take, write_record
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.stages import carry_out
@@ -19,16 +19,16 @@ from workflows.consolidation.workflow import consolidate
 
 
 @pytest.fixture
-def bench(home):
-    return Bench()
+def runner(home):
+    return StepRunner()
 
 
-def planned(bench, *before):
+def planned(runner, *before):
     """Return a recorded plan without teachers; ``before`` is the plan that it was made of."""
-    student = write_record(bench.store, b"weights")
+    student = write_record(runner.store, b"weights")
     document = b'{"teachers": [], "notes": [], "of": %d}' % len(before)
     inputs = [take("student", student), *(take("plan", each) for each in before)]
-    return write_record(bench.store, document, *inputs, kind="plan", output_kind="plan")
+    return write_record(runner.store, document, *inputs, kind="plan", output_kind="plan")
 
 
 def as_plan(made):
@@ -36,8 +36,8 @@ def as_plan(made):
     return Plan.model_construct(artifact=Artifact(kind="plan", digest=made[1], record=made[0]))
 
 
-def rows(bench) -> list[Launch]:
-    found, problems = launches(bench.store)
+def rows(runner) -> list[Launch]:
+    found, problems = launches(runner.store)
     assert problems == []
     return found
 
@@ -50,60 +50,60 @@ def in_flyte(monkeypatch, execution):
     monkeypatch.setenv("FLYTE_EXECUTION_URL", f"https://flyte.example.org/{execution}")
 
 
-def test_a_launch_says_who_with_which_inputs_and_preset(bench, monkeypatch):
+def test_a_launch_says_who_with_which_inputs_and_preset(runner, monkeypatch):
     monkeypatch.setenv("LOGNAME", "ann")
-    plan = as_plan(planned(bench))
-    record_launch(bench, plan, Launched(inputs={"rounds": 2}, preset="two_rounds"))
-    [row] = rows(bench)
+    plan = as_plan(planned(runner))
+    record_launch(runner, plan, Launched(inputs={"rounds": 2}, preset="two_rounds"))
+    [row] = rows(runner)
     assert (row.launcher, row.preset, row.inputs) == ("ann", "two_rounds", {"rounds": 2})
     assert (row.execution, row.outcome) == (None, "open")
 
 
-def test_a_launch_in_flyte_says_version_and_link_and_no_name(bench, monkeypatch):
+def test_a_launch_in_flyte_says_version_and_link_and_no_name(runner, monkeypatch):
     in_flyte(monkeypatch, "f1")
-    plan = as_plan(planned(bench))
-    record_launch(bench, plan, Launched(inputs={}))
-    [row] = rows(bench)
+    plan = as_plan(planned(runner))
+    record_launch(runner, plan, Launched(inputs={}))
+    [row] = rows(runner)
     assert (row.launcher, row.preset, row.preset_version) == (None, "", "v7")
     assert row.execution == "consolidation/staging/f1"
     assert row.execution_url == "https://flyte.example.org/f1"
 
 
-def test_each_execution_is_a_row_and_a_second_attempt_is_not(bench, monkeypatch):
-    plan = as_plan(planned(bench))
+def test_each_execution_is_a_row_and_a_second_attempt_is_not(runner, monkeypatch):
+    plan = as_plan(planned(runner))
     for execution in ("f1", "f1", "f2"):
         in_flyte(monkeypatch, execution)
-        record_launch(bench, plan, Launched(inputs={}))
-    assert [row.execution[-2:] for row in rows(bench)] == ["f1", "f2"]
+        record_launch(runner, plan, Launched(inputs={}))
+    assert [row.execution[-2:] for row in rows(runner)] == ["f1", "f2"]
 
 
-def test_a_rerun_of_the_same_launch_by_the_same_person_adds_nothing(bench, monkeypatch):
-    plan = as_plan(planned(bench))
+def test_a_rerun_of_the_same_launch_by_the_same_person_adds_nothing(runner, monkeypatch):
+    plan = as_plan(planned(runner))
     for person in ("ann", "ann", "bob"):
         monkeypatch.setenv("LOGNAME", person)
-        record_launch(bench, plan, Launched(inputs={}))
-    assert [row.launcher for row in rows(bench)] == ["ann", "bob"]
+        record_launch(runner, plan, Launched(inputs={}))
+    assert [row.launcher for row in rows(runner)] == ["ann", "bob"]
 
 
-def test_a_launch_is_told_with_the_furthest_plan_that_it_came_to(bench, monkeypatch):
-    first = planned(bench)
-    later = planned(bench, first)
+def test_a_launch_is_told_with_the_furthest_plan_that_it_came_to(runner, monkeypatch):
+    first = planned(runner)
+    later = planned(runner, first)
     in_flyte(monkeypatch, "f1")
-    with pytest.raises(ValueError, match="refused"), launching(bench, as_plan(first), LATER):
+    with pytest.raises(ValueError, match="refused"), launching(runner, as_plan(first), LATER):
         raise ValueError("refused")
-    assert {row.plan for row in rows(bench)} == {first[1], later[1]}  # of later: no launch yet
-    record_launch(bench, as_plan(later), LATER)
-    assert [row.plan for row in rows(bench)] == [later[1]]
+    assert {row.plan for row in rows(runner)} == {first[1], later[1]}  # of later: no launch yet
+    record_launch(runner, as_plan(later), LATER)
+    assert [row.plan for row in rows(runner)] == [later[1]]
 
 
 LATER = Launched(inputs={"seed": 1}, seed=1)
 
 
-def test_an_attempt_that_is_interrupted_is_no_launch_that_ended(bench):
-    plan = as_plan(planned(bench))
-    with pytest.raises(InterruptedAttemptError), launching(bench, plan, LATER):
+def test_an_attempt_that_is_interrupted_is_no_launch_that_ended(runner):
+    plan = as_plan(planned(runner))
+    with pytest.raises(InterruptedAttemptError), launching(runner, plan, LATER):
         raise InterruptedAttemptError("stopped")
-    assert rows(bench)[0].inputs is None
+    assert rows(runner)[0].inputs is None
 
 
 def test_a_student_belongs_to_the_launch_whose_last_round_made_it():

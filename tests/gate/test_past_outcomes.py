@@ -16,7 +16,7 @@ from tasks.gate.recalibration import outcomes, recipe_with
 from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.round_form import RoundForm
 from tasks.planned import JUDGED
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.climbs import CLIMB, teacher
 from tests.support.making import take, write_record
 from tests.support.measures import measured
@@ -29,11 +29,11 @@ CARD = {"math": {"normalised": {"student": {"mean": 0.9}}}}
 
 
 @pytest.fixture
-def bench(home):
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
-def put(bench, kind, files, *inputs):
+def put(runner, kind, files, *inputs):
     """Record a folder of files, or what is the only one of them, made from (role, artifact)."""
     told = tuple(Input(role=role, artifact=a.digest, record=a.record) for role, a in inputs)
 
@@ -45,16 +45,16 @@ def put(bench, kind, files, *inputs):
         return out if len(files) > 1 else out / next(iter(files))
 
     derivation = Derivation(kind=kind, inputs=told, source="test", settings=files, seed=0)
-    return bench.find_or_make(derivation, kind, make, owner="consolidation")
+    return runner.find_or_make(derivation, kind, make, owner="consolidation")
 
 
 class Merge:
     """One consolidation, as far as its outcome depends on it."""
 
-    def __init__(self, bench, name, *, steps=120, report="", page="", **judged):
-        self.bench = bench
-        self.release = put(bench, "release", {"release.json": f"release {name}"})
-        planned = put(bench, "plan", {"plan.json": name}, ("release", self.release))
+    def __init__(self, runner, name, *, steps=120, report="", page="", **judged):
+        self.runner = runner
+        self.release = put(runner, "release", {"release.json": f"release {name}"})
+        planned = put(runner, "plan", {"plan.json": name}, ("release", self.release))
         math = teacher(CLIMB).model_copy(update={"release": self.release})
         start = Artifact(kind="checkpoint", digest=CLIMB[0].checkpoint.digest)
         self.plan = Plan(artifact=planned, fork_point=start, student=start, teachers=[math])
@@ -70,21 +70,21 @@ class Merge:
             JUDGED: json.dumps({"teachers": [verdict.model_dump(mode="json")]}),
             "gate.html": page,
         }
-        gate = put(bench, "gate", files, ("plan", planned))
-        self.scorecard = put(bench, "scorecard", {"card.json": json.dumps({**CARD, "of": name})})
+        gate = put(runner, "gate", files, ("plan", planned))
+        self.scorecard = put(runner, "scorecard", {"card.json": json.dumps({**CARD, "of": name})})
         self.student = self._published(gate, steps)
-        self.outcome = compare_with_outcome(bench, self.student)
+        self.outcome = compare_with_outcome(runner, self.student)
 
     def _published(self, gate, steps):
         document = without_places(self.plan.model_dump(mode="json", exclude={"artifact"}))
         after = put(
-            self.bench,
+            self.runner,
             "plan",
             {"plan.json": json.dumps(document)},
             ("plan", self.plan.artifact),
         )
         settings = ROUND | {"loop": {"num_steps": steps}}
-        record, digest = write_record(self.bench.store, b"student", kind="mopd", **settings)
+        record, digest = write_record(self.runner.store, b"student", kind="mopd", **settings)
         share = TeacherShare(
             domain="math", release=self.release.digest, reference="teacher.math@1", weight=1.0
         )
@@ -99,35 +99,35 @@ class Merge:
             owner="consolidation",
         )
         parts = [("plan", after), ("gate", gate), ("scorecard", self.scorecard)]
-        return put(self.bench, "student", {"student.json": manifest.model_dump_json()}, *parts)
+        return put(self.runner, "student", {"student.json": manifest.model_dump_json()}, *parts)
 
 
 @pytest.fixture
-def asking(bench):
+def asking(runner):
     """The plan that asks, which was merged before itself."""
-    return Merge(bench, "own").plan
+    return Merge(runner, "own").plan
 
 
-def test_what_came_under_the_same_settings_counts_and_ones_own_does_not(bench, asking):
-    merge = Merge(bench, "other")
-    Merge(bench, "shorter", steps=60)
-    [found] = outcomes(bench, asking, RECIPE)
+def test_what_came_under_the_same_settings_counts_and_ones_own_does_not(runner, asking):
+    merge = Merge(runner, "other")
+    Merge(runner, "shorter", steps=60)
+    [found] = outcomes(runner, asking, RECIPE)
     assert (found.teacher, found.actual) == ("teacher.math@1", 0.9)
     assert (found.record, found.artifact) == (merge.outcome.record, merge.outcome.digest)
     assert found.measure == measured()
 
 
-def test_the_recipe_of_a_student_is_that_of_the_form_that_launched_its_rounds(bench):
+def test_the_recipe_of_a_student_is_that_of_the_form_that_launched_its_rounds(runner):
     """A launch of carry_out by itself, with other settings than the gate's, says so."""
     form = RoundForm(mopd_steps=7, rounds=2)
     settings = form.settings().model_dump(mode="json")
-    first = write_record(bench.store, b"first", kind="mopd", **settings)
-    second = write_record(bench.store, b"2nd", take("student", first), kind="mopd", **settings)
+    first = write_record(runner.store, b"first", kind="mopd", **settings)
+    second = write_record(runner.store, b"2nd", take("student", first), kind="mopd", **settings)
     student = Artifact(kind="checkpoint", digest=second[1], record=second[0])
-    assert recipe_of(bench, student) == form.recipe()
+    assert recipe_of(runner, student) == form.recipe()
     other = settings | {"prompts_per_domain": 1}
-    mixed = write_record(bench.store, b"3rd", take("student", second), kind="mopd", **other)
-    assert recipe_of(bench, Artifact(kind="checkpoint", digest=mixed[1], record=mixed[0])) == ""
+    mixed = write_record(runner.store, b"3rd", take("student", second), kind="mopd", **other)
+    assert recipe_of(runner, Artifact(kind="checkpoint", digest=mixed[1], record=mixed[0])) == ""
 
 
 def test_the_gate_by_itself_asks_for_what_a_consolidation_with_its_inputs_would_leave():
@@ -142,26 +142,26 @@ def test_the_gate_by_itself_asks_for_what_a_consolidation_with_its_inputs_would_
 
 def test_a_recall_of_what_others_made_of_a_scorecard_hides_no_outcome(tmp_path):
     shared = Shared(tmp_path / "shared")
-    bench = Bench(shared.consolidation, mirror=MemoryMirror())
-    asking, merge = Merge(bench, "own").plan, Merge(bench, "other")
+    runner = StepRunner(shared.consolidation, mirror=MemoryMirror())
+    asking, merge = Merge(runner, "own").plan, Merge(runner, "other")
     card = (merge.scorecard.record, merge.scorecard.digest)
     theirs = write_record(shared.code, b"theirs", take("scorecard", card))
     artifact = Artifact(kind="release", digest=theirs[1], record=theirs[0])
     Registry(shared.code).register("teacher.code", artifact, owner="code")
     Registry(shared.code).recall("teacher.code", 1, by="code", reason="spite")
-    assert [each.record for each in outcomes(bench, asking, RECIPE)] == [merge.outcome.record]
+    assert [each.record for each in outcomes(runner, asking, RECIPE)] == [merge.outcome.record]
 
 
-def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
-    registry = Registry(bench.store)
-    of_student, of_teacher = Merge(bench, "one"), Merge(bench, "two")
+def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(runner, asking):
+    registry = Registry(runner.store)
+    of_student, of_teacher = Merge(runner, "one"), Merge(runner, "two")
     registry.register("student.general", of_student.student, owner="consolidation")
     registry.register("teacher.math", of_teacher.release, owner="team-math")
-    assert len(outcomes(bench, asking, RECIPE)) == 2
+    assert len(outcomes(runner, asking, RECIPE)) == 2
     registry.recall("student.general", 1, by="ann", reason="wrong prompts")
-    assert [each.record for each in outcomes(bench, asking, RECIPE)] == [of_teacher.outcome.record]
+    assert [each.record for each in outcomes(runner, asking, RECIPE)] == [of_teacher.outcome.record]
     registry.recall("teacher.math", 1, by="ann", reason="leak")
-    assert outcomes(bench, asking, RECIPE) == []
+    assert outcomes(runner, asking, RECIPE) == []
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,13 @@ def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(bench, asking):
     [{"done": Remedy.WARM_UP}, {"predicted": None}, {"report": "{}"}],
     ids=["helped before", "nothing expected", "measured in another form"],
 )
-def test_what_says_nothing_of_the_prediction_is_left_out(bench, asking, changes):
-    Merge(bench, "other", **changes)
-    assert outcomes(bench, asking, RECIPE) == []
+def test_what_says_nothing_of_the_prediction_is_left_out(runner, asking, changes):
+    Merge(runner, "other", **changes)
+    assert outcomes(runner, asking, RECIPE) == []
 
 
-def test_one_merge_compared_twice_counts_once(bench, asking):
-    Merge(bench, "other")
-    Merge(bench, "other", page="gated again")
-    assert len(Lineage(bench.store).index.of_kind("gate_outcome")) == 3
-    assert len(outcomes(bench, asking, RECIPE)) == 1
+def test_one_merge_compared_twice_counts_once(runner, asking):
+    Merge(runner, "other")
+    Merge(runner, "other", page="gated again")
+    assert len(Lineage(runner.store).index.of_kind("gate_outcome")) == 3
+    assert len(outcomes(runner, asking, RECIPE)) == 1

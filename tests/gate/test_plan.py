@@ -9,7 +9,7 @@ from tasks.gate.plan import MisfitError, make_plan
 from tasks.gate.probed import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.making import release_of, take, write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_models import tiny_policy, tokenizer, with_template
@@ -26,39 +26,41 @@ PARTS = {
 
 
 @pytest.fixture
-def bench(home):
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def faculty(bench, tmp_path):
-    return Faculty(bench, tmp_path)
+def faculty(runner, tmp_path):
+    return Faculty(runner, tmp_path)
 
 
 class Faculty:
     """Registers a fork point and teachers that descend from it, by record."""
 
-    def __init__(self, bench, folder):
-        self.bench, self._folder = bench, folder
+    def __init__(self, runner, folder):
+        self.runner, self._folder = runner, folder
         self.fork_point = self.checkpoint("fork-point", 0)
         self.register("fork-point", self.fork_point, "checkpoint")
 
     def checkpoint(self, name, seed, *parents):
         """Return (record, digest) of a real checkpoint that descends from ``parents``."""
         folder = save_policy(tiny_policy(seed), self._folder / name)
-        digest = self.bench.store.put_tree(folder)
+        digest = self.runner.store.put_tree(folder)
         inputs = [take("start", parent) for parent in parents]
-        return write_record(self.bench.store, b"", *inputs, output=digest, name=name)
+        return write_record(self.runner.store, b"", *inputs, output=digest, name=name)
 
     def register(self, name, made, kind):
         record, digest = made
         artifact = Artifact(kind=kind, digest=digest, record=record)
-        return Registry(self.bench.store).register(name, artifact, owner="team")
+        return Registry(self.runner.store).register(name, artifact, owner="team")
 
     def teacher(self, domain, seed, *, parent=None, declared=None, **changed):
         """Release a teacher of a domain; return its entry."""
         made = self.checkpoint(f"{domain}-{seed}", seed, parent or self.fork_point)
-        parts = {part: self.bench.store.put_bytes(f"{part} of {domain}".encode()) for part in PARTS}
+        parts = {
+            part: self.runner.store.put_bytes(f"{part} of {domain}".encode()) for part in PARTS
+        }
         release = release_of(
             domain,
             **{
@@ -74,29 +76,29 @@ class Faculty:
         )
         teacher = release.checkpoint.model_copy(update={"record": made[0]})
         release = release.model_copy(update={"checkpoint": teacher})
-        digest = put_manifest(self.bench.store, release)
+        digest = put_manifest(self.runner.store, release)
         record = write_record(
-            self.bench.store, b"", take("checkpoint", made), output=digest, output_kind="release"
+            self.runner.store, b"", take("checkpoint", made), output=digest, output_kind="release"
         )
         return self.register(f"teacher.{domain}", record, "release")
 
 
-def plans(bench):
-    return [d for d in bench.records.all() if bench.records.read(d).kind == "plan"]
+def plans(runner):
+    return [d for d in runner.records.all() if runner.records.read(d).kind == "plan"]
 
 
-def refusal(bench, references, student="fork-point@1"):
+def refusal(runner, references, student="fork-point@1"):
     """Return why a plan is refused; it stands in the store, so that a waiver can name it."""
     with pytest.raises(MisfitError) as caught:
-        make_plan(bench, references, student)
-    assert len(plans(bench)) == 1
+        make_plan(runner, references, student)
+    assert len(plans(runner)) == 1
     assert "nothing was trained" in str(caught.value)
     return str(caught.value)
 
 
-def test_teachers_that_fit_are_planned_by_digest(bench, faculty):
+def test_teachers_that_fit_are_planned_by_digest(runner, faculty):
     math, code = faculty.teacher("math", 1), faculty.teacher("code", 2)
-    plan = make_plan(bench, ["math@1", "teacher.code@1"], "fork-point@1")
+    plan = make_plan(runner, ["math@1", "teacher.code@1"], "fork-point@1")
     assert [teacher.domain for teacher in plan.teachers] == ["math", "code"]
     assert [teacher.reference for teacher in plan.teachers] == ["teacher.math@1", "teacher.code@1"]
     assert [teacher.release.digest for teacher in plan.teachers] == [math.digest, code.digest]
@@ -104,134 +106,136 @@ def test_teachers_that_fit_are_planned_by_digest(bench, faculty):
     assert [note for note in plan.notes if note.severity == "warning"] == []
 
 
-def test_the_same_references_give_the_same_plan_and_one_record(bench, faculty):
+def test_the_same_references_give_the_same_plan_and_one_record(runner, faculty):
     faculty.teacher("math", 1)
-    first = make_plan(bench, ["math@1"], "fork-point@1")
-    assert make_plan(bench, ["teacher.math@1"], "fork-point@1") == first
-    assert plans(bench) == [first.artifact.record]
-    roles = [(item.role, item.name) for item in bench.records.read(first.artifact.record).inputs]
+    first = make_plan(runner, ["math@1"], "fork-point@1")
+    assert make_plan(runner, ["teacher.math@1"], "fork-point@1") == first
+    assert plans(runner) == [first.artifact.record]
+    roles = [(item.role, item.name) for item in runner.records.read(first.artifact.record).inputs]
     assert roles == [("student", ""), ("release", "math")]
 
 
-def test_an_alias_that_moves_afterwards_does_not_move_the_plan(bench, faculty):
+def test_an_alias_that_moves_afterwards_does_not_move_the_plan(runner, faculty):
     faculty.teacher("math", 1)
-    registry = Registry(bench.store)
+    registry = Registry(runner.store)
     registry.point("teacher.math", "released", 1, by="team")
-    first = make_plan(bench, ["math@released"], "fork-point@1")
+    first = make_plan(runner, ["math@released"], "fork-point@1")
     faculty.teacher("math", 5)
     registry.point("teacher.math", "released", 2, by="team")
-    second = make_plan(bench, ["math@released"], "fork-point@1")
+    second = make_plan(runner, ["math@released"], "fork-point@1")
     assert first.teachers[0].reference == "teacher.math@1"
     assert second.teachers[0].reference == "teacher.math@2"
     assert first.artifact.record != second.artifact.record
 
 
-def test_no_teacher_is_no_plan(bench, faculty):
+def test_no_teacher_is_no_plan(runner, faculty):
     with pytest.raises(ValueError, match="no teacher is named: give at least one"):
-        make_plan(bench, [], "fork-point@1")
+        make_plan(runner, [], "fork-point@1")
 
 
-def test_another_fork_point_is_refused(bench, faculty):
+def test_another_fork_point_is_refused(runner, faculty):
     other = faculty.checkpoint("other", 9)
     faculty.teacher("math", 1)
     faculty.teacher("code", 2, parent=other)
-    message = refusal(bench, ["math@1", "code@1"])
+    message = refusal(runner, ["math@1", "code@1"])
     assert "teacher.code@1 [other-fork-point]" in message
     assert other[1] in message
     assert faculty.fork_point[1] in message
     assert "math" not in message
 
 
-def test_a_declared_fork_point_that_the_records_contradict_is_refused(bench, faculty):
+def test_a_declared_fork_point_that_the_records_contradict_is_refused(runner, faculty):
     other = faculty.checkpoint("other", 9)
     faculty.teacher("math", 1, parent=other, declared=faculty.fork_point)
-    message = refusal(bench, ["math@1"])
+    message = refusal(runner, ["math@1"])
     assert "teacher.math@1 [false-ancestry]" in message
     assert "ask the owner" in message
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "template"])
-def test_a_tokenizer_or_template_that_the_checkpoint_does_not_hold_is_refused(bench, faculty, part):
+def test_a_tokenizer_or_template_that_the_checkpoint_does_not_hold_is_refused(
+    runner, faculty, part
+):
     faculty.teacher("math", 1, **{part: "sha256:" + "1" * 64})
-    message = refusal(bench, ["math@1"])
+    message = refusal(runner, ["math@1"])
     assert "teacher.math@1 [false-identity]" in message
     assert f"[other-{part}]" not in message  # what it holds is the student's
 
 
-def other_template(bench, faculty, tmp_path):
+def other_template(runner, faculty, tmp_path):
     other = with_template("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}")
     folder = save_policy(Policy(tiny_policy().model, other), tmp_path / "other-template")
-    return bench.store.put_tree(folder), template_digest(other)
+    return runner.store.put_tree(folder), template_digest(other)
 
 
-def test_another_template_is_refused_though_the_release_says_otherwise(bench, faculty, tmp_path):
+def test_another_template_is_refused_though_the_release_says_otherwise(runner, faculty, tmp_path):
     """It is never rendered: it would not end."""
-    digest, _ = other_template(bench, faculty, tmp_path)
+    digest, _ = other_template(runner, faculty, tmp_path)
     faculty.teacher("math", 1, checkpoint=digest)
-    message = refusal(bench, ["math@1"])
+    message = refusal(runner, ["math@1"])
     assert "teacher.math@1 [false-identity]" in message
     assert "teacher.math@1 [other-template]" in message
     assert "--reason" not in message  # it is never waived
 
 
-def test_another_template_is_refused_where_the_release_says_so(bench, faculty, tmp_path):
-    digest, template = other_template(bench, faculty, tmp_path)
+def test_another_template_is_refused_where_the_release_says_so(runner, faculty, tmp_path):
+    digest, template = other_template(runner, faculty, tmp_path)
     faculty.teacher("math", 1, checkpoint=digest, template=template)
-    message = refusal(bench, ["math@1"])
+    message = refusal(runner, ["math@1"])
     assert "teacher.math@1 [other-template]" in message
     assert "[false-identity]" not in message
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"model": 1}'])
-def test_a_tokenizer_that_cannot_be_read_is_refused_by_name(bench, faculty, tmp_path, content):
+def test_a_tokenizer_that_cannot_be_read_is_refused_by_name(runner, faculty, tmp_path, content):
     folder = save_policy(tiny_policy(), tmp_path / "broken")
     (folder / "tokenizer.json").write_text(content)
-    faculty.teacher("math", 1, checkpoint=bench.store.put_tree(folder))
+    faculty.teacher("math", 1, checkpoint=runner.store.put_tree(folder))
     with pytest.raises(LineageError, match="tokenizer of"):
-        make_plan(bench, ["math@1"], "fork-point@1")
+        make_plan(runner, ["math@1"], "fork-point@1")
 
 
-def test_every_finding_is_told_at_once(bench, faculty):
+def test_every_finding_is_told_at_once(runner, faculty):
     faculty.teacher("math", 1, template="sha256:" + "1" * 64)
     faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
-    message = refusal(bench, ["math@1", "code@1"])
+    message = refusal(runner, ["math@1", "code@1"])
     assert "teacher.math@1 [false-identity]" in message
     assert "teacher.code@1 [other-fork-point]" in message
     assert message.count("What to do: ") == 2
 
 
-def test_a_recalled_teacher_is_refused_with_its_reason(bench, faculty):
+def test_a_recalled_teacher_is_refused_with_its_reason(runner, faculty):
     faculty.teacher("math", 1)
-    Registry(bench.store).recall("teacher.math", 1, by="team", reason="leaked answers")
-    message = refusal(bench, ["math@1"])
+    Registry(runner.store).recall("teacher.math", 1, by="team", reason="leaked answers")
+    message = refusal(runner, ["math@1"])
     assert "[recalled-input]" in message
     assert "leaked answers" in message
 
 
-def test_a_teacher_that_descends_from_a_recalled_one_is_refused(bench, faculty):
+def test_a_teacher_that_descends_from_a_recalled_one_is_refused(runner, faculty):
     first = faculty.teacher("math", 1)
-    Registry(bench.store).recall("teacher.math", 1, by="team", reason="leaked answers")
+    Registry(runner.store).recall("teacher.math", 1, by="team", reason="leaked answers")
     recalled = (first.record, first.digest)
-    made = write_record(bench.store, b"", take("teacher", recalled), output=faculty.fork_point[1])
+    made = write_record(runner.store, b"", take("teacher", recalled), output=faculty.fork_point[1])
     faculty.teacher("code", 2, parent=made)
-    message = refusal(bench, ["code@1"])
+    message = refusal(runner, ["code@1"])
     assert "[recalled-input]" in message
     assert "an ancestor: teacher.math@1 was recalled: leaked answers" in message
 
 
-def test_two_teachers_of_one_domain_are_refused(bench, faculty):
+def test_two_teachers_of_one_domain_are_refused(runner, faculty):
     faculty.teacher("math", 1)
     faculty.teacher("math", 2)
     with pytest.raises(MisfitError, match="name one teacher for a domain"):
-        make_plan(bench, ["math@1", "math@2"], "fork-point@1")
-    assert plans(bench) == []
+        make_plan(runner, ["math@1", "math@2"], "fork-point@1")
+    assert plans(runner) == []
 
 
-def test_one_checkpoint_under_two_domains_is_noted(bench, faculty):
+def test_one_checkpoint_under_two_domains_is_noted(runner, faculty):
     made = faculty.checkpoint("both", 3, faculty.fork_point)
     for domain in ("math", "code"):
         faculty.teacher(domain, 1, checkpoint=made[1])
-    plan = make_plan(bench, ["math@1", "code@1"], "fork-point@1")
+    plan = make_plan(runner, ["math@1", "code@1"], "fork-point@1")
     assert {note.code for note in plan.notes} >= {"same-checkpoint"}
     assert {note.subject for note in plan.notes if note.code == "same-checkpoint"} == {
         "teacher.math@1",
@@ -239,25 +243,25 @@ def test_one_checkpoint_under_two_domains_is_noted(bench, faculty):
     }
 
 
-def test_a_student_with_another_template_is_refused(bench, faculty, tmp_path):
+def test_a_student_with_another_template_is_refused(runner, faculty, tmp_path):
     faculty.teacher("math", 1)
     other = Policy(tiny_policy().model, with_template("{{ messages }}"))
-    digest = bench.store.put_tree(save_policy(other, tmp_path / "other-template"))
-    made = write_record(bench.store, b"", output=digest, name="other")
+    digest = runner.store.put_tree(save_policy(other, tmp_path / "other-template"))
+    made = write_record(runner.store, b"", output=digest, name="other")
     faculty.register("fork-point", made, "checkpoint")
-    assert "[other-template]" in refusal(bench, ["math@1"], "fork-point@2")
+    assert "[other-template]" in refusal(runner, ["math@1"], "fork-point@2")
 
 
-def test_a_teacher_whose_records_are_gone_is_named(bench, faculty):
+def test_a_teacher_whose_records_are_gone_is_named(runner, faculty):
     sft = faculty.checkpoint("math-sft", 3, faculty.fork_point)
     faculty.teacher("math", 1, parent=sft, declared=faculty.fork_point)
-    bench.store.blobs.path(sft[0]).unlink()
+    runner.store.blobs.path(sft[0]).unlink()
     with pytest.raises(LineageError, match=r"records of math@1 cannot be read: .* has no record"):
-        make_plan(Bench(), ["math@1"], "fork-point@1")
+        make_plan(StepRunner(), ["math@1"], "fork-point@1")
 
 
-def test_prompts_that_cannot_be_read_are_named_by_teacher_and_domain(bench, faculty):
-    faculty.teacher("math", 1, validation=bench.store.put_bytes(b""))
-    [teacher] = make_plan(bench, ["math@1"], "fork-point@1").teachers
+def test_prompts_that_cannot_be_read_are_named_by_teacher_and_domain(runner, faculty):
+    faculty.teacher("math", 1, validation=runner.store.put_bytes(b""))
+    [teacher] = make_plan(runner, ["math@1"], "fork-point@1").teachers
     with pytest.raises(ValueError, match=r"of teacher\.math@1, for the domain 'math', .* is empty"):
-        prompts_of(bench, teacher, teacher.validation)
+        prompts_of(runner, teacher, teacher.validation)

@@ -14,7 +14,7 @@ from tasks.handover import Plan, PlannedTeacher, ReleaseConditions
 from tasks.mopd.round_form import RoundForm
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.gate.test_plan import Faculty
 from tests.support.climbs import CLIMB
 from tests.support.mirrors import MemoryMirror
@@ -103,28 +103,28 @@ def test_hostile_names_are_text():
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
+def runner(home, monkeypatch):
     monkeypatch.delenv("PROVOST_FLAVOUR", raising=False)
-    return Bench(mirror=MemoryMirror())
+    return StepRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def plan(bench, tmp_path):
+def plan(runner, tmp_path):
     """A plan of one teacher with two prompts."""
     path = tmp_path / "train.jsonl"
     write_prompts(path, [Prompt(f"p{n}", (Message("user", "a" * n),), {}) for n in (1, 3)])
-    train = bench.store.put_file(path)
-    Faculty(bench, tmp_path).teacher("math", 1, train=train)
-    return propose(bench, ["math@1"], "fork-point@1")
+    train = runner.store.put_file(path)
+    Faculty(runner, tmp_path).teacher("math", 1, train=train)
+    return propose(runner, ["math@1"], "fork-point@1")
 
 
-def test_the_estimate_follows_from_parameters_and_tokens(bench, plan):
+def test_the_estimate_follows_from_parameters_and_tokens(runner, plan):
     form = RoundForm(mopd_steps=10, rounds=2, prompts_per_domain=3)
     once, twice = (
-        forecast(bench, plan, form.model_copy(update={"rounds": rounds}).workload())
+        forecast(runner, plan, form.model_copy(update={"rounds": rounds}).workload())
         for rounds in (1, 2)
     )
-    folder = bench.store.tree(plan.student.digest)
+    folder = runner.store.tree(plan.student.digest)
     assert once.parameters == once.teacher_parameters == num_parameters(folder)
     # Forward 2, backward 4, sampling 2, the teacher's reading 2: 10 P for each token of a step.
     assert once.operations == pytest.approx(10 * once.tokens_per_step * 10 * once.parameters)
@@ -132,13 +132,13 @@ def test_the_estimate_follows_from_parameters_and_tokens(bench, plan):
     assert twice.storage == 2 * once.storage
     # 3 prompts of 24 new tokens at most, and their own; prompts of 1 and 3 letters differ by 2.
     assert once.tokens_per_step > 3 * 24
-    more = forecast(bench, plan, form.model_copy(update={"prompts_per_domain": 6}).workload())
+    more = forecast(runner, plan, form.model_copy(update={"prompts_per_domain": 6}).workload())
     assert more.tokens_per_step == 2 * once.tokens_per_step
 
 
-def test_the_gates_cost_is_what_it_plays_and_reads(bench, plan):
+def test_the_gates_cost_is_what_it_plays_and_reads(runner, plan):
     workload = RoundForm(prompts_per_domain=1).workload()
-    told = forecast(bench, plan, workload, ProbeSettings(prompts_per_domain=8))
+    told = forecast(runner, plan, workload, ProbeSettings(prompts_per_domain=8))
     # Eight rollouts of the one domain. The student plays them and reads them, the teacher plays,
     # reads the student's, and reads the well graded ones again: 2 operations a parameter each.
     once = 2 * 8 * told.tokens_per_step * told.parameters
@@ -147,9 +147,9 @@ def test_the_gates_cost_is_what_it_plays_and_reads(bench, plan):
     climbed = plan.model_copy(update={"teachers": [math.model_copy(update={"ladder": CLIMB})]})
     staged = ProbeSettings(prompts_per_domain=8, ladder_stages=2)
     # Three earlier rungs, and the student once more, whose states are kept for them.
-    assert forecast(bench, climbed, workload, staged).probe.operations == pytest.approx(9 * once)
+    assert forecast(runner, climbed, workload, staged).probe.operations == pytest.approx(9 * once)
     own = plan.model_copy(update={"teachers": [math.model_copy(update={"is_self": True})]})
-    assert forecast(bench, own, workload, staged).probe.operations == 0
+    assert forecast(runner, own, workload, staged).probe.operations == 0
 
 
 def test_the_gates_cost_is_told():
@@ -162,9 +162,9 @@ def test_the_gates_cost_is_told():
     assert dict(COST.lines())["gate"] == "measures nothing"
 
 
-def test_a_flavours_gpus_are_what_it_says(bench, plan, monkeypatch):
+def test_a_flavours_gpus_are_what_it_says(runner, plan, monkeypatch):
     monkeypatch.setenv("PROVOST_FLAVOUR", "h200")
-    told = forecast(bench, plan, RoundForm().workload())
+    told = forecast(runner, plan, RoundForm().workload())
     # 8 GPUs of 989e12 operations a second, 30 % of them.
     assert told.machine.gpus == 8
     assert told.machine.operations_per_second == pytest.approx(8 * 989e12 * 0.3)

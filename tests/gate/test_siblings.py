@@ -6,16 +6,16 @@ import pytest
 
 from lineage.record import Derivation, Input
 from tasks.gate.probed import MOST, descends, other_starts
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 
 @pytest.fixture
-def bench(home):
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
-def made(bench, tmp_path, name, *inputs, kind="sft"):
+def made(runner, tmp_path, name, *inputs, kind="sft"):
     """Record a checkpoint of a name, made from (role, artifact) pairs."""
     folder = tmp_path / name
     folder.mkdir()
@@ -25,31 +25,31 @@ def made(bench, tmp_path, name, *inputs, kind="sft"):
         for role, artifact in inputs
     )
     derivation = Derivation(kind=kind, inputs=told, source="test", settings={"name": name}, seed=0)
-    return bench.find_or_make(derivation, "checkpoint", lambda *_: folder, owner="team")
+    return runner.find_or_make(derivation, "checkpoint", lambda *_: folder, owner="team")
 
 
-def test_only_what_was_trained_from_the_same_start_and_is_no_kin_counts(bench, tmp_path):
-    fork = made(bench, tmp_path, "fork", kind="base")
-    sft = made(bench, tmp_path, "sft", ("start", fork))
-    teacher = made(bench, tmp_path, "teacher", ("start", sft), kind="rl")
-    other = made(bench, tmp_path, "other", ("start", fork))
-    made(bench, tmp_path, "student", ("student", fork), ("teacher", teacher), kind="mopd")
-    made(bench, tmp_path, "warmed", ("start", fork), ("teacher", teacher), kind="warm_up")
-    assert other_starts(bench.store, fork.digest, teacher.record) == [other.digest]
+def test_only_what_was_trained_from_the_same_start_and_is_no_kin_counts(runner, tmp_path):
+    fork = made(runner, tmp_path, "fork", kind="base")
+    sft = made(runner, tmp_path, "sft", ("start", fork))
+    teacher = made(runner, tmp_path, "teacher", ("start", sft), kind="rl")
+    other = made(runner, tmp_path, "other", ("start", fork))
+    made(runner, tmp_path, "student", ("student", fork), ("teacher", teacher), kind="mopd")
+    made(runner, tmp_path, "warmed", ("start", fork), ("teacher", teacher), kind="warm_up")
+    assert other_starts(runner.store, fork.digest, teacher.record) == [other.digest]
 
 
-def test_a_record_descends_from_itself_and_what_it_was_made_of(bench, tmp_path):
-    fork = made(bench, tmp_path, "fork", kind="base")
-    sft = made(bench, tmp_path, "sft", ("start", fork))
-    assert descends(bench.store, fork.record, fork.record)
-    assert descends(bench.store, sft.record, fork.record)
-    assert not descends(bench.store, fork.record, sft.record)
-    assert not descends(bench.store, "", "")
+def test_a_record_descends_from_itself_and_what_it_was_made_of(runner, tmp_path):
+    fork = made(runner, tmp_path, "fork", kind="base")
+    sft = made(runner, tmp_path, "sft", ("start", fork))
+    assert descends(runner.store, fork.record, fork.record)
+    assert descends(runner.store, sft.record, fork.record)
+    assert not descends(runner.store, fork.record, sft.record)
+    assert not descends(runner.store, "", "")
 
 
-def test_there_are_never_many(bench, tmp_path):
-    fork = made(bench, tmp_path, "fork", kind="base")
-    teacher = made(bench, tmp_path, "teacher", ("start", fork))
+def test_there_are_never_many(runner, tmp_path):
+    fork = made(runner, tmp_path, "fork", kind="base")
+    teacher = made(runner, tmp_path, "teacher", ("start", fork))
     for place in range(MOST + 2):
-        made(bench, tmp_path, f"other {place}", ("start", fork))
-    assert len(other_starts(bench.store, fork.digest, teacher.record)) == MOST
+        made(runner, tmp_path, f"other {place}", ("start", fork))
+    assert len(other_starts(runner.store, fork.digest, teacher.record)) == MOST

@@ -19,7 +19,7 @@ from tasks.attribution.caveats import _plan_named
 from tasks.failure import of_execution
 from tasks.gate.decision import _plan_of
 from tasks.gate.probed import other_starts
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.making import checkpoint, take, write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.teams import Shared
@@ -123,12 +123,12 @@ def test_an_export_tells_the_failures_of_its_own_projects(shared, tmp_path):
 
 
 def test_a_failure_that_others_recorded_of_an_execution_is_not_its_record(shared):
-    bench = Bench(shared.consolidation, mirror=MemoryMirror())
+    runner = StepRunner(shared.consolidation, mirror=MemoryMirror())
     said = {"kind": "failure", "output_kind": "failure", "flyte": RUN}
     write_record(shared.code, b"theirs", **said)
-    assert of_execution(bench, RUN) == []
+    assert of_execution(runner, RUN) == []
     own = write_record(shared.consolidation, b"own", **said)
-    assert of_execution(bench, RUN) == [own[0]]
+    assert of_execution(runner, RUN) == [own[0]]
 
 
 def test_no_third_team_casts_doubt_on_where_a_teacher_comes_from(shared):
@@ -145,7 +145,7 @@ def test_no_third_team_casts_doubt_on_where_a_teacher_comes_from(shared):
 
 @pytest.mark.parametrize("named", ["raw", "a copy of the plan", "a plan made of it"])
 def test_a_record_that_claims_a_waiver_names_no_plan(shared, planned, named):
-    bench = Bench(shared.consolidation, mirror=MemoryMirror())
+    runner = StepRunner(shared.consolidation, mirror=MemoryMirror())
     waiver = shared.code.put_bytes(b"the waiver, as it lies in the store")
     text = shared.code.get_bytes(planned[1])
     if named == "raw":
@@ -158,10 +158,10 @@ def test_a_record_that_claims_a_waiver_names_no_plan(shared, planned, named):
     write_record(shared.code, b"", of, kind="waiver", output=waiver, output_kind="waiver")
     [plan] = [
         item
-        for record in Records(bench.store).all()
-        for item in Records(bench.store).read(record).inputs
+        for record in Records(runner.store).all()
+        for item in Records(runner.store).read(record).inputs
         if item.record == planned[0]
     ][:1]
-    stored = bench._artifact("plan", plan.artifact, plan.record)
-    assert _plan_of(bench, waiver, stored) == stored
-    assert _plan_named(bench, waiver, stored) == stored
+    stored = runner._artifact("plan", plan.artifact, plan.record)
+    assert _plan_of(runner, waiver, stored) == stored
+    assert _plan_named(runner, waiver, stored) == stored

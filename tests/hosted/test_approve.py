@@ -16,7 +16,7 @@ from tasks.gate.approval import record_approval
 from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.plan_page import summary_of
 from tasks.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict, Verdict
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.hosted.test_failure_records import made
 from tests.support.admin import serving
 from workflows.cli import main
@@ -91,10 +91,10 @@ def asked(*options, answer=""):
 
 def approvals():
     """Return the inputs of each record of a decision, and what was decided in which execution."""
-    records = Bench().records
+    records = StepRunner().records
     return [
         ({item.role: item.artifact for item in records.read(record).inputs}, attested.flyte, said)
-        for record in Lineage(Bench().store).index.of_kind("approval")
+        for record in Lineage(StepRunner().store).index.of_kind("approval")
         for attested in records.attestations(record)
         for said in decided(records.read(record), [attested])
     ]
@@ -106,7 +106,7 @@ def came_through(gated, monkeypatch, execution="f1"):
         pod.setenv("FLYTE_INTERNAL_EXECUTION_ID", execution)
         pod.setenv("FLYTE_INTERNAL_EXECUTION_PROJECT", "consolidation")
         pod.setenv("FLYTE_INTERNAL_EXECUTION_DOMAIN", "staging")
-        return record_approval(Bench(), gated)
+        return record_approval(StepRunner(), gated)
 
 
 def test_the_summary_comes_first_and_says_what_is_approved(gated):
@@ -141,7 +141,7 @@ def test_who_approved_by_the_command_stays_with_the_student(admin, gated, monkey
     passed = came_through(gated, monkeypatch)
     [(_, _, said)] = approvals()
     assert said.by == "ann"
-    assert Bench().records.read(passed.approval.record).settings == {"decision": "approved"}
+    assert StepRunner().records.read(passed.approval.record).settings == {"decision": "approved"}
 
 
 def test_an_approval_by_the_consoles_button_is_recorded_without_a_name(gated, monkeypatch):
@@ -166,7 +166,7 @@ def test_each_execution_says_how_it_came_through_in_one_record(admin, gated, mon
 
 def test_an_approval_at_a_terminal_names_who_is_logged_in(gated, monkeypatch):
     monkeypatch.setenv("LOGNAME", "bea")
-    record_approval(Bench(), gated)
+    record_approval(StepRunner(), gated)
     [(_, run, said)] = approvals()
     assert (run, said.by, said.way) == (None, "bea", "terminal")
 

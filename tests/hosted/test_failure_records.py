@@ -17,7 +17,7 @@ from tasks.handover import Gated, Plan, PlannedTeacher
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import record_failure
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support import failing_task
 from tests.support.container import ROOT, Container
 
@@ -27,7 +27,7 @@ HERE = {"PYTHONPATH": str(ROOT)}
 def made(kind, text="x"):
     """Return an artifact with a record."""
     derivation = Derivation(
-        project=Bench().project,
+        project=StepRunner().project,
         kind=kind,
         inputs=(),
         source=digest_json("code"),
@@ -39,7 +39,7 @@ def made(kind, text="x"):
         (folder / "file").write_text(text)
         return folder / "file"
 
-    return Bench().find_or_make(derivation, kind, write)
+    return StepRunner().find_or_make(derivation, kind, write)
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def spec():
 
 def recorded():
     """Return (execution, what was said) of every failure that the store tells of."""
-    bench = Bench()
+    runner = StepRunner()
     return sorted(
-        (attested.flyte.execution, bench.records.read(record).settings["error"])
-        for record, attested in failures(bench)
+        (attested.flyte.execution, runner.records.read(record).settings["error"])
+        for record, attested in failures(runner)
     )
 
 
@@ -92,8 +92,8 @@ def test_the_step_that_fails_leaves_the_record_with_what_it_was_given(tmp_path):
     start = made("checkpoint")
     pod = Container(failing_task.fail_with, tmp_path / "pod", {"start": start, "ending": "refusal"})
     assert ended(pod, "f1").error
-    [(record, attested)] = failures(Bench())
-    derivation = Bench().records.read(record)
+    [(record, attested)] = failures(StepRunner())
+    derivation = StepRunner().records.read(record)
     assert [(item.role, item.artifact) for item in derivation.inputs] == [("start", start.digest)]
     assert derivation.settings == {
         "task": "tests.support.failing_task.fail_with",
@@ -142,7 +142,7 @@ def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gate
     for execution in ("f1", "f2"):  # the second is the recovered run: no failure node is run
         ended(Container(failing_task.fail_in_a_plan, tmp_path / execution, inputs), execution)
     assert recorded() == [("f1", failing_task.SENTENCE), ("f2", failing_task.SENTENCE)]
-    assert len({record for record, _ in failures(Bench())}) == 1  # the same failure, twice
+    assert len({record for record, _ in failures(StepRunner())}) == 1  # the same failure, twice
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,6 @@ def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gate
 def test_a_pod_that_could_not_write_is_recorded_by_the_failure_node(tmp_path, gated, spec, message):
     assert failure_node(tmp_path / "node", gated, spec, "f1", message).error is None
     assert recorded() == [("f1", message)]
-    [(record, _)] = failures(Bench())
-    assert Bench().records.read(record).settings["publish_as"] == "general"
-    assert [item.role for item in Bench().records.read(record).inputs] == ["plan"]
+    [(record, _)] = failures(StepRunner())
+    assert StepRunner().records.read(record).settings["publish_as"] == "general"
+    assert [item.role for item in StepRunner().records.read(record).inputs] == ["plan"]

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from lineage.flyte_run import FlyteRun
 from tasks.failure import Failure, Work, failures, leave_record
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.admin import serving
 from workflows.cli import main
 from workflows.commands.schemas import schema_of
@@ -40,7 +40,7 @@ def listed(*options):
 
 def recorded(execution, sentence="math@1 was recalled: leak"):
     run = FlyteRun(project="consolidation", domain="staging", execution=execution)
-    leave_record(Bench(run=run), Failure("task", "RecalledError", sentence), Work())
+    leave_record(StepRunner(run=run), Failure("task", "RecalledError", sentence), Work())
 
 
 def test_every_run_is_listed_newest_first_over_pages_with_its_phase_and_reason(admin):
@@ -77,8 +77,8 @@ def test_a_long_reason_is_shown_and_recorded_whole_although_lists_cut_it(admin):
     sentence = f"the teachers {'math@1 ' * 40}do not fit"
     admin.ran("f1", "FAILED", error=f"Trace:\n\n    FailedError: {sentence}")
     assert listed("--record")[1]["runs"][0]["reason"] == sentence
-    [(record, _)] = failures(Bench())
-    assert Bench().records.read(record).settings["error"] == sentence
+    [(record, _)] = failures(StepRunner())
+    assert StepRunner().records.read(record).settings["error"] == sentence
 
 
 def test_who_launched_is_listed_and_is_not_who_aborted(admin):
@@ -100,14 +100,14 @@ def test_what_has_all_its_records_ends_well_and_the_latest_alone_can_be_asked_fo
 def test_a_failure_without_a_record_gets_one_and_only_one(admin, phase):
     admin.ran("f1", phase, error="Pod failed. OOMKilled: exit code 137")
     assert listed()[0] == 1
-    assert list(failures(Bench())) == []
+    assert list(failures(StepRunner())) == []
     code, document = listed("--record")
     assert (code, document["unrecorded"]) == (0, 0)
     assert listed("--record")[0] == 0
-    [(record, attested)] = failures(Bench())
+    [(record, attested)] = failures(StepRunner())
     assert attested.flyte.name == "consolidation/staging/f1"
     assert document["runs"][0]["record"] == record
-    settings = Bench().records.read(record).settings
+    settings = StepRunner().records.read(record).settings
     assert (settings["phase"], settings["error"]) == (phase, "Pod failed. OOMKilled: exit code 137")
 
 

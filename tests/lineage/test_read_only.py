@@ -111,13 +111,13 @@ def test_a_disk_that_cannot_keep_a_store_is_refused_when_it_is_opened(
 
 def test_a_step_on_a_read_only_store_ends_before_its_work(backup):
     from lineage.record import Derivation
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench(FolderStore(backup[0]))
+    runner = StepRunner(FolderStore(backup[0]))
     derivation = Derivation(kind="sft", inputs=(), source="", settings={}, seed=7)
 
     def make(*_):
         raise AssertionError("hours of work")
 
     with pytest.raises(StoreUnfitError):
-        bench.find_or_make(derivation, "checkpoint", make)
+        runner.find_or_make(derivation, "checkpoint", make)

@@ -8,12 +8,11 @@ from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact
 from lineage.record import Records
-from tasks.finding import finding_only
 from tasks.handover import Plan, PlannedTeacher
 from tasks.merge import controls
 from tasks.merge.settings import MergeSettings
 from tasks.model.files import save_policy
-from tasks.step import Bench
+from tasks.step_runner import StepRunner, find_finished
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
@@ -23,30 +22,30 @@ WEIGHTS = [0.25, 0.5, 1.0]
 
 
 @pytest.fixture
-def bench(home):
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
-def recorded(bench, kind, digest, **settings):
+def recorded(runner, kind, digest, **settings):
     """Write a record that made what is in the store; return the artifact."""
-    record, _ = write_record(bench.store, b"", output=digest, output_kind=kind, **settings)
+    record, _ = write_record(runner.store, b"", output=digest, output_kind=kind, **settings)
     return Artifact(kind=kind, digest=digest, record=record)
 
 
 @pytest.fixture
-def plan(bench, tmp_path):
+def plan(runner, tmp_path):
     """Return a plan of two teachers: the start plus 1, and the start minus 2, everywhere."""
     start = save_policy(tiny_policy(), tmp_path / "start")
-    put = {"start": recorded(bench, "checkpoint", bench.store.put_tree(start), name="start")}
+    put = {"start": recorded(runner, "checkpoint", runner.store.put_tree(start), name="start")}
     for name, shift in (("one", 1.0), ("two", -2.0)):
         folder = save_policy(tiny_policy(), tmp_path / name)
         weights = load_file(folder / "model.safetensors")
         moved = {key: tensor + shift for key, tensor in weights.items()}
         save_file(moved, folder / "model.safetensors", {"format": "pt"})
-        put[name] = recorded(bench, "checkpoint", bench.store.put_tree(folder), name=name)
+        put[name] = recorded(runner, "checkpoint", runner.store.put_tree(folder), name=name)
 
     def part(kind, name):
-        return recorded(bench, kind, bench.store.put_bytes(f"{kind} {name}".encode()), name=name)
+        return recorded(runner, kind, runner.store.put_bytes(f"{kind} {name}".encode()), name=name)
 
     return Plan(
         fork_point=put["start"],
@@ -70,22 +69,22 @@ def plan(bench, tmp_path):
     )
 
 
-def weights_of(bench, artifact):
-    return load_file(bench.store.tree(artifact.digest) / "model.safetensors")
+def weights_of(runner, artifact):
+    return load_file(runner.store.tree(artifact.digest) / "model.safetensors")
 
 
-def shift_of(bench, artifact, plan):
+def shift_of(runner, artifact, plan):
     """Return by how much every parameter of a checkpoint lies above the start."""
-    start, merged = weights_of(bench, plan.student), weights_of(bench, artifact)
+    start, merged = weights_of(runner, plan.student), weights_of(runner, artifact)
     shifts = torch.cat([(merged[name] - start[name]).flatten() for name in start])
     assert shifts.max() - shifts.min() < 1e-4
     return shifts.mean().item()
 
 
-def test_the_average_lies_between_its_teachers(bench, plan):
-    made = controls.merge_average(bench, plan)
-    assert shift_of(bench, made, plan) == pytest.approx((1.0 - 2.0) / 2, abs=1e-5)
-    derivation = Records(bench.store).read(made.record)
+def test_the_average_lies_between_its_teachers(runner, plan):
+    made = controls.merge_average(runner, plan)
+    assert shift_of(runner, made, plan) == pytest.approx((1.0 - 2.0) / 2, abs=1e-5)
+    derivation = Records(runner.store).read(made.record)
     assert [(i.role, i.name, i.weight) for i in derivation.inputs] == [
         ("student", "", None),
         ("teacher", "one", 0.5),
@@ -94,34 +93,34 @@ def test_the_average_lies_between_its_teachers(bench, plan):
 
 
 @pytest.mark.parametrize("best", WEIGHTS)
-def test_task_arithmetic_takes_the_weight_that_validates_best(bench, plan, monkeypatch, best):
-    start = weights_of(bench, plan.student)["model.norm.weight"].mean().item()
+def test_task_arithmetic_takes_the_weight_that_validates_best(runner, plan, monkeypatch, best):
+    start = weights_of(runner, plan.student)["model.norm.weight"].mean().item()
     tried = []
 
-    def validate(bench, plan, policy, settings):
+    def validate(runner, plan, policy, settings):
         """Score the weight that the policy was made with, read from the policy itself."""
         shift = policy.model.state_dict()["model.norm.weight"].mean().item() - start
         tried.append(shift / (1.0 - 2.0))
         return 1.0 - abs(tried[-1] - best)
 
     monkeypatch.setattr(controls, "_validate", validate)
-    made = controls.merge_task_arithmetic(bench, plan, MergeSettings(weights=WEIGHTS))
+    made = controls.merge_task_arithmetic(runner, plan, MergeSettings(weights=WEIGHTS))
     assert tried == pytest.approx(WEIGHTS, abs=1e-5)
-    assert shift_of(bench, made, plan) == pytest.approx(best * (1.0 - 2.0), abs=1e-5)
+    assert shift_of(runner, made, plan) == pytest.approx(best * (1.0 - 2.0), abs=1e-5)
 
-    attestation = bench.records.output(made.record)
-    rows = [json.loads(line) for line in bench.store.get_bytes(attestation.metrics).splitlines()]
+    attestation = runner.records.output(made.record)
+    rows = [json.loads(line) for line in runner.store.get_bytes(attestation.metrics).splitlines()]
     scores = [row["value"] for row in rows if row["name"] == "validation_score"]
     assert scores == pytest.approx([1.0 - abs(weight - best) for weight in WEIGHTS], abs=1e-5)
 
 
-def test_among_equals_the_smallest_step_from_the_start_wins(bench, plan, monkeypatch):
+def test_among_equals_the_smallest_step_from_the_start_wins(runner, plan, monkeypatch):
     monkeypatch.setattr(controls, "_validate", lambda *_: 0.5)
-    made = controls.merge_task_arithmetic(bench, plan, MergeSettings(weights=WEIGHTS))
-    assert shift_of(bench, made, plan) == pytest.approx(-0.25, abs=1e-5)
+    made = controls.merge_task_arithmetic(runner, plan, MergeSettings(weights=WEIGHTS))
+    assert shift_of(runner, made, plan) == pytest.approx(-0.25, abs=1e-5)
 
 
-def test_validation_opens_validation_prompts_and_no_others(bench, plan, monkeypatch):
+def test_validation_opens_validation_prompts_and_no_others(runner, plan, monkeypatch):
     opened = []
 
     def stored(store, artifact):
@@ -143,27 +142,27 @@ def test_validation_opens_validation_prompts_and_no_others(bench, plan, monkeypa
     monkeypatch.setattr(controls, "stored_prompts", stored)
     monkeypatch.setattr(controls, "make_player", lambda *_: None)
     monkeypatch.setattr(controls, "play", lambda *_: [Solved()])
-    made = controls.merge_task_arithmetic(bench, plan, MergeSettings(weights=[0.5]))
+    made = controls.merge_task_arithmetic(runner, plan, MergeSettings(weights=[0.5]))
     assert opened == [teacher.validation.digest for teacher in plan.teachers]
-    taken = {item.artifact for item in bench.records.read(made.record).inputs}
+    taken = {item.artifact for item in runner.records.read(made.record).inputs}
     for teacher in plan.teachers:
         assert teacher.validation.digest in taken
         assert not taken & {teacher.evaluation.digest, teacher.train.digest}
 
 
-def test_a_merge_is_found_the_second_time(bench, plan):
-    first = controls.merge_average(bench, plan)
-    with finding_only():
-        assert controls.merge_average(bench, plan) == first
+def test_a_merge_is_found_the_second_time(runner, plan):
+    first = controls.merge_average(runner, plan)
+    again = find_finished(lambda: controls.merge_average(StepRunner(), plan))
+    assert again == first
 
 
-def test_teachers_of_different_shapes_are_refused(bench, plan, tmp_path):
+def test_teachers_of_different_shapes_are_refused(runner, plan, tmp_path):
     from tasks.model.files import Policy
     from tests.support.tiny_models import tiny_model, tokenizer
 
     folder = save_policy(Policy(tiny_model(hidden_size=32), tokenizer()), tmp_path / "wide")
-    wide = recorded(bench, "checkpoint", bench.store.put_tree(folder), name="wide")
+    wide = recorded(runner, "checkpoint", runner.store.put_tree(folder), name="wide")
     teachers = [plan.teachers[0], plan.teachers[1].model_copy(update={"checkpoint": wide})]
     with refused("other-parameters"):
-        controls.merge_average(bench, plan.model_copy(update={"teachers": teachers}))
-    assert not [d for d in bench.records.all() if bench.records.read(d).kind == "merge"]
+        controls.merge_average(runner, plan.model_copy(update={"teachers": teachers}))
+    assert not [d for d in runner.records.all() if runner.records.read(d).kind == "merge"]

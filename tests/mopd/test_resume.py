@@ -9,6 +9,7 @@ from lineage.store import FolderStore
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
+from tasks.measurements import Measurements
 from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings
@@ -18,7 +19,6 @@ from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.resume import JsonPart, RandomNumbers, States
-from tasks.step import Measurements
 from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
 from tests.support.tiny_models import tiny_policy, tokenizer
 

@@ -4,7 +4,7 @@ from lineage.store import open_store
 from tasks.mopd.counterfactual.retrain import _cost, _masked, _masks, plan_retrains
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.settings import LoopSettings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.refused import refused
 
 
@@ -44,4 +44,4 @@ def test_who_asks_for_retrains_is_told_how_many_and_what_they_cost():
 
 def test_subsets_without_a_seed_are_refused(tmp_path):
     with refused("subsets-without-seed"):
-        plan_retrains(Bench(open_store(str(tmp_path))), "student", 0, 2)
+        plan_retrains(StepRunner(open_store(str(tmp_path))), "student", 0, 2)

@@ -6,23 +6,21 @@ from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
-from tasks import publication
 from tasks.model.identity import identity_of
 from tasks.release import release as releasing
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def make(bench, tmp_path):
-    return Maker(bench, tmp_path)
+def make(runner, tmp_path):
+    return Maker(runner, tmp_path)
 
 
 @pytest.fixture
@@ -35,46 +33,46 @@ def climbed(make, fork_point):
     return Climbed(make, fork_point)
 
 
-def manifest_of(bench, artifact, model=Release):
-    return read_manifest(bench.store, artifact.digest, model)
+def manifest_of(runner, artifact, model=Release):
+    return read_manifest(runner.store, artifact.digest, model)
 
 
-def test_the_last_rung_is_the_teacher(bench, climbed):
-    manifest = manifest_of(bench, climbed.release())
+def test_the_last_rung_is_the_teacher(runner, climbed):
+    manifest = manifest_of(runner, climbed.release())
     assert [rung.step for rung in manifest.ladder] == [10, 20]
     assert manifest.checkpoint == manifest.ladder[-1].checkpoint
     assert manifest.checkpoint.digest == climbed.ladder[-1].checkpoint.digest
 
 
-def test_precursor_and_fork_point_are_read_from_the_records(bench, climbed, fork_point):
-    manifest = manifest_of(bench, climbed.release())
+def test_precursor_and_fork_point_are_read_from_the_records(runner, climbed, fork_point):
+    manifest = manifest_of(runner, climbed.release())
     assert manifest.precursor.digest == climbed.precursor.digest
     assert manifest.fork_point.digest == fork_point.digest
 
 
-def test_what_the_team_says_of_itself_travels_and_its_climb_says_how_it_sampled(bench, climbed):
-    manifest = manifest_of(bench, climbed.release())
+def test_what_the_team_says_of_itself_travels_and_its_climb_says_how_it_sampled(runner, climbed):
+    manifest = manifest_of(runner, climbed.release())
     assert (manifest.domain, manifest.owner) == ("math", "team-math")
     assert (manifest.team_version, manifest.licence) == ("2.1", "MIT")
     assert (manifest.sampling.temperature, manifest.sampling.max_new_tokens) == (0.7, 9)
 
 
-def test_tokenizer_and_template_are_read_from_the_teacher(bench, climbed):
-    manifest = manifest_of(bench, climbed.release())
-    folder = bench.store.tree(manifest.checkpoint.digest)
+def test_tokenizer_and_template_are_read_from_the_teacher(runner, climbed):
+    manifest = manifest_of(runner, climbed.release())
+    folder = runner.store.tree(manifest.checkpoint.digest)
     assert (manifest.tokenizer, manifest.template) == identity_of(folder)
 
 
-def test_every_part_is_an_input_of_the_releases_record(bench, climbed):
+def test_every_part_is_an_input_of_the_releases_record(runner, climbed):
     released = climbed.release()
-    inputs = {item.role: item for item in bench.records.read(released.record).inputs}
-    for part, artifact in manifest_of(bench, released).artifacts().items():
+    inputs = {item.role: item for item in runner.records.read(released.record).inputs}
+    for part, artifact in manifest_of(runner, released).artifacts().items():
         assert (inputs[part].artifact, inputs[part].record) == (artifact.digest, artifact.record)
 
 
-def test_a_release_is_registered_and_both_aliases_point_at_it(bench, make, fork_point):
+def test_a_release_is_registered_and_both_aliases_point_at_it(runner, make, fork_point):
     first, second = (Climbed(make, fork_point, seed=seed).release() for seed in (1, 2))
-    registry = Registry(bench.store)
+    registry = Registry(runner.store)
     assert [entry.digest for entry in registry.versions("teacher.math")] == [
         first.digest,
         second.digest,
@@ -83,15 +81,15 @@ def test_a_release_is_registered_and_both_aliases_point_at_it(bench, make, fork_
     assert registry.versions("teacher.math")[1].note == "2.1"
 
 
-def test_a_teacher_that_does_not_beat_the_fork_point_stays_a_candidate(bench, make, fork_point):
+def test_a_teacher_that_does_not_beat_the_fork_point_stays_a_candidate(runner, make, fork_point):
     Climbed(make, fork_point, seed=1).release()
     Climbed(make, fork_point, seed=2, gain=(0.02, -0.01, 0.05)).release()
     Climbed(make, fork_point, seed=3, gain=(-0.1, -0.2, -0.01)).release()
-    assert Registry(bench.store).aliases("teacher.math") == {"candidate": 3, "released": 1}
+    assert Registry(runner.store).aliases("teacher.math") == {"candidate": 3, "released": 1}
 
 
-def test_a_scorecard_that_says_nothing_of_the_gain_releases_nothing(bench, climbed, make):
-    rows = bench.records.read(climbed.scorecard.record).inputs
+def test_a_scorecard_that_says_nothing_of_the_gain_releases_nothing(runner, climbed, make):
+    rows = runner.records.read(climbed.scorecard.record).inputs
     told = [
         (row.role, Artifact(kind="measurement", digest=row.artifact, record=row.record), row.name)
         for row in rows
@@ -99,58 +97,58 @@ def test_a_scorecard_that_says_nothing_of_the_gain_releases_nothing(bench, climb
     card = make.part("scorecard", "{}", "scorecard", climbed.owner, told)
     with pytest.raises(LineageError):
         climbed.release(scorecard=card)
-    assert Registry(bench.store).names() == []
+    assert Registry(runner.store).names() == []
 
 
-def test_releasing_again_changes_nothing(bench, climbed):
+def test_releasing_again_changes_nothing(runner, climbed):
     first = climbed.release()
-    moves = Registry(bench.store).moves("teacher.math")
+    moves = Registry(runner.store).moves("teacher.math")
     assert climbed.release() == first
-    registry = Registry(bench.store)
+    registry = Registry(runner.store)
     assert len(registry.versions("teacher.math")) == 1
     assert registry.moves("teacher.math") == moves
 
 
-def test_a_part_that_is_not_in_the_store_is_refused_before_anything_is_registered(bench, climbed):
+def test_a_part_that_is_not_in_the_store_is_refused_before_anything_is_registered(runner, climbed):
     lost = Artifact(kind="dataset", digest="sha256:" + "0" * 64)
     with pytest.raises(LineageError, match=r"part 'evaluation' names sha256:0+, which is not in"):
         climbed.release(evaluation=lost)
-    assert Registry(bench.store).names() == []
+    assert Registry(runner.store).names() == []
 
 
-def test_a_part_of_the_wrong_kind_is_refused(bench, climbed):
+def test_a_part_of_the_wrong_kind_is_refused(runner, climbed):
     with pytest.raises(LineageError, match="part 'environment' is a dataset, not a environment"):
         climbed.release(environment=climbed.domain.train)
-    assert Registry(bench.store).names() == []
+    assert Registry(runner.store).names() == []
 
 
-def test_content_that_was_recalled_is_not_released_again(bench, climbed):
+def test_content_that_was_recalled_is_not_released_again(runner, climbed):
     climbed.release()
-    Registry(bench.store).recall("teacher.math", 1, by="team", reason="leaked answers")
+    Registry(runner.store).recall("teacher.math", 1, by="team", reason="leaked answers")
     with pytest.raises(LineageError, match=r"was recalled by team .*leaked answers"):
         climbed.release()
 
 
-def test_a_registered_checkpoint_is_handed_on_and_resolved(bench, fork_point):
+def test_a_registered_checkpoint_is_handed_on_and_resolved(runner, fork_point):
     assert (
-        releasing.register_checkpoint(bench, "fork-point", fork_point, "foundation") == fork_point
+        releasing.register_checkpoint(runner, "fork-point", fork_point, "foundation") == fork_point
     )
-    found = releasing.resolve_checkpoint(bench, "fork-point@released")
+    found = releasing.resolve_checkpoint(runner, "fork-point@released")
     assert (found.digest, found.record) == (fork_point.digest, fork_point.record)
 
 
 @pytest.mark.parametrize("name", ["teacher.math", "student.general", "audit.general"])
-def test_a_checkpoint_takes_no_name_of_what_has_a_step_of_its_own(bench, fork_point, name):
+def test_a_checkpoint_takes_no_name_of_what_has_a_step_of_its_own(runner, fork_point, name):
     with pytest.raises(LineageError):
-        releasing.register_checkpoint(bench, name, fork_point, "foundation")
-    assert Registry(bench.store).names() == []
+        releasing.register_checkpoint(runner, name, fork_point, "foundation")
+    assert Registry(runner.store).names() == []
 
 
-def test_what_no_record_gave_as_a_checkpoint_is_not_registered_as_one(bench, climbed, fork_point):
+def test_what_no_record_gave_as_a_checkpoint_is_not_registered_as_one(runner, climbed, fork_point):
     data = climbed.domain.train.model_copy(update={"kind": "checkpoint"})
     strange = fork_point.model_copy(update={"record": climbed.precursor.record})
     raw = fork_point.model_copy(update={"record": ""})
     for each in (data, strange, raw):
         with pytest.raises(BrokenRuleError):
-            releasing.register_checkpoint(bench, "fork-point", each, "foundation")
-    assert Registry(bench.store).names() == []
+            releasing.register_checkpoint(runner, "fork-point", each, "foundation")
+    assert Registry(runner.store).names() == []

@@ -5,16 +5,16 @@ import pytest
 from lineage.artifacts import Artifact
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks import publication
 from tasks.publication import publish
+from tasks.step_runner import StepRunner
 from tests.support.making import write_record
+from tests.support.mirrors import MemoryMirror
 
 NAME = "teacher.math"
 
 
 @pytest.fixture
-def store(home, monkeypatch):
-    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
+def store(home):
     return open_store()
 
 
@@ -24,7 +24,9 @@ def release(store, number):
     )
     artifact = Artifact(kind="release", digest=digest, record=record)
     both = ("candidate", "released")
-    return publish(store, NAME, artifact, owner="team-math", aliases=both).version
+    return publish(
+        StepRunner(store, mirror=MemoryMirror()), NAME, artifact, owner="team-math", aliases=both
+    ).version
 
 
 def released(store):
@@ -79,5 +81,8 @@ def test_a_run_that_was_killed_before_the_move_ends_it_when_it_comes_again(store
 def test_a_publication_without_aliases_moves_none(store):
     record, digest = write_record(store, b"audit", kind="audit", output_kind="audit")
     artifact = Artifact(kind="audit", digest=digest, record=record)
-    publish(store, "audit.general", artifact, owner="consolidation", aliases=())
+    mirror = MemoryMirror()
+    runner = StepRunner(store, mirror=mirror)
+    publish(runner, "audit.general", artifact, owner="consolidation", aliases=())
     assert Registry(store).moves("audit.general") == []
+    assert mirror.names == ["audit.general"]

@@ -7,23 +7,21 @@ import pytest
 from lineage.errors import RecalledError
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
-from tasks import publication
 from tasks.release import release as releasing
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def climbs(bench, tmp_path):
+def climbs(runner, tmp_path):
     """Climbs of two teams, and a second climb of the first with data of its own."""
-    make = Maker(bench, tmp_path)
+    make = Maker(runner, tmp_path)
     fork_point = make.checkpoint(0)
     return {
         "math": Climbed(make, fork_point, "math", 1),
@@ -32,24 +30,24 @@ def climbs(bench, tmp_path):
     }
 
 
-def written(bench):
-    return bench.records.all(), Registry(bench.store).names()
+def written(runner):
+    return runner.records.all(), Registry(runner.store).names()
 
 
-def test_the_ladder_of_another_team_with_ones_own_scorecard_is_refused(bench, climbs):
+def test_the_ladder_of_another_team_with_ones_own_scorecard_is_refused(runner, climbs):
     """Finding C3: signed by team math, released, and verified."""
-    before = written(bench)
+    before = written(runner)
     with pytest.raises(BrokenRuleError) as refused:
         climbs["math"].release(ladder=climbs["code"].ladder)
     assert {"owner", "domain", "scorecard"} <= refused.value.rules
-    assert written(bench) == before
+    assert written(runner) == before
 
 
 @pytest.mark.parametrize("other", ["code", "math again"])
-def test_any_mixture_of_two_climbs_is_refused_and_nothing_is_written(bench, climbs, other):
+def test_any_mixture_of_two_climbs_is_refused_and_nothing_is_written(runner, climbs, other):
     runs = (climbs["math"], climbs[other])
     parts = ("environment", "train", "validation", "evaluation", "demonstrations", "sketches")
-    before = written(bench)
+    before = written(runner)
     mixtures = list(itertools.product((0, 1), repeat=len(parts) + 3))
     for chosen in mixtures[1:-1]:
         settings, ladder, card, *rest = (runs[place] for place in chosen)
@@ -58,8 +56,8 @@ def test_any_mixture_of_two_climbs_is_refused_and_nothing_is_written(bench, clim
         if is_of_one_climb(domain, ladder, card, runs):
             continue
         with pytest.raises(BrokenRuleError):
-            releasing.release_teacher(bench, ladder.ladder, domain, card.scorecard)
-    assert written(bench) == before
+            releasing.release_teacher(runner, ladder.ladder, domain, card.scorecard)
+    assert written(runner) == before
 
 
 def is_of_one_climb(domain, ladder, card, runs):
@@ -71,11 +69,11 @@ def test_what_is_of_one_climb_is_released(climbs):
     assert {climbed.release().kind for climbed in climbs.values()} == {"release"}
 
 
-def test_a_fork_point_that_was_recalled_while_the_team_climbed_ends_the_release(bench, climbs):
+def test_a_fork_point_that_was_recalled_while_the_team_climbed_ends_the_release(runner, climbs):
     start = climbs["math"].fork_point
-    releasing.register_checkpoint(bench, "fork-point", start, "foundation")
-    Registry(bench.store).recall("fork-point", 1, by="foundation", reason="leaked data")
-    before = written(bench)
+    releasing.register_checkpoint(runner, "fork-point", start, "foundation")
+    Registry(runner.store).recall("fork-point", 1, by="foundation", reason="leaked data")
+    before = written(runner)
     with pytest.raises(RecalledError):
         climbs["math"].release()
-    assert written(bench) == before
+    assert written(runner) == before

@@ -7,23 +7,21 @@ import pytest
 from lineage.artifacts import Student, read_manifest
 from lineage.registry import Registry
 from lineage.verify import Verifier
-from tasks import publication
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def consolidated(bench, tmp_path):
+def consolidated(runner, tmp_path):
     """Return a maker of consolidations of math and code."""
-    make = Maker(bench, tmp_path)
+    make = Maker(runner, tmp_path)
     start = make.checkpoint(0)
     climbs = [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
 
@@ -33,13 +31,13 @@ def consolidated(bench, tmp_path):
     return of
 
 
-def manifest_of(bench, published):
-    return read_manifest(bench.store, published.digest, Student)
+def manifest_of(runner, published):
+    return read_manifest(runner.store, published.digest, Student)
 
 
-def test_a_student_names_its_teachers_with_the_tokens_of_its_round(bench, consolidated):
+def test_a_student_names_its_teachers_with_the_tokens_of_its_round(runner, consolidated):
     made = consolidated(tokens=[{"math": 120, "code": 7}])
-    manifest = manifest_of(bench, made.publish())
+    manifest = manifest_of(runner, made.publish())
     assert [(t.domain, t.tokens_routed, t.reference) for t in manifest.teachers] == [
         ("math", 120, "teacher.math@1"),
         ("code", 7, "teacher.code@1"),
@@ -49,30 +47,30 @@ def test_a_student_names_its_teachers_with_the_tokens_of_its_round(bench, consol
     assert manifest.settings == {"kind": "mopd", "seed": 0, "steps": 2, "of": 100}
 
 
-def test_the_tokens_of_all_rounds_count(bench, consolidated):
+def test_the_tokens_of_all_rounds_count(runner, consolidated):
     made = consolidated(tokens=[{"math": 100, "code": 1}, {"math": 20}])
-    manifest = manifest_of(bench, made.publish())
+    manifest = manifest_of(runner, made.publish())
     assert [share.tokens_routed for share in manifest.teachers] == [120, 1]
 
 
-def test_a_round_that_counted_nothing_routed_nothing(bench, consolidated):
-    manifest = manifest_of(bench, consolidated().publish())
+def test_a_round_that_counted_nothing_routed_nothing(runner, consolidated):
+    manifest = manifest_of(runner, consolidated().publish())
     assert [share.tokens_routed for share in manifest.teachers] == [0, 0]
 
 
-def test_checkpoint_and_controls_are_those_that_the_scorecard_measured(bench, consolidated):
+def test_checkpoint_and_controls_are_those_that_the_scorecard_measured(runner, consolidated):
     made = consolidated()
-    manifest = manifest_of(bench, made.publish())
+    manifest = manifest_of(runner, made.publish())
     assert manifest.checkpoint.digest == made.student.digest
     assert {name: c.digest for name, c in manifest.controls.items()} == {
         name: control.digest for name, control in made.controls.items()
     }
 
 
-def test_all_that_it_came_of_are_inputs_of_its_record(bench, consolidated):
+def test_all_that_it_came_of_are_inputs_of_its_record(runner, consolidated):
     made = consolidated()
     published = made.publish()
-    inputs = {item.role: item.artifact for item in bench.records.read(published.record).inputs}
+    inputs = {item.role: item.artifact for item in runner.records.read(published.record).inputs}
     assert inputs["plan"] == made.plan.artifact.digest
     assert inputs["gate"] == made.gated.report.digest
     assert "approval" not in inputs
@@ -81,15 +79,15 @@ def test_all_that_it_came_of_are_inputs_of_its_record(bench, consolidated):
     assert {"controls.parameter_average", "controls.task_arithmetic"} <= inputs.keys()
 
 
-def test_it_verifies_by_the_same_rules(bench, consolidated):
-    found = Verifier(bench.store, None).verify(consolidated().publish().record)
+def test_it_verifies_by_the_same_rules(runner, consolidated):
+    found = Verifier(runner.store, None).verify(consolidated().publish().record)
     assert (found.problems, found.unknown) == ([], [])
 
 
-def test_a_student_is_registered_under_the_name_that_was_asked_for(bench, consolidated):
+def test_a_student_is_registered_under_the_name_that_was_asked_for(runner, consolidated):
     published = consolidated().publish(name="coding-first")
-    registry = Registry(bench.store)
+    registry = Registry(runner.store)
     assert registry.resolve("student.coding-first@candidate").digest == published.digest
     assert registry.aliases("student.coding-first") == {"candidate": 1}
-    body = json.loads(bench.store.get_bytes(published.digest))
+    body = json.loads(runner.store.get_bytes(published.digest))
     assert body["owner"] == "consolidation"

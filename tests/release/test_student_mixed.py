@@ -12,10 +12,9 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
-from tasks import publication
 from tasks.gate.approval import record_approval, record_decision
 from tasks.planned import refuse_changed
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.making import take, write_record
 from tests.support.mirrors import MemoryMirror
@@ -23,14 +22,13 @@ from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
-def bench(home, monkeypatch):
-    monkeypatch.setattr(publication, "mirror_entry", lambda *_: True)
-    return Bench(mirror=MemoryMirror())
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def make(bench, tmp_path):
-    return Maker(bench, tmp_path)
+def make(runner, tmp_path):
+    return Maker(runner, tmp_path)
 
 
 @pytest.fixture
@@ -44,22 +42,22 @@ def merge(make, climbs):
     return lambda seed=100, **told: Consolidated(make, climbs, seed, **told)
 
 
-def written(bench):
-    registry = Registry(bench.store)
+def written(runner):
+    registry = Registry(runner.store)
     names = registry.names()
-    return bench.records.all(), [entry for name in names for entry in registry.versions(name)]
+    return runner.records.all(), [entry for name in names for entry in registry.versions(name)]
 
 
-def wrong(bench, record):
+def wrong(runner, record):
     """Return the rules that verify finds broken."""
-    found = Verifier(bench.store, None).verify(record)
+    found = Verifier(runner.store, None).verify(record)
     return {problem.what.partition("]")[0].removeprefix("[") for problem in found.problems}
 
 
-def test_a_short_rounds_checkpoint_with_a_good_runs_card_is_wrong_whoever_signed(bench, merge):
+def test_a_short_rounds_checkpoint_with_a_good_runs_card_is_wrong_whoever_signed(runner, merge):
     """Finding C3: student.general@2 was a two-step checkpoint with the good run's scorecard."""
     good, short = merge(), merge(200)
-    manifest = read_manifest(bench.store, good.publish().digest, Student)
+    manifest = read_manifest(runner.store, good.publish().digest, Student)
     forged = manifest.model_copy(update={"checkpoint": short.student})
     parts = {
         **forged.artifacts(),
@@ -68,35 +66,35 @@ def test_a_short_rounds_checkpoint_with_a_good_runs_card_is_wrong_whoever_signed
         **{f"release.{t.name}": t.release for t in good.teachers},
     }
     inputs = [take(role, (part.record, part.digest)) for role, part in sorted(parts.items())]
-    digest = put_manifest(bench.store, forged)
+    digest = put_manifest(runner.store, forged)
     record, _ = write_record(
-        bench.store, b"", *inputs, kind="student", output=digest, output_kind="student"
+        runner.store, b"", *inputs, kind="student", output=digest, output_kind="student"
     )
-    assert wrong(bench, record) == {"scorecard", "settings"}
+    assert wrong(runner, record) == {"scorecard", "settings"}
 
 
-def test_a_short_rounds_scorecard_publishes_the_short_rounds_checkpoint(bench, merge):
+def test_a_short_rounds_scorecard_publishes_the_short_rounds_checkpoint(runner, merge):
     """The same mixture at the task, of one plan: what is published is what was measured."""
     good, short = merge(), merge(200)
     published = good.publish(scorecard=good.card(**{"method.student": short.student}))
-    manifest = read_manifest(bench.store, published.digest, Student)
+    manifest = read_manifest(runner.store, published.digest, Student)
     assert manifest.checkpoint.digest == short.student.digest
     assert manifest.settings["of"] == 200
-    assert wrong(bench, published.record) == set()
+    assert wrong(runner, published.record) == set()
 
 
 @pytest.mark.parametrize("place", range(1, 7))
-def test_any_mixture_of_two_plans_inputs_is_refused(bench, make, climbs, merge, place):
+def test_any_mixture_of_two_plans_inputs_is_refused(runner, make, climbs, merge, place):
     """Another consolidation: of one of the teachers alone, by another plan."""
     one, other = merge(), Consolidated(make, climbs[:1], 300)
-    runs, before = (one, other), written(bench)
+    runs, before = (one, other), written(runner)
     plan, report, card = (runs[(place >> shift) & 1] for shift in range(3))
     with pytest.raises(BrokenRuleError):
         plan.publish(report=report.gated.report, scorecard=card.scorecard)
-    assert written(bench) == before
+    assert written(runner) == before
 
 
-def test_every_checkpoint_of_another_consolidation_in_a_scorecard_is_refused(bench, merge):
+def test_every_checkpoint_of_another_consolidation_in_a_scorecard_is_refused(runner, merge):
     one, other = merge(), merge(200)
     start = one.teachers[0].checkpoint
     swapped = {
@@ -104,23 +102,23 @@ def test_every_checkpoint_of_another_consolidation_in_a_scorecard_is_refused(ben
         "method.parameter_average": other.student,
         "teacher.math": one.teachers[1].checkpoint,
     }
-    before = written(bench)
+    before = written(runner)
     for count in range(1, len(swapped) + 1):
         for labels in itertools.combinations(swapped, count):
             card = one.card(**{label: swapped[label] for label in labels})
-            known = set(Records(bench.store).all())
+            known = set(Records(runner.store).all())
             with pytest.raises(BrokenRuleError) as refused:
                 one.publish(scorecard=card)
             assert refused.value.rules <= {"scorecard", "controls"}
-            assert set(Records(bench.store).all()) == known
-    assert written(bench)[1] == before[1]
+            assert set(Records(runner.store).all()) == known
+    assert written(runner)[1] == before[1]
 
 
 def test_a_plan_that_did_not_go_through_the_gate_is_refused(merge):
     made = merge()
     [before] = [
         item
-        for item in made.make.bench.records.read(made.plan.artifact.record).inputs
+        for item in made.make.runner.records.read(made.plan.artifact.record).inputs
         if item.role == "plan"
     ]
     plan = Artifact(kind="plan", digest=before.artifact, record=before.record)
@@ -138,36 +136,36 @@ def test_a_plan_that_was_refused_is_refused_here_too(merge):
     assert refused.value.rules == {"passed"}
 
 
-def test_a_reviewed_plan_needs_the_record_of_its_approval(bench, merge):
+def test_a_reviewed_plan_needs_the_record_of_its_approval(runner, merge):
     made, other = merge(reviewed=True), merge(200, reviewed=True)
     with pytest.raises(BrokenRuleError) as refused:
         made.publish()
     assert refused.value.rules == {"approval"}
-    strange = record_approval(bench, other.gated).approval
+    strange = record_approval(runner, other.gated).approval
     with pytest.raises(BrokenRuleError) as refused:
         made.publish(approval=strange)
     assert refused.value.rules == {"approval"}
-    rejected = record_decision(bench, made.gated, Decision(decision="rejected", way="command"))
+    rejected = record_decision(runner, made.gated, Decision(decision="rejected", way="command"))
     with pytest.raises(BrokenRuleError) as refused:
         made.publish(approval=rejected)
     assert refused.value.rules == {"approval"}
-    approved = record_approval(bench, made.gated)
+    approved = record_approval(runner, made.gated)
     published = made.publish(approval=approved.approval)
-    inputs = {item.role: item.artifact for item in bench.records.read(published.record).inputs}
+    inputs = {item.role: item.artifact for item in runner.records.read(published.record).inputs}
     assert inputs["approval"] == approved.approval.digest
-    assert wrong(bench, published.record) == set()
+    assert wrong(runner, published.record) == set()
 
 
-def test_a_report_on_another_plan_is_not_approved_as_one_thing(bench, make, climbs, merge):
+def test_a_report_on_another_plan_is_not_approved_as_one_thing(runner, make, climbs, merge):
     made, other = merge(reviewed=True), Consolidated(make, climbs[:1], 300)
     mixed = made.gated.model_copy(update={"report": other.gated.report})
     with pytest.raises(BrokenRuleError):
-        record_approval(bench, mixed)
+        record_approval(runner, mixed)
 
 
-def test_a_plan_that_was_changed_on_the_way_is_refused(bench, merge):
+def test_a_plan_that_was_changed_on_the_way_is_refused(runner, merge):
     plan = merge().plan
-    refuse_changed(bench, plan)
+    refuse_changed(runner, plan)
     teachers = [plan.teachers[0].model_copy(update={"checkpoint": plan.student})]
     for changed in (
         {"teachers": teachers},
@@ -175,28 +173,28 @@ def test_a_plan_that_was_changed_on_the_way_is_refused(bench, merge):
         {"student": plan.teachers[0].train},
     ):
         with pytest.raises(LineageError):
-            refuse_changed(bench, plan.model_copy(update=changed))
+            refuse_changed(runner, plan.model_copy(update=changed))
 
 
-def test_a_teacher_that_was_recalled_while_the_round_ran_ends_the_publication(bench, merge):
+def test_a_teacher_that_was_recalled_while_the_round_ran_ends_the_publication(runner, merge):
     made = merge()
-    Registry(bench.store).recall("teacher.math", 1, by="team-math", reason="leak")
-    before = written(bench)
+    Registry(runner.store).recall("teacher.math", 1, by="team-math", reason="leak")
+    before = written(runner)
     with pytest.raises(RecalledError):
         made.publish()
-    assert written(bench) == before
+    assert written(runner) == before
 
 
-def test_a_manifest_that_claims_other_tokens_than_its_rounds_counted_is_wrong(bench, merge):
+def test_a_manifest_that_claims_other_tokens_than_its_rounds_counted_is_wrong(runner, merge):
     made = merge(tokens=[{"math": 120, "code": 7}])
     good = made.publish()
-    assert wrong(bench, good.record) == set()
-    manifest = read_manifest(bench.store, good.digest, Student)
+    assert wrong(runner, good.record) == set()
+    manifest = read_manifest(runner.store, good.digest, Student)
     shares = [share.model_copy(update={"tokens_routed": 60}) for share in manifest.teachers]
     forged = manifest.model_copy(update={"teachers": tuple(shares)})
-    inputs = bench.records.read(good.record).inputs
-    digest = put_manifest(bench.store, forged)
+    inputs = runner.records.read(good.record).inputs
+    digest = put_manifest(runner.store, forged)
     record, _ = write_record(
-        bench.store, b"", *inputs, kind="student", output=digest, output_kind="student"
+        runner.store, b"", *inputs, kind="student", output=digest, output_kind="student"
     )
-    assert wrong(bench, record) == {"tokens"}
+    assert wrong(runner, record) == {"tokens"}

@@ -21,8 +21,8 @@ BASE = BaseSettings(scratch=SIZES, num_documents=60, row_tokens=16, training=SET
 STAGE = StageLabel(name="math sft", owner="team-math")
 
 
-class Bench:
-    """A bench that keeps no records: it makes what is asked for into a folder, every time."""
+class StepRunner:
+    """A runner that keeps no records: it makes what is asked for into a folder, every time."""
 
     project = "local"
 
@@ -43,24 +43,24 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path / "made")
+def runner(tmp_path):
+    return StepRunner(tmp_path / "made")
 
 
 @pytest.fixture
-def start(bench, tmp_path):
-    digest = bench.store.put_tree(save_policy(tiny_policy(0), tmp_path / "start"))
+def start(runner, tmp_path):
+    digest = runner.store.put_tree(save_policy(tiny_policy(0), tmp_path / "start"))
     return Artifact(kind="checkpoint", digest=digest)
 
 
 @pytest.fixture
-def data(bench, tmp_path):
+def data(runner, tmp_path):
     rows = [
         Demonstration((Message("user", f"{n}+{n}"),), (Turn("assistant", str(2 * n)),))
         for n in range(10, 30)
     ]
     write_demonstrations(tmp_path / "rows.jsonl", rows)
-    digest = bench.store.put_file(tmp_path / "rows.jsonl")
+    digest = runner.store.put_file(tmp_path / "rows.jsonl")
     return [Artifact(kind="dataset", digest=digest)]
 
 
@@ -70,26 +70,26 @@ def differ(first, second):
 
 
 @pytest.mark.slow
-def test_a_fine_tuned_model_is_another_and_the_same_again_from_the_same_seed(bench, start, data):
+def test_a_fine_tuned_model_is_another_and_the_same_again_from_the_same_seed(runner, start, data):
     first, again, other = (
-        bench.weights(finetune(bench, start, data, SETTINGS, seed, STAGE)) for seed in (0, 0, 1)
+        runner.weights(finetune(runner, start, data, SETTINGS, seed, STAGE)) for seed in (0, 0, 1)
     )
-    assert differ(bench.weights(start), first)
+    assert differ(runner.weights(start), first)
     assert not differ(first, again)
     assert differ(first, other)
-    assert bench.measured == [10] * 3
-    assert bench.owner == "team-math"
+    assert runner.measured == [10] * 3
+    assert runner.owner == "team-math"
 
 
-def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(bench, start, data):
+def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(runner, start, data):
     other = Artifact(kind="dataset", digest="sha256:" + "d" * 64)
     renamed = StageLabel(name="other", owner="somebody")
     slower = SETTINGS.model_copy(update={"learning_rate": 1e-3})
 
     def derivation(begin, rows, settings, seed, stage):
-        bench.find_or_make = lambda made, *_: bench.derivations.append(made) or begin
-        finetune(bench, begin, rows, settings, seed, stage)
-        return bench.derivations[-1]
+        runner.find_or_make = lambda made, *_: runner.derivations.append(made) or begin
+        finetune(runner, begin, rows, settings, seed, stage)
+        return runner.derivations[-1]
 
     plain = derivation(start, data, SETTINGS, 0, STAGE)
     assert derivation(start, data, SETTINGS, 0, renamed) == plain
@@ -107,34 +107,34 @@ def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(b
     ]
 
 
-def test_a_base_is_copied_from_a_hugging_face_folder(bench, tmp_path):
+def test_a_base_is_copied_from_a_hugging_face_folder(runner, tmp_path):
     source = save_policy(tiny_policy(5), tmp_path / "somebody's model")
-    made = make_base(bench, str(source), [], BASE, seed=0)
-    assert not differ(bench.weights(made), tiny_policy(5).model.state_dict())
-    loaded = load_policy(bench.store.tree(made.digest)).tokenizer
+    made = make_base(runner, str(source), [], BASE, seed=0)
+    assert not differ(runner.weights(made), tiny_policy(5).model.state_dict())
+    loaded = load_policy(runner.store.tree(made.digest)).tokenizer
     assert loaded.chat_template == tokenizer().chat_template
 
 
-def test_a_base_from_a_folder_that_changed_is_another_base(bench, tmp_path):
+def test_a_base_from_a_folder_that_changed_is_another_base(runner, tmp_path):
     source = save_policy(tiny_policy(5), tmp_path / "model")
-    make_base(bench, str(source), [], BASE, seed=0)
+    make_base(runner, str(source), [], BASE, seed=0)
     save_policy(tiny_policy(6), source)
-    make_base(bench, str(source), [], BASE, seed=0)
-    before, after = bench.derivations
+    make_base(runner, str(source), [], BASE, seed=0)
+    before, after = runner.derivations
     assert before.digest() != after.digest()
 
 
-def test_a_base_from_scratch_learns_from_text_and_follows_the_seed(bench, data):
-    first, again, other = (make_base(bench, "", data, BASE, seed) for seed in (0, 0, 1))
+def test_a_base_from_scratch_learns_from_text_and_follows_the_seed(runner, data):
+    first, again, other = (make_base(runner, "", data, BASE, seed) for seed in (0, 0, 1))
     assert first.digest == again.digest
     assert first.digest != other.digest
-    loaded = load_policy(bench.store.tree(first.digest))
+    loaded = load_policy(runner.store.tree(first.digest))
     assert loaded.model.config.hidden_size == SIZES.hidden_size
     assert len(loaded.tokenizer) == SIZES.vocabulary_size
     assert loaded.tokenizer.chat_template == tokenizer().chat_template
 
 
-def test_a_base_from_scratch_is_saved_without_a_pickle(bench, data):
-    folder = bench.store.tree(make_base(bench, "", data, BASE, seed=0).digest)
+def test_a_base_from_scratch_is_saved_without_a_pickle(runner, data):
+    folder = runner.store.tree(make_base(runner, "", data, BASE, seed=0).digest)
     assert {file.suffix for file in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
     assert "auto_map" not in json.loads((folder / "config.json").read_text())

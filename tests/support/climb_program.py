@@ -13,7 +13,7 @@ from lineage.artifacts import Artifact
 from tasks.handover import Domain
 from tasks.rl.climb import climb
 from tasks.rl.settings import RlSettings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 
@@ -21,7 +21,7 @@ def main(folder):
     start = Artifact.model_validate_json((folder / "start.json").read_text())
     domain = Domain.model_validate_json((folder / "domain.json").read_text())
     settings = RlSettings.model_validate_json((folder / "settings.json").read_text())
-    ladder = climb(Bench(mirror=MemoryMirror()), start, domain, settings, seed=7)
+    ladder = climb(StepRunner(mirror=MemoryMirror()), start, domain, settings, seed=7)
     rank = os.environ.get("RANK", "0")
     (folder / f"ladder-{rank}.json").write_text(json.dumps([r.model_dump() for r in ladder]))
 

@@ -38,14 +38,14 @@ class Consolidated:
         """Publish it; ``changed`` are another plan, report, approval, or scorecard."""
         card = changed.pop("scorecard", self.scorecard)
         gated = self.gated.model_copy(update=changed)
-        return publishing.publish_student(self.make.bench, gated, card, name)
+        return publishing.publish_student(self.make.runner, gated, card, name)
 
     def _part(self, kind, text, inputs=(), **settings):
         return self.make.part(kind, text, kind, OWNER, inputs, **settings)
 
     def _teacher(self, climbed):
         release = climbed.release()
-        manifest = read_manifest(self.make.bench.store, release.digest, Release)
+        manifest = read_manifest(self.make.runner.store, release.digest, Release)
         return PlannedTeacher(
             name=climbed.name,
             domain=climbed.name,

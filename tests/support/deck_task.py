@@ -4,7 +4,7 @@ from lineage.digest import digest_json
 from lineage.record import Derivation
 from tasks.hosting import hosted, show
 from tasks.resources import Stage
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 
@@ -28,9 +28,9 @@ def show_twice(first: str, second: str) -> int:
 @hosted(Stage.PLAN, deck=True)
 def note(text: str) -> str:
     """Keep a text as a recorded output, or find it; return the record."""
-    bench = Bench(mirror=MemoryMirror())
+    runner = StepRunner(mirror=MemoryMirror())
     derivation = Derivation(
-        project=bench.project,
+        project=runner.project,
         kind="behaviours",
         inputs=(),
         source=digest_json("note"),
@@ -43,4 +43,4 @@ def note(text: str) -> str:
         path.write_text(text)
         return path
 
-    return bench.find_or_make(derivation, "behaviours", make).record
+    return runner.find_or_make(derivation, "behaviours", make).record

@@ -12,7 +12,7 @@ from tasks import resume
 from tasks.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 
@@ -21,7 +21,7 @@ def main(folder):
     resume._LEAST_SECONDS = resume._LEAST_MULTIPLE = 0.0
     plan = Plan.model_validate_json((folder / "plan.json").read_text())
     settings = RoundSettings.model_validate_json((folder / "settings.json").read_text())
-    student = distil_round(Bench(mirror=MemoryMirror()), plan, settings, seed=3)
+    student = distil_round(StepRunner(mirror=MemoryMirror()), plan, settings, seed=3)
     rank = os.environ.get("RANK", "0")
     (folder / f"student-{rank}.json").write_text(student.model_dump_json())
 

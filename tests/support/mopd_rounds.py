@@ -14,7 +14,7 @@ from tasks.mopd.round import distil_round
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.onpolicy.settings import HealthSettings, LoopSettings
 from tasks.rollout.settings import SamplingSettings
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_faculty import copy_home, home_at
 
@@ -23,13 +23,13 @@ BOTH = ("shout@released", "whisper@released")
 
 @contextmanager
 def faculty_at(source, target):
-    """Yield a bench on a copy of a home; nothing is shown in MLflow, which takes seconds."""
+    """Yield a runner on a copy of a home; nothing is shown in MLflow, which takes seconds."""
     with home_at(copy_home(source, target)):
-        yield Bench(open_store(), mirror=MemoryMirror())
+        yield StepRunner(open_store(), mirror=MemoryMirror())
 
 
-def planned(bench, *references, student="fork-point@released"):
-    return make_plan(bench, references or BOTH, student)
+def planned(runner, *references, student="fork-point@released"):
+    return make_plan(runner, references or BOTH, student)
 
 
 def told(distil=None, loop=None, **settings):
@@ -48,9 +48,9 @@ def told(distil=None, loop=None, **settings):
 class Run:
     """A finished round."""
 
-    def __init__(self, bench, plan, settings, seed=0):
-        self.store, self.records = bench.store, Records(bench.store)
-        self.student = distil_round(bench, plan, settings, seed)
+    def __init__(self, runner, plan, settings, seed=0):
+        self.store, self.records = runner.store, Records(runner.store)
+        self.student = distil_round(runner, plan, settings, seed)
 
     @property
     def derivation(self):

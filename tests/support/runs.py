@@ -16,24 +16,24 @@ SAMPLING = {"temperature": 0.7, "max_new_tokens": 9}
 class Maker:
     """Puts artifacts into a store, each with a record of its inputs."""
 
-    def __init__(self, bench, folder):
-        self.bench, self._folder = bench, folder
+    def __init__(self, runner, folder):
+        self.runner, self._folder = runner, folder
 
     def checkpoint(self, seed, kind="sft", owner="", inputs=(), **settings):
         """Return a real checkpoint of ``seed``; ``inputs`` are (role, artifact) or with a name."""
         folder = self._folder / f"seed-{seed}"
         if not folder.exists():
             save_policy(tiny_policy(seed), folder)
-        digest = self.bench.store.put_tree(folder)
+        digest = self.runner.store.put_tree(folder)
         return self._made("checkpoint", digest, kind, owner, inputs, **{"of": seed} | settings)
 
     def part(self, output_kind, text, kind="", owner="", inputs=(), **settings):
-        digest = self.bench.store.put_bytes(text.encode())
+        digest = self.runner.store.put_bytes(text.encode())
         return self._made(output_kind, digest, kind or output_kind, owner, inputs, **settings)
 
     def _made(self, output_kind, digest, kind, owner, inputs, **settings):
         record, _ = write_record(
-            self.bench.store,
+            self.runner.store,
             b"",
             *(taken(*each) for each in inputs),
             kind=kind,
@@ -137,4 +137,4 @@ class Climbed:
         ladder = changed.pop("ladder", self.ladder)
         card = changed.pop("scorecard", self.scorecard)
         domain = self.domain.model_copy(update=changed)
-        return releasing.release_teacher(self.make.bench, ladder, domain, card)
+        return releasing.release_teacher(self.make.runner, ladder, domain, card)

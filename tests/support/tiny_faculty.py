@@ -200,11 +200,11 @@ def make_fork_point(seed=0, name="fork-point"):
     """Make and register a fork point in the present home; return its artifact."""
     from tasks.release.release import register_checkpoint
     from tasks.sft.steps import make_base
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    bench = Bench()
-    made = make_base(bench, "", [], BASE, seed)
-    return register_checkpoint(bench, name, made, "foundation")
+    runner = StepRunner()
+    made = make_base(runner, "", [], BASE, seed)
+    return register_checkpoint(runner, name, made, "foundation")
 
 
 @dataclass(frozen=True)

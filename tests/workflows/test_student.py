@@ -8,17 +8,16 @@ from lineage.digest import canonical_json
 from lineage.registry import Registry
 from lineage.store import open_store
 from tests.evaluate.test_compare import student
+from tests.support.mirrors import MemoryMirror
 from workflows.cli import main
-from workflows.commands import student as command
 
 NAME = "student.general"
 WAIVER = "sha256:" + "b" * 64
 
 
 @pytest.fixture
-def registry(monkeypatch):
+def registry():
     """Two versions of a student, of which the second was let through by a waiver."""
-    monkeypatch.setattr(command, "mirror_entry", lambda *_: None)
     store = open_store()
     registry = Registry(store)
     for manifest in (student(), student("teacher.math@2", waivers=(WAIVER,))):
@@ -31,7 +30,7 @@ def registry(monkeypatch):
 
 
 def said(*arguments, code=0):
-    result = CliRunner().invoke(main, ["student", *arguments])
+    result = CliRunner().invoke(main, ["student", *arguments], obj=MemoryMirror())
     assert result.exit_code == code, result.output
     return result.output
 

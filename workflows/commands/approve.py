@@ -140,7 +140,7 @@ def _record(
     from lineage.flyte_run import FlyteRun
     from tasks.gate.approval import record_decision
     from tasks.provenance import person
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
     run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)
     by = by or person()
@@ -150,7 +150,7 @@ def _record(
     decision = Decision(
         decision="rejected" if is_rejected else "approved", by=by, way="command", reason=reason
     )
-    return record_decision(Bench(run=run), gated, decision).record
+    return record_decision(StepRunner(run=run), gated, decision).record
 
 
 def _signal(

@@ -26,9 +26,9 @@ def compare(first: str, second: str, html: Path | None, as_document: bool) -> No
     """Compare the published students FIRST and SECOND: settings, teachers, scores."""
     from tasks.evaluate.compare import compare as side_by_side
     from tasks.evaluate.compare import comparison_page, comparison_view
-    from tasks.step import Bench
+    from tasks.step_runner import StepRunner
 
-    found = side_by_side(Bench(), first, second)
+    found = side_by_side(StepRunner(), first, second)
     if html is not None:
         html.write_text(comparison_page(found), encoding="utf-8")
     if as_document:

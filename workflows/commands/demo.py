@@ -14,7 +14,7 @@ from lineage.store import home, open_store
 from lineage.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.table import scorecard_view
-from tasks.finding import NotMadeError, finding_only
+from tasks.step_runner import Missing, find_finished
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
 from workflows.commands.output import as_json, complain, draw, say
@@ -57,12 +57,12 @@ class _Stages:
 
     def run(self) -> None:
         """Run what is not finished: the foundation, the teams side by side, the consolidation."""
-        self._side_by_side({"foundation": self._found_foundation})
-        self._side_by_side({team: self._found_team(team) for team in TEAMS})
-        self._side_by_side({"consolidation": self._found_consolidation})
+        self._side_by_side({"foundation": self._run_foundation})
+        self._side_by_side({team: self._run_team(team) for team in TEAMS})
+        self._side_by_side({"consolidation": self._run_consolidation})
 
     def _side_by_side(self, stages: dict[str, Callable[[], object]]) -> None:
-        missing = [name for name, find in stages.items() if not _is_finished(find)]
+        missing = [name for name, run in stages.items() if isinstance(find_finished(run), Missing)]
         if not missing:
             say(f"{', '.join(stages)}: found finished in the store", err=True)
             return
@@ -81,24 +81,14 @@ class _Stages:
         program = "from workflows.cli import main; main()"
         return (sys.executable, "-c", program, "run", *what, "--seed", str(self._seed))
 
-    def _found_foundation(self) -> object:
+    def _run_foundation(self) -> object:
         return foundation(seed=self._seed)
 
-    def _found_team(self, team: str) -> Callable[[], object]:
+    def _run_team(self, team: str) -> Callable[[], object]:
         return lambda: team_module(team).climb(seed=self._seed)
 
-    def _found_consolidation(self) -> object:
+    def _run_consolidation(self) -> object:
         return consolidate(seed=self._seed)
-
-
-def _is_finished(find: Callable[[], object]) -> bool:
-    """Run a workflow that may only find recorded work; return whether it found all outputs."""
-    try:
-        with finding_only():
-            find()
-    except NotMadeError:
-        return False
-    return True
 
 
 def _show(seed: int, folder: Path, as_document: bool) -> str:

@@ -3,19 +3,19 @@
 import click
 
 from lineage.artifacts import Artifact, Release, parse_manifest
-from lineage.mirror import mirror_entry
 from lineage.recall import refuse_recalled_family
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.table import check
 from lineage.store import open_store
+from tasks.mirror import Mirror
 from tasks.publication import RELEASED
 from tasks.release.gain import gain_of
 from workflows.commands.output import say
 
 
-def promote_entry(prefix: str, reference: str, by: str, reason: str) -> None:
+def promote_entry(mirror: Mirror, prefix: str, reference: str, by: str, reason: str) -> None:
     """Point ``released`` at a version of a name that begins with ``prefix``.
 
     Its records must still hold together, and nothing behind it may be recalled.
@@ -40,7 +40,7 @@ def promote_entry(prefix: str, reference: str, by: str, reason: str) -> None:
     artifact = Artifact(kind=entry.kind, digest=entry.digest, record=entry.record)
     refuse_recalled_family(store, [artifact])
     registry.point(entry.name, RELEASED, entry.version, by=by, reason=reason)
-    mirror_entry(store, entry.name)
+    mirror.add_name(store, entry.name)
     say(f"{entry.name}@{RELEASED} is version {entry.version}; it was {before or 'none'}")
 
 

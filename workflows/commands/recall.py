@@ -5,11 +5,12 @@ import shlex
 import click
 
 from lineage.graph import Lineage
-from lineage.mirror import mirror_entry
 from lineage.recall import Recall, consequences
 from lineage.recall import recall as withdraw
 from lineage.reference import STUDENT
 from lineage.store import open_store
+from tasks.mirror import Mirror
+from workflows.commands.mirrored import with_mirror
 from workflows.commands.output import agreed, complain, say
 
 
@@ -18,7 +19,8 @@ from workflows.commands.output import agreed, complain, say
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 @click.option("--by", required=True, help="Name of the person who recalls it.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
-def recall(reference: str, reason: str, by: str, yes: bool) -> None:
+@with_mirror
+def recall(mirror: Mirror, reference: str, reason: str, by: str, yes: bool) -> None:
     """Withdraw a release permanently; list the students that descend from it, with owners."""
     store = open_store()
     lineage = Lineage(store)
@@ -30,7 +32,7 @@ def recall(reference: str, reason: str, by: str, yes: bool) -> None:
             "nothing was recalled, because it was not confirmed: answer y, or use --yes in scripts"
         )
     done = withdraw(store, lineage, reference, by, reason)
-    mirror_entry(store, done.entry.name)
+    mirror.add_name(store, done.entry.name)
     say(f"{what} is recalled: no new consolidation accepts it.")
     if done.owners:
         say(f"Notify: {', '.join(done.owners)}")

@@ -3,13 +3,14 @@
 import click
 
 from lineage.artifacts import Student, parse_manifest
-from lineage.mirror import mirror_entry
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from lineage.survey import Survey, survey
+from tasks.mirror import Mirror
 from workflows.commands.documents import AliasMove, Moves, Students, StudentVersion
 from workflows.commands.export import export_command
+from workflows.commands.mirrored import with_mirror
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
 from workflows.commands.promote import promote_entry
 from workflows.commands.summary import show_command, weights
@@ -84,7 +85,8 @@ def _manifest(store: Store, entry: Entry) -> Student:
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 @click.option("--by", required=True, help="Name of the person who rolls back.")
-def rollback(reference: str, reason: str, by: str) -> None:
+@with_mirror
+def rollback(mirror: Mirror, reference: str, reason: str, by: str) -> None:
     """Point `released` at REFERENCE, such as student.general@3; nothing is deleted."""
     store = open_store()
     registry = Registry(store)
@@ -95,7 +97,7 @@ def rollback(reference: str, reason: str, by: str) -> None:
     if before == entry.version:
         raise click.ClickException(f"{entry.name}@{RELEASED} is version {before} already")
     registry.point(entry.name, RELEASED, entry.version, by=by, reason=reason)
-    mirror_entry(store, entry.name)
+    mirror.add_name(store, entry.name)
     say(f"{entry.name}@{RELEASED} is version {entry.version}; it was {before}")
 
 
@@ -103,9 +105,10 @@ def rollback(reference: str, reason: str, by: str) -> None:
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 @click.option("--by", required=True, help="Name of the person who promotes it.")
-def promote(reference: str, reason: str, by: str) -> None:
+@with_mirror
+def promote(mirror: Mirror, reference: str, reason: str, by: str) -> None:
     """Release a candidate that fails the release conditions, such as student.general@3."""
-    promote_entry(PREFIX, reference, by, reason)
+    promote_entry(mirror, PREFIX, reference, by, reason)
 
 
 @student.command()

@@ -8,13 +8,14 @@ import click
 from lineage.artifacts import Release, parse_manifest
 from lineage.author import write_key
 from lineage.dsse import SigningKey
-from lineage.mirror import mirror_entry
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from lineage.survey import Survey, survey
+from tasks.mirror import Mirror
 from workflows.commands.documents import Teachers, TeacherVersion
 from workflows.commands.export import export_command
+from workflows.commands.mirrored import with_mirror
 from workflows.commands.new_team import new
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
 from workflows.commands.promote import promote_entry
@@ -93,13 +94,14 @@ def _release(store: Store, entry: Entry) -> Release:
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 @click.option("--by", required=True, help="Name of the person who retires it.")
-def retire(reference: str, reason: str, by: str) -> None:
+@with_mirror
+def retire(mirror: Mirror, reference: str, reason: str, by: str) -> None:
     """Stop offering a release; students that descend from it stay valid."""
     store = open_store()
     registry = Registry(store)
     entry = registry.resolve(reference)
     registry.retire(entry.name, entry.version, by=by, reason=reason)
-    mirror_entry(store, entry.name)
+    mirror.add_name(store, entry.name)
     say(
         f"{entry.name}@{entry.version} is retired: aliases no longer resolve to it, its number "
         "does. To withdraw its descendants as well, use `provost teacher recall`"
@@ -110,9 +112,10 @@ def retire(reference: str, reason: str, by: str) -> None:
 @click.argument("reference")
 @click.option("--reason", required=True, help="Why; it stays in the record for ever.")
 @click.option("--by", required=True, help="Name of the person who promotes it.")
-def promote(reference: str, reason: str, by: str) -> None:
+@with_mirror
+def promote(mirror: Mirror, reference: str, reason: str, by: str) -> None:
     """Release a candidate that does not beat its fork point, such as math@3."""
-    promote_entry(PREFIX, reference, by, reason)
+    promote_entry(mirror, PREFIX, reference, by, reason)
 
 
 @teacher.command()

@@ -16,6 +16,7 @@ from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
+from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy
 from tasks.mopd.counterfactual.retrain import student_round
@@ -38,11 +39,11 @@ from tasks.provenance import source_digest
 from tasks.ranks import rank_device
 from tasks.refusal import RefusedError
 from tasks.resume import Part, States
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 
-def plan_replay(bench: Bench, student: str, *, wanted: bool) -> list[RecomputeSpec]:
+def plan_replay(runner: StepRunner, student: str, *, wanted: bool) -> list[RecomputeSpec]:
     """Return the replay of a student's round where it is wanted and its ledger has no split.
 
     Raises:
@@ -51,29 +52,29 @@ def plan_replay(bench: Bench, student: str, *, wanted: bool) -> list[RecomputeSp
     """
     if not wanted:
         return []
-    spec, seconds = recompute_spec(bench, student)
-    if Ledger.open(bench.store.tree(spec.ledger.digest)).manifest.segments:
+    spec, seconds = recompute_spec(runner, student)
+    if Ledger.open(runner.store.tree(spec.ledger.digest)).manifest.segments:
         return []
     took = f"; the round took {format_seconds(seconds)}" if seconds else ""
     report("replay", 0, 0, message=f"of the kept rollouts, less than the round itself{took}")
     return [spec]
 
 
-def recompute_spec(bench: Bench, student: str) -> tuple[RecomputeSpec, float]:
+def recompute_spec(runner: StepRunner, student: str) -> tuple[RecomputeSpec, float]:
     """Return a student's round as it can be replayed, and the seconds that it took (0: unknown).
 
     Raises:
         LineageError: for a reference that nothing answers to.
         ValueError: for a student that no plan is known of, or that has no ledger.
     """
-    own = student_round(bench, student)
+    own = student_round(runner, student)
     record = ledger_derivation(own.derivation).digest()
-    stored = bench.records.output(record)
+    stored = runner.records.output(record)
     if stored is None:
         raise RefusedError(
             "no-ledger", f"{student!r} has no ledger in this store, so nothing can be replayed"
         )
-    ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=bench.store.uri)
+    ledger = Artifact(kind="ledger", digest=stored.output, record=record, uri=runner.store.uri)
     spec = RecomputeSpec(
         plan=own.plan,
         settings=own.settings,
@@ -84,19 +85,19 @@ def recompute_spec(bench: Bench, student: str) -> tuple[RecomputeSpec, float]:
     return spec, own.seconds
 
 
-def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
+def replay_round(runner: StepRunner, spec: RecomputeSpec) -> Artifact:
     """Return a ledger with replayed displacements; found, or else made, from its last state.
 
     Raises:
         ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
     """
-    models = round_models(bench.store, spec.plan, spec.settings)
-    derivation = derivation_again(bench.project, spec, models, "replay", "replayed")
+    models = round_models(runner.store, spec.plan, spec.settings)
+    derivation = derivation_again(runner.project, spec, models, "replay", "replayed")
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        opened = reopen(bench, spec, models, record=True)
+        opened = reopen(runner, spec, models, record=True)
         ledger = opened.ledger
-        end = load_model(bench.store.tree(spec.student.digest))
+        end = load_model(runner.store.tree(spec.student.digest))
         # The last of the kept weights may be stored in half precision; the student is exact.
         *kept_weights, _ = segment_boundaries(ledger, opened.start)
         last = {name: p.detach().float() for name, p in end.named_parameters()}
@@ -104,7 +105,7 @@ def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
         kept = KeptRollouts(opened.objective, ledger, distil.masked, distil.outcome_weight)
         written = RecomputedLedger(ledger, folder / "ledger")
         parts: dict[str, Part] = {"learner": opened.learner, "ledger": written}
-        states = States(bench.store, derivation.digest(), parts)
+        states = States(runner.store, derivation.digest(), parts)
         done = states.restore()
         walk = recompute_displacements(
             ledger, [*kept_weights, last], opened.learner, kept, after=done
@@ -115,7 +116,7 @@ def replay_round(bench: Bench, spec: RecomputeSpec) -> Artifact:
         written.finish()
         return folder / "ledger"
 
-    return bench.find_or_make(derivation, "ledger", make, owner="consolidation")
+    return runner.find_or_make(derivation, "ledger", make, owner="consolidation")
 
 
 def derivation_again(
@@ -163,17 +164,19 @@ class Reopened:
     learner: Learner
 
 
-def reopen(bench: Bench, spec: RecomputeSpec, models: RoundModels, *, record: bool) -> Reopened:
+def reopen(
+    runner: StepRunner, spec: RecomputeSpec, models: RoundModels, *, record: bool
+) -> Reopened:
     """Open a round's ledger, teachers and first weights; with ``record``, updates are summed."""
     use_configured_threads()
-    policy = load_policy(bench.store.tree(spec.plan.student.digest))
+    policy = load_policy(runner.store.tree(spec.plan.student.digest))
     start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
     chat = ChatTokens(policy.tokenizer)
     nn.Module.to(policy.model, rank_device())
     settings = spec.settings
     labels = {(teacher.domain, teacher.mode or "") for teacher in spec.plan.teachers}
     own = RoundSpec(models, settings, spec.seed)
-    objective = open_objective(bench, own, policy, chat.control_ids, labels)
+    objective = open_objective(runner, own, policy, chat.control_ids, labels)
     learner = Learner(
         policy.model,
         recompute_settings(settings.loop),
@@ -182,15 +185,15 @@ def reopen(bench: Bench, spec: RecomputeSpec, models: RoundModels, *, record: bo
         objective.sources,
         record=record,
     )
-    ledger = Ledger.open(bench.store.tree(spec.ledger.digest))
+    ledger = Ledger.open(runner.store.tree(spec.ledger.digest))
     return Reopened(ledger, policy, start, objective, learner)
 
 
-def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifact:
+def rehearse_round(runner: StepRunner, student: str, without: Sequence[str]) -> Artifact:
     """Return a student that its other teachers taught alone, as a recorded checkpoint.
 
     Args:
-        bench: Where it is made.
+        runner: Where it is made.
         student: A reference to a published student with a ledger that kept rollouts.
         without: Teachers to leave out; what was masked in the student itself stays so.
 
@@ -199,19 +202,19 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
         ValueError: for a student that no plan is known of, or that has no ledger; for names that
             are none of its teachers, or all of them.
     """
-    spec, seconds = recompute_spec(bench, student)
+    spec, seconds = recompute_spec(runner, student)
     settings = spec.settings
     absent = sorted({*settings.distil.masked, *without})
     _check_absent(absent, without, [teacher.name for teacher in spec.plan.teachers])
-    models = round_models(bench.store, spec.plan, settings)
+    models = round_models(runner.store, spec.plan, settings)
     derivation = derivation_again(
-        bench.project, spec, models, "rehearsal", "rehearsed", without=list(absent)
+        runner.project, spec, models, "rehearsal", "rehearsed", without=list(absent)
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
         took = f"; the round took {format_seconds(seconds)}" if seconds else ""
         report("rehearse", 0, 0, message=f"without {' and '.join(absent)}{took}")
-        opened = reopen(bench, spec, models, record=False)
+        opened = reopen(runner, spec, models, record=False)
         weight = settings.distil.outcome_weight
         ends = recompute_without(
             opened.learner, UncorrectedRollouts(opened.objective, opened.ledger, absent, weight)
@@ -219,7 +222,7 @@ def rehearse_round(bench: Bench, student: str, without: Sequence[str]) -> Artifa
         set_weights(opened.learner, ends)
         return save_student(opened.learner, opened.policy.tokenizer, folder / "model")
 
-    return bench.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
 
 
 def _check_absent(absent: Sequence[str], without: Sequence[str], teachers: Sequence[str]) -> None:

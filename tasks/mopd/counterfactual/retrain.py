@@ -16,11 +16,11 @@ from tasks.mopd.round_form import RetrainSpec
 from tasks.mopd.settings import RoundSettings
 from tasks.progress import format_seconds, report
 from tasks.refusal import RefusedError
-from tasks.step import Bench
+from tasks.step_runner import StepRunner
 
 
 def plan_retrains(
-    bench: Bench, student: str, num_seeds: int, num_subsets: int
+    runner: StepRunner, student: str, num_seeds: int, num_subsets: int
 ) -> list[RetrainSpec]:
     """Return the retrains that say what each teacher's absence would have done.
 
@@ -46,7 +46,7 @@ def plan_retrains(
             f"{num_seeds} seeds for the retrains: pass 1 or more (2 or more give an interval and a "
             "noise floor), or 0 for no retrain",
         )
-    own = student_round(bench, student)
+    own = student_round(runner, student)
     settings = own.settings
     # What was masked in the student itself stays so in every retrain.
     teachers = [t.name for t in own.plan.teachers if t.name not in settings.distil.masked]
@@ -65,12 +65,12 @@ def plan_retrains(
     ]
 
 
-def retrain(bench: Bench, spec: RetrainSpec) -> Artifact:
+def retrain(runner: StepRunner, spec: RetrainSpec) -> Artifact:
     """Return the student of one retrain; found, or else made."""
     masked = " and ".join(spec.settings.distil.masked) or "none"
     message = f"{spec.run_index} of {spec.num_runs}: masked teachers: {masked}, seed {spec.seed}"
     report("retrain", 0, 0, message=message)
-    return distil_round(bench, spec.plan, spec.settings, spec.seed)
+    return distil_round(runner, spec.plan, spec.settings, spec.seed)
 
 
 @dataclass(frozen=True)
@@ -91,29 +91,29 @@ class StudentRound:
         return self.derivation.seed
 
 
-def student_round(bench: Bench, student: str) -> StudentRound:
+def student_round(runner: StepRunner, student: str) -> StudentRound:
     """Return the round that made a student.
 
     Raises:
         LineageError: for a reference that nothing answers to.
         ValueError: for a student that no plan is known of.
     """
-    checkpoint = checkpoint_named(bench.store, student)
-    published = students_of(bench.store, checkpoint)
+    checkpoint = checkpoint_named(runner.store, student)
+    published = students_of(runner.store, checkpoint)
     if not published:
         raise RefusedError(
             "never-published",
             f"{student!r} was never published, so its plan (environments, prompts, releases) is "
             "not known and its round cannot be run again: name a published student",
         )
-    manifest = parse_manifest(bench.store.get_bytes(published[0].digest), Student)
-    derivation = bench.records.read(checkpoint.record)
-    whole = Plan.model_validate(json.loads(bench.store.get_bytes(manifest.plan)))
-    attested = bench.records.output(checkpoint.record)
+    manifest = parse_manifest(runner.store.get_bytes(published[0].digest), Student)
+    derivation = runner.records.read(checkpoint.record)
+    whole = Plan.model_validate(json.loads(runner.store.get_bytes(manifest.plan)))
+    attested = runner.records.output(checkpoint.record)
     return StudentRound(
         student=checkpoint,
         derivation=derivation,
-        plan=starting_from(whole, _start(bench, derivation)),
+        plan=starting_from(whole, _start(runner, derivation)),
         settings=RoundSettings.model_validate(derivation.settings),
         seconds=attested.seconds if attested else 0.0,
     )
@@ -128,11 +128,11 @@ def _cost(count: int, seconds: float) -> str:
     )
 
 
-def _start(bench: Bench, derivation: Derivation) -> Artifact:
+def _start(runner: StepRunner, derivation: Derivation) -> Artifact:
     """Return what the student's own round began with; the last of several began with a student."""
     [start] = [item for item in derivation.inputs if item.role == "student"]
     return Artifact(
-        kind="checkpoint", digest=start.artifact, record=start.record, uri=bench.store.uri
+        kind="checkpoint", digest=start.artifact, record=start.record, uri=runner.store.uri
     )
 
 

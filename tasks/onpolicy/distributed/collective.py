@@ -10,16 +10,17 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation
+from tasks.measurements import Measurements
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.ranks import agreed, exchange, num_ranks, rank
 from tasks.rollout.collect import Question, Rollout
 from tasks.rollout.environment import Grade, Turn
 from tasks.rollout.source import Plays
-from tasks.step import Bench, Measurements
+from tasks.step_runner import StepRunner
 
 
-class SharedBench(Bench):
-    """Finds and makes as a bench does. In a process of its own it is one; else it is collective."""
+class DistributedStepRunner(StepRunner):
+    """A step runner of several ranks: each of its calls is collective. One rank runs it alone."""
 
     def find(self, derivation: Derivation) -> Artifact | None:
         """Return what the first rank finds: a store that changes meanwhile parts no ranks."""

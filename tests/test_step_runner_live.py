@@ -8,9 +8,10 @@ from lineage.mirror import connection, showing, watch
 from lineage.record import Derivation
 from lineage.tracking import TrackingState, tracking_uri
 from tasks.attempt import InterruptedAttemptError
+from tasks.measurements import Measurements
 from tasks.onpolicy.distributed import collective as shared
-from tasks.onpolicy.distributed.collective import SharedBench
-from tasks.step import Bench, Measurements
+from tasks.onpolicy.distributed.collective import DistributedStepRunner
+from tasks.step_runner import StepRunner
 
 SOURCE = "sha256:" + "a" * 64
 
@@ -58,7 +59,7 @@ class Work:
 
 def test_a_step_at_work_is_running_and_then_finished(client):
     work = Work(client)
-    Bench().find_or_make(derivation(), "checkpoint", work)
+    StepRunner().find_or_make(derivation(), "checkpoint", work)
     assert work.seen == [("RUNNING", 0.25)]
     assert statuses(client) == [("FINISHED", 0.5)]
 
@@ -69,14 +70,14 @@ def test_a_step_at_work_is_running_and_then_finished(client):
 )
 def test_a_step_that_ends_early_says_how(client, error, status):
     with pytest.raises(type(error)):
-        Bench().find_or_make(derivation(), "checkpoint", Work(client, error))
+        StepRunner().find_or_make(derivation(), "checkpoint", Work(client, error))
     assert statuses(client) == [(status, 0.5)]
 
 
 def test_of_several_ranks_the_first_alone_shows(client, monkeypatch):
     monkeypatch.setattr(shared, "rank", lambda: 1)
     measurements = Measurements("rl")
-    with SharedBench().shown_live(derivation(), measurements, "team"):
+    with DistributedStepRunner().shown_live(derivation(), measurements, "team"):
         measurements.add(1, {"reward": 0.25})
         time.sleep(0.5)
     assert statuses(client) == []

@@ -1,0 +1,48 @@
+"""What starts a run is a checkpoint that a reference names, or that a published student holds."""
+
+import pytest
+
+from lineage.errors import LineageError
+from lineage.record import Derivation
+from lineage.registry import Registry
+from tasks.planned import start_of
+from tasks.step_runner import StepRunner
+from tests.support.mirrors import MemoryMirror
+
+
+@pytest.fixture
+def runner(home):
+    return StepRunner(mirror=MemoryMirror())
+
+
+def made_as(runner, kind):
+    def make(folder, _):
+        (folder / "out.txt").write_text("made")
+        return folder / "out.txt"
+
+    more = {"settings": {}, "seed": 0, "project": "local"}
+    derivation = Derivation(kind="sft", inputs=(), source="sha256:" + "a" * 64, **more)
+    return runner.find_or_make(derivation, kind, make)
+
+
+def test_a_reference_resolves_to_its_artifact(runner):
+    made = made_as(runner, "checkpoint")
+    Registry(runner.store).register("fork-point", made, owner="foundation")
+    assert start_of(runner, "fork-point@1") == made
+
+
+def test_a_reference_to_another_kind_is_refused(runner):
+    made = made_as(runner, "release")
+    Registry(runner.store).register("teacher.math", made, owner="team")
+    with pytest.raises(
+        LineageError, match=r"'math@1' is teacher.math@1, which is a release, but a checkpoint"
+    ):
+        start_of(runner, "math@1")
+
+
+def test_a_reference_without_a_record_is_refused(runner):
+    made = made_as(runner, "checkpoint")
+    raw = made.model_copy(update={"record": ""})
+    Registry(runner.store).register("base", raw, owner="foundation")
+    with pytest.raises(LineageError, match=r"base@1, which is without a record"):
+        start_of(runner, "base@1")
