@@ -27,6 +27,7 @@ FAULTS = {
     "demo_kills": "the same of the demo's consolidation",
     "flips": "one flipped byte in a checkpoint, record, release or statement, then `verify`",
     "full": "a full disk at a random write",
+    "outages": "an S3 server killed, slowed, cut off or filled up at a random moment",
     "releases": "eight teams release at once",
     "clocks": "two machines two days apart",
     "teams": "an act of one team, by its role, beside another",
@@ -66,7 +67,25 @@ def faults() -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {"faults": faults}
+def fuzz() -> str:
+    """Return what became of the damaged documents, for each reader of another team's data."""
+    found = result("fuzz")["figures"]["readers"]
+    return table(
+        ("reader", "inputs", "past the first validation", "accepted", "refused with"),
+        (
+            (
+                reader,
+                f"{row['inputs']:,}",
+                f"{row['past_first']:,}",
+                f"{row['taken']:,}",
+                ", ".join(f"`{kind}`" for kind in sorted(row["refused"])),
+            )
+            for reader, row in found.items()
+        ),
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {"faults": faults, "fuzz": fuzz}
 
 
 def pages() -> Iterator[Path]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.faults.rows import ROOT, commit
 from lineage.artifacts import Student, read_manifest
 from lineage.registry import Registry
-from lineage.store import FolderStore
+from lineage.store import Store
 
 _LIMIT_SECONDS = 1800
 
@@ -54,7 +54,7 @@ DEMO = Job(
 
 def home_with_teachers(job: Job) -> Path:
     """Return the home in which a job starts."""
-    return once(f"{job.name}-teachers", lambda home: _make_teachers(job, home))
+    return once(f"{job.name}-teachers", lambda home: make_teachers(job, home))
 
 
 @cache
@@ -73,9 +73,8 @@ def undisturbed(job: Job) -> tuple[Path, float]:
     return home, float(home.with_name(seconds).read_text())
 
 
-def student_in(job: Job, home: Path) -> str:
-    """Return the digest of the checkpoint that a job left."""
-    store = FolderStore(home / "store")
+def student_in(job: Job, store: Store) -> str:
+    """Return the digest of the checkpoint that a job left in a store."""
     entry = Registry(store).resolve(job.student)
     return read_manifest(store, entry.digest, Student).checkpoint.digest
 
@@ -84,10 +83,11 @@ class Run:
     """A consolidation in a process group of its own, which may be killed."""
 
     def __init__(self, job: Job, home: Path, variables: Mapping[str, str] | None = None) -> None:
-        self._errors = home.with_name(f"{home.name}.errors")
+        self.errors = home.with_name(f"{home.name}.errors")
+        """What the run has printed."""
         self._process: ForkServerProcess = _server().Process(
             target=_main,
-            args=(job.words, {"PROVOST_HOME": str(home), **(variables or {})}, str(self._errors)),
+            args=(job.words, {"PROVOST_HOME": str(home), **(variables or {})}, str(self.errors)),
         )
         self._process.start()
 
@@ -106,7 +106,7 @@ class Run:
         self._process.join(_LIMIT_SECONDS)
         if self._process.exitcode == 0:
             return ""
-        return f"exit {self._process.exitcode}: {self._errors.read_text(errors='replace')[-500:]}"
+        return f"exit {self._process.exitcode}: {self.errors.read_text(errors='replace')[-500:]}"
 
 
 @cache
@@ -153,20 +153,21 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
     return home
 
 
-def _make_teachers(job: Job, home: Path) -> None:
+def make_teachers(job: Job, home: Path, variables: Mapping[str, str] | None = None) -> None:
+    """Make the fork point and the released teachers from which a job starts."""
     for words in job.before:
         code = f"from workflows.cli import main; main({list(words)!r})"
-        run_python(code, home)
+        run_python(code, home, variables)
     if not job.before:
         teams = str(home.with_name(f"{home.name}-teams"))
         code = (
             "from tests.support import tiny_faculty as tiny\n"
             f"for team in tiny.TEAMS: tiny.write_team({teams!r}, team)\n"
-            f"with tiny.importable({teams!r}), tiny.home_at({str(home)!r}):\n"
+            f"with tiny.importable({teams!r}):\n"
             "    tiny.make_fork_point()\n"
             "    for team in tiny.TEAMS: tiny.climb(f'{tiny.PACKAGE}.{team}')\n"
         )
-        run_python(code, home)
+        run_python(code, home, variables)
 
 
 def run_python(code: str, home: Path, variables: Mapping[str, str] | None = None) -> None:

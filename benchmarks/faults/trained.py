@@ -152,7 +152,7 @@ def _train(job: Job, home: Path) -> str:
     run = Run(job, home, _key(home, "consolidation"))
     if failed := run.finish():
         raise AssertionError(failed)
-    return student_in(job, home)
+    return student_in(job, FolderStore(home / "store"))
 
 
 def _key(home: Path, team: str) -> dict[str, str]:
