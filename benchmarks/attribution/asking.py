@@ -98,7 +98,9 @@ class Asking:
 
     def rehearsals(self) -> dict[str, object]:
         """Return what rehearsals say, by who is masked, and how well stand-ins do."""
-        says, seconds, apart = {}, {}, {}
+        says: Table = {}
+        seconds: dict[str, float] = {}
+        apart: dict[str, object] = {}
         student = _weights(self.runs / FULL)
         for name, masked in masks(self._number):
             with _Clock(seconds, name):

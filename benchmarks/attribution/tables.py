@@ -155,7 +155,7 @@ def _noise(both: Sequence[tuple[Answers, Answers]]) -> dict[str, dict[str, objec
 
 
 def _completeness(found: Sequence[Answers]) -> dict[str, object]:
-    figures = {}
+    figures: dict[str, object] = {}
     for name in ("path integral", "replayed integral"):
         all_of = [r for a in found for r in a.others["estimates"]["residuals"][name]]
         figures[name] = {

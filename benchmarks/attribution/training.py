@@ -56,10 +56,10 @@ class Ungraded:
 
     max_turns = 1
 
-    def respond(self, prompt: Prompt, turns: tuple[Turn, ...]) -> None:
+    def respond(self, prompt: Prompt, turns: Sequence[Turn]) -> None:
         """End the episode."""
 
-    def grade(self, prompt: Prompt, turns: tuple[Turn, ...]) -> Grade:
+    def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
         """Give 0 to all."""
         return Grade(0.0)
 
@@ -122,7 +122,7 @@ def objective_of(folders: Path, masked: tuple[str, ...]) -> Distillation:
     return Distillation(
         Routing(routes),
         ResidentTeachers(models, SAMPLING.temperature),
-        DistilSettings(masked=masked),
+        DistilSettings(masked=list(masked)),
         LOOP,
         ChatTokens(fork.tokenizer).control_ids,
     )

@@ -71,7 +71,7 @@ def ask(kind: str, name: str) -> Question:
             ends = ("", " indeed", " my friend", " as ever")
             return Question(kind, f"greet {name}", tuple(f"hello {name}{end}" for end in ends))
         case "format":
-            forms = ("- {}", "({})", "[{}]", "{};")
+            forms: tuple[str, ...] = ("- {}", "({})", "[{}]", "{};")
             return Question(kind, f"list {name}", tuple(form.format(name) for form in forms))
     forms = ("{}", "so {}", "{}!", "{0} {0}", "just {}")
     return Question("style", f"say {name}", tuple(form.format(name) for form in forms))

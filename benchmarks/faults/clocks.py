@@ -3,8 +3,9 @@
 import multiprocessing
 import tempfile
 import time
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 from lineage import gc, journal
 from lineage.artifacts import Artifact
@@ -23,11 +24,11 @@ def _shift(days: int) -> None:
 
     class Shifted(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) + timedelta(days=days)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(true_time() + days * 86_400, tz)
 
     time.time = lambda: true_time() + days * 86_400
-    journal.datetime = Shifted  # type: ignore[misc]
+    vars(journal)["datetime"] = Shifted
 
 
 def _machine(folder: str, scratch: str, days: int, number: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
-from lineage.record import Records
+from lineage.record import Input, Records
 from lineage.registry import Registry
 from lineage.store import FolderStore
 from lineage.verify import Verifier
@@ -20,7 +20,7 @@ SIZE = 4 << 20
 
 def _climb(store: FolderStore, folder: Path, said: list[tuple[str, str]]) -> None:
     """Make and release five checkpoints; ``said`` gets what was acknowledged."""
-    parent = ()
+    parent: tuple[Input, ...] = ()
     for step in range(5):
         place = folder / f"step-{step}-{len(list(folder.iterdir()))}"
         tree = store.put_tree(checkpoint(place, random.Random(step).randbytes(300_000)))

@@ -53,7 +53,7 @@ def append(case: str, row: dict[str, object]) -> None:
 
 def report() -> dict[str, object]:
     """Return, for each case, how many trials there were, of which kinds, and what went wrong."""
-    found = {}
+    found: dict[str, object] = {}
     for file in sorted(FOLDER.glob("*.jsonl")):
         known = list(rows(file.stem))
         wrong = [row for row in known if row["violations"]]

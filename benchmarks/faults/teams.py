@@ -3,11 +3,11 @@
 Hypothesis begins with the simplest acts there are, so the first world of a row is always the same.
 """
 
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.lineage.test_two_teams import HealthCheck, TwoTeams
+from tests.lineage.test_two_teams import TwoTeams
 
 _WORLDS = 5
 _STEPS = 25

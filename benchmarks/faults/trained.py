@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hypothesis.stateful import initialize, precondition, rule
 
@@ -80,6 +81,8 @@ def trial(seed: int) -> dict[str, object]:
 
     class Machine(TwoTeams):
         victim = "teacher.shout"
+        shared: _Home
+        world: Any  # of other checkpoints than the small world's, under the same names
 
         @initialize()
         def begin(self) -> None:
@@ -102,7 +105,7 @@ def trial(seed: int) -> dict[str, object]:
         def teardown(self) -> None:
             if hasattr(self, "world"):
                 found = _train(_LAST, self.shared.home)
-                super().teardown()
+                super().teardown()  # type: ignore[no-untyped-call]
                 assert found == expected, f"another student: {found}, not {expected}"
 
     return run_machine(Machine, seed, worlds=5, steps=_STEPS)

@@ -8,9 +8,11 @@ not descend from: another child of the same grandparent where there is one, whic
 import random
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.common.results import Row, write_whole
 from benchmarks.gate import cases as gate
 from benchmarks.gate.mismatch import Family
 from lineage.graph import Lineage
@@ -87,11 +89,11 @@ def run_ancestry(results: Path, family: Family, seed: int) -> None:
             )
     whole = gate.read(results)
     whole["ancestry"][str(seed)] = rows
-    gate.write(results, whole)
+    write_whole(results, whole)
     sys.stderr.write(f"{seed}: {told(rows)}\n")
 
 
-def told(rows: list[dict[str, object]]) -> str:
+def told(rows: Sequence[Row]) -> str:
     """Return how many true declarations were contradicted, and how many false ones were found."""
     true = [row["contradicted"] for row in rows if row["true"]]
     false = [row["contradicted"] for row in rows if not row["true"]]

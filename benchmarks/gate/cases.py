@@ -15,7 +15,6 @@ killed one goes on.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.results import Row, load, write_whole
 from benchmarks.gate import conventions, mismatch
 from benchmarks.gate.outcome import merged
 from lineage.artifacts import Artifact
@@ -171,7 +171,7 @@ def _run(told: argparse.Namespace, chosen: Iterable[Case]) -> None:
             "seconds": round(time.monotonic() - started, 1),
             "circumstances": facts(),
         }
-        write(told.results, found)
+        write_whole(told.results, found)
         sys.stderr.write(f"{case.name}: {outcome.normalised:.3f}\n")
 
 
@@ -253,18 +253,10 @@ def _family(_home: Path) -> mismatch.Family:
     return mismatch.family_of(runner, plan)
 
 
-def read(path: Path) -> dict[str, dict[str, object]]:
-    """Return the results so far."""
-    empty = {"cases": {}, "cured": {}, "sampled": {}, "remedies": {}, "ancestry": {}}
-    return empty | json.loads(path.read_text("utf-8")) if path.exists() else empty
-
-
-def write(path: Path, results: dict[str, dict[str, object]]) -> None:
-    """Put the results away whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    part.replace(path)
+def read(path: Path) -> Row:
+    """Return the results so far: rows of each part by name."""
+    empty: Row = {"cases": {}, "cured": {}, "sampled": {}, "remedies": {}, "ancestry": {}}
+    return empty | load(path, {})
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from benchmarks.gate.mismatch import Family, rows_of, saved, stored_step, traces_of, train
 from lineage.artifacts import Artifact
 from tasks.handover import PlannedTeacher
@@ -65,7 +67,7 @@ def conventional(
             train(policy, rows, settings, 5 + place)
             return saved(folder, policy)
 
-        told = {
+        told: dict[str, JsonValue] = {
             "mismatch": convention,
             "domain": teacher.domain,
             "share": share,

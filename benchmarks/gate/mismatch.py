@@ -10,10 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
+from transformers import PreTrainedTokenizerFast
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from lineage.store import Store
+from lineage.store import open_store
 from tasks.handover import Plan, PlannedTeacher
 from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens, Tokens
@@ -28,6 +30,7 @@ from tasks.rollout.domains import (
     stored_demonstrations,
     stored_prompts,
 )
+from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.corpus import documents
 from tasks.sft.settings import SftSettings
@@ -151,7 +154,11 @@ def supervised(family: Family, start: Artifact, teacher: PlannedTeacher, what: s
         train(policy, rows_of(traces_of(family, teacher)), TEACH, 5)
         return saved(folder, policy)
 
-    settings = {"mismatch": what, "domain": teacher.domain, "sft": TEACH.model_dump(mode="json")}
+    settings: dict[str, JsonValue] = {
+        "mismatch": what,
+        "domain": teacher.domain,
+        "sft": TEACH.model_dump(mode="json"),
+    }
     return stored_step(family, (start, teacher.checkpoint), settings, make)
 
 
@@ -175,7 +182,11 @@ def sibling_fork(family: Family, share: float) -> Artifact:
         train(policy, [_tokens(policy, d) for d in chosen], SHARED, 17 + round(100 * share))
         return saved(folder, policy)
 
-    settings = {"mismatch": "sibling", "share": share, "sft": SHARED.model_dump(mode="json")}
+    settings: dict[str, JsonValue] = {
+        "mismatch": "sibling",
+        "share": share,
+        "sft": SHARED.model_dump(mode="json"),
+    }
     return stored_step(family, (family.base,), settings, make)
 
 
@@ -185,6 +196,7 @@ def foreign_fork(family: Family) -> Artifact:
     def make(folder: Path) -> Path:
         runner = family.runner
         known = load_policy(runner.store.tree(family.base.digest)).tokenizer
+        assert isinstance(known, PreTrainedTokenizerFast)
         policy = Policy(make_model(known, ScratchSettings(), 4242), known)
         ids = [
             token
@@ -201,7 +213,7 @@ def foreign_fork(family: Family) -> Artifact:
         train(policy, [_tokens(policy, d) for d in chosen], SHARED, 4242)
         return saved(folder, policy)
 
-    settings = {"mismatch": "foreign", "base": BASE.model_dump(mode="json")}
+    settings: dict[str, JsonValue] = {"mismatch": "foreign", "base": BASE.model_dump(mode="json")}
     return stored_step(family, (family.base,), settings, make)
 
 
@@ -220,7 +232,7 @@ def _own_data(family: Family) -> list[Artifact]:
 def traces_of(family: Family, teacher: PlannedTeacher) -> list[Rollout]:
     """Return a teacher's well graded answers to training prompts; all where few are."""
     return _traces(
-        family.runner.store,
+        family.runner.store.uri,
         teacher.checkpoint,
         teacher.train,
         teacher.environment,
@@ -230,8 +242,9 @@ def traces_of(family: Family, teacher: PlannedTeacher) -> list[Rollout]:
 
 @lru_cache(maxsize=4)
 def _traces(
-    store: Store, checkpoint: Artifact, train: Artifact, environment: Artifact, domain: str
+    uri: str, checkpoint: Artifact, train: Artifact, environment: Artifact, domain: str
 ) -> list[Rollout]:
+    store = open_store(uri)
     policy = load_policy(store.tree(checkpoint.digest))
     prompts = stored_prompts(store, train)[:NUM_TRACES]
     with open_environment(store, environment, domain, allow_unconfined=False) as worker:
@@ -246,7 +259,7 @@ def rows_of(rollouts: Sequence[Rollout]) -> list[Tokens]:
     return [Tokens(rollout.ids, rollout.is_response) for rollout in rollouts]
 
 
-def _tokens(policy: Policy, example: object) -> Tokens:
+def _tokens(policy: Policy, example: Demonstration) -> Tokens:
     chat = ChatTokens(policy.tokenizer)
     messages = [vars(message) for message in example.messages]
     return chat.demonstration(messages, [(t.role, t.content) for t in example.turns], example.mode)
@@ -272,7 +285,7 @@ def saved(folder: Path, policy: Policy) -> Path:
 def stored_step(
     family: Family,
     inputs: Sequence[Artifact],
-    settings: dict[str, object],
+    settings: dict[str, JsonValue],
     make: Callable[[Path], Path],
 ) -> Artifact:
     """Return what a recorded step makes; found, or else made."""

@@ -10,7 +10,7 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import PlannedTeacher
 from tasks.ledger.schema import LedgerSettings
 from tasks.mopd.round import distil_round
-from tasks.mopd.settings import RoundSettings
+from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.onpolicy.run_monitor import TrainingAbortedError
 from tasks.onpolicy.settings import LoopSettings
 
@@ -73,7 +73,7 @@ def merged(
     )
     settings = RoundSettings(
         loop=LoopSettings(num_steps=STEPS, learning_rate=LEARNING_RATE),
-        distil=otherwise.objective,
+        distil=DistilSettings.model_validate(otherwise.objective),
         ledger=LedgerSettings(displacements=False),
         prompts_per_domain=PROMPTS,
         ladder_stages=otherwise.stages,

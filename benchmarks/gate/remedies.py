@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
+from benchmarks.common.results import Row, write_whole
 from benchmarks.gate import cases as gate
 from benchmarks.gate.conventions import CONVENTIONS, RUNGS
 from benchmarks.gate.mismatch import Family, foreign_fork, sibling_fork
 from benchmarks.gate.outcome import LEAST_GAIN, Otherwise, Outcome, merged
-from benchmarks.gate.verdicts import LEAST_LOST, SAME, Case, baseline, share
-from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
+from benchmarks.gate.verdicts import LEAST_LOST, SAME, baseline, share
+from lineage.artifacts import Artifact, Release, Rung, put_manifest, read_manifest
 from tasks.handover import (
     Gated,
     PlannedTeacher,
     Remedy,
-    Rung,
     TeacherVerdict,
     Verdict,
     WarmUpSettings,
@@ -63,6 +63,7 @@ class Patient:
         )
         teacher = self.own.model_copy(update={"checkpoint": self.checkpoint})
         plan = family.plan.model_copy(update={"teachers": [teacher]})
+        assert family.plan.artifact is not None
         gated = Gated(plan=plan, report=family.plan.artifact, teachers=[verdict])
         settings, sampling = WarmUpSettings(), SamplingSettings()
         return warm_up_student(family.runner, gated, settings, sampling, 0).student
@@ -107,7 +108,7 @@ def run_remedies(results: Path, homes: Path) -> None:
                 keep(results, "cured", key, {"case": name, "remedy": remedy} | vars(after))
 
 
-def _patients(cases: Mapping[str, Case]) -> list[str]:
+def _patients(cases: Mapping[str, Row]) -> list[str]:
     """Return the cases with something to recover, those that lost most first."""
     fits = baseline(cases)
     kept = {
@@ -118,9 +119,9 @@ def _patients(cases: Mapping[str, Case]) -> list[str]:
     return sorted((name for name in kept if kept[name] < 1 - LEAST_LOST), key=lambda n: kept[n])
 
 
-def keep(results: Path, part: str, key: str, row: dict[str, object]) -> None:
+def keep(results: Path, part: str, key: str, row: Row) -> None:
     """Add a row to the results on disk."""
     whole = gate.read(results)
     whole[part][key] = row
-    gate.write(results, whole)
+    write_whole(results, whole)
     sys.stderr.write(f"{part} {key}: {row['normalised']:.3f}\n")

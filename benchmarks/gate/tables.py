@@ -1,13 +1,15 @@
 """The gate benchmark's results for people: Markdown tables and one picture."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 import matplotlib as mpl
 
 from benchmarks.common.circumstances import PICTURES
-from benchmarks.gate.verdicts import LEAST_LOST, LOST, SAME, Case, baseline, halves, share, summary
+from benchmarks.common.results import Row
+from benchmarks.gate.verdicts import LEAST_LOST, LOST, SAME, baseline, halves, share, summary
 
 mpl.use("Agg")
 
@@ -17,10 +19,9 @@ from matplotlib.axes import Axes
 PICTURE = PICTURES / "gate-outcomes.png"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 UNGRADED = {"over-trained"}
-Results = Mapping[str, Mapping[str, Case]]
 
 
-def table(results: Results) -> str:
+def table(results: Row) -> str:
     """Return all of it as Markdown."""
     parts = (
         _verdicts(results),
@@ -32,7 +33,7 @@ def table(results: Results) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _verdicts(results: Results) -> Iterator[str]:
+def _verdicts(results: Row) -> Iterator[str]:
     yield (
         "| cases | number | lost more than 0.15 | AUC | rank | rank where predicted | "
         "error where predicted | let through | refused in vain |"
@@ -53,14 +54,15 @@ def _verdicts(results: Results) -> Iterator[str]:
                 yield f"{what}: {', '.join(found[what])}"
 
 
-def _kinds(results: Results) -> Iterator[str]:
+def _kinds(results: Row) -> Iterator[str]:
     yield "| mismatch | cases | verdicts | expected | came (share of what fits) | deviation |"
     yield "|---|---|---|---|---|---|"
-    cases, by_kind = results["cases"], defaultdict(list)
+    cases: Row = results["cases"]
+    by_kind: dict[str, list[Any]] = defaultdict(list)
     for row in summary(results, list(cases))["rows"]:
         by_kind[_kind(cases[row["case"]])].append(row)
     for kind, rows in by_kind.items():
-        verdicts = defaultdict(int)
+        verdicts: dict[str, int] = defaultdict(int)
         for row in rows:
             verdicts[row["verdict"].value] += 1
         said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
@@ -70,7 +72,7 @@ def _kinds(results: Results) -> Iterator[str]:
         )
 
 
-def _kind(case: Case) -> str:
+def _kind(case: Row) -> str:
     level = f" {case['level']:g}" if case["level"] and case["kind"] not in UNGRADED else ""
     return f"{case['kind']}{level}"
 
@@ -80,14 +82,15 @@ def _mean(values: Sequence[float]) -> str:
     return f"{fmean(values):.2f} | {wide}"
 
 
-def _sampled(results: Results) -> Iterator[str]:
+def _sampled(results: Row) -> Iterator[str]:
     """Yield what the sampled-token objective keeps, and what each remedy brings back of its loss.
 
     All as a share of what the domain's own teacher passes on by that objective in that family.
     """
     yield "| mismatch | cases | exact divergence | sampled token | with warm-up | with delta |"
     yield "|---|---|---|---|---|---|"
-    cases, by_kind = results["cases"], defaultdict(list)
+    cases: Row = results["cases"]
+    by_kind: dict[str, list[Any]] = defaultdict(list)
     for name in results["sampled"]:
         by_kind[cases[name]["kind"]].append(name)
     for kind, names in by_kind.items():
@@ -103,23 +106,24 @@ def _sampled(results: Results) -> Iterator[str]:
             cells.append(f"{fmean(found):.2f} ({len(found)})" if found else "")
         yield f"| {kind} | {len(names)} | {' | '.join(cells)} |"
     for remedy in ("exact divergence", "warm-up", "delta"):
-        found = [*_recovered(results, remedy)]
-        if found:
-            lost = sum(1 - before for before, _ in found)
-            gained = sum(after - before for before, after in found)
-            better = sum(after > before for before, after in found)
+        pairs = [*_recovered(results, remedy)]
+        if pairs:
+            lost = sum(1 - before for before, _ in pairs)
+            gained = sum(after - before for before, after in pairs)
+            better = sum(after > before for before, after in pairs)
             yield (
-                f"{remedy}: {len(found)} cases that lost more than {LEAST_LOST} lost "
-                f"{lost / len(found):.2f} on average; {gained / lost:.0%} of it is recovered, "
-                f"{better} of {len(found)} are better"
+                f"{remedy}: {len(pairs)} cases that lost more than {LEAST_LOST} lost "
+                f"{lost / len(pairs):.2f} on average; {gained / lost:.0%} of it is recovered, "
+                f"{better} of {len(pairs)} are better"
             )
 
 
-def _cured(results: Results) -> Iterator[str]:
+def _cured(results: Row) -> Iterator[str]:
     """Yield what each remedy brings back of what was lost by the exact divergence."""
     yield "| remedy | cases | kept without | kept with | of the loss recovered | better |"
     yield "|---|---|---|---|---|---|"
-    by_remedy, fits = defaultdict(list), baseline(results["cases"])
+    fits = baseline(results["cases"])
+    by_remedy: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in results["cured"].values():
         before = _exact(results, row["case"])
         by_remedy[row["remedy"]].append((before, min(1.0, max(0.0, row["normalised"] / fits))))
@@ -133,19 +137,19 @@ def _cured(results: Results) -> Iterator[str]:
         )
 
 
-def _exact(results: Results, name: str) -> float:
+def _exact(results: Row, name: str) -> float:
     return share(results["cases"][name], baseline(results["cases"]))
 
 
-def _kept(results: Results, name: str, remedy: str) -> float:
+def _kept(results: Row, name: str, remedy: str) -> float:
     """Return the share of the own teacher's result that a merge by the sampled token keeps."""
     case = results["cases"][name]
-    fits = results["sampled"][f"{SAME}/{case['domain']}/{case['seed']}"]["normalised"]
+    fits = float(results["sampled"][f"{SAME}/{case['domain']}/{case['seed']}"]["normalised"])
     row = results["remedies"][f"{name} {remedy}"] if remedy else results["sampled"][name]
     return float(row["normalised"]) / fits
 
 
-def _recovered(results: Results, remedy: str) -> Iterator[tuple[float, float]]:
+def _recovered(results: Row, remedy: str) -> Iterator[tuple[float, float]]:
     """Yield what a case that lost something keeps without a remedy, and with it."""
     for name in results["sampled"]:
         before = _kept(results, name, "")
@@ -157,7 +161,7 @@ def _recovered(results: Results, remedy: str) -> Iterator[tuple[float, float]]:
             yield before, _kept(results, name, remedy)
 
 
-def _ancestry(results: Results) -> Iterator[str]:
+def _ancestry(results: Row) -> Iterator[str]:
     yield "| declared parent | declarations | contradicted |"
     yield "|---|---|---|"
     rows = [row for part in results["ancestry"].values() for row in part]
@@ -167,7 +171,7 @@ def _ancestry(results: Results) -> Iterator[str]:
             yield f"| {what} | {len(asked)} | {sum(asked)} ({sum(asked) / len(asked):.1%}) |"
 
 
-def draw(results: Results) -> None:
+def draw(results: Row) -> None:
     """Draw expected against actual, and the projections of true and false declarations."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), width_ratios=(1.4, 1))
     _draw_outcomes(left, results)
@@ -177,9 +181,9 @@ def draw(results: Results) -> None:
     plt.close(figure)
 
 
-def _draw_outcomes(axes: Axes, results: Results) -> None:
+def _draw_outcomes(axes: Axes, results: Row) -> None:
     held_out = set(halves(results["cases"])[1])
-    by_kind = defaultdict(list)
+    by_kind: dict[str, list[Row]] = defaultdict(list)
     for row in summary(results, list(results["cases"]))["rows"]:
         by_kind[results["cases"][row["case"]]["kind"]].append(row)
     for marker, (kind, rows) in zip(MARKERS, by_kind.items(), strict=True):
@@ -203,7 +207,7 @@ def _draw_outcomes(axes: Axes, results: Results) -> None:
     axes.legend(fontsize=7, loc="lower right", ncols=2)
 
 
-def _draw_ancestry(axes: Axes, results: Results) -> None:
+def _draw_ancestry(axes: Axes, results: Row) -> None:
     rows = [row for part in results["ancestry"].values() for row in part]
     for is_true, hatch in ((True, ""), (False, "//")):
         values = [max(-1.0, min(2.0, row["projection"])) for row in rows if row["true"] is is_true]

@@ -2,15 +2,17 @@
 
 import json
 import math
+import platform
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 
-from benchmarks.common.circumstances import facts
+from benchmarks.common.results import Row
 from tasks.gate.measured import TeacherMeasure
 from tasks.gate.prediction import FILE, Calibration, features, predict
 from tasks.gate.verdict import GateSettings, judge
@@ -25,10 +27,9 @@ WEIGHED = ("log_well", "log_forward_kl", "gain")
 of the fitted half, where they err by 0.085 (root mean square) and all of them by 0.14."""
 PENALTY = 2e-3
 SAME = "same fork point"
-Case = dict[str, object]
 
 
-def halves(cases: dict[str, Case]) -> tuple[list[str], list[str]]:
+def halves(cases: Mapping[str, Row]) -> tuple[list[str], list[str]]:
     """Return the names of the fitted and of the held-out cases: every other one of each kind."""
     by_kind = defaultdict(list)
     for name in sorted(cases):
@@ -37,23 +38,23 @@ def halves(cases: dict[str, Case]) -> tuple[list[str], list[str]]:
     return fitted, [name for names in by_kind.values() for name in names[1::2]]
 
 
-def baseline(cases: dict[str, Case]) -> float:
+def baseline(cases: Mapping[str, Row]) -> float:
     """Return what a teacher of the student's own fork point passes on in this testbed."""
     return fmean(c["outcome"]["normalised"] for c in cases.values() if c["kind"] == SAME)
 
 
-def share(case: Case, fits: float) -> float:
+def share(case: Row, fits: float) -> float:
     """Return a case's outcome as a share of what a fitting teacher passes on, from 0 to 1."""
-    return min(1.0, max(0.0, case["outcome"]["normalised"] / fits))
+    return min(1.0, max(0.0, float(case["outcome"]["normalised"]) / fits))
 
 
-def measure_of(case: Case) -> TeacherMeasure:
+def measure_of(case: Row) -> TeacherMeasure:
     """Return what was measured."""
     found = {k: v for k, v in case["measured"].items() if k != "probe_seconds"}
     return TeacherMeasure.model_validate(found)
 
 
-def calibrate(results: dict[str, dict[str, Case]]) -> None:
+def calibrate(results: Row) -> None:
     """Fit on one half and write the gate's ``calibration.json``."""
     cases = results["cases"]
     fitted, _ = halves(cases)
@@ -73,22 +74,24 @@ def calibrate(results: dict[str, dict[str, Case]]) -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
-    provenance = {
+    provenance: dict[str, JsonValue] = {
         "command": "python -m benchmarks.gate calibrate",
         "commit": commit.stdout.strip(),
         "cases": len(asked),
         "baseline": round(fits, 4),
-        "python": facts()["python"],
+        "python": platform.python_version(),
     }
-    edges = {
-        edge: {name: round(choose(row[name] for row in seen), 6) for name in seen[0]}
-        for edge, choose in (("least", min), ("most", max))
-    }
-    found = Calibration(**whole, **edges, spread=spread, provenance=provenance)
+    found = Calibration(
+        **whole,
+        least={name: round(min(row[name] for row in seen), 6) for name in seen[0]},
+        most={name: round(max(row[name] for row in seen), 6) for name in seen[0]},
+        spread=spread,
+        provenance=provenance,
+    )
     FILE.write_text(json.dumps(found.model_dump(mode="json"), indent=1) + "\n", "utf-8")
 
 
-def _fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> dict[str, object]:
+def _fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> Row:
     names = list(rows[0])
     raw_MF = torch.tensor([[row[name] for name in names] for row in rows], dtype=torch.float64)
     center_F, scale_F = raw_MF.mean(0), raw_MF.std(0).clamp(min=1e-6)
@@ -117,7 +120,7 @@ def _fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> dict[str, object
     }
 
 
-def _value(fit: dict[str, object], row: dict[str, float]) -> float:
+def _value(fit: Row, row: dict[str, float]) -> float:
     z = fit["bias"] + sum(
         w * (row[name] - fit["centers"][name]) / fit["scales"][name]
         for name, w in fit["weights"].items()
@@ -125,7 +128,7 @@ def _value(fit: dict[str, object], row: dict[str, float]) -> float:
     return float(torch.sigmoid(torch.tensor(z)))
 
 
-def _is_asked(case: Case) -> bool:
+def _is_asked(case: Row) -> bool:
     anything = Calibration(
         centers={}, scales={}, weights={}, bias=0.0, spread=0.0, least={}, most={}, provenance={}
     )
@@ -134,7 +137,7 @@ def _is_asked(case: Case) -> bool:
     return known and judge(measure, "", GateSettings(), anything).prediction is not None
 
 
-def summary(results: dict[str, dict[str, Case]], names: Sequence[str]) -> dict[str, object]:
+def summary(results: Row, names: Sequence[str]) -> Row:
     """Return how well verdicts and predictions do on some cases.
 
     What is expected of a teacher that is refused before a prediction is the regression's as well,
@@ -166,7 +169,7 @@ def summary(results: dict[str, dict[str, Case]], names: Sequence[str]) -> dict[s
     }
 
 
-def _row(name: str, case: Case, calibration: Calibration, fits: float) -> dict[str, object]:
+def _row(name: str, case: Row, calibration: Calibration, fits: float) -> Row:
     measure = measure_of(case)
     judged = judge(measure, name, GateSettings(), calibration)
     expected = predict(measure, calibration).score if measure.reading.finite else 0.0
@@ -179,7 +182,7 @@ def _row(name: str, case: Case, calibration: Calibration, fits: float) -> dict[s
     }
 
 
-def _rank(rows: Sequence[dict[str, object]]) -> float:
+def _rank(rows: Sequence[Row]) -> float:
     return _spearman([row["expected"] for row in rows], [row["actual"] for row in rows])
 
 

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from benchmarks.common.circumstances import facts, options, write
 from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import mirror_record
@@ -29,7 +31,8 @@ def make(
     records: Records, number: int, inputs: tuple[Input, ...], output: str, metrics: str = ""
 ) -> Input:
     """Write one record of an output that is in the store; return it as an input for the next."""
-    settings = {f"setting_{place}": place for place in range(20)} | {"step": number}
+    settings: dict[str, JsonValue] = {f"setting_{place}": place for place in range(20)}
+    settings["step"] = number
     derivation = Derivation(kind="sft", inputs=inputs, source="", settings=settings, seed=SEED)
     attestation = Attestation(
         derivation=derivation.digest(),

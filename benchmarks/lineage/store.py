@@ -18,11 +18,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
 
 from benchmarks.common.circumstances import facts, options, write
 from lineage.scratch import remove
 from lineage.store import FolderStore
 
+Parameters = ParamSpec("Parameters")
 TOTAL_BYTES, ROUNDS, CHUNK = 1 << 30, 5, 4 << 20
 
 
@@ -56,12 +58,18 @@ def copy_and_hash(source: Path, target: Path) -> None:
             os.fsync(out.fileno())
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(
+    work: Callable[Parameters, object], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> float:
     """Return the seconds that ``work`` takes, after earlier writes have reached the disk."""
     os.sync()
     start = time.perf_counter()
-    work()
+    work(*args, **kwargs)
     return time.perf_counter() - start
+
+
+def _get(store: Path, digest: str) -> Path:
+    return FolderStore(store).tree(digest)
 
 
 def measure(folder: Path, num_files: int) -> dict[str, object]:
@@ -70,13 +78,13 @@ def measure(folder: Path, num_files: int) -> dict[str, object]:
     for number in range(ROUNDS):
         work = Path(tempfile.mkdtemp(dir=folder))
         source = make_checkpoint(work / "source", number, num_files)
-        plain_in.append(timed(lambda w=work, s=source: copy_and_hash(s, w / "plain")))
+        plain_in.append(timed(copy_and_hash, source, work / "plain"))
         store = FolderStore(work / "store")
-        put.append(timed(lambda s=store, f=source: s.put_tree(f)))
+        put.append(timed(store.put_tree, source))
         digest = store.put_tree(source)
-        plain_out.append(timed(lambda w=work: copy_and_hash(w / "plain", w / "back")))
-        get.append(timed(lambda w=work, d=digest: FolderStore(w / "store").tree(d)))
-        again.append(timed(lambda s=store, f=source: s.put_tree(f)))
+        plain_out.append(timed(copy_and_hash, work / "plain", work / "back"))
+        get.append(timed(_get, work / "store", digest))
+        again.append(timed(store.put_tree, source))
         remove(work)
     return {
         "plain_copy_with_hash_seconds": [round(x, 3) for x in plain_in],

@@ -1,12 +1,12 @@
 """``python -m benchmarks.mutants``: see the package."""
 
 import argparse
-import json
 import sys
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
+from benchmarks.common.results import load, write_whole
 from benchmarks.mutants import run
 from benchmarks.mutants.draw import SEED, draw
 from benchmarks.mutants.rooms import ROOMS, ROOT
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--room", choices=list(ROOMS), help="this room's mutants alone")
     given = parser.parse_args()
     if given.command == "draw":
-        _write(DRAWN, {"seed": SEED, "commit": run.commit(), "rows": draw()})
+        write_whole(DRAWN, {"seed": SEED, "commit": run.commit(), "rows": draw()})
     elif given.command == "run":
         _run(given.files[0], given.room)
     else:
@@ -33,8 +33,8 @@ def main() -> int:
 
 def _run(file: Path, room: str | None) -> None:
     """Run the drawn mutants that the file has no outcome of; write it after each."""
-    drawn = _read(DRAWN)["rows"]
-    result = _read(file) if file.exists() else {"commit": run.commit(), "rows": []}
+    drawn = load(DRAWN, {})["rows"]
+    result = load(file, {"commit": run.commit(), "rows": []})
     if result["commit"] != run.commit():
         raise ValueError(f"{file} is of commit {result['commit']}: name another file")
     done = {row["id"] for row in result["rows"]}
@@ -43,14 +43,14 @@ def _run(file: Path, room: str | None) -> None:
         run.check_room(name)
         for row in rows:
             result["rows"].append({**row, **run.outcome(row)})
-            _write(file, result)
+            write_whole(file, result)
             last = result["rows"][-1]
             sys.stdout.write(f"{last['id']} {last['outcome']} {last.get('by', '')}\n")
             sys.stdout.flush()
 
 
 def _table(file: Path) -> str:
-    rows = _read(file)["rows"]
+    rows = load(file, {"rows": []})["rows"]
     lines = [f"{file.name}, {len(rows)} mutants"]
     for room in ROOMS:
         counts = Counter(row["outcome"] for row in rows if row["room"] == room)
@@ -61,14 +61,6 @@ def _table(file: Path) -> str:
         if row["outcome"] != "killed"
     ]
     return "\n".join(lines) + "\n"
-
-
-def _read(file: Path) -> dict[str, object]:
-    return json.loads(file.read_text("utf-8"))
-
-
-def _write(file: Path, content: object) -> None:
-    file.write_text(f"{json.dumps(content, indent=1)}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ RENAMES = Path(__file__).parent / "renames.json"
 
 def renames() -> dict[str, dict[str, str]]:
     """Return what was renamed: ``modules``, ``functions`` and ``words``, old names to new ones."""
-    return json.loads(RENAMES.read_text("utf-8"))
+    found: dict[str, dict[str, str]] = json.loads(RENAMES.read_text("utf-8"))
+    return found
 
 
 def find(drawn: Site, candidates: Sequence[Site], names: dict[str, dict[str, str]]) -> Site | None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
+from benchmarks.common.results import Row
 from benchmarks.mutants.relocate import find, renames
 from benchmarks.mutants.rooms import ROOMS, ROOT
 from benchmarks.mutants.sites import Site, sites
@@ -30,7 +31,7 @@ def commit() -> str:
     return _git("log", "-1", "--format=%H", "--", *PRODUCT)
 
 
-def outcome(row: dict[str, object]) -> dict[str, object]:
+def outcome(row: Row) -> dict[str, object]:
     """Return what the tests of its room made of a drawn mutant."""
     room = ROOMS[str(row["room"])]
     drawn = Site(**{name: row[name] for name in Site.__dataclass_fields__})

@@ -104,8 +104,6 @@ def _text(statement: ast.stmt) -> str:
     """Return a statement in canonical layout; of a compound one, its head alone."""
     head = ast.parse(ast.unparse(statement)).body[0]
     for part in ("body", "orelse", "finalbody", "handlers"):
-        if hasattr(head, part) and part == "body":
-            head.body = [ast.Expr(ast.Constant(...))]
-        elif hasattr(head, part):
-            setattr(head, part, [])
+        if hasattr(head, part):
+            setattr(head, part, [ast.Expr(ast.Constant(...))] if part == "body" else [])
     return ast.unparse(head)

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.common import circumstances
+from benchmarks.common.results import Row, load, write_whole
 
 RESULTS = circumstances.RESULTS / "demo.json"
 PROGRAM = "from workflows.cli import main; main()"
@@ -38,7 +39,7 @@ def main() -> None:
             # Read again: another process may have added a seed of its own meanwhile.
             results = _read(arguments.results)
             results["seeds"][str(seed)] = case
-            _write(arguments.results, results)
+            write_whole(arguments.results, results)
 
 
 def _run(seed: int, home: Path, processes: int) -> dict[str, object]:
@@ -87,24 +88,14 @@ class _PeakMemory(threading.Thread):
         return total
 
 
-def _read(path: Path) -> dict[str, dict[str, object]]:
-    if path.exists():
-        results: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
-        return results
+def _read(path: Path) -> Row:
     machine = {
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
     }
-    return {"machine": machine, "seeds": {}}
-
-
-def _write(path: Path, results: dict[str, dict[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    return load(path, {"machine": machine, "seeds": {}})
 
 
 def _commit() -> str:

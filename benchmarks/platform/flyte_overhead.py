@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common.circumstances import ROOT, write_result
 from lineage.store import home
@@ -52,7 +53,7 @@ def main() -> None:
 
 def _short_climb() -> dict[str, object]:
     """Time a climb of few steps: the whole workflow, and the bodies of its tasks."""
-    settings = importlib.import_module("workflows.teachers.math.settings")
+    settings: Any = importlib.import_module("workflows.teachers.math.settings")
     settings.SFT = settings.SFT.model_copy(update={"num_steps": 40})
     loop = settings.RL.loop.model_copy(update={"num_steps": 12, "rung_every": 4})
     settings.RL = settings.RL.model_copy(update={"loop": loop})

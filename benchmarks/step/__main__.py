@@ -26,28 +26,28 @@ from benchmarks.step.case import Case
 from tasks.mopd.settings import Divergence
 
 NAMES = ("length", "batch", "teachers", "vocabulary")
-LARGE = {
-    "hidden_size": 2048,
-    "num_layers": 16,
-    "num_heads": 16,
-    "num_key_value_heads": 8,
-    "head_size": 128,
-    "feed_forward_size": 8192,
-    "vocabulary_size": 151_936,
-    "rollouts": 128,
-    "new_tokens": 512,
-    "precision": "bfloat16",
-    "microbatch_tokens": 16_384,
-    "learning_rate": 1e-6,
-}
+LARGE = Case(
+    hidden_size=2048,
+    num_layers=16,
+    num_heads=16,
+    num_key_value_heads=8,
+    head_size=128,
+    feed_forward_size=8192,
+    vocabulary_size=151_936,
+    rollouts=128,
+    new_tokens=512,
+    precision="bfloat16",
+    microbatch_tokens=16_384,
+    learning_rate=1e-6,
+)
 """1.3 billion weights; what a GPU is measured with."""
 
 
 def main() -> None:
     """Do one measurement."""
     told = _options()
-    size = LARGE if told.device == "cuda" else {}
-    case = Case(device=told.device, threads=told.threads, **size)
+    size = LARGE if told.device == "cuda" else Case()
+    case = replace(size, device=told.device, threads=told.threads)
     where = told.device if told.device == "cuda" else f"cpu{told.threads}"
     if told.what == "versus":
         from benchmarks.step.versus import against_trl  # noqa: PLC0415 - trl takes seconds to import
@@ -57,7 +57,7 @@ def main() -> None:
     elif told.what == "ledger":
         from benchmarks.step.ledger import ledger_overhead  # noqa: PLC0415
 
-        four = Case(device=told.device, threads=told.threads, num_teachers=4, **size)
+        four = replace(case, num_teachers=4)
         write_result(f"step_ledger_{where}", told.device, ledger_overhead(four, segments=2))
     elif told.what == "limits":
         from benchmarks.step.limits import limits  # noqa: PLC0415

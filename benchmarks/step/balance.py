@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.results import Row, load, write_whole
 from lineage.artifacts import Artifact
 from tasks.evaluate.cards import read_scorecard, score_consolidation
 from tasks.evaluate.outcomes import STUDENT
@@ -89,7 +90,7 @@ def _run_if_missing(
     found = _case(settings, seed)
     results = _read(told.results)  # again: another process may have added a case meanwhile
     results["cases"][name] = found | {"steps": told.steps, "learning_rate": told.learning_rate}
-    _write(told.results, results)
+    write_whole(told.results, results)
 
 
 def _case(settings: RoundSettings, seed: int) -> dict[str, object]:
@@ -132,7 +133,7 @@ def _course(runner: StepRunner, student: Artifact, num_steps: int) -> dict[str, 
     return {name: fmean(numbers) for name, numbers in sorted(values.items())}
 
 
-def table(results: dict[str, dict[str, object]]) -> str:
+def table(results: Row) -> str:
     """Return the normalised score of each case over seeds, overall and by domain, as Markdown."""
     by_case = defaultdict(list)
     for name, found in results["cases"].items():
@@ -151,11 +152,11 @@ def table(results: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _best(by_case: dict[str, list]) -> Iterator[tuple[str, list]]:
+def _best(by_case: dict[str, list[Row]]) -> Iterator[tuple[str, list[Row]]]:
     yield from sorted(by_case.items(), key=lambda item: -_mean(item[1], "overall"))
 
 
-def _row(found: list, domains: list[str]) -> str:
+def _row(found: list[Row], domains: list[str]) -> str:
     cells = []
     for domain in domains:
         means = [scores[domain]["mean"] for scores in found if scores[domain]["mean"] is not None]
@@ -164,19 +165,12 @@ def _row(found: list, domains: list[str]) -> str:
     return " | ".join(cells)
 
 
-def _mean(found: list, domain: str) -> float:
+def _mean(found: list[Row], domain: str) -> float:
     return fmean(scores[domain]["mean"] or 0.0 for scores in found)
 
 
-def _read(path: Path) -> dict[str, dict[str, object]]:
-    return json.loads(path.read_text("utf-8")) if path.exists() else {"cases": {}}
-
-
-def _write(path: Path, results: dict[str, dict[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    part.replace(path)
+def _read(path: Path) -> Row:
+    return load(path, {"cases": {}})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tasks.model.chat import ChatTokens
@@ -109,7 +110,8 @@ class Scene:
         model.resize_token_embeddings(case.vocabulary_size, mean_resizing=False)
         model.generation_config.eos_token_id = None
         model.config.eos_token_id = None
-        return model.to(case.device)
+        nn.Module.to(model, torch.device(case.device))
+        return model
 
     def student(self) -> PreTrainedModel:
         """Return the student as it begins."""
@@ -117,7 +119,9 @@ class Scene:
 
     def teacher(self, place: int = 0) -> PreTrainedModel:
         """Return one of the teachers, in the precision of computing."""
-        return self.model(self.case.seed + 1 + place).to(getattr(torch, self.case.precision))
+        model = self.model(self.case.seed + 1 + place)
+        nn.Module.to(model, getattr(torch, self.case.precision))
+        return model
 
     def prompts(self, domain: str) -> list[Prompt]:
         """Return the prompts of a domain: the same for each, as chat messages."""

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, fields
-from typing import Any
 
 import torch
 
+from benchmarks.common.results import Row
 from benchmarks.step.case import Case, Scene
 from benchmarks.step.ours import Ours
 from benchmarks.step.phases import Seconds, backward_timed
@@ -21,11 +21,12 @@ from tasks.mopd.settings import Divergence
 STEPS, MIB = 3, 1 << 20
 
 
-def point(case: Case, divergence: Divergence = Divergence.FULL_VOCABULARY) -> dict[str, Any]:
+def point(case: Case, divergence: Divergence = Divergence.FULL_VOCABULARY) -> Row:
     """Return a case's seconds by phase and its memory, measured in a fresh process."""
     command = [sys.executable, "-m", __spec__.name, json.dumps(asdict(case)), divergence]
     child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(child.stdout)
+    found: Row = json.loads(child.stdout)
+    return found
 
 
 CURVES: dict[str, dict[str, Case]] = {
@@ -39,7 +40,7 @@ CURVES: dict[str, dict[str, Case]] = {
 """Of each curve the points, by what is written below them."""
 
 
-def _measure(case: Case, divergence: Divergence) -> dict[str, Any]:
+def _measure(case: Case, divergence: Divergence) -> Row:
     scene = Scene(case)
     ours = Ours(scene, divergence=divergence)
     before = _peak(case)

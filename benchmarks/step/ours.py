@@ -1,23 +1,24 @@
 """One step of this project, timed by phase."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+from transformers import PreTrainedModel
 
+from benchmarks.step.as_one import AsOne
 from benchmarks.step.case import NEVER, Graded, Scene
 from benchmarks.step.phases import SAMPLING, Phases, Seconds
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.mopd.objective import Distillation, FrozenModels
+from tasks.mopd.objective import Distillation
+from tasks.mopd.round_models import FrozenModels
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import rollout_metrics
-from tasks.onpolicy.objective import ChunkLoss, TokenLoss
+from tasks.onpolicy.objective import ChunkLoss
 from tasks.onpolicy.settings import LoopSettings, Precision
 from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.client import LocalEnvironment
@@ -25,8 +26,6 @@ from tasks.rollout.collect import Player, Rollout
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.source import DomainShare, Mixture
-
-ALL = "all"
 
 
 class Ours:
@@ -60,21 +59,18 @@ class Ours:
             learning_rate=case.learning_rate,
             warmup_steps=0,
             precision=Precision.BF16 if case.precision == "bfloat16" else Precision.FP32,
-            **({"microbatch_tokens": case.microbatch_tokens} if case.microbatch_tokens else {}),
+            microbatch_tokens=case.microbatch_tokens or None,
         )
         asked = teachers or _resident(scene, self.phases)
         routing = Routing(Route(domain, domain) for domain in case.domains)
-        objective = _Timed(
-            Distillation(
-                routing,
-                asked,
-                DistilSettings(divergence=divergence),
-                settings,
-                scene.chat.control_ids,
-            ),
-            self.phases,
+        self.objective = (_Timed if split else _TimedAsOne)(
+            routing,
+            asked,
+            DistilSettings(divergence=divergence),
+            settings,
+            scene.chat.control_ids,
         )
-        self.objective = objective if split else _Merged(objective)
+        self.objective.phases = self.phases
         self.learner = Learner(
             self.student,
             settings,
@@ -108,48 +104,26 @@ class Ours:
         phases.watch(self.student.base_model, "student forward")
         phases.watch(self.student.get_output_embeddings(), "heads and loss")
         optimizer = self.learner.optimizer
-        optimizer.step = phases.wrap("optimizer", optimizer.step)
+        optimizer.step = phases.wrap("optimizer", optimizer.step)  # type: ignore[method-assign]
         if self.recorder is not None:
             for name in ("begin", "saw", "updated", "end"):
                 setattr(self.recorder, name, phases.wrap("ledger", getattr(self.recorder, name)))
 
 
-class _Timed:
+class _Timed(Distillation):
     """An objective whose losses are timed."""
 
-    def __init__(self, objective: Distillation, phases: Phases) -> None:
-        self._objective, self._phases = objective, phases
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._objective, name)
+    phases: Phases
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
-        return self._phases.wrap("heads and loss", self._objective.prepare(batch))
+        return self.phases.wrap("heads and loss", super().prepare(batch))
 
 
-class _Merged:
-    """An objective whose sources are one."""
-
-    sources = (ALL,)
-
-    def __init__(self, objective: _Timed) -> None:
-        self._objective = objective
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._objective, name)
-
-    def prepare(self, batch: Microbatch) -> ChunkLoss:
-        losses = self._objective.prepare(batch)
-
-        def merged(student_CV: Tensor, chunk: slice) -> TokenLoss:
-            loss = losses(student_CV, chunk)
-            by_source: Mapping[str, Tensor] = {ALL: sum(loss.by_source.values())}
-            return TokenLoss(by_source, loss.report)
-
-        return merged
+class _TimedAsOne(_Timed, AsOne):
+    """The same, of which the optimizer does not tell the teachers apart."""
 
 
-def _mixture(scene: Scene, student: torch.nn.Module) -> Mixture:
+def _mixture(scene: Scene, student: PreTrainedModel) -> Mixture:
     case = scene.case
     sampling = SamplingSettings(max_new_tokens=case.new_tokens)
     sampler = TransformersSampler(student, NEVER, scene.chat.pad_id, sampling)

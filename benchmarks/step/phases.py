@@ -12,7 +12,8 @@ from torch import nn
 
 Seconds = Mapping[str, tuple[float, float]]
 """Wall and processor seconds of each phase."""
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 REST = "rest"
 SAMPLING = "rollout"
 
@@ -93,13 +94,9 @@ def backward_timed(*sides: Phases) -> Iterator[None]:
     """Time every backward pass inside, for whichever side is running."""
     plain = torch.autograd.backward
 
-    def timed(*args: object, **kwargs: object) -> None:
-        for phases in sides:
-            if phases.running:
-                with phases("backward"):
-                    return plain(*args, **kwargs)
-        return plain(*args, **kwargs)
-
+    timed = plain
+    for phases in sides:
+        timed = phases.wrap("backward", timed)
     torch.autograd.backward = timed
     try:
         yield

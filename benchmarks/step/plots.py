@@ -1,6 +1,7 @@
 """Draws the results of step.py; every series has a hatch or a line style, so grey is enough."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -35,7 +36,7 @@ def draw_all() -> None:
     """Draw the comparison, and a picture for each curve."""
     _save("versus", _versus)
     for curve, label in CURVES.items():
-        _save(curve, lambda axes, curve=curve, label=label: _curve(axes, curve, label))
+        _save(curve, partial(_curve, curve=curve, label=label))
 
 
 def _save(name: str, draw: Callable[[list[Axes]], None]) -> None:

@@ -18,17 +18,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import torch
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.common.circumstances import facts, write
+from benchmarks.common.results import Row
 from benchmarks.step.case import NEVER
 from tasks.rollout.sampling.transformers import sampler as ours
 from tasks.rollout.sampling.transformers.pace import Pace, pace_of
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 
+Written = Callable[[], Sequence[Sequence[int]]]
+"""A call that returns the tokens of each row."""
 SEED, PAD = 0, 0
 ON_CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_CUDA else "cpu")
@@ -73,7 +78,7 @@ CASES = (
 )
 
 
-def make_model(case: Case) -> PreTrainedModel:
+def make_model(case: Case) -> Qwen3ForCausalLM:
     """Return a Qwen3 of random weights."""
     torch.manual_seed(SEED)
     config = Qwen3Config(
@@ -91,7 +96,9 @@ def make_model(case: Case) -> PreTrainedModel:
     )
     with torch.device(DEVICE):
         model = Qwen3ForCausalLM(config)
-    return model.to(torch.bfloat16 if ON_CUDA else torch.float32).eval()
+    nn.Module.to(model, torch.bfloat16 if ON_CUDA else torch.float32)
+    model.eval()
+    return model
 
 
 def make_contexts(case: Case) -> list[list[int]]:
@@ -106,7 +113,7 @@ def make_contexts(case: Case) -> list[list[int]]:
     return contexts
 
 
-def sample(model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]]) -> Callable:
+def sample(model: Qwen3ForCausalLM, case: Case, contexts: Sequence[Sequence[int]]) -> Written:
     """Return a call of this project's sampler."""
     settings = SamplingSettings(max_new_tokens=case.new_tokens)
     sampler = TransformersSampler(model, NEVER, PAD, settings)
@@ -115,25 +122,22 @@ def sample(model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]]
     return lambda: [turn.ids for turn in sampler.sample(contexts, noise)]
 
 
-def at_pace(run: Callable, **changed: object) -> Callable:
-    """Return the same call with another pace: one of its ideas left out."""
+def not_recorded(run: Written) -> Written:
+    """Return the same call without the recorded graph of a step."""
 
     def other(model: PreTrainedModel) -> Pace:
-        return replace(pace_of(model), **changed)
+        return replace(pace_of(model), is_recorded=False)
 
-    def timed() -> object:
-        ours.pace_of = other
-        try:
+    def timed() -> Sequence[Sequence[int]]:
+        with mock.patch.object(ours, "pace_of", other):
             return run()
-        finally:
-            ours.pace_of = pace_of
 
     return timed
 
 
 def generate(
-    model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]], **more: object
-) -> Callable:
+    model: Qwen3ForCausalLM, case: Case, contexts: Sequence[Sequence[int]], **more: object
+) -> Written:
     """Return a call of transformers' own loop."""
     width = max(map(len, contexts))
     ids = torch.full((case.rows, width), PAD)
@@ -143,14 +147,21 @@ def generate(
         mask[row, width - len(context) :] = 1
     ids, mask = ids.to(DEVICE), mask.to(DEVICE)
     settings = _generation(case, **more)
-    return lambda: model.generate(ids, attention_mask=mask, generation_config=settings)[
-        :, width:
-    ].tolist()
+
+    def run() -> list[list[int]]:
+        written = model.generate(  # type: ignore[misc] # transformers types its mixins so
+            ids, attention_mask=mask, generation_config=settings
+        )
+        assert isinstance(written, Tensor)
+        rows: list[list[int]] = written[:, width:].tolist()
+        return rows
+
+    return run
 
 
 def batch_continuously(
-    model: PreTrainedModel, case: Case, contexts: Sequence[Sequence[int]]
-) -> Callable:
+    model: Qwen3ForCausalLM, case: Case, contexts: Sequence[Sequence[int]]
+) -> Written:
     """Return a call of transformers' continuous batching."""
     settings, inputs = _generation(case), [list(context) for context in contexts]
 
@@ -174,7 +185,7 @@ def _generation(case: Case, **more: object) -> GenerationConfig:
     )
 
 
-def calls_of(model: PreTrainedModel, case: Case) -> dict[str, Callable]:
+def calls_of(model: Qwen3ForCausalLM, case: Case) -> dict[str, Written]:
     """Return what takes turns, by name."""
     contexts = make_contexts(case)
     run = sample(model, case, contexts)
@@ -183,13 +194,13 @@ def calls_of(model: PreTrainedModel, case: Case) -> dict[str, Callable]:
         return calls
     return {
         **calls,
-        "ours, not recorded": at_pace(run, is_recorded=False),
+        "ours, not recorded": not_recorded(run),
         "generate, static cache": generate(model, case, contexts, cache_implementation="static"),
         "continuous batching": batch_continuously(model, case, contexts),
     }
 
 
-def seconds_of(call: Callable, case: Case) -> float:
+def seconds_of(call: Written, case: Case) -> float:
     """Return how long a call takes that writes what it should."""
     clock = time.perf_counter if ON_CUDA else time.process_time
     started = clock()
@@ -203,13 +214,13 @@ def seconds_of(call: Callable, case: Case) -> float:
     return taken
 
 
-def measure(case: Case, rounds: int) -> dict[str, object]:
+def measure(case: Case, rounds: int) -> Row:
     """Return a line of the table."""
     model = make_model(case)
     calls = calls_of(model, case)
     for call in calls.values():
         seconds_of(call, case)
-    seconds = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             seconds[name].append(seconds_of(call, case))

@@ -19,33 +19,30 @@ import random
 import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.common.circumstances import facts, write
+from benchmarks.common.process import drop_from_cache, in_own_process, largest_resident
+from benchmarks.common.results import Row
+from benchmarks.step.as_one import ALL, AsOne
 from lineage.digest import hex_of
 from tasks.model.files import load_model
 from tasks.model.log_probs import TokenBatch
-from tasks.mopd.objective import Distillation
+from tasks.mopd.round_models import ScoreRequest
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
+from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import PoolSettings, TeacherPool, open_teachers
+from tasks.mopd.teachers import StagedTeachers
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.threads import use_configured_threads
@@ -54,8 +51,6 @@ MOST, NUMBERS, SEED = 12, (1, 2, 4, 8, 12), 0
 VOCABULARY, ROUNDS = 32_000, 3
 NUM_ROLLOUTS, PROMPT, RESPONSE = 12, 16, 48  # each rollout is a microbatch of its own
 MIB = 1 << 20
-ALL = "teachers"
-Figures = dict[str, Any]
 SHAPE = Qwen3Config(
     vocab_size=VOCABULARY,
     hidden_size=768,
@@ -70,50 +65,28 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 PRECISION = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
 
 
-class AsOne(Distillation):
-    """Distillation whose teachers share one gradient."""
-
-    @property
-    def sources(self) -> list[str]:
-        """One."""
-        return [ALL]
-
-    def prepare(self, batch: Microbatch) -> ChunkLoss:
-        """Return the microbatch's losses under the one name."""
-        losses = super().prepare(batch)
-
-        def renamed(student_CV: Tensor, chunk: slice) -> TokenLoss:
-            loss = losses(student_CV, chunk)
-            return replace(loss, by_source={ALL: loss.by_source[batch.teacher]}, advantages={})
-
-        return renamed
-
-
-class Unannounced:
-    """A pool that is not told who comes next."""
+class Announced(StagedTeachers):
+    """A pool that is told before each step who comes next, as in a round."""
 
     def __init__(self, pool: TeacherPool) -> None:
-        """Take the pool."""
-        self._pool = pool
-        self.names = pool.names
+        """Take the pool; it is one stage."""
+        super().__init__(HiddenCache(pool), [{name: name for name in pool.names}], num_steps=1)
 
-    def expect(self, teachers: Sequence[str]) -> None:
-        """Keep it to oneself."""
 
-    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
-        """Ask the pool."""
-        return self._pool.hidden(teacher, tokens)
+class Unannounced(Announced):
+    """A pool that is not told."""
 
-    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
-        """Ask the pool."""
-        return self._pool.logits(teacher, hidden_CD)
+    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
+        """Announce nothing."""
+        self.pool.expect([])
 
 
 def make_teachers(home: Path) -> list[TeacherSource]:
     """Write teachers of random weights, each into a folder that is named as a store names it."""
     generator = torch.Generator().manual_seed(SEED)
     torch.manual_seed(SEED)
-    model = Qwen3ForCausalLM(SHAPE).to(PRECISION)
+    model = Qwen3ForCausalLM(SHAPE)
+    nn.Module.to(model, PRECISION)
     sources = []
     for number in range(MOST):
         for parameter in model.parameters():
@@ -134,7 +107,8 @@ def a_pool(sources: Sequence[TeacherSource], placement: TeacherPlacement) -> Tea
 
 def a_learner(sources: Sequence[TeacherSource]) -> Learner:
     """Return a student that starts as the last teacher, in fp32."""
-    student = load_model(sources[-1].folder).to(DEVICE, torch.float32)
+    student = load_model(sources[-1].folder)
+    nn.Module.to(student, DEVICE, torch.float32)
     settings = LoopSettings(num_steps=1000, learning_rate=1e-5, microbatch_tokens=PROMPT + RESPONSE)
     return Learner(student, settings, 1.0, 0, [ALL])
 
@@ -158,7 +132,7 @@ def rollouts(names: Sequence[str]) -> list[Rollout]:
     ]
 
 
-def step(learner: Learner, teachers: TeacherPool | Unannounced) -> tuple[float, float]:
+def step(learner: Learner, teachers: Announced) -> tuple[float, float]:
     """Do one whole step and return its seconds, on the clock and of the processor."""
     routing, played = Routing(Route(n, n) for n in teachers.names), rollouts(teachers.names)
     objective = AsOne(routing, teachers, DistilSettings(), learner.settings, [])
@@ -169,49 +143,21 @@ def step(learner: Learner, teachers: TeacherPool | Unannounced) -> tuple[float, 
     return time.perf_counter() - started, time.process_time() - busy
 
 
-def resident() -> dict[str, int]:
-    """Return the process's anonymous and file-backed resident bytes and its peak of both."""
-    wanted = {"RssAnon": "anonymous", "RssFile": "file_backed", "VmHWM": "peak"}
-    lines = Path("/proc/self/status").read_text().splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    return {name: int(fields[key].split()[0]) << 10 for key, name in wanted.items()}
-
-
-@contextmanager
-def watched(found: dict[str, int]) -> Iterator[None]:
-    """Keep the largest of what is sampled each 10 ms while the block runs."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.01):
-            for name, value in resident().items():
-                found[name] = max(found.get(name, 0), value)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def memory_of(sources: list[TeacherSource], number: int, placement: TeacherPlacement) -> Figures:
+def memory_of(sources: list[TeacherSource], number: int, placement: TeacherPlacement) -> Row:
     """Return the peaks of one step with so many teachers; called in a process of its own."""
     use_configured_threads()
     learner = a_learner(sources)
     pool = a_pool(sources[:number], placement)
-    found: dict[str, int] = {}
     if DEVICE.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    with watched(found):
-        step(learner, pool)
+    with largest_resident() as found:
+        step(learner, Announced(pool))
     if DEVICE.type == "cuda":
         found["cuda"] = torch.cuda.max_memory_allocated()
     return {f"{name}_mib": round(value / MIB) for name, value in found.items()}
 
 
-def times_of(sources: list[TeacherSource]) -> Figures:
+def times_of(sources: list[TeacherSource]) -> Row:
     """Return the seconds of steps that take turns; called in a process of its own."""
     use_configured_threads()
     learner = a_learner(sources)
@@ -220,17 +166,17 @@ def times_of(sources: list[TeacherSource]) -> Figures:
     opened = time.perf_counter() - started
     pools["12 resident"] = a_pool(sources, TeacherPlacement.RESIDENT)
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in pools}
-    step(learner, pools["1"])  # the first one also warms up
+    step(learner, Announced(pools["1"]))  # the first one also warms up
     for turn in range(ROUNDS):
         order = list(pools)
         for name in order[turn:] + order[:turn]:  # so that nobody always follows the same one
-            seconds[name].append(step(learner, pools[name]))
+            seconds[name].append(step(learner, Announced(pools[name])))
     counts = {name: pool.counts.take() for name, pool in pools.items()}
     del pools["12 resident"]
     cold = {}
-    for name, teachers in (("announced", pools["12"]), ("not", Unannounced(pools["12"]))):
-        drop_from_cache(pools["12"], sources)
-        cold[name] = [round(s, 2) for s in step(learner, teachers)]
+    for name, teachers in (("announced", Announced), ("not", Unannounced)):
+        drop_others(pools["12"], sources)
+        cold[name] = [round(s, 2) for s in step(learner, teachers(pools["12"]))]
     return {
         "open_27_teachers_seconds": round(opened, 2),
         "step_seconds": {n: [round(s, 2) for s, _ in each] for n, each in seconds.items()},
@@ -240,17 +186,14 @@ def times_of(sources: list[TeacherSource]) -> Figures:
     }
 
 
-def drop_from_cache(pool: TeacherPool, sources: Sequence[TeacherSource]) -> None:
+def drop_others(pool: TeacherPool, sources: Sequence[TeacherSource]) -> None:
     """Drop the files of all teachers but the first from the page cache; that one is mapped."""
     tokens = TokenBatch(
         torch.ones(1, 2, dtype=torch.long), torch.zeros(1).long(), torch.ones(1).long()
     )
     pool.hidden(pool.names[0], tokens.to(DEVICE))
     for source in sources[1:]:
-        descriptor = os.open(source.folder / "model.safetensors", os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
+        drop_from_cache(source.folder / "model.safetensors")
 
 
 def ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
@@ -259,13 +202,7 @@ def ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
     return round(statistics.median(a / b for a, b in rounds), 3)
 
 
-def in_own_process(function: Callable[..., Figures], *arguments: object) -> Figures:
-    """Return what a function returns in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        return executor.submit(function, *arguments).result()
-
-
-def measure(home: Path) -> Figures:
+def measure(home: Path) -> Row:
     """Return all figures."""
     sources = make_teachers(home)
     disk = TeacherPlacement.DISK

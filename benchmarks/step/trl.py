@@ -5,14 +5,15 @@ bf16 and checkpointing, on by default, are off on a CPU, and telemetry is off.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, TrainerCallback
-from trl import DistillationConfig, DistillationTrainer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 from trl.trainer import distillation_trainer
+from trl.trainer.distillation_config import DistillationConfig
+from trl.trainer.distillation_trainer import DistillationTrainer
 
 from benchmarks.step.case import Scene
 from benchmarks.step.phases import SAMPLING, Phases, Seconds
@@ -46,7 +47,7 @@ class Trl:
 
     def loss(self, rollouts: Sequence[Rollout]) -> tuple[float, float]:
         """Return TRL's loss of given rollouts, and the norm of its gradient."""
-        trainer, model = self.trainer, self.trainer.model
+        trainer, model = self.trainer, self._student
         inputs = _inputs(rollouts, self.scene.chat.pad_id, model.device)
         model.zero_grad()
         items = inputs["completion_mask"].sum()
@@ -56,9 +57,14 @@ class Trl:
         model.zero_grad()
         return loss.item(), float(torch.stack(norms).norm())
 
+    @property
+    def _student(self) -> PreTrainedModel:
+        assert isinstance(self.trainer.model, PreTrainedModel)
+        return self.trainer.model
+
     def _watch(self) -> None:
         trainer, phases = self.trainer, self.phases
-        phases.watch(trainer.model.base_model, "student forward")
+        phases.watch(self._student.base_model, "student forward")
         phases.watch(trainer.teacher_model.base_model, "teacher forward")
         name = "_generate_and_score_completions"
         setattr(trainer, name, phases.wrap(SAMPLING, getattr(trainer, name)))
@@ -78,7 +84,8 @@ class _Steps(TrainerCallback):
         self, args: object, state: object, control: object, **kwargs: object
     ) -> None:
         optimizer = kwargs["optimizer"]
-        optimizer.step = self._phases.wrap("optimizer", optimizer.step)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        optimizer.step = self._phases.wrap("optimizer", optimizer.step)  # type: ignore[method-assign, assignment]
         self._phases.start()
 
     def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
@@ -136,13 +143,13 @@ def _inputs(rollouts: Sequence[Rollout], pad_id: int, device: torch.device) -> d
     prompts = [[i for i, own in _flags(r) if not own] for r in rollouts]
     completions = [[i for i, own in _flags(r) if own] for r in rollouts]
     padded = {"prompt": _pad(prompts, pad_id, left=True), "completion": _pad(completions, pad_id)}
-    inputs = {}
+    inputs: dict[str, Tensor] = {}
     for part, (ids_BS, mask_BS) in padded.items():
         inputs |= {f"{part}_ids": ids_BS.to(device), f"{part}_mask": mask_BS.to(device)}
     return inputs
 
 
-def _flags(rollout: Rollout) -> zip:
+def _flags(rollout: Rollout) -> Iterator[tuple[int, bool]]:
     return zip(rollout.ids, rollout.is_response, strict=True)
 
 
