@@ -7,7 +7,6 @@ of behaviours, see ``_attribution_naming``.
 import json
 import math
 import statistics
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from benchmarks.attribution.answers import Answers, Table, read
 from benchmarks.attribution.naming import TUNED_ON, naming, verdict
 from benchmarks.attribution.questions import NOBODY, OFF, OWN, SHARED, STYLE
 from benchmarks.attribution.world import OFFICES, TEACHERS
+from benchmarks.common.statistics import rank_correlation
 from tasks.attribution.counterfactual import over_seeds
 
 CEILING = "a retrain of the other seed"
@@ -202,18 +202,3 @@ def _over(values: Iterable[float]) -> dict[str, object] | None:
 
 def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank; NaN for a constant."""
-    if len(set(one)) < 2 or len(set(two)) < 2:
-        return math.nan
-    return statistics.correlation(_ranks(one), _ranks(two))
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    first: dict[float, int] = {}
-    count = Counter(values)
-    for place, value in enumerate(sorted(values)):
-        first.setdefault(value, place)
-    return [first[value] + (count[value] - 1) / 2 for value in values]

@@ -4,14 +4,15 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common.results import as_text, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -46,21 +47,11 @@ def facts(device: str = "cpu") -> dict[str, object]:
     }
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return median and quartiles of at least two numbers, to four digits."""
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {
-        name: float(f"{value:.4g}")
-        for name, value in (("median", middle), ("lower", low), ("upper", high))
-    }
-
-
 def write(file: Path, figures: object, circumstances: Mapping[str, object]) -> None:
     """Write figures with their circumstances, and print them."""
-    text = json.dumps({"figures": figures, "circumstances": dict(circumstances)}, indent=1)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{text}\n", "utf-8")
-    sys.stdout.write(f"{text}\n")
+    content = {"figures": figures, "circumstances": dict(circumstances)}
+    write_whole(file, content)
+    sys.stdout.write(as_text(content))
 
 
 def write_result(name: str, device: str, figures: object) -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+_WIDTH = 100
 Row = dict[str, Any]
 """One row of a result file, as JSON: each benchmark knows the keys of its own."""
 
@@ -21,9 +22,29 @@ def load(path: Path, empty: Row) -> Row:
     return found
 
 
+def as_text(content: object) -> str:
+    """Return JSON in lines of up to 100 characters where an entry allows it."""
+    return _laid_out(content, 0) + "\n"
+
+
+def _laid_out(value: object, depth: int) -> str:
+    flat = json.dumps(value)
+    if not isinstance(value, dict | list) or depth + len(flat) <= _WIDTH:
+        return flat
+    entries = [f"{json.dumps(str(key))}: " if isinstance(value, dict) else "" for key in value]
+    parts = value.values() if isinstance(value, dict) else value
+    margin = " " * (depth + 1)
+    lines = [
+        f"{margin}{name}{_laid_out(part, depth + 1)}"
+        for name, part in zip(entries, parts, strict=True)
+    ]
+    start, end = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    return "\n".join([start, ",\n".join(lines), f"{' ' * depth}{end}"])
+
+
 def write_whole(path: Path, content: object) -> None:
     """Write a file that others see whole or not at all; the same content gives the same bytes."""
-    data = f"{json.dumps(content, indent=1)}\n".encode()
+    data = as_text(content).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)

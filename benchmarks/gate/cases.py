@@ -12,6 +12,8 @@ killed one goes on.
     python -m benchmarks.gate ancestry --homes runs/seeds --seeds 0 1 2
     python -m benchmarks.gate calibrate                                 # writes the gate's numbers
     python -m benchmarks.gate table                                     # and docs/pictures
+
+The rows of all cases are in results/gate_rows.json.gz; ``table`` writes their summary, gate.json.
 """
 
 import argparse
@@ -105,7 +107,7 @@ def main() -> None:
     parser.add_argument("action", choices=list(actions))
     parser.add_argument("--homes", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--results", type=Path, default=RESULTS / "gate.json")
+    parser.add_argument("--results", type=Path, default=RESULTS / "gate_rows.json.gz")
     told = parser.parse_args()
     actions[told.action](told)
 
@@ -143,9 +145,10 @@ def _calibrate(told: argparse.Namespace) -> None:
 
 
 def _show(told: argparse.Namespace) -> None:
-    from benchmarks.gate.tables import draw, table  # noqa: PLC0415
+    from benchmarks.gate.tables import draw, figures, table  # noqa: PLC0415
 
     results = read(told.results)
+    write_whole(told.results.parent / "gate.json", figures(results))
     sys.stdout.write(table(results))
     draw(results)
 

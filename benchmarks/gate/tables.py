@@ -19,6 +19,21 @@ from matplotlib.axes import Axes
 PICTURE = PICTURES / "gate-outcomes.png"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 UNGRADED = {"over-trained"}
+PARTS = ("cases", "cured", "sampled", "remedies")
+
+
+def figures(results: Row) -> Row:
+    """Return the summary of the rows: verdicts of both halves, and what the weights contradict."""
+    halved = zip(("fitted", "held out"), halves(results["cases"]), strict=True)
+    found: Row = {what: summary(results, names) for what, names in halved}
+    for each in found.values():
+        del each["rows"]
+    rows = [row for part in results["ancestry"].values() for row in part]
+    for what, is_true in (("true", True), ("false", False)):
+        declared = [row["contradicted"] for row in rows if row["true"] is is_true]
+        found[f"{what} ancestry"] = {"declarations": len(declared), "contradicted": sum(declared)}
+    found["rows of"] = {part: len(results[part]) for part in PARTS}
+    return found
 
 
 def table(results: Row) -> str:

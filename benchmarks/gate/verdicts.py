@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from benchmarks.common.results import Row
+from benchmarks.common.statistics import auc, rank_correlation
 from tasks.gate.measured import TeacherMeasure
 from tasks.gate.prediction import FILE, Calibration, features, predict
 from tasks.gate.verdict import GateSettings, judge
@@ -153,7 +154,7 @@ def summary(results: Row, names: Sequence[str]) -> Row:
     return {
         "cases": len(rows),
         "lost": sum(is_lost for _, is_lost in lost),
-        "auc": _auc(lost),
+        "auc": auc(lost),
         "rank_correlation": _rank(rows),
         "rank_correlation_where_predicted": _rank(predicted),
         "error_where_predicted": fmean(abs(r["expected"] - r["actual"]) for r in predicted),
@@ -183,25 +184,6 @@ def _row(name: str, case: Row, calibration: Calibration, fits: float) -> Row:
 
 
 def _rank(rows: Sequence[Row]) -> float:
-    return _spearman([row["expected"] for row in rows], [row["actual"] for row in rows])
-
-
-def _auc(scored: Sequence[tuple[float, bool]]) -> float:
-    """Return the chance that a lost case is scored above one that is not; ties count half."""
-    high, low = [s for s, lost in scored if lost], [s for s, lost in scored if not lost]
-    if not high or not low:
-        return float("nan")
-    wins = sum((a > b) + 0.5 * (a == b) for a in high for b in low)
-    return wins / (len(high) * len(low))
-
-
-def _spearman(one: Sequence[float], two: Sequence[float]) -> float:
-    if len(one) < 3:
-        return float("nan")
-    ranks = torch.tensor([_ranks(one), _ranks(two)], dtype=torch.float64)
-    return float(torch.corrcoef(ranks)[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    order = sorted(values)
-    return [fmean([i for i, v in enumerate(order) if v == value]) for value in values]
+    if len(rows) < 3:
+        return math.nan
+    return rank_correlation([row["expected"] for row in rows], [row["actual"] for row in rows])

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from benchmarks.common.circumstances import spread, write_result
+from benchmarks.common.circumstances import write_result
+from benchmarks.common.statistics import spread
 from benchmarks.step.case import Case, Scene
 from tasks.model.kernels import shared_beginning
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right

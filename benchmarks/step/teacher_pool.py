@@ -30,6 +30,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from benchmarks.common.circumstances import facts, write
 from benchmarks.common.process import drop_from_cache, in_own_process, largest_resident
 from benchmarks.common.results import Row
+from benchmarks.common.statistics import ratio_within_rounds
 from benchmarks.step.as_one import ALL, AsOne
 from lineage.digest import hex_of
 from tasks.model.files import load_model
@@ -196,12 +197,6 @@ def drop_others(pool: TeacherPool, sources: Sequence[TeacherSource]) -> None:
         drop_from_cache(source.folder / "model.safetensors")
 
 
-def ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
-    """Return the median over rounds of the ratio within a round."""
-    rounds = zip(seconds[one], seconds[other], strict=True)
-    return round(statistics.median(a / b for a, b in rounds), 3)
-
-
 def measure(home: Path) -> Row:
     """Return all figures."""
     sources = make_teachers(home)
@@ -211,6 +206,7 @@ def measure(home: Path) -> Row:
     times = in_own_process(times_of, sources)
     peak = "cuda_mib" if DEVICE.type == "cuda" else "peak_mib"
     middle = {n: statistics.median(s) for n, s in times["step_seconds"].items()}
+    clocks = {"step": times["step_seconds"], "processor": times["processor_seconds"]}
     return {
         "teacher_parameters_millions": round(
             sum(p.numel() for p in load_model(sources[0].folder).parameters()) / 1e6, 1
@@ -230,10 +226,11 @@ def measure(home: Path) -> Row:
         ),
         "peak_memory_12_resident_to_1": round(memory["12 resident"][peak] / memory["1"][peak], 3),
         "step_seconds_median": {n: round(s, 2) for n, s in middle.items()},
-        "step_time_12_to_1": ratio(times["step_seconds"], "12", "1"),
-        "processor_time_12_to_1": ratio(times["processor_seconds"], "12", "1"),
-        "step_time_disk_to_resident": ratio(times["step_seconds"], "12", "12 resident"),
-        "processor_time_disk_to_resident": ratio(times["processor_seconds"], "12", "12 resident"),
+        **{
+            f"{name}_time_{label}": ratio_within_rounds(seconds["12"], seconds[other])
+            for label, other in (("12_to_1", "1"), ("disk_to_resident", "12 resident"))
+            for name, seconds in clocks.items()
+        },
         "target": "12 to 1: peak memory at most 1.10, step time at most 1.15",
     }
 

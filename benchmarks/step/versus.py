@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.common.circumstances import spread
+from benchmarks.common.statistics import spread
 from benchmarks.step.case import Case, Scene
 from benchmarks.step.ours import Ours
 from benchmarks.step.phases import Seconds, backward_timed

@@ -8,7 +8,12 @@ from tests.support.project_files import ROOT
 from tests.support.provost_commands import commands_of_code, commands_of_page, fault
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-ROOT_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra" / "README.md"]
+ROOT_PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "infra" / "README.md",
+    ROOT / "benchmarks" / "README.md",
+]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#([^)\s]+))?\)")
 
 

@@ -1,0 +1,78 @@
+"""What benchmarks report is what they say: arithmetic by hand, ties, and too few numbers."""
+
+import math
+
+import pytest
+
+from benchmarks.common.statistics import auc, rank_correlation, ratio_within_rounds, spread
+from benchmarks.gate.verdicts import SAME, baseline, halves, share
+from benchmarks.step.balance import table
+
+
+def test_median_and_quartiles_are_those_of_the_numbers_themselves():
+    assert spread([1, 2, 3, 4, 5]) == {"median": 3.0, "lower": 2.0, "upper": 4.0}
+    # Between 1 and 2 at a quarter: 1.25, to four digits.
+    assert spread([1, 2.00004])["lower"] == 1.25
+
+
+def test_the_same_order_correlates_wholly_and_the_reverse_negatively():
+    assert rank_correlation([1, 2, 3], [10, 200, 3000]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+
+
+def test_ties_share_their_mean_rank():
+    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5, variances 4.5 and 5.
+    expected = 4.5 / math.sqrt(4.5 * 5)
+    assert rank_correlation([0, 1, 1, 2], [0, 1, 2, 3]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("one", [[1, 1, 1], [1], []])
+def test_a_constant_has_no_rank_correlation(one):
+    assert math.isnan(rank_correlation(one, list(range(len(one)))))
+
+
+def test_auc_is_the_share_of_pairs_in_order_and_a_tie_is_half():
+    # Positives 3 and 1, negatives 2 and 1: 3 > 2, 3 > 1, 1 < 2, 1 = 1.
+    scored = [(3, True), (1, True), (2, False), (1, False)]
+    assert auc(scored) == (1 + 1 + 0 + 0.5) / 4
+
+
+@pytest.mark.parametrize("scored", [[], [(1, True)], [(1, False)]])
+def test_without_both_kinds_there_is_no_auc(scored):
+    assert math.isnan(auc(scored))
+
+
+def test_a_ratio_is_taken_within_each_round():
+    # 4/2, 9/3 and 1/1: a busy machine in one round changes both of its numbers.
+    assert ratio_within_rounds([4, 9, 1], [2, 3, 1]) == 2.0
+
+
+def case(kind, normalised=1.0):
+    return {"kind": kind, "outcome": {"normalised": normalised}}
+
+
+def test_every_other_case_of_each_kind_is_held_out():
+    cases = {f"{kind}/{n}": case(kind) for kind in ("a", "b") for n in range(3)}
+    fitted, held_out = halves(cases)
+    assert fitted == ["a/0", "a/2", "b/0", "b/2"]
+    assert held_out == ["a/1", "b/1"]
+
+
+def test_an_outcome_is_a_share_of_what_fits_between_0_and_1():
+    cases = {"one": case(SAME, 0.7), "two": case(SAME, 0.9), "other": case("noise", 0.1)}
+    fits = baseline(cases)
+    assert fits == pytest.approx(0.8)
+    assert share(case("noise", 0.4), fits) == pytest.approx(0.5)
+    assert (share(case("noise", -1), fits), share(case("noise", 2), fits)) == (0, 1)
+
+
+def test_weightings_are_listed_from_the_best_with_their_deviation_over_seeds():
+    def scored(mean):
+        return {"normalised": {"math": {"mean": None}, "overall": {"mean": mean}}}
+
+    cases = {"gap/token/0": scored(0.5), "none/token/0": scored(0.6), "none/token/1": scored(0.8)}
+    head, _, best, other = table({"cases": cases}).splitlines()
+    assert head.split(" | ")[2:] == ["overall", "math |"]
+    # 0.6 and 0.8: mean 0.7, deviation 0.1 * sqrt(2).
+    assert best == "| none/token | 2 | 0.700 ± 0.141 | - |"
+    assert other == "| gap/token | 1 | 0.500 | - |"
