@@ -14,7 +14,9 @@ from tasks.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 if TYPE_CHECKING:
+    from tasks.gate.forecast import Forecast
     from tasks.gate.verdict import GateSettings
+    from tasks.step_runner import StepRunner
 
 
 class Looked(NamedTuple):
@@ -47,25 +49,42 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     from lineage.registry import check_may_publish
     from tasks.gate import plan as step
     from tasks.gate.decision import decide
-    from tasks.gate.forecast import forecast
     from tasks.gate.launch import launching
     from tasks.gate.plan_page import plan_page, plan_text
-    from tasks.onpolicy.ladder import earlier_rungs
     from tasks.step_runner import StepRunner
 
     check_may_publish(StepRunner().store, f"student.{publish_as}")
     runner = StepRunner()
     plan = step.propose(runner, teachers, student, sampling)
     with launching(runner, plan, Launched.model_validate_json(launched)):
-        for teacher in plan.teachers:
-            earlier_rungs(teacher, ladder_stages)  # too few are refused before anything is measured
-        probe = None
-        if order.gate_prompts_per_domain:
-            probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
-        cost = forecast(runner, plan, workload, probe)
+        cost = cost_of(runner, plan, workload, order, sampling, ladder_stages)
         sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
         show("plan", plan_page(plan, cost, conditions))
         return decide(runner, plan, order.refuse_findings_from, waivers)
+
+
+def cost_of(
+    runner: "StepRunner",
+    plan: Plan,
+    workload: Workload,
+    order: GateOrder,
+    sampling: SamplingSettings,
+    ladder_stages: int,
+) -> "Forecast":
+    """Estimate what a plan will take.
+
+    Raises:
+        ValueError: a teacher has fewer rungs than the ladder has stages.
+    """
+    from tasks.gate.forecast import forecast
+    from tasks.onpolicy.ladder import earlier_rungs
+
+    for teacher in plan.teachers:
+        earlier_rungs(teacher, ladder_stages)
+    probe = None
+    if order.gate_prompts_per_domain:
+        probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
+    return forecast(runner, plan, workload, probe)
 
 
 @hosted(Stage.GATE_PROBE, deck=True)

@@ -6,28 +6,12 @@ from typing import NamedTuple
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
-from lineage.launched import Launched
-from tasks.handover import Gated, GateOrder, OnMisfit, Plan
+from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
-from tasks.inputs import told_by_name
-from tasks.mopd.launch_form import MORE, LaunchForm
-from tasks.mopd.round_form import INPUTS, ConsolidationSpec, RecomputeSpec, RetrainSpec
+from tasks.mopd.launch_spec import LaunchSpec, launch_spec
+from tasks.mopd.round_form import ConsolidationSpec, RecomputeSpec, RetrainSpec
 from tasks.mopd.settings import Divergence, RoundSettings
-from tasks.onpolicy.workload import Workload
 from tasks.resources import Stage
-
-
-class LaunchSpec(NamedTuple):
-    """What the launch form asks for."""
-
-    spec: ConsolidationSpec
-    gate: GateOrder
-    workload: Workload
-    ladder_stages: int
-    launched: str
-    """``Launched`` as JSON: Flyte has no type for the settings of a round."""
-    recipe: str
-    """What makes outcomes comparable, as ``RoundForm.recipe`` has it."""
 
 
 class Rehearsed(NamedTuple):
@@ -54,34 +38,7 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
     waivers: list[str],
 ) -> LaunchSpec:
     """Check what the launch form asks for, and freeze it."""
-    inputs = locals()  # at the first line there is nothing else
-    names = {name: name for name in (*LaunchForm.model_fields, *MORE)}
-    with told_by_name({**INPUTS, **names}, rest="settings"):
-        form = LaunchForm.model_validate(inputs)
-        round_form, gate = form.round(), form.gate()
-        spec = ConsolidationSpec(
-            settings=round_form.settings(),
-            sampling=round_form.sampling(),
-            rounds=round_form.rounds,
-            seed=round_form.seed,
-            publish_as=form.publish_as,
-            conditions=form.conditions(),
-        )
-        launched = Launched(
-            inputs=form.model_dump(mode="json"),
-            preset=form.preset,
-            round=spec.settings.model_dump(mode="json"),
-            rounds=spec.rounds,
-            seed=spec.seed,
-        )
-        return LaunchSpec(
-            spec,
-            gate,
-            round_form.workload(),
-            round_form.ladder_stages,
-            launched.model_dump_json(),
-            round_form.recipe(),
-        )
+    return launch_spec(locals())  # at the first line there is nothing else
 
 
 @hosted(Stage.MOPD_ROUND, deck=True)

@@ -207,6 +207,39 @@ class Runs(Document):
     """How many failed without a record."""
 
 
+class PlanFinding(Frozen):
+    """What the records say against a plan."""
+
+    subject: str
+    code: str
+    severity: str
+    """note, warning or refusal."""
+    evidence: str
+    next_step: str
+
+
+class Estimate(Frozen):
+    """One part of a plan's cost, in words."""
+
+    name: str
+    value: str
+
+
+class Planned(Frozen):
+    """``provost run consolidation --dry-run``."""
+
+    plan: str
+    """Digest of the plan."""
+    student: str
+    """Digest of the checkpoint that the student starts from."""
+    teachers: dict[str, str]
+    """Reference of each teacher, by name."""
+    findings: list[PlanFinding]
+    estimates: list[Estimate]
+    refusal: str
+    """Why it cannot be launched as it is; "" where it can. The exit status is 1 then."""
+
+
 DOCUMENTS: dict[str, type[Frozen]] = {
     "plans": Plans,
     "runs": Runs,
@@ -218,6 +251,7 @@ DOCUMENTS: dict[str, type[Frozen]] = {
     "teacher show": Summary,
     "run teacher": Summary,
     "run consolidation": Summary,
+    "run consolidation --dry-run": Planned,
     "gate": Summary,
     "audit": Summary,
     "surgery": Summary,

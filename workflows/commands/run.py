@@ -1,6 +1,7 @@
 """``provost run``: the workflows, by Flyte's local execution."""
 
 import time
+from pathlib import Path
 
 import click
 
@@ -11,8 +12,9 @@ from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.round_form import LARGEST_SEED
 from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.faculty import team_module
+from workflows.commands.launch_file import inputs_of_launch, write_launch
 from workflows.commands.local import quiet, run_locally
-from workflows.commands.options import chosen, inputs_of_options, options_of_form
+from workflows.commands.options import chosen, options_of_form
 from workflows.commands.output import as_json, say
 from workflows.commands.promote import told_of_candidate
 from workflows.commands.summary import conclude
@@ -73,15 +75,42 @@ def teacher(
     "--preset", type=click.Choice(sorted(PRESETS)), help="Start from a preset's defaults."
 )
 @click.option("--reviewed", is_flag=True, help="Require approval of the plan before training.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file of a launch; other options override it.",
+)
+@click.option(
+    "--save-config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write this launch to a TOML file.",
+)
+@click.option("--dry-run", "stops_at_plan", is_flag=True, help="Stop after the plan and its cost.")
 @as_json
-def consolidation(preset: str | None, reviewed: bool, as_document: bool, **given: object) -> None:
+def consolidation(
+    preset: str | None,
+    reviewed: bool,
+    config: Path | None,
+    save_config: Path | None,
+    stops_at_plan: bool,
+    as_document: bool,
+    **given: object,
+) -> None:
     """Merge released teachers into a student, evaluate it against controls, and publish it."""
     quiet()
     started = time.monotonic()
     try:
-        inputs = inputs_of_options(given, MORE, PRESETS.get(preset or "", {}))
-    except InputError as error:
+        inputs = inputs_of_launch(preset or "", config, given)
+        if save_config:
+            write_launch(save_config, inputs)
+    except (InputError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    if stops_at_plan:
+        from workflows.commands.dry_run import dry_run  # reads weights, so it imports torch
+
+        if not run_locally(dry_run, LaunchForm(**inputs).model_dump(), as_document):
+            raise SystemExit(1)
+        return
     made = run_locally(consolidate_reviewed if reviewed else consolidate, **inputs)
     took = time.monotonic() - started
     conclude(summary_of(open_store(), made.student.digest, took), as_document)

@@ -27,7 +27,7 @@ def schema_of(command: str) -> dict[str, JsonValue]:
 
 def file_of(command: str) -> str:
     """Return the name of a command's schema."""
-    return f"{command.replace(' ', '-')}.schema.json"
+    return f"{command.replace(' --', '-').replace(' ', '-')}.schema.json"
 
 
 def write(folder: Path) -> None:
