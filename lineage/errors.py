@@ -23,6 +23,15 @@ class CorruptError(LineageError):
     """Bytes in the store are no longer what their digest says."""
 
 
+class DamagedError(CorruptError):
+    """Several documents of the store are no longer what their digests say."""
+
+    def __init__(self, message: str, digests: frozenset[str]) -> None:
+        """Keep the message and the digests of the documents."""
+        super().__init__(message)
+        self.digests = digests
+
+
 class RefusedFileError(LineageError):
     """A file or folder that the store does not take in."""
 

@@ -8,12 +8,12 @@ reached until the run's output is attested, and of these the newest alone.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from lineage.documents import digests_in
 from lineage.dsse import parse_envelope
-from lineage.errors import CorruptError, LineageError, MissingBlobError
+from lineage.errors import CorruptError, DamagedError, LineageError, MissingBlobError
 from lineage.journal import PROJECTS
 from lineage.store import BlobState, Store
 
@@ -42,12 +42,23 @@ class CollectionPlan:
         return sum(blob.size for blob in self.remove)
 
 
-def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> CollectionPlan:
+def find_garbage(
+    store: Store,
+    grace_seconds: float = DEFAULT_GRACE_SECONDS,
+    give_up: Collection[str] = (),
+) -> CollectionPlan:
     """Return what nothing reaches and is older than the grace period. Removes nothing.
 
-    Raises LineageError for a grace period of less than two hours: a large checkpoint takes that
-    long from its first blob to its record. Raises CorruptError for a damaged document that a slot
-    reaches: what it named is not known, so nothing is garbage for certain.
+    Args:
+        store: Store to search.
+        grace_seconds: Age below which a blob is kept with all that it names.
+        give_up: Digests of damaged documents that cannot be restored: they name nothing.
+
+    Raises:
+        LineageError: for a grace period of less than two hours: a large checkpoint takes that long
+            from its first blob to its record.
+        DamagedError: for damaged documents that a slot reaches: what they named is not known, so
+            nothing is garbage for certain.
     """
     if grace_seconds < LEAST_GRACE_SECONDS:
         raise LineageError(
@@ -55,7 +66,16 @@ def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> 
             f"put but not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s"
         )
     blobs = {blob.digest: blob for blob in store.blob_states()}
-    named = _reach(store, _named_in_slots(store) & blobs.keys(), blobs, None)
+    unreadable: set[str] = set()
+    named = _reach(store, _named_in_slots(store) & blobs.keys(), blobs, unreadable)
+    if lost := unreadable - set(give_up):
+        raise DamagedError(
+            "nothing was removed: names or records depend on damaged documents, and what those "
+            "named is not known. Restore them from a backup. To give them up, and collect what "
+            "they alone named: "
+            f"provost lineage gc {' '.join(f'--give-up {digest}' for digest in sorted(lost))}",
+            frozenset(lost),
+        )
     damaged: set[str] = set()
     young = {blob.digest for blob in blobs.values() if blob.age_seconds < grace_seconds}
     reached = named | _reach(store, young - named, blobs, damaged)
@@ -65,13 +85,17 @@ def find_garbage(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> 
     return CollectionPlan(len(reached), tuple(garbage), tuple(sorted(damaged)))
 
 
-def collect(store: Store, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> CollectionPlan:
-    """Remove what nothing reaches; return what was removed.
+def collect(
+    store: Store,
+    grace_seconds: float = DEFAULT_GRACE_SECONDS,
+    give_up: Collection[str] = (),
+) -> CollectionPlan:
+    """Remove what nothing reaches; return what was removed. See ``find_garbage``.
 
     Manifests go before the files that they name, so a collection that is cut off leaves no
     manifest without its files. A blob that was put again meanwhile stays.
     """
-    garbage = find_garbage(store, grace_seconds)
+    garbage = find_garbage(store, grace_seconds, give_up)
     removed = [blob for blob in garbage.remove if store.remove(blob.digest, grace_seconds)]
     return CollectionPlan(garbage.kept, tuple(removed), garbage.damaged)
 
@@ -108,7 +132,7 @@ def _outlived(keys: Iterable[str]) -> set[str]:
 
 
 def _reach(
-    store: Store, roots: Iterable[str], blobs: dict[str, BlobState], damaged: set[str] | None
+    store: Store, roots: Iterable[str], blobs: dict[str, BlobState], damaged: set[str]
 ) -> set[str]:
     reached, todo = set(roots), list(roots)
     while todo:
@@ -118,21 +142,16 @@ def _reach(
     return reached
 
 
-def _names(store: Store, blob: BlobState, damaged: set[str] | None) -> set[str]:
+def _names(store: Store, blob: BlobState, damaged: set[str]) -> set[str]:
     """Return the digests that a blob names if it is a document.
 
-    A damaged one is added to ``damaged`` and names nothing; without ``damaged`` it is an error.
+    A damaged one is added to ``damaged`` and names nothing.
     """
     if blob.size > _DOCUMENT_BYTES:
         return set()
     try:
         return digests_in(store.get_bytes(blob.digest))
-    except CorruptError as error:
-        if damaged is None:
-            raise CorruptError(
-                "nothing was removed, because a name or a record depends on a damaged document: "
-                f"{error}"
-            ) from error
+    except CorruptError:
         damaged.add(blob.digest)
         return set()
     except MissingBlobError:

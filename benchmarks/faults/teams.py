@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis.stateful import run_state_machine_as_test
 
+from lineage.errors import LineageError
 from tests.lineage.test_two_teams import TwoTeams
 
 _WORLDS = 5
@@ -43,6 +44,6 @@ def run_machine(
                 suppress_health_check=list(HealthCheck),
             ),
         )
-    except AssertionError as error:
+    except (AssertionError, LineageError) as error:
         violations.append(str(error)[:2000])
     return {"trials": acts, "violations": violations}

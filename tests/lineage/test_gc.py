@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact, put_manifest
-from lineage.errors import LineageError
+from lineage.errors import DamagedError, LineageError
 from lineage.gc import collect, find_garbage
 from lineage.record import Records
 from lineage.registry import Registry
@@ -77,13 +77,16 @@ def test_too_short_a_grace_period_is_refused(store):
         find_garbage(store, grace_seconds=60)
 
 
-def test_a_damaged_document_stops_the_collection(store, recorded, monkeypatch):
+def test_a_damaged_document_stops_the_collection_until_it_is_given_up(store, recorded, monkeypatch):
     path = store.blobs.path(recorded[1])
     path.chmod(0o644)
     path.write_bytes(b"{}")
     grow_old(monkeypatch)
-    with pytest.raises(LineageError, match="no longer has the digest"):
+    with pytest.raises(DamagedError) as caught:
         collect(store)
+    assert caught.value.digests == {recorded[1]}
+    assert recorded[0] not in {blob.digest for blob in collect(store, give_up=[recorded[1]]).remove}
+    assert store.has(recorded[0])
 
 
 def test_a_damaged_document_that_nothing_reaches_is_collected_and_told(

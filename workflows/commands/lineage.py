@@ -215,12 +215,15 @@ lineage.add_command(export_command("model"))
 @lineage.command("gc")
 @click.option("--delete", is_flag=True, help="Delete the blobs instead of listing them.")
 @click.option("--grace-hours", default=24.0, show_default=True, help="Keep younger blobs.")
+@click.option(
+    "--give-up", multiple=True, metavar="DIGEST", help="Damaged document that cannot be restored."
+)
 @as_json
-def collect(delete: bool, grace_hours: float, as_document: bool) -> None:
+def collect(delete: bool, grace_hours: float, give_up: tuple[str, ...], as_document: bool) -> None:
     """List or delete blobs that no record or name refers to."""
     store: Store = open_store()
     act = garbage.collect if delete else garbage.find_garbage
-    found = act(store, grace_hours * HOUR_SECONDS)
+    found = act(store, grace_hours * HOUR_SECONDS, give_up)
     if as_document:
         emit(_garbage(found, delete))
         return
