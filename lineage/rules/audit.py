@@ -8,9 +8,11 @@ from lineage.record import Derivation, Input
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 
 AUDIT = {
-    "ledger": "The ledger is that of the student's own round, or a replay of it.",
-    "retrains": "Each retrain is the student's own round run again: other than it only in the "
-    "teachers that were masked, in the seed, and in what its ledger keeps.",
+    "ledger": "The ledger is that of the student's own round, or a replay of it by the student's "
+    "project or the audit's.",
+    "retrains": "Each retrain is the student's own round run again, by its project or the "
+    "audit's: other than it only in the teachers that were masked, in the seed, and in what its "
+    "ledger keeps.",
 }
 SURGERY = {"ledger": AUDIT["ledger"]}
 
@@ -26,7 +28,7 @@ def check_audit(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
         own = evidence.made(student.record)
         for item in taken(made, "retrain"):
             again = evidence.made(item.record) if item.record else None
-            if again is None or not _is_again(again, own):
+            if again is None or not _is_again(again, own) or not _may_vouch(again, own, made):
                 yield Breach(
                     "retrains",
                     f"{item.artifact} ({item.name}) is of another round than the student",
@@ -41,9 +43,18 @@ def check_ledger(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
         return
     own = evidence.made(students[0].record)
     ledger = ledgers[0]
-    if ledger.record == _ledger_of(own) or _is_replay(evidence, ledger, own, students[0]):
+    if ledger.record == _ledger_of(own):
+        return
+    if _is_replay(evidence, ledger, own, students[0]) and _may_vouch(
+        evidence.made(ledger.record), own, made
+    ):
         return
     yield Breach("ledger", f"the ledger {ledger.artifact} is not that of the student's round")
+
+
+def _may_vouch(again: Derivation, own: Derivation, made: Derivation) -> bool:
+    """Say whether the project that trained the student, or that audits it, ran a round again."""
+    return again.project in {own.project, made.project, ""}
 
 
 def _ledger_of(own: Derivation) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from lineage.artifacts import Artifact, Release
 from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
+from lineage.rules.own import RELEASE as RELEASE_OWN
+from lineage.rules.own import check_own_release
 from lineage.rules.scorecard import FORK_POINT, METHOD, TEACHER, StoredMeasurement, measured
 
 RULES = {
@@ -12,6 +14,7 @@ RULES = {
     "gave it.",
     "owner": "The owner of the manifest is attested as the owner of the teacher, its ladder, "
     "precursor, data, environment and scorecard.",
+    "project": RELEASE_OWN,
     "ladder": "The rungs are one run, stopped at their steps; the last one is the teacher.",
     "precursor": "The climb starts from the precursor that the manifest declares.",
     "fork-point": "The precursor comes from the declared fork point.",
@@ -32,6 +35,7 @@ def check_release(evidence: Evidence, made: Derivation, release: Release) -> Ite
     """
     yield from _parts(evidence, made, release)
     yield from _owner(evidence, release)
+    yield from check_own_release(evidence, made, release)
     yield from _ladder(evidence, release)
     yield from _ancestry(evidence, release)
     yield from _learned(evidence, release)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact
 from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, taken
+from lineage.rules.own import is_own
 
 METHOD, TEACHER = "method.", "teacher."
 FORK_POINT, STUDENT = "fork_point", "student"
 
 RULES = {
-    "measured": "Every input is a measurement, and of the domain under which it is listed.",
+    "measured": "Every input is a measurement by the scorecard's own project, of the domain under "
+    "which it is listed.",
 }
 
 
@@ -57,6 +59,8 @@ def check_scorecard(evidence: Evidence, card: Derivation) -> Iterator[Breach]:
             yield Breach("measured", f"no record says how {label} was measured")
             continue
         made = evidence.made(item.record)
+        if not is_own(evidence, card, item.record):
+            yield Breach("measured", f"{label} was measured by {made.project}, not {card.project}")
         domain = made.settings.get("domain")
         if made.kind != "evaluation":
             yield Breach("measured", f"{label} is a {made.kind}, not an evaluation")

@@ -8,6 +8,8 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Student
 from lineage.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
+from lineage.rules.own import STUDENT as STUDENT_OWN
+from lineage.rules.own import check_own_student
 from lineage.rules.plan import Planned, planned
 from lineage.rules.scorecard import (
     FORK_POINT,
@@ -25,6 +27,7 @@ RULES = {
     "student's record, and their own records gave them.",
     "owner": "The owner of the manifest is attested as the owner of the checkpoint, the scorecard "
     "and the controls.",
+    "project": STUDENT_OWN,
     "plan": "Teachers, shares and fork point are those of the plan.",
     "rounds": "The checkpoint came of MOPD rounds from the plan's start, perhaps warmed up, with "
     "the plan's teachers and prompts.",
@@ -53,6 +56,7 @@ def check_student(evidence: Evidence, made: Derivation, student: Student) -> Ite
         return
     plan = planned(evidence, artifact_of(found[0], "plan"))
     yield from _owner(evidence, student)
+    yield from check_own_student(evidence, made, student, plan)
     yield from _teachers(made, student, plan)
     yield from _gate(evidence, made, plan)
     yield from _passed(evidence, student, plan)

@@ -123,7 +123,7 @@ class Consolidated:
             **changed,
         }
         rows = [
-            (label, climbed.measured(checkpoint), climbed.name)
+            (label, climbed.measured(checkpoint, self.make), climbed.name)
             for label, checkpoint in methods.items()
             for climbed in self._climbs
         ]

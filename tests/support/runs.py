@@ -105,10 +105,10 @@ class Climbed:
         )
         return Rung(step=step, checkpoint=checkpoint)
 
-    def measured(self, checkpoint, domain=None):
-        """Return the measurement of a checkpoint on a domain's evaluation set."""
-        on = domain or self.domain
-        return self.make.part(
+    def measured(self, checkpoint, make=None):
+        """Return the measurement of a checkpoint on the domain's evaluation set."""
+        on = self.domain
+        return (make or self.make).part(
             "measurement",
             f"{checkpoint.digest} on {on.evaluation.digest}",
             "evaluation",
