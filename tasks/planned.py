@@ -9,6 +9,7 @@ from lineage.errors import LineageError
 from lineage.recalls import Used
 from lineage.record import Input
 from lineage.registry import Registry
+from lineage.rules.evidence import Evidence, same, taken
 from tasks.handover import Plan, TeacherVerdict
 from tasks.step_runner import StepRunner
 
@@ -53,8 +54,13 @@ def input_of(runner: StepRunner, student: Artifact, role: str) -> Input:
     """Return what a published student was made from in a role: ``plan``, ``gate``.
 
     Raises:
-        LineageError: where its record does not name one thing in that role.
+        LineageError: where its record gave something else, or does not name one thing in that role.
     """
+    if not Evidence(runner.store, runner.records).gave(student):
+        raise LineageError(
+            f"the record {student.record} never gave the student {student.digest}: parts of two "
+            "runs were mixed. Give the student as publish_student returned it"
+        )
     made = runner.records.read(student.record)
     found = [item for item in made.inputs if item.role == role]
     if len(found) != 1:
@@ -86,7 +92,16 @@ def refuse_changed(runner: StepRunner, plan: Plan) -> None:
     Raises:
         LineageError: naming what differs.
     """
-    stored, given = (_said(each) for each in (stored_plan(runner, plan.artifact), plan))
+    refuse_changed_from(stored_plan(runner, plan.artifact), plan)
+
+
+def refuse_changed_from(stored_as: Plan, plan: Plan) -> None:
+    """Refuse a plan that differs from another; waivers do not count.
+
+    Raises:
+        LineageError: naming what differs.
+    """
+    stored, given = (_said(each) for each in (stored_as, plan))
     changed = sorted(name for name in stored if stored[name] != given[name])
     if changed:
         raise LineageError(
@@ -124,6 +139,30 @@ def start_of(runner: StepRunner, reference: str) -> Artifact:
             "registered"
         )
     return Artifact(kind=entry.kind, digest=entry.digest, record=entry.record, uri=store.uri)
+
+
+def refuse_mixed(runner: StepRunner, plan: Plan) -> None:
+    """Refuse a plan whose parts are not those of the stored plan that it names.
+
+    What is made for a plan is attested to be made for it. A warm-up may have moved the student. A
+    plan that names no stored one claims nothing, and nothing can be published of it.
+
+    Raises:
+        LineageError: naming what differs.
+    """
+    if plan.artifact is None:
+        return
+    stored = stored_plan(runner, plan.artifact)
+    if _is_warmed_up(runner, plan.student, stored.student):
+        stored = stored.model_copy(update={"student": plan.student})
+    refuse_changed_from(stored, plan)
+
+
+def _is_warmed_up(runner: StepRunner, student: Artifact, start: Artifact) -> bool:
+    if not student.record or student.digest == start.digest:
+        return False
+    made = runner.records.read(student.record)
+    return made.kind == "warm_up" and any(same(item, start) for item in taken(made, "start"))
 
 
 def _said(plan: Plan) -> dict[str, JsonValue]:

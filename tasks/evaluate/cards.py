@@ -13,6 +13,7 @@ from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.handover import Domain, Plan
 from tasks.measurements import Measurements
+from tasks.planned import refuse_mixed
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.step_runner import StepRunner
@@ -52,7 +53,11 @@ def score_consolidation(
     """Return the scorecard of a consolidation: fork point, teachers, student and controls.
 
     Every teacher is measured on every domain, so that the card shows what it does to the others.
+
+    Raises:
+        LineageError: for a plan whose parts are not those of the stored plan.
     """
+    refuse_mixed(runner, plan)
     methods, teachers = measurements_of(runner, plan, student, controls, settings)
     return _card(runner, methods, teachers, settings, "consolidation")
 

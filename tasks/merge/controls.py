@@ -11,6 +11,7 @@ from tasks.measurements import Measurements
 from tasks.merge.settings import MergeSettings
 from tasks.merge.weights import State, average, task_arithmetic, task_vector
 from tasks.model.files import Policy, load_model, load_policy, save_policy
+from tasks.planned import refuse_mixed
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
@@ -19,7 +20,12 @@ from tasks.threads import use_configured_threads
 
 
 def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
-    """Return the plain average of the teachers' weights."""
+    """Return the plain average of the teachers' weights.
+
+    Raises:
+        LineageError: for a plan whose parts are not those of the stored plan.
+    """
+    refuse_mixed(runner, plan)
     derivation = Derivation(
         project=runner.project,
         kind="merge",
@@ -54,7 +60,12 @@ def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
 
 
 def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSettings) -> Artifact:
-    """Return the sum of the teachers' task vectors with the weight that validates best."""
+    """Return the sum of the teachers' task vectors with the weight that validates best.
+
+    Raises:
+        LineageError: for a plan whose parts are not those of the stored plan.
+    """
+    refuse_mixed(runner, plan)
     derivation = Derivation(
         project=runner.project,
         kind="merge",

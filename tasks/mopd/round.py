@@ -22,6 +22,7 @@ from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.result import save_student
+from tasks.planned import refuse_mixed
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.ranks import joined_ranks
@@ -124,10 +125,12 @@ def distil_rounds(
 
     Raises:
         ValueError: for no round at all.
+        LineageError: for a plan whose parts are not those of the stored plan.
         RecalledError: where a teacher, or what it descends from, was recalled by now.
     """
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}: a consolidation has at least one; set it to 1")
+    refuse_mixed(runner, plan)
     student = plan.student
     watch = RecallWatch(runner.store, plan)
     with joined_ranks():  # once for all rounds
