@@ -5,26 +5,29 @@ own. A child reports progress as JSON lines on a pipe (``tasks.progress``); what
 its log. No child outlives this process: not after Ctrl-C, and not when it is killed.
 """
 
+import asyncio
 import contextlib
 import os
 import re
-import selectors
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import FrameType
 
 from lineage.plain import plain
-from tasks.progress import PROGRESS_FD, Update, decode
+from tasks.progress import PROGRESS_FD, decode
 from workflows.progress import JobOutcome, Progress, Status
 
-POLL_SECONDS = 0.1
 GRACE_SECONDS = 5.0
+_LAST_REPORTS_SECONDS = 1.0
+"""Time to read the pipe of a job that has ended, if a process outside of its group holds it."""
 TAIL_LINES = 15
 _TAIL_BYTES = 16_384
 _LONGEST_UPDATE_BYTES = 65_536
@@ -66,17 +69,12 @@ class Job:
 
 
 def run_side_by_side(
-    jobs: Sequence[Job],
-    limit: int,
-    show: Progress,
-    *,
-    logs: Path,
-    stop_on_failure: bool = False,
+    jobs: Sequence[Job], limit: int, show: Progress, *, logs: Path
 ) -> list[JobOutcome]:
     """Run every job, at most ``limit`` at a time, and return how each ended, in the jobs' order.
 
-    A job's standard output and error are appended to ``logs/<name>.log``. When a job fails the
-    others finish, or with ``stop_on_failure`` are stopped and the rest not started.
+    A job's standard output and error are appended to ``logs/<name>.log``. When a job fails, the
+    others finish.
 
     Raises:
         ValueError: two jobs share a name, or ``limit`` is below one.
@@ -91,15 +89,15 @@ def run_side_by_side(
     if limit < 1:
         raise ValueError(f"limit is {limit}, so nothing would ever run: allow at least 1 process")
     logs.mkdir(parents=True, exist_ok=True)
-    with _signals_noted() as noted, contextlib.closing(_Crew(show, logs)) as crew:
-        crew.run(jobs, limit, noted, stop_on_failure=stop_on_failure)
-        if noted:
-            crew.stop(hurry=lambda: len(noted) > 1)
-            sys.stderr.write(
-                "Stopped. What was finished is kept: run the same command again to go on.\n"
-            )
-            raise SystemExit(128 + noted[0])
-        return [crew.outcome(job) for job in jobs]
+    with ThreadPoolExecutor(limit) as waiters:
+        crew = _Crew(show, logs, waiters)
+        outcomes = asyncio.run(crew.run(jobs, limit))
+    if crew.stopped_by:
+        sys.stderr.write(
+            "Stopped. What was finished is kept: run the same command again to go on.\n"
+        )
+        raise SystemExit(128 + crew.stopped_by)
+    return outcomes
 
 
 def exit_code(outcomes: Sequence[JobOutcome]) -> int:
@@ -111,23 +109,23 @@ def exit_code(outcomes: Sequence[JobOutcome]) -> int:
 
 
 @contextlib.contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of dying of them.
+def _on_signal(act: Callable[[int], None]) -> Iterator[None]:
+    """Call ``act`` in the event loop at SIGINT and SIGTERM instead of dying of them.
 
     Importing flytekit replaces the SIGINT handler by one that exits at once, which would leave
     the children to the kernel; so ours is set for the run and theirs put back after it. Only the
     main thread may do that: in another thread the handlers stay as they are.
     """
-    noted: list[int] = []
+    loop = asyncio.get_running_loop()
 
     def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
+        loop.call_soon_threadsafe(act, number)
 
     in_main_thread = threading.current_thread() is threading.main_thread()
     caught = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
     before = [(number, signal.signal(number, note)) for number in caught]
     try:
-        yield noted
+        yield
     finally:
         for number, handler in before:
             signal.signal(number, handler)
@@ -139,97 +137,15 @@ class _Child:
 
     job: Job
     process: subprocess.Popen[bytes]
-    pipe: int
+    pipe: FileIO
     log: Path
     log_start: int
     started: float
-    unread: bytes = b""
-    at_end: bool = False
 
-    def has_exited(self) -> bool:
-        """Return whether the process has ended, without reaping it: its number stays taken."""
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.process.pid, flags) is not None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Signal the job and what it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
-
-    def updates(self) -> Iterator[Update]:
-        """Yield what the job has reported since the last call."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.pipe, _LONGEST_UPDATE_BYTES):
-                *lines, self.unread = (self.unread + chunk).split(b"\n")
-                yield from filter(None, map(decode, lines))
-                if len(self.unread) > _LONGEST_UPDATE_BYTES:
-                    self.unread = b""
-            self.at_end = True
-
-    def tail(self) -> tuple[str, ...]:
-        """Return the last lines that this run of the job wrote to its log."""
-        with self.log.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(self.log_start, size - _TAIL_BYTES))
-            text = log.read().decode(errors="replace")
-        return tuple(plain(line) for line in text.splitlines()[-TAIL_LINES:])
-
-
-class _Crew:
-    """The running children."""
-
-    def __init__(self, show: Progress, logs: Path) -> None:
-        self._show = show
-        self._logs = logs
-        self._selector = selectors.DefaultSelector()
-        self._running: list[_Child] = []
-        self._outcomes: dict[str, JobOutcome] = {}
-        self._stopping = False
-
-    def outcome(self, job: Job) -> JobOutcome:
-        not_started = JobOutcome(job.name, Status.NOT_STARTED, 0.0, self._log(job))
-        return self._outcomes.get(job.name, not_started)
-
-    def run(
-        self, jobs: Sequence[Job], limit: int, noted: Sequence[int], *, stop_on_failure: bool
-    ) -> None:
-        """Run the jobs until all have ended, or a signal is noted."""
-        waiting = list(jobs)
-        while (waiting or self._running) and not noted:
-            while waiting and len(self._running) < limit:
-                self._start(waiting.pop(0))
-            self._watch()
-            failed = any(ended.status is Status.FAILED for ended in self._outcomes.values())
-            if failed and stop_on_failure:
-                waiting.clear()
-                self.stop(hurry=lambda: bool(noted))
-
-    def stop(self, hurry: Callable[[], bool]) -> None:
-        """Ask every job to end, and after a while, or when it hurries, kill it."""
-        self._stopping = True
-        for child in self._running:
-            child.signal(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._running and time.monotonic() < deadline and not hurry():
-            self._watch()
-        self.close()
-
-    def close(self) -> None:
-        """Kill what still runs."""
-        self._stopping = True
-        for child in self._running:
-            child.signal(signal.SIGKILL)
-        for child in list(self._running):
-            self._end(child)
-        self._selector.close()
-
-    def _log(self, job: Job) -> Path:
-        return self._logs / f"{job.name}.log"
-
-    def _start(self, job: Job) -> None:
+    @classmethod
+    def start(cls, job: Job, log_path: Path) -> "_Child":
+        """Start a job with a pipe for its reports."""
         ours, theirs = os.pipe()
-        os.set_blocking(ours, False)
-        log_path = self._log(job)
         try:
             with log_path.open("ab") as log:
                 log.write(f"--- {' '.join(job.argv)}\n".encode())
@@ -248,40 +164,120 @@ class _Crew:
                     pass_fds=[theirs],
                     start_new_session=True,
                 )
-                child = _Child(job, process, ours, log_path, log.tell(), time.monotonic())
+                start = log.tell()
+            return cls(job, process, FileIO(ours), log_path, start, time.monotonic())
         except BaseException:
             os.close(ours)
             raise
         finally:
             os.close(theirs)
-        self._running.append(child)
-        self._selector.register(ours, selectors.EVENT_READ, child)
-        self._show.start(job.name)
 
-    def _watch(self) -> None:
-        for key, _ in self._selector.select(POLL_SECONDS):
-            self._pass_on(key.data)
-        for child in [child for child in self._running if child.has_exited()]:
-            self._end(child)
-        self._show.tick()
+    def wait(self) -> None:
+        """Wait until the process has ended, without reaping it: its number stays taken."""
+        with contextlib.suppress(ChildProcessError):  # it was reaped, after an error of ours
+            os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
 
-    def _pass_on(self, child: _Child) -> None:
-        for update in child.updates():
-            self._show.update(child.job.name, update)
-        if child.at_end and child.pipe in self._selector.get_map():
-            self._selector.unregister(child.pipe)  # it would be ready for ever
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the job and what it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
-    def _end(self, child: _Child) -> None:
-        child.signal(signal.SIGKILL)  # what the job may have left behind
-        self._pass_on(child)
-        code = child.process.wait()
-        self._running.remove(child)
-        if not child.at_end:
-            self._selector.unregister(child.pipe)
-        os.close(child.pipe)
-        status = Status.DONE if code == 0 else Status.STOPPED if self._stopping else Status.FAILED
-        seconds = time.monotonic() - child.started
-        tail = child.tail() if status is Status.FAILED else ()
-        name = child.job.name
-        self._outcomes[name] = JobOutcome(name, status, seconds, child.log, code, tail)
-        self._show.end(self._outcomes[name])
+    def end(self, *, stopping: bool) -> JobOutcome:
+        """Kill what the job has left behind, and return how it ended."""
+        self.signal(signal.SIGKILL)
+        code = self.process.wait()
+        self.pipe.close()
+        status = Status.DONE if code == 0 else Status.STOPPED if stopping else Status.FAILED
+        tail = self._tail() if status is Status.FAILED else ()
+        seconds = time.monotonic() - self.started
+        return JobOutcome(self.job.name, status, seconds, self.log, code, tail)
+
+    def _tail(self) -> tuple[str, ...]:
+        """Return the last lines that this run of the job wrote to its log."""
+        with self.log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(self.log_start, size - _TAIL_BYTES))
+            text = log.read().decode(errors="replace")
+        return tuple(plain(line) for line in text.splitlines()[-TAIL_LINES:])
+
+
+class _Crew:
+    """The running children."""
+
+    def __init__(self, show: Progress, logs: Path, waiters: Executor) -> None:
+        self._show, self._logs, self._waiters = show, logs, waiters
+        self._running: list[_Child] = []
+        self._stopping = False
+        self.stopped_by = 0
+        """The signal that has stopped the run."""
+
+    async def run(self, jobs: Sequence[Job], limit: int) -> list[JobOutcome]:
+        """Run the jobs until all have ended, or a signal has stopped them."""
+        slots = asyncio.Semaphore(limit)
+        with _on_signal(self._interrupt):
+            work = [asyncio.create_task(self._run(job, slots)) for job in jobs]
+            try:
+                return [outcome for outcome in await asyncio.gather(*work) if outcome]
+            finally:  # after an error, such as of the display, no job goes on
+                self._stopping = True
+                self._kill()
+                await asyncio.gather(*work, return_exceptions=True)
+
+    def _interrupt(self, number: int) -> None:
+        """Ask every job to end; kill it after a while, or at the second interrupt."""
+        if self._stopping:
+            self._kill()
+            return
+        self._stopping, self.stopped_by = True, number
+        for child in self._running:
+            child.signal(signal.SIGTERM)
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._kill)
+
+    def _kill(self) -> None:
+        for child in self._running:
+            child.signal(signal.SIGKILL)
+
+    async def _run(self, job: Job, slots: asyncio.Semaphore) -> JobOutcome | None:
+        """Return how a job ended; None if the run was stopped before it began."""
+        async with slots:
+            if self._stopping:
+                return None
+            child = _Child.start(job, self._logs / f"{job.name}.log")
+            self._running.append(child)
+            try:
+                self._show.start(job.name)
+                await self._watch(child)
+            finally:
+                outcome = child.end(stopping=self._stopping)
+                self._running.remove(child)
+            self._show.end(outcome)
+            return outcome
+
+    async def _watch(self, child: _Child) -> None:
+        """Pass on a job's reports until it has ended."""
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(_LONGEST_UPDATE_BYTES)
+
+        async def end() -> None:
+            await loop.run_in_executor(self._waiters, child.wait)
+            child.signal(signal.SIGKILL)  # what the job may have left behind, with the pipe open
+            loop.call_later(_LAST_REPORTS_SECONDS, reader.feed_eof)
+
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), child.pipe
+        )
+        try:
+            await asyncio.gather(end(), self._pass_on(child.job.name, reader))
+        finally:
+            transport.close()
+
+    async def _pass_on(self, name: str, reader: asyncio.StreamReader) -> None:
+        """Show a job's reports until its pipe is closed."""
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:  # longer than any report, as is what follows of it
+                continue
+            if not line:
+                return
+            if (update := decode(line)) is not None:
+                self._show.update(name, update)

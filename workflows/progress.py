@@ -16,7 +16,7 @@ from rich.text import Text
 from tasks.progress import TimeLeft, Update, format_metric, format_seconds
 
 SECONDS_BETWEEN_LINES = 5.0
-SECONDS_BETWEEN_REDRAWS = 0.25
+REDRAWS_A_SECOND = 4
 METRICS = ("reward", "kl", "loss")
 """The metrics that have a column in the table."""
 
@@ -27,7 +27,6 @@ class Status(StrEnum):
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
-    NOT_STARTED = "not started"
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,6 @@ class Progress(Protocol):
 
     def end(self, outcome: JobOutcome) -> None:
         """A job has ended."""
-
-    def tick(self) -> None:
-        """Time has passed; called about ten times a second."""
 
 
 @contextmanager
@@ -104,9 +100,6 @@ class Lines:
         """Say how the job ended."""
         self._write(outcome.describe())
 
-    def tick(self) -> None:
-        """Nothing to redraw."""
-
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
@@ -135,16 +128,16 @@ class LiveTable:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._rows: dict[str, _Row] = {}
         self._clock = clock
-        self._drawn = 0.0
-        self.live = Live(self.table(), console=console, auto_refresh=False)
+        self.live = Live(
+            get_renderable=self.table, console=console, refresh_per_second=REDRAWS_A_SECOND
+        )
 
     def start(self, name: str) -> None:
         """Give the job a row."""
         self._rows[name] = _Row(time_left=TimeLeft(self._clock))
-        self._draw()
 
     def update(self, name: str, update: Update) -> None:
-        """Note how far the job is; the next tick draws it."""
+        """Note how far the job is, for the next redraw."""
         row = self._rows[name]
         row.state = ""
         row.update = _within(name, update)
@@ -155,12 +148,6 @@ class LiveTable:
         self._rows[outcome.name].state = f"{outcome.status} in {format_seconds(outcome.seconds)}"
         if outcome.status is Status.FAILED:
             self.live.console.print(Text(outcome.describe()))
-        self._draw()
-
-    def tick(self) -> None:
-        """Redraw now and then."""
-        if self._clock() - self._drawn >= SECONDS_BETWEEN_REDRAWS:
-            self._draw()
 
     def table(self) -> Table:
         """Return the table with the current state of all jobs."""
@@ -169,13 +156,9 @@ class LiveTable:
             table.add_column(title, no_wrap=True)
         for title in ("step", *METRICS, "left"):
             table.add_column(title, justify="right", no_wrap=True, min_width=6)
-        for name, row in self._rows.items():
+        for name, row in list(self._rows.items()):  # rich draws in a thread of its own
             table.add_row(*(Text(cell) for cell in row.cells(name)))
         return table
-
-    def _draw(self) -> None:
-        self._drawn = self._clock()
-        self.live.update(self.table(), refresh=True)
 
 
 def _within(name: str, update: Update) -> Update:

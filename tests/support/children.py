@@ -31,9 +31,6 @@ class Recorder:
     def end(self, outcome):
         self.ended.append(outcome)
 
-    def tick(self):
-        pass
-
 
 def child(name, code, **env):
     """A job that runs a few lines of Python in the repository's root."""

@@ -1,6 +1,8 @@
 """The driver of parallel processes, with children of a few lines each."""
 
 import io
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -123,21 +125,6 @@ def test_the_log_of_an_earlier_run_is_kept_but_not_shown_again(tmp_path):
     assert "first" in outcome.log.read_text()
 
 
-def test_stop_on_failure_stops_the_running_and_starts_no_other(tmp_path):
-    jobs = [
-        child("bad", "time.sleep(0.3); sys.exit(1)"),
-        child("slow", "time.sleep(60)"),
-        child("later", ""),
-    ]
-    outcomes = run_side_by_side(jobs, 2, Recorder(), logs=tmp_path, stop_on_failure=True)
-    assert [outcome.status for outcome in outcomes] == [
-        Status.FAILED,
-        Status.STOPPED,
-        Status.NOT_STARTED,
-    ]
-    assert exit_code(outcomes) == 1
-
-
 def test_a_killed_child_counts_as_a_failure(tmp_path):
     job = child("math", "os.kill(os.getpid(), 9)")
     outcome = run_side_by_side([job], 1, Recorder(), logs=tmp_path)[0]
@@ -172,6 +159,28 @@ def test_what_a_child_leaves_running_is_ended_with_it(tmp_path):
     run_side_by_side([job], 1, Recorder(), logs=tmp_path)
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_alive(pid))
+
+
+def test_a_pipe_that_another_session_holds_keeps_no_job_from_ending(tmp_path):
+    job = child(
+        "math",
+        f"""
+        import subprocess
+        pipe = int(os.environ["{PROGRESS_FD}"])
+        left = subprocess.Popen(
+            [sys.executable, "-S", "-c", "import time; time.sleep(60)"],
+            pass_fds=[pipe], start_new_session=True,
+        )
+        open({str(tmp_path / "pid")!r}, "w").write(str(left.pid))
+        os.write(pipe, b'{{"stage": "s", "step": 1, "total": 1, "metrics": {{}}}}\\n')
+        """,
+    )
+    show, began = Recorder(), time.monotonic()
+    [outcome] = run_side_by_side([job], 1, show, logs=tmp_path)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert outcome.status is Status.DONE
+    assert show.updates == [("math", Update("s", 1, 1))]
+    assert time.monotonic() - began < 30
 
 
 def test_a_display_that_breaks_leaves_no_process(tmp_path):

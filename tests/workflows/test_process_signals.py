@@ -1,5 +1,6 @@
 """Interrupting the driver of parallel processes: no child is left, whatever happens."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.children import ROOT, Recorder, child, is_alive, wait_until
 from workflows.process import run_side_by_side
+from workflows.progress import Status
 
 
 def parent(tmp_path, child_code):
@@ -65,6 +67,21 @@ def test_a_second_interrupt_kills_children_that_ignore_the_first(tmp_path):
     assert time.monotonic() - began < 3.0  # the grace is 5 seconds
     assert process.returncode == 130
     assert not any(is_alive(pid) for pid in pids)
+
+
+def test_what_waits_is_not_started_after_an_interrupt(tmp_path):
+    def interrupt(name):
+        Recorder.start(show, name)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    show = Recorder()
+    show.start = interrupt
+    jobs = [child("first", "time.sleep(60)"), child("later", "")]
+    with pytest.raises(SystemExit) as ended:
+        run_side_by_side(jobs, 1, show, logs=tmp_path)
+    assert ended.value.code == 143
+    assert show.started == ["first"]
+    assert [outcome.status for outcome in show.ended] == [Status.STOPPED]
 
 
 def test_children_die_with_a_parent_that_is_killed(tmp_path):
