@@ -24,7 +24,7 @@ from tasks.rollout.collect import Rollout
 
 
 class Distillation:
-    """Hard-routed MOPD; with weights above 0, the sum with outcome advantage and reference KL."""
+    """Hard-routed MOPD, plus outcome advantage and reference KL if their weights are above 0."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Distillation:
         """Take the collaborators.
 
         ``control_ids`` are in the support of any top-k form. Every ``recheck_every`` steps each
-        teacher scores some tokens twice, to see that it gives one answer.
+        teacher scores some tokens twice, to check that its answers agree.
 
         Raises:
-            ValueError: for delta targets or masks of teachers that are not routed to, a teacher
-                with the name of another source, or somebody who has to be asked and is not there.
+            ValueError: for delta targets or masks of teachers without a route, a teacher with a
+                reserved name, or a model that the objective needs and that is not loaded.
         """
         _check_names(settings, routing.teachers, teachers.names)
         self._routing, self._teachers, self._settings = routing, teachers, settings
@@ -54,12 +54,12 @@ class Distillation:
 
     @property
     def sources(self) -> list[str]:
-        """Every teacher, and outcome reward and reference where they count."""
+        """Every teacher, and outcome reward and reference if their weights are above 0."""
         return [*self._routing.teachers, *self._others]
 
     @property
     def extra_sources(self) -> int:
-        """Sources that speak to a microbatch beside its teacher; each costs one more backward."""
+        """Sources beside a microbatch's teacher; each costs one more backward pass."""
         return len(self._others)
 
     @property
@@ -69,7 +69,7 @@ class Distillation:
         return [source for source, weight in weights.items() if weight > 0]
 
     def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
-        """Give each rollout to the teachers of its domain and mode, weighed by the balance."""
+        """Assign each rollout to the teachers of its domain and mode, weighted by the balance."""
         advantages = [0.0] * len(rollouts)
         if self._settings.outcome_weight > 0:
             advantages = group_advantages(rollouts)
@@ -112,7 +112,7 @@ class Distillation:
         self._teachers.begin_step(step, requests)
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
-        """Run the body of each model that scores a microbatch; return the losses by its tokens."""
+        """Run the bodies of the models that score a microbatch; return its loss per chunk."""
         hidden_ND = {m: self._teachers.hidden(m, batch.tokens) for m in self._models(batch)}
         self._monitor.recheck(batch.teacher, batch.tokens, hidden_ND[batch.teacher])
 
@@ -145,9 +145,9 @@ class Distillation:
         )
 
     def end_step(self, step: int) -> dict[str, float]:
-        """Return what became of the mechanisms, and how steady the teachers' answers were.
+        """Return the activity of the features, and how well the teachers' repeated answers agree.
 
-        Collective. Raises MechanismError for one that was configured and did not do its work.
+        Collective. Raises MechanismError for a configured feature that had no effect.
         """
         moments = self._log_ratios.moments()
         self._weighting.end_step(moments)
@@ -159,7 +159,7 @@ class Distillation:
         return metrics | self._monitor.end_step()
 
     def state(self) -> dict[str, JsonValue]:
-        """Return the running means of the balance, and what became of the mechanisms."""
+        """Return the running means of the balance, and the activity of the features."""
         return {"balance": self._weighting.state(), "mechanisms": self.feature_checks.state()}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
@@ -179,40 +179,42 @@ def _check_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequ
     if absent:
         raise RefusedError(
             "model-not-loaded",
-            f"{sorted(absent)} will be asked and are not loaded (loaded: {sorted(loaded)}): load "
-            "them by these names",
+            f"the objective needs the models {sorted(absent)}, which are not loaded (loaded: "
+            f"{sorted(loaded)}): load them by these names",
         )
     for name, chosen in (("masked", settings.masked), ("delta", settings.delta_teachers)):
         unknown = sorted(set(chosen) - set(teachers))
         if unknown:
             raise RefusedError(
                 "unknown-teacher",
-                f"{name} teachers {unknown} are none of this round's ({list(teachers)}): correct "
-                "their names",
+                f"{name} teachers {unknown} are not in this round, which has {list(teachers)}: "
+                "correct the names",
             )
     reserved = sorted({OUTCOME, REFERENCE} & set(teachers))
     if reserved:
         raise RefusedError(
             "reserved-name",
-            f"the teacher {reserved[0]!r} has the name of a source that is none: give its domain "
-            "another name",
+            f"{reserved[0]!r} is a reserved name of a source, so a teacher cannot have it: give "
+            "its domain another name",
         )
 
 
 def feature_checks_of(settings: DistilSettings, loop: LoopSettings) -> Iterator[FeatureCheck]:
-    """Yield a check for every feature that the settings ask for."""
+    """Yield a check for every feature that the settings turn on."""
     yield FeatureCheck(
         "importance",
         must_bind=False,
         where="tasks.mopd.losses",
-        remedy="The correction belongs to every run: report this as a fault",
+        remedy="The importance correction is part of every run: report this as a bug",
     )
     if settings.divergence is Divergence.SAMPLED_TOKEN:
         yield FeatureCheck(
             "advantage_clip",
             must_bind=False,
             where="tasks.mopd.losses",
-            remedy="The clip belongs to the sampled form: report this as a fault",
+            remedy=(
+                "The advantage clip is part of the sampled-token divergence: report this as a bug"
+            ),
         )
     if settings.divergence is Divergence.TOP_K:
         yield FeatureCheck(
@@ -226,7 +228,7 @@ def feature_checks_of(settings: DistilSettings, loop: LoopSettings) -> Iterator[
             "balance",
             must_bind=True,
             where="tasks.mopd.weighting",
-            remedy="Choose another balance, or none where the teachers are even already",
+            remedy="Choose another balance, or none if the teachers are already even",
         )
     if loop.inner_updates > 1:
         yield FeatureCheck(
@@ -241,22 +243,22 @@ def feature_checks_of(settings: DistilSettings, loop: LoopSettings) -> Iterator[
             "outcome",
             must_bind=True,
             where="tasks.onpolicy.policy_gradient",
-            remedy="Every group of rollouts was graded alike: use harder or easier prompts, raise "
-            "rollouts_per_prompt, or set outcome_weight to 0",
+            remedy="All rollouts of each group got the same grade: use harder or easier prompts, "
+            "raise rollouts_per_prompt, or set outcome_weight to 0",
         )
     if set(settings.delta_teachers) - set(settings.masked):
         yield FeatureCheck(
             "delta",
             must_bind=True,
             where="tasks.mopd.objective",
-            remedy="The student started as the precursor, so the target is the teacher itself: "
-            "leave delta_teachers empty",
+            remedy="The student's start is the teacher's precursor, so the target is the teacher "
+            "itself: leave delta_teachers empty",
         )
     if settings.reference_weight > 0:
         yield FeatureCheck(
             "reference",
             must_bind=True,
             where="tasks.mopd.objective",
-            remedy="The student does not move from where it started: raise the learning rate, or "
-            "set reference_weight to 0",
+            remedy="The student does not move away from its start: raise the learning rate, or set "
+            "reference_weight to 0",
         )

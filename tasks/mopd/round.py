@@ -38,13 +38,13 @@ def distil_round(
     seed: int,
     more: Mapping[str, Part] = MappingProxyType({}),
 ) -> Artifact:
-    """Return the student that the round ends with; found, or else made.
+    """Return the student of the round: the recorded one, or a new one.
 
-    Every process that a launcher has started calls it; they work on the one student together, and
-    the first of them writes. The metrics of the record hold, for each teacher, the KL at every
-    step and the tokens that were routed to it. The ledger stands in the store under
-    ``ledger_derivation``. A run that was killed goes on from its last state, to the same bits.
-    ``more`` are parts of that state besides the round's own.
+    Every process of the launcher calls it; they train one student together, and the first process
+    writes. The record's metrics hold, for each teacher, the KL at every step and the number of
+    tokens routed to it. The ledger is in the store under ``ledger_derivation``. A run that was
+    killed resumes from its last checkpoint and gives the same bits. ``more`` are parts of that
+    checkpoint beside the round's own.
 
     Raises:
         ValueError: before anything is trained, for teachers, prompts or settings that cannot work.
@@ -56,7 +56,7 @@ def distil_round(
 
 
 class _Round:
-    """One round: what it is, and how it is made."""
+    """One round: its specification, and how to run it."""
 
     def __init__(
         self,
@@ -115,13 +115,13 @@ class _Round:
 def distil_rounds(
     runner: StepRunner, plan: Plan, settings: RoundSettings, rounds: int, seed: int
 ) -> Artifact:
-    """Return the student that the last round ends with; finished rounds are found.
+    """Return the student of the last round; finished rounds are reused.
 
     Round r (from 0) draws its prompts and samples from ``seed`` + r and has an optimizer of its
-    own. Teachers that a team refreshed in between are a new launch, from the published student.
+    own. To use teachers that a team refreshed in between, launch again from the published student.
 
-    A round lasts for days: recalls are asked for before each one, where one goes on, and whenever
-    its state is put away.
+    A round can last for days, so recalls are checked before each round, when a round resumes, and
+    whenever its checkpoint is saved.
 
     Raises:
         ValueError: for no round at all.
@@ -142,31 +142,31 @@ def distil_rounds(
 
 
 class RecallWatch:
-    """A part of a round's state that holds nothing: it asks for recalls where a state is touched.
+    """An empty part of a round's checkpoint that checks for recalls whenever one is saved or read.
 
-    A retrain has none: what a recalled teacher did to a student must stay answerable.
+    A retrain has none: the effect of a recalled teacher on a student must stay measurable.
     """
 
     def __init__(self, store: Store, plan: Plan) -> None:
-        """Watch the releases of a plan, what they descend from, and what the student starts as."""
+        """Watch the releases of a plan, their ancestors, and the student's initial checkpoint."""
         self._store = store
         self._watched = [plan.student, *(teacher.release for teacher in plan.teachers)]
 
     def ask(self) -> None:
-        """Raise RecalledError where anything watched was recalled by now."""
+        """Raise RecalledError if anything watched has been recalled."""
         refuse_recalled_family(self._store, self._watched)
 
     def save(self, folder: Path) -> None:
-        """Ask; nothing is written."""
+        """Check for recalls; nothing is written."""
         self.ask()
 
     def load(self, folder: Path) -> None:
-        """Ask; nothing is read."""
+        """Check for recalls; nothing is read."""
         self.ask()
 
 
 def starting_from(plan: Plan, student: Artifact) -> Plan:
-    """Return the plan of a round that starts from ``student``, which also is its own teacher."""
+    """Return the plan of a round that starts from ``student``; a self-taught domain uses it too."""
     teachers = [
         teacher.model_copy(update={"checkpoint": student}) if teacher.is_self else teacher
         for teacher in plan.teachers
@@ -180,10 +180,10 @@ TASK = "workflows.consolidation.stages.carry_out"
 def record_failure(
     runner: StepRunner, plan: Plan, spec: ConsolidationSpec, error: Told
 ) -> Artifact | None:
-    """Write a record of kind "failure" that descends from the plan, if its execution has none.
+    """Write a record of kind "failure" that descends from the plan, unless its execution has one.
 
-    Every record is written whole or not at all, so that the lineage is consistent without it. This
-    says that someone tried.
+    The lineage is consistent without it, because every record is written whole or not at all. The
+    record shows that someone tried.
     """
     if runner.run and of_execution(runner, runner.run):
         return None

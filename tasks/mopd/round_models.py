@@ -1,7 +1,7 @@
 """All frozen models of a round: teachers, their precursors, and the model that it began with.
 
-``scoring_models`` says which of them score a teacher's microbatches. All must mean the same by a
-token, and read prompts in the same form.
+``scoring_models`` names those that score a teacher's microbatches. All must share the student's
+tokenizer and chat template.
 
 Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
@@ -45,20 +45,20 @@ def scoring_models(teacher: str, settings: DistilSettings) -> list[str]:
 
 
 class FrozenModels(Protocol):
-    """Frozen models by name: every teacher, and what else ``scoring_models`` names."""
+    """Frozen models by name: every teacher, and the others that ``scoring_models`` names."""
 
     @property
     def names(self) -> list[str]:
         """The models that are loaded, sorted."""
 
     def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
-        """Announce what each update of a step will score, in order, to fetch or score it ahead."""
+        """Announce what each update of a step will score, in order, so that it is fetched ahead."""
 
     def hidden(self, model: str, tokens: TokenBatch) -> Tensor:
         """Return the last hidden states [N, D] before the chosen tokens."""
 
     def rescore(self, model: str, tokens: TokenBatch) -> Tensor:
-        """Return the same, computed anew and not remembered."""
+        """Return the same, recomputed and not cached."""
 
     def logits(self, model: str, hidden_CD: Tensor) -> Tensor:
         """Return the logits [C, V] of some of its hidden states, in fp32."""
@@ -70,11 +70,11 @@ class RoundModels:
 
     plan: Plan
     precursors: Mapping[str, Artifact]
-    """By teacher, of those whose delta is distilled: what they were trained from."""
+    """The precursor of each teacher that is distilled by its delta."""
 
     @property
     def start(self) -> Artifact:
-        """The checkpoint that the student begins as."""
+        """The student's initial checkpoint."""
         return self.plan.student
 
 
@@ -82,9 +82,9 @@ def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundMode
     """Return the models of a round; a precursor is the one that the teacher's release names.
 
     Raises:
-        ValueError: for settings of a teacher that is not there; for a delta teacher that has no
-            delta, or whose delta on the start is the teacher itself; for a reference that says
-            nothing new; where all teachers are masked.
+        ValueError: for settings of an unknown teacher; for a delta teacher without a delta, or with
+            the student's start as precursor, where the target is the teacher itself; for a
+            reference without effect; if all teachers are masked.
     """
     planned = {teacher.name: teacher for teacher in plan.teachers}
     _check_names(settings.distil, set(planned))
@@ -92,12 +92,12 @@ def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundMode
         raise RefusedError(
             "idle-reference",
             f"reference_weight is {settings.distil.reference_weight}, but the only teacher is the "
-            "student itself, from which it is kept anyway: set reference_weight to 0",
+            "student itself, which already is the reference: set reference_weight to 0",
         )
     if set(planned) <= set(settings.distil.masked):
         raise RefusedError(
             "all-masked",
-            f"every teacher is masked ({sorted(planned)}), so nothing is left to learn from: "
+            f"every teacher is masked ({sorted(planned)}), so the student would learn nothing: "
             "unmask one",
         )
     chosen = [planned[name] for name in settings.distil.delta_teachers]
@@ -115,14 +115,14 @@ def _check_names(settings: DistilSettings, planned: Set[str]) -> None:
         if unknown:
             raise RefusedError(
                 "unknown-teacher",
-                f"{what} teachers {unknown} are none of this round's ({sorted(planned)}): correct "
-                "their names",
+                f"{what} teachers {unknown} are not in this round, which has {sorted(planned)}: "
+                "correct the names",
             )
     if weights and planned - set(weights):
         raise RefusedError(
             "teacher-without-weight",
-            f"the balance gives fixed weights to {sorted(weights)} and none to "
-            f"{sorted(planned - set(weights))}: give each teacher its weight",
+            f"the balance has fixed weights for {sorted(weights)} and none for "
+            f"{sorted(planned - set(weights))}: give each teacher a weight",
         )
 
 
@@ -130,15 +130,15 @@ def _precursor(store: Store, teacher: PlannedTeacher, start: Artifact) -> Artifa
     if teacher.is_self:
         raise RefusedError(
             "delta-of-self",
-            f"the teacher {teacher.name!r} is the student itself, which has learned nothing since "
-            "its start: leave it out of delta_teachers",
+            f"the teacher {teacher.name!r} is the student itself, so its delta is zero: leave it "
+            "out of delta_teachers",
         )
     precursor = read_manifest(store, teacher.release.digest, Release).precursor
     if precursor.digest == start.digest:
         raise RefusedError(
             "delta-of-start",
-            f"the teacher {teacher.name!r} was trained from what the student starts as, so its "
-            "delta on that is the teacher itself: leave it out of delta_teachers",
+            f"the teacher {teacher.name!r} was trained from the student's start, so its delta "
+            "target is the teacher itself: leave it out of delta_teachers",
         )
     return precursor
 
@@ -173,18 +173,18 @@ def inputs_of(models: RoundModels, settings: RoundSettings) -> Iterator[Input]:
 def check_tokens(
     sources: Sequence[TeacherSource], student: PreTrainedTokenizerBase, *, any_template: bool
 ) -> None:
-    """Compare what lies in the checkpoints, whatever was declared of them.
+    """Compare the tokenizers and templates in the checkpoints, not the declared ones.
 
-    Two tokenizers of one vocabulary size may disagree on every id, and nothing would fail: the
-    student would be taught noise.
+    Two tokenizers of the same vocabulary size may disagree on every id. Nothing would fail, and the
+    student would learn noise.
 
     Args:
-        sources: Every model that will score.
-        student: Its tokenizer.
-        any_template: Whether a person has accepted that templates differ.
+        sources: Every model that scores.
+        student: Tokenizer of the student.
+        any_template: Whether a waiver accepts different templates.
 
     Raises:
-        ValueError: naming the teacher, for another tokenizer, or another chat template.
+        ValueError: naming the teacher, for a different tokenizer or chat template.
     """
     ours = tokenizer_digest(student), template_digest(student)
     # Teachers of one digest are one folder.

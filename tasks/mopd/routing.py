@@ -13,15 +13,15 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True)
 class Route:
-    """One teacher's part of a domain."""
+    """One teacher's share of a domain."""
 
     domain: str
     teacher: str
-    """By name; the name is bound to a digest where the teachers are loaded."""
+    """Name of the teacher; it is bound to a digest when the teachers are loaded."""
     share: float = 1.0
-    """Of the loss of each of the domain's rollouts."""
+    """Share of the loss of each of the domain's rollouts."""
     mode: str | None = None
-    """Only prompts of this thinking mode or effort; None for all of the domain's."""
+    """Thinking mode or effort of the prompts; None for all prompts of the domain."""
 
 
 class Routing:
@@ -31,8 +31,8 @@ class Routing:
         """Take all routes.
 
         Raises:
-            ValueError: where the shares of one label do not sum to 1, or a domain is routed both
-                by mode and as a whole.
+            ValueError: if the shares of one label do not sum to 1, or a domain is routed both by
+                mode and as a whole.
         """
         self._by_label: dict[tuple[str, str | None], list[Route]] = defaultdict(list)
         for route in routes:
@@ -43,13 +43,15 @@ class Routing:
                 raise RefusedError(
                     "route-shares",
                     f"the teachers {[r.teacher for r in sharing]} of {_label_name(domain, mode)} "
-                    f"have shares that sum to {total:g}: give each its share, so that the sum is 1",
+                    f"have shares that sum to {total:g}: give each teacher a share, so that the "
+                    "sum is 1",
                 )
             if mode is not None and (domain, None) in self._by_label:
                 raise RefusedError(
                     "route-both-ways",
                     f"the domain {domain!r} is routed as a whole and by the mode {mode!r}, so it "
-                    "is not clear who scores the prompts of that mode: name a mode on each route",
+                    "is ambiguous which teacher scores the prompts of that mode: name a mode on "
+                    "each route",
                 )
 
     @property
@@ -58,10 +60,10 @@ class Routing:
         return sorted({r.teacher for routes in self._by_label.values() for r in routes})
 
     def check(self, labels: Iterable[Label], teachers: Sequence[str]) -> None:
-        """Refuse, before the first rollout, a route that could go wrong silently.
+        """Refuse, before the first rollout, a route that would fail silently.
 
         Args:
-            labels: Domain and mode of every prompt that may be played.
+            labels: Domain and mode of every prompt that may be sampled.
             teachers: The teachers that are loaded.
 
         Raises:
@@ -97,7 +99,7 @@ class Routing:
             )
 
     def routes(self, rollout: Rollout) -> list[Route]:
-        """Return who scores a rollout; an unknown label is an error, never a fallback."""
+        """Return the routes of a rollout; an unknown label is an error, never a fallback."""
         label = (rollout.domain, rollout.prompt.mode)
         routes = self._routes(label)
         if not routes:

@@ -84,7 +84,7 @@ class BalanceSettings(BaseModel):
         if (self.rule is Balance.FIXED) != bool(self.weights):
             raise ValueError(
                 f"balance {self.rule.value} does not go with the weights {self.weights}: the "
-                "balance fixed needs weights, and no other accepts them"
+                "balance fixed needs weights, and no other rule accepts them"
             )
         if self.weights and (
             min(self.weights.values()) <= 0 or len(set(self.weights.values())) < 2
@@ -117,8 +117,8 @@ class DistilSettings(BaseModel):
     """Teachers that teach only their own change. The target logits are those of the initial
     student plus the teacher minus its precursor (ShiftMOPD, 2610.10460)."""
     masked: list[str] = Field(default_factory=list)
-    """Teachers with rollouts that are sampled and counted but give no gradient: the counterfactual
-    of a student without them, all else equal."""
+    """Teachers that are masked: their rollouts are sampled and counted but give no gradient. The
+    result is the counterfactual student without them, all else equal."""
 
     @model_validator(mode="after")
     def _nothing_set_in_vain(self) -> "DistilSettings":

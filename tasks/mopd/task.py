@@ -15,12 +15,12 @@ from tasks.resources import Stage
 
 
 class Rehearsed(NamedTuple):
-    """What a rehearsal leaves behind."""
+    """The results of a rehearsal."""
 
     summary: str
-    """What was made, and that it was not measured."""
+    """Summary of the checkpoint; it says that the student was not measured."""
     student: Artifact
-    """Its weights."""
+    """Checkpoint of the student."""
 
 
 @hosted(Stage.PLAN)
@@ -43,10 +43,9 @@ def round_settings(  # noqa: PLR0913, PLR0917 - one for each input of the launch
 
 @hosted(Stage.MOPD_ROUND, deck=True)
 def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -> Artifact:
-    """Distil the planned teachers into the student on its own rollouts, round after round.
+    """Distil the planned teachers into the student on its own rollouts, in one or more rounds.
 
-    The Deck shows the curves of each teacher while it runs, and of a run that fails as far as it
-    came.
+    The Deck shows each teacher's curves during the run, and up to the failure of a failed run.
     """
     from tasks.live_page import drawn_live
     from tasks.mopd import round as step
@@ -59,7 +58,7 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 
 @hosted(Stage.RELEASE)
 def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None = None) -> None:
-    """Record that a consolidation failed after its plan: why, and what it had made."""
+    """Record why a consolidation failed after its plan, and what it had computed until then."""
     from tasks.failing import from_console
     from tasks.mopd import round as step
     from tasks.step_runner import StepRunner
@@ -70,7 +69,7 @@ def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None
 
 @hosted(Stage.PLAN)
 def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[RetrainSpec]:
-    """Plan a student's round again, without each of its teachers; no seed plans nothing."""
+    """Plan retrains of a student's round without each of its teachers; none without seeds."""
     from tasks.mopd.counterfactual import retrain as step
     from tasks.step_runner import StepRunner
 
@@ -79,7 +78,7 @@ def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[Retrai
 
 @hosted(Stage.MOPD_ROUND)
 def retrain(spec: RetrainSpec) -> Artifact:
-    """Run a student's round again with teachers masked and all else the same."""
+    """Repeat a student's round with teachers masked and everything else the same."""
     from tasks.mopd.counterfactual import retrain as step
     from tasks.step_runner import StepRunner
 
@@ -88,7 +87,7 @@ def retrain(spec: RetrainSpec) -> Artifact:
 
 @hosted(Stage.PLAN)
 def plan_replay(student: str, wanted: bool) -> list[RecomputeSpec]:  # noqa: FBT001 - as of the launch form
-    """Plan a student's round again from its kept rollouts, where its ledger has no split."""
+    """Plan a replay of a student's kept rollouts, if its ledger has no displacements."""
     from tasks.mopd.counterfactual import recompute as step
     from tasks.step_runner import StepRunner
 
@@ -97,7 +96,7 @@ def plan_replay(student: str, wanted: bool) -> list[RecomputeSpec]:  # noqa: FBT
 
 @hosted(Stage.AUDIT)
 def replay_round(spec: RecomputeSpec) -> Artifact:
-    """Make displacements that a round did not write from the rollouts that its ledger kept."""
+    """Compute the displacements that a ledger does not hold from its kept rollouts."""
     from tasks.mopd.counterfactual import recompute as step
     from tasks.step_runner import StepRunner
 
@@ -106,7 +105,7 @@ def replay_round(spec: RecomputeSpec) -> Artifact:
 
 @hosted(Stage.AUDIT)
 def rehearse_round(student: str, without: list[str]) -> Rehearsed:
-    """Make a student's round again without some teachers, from the rollouts its ledger kept."""
+    """Repeat a student's round without some teachers, on the rollouts in its ledger."""
     from lineage.summary import summary_of, text_of
     from tasks.mopd.counterfactual import recompute as step
     from tasks.step_runner import StepRunner

@@ -1,4 +1,4 @@
-"""Looks at the teachers beside what they teach: do they answer steadily, does the student overlap.
+"""Monitors the teachers: do repeated answers agree, and does the student's top k overlap theirs?
 
 Shapes: C tokens of a chunk, N response tokens of a microbatch, D hidden size, V vocabulary.
 """
@@ -15,16 +15,16 @@ from tasks.mopd.round_models import FrozenModels
 from tasks.ranks import exchange_json, sum_over_ranks
 
 _TOKENS = 64
-"""That are looked at of each teacher: enough to see that something is wrong, at no cost."""
+"""Number of tokens checked per teacher: enough to see a fault, at almost no cost."""
 _WORDS = 16
-"""The likeliest of each model; a student that learns shares ever more of its teacher's."""
+"""Number of most likely tokens compared; a student that learns shares more of its teacher's."""
 
 
 class TeacherMonitor:
-    """One run's looks at its teachers; the first tokens of each teacher's first microbatch."""
+    """The checks of one run, on the first tokens of each teacher's first microbatch in a step."""
 
     def __init__(self, teachers: FrozenModels, names: Iterable[str], recheck_every: int) -> None:
-        """Ask each of ``names`` a second time every so many steps, beginning with the first."""
+        """Score twice with each of ``names`` every so many steps, beginning with the first."""
         self._teachers, self._names = teachers, list(names)
         self._every = recheck_every
         self._to_recheck: set[str] = set()
@@ -32,14 +32,14 @@ class TeacherMonitor:
         self._overlaps: dict[str, Tensor] = {}
 
     def begin_step(self, step: int) -> None:
-        """Begin to look anew."""
+        """Start the checks of a new step."""
         self._unsteady, self._overlaps = {}, {}
         due = step % self._every == 1 or self._every == 1
         self._to_recheck = set(self._names) if due else set()
 
     @torch.no_grad()
     def recheck(self, teacher: str, tokens: TokenBatch, hidden_ND: Tensor) -> None:
-        """Where it is due ask again what the teacher has just said, and keep the difference."""
+        """If a recheck is due, score the same tokens again and keep the difference."""
         if teacher not in self._to_recheck:
             return
         self._to_recheck.discard(teacher)
@@ -52,7 +52,7 @@ class TeacherMonitor:
 
     @torch.no_grad()
     def overlap(self, teacher: str, student_CV: Tensor, teacher_CV: Tensor) -> None:
-        """Keep which share of the teacher's likeliest words is among the student's own."""
+        """Keep the share of the teacher's most likely tokens that are among the student's."""
         if teacher in self._overlaps:
             return
         k = min(_WORDS, student_CV.shape[-1])
@@ -64,7 +64,7 @@ class TeacherMonitor:
         self._overlaps[teacher] = shared_Ck.float().mean()
 
     def end_step(self) -> dict[str, float]:
-        """Return the step's metrics: the largest difference of any rank, the mean overlap.
+        """Return the step's metrics: the largest difference on any rank, and the mean overlap.
 
         Collective.
         """

@@ -1,4 +1,4 @@
-"""The teachers of a round: bound by name and digest, from the pool, in stages where set so.
+"""The teachers of a round: bound by name and digest, from the pool, optionally in stages.
 
 Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
@@ -39,7 +39,7 @@ from tasks.ranks import rank_device
 
 
 class ResidentTeachers:
-    """Frozen teachers that are models in this process already; for a library's user."""
+    """Frozen teachers that are models in this process already; for use as a library."""
 
     def __init__(self, models: Mapping[str, PreTrainedModel], temperature: float) -> None:
         """Freeze the models; logits are divided by the sampling ``temperature``."""
@@ -56,7 +56,7 @@ class ResidentTeachers:
         return sorted(self._models)
 
     def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
-        """All of them are there already."""
+        """Do nothing: all of them are loaded already."""
 
     @torch.no_grad()
     def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
@@ -79,21 +79,21 @@ class StagedTeachers:
     def __init__(
         self, pool: HiddenCache, stages: Sequence[Mapping[str, str]], num_steps: int
     ) -> None:
-        """Take a pool, and for each stage which of its models each teacher is.
+        """Take a pool, and for each stage the model of each teacher.
 
-        The stages last equally long; the last one is the teachers themselves.
+        The stages have equal length; the last one uses the teachers themselves.
         """
         self._pool, self._stages, self._num_steps = pool, list(stages), num_steps
         self._now = self._stages[0]
 
     @property
     def names(self) -> list[str]:
-        """The voices that can be asked, sorted."""
+        """Names of the models that can score, sorted."""
         return sorted(self._now)
 
     @property
     def pool(self) -> HiddenCache:
-        """What they come from."""
+        """The pool of all models."""
         return self._pool
 
     def stage_of(self, step: int) -> int:
@@ -101,7 +101,7 @@ class StagedTeachers:
         return min(len(self._stages) - 1, (step - 1) * len(self._stages) // self._num_steps)
 
     def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
-        """Choose the step's rungs; with several inner updates have each teacher read all now."""
+        """Choose the step's rungs; with several inner updates, score all microbatches now."""
         self._now = self._stages[self.stage_of(step)]
         requests = [(self._now[name], tokens) for update in updates for name, tokens in update]
         if len(updates) > 1:
@@ -128,12 +128,12 @@ def open_round_teachers(
     student: Policy,
     store: Store,
 ) -> StagedTeachers:
-    """Open every model that a round will ask, each checked, equal ones and shared bases once.
+    """Open and check every model that scores in a round; equal models and shared bases open once.
 
     Args:
-        round_models: The models as they were planned.
-        settings: Of the round.
-        student: Whose tokens, template and vocabulary they share.
+        round_models: The models of the plan.
+        settings: Settings of the round.
+        student: The student; the models must share its tokenizer, template and vocabulary.
         store: Holds the checkpoints, and the records of how they were made.
 
     Raises:
@@ -169,7 +169,7 @@ def open_round_teachers(
 
 
 def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:
-    """Return what a teacher is in a stage (counted from 0): a rung, and itself in the last.
+    """Return a teacher's checkpoint in a stage (counted from 0): a rung, or itself in the last.
 
     Raises:
         ValueError: for a ladder with fewer rungs than there are stages.
@@ -180,21 +180,21 @@ def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:
 
 
 _STARTS = {"start", "student"}
-"""The roles in which the record of a climb, or of a round, names what it trained."""
+"""Roles under which the record of a climb or of a round names its initial checkpoint."""
 
 
 def teacher_source(store: Store, name: str, model: Artifact) -> TeacherSource:
-    """Return where a teacher's weights lie: its checkpoint's folder, whole."""
+    """Return the source of a teacher's weights: the whole folder of its checkpoint."""
     return TeacherSource(name, model.digest, store.tree(model.digest))
 
 
 def split_lora(store: Store, source: TeacherSource, model: Artifact) -> TeacherSource:
-    """Return the teacher as adapters beside what it was trained from, where it was trained so.
+    """Return a teacher as base plus LoRA adapter, if it was trained as one.
 
     A LoRA student is released merged, with its A and B beside the merged weights. Teachers that
-    began as the same checkpoint, and a precursor or start that is asked as well, are then one set
-    of weights. What they say differs from the merged by rounding alone, so a base that was saved
-    in another precision than the merged weights is left to itself; so is one that is gone.
+    were trained from the same checkpoint then share one set of weights, also with a precursor or
+    start that scores. Their scores differ from the merged weights' only by rounding. A teacher
+    stays whole if its base has another precision than the merged weights, or is gone.
     """
     folder = source.folder / ADAPTER
     if not folder.is_dir() or not model.record:

@@ -1,4 +1,4 @@
-"""The collaborators of one MOPD round: what is opened, checked, trained and kept."""
+"""The collaborators of one MOPD round: teachers, environments, loop, ledger and checkpoints."""
 
 import json
 from collections import Counter
@@ -37,6 +37,7 @@ from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
 from tasks.progress import report
 from tasks.ranks import num_ranks, rank_device
+from tasks.refusal import RefusedError
 from tasks.resume import JsonPart, Part, RandomNumbers, States
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
@@ -47,7 +48,7 @@ from tasks.step_runner import StepRunner
 
 @dataclass(frozen=True)
 class RoundSpec:
-    """What defines a round: its models, its settings and its seed."""
+    """The specification of a round: its models, its settings and its seed."""
 
     models: RoundModels
     settings: RoundSettings
@@ -65,7 +66,7 @@ class RoundTrainer:
         ledger: Path,
         source: "CountedMixture",
     ) -> None:
-        """Open the teachers and check all that can be checked before the first rollout."""
+        """Open the teachers, and check everything that can be checked before the first rollout."""
         self._settings, self._source = spec.settings, source
         settings, seed, labels = spec.settings, spec.seed, source.labels
         chat = ChatTokens(policy.tokenizer)
@@ -86,7 +87,7 @@ class RoundTrainer:
         self._recorder = LedgerRecorder(self._writer, seed, settings.loop.num_steps)
 
     def parts(self, measurements: Measurements) -> dict[str, Part]:
-        """Return all that the next step depends on."""
+        """Return all parts of the state that the next step depends on."""
         objective = JsonPart(self._objective.state, self._objective.load_state)
         return {
             "learner": self.learner,
@@ -107,7 +108,7 @@ class RoundTrainer:
         train(self.learner, self._objective, self._source, callbacks, observers)
 
     def _check_size(self, runner: StepRunner, policy: Policy) -> RunEstimate:
-        """Say what the run will take, once, and refuse what does not fit."""
+        """Report the memory that the run needs, once, and refuse a run that does not fit."""
         device, settings = rank_device(), self._settings
         size = RunSize(
             num_parameters=num_trained(policy.model, settings.loop),
@@ -156,12 +157,12 @@ class CountedMixture:
     """A mixture that counts the response tokens of each domain."""
 
     def __init__(self, mixture: Mixture, labels: Collection[Label], confinement: JsonValue) -> None:
-        """Take the mixture, the label of every prompt in it, and how environments are confined."""
+        """Take the mixture, the label of every prompt in it, and the confinement."""
         self._mixture, self.labels, self.confinement = mixture, labels, confinement
         self._tokens: Counter[str] = Counter()
 
     def rollouts(self, step: int) -> list[Rollout]:
-        """Play the prompts of a step."""
+        """Sample the rollouts of a step."""
         played = self._mixture.rollouts(step)
         for rollout in played:
             self._tokens[rollout.domain] += rollout.num_response_tokens
@@ -172,7 +173,7 @@ class CountedMixture:
         (folder / "tokens.json").write_text(json.dumps(self._tokens), "utf-8")
 
     def load(self, folder: Path) -> None:
-        """Go on counting from what ``save`` wrote."""
+        """Continue from the counts that ``save`` wrote."""
         self._tokens = Counter(json.loads((folder / "tokens.json").read_text("utf-8")))
 
     def routed(self) -> dict[str, float]:
@@ -223,8 +224,9 @@ def _prompts(runner: StepRunner, teacher: PlannedTeacher) -> list[Prompt]:
     try:
         return stored_prompts(runner.store, teacher.train)
     except ValueError as error:
-        raise ValueError(
-            f"the prompts of the domain {teacher.domain!r} cannot be used: {error}"
+        raise RefusedError(
+            "unusable-prompts",
+            f"the prompts of the domain {teacher.domain!r} cannot be used: {error}",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How a run of MOPD went, teacher by teacher, also of one that failed on the way."""
+"""The curves of a MOPD run, teacher by teacher, also of a run that failed."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from tasks.reports.curves import Curve, CurveGroup
 from tasks.reports.training import training_page, training_part
 
 SHOWN = {
-    "kl/": ("Reverse KL from the student to each teacher", "nats a token"),
+    "kl/": ("Reverse KL from the student to each teacher", "nats per token"),
     "reward/": ("Reward of each domain", "share solved"),
     "response_tokens/": ("Length of responses", "tokens"),
 }
@@ -17,14 +17,14 @@ SHOWN = {
 
 
 def rounds_page(rounds: Sequence[Sequence[Sample]]) -> str:
-    """Return the curves of each round as a whole page; ``rounds`` hold what each has measured."""
+    """Return a page with the curves of each round; ``rounds`` hold the measurements of each."""
     parts = [
         training_part(f"round-{number}", f"Round {number}", rows, groups(rows))
         for number, rows in enumerate(rounds, start=1)
         if rows
     ]
     nothing = (
-        "Nothing was trained here: finished rounds were found in the store, or the run ended "
+        "Nothing was trained in this run: the store held all finished rounds, or the run ended "
         "before its first step. The report of a published student has the curves."
     )
     return training_page("The student and its teachers, step by step", parts, nothing)

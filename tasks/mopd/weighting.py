@@ -1,7 +1,8 @@
-"""How much each teacher's tokens weigh beside the others': published rules, and none.
+"""Relative weights of the teachers' tokens, by published rules or none.
 
-Published work disagrees on the sign: Open-MOPD turns a starved domain up, DN-MOPD turns a loud one
-down. So each rule is a choice, measured on one's own domains (``benchmarks/step/balance.py``).
+Published work disagrees on the sign: Open-MOPD gives more weight to a starved domain, DN-MOPD gives
+less to a noisy one. So each rule is a choice, to be measured on your own domains
+(``benchmarks/step/balance.py``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,11 @@ from tasks.ranks import sum_over_ranks
 from tasks.refusal import RefusedError
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
-"""Open-MOPD (2608.19098) section 4: beyond them a run collapsed."""
+"""Clip range of the gap rule, Open-MOPD (2608.19098) section 4: beyond it a run collapsed."""
 LEAST_SPREAD, MOST_SPREAD = 0.25, 4.0
-"""DN-MOPD (2609.35347): the clip of sigma_all / sigma_d."""
+"""Clip range of sigma_all / sigma_d, from DN-MOPD (2609.35347)."""
 _MEMORY = 0.9
-"""Of the running means: ten steps."""
+"""Decay of the running means, a memory of ten steps."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class LogRatioSums:
 
 @dataclass
 class TeacherWeighting:
-    """Gives each teacher its weight for a step, from the step's tokens and the steps before."""
+    """Computes each teacher's weight for a step, from the step's tokens and the steps before."""
 
     settings: BalanceSettings
     normalisation: Normalisation
@@ -90,7 +91,7 @@ class TeacherWeighting:
                 shares = (
                     _token_share(teachers, scored)
                     if self.normalisation is Normalisation.TOKEN_MEAN
-                    else dict.fromkeys(teachers, 1.0)  # a mean over sequences starves nobody
+                    else dict.fromkeys(teachers, 1.0)  # a mean over sequences starves no teacher
                 )
                 gaps = self._gaps(teachers)
                 return {teacher: shares[teacher] * gaps[teacher] for teacher in teachers}
@@ -98,7 +99,7 @@ class TeacherWeighting:
                 return self._dispersion(teachers)
 
     def end_step(self, moments: Mapping[str, LogRatioMoments]) -> None:
-        """Take a step's log-ratios into the running means."""
+        """Add a step's log-ratios to the running means."""
         for teacher, now in moments.items():
             old = self.running.get(teacher)
             self.running[teacher] = now if old is None else _mixed(old, now)
@@ -108,7 +109,7 @@ class TeacherWeighting:
         return {teacher: list(vars(moments).values()) for teacher, moments in self.running.items()}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
-        """Go on from a ``state``."""
+        """Restore a ``state``."""
         self.running = {}
         for teacher, numbers in state.items():
             assert isinstance(numbers, list)
@@ -121,12 +122,12 @@ class TeacherWeighting:
         except KeyError:
             raise RefusedError(
                 "teacher-without-weight",
-                f"the balance gives fixed weights to {sorted(self.settings.weights)} and none to "
-                f"the teacher {teacher!r}: give each teacher its weight",
+                f"the balance has fixed weights for {sorted(self.settings.weights)} and none for "
+                f"the teacher {teacher!r}: give each teacher a weight",
             ) from None
 
     def _gaps(self, teachers: Sequence[str]) -> dict[str, float]:
-        """Return clamp(m_d / m_ref): who is farther from the student weighs more, not less."""
+        """Return clamp(m_d / m_ref): a teacher farther from the student gets more weight."""
         known = {t: self.running[t].size for t in teachers if t in self.running}
         if not known or max(known.values()) == 0:
             return dict.fromkeys(teachers, 1.0)
@@ -136,7 +137,7 @@ class TeacherWeighting:
         }
 
     def _dispersion(self, teachers: Sequence[str]) -> dict[str, float]:
-        """Return clip(sigma_all / sigma_d): whose log-ratios scatter more weighs less."""
+        """Return clip(sigma_all / sigma_d): more scattered log-ratios get less weight."""
         known = {t: self.running[t] for t in teachers if t in self.running}
         tokens = sum(moments.tokens for moments in known.values())
         if not tokens:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from torch import Tensor
 
 from tasks.model.chat import ChatTokens
+from tasks.refusal import RefusedError
 from tasks.rollout.client import EnvironmentClient, Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampling.sampler import ModelTurn, Sampler
@@ -140,12 +141,15 @@ class Player:
             noise_RT: Uniform in [0, 1), a row of ``noise_per_rollout`` for each question.
         """
         if not questions:
-            raise ValueError("there are no prompts to play: give each domain at least one")
+            raise RefusedError(
+                "no-prompts", "there are no prompts to sample from: give each domain at least one"
+            )
         absent = sorted({q.domain for q in questions} - set(self._environments))
         if absent:
-            raise ValueError(
+            raise RefusedError(
+                "missing-environment",
                 f"domains {absent} have prompts but no environment (there are "
-                f"{sorted(self._environments)}): open each domain's environment first"
+                f"{sorted(self._environments)}): open each domain's environment first",
             )
         episodes = [self._open(question) for question in questions]
         writing = list(range(len(episodes)))
@@ -163,10 +167,11 @@ class Player:
         ids = list(self._context(question.prompt.messages, question.prompt.mode))
         room = self._settings.max_new_tokens
         if self._max_context is not None and len(ids) + room > self._max_context:
-            raise ValueError(
+            raise RefusedError(
+                "prompt-too-long",
                 f"prompt {question.prompt.id!r} of domain {question.domain!r} has {len(ids)} "
                 f"tokens, and with a turn of {room} it does not fit into the model's "
-                f"{self._max_context} positions: shorten it or drop it, or lower max_new_tokens"
+                f"{self._max_context} positions: shorten it or drop it, or lower max_new_tokens",
             )
         return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 

@@ -142,9 +142,9 @@ def test_a_teacher_that_answers_a_constant_is_not_taken_for_another(tmp_path, pl
 
 def test_a_teacher_that_is_not_there_is_not_replaced_by_another(tmp_path):
     pool = opened([teacher(tmp_path, "m", 1)])
-    with pytest.raises(KeyError, match="no teacher 'c' in the pool"):
+    with pytest.raises(KeyError, match="the pool has no teacher 'c'"):
         pool.hidden("c", TOKENS)
-    with pytest.raises(KeyError, match="no teacher 'c' in the pool"):
+    with pytest.raises(KeyError, match="the pool has no teacher 'c'"):
         pool.expect(["m", "c"])
 
 

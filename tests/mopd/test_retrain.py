@@ -34,12 +34,12 @@ def test_nothing_but_the_mask_and_the_ledger_changes():
     assert back == settings
 
 
-def test_who_asks_for_retrains_is_told_how_many_and_what_they_cost():
+def test_the_plan_of_retrains_gives_their_number_and_cost():
     assert _cost(14, 65.2) == (
-        "14 rounds as the student's own, each about 1m 06s as that took then, about 15m 13s in "
-        "all; those that the store holds already take no time"
+        "14 retrains, each about 1m 06s, like the student's own round, 15m 13s in all; those that "
+        "the store already holds take no time"
     )
-    assert "each as long as that took then; those" in _cost(2, 0.0)
+    assert "each as long as the student's own round; those" in _cost(2, 0.0)
 
 
 def test_subsets_without_a_seed_are_refused(tmp_path):

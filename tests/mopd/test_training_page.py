@@ -28,8 +28,8 @@ def test_what_is_not_finite_is_left_out():
 def test_rounds_follow_one_another_and_none_is_said():
     page = rounds_page([rows([1], kl__math=0.5), rows([1, 2], kl__math=0.25)])
     assert page.index("Round 1") < page.index("Steps 1 to 1,") < page.index("Round 2")
-    assert "Nothing was trained here" in rounds_page([])
-    assert "Nothing was trained here" in rounds_page([[]])
+    assert "Nothing was trained in this run" in rounds_page([])
+    assert "Nothing was trained in this run" in rounds_page([[]])
 
 
 def test_a_hostile_name_is_text():

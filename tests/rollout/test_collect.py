@@ -12,6 +12,7 @@ from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
+from tests.support.refused import refused
 from tests.support.tiny_models import tokenizer
 
 CHAT = ChatTokens(tokenizer())
@@ -237,7 +238,7 @@ def test_a_seed_gives_each_prompt_the_same_noise_whoever_plays():
 
 
 def test_no_prompts_are_refused():
-    with pytest.raises(ValueError, match="there are no prompts to play"):
+    with refused("no-prompts"):
         play({})
 
 

@@ -1,1 +1,1 @@
-"""A student's round again without some teachers: retrained, or recomputed from its ledger."""
+"""Repeats a student's round without some teachers: by a retrain, or from its ledger."""

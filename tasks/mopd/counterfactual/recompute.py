@@ -1,8 +1,8 @@
-"""A student's round again from the rollouts that its ledger kept, for displacements it never wrote.
+"""Repeats a student's round on the rollouts in its ledger, to recover missing displacements.
 
-They are approximate: the ledger kept a sample, and what that does not explain of a segment's change
-is a part of its own, nobody's. Nothing is sampled. One process does it, so that it takes a student
-that one device trains.
+The result is approximate, because the ledger keeps a sample of the rollouts. The unexplained rest
+of a segment's change is a part of its own, without a source. No new rollouts are sampled. It runs
+in one process, so the student must fit on one device.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ from tasks.threads import use_configured_threads
 
 
 def plan_replay(runner: StepRunner, student: str, *, wanted: bool) -> list[RecomputeSpec]:
-    """Return the replay of a student's round where it is wanted and its ledger has no split.
+    """Return the replay of a student's round if it is wanted and the ledger has no displacements.
 
     Raises:
         LineageError: for a reference that nothing answers to.
@@ -61,7 +61,7 @@ def plan_replay(runner: StepRunner, student: str, *, wanted: bool) -> list[Recom
 
 
 def recompute_spec(runner: StepRunner, student: str) -> tuple[RecomputeSpec, float]:
-    """Return a student's round as it can be replayed, and the seconds that it took (0: unknown).
+    """Return the specification of a replay, and the round's duration in seconds (0: unknown).
 
     Raises:
         LineageError: for a reference that nothing answers to.
@@ -86,7 +86,7 @@ def recompute_spec(runner: StepRunner, student: str) -> tuple[RecomputeSpec, flo
 
 
 def replay_round(runner: StepRunner, spec: RecomputeSpec) -> Artifact:
-    """Return a ledger with replayed displacements; found, or else made, from its last state.
+    """Return a ledger with replayed displacements: the recorded one, or a new one.
 
     Raises:
         ValueError: for a ledger that kept no rollouts, or no weights to begin segments with.
@@ -127,15 +127,15 @@ def derivation_again(
     role: str,
     **settings: JsonValue,
 ) -> Derivation:
-    """Return how something is made of a student's kept rollouts.
+    """Return the derivation of a result that is computed from a student's kept rollouts.
 
     Args:
-        project: Whose record it is.
+        project: Project that owns the record.
         spec: The student's round.
-        models: Those of that round.
-        kind: Of the step.
-        role: The student's, in it.
-        settings: Beside the round's.
+        models: The models of that round.
+        kind: Kind of the record.
+        role: Role of the student among the inputs.
+        settings: Settings beside those of the round.
     """
     return Derivation(
         project=project,
@@ -153,13 +153,13 @@ def derivation_again(
 
 @dataclass(frozen=True)
 class Reopened:
-    """A round that is ready to learn from its kept rollouts again."""
+    """A round that is ready to train again on its kept rollouts."""
 
     ledger: Ledger
     policy: Policy
-    """On this process's device; the learner changes it in place."""
+    """Model on this process's device; the learner updates it in place."""
     start: dict[str, Tensor]
-    """The weights that the round began with."""
+    """The initial weights of the round."""
     objective: Distillation
     learner: Learner
 
@@ -167,7 +167,7 @@ class Reopened:
 def reopen(
     runner: StepRunner, spec: RecomputeSpec, models: RoundModels, *, record: bool
 ) -> Reopened:
-    """Open a round's ledger, teachers and first weights; with ``record``, updates are summed."""
+    """Open a round's ledger, teachers and initial weights; with ``record``, updates are summed."""
     use_configured_threads()
     policy = load_policy(runner.store.tree(spec.plan.student.digest))
     start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
@@ -190,17 +190,17 @@ def reopen(
 
 
 def rehearse_round(runner: StepRunner, student: str, without: Sequence[str]) -> Artifact:
-    """Return a student that its other teachers taught alone, as a recorded checkpoint.
+    """Return a student trained without some of its teachers, as a recorded checkpoint.
 
     Args:
-        runner: Where it is made.
+        runner: Runs and records the step.
         student: A reference to a published student with a ledger that kept rollouts.
-        without: Teachers to leave out; what was masked in the student itself stays so.
+        without: Teachers to leave out; teachers that were masked in the student itself stay masked.
 
     Raises:
         LineageError: for a reference that nothing answers to.
-        ValueError: for a student that no plan is known of, or that has no ledger; for names that
-            are none of its teachers, or all of them.
+        ValueError: for a student without a known plan or without a ledger; for names that are not
+            its teachers, or name all of them.
     """
     spec, seconds = recompute_spec(runner, student)
     settings = spec.settings
@@ -234,11 +234,11 @@ def _check_absent(absent: Sequence[str], without: Sequence[str], teachers: Seque
         )
     if not without:
         raise RefusedError(
-            "nothing-left-out", f"nothing is to be left out: name at least one of {list(teachers)}"
+            "nothing-left-out", f"no teacher is left out: name at least one of {list(teachers)}"
         )
     if len(absent) == len(teachers):
         raise RefusedError(
             "all-masked",
-            f"without {absent} nobody is left to learn from: what the student started from "
-            "answers for the absence of all",
+            f"{absent} are all teachers of this student: leave at least one in. Without any "
+            "teacher the student is what it started from",
         )

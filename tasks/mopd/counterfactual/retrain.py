@@ -1,4 +1,4 @@
-"""A student's round again, with teachers masked and all else the same: the measured absence."""
+"""Retrains: a student's round repeated with teachers masked and everything else the same."""
 
 import itertools
 import json
@@ -22,29 +22,29 @@ from tasks.step_runner import StepRunner
 def plan_retrains(
     runner: StepRunner, student: str, num_seeds: int, num_subsets: int
 ) -> list[RetrainSpec]:
-    """Return the retrains that say what each teacher's absence would have done.
+    """Return the retrains that measure the effect of leaving each teacher out.
 
-    For each seed one with nobody masked, one without each teacher, and ``num_subsets`` without a
-    random set of several. No seed gives no retrain.
+    For each seed: one with all teachers, one without each teacher, and ``num_subsets`` without a
+    random set of several teachers. Without seeds there are no retrains.
 
     Raises:
         LineageError: for a reference that nothing answers to.
-        ValueError: for a student that no plan is known of, that has one teacher, or for more
-            seeds or subsets than there can be.
+        ValueError: for a student without a known plan or with one teacher, or for an impossible
+            number of seeds or subsets.
     """
     if num_seeds == 0 and num_subsets == 0:
         return []
     if num_seeds == 0:
         raise RefusedError(
             "subsets-without-seed",
-            f"{num_subsets} subsets of teachers are to be left out, but with no seed: pass "
-            "`--verify 1` (verify_seeds) or more beside them",
+            f"leaving out {num_subsets} subsets of teachers needs a seed: pass `--verify 1` "
+            "(verify_seeds) or more as well",
         )
     if num_seeds < 0:
         raise RefusedError(
             "too-few-seeds",
-            f"{num_seeds} seeds for the retrains: pass 1 or more (2 or more give an interval and a "
-            "noise floor), or 0 for no retrain",
+            f"{num_seeds} is not a number of seeds for retrains: pass 1 or more (2 or more give "
+            "an interval and a noise floor), or 0 for no retrain",
         )
     own = student_round(runner, student)
     settings = own.settings
@@ -66,7 +66,7 @@ def plan_retrains(
 
 
 def retrain(runner: StepRunner, spec: RetrainSpec) -> Artifact:
-    """Return the student of one retrain; found, or else made."""
+    """Return the student of one retrain: the recorded one, or a new one."""
     masked = " and ".join(spec.settings.distil.masked) or "none"
     message = f"{spec.run_index} of {spec.num_runs}: masked teachers: {masked}, seed {spec.seed}"
     report("retrain", 0, 0, message=message)
@@ -75,12 +75,12 @@ def retrain(runner: StepRunner, spec: RetrainSpec) -> Artifact:
 
 @dataclass(frozen=True)
 class StudentRound:
-    """The round that made a student, as it can be run again."""
+    """The round that made a student, ready to be run again."""
 
     student: Artifact
     derivation: Derivation
     plan: Plan
-    """Begins with what the round began with."""
+    """The plan, with the student that the round began with."""
     settings: RoundSettings
     seconds: float
     """Its duration; 0 if the record does not give it."""
@@ -96,7 +96,7 @@ def student_round(runner: StepRunner, student: str) -> StudentRound:
 
     Raises:
         LineageError: for a reference that nothing answers to.
-        ValueError: for a student that no plan is known of.
+        ValueError: for a student without a known plan.
     """
     checkpoint = checkpoint_named(runner.store, student)
     published = students_of(runner.store, checkpoint)
@@ -120,16 +120,15 @@ def student_round(runner: StepRunner, student: str) -> StudentRound:
 
 
 def _cost(count: int, seconds: float) -> str:
-    duration = f"about {format_seconds(seconds)}" if seconds else "as long"
-    whole = f", about {format_seconds(count * seconds)} in all" if seconds else ""
-    return (
-        f"{count} rounds as the student's own, each {duration} as that took then{whole}; those "
-        "that the store holds already take no time"
-    )
+    duration = "as long as the student's own round"
+    if seconds:
+        whole = format_seconds(count * seconds)
+        duration = f"about {format_seconds(seconds)}, like the student's own round, {whole} in all"
+    return f"{count} retrains, each {duration}; those that the store already holds take no time"
 
 
 def _start(runner: StepRunner, derivation: Derivation) -> Artifact:
-    """Return what the student's own round began with; the last of several began with a student."""
+    """Return the initial checkpoint of the student's last round."""
     [start] = [item for item in derivation.inputs if item.role == "student"]
     return Artifact(
         kind="checkpoint", digest=start.artifact, record=start.record, uri=runner.store.uri
@@ -140,8 +139,8 @@ def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[s
     if len(teachers) < 2:
         raise RefusedError(
             "single-teacher",
-            f"this student has one teacher ({list(teachers)}): without it nothing is left to learn "
-            "from, and what it started from answers for its absence",
+            f"this student has one teacher ({list(teachers)}), so there is nothing to retrain "
+            "without it: the student would stay what it started from",
         )
     subsets = [
         mask for size in range(2, len(teachers)) for mask in itertools.combinations(teachers, size)
@@ -149,8 +148,8 @@ def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[s
     if num_subsets > len(subsets):
         raise RefusedError(
             "too-many-subsets",
-            f"{num_subsets} subsets of several masked teachers are asked for, but {len(teachers)} "
-            f"teachers have {len(subsets)}: ask for so many at most",
+            f"{num_subsets} subsets are too many: {len(teachers)} teachers have {len(subsets)} "
+            "subsets of several teachers. Pass at most that number",
         )
     return [
         *((teacher,) for teacher in teachers),
@@ -159,7 +158,7 @@ def _masks(teachers: Sequence[str], num_subsets: int, seed: int) -> list[tuple[s
 
 
 def _masked(settings: RoundSettings, mask: tuple[str, ...]) -> RoundSettings:
-    """Mask teachers; a retrain's own ledger would be read by nobody."""
+    """Mask teachers, and turn the ledger off, because a retrain's ledger is never read."""
     distil = settings.distil.model_copy(update={"masked": [*settings.distil.masked, *mask]})
     ledger = LedgerSettings(displacements=False, rollouts_per_teacher=0)
     return settings.model_copy(update={"distil": distil, "ledger": ledger})

@@ -1,4 +1,4 @@
-"""What is measured from the model that the round began with: delta targets and the reference KL.
+"""Loss terms relative to the initial model of the round: delta targets and the reference KL.
 
 Shapes: C tokens of a chunk, V vocabulary. Log-probabilities and divergences are in nats.
 """
@@ -16,14 +16,14 @@ from tasks.refusal import RefusedError
 def delta_target(anchor_CV: Tensor, teacher_CV: Tensor, precursor_CV: Tensor) -> Tensor:
     """Return log softmax(anchor + teacher - precursor) [C, V], of logits, in fp32 at least.
 
-    ShiftMOPD (2610.10460), z_A + (z_T - z_B): for a teacher whose ancestor is not the student's,
-    what it *learned* is the target instead of what it is. The result takes the teacher's place in
-    any divergence; given as the anchor of a second call, it sums the deltas of two teachers. A
-    token id that both teacher and precursor rule out (-inf) is left as the anchor has it.
+    ShiftMOPD (2610.10460), z_A + (z_T - z_B): if teacher and student have different ancestors, the
+    target is what the teacher *learned* instead of what it is. The result replaces the teacher's
+    logits in any divergence. Passed as the anchor of a second call, it sums the deltas of two
+    teachers. A token id that both teacher and precursor rule out (-inf) keeps the anchor's logit.
 
     Raises:
         ValueError: if the precursor rules out a token id that the teacher does not: the delta is
-            infinite. The check reads a number, so a delta costs one host sync a chunk.
+            infinite. The check reads a number, so a delta costs one host sync per chunk.
     """
     dtype = torch.promote_types(anchor_CV.dtype, torch.float32)
     delta_CV = teacher_CV.to(dtype) - precursor_CV
@@ -32,7 +32,7 @@ def delta_target(anchor_CV: Tensor, teacher_CV: Tensor, precursor_CV: Tensor) ->
     if bool(delta_CV.isposinf().any()):
         raise RefusedError(
             "infinite-delta",
-            "the precursor gives no probability at all to a token that the teacher allows, so the "
+            "the precursor gives probability 0 to a token that the teacher allows, so the "
             "teacher's delta is infinite: choose the checkpoint that the teacher was trained from",
         )
     return torch.log_softmax(delta_CV.add_(anchor_CV), dim=-1)
@@ -61,9 +61,9 @@ def reference_term(
     Args:
         student_CV: Logits, with gradient.
         start_CV: Logits of the starting student.
-        tokens_C: What was sampled.
+        tokens_C: The sampled tokens.
         ratio_C: Importance of each token, without gradient.
-        weight: Of the term.
+        weight: Weight of the term.
     """
     kl_C, stats = reverse_kl_with_stats(student_CV, start_CV, tokens_C[:, None])
     return ReferenceTerm(

@@ -1,10 +1,10 @@
-"""Exact divergences over the whole vocabulary, with their gradients worked out by hand.
+"""Exact divergences over the whole vocabulary, with gradients derived by hand.
 
 A pass goes over a chunk's logits block by block, so that no whole [C, V] log-softmax ever exists. A
 block's few buffers stay in a processor's cache, and the next block uses them again. Beside the two
 logits given, one tensor of size [C, V] exists: the gradient, from forward to backward, which
 backward scales in place and hands on (where the graph is retained, it makes a second). Autograd
-through two log-softmaxes has five or six. Where the student needs no gradient there is none.
+through two log-softmaxes has five or six. If the student needs no gradient, none is computed.
 
 Shapes: C tokens of a chunk, R rows of a block of it, K token ids looked at, V vocabulary.
 Log-probabilities, divergences and entropies are in nats.
@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _CPU_ELEMENTS = 1 << 17
-"""Of each buffer of a block, for each thread: half a megabyte in fp32, so that four fit a cache."""
+"""Elements of one block's buffer per thread: half a megabyte in fp32, so that four fit a cache."""
 _DEVICE_ELEMENTS = 1 << 24
-"""The same on an accelerator, where a block is one launch for each operation: 64 MiB in fp32."""
+"""The same on an accelerator, where a block takes one launch per operation: 64 MiB in fp32."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class LogitBlock:
     """Log-probabilities of a few tokens, in buffers that the next block overwrites."""
 
     rows: slice
-    """Which rows of the chunk the block holds."""
+    """Rows of the chunk that the block holds."""
     log_p_RV: Tensor
-    """Of the student."""
+    """Log-probabilities of the student."""
     log_q_RV: Tensor
-    """Of the teacher."""
+    """Log-probabilities of the teacher."""
     p_RV: Tensor
     work_RV: Tensor
 
@@ -69,19 +69,19 @@ def blocks(student_CV: Tensor, teacher_CV: Tensor) -> Iterator[LogitBlock]:
 
 @dataclass(frozen=True)
 class TokenStats:
-    """What every loss reports of each token. None of it carries gradient."""
+    """Statistics of each token that every loss reports, without gradient."""
 
     kl_C: Tensor
     """KL(student || teacher) over the whole vocabulary, exact."""
     entropy_C: Tensor
-    """Of the student."""
+    """Entropy of the student."""
     student_CK: Tensor
     """The student's log-probability of each token id looked at."""
     teacher_CK: Tensor
 
     @classmethod
     def empty(cls, student_CV: Tensor, ids_CK: Tensor) -> "TokenStats":
-        """Return statistics whose rows are yet to be computed."""
+        """Return statistics with rows that are not computed yet."""
         shapes = ids_CK.shape[:1], ids_CK.shape[:1], ids_CK.shape, ids_CK.shape
         dtype = compute_dtype(student_CV)
         return cls(*(student_CV.new_empty(shape, dtype=dtype) for shape in shapes))
@@ -101,11 +101,11 @@ class TokenStats:
 
 
 def zero_where_impossible(terms_RV: Tensor, probability_RV: Tensor) -> None:
-    """Set terms of an expectation to 0 where the probability is: 0 log 0 is 0, not NaN.
+    """Set the terms of an expectation to 0 at probability 0: 0 log 0 is 0, not NaN.
 
-    A token id of probability 0 is one that is masked (-inf), or one that no float tells from it. On
-    a CPU the look at the least probability is far cheaper than the masking, which few chunks need.
-    On an accelerator the host would wait for it.
+    A token id has probability 0 if it is masked (-inf) or its probability underflows. On a CPU,
+    checking the smallest probability first is far cheaper than masking, which few chunks need. On
+    an accelerator that check would be a host sync.
     """
     if probability_RV.device.type != "cpu" or bool(probability_RV.amin() == 0):
         terms_RV.masked_fill_(probability_RV == 0, 0.0)
@@ -128,8 +128,8 @@ def reverse_kl(student_CV: Tensor, teacher_CV: Tensor) -> Tensor:
     eq. 29, MOPD (2606.30406) eq. 1.
 
     A token id that the student rules out (-inf) adds nothing and gets no gradient, whatever its
-    probability under the teacher. Where the teacher rules out one that the student does not, the
-    divergence is infinite and its gradient is not finite either, which the optimizer refuses.
+    probability under the teacher. If the teacher rules out one that the student allows, the
+    divergence is infinite and its gradient is not finite; the optimizer then refuses the step.
     """
     return reverse_kl_with_stats(student_CV, teacher_CV, _no_tokens(student_CV))[0]
 
@@ -138,8 +138,8 @@ def forward_kl(student_CV: Tensor, teacher_CV: Tensor) -> Tensor:
     """Return KL(teacher || student) at each token [C] over the whole vocabulary.
 
     The inputs are logits. The gradient goes to the student alone: p_j - q_j for logit j. It is
-    infinite where the student rules out (-inf) a token id that the teacher does not, and the
-    gradient stays finite.
+    infinite if the student rules out (-inf) a token id that the teacher allows; the gradient stays
+    finite.
     """
     return forward_kl_with_stats(student_CV, teacher_CV, _no_tokens(student_CV))[0]
 
@@ -159,7 +159,7 @@ def forward_kl_with_stats(
 
 
 _Rows = Callable[[LogitBlock, Tensor, Tensor | None], Tensor]
-"""Block, reverse KL [R] and room for a gradient [R, V], or none; to the divergence [R]."""
+"""Maps block, reverse KL [R] and an optional gradient buffer [R, V] to the divergence [R]."""
 
 
 def _divergence(
@@ -191,7 +191,7 @@ def _forward_rows(block: LogitBlock, _kl_R: Tensor, gradient_RV: Tensor | None) 
 
 
 class _Divergence(torch.autograd.Function):
-    """A divergence [C] whose gradient at the student's logits is made with its value."""
+    """A divergence [C] that computes value and gradient in one pass."""
 
     @staticmethod
     def forward(

@@ -12,11 +12,11 @@ from torch.autograd.function import once_differentiable
 
 
 def log_probs_at(student_CV: Tensor, ids_CK: Tensor, log_probs_CK: Tensor) -> Tensor:
-    """Return ``log_probs_CK``, which are known already, so that gradient flows to the logits.
+    """Return the known ``log_probs_CK`` such that their gradient flows to the logits.
 
     Args:
         student_CV: Logits.
-        ids_CK: The token ids; one may be there twice.
+        ids_CK: The token ids; one may occur twice.
         log_probs_CK: Their log-probabilities under the logits, from ``divergence_stats``.
 
     Nothing of size [C, V] is made before backward, which makes one, the gradient; the logits

@@ -1,4 +1,4 @@
-"""The teacher's part of the loss at each token, in the form that the settings choose.
+"""The teacher's part of the loss at each token, by the configured divergence.
 
 Shapes: C tokens of a chunk, K token ids looked at, V vocabulary. Log-probabilities, divergences and
 advantages are in nats.
@@ -25,11 +25,11 @@ from tasks.onpolicy.policy_gradient import Importance, importance, policy_gradie
 
 @dataclass(frozen=True)
 class Chunk:
-    """The logits of some response tokens, and what was sampled there."""
+    """The logits at some response tokens, and the sampled tokens."""
 
     student_CV: Tensor
     teacher_CV: Tensor
-    """Logits, or any target that a softmax makes probabilities of, as ``delta_target``."""
+    """Logits of the teacher, or other target logits such as ``delta_target``."""
     tokens_C: Tensor
     sampler_log_probs_C: Tensor
 
@@ -39,9 +39,9 @@ class TeacherTerm:
     """The teacher's part of a chunk's loss."""
 
     loss_C: Tensor
-    """Weighed by the importance of each token; its gradient goes to the student's logits."""
+    """Loss weighted by each token's importance ratio; its gradient goes to the student's logits."""
     report: Mapping[str, Tensor]
-    """Each [C], without gradient; see ``teacher_term``."""
+    """Measurements, each [C] and without gradient; see ``teacher_term``."""
     advantage_C: Tensor
     """log p_teacher - log p_student of the sampled token, clipped in the sampled form."""
     log_ratio_C: Tensor
@@ -52,15 +52,15 @@ class TeacherTerm:
 
 
 def teacher_term(chunk: Chunk, settings: DistilSettings, control_ids: Sequence[int]) -> TeacherTerm:
-    """Return the loss of each token against its teacher, in the form that the settings choose.
+    """Return the loss of each token against its teacher, by the configured divergence.
 
     In every form the report holds ``kl``, the exact KL(student || teacher) over the vocabulary,
     ``entropy`` of the student, ``from_uniform``, how far the teacher's log-probability of the
-    sampled token is from -ln V (a teacher whose weights are gone gives 0 at every token: Relax
-    issue 287), and ``dropped`` and ``truncated`` of the importance correction. In
-    the sampled form also ``clipped``; in the top-k form ``overlap``, the share of the teacher's top
-    k in the student's, and the support's ``student_mass`` and ``teacher_mass``. They come of the
-    one softmax of each model that the loss needs in any case.
+    sampled token is from -ln V (0 at every token means that the teacher lost its weights: Relax
+    issue 287), and ``dropped`` and ``truncated`` of the importance correction. In the sampled form
+    also ``clipped``; in the top-k form ``overlap``, the share of the teacher's top k in the
+    student's, and the support's ``student_mass`` and ``teacher_mass``. They come from the one
+    softmax per model that the loss needs anyway.
 
     ``control_ids`` are in the support of the top-k form whatever their probability.
     """
@@ -82,7 +82,7 @@ def _weighed(
     stats: TokenStats,
     report: Mapping[str, Tensor] | None = None,
 ) -> TeacherTerm:
-    """Weigh a divergence by the importance of each token."""
+    """Weight a divergence by each token's importance ratio."""
     known_C = stats.student_CK[:, 0]
     weight = importance(known_C, chunk.sampler_log_probs_C, settings.importance)
     return TeacherTerm(

@@ -5,8 +5,8 @@
            + reference_weight w_t KL(student_t, start_t)   the model that the round began with
 
 w is the importance ratio p_student / p_sampler inside its window, D the divergence that the
-settings choose, A the group advantage. ``token_loss`` is a pure function; what it reports of the
-configured mechanisms are tensors, so that nothing waits for an accelerator.
+settings choose, A the group advantage. ``token_loss`` is a pure function. It reports the activity
+of the configured mechanisms as tensors, so that the host never waits for an accelerator.
 
 Shapes: C tokens of a chunk, V vocabulary.
 """
@@ -31,30 +31,30 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True)
 class RoutedChunk:
-    """Some response tokens of one teacher's rollouts, with the logits of all who score them."""
+    """Some response tokens of one teacher's rollouts, with the logits of all scoring models."""
 
     teacher: str
     student_CV: Tensor
     teacher_CV: Tensor
     precursor_CV: Tensor | None
-    """The logits of what the teacher was trained from, where its delta is distilled."""
+    """Logits of the teacher's precursor, if the teacher's delta is distilled."""
     start_CV: Tensor | None
-    """The logits of the model that the round began with, for a delta or the reference."""
+    """Logits of the round's initial model, for a delta or the reference."""
     tokens_C: Tensor
     sampler_log_probs_C: Tensor
     outcome_advantages_C: Tensor
     update_index: int
-    """Which of the step's inner updates it belongs to."""
+    """Index of the inner update that it belongs to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistilLoss(TokenLoss):
-    """A chunk's losses, with what the teacher weighting and the checks of the mechanisms need."""
+    """A chunk's losses, with the inputs of the teacher weighting and of the feature checks."""
 
     log_ratio_C: Tensor
     """log p_target - log p_student of each sampled token, never clipped."""
     activity: dict[str, Tensor]
-    """Mechanism to how much it bound in this chunk, a scalar: 0 for not at all."""
+    """Mechanism to its activity in this chunk, a scalar; 0 means that it had no effect."""
 
 
 def token_loss(
@@ -63,7 +63,7 @@ def token_loss(
     """Return the losses of a chunk's tokens; ``control_ids`` are in the support of any top-k form.
 
     Raises:
-        ValueError: for a delta that is infinite, or a support that the vocabulary does not have.
+        ValueError: for an infinite delta, or a support outside the vocabulary.
     """
     is_delta = chunk.teacher in settings.delta_teachers
     target_CV = _delta_target(chunk) if is_delta else chunk.teacher_CV
@@ -105,9 +105,10 @@ def _delta_target(chunk: RoutedChunk) -> Tensor:
 
 @torch.no_grad()
 def _of_delta(chunk: RoutedChunk, target_CV: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how far a delta target is from its teacher, and how far that one is from uniform.
+    """Return the distance of a delta target from its teacher, and of the teacher from uniform.
 
-    Both are in nats at the sampled token [C]. The health of a teacher is its own, not its target's.
+    Both are in nats at the sampled token [C]. The health check looks at the teacher itself, not at
+    its target.
     """
     teacher_C = token_log_probs(chunk.teacher_CV, chunk.tokens_C)
     target_C = token_log_probs(target_CV, chunk.tokens_C)
@@ -116,7 +117,7 @@ def _of_delta(chunk: RoutedChunk, target_CV: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _activity(chunk: RoutedChunk, term: TeacherTerm, settings: DistilSettings) -> dict[str, Tensor]:
-    """Return how much each mechanism of the teacher's own term bound."""
+    """Return the activity of each mechanism in the teacher's own term."""
     activity = {"importance": (term.importance.ratio_N - 1).abs().mean()}
     if settings.divergence is Divergence.SAMPLED_TOKEN:
         activity["advantage_clip"] = term.report["clipped"].mean()

@@ -1,4 +1,4 @@
-"""Reverse KL on a few tokens alone, with the correction that makes the teacher its minimizer.
+"""Reverse KL on a few token ids, with a correction that makes the teacher its minimizer.
 
 Shapes: C tokens of a chunk, K token ids of the support (some of them twice), V vocabulary.
 """
@@ -15,13 +15,13 @@ from tasks.refusal import RefusedError
 
 @dataclass(frozen=True)
 class SupportTokens:
-    """The token ids of each position that count."""
+    """The token ids that count at each position."""
 
     ids_CK: Tensor
     counted_CK: Tensor
-    """Whether an id counts here: the second time in a row, it does not."""
+    """Whether an id counts here; a duplicate in a row does not."""
     overlap_C: Tensor
-    """The share of the teacher's top k that is in the student's."""
+    """Share of the teacher's top k that is in the student's top k."""
 
 
 @torch.no_grad()
@@ -30,8 +30,8 @@ def support_tokens(
 ) -> SupportTokens:
     """Return the top k of teacher, student or both, and ``control_ids`` in any case.
 
-    Control tokens decide what a rollout does next, and a top k that holds 99.99 % of the mass may
-    still leave them out (2607.07050).
+    Control tokens decide how a rollout goes on, and a top k with 99.99 % of the mass may still miss
+    them (2607.07050).
 
     Raises:
         ValueError: as ``check_support`` does.
@@ -72,9 +72,9 @@ def corrected_reverse_kl(student_CK: Tensor, teacher_CK: Tensor, counted_CK: Ten
     """Return the sum over the counted ids of p log(p / q) - p + q at each token [C].
 
     The inputs are log-probabilities over the whole vocabulary, of the ids of the support. MOPD
-    (2606.30406) eq. 5: each id's term is least, and 0, where p = q. Without the -p + q the
-    derivative there is 1 in each p, which shrinks the support's mass step by step. Over the whole
-    vocabulary the correction sums to 0, so this is the reverse KL, and less than it over any part.
+    (2606.30406) eq. 5: each id's term has its minimum, 0, at p = q. Without -p + q the derivative
+    there is 1 for each p, which shrinks the support's mass step by step. Over the whole vocabulary
+    the correction sums to 0, so this is the reverse KL, and less than it over any part.
     """
     p_CK, q_CK = student_CK.exp(), teacher_CK.exp()
     possible_CK = counted_CK & (p_CK > 0)
@@ -88,7 +88,7 @@ def mass(log_probs_CK: Tensor, counted_CK: Tensor) -> Tensor:
 
 
 def _sorted(ids_CK: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ids of each row in order, and which of them are there for a second time."""
+    """Return the sorted ids of each row, and which of them are duplicates."""
     ids_CK = ids_CK.sort(-1).values
     repeated_CK = torch.zeros_like(ids_CK, dtype=torch.bool)
     repeated_CK[:, 1:] = ids_CK[:, 1:] == ids_CK[:, :-1]

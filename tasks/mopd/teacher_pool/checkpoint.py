@@ -14,7 +14,7 @@ from tasks.model.weight_files import map_file, read_header
 from tasks.refusal import RefusedError
 
 _ADVICE_BYTES = 128 << 10
-"""The kernel cuts each advice to the device's readahead window, which is seldom smaller."""
+"""Bytes per request to read ahead; the kernel cuts each request to the device's window."""
 _OF_NO_CONSEQUENCE = frozenset({"_name_or_path", "transformers_version"})
 
 Header = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -45,20 +45,20 @@ class CheckpointFiles:
 
     @property
     def architecture(self) -> str:
-        """What two checkpoints share exactly if one's tensors fit where the other's were."""
+        """A key that two checkpoints share exactly if their tensors are interchangeable."""
         config = {k: v for k, v in self.config.items() if k not in _OF_NO_CONSEQUENCE}
         return json.dumps([config, sorted(self.header.items())], sort_keys=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every tensor as a view of its file, which stays mapped as long as one lives.
+        """Return every tensor as a view of its file, which stays mapped as long as a view exists.
 
         Raises:
-            RuntimeError: if a file is no longer the one that was checked.
+            RuntimeError: if a file changed after it was checked.
         """
         if [_stamp(file) for file in self.files] != self._stamps:
             raise RuntimeError(
-                f"the weights in {self.folder} were changed while a run was using them: start the "
-                "run again with a checkpoint that nobody writes to"
+                f"the weights in {self.folder} changed while a run was using them: start the run "
+                "again with a checkpoint that no other process writes to"
             )
         return {name: tensor for file in self.files for name, tensor in map_file(file).items()}
 
@@ -78,8 +78,8 @@ def _read_config(folder: Path) -> dict[str, object]:
     if not file.is_file():
         raise RefusedError(
             "no-config",
-            f"{folder} has no config.json, so it is no Hugging Face model: give the folder that "
-            "holds config.json and safetensors, and for a LoRA adapter its base as well",
+            f"{folder} has no config.json, so it is not a Hugging Face model: give the folder "
+            "that holds config.json and safetensors, and for a LoRA adapter its base as well",
         )
     config: dict[str, object] = json.loads(file.read_text("utf-8"))
     return config
@@ -134,27 +134,27 @@ class TeacherSource:
 
     @property
     def weights(self) -> CheckpointFolder:
-        """Where the full weights lie: in the base, if there is one."""
+        """Folder of the full weights: the base's, if there is one."""
         return self.base or self.own
 
 
 def check_binding(sources: Sequence[TeacherSource]) -> None:
-    """Refuse names and digests that do not say for certain which weights a teacher has.
+    """Refuse names and digests that do not identify each teacher's weights for certain.
 
-    A folder that the store made is named by its digest, and was verified when the store handed it
-    out; any other is hashed here, once.
+    A folder from the store is named by its digest and was verified when it was opened; any other
+    folder is hashed here, once.
 
     Raises:
-        ValueError: for no teacher, a name given twice, or a folder that has another digest.
+        ValueError: for an empty list, a repeated name, or a folder with another digest.
     """
     names = [source.name for source in sources]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names or "" in names:
         raise RefusedError(
             "ambiguous-names",
-            f"teachers {names} cannot be told apart"
-            + (f" ({twice} more than once)" if twice else "")
-            + ": give at least one teacher, and each a name of its own",
+            f"the teachers' names {names} are ambiguous"
+            + (f" ({twice} occur more than once)" if twice else "")
+            + ": give at least one teacher, and each teacher its own name",
         )
     digests: dict[Path, str] = {}
     for source in sources:
@@ -166,13 +166,13 @@ def check_binding(sources: Sequence[TeacherSource]) -> None:
                 raise RefusedError(
                     "other-digest",
                     f"teacher {source.name!r} is to be {checkpoint.digest}, but {folder} holds "
-                    f"{digests[folder]}: names and checkpoints have been swapped, or the "
-                    "folder was changed; take the folder from the store by the teacher's digest",
+                    f"{digests[folder]}: names and checkpoints were swapped, or the folder was "
+                    "changed. Take the folder from the store by the teacher's digest",
                 )
 
 
 def _digest_by_name(folder: Path) -> str | None:
-    """Return the digest that a store's read-only folder is named by."""
+    """Return the digest in the name of a store's read-only folder."""
     digest = f"sha256:{folder.name}"
     try:
         hex_of(digest)
@@ -182,7 +182,7 @@ def _digest_by_name(folder: Path) -> str | None:
 
 
 def digest_folder(folder: Path) -> str:
-    """Return the digest that a store would give a folder; reads every byte once."""
+    """Return a folder's digest, as a store computes it; reads every byte once."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     rows = [
         TreeFile(file.relative_to(folder).as_posix(), file.stat().st_size, digest_file(file))

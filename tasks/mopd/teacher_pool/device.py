@@ -1,10 +1,10 @@
 """The weights of one teacher on the device while it scores, and the copy of the next one's.
 
-There are two ways. Where the weights can be computed with as they are stored, the parameters of the
-module become views of them (``ViewSlot``). Where they must be copied to a device, there are two
-buffers, for one body and one output head (``CopySlot``). The next teacher's body overwrites a body
-as soon as that has scored its last microbatch. The student still learns from it then, which takes
-the head alone. So the device never holds two bodies, and the copy is off the critical path.
+There are two ways. If the stored weights can be used directly, the module's parameters become views
+of them (``ViewSlot``). If they must be copied to a device, there are two buffers, for one body and
+one output head (``CopySlot``). A body is overwritten by the next teacher's as soon as it has scored
+its last microbatch; the student still learns from that teacher then, which needs only the head. So
+the device never holds two bodies, and the copy is off the critical path.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,17 +27,17 @@ from tasks.mopd.teacher_pool.weights import (
 
 @dataclass
 class PoolCounts:
-    """Counts since they were last taken."""
+    """Counters since they were last read."""
 
     loads: int = 0
-    """How often other weights took the place of those that were there."""
+    """Number of times that a teacher's weights were loaded in the place of others."""
     prefetch_hits: int = 0
-    """Loads whose fetching had been started ahead and was done when they were needed."""
+    """Number of loads that a prefetch had finished when they were needed."""
     bytes_read: int = 0
-    """Bytes of the weights that were loaded; the page cache may have had them already."""
+    """Bytes of the loaded weights; the page cache may have held them already."""
     seconds_waited: float = 0.0
-    """Spent waiting for weights. On the CPU, where files are mapped, not the wait for their pages,
-    which the first forward pass touches."""
+    """Seconds spent waiting for weights. On the CPU, where files are mapped, this excludes reading
+    their pages, which happens in the first forward pass."""
 
     def take(self) -> dict[str, float]:
         """Return the counts by metric name, and start again from zero."""
@@ -47,29 +47,29 @@ class PoolCounts:
 
 
 Mark = torch.cuda.Event | None
-"""A point in a device's queue of work; None where work is done when its call returns."""
+"""A point in a device's queue of work; None if work is done when its call returns."""
 
 _STAGING_BYTES = 32 << 20
 
 
 class CopyStream(Protocol):
-    """Copies tensors to a device beside what is computed there."""
+    """Copies tensors to a device while it computes."""
 
     def mark(self) -> Mark:
-        """Return the point behind all work that is queued on the device."""
+        """Return the point after all work that is queued on the device."""
 
     def keep_alive(self, tensors: Iterable[Tensor]) -> None:
-        """Keep the memory of tensors that are copied into from being reused too soon."""
+        """Keep the target tensors' memory from being reused too soon."""
 
     def copy(self, pairs: Sequence[tuple[Tensor, Tensor]], free: Mark) -> Mark:
-        """Copy each (target, source) behind the mark; return the mark behind the copies."""
+        """Copy each (target, source) after the mark; return the mark after the copies."""
 
     def wait(self, done: Mark) -> None:
-        """Let what is computed next wait for a mark."""
+        """Make later computation wait for a mark."""
 
 
 class CudaCopyStream:
-    """A side stream. What is not in pinned memory goes through two small pinned buffers."""
+    """A side stream. Tensors outside pinned memory go through two small pinned buffers."""
 
     def __init__(self, device: torch.device) -> None:
         """Make the stream and the buffers."""
@@ -82,7 +82,7 @@ class CudaCopyStream:
         self._turn = 0
 
     def mark(self) -> Mark:
-        """Return the point behind all work of the current stream."""
+        """Return the point after all work of the current stream."""
         mark: Mark = torch.cuda.current_stream(self._device).record_event()
         return mark
 
@@ -92,7 +92,7 @@ class CudaCopyStream:
             tensor.record_stream(self._stream)
 
     def copy(self, pairs: Sequence[tuple[Tensor, Tensor]], free: Mark) -> Mark:
-        """Copy each (target, source) on the side stream, behind the mark."""
+        """Copy each (target, source) on the side stream, after the mark."""
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             if free is not None:
                 self._stream.wait_event(free)
@@ -110,7 +110,7 @@ class CudaCopyStream:
             torch.cuda.current_stream(self._device).wait_event(done)
 
     def _send_in_pieces(self, target: Tensor, source: Tensor) -> None:
-        """Fill one buffer while the other is on its way."""
+        """Fill one buffer while the other is being sent."""
         for to, piece in zip(_pieces(target), _pieces(source), strict=True):
             self._turn = 1 - self._turn
             self._sent[self._turn].synchronize()
@@ -126,33 +126,33 @@ def _pieces(tensor: Tensor) -> Iterator[Tensor]:
 
 
 class DeviceSlot(Protocol):
-    """Holds the weights of the teacher that scores now."""
+    """Holds the weights of the teacher that is scoring."""
 
     def load(self, teacher: PooledTeacher) -> None:
-        """Make all weights of a teacher ready for what is computed next."""
+        """Make all weights of a teacher ready for use."""
 
     def load_head(self, teacher: PooledTeacher) -> None:
-        """Make at least a teacher's output head ready for what is computed next."""
+        """Make at least a teacher's output head ready for use."""
 
     def prefetch(self, teacher: PooledTeacher) -> None:
-        """Begin to fetch the next teacher's weights while another scores."""
+        """Start fetching the next teacher's weights while another teacher scores."""
 
     def release_body(self, following: PooledTeacher) -> None:
-        """Give up the body that scored last; the following teacher's is needed next."""
+        """Release the body that scored last; the following teacher's body is needed next."""
 
 
 class ViewSlot:
-    """Computes with the weights where they lie: in memory, or in mapped files."""
+    """Uses the weights in place: in memory, or in mapped files."""
 
     def __init__(self, weight_source: WeightSource, counts: PoolCounts) -> None:
-        """Take the source of weights; no teacher is loaded yet."""
+        """Take the source of weights; load no teacher yet."""
         self._weight_source, self._counts = weight_source, counts
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
         self._now: PooledTeacher | None = None
         self._ahead: tuple[str, Future[None]] | None = None
 
     def load(self, teacher: PooledTeacher) -> None:
-        """Replace the last teacher's weights; they go first, so that memory holds one set."""
+        """Replace the last teacher's weights, which are freed first: memory holds one set."""
         if self._now is not None and self._now.digest == teacher.digest:
             return
         started = perf_counter()
@@ -172,7 +172,7 @@ class ViewSlot:
             self._counts.seconds_waited += perf_counter() - started
 
     def load_head(self, teacher: PooledTeacher) -> None:
-        """Load the teacher: of a mapped file only what is touched is read."""
+        """Load the teacher; only the touched pages of a mapped file are read."""
         self.load(teacher)
 
     def prefetch(self, teacher: PooledTeacher) -> None:
@@ -187,7 +187,7 @@ class ViewSlot:
 
 @dataclass
 class _Buffer:
-    """Memory on the device for a body or a head, and the teacher whose weights it holds or gets."""
+    """Device memory for a body or a head, and the teacher that occupies it."""
 
     digest: str = ""
     template: ModuleTemplate | None = None
@@ -197,7 +197,7 @@ class _Buffer:
 
 
 class CopySlot:
-    """Copies one body and one head at a time to a device, beside what is computed there."""
+    """Copies one body and one head at a time to a device, while it computes."""
 
     def __init__(
         self,
@@ -235,13 +235,13 @@ class CopySlot:
             self._copy_thread.submit(self._weight_source.read_ahead, teacher)
 
     def release_body(self, following: PooledTeacher) -> None:
-        """Begin to overwrite the body with the following teacher's."""
+        """Start overwriting the body with the following teacher's."""
         self._start_copy(self._body, following, following.template.body_names, ahead=True)
 
     def _start_copy(
         self, buffer: _Buffer, teacher: PooledTeacher, names: frozenset[str], *, ahead: bool = False
     ) -> None:
-        """Begin to copy a teacher's weights into a buffer, behind what still computes with it."""
+        """Start copying a teacher's weights into a buffer, after the work that still uses it."""
         if buffer.digest == teacher.digest:
             return
         if buffer.arriving is not None:  # a copy that was not waited for
@@ -270,7 +270,7 @@ class CopySlot:
         return self._copy_stream.copy([(target[name], weights[name]) for name in target], free)
 
     def _finish_copy(self, buffer: _Buffer) -> None:
-        """Make what is computed next wait for the buffer's weights."""
+        """Make later computation wait for the buffer's weights."""
         if buffer.arriving is not None:
             started = perf_counter()
             self._copy_stream.wait(buffer.arriving.result())

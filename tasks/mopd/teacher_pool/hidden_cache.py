@@ -1,7 +1,7 @@
 """Teachers' last hidden states of a step, kept in host memory for inner updates that come later.
 
-With K > 1 inner updates a step, each update's microbatches are sorted by teacher, so each teacher
-would be loaded K times. Scored ahead, all at once, it is loaded once, and from then on only one
+With K > 1 inner updates per step, each update's microbatches are sorted by teacher, so each teacher
+would be loaded K times. If all are scored ahead at once, it is loaded once, and afterwards only one
 output head is needed at a time (DeepSeek-V4, 2606.19348, section 5.2.2). Logits would be V / D
 times larger.
 
@@ -20,14 +20,14 @@ from tasks.mopd.teacher_pool.device import PoolCounts
 from tasks.mopd.teacher_pool.pool import TeacherPool
 
 ScoreRequest = tuple[str, TokenBatch]
-"""A teacher's name and the microbatch that it is to score."""
+"""A teacher's name and the microbatch that it scores."""
 
 
 class HiddenCache:
     """A teacher pool that remembers the hidden states of the microbatches scored ahead."""
 
     def __init__(self, pool: TeacherPool) -> None:
-        """Take the pool; nothing is remembered yet."""
+        """Take the pool; the cache is empty."""
         self._pool = pool
         self._kept: dict[tuple[str, bytes], Tensor] = {}
         self.hits = 0
@@ -39,12 +39,12 @@ class HiddenCache:
 
     @property
     def counts(self) -> PoolCounts:
-        """What the pool has loaded."""
+        """Counters of the pool."""
         return self._pool.counts
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of host memory that the kept states take now."""
+        """Bytes of host memory that the cached states use."""
         return sum(hidden_ND.nbytes for hidden_ND in self._kept.values())
 
     def estimate(self, requests: Sequence[tuple[str, int]]) -> int:
@@ -52,7 +52,7 @@ class HiddenCache:
         return sum(self._pool.hidden_bytes(teacher) * count for teacher, count in requests)
 
     def score_ahead(self, requests: Sequence[ScoreRequest]) -> None:
-        """Forget the last step's states, and score all microbatches now, teacher by teacher."""
+        """Drop the last step's states, and score all microbatches now, teacher by teacher."""
         self._kept.clear()
         ordered = sorted(requests, key=itemgetter(0))
         self._pool.expect([teacher for teacher, _ in ordered])
@@ -61,14 +61,14 @@ class HiddenCache:
             self._kept[teacher, _key(tokens)] = _to_host(hidden_ND)
 
     def expect(self, teachers: Sequence[str]) -> None:
-        """See TeacherPool; of no use for what was scored ahead."""
+        """See TeacherPool; it has no effect on microbatches that were scored ahead."""
         if not self._kept:
             self._pool.expect(teachers)
 
     def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
         """Return the states [N, D] on the device of ``tokens``, from the cache if they are there.
 
-        The key is what the microbatch holds, so another one never gets its states.
+        The key is a digest of the microbatch, so another microbatch never gets its states.
         """
         kept_ND = self._kept.get((teacher, _key(tokens)))
         if kept_ND is None:
@@ -77,7 +77,7 @@ class HiddenCache:
         return kept_ND.to(tokens.ids_BS.device, non_blocking=True)
 
     def anew(self, teacher: str, tokens: TokenBatch) -> Tensor:
-        """Return the states as the teacher gives them now, whatever is kept."""
+        """Return the states as the teacher computes them now, without the cache."""
         return self._pool.hidden(teacher, tokens)
 
     def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def _key(tokens: TokenBatch) -> bytes:
 
 
 def _to_host(hidden_ND: Tensor) -> Tensor:
-    """Return the states in host memory: the same tensor where they are there already."""
+    """Return the states in host memory; the same tensor if it is there already."""
     if hidden_ND.device.type == "cpu":
         return hidden_ND
     host_ND = torch.empty_like(hidden_ND, device="cpu", pin_memory=True)

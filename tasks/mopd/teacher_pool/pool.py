@@ -41,31 +41,31 @@ from tasks.refusal import RefusedError
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """What a pool needs to know of the student and of the machine."""
+    """Properties of the student and of the machine that a pool needs."""
 
     vocabulary_size: int
-    """The student's; a teacher's must be the same."""
+    """Size of the student's vocabulary; a teacher's must be equal."""
     temperature: float
-    """Of sampling: logits are divided by it."""
+    """Temperature of sampling; logits are divided by it."""
     device: torch.device
-    """The student's."""
+    """Device of the student."""
     placement: TeacherPlacement
 
 
 @dataclass(frozen=True)
 class PoolMemory:
-    """Bytes that the teachers' weights take at most, whatever their number."""
+    """Upper bounds in bytes on the teachers' weights in memory, for any number of them."""
 
     device: int
-    """Where is computed; on the CPU the memory of the process."""
+    """Bytes on the device; on the CPU, the memory of the process."""
     pinned: int
-    """In host memory for a CUDA device."""
+    """Bytes in pinned host memory, for a CUDA device."""
     mapped: int
-    """Of files that are mapped at one time: the kernel may take these pages back."""
+    """Bytes of files that are mapped at one time; the kernel can reclaim these pages."""
 
 
 class TeacherPool:
-    """Teachers by name. In the order that was announced, the next one is fetched in time."""
+    """Teachers by name; each is fetched ahead in the announced order."""
 
     def __init__(
         self,
@@ -95,8 +95,8 @@ class TeacherPool:
     def expect(self, teachers: Sequence[str]) -> None:
         """Announce the coming calls of ``hidden``: one teacher for each call, in order.
 
-        It changes no result. After a call for another teacher than was announced, nothing is
-        fetched ahead until the next announcement.
+        It does not affect results. After a call out of order, nothing is fetched ahead until the
+        next announcement.
         """
         for teacher in set(teachers):
             self._named(teacher)
@@ -120,7 +120,7 @@ class TeacherPool:
     def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
         """Return the teacher's logits [C, V] of some of its hidden states, in fp32.
 
-        They are divided by the sampling temperature. The output head alone is needed for it.
+        They are divided by the sampling temperature. Only the output head is needed.
         """
         pooled = self._named(teacher)
         self._slot.load_head(pooled)
@@ -132,12 +132,12 @@ class TeacherPool:
             return self._teachers[teacher]
         except KeyError:
             raise KeyError(
-                f"there is no teacher {teacher!r} in the pool (there are: {self.names}); no other "
-                "is asked in its place"
+                f"the pool has no teacher {teacher!r} (it has {self.names}), and does not replace "
+                "it by another: correct the name"
             ) from None
 
     def _look_ahead(self, teacher: str) -> tuple[PooledTeacher | None, bool]:
-        """Return whose weights are needed after this one's, and whether this is its last call."""
+        """Return the teacher that is needed next, and whether this is the last call of this one."""
         if not self._expected or self._expected.popleft() != teacher:
             self._expected.clear()
         digest = self._teachers[teacher].digest
@@ -146,7 +146,7 @@ class TeacherPool:
         return (others[0], coming[0] is others[0]) if others else (None, False)
 
     def _apply_adapter(self, teacher: PooledTeacher) -> None:
-        """Apply the teacher's adapter, where it has one, and remove any other."""
+        """Apply the teacher's adapter, if it has one, and remove any other."""
         if self._adapted is teacher:
             return
         for handle in self._handles:
@@ -161,9 +161,9 @@ def open_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> T
     """Return a pool of the teachers, all checked; equal checkpoints are opened once.
 
     Raises:
-        ValueError: naming the teacher, for names or digests that do not bind, another vocabulary
-            size than the student's, missing or non-finite weights, a model that asks for code of
-            its own, an adapter that does not fit its base.
+        ValueError: naming the teacher, for ambiguous names, a wrong digest, another vocabulary size
+            than the student's, missing or non-finite weights, a model that needs its own code, or
+            an adapter that does not fit its base.
     """
     check_binding(sources)
     opener = _Opener(settings)
@@ -225,7 +225,7 @@ def _check_vocabulary(checkpoint: CheckpointFiles, expected: int) -> None:
         raise RefusedError(
             "other-vocabulary",
             f"its vocabulary has {entries} entries and the student's {expected}, so their "
-            "probabilities cannot be compared: use teachers of the student's own tokenizer",
+            "probabilities cannot be compared: use teachers with the student's tokenizer",
         )
 
 
@@ -249,7 +249,7 @@ def _on(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _memory(teachers: Sequence[PooledTeacher], settings: PoolSettings) -> PoolMemory:
-    """Return what the placement takes; tied heads count twice where a head has room of its own."""
+    """Return the memory that the placement needs; tied heads count twice if heads have a buffer."""
     sizes = {t.digest: t.checkpoint.num_bytes for t in teachers}
     largest, total = max(sizes.values()), sum(sizes.values())
     load_head = max(teacher.template.head_bytes for teacher in teachers)

@@ -1,4 +1,4 @@
-"""The weights of teachers: in files or in memory, and the module that they are put into in turn."""
+"""The weights of teachers, in files or in memory, and the module that holds them in turn."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ Weights = Mapping[str, Tensor]
 
 
 class ModuleTemplate:
-    """The module that all teachers of one architecture are run in, in turn."""
+    """The module that runs all teachers of one architecture, in turn."""
 
     def __init__(self, first: CheckpointFiles, device: torch.device) -> None:
-        """Load one teacher with transformers, learn from it how files map to weights; drop these.
+        """Load one teacher with transformers, learn how files map to weights, and drop it.
 
         Raises:
-            ValueError: if the folder's model cannot be loaded whole, or asks for code of its own.
+            ValueError: if the folder's model cannot be loaded completely, or needs its own code.
         """
         self.model: PreTrainedModel = load_model(first.folder).requires_grad_(requires_grad=False)
         write_norms_by_hand(self.model)
@@ -47,14 +47,14 @@ class ModuleTemplate:
 
     @property
     def maps_files(self) -> bool:
-        """Whether the files hold the weights as they are, so that none has to be copied."""
+        """Whether the files hold the weights as they are used, so that none has to be copied."""
         return self._file_names is not None
 
     def read(self, checkpoint: CheckpointFiles) -> Weights:
-        """Return a checkpoint's weights on the host: views of its files wherever these allow it.
+        """Return a checkpoint's weights on the host, as views of its files if possible.
 
-        Some architectures (most mixtures of experts) are saved in other pieces than they compute
-        with; transformers then puts them together in memory.
+        Some architectures (most mixtures of experts) are saved in other pieces than they use;
+        transformers then assembles them in memory.
         """
         if self._file_names is None:
             model = load_model(checkpoint.folder)
@@ -71,7 +71,7 @@ class ModuleTemplate:
             setattr(owner, leaf, value)
 
     def clear_weights(self, names: Iterable[str] | None = None) -> None:
-        """Leave a module without these weights, or any; whatever mapped or held them may go."""
+        """Take the weights out of the module, so that their memory or mapping can be freed."""
         self.set_weights({name: self._empty[name] for name in names or self._empty})
 
     def empty_weights(self, names: Iterable[str], device: torch.device) -> Weights:
@@ -81,7 +81,7 @@ class ModuleTemplate:
 
 
 def _places(model: PreTrainedModel) -> dict[str, tuple[nn.Module, str]]:
-    """Return where each parameter and saved buffer stands, tied ones under each of their names."""
+    """Return the place of each parameter and saved buffer, tied ones under each of their names."""
     places = {}
     for name in model.state_dict():
         owner, _, leaf = name.rpartition(".")
@@ -95,9 +95,9 @@ def _tensor_at(owner: nn.Module, leaf: str) -> Tensor:
 
 
 def _file_names(loaded: Weights, in_file: Mapping[str, Tensor]) -> dict[str, str] | None:
-    """Return for each weight the tensor of the file that it is bit by bit, or None if one is not.
+    """Return for each weight the tensor of the file with the same bits, or None if one has none.
 
-    A tied weight may stand in the file under the name of its twin.
+    A tied weight may have the name of its twin in the file.
     """
     by_address = {tensor.data_ptr(): name for name, tensor in loaded.items() if name in in_file}
     sources = {
@@ -114,27 +114,27 @@ def _file_names(loaded: Weights, in_file: Mapping[str, Tensor]) -> dict[str, str
 
 @dataclass(frozen=True)
 class PooledTeacher:
-    """An opened teacher: which weights, in which module, with which adapter."""
+    """An opened teacher: its weights, its module and its adapter."""
 
     digest: str
-    """Of the full weights; teachers with the same one share them."""
+    """Digest of the full weights; teachers with the same digest share them."""
     checkpoint: CheckpointFiles
     template: ModuleTemplate
     adapter: LoraAdapter | None = None
 
 
 class WeightSource(Protocol):
-    """Gives a teacher's weights."""
+    """A source of teachers' weights."""
 
     @property
     def in_memory(self) -> bool:
-        """Whether the weights are held in memory, so that nothing is read later."""
+        """Whether the weights are in memory, so that nothing is read later."""
 
     def weights(self, teacher: PooledTeacher) -> Weights:
         """Return the weights; they live as long as this source or the caller keeps them."""
 
     def read_ahead(self, teacher: PooledTeacher) -> None:
-        """Make the next ``weights`` of this teacher quicker."""
+        """Prepare the next ``weights`` call for this teacher."""
 
 
 class FileWeights:
@@ -143,7 +143,7 @@ class FileWeights:
     in_memory = False
 
     def weights(self, teacher: PooledTeacher) -> Weights:
-        """Return the weights as views of the files where these allow it."""
+        """Return the weights, as views of the files if possible."""
         return teacher.template.read(teacher.checkpoint)
 
     def read_ahead(self, teacher: PooledTeacher) -> None:
@@ -175,7 +175,7 @@ class MemoryWeights:
 
 
 def _copies(weights: Weights, place: Callable[[Tensor], Tensor]) -> Weights:
-    """Return copies of all tensors; what was one tensor under two names still is."""
+    """Return copies of all tensors; tied tensors stay tied."""
     by_address: dict[int, Tensor] = {}
     for tensor in weights.values():
         if tensor.data_ptr() not in by_address:
