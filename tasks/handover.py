@@ -224,7 +224,7 @@ class ReleaseConditions(Frozen):
 
     def words(self) -> str:
         """Return the conditions in one line."""
-        kept = ", and every domain of the one before" if self.release_keep_domains else ""
+        kept = ", and every domain of the current release" if self.release_keep_domains else ""
         return (
             f"at least {self.release_least_normalised:g} of the gain in each domain, "
             f"{self.release_least_overall:g} on average{kept}"

@@ -1,4 +1,4 @@
-"""The record of a decision on a plan: no student of a reviewed plan is published without."""
+"""The record of a person's decision on a plan. A reviewed plan needs it to publish a student."""
 
 import tempfile
 from pathlib import Path
@@ -18,12 +18,12 @@ from tasks.step_runner import StepRunner, now
 
 
 def record_decision(runner: StepRunner, gated: Gated, decision: Decision) -> Artifact:
-    """Record what was decided on a plan behind the gate in the runner's execution.
+    """Record the decision on a plan that passed the gate, in the runner's execution.
 
     Raises:
-        LineageError: for a plan that is not as it was stored: that one was not shown to anyone.
-        BrokenRuleError: for a report of the gate on another plan.
-        NotEntitledError: for a person whose key is not of the team that planned.
+        LineageError: for a plan that differs from the stored one, which is the plan that was shown.
+        BrokenRuleError: for a gate report on another plan.
+        NotEntitledError: for a key of another team than the one that planned.
     """
     made = _derivation(runner, gated, decision)
     started = now()
@@ -36,9 +36,9 @@ def record_decision(runner: StepRunner, gated: Gated, decision: Decision) -> Art
 
 
 def record_approval(runner: StepRunner, gated: Gated) -> Gated:
-    """Return what came through the node where a person is asked, with the record of how.
+    """Return the plan that passed the approval node, with the record of the decision.
 
-    Who used ``provost approve`` has recorded it already. The console's own button leaves no name:
+    ``provost approve`` has recorded it already. The console's own button leaves no name, because
     Flyte's signals carry none.
 
     Raises as ``record_decision``.

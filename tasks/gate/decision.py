@@ -1,4 +1,4 @@
-"""What a person decides on findings: which of them end a run, and the waiver that accepts them."""
+"""Decisions on findings: which findings end a run, and the waiver that accepts them."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class MisfitError(ValueError):
     """Teachers that must not be merged as they are; the message lists every finding."""
 
     def __init__(self, message: str) -> None:
-        """Keep the message, in which what releases say of themselves is made plain."""
+        """Keep the message, with texts from releases made plain."""
         super().__init__(paragraph(message))
 
 
@@ -32,14 +32,15 @@ def decide(runner: StepRunner, plan: Plan, refuse_from: Level, waivers: Sequence
     """Return the plan with its waivers, or refuse it.
 
     Args:
-        runner: Whose store holds the waivers.
-        plan: As proposed and stored.
+        runner: Holds the store with the waivers.
+        plan: The stored plan.
         refuse_from: The least severe finding that counts.
-        waivers: Digests of signed waivers: of this plan, or of it before or behind the gate.
+        waivers: Digests of signed waivers: of this plan, or of the same plan before or after the
+            gate.
 
     Raises:
-        LineageError: for a waiver that does not hold or is of another plan.
-        MisfitError: where a finding is left that counts; the message lists each.
+        LineageError: for a waiver that is invalid or accepts another plan.
+        MisfitError: if a finding that counts is not waived; the message lists all of them.
     """
     assert plan.artifact is not None
     accepted: set[Accepted] = set()
@@ -56,10 +57,11 @@ def decide(runner: StepRunner, plan: Plan, refuse_from: Level, waivers: Sequence
 
 
 def _plan_of(runner: StepRunner, waiver: str, plan: Artifact) -> Artifact:
-    """Return which plan a waiver must be of to count here: most often this one.
+    """Return the digest of the plan that a waiver must accept: most often this one.
 
-    The gate makes a plan with more findings of the one before it. A waiver of the earlier counts
-    behind the gate too, for what it lists; one of the later lists what the earlier has as well.
+    The gate adds findings to a plan, which makes a new plan. A waiver of the earlier plan counts
+    after the gate too, for the findings that it lists; a waiver of the later plan lists the earlier
+    findings as well.
     """
     before = {item.artifact for item in _plans_before(runner, plan.record)}
     own = runner.records.read(plan.record).project
@@ -78,7 +80,7 @@ def _plans_before(runner: StepRunner, record: str) -> list[Input]:
 
 
 def refused(plan: Plan, refuse_from: Level) -> list[Finding]:
-    """Return the findings for which a plan is refused at a level, waivers left aside."""
+    """Return the findings for which a plan is refused at a level, without regard to waivers."""
     return [note for note in plan.notes if note.severity in _REFUSED[refuse_from]]
 
 
@@ -93,15 +95,15 @@ def _refusal(notes: Sequence[Finding], plan: Artifact) -> str:
     ]
     if not any(note.code in NEVER_WAIVED for note in notes):
         lines.append(
-            "If you know better, sign that you accept these findings and give the digest that it "
-            f"prints to `waivers`: provost waive {plan.digest} --reason '...'"
+            "To accept these findings, sign a waiver and pass the digest that it prints as "
+            f"`waivers`: provost waive {plan.digest} --reason '...'"
         )
     return "these teachers cannot be merged as they are; nothing was trained.\n" + "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class SignedWaiver:
-    """A waiver as it was signed."""
+    """A signed waiver."""
 
     artifact: Artifact
     plan: Artifact
@@ -109,19 +111,24 @@ class SignedWaiver:
 
 
 def waive(runner: StepRunner, digest: str, reason: str) -> SignedWaiver:
-    """Sign that all findings for which a plan is or could be refused are accepted.
+    """Sign a waiver that accepts all findings for which a plan is or could be refused.
 
     Raises:
-        LineageError: for an empty reason, what is no stored plan, a plan that nothing speaks
-            against, and a finding that is never waived.
-        NotEntitledError: for a key that does not answer for students.
+        LineageError: for an empty reason, a digest that is not a stored plan, a plan without
+            findings to accept, and a finding that is never waived.
+        NotEntitledError: for a key of a team that may not sign students.
     """
     if not reason.strip():
-        raise LineageError("a waiver needs a reason: those who come later have nothing else")
+        raise LineageError(
+            "a waiver needs a reason, because it is all that later readers see: give --reason"
+        )
     plan, artifact = read_plan(runner, digest)
     findings = refused(plan, Level.WARNING)
     if not findings:
-        raise LineageError(f"nothing speaks against the plan {artifact.digest}: it needs no waiver")
+        raise LineageError(
+            f"the plan {artifact.digest} has no findings to accept, so it needs no waiver: launch "
+            "it without one"
+        )
     waiver = Waiver(
         plan=artifact.digest,
         findings=tuple(Accepted(code=note.code, subject=note.subject) for note in findings),
@@ -132,15 +139,15 @@ def waive(runner: StepRunner, digest: str, reason: str) -> SignedWaiver:
 
 
 def read_plan(runner: StepRunner, digest: str) -> tuple[Plan, Artifact]:
-    """Return a stored plan by its digest, and where it is.
+    """Return a stored plan by its digest, with its artifact.
 
     Raises:
-        LineageError: for what is no plan of this store.
+        LineageError: for a digest that is not a plan of this store.
     """
     record = Lineage(runner.store).find(digest)
     output = runner.records.output(record)
     if output is None or output.output_kind != "plan":
-        kind = "nothing that is kept" if output is None else f"a {output.output_kind}"
+        kind = "not in the records" if output is None else f"a {output.output_kind}"
         raise LineageError(
             f"{digest} is {kind}, not a plan: give the digest that a consolidation printed as "
             "its plan"
@@ -148,6 +155,6 @@ def read_plan(runner: StepRunner, digest: str) -> tuple[Plan, Artifact]:
     try:
         plan = Plan.model_validate(json.loads(runner.store.get_bytes(output.output)))
     except (ValidationError, ValueError) as error:
-        raise LineageError(f"{digest} is no plan that can be read: {error}") from error
+        raise LineageError(f"the plan {digest} cannot be read: {error}") from error
     artifact = Artifact(kind="plan", digest=output.output, record=record, uri=runner.store.uri)
     return plan.model_copy(update={"artifact": artifact}), artifact

@@ -1,11 +1,12 @@
-"""What a plan will take: time, memory and storage, estimated before anything is spent.
+"""Estimates the cost of a plan (time, memory and storage) before anything is spent.
 
-Time is arithmetic over speed. A token costs about 2 operations a parameter forward and 4 backward
-(Kaplan et al. 2020, 2001.08361, section 2.1), so with P of the student and Q of its teacher:
-sampling 2 P, learning 6 P, the teacher's reading 2 Q. Of the gate's rollouts: sampling 2 P and
-2 Q, reading 2 P and 2 Q, 2 Q again for each domain whose answers the teacher gives, and of a
-staged ladder 2 P once and 2 Q a rung. The speed is ``UTILISATION`` of what the
-flavour's GPUs do by their data sheet, or this machine in a measured product of matrices.
+Time is the number of operations divided by the speed. A token costs about 2 operations per
+parameter forward and 4 backward (Kaplan et al. 2020, 2001.08361, section 2.1). With P parameters of
+the student and Q of its teacher, sampling costs 2 P, learning 6 P, and the teacher's forward pass 2
+Q. In the gate, a rollout costs 2 P and 2 Q for sampling, 2 P and 2 Q for reading, 2 Q more for each
+domain in which the teacher answers, and for a staged ladder 2 P once and 2 Q per rung. The speed is
+``UTILISATION`` times the data sheet's speed of the flavour's GPUs, or times this machine's speed in
+a measured matrix product.
 """
 
 import statistics
@@ -30,10 +31,10 @@ from tasks.resources import Stage, chosen_flavour
 from tasks.step_runner import StepRunner
 
 UTILISATION = 0.3
-"""Ours: it gives 70 s for the demo's 120 steps on one thread, which take 60 to 70. For GPUs it is
-a guess; sampling is bound by memory and reaches less."""
+"""Share of peak speed that is reached. Ours: it gives 70 s for the demo's 120 steps on one thread,
+which take 60 to 70 s. For GPUs it is a guess; sampling is bound by memory and reaches less."""
 DENSE_BF16 = {"nvidia-h100": 989e12, "nvidia-h200": 989e12}
-"""Operations a second of one GPU (NVIDIA's data sheets, SXM, without sparsity)."""
+"""Operations per second of one GPU (NVIDIA's data sheets, SXM, without sparsity)."""
 _NUM_PROMPTS = 32
 _FP32 = 4
 _GIB = 1 << 30
@@ -41,24 +42,24 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Machine:
-    """What it will run on, as far as speed is concerned."""
+    """The hardware of a run and its speed."""
 
     name: str
     gpus: int
     operations_per_second: float
-    """Of all together, as estimated or measured."""
+    """Operations per second of the whole machine, estimated or measured."""
     known_by: str
-    """Where the figure comes from."""
+    """Origin of the figure."""
 
 
 @dataclass(frozen=True)
 class Probing:
-    """What the gate's measurement takes."""
+    """The cost of the gate's measurement."""
 
     prompts_per_domain: int
     num_teachers: int
     num_rungs: int
-    """Of staged ladders, over all teachers."""
+    """Number of rungs of staged ladders, over all teachers."""
     operations: float
     machine: Machine
 
@@ -69,33 +70,33 @@ class Probing:
         rungs = f" and {self.num_rungs} rungs" if self.num_rungs else ""
         return (
             f"about {seconds} on {self.machine.name}: {self.num_teachers} teachers{rungs}, "
-            f"{self.prompts_per_domain} prompts a domain"
+            f"{self.prompts_per_domain} prompts per domain"
         )
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """An estimate, with what it was made of."""
+    """The estimated cost of a plan, with the figures behind it."""
 
     parameters: int
-    """Of the student."""
+    """Number of parameters of the student."""
     teacher_parameters: int
-    """Of the largest teacher."""
+    """Number of parameters of the largest teacher."""
     tokens_per_step: float
-    """Prompts and responses, where each response is as long as it may be."""
+    """Tokens of prompts and responses per step, with every response at its maximum length."""
     operations: float
-    """Of all rounds together."""
+    """Operations of all rounds together."""
     machine: Machine
     memory: int
     """Bytes on the learner's device beside activations."""
     storage: int
     """Bytes of ledgers and students."""
     probe: Probing | None = None
-    """What the gate takes; None where it measures nothing."""
+    """Cost of the gate's measurement; None if it measures nothing."""
 
     @property
     def seconds(self) -> float:
-        """Of all rounds together, without loading, evaluation and merges."""
+        """Duration of all rounds together, without loading, evaluation and merges."""
         return self.operations / self.machine.operations_per_second
 
     def lines(self) -> list[tuple[str, str]]:
@@ -110,11 +111,11 @@ class Forecast:
             ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
             ("storage", f"{self.storage / _GIB:.2f} GiB of ledger and students"),
             (
-                "reckoned from",
+                "calculated from",
                 f"{self.parameters / 1e6:.2f} M parameters (largest teacher "
                 f"{self.teacher_parameters / 1e6:.2f} M), at most {self.tokens_per_step:,.0f} "
-                f"tokens a step, {self.operations:.2e} operations at "
-                f"{self.machine.operations_per_second:.2e} a second ({self.machine.known_by})",
+                f"tokens per step, {self.operations:.2e} operations at "
+                f"{self.machine.operations_per_second:.2e} per second ({self.machine.known_by})",
             ),
         ]
 
@@ -124,7 +125,7 @@ def forecast(
 ) -> Forecast:
     """Return the estimate of a plan under the chosen flavour, or on this machine.
 
-    Of its rounds, and of the gate's measurement where there is one.
+    It covers the rounds and the gate's measurement, if there is one.
     """
     student = num_parameters(runner.store.tree(plan.student.digest))
     teachers = {
@@ -166,7 +167,7 @@ def _probing(
     student: int,
     teachers: Mapping[str, int],
 ) -> Probing:
-    """Return what a probe takes, with ``lengths`` the tokens of a rollout by domain."""
+    """Return the cost of a probe; ``lengths`` are the tokens of a rollout by domain."""
     measured = [teacher for teacher in plan.teachers if not teacher.is_self]
     played = {domain: settings.prompts_per_domain * length for domain, length in lengths.items()}
     operations = sum(2.0 * student * played[domain] for domain in {t.domain for t in measured})
@@ -190,7 +191,7 @@ def _probing(
 
 
 def num_parameters(checkpoint: Path) -> int:
-    """Return how many numbers a checkpoint's weights are, from the headers of its files."""
+    """Return the number of parameters of a checkpoint, from the headers of its files."""
     total = 0
     for file in sorted(checkpoint.glob("*.safetensors")):
         with safe_open(str(file), framework="pt") as weights:
@@ -200,7 +201,7 @@ def num_parameters(checkpoint: Path) -> int:
 
 
 def machine(stage: Stage) -> Machine:
-    """Return what a stage will run on: the chosen flavour's GPUs, else this machine."""
+    """Return the hardware of a stage: the chosen flavour's GPUs, else this machine."""
     flavour = chosen_flavour()
     gpus = flavour.stages[stage].num_ranks if flavour and flavour.gpu else 0
     if flavour and gpus and flavour.gpu in DENSE_BF16:
@@ -212,7 +213,7 @@ def machine(stage: Stage) -> Machine:
 
 
 def _measured_speed(size: int = 256, repeats: int = 8) -> float:
-    """Return operations a second of products of fp32 matrices about as wide as a small model."""
+    """Return operations per second of fp32 matrix products about as wide as a small model."""
     matrix = torch.ones(size, size)
     matrix @ matrix
     best = float("inf")
@@ -224,7 +225,7 @@ def _measured_speed(size: int = 256, repeats: int = 8) -> float:
 
 
 def _tokens_of_a_rollout(runner: StepRunner, plan: Plan, max_new_tokens: int) -> dict[str, float]:
-    """Return by domain the tokens of a prompt, on average, and of the longest answer."""
+    """Return by domain the mean tokens of a prompt plus those of the longest response."""
     chat = ChatTokens(load_tokenizer(runner.store.tree(plan.student.digest)))
     found = {}
     for lead in plan.leads:

@@ -1,4 +1,4 @@
-"""The gate: measure the teachers of a plan, judge them, and say what is done about each."""
+"""The gate: measures the teachers of a plan, judges them, and decides what is done about each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +34,7 @@ from tasks.measurements import Measurements
 from tasks.onpolicy.ladder import earlier_rungs
 from tasks.planned import JUDGED, refuse_changed, refuse_recalled
 from tasks.provenance import source_digest
+from tasks.refusal import RefusedError
 from tasks.step_runner import StepRunner
 
 PAGE = "gate.html"
@@ -41,16 +42,16 @@ PAGE = "gate.html"
 
 @dataclass(frozen=True)
 class GateContext:
-    """What the gate has to know of its consolidation."""
+    """The facts about a consolidation that the gate needs."""
 
     recipe: str = ""
-    """The round's settings, as ``RoundForm.recipe`` has them."""
+    """Settings of the round; see ``RoundForm.recipe``."""
     reviewed: bool = False
     """Whether a person must approve the plan afterwards."""
 
 
 ALONE = GateContext()
-"""No consolidation: the gate runs by itself."""
+"""Context of a gate that runs on its own, without a consolidation."""
 
 
 def gate(
@@ -61,11 +62,11 @@ def gate(
     probe: ProbeSettings,
     launch: GateContext = ALONE,
 ) -> Gated:
-    """Measure and judge the plan's teachers; return the plan as it may go on, refusals among it.
+    """Measure and judge the plan's teachers; return the plan with the findings, also refusals.
 
-    Nothing is refused here: see ``admit``. The page is there before that. Outcomes of earlier
-    merges under the launch's recipe correct what is expected; without one the built-in calibration
-    speaks alone.
+    Nothing is refused here: ``admit`` does that, after the page is written. Outcomes of earlier
+    merges with the launch's recipe correct the prediction; without a recipe, only the built-in
+    calibration is used.
     """
     refuse_changed(runner, plan)
     assert plan.artifact is not None
@@ -107,27 +108,24 @@ def gate(
 
 
 def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> Judged:
-    """Return a verdict with the finding that the precursor's weights contradict the fork point."""
+    """Add the finding that the precursor's weights contradict the declared fork point."""
     found = measure.fork_point
     if found is None or not found.contradicted:
         return judged
-    evidence = (
-        "its precursor's weights do not come from the fork point that it declares "
-        f"({found.summary})"
-    )
     note = Finding(
         code="contradicted-fork-point",
         severity="refusal",
         subject=subject,
-        evidence=evidence,
-        next_step="have its owner say which checkpoint it climbed from; one of another fork point "
-        "climbs again from the student's start",
+        evidence="its precursor's weights do not come from the declared fork point "
+        f"({found.summary})",
+        next_step="ask its owner which checkpoint it climbed from; a teacher from another fork "
+        "point has to climb again from the student's start",
     )
     return judged.model_copy(update={"reasons": (*judged.reasons, note)})
 
 
 def _outcome_inputs(past: Sequence[PastOutcome], growth: Recalibration) -> list[Input]:
-    """Return the comparisons that were learned from, each once, as inputs of what they changed."""
+    """Return the comparisons used for recalibration, each once, as inputs of the report."""
     used = {each.record: each.artifact for each in past} if growth.used else {}
     return [
         Input(role="outcome", artifact=artifact, record=record) for record, artifact in used.items()
@@ -140,15 +138,16 @@ def _kept(
     dropped = {verdict.name for verdict in verdicts if verdict.done is Remedy.DROP}
     kept = [teacher for teacher in teachers if teacher.name not in dropped]
     if not kept:
-        raise ValueError(
-            "no teacher of this plan fits, so there is nothing to merge: the gate's page says why "
-            "of each (provost gate)"
+        raise RefusedError(
+            "no-fitting-teacher",
+            "no teacher of this plan fits, so there is nothing to merge: the gate's page gives "
+            "the reasons for each teacher (provost gate)",
         )
     return kept
 
 
 def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> list[Finding]:
-    """Return all reasons; those of a teacher that is helped or left out refuse nothing more."""
+    """Return all reasons; those of a teacher with a remedy, or left out, refuse nothing."""
     helped = {verdict.name for verdict in verdicts if verdict.done is not Remedy.NONE}
     return [
         replace(note, severity="note") if name in helped else note
@@ -160,9 +159,9 @@ def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> 
 def leave_unmeasured(
     runner: StepRunner, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
 ) -> Gated:
-    """Let the plan through as its records are; its findings say that it was not measured.
+    """Pass the plan on its records alone; a finding says that it was not measured.
 
-    Of a staged ladder as well: its rungs are then spaced by steps.
+    The same holds for a staged ladder: its rungs are then spaced by steps.
     """
     refuse_changed(runner, plan)
     assert plan.artifact is not None
@@ -181,8 +180,8 @@ def leave_unmeasured(
             code="not-measured",
             severity="warning",
             subject=teacher.reference,
-            evidence="it was not measured whether it fits: gate_prompts_per_domain is 0",
-            next_step="give gate_prompts_per_domain 64, which takes a forward pass or two",
+            evidence="its fit was not measured, because gate_prompts_per_domain is 0",
+            next_step="set gate_prompts_per_domain to 64, which takes one or two forward passes",
         )
         for teacher in teachers
     ]
@@ -200,9 +199,9 @@ def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Finding:
         code="ladder-by-steps",
         severity="note",
         subject=teacher.reference,
-        evidence=f"the distance of its rungs was not measured, so its {num_stages} stages are "
+        evidence=f"the distances of its rungs were not measured, so its {num_stages} stages are "
         f"spaced by optimizer steps: {steps}, then the teacher",
-        next_step="give gate_prompts_per_domain 64: the rungs are then chosen by their KL, for a "
+        next_step="set gate_prompts_per_domain to 64: the rungs are then chosen by their KL, for a "
         "forward pass each",
     )
 
@@ -220,11 +219,11 @@ def _plan_after(
 
 
 def admit(runner: StepRunner, gated: Gated, refuse_from: Level, waivers: Sequence[str]) -> Gated:
-    """Return what passed, with its waivers, or refuse it.
+    """Return the plan that passed, with its waivers, or refuse it.
 
     Raises:
-        MisfitError: where a finding is left that counts.
-        LineageError: for a waiver that does not hold.
+        MisfitError: if a finding that counts is not waived.
+        LineageError: for an invalid waiver.
     """
     plan = decide(runner, gated.plan, refuse_from, waivers)
     return gated.model_copy(update={"plan": plan})

@@ -1,4 +1,4 @@
-"""The record that somebody launched a plan: with which form, and as whom."""
+"""The record of a launch: the plan, the form, and the person if known."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tasks.step_runner import StepRunner, now
 
 @contextmanager
 def launching(runner: StepRunner, plan: Plan, launched: Launched) -> Iterator[None]:
-    """Record a launch that ends within: it came no further than to this plan."""
+    """Record the launch if an error ends it here: it came no further than this plan."""
     try:
         yield
     except InterruptedAttemptError:  # the next attempt goes on
@@ -33,8 +33,8 @@ def launching(runner: StepRunner, plan: Plan, launched: Launched) -> Iterator[No
 def record_launch(runner: StepRunner, plan: Plan, launched: Launched) -> str:
     """Attest that the runner's execution launched a plan; return the record.
 
-    A second attempt in the same execution attests nothing new, nor does a person's rerun of the
-    same launch on a machine. Only there is it known who launched: Flyte tells its pods no name.
+    A second attempt in the same execution adds no attestation, nor does a local rerun of the same
+    launch. Only local runs know who launched: Flyte gives its pods no name.
     """
     assert plan.artifact is not None
     settings: dict[str, JsonValue] = launched.model_dump(mode="json")

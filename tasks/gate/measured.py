@@ -1,4 +1,4 @@
-"""What the gate measured, as it lies in the store. No torch: workflows import it."""
+"""The gate's measurements, as documents in the store. No torch: workflows import it."""
 
 from pydantic import ConfigDict, Field
 
@@ -13,16 +13,16 @@ class GateDocument(Frozen):
 
 
 class ProbeSettings(GateDocument):
-    """How much is measured; a few hundred rollouts say what thousands do."""
+    """Size of the measurement; a few hundred rollouts suffice."""
 
     prompts_per_domain: int = Field(default=64, ge=8)
     sampling: SamplingSettings = SamplingSettings()
     top_k: int = Field(default=16, ge=2)
     rare: float = Field(default=0.01, gt=0, lt=1)
-    """A token to which the teacher gives less is out of its distribution."""
+    """A token with a lower probability under the teacher is out of its distribution."""
     worst_tokens: int = Field(default=8, ge=0)
     ladder_stages: int = Field(default=1, ge=1)
-    """Above 1 the rungs of each climb are read as well, so that the stages can be chosen."""
+    """Number of stages; above 1, the rungs of each climb are measured too, to choose the stages."""
     seed: int = 0
 
 
@@ -43,12 +43,12 @@ class TeacherReading(GateDocument):
 
     tokens: int
     kl: float
-    """KL(student || teacher), nats a token."""
+    """KL(student || teacher) in nats per token."""
     forward_kl: float
     kl_course: tuple[float, ...]
-    """The reverse KL over the answer's fifths, from its beginning to its end."""
+    """The reverse KL in each fifth of the answer, from its beginning to its end."""
     overlap: float
-    """Share of the teacher's top k words that are in the student's."""
+    """Share of the teacher's top k tokens that are in the student's top k."""
     mass: float
     """The student's probability on the teacher's top k."""
     rare: float
@@ -56,15 +56,15 @@ class TeacherReading(GateDocument):
     student_entropy: float
     teacher_entropy: float
     from_uniform: float
-    """Mean |log p + ln V| of the teacher at the sampled tokens: near 0 its weights are gone."""
+    """Mean |log p + ln V| of the teacher at the sampled tokens; near 0, its weights are lost."""
     finite: bool
     unsteady: float
-    """Nats by which two calls on the same tokens differ."""
+    """Difference in nats between two calls on the same tokens."""
     worst: tuple[WorstToken, ...] = ()
 
 
 class Scores(GateDocument):
-    """Student and teacher, graded on the same prompts with the same noise."""
+    """Scores of student and teacher on the same prompts with the same noise."""
 
     prompts: int
     student: float
@@ -75,77 +75,77 @@ class Scores(GateDocument):
 
 
 class Displacement(GateDocument):
-    """How far a teacher's weights are from where the student starts."""
+    """Distance of a teacher's weights from the student's start."""
 
     relative: float
     """|teacher - start| / |start|, all weights as one vector."""
     cosines: dict[str, float]
-    """With the displacements of the other teachers, by name."""
+    """Cosines with the displacements of the other teachers, by name."""
 
 
 class Ancestry(GateDocument):
-    """A declared parent held against the weights."""
+    """A declared parent, checked against the weights."""
 
     declared: str
     distance: float
     """|child - declared parent| / |parent|."""
     projection: float | None
     """<child - grandparent, parent - grandparent> / |parent - grandparent|^2: near 1 for a child of
-    the declared parent, which carries all that the parent learned, and 0 for a stranger. None
-    where no grandparent is known."""
+    the declared parent, which keeps what the parent learned, and 0 for an unrelated checkpoint.
+    None without a known grandparent."""
     nearest: str
-    """The candidate (the declared parent, or another checkpoint) that is nearest."""
+    """The nearest candidate: the declared parent, or another checkpoint."""
     nearest_distance: float
     contradicted: bool
 
     @property
     def summary(self) -> str:
-        """Return what the weights say, in words."""
-        far = f"{self.distance:.1%} from it"
+        """Return the measurement in words."""
+        distance = f"its distance is {self.distance:.1%}"
         share = (
             ""
             if self.projection is None
-            else f"; of what that learned, {self.projection:.0%} is in it"
+            else f"; the weights keep {self.projection:.0%} of what it learned"
         )
         nearer = f"; {self.nearest} is nearer" if self.nearest != self.declared else ""
-        return far + share + nearer
+        return distance + share + nearer
 
 
 class SwapRow(GateDocument):
-    """Well graded answers of one domain, read by every teacher."""
+    """Well-graded answers of one domain, scored by every teacher."""
 
     tokens: int
     log_likelihood: dict[str, float]
-    """Mean nats a token, by teacher."""
+    """Mean log-likelihood in nats per token, by teacher."""
     errors: dict[str, float]
     """Standard error of the difference to the domain's own teacher, by teacher."""
     suspect: str = ""
-    """The teacher that explains this domain's answers better than its own does."""
+    """The teacher that explains this domain's answers better than the domain's own teacher."""
 
 
 class RungReading(GateDocument):
-    """How far the student is from an earlier rung of a teacher's climb."""
+    """Distance of the student from an earlier rung of a teacher's climb."""
 
     step: int
     kl: float
-    """KL(student || rung), nats a token; NaN for a rung without numbers."""
+    """KL(student || rung) in nats per token; NaN for a rung with non-finite probabilities."""
 
 
 class TeacherMeasure(GateDocument):
-    """All that was measured of one teacher."""
+    """All measurements of one teacher."""
 
     name: str
     domain: str
     reading: TeacherReading
     scores: Scores
     displacement: Displacement | None
-    """None where the architectures differ, so that weights cannot be compared."""
+    """None if the architectures differ, so that weights cannot be compared."""
     ancestry: Ancestry | None
     swap: SwapRow | None
     fork_point: Ancestry | None = None
-    """The declared fork point held against the weights of the declared precursor."""
+    """The declared fork point, checked against the weights of the declared precursor."""
     ladder: tuple[RungReading, ...] = ()
-    """Of a staged ladder, in the order of the climb, without the teacher itself."""
+    """Rungs of a staged ladder, in the order of the climb, without the teacher itself."""
 
 
 class ProbeResult(GateDocument):

@@ -50,13 +50,13 @@ class TeacherOutcome(GateDocument):
 
 
 def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
-    """Return the stored comparison of expected and actual normalised scores, teacher by teacher.
+    """Return the stored comparison of predicted and actual normalised scores, teacher by teacher.
 
-    ``student`` is the published manifest. Its records lead to the gate's report, the scorecard, the
-    plan and the round's settings: none of them is believed.
+    ``student`` is the published manifest. The gate's report, the scorecard, the plan and the
+    round's settings are taken from its records and checked.
 
     Raises:
-        LineageError: for a student that went through no gate, or that is none.
+        LineageError: for a manifest that is not a student's, or a student without a gate.
     """
     manifest = parse_manifest(runner.store.get_bytes(student.digest), Student)
     gate = input_of(runner, student, "gate")
@@ -109,9 +109,9 @@ def _outcomes(
 
 
 def recipe_of(runner: StepRunner, student: Artifact) -> str:
-    """Return the settings of the rounds that made a student, as ``RoundForm.recipe`` has them.
+    """Return the settings of the rounds that made a student, in the form of ``RoundForm.recipe``.
 
-    "" where the rounds differ in them: no launch of one form is like it.
+    "" if the rounds differ in their settings, because no launch can be like that.
     """
     found: list[dict[str, JsonValue]] = []
     record = student.record

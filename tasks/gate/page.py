@@ -1,4 +1,4 @@
-"""The gate for people: who fits, why, the worst tokens in context, and what to do."""
+"""The gate's page: verdicts, reasons, the worst tokens in context, and next steps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ _TITLE = "Gate before the merge"
 _LIGHT = WarmUpSettings()
 _REMEDIES = {
     Remedy.NONE: "nothing",
-    Remedy.WARM_UP: "a light SFT of the student on its answers before the merge: it answers "
-    f"{_LIGHT.prompts_per_teacher} prompts, the student takes {_LIGHT.steps_per_teacher} steps of "
+    Remedy.WARM_UP: "a light SFT of the student on the teacher's answers before the merge: "
+    f"{_LIGHT.prompts_per_teacher} prompts, {_LIGHT.steps_per_teacher} steps with a batch size of "
     f"{_LIGHT.batch_size}",
-    Remedy.DROP: "leave it out: the domain stays as the student has it",
+    Remedy.DROP: "leave the teacher out: the student keeps its own skill in the domain",
 }
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """One check of one teacher: what is shown, and whether it speaks against it."""
+    """One check of one teacher: the text, and whether the check failed."""
 
     text: str
     bad: bool = False
@@ -84,34 +84,36 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
     )
     return {
         "verdict": _Cell(judged.verdict.value, judged.verdict is not Verdict.FITS),
-        "share of its gain expected": _Cell(
+        "expected share of its gain": _Cell(
             expected, bool(codes & {"measured-misfit", "gate-unknown"})
         ),
-        "score, student to teacher": _Cell(
+        "score, from student to teacher": _Cell(
             f"{scores.student:.2f} to {scores.teacher:.2f} (± {Z * scores.error:.2f})",
             "no-gain" in codes,
         ),
-        "reverse KL, nats a token": _Cell(f"{reading.kl:.3f}"),
-        "forward KL, nats a token": _Cell(f"{reading.forward_kl:.3f}"),
-        "top words in common": _Cell(f"{reading.overlap:.0%}"),
-        "student's mass on them": _Cell(f"{reading.mass:.1%}"),
+        "reverse KL, nats per token": _Cell(f"{reading.kl:.3f}"),
+        "forward KL, nats per token": _Cell(f"{reading.forward_kl:.3f}"),
+        "top tokens in common": _Cell(f"{reading.overlap:.0%}"),
+        "student's probability on them": _Cell(f"{reading.mass:.1%}"),
         "tokens out of its distribution": _Cell(f"{reading.rare:.1%}"),
         "entropy, student and teacher": _Cell(
             f"{reading.student_entropy:.2f}, {reading.teacher_entropy:.2f}"
         ),
-        "nats from uniform": _Cell(f"{reading.from_uniform:.2f}", "teacher-uniform" in codes),
-        "two calls differ by, nats": _Cell(
+        "distance from uniform, nats": _Cell(
+            f"{reading.from_uniform:.2f}", "teacher-uniform" in codes
+        ),
+        "difference of two calls, nats": _Cell(
             f"{reading.unsteady:.1g}", bool(codes & {"teacher-unsteady", "teacher-not-finite"})
         ),
         "distance from the start": _Cell(
             f"{measure.displacement.relative:.1%}" if measure.displacement else "not comparable"
         ),
-        "declared precursor in its weights": _ancestry(measure.ancestry),
-        "declared fork point in its precursor's": _ancestry(measure.fork_point),
+        "declared precursor, by the weights": _ancestry(measure.ancestry),
+        "declared fork point, by the precursor's weights": _ancestry(measure.fork_point),
         "explains its own domain best": _Cell(
             "too few answers"
             if measure.swap is None
-            else (f"no: {measure.swap.suspect} does" if measure.swap.suspect else "yes"),
+            else (f"no, {measure.swap.suspect} does" if measure.swap.suspect else "yes"),
             bool(codes & {"swapped-path", "other-words"}),
         ),
     }
@@ -120,29 +122,32 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
 def _ancestry(found: Ancestry | None) -> _Cell:
     if found is None:
         return _Cell("not measured")
-    share = "" if found.projection is None else f"{found.projection:.0%} of what that learned"
-    return _Cell(share or f"{found.distance:.1%} from it", found.contradicted)
+    share = "" if found.projection is None else f"keeps {found.projection:.0%} of its training"
+    return _Cell(share or f"distance {found.distance:.1%}", found.contradicted)
 
 
 def _teacher(
     measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict, refork: Requested | None
 ) -> dict[str, object]:
-    """Return what the page says of one teacher."""
+    """Return the values of one teacher's section."""
     cosines = measure.displacement.cosines if measure.displacement else {}
     directions = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
     facts = [
         ("verdict", judged.verdict.value),
-        ("proposed, and what it takes", _REMEDIES[verdict.proposed]),
+        ("proposed remedy", _REMEDIES[verdict.proposed]),
         ("done in this run", _REMEDIES[verdict.done]),
-        ("direction, cosine with other teachers", directions or "not comparable"),
+        ("cosine with other teachers' displacements", directions or "not comparable"),
     ]
     if refork:
         request = refork.refork
         inputs = ", ".join(f"{name} = {value}" for name, value in request.inputs.items())
         facts += [
-            (f"for {request.owner}, to climb again from the student's start", refork.command),
             (
-                "the same from Flyte's console, in its project",
+                f"command for {request.owner} to climb again from the student's start",
+                refork.command,
+            ),
+            (
+                "the same in Flyte's console, in the owner's project",
                 f"{request.launch_plan} with {inputs}",
             ),
         ]
@@ -158,7 +163,7 @@ def _teacher(
 
 
 def bars(reading: TeacherReading) -> list[dict[str, float]]:
-    """Return place, height and value of a bar for each fifth of an answer that has a number."""
+    """Return place, height and value of a bar for each fifth of an answer with a finite value."""
     most = max([*reading.kl_course, 1e-9])
     return [
         {"x": 10 + 60 * place, "height": 60 * value / most, "value": value}
@@ -170,7 +175,7 @@ def bars(reading: TeacherReading) -> list[dict[str, float]]:
 def ladder_rows(
     measure: TeacherMeasure, verdict: TeacherVerdict
 ) -> list[tuple[str, str, str, str]]:
-    """Return how far each rung is and which stage takes it; nothing where there is one stage."""
+    """Return each rung's distance and stage; empty with a single stage."""
     if not measure.ladder:
         return []
     stages = {rung.step: place for place, rung in enumerate(verdict.ladder, start=1)}

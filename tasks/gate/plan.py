@@ -1,4 +1,4 @@
-"""A plan of a consolidation: references resolved to digests, once, with every finding by record."""
+"""The plan of a consolidation: references resolved to digests once, with their findings."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from tasks.model.identity import stored_identity
 from tasks.planned import start_of
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.refusal import RefusedError
 from tasks.rollout.settings import SamplingSettings
 from tasks.step_runner import StepRunner
 
@@ -29,18 +30,19 @@ from tasks.step_runner import StepRunner
 def sampled_otherwise(
     subject: str, meant: Sampling, sampling: SamplingSettings
 ) -> Iterator[Finding]:
-    """Yield where a round samples otherwise than a release says.
+    """Yield a finding where a round samples differently than a release declares.
 
-    A round has one temperature and one length for all: a release's are not taken over, and said.
+    A round has one temperature and one length for all teachers, so a release's own values are not
+    used, only reported.
     """
     if meant.max_new_tokens > sampling.max_new_tokens:
         yield Finding(
             "shorter-answers",
             "warning",
             subject,
-            f"{subject} was released for answers of up to {meant.max_new_tokens} tokens, and the "
-            f"round cuts all at {sampling.max_new_tokens}: what is cut is graded, and taught, "
-            "unended",
+            f"{subject} was released for responses of up to {meant.max_new_tokens} tokens, but "
+            f"the round truncates all responses at {sampling.max_new_tokens}: truncated responses "
+            "are graded and distilled incomplete",
             f"set max_new_tokens to {meant.max_new_tokens}",
         )
     if meant.temperature != sampling.temperature:
@@ -48,18 +50,18 @@ def sampled_otherwise(
             "other-temperature",
             "note",
             subject,
-            f"{subject} was released to be sampled at temperature {meant.temperature:g}; the round "
-            f"reads it, and samples, at {sampling.temperature:g}, as it does all its teachers",
-            f"nothing, or sampling.temperature={meant.temperature:g} among the settings",
+            f"{subject} was released for sampling at temperature {meant.temperature:g}, but for "
+            f"the student and all teachers the round uses {sampling.temperature:g}",
+            f"no action, or set sampling.temperature={meant.temperature:g} in the settings",
         )
     if meant.top_p < 1:
         yield Finding(
             "cut-distribution",
             "note",
             subject,
-            f"{subject} was released to be sampled with top_p {meant.top_p:g}; the round learns "
-            "its whole distribution, the tail too",
-            "nothing, or have it released for what a round does",
+            f"{subject} was released for sampling with top_p {meant.top_p:g}, but the round "
+            "distills its whole distribution, including the tail",
+            "no action, or ask its owner for a release without top_p",
         )
 
 
@@ -70,9 +72,9 @@ def make_plan(
     refuse_from: Level = Level.REFUSAL,
     waivers: Sequence[str] = (),
 ) -> Plan:
-    """Return the plan of a consolidation of ``teachers`` into ``student``, if it may be run.
+    """Return the plan of a consolidation of ``teachers`` into ``student``, or refuse it.
 
-    See ``propose`` and ``decide``, which this does one after the other.
+    It calls ``propose``, then ``decide``.
     """
     return decide(runner, propose(runner, teachers, student), refuse_from, waivers)
 
@@ -83,24 +85,27 @@ def propose(
     student: str,
     sampling: SamplingSettings | None = None,
 ) -> Plan:
-    """Return the plan of a consolidation with all that the records say against it, and store it.
+    """Store and return the plan of a consolidation with all findings from the records.
 
-    Its digest covers the findings: a waiver that names it accepts these and no others.
+    Its digest covers the findings, so a waiver of this digest accepts these findings only.
 
-    A teacher is a reference, with its share where several teach one domain (``math@3=0.7``), with
-    ``#mode`` for the prompts of one thinking mode, or with ``=self`` where the student itself shall
-    teach the release's domain. The student is a
-    registered checkpoint, or a published student, whose round this then goes on from. Where
-    ``sampling`` is known, it is compared with how each teacher is meant to be sampled.
+    A teacher is a reference. It takes a share if several teachers have one domain (``math@3=0.7``),
+    ``#mode`` for the prompts of one thinking mode, or ``=self`` to let the student itself teach the
+    release's domain. The student is a registered checkpoint, or a published student that this
+    consolidation continues from. If ``sampling`` is given, it is compared with the sampling that
+    each release declares.
 
     Raises:
-        LineageError: for a reference that nothing answers to, or a release that misses a part.
-        MisfitError: where what is named is no teacher, or one domain has several unsaid.
-        ValueError: for shares that do not add up.
+        LineageError: for a reference that names nothing, or a release that lacks a part.
+        MisfitError: if a reference is not a teacher, or a domain has several teachers without
+            shares.
+        ValueError: for shares that do not sum to 1.
     """
     if not teachers:
-        raise ValueError("no teacher is named: give at least one, such as math@released")
-    report("plan", 0, 1, message="resolve and check by record")
+        raise RefusedError(
+            "no-teachers", "the list of teachers is empty: give at least one, such as math@released"
+        )
+    report("plan", 0, 1, message="resolve references and check records")
     specs = [parse_teacher_spec(text) for text in teachers]
     start = start_of(runner, student)
     entries = [_entry(runner, spec.reference) for spec in specs]
@@ -132,7 +137,7 @@ def propose(
 
 
 def _collected(runner: StepRunner, reference: str, start: Artifact) -> Candidate:
-    """Return what the records know of a teacher; one with missing records is named."""
+    """Return a teacher as the records describe it; raise for missing records."""
     try:
         found = collect(runner.store, {reference: reference}, start.record)[reference]
         # What a release says of itself proves nothing: its team may have changed the folder since.
@@ -150,9 +155,10 @@ def _check(
     specs: Sequence[TeacherSpec],
     collected: Sequence[Candidate],
 ) -> list[Finding]:
-    """Return what the records say against the merge.
+    """Return the findings from the records.
 
-    Teachers of one domain are checked one after the other beside all others' first.
+    Several teachers of one domain are checked in turn, each with the first teachers of the other
+    domains.
     """
     tokenizer, template = stored_identity(runner.store, start.digest)
     lineage = Lineage(runner.store)
@@ -175,12 +181,12 @@ def _check(
 
 
 def _entry(runner: StepRunner, reference: str) -> Entry:
-    """Return a teacher's entry, a recalled one too: that it is recalled is a finding."""
+    """Return a teacher's entry, also a recalled one: a recall is a finding."""
     entry = Registry(runner.store).resolve(reference, allow_recalled=True)
     if not entry.name.startswith("teacher."):
         raise MisfitError(
-            f"{reference!r} is {entry.name}@{entry.version}, which is no teacher's release: "
-            "`provost teacher list` shows the teachers"
+            f"{reference!r} is {entry.name}@{entry.version}, which is not a teacher's release: "
+            "choose one from `provost teacher list`"
         )
     return entry
 
@@ -188,8 +194,8 @@ def _entry(runner: StepRunner, reference: str) -> Entry:
 def _refuse_unrecorded(entry: Entry) -> None:
     if not entry.record:
         raise LineageError(
-            f"{entry.name}@{entry.version} was registered without a record, so nothing says who "
-            "put it together: release it through `provost run teacher`"
+            f"{entry.name}@{entry.version} was registered without a record, so its origin is "
+            "unknown: release it through `provost run teacher`"
         )
 
 
@@ -199,16 +205,16 @@ def _refuse_repeated(specs: Sequence[TeacherSpec], domains: Sequence[str]) -> No
     repeated = sorted(domain for (domain, _), count in Counter(without_share).items() if count > 1)
     if repeated:
         raise MisfitError(
-            f"the domains {repeated} have several teachers among {[w.reference for w in specs]}, "
-            "and it is not said what share of the prompts each gets: name one teacher for a "
-            "domain, or the share of each, such as math@3=0.7 and math@2=0.3"
+            f"the domains {repeated} have several teachers among {[w.reference for w in specs]} "
+            "without shares of the prompts: name one teacher per domain, or give each a share, "
+            "such as math@3=0.7 and math@2=0.3"
         )
 
 
 def _planned(
     entry: Entry, release: Release, place: Assignment, mode: str | None, student: Artifact | None
 ) -> PlannedTeacher:
-    """Return a planned teacher; where ``student`` is given, that is its checkpoint."""
+    """Return a planned teacher; if ``student`` is given, it is the teacher's checkpoint."""
     checkpoint = student or release.checkpoint
     return PlannedTeacher(
         name=place.name,
@@ -229,7 +235,7 @@ def _planned(
 
 
 def store_plan(runner: StepRunner, plan: Plan, *, after: Sequence[Input] = ()) -> Artifact:
-    """Store a plan; ``after`` is what it was made from besides, where it went through the gate."""
+    """Store a plan; ``after`` are the additional inputs of a plan that passed the gate."""
     derivation = Derivation(
         project=runner.project,
         kind="plan",

@@ -1,4 +1,4 @@
-"""The plan for people: who and what is merged, what speaks against it, what it will take."""
+"""The plan as text and page: teachers, findings and cost."""
 
 from collections.abc import Iterator, Sequence
 
@@ -29,7 +29,7 @@ def plan_text(plan: Plan, forecast: Forecast, conditions: ReleaseConditions) -> 
 
 
 def plan_page(plan: Plan, forecast: Forecast, conditions: ReleaseConditions) -> str:
-    """Return the plan as a whole page, for the Deck that is open beside the approval."""
+    """Return the plan as a page, for the Deck that is shown at the approval."""
     assert plan.artifact is not None
     return render(
         "plan.html.j2",
@@ -55,11 +55,11 @@ def _verdict(notes: Sequence[Finding]) -> str:
         for severity in ("refusal", "warning", "note")
     }
     if not notes:
-        return "By record everything fits."
+        return "The records show no problem."
     counted = ", ".join(
         f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items() if count
     )
-    return f"The records speak: {counted}."
+    return f"Findings from the records: {counted}."
 
 
 def _share(teacher: PlannedTeacher) -> str:
@@ -68,7 +68,7 @@ def _share(teacher: PlannedTeacher) -> str:
 
 
 def _alike(notes: Sequence[Finding]) -> list[list[Finding]]:
-    """Return findings of the same severity, code and next step together."""
+    """Group findings with the same severity, code and next step."""
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for note in notes:
         alike.setdefault((note.severity, note.code, note.next_step), []).append(note)
@@ -76,7 +76,7 @@ def _alike(notes: Sequence[Finding]) -> list[list[Finding]]:
 
 
 def summary_of(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> str:
-    """Return who is merged, what the gate found of each, findings, cost, release conditions."""
+    """Return a summary: teachers, the gate's verdicts, findings, cost, release conditions."""
     return "\n".join(map(plain, _lines(gated, cost, conditions)))
 
 
@@ -92,7 +92,7 @@ def _lines(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> Itera
 
 
 def findings_of(gated: Gated) -> str:
-    """Return what the gate found of each teacher, and what speaks against the plan."""
+    """Return the gate's verdict on each teacher, and the findings of the plan."""
     return "\n".join(map(plain, _findings_lines(gated)))
 
 
@@ -115,8 +115,8 @@ def _expected(verdict: TeacherVerdict) -> str:
     if verdict.predicted is None:
         return ", not measured"
     return (
-        f", expected to pass on {verdict.predicted:.2f} of its gain "
-        f"({verdict.low:.2f} to {verdict.high:.2f})"
+        f", expected to transfer {verdict.predicted:.2f} of its gain ({verdict.low:.2f} to "
+        f"{verdict.high:.2f})"
     )
 
 

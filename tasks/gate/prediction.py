@@ -1,13 +1,13 @@
-"""What a merge will leave: a small regression, calibrated on merges that were really run.
+"""Predicts how much of a teacher's gain a merge keeps, by a regression on merges that were run.
 
-What decides is whether the teacher finds the student's own right answers likely. One that does only
-moves weight to them, however far its weights are; one that answers in other words has the student
-unlearn what it can before it has learned anything else.
+The main feature is whether the teacher finds the student's own correct answers likely. If it does,
+distillation only moves probability toward them, even if the weights are far apart. If it words its
+answers differently, the student unlearns its own before it has learned the teacher's.
 
 The numbers are in ``calibration.json`` with the command and commit that made them
-(``benchmarks/gate/ calibrate``). The form is logistic, since a share of a gain lies between none
-and all of it: y = Phi(u) / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))), where Phi(u) is the
-chance that there is a gain: u is the lead over the student in standard errors.
+(``benchmarks/gate/ calibrate``). The form is logistic, since a share of a gain lies between 0 and
+1: y = Phi(u) / (1 + exp(-(b + sum_i w_i (x_i - c_i) / s_i))), where Phi(u) is the probability of a
+gain; u is the lead over the student in standard errors.
 """
 
 import math
@@ -25,41 +25,41 @@ _Z90 = NormalDist().inv_cdf(0.95)
 """The normal quantile of a two-sided 90 % interval."""
 _FLOOR = 1e-4
 _AS_GOOD_AS_CERTAIN = 0.03
-"""Nats a token: below it a teacher takes the student's right answers for certain."""
+"""Nats per token; below it, a teacher is certain of the student's correct answers."""
 _OUTSIDE = 1.0
-"""How many times the width of what was calibrated a feature may lie outside of it."""
+"""Widths of the calibrated range that a feature may lie outside of it."""
 
 
 class Calibration(GateDocument):
-    """A fitted regression and where it comes from."""
+    """A fitted regression and its origin."""
 
     centers: dict[str, float]
     scales: dict[str, float]
     weights: dict[str, float]
     bias: float
     spread: float
-    """Standard deviation of what was left over, on cases that the fit did not see."""
+    """Standard deviation of the residuals on held-out cases."""
     least: dict[str, float]
     most: dict[str, float]
-    """What each feature was in the cases that were fitted."""
+    """Largest value of each feature in the fitted cases."""
     provenance: dict[str, JsonValue]
 
 
 class Prediction(GateDocument):
-    """The share of the teacher's gain that the student is expected to have after the merge."""
+    """The share of the teacher's gain that the student is expected to keep."""
 
     score: float
     low: float
     high: float
-    """90 % of what is expected lies between."""
+    """Upper end of the 90 % prediction interval."""
     outside: tuple[str, ...]
-    """Features far from everything that was calibrated: the score is then a guess."""
+    """Features far outside the calibrated range; the score is then a guess."""
 
 
 def features(measure: TeacherMeasure) -> dict[str, float]:
-    """Return all that is compared with the calibration; nothing of the records is among it.
+    """Return all features that are compared with the calibration; none comes from the records.
 
-    What is expected rests on those that the calibration gives a weight.
+    The prediction uses those that have a weight in the calibration.
     """
     reading, scores = measure.reading, measure.scores
     return {
@@ -75,9 +75,9 @@ def features(measure: TeacherMeasure) -> dict[str, float]:
 
 
 def _log_well(measure: TeacherMeasure) -> float:
-    """Return how unlikely it finds the student's own right answers: the log of nats a token.
+    """Return the teacher's negative log-likelihood of the student's correct answers, logarithmic.
 
-    NaN where the student has too few of them: then nothing was measured.
+    NaN if the student has too few correct answers to measure it.
     """
     if measure.swap is None:
         return math.nan
@@ -86,10 +86,10 @@ def _log_well(measure: TeacherMeasure) -> float:
 
 
 def predict(measure: TeacherMeasure, calibration: Calibration) -> Prediction:
-    """Return what is to be expected of a teacher with these measurements.
+    """Return the prediction for a teacher with these measurements.
 
-    A feature that could not be measured counts as the middle of what was calibrated, and is named
-    among those outside of it.
+    An unmeasured feature counts as the middle of the calibrated range, and is listed among the
+    features outside of it.
     """
     found = features(measure)
     z = calibration.bias + sum(
@@ -108,7 +108,7 @@ def predict(measure: TeacherMeasure, calibration: Calibration) -> Prediction:
 
 
 def chance_of_gain(measure: TeacherMeasure) -> float:
-    """Return how sure it is that the teacher scores more than the student: Phi(lead / error)."""
+    """Return the probability that the teacher scores more than the student: Phi(lead / error)."""
     lead, error = measure.scores.difference, measure.scores.error
     if error > 0:
         return 0.5 * (1.0 + math.erf(lead / error / math.sqrt(2.0)))
@@ -135,5 +135,5 @@ def _outside(found: Mapping[str, float], calibration: Calibration) -> list[str]:
 
 @lru_cache
 def stored_calibration() -> Calibration:
-    """Return the calibration that this version of the project comes with."""
+    """Return the calibration that comes with this version of the project."""
     return Calibration.model_validate_json(FILE.read_text("utf-8"))

@@ -1,7 +1,7 @@
 """The gate by measurement: a few hundred rollouts of the student, and one pass of each teacher.
 
-Teachers are loaded one after the other. Nothing of the records is used but what is declared about
-ancestry, which is then held against the weights: the measured part can be judged by itself.
+Teachers are loaded one after the other. Only the declared ancestry comes from the records, and it
+is checked against the weights, so the measurement is independent of the records.
 """
 
 import math
@@ -33,17 +33,18 @@ from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_digest
 from tasks.progress import report
 from tasks.ranks import rank_device
+from tasks.refusal import RefusedError
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play
 from tasks.rollout.environment import Prompt
 
 WELL_GRADED = 0.5
-"""A rollout above it is an answer of its domain's, in the swap test."""
+"""Grade above which a rollout counts as a correct answer in the swap test."""
 _CLEARLY = 2.0
 """Standard errors by which another teacher must explain a domain better to be suspected."""
 _LEAST_GAIN = 0.02
-"""And nats a token."""
+"""Nats per token by which it must explain the domain better, too."""
 _LEAST_ROLLOUTS = 8
 
 
@@ -57,28 +58,28 @@ class ProbedTeacher:
     prompts: Sequence[Prompt]
     environment: Artifact
     parent: CheckpointTensors | None = None
-    """What it is declared to be trained from, and what that was trained from."""
+    """The declared parent; ``grandparent`` is what the parent was trained from."""
     grandparent: Path | None = None
     siblings: tuple[CheckpointTensors, ...] = ()
-    """What else was made from the grandparent: it might be the parent instead."""
+    """Other checkpoints trained from the grandparent, which might be the parent instead."""
     fork_point: CheckpointTensors | None = None
-    """What the parent is declared to be trained from: the grandparent by its name."""
+    """The declared fork point of the parent: the grandparent under its name."""
     base: Path | None = None
-    """What the fork point was trained from, by record."""
+    """The checkpoint that the fork point was trained from, by its record."""
     other_forks: tuple[CheckpointTensors, ...] = ()
-    """What the parent might come from instead."""
+    """Other fork points that the parent might come from instead."""
     rungs: tuple[tuple[int, Path], ...] = ()
-    """Step and folder of the earlier rungs of its climb that are to be measured."""
+    """Step and folder of the earlier rungs to be measured."""
 
 
 @dataclass(frozen=True)
 class _TeacherProbe:
-    """What one pass of a teacher gives."""
+    """The results of one pass of a teacher."""
 
     reading: TeacherReading
     scores: Scores
     well: Mapping[str, list[tuple[float, int]]]
-    """By domain, the log-likelihoods of the student's well graded rollouts."""
+    """Log-likelihoods of the student's well-graded rollouts, by domain."""
     ladder: tuple[RungReading, ...]
 
 
@@ -88,10 +89,10 @@ def measure(
     subjects: Sequence[ProbedTeacher],
     settings: ProbeSettings,
 ) -> ProbeResult:
-    """Measure every teacher against the student that starts from the folder ``start``.
+    """Measure every teacher against the student in the folder ``start``.
 
     Raises:
-        ValueError: for a domain without prompts, or a teacher of another vocabulary.
+        ValueError: for a domain without prompts, or a teacher with another vocabulary.
     """
     _refuse_empty(subjects)
     began = time.monotonic()
@@ -135,7 +136,7 @@ def measure(
 
 
 class _Probe:
-    """The student, its rollouts, and each teacher in turn."""
+    """Loads the student, samples its rollouts, and loads each teacher in turn."""
 
     def __init__(
         self,
@@ -149,20 +150,22 @@ class _Probe:
         self._played: dict[str, list[Rollout]] = {}
 
     def play_student(self, subject: ProbedTeacher) -> None:
-        """Let the student play a domain, once."""
+        """Sample the student's rollouts of a domain, once."""
         if subject.domain in self._played:
             return
         played = self._play(self._student, subject)
         if not any(rollout.num_response_tokens for rollout in played):
-            raise ValueError(
-                f"the student says nothing to the {len(played)} prompts of {subject.domain!r}: no "
-                "token is there to measure a teacher on; look whether it ends its turn at once, "
-                "raise gate_prompts_per_domain, or leave the domain out"
+            raise RefusedError(
+                "empty-rollouts",
+                f"the student gives empty responses to the {len(played)} prompts of "
+                f"{subject.domain!r}, so there are no tokens to measure a teacher on: check "
+                "whether it ends its turn at once, raise gate_prompts_per_domain, or leave the "
+                "domain out",
             )
         self._played[subject.domain] = played
 
     def read_teacher(self, subject: ProbedTeacher) -> _TeacherProbe:
-        """Load a teacher; let it play its domain and read the student's rollouts of all."""
+        """Load a teacher, sample its domain, and score all rollouts of the student."""
         teacher = _load(subject.folder)
         _refuse_other_vocabulary(subject.name, teacher, self._student)
         own = self._played[subject.domain]
@@ -185,7 +188,7 @@ class _Probe:
         )
 
     def _climb(self, subject: ProbedTeacher) -> Iterator[RungReading]:
-        """Yield how far the student is from each rung, loaded one after the other."""
+        """Yield the student's distance from each rung, loading one after the other."""
         if not subject.rungs:
             return
         own = self._played[subject.domain]
@@ -198,7 +201,7 @@ class _Probe:
             yield RungReading(step=step, kl=states.kl_to(rung.model))
 
     def _play(self, policy: Policy, subject: ProbedTeacher) -> list[Rollout]:
-        """Play a domain's prompts: the same noise at the same prompt, in the student's template."""
+        """Sample a domain's prompts in the student's template, with the same noise per prompt."""
         asked = Policy(policy.model, self._student.tokenizer)
         player = make_player(self._environments, asked, self._settings.sampling)
         prompts = subject.prompts[: self._settings.prompts_per_domain]
@@ -212,7 +215,7 @@ def _load(folder: Path) -> Policy:
 
 
 def paired(student: Sequence[float], teacher: Sequence[float]) -> Scores:
-    """Return what two policies scored on the same prompts, and the error of their difference."""
+    """Return the scores of two policies on the same prompts, and the error of their difference."""
     differences = [two - one for one, two in zip(student, teacher, strict=True)]
     return Scores(
         prompts=len(differences),
@@ -232,7 +235,7 @@ def _ancestry(subject: ProbedTeacher, subjects: Sequence[ProbedTeacher]) -> Ance
 
 
 def _fork_point(subject: ProbedTeacher) -> Ancestry | None:
-    """Hold the declared fork point against the precursor: a true precursor may hide a false one."""
+    """Check the declared fork point too: a true precursor may hide a false fork point."""
     if subject.parent is None or subject.fork_point is None:
         return None
     return ancestry(
@@ -252,11 +255,11 @@ def _error(values: Sequence[float]) -> float:
 
 
 def explained(own: str, readings: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
-    """Ask who explains a domain's well graded answers best; None where there are too few.
+    """Find the teacher that explains a domain's well-graded answers best; None if too few.
 
     Args:
         own: The teacher of the domain.
-        readings: By teacher, the log-likelihood of each answer, and its tokens.
+        readings: Log-likelihood and number of tokens of each answer, by teacher.
     """
     own_rows = readings[own]
     if len(own_rows) < _LEAST_ROLLOUTS:
@@ -267,7 +270,7 @@ def explained(own: str, readings: Mapping[str, Sequence[tuple[float, int]]]) -> 
         means[name] = sum(total for total, _ in rows) / tokens
         gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own_rows, strict=True)]
         gains[name], errors[name] = fmean(gained), _error(gained)
-    # Whose weights are lost explains nothing, and must not hide who does.
+    # A teacher with lost weights explains nothing, and must not hide one that does.
     finite = [name for name in gains if math.isfinite(gains[name])]
     best = max(finite, key=lambda name: gains[name], default=own)
     suspected = best != own and gains[best] > max(_LEAST_GAIN, _CLEARLY * errors[best])
@@ -278,12 +281,15 @@ def explained(own: str, readings: Mapping[str, Sequence[tuple[float, int]]]) -> 
 
 def _refuse_empty(subjects: Sequence[ProbedTeacher]) -> None:
     if not subjects:
-        raise ValueError("no teacher is named: give at least one, such as math@released")
+        raise RefusedError(
+            "no-teachers", "no teacher is named: give at least one, such as math@released"
+        )
     empty = sorted(s.domain for s in subjects if len(s.prompts) < _LEAST_ROLLOUTS)
     if empty:
-        raise ValueError(
-            f"the domains {empty} have fewer than {_LEAST_ROLLOUTS} validation prompts, too few to "
-            "measure anything: their teams must release more"
+        raise RefusedError(
+            "too-few-prompts",
+            f"the domains {empty} have fewer than {_LEAST_ROLLOUTS} validation prompts, too few "
+            "to measure anything: ask their teams for a release with more",
         )
 
 
@@ -291,8 +297,9 @@ def _refuse_other_vocabulary(name: str, teacher: Policy, student: Policy) -> Non
     sizes = teacher.model.config.vocab_size, student.model.config.vocab_size
     same = tokenizer_digest(teacher.tokenizer) == tokenizer_digest(student.tokenizer)
     if sizes[0] != sizes[1] or not same:
-        raise ValueError(
+        raise RefusedError(
+            "other-tokenizer",
             f"the teacher {name!r} has another tokenizer than the student ({sizes[0]} and "
-            f"{sizes[1]} words; what the ids mean is compared as well), so its probabilities are "
-            "of other words: leave it out, or train it again from the student's start"
+            f"{sizes[1]} tokens; their texts are compared too), so its probabilities belong to "
+            "other tokens: leave it out, or train it again from the student's start",
         )

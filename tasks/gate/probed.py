@@ -1,4 +1,4 @@
-"""The measurements of a plan's teachers as a recorded step: what is measured, and with what."""
+"""The measurement of a plan's teachers as a recorded step, with its inputs."""
 
 import math
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from tasks.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.measurements import Measurements
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.provenance import source_digest
+from tasks.refusal import RefusedError
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Prompt
 from tasks.step_runner import StepRunner
@@ -25,36 +26,37 @@ def prompts_of(runner: StepRunner, teacher: PlannedTeacher, prompts: Artifact) -
     """Return one of a teacher's prompt sets.
 
     Raises:
-        ValueError: naming the release, for a set that is empty or cannot be read.
+        ValueError: naming the release, for an empty or unreadable set.
     """
     try:
         return stored_prompts(runner.store, prompts)
     except ValueError as error:
-        raise ValueError(
+        raise RefusedError(
+            "unusable-prompts",
             f"the prompts {prompts.digest[:19]} of {teacher.reference}, for the domain "
-            f"{teacher.domain!r}, cannot be used, so {teacher.owner} must release it again, or it "
-            f"is left out: {error}"
+            f"{teacher.domain!r}, cannot be used. Ask {teacher.owner} for a new release, or leave "
+            f"the teacher out: {error}",
         ) from error
 
 
 MOST = 8
-"""Each is read once from disk beside the teacher."""
+"""Maximum number of other checkpoints; each is read from disk once, beside the teacher."""
 
 
 def descends(store: Store, record: str, ancestor: str) -> bool:
-    """Return whether a record is, or descends from, another; nothing is known without records."""
+    """Return whether a record is, or descends from, another; False without its records."""
     return bool(record and ancestor) and ancestor in {record, *Lineage(store).ancestors(record)}
 
 
 def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
-    """Return checkpoints that were trained from ``fork_point`` and are no kin of a teacher.
+    """Return checkpoints that were trained from ``fork_point`` and are unrelated to a teacher.
 
-    What descends from the teacher is near it for that reason, and what it descends from is what it
-    declares: neither speaks against it. Checkpoints of the teacher's own project and of the fork
-    point's count: a third team could make one that lies near the teacher, to cast doubt on it.
+    Descendants of the teacher are near it for that reason, and its ancestors are what it declares,
+    so neither contradicts it. Only checkpoints of the teacher's project and of the fork point's
+    project count: a third team could make one near the teacher to cast doubt on it.
 
     Args:
-        store: The store of the records.
+        store: The store with the records.
         fork_point: Digest of the checkpoint that the declared parent was trained from.
         teacher: The teacher's record.
 
@@ -85,7 +87,7 @@ MEASURED = "measured.json"
 
 
 def judged_teachers(plan: Plan) -> list[PlannedTeacher]:
-    """Return the teachers that are measured: the student needs no proof that it fits itself."""
+    """Return the teachers that are measured: all but the student itself."""
     return [teacher for teacher in plan.teachers if not teacher.is_self]
 
 
@@ -95,9 +97,9 @@ def asked(role: str, artifact: Artifact, name: str = "") -> Input:
 
 
 def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeacher:
-    """Return a teacher with what was measured of its climb, for the round to choose stages by.
+    """Return a teacher with the measured rungs of its climb, from which the round chooses stages.
 
-    Rungs with probabilities that are not finite are left out; the last is the teacher itself.
+    Rungs with non-finite probabilities are left out; the last one is the teacher itself.
     """
     found = next((each for each in measured.teachers if each.name == teacher.name), None)
     if found is None or not found.ladder or not math.isfinite(found.reading.kl):
@@ -109,10 +111,10 @@ def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeache
 
 
 def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResult, Artifact]:
-    """Return what the probe finds, measured once for a student and its teachers.
+    """Return the probe's results, measured once for a student and its teachers.
 
-    What else starts from the fork point is looked at and no input: teams start new climbs every
-    day, which would void every waiver.
+    Other checkpoints from the fork point are examined but are not inputs: teams start new climbs
+    every day, and each would invalidate every waiver.
     """
     teachers = judged_teachers(plan)
     derivation = Derivation(
@@ -165,7 +167,7 @@ def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[Pro
 def _subject(
     runner: StepRunner, plan: Plan, teacher: PlannedTeacher, ladder_stages: int
 ) -> ProbedTeacher:
-    """Return a teacher with what it declares of its ancestry, for the weights to answer."""
+    """Return a teacher with its declared ancestry, to be checked against the weights."""
     release = read_manifest(runner.store, teacher.release.digest, Release)
     tree, fork_point = runner.store.tree, release.fork_point.digest
     base = _trained_from(runner, release.fork_point)
@@ -201,14 +203,14 @@ def _subject(
 
 
 def _declared(runner: StepRunner, teacher: PlannedTeacher) -> Iterator[Input]:
-    """Yield what a release declares of its ancestry: corrected, it is measured anew."""
+    """Yield the declared ancestry of a release; a corrected one is measured again."""
     release = read_manifest(runner.store, teacher.release.digest, Release)
     yield asked("precursor", release.precursor, teacher.name)
     yield asked("fork_point", release.fork_point, teacher.name)
 
 
 def _trained_from(runner: StepRunner, checkpoint: Artifact) -> str:
-    """Return what a checkpoint was trained from by record, "" where no record or store has it."""
+    """Return the checkpoint that another was trained from, by its record; "" if unknown."""
     made = runner.records.read(checkpoint.record).inputs if checkpoint.record else ()
     starts = [item.artifact for item in made if item.role in {"start", "student"}]
     return starts[0] if starts and runner.store.has(starts[0]) else ""

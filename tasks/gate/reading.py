@@ -1,6 +1,6 @@
-"""One teacher on the student's own rollouts: divergences, overlap, entropies, the worst tokens.
+"""Scores one teacher on the student's own rollouts: divergences, overlap, entropies, worst tokens.
 
-Shapes: N response tokens of a batch, V vocabulary, K words. Everything is in nats.
+Shapes: N response tokens of a batch, V vocabulary, K token ids. Everything is in nats.
 """
 
 import math
@@ -13,17 +13,18 @@ from transformers import PreTrainedModel
 
 from tasks.gate.measured import ProbeSettings, TeacherReading, WorstToken
 from tasks.model.log_probs import TokenBatch, chosen_hidden, chosen_logits, head_logits, pad_right
+from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 _ROWS = 16
-"""Rollouts a pass; logits of all their response tokens are held at once."""
+"""Rollouts per pass; the logits of all their response tokens are in memory at once."""
 _FIFTHS = 5
 _CONTEXT = 24
 """Tokens shown before and after a token."""
 
 
 def batches(rollouts: Sequence[Rollout], pad_id: int) -> Iterator[tuple[TokenBatch, list[int]]]:
-    """Yield batches of like length, each with the places of its rollouts."""
+    """Yield batches of similar length, each with the indices of its rollouts."""
     order = sorted(range(len(rollouts)), key=lambda place: len(rollouts[place].ids))
     for first in range(0, len(order), _ROWS):
         places = order[first : first + _ROWS]
@@ -35,7 +36,7 @@ def batches(rollouts: Sequence[Rollout], pad_id: int) -> Iterator[tuple[TokenBat
 def log_likelihoods(
     model: PreTrainedModel, rollouts: Sequence[Rollout], pad_id: int
 ) -> list[tuple[float, int]]:
-    """Return for each rollout the summed log-probability of its response, and its tokens."""
+    """Return the summed log-probability and the number of tokens of each rollout's response."""
     found = [(0.0, 0)] * len(rollouts)
     for batch, places in batches(rollouts, pad_id):
         batch = batch.to(model.device)
@@ -48,7 +49,7 @@ def log_likelihoods(
 
 @dataclass
 class _Columns:
-    """Numbers of every token, batch by batch."""
+    """Values of every token, collected batch by batch."""
 
     named: dict[str, list[Tensor]]
 
@@ -69,7 +70,7 @@ def read(
     pad_id: int,
     decode: Callable[[Sequence[int]], str],
 ) -> TeacherReading:
-    """Return what one teacher makes of the student's rollouts of one domain.
+    """Return the measurements of one teacher on the student's rollouts of one domain.
 
     Raises:
         ValueError: for rollouts without a response token.
@@ -88,9 +89,10 @@ def read(
         columns.add(**_numbers(student_NV, teacher_NV, batch.tokens_N, settings.top_k))
         columns.add(**_where(batch, places))
     if not columns.named or not len(columns["kl"]):
-        raise ValueError(
-            "the student's rollouts hold no response token, so there is nothing to measure: look "
-            "whether the student ends its turn at once"
+        raise RefusedError(
+            "empty-rollouts",
+            "the student's rollouts hold no response token, so there is nothing to measure: check "
+            "whether the student ends its turn at once",
         )
     return _summed(columns, rollouts, settings, student.config.vocab_size, unsteady, decode)
 
@@ -115,7 +117,7 @@ def _numbers(
 
 
 def _where(batch: TokenBatch, places: Sequence[int]) -> dict[str, Tensor]:
-    """Return for each token its rollout, its column, and how far along the answer it is."""
+    """Return each token's rollout, column and relative position in the answer."""
     rows_N = batch.rows_N
     counts_B = torch.bincount(rows_N, minlength=len(places))
     starts_B = counts_B.cumsum(0) - counts_B
@@ -172,7 +174,7 @@ def _worst(
     count: int,
     decode: Callable[[Sequence[int]], str],
 ) -> Iterator[WorstToken]:
-    """Yield the tokens with the largest KL, at most one of each rollout."""
+    """Yield the tokens with the largest KL, at most one per rollout."""
     kl_N, seen = columns["kl"].nan_to_num(nan=math.inf), set[int]()
     for n in kl_N.argsort(descending=True).tolist():
         place, column = int(columns["place"][n]), int(columns["column"][n])
@@ -193,11 +195,11 @@ def _worst(
 
 
 class StudentStates:
-    """The student's last hidden states on its own rollouts, in host memory for every rung."""
+    """The student's last hidden states on its own rollouts, in host memory for all rungs."""
 
     @torch.no_grad()
     def __init__(self, student: PreTrainedModel, rollouts: Sequence[Rollout], pad_id: int) -> None:
-        """Let the student read its rollouts once."""
+        """Compute the student's states on its rollouts, once."""
         self._student = student
         self._read: list[tuple[TokenBatch, Tensor]] = []
         for batch, _ in batches(rollouts, pad_id):
@@ -206,7 +208,7 @@ class StudentStates:
 
     @torch.no_grad()
     def kl_to(self, rung: PreTrainedModel) -> float:
-        """Return KL(student || rung), the mean over response tokens; NaN where it has no numbers.
+        """Return the mean KL(student || rung) over response tokens; NaN if it is not finite.
 
         Raises:
             ValueError: for rollouts without a response token.
@@ -218,8 +220,9 @@ class StudentStates:
             total += float((student_NV.exp() * (student_NV - rung_NV)).sum(dtype=torch.float64))
             tokens += len(hidden_ND)
         if not tokens:
-            raise ValueError(
-                "the student's rollouts hold no response token, so no rung can be measured: look "
-                "whether the student ends its turn at once"
+            raise RefusedError(
+                "empty-rollouts",
+                "the student's rollouts hold no response token, so no rung can be measured: check "
+                "whether the student ends its turn at once",
             )
         return total / tokens

@@ -1,11 +1,11 @@
-"""The calibration corrected by past outcomes: which count, and how they move what is expected.
+"""Corrects the calibration by past outcomes: which outcomes count, and how they move it.
 
-Outcomes of this store, under the same settings of a round, move the regression's bias and widen its
-spread. The form is shrinkage to the built-in calibration, which counts as ``prior_weight``
-outcomes (k). With n outcomes, their expected mean moves n / (n + k) of the way to the actual mean.
-The variance is the mean of the built-in one, k times, and of the n squared residuals, never below
-the built-in one. The weights of the features stay: merges that went through the gate are a selected
-sample, which says little about what makes teachers differ.
+Outcomes in this store with the same round settings move the regression's bias and widen its spread.
+The estimate shrinks to the built-in calibration, which counts as ``prior_weight`` outcomes (k).
+With n outcomes, the mean prediction moves n / (n + k) of the way to the actual mean. The variance
+is the weighted mean of the built-in one, with weight k, and the n squared residuals, and never
+below the built-in one. The features' weights stay as they are: merges that passed the gate are a
+selected sample, which says little about the differences between teachers.
 """
 
 import json
@@ -30,31 +30,31 @@ from tasks.handover import Plan, Remedy
 from tasks.step_runner import StepRunner
 
 _FAR = 3.0
-"""Logits by which the bias moves at most, a factor of 20 in the odds: what no bias can reach should
+"""Maximum shift of the bias in logits, a factor of 20 in the odds, so that an unreachable mean does
 not send it to infinity."""
 _HALVINGS = 60
 
 
 class PastOutcome(GateDocument):
-    """One teacher of an earlier consolidation: what was measured of it, and what came."""
+    """One teacher of an earlier consolidation: its measurements and its result."""
 
     teacher: str
-    """Its release, such as teacher.math@3."""
+    """Release of the teacher, such as teacher.math@3."""
     record: str
-    """Of the comparison."""
+    """Record of the comparison."""
     artifact: str
     measure: TeacherMeasure
     actual: float
-    """The student's normalised score in its domain."""
+    """The student's normalized score in the teacher's domain."""
 
     @property
     def share(self) -> float:
-        """What came, as the regression knows it: between nothing and all."""
+        """The result, clipped to the regression's range from 0 to 1."""
         return min(1.0, max(0.0, self.actual))
 
 
 class UsedOutcome(GateDocument):
-    """One outcome beside what the built-in calibration would have expected."""
+    """One outcome, beside the prediction of the built-in calibration."""
 
     teacher: str
     record: str
@@ -63,25 +63,25 @@ class UsedOutcome(GateDocument):
 
 
 class Recalibration(GateDocument):
-    """What a gate learned from this store's outcomes, for page and JSON."""
+    """Summary of a recalibration by this store's outcomes, for page and JSON."""
 
     found: int
-    """Outcomes under the same settings of a round, recalled ones left out."""
+    """Number of outcomes with the same round settings, without recalled ones."""
     needed: int
     used: tuple[UsedOutcome, ...] = ()
-    """Empty below the minimum."""
+    """The outcomes that were used; empty below the minimum number."""
     bias: float = 0.0
-    """By which the regression's was moved, in logits."""
+    """Shift of the regression's bias, in logits."""
     spread: float = 0.0
-    """Standard deviation behind the interval, after it."""
+    """Standard deviation behind the interval, after recalibration."""
 
 
 def recalibrate(
     calibration: Calibration, past: Sequence[PastOutcome], settings: GateSettings
 ) -> tuple[Calibration, Recalibration]:
-    """Return the calibration as the outcomes have it, and its summary.
+    """Return the calibration after recalibration by the outcomes, and its summary.
 
-    Below ``settings.least_outcomes`` it is the built-in one.
+    With fewer than ``settings.least_outcomes`` it is the built-in calibration.
     """
     summary = Recalibration(found=len(past), needed=settings.least_outcomes)
     if len(past) < settings.least_outcomes:
@@ -98,7 +98,7 @@ def recalibrate(
     after = moved.model_copy(
         update={
             "spread": spread,
-            # Whoever is like these is unlike nothing any more.
+            # A teacher like these no longer counts as unlike the calibrated cases.
             "least": {n: min(v, *(row[n] for row in seen)) for n, v in moved.least.items()},
             "most": {n: max(v, *(row[n] for row in seen)) for n, v in moved.most.items()},
         }
@@ -112,9 +112,9 @@ def recalibrate(
 
 
 def _with_mean(calibration: Calibration, past: Sequence[PastOutcome], wanted: float) -> Calibration:
-    """Return the calibration with the bias that expects ``wanted`` of the outcomes on average.
+    """Return the calibration with the bias that predicts ``wanted`` for the outcomes on average.
 
-    What is expected rises with the bias, so halving finds it.
+    The prediction rises with the bias, so bisection finds it.
     """
     low, high = calibration.bias - _FAR, calibration.bias + _FAR
     for _ in range(_HALVINGS):
@@ -128,23 +128,23 @@ def _with_mean(calibration: Calibration, past: Sequence[PastOutcome], wanted: fl
 
 
 def recipe_with(recipe: str, ladder_stages: int, max_new_tokens: int) -> str:
-    """Return a recipe, as ``RoundForm.recipe`` gives it, with two of its settings changed."""
+    """Return a recipe in the form of ``RoundForm.recipe``, with two of its settings changed."""
     settings = json.loads(recipe)
     settings["sampling"]["max_new_tokens"] = max_new_tokens
     return canonical_json({**settings, "ladder_stages": ladder_stages}).decode()
 
 
 def outcomes(runner: StepRunner, plan: Plan, recipe: str) -> list[PastOutcome]:
-    """Return what came of earlier merges under the same settings, in the order of their records.
+    """Return the outcomes of earlier merges with the same settings, in the order of their records.
 
-    Left out are the plan's own (a rerun would learn from itself), those of a student or a teacher
-    that was recalled since, teachers that were helped before the merge or that nothing was expected
-    of, and what another version of the gate measured. A merge that was compared twice counts once.
+    These outcomes are left out: the plan's own (a rerun would learn from itself), those of a
+    recalled student or teacher, teachers with a remedy or without a prediction, and measurements by
+    another version of the gate. A merge that was compared twice counts once.
 
     Args:
         runner: The runner of the store.
-        plan: That is to be judged.
-        recipe: Of the round, as ``RoundForm.recipe`` gives it: how much arrives depends on it.
+        plan: The plan that is judged.
+        recipe: Settings of the round, from ``RoundForm.recipe``; the kept share depends on them.
     """
     lineage, registry = Lineage(runner.store), Registry(runner.store)
     found: dict[tuple[str, str], PastOutcome] = {}
@@ -185,7 +185,7 @@ def _of_record(runner: StepRunner, record: str, gate: Input) -> Iterator[PastOut
         text = (runner.store.tree(gate.artifact) / MEASURED).read_text("utf-8")
         measured = {each.name: each for each in ProbeResult.model_validate_json(text).teachers}
     except (FileNotFoundError, ValidationError):
-        return  # not measured, or in a form that is no longer known
+        return  # not measured, or in an older format
     for row in rows:
         outcome = TeacherOutcome.model_validate({k: v for k, v in row.items() if k != "surprised"})
         expected = outcome.predicted is not None and outcome.done is Remedy.NONE
@@ -200,7 +200,7 @@ def _of_record(runner: StepRunner, record: str, gate: Input) -> Iterator[PastOut
 
 
 def _plan_of(runner: StepRunner, gate: Input) -> Input:
-    """Return the plan, before the gate, that a gate's report is of."""
+    """Return the plan of a gate's report, before the gate."""
     [plan] = [item for item in runner.records.read(gate.record).inputs if item.role == "plan"]
     return plan
 

@@ -1,7 +1,8 @@
-"""Re-fork: what the gate asks of a teacher's owner, so exactly that it can be launched.
+"""Re-fork: the gate's request to a teacher's owner, in a form that can be launched.
 
-The request names the climb's workflow and its inputs, the student's start among them, and what the
-teacher was trained with by record, for the owner to see whether that is still what would run.
+The request names the climb's workflow and its inputs, with the student's start among them. It also
+lists the recorded settings of the teacher's training, so that the owner sees whether a new run
+would still use them.
 """
 
 import re
@@ -29,24 +30,24 @@ from tasks.step_runner import StepRunner
 
 KIND = "refork"
 _BEGAN_ELSEWHERE = {"contradicted-ancestry", "contradicted-fork-point"}
-"""Findings that the weights began elsewhere than the release says."""
+"""Findings that the weights started from another checkpoint than the release declares."""
 _PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _OF_ONE_RUNG = {"domain", "stop_at"}
-"""In a rung's settings, and none of the team's."""
+"""Settings of a rung's record that are not the team's."""
 
 
 class Trained(GateDocument):
     """One stage of the teacher's training, by record."""
 
     kind: str
-    """sft, rl ..."""
+    """Kind of the stage's record: sft, rl ..."""
     record: str
     seed: int
     settings: dict[str, JsonValue]
 
 
 class Refork(GateDocument):
-    """A request to a teacher's owner: climb again, from where the student starts."""
+    """A request to a teacher's owner to climb again from the student's start."""
 
     teacher: str
     """The release that does not fit, such as teacher.math@3."""
@@ -55,13 +56,14 @@ class Refork(GateDocument):
     reasons: list[str] = Field(min_length=1)
     """Findings, each with its code."""
     team: str = Field(pattern=r"^[a-z0-9A-Z_]+([.-][a-z0-9A-Z_]+)*$")
-    """The package of the team's folder where the records say it, else the domain."""
+    """Package of the team's folder if the records give it, else the domain."""
     launch_plan: str
-    """Of the owner's Flyte project: the climb's own, under the workflow's name."""
+    """Launch plan in the owner's Flyte project: the climb's default one, named like its
+    workflow."""
     inputs: dict[str, JsonValue]
-    """The launch plan's."""
+    """Inputs of the launch plan."""
     trained: list[Trained]
-    """How the release was made, from the fork point on; empty where no record says."""
+    """Stages of the teacher's training from the fork point on; empty without records."""
 
     @property
     def given(self) -> str:
@@ -70,32 +72,32 @@ class Refork(GateDocument):
         return shlex.join(word for option in options for word in option)
 
     def launched_by(self, digest: str) -> str:
-        """Return the command line of the request with that digest, quoted for a shell."""
+        """Return the command that launches the request with that digest, quoted for a shell."""
         return shlex.join(["provost", "run", "teacher", self.team, "--request", digest])
 
 
 @dataclass(frozen=True)
 class Requested:
-    """A request as it lies in the store."""
+    """A stored request."""
 
     refork: Refork
     stored: Artifact
 
     @property
     def text(self) -> str:
-        """Return the request as a file."""
+        """Return the request as JSON text."""
         return self.refork.model_dump_json(indent=1) + "\n"
 
     @property
     def command(self) -> str:
-        """Return what launches it on a machine that has the team's folder."""
+        """Return the command that launches it on a machine with the team's folder."""
         return self.refork.launched_by(self.stored.digest)
 
 
 def would_help(runner: StepRunner, plan: Plan, teacher: PlannedTeacher, judged: Judged) -> bool:
-    """Return whether to ask for another climb: of a teacher that does not fit and began elsewhere.
+    """Return whether to request another climb: the teacher does not fit and started elsewhere.
 
-    One that did climb from the student's start would come out as it is.
+    A teacher that climbed from the student's start would come out the same.
     """
     if judged.verdict is Verdict.FITS:
         return False
@@ -111,7 +113,7 @@ def request_refork(
     notes: Sequence[Finding],
     came_from: tuple[Input, ...],
 ) -> Requested:
-    """Store the request to climb a teacher again, as a record of its own, its owner's."""
+    """Store the request to climb a teacher again, as a record of its owner's project."""
     release = read_manifest(runner.store, teacher.release.digest, Release)
     trained = list(_trained(runner, release))
     package = _package(runner, release)
@@ -150,20 +152,20 @@ def read_refork(data: bytes) -> Refork:
     """Return a request from its bytes.
 
     Raises:
-        LineageError: for what is no request.
+        LineageError: for bytes that are not a request.
     """
     try:
         return Refork.model_validate_json(data)
     except ValidationError as error:
         raise LineageError(
-            "this is no request to climb again: give the digest that the gate's page names, or the "
-            f"refork file beside it ({error.error_count()} faults, the first: "
+            "this is not a request to climb again: give the digest on the gate's page, or the "
+            f"refork file beside the page ({error.error_count()} faults, the first: "
             f"{error.errors()[0]['msg']})"
         ) from error
 
 
 def _trained(runner: StepRunner, release: Release) -> Iterator[Trained]:
-    """Yield the stages between fork point and teacher, the first of them first."""
+    """Yield the stages between fork point and teacher, in order."""
     stages: list[Trained] = []
     record = release.checkpoint.record
     while record and record != release.fork_point.record:
@@ -177,9 +179,10 @@ def _trained(runner: StepRunner, release: Release) -> Iterator[Trained]:
 
 
 def _package(runner: StepRunner, release: Release) -> str:
-    """Return the package that the domain was collected from, "" where none was attested.
+    """Return the package that the domain was collected from; "" if none was attested.
 
-    Only a dotted name of Python is one: the team wrote it, and it becomes part of commands.
+    Only a dotted Python name is accepted, because the team wrote it and it becomes part of
+    commands.
     """
     made = runner.records.output(release.environment.record) if release.environment.record else None
     package = str(made.notes.get("package", "")) if made else ""
@@ -187,7 +190,7 @@ def _package(runner: StepRunner, release: Release) -> str:
 
 
 def _reference(runner: StepRunner, student: Artifact) -> str:
-    """Return what a climb can start from: a registered checkpoint, or a student."""
+    """Return a reference that a climb can start from: a registered checkpoint, or a student."""
     try:
         return Registry(runner.store).resolve(student.digest, allow_recalled=True).digest
     except UnknownReferenceError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Looked(NamedTuple):
-    """What the gate by itself leaves behind."""
+    """The results of a gate that runs on its own."""
 
     summary: str
     """The verdict on each teacher, and the findings."""
@@ -40,11 +40,11 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     launched: str,
     conditions: ReleaseConditions,
 ) -> Plan:
-    """Resolve names to digests, read the records, say the plan and its cost; end it where refused.
+    """Resolve names, check the records, and print the plan with its cost; fail if it is refused.
 
-    That it was launched is recorded, also where it is refused; ``launched`` is ``Launched`` as
-    JSON. The Deck is there then too. A name that nothing could be published under is refused here,
-    and not after the training.
+    The launch is recorded and the Deck is written even if the plan is refused; ``launched`` is
+    ``Launched`` as JSON. A name that the student could not be published under is refused here, and
+    not after the training.
     """
     from lineage.registry import check_may_publish
     from tasks.gate import plan as step
@@ -101,12 +101,12 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     recipe: str,
     reviewed: bool,  # noqa: FBT001 - an input of a task
 ) -> Gated:
-    """Measure the plan's teachers on the student's own rollouts; end it where one does not fit.
+    """Measure the plan's teachers on the student's own rollouts; fail if one does not fit.
 
-    The Deck is there also where it is refused. With 0 prompts nothing is measured,
-    which stays among the findings. With ``ladder_stages`` above 1 the rungs of each climb are
-    measured too. ``recipe`` names the round's settings, under which earlier outcomes count.
-    Whether the plan is to be ``reviewed`` becomes a part of it.
+    The Deck is written even if the plan is refused. With 0 prompts nothing is measured, and a
+    finding says so. With ``ladder_stages`` above 1 the rungs of each climb are measured too.
+    ``recipe`` holds the round's settings, which select the earlier outcomes that count. The plan
+    records whether it is to be ``reviewed``.
     """
     from tasks.gate import gate as step
     from tasks.gate.forecast import forecast
@@ -143,7 +143,7 @@ def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
 ) -> Looked:
     """Measure and judge teachers without a consolidation; nothing is refused.
 
-    Outcomes count of rounds under ``recipe`` with these two inputs changed.
+    The outcomes of rounds with ``recipe`` count, after these two inputs are set in it.
     """
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
@@ -181,7 +181,7 @@ def _gate_settings(least_predicted: float) -> "GateSettings":
 
 @hosted(Stage.RELEASE)
 def compare_with_outcome(student: Artifact) -> Artifact:
-    """Record beside each other what the gate expected of each teacher and what came."""
+    """Record the gate's prediction for each teacher beside the result."""
     from tasks.gate import outcome as step
     from tasks.step_runner import StepRunner
 
@@ -190,7 +190,7 @@ def compare_with_outcome(student: Artifact) -> Artifact:
 
 @hosted(Stage.RELEASE)
 def record_approval(gated: Gated) -> Gated:
-    """Record how the plan came through the node where a person decides."""
+    """Record how the plan passed the approval node."""
     from tasks.gate import approval as step
     from tasks.step_runner import StepRunner
 

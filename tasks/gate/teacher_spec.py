@@ -1,42 +1,45 @@
-"""The teachers that a person asks for.
+"""Parses the teachers of a launch.
 
-``math@released``, ``math@3=0.7`` for a share, ``instruct@2=self`` for the student itself, and
-``math@3#think`` for the prompts of one thinking mode alone (``math@3#think=0.7`` for both).
+``math@released``, ``math@3=0.7`` with a share, ``instruct@2=self`` for the student itself, and
+``math@3#think`` for only the prompts of one thinking mode (``math@3#think=0.7`` with both).
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tasks.refusal import RefusedError
+
 SELF = "self"
 
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """One teacher as the person wrote it."""
+    """One teacher as written in the launch."""
 
     reference: str
-    """Of a registered release."""
+    """Reference to a registered release."""
     share: float | None
-    """Of its domain's rollouts, where it was said."""
+    """Share of its domain's rollouts, if given."""
     is_self: bool
-    """The student itself shall teach the release's domain (MiMo-V2-Flash calls it "Self")."""
+    """Whether the student itself teaches the release's domain ("Self" in MiMo-V2-Flash)."""
     mode: str | None = None
-    """The thinking mode or effort of the prompts that it shall score; None for all of them."""
+    """Thinking mode or effort of the prompts that it scores; None for all prompts."""
 
 
 def parse_teacher_spec(text: str) -> TeacherSpec:
     """Split ``reference[#mode][=share|=self]``.
 
     Raises:
-        ValueError: for a share that is no number above 0 and at most 1, or an empty mode.
+        ValueError: for a share that is not a number above 0 and at most 1, or an empty mode.
     """
     named, separator, what = text.strip().partition("=")
     reference, marked, mode = named.partition("#")
     if marked and not mode:
-        raise ValueError(
-            f"{text!r} names no mode after '#': write one that prompts are labelled with, such as "
-            f"{reference}#think, or leave '#' out"
+        raise RefusedError(
+            "empty-mode",
+            f"{text!r} has no mode after '#': add a mode that the prompts are labeled with, such "
+            f"as {reference}#think, or leave '#' out",
         )
     whole = TeacherSpec(reference, None, is_self=what == SELF, mode=mode or None)
     if not separator or whole.is_self:
@@ -46,17 +49,18 @@ def parse_teacher_spec(text: str) -> TeacherSpec:
     except ValueError:
         share = -1.0
     if not 0 < share <= 1:
-        raise ValueError(
-            f"{text!r}: {what!r} is no share of a domain's rollouts; write a number above 0 and at "
-            f"most 1, such as {reference}=0.5, or {reference}={SELF} to let the student itself "
-            "teach that domain"
+        raise RefusedError(
+            "invalid-share",
+            f"{text!r}: {what!r} is not a share of a domain's rollouts. Write a number above 0 "
+            f"and at most 1, such as {reference}=0.5, or {reference}={SELF} to let the student "
+            "itself teach that domain",
         )
     return replace(whole, share=share)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a spec becomes beside the others: its name and its share."""
+    """A spec's teacher name and share, given the other specs."""
 
     name: str
     share: float
@@ -65,11 +69,11 @@ class Assignment:
 def assign(
     specs: Sequence[TeacherSpec], domains: Sequence[str], versions: Sequence[int]
 ) -> list[Assignment]:
-    """Give each spec, of a domain and a version, its name and its share of domain and mode.
+    """Give each spec, with its domain and version, its name and its share of domain and mode.
 
     Raises:
-        ValueError: where a domain's shares are not all said or do not sum to 1, or one teacher is
-            named twice.
+        ValueError: if shares of a domain are missing or do not sum to 1, or a teacher is named
+            twice.
     """
     counts = Counter(domains)
     shares: dict[tuple[str, str | None], list[float | None]] = defaultdict(list)
@@ -88,7 +92,10 @@ def assign(
         name for name, count in Counter(s.name for s in assignments).items() if count > 1
     )
     if twice:
-        raise ValueError(f"the teachers {twice} are named twice: name each once, with its share")
+        raise RefusedError(
+            "repeated-teacher",
+            f"the teachers {twice} are named twice: name each once, with its share",
+        )
     return assignments
 
 
@@ -101,8 +108,9 @@ def _refuse_uneven(domain: str, stated: Sequence[float | None]) -> None:
     whole = len(stated) == 1 and not numbers
     if whole or (len(numbers) == len(stated) and abs(sum(numbers) - 1.0) < 1e-9):
         return
-    raise ValueError(
-        f"the domain {domain!r} has {len(stated)} teacher(s) with the shares {list(stated)}: where "
-        "several teach one domain, say the share of each so that they sum to 1, such as "
-        f"{domain}@3=0.7 and {domain}@2=0.3; a single teacher needs no share"
+    raise RefusedError(
+        "uneven-shares",
+        f"the domain {domain!r} has {len(stated)} teacher(s) with the shares {list(stated)}: if "
+        "several teachers have one domain, give each a share so that the sum is 1, such as "
+        f"{domain}@3=0.7 and {domain}@2=0.3; a single teacher needs no share",
     )

@@ -1,4 +1,4 @@
-"""From measurements to a verdict: what speaks against a teacher, and what to do about it.
+"""Judges a teacher by its measurements: verdict, findings and remedy.
 
 Pure. Every threshold is in ``GateSettings`` with its reason and source.
 """
@@ -17,41 +17,44 @@ Severity = Literal["refusal", "warning", "note"]
 
 
 class GateSettings(GateDocument):
-    """When a teacher does not fit."""
+    """Thresholds of the verdict."""
 
     least_predicted: float = Field(default=0.85, gt=0, lt=1)
-    """Of what a teacher of the student's own fork point passes on. Losing more than 0.15 of that is
-    a misfit: the next best choice, leaving a domain to a weaker teacher, costs less."""
+    """Minimum predicted gain transfer, relative to a teacher from the student's own fork point.
+    Losing more than 0.15 is a misfit: the next best choice, leaving a domain to a weaker teacher,
+    costs less."""
     least_from_uniform: float = Field(default=0.05, ge=0)
-    """Nats from -ln V: below it the weights are gone (Relax issue 287); as in the run's health."""
+    """Minimum distance from -ln V in nats; below it, the weights are lost (Relax issue 287)."""
     most_unsteady: float = Field(default=1e-3, gt=0)
-    """Nats between two calls: served replicas differed by more than the signal (SkyRL 2256)."""
+    """Maximum difference of two calls in nats: served replicas have differed by more than the
+    signal (SkyRL issue 2256)."""
     clear: float = Field(default=2.0, gt=0)
-    """Standard errors by which a teacher must beat the student: less may be chance."""
+    """Standard errors by which a teacher must beat the student; less may be chance."""
     learned: float = Field(default=0.02, ge=0)
-    """Nats a token below which the student says what the teacher says. The demo's students begin
-    0.14 to 0.6 from their teachers and end 0.002 to 0.011 from them; a later round keeps those."""
+    """KL in nats per token below which the student has learned a teacher. The demo's students start
+    at 0.14 to 0.6 from their teachers and end at 0.002 to 0.011; a later round keeps that."""
 
     least_outcomes: int = Field(default=8, ge=1)
-    """Outcomes of one's own merges before they correct what is expected: the error of their mean is
-    then a third of one's spread (1 / sqrt(8)). Two consolidations of four teachers."""
+    """Minimum number of outcomes that correct the prediction: the error of their mean is then a
+    third of their spread (1 / sqrt(8)). Two consolidations of four teachers give as many."""
     prior_weight: int = Field(default=8, ge=1)
-    """Outcomes that the built-in calibration counts as beside them. Ours: it was fitted on more,
-    but of one small testbed, and twice the minimum is then two thirds one's own."""
+    """Number of outcomes that the built-in calibration counts as. Our choice: it was fitted on
+    more, but on one small testbed, and at twice the minimum your own outcomes have two thirds of
+    the weight."""
 
 
 class Judged(GateDocument):
-    """One teacher's verdict, why, and what would help."""
+    """One teacher's verdict, with reasons and remedy."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     name: str
     verdict: Verdict
     prediction: Prediction | None
-    """None where health or scores decide already, or nothing is left to learn."""
+    """The prediction; None if health or scores decide already, or if nothing is left to learn."""
     reasons: tuple[Finding, ...]
     remedy: Remedy = Field(serialization_alias="cure")
-    """What to try; ``none`` for a teacher that fits. Stored reports call it ``cure``."""
+    """The proposed remedy; ``none`` for a teacher that fits. Stored reports call it ``cure``."""
 
 
 def judge(
@@ -60,10 +63,10 @@ def judge(
     """Return the verdict on one teacher, by measurement alone.
 
     Args:
-        measure: What the probe found.
-        subject: How findings call it, such as teacher.math@3.
+        measure: Measurements of the probe.
+        subject: Name of the teacher in findings, such as teacher.math@3.
         settings: The thresholds.
-        calibration: What the prediction rests on.
+        calibration: Calibration of the prediction.
     """
     noted = [*_ancestry(measure, subject), *_other_words(measure, subject, settings)]
     learned = _has_learned(measure, settings)
@@ -117,25 +120,25 @@ def judge(
 
 
 _WARM_UP = (
-    "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), have "
-    "its team climb again from the student's start, or leave it out"
+    "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), ask "
+    "its team to climb again from the student's start, or leave it out"
 )
 _BY_HAND = (
     "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), or "
-    "look at the worst tokens on the gate's page and accept the finding (provost waive)"
+    "check the worst tokens on the gate's page and accept the finding (provost waive)"
 )
 _OTHER_WORDS = (
     "compare its worst tokens on the gate's page with the student's answers; warm the student up "
     "on its answers before the merge (on_misfit=remedy)"
 )
-_KEEP = "nothing; in a later round it keeps what an earlier one has taught"
-_LEAVE_OUT = "leave it out, or have its owner look at the checkpoint and release it anew"
+_KEEP = "no action; in a later round this teacher keeps what an earlier round taught"
+_LEAVE_OUT = "leave it out, or ask its owner to check the checkpoint and release it again"
 
 
 def _has_learned(measure: TeacherMeasure, settings: GateSettings) -> bool:
-    """Return whether the student says what this teacher says already, and as well.
+    """Return whether the student has learned this teacher already, in words and in score.
 
-    Another domain's teacher may differ as little in words; so the swap test must have cleared it.
+    Another domain's teacher may be as close, so the swap test must have cleared this one.
     """
     scores, swap = measure.scores, measure.swap
     alike = measure.reading.finite and measure.reading.kl < settings.learned
@@ -146,7 +149,7 @@ def _has_learned(measure: TeacherMeasure, settings: GateSettings) -> bool:
 def _decisive(
     measure: TeacherMeasure, subject: str, settings: GateSettings, *, learned: bool
 ) -> Iterator[Finding]:
-    """Yield what no prediction can outweigh."""
+    """Yield the findings that no prediction can outweigh."""
     reading, scores, swap = measure.reading, measure.scores, measure.swap
     if not reading.finite:
         evidence = "its probabilities are not finite"
@@ -183,26 +186,26 @@ def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:
 def _other_words(
     measure: TeacherMeasure, subject: str, settings: GateSettings
 ) -> Iterator[Finding]:
-    """Yield that a teacher scores more and finds the domain's well graded answers unlikely.
+    """Yield that a teacher scores more but finds the domain's well-graded answers unlikely.
 
-    Whose path was swapped knows nothing of the domain and would not score more. So this one solves
-    it in words that the student does not have; how much that costs, the prediction says.
+    A teacher with a swapped path does not know the domain and would not score more. So this one
+    solves it in other words than the student; the prediction says how much that costs.
     """
     swap = measure.swap
     if swap is None or not swap.suspect or not _is_ahead(measure, settings):
         return
     evidence = (
-        f"{_better_explained(measure, swap)}, and yet it scores "
-        f"{measure.scores.difference:.2f} more than the student: it answers in other words"
+        f"{_better_explained(measure, swap)}, and yet it scores {measure.scores.difference:.2f} "
+        "more than the student: it phrases its answers differently"
     )
     yield Finding("other-words", "warning", subject, evidence, _OTHER_WORDS)
 
 
 def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
     return (
-        f"{swap.suspect} explains the well graded answers of {measure.domain} better than it "
-        f"does ({swap.log_likelihood[swap.suspect]:.2f} against "
-        f"{swap.log_likelihood[measure.name]:.2f} nats a token)"
+        f"{swap.suspect} explains the well-graded answers of {measure.domain} better than it does "
+        f"({swap.log_likelihood[swap.suspect]:.2f} against "
+        f"{swap.log_likelihood[measure.name]:.2f} nats per token)"
     )
 
 
@@ -213,10 +216,10 @@ def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
     evidence = f"its weights do not come from {found.declared}"
     if found.projection is not None:
         share = f"{found.projection:.0%}"
-        evidence += f" (of what that learned, {share} is in it; a child has nearly all)"
+        evidence += f" (it keeps {share} of what that learned; a child keeps nearly all)"
     if found.nearest != found.declared:
         evidence += f"; {found.nearest} is nearer"
-    step = "have its owner say what it was trained from; until then its records prove nothing"
+    step = "ask its owner what it was trained from; until then its records prove nothing"
     yield Finding("contradicted-ancestry", "refusal", subject, evidence, step)
 
 
@@ -224,8 +227,8 @@ def _alike(measure: TeacherMeasure) -> str:
     scores = measure.scores
     return (
         f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
-        f"{scores.student:.2f}, and they are {measure.reading.kl:.3f} nats a token apart: the "
-        "student has learned it already"
+        f"{scores.student:.2f}, at a KL of {measure.reading.kl:.3f} nats per token: the student "
+        "has learned from it already"
     )
 
 
@@ -239,17 +242,17 @@ def _short(prediction: Prediction) -> str:
 def _unlike(measure: TeacherMeasure, prediction: Prediction) -> str:
     if measure.swap is None:
         return (
-            f"the student has too few right answers in {measure.domain} to ask whether the teacher "
-            "would find them likely, on which most depends"
+            f"the student has too few correct answers in {measure.domain} to measure how likely "
+            "the teacher finds them, which the prediction depends on most"
         )
     return (
-        f"{', '.join(prediction.outside)} are unlike anything that was ever merged to calibrate "
-        "the gate, so the gate cannot say"
+        f"{', '.join(prediction.outside)} are far outside the merges that calibrated the gate, so "
+        "the gate cannot predict"
     )
 
 
 def applied_remedy(judged: Judged, on_misfit: OnMisfit) -> Remedy:
-    """Return what this run does: the remedy, where it takes one and there is one, or a drop."""
+    """Return what this run does about the teacher: its remedy, if the run takes one, or a drop."""
     refused = any(note.severity == "refusal" for note in judged.reasons)
     if not refused or on_misfit is OnMisfit.REFUSE:
         return Remedy.NONE

@@ -1,7 +1,7 @@
-"""Checkpoints as vectors: displacements, cosines, and declared ancestry held against the weights.
+"""Checkpoints as vectors: displacements, cosines, and a check of the declared ancestry.
 
-Checkpoints are read tensor by tensor from their safetensors, so none is ever whole in memory; sums
-are in double precision.
+Checkpoints are read tensor by tensor from their safetensors, so memory never holds a whole one;
+sums are in double precision.
 """
 
 import math
@@ -16,21 +16,22 @@ from torch import Tensor
 from tasks.gate.measured import Ancestry, Displacement
 
 LEAST_PROJECTION = 0.5
-"""Half way between a child (1) and a stranger (0); see ``benchmarks/gate/ ancestry``."""
+"""Halfway between a child (1) and an unrelated checkpoint (0); see ``benchmarks/gate/
+ancestry``."""
 CLEARLY_NEARER = 0.9
-"""Below this share of the distance to the declared parent another checkpoint is clearly nearer."""
+"""Share of the distance to the declared parent below which another checkpoint is clearly nearer."""
 
 
 @dataclass(frozen=True)
 class CheckpointTensors:
-    """A checkpoint's folder under the name that a finding calls it by."""
+    """A checkpoint's folder, with its name in findings."""
 
     name: str
     folder: Path
 
 
 def displacements(start: Path, teachers: Mapping[str, Path]) -> dict[str, Displacement | None]:
-    """Return how far each teacher is from ``start``, and in which direction beside the others.
+    """Return each teacher's distance from ``start``, and its direction relative to the others.
 
     None for a teacher with other tensor names or shapes.
     """
@@ -62,17 +63,17 @@ def ancestry(
     grandparent: Path | None,
     candidates: Sequence[CheckpointTensors],
 ) -> Ancestry | None:
-    """Hold a declared parent against the weights; None where the tensors cannot be compared.
+    """Check a declared parent against the weights; None if the tensors cannot be compared.
 
     A child keeps what its parent learned: its displacement from the grandparent, projected on the
-    parent's, is near 1. Whoever came another way has no reason to point there. And no other
-    checkpoint that is not the child's descendant should be nearer than the parent.
+    parent's, is near 1. An unrelated checkpoint has no reason to point there. And no other
+    checkpoint, except descendants of the child, should be nearer than the parent.
 
     Args:
         child: The checkpoint with the declared ancestry.
-        parent: What it is said to be trained from.
-        grandparent: What the parent was trained from, by record.
-        candidates: Others that it might come from instead, such as other teams' precursors.
+        parent: The declared parent.
+        grandparent: The checkpoint that the parent was trained from, by its record.
+        candidates: Other possible parents, such as other teams' precursors.
     """
     comparable = [c for c in candidates if _shapes(c.folder) == _shapes(child)]
     if _shapes(parent.folder) != _shapes(child):

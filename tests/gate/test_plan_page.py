@@ -89,7 +89,7 @@ def test_page_and_text_say_who_is_merged_and_what_speaks_against_it():
         assert plan.artifact.digest in said
         assert "16.0 GPU-hours" in said
         assert "at least 0.5 of the gain in each domain, 0.7 on average" in said
-        assert "every domain of the one before" not in said
+        assert "every domain of the current release" not in said
     assert "1 refusal" in plan_page(plan, COST, RELEASE)
 
 
@@ -157,7 +157,7 @@ def test_the_gates_cost_is_told():
     probe = Probing(64, 4, 10, 9e13, machine)
     lines = dict(replace(COST, probe=probe).lines())
     assert lines["gate"] == (
-        "about 1m 30s on 8 x nvidia-h200: 4 teachers and 10 rungs, 64 prompts a domain"
+        "about 1m 30s on 8 x nvidia-h200: 4 teachers and 10 rungs, 64 prompts per domain"
     )
     assert dict(COST.lines())["gate"] == "measures nothing"
 

@@ -73,7 +73,7 @@ def test_who_explains_a_domain_better_than_its_own_teacher_is_suspected():
 
 
 def test_a_lead_that_may_be_chance_is_no_suspicion():
-    # Gains of 1 and -0.9 nats a token: 0.05 on average, of an error of 0.36.
+    # Gains of 1 and -0.9 nats per token: 0.05 on average, of an error of 0.36.
     scattered = [(-3.0, 1), (-1.1, 1)] * (ANSWERS // 2)
     heard = {"math": [(-4.0, 1), (-0.2, 1)] * (ANSWERS // 2), "code": scattered}
     found = explained("math", heard)

@@ -23,14 +23,15 @@ ASKED = SamplingSettings(temperature=1.0, max_new_tokens=24)
         ),
     ],
 )
-def test_where_a_round_samples_otherwise_it_is_said(meant, found):
+def test_a_round_that_samples_differently_is_a_finding(meant, found):
     release = Sampling(**{"temperature": 1.0, "max_new_tokens": 24} | meant)
     findings = list(sampled_otherwise("teacher.math@1", release, ASKED))
     assert [(each.code, each.severity) for each in findings] == found
     assert {each.subject for each in findings} <= {"teacher.math@1"}
 
 
-def test_the_cure_names_the_input():
+def test_the_next_step_names_the_input():
     [cut] = sampled_otherwise("math", Sampling(temperature=1.0, max_new_tokens=512), ASKED)
     assert cut.next_step == "set max_new_tokens to 512"
-    assert "up to 512 tokens, and the round cuts all at 24" in cut.evidence
+    assert "512 tokens" in cut.evidence
+    assert "at 24" in cut.evidence

@@ -114,11 +114,13 @@ def test_the_summary_comes_first_and_says_what_is_approved(gated):
     lines = gated.summary.splitlines()
     assert len(lines) <= 10
     assert lines[0] == "Merge 1 teachers into one student."
-    assert lines[1] == ("teacher.math@3: fits, expected to pass on 0.97 of its gain (0.91 to 1.00)")
+    assert lines[1] == (
+        "teacher.math@3: fits, expected to transfer 0.97 of its gain (0.91 to 1.00)"
+    )
     assert "Findings: 0 refusals, 1 warnings (overlap)." in lines
     assert (
         "Released with at least 0.5 of the gain in each domain, 0.8 on average, and every domain "
-        "of the one before." in lines
+        "of the current release." in lines
     )
     assert any("1m" in line or "60" in line for line in lines if line.startswith("Cost"))
 

@@ -67,10 +67,10 @@ def test_every_setting_that_is_no_longer_the_same_is_named(request_file):
 
 
 @pytest.mark.parametrize("content", [b"{}", b"\xff", b"[]"])
-def test_what_is_no_request_is_refused(tmp_path, content):
+def test_an_invalid_request_is_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_bytes(content)
-    with pytest.raises(LineageError, match="this is no request to climb again"):
+    with pytest.raises(LineageError, match="not a request to climb again"):
         inputs_of_request("math", str(path))
     with pytest.raises(click.ClickException, match="cannot be read"):
         inputs_of_request("math", str(tmp_path / "nowhere.json"))

@@ -44,7 +44,7 @@ def _summary(found: Gated, folder: Path, seconds: float) -> Summary:
         name="",
         digest=plan.artifact.digest,
         verdict="all teachers fit" if not misfits else _misfits(misfits),
-        unit="share of its gain expected",
+        unit="expected share of its gain",
         scores=[
             Score(what=each.name, value=each.predicted, low=each.low, high=each.high)
             for each in found.teachers
@@ -69,7 +69,7 @@ def _tell(found: Gated) -> None:
     from tasks.gate.refork import read_refork
 
     tabulate(
-        ("teacher", "verdict", "share of its gain expected", "proposed"),
+        ("teacher", "verdict", "expected share of its gain", "proposed"),
         (
             (teacher.name, teacher.verdict.value, _expected(teacher), teacher.proposed.value)
             for teacher in found.teachers
