@@ -1,6 +1,7 @@
-"""The audit: a question about a student in, one document and one page out, recorded.
+"""The audit: takes a question about a student, and records one document and one page.
 
-This is the Python front door; ``provost audit`` and the workflow ``audit`` call the same steps.
+This is the entry point for Python; ``provost audit`` and the workflow ``audit`` call the same
+steps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,9 +34,9 @@ def explain(
     """Return the audit of behaviours, without recording anything.
 
     Raises:
-        LineageError: for a reference that nothing answers to.
-        ValueError: for a student without a ledger of its own, or a behaviour that it could not
-            have said.
+        LineageError: for a reference that names nothing.
+        ValueError: for a student without a ledger of its own, or a response that its tokenizer
+            cannot give.
     """
     subject = find_subject(runner, student)
     models = open_models(runner, subject)
@@ -50,15 +51,15 @@ def run_audit(
     retrained: Sequence[Artifact],
     seed: int,
 ) -> Artifact:
-    """Return a folder with ``audit.json`` and ``report.html``; found, or else made.
+    """Return a folder with ``audit.json`` and ``report.html``: the recorded one, or a new one.
 
-    ``replayed`` is the replay of a ledger that holds no displacements, where there is one;
-    ``retrained`` are checkpoints of the counterfactual; none leaves it out. The audit of a
-    published student is registered as ``audit.<its name>``, and signed where there is a key.
+    ``replayed`` is the replay of a ledger without displacements, if there is one. ``retrained`` are
+    the checkpoints of the retrains; an empty list leaves the counterfactual out. The audit of a
+    published student is registered as ``audit.<its name>``, and signed if there is a key.
 
     Raises:
         BrokenRuleError: for retrains or a ledger of another round than the student's.
-        NotEntitledError: where the audit of this student may not be registered with this key.
+        NotEntitledError: if this key may not register the audit of this student.
     """
     subject = find_subject(runner, student, replayed=next(iter(replayed), None))
     derivation = Derivation(
@@ -121,7 +122,7 @@ def _inputs(
 
 
 def _left_out(runner: StepRunner, retrained: Artifact) -> str:
-    """Return who was left out of a retrain, and its seed, in words."""
+    """Return the masked teachers and the seed of a retrain in words."""
     derivation = runner.records.read(retrained.record)
     masked = " and ".join(masked_in(derivation)) or "no teacher"
     return f"without {masked}, seed {derivation.seed}"
@@ -132,14 +133,14 @@ def _called(item: Input) -> str:
 
 
 def _drawn(runner: StepRunner, behaviours: Artifact) -> Mapping[str, str]:
-    """Return how behaviours were drawn, as the record of drawing them attests."""
+    """Return how the behaviours were drawn, from the notes of their record."""
     made = runner.records.output(behaviours.record) if behaviours.record else None
     noted = made.notes.get("drawn") if made else None
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}
 
 
 def _names(runner: StepRunner, subject: AuditedStudent) -> list[str]:
-    """Return under which names the audit of a published student is registered."""
+    """Return the names under which the audit of a published student is registered."""
     registry = Registry(runner.store)
     names = [name for name in registry.names() if name.startswith(STUDENT) and subject.manifest]
     return [

@@ -16,11 +16,13 @@ from torch import Tensor
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, pad_right
+from tasks.refusal import RefusedError
 from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 MOST_BEHAVIOURS = 10_000
-"""In one file; a larger set is drawn from first, because each is integrated along training."""
+"""Maximum number of behaviours in a file; each is integrated along training, so sample from a
+larger set."""
 _MOST_BYTES = 64 << 20
 
 
@@ -34,7 +36,7 @@ class Said(BaseModel):
 
 
 class Behaviour(BaseModel):
-    """What a model might say: why does the student say it, rather than the contrast?"""
+    """A prompt with a response, which an audit explains, optionally against a contrast."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,43 +44,47 @@ class Behaviour(BaseModel):
     prompt: tuple[Said, ...] = Field(min_length=1)
     response: str = Field(min_length=1)
     contrast: str | None = Field(default=None, min_length=1)
-    """Explain the log-odds of the response over this one, instead of its log-probability."""
+    """Response to contrast with: the audit explains the log-odds of the response over this one."""
     domain: str = ""
-    """Whose prompts these are, where it is known: for the baseline that names the owner."""
+    """Domain of the prompt, if known; the baseline estimator names its owner."""
 
 
 def read_behaviours(file: Path) -> list[Behaviour]:
     """Return the behaviours of a JSONL file, one object a line.
 
     Raises:
-        ValueError: for a file that is empty, too large, or has a line that is no behaviour; the
-            message names the line.
+        ValueError: for a file that is empty, too large, or has an invalid line; the message names
+            the line.
     """
     if file.stat().st_size > _MOST_BYTES:
-        raise ValueError(
+        raise RefusedError(
+            "file-too-large",
             f"{file} has {file.stat().st_size >> 20} MiB, more than {_MOST_BYTES >> 20}: draw a "
-            "sample of the behaviours; a few hundred give narrow intervals"
+            "sample of the behaviours; a few hundred give narrow intervals",
         )
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file} is no UTF-8 text ({error.reason} at byte {error.start}): save it as JSON "
-            "lines in UTF-8"
+        raise RefusedError(
+            "not-utf-8",
+            f"{file} is not UTF-8 text ({error.reason} at byte {error.start}): save it as JSON "
+            "lines in UTF-8",
         ) from error
     behaviours = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             behaviours.append(_parse(line, f"line {number} of {file}"))
         if len(behaviours) > MOST_BEHAVIOURS:
-            raise ValueError(
-                f"{file} holds more than {MOST_BEHAVIOURS} behaviours: draw a sample of them; a "
-                "few hundred give narrow intervals"
+            raise RefusedError(
+                "too-many-behaviors",
+                f"{file} holds more than {MOST_BEHAVIOURS} behaviors: draw a sample of them; a "
+                "few hundred give narrow intervals",
             )
     if not behaviours:
-        raise ValueError(
-            f"{file} holds no behaviour: write one JSON object a line, such as "
-            '{"prompt": [{"role": "user", "content": "2+2="}], "response": "4"}'
+        raise RefusedError(
+            "no-behaviors",
+            f"{file} holds no behavior: write one JSON object per line, such as "
+            '{"prompt": [{"role": "user", "content": "2+2="}], "response": "4"}',
         )
     return behaviours
 
@@ -88,14 +94,15 @@ def _parse(line: str, where: str) -> Behaviour:
         return Behaviour.model_validate(json.loads(line))
     except (ValueError, RecursionError) as error:
         what = _first(error) if isinstance(error, ValidationError) else str(error)
-        raise ValueError(
-            f"{where} is no behaviour ({what}): write an object with prompt (a list of messages "
-            "with role and content), response, and if you like contrast, name and domain"
+        raise RefusedError(
+            "invalid-behavior",
+            f"{where} is not a valid behavior ({what}): write an object with prompt (a list of "
+            "messages with role and content), response, and optionally contrast, name and domain",
         ) from error
 
 
 def _first(error: ValidationError) -> str:
-    """Return what is wrong first, and where."""
+    """Return the first validation error, and where it is."""
     first = error.errors()[0]
     return ": ".join((".".join(map(str, first["loc"])), first["msg"])).removeprefix(": ")
 
@@ -109,10 +116,10 @@ class Encoded:
     owners_N: Tensor
     """The behaviour of each response token."""
     signs_N: Tensor
-    """1 for a token of a response, -1 for one of a contrast."""
+    """1 for a token of a response, -1 for a token of a contrast."""
 
     def total(self, values_N: Tensor) -> Tensor:
-        """Return one number a behaviour [B]: the signed sum over its tokens."""
+        """Return one number per behaviour [B]: the signed sum over its tokens."""
         total_B = torch.zeros(len(self.behaviours), dtype=values_N.dtype)
         return total_B.index_add_(0, self.owners_N, values_N * self.signs_N)
 
@@ -144,11 +151,11 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
     """Turn behaviours into tokens with the student's own template.
 
     Raises:
-        ValueError: if there is none, a response does not survive the tokenizer, or one does not
-            fit into the context.
+        ValueError: for an empty list, a response that the tokenizer does not reproduce, or one that
+            does not fit into the context.
     """
     if not behaviours:
-        raise ValueError("there is no behaviour to explain: give a prompt and a response")
+        raise RefusedError("no-behaviors", "no behavior was given: give a prompt and a response")
     rows: list[list[int]] = []
     chosen: list[list[bool]] = []
     owners: list[int] = []
@@ -158,9 +165,10 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
         for text, sign in _texts(behaviour):
             answer = _answer(text, behaviour, chat)
             if max_context is not None and len(prompt) + len(answer) > max_context:
-                raise ValueError(
+                raise RefusedError(
+                    "behavior-too-long",
                     f"{_called(behaviour)} has {len(prompt) + len(answer)} tokens, more than the "
-                    f"model's {max_context}: shorten its prompt or its response"
+                    f"model's {max_context}: shorten its prompt or its response",
                 )
             rows.append([*prompt, *answer])
             chosen.append([False] * len(prompt) + [True] * len(answer))
@@ -178,9 +186,10 @@ def refuse_own_contrast(behaviours: Iterable[Behaviour]) -> None:
     """Raise ValueError for a behaviour that is its own contrast."""
     for behaviour in behaviours:
         if behaviour.contrast == behaviour.response:
-            raise ValueError(
+            raise RefusedError(
+                "own-contrast",
                 f"{_called(behaviour)} has its own response as contrast, so there is nothing to "
-                "explain: give what the student might have said instead"
+                "explain: give another response as contrast",
             )
 
 
@@ -194,10 +203,10 @@ def _answer(text: str, behaviour: Behaviour, chat: ChatTokens) -> list[int]:
     ids = chat.answer(text)
     found = chat.decode(ids)
     if found != text:
-        raise ValueError(
-            f"{_called(behaviour)}: the student's tokenizer does not give {text!r} back but "
-            f"{found!r}, so the student could not have said it: take the response as the student "
-            "wrote it"
+        raise RefusedError(
+            "other-tokens",
+            f"{_called(behaviour)}: the student's tokenizer turns {text!r} into {found!r}, so the "
+            "student could not have produced it: copy the response exactly as the student wrote it",
         )
     return ids
 
@@ -212,10 +221,10 @@ Messages = tuple[Said, ...]
 def first_turns(
     policy: Policy, prompts: Sequence[Messages], sampling: SamplingSettings, seed: int
 ) -> list[str | None]:
-    """Return what a policy says first to each prompt; None where it is no behaviour.
+    """Return a policy's first turn for each prompt; None if it is not usable as a behaviour.
 
-    That is a turn that never ended, is empty, or has a text that other tokens spell too. The same
-    seed gives every model the same noise at the same prompt.
+    Unusable is a turn that was truncated, is empty, or has a text that encodes to other tokens. The
+    same seed gives every model the same noise at the same prompt.
     """
     chat = ChatTokens(policy.tokenizer)
     own = {"engine": SamplingEngine.TRANSFORMERS, "vllm": None}

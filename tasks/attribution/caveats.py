@@ -1,4 +1,4 @@
-"""What an audit says beside its numbers: teams to ask, what was waived, what was not tested."""
+"""An audit's notes beside its numbers: teams, approvals, waivers, and what was not tested."""
 
 from lineage.approval import decided
 from lineage.artifacts import Artifact
@@ -12,7 +12,7 @@ from tasks.step_runner import StepRunner
 
 
 def source_of(subject: AuditedStudent, name: str) -> Source:
-    """Return a part with the release and the team behind it, where it is a teacher."""
+    """Return a source; for a teacher, with its release and its team."""
     for teacher in subject.teachers:
         if teacher.name != name:
             continue
@@ -30,14 +30,14 @@ def source_of(subject: AuditedStudent, name: str) -> Source:
 
 
 def start_words(subject: AuditedStudent) -> str:
-    """Return what the round began with, in words."""
+    """Return a phrase for the round's initial checkpoint."""
     published = subject.published
     is_fork_point = published and published.fork_point.digest == subject.start.digest
     return "the fork point" if is_fork_point else "the start of this round"
 
 
 def approvals(runner: StepRunner, subject: AuditedStudent) -> tuple[str, ...]:
-    """Return where a person approved, and what the checks let pass when the plan was made."""
+    """Return the approvals, and the findings that were let pass when the plan was made."""
     if subject.published is None or subject.manifest is None:
         return ()
     approved = [
@@ -48,13 +48,13 @@ def approvals(runner: StepRunner, subject: AuditedStudent) -> tuple[str, ...]:
             runner.records.read(item.record), runner.records.attestations(item.record)
         )
     ]
-    first = approved or ["the plan was not reviewed: no record of an approval"]
+    first = approved or ["the plan was not reviewed: no approval is recorded"]
     notes = plan_of(runner, subject.published).notes
     return (*first, *(f"{n.subject}: {n.evidence} ({n.severity}, {n.code})" for n in notes))
 
 
 def waivers(runner: StepRunner, subject: AuditedStudent) -> tuple[CarriedWaiver, ...]:
-    """Return the signed exceptions that the student carries, each with whether it holds."""
+    """Return the waivers that the student carries, with the validity of each."""
     if subject.published is None or subject.manifest is None:
         return ()
     [plan] = [
@@ -72,13 +72,13 @@ def _waived(runner: StepRunner, digest: str, plan: Artifact) -> str:
     try:
         signed = read_waiver(runner.store, digest, _plan_named(runner, digest, plan))
     except LineageError as error:  # what does not hold is what the reader must see
-        return f"does not hold: {error}"
+        return f"is not valid: {error}"
     accepted = ", ".join(f"{each.subject} [{each.code}]" for each in signed.waiver.findings)
     return f"{signed.team} on {signed.waiver.at[:10]} accepted {accepted}: {signed.waiver.reason}"
 
 
 def _plan_named(runner: StepRunner, waiver: str, plan: Artifact) -> Artifact:
-    """Return the student's plan as a waiver names it: as it was measured, or before the gate."""
+    """Return the student's plan that a waiver names: after the gate, or before it."""
     before = [item for item in runner.records.read(plan.record).inputs if item.role == "plan"]
     known = {(plan.digest, plan.record), *((item.artifact, item.record) for item in before)}
     for maker in Lineage(runner.store).index.makers(waiver):
@@ -89,23 +89,23 @@ def _plan_named(runner: StepRunner, waiver: str, plan: Artifact) -> Artifact:
 
 
 def not_tested(subject: AuditedStudent, count: int, *, verified: bool) -> tuple[str, ...]:
-    """Return what the reader must not take from the audit."""
+    """Return what the audit did not test."""
     found = []
     if not verified:
         found.append(
-            "Absence: the shares say which source's updates brought the behaviour, not what the "
-            "student would do without a teacher. Retrain to know: `provost audit STUDENT --verify "
-            "1`."
+            "Absence: the shares say which source's updates brought the behavior, not what the "
+            "student would do without a teacher. A retrain measures that: `provost audit STUDENT "
+            "--verify 1`."
         )
     if count < FEWEST:
         found.append(
-            f"Other wordings: {count} behaviour{'s' * (count > 1)} cannot show whether the "
-            f"finding holds for prompts like it; ask with a set of {FEWEST} or more."
+            f"Other phrasings: {count} behaviour{'s' * (count > 1)} cannot show whether the "
+            f"finding holds for similar prompts; audit a set of {FEWEST} or more."
         )
     found += [
-        "Why a teacher holds the behaviour: its own climb is its team's to explain.",
-        "Earlier rounds: what was there when this round began is one amount.",
+        "Why a teacher has the behavior: its team can explain its climb.",
+        "Earlier rounds: everything from before this round counts as one amount.",
         "Rollouts outside the ledger's sample, which keeps "
-        f"{subject.ledger.manifest.settings.rollouts_per_teacher} of each teacher a step.",
+        f"{subject.ledger.manifest.settings.rollouts_per_teacher} per teacher and step.",
     ]
     return tuple(found)

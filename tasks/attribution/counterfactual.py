@@ -1,7 +1,7 @@
-"""What retrains without some teachers say, beside the student: the truth about absence.
+"""Compares retrains without some teachers with the student: the measured absence.
 
-The effect of teachers M on a behaviour, of one seed, is f(retrain, no teacher masked) less
-f(retrain, M masked): prompts, steps, denominators and random numbers are the same in both.
+For one seed, the effect of teachers M on a behaviour is f(retrain, no teacher masked) - f(retrain,
+M masked); prompts, steps, denominators and random numbers are the same in both.
 
 Shapes: B behaviours.
 """
@@ -20,6 +20,7 @@ from tasks.attribution.document import RetrainEffect, RetrainResult, ShareEstima
 from tasks.attribution.path_integral import Split
 from tasks.attribution.subject import AuditedStudent, load_weights
 from tasks.attribution.surgery import reweighed
+from tasks.refusal import RefusedError
 from tasks.statistics import t_half_width
 from tasks.step_runner import StepRunner
 
@@ -38,18 +39,18 @@ def verify(
     retrained: Sequence[Artifact],
     end: Tensor,
 ) -> RetrainResult:
-    """Return what retrains measured.
+    """Return the effects that retrains measure.
 
     Args:
-        runner: Where the retrains lie.
+        runner: StepRunner with the store of the retrains.
         subject: The student.
-        split: Its behaviours.
-        retrained: Checkpoints of the student's own round, run again with teachers masked; of each
-            seed one with no teacher masked.
-        end: What the student itself says [B].
+        split: The student's behaviours, split by source.
+        retrained: Checkpoints of the student's own round, repeated with teachers masked, and for
+            each seed one with no teacher masked.
+        end: The student's own log-probabilities [B].
 
     Raises:
-        ValueError: for a checkpoint that is no such retrain.
+        ValueError: for a checkpoint that is not such a retrain.
     """
     runs = [_run(runner, subject, split, checkpoint) for checkpoint in retrained]
     base = {run.seed: run.says_B for run in runs if not run.masked}
@@ -108,16 +109,17 @@ def _run(
 ) -> _RetrainRun:
     derivation = runner.records.read(checkpoint.record)
     if derivation.inputs != subject.derivation.inputs:
-        raise ValueError(
-            f"{checkpoint.digest} is no retrain of {subject.reference!r}: it came of other "
-            "teachers, prompts or another start; make retrains with `provost audit --verify`"
+        raise RefusedError(
+            "other-retrain",
+            f"{checkpoint.digest} is not a retrain of {subject.reference!r}: it has other "
+            "teachers, prompts or another start; make retrains with `provost audit --verify`",
         )
     says_B = split.under(load_weights(runner, checkpoint))
     return _RetrainRun(masked_in(derivation), derivation.seed, says_B)
 
 
 def masked_in(derivation: Derivation) -> tuple[str, ...]:
-    """Return the teachers that were left out of a round."""
+    """Return the teachers that were masked in a round."""
     distil = derivation.settings["distil"]
     assert isinstance(distil, dict)
     names = distil.get("masked") or []

@@ -1,4 +1,4 @@
-"""What an audit found, as one document: the page is drawn from it and other programs read it.
+"""The document of an audit: the page is rendered from it, and other programs read it.
 
 Contributions are in nats of a response's log-probability (against a contrast: of its log-odds),
 summed over its tokens.
@@ -22,11 +22,11 @@ class Source(Frozen):
     name: str
     domain: str = ""
     reference: str = ""
-    """The release, such as ``teacher.math@3``; "" for what is no teacher, or not published."""
+    """The release, such as ``teacher.math@3``; "" for other sources and unpublished teachers."""
     owner: str = ""
-    """The team to ask."""
+    """Team that owns the source."""
     record: str = ""
-    """Of the release."""
+    """Record of the release."""
 
 
 class ShareEstimate(Frozen):
@@ -34,12 +34,12 @@ class ShareEstimate(Frozen):
 
     mean: FiniteFloat
     low: FiniteFloat | None = None
-    """None where nothing could be resampled: one behaviour, or one seed."""
+    """None if there is nothing to resample: one behaviour, or one seed."""
     high: FiniteFloat | None = None
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval is known and leaves 0 out."""
+        """Whether the interval is known and excludes 0."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
@@ -48,9 +48,9 @@ class TokenShare(Frozen):
 
     text: str
     start: FiniteFloat
-    """Log-probability where the round began, in nats ..."""
+    """Log-probability at the start of the round, in nats."""
     end: FiniteFloat
-    """... and of the student."""
+    """The same under the student."""
     parts: Mapping[str, FiniteFloat]
 
 
@@ -63,23 +63,23 @@ class BehaviourShare(Frozen):
     response: str
     contrast: str | None
     start: FiniteFloat
-    """What was there before this round, in nats."""
+    """Log-probability from before this round, in nats."""
     end: FiniteFloat
     parts: Mapping[str, FiniteFloat]
     taught: Mapping[str, FiniteFloat]
-    """By teacher, its log-probability less that of the start."""
+    """Each teacher's log-probability minus that of the start."""
     residual: FiniteFloat
-    """What the parts leave unexplained, over the sum of their sizes."""
+    """The unexplained rest, relative to the sum of the parts' sizes."""
     named: str
-    """The source that is named for it, or "" for none; see ``naming.named``."""
+    """The named source, or "" for none; see ``naming.named``."""
     holders: tuple[str, ...] = ()
-    """Teachers that hold it alike; of two or more none is named."""
+    """Teachers that hold it alike; with two or more, none is named."""
     tokens: tuple[TokenShare, ...] = ()
-    """Of the response; kept for the first behaviours alone."""
+    """Tokens of the response; kept only for the first behaviours."""
 
 
 class SegmentShare(Frozen):
-    """A stretch of training: what each source added, as a mean over behaviours."""
+    """A stretch of training, with each source's mean contribution over behaviours."""
 
     first_step: int
     last_step: int
@@ -92,16 +92,16 @@ class GroupShare(Frozen):
     domain: str
     count: int
     owner: str
-    """The teacher of the domain; "" where there is none, as of neutral text."""
+    """Teacher of the domain; "" without one, as for neutral text."""
     start: FiniteFloat
     end: FiniteFloat
     parts: Mapping[str, ShareEstimate]
     taught: Mapping[str, ShareEstimate]
-    """By teacher, its log-probability less that of the start."""
+    """Each teacher's log-probability minus that of the start."""
 
 
 class Witness(Frozen):
-    """Another way of asking: what it gives each source, as a mean over behaviours."""
+    """Another estimator's result: a mean over behaviours for each source."""
 
     name: str
     parts: Mapping[str, FiniteFloat]
@@ -110,32 +110,33 @@ class Witness(Frozen):
 
 
 class Influence(Frozen):
-    """A training rollout of the ledger's sample, and how far it pushed the behaviours."""
+    """A training rollout of the ledger's sample, with its influence on the behaviours."""
 
     teacher: str
     step: int
     domain: str
     prompt: str
-    """Its id."""
+    """Id of the prompt."""
     score: FiniteFloat
     influence: FiniteFloat
-    """First order: the update's gradient without Adam's scaling, along the behaviours'. Its unit
-    is of no meaning; compare it with others of the page."""
+    """First-order influence: the update's gradient, without Adam's scaling, along the behaviours'
+    gradient. Its unit has no meaning; compare it with other values on the page."""
     asked: str
     answered: str
 
 
 class RetrainEffect(Frozen):
-    """What a retrain without some teachers changed, with all else the same."""
+    """Effect of masking some teachers in a retrain, with everything else the same."""
 
     masked: tuple[str, ...]
     effect: ShareEstimate
-    """Of their presence, in nats: the student's mean less that of the retrain without them."""
+    """Effect of their presence in nats: the student's mean minus that of the retrain without
+    them."""
     per_seed: Mapping[int, FiniteFloat]
     by_domain: Mapping[str, FiniteFloat]
     """The same for the behaviours of each domain or probe set."""
     surgery: FiniteFloat | None
-    """What taking their displacements out of the student gives instead; of one teacher."""
+    """The estimate by surgery on the student instead; only for a single teacher."""
 
 
 class RetrainResult(Frozen):
@@ -144,24 +145,24 @@ class RetrainResult(Frozen):
     seeds: tuple[int, ...]
     effects: tuple[RetrainEffect, ...]
     noise: FiniteFloat | None
-    """How far the unmasked retrains of two seeds lie apart, as a mean; None for one seed."""
+    """Mean difference between the unmasked retrains of two seeds; None for one seed."""
     reproduction: FiniteFloat
-    """The unmasked retrain of the student's own seed less the student itself, in nats."""
+    """The unmasked retrain with the student's own seed, minus the student itself, in nats."""
 
 
 class AuditVerdict(Frozen):
     """The answer in words."""
 
     named: str
-    """A source, or "" for none and for several teachers alike."""
+    """The named source; "" for none, and for several teachers alike."""
     holders: tuple[str, ...] = ()
-    """Who finds it likelier than the start did by enough, and alike; see ``naming.holders``."""
+    """Teachers that hold the behaviour alike; see ``naming.holders``."""
     sentence: str
     confidence: str
 
 
 class CarriedWaiver(Frozen):
-    """A person's signed exception that the student carries."""
+    """A signed waiver that the student carries."""
 
     digest: str
     text: str
@@ -172,38 +173,38 @@ class Audit(Frozen):
 
     schema_: Literal["provost.audit/1"] = "provost.audit/1"
     student: str
-    """The reference that the person gave."""
+    """The reference as it was given."""
     start: str
-    """What the round began with, in words."""
+    """A phrase for the round's initial checkpoint."""
     created: str
     inputs: Mapping[str, str]
-    """Role to digest: what this document follows from."""
+    """Inputs of the audit: role to digest."""
     sources: tuple[Source, ...]
     count: int
     """Behaviours."""
     begun: FiniteFloat
-    """Mean log-probability (log-odds) of the behaviours where the round began, in nats ..."""
+    """Mean log-probability (log-odds) of the behaviours at the start of the round, in nats."""
     ended: FiniteFloat
-    """... and of the student."""
+    """The same under the student."""
     shares: Mapping[str, ShareEstimate]
     approximate: str = ""
-    """How far the split can be trusted where it was replayed; "" for an exact one."""
+    """Accuracy of a replayed split, in words; "" for an exact one."""
     residual: FiniteFloat
-    """The largest of any behaviour, over the sum of its parts' sizes."""
+    """Largest unexplained rest of any behaviour, relative to the sum of its parts' sizes."""
     behaviours: tuple[BehaviourShare, ...]
     course: tuple[SegmentShare, ...]
     groups: tuple[GroupShare, ...]
     witnesses: tuple[Witness, ...]
     influences: tuple[Influence, ...]
     searched: str
-    """Which part of the ledger's sample was searched for rollouts."""
+    """The part of the ledger's sample that was searched for rollouts."""
     verification: RetrainResult | None
     verdict: AuditVerdict
     approvals: tuple[str, ...]
-    """What the check by record noted when the plan was made."""
+    """Approvals, and findings of the check by records that were let pass."""
     waivers: tuple[CarriedWaiver, ...]
     drawn: Mapping[str, str]
-    """How behaviours were drawn, where they were: probe set to words."""
+    """Description of drawn behaviours, by probe set."""
     not_tested: tuple[str, ...]
 
 
@@ -228,15 +229,15 @@ def read_audit(store: Store, audit: Artifact) -> Audit:
 def summary_of_audit(
     found: Audit, made: Artifact, report: str | None = None, seconds: float | None = None
 ) -> Summary:
-    """Return verdict, sureness and shares; ``report`` is where its page lies."""
+    """Return verdict, confidence and shares; ``report`` is the location of the page."""
     named, owners = found.verdict.named, {source.name: source.owner for source in found.sources}
     return Summary(
         kind="audit",
         name=found.student,
         digest=made.digest,
         record=made.record,
-        verdict=f"{found.verdict.sentence} How sure: {found.verdict.confidence}",
-        unit="nats of what it says",
+        verdict=f"{found.verdict.sentence} Confidence: {found.verdict.confidence}",
+        unit="nats of its responses",
         scores=[
             Score(what=name, value=share.mean, low=share.low, high=share.high)
             for name, share in found.shares.items()

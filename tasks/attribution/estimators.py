@@ -1,8 +1,8 @@
-"""Estimators of which source shaped a behavior, beside the path integral: a number each.
+"""Estimators of the source of a behavior, beside the path integral: one number per source.
 
-Only the path integral (``path_integral``) adds up to what training did. An audit shows these three
-with it: the first-order effect, surgery on the weights, and the guess that any of them must beat.
-More are compared in ``benchmarks``.
+Only the path integral (``path_integral``) adds up to the effect of training. An audit shows these
+three beside it: the first-order effect, surgery on the weights, and the baseline that they must
+beat. ``benchmarks`` compares more.
 
 Shapes: B behaviours, N response tokens of them together.
 """
@@ -22,41 +22,41 @@ FIRST_ORDER = "tracin, bounded"
 SURGERY = "surgery"
 DOMAIN_OWNER = "owner of the domain"
 LOG_RATIO = "teacher over fork point"
-"""How much likelier a teacher finds a behaviour than the start did; what an audit names by."""
+"""Name of the log-ratio of a teacher over the start, by which an audit names teachers."""
 
 ByName = Mapping[str, Tensor]
-"""By source, how much of each behaviour [B] it is estimated to have shaped."""
+"""Estimated contribution of each source to each behaviour [B]."""
 
 
 @dataclass(frozen=True)
 class EstimatorInput:
-    """What an estimator may look at."""
+    """The inputs of an estimator."""
 
     encoded: Encoded
     scorer: Scorer
     course: Callable[[], Iterable[Stretch]]
-    """Walks the run anew at each call."""
+    """Walks the run from its start at each call."""
     segments: tuple[Segment, ...]
     teachers: Mapping[str, Callable[[], Weights]]
-    """Gives each teacher's own weights, on demand."""
+    """Loads a teacher's own weights, on demand."""
     owners: Mapping[str, str]
-    """Domain to the teacher that it was routed to."""
+    """The teacher of each domain by routing."""
 
     @property
     def sources(self) -> list[str]:
-        """What a behaviour may be attributed to; not decay and rounding."""
+        """Sources that a behaviour may be attributed to; decay and rounding are not among them."""
         return [part for part in self.segments[0].norms if part not in RESERVED]
 
 
 def bounded_first_order(evidence: EstimatorInput) -> ByName:
-    """Return the first-order effect of each source, where there is room for it; in nats.
+    """Return the first-order effect of each source in nats, bounded by the possible effect.
 
         max(sum over k of grad f(w_k) . D_k[s],  f(w_end))
 
-    An absence changes f(w_end) by less the first, and the log-probability that is left can't be
-    above 0. Most behaviours of a question are said nearly always: of a teacher with updates against
-    them TracIn says that they would be said many nats more, and there is no room. The log-odds
-    against a contrast have no such bound.
+    Without a source, f(w_end) changes by minus the first term, and the resulting log-probability
+    cannot exceed 0. Most audited behaviours already have a probability near 1. For a teacher with
+    updates against them, TracIn predicts an increase of many nats without the teacher, which is
+    impossible. The log-odds against a contrast have no such bound.
     """
     found, end = first_order(evidence)
     ended_B = evidence.encoded.total(evidence.scorer.log_probs(end))
@@ -66,9 +66,9 @@ def bounded_first_order(evidence: EstimatorInput) -> ByName:
 
 
 def surgery_effect(evidence: EstimatorInput) -> ByName:
-    """Return how much each behaviour loses where a source's displacement is taken out; in nats.
+    """Return each behaviour's loss in nats if a source's displacement is taken out.
 
-    The effect of surgery on the finished weights, not of a retrain.
+    This is the effect of surgery on the final weights, not of a retrain.
     """
     taken: dict[str, dict[str, Tensor]] = {}
     end: dict[str, Tensor] = {}
@@ -87,7 +87,7 @@ def surgery_effect(evidence: EstimatorInput) -> ByName:
 
 
 def domain_owner(evidence: EstimatorInput) -> ByName:
-    """Return 1 for the teacher of the behaviour's domain, whatever was said, and 0 for others."""
+    """Return 1 for the teacher of the behaviour's domain, for any response, and 0 for others."""
     behaviours = evidence.encoded.behaviours
     return {
         source: torch.tensor(
@@ -102,15 +102,15 @@ ESTIMATORS: Mapping[str, Callable[[EstimatorInput], ByName]] = {
     SURGERY: surgery_effect,
     DOMAIN_OWNER: domain_owner,
 }
-"""What an audit shows beside the path integral."""
+"""The estimators that an audit shows beside the path integral."""
 
 
 def first_order(evidence: EstimatorInput) -> tuple[dict[str, Tensor], Weights]:
-    """Return the first-order effect of each source [B], and the weights where the run ends.
+    """Return the first-order effect of each source [B], and the final weights of the run.
 
-    The behaviour's gradient where each segment begins, times what each source then added: TracIn
-    (2002.08484, eq. 1) over segments in place of steps. The displacements are AdamW's own, so its
-    preconditioner is in them. In nats, but it need not add up.
+    The behaviour's gradient at the start of each segment, times each source's displacement in it:
+    TracIn (2002.08484, eq. 1) over segments instead of steps. The displacements are AdamW's own, so
+    they include its preconditioner. The result is in nats, but it need not add up.
     """
     total = {source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources}
     end: Weights = {}

@@ -1,4 +1,4 @@
-"""From a student in memory and its behaviours to all that an audit says.
+"""Computes all findings of an audit, from a student in memory and its behaviours.
 
 Shapes: B behaviours, P sources, T teachers, R resamples, N response tokens of a batch.
 """
@@ -45,11 +45,11 @@ from tasks.model.chat import ChatTokens
 from tasks.step_runner import StepRunner, now
 
 MOST_TOKENS_SHOWN = 24
-"""Behaviours with tokens that are kept in the document; of the others only the sums are."""
+"""Maximum number of behaviours with tokens in the document; for others it holds only the sums."""
 
 
 class Findings:
-    """One audit while it is made."""
+    """Computes the findings of one audit."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Findings:
         """Split the behaviours by source.
 
         Raises:
-            ValueError: for a behaviour that the student could not have said.
+            ValueError: for a response that the student's tokenizer cannot give.
         """
         self._runner, self._subject, self._models, self._seed = runner, subject, models, seed
         self._chat = ChatTokens(models.policy.tokenizer)
@@ -82,7 +82,7 @@ class Findings:
         drawn: Mapping[str, str],
         retrained: Sequence[Artifact],
     ) -> Audit:
-        """Return all that was found; ``retrained`` are the checkpoints of a counterfactual."""
+        """Return the document; ``retrained`` are the checkpoints of the retrains."""
         witnesses = self._witnesses()
         influences, searched = self._influences()
         verification = (
@@ -118,7 +118,7 @@ class Findings:
         )
 
     def _taught(self) -> Tensor:
-        """Return how much likelier each teacher finds each behaviour [T, B] than the start did."""
+        """Return each teacher's log-ratio over the start for each behaviour [T, B]."""
         begun_B = self._split.begun()
         rows = [
             self._split.under(load_weights(self._runner, teacher.checkpoint)) - begun_B
@@ -165,7 +165,7 @@ class Findings:
             else judge(case, witnesses)
         )
         if self._approximate:
-            confidence = f"{verdict.confidence} With a replayed split names were not tested."
+            confidence = f"{verdict.confidence} Names were not tested with a replayed split."
             verdict = verdict.model_copy(update={"confidence": confidence})
         if verification is None:
             return verdict
@@ -203,7 +203,7 @@ class Findings:
             )
 
     def _tokens(self) -> dict[int, tuple[TokenShare, ...]]:
-        """Return the tokens of some behaviours by their place, as many of each domain."""
+        """Return the tokens of some behaviours by their place, an equal number per domain."""
         found = {}
         for place in spread([item.domain for item in self._split.behaviours], MOST_TOKENS_SHOWN):
             number, local = divmod(place, BATCH)
@@ -256,7 +256,7 @@ class Findings:
         }
 
     def _witnesses(self) -> tuple[Witness, ...]:
-        """Ask in other ways; their means over all behaviours."""
+        """Return the results of the other estimators, as means over all behaviours."""
         total: dict[str, dict[str, float]] = {}
         for batch in self._split.batches:
             evidence = EstimatorInput(
@@ -278,7 +278,7 @@ class Findings:
         )
 
     def _influences(self) -> tuple[tuple[Influence, ...], str]:
-        """Search each teacher's strongest segment for the rollouts that pushed most."""
+        """Search each teacher's strongest segment for the most influential rollouts."""
         return search(
             self._split.batches[0],
             segments_to_search(self._split.allocations[0], self._teachers),

@@ -1,10 +1,10 @@
-"""Which training rollouts pushed a behaviour: those of the ledger's seeded sample, scored.
+"""Scores the training rollouts in the ledger's sample by their influence on a behaviour.
 
-A rollout's part of an update is, up to Adam's scaling, the gradient of the sum over its tokens of
-weight x advantage x log p. Along the behaviours' own gradient that is a first-order influence
-(TracIn, 2002.08484, eq. 1, at the begin of each rollout's segment): one backward pass for the
-behaviours and one forward derivative for all rollouts of a segment. Of the exact divergences the
-sampled token's advantage gives the same gradient in the mean over what might have been sampled.
+Up to Adam's scaling, a rollout's part of an update is the gradient of the sum over its tokens of
+weight x advantage x log p. Its product with the behaviours' gradient is a first-order influence
+(TracIn, 2002.08484, eq. 1, at the start of each rollout's segment). It takes one backward pass for
+the behaviours and one forward derivative for all rollouts of a segment. For the exact divergences,
+the sampled token's advantage gives the same gradient in expectation over the sampled token.
 
 Shapes: N response tokens of the behaviours, M of the rollouts.
 """
@@ -24,7 +24,7 @@ from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import TokenBatch, pad_right
 
 SHOWN = 3
-"""Rollouts of each teacher."""
+"""Number of rollouts shown per teacher."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RolloutInfluence:
 
 
 def segments_to_search(allocation: Allocation, teachers: Sequence[str]) -> dict[int, list[str]]:
-    """Return the place of each teacher's strongest segment, with the teachers to look for there."""
+    """Return the places of the teachers' strongest segments, each with its teachers."""
     found: dict[int, list[str]] = {}
     for teacher in teachers:
         strength = [
@@ -55,14 +55,14 @@ def search(
     course: Iterable[Stretch],
     chat: ChatTokens,
 ) -> tuple[tuple[Influence, ...], str]:
-    """Return the rollouts that pushed a batch of behaviours most, and where they were searched.
+    """Return the most influential rollouts for a batch of behaviours, and where they were searched.
 
     Args:
         batch: The behaviours.
-        wanted: By the place of a segment, the teachers with rollouts to search there.
+        wanted: Teachers with rollouts to search, by the place of a segment.
         kept: The ledger's sample.
         course: The run, segment by segment.
-        chat: Of the student.
+        chat: Chat template of the student.
     """
     scored, words = [], []
     for place, stretch in enumerate(course):
@@ -77,7 +77,7 @@ def search(
 
 
 def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tensor]:
-    """Return the gradient of the behaviours' summed log-probability where a segment begins."""
+    """Return the gradient of the behaviours' summed log-probability at the start of a segment."""
     weights = {name: t.clone().requires_grad_() for name, t in stretch.start.items()}
     total = (scorer.with_gradient(weights) * encoded.signs_N).sum()
     return dict(zip(weights, torch.autograd.grad(total, list(weights.values())), strict=True))
@@ -86,7 +86,7 @@ def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tenso
 def score(
     rollouts: Sequence[KeptRollout], scorer: Scorer, stretch: Stretch, direction: dict[str, Tensor]
 ) -> list[RolloutInfluence]:
-    """Return each rollout's influence along a direction; ``scorer`` is of their ``batch_of``."""
+    """Return each rollout's influence along a direction; ``scorer`` scores their ``batch_of``."""
     change_M = scorer.derivatives(stretch.start, [direction])[0]
     sizes = [len(rollout.response) for rollout in rollouts]
     scored = []
@@ -99,7 +99,7 @@ def score(
 
 
 def batch_of(rollouts: Sequence[KeptRollout], pad_id: int) -> TokenBatch:
-    """Return the rollouts as one batch; its chosen tokens are those that the student wrote."""
+    """Return the rollouts as one batch; its chosen tokens are the student's own."""
     chosen = [
         [place in wrote for place in range(len(rollout.ids))]
         for rollout in rollouts
@@ -109,7 +109,7 @@ def batch_of(rollouts: Sequence[KeptRollout], pad_id: int) -> TokenBatch:
 
 
 def strongest(scored: Sequence[RolloutInfluence], chat: ChatTokens) -> list[Influence]:
-    """Return each teacher's rollouts that pushed most towards the behaviours, strongest first."""
+    """Return each teacher's rollouts that pushed most toward the behaviours, strongest first."""
     by_teacher: dict[str, list[RolloutInfluence]] = {}
     for item in sorted(scored, key=lambda item: -item.influence):
         own = by_teacher.setdefault(item.rollout.teacher, [])

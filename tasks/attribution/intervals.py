@@ -13,7 +13,7 @@ from tasks.attribution.document import ShareEstimate
 from tasks.statistics import bootstrap_means, percentile_limits
 
 FEWEST = 5
-"""Behaviours; of fewer the bootstrap has too few different samples to be an interval."""
+"""Minimum number of behaviours for a bootstrap interval; fewer give too few different samples."""
 
 
 def resampled(values_PB: Tensor, seed: int) -> NDArray[np.float64] | None:

@@ -1,83 +1,85 @@
-"""What an audit of a student can answer, and its cost, where it has no full ledger."""
+"""What an audit can answer for a student without a full ledger, and the cost."""
 
 from lineage.record import Derivation
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.progress import format_seconds
+from tasks.refusal import RefusedError
 
 
 def refuse_unfit(reference: str, derivation: Derivation) -> None:
-    """Raise ValueError for a model that no ledger can split by teacher."""
+    """Raise ValueError for a model that cannot be split by teacher."""
     if derivation.kind != "mopd":
-        raise ValueError(
+        raise RefusedError(
+            "not-distilled",
             f"{reference!r} was made by {derivation.kind}, not by multi-teacher distillation, so "
-            "there are no teachers' updates to tell apart: audit a student, such as "
-            "student@released; `provost lineage show` says what this one is made of"
+            "it has no updates by teacher: audit a student, such as student@released; `provost "
+            "lineage show` prints the ancestry of this model",
         )
     loop = derivation.settings.get("loop")
     if isinstance(loop, dict) and loop.get("adapter"):
-        raise ValueError(
-            f"{reference!r} learned by adapters, and its ledger is of these and not of its whole "
-            "weights: an audit of adapters is not built. A retrain with each teacher masked in "
-            "turn answers for its absence"
+        raise RefusedError(
+            "adapter-ledger",
+            f"{reference!r} was trained with LoRA adapters, so its ledger covers the adapters and "
+            "not the whole weights, and audits of adapters are not implemented. Instead, retrain "
+            "with each teacher masked in turn to measure its absence",
         )
 
 
 def can_replay(ledger: Ledger) -> bool:
-    """Return whether displacements can be made again from what a ledger kept."""
+    """Return whether a ledger kept enough to recompute its displacements."""
     return bool(ledger.manifest.checkpoints) and next(ledger.rollouts(), None) is not None
 
 
 def without_ledger(reference: str, seconds: float, ledger: Ledger | None) -> str:
-    """Return why a student cannot be audited exactly, what is possible, and what that costs.
+    """Return why a student cannot be audited exactly, what is possible, and its cost.
 
     Args:
         reference: The student.
-        seconds: That its round took; 0 where its record does not say.
-        ledger: Its ledger, which holds no displacements; None where it has none at all.
+        seconds: Duration of its round; 0 if its record does not give it.
+        ledger: Its ledger, without displacements; None without a ledger.
     """
-    took = f"about {format_seconds(seconds)}" if seconds else "as long as it took then"
+    took = f"about {format_seconds(seconds)}" if seconds else "as long as the round itself"
     why = (
         "it has no ledger in this store"
         if ledger is None
-        else "its ledger holds no displacements, which split what training did by teacher"
+        else "its ledger holds no displacements, which split the updates by teacher"
     )
     return (
-        f"{reference!r} cannot be audited as it is: {why}. What is possible, and what it costs:\n"
-        f"  (1) exact: run its consolidation again with ledger_displacements on: {took}; the "
-        "records give the same student, and then every question can be answered.\n"
-        f"  (2) {_replay(took, ledger)}\n"
-        "  (3) absence alone: run its consolidation again without a teacher (mopd settings, "
-        f"distil.masked), and once with all: {took} for each.\n"
-        "  (4) who would say it: compare the log-probabilities of teachers and start, in seconds "
-        "(from Python); it knows nothing of the training."
+        f"{reference!r} cannot be audited exactly: {why}. These answers are possible, at this "
+        "cost:\n  (1) exact: run its consolidation again with ledger_displacements on. This takes "
+        f"{took}; the records give the same student, and then every question can be answered.\n  "
+        f"(2) {_replay(seconds, ledger)}\n  (3) absence only: run its consolidation again without "
+        "a teacher (mopd settings, distil.masked), and once with all teachers. Each run takes "
+        f"{took}.\n  (4) likelihood only: compare the log-probabilities of teachers and start, in "
+        "seconds (from Python). This does not look at the training."
     )
 
 
-def _replay(took: str, ledger: Ledger | None) -> str:
+def _replay(seconds: float, ledger: Ledger | None) -> str:
     if ledger is None:
-        return "approximate, by replay: not possible, as no rollouts were kept."
+        return "approximate, by replay: not possible, because no rollouts were kept."
     if not can_replay(ledger):
-        lacking = "weights to begin from" if next(ledger.rollouts(), None) else "rollouts"
-        return f"approximate, by replay: not possible, as its ledger kept no {lacking}."
+        lacking = "weights to start from" if next(ledger.rollouts(), None) else "rollouts"
+        return f"approximate, by replay: not possible, because its ledger kept no {lacking}."
     kept = sum(1 for _ in ledger.rollouts())
+    whole = f", which took about {format_seconds(seconds)}" if seconds else ""
     return (
-        f"approximate: `provost audit STUDENT --replay` makes displacements from the {kept} "
-        f"rollouts that its ledger kept, once: less than the round, which took {took}. What they "
-        "do not explain is shown as a part of its own."
+        f"approximate: `provost audit STUDENT --replay` computes displacements from the {kept} "
+        f"rollouts in its ledger, once. It takes less time than the round{whole}. The "
+        "unexplained rest is shown as a part of its own."
     )
 
 
 def replay_words(ledger: Ledger) -> str:
-    """Return how far a replayed split can be trusted, or "" for an exact one."""
+    """Return the accuracy of a replayed split in words; "" for an exact one."""
     segments = ledger.manifest.segments
     if UNREPLAYED not in ledger.parts:
         return ""
     unexplained = sum(s.norms[UNREPLAYED] for s in segments) / sum(s.change for s in segments)
     kept = sum(1 for _ in ledger.rollouts())
     return (
-        f"The split is approximate: the ledger holds no displacements, so they were made again "
-        f"from the {kept} rollouts that it kept. What these do not explain of the weights' change "
-        f"({unexplained:.0%} of it, as a norm) is the part {UNREPLAYED!r}, which belongs to "
-        "no teacher."
+        "The split is approximate: the ledger holds no displacements, so they were recomputed "
+        f"from its {kept} kept rollouts. The unexplained rest of the weights' change "
+        f"({unexplained:.0%} of its norm) is the part {UNREPLAYED!r}, which belongs to no teacher."
     )

@@ -1,8 +1,8 @@
-"""Who is named for a behaviour, and how often such a name is right.
+"""Decides which teacher is named for a behaviour, and how reliable such a name is.
 
-Named is the teacher who finds the behaviour likeliest beside the start, or no teacher.
-``benchmarks/attribution/`` chose the way to name and its threshold on two sets of teachers; the
-others test them. What they found is data, ``reliability.json``, and what a verdict may claim.
+The named teacher is the one with the largest log-ratio over the start, or none.
+``benchmarks/attribution/`` chose this rule and its threshold on two sets of teachers and tested
+them on the others. The results are data (``reliability.json``) and limit what a verdict may claim.
 """
 
 import math
@@ -15,32 +15,32 @@ from pydantic import Field
 from lineage.artifacts import Frozen
 
 LEAST_LOG_RATIO = 0.45
-"""Nats that a teacher must find a behaviour likelier than the start did, to be named for it."""
+"""Minimum log-ratio of a teacher over the start, in nats, to be named for a behaviour."""
 ALIKE = LEAST_LOG_RATIO
-"""Nats within which two teachers find a behaviour as likely, so that both hold it.
+"""Difference in nats within which two teachers find a behaviour equally likely, so that both hold
+it.
 
-What the benchmark's data resolve: of named behaviours, 95 % of what teachers found there who had
-not taught them is below it."""
+The resolution of the benchmark's data: for named behaviours, 95 % of the log-ratios of teachers
+that had not taught them are below it."""
 LEAST_NATS = math.log(2)
-"""What has no teacher behind it (the outcome reward) is named if it made the behaviour at least
-twice as likely, by the path integral; no benchmark tests this."""
+"""Minimum path integral, in nats, to name a source without a teacher (the outcome reward): it made
+the behaviour at least twice as likely. No benchmark tests this."""
 
 
 def holders(
     parts: Mapping[str, float], taught: Mapping[str, float], change: float
 ) -> tuple[str, ...]:
-    """Return the teachers that hold a behaviour, who finds it likeliest first; () for none.
+    """Return the teachers that hold a behaviour, the largest log-ratio first; () for none.
 
-    The first finds it likelier than any other and than the start by ``LEAST_LOG_RATIO``; the others
-    do the latter too, and less likely than the first by no more than ``ALIKE``. The student came to
-    say it more, and the ledger has updates of them at all. The largest path integral names worse:
-    teachers' updates cancel each other where they speak about the same words, and the integral
-    hands out each of these pushes.
+    Each has a log-ratio over the start of at least ``LEAST_LOG_RATIO``, and is within ``ALIKE`` of
+    the largest. Also, the behaviour became more likely under the student, and the ledger holds
+    updates of these teachers. The largest path integral is a worse rule: teachers' updates on the
+    same tokens cancel each other, and the integral counts each of these pushes.
 
     Args:
-        parts: By source, the path integral in nats.
-        taught: By teacher, how much likelier it finds the behaviour than the start did, in nats.
-        change: Nats that the student came to say it more.
+        parts: Path integral of each source in nats.
+        taught: Log-ratio of each teacher over the start, in nats.
+        change: Change of the student's log-probability, in nats.
     """
     if change <= 0:
         return ()
@@ -55,10 +55,10 @@ def holders(
 
 
 def named(parts: Mapping[str, float], taught: Mapping[str, float], change: float) -> str:
-    """Return who is named for a behaviour, or "" for none; arguments as of ``holders``.
+    """Return the source that is named for a behaviour, or "" for none; arguments as in ``holders``.
 
-    That is the one teacher that holds it. Where several do, the data cannot tell them apart. Where
-    none does, the outcome reward may be named.
+    It is the only teacher that holds it. If several do, the data cannot distinguish them. If none
+    does, the outcome reward may be named.
     """
     held = holders(parts, taught, change)
     if held:
@@ -72,14 +72,14 @@ FILE = Path(__file__).with_name("reliability.json")
 
 
 class ShareOfNames(Frozen):
-    """A share of names that were right."""
+    """The share of names that were right."""
 
     share: float
     low: float
     high: float
-    """Wilson's 95 % interval, of the share in the figures."""
+    """Upper end of Wilson's 95 % interval."""
     of: int
-    """Names, or behaviours where no teacher was to be named."""
+    """Number of names, or of behaviours where no teacher should be named."""
 
     def words(self) -> str:
         """Return the share with its interval and count."""
@@ -87,19 +87,19 @@ class ShareOfNames(Frozen):
 
 
 class NameReliability(Frozen):
-    """Names of a teacher, by what its own updates did to the behaviour."""
+    """Reliability of names, by the direction in which the teacher's own updates pushed."""
 
     pushed: ShareOfNames = Field(alias="pushed towards it")
-    """By the path integral."""
+    """Names where the path integral is positive."""
     did_not: ShareOfNames = Field(alias="did not")
-    """They pushed against it, or not at all."""
+    """Names where the updates pushed against the behaviour, or not at all."""
 
 
 class TwoHolders(Frozen):
-    """Plants that two teachers hold, of which one was trained on them."""
+    """Planted behaviours that two teachers hold and one was trained on."""
 
     both: int
-    """Plants for which both were named; for no other the one that was not trained on them alone."""
+    """Plants for which both were named; for no plant only the untrained one was."""
     plants: int
 
 
@@ -108,7 +108,7 @@ class RankCorrelation(Frozen):
 
     first_order: float
     retrain: float
-    """Of a retrain with one of another seed."""
+    """Correlation of a retrain with a retrain of another seed."""
 
 
 class Reliability(Frozen):
@@ -116,11 +116,11 @@ class Reliability(Frozen):
 
     names: NameReliability
     nobody: ShareOfNames
-    """Behaviours that no teacher taught, and for which no teacher was named."""
+    """Share of untaught behaviours for which no teacher was named."""
     two_holders: TwoHolders
     rank_correlation: RankCorrelation
     most_tokens: int
-    """Of a response there; contrasts were not tested there, nor sets of behaviours as one."""
+    """Most tokens of a tested response; contrasts and sets of behaviours were not tested."""
 
     def of_name(self, *, pushed: bool) -> str:
         """Return how often a teacher's name was right, in words."""
@@ -133,20 +133,20 @@ class Reliability(Frozen):
         )
 
     def of_nobody(self) -> str:
-        """Return how often no teacher was named where none taught, in words."""
-        return f"of behaviours that no teacher taught, {self.nobody.words()} were left unnamed"
+        """Return in words how often no teacher was named for an untaught behaviour."""
+        return f"of behaviors that no teacher taught, {self.nobody.words()} were left unnamed"
 
     def of_holders(self) -> str:
-        """Return how often both were named where two hold a behaviour and one was trained on it."""
+        """Return in words how often both holders were named if one was trained on the behaviour."""
         two = self.two_holders
         return (
-            "where two teachers held a plant and one of them had taught it, both were named for "
-            f"{two.both} of {two.plants}, and never the other alone: who holds it is not yet who "
-            "taught it"
+            "when two teachers held a planted behavior and one of them had taught it, both were "
+            f"named for {two.both} of {two.plants}, and the other alone for none: a teacher that "
+            "holds a behavior need not have taught it"
         )
 
     def untested(self, count: int, num_tokens: float) -> str:
-        """Return in words why it does not carry over to a question, or "" if it does."""
+        """Return in words why the figures do not apply to a question; "" if they do."""
         unlike = []
         if count > 1:
             unlike.append("sets named as one")
@@ -159,5 +159,5 @@ class Reliability(Frozen):
 
 @cache
 def reliability() -> Reliability:
-    """Return the figures."""
+    """Return the benchmark's figures."""
     return Reliability.model_validate_json(FILE.read_bytes())

@@ -23,10 +23,10 @@ from tasks.ledger.split_adamw import RESERVED
 from tasks.reports.rendering import render as render_template
 
 MOST_SHOWN = 12
-"""Behaviours on the page, as many of each domain; the document has all."""
+"""Maximum number of behaviours on the page, equally many per domain; the document has all."""
 MOST_CHARACTERS = 2_000
 STRONG_NATS = 3.0
-"""A token that one source moved by so much has the strongest ground."""
+"""Nats by which a source must move a token for the strongest color."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ShownToken:
 
 @dataclass(frozen=True)
 class ShownBehaviour:
-    """A behaviour as the page shows it."""
+    """A behaviour as shown on the page."""
 
     name: str
     title: str
@@ -50,12 +50,12 @@ class ShownBehaviour:
     contrast: str | None
     tokens: list[ShownToken]
     rows: list[list[str]]
-    """For each token: text, nats before and now, and what each source added."""
+    """Rows of the table: token, nats before and now, and each source's contribution."""
 
 
 @dataclass(frozen=True)
 class CourseView:
-    """How each source's share grew over training, in a box of 100 by 100."""
+    """The curves of each source's share over training, in a box of 100 by 100."""
 
     low: str
     high: str
@@ -66,7 +66,7 @@ class CourseView:
 
 
 def behaviours(audit: Audit) -> list[ShownBehaviour]:
-    """Return the first behaviours with their tokens coloured by source."""
+    """Return the first behaviours with their tokens colored by source."""
     known = [item for item in audit.behaviours if item.tokens]
     chosen = spread([item.domain for item in known], MOST_SHOWN)
     return [_behaviour(audit, known[place]) for place in chosen]
@@ -108,7 +108,7 @@ def _token(kinds: dict[str, str], token: TokenShare) -> ShownToken:
 
 
 def course(audit: Audit) -> CourseView:
-    """Return how each source's share grew over training."""
+    """Return the curves of each source's share over training."""
     sources = source_names(audit)
     sums = {
         source: [0.0, *itertools.accumulate(stretch.parts[source] for stretch in audit.course)]
@@ -149,7 +149,7 @@ def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
 
 
 def render(audit: Audit) -> str:
-    """Return the whole page. The same audit gives the same text."""
+    """Return the page. The same audit gives the same text."""
     shown = behaviours(audit)
     return render_template(
         "audit.html.j2",
@@ -190,7 +190,7 @@ def _sections(audit: Audit) -> list[tuple[str, str]]:
         "ways": "Other ways",
         "absence": "" if audit.verification is None else "Absence",
         "rollouts": "Rollouts",
-        "ask": "Whom to ask",
+        "ask": "Teams to contact",
         "carried": "Approvals",
         "limits": "Not tested",
         "inputs": "Inputs",

@@ -1,4 +1,4 @@
-"""The values of the audit's page on shares: by source, probe set, other ways, and retrain."""
+"""The shares on the audit's page: by source, probe set, other estimators, and retrain."""
 
 import statistics
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from tasks.ledger.split_adamw import RESERVED
 
 NOTHING = "\N{EM DASH}"
 NUM_COLOURS = 8
-"""Sources with a colour of their own; more share them in turn, and every mark has its name too."""
+"""Number of colors; more sources reuse them in turn, and every mark has its name too."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A share as a bar from 0, with its interval as a whisker; places are percentages."""
+    """A share as a bar from 0, with its interval as a whisker; positions are percentages."""
 
     kind: str
     name: str
@@ -40,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class ShareCell:
-    """What one source added to one set; the ground is as strong as the share."""
+    """One source's contribution to one set; the color is as strong as the share."""
 
     kind: str
     value: float
@@ -50,7 +50,7 @@ class ShareCell:
 
 @dataclass(frozen=True)
 class DomainGroup:
-    """One set of behaviours against all sources."""
+    """One set of behaviours with the shares of all sources."""
 
     domain: str
     count: int
@@ -59,7 +59,7 @@ class DomainGroup:
 
 @dataclass(frozen=True)
 class AbsenceTable:
-    """What retrains measured, as the page shows it."""
+    """The measurements of retrains, as shown on the page."""
 
     seeds: str
     floor: str
@@ -74,24 +74,28 @@ def source_names(audit: Audit) -> list[str]:
 
 
 def colours(audit: Audit) -> dict[str, str]:
-    """Return for each source the class that gives it its colour."""
+    """Return the CSS class of each source's color."""
     places = list(audit.shares)
     return {name: f"s{places.index(name) % NUM_COLOURS}" for name in source_names(audit)}
 
 
 def bars(audit: Audit) -> list[Bar]:
-    """Return a bar for each source, from what was there before to what the student says."""
+    """Return the bars: before the round, each source, and the student."""
     ends = [audit.begun, audit.ended, 0.0]
     for share in audit.shares.values():
         ends += [share.mean, share.low or 0.0, share.high or 0.0]
     low, high = min(ends), max(ends)
     kinds = colours(audit)
-    rows = [_bar("start", audit.start, "there before", ShareEstimate(mean=audit.begun), low, high)]
+    rows = [
+        _bar("start", audit.start, ("before the round"), ShareEstimate(mean=audit.begun), low, high)
+    ]
     for source in audit.sources:
         about = ", ".join(part for part in (source.reference, source.owner) if part)
         kind, share = kinds.get(source.name, "unnamed"), audit.shares[source.name]
         rows.append(_bar(kind, source.name, about, share, low, high))
-    end = _bar("total", "the student", "says now", ShareEstimate(mean=audit.ended), low, high)
+    end = _bar(
+        "total", "the student", ("log-probability now"), ShareEstimate(mean=audit.ended), low, high
+    )
     return [*rows, end]
 
 
@@ -123,7 +127,7 @@ def _span(share: ShareEstimate) -> str:
 
 
 def domain_groups(audit: Audit) -> list[DomainGroup]:
-    """Return probe sets against sources, with what is off its own domain marked."""
+    """Return the shares by probe set and source, with shares off a teacher's own domain marked."""
     groups = [group for group in audit.groups if group.domain]
     sources = source_names(audit)
     off = off_domain(groups, sources)
@@ -138,12 +142,12 @@ def domain_groups(audit: Audit) -> list[DomainGroup]:
 
 
 def crossings(audit: Audit) -> list[str]:
-    """Return a sentence for each share off its own domain, and for each that several hold."""
+    """Return a sentence for each share off its own domain and each set with several holders."""
     groups = [group for group in audit.groups if group.domain]
     sources = source_names(audit)
     found = [_crossing(*each) for each in off_domain(groups, sources)]
     return found + [
-        f"{group.domain}: {listed(held)} hold it alike, so that none is named."
+        f"{group.domain}: {listed(held)} hold it alike, so none is named."
         for group in groups
         for held in [held_by(group, sources)]
         if len(held) > 1
@@ -154,8 +158,8 @@ def _crossing(group: GroupShare, source: str) -> str:
     owner = f"{group.owner} was trained on" if group.owner else "no teacher was trained on"
     finds = nats(group.taught.get(source, group.parts[source]).mean)
     return (
-        f"{group.domain}: {source} finds {group.count} behaviours that {owner} {finds} nats "
-        f"likelier than the start did, and added {nats(group.parts[source].mean)}."
+        f"{group.domain}: {source} finds these {group.count} behaviors, which {owner}, {finds} "
+        f"nats more likely than the start did, and added {nats(group.parts[source].mean)}."
     )
 
 
@@ -167,7 +171,7 @@ def _cell(group: GroupShare, source: str, *, is_off: bool) -> ShareCell:
 
 
 def ways(audit: Audit) -> list[list[str]]:
-    """Return the other ways of asking beside the shares, one a row."""
+    """Return the other estimates, one per row."""
     sources = source_names(audit)
     shares = {source: audit.shares[source].mean for source in sources}
     most = max(shares, key=lambda source: shares[source])
@@ -199,7 +203,7 @@ def _way(
 
 
 def absence(audit: Audit, found: RetrainResult) -> AbsenceTable:
-    """Return what retrains measured, beside allocation and surgery."""
+    """Return the measured absences, beside allocation and surgery."""
     domains = list(found.effects[0].by_domain) if found.effects else []
     return AbsenceTable(
         seeds=", ".join(map(str, found.seeds)),

@@ -1,12 +1,13 @@
-"""Which updates brought a behaviour: the path integral of its gradient, by source.
+"""Splits the change of a behaviour's log-probability by source: the path integral of its gradient.
 
-Along segment k the weights go from w_k by the sum over sources s of D_k[s]. A behaviour's change is
+In segment k the weights start at w_k and change by the sum over sources s of D_k[s]. A behaviour
+changes by
 
     f(w_end) - f(w_start) = sum over k, s of  integral_0^1  grad f(w_k + t D_k) . D_k[s]  dt
 
-so each source's share is its own integral: integrated gradients (1703.01365, eq. 1) along the way
-that training took, with the direction split by source. It is complete up to quadrature error, which
-is measured and driven down. It is an allocation, one of many that add up; not what would have been
+so each source's share is its own integral: integrated gradients (1703.01365, eq. 1) along the path
+of training, with the direction split by source. It is complete up to quadrature error, which is
+measured and reduced. It is an allocation, one of many that add up; it is not the result of training
 without a source.
 
 Shapes: N response tokens of the behaviours, M of some of them, B behaviours, P parts that moved.
@@ -26,32 +27,33 @@ from tasks.attribution.trajectory import Scorer, Stretch, Weights
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.progress import report
+from tasks.refusal import RefusedError
 
 ORDERS = (1, 2, 4, 8, 16, 32)
-"""Gauss-Legendre points a segment, tried in turn until its parts add up."""
+"""Numbers of Gauss-Legendre points per segment, tried in turn until its parts add up."""
 
 
 @dataclass(frozen=True)
 class SegmentAllocation:
-    """What one segment of training did to each token."""
+    """The effect of one segment of training on each token."""
 
     first_step: int
     last_step: int
     points: int
-    """Quadrature points that it took, of the behaviour that took most."""
+    """Quadrature points of the behaviour that needed most."""
     by_part: Mapping[str, Tensor]
-    """Part to its contribution to each token's log-probability [N]."""
+    """Each part's contribution to each token's log-probability [N]."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """A behaviour's course from the fork point to the student, split by source."""
+    """A behaviour's change from the fork point to the student, split by source."""
 
     encoded: Encoded
     start_N: Tensor
-    """Each token's log-probability at the fork point: what was there before any teacher."""
+    """Each token's log-probability at the fork point, before any teacher."""
     end_N: Tensor
-    """... and at the student."""
+    """Each token's log-probability at the student."""
     segments: tuple[SegmentAllocation, ...]
 
     @property
@@ -69,7 +71,7 @@ class Allocation:
 
     @property
     def residual(self) -> Tensor:
-        """What the parts leave unexplained of each behaviour [B], over the sum of their sizes."""
+        """Unexplained rest of each behaviour [B], relative to the sum of the parts' sizes."""
         change_B = self.encoded.total(self.end_N - self.start_N)
         by_part = torch.stack([self.behaviours(part) for part in self.parts])
         return (change_B - by_part.sum(0)).abs() / by_part.abs().sum(0).clamp(min=1e-12)
@@ -78,15 +80,14 @@ class Allocation:
 def allocate(
     scorer: Scorer, encoded: Encoded, course: Iterable[Stretch], tolerance: float = 0.003
 ) -> Allocation:
-    """Split what training did to each behaviour by source.
+    """Split the effect of training on each behaviour by source.
 
     Args:
-        scorer: Of the batch that ``encoded`` holds.
+        scorer: Scores the batch that ``encoded`` holds.
         encoded: The behaviours.
         course: The run, segment by segment.
-        tolerance: What a segment may leave unexplained of a behaviour, relative to the sum of its
-            parts' sizes up to there; where the last order does not reach it either, the residual
-            says so.
+        tolerance: Allowed unexplained rest of a behaviour in a segment, relative to the sum of its
+            parts' sizes up to there. If the last order misses it too, the residual shows that.
     """
     segments = []
     start_N = before_N = None
@@ -100,25 +101,26 @@ def allocate(
         segments.append(share)
         before_N = after_N
     if start_N is None or before_N is None:
-        raise ValueError(
-            "the ledger holds no displacements, so there is nothing to integrate along: trace the "
-            "behaviour by replay"
+        raise RefusedError(
+            "no-displacements",
+            "the ledger holds no displacements to integrate along: replay it first (provost audit "
+            "--replay)",
         )
     return Allocation(encoded, start_N, before_N, tuple(segments))
 
 
 @dataclass(frozen=True)
 class _Allowed:
-    """When a segment's parts add up well enough."""
+    """The criterion for a segment's parts to add up well enough."""
 
     change_N: Tensor
-    """What the segment did to each token."""
+    """Effect of the segment on each token."""
     sizes_B: Tensor
-    """The sum of the parts' sizes of the segments before."""
+    """Sum of the parts' sizes in earlier segments."""
     tolerance: float
 
     def misses(self, encoded: Encoded, values_PN: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which behaviours [B] are not there yet, and their parts' sizes up to here."""
+        """Return which behaviours [B] do not add up yet, and their parts' sizes up to here."""
         parts_PB = torch.stack([encoded.total(values_N) for values_N in values_PN])
         missing_B = (encoded.total(self.change_N) - parts_PB.sum(0)).abs()
         sizes_B = self.sizes_B + parts_PB.abs().sum(0)
@@ -156,12 +158,12 @@ def _quadrature(scorer: Scorer, stretch: Stretch, moved: Sequence[str], order: i
 
 
 BATCH = 64
-"""Behaviours that are integrated together."""
+"""Number of behaviours that are integrated together."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some behaviours with what scores them."""
+    """Some behaviours with their scorer."""
 
     encoded: Encoded
     scorer: Scorer
@@ -176,7 +178,7 @@ class Split:
 
     @property
     def behaviours(self) -> list[Behaviour]:
-        """All of them, in order."""
+        """All behaviours, in order."""
         return [item for batch in self.batches for item in batch.encoded.behaviours]
 
     @property
@@ -190,7 +192,7 @@ class Split:
         return torch.cat(rows, dim=1)
 
     def begun(self) -> Tensor:
-        """Return each behaviour's log-probability [B] where the round began."""
+        """Return each behaviour's log-probability [B] at the start of the round."""
         return torch.cat([a.encoded.total(a.start_N) for a in self.allocations])
 
     def ended(self) -> Tensor:
@@ -198,7 +200,7 @@ class Split:
         return torch.cat([a.encoded.total(a.end_N) for a in self.allocations])
 
     def residuals(self) -> Tensor:
-        """Return what is left unexplained of each behaviour [B], relative to its parts."""
+        """Return the unexplained rest of each behaviour [B], relative to its parts."""
         return torch.cat([allocation.residual for allocation in self.allocations])
 
     def of_segment(self, place: int) -> Tensor:
@@ -219,7 +221,7 @@ class Split:
 def split(
     behaviours: Sequence[Behaviour], policy: Policy, course: Callable[[], Iterable[Stretch]]
 ) -> Split:
-    """Split behaviours by source along a run; ``course`` walks it anew at each call.
+    """Split behaviours by source along a run; ``course`` walks it from the start at each call.
 
     Raises:
         ValueError: for a behaviour that the student's tokenizer or context cannot hold.
@@ -238,7 +240,7 @@ def split(
 
 
 def spread(domains: Sequence[str], most: int) -> list[int]:
-    """Return the places of so many behaviours, the first of each domain before any second."""
+    """Return the places of that many behaviours, the first of each domain before any second."""
     seen: Counter[str] = Counter()
     turns = []
     for place, domain in enumerate(domains):

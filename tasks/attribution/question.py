@@ -1,6 +1,6 @@
-"""The question of an audit: behaviours given by hand or file, or drawn from the student itself.
+"""The question of an audit: behaviours that are given, read from a file, or sampled.
 
-However they came, they become one stored data set, which the audit then names by its digest.
+All of them become one stored data set, which the audit names by its digest.
 """
 
 import random
@@ -26,31 +26,33 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.refusal import RefusedError
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
 from tasks.step_runner import StepRunner
 
 NEUTRAL = "neutral"
-"""Questions of all domains without their system prompts: text that no teacher was trained on."""
+"""Name of the set with all domains' prompts without system prompts, which no teacher was trained
+on."""
 MOST_SAMPLED = 1_000
-"""Of the student's own answers in each domain."""
+"""Maximum sample of the student's own answers in each domain."""
 PROBES = 16
-"""Prompts of each set in the audit of a whole student."""
+"""Number of prompts of each set in the audit of a whole student."""
 
 
 class AuditQuestion(Frozen):
-    """What a person asks; exactly one kind of it, or nothing for the whole student."""
+    """The question: exactly one kind, or none for the whole student."""
 
     prompt: str = ""
-    """What a user says ..."""
+    """The user's message."""
     system: str = ""
-    """... under this system prompt, where there is one."""
+    """The system prompt, if any."""
     response: str = ""
     contrast: str = ""
     behaviours: str = ""
-    """JSON lines, or the digest of a stored data set of them."""
+    """File of JSON lines, or the digest of a stored data set of them."""
     sample: int = 0
-    """So many of the student's own answers in each domain."""
+    """Number of the student's own answers to audit in each domain."""
 
 
 def gather(
@@ -58,20 +60,20 @@ def gather(
 ) -> Artifact:
     """Return the behaviours of a question as a data set in the store.
 
-    All that could be wrong with the question is refused here, before anything is trained again.
+    Every fault of the question is refused here, before any retrain.
 
     Args:
-        runner: Where the student lies.
+        runner: StepRunner with the student's store.
         student: A name or a digest.
         question: The question.
-        seed: Of what is drawn.
-        replay: Whether a ledger without displacements will do.
+        seed: Seed of the sample.
+        replay: Whether a ledger without displacements suffices.
 
     Raises:
-        LineageError: for a student that nothing answers to.
-        ValueError: for a question of several kinds or half of one, a behaviour file that cannot
-            be read, a behaviour that the student could not have said, a student without a ledger
-            of its own, or one that answers nothing that could be a behaviour.
+        LineageError: for a student that does not exist.
+        ValueError: for a question of several kinds or an incomplete one, an unreadable file of
+            behaviours, a response that the student's tokenizer cannot give, a student without a
+            ledger of its own, or a student without usable answers.
     """
     refuse_mixed(question)
     subject = find_subject(runner, student, replay=replay)
@@ -101,7 +103,7 @@ def _gathered(
 
 
 def refuse_mixed(question: AuditQuestion) -> None:
-    """Raise ValueError for a question of several kinds, or half of one."""
+    """Raise ValueError for a question of several kinds, or an incomplete one."""
     kinds = [
         name
         for name, by_domain in (
@@ -112,16 +114,20 @@ def refuse_mixed(question: AuditQuestion) -> None:
         if by_domain
     ]
     if len(kinds) > 1:
-        raise ValueError(f"{' and '.join(kinds)} are given at once: ask one of them at a time")
+        raise RefusedError(
+            "mixed-question", f"{' and '.join(kinds)} were given together: give only one of them"
+        )
     if _any_part(question) and not (question.prompt and question.response):
-        raise ValueError(
-            "a behaviour is a prompt with a response: give both, and a system prompt or a contrast "
-            "only beside them"
+        raise RefusedError(
+            "half-question",
+            "a behavior is a prompt with a response: give both. A system prompt and a contrast "
+            "are optional additions",
         )
     if not 0 <= question.sample <= MOST_SAMPLED:
-        raise ValueError(
-            f"sample is {question.sample}: ask for 1 to {MOST_SAMPLED} answers of each domain; a "
-            "few hundred give narrow intervals"
+        raise RefusedError(
+            "sample-out-of-range",
+            f"sample is {question.sample}: choose 1 to {MOST_SAMPLED} answers of each domain; a "
+            "few hundred give narrow intervals",
         )
 
 
@@ -158,7 +164,7 @@ def _given(runner: StepRunner, text: str) -> Artifact:
 
 
 def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) -> Artifact:
-    """Let the student answer, and for the whole student also what it started from."""
+    """Sample the student's answers, and for the whole student also those of its start."""
     sets = _prompt_sets(runner, subject)
     derivation = Derivation(
         project=runner.project,
@@ -181,7 +187,7 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        report("audit", 0, 1, message="draw the student's answers")
+        report("audit", 0, 1, message="sample the student's answers")
         by_domain = {
             domain: [tuple(_said(prompt.messages)) for prompt in stored_prompts(runner.store, data)]
             for domain, data in sets.items()
@@ -198,9 +204,10 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
             behaviours, notes = _changed_answers(student, start, drawn, sampling, seed)
         measurements.notes["drawn"] = dict(notes)
         if not behaviours:
-            raise ValueError(
-                f"the student gives no behaviour: {notes}. Give behaviours of your own, or "
-                "another seed"
+            raise RefusedError(
+                "no-usable-answers",
+                f"the student gave no usable behavior: {notes}. Give your own behaviors, or "
+                "another seed",
             )
         path = folder / "behaviours.jsonl"
         path.write_bytes(_lines(behaviours))
@@ -210,7 +217,7 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
 
 
 def _prompt_sets(runner: StepRunner, subject: AuditedStudent) -> dict[str, Artifact]:
-    """Return each domain's held-out prompts, or those of training where no plan tells of others."""
+    """Return each domain's held-out prompts, or its training prompts without a plan."""
     if subject.published is not None:
         return {lead.domain: lead.evaluation for lead in plan_of(runner, subject.published).leads}
     return {
@@ -225,7 +232,7 @@ def _said(messages: Sequence[object]) -> list[Said]:
 
 
 def _with_neutral(by_domain: Mapping[str, Sequence[Messages]]) -> dict[str, Sequence[Messages]]:
-    """Add the set of questions without system prompts, where domains have system prompts."""
+    """Add the set of prompts without system prompts, if domains have system prompts."""
     bare = [
         tuple(said for said in prompt if said.role != "system")
         for prompts in by_domain.values()
@@ -252,7 +259,7 @@ def _own_answers(
             if text
         ]
         behaviours += kept
-        notes[domain] = f"{len(kept)} of {len(prompts)} answers can be used"
+        notes[domain] = f"{len(kept)} of {len(prompts)} answers were usable"
     return behaviours, notes
 
 
@@ -263,7 +270,7 @@ def _changed_answers(
     sampling: SamplingSettings,
     seed: int,
 ) -> tuple[list[Behaviour], dict[str, str]]:
-    """Return where the student answers otherwise than what it started from, with the same noise."""
+    """Return the answers that differ from those of the student's start, with the same noise."""
     behaviours, notes = [], {}
     for domain, prompts in by_domain.items():
         now = first_turns(student, prompts, sampling, seed)

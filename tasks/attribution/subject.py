@@ -1,4 +1,4 @@
-"""The audited student: what made it, and whether its ledger is its own."""
+"""The audited student: its origin, and checks that its ledger is its own."""
 
 import json
 from dataclasses import dataclass
@@ -12,39 +12,40 @@ from tasks.handover import Plan, PlannedTeacher
 from tasks.ledger.reader import Completeness, Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import Policy, load_model, load_policy
+from tasks.refusal import RefusedError
 from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)
 class AuditedTeacher:
-    """A teacher as an audit names it."""
+    """A teacher as named in an audit."""
 
     name: str
-    """As ledger and routing call it."""
+    """Name in ledger and routing."""
     checkpoint: Artifact
     planned: PlannedTeacher | None
-    """What its release says; None where no published student tells the plan."""
+    """Entry of the published student's plan; None if the student was not published."""
 
 
 @dataclass(frozen=True)
 class AuditedStudent:
-    """A student with all that its records say of its making."""
+    """A student with its recorded origin."""
 
     reference: str
     checkpoint: Artifact
     derivation: Derivation
     start: Artifact
-    """The checkpoint that its round began with."""
+    """Initial checkpoint of its round."""
     ledger_artifact: Artifact
     ledger: Ledger
     teachers: tuple[AuditedTeacher, ...]
     published: Student | None
     manifest: Artifact | None
-    """Of the published student; None where it was not published."""
+    """Manifest of the published student; None if it was not published."""
 
     @property
     def owners(self) -> dict[str, str]:
-        """Domain to its one teacher; a domain that several share has no owner to guess."""
+        """The only teacher of each domain; a domain with several teachers has no entry."""
         domains: dict[str, list[str]] = {}
         for teacher in self.teachers:
             domain = teacher.planned.domain if teacher.planned else teacher.name
@@ -55,18 +56,19 @@ class AuditedStudent:
 def find_subject(
     runner: StepRunner, reference: str, *, replay: bool = False, replayed: Artifact | None = None
 ) -> AuditedStudent:
-    """Return the student that a reference (a name, a digest) is about, with its ledger.
+    """Return the student of a reference (a name or a digest), with its ledger.
 
     Args:
-        runner: Where it lies.
+        runner: StepRunner with the student's store.
         reference: A name or a digest.
-        replay: Whether a ledger without displacements will do, as long as they can be replayed.
-        replayed: They, where they were; a ledger that holds them itself is taken instead.
+        replay: Whether a ledger without displacements suffices if they can be replayed.
+        replayed: The replayed displacements, if any; a ledger with its own displacements takes
+            precedence.
 
     Raises:
-        LineageError: for a reference that nothing answers to, or that is about no model.
-        ValueError: for a model that multi-teacher distillation did not make, or with a ledger that
-            is missing or holds no displacements; the message says what is possible and its cost.
+        LineageError: for a reference that names nothing, or not a model.
+        ValueError: for a model that was not made by multi-teacher distillation, or with a missing
+            ledger or one without displacements; the message says what is possible and its cost.
     """
     checkpoint = checkpoint_named(runner.store, reference)
     derivation = runner.records.read(checkpoint.record)
@@ -76,14 +78,16 @@ def find_subject(
     ledger_record = ledger_derivation(derivation).digest()
     stored = runner.records.output(ledger_record)
     if stored is None:
-        raise ValueError(without_ledger(reference, output.seconds, None))
+        raise RefusedError("no-ledger", without_ledger(reference, output.seconds, None))
     artifact = _artifact(runner, "ledger", stored.output, ledger_record)
     ledger = Ledger.open(runner.store.tree(stored.output))
     if not ledger.manifest.segments:
         if replayed is not None:
             artifact, ledger = replayed, _replayed(runner, reference, artifact, replayed)
         elif not replay or not can_replay(ledger):
-            raise ValueError(without_ledger(reference, output.seconds, ledger))
+            raise RefusedError(
+                "no-displacements", without_ledger(reference, output.seconds, ledger)
+            )
     manifests = students_of(runner.store, checkpoint)
     manifest = manifests[0] if manifests else None
     published = (
@@ -108,15 +112,16 @@ def _replayed(runner: StepRunner, reference: str, own: Artifact, replayed: Artif
     made = runner.records.read(replayed.record)
     of = [item.artifact for item in made.inputs if item.role == "ledger"]
     if made.kind != "replay" or own.digest not in of:
-        raise ValueError(
-            f"{replayed.digest} is no replay of the ledger of {reference!r}: make one with "
-            "`provost audit STUDENT --replay`"
+        raise RefusedError(
+            "other-replay",
+            f"{replayed.digest} is not a replay of the ledger of {reference!r}: make one with "
+            "`provost audit STUDENT --replay`",
         )
     return Ledger.open(runner.store.tree(replayed.digest))
 
 
 def plan_of(runner: StepRunner, published: Student) -> Plan:
-    """Return the plan that a published student came of."""
+    """Return the plan of a published student."""
     return Plan.model_validate(json.loads(runner.store.get_bytes(published.plan)))
 
 
@@ -144,17 +149,17 @@ class Opened:
     """A subject's models in memory."""
 
     policy: Policy
-    """Architecture and tokenizer, with the student's weights."""
+    """The student's architecture, tokenizer and weights."""
     start: Weights
     end: Weights
     completeness: Completeness
 
 
 def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
-    """Load what the round began and ended with, after checking that the ledger is of these.
+    """Load the round's initial and final weights, after checking that the ledger matches them.
 
     Raises:
-        ValueError: if the ledger is of other weights, or does not add up.
+        ValueError: if the ledger belongs to other weights, or does not add up.
     """
     policy = load_policy(runner.store.tree(subject.checkpoint.digest))
     start = load_weights(runner, subject.start)
@@ -165,10 +170,10 @@ def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
 
 
 def own_policy(runner: StepRunner, subject: AuditedStudent) -> Policy:
-    """Return the student, after checking that its ledger is of it and of what it started from.
+    """Return the student, after checking that its ledger matches it and its start.
 
     Raises:
-        ValueError: if the ledger is of other weights.
+        ValueError: if the ledger belongs to other weights.
     """
     policy = load_policy(runner.store.tree(subject.checkpoint.digest))
     end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}

@@ -1,9 +1,10 @@
-"""A student without a teacher, or with another weight of it, from its ledger and in seconds.
+"""Surgery: removes or reweights a teacher in a student, by the ledger and within seconds.
 
     w(x) = w_end + sum over sources s of (x_s - 1) * (sum over segments of D_k[s])
 
-It takes out what came through a source's updates. The other updates stay as they were made in its
-presence: they went on repairing and interfering. So it is no retrain, and says so in its record.
+It removes the contribution of a source's updates. The other updates stay as they were computed in
+its presence, including their repairs and interference. So it is not a retrain, and its record says
+so.
 """
 
 import math
@@ -23,24 +24,28 @@ from tasks.measurements import Measurements
 from tasks.model.files import save_policy
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.refusal import RefusedError
 from tasks.step_runner import StepRunner
 
 
 def scale_teachers(runner: StepRunner, student: str, weights: Mapping[str, float]) -> Artifact:
-    """Return a student with other weights of its sources, as a recorded checkpoint.
+    """Return a student with reweighted sources, as a recorded checkpoint.
 
     Args:
-        runner: Where it is made.
+        runner: Runs and records the step.
         student: A reference to a student with a ledger.
-        weights: Source to its new weight; 0 leaves it out, 1 is as it was.
+        weights: Source to its new weight; 0 removes it, 1 keeps it.
 
     Raises:
-        ValueError: for sources that the ledger does not know, or weights that change nothing.
+        ValueError: for unknown sources, or weights that change nothing.
     """
     subject = find_subject(runner, student)
     refuse_unknown(weights, subject.ledger.parts)
     if all(weight == 1 for weight in weights.values()):
-        raise ValueError("every weight is 1, so nothing would change: leave a teacher out, or more")
+        raise RefusedError(
+            "nothing-changed",
+            "every weight is 1, so nothing would change: set at least one weight to another value",
+        )
     derivation = Derivation(
         project=runner.project,
         kind="surgery",
@@ -84,18 +89,21 @@ def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dic
 
 
 def refuse_unknown(named: Mapping[str, float], parts: list[str]) -> None:
-    """Raise ValueError for names that are no source of a ledger, or weights without an end."""
+    """Raise ValueError for names that are not sources of a ledger, or non-finite weights."""
     sources = [part for part in parts if part not in RESERVED]
     unknown = sorted(set(named) - set(sources))
     if not named:
-        raise ValueError(f"nothing is to be changed: name at least one of the sources {sources}")
+        raise RefusedError(
+            "no-weights", f"no weight was given: name at least one of the sources {sources}"
+        )
     if unknown:
-        raise ValueError(
-            f"{unknown} cannot be reweighed: the sources of this student's ledger are {sources}"
+        raise RefusedError(
+            "unknown-source",
+            f"{unknown} cannot be reweighed: the sources of this student's ledger are {sources}",
         )
     endless = sorted(name for name, weight in named.items() if not math.isfinite(weight))
     if endless:
-        raise ValueError(
-            f"the weights of {endless} are no finite numbers: 0 leaves a source out, 1 keeps it as "
-            "it was"
+        raise RefusedError(
+            "weight-not-finite",
+            f"the weights of {endless} are not finite numbers: 0 removes a source, 1 keeps it",
         )

@@ -8,21 +8,21 @@ from tasks.resources import Stage
 
 
 class Audited(NamedTuple):
-    """What an audit leaves behind."""
+    """The results of an audit."""
 
     summary: str
-    """The verdict, how sure it is, and each source's share."""
+    """The verdict, its confidence, and each source's share."""
     report: Artifact
     """A folder with ``report.html`` and ``audit.json``."""
 
 
 class Operated(NamedTuple):
-    """What a surgery leaves behind."""
+    """The results of a surgery."""
 
     summary: str
-    """What was made, and that it was not measured."""
+    """Summary of the checkpoint; it says that the student was not measured."""
     student: Artifact
-    """Its weights."""
+    """Checkpoint of the student."""
 
 
 @hosted(Stage.AUDIT)
@@ -37,7 +37,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
     seed: int,
     replay: bool,  # noqa: FBT001 - a switch of the launch form
 ) -> Artifact:
-    """Check and store the behaviours of the question, or draw them from the student."""
+    """Check and store the behaviours of the question, or sample them from the student."""
     from tasks.attribution.question import AuditQuestion, gather
     from tasks.step_runner import StepRunner
 
@@ -60,7 +60,7 @@ def run_audit(
     retrained: list[Artifact],
     seed: int,
 ) -> Audited:
-    """Split the behaviours by source, compare with the retrains, draw the page."""
+    """Split the behaviours by source, compare with the retrains, and write the page."""
     from lineage.summary import text_of
     from tasks.attribution import audit as query
     from tasks.attribution.document import read_audit, summary_of_audit
@@ -74,7 +74,7 @@ def run_audit(
 
 @hosted(Stage.AUDIT)
 def scale_teachers(student: str, weights: list[str]) -> Operated:
-    """Take teachers out of a student by its ledger, or change their weight."""
+    """Remove or reweight teachers in a student, by its ledger."""
     from lineage.summary import summary_of, text_of
     from tasks.attribution import surgery
     from tasks.inputs import numbers_by_name

@@ -1,4 +1,4 @@
-"""The course of a training run in weights: where each ledger segment begins, and who moved it.
+"""The trajectory of a run's weights: the start of each ledger segment, and each source's part.
 
 Shapes: N response tokens of the behaviours, P directions in which the weights move.
 """
@@ -22,13 +22,13 @@ from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_
 Weights = Mapping[str, Tensor]
 
 _ROWS = 32
-"""Sequences that are scored together; with P directions a pass holds P + 1 times their logits."""
+"""Sequences per batch; with P directions, a pass holds P + 1 times their logits."""
 _MOST_HELD = 1 << 30
-"""Bytes of displacements; a ledger with more is read segment by segment, again at each walk."""
+"""Maximum bytes of displacements in memory; a larger ledger is read by segment at each walk."""
 
 
 class _Chosen(torch.nn.Module):
-    """A model that gives the log-probabilities [N] of a batch's chosen tokens."""
+    """A model that returns the log-probabilities [N] of a batch's chosen tokens."""
 
     def __init__(self, model: PreTrainedModel, temperature: float) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class Scorer:
     """Log-probabilities of a batch's chosen tokens as a function of the weights."""
 
     def __init__(self, model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> None:
-        """Score ``batch``; the model gives the architecture, its weights do not matter.
+        """Score ``batch`` with the model's architecture; its weights are not used.
 
-        Attention and norms run in their plain form: neither fused kernels nor norms by hand have a
-        forward-mode derivative.
+        Attention and norms run in their plain form, because neither fused kernels nor our own norms
+        have a forward-mode derivative.
         """
         model.set_attn_implementation("eager")
         leave_norms_to_the_model(model)
@@ -65,16 +65,16 @@ class Scorer:
         return torch.cat([self._call(weights, piece) for piece in self._pieces])
 
     def with_gradient(self, weights: Weights) -> Tensor:
-        """Return log p [N] as a function of the weights that autograd can go back through."""
+        """Return log p [N] as a function of the weights that autograd can differentiate."""
         return torch.cat([self._call(weights, piece) for piece in self._pieces])
 
     @torch.no_grad()
     def derivatives(self, weights: Weights, directions: Sequence[Weights]) -> Tensor:
-        """Return how fast each token's log p changes where the weights move in each direction.
+        """Return the derivative of each token's log p along each direction of the weights.
 
         Returns:
-            [P, N] for P directions. They go through the model together: forward-mode derivatives
-            (``torch.func.jvp``) are cheap beside the calls that a small model is made of.
+            [P, N] for P directions. All share a pass: forward-mode derivatives
+            (``torch.func.jvp``) are cheap compared with the calls of a small model.
         """
         stacked = {name: torch.stack([way[name] for way in directions]) for name in weights}
 
@@ -94,7 +94,7 @@ class Scorer:
 
 
 def _pieces(batch: TokenBatch) -> Iterator[TokenBatch]:
-    """Cut a batch into rows that go through the model together, without needless padding."""
+    """Split a batch into groups of rows that share a pass, without needless padding."""
     for first in range(0, len(batch.ids_BS), _ROWS):
         own_N = (batch.rows_N >= first) & (batch.rows_N < first + _ROWS)
         rows_N, columns_N = batch.rows_N[own_N] - first, batch.columns_N[own_N]
@@ -104,7 +104,7 @@ def _pieces(batch: TokenBatch) -> Iterator[TokenBatch]:
 
 @dataclass(frozen=True)
 class Stretch:
-    """One segment of the run: the weights that it begins with and each part's displacement."""
+    """One segment of the run: its initial weights and each part's displacement."""
 
     segment: Segment
     start: Weights
@@ -119,7 +119,7 @@ class Stretch:
         }
 
     def at(self, share: float) -> dict[str, Tensor]:
-        """Return the weights so far along the straight line through the segment."""
+        """Return the weights at a fraction of the straight line through the segment."""
         return {name: tensor + share * self.change[name] for name, tensor in self.start.items()}
 
 
@@ -134,7 +134,7 @@ def stretches(ledger: Ledger, start: Weights) -> Iterator[Stretch]:
 
 
 def walker(ledger: Ledger, start: Weights) -> Callable[[], Iterable[Stretch]]:
-    """Return what walks a run anew at each call; a ledger that fits is read once."""
+    """Return a function that walks a run at each call; a ledger that fits is read once."""
     size = sum((ledger.folder / s.file).stat().st_size for s in ledger.manifest.segments)
     if size > _MOST_HELD:
         return lambda: stretches(ledger, start)

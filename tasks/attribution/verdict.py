@@ -1,4 +1,4 @@
-"""From numbers to a sentence: which teacher is named, when none is, and how sure that is."""
+"""Turns an audit's numbers into a sentence: the named teacher, or none, and the confidence."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,30 +9,30 @@ from tasks.attribution.estimators import DOMAIN_OWNER, LOG_RATIO
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named, reliability
 
 SAID = 0.1
-"""Geometric mean of a response's token probabilities; below it the student does not say it."""
+"""Minimum geometric mean of a response's token probabilities for the student to give it."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a verdict follows from; all means over behaviours, in nats."""
+    """The inputs of a verdict; all are means over behaviours, in nats."""
 
     count: int
     begun: float
-    """Log-probability (against a contrast: log-odds) where the round began ..."""
+    """Log-probability (against a contrast: log-odds) at the start of the round."""
     ended: float
-    """... and of the student."""
+    """The same under the student."""
     parts: Mapping[str, float]
-    """By source, the path integral; decay and rounding are not among them."""
+    """Path integral of each source, without decay and rounding."""
     taught: Mapping[str, float]
-    """By teacher, how much likelier it finds the behaviour than the start did."""
+    """Log-ratio of each teacher over the start."""
     num_tokens: float
-    """Of a response, as a mean; 0 where there are contrasts: log-odds say no probability."""
+    """Mean tokens of a response; 0 with contrasts, because log-odds give no probability."""
     sure: float | None
     """Share of resamples that name the same source; None for too few behaviours."""
     owners: Mapping[str, str]
     """Source to the team to ask."""
     start: str
-    """What the round began with, in words."""
+    """A phrase for the round's initial checkpoint."""
 
 
 def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
@@ -52,9 +52,10 @@ def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
 def judge_sets(
     groups: Sequence[GroupShare], sources: Sequence[str], count: int, owners: Mapping[str, str]
 ) -> AuditVerdict:
-    """Return the verdict on behaviours of several sets, where one mean would hide each of them.
+    """Return the verdict on behaviours of several sets, which one mean would hide.
 
-    What a teacher shaped outside its own domain comes first, with the teams to ask (``owners``).
+    Behaviours that a teacher shaped outside its own domain come first, with the teams to ask
+    (``owners``).
     """
     off = off_domain(groups, sources)
     own = [
@@ -66,17 +67,18 @@ def judge_sets(
     several = [group for group, _ in shared]
     unnamed = [g.domain for g in groups if not named_for(g, sources) and g not in several]
     lines = [f"{name} shaped {each.domain} ({_taught_by(each, name)} nats)" for each, name in off]
+    teams = _ask((source for _, source in off), owners)
     found = (
-        [f"Off its own domain, {'; '.join(lines)}.{_ask((source for _, source in off), owners)}"]
+        [f"Outside its own domain, {'; '.join(lines)}.{teams}"]
         if lines
-        else ["No teacher is shown to have shaped what was not its own."]
+        else ["No teacher is shown to have shaped another domain."]
     )
     if shared:
         held = [
             f"{group.domain} ({join(f'{name} {_taught_by(group, name)}' for name in names)})"
             for group, names in shared
         ]
-        found.append(f"Several teachers hold alike, so that none is named: {'; '.join(held)}.")
+        found.append(f"Held alike by several teachers, so none is named: {'; '.join(held)}.")
     if own:
         found.append(f"Each domain's own teacher shaped {join(own)}.")
     if unnamed:
@@ -86,30 +88,30 @@ def judge_sets(
         named="",
         sentence=" ".join(found),
         confidence=(
-            f"{count} behaviours in {len(groups)} sets; {len(known)} of the sets have enough for "
-            "an interval, and an off-domain finding needs one that leaves 0 out. Nats are by how "
-            "much likelier the teacher finds a set than the start did. Names were tested on single "
-            "short answers, not on sets."
+            f"{count} behaviors in {len(groups)} sets; {len(known)} of the sets are large enough "
+            "for an interval. A finding outside a teacher's own domain needs an interval that "
+            "excludes 0. Nats are the teacher's mean log-ratio over the start. Names were tested "
+            "on single short answers, not on sets."
         ),
     )
 
 
 def witness(name: str, parts: Mapping[str, float]) -> Witness:
-    """Return who another way of asking names: the largest, if it doubled the odds."""
+    """Return another estimator's result with the source that it names: its largest, or none."""
     best = max(parts, key=lambda source: parts[source])
     if name != DOMAIN_OWNER:
         most = best if parts[best] >= LEAST_NATS else ""
         return Witness(name=name, parts=parts, named=most)
     most = (
         best if parts[best] > 0.5 else ""
-    )  # of behaviours of several domains no teacher owns most
-    return Witness(name=name, parts=parts, named=most, unit="share of the behaviours")
+    )  # with behaviours of several domains, no teacher owns most
+    return Witness(name=name, parts=parts, named=most, unit="share of the behaviors")
 
 
 def with_truth(
     verdict: AuditVerdict, found: RetrainResult, off: Sequence[tuple[str, str]]
 ) -> AuditVerdict:
-    """Return a verdict with what retrains say of who it names, and of what is off its domain.
+    """Return a verdict with the retrains' effects for the named and the off-domain sources.
 
     ``off`` are pairs of a probe set and the source that shaped it.
     """
@@ -135,9 +137,9 @@ def with_truth(
 def off_domain(
     groups: Sequence[GroupShare], sources: Sequence[str]
 ) -> list[tuple[GroupShare, str]]:
-    """Return each set with who is named for it, is not its owner, and is so with 95 %.
+    """Return each set with a named source other than its owner, at 95 % confidence.
 
-    Its updates must have pushed towards the set too.
+    The updates of that source must have pushed toward the set too.
     """
     return [
         (group, who)
@@ -152,12 +154,12 @@ def off_domain(
 
 
 def named_for(group: GroupShare, sources: Sequence[str]) -> str:
-    """Return who is named for a set as a whole."""
+    """Return the source that is named for a set as a whole."""
     return named(*_means(group, sources))
 
 
 def held_by(group: GroupShare, sources: Sequence[str]) -> tuple[str, ...]:
-    """Return who holds a set as a whole."""
+    """Return the teachers that hold a set as a whole."""
     return holders(*_means(group, sources))
 
 
@@ -170,7 +172,7 @@ def _means(
 
 
 def nats(value: float) -> str:
-    """Return a signed number of nats with two digits behind the point."""
+    """Return a signed number of nats with two decimals."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -179,7 +181,7 @@ def _taught_by(group: GroupShare, source: str) -> str:
 
 
 def join(names: Iterable[str]) -> str:
-    """Return names as a person lists them: ``a, b and c``."""
+    """Return names as a list in prose: ``a, b and c``."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
@@ -193,17 +195,17 @@ def _of(who: str, case: Case) -> str:
             f"{change} nats; no teacher is named.{ask}"
         )
     times = math.exp(case.taught[who] / max(1.0, case.num_tokens))
-    per_token = " a token" if case.num_tokens > 1 else ""
+    per_token = " per token" if case.num_tokens > 1 else ""
     ledger = (
-        f"its updates added {nats(case.parts[who])} nats where the student gained {change}"
+        f"its updates added {nats(case.parts[who])} nats of the student's {change}"
         if case.parts[who] > 0
         else f"but its updates pushed against it ({nats(case.parts[who])} nats), so take the name "
         "with care"
     )
     return (
-        f"{_subject(case)} {_is(case)} {who}'s: of all teachers {who} finds {_it(case)} likeliest "
-        f"beside {case.start} ({nats(case.taught[who])} nats, {times:.2g} times{per_token}); "
-        f"{ledger}.{ask}"
+        f"{_subject(case)} {_is(case)} {who}'s: of all teachers, {who} finds {_it(case)} most "
+        f"likely relative to {case.start} ({nats(case.taught[who])} nats, {times:.2g} times"
+        f"{per_token}); {ledger}.{ask}"
     )
 
 
@@ -212,15 +214,15 @@ def _of_several(held: Sequence[str], case: Case) -> str:
     pushed = sorted(case.parts, key=lambda source: -case.parts[source])
     through = join(f"{source} ({nats(case.parts[source])})" for source in pushed)
     return (
-        f"{_subject(case)} {_is(case)} held by {join(held)} alike: beside {case.start}, {finds} "
-        f"find {_it(case)} likelier and lie within {ALIKE} nats, too close to name one. Of the "
-        f"{nats(case.ended - case.begun)} nats that the student gained, the ledger books on the "
-        f"updates of {through}.{_ask(held, case.owners)}"
+        f"{_subject(case)} {_is(case)} held by {join(held)} alike: relative to {case.start}, "
+        f"{finds} find {_it(case)} more likely, within {ALIKE} nats of each other, too close to "
+        f"name one. The student gained {nats(case.ended - case.begun)} nats; by the ledger, they "
+        f"came through the updates of {through}.{_ask(held, case.owners)}"
     )
 
 
 def _ask(sources: Iterable[str], owners: Mapping[str, str]) -> str:
-    """Return the teams to ask about sources; "" where no team is known."""
+    """Return a sentence with the teams to ask about sources; "" without a known team."""
     teams = dict.fromkeys(owners[source] for source in sources if owners.get(source))
     return f" Ask {join(teams)}." if teams else ""
 
@@ -228,28 +230,28 @@ def _ask(sources: Iterable[str], owners: Mapping[str, str]) -> str:
 def _of_nobody(case: Case, *, said: bool) -> str:
     if not said:
         return (
-            f"The student does not say this: {nats(case.ended)} nats, after {nats(case.begun)} at "
-            f"{case.start}. No teacher is named for what is not said."
+            f"The student does not give this response: {nats(case.ended)} nats, after "
+            f"{nats(case.begun)} at {case.start}. No teacher is named for such a response."
         )
     if case.ended - case.begun < LEAST_NATS:
         return (
-            f"{_subject(case)} {_is(case)} no teacher's doing here: {nats(case.begun)} nats at "
-            f"{case.start}, {nats(case.ended)} now. What speaks for {_it(case)} was there before "
-            "any teacher."
+            f"No teacher shaped {_subject(case).lower()}: {nats(case.begun)} nats at "
+            f"{case.start}, {nats(case.ended)} now. The student learned {_it(case)} before this "
+            "round."
         )
     return (
-        f"{_subject(case)} {_is(case)} no single teacher's: none finds {_it(case)} likelier than "
-        f"{case.start} did by {LEAST_LOG_RATIO} nats, though the student gained "
-        f"{nats(case.ended - case.begun)}. What was learned for other answers may have spread."
+        f"No single teacher shaped {_subject(case).lower()}: none finds {_it(case)} more likely "
+        f"than {case.start} did by {LEAST_LOG_RATIO} nats, although the student gained "
+        f"{nats(case.ended - case.begun)}. It may be a side effect of training on other answers."
     )
 
 
 def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: bool) -> str:
     parts = [*_tested(who, case)] if said else []
     if case.sure is not None and who:
-        parts.append(f"{case.sure:.0%} of resampled sets of behaviours name the same source")
+        parts.append(f"{case.sure:.0%} of resampled sets of behaviors name the same source")
     elif case.sure is None:
-        parts.append(f"{case.count} behaviour{'s' * (case.count > 1)}: too few for an interval")
+        parts.append(f"{case.count} behavior{'s' * (case.count > 1)}: too few for an interval")
     agree = [each.name for each in witnesses if each.named == who]
     differ = [
         f"{each.name} ({each.named or 'no teacher'})" for each in witnesses if each.named != who
@@ -262,22 +264,22 @@ def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: boo
 
 
 def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
-    """Return how sure it is that several hold a behaviour, and what would tell more."""
+    """Return the confidence that several teachers hold a behaviour, and the next step."""
     names = "; ".join(f"{each.name} names {each.named or 'no teacher'}" for each in witnesses)
-    few = f"; {case.count} behaviour{'s' * (case.count > 1)}: too few for an interval"
+    few = f"; {case.count} behavior{'s' * (case.count > 1)}: too few for an interval"
     return (
-        f"{reliability().of_holders()}; a retrain without each tells what its absence changes"
+        f"{reliability().of_holders()}; a retrain without each of them measures its absence"
         f"{few if case.sure is None else ''}{f'; {names}' if names else ''}."
     )
 
 
 def _tested(who: str, case: Case) -> Iterator[str]:
-    """Yield what is known of how often such an answer is right."""
+    """Yield the measured reliability of such an answer."""
     if who in case.taught:
         yield f"named by {LOG_RATIO}"
         yield reliability().of_name(pushed=case.parts[who] > 0)
     elif who:
-        yield "no benchmark tests names of what is no teacher"
+        yield "no benchmark tests names of sources other than teachers"
         return
     else:
         yield reliability().of_nobody()
@@ -287,7 +289,7 @@ def _tested(who: str, case: Case) -> Iterator[str]:
 
 
 def _subject(case: Case) -> str:
-    return "This behaviour" if case.count == 1 else f"These {case.count} behaviours"
+    return "This behavior" if case.count == 1 else f"These {case.count} behaviors"
 
 
 def _it(case: Case) -> str:

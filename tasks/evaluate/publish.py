@@ -116,7 +116,7 @@ def _curves(runner: StepRunner, plan: Plan, manifest: Student) -> Iterator[Curve
     if divergences:
         yield CurveGroup(
             title="Reverse KL from the student to each teacher",
-            unit="nats a token",
+            unit="nats per token",
             curves=tuple(divergences),
         )
 

@@ -22,7 +22,7 @@ class Staged:
 
     rung: Rung
     kl: float | None
-    """KL(student || rung) in nats a token, where it was measured."""
+    """KL(student || rung) in nats per token, where it was measured."""
 
 
 def earlier_rungs(teacher: PlannedTeacher, num_stages: int) -> list[Staged]:

@@ -39,7 +39,7 @@ class CurveGroup(BaseModel):
 
     title: str
     unit: str
-    """What one unit of the axis is, such as "nats a token"."""
+    """What one unit of the axis is, such as "nats per token"."""
     curves: tuple[Curve, ...] = Field(min_length=1)
     low: FiniteFloat = 0.0
     high: FiniteFloat | None = None

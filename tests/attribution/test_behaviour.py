@@ -8,6 +8,7 @@ import torch
 from tasks.attribution.behaviour import encode, read_behaviours, refuse_own_contrast
 from tasks.model.chat import ChatTokens
 from tests.support.courses import behaviour, encoded
+from tests.support.refused import refused
 from tests.support.tiny_models import tokenizer
 
 LINE = {"prompt": [{"role": "user", "content": "fox"}], "response": "owl"}
@@ -22,34 +23,38 @@ def test_a_file_of_behaviours_is_read_line_by_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "code", "named"),
     [
-        ("", "holds no behaviour"),
-        ("\n \n", "holds no behaviour"),
-        ("nonsense", "line 1 of"),
-        (json.dumps({"prompt": "fox", "response": "owl"}), "line 1 of"),
-        (json.dumps(LINE) + "\n" + json.dumps({**LINE, "response": ""}), "line 2 of"),
-        (json.dumps({**LINE, "reponse": "typo"}), "line 1 of"),
-        (json.dumps({"prompt": LINE["prompt"]}), r"line 1 of .*\(response: Field required\)"),
-        ("[" * 100_000, "line 1 of"),
+        ("", "no-behaviors", ""),
+        ("\n \n", "no-behaviors", ""),
+        ("nonsense", "invalid-behavior", "line 1 of"),
+        (json.dumps({"prompt": "fox", "response": "owl"}), "invalid-behavior", "line 1 of"),
+        (
+            json.dumps(LINE) + "\n" + json.dumps({**LINE, "response": ""}),
+            "invalid-behavior",
+            "line 2 of",
+        ),
+        (json.dumps({**LINE, "reponse": "typo"}), "invalid-behavior", "line 1 of"),
+        (json.dumps({"prompt": LINE["prompt"]}), "invalid-behavior", "response: Field required"),
+        ("[" * 100_000, "invalid-behavior", "line 1 of"),
     ],
 )
-def test_a_file_that_is_none_is_refused_naming_the_line(tmp_path, text, named):
+def test_an_invalid_file_is_refused_naming_the_line(tmp_path, text, code, named):
     file = tmp_path / "b.jsonl"
     file.write_text(text)
-    with pytest.raises(ValueError, match=named):
+    with refused(code, named):
         read_behaviours(file)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_file_in_another_encoding_is_refused(tmp_path):
     file = tmp_path / "b.jsonl"
     file.write_bytes(b"{}\n\xff")
-    with pytest.raises(ValueError, match=r"b\.jsonl is no UTF-8 text .* at byte 3"):
+    with refused("not-utf-8", "b.jsonl", "byte 3"):
         read_behaviours(file)
 
 
 def test_a_response_against_itself_is_refused():
-    with pytest.raises(ValueError, match="has its own response as contrast"):
+    with refused("own-contrast"):
         refuse_own_contrast([behaviour(), behaviour(response="owl", contrast="owl")])
     refuse_own_contrast([behaviour(), behaviour(response="owl", contrast="fox")])
 
@@ -58,10 +63,10 @@ def test_a_huge_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.attribution.behaviour.MOST_BEHAVIOURS", 2)
     file = tmp_path / "b.jsonl"
     file.write_text("\n".join([json.dumps(LINE)] * 3))
-    with pytest.raises(ValueError, match="more than 2 behaviours"):
+    with refused("too-many-behaviors", "more than 2"):
         read_behaviours(file)
     monkeypatch.setattr("tasks.attribution.behaviour._MOST_BYTES", 10)
-    with pytest.raises(ValueError, match="draw a sample"):
+    with refused("file-too-large"):
         read_behaviours(file)
 
 
@@ -81,15 +86,15 @@ def test_a_behaviour_is_a_row_and_its_contrast_another():
 
 
 def test_a_response_that_the_tokenizer_does_not_give_back_is_refused():
-    with pytest.raises(ValueError, match=r"behaviour 'odd'.*does not give"):
+    with refused("other-tokens", "'odd'"):
         encoded(behaviour(response="fox" + tokenizer().eos_token, name="odd"))
 
 
 def test_a_response_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="more than the model's 20"):
+    with refused("behavior-too-long", "20"):
         encode([behaviour(response="fox " * 50)], ChatTokens(tokenizer()), 20)
 
 
-def test_no_behaviour_is_refused():
-    with pytest.raises(ValueError, match="no behaviour to explain"):
+def test_an_empty_list_of_behaviors_is_refused():
+    with refused("no-behaviors"):
         encoded()

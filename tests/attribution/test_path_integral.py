@@ -1,10 +1,10 @@
 """The path integral along a run: it adds up, it is linear in the sources, it is the change."""
 
-import pytest
 import torch
 
 from tasks.attribution.path_integral import allocate
 from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
+from tests.support.refused import refused
 
 BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"), behaviour("a", "system"))
 
@@ -72,7 +72,7 @@ def test_a_bent_segment_takes_more_points():
 
 
 def test_a_ledger_without_displacements_cannot_be_integrated_along():
-    with pytest.raises(ValueError, match="by replay"):
+    with refused("no-displacements"):
         allocate(scorer(BATCH), BATCH, [])
 
 

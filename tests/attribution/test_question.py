@@ -7,24 +7,25 @@ from tasks.attribution.behaviour import Said, first_turns
 from tasks.attribution.question import NEUTRAL, AuditQuestion, _with_neutral, refuse_mixed
 from tasks.model.chat import ChatTokens
 from tasks.rollout.settings import SamplingSettings
+from tests.support.refused import refused
 from tests.support.tiny_models import tiny_policy, tokenizer
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "code"),
     [
-        {"prompt": "2+2="},
-        {"response": "4"},
-        {"contrast": "5"},
-        {"system": "Compute."},
-        {"prompt": "2+2=", "response": "4", "sample": 2},
-        {"prompt": "2+2=", "behaviours": "{}"},
-        {"sample": -1},
-        {"sample": 1_001},
+        ({"prompt": "2+2="}, "half-question"),
+        ({"response": "4"}, "half-question"),
+        ({"contrast": "5"}, "half-question"),
+        ({"system": "Compute."}, "half-question"),
+        ({"prompt": "2+2=", "response": "4", "sample": 2}, "mixed-question"),
+        ({"prompt": "2+2=", "behaviours": "{}"}, "mixed-question"),
+        ({"sample": -1}, "sample-out-of-range"),
+        ({"sample": 1_001}, "sample-out-of-range"),
     ],
 )
-def test_half_a_question_or_two_at_once_are_refused(asked):
-    with pytest.raises(ValueError, match=r"give both|at a time|1 to 1000"):
+def test_half_a_question_or_two_at_once_are_refused(asked, code):
+    with refused(code):
         refuse_mixed(AuditQuestion(**asked))
 
 

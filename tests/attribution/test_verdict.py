@@ -1,4 +1,4 @@
-"""Who is named, and when nobody is."""
+"""Verdicts: which teacher is named, and when none is."""
 
 import json
 import math
@@ -49,7 +49,7 @@ def owner_says(who):
         ({}, {}, 1.0, ""),
     ],
 )
-def test_the_teacher_is_named_who_says_it_took_part_and_was_followed(parts, taught, change, who):
+def test_a_named_teacher_finds_it_most_likely_and_took_part(parts, taught, change, who):
     assert named(parts, taught, change) == who
 
 
@@ -67,13 +67,13 @@ def test_the_teacher_is_named_who_says_it_took_part_and_was_followed(parts, taug
         ({"math": 0.4, "code": 0.4}, ()),
     ],
 )
-def test_who_is_too_close_to_tell_apart_holds_it_too(taught, held):
+def test_a_teacher_within_the_resolution_is_a_holder_too(taught, held):
     parts = {"math": -0.5, "code": 0.7, "agent": 0.1, "unheard": 0.0}
     assert holders(parts, taught, 1.0) == held
     assert holders(parts, taught, 0.0) == ()
 
 
-def test_a_behaviour_that_two_hold_names_both_says_through_whom_it_came_and_no_one_alone():
+def test_a_behavior_that_two_hold_gives_both_and_names_neither():
     owners = {"math": "team-math", "code": "team-code", "agent": "team-agent"}
     parts = {"math": -0.5, "code": 1.5, "agent": 3.0}
     taught = {"math": 1.25, "code": 1.0, "agent": -2.0}
@@ -82,36 +82,34 @@ def test_a_behaviour_that_two_hold_names_both_says_through_whom_it_came_and_no_o
     assert verdict.named == ""
     assert verdict.holders == ("math", "code")
     # the student went from -5 to -1
-    assert verdict.sentence == (
-        "This behaviour is held by math and code alike: beside the fork point, math (+1.25 nats) "
-        "and code (+1.00 nats) find it likelier and lie within 0.45 nats, too close to name one. "
-        "Of the +4.00 nats that the student gained, the ledger books on the updates of agent "
-        "(+3.00), code (+1.50) and math (\N{MINUS SIGN}0.50). Ask team-math and team-code."
-    )
-    assert verdict.confidence == (
-        "where two teachers held a plant and one of them had taught it, both were named for 54 of "
-        "56, and never the other alone: who holds it is not yet who taught it; a retrain without "
-        "each tells what its absence changes; 1 behaviour: too few for an interval; "
-        "tracin names agent."
-    )
+    for part in (
+        "math (+1.25 nats) and code (+1.00 nats)",
+        "within 0.45 nats",
+        "gained +4.00 nats",
+        "agent (+3.00), code (+1.50) and math (\N{MINUS SIGN}0.50)",
+        "Ask team-math and team-code.",
+    ):
+        assert part in verdict.sentence
+    for part in ("54 of 56", "1 behavior:", "tracin names agent"):
+        assert part in verdict.confidence
     found = example_audit().verification
     told = with_truth(verdict, found, []).confidence
     assert "a retrain without math lost +1.50 nats" in told
 
 
-def test_the_sentence_says_who_how_much_and_whom_to_ask():
+def test_the_sentence_gives_teacher_nats_and_team():
     witnesses = [Witness(name="surgery", parts={}, named="math"), owner_says("code")]
     verdict = judge(case(), witnesses)
     assert verdict.named == "math"
     # e^(3.2 / 2 tokens) = 4.95
-    assert "(+3.20 nats, 5 times a token); its updates added +4.50 nats" in verdict.sentence
+    assert "(+3.20 nats, 5 times per token); its updates added +4.50 nats" in verdict.sentence
     assert "Ask team-math." in verdict.sentence
     assert "agreeing: surgery" in verdict.confidence
     assert "differing: owner (code)" in verdict.confidence
     assert "too few" in verdict.confidence
 
 
-def test_a_name_that_the_ledger_speaks_against_is_given_with_care_and_its_own_accuracy():
+def test_a_name_against_the_ledger_has_a_caution_and_its_own_accuracy():
     agreed, disagreed = judge(case(), []), judge(case(parts={"math": -1.0, "code": 5.0}), [])
     assert disagreed.named == "math"
     assert "take the name with care" in disagreed.sentence
@@ -134,7 +132,7 @@ def test_no_more_is_claimed_than_was_tested(changes, said):
     assert said in confidence
 
 
-def test_the_accuracy_told_is_the_one_measured():
+def test_the_accuracy_in_a_verdict_is_the_measured_one():
     results = Path(__file__).parents[2] / "benchmarks" / "results" / "attribution.json"
     measured = json.loads(results.read_text("utf-8"))["figures"]
     told = measured["verdict"]
@@ -153,38 +151,38 @@ def test_the_accuracy_told_is_the_one_measured():
     assert round(absence["a retrain of the other seed"], 2) == figures.rank_correlation.retrain
 
 
-def test_what_the_student_does_not_say_is_nobodys():
+def test_no_teacher_is_named_for_a_response_that_the_student_does_not_give():
     # two tokens of e^-10 each: far below SAID = 0.1
     verdict = judge(case(begun=-30.0, ended=-20.0), [])
     assert verdict.named == ""
-    assert "does not say this" in verdict.sentence
+    assert "does not give this" in verdict.sentence
 
 
-def test_against_a_contrast_the_level_says_nothing_of_whether_it_is_said():
+def test_against_a_contrast_a_low_level_still_names():
     assert judge(case(begun=-30.0, ended=-20.0, num_tokens=0), []).named == "math"
 
 
-def test_what_was_there_before_is_nobodys_doing():
+def test_no_teacher_is_named_for_a_behavior_from_before_the_round():
     parts = {"math": 0.3, "code": 0.1}
     taught = {"math": 0.3, "code": 0.1}
     verdict = judge(case(begun=-0.5, ended=-0.1, parts=parts, taught=taught), [])
     assert verdict.named == ""
-    assert "was there before" in verdict.sentence
+    assert "before this round" in verdict.sentence
 
 
-def test_many_small_sources_are_no_single_one():
+def test_no_teacher_is_named_among_many_small_sources():
     parts = dict.fromkeys(("a", "b", "c"), 0.5)
     taught = dict.fromkeys(("a", "b", "c"), 0.3)
     verdict = judge(case(begun=-2.0, ended=-0.5, parts=parts, taught=taught), [])
     assert verdict.named == ""
-    assert "no single teacher" in verdict.sentence
+    assert "No single teacher" in verdict.sentence
 
 
-def test_the_share_of_resamples_is_told():
+def test_the_confidence_gives_the_share_of_resamples():
     assert "97% of resampled sets" in judge(case(count=9, sure=0.97), []).confidence
 
 
-def test_sets_name_what_a_teacher_shaped_outside_its_domain_first():
+def test_behavior_outside_a_teachers_domain_comes_first():
     groups = [
         group("math", "math", math=(3.0, 2.0, 4.0), code=(0.1, -0.1, 0.2)),
         group("neutral", "", math=(0.0, -1.0, 1.0), code=(2.0, 1.0, 3.0)),
@@ -193,24 +191,23 @@ def test_sets_name_what_a_teacher_shaped_outside_its_domain_first():
     sentence = judge_sets(groups, ["math", "code"], 18, {"code": "team-code"}).sentence
     # math on code's prompts is large, but its interval holds 0
     assert sentence.startswith(
-        "Off its own domain, code shaped neutral (+2.00 nats). Ask team-code."
+        "Outside its own domain, code shaped neutral (+2.00 nats). Ask team-code."
     )
     assert "own teacher shaped math (+3.00)" in sentence
 
 
-def test_a_set_that_two_hold_alike_is_neithers():
+def test_no_teacher_is_named_for_a_set_that_two_hold_alike():
     both = {"math": (2.0, 1.0, 3.0), "code": (1.9, 1.0, 3.0)}
     groups = [
         group("math", "math", math=(3.0, 2.0, 4.0), code=0.1),
         group("neutral", "", taught=both, math=(1.0, 0.5, 1.5), code=(1.0, 0.5, 1.5)),
     ]
     sentence = judge_sets(groups, ["math", "code"], 12, {}).sentence
-    assert "hold alike, so that none is named: neutral (math +2.00 and code +1.90)." in sentence
-    assert "Nobody is named" not in sentence
+    assert "none is named: neutral (math +2.00 and code +1.90)." in sentence
     assert "shaped neutral" not in sentence
 
 
-def test_without_intervals_nothing_is_shown_off_a_domain():
+def test_without_intervals_nothing_is_found_off_domain():
     groups = [
         group("math", "math", count=2, math=1.0, code=9.0),
         group("code", "code", code=1.0, math=0),
@@ -218,7 +215,7 @@ def test_without_intervals_nothing_is_shown_off_a_domain():
     assert judge_sets(groups, ["math", "code"], 4, {}).sentence.startswith("No teacher is shown")
 
 
-def test_retrains_are_told_of_who_is_named_and_of_what_is_off_its_domain():
+def test_the_confidence_gives_the_retrains_of_named_and_off_domain_teachers():
     found = example_audit().verification
     verdict = AuditVerdict(named="math", sentence="s", confidence="c.")
     told = with_truth(verdict, found, [("neutral", "math"), ("neutral", "code")]).confidence

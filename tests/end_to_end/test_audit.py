@@ -48,7 +48,7 @@ def test_the_parts_add_up_to_what_the_student_says(audited):
         by_segment = sum(stretch.parts[part] for stretch in found.course)
         assert by_token == pytest.approx(behaviour.parts[part], abs=1e-5)
         assert by_segment == pytest.approx(behaviour.parts[part], abs=1e-5)
-    assert found.approvals[0] == "the plan was not reviewed: no record of an approval"
+    assert found.approvals[0] == "the plan was not reviewed: no approval is recorded"
     assert {source.owner for source in found.sources if source.owner} == {
         f"team-{team}" for team in TEAMS
     }
@@ -94,21 +94,21 @@ def test_a_student_without_displacements_is_audited_by_replay(teachers, tmp_path
     )
     told = " ".join(refusal(*ASKED).split())
     assert "its ledger holds no displacements" in told
-    assert "`provost audit STUDENT --replay` makes displacements from the" in told
+    assert "`provost audit STUDENT --replay` computes displacements from the" in told
     provost(*ASKED, "--replay", "--out", str(tmp_path / "out"))
     found = Audit.model_validate_json((tmp_path / "out" / "audit.json").read_text("utf-8"))
     assert set(found.shares) == {*TEAMS, "decay", "unreplayed"}
     total = found.begun + sum(share.mean for share in found.shares.values())
     assert total == pytest.approx(found.ended, abs=1e-3)
     assert "The split is approximate" in found.approximate
-    assert "With a replayed split names were not tested" in found.verdict.confidence
+    assert "Names were not tested with a replayed split" in found.verdict.confidence
     assert "cannot be audited" in refusal("surgery", "student@released", "--without", TEAMS[0])
 
 
 def test_a_whole_student_that_answers_nothing_cannot_be_asked(student):
     """Noise never ends a turn; each probe set says how many of its answers could be compared."""
     told = " ".join(refusal("audit", "student@released").split())
-    assert "gives no behaviour" in told
+    assert "gave no usable behavior" in told
     assert all(f"'{name}': '0 of 0 answers changed" in told for name in (*TEAMS, "neutral"))
 
 
@@ -150,29 +150,32 @@ def test_a_rehearsal_without_a_teacher_is_a_recorded_student_that_only_others_ta
         (("audit", "nobody@released"), "unknown name 'nobody'"),
         (("audit", "shout@released"), "not by multi-teacher distillation"),
         (("audit", "student@released", "--prompt", "abcd"), "give both"),
-        ((*ASKED, "--sample", "3"), "ask one of them at a time"),
+        ((*ASKED, "--sample", "3"), "give only one of them"),
         ((*ASKED, "--verify", "-1"), "1 or more"),
-        ((*ASKED, "--subsets", "1"), "with no seed"),
+        ((*ASKED, "--subsets", "1"), "needs a seed"),
         ((*ASKED, "--contrast", "dcba"), "has its own response as contrast"),
         ((*ASKED, "--verify", "1", "--subsets", "1"), "have 0"),
         (("audit", "student@released", "--prompt", "abcd", "--response", "x" * 200), "shorten"),
         (("surgery", "student@released", "--without", "math"), "['shout', 'whisper']"),
         (("surgery", "student@released", "--weight", "shout=1"), "nothing would change"),
         (("surgery", "student@released", "--weight", "shout"), "such as math=0.5"),
-        (("surgery", "student@released", "--weight", "shout=nan"), "no finite numbers"),
+        (("surgery", "student@released", "--weight", "shout=nan"), "not finite numbers"),
         ((*REHEARSED, "--without", "math"), "['math'] cannot be left out"),
-        ((*REHEARSED, "--without", "shout", "--without", "whisper"), "nobody is left to learn"),
+        (
+            (*REHEARSED, "--without", "shout", "--without", "whisper"),
+            "are all teachers of this student",
+        ),
         ((*REHEARSED, "--weight", "shout=0"), "--without"),
-        (REHEARSED, "nothing is to be left out"),
+        (REHEARSED, "no teacher is left out"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_what_to_do(student, arguments, words):
+def test_an_impossible_question_is_refused_with_the_next_step(student, arguments, words):
     assert words in " ".join(refusal(*arguments).split())
 
 
 @pytest.mark.parametrize(
     ("lines", "words"),
-    [("", "holds no behaviour"), ('{"prompt": 3}\n', "line 1"), ("[]\n", "line 1")],
+    [("", "holds no behavior"), ('{"prompt": 3}\n', "line 1"), ("[]\n", "line 1")],
 )
 def test_a_bad_file_of_behaviours_is_refused_by_line(student, tmp_path, lines, words):
     file = tmp_path / "behaviours.jsonl"
@@ -193,7 +196,7 @@ def test_a_file_of_behaviours_is_audited_together(audited, tmp_path):
     assert share.low <= share.mean <= share.high
 
 
-def test_a_student_without_its_ledger_is_told_what_is_possible(student):
+def test_without_its_ledger_the_error_names_the_possible_answers(student):
     """The attestation that names the ledger is taken away, as by a store that lost it."""
     runner = StepRunner()
     record = ledger_record(runner).removeprefix("sha256:")

@@ -167,7 +167,7 @@ def test_a_lora_students_weights_are_sent_merged(settings, stand_in):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"loads": False}, r"nats a token away.*another model.*not loaded"),
+        ({"loads": False}, r"nats per token away.*another model.*not loaded"),
         ({"forgets": False}, r"could not clear.*server of its own"),
         ({"status": 500}, r"was refused with 500"),
         ({"status": 400}, r"was refused with 400"),

@@ -98,7 +98,7 @@ def example_report(**changes: object) -> ReportInput:
                 ),
             ),
             CurveGroup(
-                title="Distance to each teacher during MOPD", unit="reverse KL, nats a token",
+                title="Distance to each teacher during MOPD", unit="reverse KL, nats per token",
                 curves=tuple(
                     Curve(name=f"{d} teacher", points=climb(0.5, 0.06, 9 + i, 300))
                     for i, d in enumerate(DOMAINS)

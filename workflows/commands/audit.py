@@ -128,7 +128,7 @@ def _put(behaviours: Path) -> str:
 
 def _tell(found: Audit) -> None:
     say(found.verdict.sentence)
-    say(f"How sure: {found.verdict.confidence}")
+    say(f"Confidence: {found.verdict.confidence}")
     owners = {source.name: source.owner for source in found.sources}
     rows = [(found.start, f"{found.begun:+.2f}", "", "")]
     for name, share in found.shares.items():

@@ -134,7 +134,7 @@ class VllmSampler:
         gap = float((own_N - served_N).abs().mean())
         if not gap <= self._server.max_log_prob_gap:
             raise VllmError(
-                f"the server's log-probabilities are {gap:.3g} nats a token away from the "
+                f"the server's log-probabilities are {gap:.3g} nats per token away from the "
                 f"policy's, and may be {self._server.max_log_prob_gap:g} (vllm.max_log_prob_gap): "
                 "it serves another model than this one, has not loaded the weights that were "
                 "sent, or reports them before the temperature (start it with --logprobs-mode "
