@@ -125,7 +125,7 @@ def test_a_contradicted_parent_is_a_refusal_of_its_own_beside_the_verdict():
     found = judged(measured(ancestry=ancestry))
     assert found.verdict is Verdict.FITS
     assert codes(found) == ["contradicted-ancestry"]
-    assert "10% is in it" in found.reasons[0].evidence
+    assert "keeps 10%" in found.reasons[0].evidence
     assert "code sft is nearer" in found.reasons[0].evidence
 
 
