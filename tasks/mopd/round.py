@@ -124,12 +124,14 @@ def distil_rounds(
     whenever its checkpoint is saved.
 
     Raises:
-        ValueError: for no round at all.
-        LineageError: for a plan whose parts are not those of the stored plan.
-        RecalledError: where a teacher, or what it descends from, was recalled by now.
+        ValueError: for fewer than one round.
+        LineageError: for a plan that differs from the stored plan.
+        RecalledError: if a teacher, or an ancestor of it, has been recalled.
     """
     if rounds < 1:
-        raise ValueError(f"rounds is {rounds}: a consolidation has at least one; set it to 1")
+        raise RefusedError(
+            "no-rounds", f"rounds is {rounds}, but a consolidation has at least one: set it to 1"
+        )
     refuse_mixed(runner, plan)
     student = plan.student
     watch = RecallWatch(runner.store, plan)
