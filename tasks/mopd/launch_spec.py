@@ -1,4 +1,4 @@
-"""What a launch form says to each task, checked."""
+"""The validated launch form, as specifications for the tasks."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,20 +12,20 @@ from tasks.onpolicy.workload import Workload
 
 
 class LaunchSpec(NamedTuple):
-    """What the launch form says to each task."""
+    """The validated launch form, split by task."""
 
     spec: ConsolidationSpec
     gate: GateOrder
     workload: Workload
     ladder_stages: int
     launched: str
-    """``Launched`` as JSON: Flyte has no type for the settings of a round."""
+    """``Launched`` as JSON, because Flyte has no type for the settings of a round."""
     recipe: str
-    """What makes outcomes comparable, as ``RoundForm.recipe`` has it."""
+    """Settings that make outcomes comparable; see ``RoundForm.recipe``."""
 
 
 def launch_spec(inputs: Mapping[str, Any]) -> LaunchSpec:
-    """Return what the inputs of a launch say to each task.
+    """Return the validated inputs of a launch, split by task.
 
     Raises:
         InputError: for an input or a setting that is invalid.

@@ -26,6 +26,7 @@ from tasks.planned import refuse_mixed
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.ranks import joined_ranks
+from tasks.refusal import RefusedError
 from tasks.resume import Part, States
 from tasks.step_runner import StepRunner, now
 from tasks.threads import use_configured_threads
