@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from lineage.approval import Decision
 from lineage.artifacts import Frozen
 
-Outcome = Literal["published", "failed", "refused", "open"]
+Outcome = Literal["published", "failed", "refused", "open", "proposed"]
 
 
 class Lenient(BaseModel):
@@ -94,7 +94,8 @@ class Launch(Frozen):
     verdicts: list[LaunchVerdict]
     waivers: list[Waived]
     outcome: Outcome
-    """published, failed after its plan, refused, or open: nothing of it is recorded yet."""
+    """published, failed after its plan, refused, open (launched, and nothing of it is recorded
+    yet), or proposed: a plan without a launch, such as that of a dry run or of `provost gate`."""
     students: list[Result]
     error: str = ""
     """Message of the newest failure; "" if none is recorded."""

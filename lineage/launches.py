@@ -137,7 +137,7 @@ class _Reader:
             findings=plan.notes,
             verdicts=[each for made in facts.of_kind("gate") for each in _verdicts(made)],
             waivers=waivers,
-            outcome=_outcome(plan.notes, waivers, students, failures),
+            outcome=_outcome(form, plan.notes, waivers, students, failures),
             students=[
                 Result(digest=d, names=self._names.get(d, []))
                 for d in dict.fromkeys(made.attestation.output for made in students)
@@ -253,6 +253,7 @@ def _verdicts(made: NewestOutput) -> list[LaunchVerdict]:
 
 
 def _outcome(
+    form: Launched | None,
     findings: list[LaunchFinding],
     waivers: list[Waived],
     students: list[NewestOutput],
@@ -265,7 +266,9 @@ def _outcome(
     accepted = {(each["code"], each["subject"]) for w in waivers for each in w.findings}
     counting = [f for f in findings if f.severity == "refusal"]
     left = [f for f in counting if f.code in NEVER_WAIVED or (f.code, f.subject) not in accepted]
-    return "refused" if left else "open"
+    if left:
+        return "refused"
+    return "open" if form else "proposed"
 
 
 def _text(notes: dict[str, JsonValue], name: str) -> str | None:

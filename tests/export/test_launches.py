@@ -78,7 +78,7 @@ def test_a_refusal_that_nobody_waived_refuses_and_a_waived_one_does_not(family):
     assert told(family)[plan[1]].outcome == "refused"
     waiver = waive(family, plan, code="other-fork-point", subject="teacher.math@1")
     launch = told(family)[plan[1]]
-    assert launch.outcome == "open"
+    assert launch.outcome == "proposed"
     assert launch.waivers == [
         Waived(
             digest=waiver[1],
@@ -118,7 +118,7 @@ def test_a_plan_behind_the_gate_is_one_launch_with_the_one_before_it(family):
     assert found[after[1]].verdicts == [
         LaunchVerdict(name="math", verdict="unknown", predicted=0.42)
     ]
-    assert found[after[1]].outcome == "open"  # the waiver of the plan before counts
+    assert found[after[1]].outcome == "proposed"  # the waiver of the plan before counts
 
 
 def test_a_plan_that_is_damaged_is_told_and_hides_no_other(family):

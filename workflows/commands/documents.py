@@ -218,14 +218,14 @@ class PlanFinding(Frozen):
     next_step: str
 
 
-class Estimate(Frozen):
+class EstimateLine(Frozen):
     """One part of a plan's cost, in words."""
 
     name: str
     value: str
 
 
-class Planned(Frozen):
+class DryRun(Frozen):
     """``provost run consolidation --dry-run``."""
 
     plan: str
@@ -235,7 +235,7 @@ class Planned(Frozen):
     teachers: dict[str, str]
     """Reference of each teacher, by name."""
     findings: list[PlanFinding]
-    estimates: list[Estimate]
+    estimates: list[EstimateLine]
     refusal: str
     """Why it cannot be launched as it is; "" where it can. The exit status is 1 then."""
 
@@ -251,7 +251,7 @@ DOCUMENTS: dict[str, type[Frozen]] = {
     "teacher show": Summary,
     "run teacher": Summary,
     "run consolidation": Summary,
-    "run consolidation --dry-run": Planned,
+    "run consolidation --dry-run": DryRun,
     "gate": Summary,
     "audit": Summary,
     "surgery": Summary,

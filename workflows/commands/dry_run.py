@@ -4,13 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lineage.registry import check_may_publish
-from tasks.gate.decision import MisfitError, decide
-from tasks.gate.plan import propose
-from tasks.gate.plan_page import plan_text
-from tasks.gate.task import cost_of
 from tasks.mopd.launch_spec import launch_spec
-from tasks.step_runner import StepRunner
-from workflows.commands.documents import Estimate, PlanFinding, Planned
+from workflows.commands.documents import DryRun, EstimateLine, PlanFinding
 from workflows.commands.output import emit, say
 
 
@@ -23,6 +18,12 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
         LineageError: for a reference that nothing answers to.
         MisfitError: where what is named is no teacher.
     """
+    from tasks.gate.decision import MisfitError, decide
+    from tasks.gate.plan import propose
+    from tasks.gate.plan_page import plan_text
+    from tasks.gate.task import cost_of
+    from tasks.step_runner import StepRunner
+
     launch = launch_spec(inputs)
     runner = StepRunner()
     check_may_publish(runner.store, f"student.{launch.spec.publish_as}")
@@ -38,7 +39,7 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
     assert plan.artifact is not None
     if as_document:
         emit(
-            Planned(
+            DryRun(
                 plan=plan.artifact.digest,
                 student=plan.student.digest,
                 teachers={teacher.name: teacher.reference for teacher in plan.teachers},
@@ -52,7 +53,7 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
                     )
                     for note in plan.notes
                 ],
-                estimates=[Estimate(name=name, value=value) for name, value in cost.lines()],
+                estimates=[EstimateLine(name=name, value=value) for name, value in cost.lines()],
                 refusal=refusal,
             )
         )

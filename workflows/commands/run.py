@@ -11,6 +11,7 @@ from tasks.inputs import InputError
 from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.round_form import LARGEST_SEED
 from workflows.commands.climb_again import inputs_of_request
+from workflows.commands.dry_run import dry_run
 from workflows.commands.faculty import team_module
 from workflows.commands.launch_file import inputs_of_launch, write_launch
 from workflows.commands.local import quiet, run_locally
@@ -106,8 +107,6 @@ def consolidation(
     except (InputError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if stops_at_plan:
-        from workflows.commands.dry_run import dry_run  # reads weights, so it imports torch
-
         if not run_locally(dry_run, LaunchForm(**inputs).model_dump(), as_document):
             raise SystemExit(1)
         return
