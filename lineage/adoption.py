@@ -11,6 +11,7 @@ from lineage.journal import (
     Slots,
     read_inventory,
 )
+from lineage.names import Names
 from lineage.older import PREFIXES
 from lineage.statement import Statement
 from lineage.store import Store
@@ -61,6 +62,39 @@ def endorse(store: Store, reason: str) -> Statement[Endorsement]:
     written = slots.append(lambda _, __: endorsement)
     assert written is not None
     return written
+
+
+def refuse_losses(store: Store, wanted: TrustRoot) -> None:
+    """Refuse a trust root under which valid statements of a team could not be read any more.
+
+    A key that signed something stays listed, out of effect where it must be: no endorsement reaches
+    what an unlisted key signed. A team that stated something keeps its project and names.
+
+    Raises:
+        TrustRootError: naming the team, and what to write instead.
+    """
+    names = Names(store)
+    trust = names.journal.trust
+    for team, item in trust.teams.items() if trust else ():
+        assert trust is not None
+        project = trust.project_of(team)
+        if not store.keys(f"{PROJECTS}/{project}"):
+            continue
+        teams = [each for name, each in wanted.teams.items() if wanted.project_of(name) == project]
+        listed = {key.public for each in teams for key in each.keys}
+        gone = [key.public[:16] for key in item.keys if key.public not in listed]
+        moved = [
+            name
+            for name in names.names()
+            if trust.owner_of(name) == team and wanted.project_of(wanted.owner_of(name)) != project
+        ]
+        if gone or moved:
+            raise TrustRootError(
+                f"with this file, what {team} has signed could not be read any more: project "
+                f"{project!r} would lose the keys {gone} and the names {moved}. Keep each key, "
+                'with `until = "..."` or `revoked = "..."`; a team with another name keeps its '
+                f'statements by `project = "{project}"`'
+            )
 
 
 def unendorsed(store: Store, wanted: TrustRoot) -> list[str]:

@@ -8,6 +8,7 @@ their owners promote it.
 from collections.abc import Iterable
 
 from lineage.artifacts import Artifact
+from lineage.derivation import Derivation
 from lineage.documents import digests_in
 from lineage.errors import CorruptError, LineageError, MissingBlobError, NotEntitledError
 from lineage.graph import Lineage
@@ -64,11 +65,7 @@ def _promote_record(source: Store, target: Store, record: str) -> None:
     if derivation.project != theirs.journal.author.project:
         present = theirs.finished(record)
         if present is None or present.output != said.output:
-            raise NotEntitledError(
-                f"{derivation.kind} {record} belongs to "
-                f"{derivation.project or 'another project'}, and is not in {target.uri}: have "
-                "its owner promote it first"
-            )
+            raise NotEntitledError(_why_not(derivation, theirs))
         return
     for item in derivation.inputs:
         _copy(source, target, item.artifact)
@@ -76,6 +73,17 @@ def _promote_record(source: Store, target: Store, record: str) -> None:
     if said.metrics:
         _copy(source, target, said.metrics)
     theirs.write(derivation, said)
+
+
+def _why_not(made: Derivation, theirs: Records) -> str:
+    project, uri = made.project or "no project", theirs.journal.store.uri
+    told = f"{made.kind} {made.digest()} belongs to {project}, and is not in {uri}"
+    if made.project in theirs.journal.projects:
+        return f"{told}: have its owner promote it first"
+    return (
+        f"{told}. No team there has that project, so nobody could vouch for it: make it in a store "
+        "with the teams of the other one, such as your cluster's development store"
+    )
 
 
 def _copy(source: Store, target: Store, digest: str) -> None:

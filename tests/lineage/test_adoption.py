@@ -2,7 +2,7 @@
 
 import pytest
 
-from lineage.adoption import adopt, endorse, unendorsed
+from lineage.adoption import adopt, endorse, refuse_losses, unendorsed
 from lineage.artifacts import Artifact
 from lineage.author import own_key
 from lineage.digest import hex_of
@@ -130,6 +130,37 @@ def test_an_unknown_field_of_a_newer_version_is_left_out(store):
     newer = canonical({**said, "of_a_newer_version": 1})
     store.claim(key.rpartition("/")[0] + "/" + hex_of(digest(newer)), newer)
     assert {item.output for item in Records(store).attestations(record)} == {output}
+
+
+@pytest.mark.parametrize("change", ["no key", "another key", "no team", "renamed", "no name"])
+def test_a_trust_root_that_loses_what_a_team_has_signed_is_refused(tmp_path, change):
+    shared = Shared(tmp_path / "shared")
+    made = write_record(shared.math, b"good")
+    artifact = Artifact(kind="checkpoint", digest=made[1], record=made[0])
+    Registry(shared.math).register("teacher.math", artifact, owner="math")
+    wanted, team = root(), root().teams["math-team"]
+    renewed = team.keys[0].model_copy(update={"public": NEW_KEYS["math-team"].public})
+    teams = {name: each for name, each in wanted.teams.items() if name != "math-team"}
+    teams |= {
+        "no key": {"math-team": team.model_copy(update={"keys": ()})},
+        "another key": {"math-team": team.model_copy(update={"keys": (renewed,)})},
+        "no team": {},
+        "renamed": {"calculus": team},
+        "no name": {"math-team": team.model_copy(update={"names": ("teacher.sums",)})},
+    }[change]
+    with pytest.raises(TrustRootError):
+        refuse_losses(shared.math, wanted.model_copy(update={"teams": teams}))
+
+
+def test_a_team_gets_another_name_and_keeps_its_statements(tmp_path):
+    shared = Shared(tmp_path / "shared")
+    write_record(shared.math, b"good")
+    team = root().teams["math-team"]
+    teams = {name: each for name, each in root().teams.items() if name != "math-team"}
+    teams["calculus"] = team.model_copy(update={"project": "math-team"})
+    del teams["code-team"]  # it has stated nothing
+    refuse_losses(shared.math, root().model_copy(update={"teams": teams}))
+    refuse_losses(shared.math, root(math_team={"revoked": TIME}))
 
 
 def test_a_key_is_rotated_out_only_after_the_new_one_has_endorsed(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
+from lineage.author import own_key
 from lineage.dsse import SigningKey
 from lineage.registry import Registry
 from lineage.store import open_store
@@ -52,6 +53,17 @@ def test_what_nobody_signed_passes_only_where_that_is_not_required(home):
     told = provost("lineage", "verify", "base@1", "--require-signed")
     assert told.exit_code == 0
     assert "base@1: adopted" in told.output
+
+
+def test_a_file_that_loses_what_was_signed_is_not_published(registered, tmp_path):
+    file, other = tmp_path / "trust.toml", SigningKey.generate().public
+    file.write_text(
+        f'maintainers = ["{own_key().public}"]\n[teams.local]\nnames = ["*"]\n'
+        f'[[teams.local.keys]]\npublic = "{other}"\nsince = "2026-11-01T00:00:00+00:00"\n'
+    )
+    assert provost("trust", "publish", str(file)).exit_code == 1
+    assert read_chain(registered).version == 1
+    assert provost("lineage", "verify", "base@1", "--require-signed").exit_code == 0
 
 
 def test_a_trust_root_is_made_shown_and_changed(home, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lineage.adoption import endorse as endorse_all
-from lineage.adoption import unendorsed
+from lineage.adoption import refuse_losses, unendorsed
 from lineage.author import key_at_hand
 from lineage.store import open_store
 from lineage.trust import TrustRoot, read_trust
@@ -51,6 +51,7 @@ def init() -> None:
 def publish(file: Path) -> None:
     """Publish FILE, such as infra/trust.toml, as the store's trust root. Needs a maintainer key."""
     store, wanted = open_store(), read_trust(file)
+    refuse_losses(store, wanted)
     if teams := unendorsed(store, wanted):
         raise click.ClickException(
             f"the file removes the keys of {', '.join(teams)}, which would invalidate everything "
