@@ -106,7 +106,7 @@ class Ours:
         optimizer = self.learner.optimizer
         optimizer.step = phases.wrap("optimizer", optimizer.step)  # type: ignore[method-assign]
         if self.recorder is not None:
-            for name in ("begin", "saw", "updated", "end"):
+            for name in ("begin_step", "add_chunk", "add_update", "end_step"):
                 setattr(self.recorder, name, phases.wrap("ledger", getattr(self.recorder, name)))
 
 

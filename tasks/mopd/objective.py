@@ -13,11 +13,12 @@ from tasks.mopd.round_models import INITIAL_STUDENT, FrozenModels, precursor_nam
 from tasks.mopd.routing import Routing
 from tasks.mopd.settings import Balance, DistilSettings, Divergence
 from tasks.mopd.teacher_monitor import TeacherMonitor
-from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
+from tasks.mopd.weighting import TeacherWeighting
 from tasks.onpolicy.feature_checks import FeatureCheck, FeatureChecks
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import group_advantages
 from tasks.onpolicy.settings import LoopSettings
+from tasks.onpolicy.step_metrics import MomentSums
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
@@ -50,7 +51,7 @@ class Distillation:
         self._weighting = TeacherWeighting(settings.balance, loop.normalisation)
         self.feature_checks = FeatureChecks(feature_checks_of(settings, loop))
         self._monitor = TeacherMonitor(teachers, routing.teachers, recheck_every)
-        self._log_ratios = LogRatioSums()
+        self._log_ratios = MomentSums()
 
     @property
     def sources(self) -> list[str]:
@@ -103,7 +104,7 @@ class Distillation:
 
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """Announce to the teachers which microbatches they will score, in order."""
-        self._log_ratios = LogRatioSums()
+        self._log_ratios = MomentSums()
         self._monitor.begin_step(step)
         requests = [
             [(model, batch.tokens) for batch in update for model in self._models(batch)]
@@ -155,7 +156,7 @@ class Distillation:
         metrics = self.feature_checks.end_step(step)
         for teacher, of_teacher in moments.items():
             metrics[f"token_share/{teacher}"] = of_teacher.tokens / tokens
-            metrics[f"advantage_deviation/{teacher}"] = of_teacher.deviation
+            metrics[f"advantage_deviation/{teacher}"] = of_teacher.variance**0.5
         return metrics | self._monitor.end_step()
 
     def state(self) -> dict[str, JsonValue]:

@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from torch import Tensor
 
 from tasks.mopd.settings import Balance, BalanceSettings
 from tasks.onpolicy.settings import Normalisation
-from tasks.onpolicy.step_metrics import DeviceSums
+from tasks.onpolicy.step_metrics import TokenMoments
 from tasks.onpolicy.step_plan import ScoredRollout
-from tasks.ranks import sum_over_ranks
 from tasks.refusal import RefusedError
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
@@ -26,56 +24,13 @@ _MEMORY = 0.9
 """Decay of the running means, a memory of ten steps."""
 
 
-@dataclass(frozen=True)
-class LogRatioMoments:
-    """Means over tokens of one teacher's log-ratios, log p_teacher - log p_student, in nats."""
-
-    size: float
-    """Mean |log-ratio|."""
-    mean: float
-    square: float
-    tokens: float
-
-    @property
-    def deviation(self) -> float:
-        """Their standard deviation."""
-        return float(max(0.0, self.square - self.mean**2) ** 0.5)
-
-
-class LogRatioSums:
-    """Sums of each teacher's log-ratios over the tokens of a step, kept on the device."""
-
-    def __init__(self) -> None:
-        self._size, self._total, self._square = DeviceSums(), DeviceSums(), DeviceSums()
-
-    def add(self, teacher: str, log_ratio_C: Tensor) -> None:
-        """Add the log-ratios of a chunk's tokens."""
-        ratio_C = log_ratio_C.detach().double()
-        self._size.add(teacher, ratio_C.abs().sum(), len(ratio_C))
-        self._total.add(teacher, ratio_C.sum())
-        self._square.add(teacher, ratio_C.square().sum())
-
-    def moments(self) -> dict[str, LogRatioMoments]:
-        """Return each teacher's moments over the tokens of all ranks. Collective."""
-        tokens = sum_over_ranks(self._size.counts())
-        size, total, square = (
-            sum_over_ranks(sums.totals()) for sums in (self._size, self._total, self._square)
-        )
-        return {
-            teacher: LogRatioMoments(
-                size[teacher] / count, total[teacher] / count, square[teacher] / count, count
-            )
-            for teacher, count in tokens.items()
-        }
-
-
 @dataclass
 class TeacherWeighting:
     """Computes each teacher's weight for a step, from the step's tokens and the steps before."""
 
     settings: BalanceSettings
     normalisation: Normalisation
-    running: dict[str, LogRatioMoments] = field(default_factory=dict)
+    running: dict[str, TokenMoments] = field(default_factory=dict)
 
     def weights(self, scored: Sequence[ScoredRollout]) -> dict[str, float]:
         """Return the relative weight of each teacher's tokens for this step's rollouts."""
@@ -98,8 +53,8 @@ class TeacherWeighting:
             case Balance.DISPERSION:
                 return self._dispersion(teachers)
 
-    def end_step(self, moments: Mapping[str, LogRatioMoments]) -> None:
-        """Add a step's log-ratios to the running means."""
+    def end_step(self, moments: Mapping[str, TokenMoments]) -> None:
+        """Add a step's log-ratios, log p_teacher - log p_student in nats, to the running means."""
         for teacher, now in moments.items():
             old = self.running.get(teacher)
             self.running[teacher] = now if old is None else _mixed(old, now)
@@ -114,7 +69,7 @@ class TeacherWeighting:
         for teacher, numbers in state.items():
             assert isinstance(numbers, list)
             size, mean, square, tokens = (float(str(number)) for number in numbers)
-            self.running[teacher] = LogRatioMoments(size, mean, square, tokens)
+            self.running[teacher] = TokenMoments(size, mean, square, tokens)
 
     def _fixed(self, teacher: str) -> float:
         try:
@@ -146,8 +101,8 @@ class TeacherWeighting:
         square = sum(c.square * c.tokens for c in known.values()) / tokens
         pooled = max(0.0, square - mean**2) ** 0.5
         return {
-            t: min(MOST_SPREAD, max(LEAST_SPREAD, pooled / known[t].deviation))
-            if t in known and known[t].deviation > 0
+            t: min(MOST_SPREAD, max(LEAST_SPREAD, pooled / known[t].variance ** 0.5))
+            if t in known and known[t].variance > 0
             else 1.0
             for t in teachers
         }
@@ -162,6 +117,6 @@ def _token_share(teachers: Sequence[str], scored: Sequence[ScoredRollout]) -> di
     return {t: total / (len(teachers) * tokens[t]) if tokens[t] else 1.0 for t in teachers}
 
 
-def _mixed(old: LogRatioMoments, now: LogRatioMoments) -> LogRatioMoments:
+def _mixed(old: TokenMoments, now: TokenMoments) -> TokenMoments:
     pairs = zip(vars(old).values(), vars(now).values(), strict=True)
-    return LogRatioMoments(*(_MEMORY * before + (1 - _MEMORY) * after for before, after in pairs))
+    return TokenMoments(*(_MEMORY * before + (1 - _MEMORY) * after for before, after in pairs))

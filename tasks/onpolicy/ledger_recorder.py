@@ -17,7 +17,7 @@ from tasks.ledger.schema import KeptRollout, SourceRow
 from tasks.ledger.source_gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.step_metrics import DeviceSums
+from tasks.onpolicy.step_metrics import MomentSums, TokenMoments
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.ranks import exchange
 
@@ -25,35 +25,11 @@ _PROBED_TOKENS = 64
 """Tokens of each teacher whose logits are held until the step ends, to measure its effect."""
 
 
-class _Moments(BaseModel):
-    """Sums of one source's advantages over one step."""
-
-    tokens: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def add(self, other: "_Moments") -> None:
-        self.tokens += other.tokens
-        self.total += other.total
-        self.squares += other.squares
-
-    @property
-    def mean(self) -> float:
-        return self.total / self.tokens if self.tokens else 0.0
-
-    @property
-    def deviation(self) -> float:
-        if not self.tokens:
-            return 0.0
-        return math.sqrt(max(0.0, self.squares / self.tokens - self.mean**2))
-
-
-class _RankSums(BaseModel):
-    """The sums and the kept rollouts of one rank in a step."""
+class _RankStep(BaseModel):
+    """What one rank has measured and kept in a step."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
-    moments: dict[str, _Moments]
     before: dict[str, float]
     """The KL to a teacher before the step's updates, on the rollout that is probed again."""
     after: dict[str, float]
@@ -101,14 +77,14 @@ class LedgerRecorder:
         """Write to ``writer``; which rollouts are kept is drawn from ``seed``."""
         self._writer, self._seed, self._last_step = writer, seed, last_step
         self._step = 0
-        self._totals, self._squares = DeviceSums(), DeviceSums()
+        self._advantages = MomentSums()
         self._gradients: dict[str, list[SourceGradient]] = {}
         self._sample: list[_SampledRollout] = []
 
     def begin_step(self, step: int, scored: Sequence[ScoredRollout]) -> None:
         """Choose which of a step's rollouts are kept."""
         self._step = step
-        self._totals, self._squares = DeviceSums(), DeviceSums()
+        self._advantages = MomentSums()
         self._gradients = defaultdict(list)
         count = self._writer.settings.rollouts_per_teacher
         by_teacher: dict[str, list[ScoredRollout]] = defaultdict(list)
@@ -126,9 +102,7 @@ class LedgerRecorder:
     ) -> None:
         """Add each source's advantages of a chunk's tokens, and keep those of the sample."""
         for source, advantages_C in loss.advantages.items():
-            advantages_C = advantages_C.detach().double()
-            self._totals.add(source, advantages_C.sum(), len(advantages_C))
-            self._squares.add(source, advantages_C.square().sum())
+            self._advantages.add(source, advantages_C)
         for kept in self._sample:
             for item, tokens in _tokens_of_rows(batch):
                 first, end = max(tokens.start, chunk.start), min(tokens.stop, chunk.stop)
@@ -151,22 +125,21 @@ class LedgerRecorder:
 
         ``logits`` gives the student's logits [tokens, V] of a rollout, as the weights are now.
         """
-        own = self._rank_sums(logits).model_dump_json()
-        ranks = [_RankSums.model_validate_json(seen) for seen in exchange(own)]
+        own = self._rank_step(logits).model_dump_json()
+        ranks = [_RankStep.model_validate_json(seen) for seen in exchange(own)]
         before = {teacher: kl for seen in ranks for teacher, kl in seen.before.items()}
         after = {teacher: kl for seen in ranks for teacher, kl in seen.after.items()}
         kept = {place: entry for seen in ranks for place, entry in seen.kept.items()}
+        moments = self._advantages.moments()
         rows = []
         for source, gradients in sorted(self._gradients.items()):
-            moments = _Moments()
-            for seen in ranks:
-                moments.add(seen.moments.get(source, _Moments()))
+            of_source = moments.get(source, TokenMoments())
             row = SourceRow(
                 step=self._step,
                 source=source,
-                tokens=moments.tokens,
-                advantage_mean=moments.mean,
-                advantage_deviation=moments.deviation,
+                tokens=int(of_source.tokens),
+                advantage_mean=of_source.mean,
+                advantage_deviation=math.sqrt(of_source.variance),
                 gradient_norm=sum(part.norm for part in gradients) / len(gradients),
                 gradient_cosine=sum(part.cosine for part in gradients) / len(gradients),
                 kl_before=before.get(source),
@@ -177,7 +150,7 @@ class LedgerRecorder:
         self._writer.step(self._step, rows, entries, last=self._step == self._last_step)
         self._sample = []
 
-    def _rank_sums(self, logits: Callable[[ScoredRollout], Tensor]) -> _RankSums:
+    def _rank_step(self, logits: Callable[[ScoredRollout], Tensor]) -> _RankStep:
         before: dict[str, float] = {}
         after: dict[str, float] = {}
         for kept in self._sample:
@@ -190,16 +163,7 @@ class LedgerRecorder:
             for place, kept in enumerate(self._sample)
             if kept.response
         }
-        totals, squares, counts = (
-            self._totals.totals(),
-            self._squares.totals(),
-            self._totals.counts(),
-        )
-        moments = {
-            source: _Moments(tokens=int(counts[source]), total=total, squares=squares[source])
-            for source, total in totals.items()
-        }
-        return _RankSums(moments=moments, before=before, after=after, kept=entries)
+        return _RankStep(before=before, after=after, kept=entries)
 
 
 def _tokens_of_rows(batch: Microbatch) -> Iterator[tuple[ScoredRollout, slice]]:

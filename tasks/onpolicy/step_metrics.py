@@ -1,6 +1,7 @@
 """The metrics of a step: means over tokens by teacher, and what its updates did."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,6 +37,48 @@ class DeviceSums:
     def clear(self) -> None:
         """Forget all sums."""
         self._sums, self._counts = {}, {}
+
+
+@dataclass(frozen=True)
+class TokenMoments:
+    """Means over tokens of one quantity, such as an advantage or a log-ratio in nats."""
+
+    size: float = 0.0
+    """Mean absolute value."""
+    mean: float = 0.0
+    square: float = 0.0
+    tokens: float = 0.0
+
+    @property
+    def variance(self) -> float:
+        """The variance over these tokens."""
+        return max(0.0, self.square - self.mean**2)
+
+
+class MomentSums:
+    """Sums of values by name over the tokens of a step, kept on the device, for their moments."""
+
+    def __init__(self) -> None:
+        self._size, self._total, self._square = DeviceSums(), DeviceSums(), DeviceSums()
+
+    def add(self, name: str, values_C: Tensor) -> None:
+        """Add the values of a chunk's tokens."""
+        values_C = values_C.detach().double()
+        self._size.add(name, values_C.abs().sum(), len(values_C))
+        self._total.add(name, values_C.sum())
+        self._square.add(name, values_C.square().sum())
+
+    def moments(self) -> dict[str, TokenMoments]:
+        """Return the moments of each name over the tokens of all ranks. Collective."""
+        counts = sum_over_ranks(self._size.counts())
+        size, total, square = (
+            sum_over_ranks(sums.totals()) for sums in (self._size, self._total, self._square)
+        )
+        return {
+            name: TokenMoments(size[name] / count, total[name] / count, square[name] / count, count)
+            for name, count in counts.items()
+            if count
+        }
 
 
 class Report:

@@ -7,7 +7,7 @@ import torch
 
 from tasks.mopd.losses.token_loss import RoutedChunk, token_loss
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
-from tasks.mopd.weighting import LogRatioSums
+from tasks.onpolicy.step_metrics import MomentSums
 
 LN2 = math.log(2)
 STUDENT, TEACHER = [1 / 4, 1 / 4, 1 / 4, 1 / 4], [1 / 8, 1 / 2, 1 / 4, 1 / 8]
@@ -83,7 +83,7 @@ def test_nothing_of_a_chunk_is_read_on_an_accelerator(divergence):
         divergence=divergence, top_k=top_k, outcome_weight=0.5, reference_weight=0.5
     )
     loss = token_loss(chunk(1, device="meta"), settings, [0])
-    sums = LogRatioSums()
+    sums = MomentSums()
     sums.add("m", loss.log_ratio_C)
     sum(loss_C.sum() for loss_C in loss.by_source.values()).backward()
     with pytest.raises((RuntimeError, NotImplementedError)):

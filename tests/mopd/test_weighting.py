@@ -7,8 +7,9 @@ import torch
 from pydantic import ValidationError
 
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
-from tasks.mopd.weighting import LogRatioSums, TeacherWeighting
+from tasks.mopd.weighting import TeacherWeighting
 from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.step_metrics import MomentSums
 from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout
@@ -30,7 +31,7 @@ def weighting(rule, normalisation=TOKEN, **weights):
 
 def moments(**log_ratios):
     """Return the moments of a step with these log-ratios, by teacher."""
-    sums = LogRatioSums()
+    sums = MomentSums()
     for teacher, values in log_ratios.items():
         for chunk in torch.tensor(values).split(1):
             sums.add(teacher, chunk)
