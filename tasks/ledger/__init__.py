@@ -1,6 +1,6 @@
 """The ledger: every update of the weights split by source, exactly.
 
 Read ``split_adamw`` first: the algebra, and the optimizer. ``source_gradients`` reports a source's
-part of a gradient, ``schema`` is what is kept, ``writer`` and ``reader`` are the folder, and
-``estimate`` says what a run takes.
+part of a gradient, ``schema`` defines the documents, ``writer`` and ``reader`` handle the folder,
+and ``estimate`` computes the cost of a run.
 """

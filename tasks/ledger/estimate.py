@@ -1,4 +1,4 @@
-"""What a run's optimizer and ledger will take: memory, storage and time, said before it starts."""
+"""Estimates the memory, storage and time of a run's optimizer and ledger, before it starts."""
 
 import shutil
 import time
@@ -18,19 +18,20 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What a run needs beside model, teachers and activations."""
+    """The needs of a run beside model, teachers and activations."""
 
     memory: int
     """Bytes on the learner's device: moments, gradients, displacements, and the update's own."""
     storage: int
     """Bytes of all segments together: displacements, or the weights for a replay."""
     seconds: float
-    """Of all updates together, from the measured speed of memory."""
+    """Seconds of all updates together, from the measured speed of memory."""
     backward_passes: int
-    """Over each microbatch at most: one, and one more for each source beside the teacher."""
+    """Maximum backward passes over each microbatch: one, and one more per source beside the
+    teacher."""
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the estimate in one line."""
         return (
             f"optimizer and ledger: {self.memory / _GIB:.2f} GiB of memory, "
             f"{self.storage / _GIB:.2f} GiB of storage, about {format_seconds(self.seconds)} in "
@@ -40,20 +41,20 @@ class RunEstimate:
 
 @dataclass(frozen=True)
 class RunSize:
-    """What the needs of a run follow from."""
+    """The sizes that the needs of a run follow from."""
 
     num_parameters: int
-    """That are trained."""
+    """Number of trained parameters."""
     num_sources: int
-    """Teachers and all others."""
+    """Number of sources: teachers and others."""
     extra_sources: int
-    """Those that speak to the same microbatch as a teacher: outcome, reference."""
+    """Sources that share a microbatch with a teacher: outcome, reference."""
     num_steps: int
     updates_per_step: int
 
 
 def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> RunEstimate:
-    """Return what a run will take, where memory moves so fast (``memory_speed``)."""
+    """Return the needs of a run at a given speed of memory (``memory_speed``)."""
     kept, sources = settings.displacements, size.num_sources
     # Second moment; for each source gradient and first moment; with displacements one more for
     # each, the segment's start and the decay. What an update needs meanwhile is a block's.
@@ -75,25 +76,25 @@ def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -
 
 
 def check_fits(needed: RunEstimate, free_memory: int, free_storage: int | None) -> None:
-    """Raise MemoryError or OSError, before anything is spent, for a run that cannot fit.
+    """Raise MemoryError or OSError, before anything is spent, for a run that does not fit.
 
-    ``free_storage`` is None for a store without a known end, such as S3.
+    ``free_storage`` is None for a store without a known limit, such as S3.
     """
     if needed.memory > free_memory:
         raise MemoryError(
             f"{needed}. Only {free_memory / _GIB:.2f} GiB of memory are free: train adapters "
-            "(LoRA), shard over more devices, or set ledger.displacements to false and trace "
-            "behaviours by replay"
+            "(LoRA), shard over more devices, or set ledger.displacements to false and audit "
+            "behaviors by replay"
         )
     if free_storage is not None and needed.storage > free_storage:
         raise OSError(
             f"{needed}. Only {free_storage / _GIB:.2f} GiB of storage are free: raise "
-            "ledger.segment_steps, set ledger.precision to bf16, or make room"
+            "ledger.segment_steps, set ledger.precision to bf16, or free some storage"
         )
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free on a device; a container's own limit counts."""
+    """Return the free bytes of a device; a container's own limit counts."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free = int(psutil.virtual_memory().available)
@@ -104,14 +105,14 @@ def free_memory(device: torch.device) -> int:
 
 
 def free_storage(folder: Path) -> int:
-    """Return the bytes that are free where a folder is, or will be."""
+    """Return the free bytes of the disk where a folder is, or will be."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
 def memory_speed(device: torch.device) -> float:
-    """Return the bytes a second that an update moves, measured in some tens of milliseconds."""
+    """Return the bytes per second that an update moves, measured in some tens of milliseconds."""
     numbers = torch.ones(1 << 22, device=device)
     other = torch.ones_like(numbers)
     numbers.add_(other)

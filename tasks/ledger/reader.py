@@ -1,4 +1,4 @@
-"""Reads a ledger, and checks it against the weights that it is of."""
+"""Reads a ledger, and checks it against its weights."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from tasks.ledger.writer import ROLLOUTS, ROWS, digest_weights, read_manifest
 from tasks.refusal import RefusedError
 
 MOST_UNEXPLAINED = 1e-4
-"""Of the whole change, in norm: what sources and decay may leave to rounding."""
+"""Maximum share of the change, by norm, that sources and decay may leave to rounding."""
 
 
 @dataclass(frozen=True)
 class Completeness:
-    """How well the parts of a ledger add up to the change of the weights, in norm."""
+    """How well the parts of a ledger add up to the change of the weights, by norm."""
 
     change: float
-    """Of the weights, from the run's begin to its end."""
+    """Norm of the weights' change, from the start of the run to its end."""
     unexplained: float
-    """What no source and no decay accounts for, relative to the change."""
+    """The rest beside all sources and decay, relative to the change."""
     residual: float
-    """What is missing even with ``rounding``, relative to the change: the storage's precision."""
+    """The rest beside ``rounding`` too, relative to the change: the precision of the storage."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Ledger:
 
     @classmethod
     def open(cls, folder: Path) -> "Ledger":
-        """Open a ledger's folder; raise ValueError where there is none."""
+        """Open a ledger's folder; raise ValueError for any other folder."""
         return cls(folder, read_manifest(folder))
 
     @property
@@ -60,7 +60,7 @@ class Ledger:
                 yield KeptRollout.model_validate_json(line)
 
     def displacement(self, segment: Segment, part: str) -> dict[str, Tensor]:
-        """Return what one part added to each parameter in one segment, in fp32."""
+        """Return one part's displacement of each parameter in one segment, in fp32."""
         prefix = f"{part}/"
         with safe_open(self.folder / segment.file, framework="pt") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
@@ -72,7 +72,7 @@ class Ledger:
         return {name: tensor.float() for name, tensor in stored.items()}
 
     def change(self, segment: Segment) -> dict[str, Tensor]:
-        """Return what all parts together added in one segment."""
+        """Return the change of all parts together in one segment."""
         total: dict[str, Tensor] = {}
         for part in segment.norms:
             for name, moved in self.displacement(segment, part).items():
@@ -83,7 +83,7 @@ class Ledger:
         """Return how well the parts add up, after checking that these are the ledger's weights.
 
         Raises:
-            ValueError: if the weights are of another run, there is no split to check, or sources
+            ValueError: if the weights belong to another run, the ledger holds no split, or sources
                 and decay leave more of the change unexplained than ``MOST_UNEXPLAINED``.
         """
         self.check_weights(start, end)
@@ -92,7 +92,7 @@ class Ledger:
             raise RefusedError(
                 "no-displacements",
                 f"the ledger in {self.folder} holds no displacements: it was written with "
-                "displacements off, so a behaviour can only be traced by replay",
+                "displacements off, so a behavior can only be audited by replay",
             )
         missing = {n: end[n].detach().double() - start[n].detach().double() for n in start}
         change = _norm(missing)
@@ -109,13 +109,13 @@ class Ledger:
             raise RefusedError(
                 "unexplained-change",
                 f"sources and decay leave {result.unexplained:.2e} of the weights' change to "
-                f"rounding, more than {MOST_UNEXPLAINED:.0e}: something changed the weights past "
-                "the optimizer, or displacements were stored in too low a precision",
+                f"rounding, more than {MOST_UNEXPLAINED:.0e}: something changed the weights "
+                "outside the optimizer, or displacements were stored in too low a precision",
             )
         return result
 
     def check_weights(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
-        """Raise ValueError where the ledger is of other weights than a run began and ended with."""
+        """Raise ValueError if the ledger does not belong to a run's initial and final weights."""
         for what, weights, expected in (
             ("begins with", start, self.manifest.start),
             ("ends with", end, self.manifest.end),
@@ -125,8 +125,8 @@ class Ledger:
                 raise RefusedError(
                     "other-weights",
                     f"the ledger in {self.folder} {what} the weights {expected}, but those given "
-                    f"are {result}: it is of another student; find its own with `provost lineage "
-                    "show`",
+                    f"are {result}: it belongs to another student; find this student's ledger "
+                    "with `provost lineage show`",
                 )
 
 

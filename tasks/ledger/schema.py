@@ -1,4 +1,4 @@
-"""What a ledger keeps, as it is written. Losses and advantages are in nats.
+"""The documents of a ledger. Losses and advantages are in nats.
 
 No torch: workflows import it.
 """
@@ -13,27 +13,28 @@ from lineage.record import Derivation
 
 
 class StoredPrecision(StrEnum):
-    """In which precision displacements are stored; they are summed in fp32 in either case."""
+    """Precision in which displacements are stored; they are summed in fp32 in either case."""
 
     FP32 = "fp32"
     BF16 = "bf16"
-    """Half the storage; what it loses is measured and stands in the manifest."""
+    """Half the storage; the manifest holds the measured loss."""
 
 
 class LedgerSettings(BaseModel):
-    """What is written while MOPD trains, so that each change of the weights has a source."""
+    """Settings of the ledger, which splits each change of the weights by source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     displacements: bool = True
-    """Sum each source's part of the updates. Without it there is the token ledger alone, and a
-    behaviour is traced by replaying the stored rollouts, which is approximate."""
+    """Whether to sum each source's part of the updates. Without it there is only the token ledger,
+    and a behavior is audited by replaying the stored rollouts, which is approximate."""
     segment_steps: int = Field(default=10, ge=1)
-    """Steps that one set of displacements covers; the integral along training is that fine."""
+    """Number of steps per set of displacements, which is the resolution of the integral along
+    training."""
     precision: StoredPrecision = StoredPrecision.FP32
     rollouts_per_teacher: int = Field(default=4, ge=0)
-    """How many of each teacher's rollouts are kept a step, drawn from the run's seed, with their
-    token ids and what every source made of every token."""
+    """Number of each teacher's rollouts that are kept per step, drawn by the run's seed, with their
+    token ids and every source's advantage of each token."""
 
 
 SCHEMA: Literal["provost.ledger/1"] = "provost.ledger/1"
@@ -49,18 +50,18 @@ class SourceRow(_Entry):
     step: int
     source: str
     tokens: int
-    """Response tokens that it spoke to."""
+    """Number of response tokens with a loss from the source."""
     advantage_mean: float
     advantage_deviation: float
     gradient_norm: float
-    """Of its part, before clipping; the mean over inner updates."""
+    """Norm of the source's part of the gradient, before clipping; the mean over inner updates."""
     gradient_cosine: float
-    """Between its part and the sum of all; the mean over inner updates."""
+    """Cosine of the source's part with the whole gradient; the mean over inner updates."""
     kl_before: float | None
-    """Mean reverse KL of the student to it over the tokens of one kept rollout, as its update
-    began ..."""
+    """Mean reverse KL of the student to it over the tokens of one kept rollout, before the
+    update."""
     kl_after: float | None
-    """... and after the step; None for what is no teacher, or where no rollout is kept."""
+    """The same after the step; None for other sources than teachers, or without a kept rollout."""
 
 
 class KeptRollout(_Entry):
@@ -73,16 +74,16 @@ class KeptRollout(_Entry):
     score: float
     ids: tuple[int, ...]
     response: tuple[int, ...]
-    """Places of the tokens that the student wrote; the lists below go with them."""
+    """Places of the student's own tokens; the lists below refer to them."""
     weight: float
-    """Share of the step's loss that each of these tokens had."""
+    """Share of each of these tokens in the step's loss."""
     sampler_log_probs: tuple[float, ...]
     advantages: Mapping[str, tuple[float, ...]]
-    """By source."""
+    """Advantages of these tokens, by source."""
 
 
 class Segment(_Entry):
-    """A stretch of training whose change of the weights is split by source."""
+    """A stretch of training with its change of the weights split by source."""
 
     first_step: int
     last_step: int
@@ -92,43 +93,43 @@ class Segment(_Entry):
     """Digest of the weights before the segment."""
     end: str
     norms: Mapping[str, float]
-    """Of each part's displacement."""
+    """Norm of each part's displacement."""
     change: float
     """Norm of the whole change."""
     lost: float
-    """Norm of what was lost over all parts by storing them in less than fp32; 0 for fp32."""
+    """Norm of the loss over all parts by storing them in less than fp32; 0 for fp32."""
 
 
 class LedgerCheckpoint(_Entry):
-    """The weights at a segment's end, of a run whose change is not split: replays begin there."""
+    """The weights at a segment's end, in a run without a split: replays start there."""
 
     step: int
     file: str
     """safetensors, by parameter."""
     digest: str
-    """Of the weights as they were, before they were stored in any other precision."""
+    """Digest of the original weights, before they were stored in another precision."""
 
 
 class Manifest(_Entry):
-    """``ledger.json``: what a ledger is of, and how far it was written."""
+    """``ledger.json``: the run of a ledger, and how far it was written."""
 
     schema_: Literal["provost.ledger/1"] = SCHEMA
     settings: LedgerSettings
     seed: int
     sources: tuple[str, ...]
     start: str
-    """Digest of the weights that the run began with."""
+    """Digest of the run's initial weights."""
     end: str
     """Digest of the weights after ``last_step``: the student's."""
     last_step: int
     segments: tuple[Segment, ...]
     checkpoints: tuple[LedgerCheckpoint, ...] = ()
-    """Where displacements are off; a ledger holds segments or these."""
+    """Checkpoints, if displacements are off; a ledger holds segments or these."""
 
 
 def ledger_derivation(of: Derivation) -> Derivation:
     """Return the derivation of the ledger that the run ``of`` wrote beside its student.
 
-    One run made both, so they differ in their kind alone.
+    One run made both, so they differ only in their kind.
     """
     return of.model_copy(update={"kind": "ledger"})

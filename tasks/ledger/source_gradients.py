@@ -1,4 +1,4 @@
-"""What is said of one update's gradient: its size, and each source's part in it."""
+"""The report on one update's gradient: its size, and each source's part of it."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,13 +10,14 @@ from torch import Tensor
 from tasks.model.shards import sum_over_parts
 
 _ON_CPU, _ON_GPU = 1 << 18, 1 << 26
-"""Numbers of each array in a block. A CPU's caches should hold all arrays of it, and Python should
-not be heard: 33 million weights took 109 ms in blocks of 2^18, 134 ms of 2^16, 210 ms in one."""
+"""Elements per array in a block. A CPU's caches should hold all arrays of a block, and Python's
+overhead should be small: 33 million weights took 109 ms in blocks of 2^18, 134 ms of 2^16, 210 ms
+in one."""
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What all weights share in one update."""
+    """Factors that all weights share in one update."""
 
     beta1: float
     beta2: float
@@ -32,7 +33,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class SourceBlock:
-    """A source's arrays of one block; ``moved`` is empty where nothing is recorded."""
+    """A source's arrays of one block; ``moved`` is empty if nothing is recorded."""
 
     gradient: list[Tensor]
     moment: list[Tensor]
@@ -49,7 +50,7 @@ class GradientBlock:
     sources: Mapping[str, SourceBlock]
 
     def total_gradient(self) -> list[Tensor]:
-        """Return the sum over sources, in tensors of its own."""
+        """Return the sum over sources, in new tensors."""
         first, *others = self.sources.values()
         total = [gradient.clone() for gradient in first.gradient]
         for source in others:
@@ -91,14 +92,14 @@ class Cutter:
         self._blocks = list(_plan(like, _ON_CPU if on_cpu else _ON_GPU))
 
     def cut(self, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Return views of the tensors, block by block; of none, as many empty blocks."""
+        """Return views of the tensors, block by block; without tensors, as many empty blocks."""
         if not tensors:
             return [[] for _ in self._blocks]
         return [[_piece(tensors[place], piece) for place, piece in block] for block in self._blocks]
 
 
 _Piece = tuple[int, slice | None]
-"""Of which tensor, and which of its numbers; None for all of one that is not contiguous."""
+"""Index of a tensor and the slice of its numbers; None for a whole non-contiguous tensor."""
 
 
 def _plan(like: Sequence[Tensor], size: int) -> Iterator[list[_Piece]]:
@@ -131,23 +132,23 @@ class SourceGradient:
 
     norm: float
     cosine: float
-    """With the sum over all sources; 0 where either is zero."""
+    """Cosine with the sum over all sources; 0 if either is zero."""
 
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """What one update did."""
+    """The measurements of one update."""
 
     gradient_norm: float
-    """Of the sum over sources, before clipping."""
+    """Norm of the sum over sources, before clipping."""
     clip_factor: float
-    """What the gradient was multiplied by; 1 where the clip did not bind."""
+    """Factor on the gradient; 1 if the clip did not act."""
     sources: Mapping[str, SourceGradient]
 
     def share_of(self, part: SourceGradient) -> float:
-        """Return how much of the gradient is a source's: its projection on the whole, over that.
+        """Return a source's share of the gradient: its relative projection on the whole.
 
-        Shares sum to 1; a source that pulls against the others has one below 0.
+        Shares sum to 1; a source that pulls against the others has a negative share.
         """
         return part.norm * part.cosine / self.gradient_norm if self.gradient_norm > 0 else 0.0
 
@@ -155,15 +156,15 @@ class UpdateReport:
 def report_on(
     blocks: Iterable[GradientBlock], clip: float, parameters: Iterable[Tensor]
 ) -> UpdateReport:
-    """Return the report of an update, over all ranks where the ``parameters`` are sharded.
+    """Return the report of an update, over all ranks if the ``parameters`` are sharded.
 
     Args:
         blocks: This rank's gradients, by source.
         clip: The largest global norm.
-        parameters: What the gradients are of.
+        parameters: The parameters of the gradients.
 
     Raises:
-        FloatingPointError: if the gradient is not finite, naming the sources whose part is not.
+        FloatingPointError: if the gradient is not finite, naming the responsible sources.
     """
     blocks = list(blocks)
     names = list(blocks[0].sources)
@@ -173,7 +174,7 @@ def report_on(
     norms = {name: math.sqrt(own) for name, own in zip(names, products[::2], strict=True)}
     if not math.isfinite(norm):
         guilty = [name for name, own in norms.items() if not math.isfinite(own)]
-        raise FloatingPointError(f"{norm}, from {guilty or 'no source alone'}")
+        raise FloatingPointError(f"{norm}, from {guilty or 'no single source'}")
     sources = {
         name: SourceGradient(own, product / (own * norm) if own * norm > 0 else 0.0)
         for (name, own), product in zip(norms.items(), products[1::2], strict=True)

@@ -1,4 +1,4 @@
-"""AdamW whose every update splits by source: exactly, and for little more than its own cost.
+"""AdamW with every update split by source: exactly, and at little more than its own cost.
 
 AdamW (1711.05101, algorithm 2) divides a first moment by the root of a second one. The first
 moment is linear in the gradient; second moment, bias correction and clip factor are factors that
@@ -8,13 +8,13 @@ all share. So one first moment for each source, under the shared factors, splits
     v    <- beta2 v + (1 - beta2) (c sum g[s])^2
     w    <- w - lr decay w - sum over s of lr m[s] / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
-The clip factor c is known only when all sources have been heard, so each keeps its gradient until
+The clip factor c is known only after the last source's gradient, so each keeps its gradient until
 then. Weights are fp32, or low-precision copies of fp32 masters that are kept here. The update is
-added to a master once, not once for each source, and what floating point loses in it is its own
-part, ``rounding``.
+added to a master once, not once per source, and its floating-point error is a part of its own,
+``rounding``.
 
-Where parameters are sharded, each rank keeps its own part of everything here and updates it; only
-norms and cosines are summed over ranks.
+If parameters are sharded, each rank keeps and updates its own part of everything here; only norms
+and cosines are summed over ranks.
 """
 
 import math
@@ -39,7 +39,7 @@ from tasks.refusal import RefusedError
 DECAY = "decay"
 ROUNDING = "rounding"
 UNREPLAYED = "unreplayed"
-"""What a replay of kept rollouts does not explain of a change; it is nobody's."""
+"""Name of the rest that a replay of kept rollouts does not explain; it belongs to no source."""
 RESERVED = frozenset({DECAY, ROUNDING, UNREPLAYED})
 
 
@@ -51,7 +51,7 @@ class AdamWConstants:
     eps: float = 1e-8
     weight_decay: float = 0.0
     gradient_clip: float = math.inf
-    """The largest global norm of the summed gradient."""
+    """Maximum global norm of the summed gradient."""
 
 
 @dataclass
@@ -81,14 +81,14 @@ class SplitAdamW:
         it has now become the masters.
 
         Raises:
-            ValueError: for no source, a source named twice, or one named like a part that is
-                nobody's (``decay``, ``rounding``); if only some parameters are sharded.
+            ValueError: for no source, a source named twice, or a reserved name (``decay``,
+                ``rounding``); if only some parameters are sharded.
         """
         if not sources or len(set(sources)) < len(sources) or RESERVED & set(sources):
             raise RefusedError(
                 "ambiguous-names",
-                f"sources {list(sources)} cannot be told apart in a ledger: give each teacher its "
-                f"own name, and none of {sorted(RESERVED)}",
+                f"sources {list(sources)} cannot be distinguished in a ledger: give each teacher "
+                f"its own name, and none of {sorted(RESERVED)}",
             )
         self.names = list(named_parameters)
         self._parameters = list(named_parameters.values())
@@ -123,7 +123,7 @@ class SplitAdamW:
         They are summed in the masters' precision, also where the model computes in bf16.
 
         Raises:
-            RuntimeError: if a parameter has a gradient already, which would be nobody's.
+            RuntimeError: if a parameter has a gradient already, which would belong to no source.
         """
         self._check_strays()
         yield
@@ -144,8 +144,8 @@ class SplitAdamW:
         """Update the weights from the gathered gradients, and forget these.
 
         Raises:
-            FloatingPointError: if the gradient is not finite, naming the sources whose part is
-                not; the weights are then as they were.
+            FloatingPointError: if the gradient is not finite, naming the responsible sources; the
+                weights are then unchanged.
         """
         self._check_strays()
         report = self._report()
@@ -236,8 +236,8 @@ class SplitAdamW:
             other = sorted(own.keys() ^ state.keys())
             raise RefusedError(
                 "other-run",
-                f"the saved optimizer state is of another run: {other[:4]} ({len(other)} in all) "
-                "are in one and not in the other; start this run without it",
+                f"the saved optimizer state belongs to another run: {other[:4]} ({len(other)} in "
+                "all) are in only one of them; start this run without it",
             )
         for name, tensor in own.items():
             if name != "num_updates":
@@ -259,8 +259,8 @@ class SplitAdamW:
         for name, parameter in zip(self.names, self._parameters, strict=True):
             if parameter.grad is not None:
                 raise RuntimeError(
-                    f"{name} has a gradient that no source gathered, so it would be nobody's: do "
-                    "every backward pass inside SplitAdamW.gathering(source)"
+                    f"{name} has a gradient that no source gathered, so it would belong to no "
+                    "source: run every backward pass inside SplitAdamW.gathering(source)"
                 )
 
     def _cut(self) -> list[GradientBlock]:
@@ -289,7 +289,7 @@ class SplitAdamW:
                 torch._foreach_zero_(source.gradient)
             raise FloatingPointError(
                 f"the gradient of update {self.num_updates + 1} is {error}: a teacher or the "
-                "student gives non-finite numbers; lower the learning rate, or look at the last "
+                "student gives non-finite numbers; lower the learning rate, or check the last "
                 "rollouts"
             ) from error
 

@@ -54,10 +54,10 @@ class LedgerWriter:
     def __init__(
         self, folder: Path, settings: LedgerSettings, optimizer: SplitAdamW, seed: int
     ) -> None:
-        """Begin a ledger in an empty folder, or go on with the one that stands there.
+        """Start a ledger in an empty folder, or continue the ledger in it.
 
         Raises:
-            ValueError: if the folder's ledger is of other settings, sources or weights.
+            ValueError: if the folder's ledger has other settings, sources or weights.
         """
         self._folder, self._optimizer, self._writes = folder, optimizer, rank() == 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class LedgerWriter:
             (self._folder / MANIFEST).write_text(self._manifest.model_dump_json(indent=1), "utf-8")
 
     def save(self, folder: Path) -> None:
-        """Copy the ledger as it stands, for a run that may be killed."""
+        """Copy the current ledger, for a run that may be killed."""
         if self._writes:
             copy_writable(self._folder, folder)
 
@@ -160,9 +160,9 @@ class LedgerWriter:
         if own != (existing.settings, existing.seed, existing.sources):
             raise RefusedError(
                 "other-run",
-                f"the ledger in {self._folder} is of other settings, seed or sources "
-                f"({list(existing.sources)}) than this run ({self._optimizer.sources}): begin a "
-                "new folder",
+                f"the ledger in {self._folder} has other settings, seed or sources "
+                f"({list(existing.sources)}) than this run ({self._optimizer.sources}): use a new "
+                "folder",
             )
 
 
@@ -170,15 +170,15 @@ def read_manifest(folder: Path) -> Manifest:
     """Return a ledger's manifest.
 
     Raises:
-        ValueError: if there is none, or it is not one.
+        ValueError: if it is missing or invalid.
     """
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError as error:
         raise RefusedError(
             "no-ledger",
-            f"{folder} holds no {MANIFEST}, so it is no ledger: name the folder that a "
-            "consolidation wrote, or run one with the ledger on",
+            f"{folder} holds no {MANIFEST}, so it is not a ledger: give the folder that a "
+            "consolidation wrote, or run a consolidation with the ledger on",
         ) from error
 
 

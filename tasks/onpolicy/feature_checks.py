@@ -1,9 +1,9 @@
 """Proof that every configured feature ran.
 
-Each feature reports whether it was evaluated and how strongly it acted, each step. A published
-release ships a reward refresh that can never fire, and nothing in it notices. Here a feature that
-is not evaluated by the second step is an error that names it; so is one that must bind and does
-nothing. One that may find nothing to do (a mask on an exactly on-policy run) is reported.
+Each step, each feature reports whether it was evaluated and how strongly it acted. A published
+release ships a reward refresh that can never fire, without any notice. Here a feature that is not
+evaluated by the second step is an error with its name; so is one that must act and does not. A
+feature that may have nothing to do (a mask on an exactly on-policy run) is only reported.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,32 +16,33 @@ from tasks.onpolicy.step_metrics import DeviceSums
 from tasks.ranks import sum_over_ranks
 
 PATIENCE = 2
-"""Steps by which every feature must have been evaluated."""
+"""Number of steps within which every feature must be evaluated."""
 
 
 class FeatureCheckError(RuntimeError):
-    """A configured feature that did not do its work."""
+    """A configured feature had no effect."""
 
 
 @dataclass(frozen=True)
 class FeatureCheck:
-    """A feature that the settings ask for, and what is expected of it."""
+    """A feature that the settings turn on, and its expected activity."""
 
     name: str
     must_bind: bool
-    """Whether it must change something: a weighting, a reward refresh, the correction of a top-k
-    KL. Without it the feature must be evaluated and may find nothing to do: a mask, a clip."""
+    """Whether it must change something, such as a weighting, a reward refresh or the correction
+    of a top-k KL. Otherwise it must be evaluated but may have nothing to do, such as a mask or a
+    clip."""
     where: str
-    """The place in the code that should have evaluated it, for the error."""
+    """The place in the code that evaluates it, for the error."""
     remedy: str
-    """What to do about it, for the error."""
+    """The next step, for the error."""
 
 
 class FeatureChecks:
-    """The features of one run, and how strongly each has acted."""
+    """The features of one run, and the activity of each."""
 
     def __init__(self, configured: Iterable[FeatureCheck]) -> None:
-        """Take a check for each feature that the settings ask for."""
+        """Take a check for each feature that the settings turn on."""
         self._configured = {feature.name: feature for feature in configured}
         self._evaluated = dict.fromkeys(self._configured, 0)
         self._magnitude = dict.fromkeys(self._configured, 0.0)
@@ -58,12 +59,12 @@ class FeatureChecks:
         A tensor (a scalar) is not read before the step ends.
 
         Raises:
-            FeatureCheckError: for one that is not configured.
+            FeatureCheckError: for a feature that is not configured.
         """
         if name not in self._configured:
             raise FeatureCheckError(
                 f"the feature {name!r} was evaluated but is not configured (configured: "
-                f"{self.names}), so it changes the run without a setting: report this as a fault"
+                f"{self.names}), so it changes the run without a setting: report this as a bug"
             )
         self._sums.add(name, magnitude)
 
@@ -93,7 +94,7 @@ class FeatureChecks:
         return metrics
 
     def state(self) -> dict[str, JsonValue]:
-        """Return evaluations and magnitude of each feature so far."""
+        """Return the evaluations and the magnitude of each feature so far."""
         return {name: [self._evaluated[name], self._magnitude[name]] for name in self._configured}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
@@ -107,13 +108,13 @@ class FeatureChecks:
         name = feature.name
         if not self._evaluated[name]:
             raise FeatureCheckError(
-                f"the feature {name!r} is configured and was not evaluated once in {step} steps; "
-                f"{feature.where} should have done it, so the run is not the one that its "
-                f"settings describe. {feature.remedy}"
+                f"the feature {name!r} is configured but was not evaluated in {step} steps; "
+                f"{feature.where} should evaluate it, so the run does not follow its settings. "
+                f"{feature.remedy}"
             )
         if feature.must_bind and self._magnitude[name] == 0.0:
             raise FeatureCheckError(
                 f"the feature {name!r} was evaluated {self._evaluated[name]} times in {step} "
-                "steps and never changed anything, although it must: either its setting means "
-                f"nothing here, or it does not reach the loss. {feature.remedy}"
+                "steps and never changed anything, although it must: either its setting has no "
+                f"effect here, or it does not reach the loss. {feature.remedy}"
             )

@@ -1,6 +1,7 @@
-"""A run's rollouts as its ledger kept them, with the losses that they had.
+"""The rollouts in a run's ledger, with the losses that they had in the run.
 
-A ledger keeps a sample. Each kept rollout stands for those of its teacher that were not kept.
+A ledger keeps a sample. Each kept rollout is weighted for the teacher's rollouts that were not
+kept.
 
 Shapes: C tokens of a chunk of a microbatch, N response tokens of it, V vocabulary.
 """
@@ -25,16 +26,16 @@ OUTCOME = "outcome"
 
 
 def recompute_settings(loop: LoopSettings) -> LoopSettings:
-    """Return a run's settings with which its kept rollouts are learned from again.
+    """Return a run's settings, adapted for training again on its kept rollouts.
 
-    A kept token brings the weight that it had, so none is normalised by its sequence anew.
+    A kept token brings the weight that it had, so it is not normalized again by its sequence.
     """
     changed = {"normalisation": Normalisation.TOKEN_MEAN, "precision": Precision.FP32}
     return loop.model_copy(update={**changed, "inner_updates": 1})
 
 
 class KeptRollouts:
-    """The losses of a run on the rollouts that its ledger kept, with some teachers masked."""
+    """The losses of a run on the rollouts in its ledger, with some teachers masked."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class KeptRollouts:
         masked: Sequence[str] = (),
         outcome_weight: float = 0.0,
     ) -> None:
-        """Take the run's objective; ``outcome_weight`` is what it gave the reward.
+        """Take the run's objective; ``outcome_weight`` is its weight of the reward.
 
         Raises:
             ValueError: if the ledger kept no rollouts, or does not know a masked teacher.
@@ -54,7 +55,7 @@ class KeptRollouts:
         if strangers:
             raise RefusedError(
                 "unknown-teacher",
-                f"{strangers} are no sources of this ledger ({list(ledger.manifest.sources)}): "
+                f"{strangers} are not sources of this ledger ({list(ledger.manifest.sources)}): "
                 "correct their names",
             )
         if not self._steps:
@@ -66,7 +67,7 @@ class KeptRollouts:
 
     @property
     def steps(self) -> list[int]:
-        """The steps of which rollouts were kept, in order."""
+        """The steps with kept rollouts, in order."""
         return sorted(self._steps)
 
     def scored(self, step: int) -> list[ScoredRollout]:
@@ -90,12 +91,12 @@ class KeptRollouts:
 
 
 class UncorrectedRollouts(KeptRollouts):
-    """A run's kept rollouts, with each token counted as if the learner had sampled it itself.
+    """A run's kept rollouts, with each token treated as sampled by the learner itself.
 
-    An importance correction drops tokens of which sampler and learner think apart. In a run that
-    guards against a sampler with faulty numerics. Here the learner is another student than the one
-    who spoke, and the tokens of which they think apart are those that a teacher's absence changes:
-    to drop them is to drop the answer (docs/results/attribution.md has the figures).
+    An importance correction drops tokens on which sampler and learner disagree. In a run, this
+    guards against a sampler with faulty numerics. Here the learner is another student than the
+    sampler, and they disagree on the tokens that a teacher's absence changes. Dropping these would
+    drop the answer (docs/results/attribution.md has the figures).
     """
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
@@ -113,7 +114,7 @@ class UncorrectedRollouts(KeptRollouts):
 def _scored(
     ledger: Ledger, masked: frozenset[str], outcome_weight: float
 ) -> dict[int, list[ScoredRollout]]:
-    """Return by step the kept rollouts, each standing for those of its teacher that were not."""
+    """Return the kept rollouts by step, weighted for the teacher's rollouts that were not kept."""
     tokens_of = {(row.step, row.source): row.tokens for row in ledger.rows()}
     entries: dict[tuple[int, str], list[KeptRollout]] = defaultdict(list)
     for entry in ledger.rollouts():
@@ -135,7 +136,7 @@ def _scored(
 
 
 def _outcome(entry: KeptRollout, weight: float) -> float:
-    """Return a rollout's advantage from its grade; the ledger holds it weighed, at each token."""
+    """Return a rollout's advantage from its grade; the ledger holds it weighted, at each token."""
     advantages = entry.advantages.get(OUTCOME, ())
     return advantages[0] / weight if advantages and weight > 0 else 0.0
 

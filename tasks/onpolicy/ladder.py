@@ -1,8 +1,8 @@
-"""Which rungs of its climb a teacher is in the stages of a staged ladder. Pure; no torch.
+"""Chooses the rung of a teacher's climb for each stage of a staged ladder. Pure; no torch.
 
-With S stages, stage s (from 1) should bring the student s / S of the way to the teacher. How far a
-rung is, the gate has measured: KL(student || rung) on the student's own rollouts. Where nobody
-measured, optimizer steps stand for it.
+With S stages, stage s (from 1) should bring the student s / S of the way to the teacher. The gate
+measures the distance of a rung: KL(student || rung) on the student's own rollouts. Without a
+measurement, optimizer steps replace it.
 """
 
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from tasks.handover import PlannedTeacher
 from tasks.refusal import RefusedError
 
 LEAST_MEASURED = 8
-"""Rungs that are measured of a longer ladder: one forward pass each."""
+"""Minimum number of measured rungs of a longer ladder; each takes one forward pass."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A rung as it was chosen for a stage."""
+    """A rung chosen for a stage."""
 
     rung: Rung
     kl: float | None
-    """KL(student || rung) in nats per token, where it was measured."""
+    """KL(student || rung) in nats per token, if it was measured."""
 
 
 def earlier_rungs(teacher: PlannedTeacher, num_stages: int) -> list[Staged]:
-    """Return what a teacher is in each stage but the last, which is the teacher itself.
+    """Return a teacher's rung for each stage but the last, which is the teacher itself.
 
-    Nearest in KL to equal fractions of the teacher's own, each later in the climb than the one
-    before; evenly spaced in the order of the climb where nobody measured. None for the student as
-    its own teacher, which has no climb.
+    The rungs are nearest in KL to equal fractions of the teacher's KL, and each is later in the
+    climb than the one before. Without a measurement, they are evenly spaced in the order of the
+    climb. The student as its own teacher has no climb and no rungs.
 
     Raises:
         ValueError: for a ladder with fewer rungs than there are stages.
@@ -55,10 +55,10 @@ def earlier_rungs(teacher: PlannedTeacher, num_stages: int) -> list[Staged]:
 
 
 def nearest_in_order(values: Sequence[float], targets: Sequence[float]) -> list[int]:
-    """Return for each target the place of a value, in rising order, as near as that allows.
+    """Return the place of a value for each target, in rising order and as near as possible.
 
-    The sum of the distances is the least that any rising choice has, since a climb need not move
-    away from the student evenly, nor ever onwards. Of equal choices it is the earliest.
+    The choice has the smallest sum of distances of all rising choices, because a climb need not
+    move away from the student evenly or monotonically. Of equal choices, it is the earliest.
 
     Raises:
         ValueError: for fewer values than targets.
@@ -66,8 +66,8 @@ def nearest_in_order(values: Sequence[float], targets: Sequence[float]) -> list[
     if len(values) < len(targets):
         raise RefusedError(
             "too-few-measured-rungs",
-            f"{len(targets)} earlier rungs are wanted and {len(values)} have a finite KL: lower "
-            "ladder_stages, or have its team look at the rungs",
+            f"{len(targets)} earlier rungs are needed, but only {len(values)} have a finite KL: "
+            "lower ladder_stages, or ask its team to check the rungs",
         )
     # best[n]: the least sum, and the places, for the targets so far among the first n values.
     best: list[tuple[float, list[int]] | None] = [(0.0, [])] * (len(values) + 1)
@@ -88,10 +88,10 @@ def nearest_in_order(values: Sequence[float], targets: Sequence[float]) -> list[
 
 
 def rungs_to_measure(ladder: Sequence[Rung], num_stages: int) -> list[Rung]:
-    """Return the rungs before the teacher that are worth a pass: all, or an even choice of many.
+    """Return the rungs before the teacher to measure: all, or an even selection of many.
 
-    Twice as many as there are earlier stages, and at least ``LEAST_MEASURED``: the nearest of them
-    is then within half a stage of where it should be, in a climb that moves evenly.
+    They are twice as many as the earlier stages, and at least ``LEAST_MEASURED``. In an even climb,
+    the nearest is then within half a stage of its target.
     """
     earlier = list(ladder[:-1]) if num_stages > 1 else []
     most = max(LEAST_MEASURED, 2 * (num_stages - 1))

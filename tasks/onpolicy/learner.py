@@ -36,15 +36,15 @@ from tasks.ranks import num_ranks, rank, union_over_ranks
 
 
 def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:
-    """Bring a model into the form in which it learns, in place.
+    """Prepare a model for training, in place.
 
-    Adapters are added where they are asked for. Trained weights become fp32, and all ranks'
-    shards where there are several; what is frozen takes the precision of computing. Buffers keep
-    theirs: rotary frequencies must not be rounded.
+    Adapters are added if they are configured. Trained weights become fp32, and shards if there are
+    several ranks; frozen weights take the compute precision. Buffers keep their precision, because
+    rotary frequencies must not be rounded.
 
     Returns:
-        The precision of the copies that the optimizer is to leave in the model; None where the
-        model holds the masters, which shards do: they are cast when they are gathered.
+        The precision of the copies that the optimizer leaves in the model; None if the
+        model holds the masters, as shards do, which are cast when they are gathered.
     """
     compute = torch.bfloat16 if settings.precision is Precision.BF16 else torch.float32
     if settings.adapter is not None:
@@ -62,7 +62,7 @@ def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | Non
 
 
 def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
-    """Return how many numbers a rank will train of a model that is not prepared yet."""
+    """Return the number of parameters that a rank will train, before the model is prepared."""
     adapter = settings.adapter
     if adapter is None:
         numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -93,11 +93,11 @@ class Learner:
         """Make the optimizer over the model's parameters.
 
         Args:
-            model: The policy; it is changed in place, and sharded where there are several ranks.
-            settings: How long and how fast to learn.
-            temperature: Of sampling; log-probabilities are taken under it.
-            pad_id: What sequences are padded with.
-            sources: Everything that may ask for a change, from the objective.
+            model: The policy; it is changed in place, and sharded if there are several ranks.
+            settings: Settings of the loop.
+            temperature: Temperature of sampling; log-probabilities are taken at it.
+            pad_id: Id of the padding token.
+            sources: Names of all sources of the objective.
             record: Whether each source's part of the updates is summed for a ledger.
         """
         self.model, self.settings = model, settings
@@ -120,7 +120,7 @@ class Learner:
         step: int,
         recorder: LedgerRecorder | None = None,
     ) -> dict[str, float]:
-        """Do a step's inner updates on its scored rollouts and return their metrics.
+        """Run a step's inner updates on its scored rollouts and return their metrics.
 
         ``recorder`` gets every chunk and update, for a ledger.
         """
@@ -168,13 +168,13 @@ class Learner:
         return chosen_logits(self.model, tokens.to(self.model.device), self._temperature)
 
     def save(self, folder: Path) -> None:
-        """Write all that the next update depends on, whole, so that other ranks may go on."""
+        """Write the complete state of the learner, so that other ranks can resume it."""
         state = collected(self.optimizer.state())
         if rank() == 0:
             save_file(state, folder / _STATE)
 
     def load(self, folder: Path) -> None:
-        """Go on from what ``save`` wrote: bit by bit what would have come next."""
+        """Resume from what ``save`` wrote, bit for bit."""
         self.optimizer.load_state(load_file(folder / _STATE))
 
     def _backward(
@@ -186,9 +186,9 @@ class Learner:
     ) -> None:
         """Run the body once; then the head and the losses chunk by chunk; then back through all.
 
-        The gradient of the hidden states is gathered over chunks, so the logits of a microbatch
-        never exist in full, forward or backward, and the body is walked back once a source.
-        Without a microbatch of its own a rank goes the same way as the others, with no loss.
+        The gradient of the hidden states is accumulated over chunks, so the logits of a microbatch
+        never exist in full, forward or backward, and the body runs backward once per source. A rank
+        without a microbatch of its own takes the same passes as the others, without a loss.
         """
         device = self.model.device
         batch = batch.to(device) if batch is not None else None
@@ -231,7 +231,7 @@ class Learner:
 def _backward_head(
     head: Head, leaf_CD: Tensor, batch: Microbatch, loss: TokenLoss, chunk: slice
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield by source the gradient of a chunk's losses at its hidden states."""
+    """Yield each source's gradient of a chunk's losses at its hidden states."""
     for place, (source, loss_C) in enumerate(loss.by_source.items(), start=1):
         (batch.weights_N[chunk] * loss_C).sum().backward(retain_graph=place < len(loss.by_source))
         head.take(source)

@@ -22,7 +22,7 @@ from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.ranks import exchange
 
 _PROBED_TOKENS = 64
-"""Tokens of each teacher whose logits are held until the step ends, to measure its effect."""
+"""Number of tokens per teacher with logits kept until the step ends, to measure its effect."""
 
 
 class _RankStep(BaseModel):
@@ -31,10 +31,10 @@ class _RankStep(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     before: dict[str, float]
-    """The KL to a teacher before the step's updates, on the rollout that is probed again."""
+    """KL to a teacher before the step's updates, on the rollout that is probed again."""
     after: dict[str, float]
     kept: dict[int, KeptRollout]
-    """By the index of each in the sample."""
+    """The kept rollouts by their index in the sample."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class _SampledRollout:
     item: ScoredRollout
     probed: bool
     response: list[Tensor] = field(default_factory=list)
-    """Tensors of the tokens of each chunk; they are read when the step ends."""
+    """Tensors of each chunk's tokens; they are read when the step ends."""
     weights: list[Tensor] = field(default_factory=list)
     sampler: list[Tensor] = field(default_factory=list)
     advantages: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
@@ -71,10 +71,10 @@ class _SampledRollout:
 
 
 class LedgerRecorder:
-    """Gets every chunk and update of a learner, and writes a step to the ledger."""
+    """Receives every chunk and update of a learner, and writes each step to the ledger."""
 
     def __init__(self, writer: LedgerWriter, seed: int, last_step: int) -> None:
-        """Write to ``writer``; which rollouts are kept is drawn from ``seed``."""
+        """Write to ``writer``; ``seed`` selects the kept rollouts."""
         self._writer, self._seed, self._last_step = writer, seed, last_step
         self._step = 0
         self._advantages = MomentSums()
@@ -82,7 +82,7 @@ class LedgerRecorder:
         self._sample: list[_SampledRollout] = []
 
     def begin_step(self, step: int, scored: Sequence[ScoredRollout]) -> None:
-        """Choose which of a step's rollouts are kept."""
+        """Select the step's rollouts to keep."""
         self._step = step
         self._advantages = MomentSums()
         self._gradients = defaultdict(list)
@@ -123,7 +123,7 @@ class LedgerRecorder:
     def end_step(self, logits: Callable[[ScoredRollout], Tensor]) -> None:
         """Measure the KL on a rollout of each teacher again, and write the step. Collective.
 
-        ``logits`` gives the student's logits [tokens, V] of a rollout, as the weights are now.
+        ``logits`` returns the student's logits [tokens, V] of a rollout at the current weights.
         """
         own = self._rank_step(logits).model_dump_json()
         ranks = [_RankStep.model_validate_json(seen) for seen in exchange(own)]

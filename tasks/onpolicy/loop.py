@@ -1,7 +1,7 @@
-"""The one on-policy loop: draw prompts, play them, score, plan microbatches, update.
+"""The one on-policy loop: draw prompts, sample rollouts, score, plan microbatches, update.
 
-RLVR and MOPD differ in the objective that they pass in, and in nothing else.
-Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+RLVR and MOPD differ only in the objective that they pass in. Shapes: N response tokens of a
+microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ from tasks.rollout.collect import Rollout
 
 
 class RolloutSource(Protocol):
-    """Plays a step's rollouts with the policy as it is now."""
+    """Samples a step's rollouts with the current policy."""
 
     def rollouts(self, step: int) -> list[Rollout]:
-        """Return the graded rollouts of a step, repeatable from the step's number."""
+        """Return the graded rollouts of a step, reproducible from the step's number."""
 
 
 @dataclass(frozen=True)
 class LoopCallbacks:
-    """What the loop calls as it goes on."""
+    """Callbacks of the loop."""
 
     metrics: Callable[[int, Mapping[str, float]], None]
     """Called with a step and its metrics; those of a teacher are named ``kl/<teacher>``."""
@@ -35,7 +35,7 @@ class LoopCallbacks:
 
 @dataclass(frozen=True)
 class LoopObservers:
-    """Optional observers of a run. None of them changes what is learned."""
+    """Optional observers of a run. None of them changes the training."""
 
     recorder: LedgerRecorder | None = None
     """Writes the ledger."""

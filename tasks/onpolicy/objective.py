@@ -1,4 +1,4 @@
-"""What an on-policy method is: how it scores rollouts, and the loss of a token by source.
+"""The interface of an on-policy method: scoring of rollouts, and the loss of a token by source.
 
 Shapes: C tokens of a chunk of a microbatch, V vocabulary.
 """
@@ -16,18 +16,18 @@ from tasks.rollout.collect import Rollout
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """The loss of each response token [C], by source, and what is worth reporting of each."""
+    """The loss of each response token [C] by source, with its measurements."""
 
     by_source: Mapping[str, Tensor]
-    """What each source asks for: a teacher by its name, the outcome reward. Their sum is the loss.
-    Each source beyond the first costs one more backward pass."""
+    """Loss by source: a teacher's name, or the outcome reward. Their sum is the loss. Each source
+    beyond the first costs one more backward pass."""
     report: Mapping[str, Tensor] = field(default_factory=dict)
-    """Name to one number a token; the loop averages them per teacher."""
+    """Measurements by name, one number per token; the loop averages them per teacher."""
     advantages: Mapping[str, Tensor] = field(default_factory=dict)
-    """By source, what it makes of each sampled token [C]: for a teacher log p_teacher - log
-    p_student in nats, clipped where it is; kept by the ledger, so without gradient."""
+    """Advantage of each sampled token [C] by source, without gradient, for the ledger. For a
+    teacher it is log p_teacher - log p_student in nats, clipped if the loss clips it."""
     target_CV: Tensor | None = None
-    """The logits that the teacher asks for, by which the ledger sees what an update achieved."""
+    """Target logits, by which the ledger measures the effect of an update."""
 
 
 class ChunkLoss(Protocol):
@@ -38,16 +38,16 @@ class ChunkLoss(Protocol):
 
 
 class UpdateLosses(Protocol):
-    """The losses of a step's updates, from rollouts that are scored already."""
+    """The losses of a step's updates, for scored rollouts."""
 
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
-        """See all microbatches of a step before its first update: fetch, score ahead, cache."""
+        """Prepare for all microbatches of a step before its first update."""
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
-        """Do what is done once for a microbatch, and return its losses."""
+        """Compute what a microbatch needs once, and return its losses."""
 
     def end_step(self, step: int) -> dict[str, float]:
-        """Return the step's own metrics, once its updates are done. Collective."""
+        """Return the step's own metrics after its updates. Collective."""
 
 
 class Objective(UpdateLosses, Protocol):
@@ -55,13 +55,13 @@ class Objective(UpdateLosses, Protocol):
 
     @property
     def sources(self) -> list[str]:
-        """Everything that may ever ask for a change of the weights."""
+        """All sources that can ever change the weights."""
 
     def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Attach teachers and outcome advantages to a step's rollouts."""
 
     def state(self) -> dict[str, JsonValue]:
-        """Return what later steps depend on besides the weights, for a run that is resumed."""
+        """Return the state beside the weights that later steps depend on, for resuming."""
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
-        """Go on from a ``state``."""
+        """Restore a ``state``."""

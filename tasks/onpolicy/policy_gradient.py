@@ -20,14 +20,14 @@ class Importance:
     """The correction for the sampler's numerics, w = p_student / p_sampler, without gradient."""
 
     ratio_N: Tensor
-    """0 where the token is dropped, and at most the bound where it is truncated."""
+    """Weight of each token: 0 if it is dropped, and at most the bound if it is truncated."""
     dropped_N: Tensor
-    """Whether the token is left out."""
+    """Whether the token is dropped."""
     truncated_N: Tensor
-    """Whether its weight was cut."""
+    """Whether its weight was truncated."""
 
     def report(self) -> dict[str, Tensor]:
-        """Return how much the correction bound: 1 or 0 for each token [N]."""
+        """Return whether the correction acted on each token [N], as 1 or 0."""
         return {"dropped": self.dropped_N.float(), "truncated": self.truncated_N.float()}
 
 
@@ -41,7 +41,7 @@ def importance(student_N: Tensor, sampler_N: Tensor, mask: ImportanceMask) -> Im
     none_N = torch.zeros_like(ratio_N, dtype=torch.bool)
     if mask.correction is Correction.TRUNCATE:
         return Importance(ratio_N.clamp(max=mask.high), none_N, ratio_N > mask.high)
-    # Written so that a ratio that is no number is dropped too.
+    # Written so that a NaN ratio is dropped too.
     dropped_N = ~((ratio_N >= mask.low) & (ratio_N <= mask.high))
     return Importance(ratio_N.masked_fill(dropped_N, 0.0), dropped_N, none_N)
 
@@ -57,8 +57,8 @@ _EPSILON = 1e-6
 def group_advantages(rollouts: Sequence[Rollout]) -> list[float]:
     """Return (score - group mean) / group standard deviation for each rollout.
 
-    DeepSeekMath (2402.03300) section 4.1.2. A group in which all scores are equal does not say
-    what was better, so all of it gets 0.
+    DeepSeekMath (2402.03300) section 4.1.2. A group with equal scores carries no preference, so all
+    of it gets 0.
     """
     groups = [(rollout.domain, rollout.prompt.id) for rollout in rollouts]
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)

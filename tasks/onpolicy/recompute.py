@@ -33,13 +33,13 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class RecomputedSegment:
-    """One segment of a run, learned again."""
+    """One recomputed segment of a run."""
 
     segment: Segment
     start: Weights
-    """The true weights where it begins."""
+    """The true weights at its start."""
     parts: Mapping[str, Weights]
-    """What each source added when it was learned again, and ``UNREPLAYED``."""
+    """Each source's recomputed displacement, and ``UNREPLAYED``."""
 
 
 def recompute_displacements(
@@ -49,16 +49,17 @@ def recompute_displacements(
     kept: KeptRollouts,
     after: int = 0,
 ) -> Iterator[RecomputedSegment]:
-    """Yield each segment of a run, learned again from its true first weights.
+    """Yield each segment of a run, recomputed from its true initial weights.
 
-    The moments go on from segment to segment, as they did in the run.
+    The moments continue from segment to segment, as they did in the run.
 
     Args:
-        ledger: Of the run.
-        checkpoints: ``segment_boundaries``: the weights where segments begin, and the student's.
-        learner: With ``recompute_settings``, recording, whose model is given up to this.
-        kept: The run's objective on its kept rollouts, nobody masked.
-        after: The last step that is done already, a segment's; the learner has its weights.
+        ledger: Ledger of the run.
+        checkpoints: ``segment_boundaries``: the weights at the start of each segment, and the
+            student's.
+        learner: A learner with ``recompute_settings`` that records; its model is overwritten.
+        kept: The run's objective on its kept rollouts, without masked teachers.
+        after: The last step of the segments that are done already; the learner has its weights.
     """
     spans = _spans(ledger)
     for (first, last), start, end in zip(spans, checkpoints[:-1], checkpoints[1:], strict=True):
@@ -83,10 +84,10 @@ def recompute_displacements(
 
 
 class RecomputedLedger:
-    """A ledger of recomputed displacements while it is written; a part of a training state."""
+    """A ledger of recomputed displacements that is being written; a part of a training state."""
 
     def __init__(self, ledger: Ledger, folder: Path) -> None:
-        """Begin one beside what ``ledger`` kept, in a new folder."""
+        """Start a ledger in a new folder, beside what ``ledger`` kept."""
         folder.mkdir(parents=True)
         self._ledger, self._folder = ledger, folder
         self._segments: tuple[Segment, ...] = ()
@@ -104,7 +105,7 @@ class RecomputedLedger:
         self._write()
 
     def finish(self) -> None:
-        """Copy what the run kept beside the segments."""
+        """Copy the run's kept files beside the segments."""
         for name in (ROWS, ROLLOUTS):
             shutil.copyfile(self._ledger.folder / name, self._folder / name)
 
@@ -113,7 +114,7 @@ class RecomputedLedger:
         copy_writable(self._folder, folder)
 
     def load(self, folder: Path) -> None:
-        """Go on with the segments that ``save`` copied."""
+        """Continue with the segments that ``save`` copied."""
         copy_writable(folder, self._folder)
         self._segments = Ledger.open(folder).manifest.segments
 
@@ -124,7 +125,7 @@ class RecomputedLedger:
 
 
 def segment_boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
-    """Return the weights where each segment begins, and last those of the student.
+    """Return the weights at the start of each segment, and then those of the student.
 
     Raises:
         ValueError: if the ledger holds neither displacements nor checkpoints.
@@ -140,7 +141,8 @@ def segment_boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
         raise RefusedError(
             "nothing-to-recompute-from",
             f"the ledger in {ledger.folder} holds neither displacements nor checkpoints, so there "
-            "is nothing to replay from: it is of an older version; run the consolidation again",
+            "is nothing to replay from: it was written by an older version; run the consolidation "
+            "again",
         )
     return weights_at
 
@@ -179,17 +181,17 @@ def _norm(tensors: Weights) -> float:
 
 
 TAIL = 0.25
-"""The last part of the run, over which weights are averaged: they still jump from step to step, and
-their mean represents the end of such runs better than the last of them."""
+"""Share of the run at its end over which weights are averaged: they still jump from step to step,
+and their mean represents the end of such runs better than the last weights."""
 
 
 def recompute_without(learner: Learner, kept: UncorrectedRollouts) -> dict[str, Tensor]:
-    """Return the weights that a run ends with when it is made again: their mean over its ``TAIL``.
+    """Return the final weights of a recomputed run: their mean over its ``TAIL``.
 
     Args:
-        learner: With ``recompute_settings``. Its model must hold the weights that the run began
-            with, and is given up to this.
-        kept: The run's objective on its kept rollouts, some teachers masked.
+        learner: A learner with ``recompute_settings``. Its model must hold the run's initial
+            weights, and is overwritten.
+        kept: The run's objective on its kept rollouts, with some teachers masked.
     """
     steps = kept.steps
     first_of_tail = len(steps) - max(1, round(TAIL * len(steps)))

@@ -1,4 +1,4 @@
-"""Writes the student that a loop has made, as anyone can load it: whole, and in fp32."""
+"""Writes the student of a loop as a standard checkpoint, merged and in fp32."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from tasks.onpolicy.learner import Learner
 from tasks.ranks import num_ranks, rank
 
 ADAPTER = "adapter"
-"""The folder of a LoRA student's adapters, inside that of the model that they are merged into."""
+"""Folder of a LoRA student's adapters, inside the folder of the merged model."""
 
 
 def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
     """Write a normal Hugging Face folder with the masters and return it. Collective.
 
-    Of a LoRA student it holds the merged model, and in ``adapter`` A and B as PEFT reads them.
+    For a LoRA student it holds the merged model, and in ``adapter`` A and B in PEFT's format.
     """
     model, adapter = learner.model, learner.settings.adapter
     if adapter is not None:
@@ -37,7 +37,7 @@ def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: P
 
 
 def _save_merged(base: Path, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Merge into the base as it was loaded: the student's own may be a copy in less precision."""
+    """Merge into the base as it was loaded; the student's copy may have less precision."""
     model = load_model(base).float()
     load_adapter(model, folder / ADAPTER)
     model.save_pretrained(folder, state_dict=merged_weights(model), max_shard_size=MAX_SHARD)

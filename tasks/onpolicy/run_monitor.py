@@ -14,12 +14,12 @@ _GRAM = 4
 
 
 class TrainingAbortedError(RuntimeError):
-    """A run that would ruin the student if it went on."""
+    """The run was stopped because it would ruin the student."""
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something wrong with the run, and how to react."""
+    """A fault of the run, and the reaction to it."""
 
     reaction: Reaction
     message: str
@@ -31,7 +31,7 @@ class RunMonitor:
     def __init__(
         self, settings: HealthSettings, vocabulary_size: int, warn: Callable[[str], None]
     ) -> None:
-        """Pass warnings to ``warn``, once for each subject until its alarm ends."""
+        """Pass warnings to ``warn``, once per subject until its alarm ends."""
         self._settings, self._warn = settings, warn
         self._most_entropy = math.log(vocabulary_size)
         self._degenerate_steps: dict[str, int] = defaultdict(int)
@@ -40,16 +40,16 @@ class RunMonitor:
     def check(
         self, step: int, rollouts: Sequence[Rollout], metrics: Mapping[str, float]
     ) -> dict[str, float]:
-        """Return a step's repetition by domain, after looking for alarms.
+        """Return a step's repetition by domain, after checking for alarms.
 
         Args:
-            step: Which one, for the message.
+            step: Number of the step, for the message.
             rollouts: The step's rollouts.
-            metrics: Of the update: ``from_uniform/<teacher>``, ``entropy/<teacher>``,
-                ``unsteady/<teacher>``, where the objective gives them.
+            metrics: Metrics of the update: ``from_uniform/<teacher>``, ``entropy/<teacher>``,
+                ``unsteady/<teacher>``, if the objective reports them.
 
         Raises:
-            TrainingAbortedError: for an alarm that the settings stop at.
+            TrainingAbortedError: for an alarm with the reaction stop.
         """
         repeated = repetition(rollouts)
         truncated = _truncated(rollouts)
@@ -91,9 +91,9 @@ class RunMonitor:
                     f"uniform {teacher}",
                     Alarm(
                         settings.uniform_teacher,
-                        f"step {step}: the teacher {teacher!r} is as good as uniform: its "
-                        f"log-probabilities are {nats:.2g} nats from -ln V on average. Its weights "
-                        "were lost or never loaded; load it alone and look at its responses",
+                        f"step {step}: the teacher {teacher!r} is nearly uniform: its "
+                        f"log-probabilities are {nats:.2g} nats from -ln V on average. Its "
+                        "weights were lost or never loaded: load it alone and check its responses",
                     ),
                 )
         for teacher, nats in _by_subject(metrics, "unsteady/"):
@@ -116,10 +116,10 @@ class RunMonitor:
                     f"collapse {teacher}",
                     Alarm(
                         self._settings.student_collapse,
-                        f"step {step}: the student is as good as uniform on the rollouts of "
+                        f"step {step}: the student is nearly uniform on the rollouts of "
                         f"{teacher!r}: its entropy is {entropy:.2f} of at most "
-                        f"{self._most_entropy:.2f} nats. Lower the learning rate, and see whether "
-                        "that teacher fits at all (`provost gate`)",
+                        f"{self._most_entropy:.2f} nats. Lower the learning rate, and check "
+                        "whether that teacher fits (`provost gate`)",
                     ),
                 )
 
@@ -141,18 +141,19 @@ class RunMonitor:
                     Alarm(
                         settings.runaway,
                         f"step {step}: for {self._degenerate_steps[domain]} steps the student's "
-                        f"rollouts on {domain!r} have degenerated: {truncated[domain]:.0%} are cut "
-                        f"and {repeated[domain]:.0%} of 4-grams repeat. Raise max_new_tokens if "
-                        "answers are longer than it, else lower the learning rate",
+                        f"rollouts on {domain!r} have degenerated: {truncated[domain]:.0%} are "
+                        f"truncated and {repeated[domain]:.0%} of 4-grams repeat. Raise "
+                        "max_new_tokens if correct answers are longer than that, else lower the "
+                        "learning rate",
                     ),
                 )
 
 
 def repetition(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    """Return for each domain the share of 4-grams of a rollout's own tokens that came before.
+    """Return by domain the share of a rollout's 4-grams that occurred in it before.
 
-    Counted on tokens rather than by compressing text: it has a unit, and short answers are not
-    called repetitive for the compressor's header.
+    It counts tokens instead of compressing text, so it has a unit, and a compressor's header does
+    not make short answers look repetitive.
     """
     total: dict[str, int] = defaultdict(int)
     repeated: dict[str, int] = defaultdict(int)

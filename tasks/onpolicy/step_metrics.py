@@ -1,4 +1,4 @@
-"""The metrics of a step: means over tokens by teacher, and what its updates did."""
+"""The metrics of a step: means over tokens by teacher, and measurements of its updates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tasks.ranks import sum_over_ranks
 
 
 class DeviceSums:
-    """Sums of scalars by name, in fp64 on the device of what is added."""
+    """Sums of scalars by name, in fp64 on the device of the scalars."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -21,7 +21,7 @@ class DeviceSums:
 
     @torch.no_grad()
     def add(self, name: str, scalar: Tensor | float, count: int = 1) -> None:
-        """Add a scalar, which stands for ``count`` items, to a sum without reading it."""
+        """Add a scalar, which counts for ``count`` items, to a sum without reading it."""
         value = torch.as_tensor(scalar, dtype=torch.float64)
         self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counts[name] = self._counts.get(name, 0) + count
@@ -31,7 +31,7 @@ class DeviceSums:
         return {name: float(total) for name, total in self._sums.items()}
 
     def counts(self) -> dict[str, float]:
-        """Return how many items each sum has."""
+        """Return the number of items in each sum."""
         return {name: float(count) for name, count in self._counts.items()}
 
     def clear(self) -> None:
@@ -89,7 +89,7 @@ class Report:
         self._updates: list[dict[str, float]] = []
 
     def add_chunk(self, loss: TokenLoss, batch: Microbatch, chunk: slice) -> None:
-        """Add the losses of a chunk's tokens, and what else is reported of them."""
+        """Add the losses of a chunk's tokens and their other measurements."""
         weights_C = batch.weights_N[chunk]
         for source, loss_C in loss.by_source.items():
             self._losses.add(f"loss/{source}", (weights_C * loss_C.detach()).sum())
@@ -113,8 +113,8 @@ class Report:
     def means(self) -> dict[str, float]:
         """Return the metrics over all ranks. Collective.
 
-        A loss is a sum over tokens that are weighted already and a mean over updates; all else is
-        a mean over tokens, or over updates.
+        A loss is a sum over weighted tokens and a mean over updates; everything else is a mean over
+        tokens or over updates.
         """
         losses = _over(sum_over_ranks(self._losses.totals()), len(self._updates))
         sums, counts = (

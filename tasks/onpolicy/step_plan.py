@@ -1,7 +1,7 @@
 """The step plan: rollouts become microbatches, and a microbatch never mixes teachers.
 
-One teacher a microbatch is what lets the ledger split a gradient by source without extra passes,
-keeps one teacher's head resident at a time, and keeps all ranks on the same teacher.
+With one teacher per microbatch, the ledger can split a gradient by source without extra passes, one
+teacher's head is resident at a time, and all ranks use the same teacher.
 
 Shapes: B sequences, S padded tokens, N response tokens of the microbatch.
 """
@@ -23,15 +23,15 @@ from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 MOST_PADDING = 0.1
-"""The share of a step's padded tokens that may be padding."""
+"""Maximum share of padding in a step's tokens."""
 
 
 def cut(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
-    """Return how many rows each microbatch takes, for each of several sorted lists of lengths.
+    """Return the number of rows of each microbatch, for each of several sorted lists of lengths.
 
-    A microbatch holds at most ``max_tokens`` with its padding, or a single row. A pass is priced
-    in tokens: at a whole microbatch, which gives the fewest passes, or at the highest price under
-    which the padding of all lists together is at most ``MOST_PADDING``. A free pass leaves none.
+    A microbatch holds at most ``max_tokens`` with its padding, or a single row. A pass has a price
+    in tokens: a whole microbatch, which gives the fewest passes, or the highest price at which the
+    padding of all lists together is at most ``MOST_PADDING``. At price 0 there is none.
     """
     tokens = sum(map(sum, lengths))
 
@@ -54,7 +54,7 @@ def cut(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
 
 
 def padded_tokens(lengths: Sequence[int], sizes: Sequence[int]) -> int:
-    """Return the size with padding of sorted rows that are cut into microbatches of ``sizes``."""
+    """Return the padded size of sorted rows that are cut into microbatches of ``sizes``."""
     ends = accumulate(sizes)
     return sum(size * lengths[end - 1] for size, end in zip(sizes, ends, strict=True))
 
@@ -77,7 +77,7 @@ def fill(lengths: Sequence[int], sizes: Sequence[int], multiple: int) -> list[in
 
 
 def _cheapest(lengths: npt.NDArray[np.int64], max_tokens: int, price: int) -> list[int]:
-    """Return the cut of least padded tokens plus ``price`` a microbatch, by dynamic programming."""
+    """Return the cut with the fewest padded tokens plus ``price`` per microbatch."""
     count = len(lengths)
     cost = np.zeros(count + 1, dtype=np.int64)
     first = np.zeros(count + 1, dtype=np.int64)
@@ -97,22 +97,22 @@ def _cheapest(lengths: npt.NDArray[np.int64], max_tokens: int, price: int) -> li
 
 @dataclass(frozen=True)
 class ScoredRollout:
-    """A rollout with what the objective needs to know of it beyond its tokens.
+    """A rollout with its teacher and weights.
 
-    A rollout that several teachers score stands once for each of them, with its share of each.
+    A rollout that several teachers score occurs once per teacher, with that teacher's share.
     """
 
     rollout: Rollout
     teacher: str = ""
-    """The teacher that scores it; empty where none does."""
+    """The teacher that scores it; empty without one."""
     outcome_advantage: float = 0.0
-    """From the grade, the same for every token of the rollout."""
+    """Advantage from the grade, the same for every token of the rollout."""
     share: float = 1.0
-    """This teacher's part of the rollout; over the teachers of one rollout it sums to 1."""
+    """This teacher's share of the rollout; the shares of a rollout sum to 1."""
     weight: float = 1.0
-    """How much a balance makes of it beside others; only ratios matter."""
+    """Weight from the balance of teachers; only ratios matter."""
     masked: bool = False
-    """Counted in every denominator, and no part of the loss."""
+    """Whether it is counted in every denominator but left out of the loss."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ class Microbatch:
     sampler_log_probs_N: Tensor
     outcome_advantages_N: Tensor
     weights_N: Tensor
-    """Each token's share of the update's loss; over all its microbatches they sum to 1."""
+    """Each token's share of the update's loss; over all microbatches they sum to 1."""
     update_index: int = 0
-    """Which of the step's inner updates it belongs to. From 1 on the policy has moved since it
+    """Index of the inner update that it belongs to. From 1 on, the policy has changed since it
     sampled."""
 
     def to(self, device: torch.device) -> "Microbatch":
@@ -145,11 +145,11 @@ class Microbatch:
 def split_for_updates(
     scored: Sequence[ScoredRollout], num_updates: int, step: int
 ) -> list[list[ScoredRollout]]:
-    """Deal a step's rollouts to its inner updates, each teacher's evenly, in an order of the step.
+    """Deal a step's rollouts to its inner updates, evenly per teacher, in a seeded order.
 
     Raises:
-        ValueError: if a teacher has fewer rollouts than there are updates: some update would then
-            leave it out.
+        ValueError: if a teacher has fewer rollouts than there are updates, so that an update would
+            lack it.
     """
     if num_updates == 1:
         return [list(scored)]
@@ -182,16 +182,16 @@ def plan_step(
     """Sort an update's rollouts by teacher and length, and cut them into microbatches.
 
     ``max_tokens`` bounds the padded size of a microbatch; a single longer rollout gets its own.
-    Each teacher's microbatches are a multiple of ``num_ranks``, where it has so many rollouts.
+    Each teacher's number of microbatches is a multiple of ``num_ranks``, if it has enough rollouts.
 
     Raises:
-        ValueError: if no rollout has a response token, so that there is nothing to learn from.
+        ValueError: if no rollout has a response token to learn from.
     """
     if not any(item.rollout.num_response_tokens for item in scored):
         raise RefusedError(
             "no-response-token",
-            "no response token is left to learn from: every rollout is empty or masked; look at "
-            "the prompts and at max_new_tokens",
+            "no response token is left to learn from: every rollout is empty or masked; check the "
+            "prompts and max_new_tokens",
         )
     by_teacher: dict[str, list[tuple[ScoredRollout, float]]] = defaultdict(list)
     for item, weight in zip(scored, _token_weights(scored, normalisation), strict=True):
@@ -224,7 +224,7 @@ def padding(plan: Iterable[Microbatch]) -> float:
 
 
 def _token_weights(scored: Sequence[ScoredRollout], normalisation: Normalisation) -> list[float]:
-    """Return the weight of each rollout's every token; over all tokens they sum to 1."""
+    """Return the weight of every token of each rollout; over all tokens they sum to 1."""
     relative = []
     for item in scored:
         length = item.rollout.num_response_tokens
@@ -266,9 +266,10 @@ def _microbatch(
 def deal(plan: Sequence[Microbatch], rank: int, num_ranks: int) -> list[Microbatch | None]:
     """Return a rank's microbatches of an update, teacher by teacher.
 
-    None stands for a pass in which other ranks have a microbatch of the teacher and this one has
-    none left: it joins with ``idle_tokens`` and no loss, because every pass over a sharded model
-    takes all ranks. A plan's weights are of the whole update, so gradients are summed over ranks.
+    None is a pass in which other ranks have a microbatch of the teacher and this rank has none
+    left. It joins with ``idle_tokens`` and without a loss, because every pass over a sharded model
+    needs all ranks. A plan's weights are those of the whole update, so gradients are summed over
+    ranks.
     """
     dealt: list[Microbatch | None] = []
     for _, group in groupby(plan, key=lambda microbatch: microbatch.teacher):
@@ -280,6 +281,6 @@ def deal(plan: Sequence[Microbatch], rank: int, num_ranks: int) -> list[Microbat
 
 
 def idle_tokens(pad_id: int) -> TokenBatch:
-    """Return the smallest batch that a model can be run on."""
+    """Return the smallest batch that a model can run on."""
     zero_1, one_1 = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
     return TokenBatch(torch.full((1, 2), pad_id, dtype=torch.long), zero_1, one_1)

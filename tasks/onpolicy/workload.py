@@ -1,4 +1,4 @@
-"""How much work a round is, from its settings alone. No torch: workflows import it."""
+"""The amount of work in a round, from its settings alone. No torch: workflows import it."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ _NO_PART_OF_A_RECIPE = ("ledger", "placement", "health")
 
 
 def recipe(settings: Mapping[str, JsonValue], rounds: int) -> str:
-    """Return all that how much arrives may depend on, besides plan and seed, as one text.
+    """Return all settings that the transferred gain may depend on, besides plan and seed, as text.
 
     Args:
-        settings: Of a round, as its record has them.
-        rounds: How many.
+        settings: Settings of a round, as in its record.
+        rounds: Number of rounds.
     """
     kept = {name: value for name, value in settings.items() if name not in _NO_PART_OF_A_RECIPE}
     sampling = kept.get("sampling")
@@ -27,7 +27,7 @@ def recipe(settings: Mapping[str, JsonValue], rounds: int) -> str:
 
 
 class Workload(BaseModel):
-    """What a plan's estimate of time, memory and storage rests on, besides the plan."""
+    """The inputs of a plan's cost estimate, besides the plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,11 +37,11 @@ class Workload(BaseModel):
     prompts_per_domain: int = Field(ge=1)
     rollouts_per_prompt: int = Field(ge=1)
     max_new_tokens: int = Field(ge=1)
-    """At most, of a response."""
+    """Maximum tokens of a response."""
     has_outcome: bool
-    """The outcome reward is a source beside the teachers."""
+    """Whether the outcome reward is a source beside the teachers."""
 
     @property
     def rollouts_per_step(self) -> int:
-        """Rollouts of one domain in a step."""
+        """Rollouts of one domain per step."""
         return self.prompts_per_domain * self.rollouts_per_prompt

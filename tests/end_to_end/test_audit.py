@@ -216,7 +216,7 @@ def test_a_ledger_of_other_weights_is_refused(student, tmp_path, monkeypatch):
     other = manifest.model_copy(update={"end": "sha256:" + "0" * 64})
     monkeypatch.setattr(Ledger, "open", classmethod(lambda cls, folder: cls(folder, other)))
     told = " ".join(refusal(*ASKED).split())
-    assert "it is of another student" in told
+    assert "belongs to another student" in told
 
 
 def ledger_record(runner):

@@ -231,11 +231,11 @@ def test_sources_that_cannot_be_told_apart_are_refused(sources):
         SplitAdamW(parameters(), sources, AdamWConstants(), record=False)
 
 
-def test_a_gradient_that_nobody_gathered_is_refused():
+def test_a_gradient_outside_every_source_is_refused():
     params = parameters()
     optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=False)
     losses(params)["math"].backward()
-    with pytest.raises(RuntimeError, match="nobody's"):
+    with pytest.raises(RuntimeError, match="belong to no source"):
         optimizer.step(0.1)
 
 

@@ -29,10 +29,10 @@ def test_a_run_that_is_well_is_left_alone():
 @pytest.mark.parametrize(
     ("ill", "said"),
     [
-        ({"from_uniform/math": 0.01}, r"step 7: the teacher 'math' is as good as uniform"),
-        ({"from_uniform/math": math.nan}, "'math' is as good as uniform"),
-        ({"entropy/math": 0.95 * math.log(100)}, "student is as good as uniform.*'math'"),
-        ({"entropy/math": math.nan}, "student is as good as uniform"),
+        ({"from_uniform/math": 0.01}, r"step 7: the teacher 'math' is nearly uniform"),
+        ({"from_uniform/math": math.nan}, "'math' is nearly uniform"),
+        ({"entropy/math": 0.95 * math.log(100)}, "student is nearly uniform.*'math'"),
+        ({"entropy/math": math.nan}, "student is nearly uniform"),
         ({"unsteady/math": 0.02}, r"'math' scored the same tokens twice.*0.02 nats"),
         ({"unsteady/math": math.nan}, "scored the same tokens twice"),
     ],

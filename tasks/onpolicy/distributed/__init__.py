@@ -1,1 +1,1 @@
-"""A run on several ranks: sharded weights, and what all ranks do together."""
+"""A run on several ranks: sharded weights, and collective steps and rollouts."""

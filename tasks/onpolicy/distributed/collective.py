@@ -1,4 +1,4 @@
-"""What the ranks of a run do together: find or make a recorded step, and play rollouts."""
+"""Collective operations of a run's ranks: find or make a recorded step, and sample rollouts."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,17 +20,17 @@ from tasks.step_runner import StepRunner
 
 
 class DistributedStepRunner(StepRunner):
-    """A step runner of several ranks: each of its calls is collective. One rank runs it alone."""
+    """A step runner for any number of ranks: each of its calls is collective."""
 
     def find(self, derivation: Derivation) -> Artifact | None:
-        """Return what the first rank finds: a store that changes meanwhile parts no ranks."""
+        """Return what the first rank finds, so that all ranks agree even if the store changes."""
         return _agreed(super().find(derivation) if rank() == 0 else None)
 
     @contextmanager
     def shown_live(
         self, derivation: Derivation, measurements: Measurements, owner: str
     ) -> Iterator[None]:
-        """Show what the first rank measures; it is the same on all."""
+        """Show the first rank's measurements; they are the same on all ranks."""
         if rank() != 0:
             yield
             return
@@ -61,27 +61,27 @@ def _agreed(artifact: Artifact | None) -> Artifact | None:
 
 
 class SharedPlayer:
-    """A player whose questions are dealt to the ranks; the rollouts are the same on all of them.
+    """A player that deals its questions to the ranks; all ranks get the same rollouts.
 
-    Noise comes with each question, so a rollout does not depend on which rank plays it, beyond
-    what a batch of other rows does to its floating-point numbers.
+    Each question brings its noise, so a rollout does not depend on the rank that samples it, except
+    that other rows in a batch change floating-point rounding.
     """
 
     def __init__(self, player: Plays, model: PreTrainedModel) -> None:
-        """Play with ``player``, whose policy is ``model``."""
+        """Sample with ``player``; ``model`` is its policy."""
         self._player, self._model = player, model
 
     @property
     def noise_per_rollout(self) -> int:
-        """How many uniform numbers a rollout may need."""
+        """Number of uniform numbers that a rollout may need."""
         return self._player.noise_per_rollout
 
     def refuse_too_long(self, questions: Sequence[Question]) -> None:
-        """Raise ValueError naming a question whose first turn would not fit into the model."""
+        """Raise ValueError naming a question that leaves no room for a turn in the context."""
         self._player.refuse_too_long(questions)
 
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
-        """Play each question once, on one rank; return all rollouts in order. Collective."""
+        """Sample each question once, on one rank; return all rollouts in order. Collective."""
         mine = slice(rank(), None, num_ranks())
         with replica(self._model):
             own = self._player.play(questions[mine], noise_RT[mine]) if questions[mine] else []

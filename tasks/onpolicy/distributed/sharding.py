@@ -1,15 +1,15 @@
 """A model over several ranks: fully sharded (FSDP2), with the output head kept apart.
 
-The body's layers are FSDP units and the rest of the body is another; parameters are fp32 shards,
-which are the masters, gathered in the precision that the model computes in; gradients are summed,
-not averaged, in fp32.
+The body's layers are FSDP units, and the rest of the body is another unit. Parameters are fp32
+shards, which are the master weights, and are gathered in the compute precision. Gradients are
+summed in fp32, not averaged.
 
-The head is no unit: it is called once for every chunk of a microbatch, and ranks have different
-numbers of chunks, so a unit's gathering would wait for ranks that never come. It is gathered once a
-microbatch, in the precision of computing, as a leaf of autograd. The leaf's gradient is summed over
-chunks in fp32, apart for each source, and each sum then goes to its shards in one reduce-scatter. A
-head that is tied to the embedding stays the body's parameter: both uses leave gradients for the one
-shard, and these add up.
+The head is not a unit. It is called once per chunk of a microbatch, and ranks have different
+numbers of chunks, so gathering a unit would wait for ranks that never call it. Instead it is
+gathered once per microbatch, in the compute precision, as an autograd leaf. The leaf's gradient is
+summed over chunks in fp32, separately for each source, and each sum goes to the shards in one
+reduce-scatter. A head that is tied to the embedding stays a parameter of the body: both uses add
+their gradients to the same shard.
 
 Teachers are not sharded: every rank holds its own copy of the one that scores.
 """
@@ -31,7 +31,7 @@ from tasks.ranks import exchange_json, num_ranks, rank_device
 
 
 class Head:
-    """Takes the head's gradients from autograd and gives them to the optimizer."""
+    """Collects the head's gradients from autograd and passes them to the optimizer."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Head:
         parameters: Mapping[str, nn.Parameter],
         leaves: Mapping[str, nn.Parameter],
     ) -> None:
-        """Remember which leaf stands for which parameter; they are the same unless sharded."""
+        """Remember each parameter's leaf; they are the same tensor unless sharded."""
         self._optimizer = optimizer
         self._leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
         self._parameters = parameters
@@ -75,7 +75,7 @@ class Head:
 def whole_head(
     model: PreTrainedModel, optimizer: SplitAdamW, compute: torch.dtype
 ) -> Iterator[Head]:
-    """Let every rank hold the whole head inside, in the precision ``compute``. Collective."""
+    """Gather the whole head on every rank for the context, in precision ``compute``. Collective."""
     module = model.get_output_embeddings()
     parameters = dict(module.named_parameters(recurse=False))
     leaves = {
@@ -89,11 +89,11 @@ def whole_head(
 
 
 def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
-    """Leave on each rank its part of the model, which computes in ``compute`` from now on.
+    """Keep each rank's part of the model on it; the model computes in ``compute`` from now on.
 
     Raises:
-        ValueError: if ranks hold different weights, or the architecture has parameters besides
-            its body and its head.
+        ValueError: if ranks hold different weights, or the architecture has parameters outside body
+            and head.
     """
     _check_shape(model)
     _check_weights(model)
@@ -124,11 +124,11 @@ def _sharded(parameter: nn.Parameter, mesh: DeviceMesh) -> nn.Parameter:
 
 @contextmanager
 def replica(model: PreTrainedModel) -> Iterator[None]:
-    """Hold the whole model on every rank inside, in the precision that it computes in.
+    """Gather the whole model on every rank for the context, in its compute precision.
 
-    Each rank may then run it as often as it has to: sampling ends after another number of tokens
-    on every rank. It takes the memory of the whole model in that precision. Nothing is learned
-    inside. A model that is not sharded is left as it is. Collective.
+    Each rank may then run it as often as it needs, because sampling ends after a different number
+    of tokens on every rank. This takes the memory of the whole model in that precision. It is for
+    inference only. A model that is not sharded is left as it is. Collective.
     """
     units = [module for module in model.modules() if isinstance(module, FSDPModule)]
     if not units:
@@ -157,7 +157,7 @@ def _check_shape(model: PreTrainedModel) -> None:
     others = [name for name, parameter in model.named_parameters() if parameter not in known]
     if model.base_model is model or others:
         raise ValueError(
-            f"{type(model).__name__} cannot be sharded here: it has parameters besides its body "
+            f"{type(model).__name__} cannot be sharded here: it has parameters outside its body "
             f"and its output head ({others[:3]}); train it on one device, or with adapters"
         )
 
@@ -167,6 +167,6 @@ def _check_weights(model: PreTrainedModel) -> None:
     sums = [float(parameter.double().sum()) for parameter in model.parameters()]
     if any(other != sums for other in exchange_json([*sums])):
         raise ValueError(
-            "the ranks begin with different weights, so their shards would be of no model: load "
-            "the same checkpoint on all of them, and draw adapters from one seed"
+            "the ranks start with different weights, so their shards would not form one model: "
+            "load the same checkpoint on all of them, and initialize adapters from one seed"
         )
