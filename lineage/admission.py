@@ -70,12 +70,17 @@ def check_path(path: str) -> None:
         )
 
 
+def _folded(path: str) -> str:
+    """Return what a disk that ignores case and the form of accents knows a path by."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
 def check_paths(paths: list[str]) -> None:
     """Refuse two paths that one folder cannot hold together."""
     seen: dict[str, str] = {}
     for path in paths:
         check_path(path)
-        folded = unicodedata.normalize("NFC", path).casefold()
+        folded = _folded(path)
         if folded in seen:
             raise RefusedFileError(
                 f"paths {seen[folded]!r} and {path!r} differ only by case or accents: they would "
@@ -141,7 +146,7 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
         )
     if not stat.S_ISREG(status.st_mode):
         raise RefusedFileError(f"{path!r} is a pipe, socket or device, not a file; remove it")
-    if PurePosixPath(path).suffix.lower() in PICKLE_SUFFIXES:
+    if PurePosixPath(_folded(path)).suffix in PICKLE_SUFFIXES:
         raise RefusedFileError(
             f"{path!r} is in a pickle format, which runs code when it is loaded; save weights as "
             "safetensors and remove trainer leftovers (training_args.bin, optimizer.pt)"
@@ -160,12 +165,12 @@ def check_content(folder: Path, path: str, size: int) -> None:
 
     All files of ``folder`` must be in place: an index is compared with the shards that it names.
     """
-    pure = PurePosixPath(path)
-    if pure.name in CONFIG_NAMES:
+    name = _folded(PurePosixPath(path).name)
+    if name in CONFIG_NAMES:
         _check_config(path, folder / path, size)
-    elif pure.name.endswith(".index.json"):
+    elif name.endswith(".index.json"):
         _check_index(path, folder / path, size)
-    elif pure.suffix == ".safetensors":
+    elif name.endswith(".safetensors"):
         _check_safetensors(path, folder / path, size)
 
 
@@ -178,7 +183,7 @@ def _check_config(path: str, file: Path, size: int) -> None:
     try:
         config: JsonValue = json.loads(file.read_bytes())
         _refuse_code(path, config)
-        if file.name == "config.json" and (weights := weights_in(file.parent)).tensors:
+        if _folded(file.name) == "config.json" and (weights := weights_in(file.parent)).tensors:
             check_sizes(path, config, weights)
     except (ValueError, RecursionError) as error:
         if isinstance(error, RefusedFileError):

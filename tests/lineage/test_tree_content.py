@@ -55,6 +55,26 @@ def test_an_index_names_files_of_its_own_folder_only(store, tmp_path, shard):
         store.tree(store.put_bytes(Tree(files).to_bytes()))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MODEL.safetensors.INDEX.JSON", '{"weight_map": {"w": "../outside.safetensors"}}'),
+        ("model.\u017fafetensors.index.json", '{"weight_map": {"w": "../outside.safetensors"}}'),
+        ("CONFIG.json", '{"auto_map": {"AutoModel": "x.Model"}}'),
+        ("Adapter_Config.json", '{"auto_map": {"AutoModel": "x.Model"}}'),
+        ("model.SAFETENSORS", "no weights"),
+    ],
+)
+def test_a_name_in_other_letters_is_checked_like_the_file_that_some_disks_take_it_for(
+    store, tmp_path, name, text
+):
+    folder = checkpoint(tmp_path / "model")
+    (folder / ("config.json" if "CONFIG" in name else "model.safetensors")).unlink()
+    (folder / name).write_text(text)
+    with pytest.raises(RefusedFileError):
+        store.put_tree(folder)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": ["a"]}'])
 def test_an_index_that_maps_nothing_is_refused(store, tmp_path, text):
     folder = sharded(tmp_path / "model", SHARDS)
