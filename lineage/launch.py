@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from lineage.approval import Decision
 from lineage.artifacts import Frozen
 
-Outcome = Literal["published", "failed", "refused", "open", "proposed"]
+Outcome = Literal["published", "failed", "refused", "rejected", "open", "proposed"]
 
 
 class Lenient(BaseModel):
@@ -82,7 +82,7 @@ class Launch(Frozen):
     preset_version: str | None
     """The version under which the presets were registered, or the commit that ran."""
     launcher: str | None
-    """Name of the person who launched it; None if unknown."""
+    """Name of the person who launched it, in Flyte the principal; None if unknown."""
     approver: str | None
     """Name of the last approver; "" if approved in the console, None without an approval."""
     decisions: list[Decision]
@@ -94,8 +94,9 @@ class Launch(Frozen):
     verdicts: list[LaunchVerdict]
     waivers: list[Waived]
     outcome: Outcome
-    """published, failed after its plan, refused, open (launched, and nothing of it is recorded
-    yet), or proposed: a plan without a launch, such as that of a dry run or of `provost gate`."""
+    """published, failed after its plan, refused for its findings, rejected at its review, open
+    (launched, and nothing of it is recorded yet), or proposed: a plan without a launch, such as
+    that of a dry run or of `provost gate`."""
     students: list[Result]
     error: str = ""
     """Message of the newest failure; "" if none is recorded."""

@@ -8,6 +8,8 @@ from lineage.digest import digest_json
 KIND = "launch"
 LAUNCHER = "launcher"
 """The note of an attestation that names who launched, where that is known."""
+REPORT = "gate"
+"""The note of an attestation that names the gate's report on the plan, by artifact and record."""
 SOURCE = digest_json("a person's launch")
 """Placeholder for the code digest in the record: a person launched it, not code."""
 

@@ -137,7 +137,7 @@ class _Reader:
             findings=plan.notes,
             verdicts=[each for made in facts.of_kind("gate") for each in _verdicts(made)],
             waivers=waivers,
-            outcome=_outcome(form, plan.notes, waivers, students, failures),
+            outcome=_outcome(form, plan.notes, waivers, decisions, students, failures),
             students=[
                 Result(digest=d, names=self._names.get(d, []))
                 for d in dict.fromkeys(made.attestation.output for made in students)
@@ -256,6 +256,7 @@ def _outcome(
     form: Launched | None,
     findings: list[LaunchFinding],
     waivers: list[Waived],
+    decisions: list[Decision],
     students: list[NewestOutput],
     failures: list[NewestOutput],
 ) -> Outcome:
@@ -263,6 +264,8 @@ def _outcome(
         return "published"
     if failures:
         return "failed"
+    if decisions and decisions[-1].decision == "rejected":
+        return "rejected"
     accepted = {(each["code"], each["subject"]) for w in waivers for each in w.findings}
     counting = [f for f in findings if f.severity == "refusal"]
     left = [f for f in counting if f.code in NEVER_WAIVED or (f.code, f.subject) not in accepted]

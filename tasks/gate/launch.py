@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.launched import KIND, LAUNCHER, SOURCE, Launched
+from lineage.launched import KIND, LAUNCHER, REPORT, SOURCE, Launched
 from lineage.record import Derivation
 from tasks.attempt import InterruptedAttemptError
 from tasks.gate.probed import asked
@@ -30,8 +31,12 @@ def launching(runner: StepRunner, plan: Plan, launched: Launched) -> Iterator[No
         raise
 
 
-def record_launch(runner: StepRunner, plan: Plan, launched: Launched) -> str:
+def record_launch(
+    runner: StepRunner, plan: Plan, launched: Launched, report: Artifact | None = None
+) -> str:
     """Attest that the runner's execution launched a plan; return the record.
+
+    ``report`` is the gate's report on this plan; None for a launch that ends before the gate.
 
     A second attempt in the same execution adds no attestation, nor does a local rerun of the same
     launch. Only local runs know who launched: Flyte gives its pods no name.
@@ -54,7 +59,10 @@ def record_launch(runner: StepRunner, plan: Plan, launched: Launched) -> str:
     ]
     if (run.name if run else "", who) in known:
         return record
-    measurements = Measurements(KIND, notes={LAUNCHER: who} if who else {})
+    notes: dict[str, JsonValue] = {LAUNCHER: who} if who else {}
+    if report is not None:
+        notes[REPORT] = {"artifact": report.digest, "record": report.record}
+    measurements = Measurements(KIND, notes=notes)
     started = now()
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder) / "launch.json"

@@ -124,7 +124,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
         else:
             probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
             gated = step.gate(runner, plan, settings, on_misfit, probe, launch)
-    record_launch(runner, gated.plan, form)
+    record_launch(runner, gated.plan, form, gated.report)
     show("gate", step.read_page(runner, gated.report))
     admitted = step.admit(runner, gated, order.refuse_findings_from, waivers)
     cost = forecast(runner, admitted.plan, workload)
@@ -191,7 +191,7 @@ def compare_with_outcome(student: Artifact) -> Artifact:
 @hosted(Stage.RELEASE)
 def record_approval(gated: Gated) -> Gated:
     """Record how the plan passed the approval node."""
-    from tasks.gate import approval as step
+    from tasks import review as step
     from tasks.step_runner import StepRunner
 
     return step.record_approval(StepRunner(), gated)

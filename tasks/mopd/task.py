@@ -8,6 +8,7 @@ from flytekit.types.error import FlyteError
 from lineage.artifacts import Artifact
 from tasks.handover import Gated, OnMisfit, Plan
 from tasks.hosting import hosted, show
+from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.launch_spec import LaunchSpec, launch_spec
 from tasks.mopd.round_form import ConsolidationSpec, RecomputeSpec, RetrainSpec
 from tasks.mopd.settings import Divergence, RoundSettings
@@ -65,6 +66,32 @@ def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None
 
     error = from_console(err.message if err else "")
     step.record_failure(StepRunner(), gated.plan, spec, error)
+
+
+@hosted(Stage.PLAN)
+def record_end(  # noqa: PLR0913, PLR0917 - Flyte gives a failure node all inputs of its workflow
+    divergence: Divergence,
+    learning_rate: float,
+    mopd_steps: int,
+    on_misfit: OnMisfit,
+    publish_as: str,
+    rounds: int,
+    seed: int,
+    settings: list[str],
+    student: str,
+    teachers: list[str],
+    waivers: list[str],
+    err: FlyteError | None = None,
+) -> None:
+    """Record how a reviewed consolidation ended: its plan was rejected, or a pod was killed."""
+    inputs = locals()  # at the first line there is nothing else
+    from tasks import review as step
+    from tasks.failing import from_console
+    from tasks.step_runner import StepRunner
+
+    del inputs["err"]
+    form = LaunchForm.model_construct(**inputs).model_dump(mode="json")
+    step.record_end(StepRunner(), from_console(err.message if err else ""), form)
 
 
 @hosted(Stage.PLAN)

@@ -32,6 +32,7 @@ CONSOLIDATION = {
     "tasks.sft.task.warm_up_student",
     "tasks.mopd.task.distil_rounds",
     "tasks.mopd.task.record_failure",
+    "tasks.mopd.task.record_end",
     "tasks.merge.task.merge_average",
     "tasks.merge.task.merge_task_arithmetic",
     "tasks.evaluate.task.score_consolidation",

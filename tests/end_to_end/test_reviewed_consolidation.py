@@ -3,6 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
+from lineage.launches import launches
+from lineage.store import open_store
 from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
@@ -18,13 +20,16 @@ def reviewed(answer):
     return result, kinds(Contents.now().records - before)
 
 
-def test_who_does_not_approve_has_a_plan_and_nothing_else(teachers):
+def test_who_does_not_approve_has_a_plan_and_the_rejection_of_it(teachers):
     result, made = reviewed("n\n")
     assert result.exit_code == 1
     assert "review-the-plan" in result.output
     assert "Not approved: nothing was trained" in result.output
     assert isinstance(result.exception, SystemExit)  # and no trace
-    assert made == {"plan": 2, "launch": 1, "gate": 1}
+    assert made == {"plan": 2, "launch": 1, "gate": 1, "approval": 1}
+    [launch] = launches(open_store())[0]
+    assert launch.outcome == "rejected"
+    assert launch.decisions[0].by == launch.launcher
 
 
 def test_who_says_nothing_has_not_approved(teachers):

@@ -12,8 +12,8 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
-from tasks.gate.approval import record_approval, record_decision
 from tasks.planned import refuse_changed
+from tasks.review import record_approval, record_decision
 from tasks.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.making import take, write_record

@@ -138,8 +138,8 @@ def _record(
     from lineage.approval import Decision
     from lineage.errors import LineageError
     from lineage.flyte_run import FlyteRun
-    from tasks.gate.approval import record_decision
     from tasks.provenance import person
+    from tasks.review import record_decision
     from tasks.step_runner import StepRunner
 
     run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)

@@ -1,7 +1,10 @@
 """Executions as Flyte knows them, beside what the store has recorded of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from flytekit.configuration.file import get_config_file
+from flytekit.configuration.internal import Platform
+from flytekit.exceptions.user import FlyteEntityNotExistException
 from flytekit.models.admin.common import Sort
 from flytekit.models.core.execution import WorkflowExecutionPhase as Phase
 from flytekit.models.core.identifier import WorkflowExecutionIdentifier
@@ -13,6 +16,10 @@ from workflows.commands.documents import FAILED, Run
 
 ENDED = {*FAILED, "SUCCEEDED"}
 """Phases of an execution in which nothing more happens."""
+REJECTED = "Rejected"
+"""The error type of an execution with a rejected plan."""
+_REJECTED = "ReceivedRejectSignal"
+"""Flyte's code for it."""
 _PAGE = 100
 _NEWEST_FIRST = Sort("created_at", Sort.Direction.DESCENDING)
 
@@ -71,10 +78,35 @@ def _reason(found: FlyteExecution) -> Told:
     closure = found.closure
     if Phase.enum_to_string(closure.phase) not in FAILED:
         return Told("", "")
+    if closure.error and closure.error.code == _REJECTED:
+        return Told(REJECTED, "its plan was rejected")
     if closure.abort_metadata is not None and closure.abort_metadata.cause:
         by = closure.abort_metadata.principal
         return Told("Aborted", closure.abort_metadata.cause + (f" ({by})" if by else ""))
     return from_console(closure.error.message if closure.error else "")
+
+
+def principals(remote: FlyteRemote, names: Iterable[str]) -> dict[str, str]:
+    """Return who launched each execution, by its full name, as far as Flyte knows.
+
+    Flyte knows nobody without a login, and nothing of an execution that it has forgotten.
+
+    Raises:
+        FlyteException: if Flyte does not answer.
+    """
+    found = {}
+    for name in names:
+        identity = WorkflowExecutionIdentifier(*name.split("/"))
+        try:
+            found[name] = remote.client.get_execution(identity).spec.metadata.principal or ""
+        except FlyteEntityNotExistException:
+            continue
+    return {name: principal for name, principal in found.items() if principal}
+
+
+def is_configured() -> bool:
+    """Return whether flytekit's configuration names a Flyte; its default is no such place."""
+    return bool(Platform.URL.read(get_config_file(None)))
 
 
 def phase_of(remote: FlyteRemote, identity: WorkflowExecutionIdentifier) -> str:

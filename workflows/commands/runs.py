@@ -59,12 +59,15 @@ def _found(
     remote: object, projects: Sequence[str], domain: str, last: int, *, record: bool
 ) -> list[Run]:
     from tasks.failure import failures
+    from tasks.review import rejections
     from tasks.step_runner import StepRunner
     from workflows.commands.executions import executions
 
     runner = StepRunner()
     recorded = {
-        attested.flyte.name: digest for digest, attested in failures(runner) if attested.flyte
+        attested.flyte.name: digest
+        for digest, attested in (*rejections(runner), *failures(runner))
+        if attested.flyte
     }
     listed = [
         run for project in projects for run in executions(remote, project, domain, last, recorded)
@@ -75,8 +78,14 @@ def _found(
 def _recorded(run: Run) -> Run:
     """Write the record of a failure that left none, from what Flyte says of it."""
     from tasks.failure import Failure, Work, leave_record
+    from tasks.review import record_rejection
     from tasks.step_runner import StepRunner
+    from workflows.commands.executions import REJECTED
 
+    if run.error_type == REJECTED:
+        rejection = record_rejection(StepRunner(run=run.flyte_run), {})
+        if rejection is not None:
+            return run.model_copy(update={"record": rejection.record})
     failure = Failure(run.workflow, run.error_type or run.phase, run.reason or run.phase)
     made = leave_record(StepRunner(run=run.flyte_run), failure, Work(settings={"phase": run.phase}))
     return run.model_copy(update={"record": made.record if made else ""})

@@ -5,6 +5,7 @@ from typing import Any
 from flytekit import workflow
 
 from tasks.mopd.launch_form import MORE, LaunchForm
+from tasks.mopd.task import record_end
 from workflows.consolidation.stages import Consolidated, approved, carry_out, prepare
 from workflows.form import inputs_of
 
@@ -19,7 +20,7 @@ def consolidate(**inputs: Any) -> Consolidated:  # noqa: ANN401 - the form gives
     return carry_out(**prepare(inputs, reviewed=False))
 
 
-@workflow
+@workflow(on_failure=record_end)
 @inputs_of(LaunchForm, FURTHER)
 def consolidate_reviewed(**inputs: Any) -> Consolidated:  # noqa: ANN401
     """Merge as ``consolidate`` does, after a person has approved the plan and its findings.
