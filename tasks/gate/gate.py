@@ -11,10 +11,10 @@ from lineage.compatibility import Finding
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from tasks.gate.decision import decide
-from tasks.gate.measured import ProbeSettings, TeacherMeasure
+from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
-from tasks.gate.prediction import stored_calibration
+from tasks.gate.prediction import Calibration, stored_calibration
 from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
 from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
 from tasks.gate.refork import Requested, request_refork, would_help
@@ -68,65 +68,99 @@ def gate(
     merges with the launch's recipe correct the prediction; without a recipe, only the built-in
     calibration is used.
     """
-    refuse_changed(runner, plan)
-    assert plan.artifact is not None
-    refuse_recalled(runner, plan)
+    planned = _checked(runner, plan)
+
+    # Measure.
     measured, probe_artifact = probed(runner, plan, probe)
+    sources = (planned, asked("probe", probe_artifact))
+
+    # Judge.
     past = outcomes(runner, plan, launch.recipe) if launch.recipe else []
-    calibration, growth = recalibrate(stored_calibration(), past, settings)
-    judged = {
-        teacher.name: _with_fork_point(
-            judge(each, teacher.reference, settings, calibration), each, teacher.reference
-        )
+    calibration, recalibration = recalibrate(stored_calibration(), past, settings)
+    judged = _judged(plan, measured, settings, calibration)
+    reforks = _reforks(runner, plan, judged, sources)
+    teachers = [with_ladder(teacher, measured) for teacher in plan.teachers]
+    verdicts = [
+        _verdict(teacher, judged[teacher.name], on_misfit, probe.ladder_stages, reforks)
+        for teacher in teachers
+        if not teacher.is_self
+    ]
+
+    # Report, and write the plan as it may go on.
+    files = {
+        MEASURED: measured.model_dump_json(indent=1),
+        PAGE: gate_page(plan, measured, judged, verdicts, reforks, recalibration),
+        **{f"refork-{name}.json": each.text for name, each in reforks.items()},
+    }
+    inputs = (*sources, *_outcome_inputs(past, recalibration))
+    report = _report(runner, inputs, judged, verdicts, files, recalibration)
+    kept, notes = _kept(teachers, verdicts), _notes(judged, verdicts)
+    after = _plan_after(runner, plan, kept, notes, sources, launch)
+    return Gated(plan=after, report=report, teachers=verdicts)
+
+
+def leave_unmeasured(
+    runner: StepRunner, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
+) -> Gated:
+    """Pass the plan on its records alone; a finding says that it was not measured.
+
+    The same holds for a staged ladder: its rungs are then spaced by steps.
+    """
+    sources = (_checked(runner, plan),)
+    teachers = judged_teachers(plan)
+    verdicts = [
+        TeacherVerdict(name=teacher.name, domain=teacher.domain, verdict=Verdict.UNKNOWN)
+        for teacher in teachers
+    ]
+    notes = [_not_measured(teacher) for teacher in teachers]
+    notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
+    after = _plan_after(runner, plan, plan.teachers, notes, sources, launch)
+    report = _report(runner, sources, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
+    return Gated(plan=after, report=report, teachers=verdicts)
+
+
+def _checked(runner: StepRunner, plan: Plan) -> Input:
+    """Return the plan as an input, unchanged since it was stored and without a recalled release."""
+    refuse_changed(runner, plan)
+    refuse_recalled(runner, plan)
+    assert plan.artifact is not None
+    return asked("plan", plan.artifact)
+
+
+def _judged(
+    plan: Plan, measured: ProbeResult, settings: GateSettings, calibration: Calibration
+) -> dict[str, Judged]:
+    """Return the verdict on each teacher that was measured, by name."""
+    return {
+        teacher.name: judge(each, teacher.reference, settings, calibration)
         for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
-    sources = (asked("plan", plan.artifact), asked("probe", probe_artifact))
-    with_ladders = [with_ladder(teacher, measured) for teacher in plan.teachers]
-    reforks = {
+
+
+def _reforks(
+    runner: StepRunner, plan: Plan, judged: Mapping[str, Judged], sources: tuple[Input, ...]
+) -> dict[str, Requested]:
+    """Return the requests to owners whose teachers another climb would help."""
+    return {
         teacher.name: request_refork(runner, plan, teacher, judged[teacher.name].reasons, sources)
         for teacher in judged_teachers(plan)
         if would_help(runner, plan, teacher, judged[teacher.name])
     }
-    verdicts = [
-        _verdict(
-            teacher, judged[teacher.name], on_misfit, probe.ladder_stages, reforks.get(teacher.name)
-        )
-        for teacher in with_ladders
-        if not teacher.is_self
-    ]
-    files = {
-        MEASURED: measured.model_dump_json(indent=1),
-        PAGE: gate_page(plan, measured, judged, verdicts, reforks, growth),
-        **{f"refork-{name}.json": each.text for name, each in reforks.items()},
-    }
-    inputs = (*sources, *_outcome_inputs(past, growth))
-    report = _report(runner, inputs, judged, verdicts, files, growth)
-    kept = _kept(with_ladders, verdicts)
-    plan = plan.model_copy(update={"reviewed": launch.reviewed})
-    after = _plan_after(runner, plan, kept, _notes(judged, verdicts), sources)
-    return Gated(plan=after, report=report, teachers=verdicts)
 
 
-def _with_fork_point(judged: Judged, measure: TeacherMeasure, subject: str) -> Judged:
-    """Add the finding that the precursor's weights contradict the declared fork point."""
-    found = measure.fork_point
-    if found is None or not found.contradicted:
-        return judged
-    note = Finding(
-        code="contradicted-fork-point",
-        severity="refusal",
-        subject=subject,
-        evidence="its precursor's weights do not come from the declared fork point "
-        f"({found.summary})",
-        next_step="ask its owner which checkpoint it climbed from; a teacher from another fork "
-        "point has to climb again from the student's start",
+def _not_measured(teacher: PlannedTeacher) -> Finding:
+    return Finding(
+        code="not-measured",
+        severity="warning",
+        subject=teacher.reference,
+        evidence="its fit was not measured, because gate_prompts_per_domain is 0",
+        next_step="set gate_prompts_per_domain to 64, which takes one or two forward passes",
     )
-    return judged.model_copy(update={"reasons": (*judged.reasons, note)})
 
 
-def _outcome_inputs(past: Sequence[PastOutcome], growth: Recalibration) -> list[Input]:
+def _outcome_inputs(past: Sequence[PastOutcome], recalibration: Recalibration) -> list[Input]:
     """Return the comparisons used for recalibration, each once, as inputs of the report."""
-    used = {each.record: each.artifact for each in past} if growth.used else {}
+    used = {each.record: each.artifact for each in past} if recalibration.used else {}
     return [
         Input(role="outcome", artifact=artifact, record=record) for record, artifact in used.items()
     ]
@@ -156,43 +190,6 @@ def _notes(judged: Mapping[str, Judged], verdicts: Sequence[TeacherVerdict]) -> 
     ]
 
 
-def leave_unmeasured(
-    runner: StepRunner, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
-) -> Gated:
-    """Pass the plan on its records alone; a finding says that it was not measured.
-
-    The same holds for a staged ladder: its rungs are then spaced by steps.
-    """
-    refuse_changed(runner, plan)
-    assert plan.artifact is not None
-    refuse_recalled(runner, plan)
-    teachers = judged_teachers(plan)
-    verdicts = [
-        TeacherVerdict(
-            name=teacher.name,
-            domain=teacher.domain,
-            verdict=Verdict.UNKNOWN,
-        )
-        for teacher in teachers
-    ]
-    notes = [
-        Finding(
-            code="not-measured",
-            severity="warning",
-            subject=teacher.reference,
-            evidence="its fit was not measured, because gate_prompts_per_domain is 0",
-            next_step="set gate_prompts_per_domain to 64, which takes one or two forward passes",
-        )
-        for teacher in teachers
-    ]
-    notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
-    sources = (asked("plan", plan.artifact),)
-    plan = plan.model_copy(update={"reviewed": launch.reviewed})
-    after = _plan_after(runner, plan, plan.teachers, notes, sources)
-    report = _report(runner, sources, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
-    return Gated(plan=after, report=report, teachers=verdicts)
-
-
 def _by_steps(teacher: PlannedTeacher, num_stages: int) -> Finding:
     steps = ", ".join(str(staged.rung.step) for staged in earlier_rungs(teacher, num_stages))
     return Finding(
@@ -212,8 +209,13 @@ def _plan_after(
     teachers: Sequence[PlannedTeacher],
     notes: Sequence[Finding],
     sources: tuple[Input, ...],
+    launch: GateContext,
 ) -> Plan:
-    changes = {"teachers": list(teachers), "notes": [*plan.notes, *notes]}
+    changes = {
+        "teachers": list(teachers),
+        "notes": [*plan.notes, *notes],
+        "reviewed": launch.reviewed,
+    }
     after = plan.model_copy(update={**changes, "artifact": None, "waivers": []})
     return after.model_copy(update={"artifact": store_plan(runner, after, after=sources)})
 
@@ -234,9 +236,9 @@ def _verdict(
     judged: Judged,
     on_misfit: OnMisfit,
     num_stages: int,
-    refork: Requested | None,
+    reforks: Mapping[str, Requested],
 ) -> TeacherVerdict:
-    prediction = judged.prediction
+    prediction, refork = judged.prediction, reforks.get(teacher.name)
     return TeacherVerdict(
         name=teacher.name,
         domain=teacher.domain,
@@ -261,14 +263,14 @@ def _report(
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     files: Mapping[str, str],
-    growth: Recalibration | None,
+    recalibration: Recalibration | None,
 ) -> Artifact:
     """Store the page and the numbers as one recorded folder."""
     document: dict[str, JsonValue] = {
         "teachers": [verdict.model_dump(mode="json") for verdict in verdicts],
         "judged": {name: each.model_dump(mode="json") for name, each in judged.items()},
         "calibration": stored_calibration().provenance,
-        "growth": growth.model_dump(mode="json") if growth else None,
+        "growth": recalibration.model_dump(mode="json") if recalibration else None,
     }
     derivation = Derivation(
         project=runner.project,

@@ -72,6 +72,7 @@ def judge(
     learned = _has_learned(measure, settings)
     if learned:
         noted.append(Finding("nothing-left", "note", subject, _alike(measure), _KEEP))
+    noted += _fork_point(measure, subject)
     decisive = [*_decisive(measure, subject, settings, learned=learned)]
     if decisive:
         return Judged(
@@ -221,6 +222,19 @@ def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
         evidence += f"; {found.nearest} is nearer"
     step = "ask its owner what it was trained from; until then its records prove nothing"
     yield Finding("contradicted-ancestry", "refusal", subject, evidence, step)
+
+
+def _fork_point(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
+    """Yield a finding if the precursor's weights contradict the declared fork point."""
+    found = measure.fork_point
+    if found is None or not found.contradicted:
+        return
+    evidence = f"its precursor's weights do not come from the declared fork point ({found.summary})"
+    step = (
+        "ask its owner which checkpoint it climbed from; a teacher from another fork point has to "
+        "climb again from the student's start"
+    )
+    yield Finding("contradicted-fork-point", "refusal", subject, evidence, step)
 
 
 def _alike(measure: TeacherMeasure) -> str:

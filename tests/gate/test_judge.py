@@ -191,3 +191,28 @@ def test_the_calibration_that_is_shipped_says_where_it_comes_from():
     assert set(found.weights) == set(found.centers) == set(found.scales)
     assert set(found.weights) <= set(features(measured()))
     assert set(found.least) == set(found.most) == set(features(measured()))
+
+
+FOREIGN_FORK = Ancestry(
+    declared="the fork point of math",
+    distance=0.4,
+    projection=0.0,
+    nearest="another fork point",
+    nearest_distance=0.1,
+    contradicted=True,
+)
+
+
+@pytest.mark.parametrize("scores", [{}, {"difference": 0.0}])
+def test_a_contradicted_fork_point_is_refused_and_does_not_change_the_verdict(scores):
+    plain = judged(measured({}, scores))
+    found = judged(measured({}, scores, fork_point=FOREIGN_FORK))
+    assert (found.verdict, found.remedy) == (plain.verdict, plain.remedy)
+    assert codes(found) == [*codes(plain), "contradicted-fork-point"]
+    assert found.reasons[-1].severity == "refusal"
+    assert FOREIGN_FORK.summary in found.reasons[-1].evidence
+
+
+def test_a_confirmed_fork_point_is_no_finding():
+    confirmed = FOREIGN_FORK.model_copy(update={"contradicted": False})
+    assert judged(measured(fork_point=confirmed)) == judged()
