@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.record import Derivation
-from lineage.rules import audit, others, plan, release, scorecard, student
+from lineage.rules import audit, others, outcome, plan, release, scorecard, student
 from lineage.rules.evidence import Breach, Evidence
 
 RULES: Mapping[str, Mapping[str, str]] = {
@@ -17,6 +17,7 @@ RULES: Mapping[str, Mapping[str, str]] = {
     "scorecard": scorecard.RULES,
     "audit": audit.AUDIT,
     "surgery": audit.SURGERY,
+    "gate_outcome": outcome.RULES,
 }
 """Kind of record -> code of the rule -> what must hold."""
 
@@ -27,6 +28,7 @@ _BY_RECORD: Mapping[str, Callable[[Evidence, Derivation], Iterator[Breach]]] = {
     "scorecard": scorecard.check_scorecard,
     "audit": audit.check_audit,
     "surgery": audit.check_ledger,
+    "gate_outcome": outcome.check_outcome,
 }
 
 

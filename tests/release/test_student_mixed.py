@@ -12,6 +12,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
+from tasks.handover import Remedy
 from tasks.planned import refuse_changed
 from tasks.review import record_approval, record_decision
 from tasks.step_runner import StepRunner
@@ -174,6 +175,29 @@ def test_a_plan_that_was_changed_on_the_way_is_refused(runner, merge):
     ):
         with pytest.raises(LineageError):
             refuse_changed(runner, plan.model_copy(update=changed))
+
+
+def compared(runner, gate, card):
+    """Return the rules that a comparison of what one gate expected with a scorecard breaks."""
+    made = runner.records.read(gate.gated.report.record)
+    verdicts = [each.model_dump(mode="json") for each in gate.gated.teachers]
+    inputs = [item for item in made.inputs if item.role == "plan"]
+    report = write_record(runner.store, b"", *inputs, kind="gate", teachers=verdicts)
+    scores = (card.scorecard.record, card.scorecard.digest)
+    taken = [take("gate", report), take("scorecard", scores)]
+    return wrong(runner, write_record(runner.store, b"", *taken, kind="gate_outcome")[0])
+
+
+def test_what_a_gate_expected_is_compared_with_its_own_merge(runner, make, climbs, merge):
+    one, other = merge(), Consolidated(make, climbs[:1], 300)
+    assert compared(runner, one, one) == compared(runner, other, other) == set()
+    assert compared(runner, one, other) == compared(runner, other, one) == {"merge"}
+    dropped = merge(400)
+    left = dropped.gated.teachers[1].model_copy(update={"done": Remedy.DROP})
+    dropped.gated = dropped.gated.model_copy(update={"teachers": [one.gated.teachers[0], left]})
+    assert compared(runner, dropped, other) == set()
+    another = Climbed(make, make.checkpoint(70), "math", 8)
+    assert compared(runner, other, Consolidated(make, [another], 500)) == {"merge"}
 
 
 def test_a_teacher_that_was_recalled_while_the_round_ran_ends_the_publication(runner, merge):
