@@ -122,8 +122,12 @@ def _why_not(domain: str, one: Side, two: Side) -> str:
     prompts = [{each.prompt for each in side.outcomes[domain]} for side in (one, two)]
     if prompts[0] != prompts[1]:
         return "their held-out prompts are not the same"
-    if one.card.settings != two.card.settings:
+    sampled = [side.card.settings.model_copy(update={"passed": {}}) for side in (one, two)]
+    if sampled[0] != sampled[1]:
         return "they were sampled with other settings"
+    bars = [side.card.settings.passed.get(domain) for side in (one, two)]
+    if bars[0] != bars[1]:
+        return f"a response passed from a score of {bars[0]} in one and of {bars[1]} in the other"
     return ""
 
 

@@ -54,8 +54,10 @@ def student(reference="teacher.math@1", waivers=(), **settings):
     )
 
 
-def side(name, outcomes, *, seed=0, manifest=None):
-    settings = ScorecardSettings(temperature=1.0, samples=1, seed=seed, max_tokens=8)
+def side(name, outcomes, *, seed=0, manifest=None, passed=()):
+    settings = ScorecardSettings(
+        temperature=1.0, samples=1, seed=seed, max_tokens=8, passed=dict(passed)
+    )
     card = make_scorecard(
         Outcomes(
             methods={"student": outcomes},
@@ -92,6 +94,15 @@ def test_what_cannot_be_paired_is_said():
     assert "held-out prompts are not the same" in _why_not("math", ONE, fewer)
     other = side("b", {"math": prompts(0.0, 0.0, 1.0, 1.0)}, seed=5)
     assert "sampled with other settings" in _why_not("math", ONE, other)
+
+
+def test_what_was_measured_alike_is_paired_whatever_else_a_student_contains():
+    math, code = prompts(0.0, 0.0, 1.0, 1.0), prompts(1.0, 0.0)
+    one = side("a", {"math": math, "code": code}, passed={"math": 1.0, "code": 0.5})
+    two = side("b", {"math": math}, passed={"math": 1.0})
+    assert _why_not("math", one, two) == ""
+    stricter = side("b", {"math": math}, passed={"math": 0.5})
+    assert "0.5" in _why_not("math", one, stricter)
 
 
 def test_settings_and_teachers_that_differ_are_told():
