@@ -1,13 +1,30 @@
 # Each target sets itself up: `make demo` or `make test` is all that a fresh checkout needs.
+# `make demo` installs what it runs; `make test` and `make lint` add the development tools.
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_DEVELOP := $(VENV)/.ready-to-develop
 PORT ?= 5000
 RUNS := $(or $(PROVOST_HOME),runs)
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done)
+# pip says a line or three for each of 150 packages: every 25th is progress enough.
+COUNTED := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages found"; fflush() } \
+	/^Installing collected/ { print "  installing them"; fflush() }'
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
+
+# An environment that does not start, or of another Python, is made again.
+ifneq ($(wildcard $(VENV)/bin),)
+ifneq ($(shell $(BIN)/python -c '$(SUITABLE)' >/dev/null 2>&1 || echo broken),)
+$(info The environment in $(VENV) does not work with Python 3.11 or 3.12: it is made again.)
+$(shell rm -rf $(VENV))
+endif
+endif
 
 # A worker for each core, and 1.5 GB for each worker. A file's tests stay with one worker, because
 # they share what they made.
@@ -36,21 +53,29 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo >&2 "No Python 3.11 or 3.12 with venv was found." \
 	"Install one (on Debian or Ubuntu: python3.11 and python3.11-venv), or name it:" \
 	"make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -c '$(SUITABLE)' >/dev/null 2>&1 || { echo >&2 "PYTHON=$(PYTHON) is" \
+	"$$($(PYTHON) --version 2>&1 || true); Python 3.11 or 3.12 with venv is needed:" \
+	"make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@echo "Installing into $(VENV) with $(PYTHON): a few minutes, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(INSTALL) -e . | $(COUNTED)
+	@touch $@
+
+$(READY_TO_DEVELOP): $(READY)
+	@echo "Installing the development tools into $(VENV): a minute, once."
+	@$(INSTALL) -e '.[dev]' | $(COUNTED)
 	@touch $@
 
 demo: $(READY) ## run the main job: four teams climb, one consolidation merges them (~15 minutes)
 	@$(BIN)/provost demo
 
-test: $(READY) ## run the tests that a laptop passes in minutes
+test: $(READY_TO_DEVELOP) ## run the tests that a laptop passes in minutes
 	@$(BIN)/python -m pytest $(WORKERS)
 
-test-all: $(READY) ## run the slow and the browser tests as well
+test-all: $(READY_TO_DEVELOP) ## run the slow and the browser tests as well
 	@$(BIN)/python -m pytest $(WORKERS) -m "not gpu and not cluster" -o faulthandler_timeout=1800
 
-lint: $(READY) ## check format, style, types, import contracts, scripts, Dockerfiles and manifests
+lint: $(READY_TO_DEVELOP) ## check format, style, types, import contracts, scripts, Dockerfiles and manifests
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy

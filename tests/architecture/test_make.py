@@ -45,9 +45,35 @@ def test_a_target_sets_itself_up_in_a_fresh_checkout(target, tmp_path):
     )
 
 
+def test_the_demo_installs_no_development_tools(tmp_path):
+    assert ".[dev]" not in make("-n", "demo", f"VENV={tmp_path}/venv").stdout
+    assert ".[dev]" in make("-n", "test", f"VENV={tmp_path}/venv").stdout
+
+
+def test_an_environment_that_does_not_start_is_made_again(tmp_path):
+    broken = tmp_path / "venv" / "bin"
+    broken.mkdir(parents=True)
+    (broken.parent / ".ready").touch()
+    planned = make("-n", "demo", f"VENV={broken.parent}").stdout
+    assert f"{broken.parent} does not work" in planned
+    assert "pip install" in planned
+    assert not broken.exists()
+
+
+def test_a_python_of_another_version_is_named(tmp_path):
+    other = tmp_path / "python9"
+    other.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 9.1 && exit 0\nexit 1\n')
+    other.chmod(0o755)
+    refused = make("setup", f"PYTHON={other}", f"VENV={tmp_path}/venv")
+    assert refused.returncode != 0
+    assert "Python 9.1; Python 3.11 or 3.12" in refused.stderr
+    assert not (tmp_path / "venv").exists()
+
+
 def test_nothing_is_installed_again_until_the_dependencies_change(tmp_path):
     ready = tmp_path / ".ready"
     ready.touch()
+    (tmp_path / ".ready-to-develop").touch()
     assert "pip install" not in make("-n", "test", f"VENV={tmp_path}").stdout
     os.utime(ready, (1, 1))  # older than constraints.txt
     assert "pip install" in make("-n", "test", f"VENV={tmp_path}").stdout
