@@ -6,7 +6,6 @@ Every project can attest records of any kind, and name any owner in them.
 import copy
 
 import pytest
-from tasks.gate.approval import record_decision
 
 from lineage.approval import Decision
 from lineage.registry import Registry
@@ -14,6 +13,7 @@ from lineage.rules.audit import check_audit
 from lineage.rules.evidence import BrokenRuleError, Evidence
 from lineage.verify import Verifier
 from tasks.release import release as releasing
+from tasks.review import record_decision
 from tasks.step_runner import StepRunner
 from tests.lineage.test_rules_audit import Round
 from tests.support.consolidations import Consolidated
