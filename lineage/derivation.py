@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import Field, JsonValue, field_validator
 
-from lineage.artifacts import Digest, Frozen
+from lineage.artifacts import Artifact, Digest, Frozen
 from lineage.digest import canonical_json, digest_bytes
 from lineage.documents import to_json
 from lineage.flyte_run import FlyteRun
@@ -29,6 +29,11 @@ class Input(Frozen):
     weight: float | None = None
     name: str = ""
     """Tells inputs of one role apart: the domain of a teacher, the step of a rung."""
+
+    @classmethod
+    def of(cls, role: str, artifact: Artifact, name: str = "") -> "Input":
+        """Return an artifact as an input, with the record that made it."""
+        return cls(role=role, artifact=artifact.digest, record=artifact.record, name=name)
 
 
 class Derivation(Frozen):

@@ -99,9 +99,9 @@ def recorded_inputs(inputs: Mapping[str, object]) -> list[Input]:
     """Return the inputs of a failed step: its plan where it has one, else its artifacts by name."""
     plans = [found for value in inputs.values() if (found := _plan(value)) is not None]
     if plans:
-        return [Input(role="plan", artifact=plans[0].digest, record=plans[0].record)]
+        return [Input.of("plan", plans[0])]
     return [
-        Input(role=name, artifact=value.digest, record=value.record)
+        Input.of(name, value)
         for name, value in inputs.items()
         if isinstance(value, Artifact) and value.record
     ]

@@ -180,8 +180,8 @@ def _of_gated(runner: StepRunner, gated: Gated, decision: Decision) -> Derivatio
     assert plan is not None
     return _derivation(
         runner,
-        Input(role="plan", artifact=plan.digest, record=plan.record),
-        Input(role="gate", artifact=report.digest, record=report.record),
+        Input.of("plan", plan),
+        Input.of("gate", report),
         decision,
     )
 

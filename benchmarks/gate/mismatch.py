@@ -292,10 +292,7 @@ def stored_step(
     derivation = Derivation(
         project=family.runner.project,
         kind="mismatch",
-        inputs=tuple(
-            Input(role=f"from {place}", artifact=item.digest, record=item.record)
-            for place, item in enumerate(inputs)
-        ),
+        inputs=tuple(Input.of(f"from {place}", item) for place, item in enumerate(inputs)),
         source="benchmark",
         settings=settings,
         seed=0,

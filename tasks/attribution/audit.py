@@ -115,10 +115,7 @@ def _inputs(
         *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),
         *(("retrain", _left_out(runner, each), each) for each in retrained),
     ]
-    return [
-        Input(role=role, artifact=part.digest, record=part.record, name=name)
-        for role, name, part in parts
-    ]
+    return [Input.of(role, part, name) for role, name, part in parts]
 
 
 def _left_out(runner: StepRunner, retrained: Artifact) -> str:

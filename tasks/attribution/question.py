@@ -170,16 +170,9 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
         project=runner.project,
         kind="behaviours",
         inputs=(
-            Input(
-                role="student",
-                artifact=subject.checkpoint.digest,
-                record=subject.checkpoint.record,
-            ),
-            Input(role="start", artifact=subject.start.digest, record=subject.start.record),
-            *(
-                Input(role="prompts", artifact=data.digest, record=data.record, name=domain)
-                for domain, data in sets.items()
-            ),
+            Input.of("student", subject.checkpoint),
+            Input.of("start", subject.start),
+            *(Input.of("prompts", data, domain) for domain, data in sets.items()),
         ),
         source=source_digest("attribution"),
         settings={"sample": sample},

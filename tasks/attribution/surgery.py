@@ -50,16 +50,8 @@ def scale_teachers(runner: StepRunner, student: str, weights: Mapping[str, float
         project=runner.project,
         kind="surgery",
         inputs=(
-            Input(
-                role="student",
-                artifact=subject.checkpoint.digest,
-                record=subject.checkpoint.record,
-            ),
-            Input(
-                role="ledger",
-                artifact=subject.ledger_artifact.digest,
-                record=subject.ledger_artifact.record,
-            ),
+            Input.of("student", subject.checkpoint),
+            Input.of("ledger", subject.ledger_artifact),
         ),
         source=source_digest("attribution"),
         settings={"weights": dict(weights)},

@@ -105,7 +105,7 @@ def _card(
         project=runner.project,
         kind="scorecard",
         inputs=tuple(
-            Input(role=label, artifact=item.digest, record=item.record, name=domain)
+            Input.of(label, item, domain)
             for label, row in labelled.items()
             for domain, item in row.items()
         ),

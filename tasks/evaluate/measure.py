@@ -69,9 +69,9 @@ class Examiner:
             project=self._runner.project,
             kind="evaluation",
             inputs=(
-                _input("checkpoint", self._checkpoint),
-                _input("prompts", prompts),
-                _input("environment", environment),
+                Input.of("checkpoint", self._checkpoint),
+                Input.of("prompts", prompts),
+                Input.of("environment", environment),
             ),
             source=source_digest("evaluate"),
             settings={"domain": domain, **self._settings.model_dump(mode="json")},
@@ -149,7 +149,3 @@ def _example(rollout: Rollout) -> Example:
         score=rollout.grade.score,
         reason=rollout.grade.reason,
     )
-
-
-def _input(role: str, artifact: Artifact) -> Input:
-    return Input(role=role, artifact=artifact.digest, record=artifact.record)

@@ -58,7 +58,7 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
     derivation = Derivation(
         project=runner.project,
         kind="report",
-        inputs=(Input(role="student", artifact=student.digest, record=student.record),),
+        inputs=(Input.of("student", student),),
         source=source_digest("evaluate", "reports", "statistics"),
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,

@@ -15,7 +15,7 @@ from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import Calibration, stored_calibration
-from tasks.gate.probed import MEASURED, asked, judged_teachers, probed, with_ladder
+from tasks.gate.probed import MEASURED, judged_teachers, probed, with_ladder
 from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
 from tasks.gate.refork import Requested, request_refork, would_help
 from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
@@ -72,7 +72,7 @@ def gate(
 
     # Measure.
     measured, probe_artifact = probed(runner, plan, probe)
-    sources = (planned, asked("probe", probe_artifact))
+    sources = (planned, Input.of("probe", probe_artifact))
 
     # Judge.
     past = outcomes(runner, plan, launch.recipe) if launch.recipe else []
@@ -124,7 +124,7 @@ def _checked(runner: StepRunner, plan: Plan) -> Input:
     refuse_changed(runner, plan)
     refuse_recalled(runner, plan)
     assert plan.artifact is not None
-    return asked("plan", plan.artifact)
+    return Input.of("plan", plan.artifact)
 
 
 def _judged(

@@ -10,9 +10,8 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.launched import KIND, LAUNCHER, REPORT, SOURCE, Launched
-from lineage.record import Derivation
+from lineage.record import Derivation, Input
 from tasks.attempt import InterruptedAttemptError
-from tasks.gate.probed import asked
 from tasks.handover import Plan
 from tasks.measurements import Measurements
 from tasks.provenance import person
@@ -46,7 +45,7 @@ def record_launch(
     derivation = Derivation(
         project=runner.project,
         kind=KIND,
-        inputs=(asked("plan", plan.artifact),),
+        inputs=(Input.of("plan", plan.artifact),),
         source=SOURCE,
         settings=settings,
         seed=launched.seed,

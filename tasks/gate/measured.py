@@ -1,9 +1,23 @@
-"""The gate's measurements, as documents in the store. No torch: workflows import it."""
+"""The gate's measurements as documents in the store, and the statistics in them.
+
+No torch: workflows import it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 
 from pydantic import ConfigDict, Field
 
 from lineage.artifacts import Frozen
 from tasks.rollout.settings import SamplingSettings
+
+_CLEARLY = 2.0
+"""Standard errors by which another teacher must explain a domain better to be suspected."""
+_LEAST_GAIN = 0.02
+"""Nats per token by which it must explain the domain better, too."""
+LEAST_ROLLOUTS = 8
+"""Minimum number of answers, or of prompts, for a measurement."""
 
 
 class GateDocument(Frozen):
@@ -154,3 +168,46 @@ class ProbeResult(GateDocument):
     settings: ProbeSettings
     teachers: tuple[TeacherMeasure, ...]
     seconds: float
+
+
+def paired(student: Sequence[float], teacher: Sequence[float]) -> Scores:
+    """Return the scores of two policies on the same prompts, and the error of their difference."""
+    differences = [two - one for one, two in zip(student, teacher, strict=True)]
+    return Scores(
+        prompts=len(differences),
+        student=fmean(student),
+        teacher=fmean(teacher),
+        difference=fmean(differences),
+        error=_error(differences),
+    )
+
+
+def _error(values: Sequence[float]) -> float:
+    """Return the standard error of a mean; NaN where a value is not finite."""
+    known = all(math.isfinite(value) for value in values)
+    return stdev(values) / len(values) ** 0.5 if known else math.nan
+
+
+def explained(own: str, readings: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
+    """Find the teacher that explains a domain's well-graded answers best; None if too few.
+
+    Args:
+        own: The teacher of the domain.
+        readings: Log-likelihood and number of tokens of each answer, by teacher.
+    """
+    own_rows = readings[own]
+    if len(own_rows) < LEAST_ROLLOUTS:
+        return None
+    tokens = sum(count for _, count in own_rows)
+    means, errors, gains = {}, {}, {}
+    for name, rows in readings.items():
+        means[name] = sum(total for total, _ in rows) / tokens
+        gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own_rows, strict=True)]
+        gains[name], errors[name] = fmean(gained), _error(gained)
+    # A teacher with lost weights explains nothing, and must not hide one that does.
+    finite = [name for name in gains if math.isfinite(gains[name])]
+    best = max(finite, key=lambda name: gains[name], default=own)
+    suspected = best != own and gains[best] > max(_LEAST_GAIN, _CLEARLY * errors[best])
+    return SwapRow(
+        tokens=tokens, log_likelihood=means, errors=errors, suspect=best if suspected else ""
+    )

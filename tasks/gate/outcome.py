@@ -63,7 +63,7 @@ def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
     derivation = Derivation(
         project=runner.project,
         kind=KIND,
-        inputs=(gate, _input("scorecard", manifest.scorecard)),
+        inputs=(gate, Input.of("scorecard", manifest.scorecard)),
         source=source_digest("gate"),
         # How much arrives depends on the round: outcomes under other settings say nothing of it.
         settings={"recipe": recipe_of(runner, manifest.checkpoint)},
@@ -136,7 +136,3 @@ def _actual(card: dict[str, JsonValue], domain: str) -> float | None:
     mean = student["mean"]
     assert mean is None or isinstance(mean, int | float)
     return mean
-
-
-def _input(role: str, artifact: Artifact) -> Input:
-    return Input(role=role, artifact=artifact.digest, record=artifact.record)

@@ -240,7 +240,7 @@ def store_plan(runner: StepRunner, plan: Plan, *, after: Sequence[Input] = ()) -
         project=runner.project,
         kind="plan",
         inputs=(
-            Input(role="student", artifact=plan.student.digest, record=plan.student.record),
+            Input.of("student", plan.student),
             *(
                 Input(
                     role="release",

@@ -4,19 +4,18 @@ Teachers are loaded one after the other. Only the declared ancestry comes from t
 is checked against the weights, so the measurement is independent of the records.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
 from torch import nn
 
 from lineage.artifacts import Artifact
 from lineage.store import Store
 from tasks.gate.measured import (
+    LEAST_ROLLOUTS,
     Ancestry,
     ProbeResult,
     ProbeSettings,
@@ -25,6 +24,8 @@ from tasks.gate.measured import (
     SwapRow,
     TeacherMeasure,
     TeacherReading,
+    explained,
+    paired,
 )
 from tasks.gate.reading import StudentStates, log_likelihoods, read
 from tasks.gate.weights import CheckpointTensors, ancestry, displacements
@@ -41,11 +42,6 @@ from tasks.rollout.environment import Prompt
 
 WELL_GRADED = 0.5
 """Grade above which a rollout counts as a correct answer in the swap test."""
-_CLEARLY = 2.0
-"""Standard errors by which another teacher must explain a domain better to be suspected."""
-_LEAST_GAIN = 0.02
-"""Nats per token by which it must explain the domain better, too."""
-_LEAST_ROLLOUTS = 8
 
 
 @dataclass(frozen=True)
@@ -214,18 +210,6 @@ def _load(folder: Path) -> Policy:
     return policy
 
 
-def paired(student: Sequence[float], teacher: Sequence[float]) -> Scores:
-    """Return the scores of two policies on the same prompts, and the error of their difference."""
-    differences = [two - one for one, two in zip(student, teacher, strict=True)]
-    return Scores(
-        prompts=len(differences),
-        student=fmean(student),
-        teacher=fmean(teacher),
-        difference=fmean(differences),
-        error=_error(differences),
-    )
-
-
 def _ancestry(subject: ProbedTeacher, subjects: Sequence[ProbedTeacher]) -> Ancestry | None:
     if subject.parent is None:
         return None
@@ -248,47 +232,16 @@ def _swap(subject: ProbedTeacher, readings: Mapping[str, _TeacherProbe]) -> Swap
     return explained(subject.name, of_domain)
 
 
-def _error(values: Sequence[float]) -> float:
-    """Return the standard error of a mean; NaN where a value is not finite."""
-    known = all(math.isfinite(value) for value in values)
-    return stdev(values) / len(values) ** 0.5 if known else math.nan
-
-
-def explained(own: str, readings: Mapping[str, Sequence[tuple[float, int]]]) -> SwapRow | None:
-    """Find the teacher that explains a domain's well-graded answers best; None if too few.
-
-    Args:
-        own: The teacher of the domain.
-        readings: Log-likelihood and number of tokens of each answer, by teacher.
-    """
-    own_rows = readings[own]
-    if len(own_rows) < _LEAST_ROLLOUTS:
-        return None
-    tokens = sum(count for _, count in own_rows)
-    means, errors, gains = {}, {}, {}
-    for name, rows in readings.items():
-        means[name] = sum(total for total, _ in rows) / tokens
-        gained = [(a - b) / count for (a, count), (b, _) in zip(rows, own_rows, strict=True)]
-        gains[name], errors[name] = fmean(gained), _error(gained)
-    # A teacher with lost weights explains nothing, and must not hide one that does.
-    finite = [name for name in gains if math.isfinite(gains[name])]
-    best = max(finite, key=lambda name: gains[name], default=own)
-    suspected = best != own and gains[best] > max(_LEAST_GAIN, _CLEARLY * errors[best])
-    return SwapRow(
-        tokens=tokens, log_likelihood=means, errors=errors, suspect=best if suspected else ""
-    )
-
-
 def _refuse_empty(subjects: Sequence[ProbedTeacher]) -> None:
     if not subjects:
         raise RefusedError(
             "no-teachers", "no teacher is named: give at least one, such as math@released"
         )
-    empty = sorted(s.domain for s in subjects if len(s.prompts) < _LEAST_ROLLOUTS)
+    empty = sorted(s.domain for s in subjects if len(s.prompts) < LEAST_ROLLOUTS)
     if empty:
         raise RefusedError(
             "too-few-prompts",
-            f"the domains {empty} have fewer than {_LEAST_ROLLOUTS} validation prompts, too few "
+            f"the domains {empty} have fewer than {LEAST_ROLLOUTS} validation prompts, too few "
             "to measure anything: ask their teams for a release with more",
         )
 

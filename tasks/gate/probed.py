@@ -91,11 +91,6 @@ def judged_teachers(plan: Plan) -> list[PlannedTeacher]:
     return [teacher for teacher in plan.teachers if not teacher.is_self]
 
 
-def asked(role: str, artifact: Artifact, name: str = "") -> Input:
-    """Return an artifact as an input of a derivation."""
-    return Input(role=role, artifact=artifact.digest, record=artifact.record, name=name)
-
-
 def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeacher:
     """Return a teacher with the measured rungs of its climb, from which the round chooses stages.
 
@@ -121,16 +116,16 @@ def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[Pro
         project=runner.project,
         kind="probe",
         inputs=(
-            asked("student", plan.student),
-            *(asked("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
+            Input.of("student", plan.student),
+            *(Input.of("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
             *(declared for teacher in teachers for declared in _declared(runner, teacher)),
             *(
-                asked("rung", rung.checkpoint, teacher.name)
+                Input.of("rung", rung.checkpoint, teacher.name)
                 for teacher in teachers
                 for rung in rungs_to_measure(teacher.ladder, settings.ladder_stages)
             ),
             *(
-                asked(role, part, teacher.domain)
+                Input.of(role, part, teacher.domain)
                 for teacher in plan.leads
                 for role, part in (
                     ("prompts", teacher.validation),
@@ -205,8 +200,8 @@ def _subject(
 def _declared(runner: StepRunner, teacher: PlannedTeacher) -> Iterator[Input]:
     """Yield the declared ancestry of a release; a corrected one is measured again."""
     release = read_manifest(runner.store, teacher.release.digest, Release)
-    yield asked("precursor", release.precursor, teacher.name)
-    yield asked("fork_point", release.fork_point, teacher.name)
+    yield Input.of("precursor", release.precursor, teacher.name)
+    yield Input.of("fork_point", release.fork_point, teacher.name)
 
 
 def _trained_from(runner: StepRunner, checkpoint: Artifact) -> str:

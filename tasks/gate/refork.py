@@ -21,7 +21,6 @@ from lineage.named import students_of
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks.gate.measured import GateDocument
-from tasks.gate.probed import asked
 from tasks.gate.verdict import Judged
 from tasks.handover import Plan, PlannedTeacher, Verdict
 from tasks.measurements import Measurements
@@ -133,7 +132,7 @@ def request_refork(
     derivation = Derivation(
         project=runner.project,
         kind=KIND,
-        inputs=(*came_from, asked("release", teacher.release, teacher.name)),
+        inputs=(*came_from, Input.of("release", teacher.release, teacher.name)),
         source=source_digest("gate"),
         settings=request.model_dump(mode="json"),
         seed=0,

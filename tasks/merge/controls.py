@@ -31,7 +31,7 @@ def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
         kind="merge",
         inputs=(
             # Of the student come the configuration and the tokenizer, not a weight.
-            Input(role="student", artifact=plan.student.digest, record=plan.student.record),
+            Input.of("student", plan.student),
             *(
                 Input(
                     role="teacher",
@@ -70,7 +70,7 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
         project=runner.project,
         kind="merge",
         inputs=(
-            Input(role="student", artifact=plan.student.digest, record=plan.student.record),
+            Input.of("student", plan.student),
             *(
                 Input(
                     role="teacher",
@@ -82,7 +82,7 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
                 for teacher in plan.teachers
             ),
             *(
-                Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)
+                Input.of(role, part, lead.domain)
                 for lead in plan.leads
                 for role, part in (
                     ("validation", lead.validation),

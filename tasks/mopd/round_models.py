@@ -146,7 +146,7 @@ def _precursor(store: Store, teacher: PlannedTeacher, start: Artifact) -> Artifa
 def inputs_of(models: RoundModels, settings: RoundSettings) -> Iterator[Input]:
     """Yield everything that a round's student depends on, each with its role."""
     plan = models.plan
-    yield Input(role="student", artifact=plan.student.digest, record=plan.student.record)
+    yield Input.of("student", plan.student)
     for teacher in plan.teachers:
         yield Input(
             role="teacher",
@@ -159,15 +159,13 @@ def inputs_of(models: RoundModels, settings: RoundSettings) -> Iterator[Input]:
         # As they were chosen, in the order of the stages: the choice is part of what was done.
         for staged in earlier_rungs(teacher, settings.ladder_stages):
             rung = staged.rung.checkpoint
-            yield Input(role="rung", artifact=rung.digest, record=rung.record, name=teacher.name)
+            yield Input.of("rung", rung, teacher.name)
         if teacher.name in models.precursors:
             before = models.precursors[teacher.name]
-            yield Input(
-                role="precursor", artifact=before.digest, record=before.record, name=teacher.name
-            )
+            yield Input.of("precursor", before, teacher.name)
     for lead in plan.leads:
         for role, part in (("prompts", lead.train), ("environment", lead.environment)):
-            yield Input(role=role, artifact=part.digest, record=part.record, name=lead.domain)
+            yield Input.of(role, part, lead.domain)
 
 
 def check_tokens(

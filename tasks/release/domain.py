@@ -104,7 +104,7 @@ def _sketch(runner: StepRunner, data: Artifact, owner: str) -> Artifact:
     derivation = Derivation(
         project=runner.project,
         kind="sketch",
-        inputs=(Input(role="data", artifact=data.digest, record=data.record),),
+        inputs=(Input.of("data", data),),
         source=source_digest("release"),
         settings={},
         seed=0,
@@ -153,13 +153,7 @@ class _Maker:
         derivation = Derivation(
             project=self._runner.project,
             kind=kind,
-            inputs=(
-                Input(
-                    role="environment",
-                    artifact=self._environment.digest,
-                    record=self._environment.record,
-                ),
-            ),
+            inputs=(Input.of("environment", self._environment),),
             source=source_digest("release"),
             settings={
                 "domain": self._team.domain,

@@ -17,10 +17,7 @@ def derivation_of(
     return Derivation(
         project=runner.project,
         kind=kind,
-        inputs=tuple(
-            Input(role=part, artifact=artifact.digest, record=artifact.record)
-            for part, artifact in sorted(parts.items())
-        ),
+        inputs=tuple(Input.of(part, artifact) for part, artifact in sorted(parts.items())),
         source=source_digest("release"),
         settings={"manifest": manifest},
         seed=0,

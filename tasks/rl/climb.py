@@ -114,13 +114,9 @@ def _derivation(
         project=project,
         kind="rung" if step < settings.loop.num_steps else "rl",
         inputs=(
-            Input(role="start", artifact=start.digest, record=start.record),
-            Input(role="prompts", artifact=domain.train.digest, record=domain.train.record),
-            Input(
-                role="environment",
-                artifact=domain.environment.digest,
-                record=domain.environment.record,
-            ),
+            Input.of("start", start),
+            Input.of("prompts", domain.train),
+            Input.of("environment", domain.environment),
         ),
         source=source_digest("rl"),
         settings={

@@ -91,7 +91,7 @@ def finetune(
     derivation = Derivation(
         project=runner.project,
         kind="sft",
-        inputs=(Input(role="start", artifact=start.digest, record=start.record), *_inputs(data)),
+        inputs=(Input.of("start", start), *_inputs(data)),
         source=source_digest("sft"),
         settings=settings.model_dump(mode="json"),
         seed=seed,
@@ -154,10 +154,7 @@ def _from_scratch(
 
 
 def _inputs(data: Sequence[Artifact]) -> tuple[Input, ...]:
-    return tuple(
-        Input(role="data", artifact=item.digest, record=item.record, name=str(place))
-        for place, item in enumerate(data)
-    )
+    return tuple(Input.of("data", item, str(place)) for place, item in enumerate(data))
 
 
 def _tokenised(chat: ChatTokens, example: Demonstration) -> Tokens:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
 from tasks.measurements import Measurements
@@ -57,7 +56,7 @@ def warm_up_student(
     derivation = Derivation(
         project=runner.project,
         kind="warm_up",
-        inputs=(_input("start", plan.student), *_inputs(chosen)),
+        inputs=(Input.of("start", plan.student), *_inputs(chosen)),
         source=source_digest("sft"),
         settings={
             **settings.model_dump(mode="json"),
@@ -117,10 +116,6 @@ def traces(runner: StepRunner, teacher: PlannedTeacher, request: TraceRequest) -
 
 def _inputs(teachers: Sequence[PlannedTeacher]) -> Iterator[Input]:
     for teacher in teachers:
-        yield _input("teacher", teacher.checkpoint, teacher.name)
-        yield _input("prompts", teacher.train, teacher.domain)
-        yield _input("environment", teacher.environment, teacher.domain)
-
-
-def _input(role: str, artifact: Artifact, name: str = "") -> Input:
-    return Input(role=role, artifact=artifact.digest, record=artifact.record, name=name)
+        yield Input.of("teacher", teacher.checkpoint, teacher.name)
+        yield Input.of("prompts", teacher.train, teacher.domain)
+        yield Input.of("environment", teacher.environment, teacher.domain)

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from lineage.artifacts import Artifact
-from tasks.gate.probe import ProbedTeacher, _fork_point, explained, paired
+from tasks.gate.measured import explained, paired
+from tasks.gate.probe import ProbedTeacher, _fork_point
 from tasks.gate.weights import CheckpointTensors
 
 ANSWERS = 8

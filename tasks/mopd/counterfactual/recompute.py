@@ -142,8 +142,8 @@ def derivation_again(
         kind=kind,
         inputs=(
             *inputs_of(models, spec.settings),
-            Input(role=role, artifact=spec.student.digest, record=spec.student.record),
-            Input(role="ledger", artifact=spec.ledger.digest, record=spec.ledger.record),
+            Input.of(role, spec.student),
+            Input.of("ledger", spec.ledger),
         ),
         source=source_digest("mopd"),
         settings=spec.settings.model_dump(mode="json") | settings,
