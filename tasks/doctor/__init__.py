@@ -1,1 +1,1 @@
-"""Checks of what a machine offers to training and to confined environments."""
+"""Checks of a machine's support for training and for confined environments."""

@@ -1,4 +1,4 @@
-"""What this machine offers to confine a team's code, and whether the worker really starts."""
+"""Checks the confinement that this machine offers for a team's code, with a trial worker."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def demonstrations(count, seed):
 def check_confinement() -> list[Check]:
     """Return the checks of namespaces, Landlock, system-call filter and of a trial worker."""
     if sys.platform != "linux":
-        found = f"{sys.platform} offers none of Linux's means of confinement"
+        found = f"{sys.platform} has none of Linux's confinement features"
         return [_GROUP.warn("kernel", found, "run environments of other teams on Linux")]
     return [*judge(_measured()), check_worker()]
 
@@ -57,7 +57,7 @@ def judge(offered: Mapping[str, int]) -> list[Check]:
 
 
 def check_worker() -> Check:
-    """Start the confined worker with a bundle that does nothing; say what it is kept from."""
+    """Start the confined worker with an empty bundle, and return the check of its confinement."""
     with tempfile.TemporaryDirectory(prefix="provost-doctor-") as folder:
         (Path(folder) / "environment.py").write_text(_ENVIRONMENT, "utf-8")
         (Path(folder) / "prompts.py").write_text(_PROMPTS, "utf-8")
@@ -66,22 +66,22 @@ def check_worker() -> Check:
             with EnvironmentWorker(Path(folder), domain="doctor", allow_unconfined=True) as worker:
                 confinement = vars(worker.confinement)
         except (EnvironmentFailure, ConfinementError) as error:
-            remedy = "no environment can run here: mend what the lines above name"
+            remedy = "no environment can run here: fix the failures above"
             return _GROUP.fail("environment worker", " ".join(str(error).split()), remedy)
     return judge_worker(confinement, time.monotonic() - started)
 
 
 def judge_worker(confinement: Mapping[str, bool], seconds: float) -> Check:
-    """Return the check of a worker that started: what it is and is not confined by."""
+    """Return the check of a worker that started, with its active and missing confinement."""
     missing = [name.replace("_", " ") for name, holds in confinement.items() if not holds]
     holds = [name.replace("_", " ") for name, holds in confinement.items() if holds]
-    found = f"starts in {seconds:.2f} s; {', '.join(holds) or 'nothing holds'}"
+    found = f"starts in {seconds:.2f} s; {', '.join(holds) or 'no confinement'}"
     if not missing:
         return _GROUP.ok("environment worker", found)
     remedy = "allow user namespaces"
     hard = {"network cut", "files hidden"} & set(missing)
     if hard:
-        remedy = "use a kernel with Landlock (Linux 5.13) and seccomp; nothing of a team runs here"
+        remedy = "use a kernel with Landlock (Linux 5.13) and seccomp; no code of a team runs here"
     make = _GROUP.fail if hard else _GROUP.warn
     return make("environment worker", f"{found}; not: {', '.join(missing)}", remedy)
 
@@ -105,9 +105,10 @@ def _namespaces(offered: Mapping[str, int]) -> Check:
     if offered["namespaces_as_root"]:
         return _GROUP.ok("namespaces", "processes and network can be private, for root")
     remedy = (
-        "allow unprivileged user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0,"
-        " or a seccomp profile that permits unshare); without them Landlock and the system-call "
-        "filter confine, and processes are looked for and ended"
+        "allow unprivileged user namespaces (sysctl "
+        "kernel.apparmor_restrict_unprivileged_userns=0, or a seccomp profile that permits "
+        "unshare); without them, Landlock and the system-call filter still confine, and leftover "
+        "processes are found and ended"
     )
     return _GROUP.warn("namespaces", "refused by this kernel or container", remedy)
 

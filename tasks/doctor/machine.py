@@ -33,7 +33,7 @@ def check_machine() -> list[Check]:
 
 
 def judge_cores(cores: float) -> Check:
-    """Return the check of how many cores this process may use."""
+    """Return the check of the number of cores that this process may use."""
     if cores < _DEMO_CORES:
         remedy = "the demo's times hold for two cores; expect proportionally longer ones"
         return _GROUP.warn("cores", f"{cores:g}", remedy)
@@ -61,7 +61,7 @@ def judge_threads(used: int, limit: float) -> Check:
 
 
 def judge_openmp(variables: Mapping[str, str], cores: float) -> Check:
-    """Return the check of the number of OpenMP threads and of how they wait."""
+    """Return the check of the number of OpenMP threads and of their wait policy."""
     policy = variables.get("OMP_WAIT_POLICY", "").lower()
     threads = variables.get("PROVOST_THREADS") or variables.get("OMP_NUM_THREADS") or "1"
     found = f"{threads} threads a process, wait policy {policy or 'not set'}"
@@ -77,7 +77,7 @@ def judge_openmp(variables: Mapping[str, str], cores: float) -> Check:
 
 
 def threads_in_use(uid: int) -> int:
-    """Return how many threads all processes of a user have, as the kernel counts them."""
+    """Return the number of threads of all processes of a user, as the kernel counts them."""
     found = 0
     for process in psutil.process_iter(["uids", "num_threads"]):
         uids = process.info["uids"]
@@ -93,7 +93,7 @@ def _thread_limit() -> float:
 
 
 def _cores() -> float:
-    """Return the cores of this process's affinity, or fewer where the container has a quota."""
+    """Return the cores of this process's affinity, or fewer if the container has a quota."""
     affinity = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 0.0
     cores = affinity or float(os.cpu_count() or 1)
     quota, _, period = _cgroup_text("cpu.max").partition(" ")
@@ -120,7 +120,7 @@ def _cgroup_text(name: str) -> str:
     try:
         return (_CGROUP / name).read_text("ascii").strip()
     except OSError:
-        return ""  # no cgroup, or one of version 1: then there is no limit that could be read
+        return ""  # no cgroup, or one of version 1, without a readable limit
 
 
 def _temporary_folder() -> list[Check]:

@@ -1,4 +1,4 @@
-"""A process that tries the kernel's means of confinement on itself and prints what worked.
+"""A process that tries the kernel's confinement features on itself and prints what worked.
 
 Run as ``python -m tasks.doctor.probe``: each trial happens in a forked child, because most of them
 cannot be taken back. Standard library only, so that it starts in a twentieth of a second.
@@ -18,12 +18,12 @@ _ALLOW = 0x7FFF_0000
 
 
 def user_namespace() -> bool:
-    """Return whether an ordinary user gets a user namespace with processes and network in it."""
+    """Return whether an ordinary user gets a user namespace with process and network namespaces."""
     return _unshare(_CLONE["user"] | _CLONE["pid"] | _CLONE["net"])
 
 
 def namespaces_as_root() -> bool:
-    """Return whether namespaces of processes and network come without one of users."""
+    """Return whether process and network namespaces work without a user namespace."""
     return _unshare(_CLONE["pid"] | _CLONE["net"])
 
 
@@ -38,7 +38,7 @@ def system_call_filter() -> bool:
 
 
 def landlock_version() -> int:
-    """Return the version of Landlock's interface, 0 where there is none."""
+    """Return the version of Landlock's interface; 0 without Landlock."""
     version: int = ctypes.CDLL(None).syscall(
         ctypes.c_long(_LANDLOCK_CREATE), None, ctypes.c_size_t(0), ctypes.c_long(_ASK_VERSION)
     )

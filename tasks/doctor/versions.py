@@ -1,4 +1,4 @@
-"""Versions of what Provost runs on, without importing it."""
+"""Versions of Provost's platform and packages, without importing them."""
 
 import platform
 import sys

@@ -1,7 +1,7 @@
-"""What a checkpoint scores, and what a consolidation came to.
+"""Scores of checkpoints, and the scorecard and report of a consolidation.
 
 Read ``measure`` first, then ``scorecard``: measurements of prompts (``outcomes``) become scores
 with intervals (``tasks.statistics``, ``normalised``). ``cards`` records them. ``consider`` releases
-a student where its conditions hold, ``publish`` makes its ``report``, ``compare`` holds two
-consolidations beside each other. ``wording`` has the words that page, plot and terminal share.
+a student if its conditions hold, ``publish`` makes its ``report``, ``compare`` compares two
+consolidations. ``wording`` has the words that page, plot and terminal share.
 """

@@ -52,10 +52,10 @@ def score_consolidation(
 ) -> Artifact:
     """Return the scorecard of a consolidation: fork point, teachers, student and controls.
 
-    Every teacher is measured on every domain, so that the card shows what it does to the others.
+    Every teacher is measured on every domain, so that the card shows its effect on the others.
 
     Raises:
-        LineageError: for a plan whose parts are not those of the stored plan.
+        LineageError: for a plan that differs from the stored plan.
     """
     refuse_mixed(runner, plan)
     methods, teachers = measurements_of(runner, plan, student, controls, settings)
@@ -69,7 +69,7 @@ def measurements_of(
     controls: Mapping[str, Artifact],
     settings: EvaluationSettings,
 ) -> tuple[dict[str, Measurement], dict[str, Measurement]]:
-    """Return what was measured, by method and by teacher; what is missing is measured now."""
+    """Return the measurements by method and by teacher; missing ones are made now."""
     domains = [teacher.domain for teacher in plan.leads]
 
     def measured(checkpoint: Artifact, label: str) -> Measurement:

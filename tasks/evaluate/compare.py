@@ -40,7 +40,7 @@ class Side:
     manifest: Student
     card: Scorecard
     outcomes: Mapping[str, tuple[PromptOutcome, ...]]
-    """Of the student on each domain's held-out prompts."""
+    """Outcomes of the student on each domain's held-out prompts."""
 
     def scores(self) -> dict[str, Interval]:
         """Return the student's score in each domain, and overall."""
@@ -59,11 +59,12 @@ class Comparison:
     first: Side
     second: Side
     settings: dict[str, tuple[str, str]]
-    """Those that differ: both values."""
+    """Settings that differ, with both values."""
     teachers: dict[str, tuple[str, str]]
-    """By domain, in words."""
+    """Description of the teachers that differ, by domain."""
     differences: dict[str, Interval]
-    """By domain the second minus the first on the same prompts; overall over these domains."""
+    """The second minus the first on the same prompts, by domain; ``overall`` covers these
+    domains."""
     not_paired: dict[str, str]
     """Domains that cannot be compared prompt by prompt, and why."""
 
@@ -72,7 +73,7 @@ def compare(runner: StepRunner, first: str, second: str) -> Comparison:
     """Return the comparison of two published students; "better" is the second minus the first.
 
     Raises:
-        LineageError: for a reference that nothing answers to, or that is no student.
+        LineageError: for a reference that names nothing, or not a student.
     """
     one, two = read_side(runner, first), read_side(runner, second)
     differences: dict[str, Interval] = {}
@@ -96,12 +97,12 @@ def compare(runner: StepRunner, first: str, second: str) -> Comparison:
 
 
 def read_side(runner: StepRunner, reference: str) -> Side:
-    """Return a published student with its scorecard and the outcomes that it rests on."""
+    """Return a published student with its scorecard and the outcomes behind it."""
     entry = Registry(runner.store).resolve(reference, allow_recalled=True)
     if entry.kind != "student":
         raise LineageError(
-            f"{reference!r} is {entry.name}@{entry.version}, a {entry.kind}, and no published "
-            "student: `provost student list` shows them"
+            f"{reference!r} is {entry.name}@{entry.version}, a {entry.kind}, not a published "
+            "student: choose one from `provost student list`"
         )
     manifest = read_manifest(runner.store, entry.digest, Student)
     card = read_scorecard(runner, manifest.scorecard)
@@ -118,7 +119,7 @@ def read_side(runner: StepRunner, reference: str) -> Side:
 def _why_not(domain: str, one: Side, two: Side) -> str:
     if domain not in one.outcomes or domain not in two.outcomes:
         missing = one.name if domain not in one.outcomes else two.name
-        return f"{missing} was not evaluated on it"
+        return f"{missing} was not evaluated on this domain"
     prompts = [{each.prompt for each in side.outcomes[domain]} for side in (one, two)]
     if prompts[0] != prompts[1]:
         return "their held-out prompts are not the same"
@@ -161,13 +162,13 @@ def _said(share: TeacherShare) -> str:
 
 
 def headline(comparison: Comparison) -> str:
-    """Return what the comparison shows, in a sentence."""
+    """Return the result of the comparison in one sentence."""
     one, two = comparison.first.name, comparison.second.name
     if OVERALL not in comparison.differences:
         return f"{two} and {one} cannot be compared prompt by prompt"
     overall = comparison.differences[OVERALL]
     if not overall.excludes(0):
-        return f"No difference between {two} and {one} is shown overall"
+        return f"No difference between {two} and {one} was found overall"
     better, worse = (two, one) if overall.mean > 0 else (one, two)
     return f"{better} is better than {worse} overall, by {number(abs(overall.mean))}"
 
@@ -205,7 +206,7 @@ def comparison_view(comparison: Comparison) -> Group:
 
 
 def _rows(comparison: Comparison) -> dict[str, tuple[str, str, str]]:
-    """Return for each domain both scores and the difference, in words."""
+    """Return both scores and the difference of each domain, in words."""
     one, two = comparison.first.scores(), comparison.second.scores()
     rows = {}
     for name in [*(n for n in dict.fromkeys([*one, *two]) if n != OVERALL), OVERALL]:

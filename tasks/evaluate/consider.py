@@ -1,4 +1,4 @@
-"""A published student is released where its conditions hold; else it stays a candidate."""
+"""Releases a published student if its conditions hold; otherwise it stays a candidate."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ def unmet_verdicts(verdicts: Sequence[TeacherVerdict], waived: Collection[str]) 
     """Yield each teacher that the gate did not find to fit.
 
     Args:
-        verdicts: Of the gate, of every teacher.
-        waived: Names of teachers of which a finding was waived.
+        verdicts: The gate's verdicts on all teachers.
+        waived: Names of teachers with a waived finding.
     """
     for each in verdicts:
         remedied = each.done in {Remedy.WARM_UP, Remedy.DROP}
@@ -48,12 +48,12 @@ def unmet_verdicts(verdicts: Sequence[TeacherVerdict], waived: Collection[str]) 
 def unmet_scores(
     card: Scorecard, own: Collection[str], conditions: ReleaseConditions
 ) -> Iterator[Unmet]:
-    """Yield each domain, and the mean over them, in which the student has too little of the gain.
+    """Yield each domain, or the mean, with too small a share of the gain.
 
     Args:
-        card: Of the consolidation.
-        own: Domains that the student itself teaches, where there is no gain to take.
-        conditions: The least shares.
+        card: Scorecard of the consolidation.
+        own: Domains that the student itself teaches, which have no gain to transfer.
+        conditions: The minimum shares.
     """
     for name, scores in card.everything().items():
         if name in own:
@@ -69,7 +69,7 @@ def unmet_scores(
             yield Unmet("score", f"{name} has no normalised score: {why}")
         elif found.mean < least:
             yield Unmet(
-                "score", f"{name} has {found.mean:.2f} of the gain, and {least} is the least"
+                "score", f"{name} has {found.mean:.2f} of the gain, below the minimum of {least}"
             )
 
 
@@ -79,13 +79,13 @@ def unmet_predecessor(
     missing: Collection[str],
     conditions: ReleaseConditions,
 ) -> Iterator[Unmet]:
-    """Yield where the student is worse than the one released before, beyond the 95 % interval.
+    """Yield each domain in which the student is worse than the released one, at 95 %.
 
     Args:
         before: The version released before.
-        differences: By domain and overall, this student minus that one on the same prompts.
-        missing: Domains of that student that this one was not measured on.
-        conditions: Whether these count.
+        differences: This student minus that one on the same prompts, by domain and overall.
+        missing: Domains of that student on which this one was not measured.
+        conditions: The conditions, which may leave these checks out.
     """
     for name, found in differences.items():
         if found.high < 0:
@@ -95,26 +95,26 @@ def unmet_predecessor(
                 f"({-found.high:.2f} to {-found.low:.2f})",
             )
     if missing and conditions.release_keep_domains:
-        yield Unmet("predecessor", f"{before} also has the domains {sorted(missing)}")
+        yield Unmet("predecessor", f"{before} also covers the domains {sorted(missing)}")
 
 
 @dataclass(frozen=True)
 class Considered:
-    """What became of a student."""
+    """The decision about a student."""
 
     reference: str
-    """Such as student.general@3."""
+    """Version of the student, such as student.general@3."""
     unmet: tuple[Unmet, ...]
-    """Why it stays a candidate; empty where every condition holds."""
+    """Unmet conditions; empty if every condition holds."""
 
     def lines(self) -> list[str]:
-        """Return what a person should read: the outcome, why, and what can be done."""
+        """Return the decision, its reasons and the next step, as lines of text."""
         if not self.unmet:
             return [f"{self.reference} is released: every condition holds."]
         return [
-            f"{self.reference} stays a candidate; `released` is left where it was:",
+            f"{self.reference} stays a candidate, and `released` does not move:",
             *(f"- {each.why}" for each in self.unmet),
-            "To release it all the same:",
+            "To release it anyway:",
             f"  provost student promote {self.reference} --by YOU --reason '...'",
         ]
 
@@ -127,12 +127,12 @@ class Considered:
 def consider_release(
     runner: StepRunner, student: Artifact, name: str, conditions: ReleaseConditions
 ) -> Considered:
-    """Point ``released`` at a published student where its conditions hold.
+    """Point ``released`` at a published student if its conditions hold.
 
-    A version is considered for the alias once: a later rerun undoes no person's move.
+    A version is considered for the alias once, so a later rerun does not undo a person's move.
 
     Raises:
-        LineageError: for an artifact that is no version of ``student.<name>``.
+        LineageError: for an artifact that is not a version of ``student.<name>``.
     """
     registry = Registry(runner.store)
     entry = _entry(registry, f"student.{name}", student)
@@ -149,7 +149,7 @@ def _entry(registry: Registry, name: str, student: Artifact) -> Entry:
         if entry.digest == student.digest:
             return entry
     raise LineageError(
-        f"{student.digest} is no version of {name}: publish it there first (publish_student)"
+        f"{student.digest} is not a version of {name}: publish it there first (publish_student)"
     )
 
 
@@ -168,7 +168,7 @@ def _unmet(
 
 
 def _waived(runner: StepRunner, plan: Plan, manifest: Student) -> set[str]:
-    """Return the names of teachers of which a finding was waived; findings name the release."""
+    """Return the names of teachers with a waived finding; findings name the release."""
     subjects = {
         finding.subject
         for digest in manifest.waivers

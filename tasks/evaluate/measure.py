@@ -26,7 +26,7 @@ from tasks.threads import use_configured_threads
 
 
 class Example(Frozen):
-    """A played prompt in words, for the report."""
+    """A prompt with its responses as text, for the report."""
 
     prompt: str
     messages: tuple[tuple[str, str], ...]
@@ -59,12 +59,12 @@ class Examiner:
     def __init__(
         self, runner: StepRunner, checkpoint: Artifact, settings: EvaluationSettings
     ) -> None:
-        """Nothing is loaded before a domain that is not measured yet."""
+        """Load nothing until a domain needs a measurement."""
         self._runner, self._checkpoint, self._settings = runner, checkpoint, settings
         self._policy: Policy | None = None
 
     def measure(self, domain: str, environment: Artifact, prompts: Artifact) -> Artifact:
-        """Return the measurement of the checkpoint on a domain's prompts, found or made."""
+        """Return the measurement of the checkpoint on a domain's prompts, recorded or new."""
         derivation = Derivation(
             project=self._runner.project,
             kind="evaluation",

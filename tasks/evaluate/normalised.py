@@ -1,4 +1,4 @@
-"""The normalised score: which share of the teacher's gain over the fork point a method reaches.
+"""The normalized score: the share of the teacher's gain over the fork point that a method reaches.
 
 (method - fork point) / (teacher - fork point): 0 is the fork point, 1 the teacher of the domain.
 """
@@ -22,7 +22,7 @@ from tasks.statistics import (
 
 
 class Normalised(BaseModel):
-    """A normalised score with its 95 % interval, or the reason why there is none."""
+    """A normalized score with its 95 % interval, or the reason why it is missing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,9 +30,9 @@ class Normalised(BaseModel):
     low: float | None
     high: float | None
     n: int
-    """Prompts behind it."""
+    """Number of prompts behind it."""
     reason: str = ""
-    """Why there is no score, or which domains the overall mean leaves out."""
+    """Reason for a missing score, or the domains that the overall mean leaves out."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Bootstrap:
 
     n: int
     refusal: str = ""
-    """Why the domain has no normalised score; then the mappings are empty."""
+    """Reason for a missing normalized score; then the mappings are empty."""
     estimates: Mapping[str, float] = field(default_factory=dict)
     resampled: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -65,8 +65,8 @@ def bootstrap(
         return Bootstrap(
             n=gain.n,
             refusal=(
-                f"the teacher's gain over the fork point, {gain.mean:+.3f} "
-                f"[{gain.low:+.3f}, {gain.high:+.3f}], is not above 0: a share of it means nothing"
+                f"the teacher's gain over the fork point, {gain.mean:+.3f} [{gain.low:+.3f}, "
+                f"{gain.high:+.3f}], is not above 0, so a share of it is not defined"
             ),
         )
     start = prompt_means(fork)
@@ -112,7 +112,7 @@ def _differences(samples: Samples, start: Sequence[float]) -> list[float]:
 
 
 def _ratio(rise_R: NDArray[np.float64], gain_R: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rise / gain; a resample without a gain of the teacher is an infinitely large share."""
+    """Return rise / gain; a resample without a gain of the teacher gives an infinite share."""
     far_R = np.where(rise_R == 0, 0.0, np.copysign(np.inf, rise_R))
     return np.divide(rise_R, gain_R, out=far_R, where=gain_R > 0)
 
@@ -132,8 +132,8 @@ def _percentiles(estimate: float, values_R: NDArray[np.float64], n: int) -> Norm
             low=None,
             high=None,
             n=n,
-            reason="the teacher's gain over the fork point is too small against its noise for a "
-            "share of it to have a finite interval: evaluate on more prompts",
+            reason="the teacher's gain over the fork point is too small relative to its noise for "
+            "a finite interval of a share: evaluate on more prompts",
         )
     # A skewed resample can put the estimate itself outside; the interval then reaches to it.
     return Normalised(mean=estimate, low=min(low, estimate), high=max(high, estimate), n=n)

@@ -1,4 +1,4 @@
-"""What an evaluation measured: a score for each sample of each prompt, by method and domain."""
+"""The measurements of an evaluation: the score of each sample, by method and domain."""
 
 from collections.abc import Mapping
 
@@ -14,15 +14,15 @@ RESERVED = (OVERALL, "paired", "matrix", "responses", "settings")
 
 
 class PromptOutcome(Frozen):
-    """What one method made of one prompt: a score, a length and a cut for each sample."""
+    """One method's result on one prompt: score, length and truncation of each sample."""
 
     prompt: str
     scores: tuple[float, ...] = Field(min_length=1)
-    """In [0, 1]; one for each sample."""
+    """Score of each sample, in [0, 1]."""
     lengths: tuple[int, ...] = ()
-    """Response tokens of each sample; empty where not measured."""
+    """Response tokens of each sample; empty if not measured."""
     truncated: tuple[bool, ...] = ()
-    """Whether each sample ran into the token limit; empty where not measured."""
+    """Whether each sample reached the token limit; empty if not measured."""
 
     @model_validator(mode="after")
     def _check(self) -> "PromptOutcome":
@@ -39,21 +39,21 @@ Evaluations = Mapping[str, Mapping[str, tuple[PromptOutcome, ...]]]
 
 
 class ScorecardSettings(Frozen):
-    """How the responses were sampled, and what counts as passed."""
+    """Sampling of the responses, and the scores that count as passed."""
 
     temperature: float = Field(ge=0)
     samples: int = Field(ge=1)
-    """Samples for each prompt (k)."""
+    """Number of samples per prompt (k)."""
     seed: int
     max_tokens: int = Field(ge=1)
-    """The most response tokens of one turn."""
+    """Maximum response tokens of one turn."""
     passed: Mapping[str, float] = {}
-    """For each domain, the score from which a sample counts as 1, below it as 0. A domain that is
-    not named keeps its fractional scores."""
+    """Score by domain from which a sample counts as 1, and below it as 0. Other domains keep their
+    fractional scores."""
 
 
 class Outcomes(Frozen):
-    """All that was measured, on one evaluation set for each domain."""
+    """All measurements, on one evaluation set per domain."""
 
     methods: Evaluations
     """method -> domain -> prompts: the fork point, the student, each control. Not the teachers."""
@@ -65,7 +65,7 @@ class Outcomes(Frozen):
     def _check(self) -> "Outcomes":
         if TEACHER in self.methods:
             raise ValueError(
-                'the method "teacher" is the diagonal of `teachers`: give it there and not here'
+                'the method "teacher" is the diagonal of `teachers`: pass it there and not here'
             )
         if not self.teachers:
             raise ValueError("no teacher was evaluated: give at least one in `teachers`")
@@ -108,6 +108,7 @@ def _check_domain(outcomes: Outcomes, domain: str) -> None:
         expected = expected or prompts
         if not prompts or len(set(prompts)) != len(prompts) or prompts != expected:
             raise ValueError(
-                f"{name} was evaluated on {len(prompts)} prompts of {domain} that are not, each "
-                f"once, the {len(expected)} of the others: evaluate all on one evaluation set"
+                f"{name} was evaluated on {len(prompts)} prompts of {domain}, which differ from "
+                f"the {len(expected)} prompts of the other methods: evaluate all methods on one "
+                "evaluation set"
             )

@@ -33,12 +33,12 @@ from tasks.provenance import git_commit, git_difference, package_versions, sourc
 from tasks.reports.curves import Curve, CurveGroup
 from tasks.step_runner import StepRunner, now
 
-NO_GPU = "GPU: by their records, no step of this student used one."
-NO_CLUSTER = "Flyte cluster: by their records, all steps ran in flytekit's local execution."
+NO_GPU = "GPU: according to the records, no step of this student used one."
+NO_CLUSTER = "Flyte cluster: according to the records, all steps ran in flytekit's local execution."
 
 
 def not_run(attestations: Iterable[Attestation]) -> tuple[str, ...]:
-    """Return a sentence for each thing that no attestation shows."""
+    """Return a sentence for each component that no attestation shows in use."""
     known = list(attestations)
     on_gpu = any(attestation.notes.get("gpu") for attestation in known)
     on_cluster = any(attestation.flyte or attestation.execution for attestation in known)
@@ -92,7 +92,7 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
 
 
 def lineage_page(runner: StepRunner, student: Artifact) -> str:
-    """Return a student's graph as a whole page, for the Flyte Deck; all text escaped."""
+    """Return a student's graph as a page, for the Flyte Deck; all text is escaped."""
     return page(Lineage(runner.store).graph(student.record), "student")
 
 
@@ -171,7 +171,7 @@ def _speeches(spoken: Sequence[tuple[str, str]]) -> tuple[Speech, ...]:
 
 
 def _attested(runner: StepRunner, student: Artifact) -> Iterator[Attestation]:
-    """Yield what was attested of a student and of all that it descends from."""
+    """Yield the attestations of a student and of all its ancestors."""
     for record in (student.record, *Lineage(runner.store).ancestors(student.record)):
         attestation = runner.records.output(record)
         if attestation is not None:

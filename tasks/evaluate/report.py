@@ -1,7 +1,7 @@
 """The report of a consolidation: its content, cut to a budget, rendered as one page.
 
-A report comes last, when everything is trained: what a grader or a model said must not end it. The
-page refers to nothing outside.
+A report comes last, after all training, so the text of a grader or a model must not make it fail.
+The page is self-contained.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,36 +25,36 @@ from tasks.reports.rendering import render
 
 
 class Speech(Frozen):
-    """One message or turn: who spoke, and what."""
+    """One message or turn: role and content."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
 
 
 class SampleResponse(Frozen):
-    """What one method answered, with its grade."""
+    """One method's response, with its grade."""
 
     turns: tuple[Speech, ...]
     score: float = Field(ge=0, le=1)
     reason: str = ""
-    """The grader's words, why it is not 1."""
+    """The grader's reason for a grade below 1."""
 
 
 class SampleRollout(Frozen):
-    """One prompt and how several methods answered it."""
+    """One prompt with the responses of several methods."""
 
     domain: str
     messages: tuple[Speech, ...]
-    """What the model saw."""
+    """Messages of the prompt."""
     responses: Mapping[str, SampleResponse]
     """method -> response, in the order in which to show them."""
 
 
 class Provenance(Frozen):
-    """Where the numbers come from, so that another person can make them again."""
+    """The origin of the numbers, so that others can reproduce them."""
 
     records: Mapping[str, str]
-    """What it is -> the digest of its record, such as "student" -> "sha256:..."."""
+    """Digest of each record by name, such as "student" -> "sha256:..."."""
     commit: str
     dirty: bool = False
     """Whether the code differed from the commit."""
@@ -62,7 +62,7 @@ class Provenance(Frozen):
     machine: Mapping[str, str]
     """Facts such as the processor, the number of cores, package versions, wall-clock time."""
     not_run: tuple[str, ...] = ()
-    """What was not run, each with its reason."""
+    """Components that were not run, each with its reason."""
 
 
 class ReportInput(Frozen):
@@ -70,7 +70,7 @@ class ReportInput(Frozen):
 
     title: str = "Consolidation report"
     created: str = ""
-    """When the consolidation ended, for people; nothing is computed from it."""
+    """End of the consolidation, for display only."""
     scorecard: Scorecard
     curves: tuple[CurveGroup, ...] = ()
     rollouts: tuple[SampleRollout, ...] = ()
@@ -80,7 +80,7 @@ class ReportInput(Frozen):
     """The same for a screen of 390 pixels; empty shrinks the wide one."""
     provenance: Provenance
     left_out: tuple[str, ...] = ()
-    """What is not on the page although it was measured, in sentences."""
+    """Sentences about measured content that is not on the page."""
 
     @model_validator(mode="after")
     def _check(self) -> "ReportInput":
@@ -90,13 +90,13 @@ class ReportInput(Frozen):
 
 
 MOST_REASON = 400
-"""Characters of a grader's reason; it is in one line beside the score."""
+"""Maximum characters of a grader's reason, which is on one line beside the score."""
 _STEPS = ((4_000, 40, 3), (1_000, 12, 3), (300, 6, 3), (300, 6, 1), (100, 2, 1))
-"""The longest text, the most turns of a response, the most prompts of a domain."""
+"""Limits in each step: characters of a text, turns of a response, prompts of a domain."""
 
 
 def reductions(report: ReportInput) -> Iterator[ReportInput]:
-    """Yield the report with less and less in it; the last has neither rollouts nor drawings."""
+    """Yield ever smaller versions of the report; the last has neither rollouts nor drawings."""
     for characters, turns, prompts in _STEPS:
         rollouts = _some(report.rollouts, prompts)
         shorter = tuple(_cut_rollout(rollout, characters, turns) for rollout in rollouts)
@@ -109,18 +109,22 @@ def reductions(report: ReportInput) -> Iterator[ReportInput]:
     left_out = ("The sample rollouts are left out for space.",)
     bare = report.model_copy(update={"rollouts": (), "left_out": left_out})
     yield bare
-    drawing = "So is the drawing of the lineage: provost lineage show --html FILE draws it."
+    drawing = (
+        "The drawing of the lineage is left out too: provost lineage show --html FILE draws it."
+    )
     left_out = (*left_out, drawing)
     bare = bare.model_copy(update={"lineage": "", "lineage_narrow": "", "left_out": left_out})
     yield bare
-    yield bare.model_copy(update={"curves": (), "left_out": (*left_out, "So are the curves.")})
+    yield bare.model_copy(
+        update={"curves": (), "left_out": (*left_out, ("The curves are left out too."))}
+    )
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text of at most ``most`` characters, with how many were cut."""
+    """Return a text of at most ``most`` characters, with the number of removed ones."""
     if len(text) <= most:
         return text
-    return f"{text[:most]}\n… {len(text) - most:,} characters more"
+    return f"{text[:most]}\n… {len(text) - most:,} more characters"
 
 
 def _some(rollouts: tuple[SampleRollout, ...], most: int) -> list[SampleRollout]:
@@ -152,7 +156,7 @@ def _cut_speeches(speeches: tuple[Speech, ...], characters: int, turns: int) -> 
     """Return the first turns, and the last one, which was graded."""
     kept = speeches
     if len(speeches) > turns:
-        left = f"… {len(speeches) - turns} turns more"
+        left = f"… {len(speeches) - turns} more turns"
         kept = (*speeches[: turns - 1], Speech(role="system", content=left), speeches[-1])
     return tuple(
         speech.model_copy(update={"content": cut(speech.content, characters)}) for speech in kept
@@ -165,7 +169,7 @@ MOST_BYTES = 1_000_000
 def render_report(report: ReportInput) -> str:
     """Return the whole page, of at most 1 MB. The same input gives the same text.
 
-    What a model or a grader said is cut until the page fits.
+    Texts of models and graders are shortened until the page fits.
 
     Raises:
         ValueError: the drawing of the lineage is not safe.
@@ -227,7 +231,7 @@ def _by_domain(rollouts: tuple[SampleRollout, ...]) -> dict[str, list[SampleRoll
 
 
 def _how(card: Scorecard) -> str:
-    text = f"Measured on {sampling(card)}, at most {card.settings.max_tokens} tokens a turn."
+    text = f"Measured on {sampling(card)}, at most {card.settings.max_tokens} tokens per turn."
     if card.settings.passed:
         bars = ", ".join(f"{name} {bar:g}" for name, bar in card.settings.passed.items())
         text += f" A response counts as passed from a score of: {bars}."

@@ -1,4 +1,4 @@
-"""The scorecard: what every method scores in every domain, with intervals.
+"""The scorecard: every method's score in every domain, with intervals.
 
 ``Outcomes`` go in (one score for each sample of each prompt), a ``Scorecard`` comes out. A method
 is a name: "fork_point", "teacher" and "student" have a meaning here, any other is a control.
@@ -39,28 +39,28 @@ from tasks.statistics import (
 
 
 class DomainScores(Frozen):
-    """One domain, or all: what each method scores, and as a share of the teacher's gain."""
+    """Each method's score in one domain, or overall, also as a share of the teacher's gain."""
 
     methods: Mapping[str, Interval]
     normalised: Mapping[str, Normalised]
-    """Empty where the fork point was not evaluated."""
+    """Normalized scores; empty if the fork point was not evaluated."""
 
 
 class Responses(Frozen):
-    """How long a method's responses are in one domain; None where it was not measured."""
+    """Lengths of a method's responses in one domain; None if not measured."""
 
     mean_tokens: float | None
     truncated: Interval | None
-    """Share of samples cut at the token limit."""
+    """Share of samples truncated at the token limit."""
 
 
 class Scorecard(Frozen):
-    """What every method scores; ``document`` gives the JSON shape that ``scorecard.json`` has."""
+    """Every method's scores; ``document`` returns the JSON of ``scorecard.json``."""
 
     domains: Mapping[str, DomainScores]
     overall: DomainScores
     subject: str
-    """The method that the paired differences are about: the student, or without one the teacher."""
+    """The method that is compared with all others: the student, or without one the teacher."""
     paired: Mapping[str, Mapping[str, Interval]]
     """domain or "overall" -> other method -> subject minus it, on the same prompts."""
     matrix: Mapping[str, Mapping[str, Interval]]
@@ -91,7 +91,7 @@ class Scorecard(Frozen):
 
     @classmethod
     def from_document(cls, document: Mapping[str, JsonValue]) -> "Scorecard":
-        """Read what ``document`` gave. Raises pydantic's ``ValidationError`` for anything else."""
+        """Read the JSON of ``document``; raise pydantic's ``ValidationError`` for other JSON."""
         rest = {key: document[key] for key in RESERVED if key in document and key != OVERALL}
         scores = {
             name: {

@@ -33,7 +33,7 @@ class Axis:
     ticks: tuple[float, ...]
 
     def percent(self, value: float) -> str:
-        """Return where a value lies, in percent of the width; outside values lie at the ends."""
+        """Return the position of a value in percent of the width, clipped to the ends."""
         share = (value - self.low) / (self.high - self.low)
         return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
 
@@ -54,7 +54,7 @@ def difference_axis(intervals: Sequence[Interval]) -> Axis:
 
 
 NOTHING = "\N{EM DASH}"
-"""Stands in a cell where nothing was measured."""
+"""Text of a cell without a measurement."""
 
 Cell = tuple[str, str]
 """A mean and its limits."""
@@ -65,7 +65,7 @@ class PanelRow:
     """An interval, drawn and in numbers."""
 
     kind: str
-    """The class that colours it."""
+    """CSS class of its color."""
     name: str
     interval: Interval
     cells: Sequence[Cell | None]
@@ -88,7 +88,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """What a teacher scores in a domain; the ground is as strong as the score."""
+    """A teacher's score in a domain; the color is as strong as the score."""
 
     kind: str
     value: float
@@ -119,7 +119,7 @@ def difference_panels(card: Scorecard) -> list[Panel]:
 
 
 def length_rows(card: Scorecard) -> list[tuple[str, str, list[list[str]]]]:
-    """Return each method with its responses' mean length and the share cut, per domain."""
+    """Return each method's mean response length and truncated share, per domain."""
     return [
         (method, label(method), [_length(card.responses[name][method]) for name in card.domains])
         for method in card.methods()
@@ -180,7 +180,7 @@ def _heat(interval: Interval | None, *, own: bool) -> MatrixCell | None:
 
 
 def _length(responses: Responses) -> list[str]:
-    """Return the mean length, and below it the share cut with its limits."""
+    """Return the mean length, and below it the share truncated with its limits."""
     if responses.mean_tokens is None:
         return [NOTHING]
     lines = [f"{responses.mean_tokens:.1f}"]

@@ -29,7 +29,7 @@ COLUMNS = 5
 NAME_WIDTH, NUMBER_WIDTH = 20, 14
 
 Rows = Mapping[str, Mapping[str, Interval | None]]
-"""row -> column -> interval, or None where nothing was measured."""
+"""row -> column -> interval, or None without a measurement."""
 
 
 def scorecard_view(card: Scorecard) -> Group:
@@ -62,7 +62,7 @@ def scorecard_view(card: Scorecard) -> Group:
             _plain,
             subject,
         ),
-        *_section(f"The {subject} minus each other, on the same prompts", paired, _signed),
+        *_section(f"The {subject} minus each other method, on the same prompts", paired, _signed),
         *_section("Each teacher on every domain", matrix, _plain),
     )
 

@@ -39,7 +39,7 @@ def score_consolidation(
 
 
 class Reported(NamedTuple):
-    """What a person looks at when a consolidation is over."""
+    """The results of a consolidation, for people."""
 
     summary: str
     """Name and version, verdict, scores, and where everything is."""
@@ -49,7 +49,7 @@ class Reported(NamedTuple):
 
 @hosted(Stage.RELEASE, deck=True)
 def consider_release(student: Artifact, name: str, conditions: ReleaseConditions) -> list[str]:
-    """Point released at a published student where its conditions hold; return what came of it."""
+    """Point released at a published student if its conditions hold; return the decision."""
     import sys
 
     from tasks.evaluate import consider as step

@@ -1,4 +1,4 @@
-"""How methods, numbers and findings read, in the same words on the terminal, plot and page."""
+"""Names of methods, numbers and findings in words, for terminal, plot and page."""
 
 from tasks.evaluate.normalised import Normalised
 from tasks.evaluate.outcomes import FORK_POINT, OVERALL, STUDENT, TEACHER
@@ -6,7 +6,7 @@ from tasks.evaluate.scorecard import Scorecard
 from tasks.statistics import Interval
 
 NO_CONTROLS = ("base", FORK_POINT, TEACHER, STUDENT)
-"""Methods that are where a merge starts, what it merges, and what it makes."""
+"""Methods that are not controls: fork point, teacher and student."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
@@ -51,14 +51,14 @@ def signed_span(interval: Interval) -> str:
 
 
 def known(score: Normalised | None) -> Interval | None:
-    """Return a normalised score as an interval, or None where there is none."""
+    """Return a normalized score as an interval, or None if it is missing."""
     if score is None or score.mean is None or score.low is None or score.high is None:
         return None
     return Interval(score.mean, score.low, score.high, score.n)
 
 
 def controls(card: Scorecard) -> tuple[str, ...]:
-    """Return the methods that the student is held against."""
+    """Return the methods that the student is compared with."""
     return tuple(method for method in card.methods() if method not in NO_CONTROLS)
 
 
@@ -70,13 +70,13 @@ def compared(card: Scorecard) -> tuple[str, ...]:
 
 
 def sampling(card: Scorecard) -> str:
-    """Return how the scores were measured: prompts, samples, temperature, seed."""
+    """Return the setting of the measurement: prompts, samples, temperature, seed."""
     counts = sorted({each.methods[card.subject].n for each in card.domains.values()})
     prompts = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     settings = card.settings
     plural = "s" if settings.samples > 1 else ""
     return (
-        f"{prompts} held-out prompts a domain, {settings.samples} sample{plural} each, "
+        f"{prompts} held-out prompts per domain, {settings.samples} sample{plural} each, "
         f"temperature {settings.temperature:g}, seed {settings.seed}"
     )
 
@@ -99,7 +99,7 @@ def headline(card: Scorecard) -> str:
 
 
 def findings(card: Scorecard) -> tuple[str, ...]:
-    """Return what else the scorecard says: per domain against the teacher, and what is missing."""
+    """Return further findings: each domain against its teacher, and missing scores."""
     if card.subject != STUDENT:
         return ()
     against = {domain: card.paired[domain][TEACHER] for domain in card.domains}
@@ -147,7 +147,7 @@ def _indistinguishable(count: int, total: int) -> str:
 
 
 def _losses(card: Scorecard) -> list[str]:
-    """Name the domains in which the student is worse than where it started."""
+    """Name the domains in which the student is worse than the fork point."""
     lost = [
         name
         for name in card.domains

@@ -1,4 +1,4 @@
-"""The two merges as steps: checkpoints that stand beside the student on the scorecard."""
+"""The two merges as steps; their checkpoints are controls on the scorecard."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
     """Return the plain average of the teachers' weights.
 
     Raises:
-        LineageError: for a plan whose parts are not those of the stored plan.
+        LineageError: for a plan that differs from the stored plan.
     """
     refuse_mixed(runner, plan)
     derivation = Derivation(
@@ -63,7 +63,7 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
     """Return the sum of the teachers' task vectors with the weight that validates best.
 
     Raises:
-        LineageError: for a plan whose parts are not those of the stored plan.
+        LineageError: for a plan that differs from the stored plan.
     """
     refuse_mixed(runner, plan)
     derivation = Derivation(

@@ -12,7 +12,7 @@ from tasks.refusal import RefusedError
 
 State = Mapping[str, Tensor]
 Weighted = Iterable[tuple[State, float]]
-"""Models with their weights; each is asked for when it is its turn."""
+"""Models with their weights; each is loaded when it is needed."""
 
 
 def average(models: Weighted) -> dict[str, Tensor]:
@@ -32,7 +32,7 @@ def average(models: Weighted) -> dict[str, Tensor]:
         for name, tensor in model.items():
             total[name] += weight * tensor.float()
     if not total:
-        raise RefusedError("no-model", "there is no model to average: give at least one")
+        raise RefusedError("no-model", "the list of models is empty: give at least one")
     return {name: (tensor / weights).to(precision[name]) for name, tensor in total.items()}
 
 

@@ -1,8 +1,8 @@
 """Chat messages to token ids and back: the one place where a template meets a tokenizer.
 
 Training on demonstrations, sampling and scoring all go through here, so that the same episode has
-the same tokens in each of them. Episodes grow turn by turn in token space: what a model sampled is
-kept as sampled, never decoded and encoded again.
+the same tokens in each of them. Episodes grow turn by turn as tokens: sampled tokens are kept,
+never decoded and encoded again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _PROBE = "provost"
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of an episode, and for each whether the model wrote it (and learns from it)."""
+    """Token ids of an episode, with a mask of those that the model wrote and learns from."""
 
     ids: tuple[int, ...]
     is_response: tuple[bool, ...]
@@ -28,12 +28,11 @@ class ChatTokens:
     """Turns messages into tokens with the model's own chat template."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Check once that the template can be grown turn by turn.
+        """Check once that the template can be extended turn by turn.
 
         Raises:
-            ValueError: without a template or end token, or where a later turn changes the
-                rendering of an earlier one; TemplateError where the template raises, or takes more
-                than its time or memory.
+            ValueError: without a template or end token, or if a later turn changes the rendering of
+                an earlier one; TemplateError if the template raises, or exceeds its time or memory.
         """
         if not tokenizer.chat_template:
             raise ValueError(
@@ -42,7 +41,7 @@ class ChatTokens:
             )
         if tokenizer.eos_token_id is None:
             raise ValueError(
-                "the tokenizer has no end-of-sequence token, so no turn could ever end: set "
+                "the tokenizer has no end-of-sequence token, so no turn could end: set "
                 "tokenizer.eos_token and save the folder again"
             )
         self.tokenizer = tokenizer
@@ -54,13 +53,13 @@ class ChatTokens:
 
     @property
     def control_ids(self) -> list[int]:
-        """Ids that steer an episode instead of being text: ends of turns, thinking, tool calls."""
+        """Ids that control an episode instead of being text: end of turn, thinking, tool calls."""
         return sorted({*self.tokenizer.added_tokens_decoder, self.end_id, self.pad_id})
 
     def prompt(self, messages: Sequence[Mapping[str, str]], mode: str = "") -> list[int]:
         """Return the ids of the messages, up to where the model's first turn starts.
 
-        ``mode`` is how the template is called: see ``template_call``.
+        ``mode`` sets the template's arguments; see ``template_call``.
         """
         return self._encode(self._render(messages, mode, starts_turn=True))
 
@@ -99,14 +98,14 @@ class ChatTokens:
         )
         if not grown.startswith(self._cut):
             raise ValueError(
-                "the chat template renders earlier turns differently once a tool has answered, so "
-                "a multi-turn rollout would not have the tokens that the model sampled: use a "
-                "template that only appends (for example without stripping earlier reasoning)"
+                "the chat template renders earlier turns differently after a tool's answer, so a "
+                "multi-turn rollout would differ from the sampled tokens: use a template that "
+                "only appends (for example, one that keeps earlier reasoning)"
             )
         return tuple(self._encode(grown[len(self._cut) :]))
 
     def _cut_after_assistant(self) -> str:
-        """Return the rendering of a probe chat, cut just behind the model turn's end token."""
+        """Return the rendering of a probe chat, cut right after the model turn's end token."""
         text = self._render([*_ASKED, _message("assistant", _PROBE)], starts_turn=False)
         end = str(self.tokenizer.eos_token)
         place = text.find(end, text.rfind(_PROBE))
@@ -130,10 +129,10 @@ class ChatTokens:
 
 
 def template_call(mode: str) -> dict[str, bool | str]:
-    """Return what a chat template is called with for a mode.
+    """Return the arguments of a chat template for a mode.
 
-    "on" and "off" are ``enable_thinking``, as Qwen's and others' templates have it; any other word
-    is a ``reasoning_effort``, as gpt-oss has it; "" leaves it to the template.
+    "on" and "off" set ``enable_thinking``, as in Qwen's and other templates; any other word is a
+    ``reasoning_effort``, as in gpt-oss; "" leaves it to the template.
     """
     if not mode:
         return {}

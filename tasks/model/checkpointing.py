@@ -1,4 +1,4 @@
-"""Activation checkpointing: keep each block's input, and compute the rest again in backward."""
+"""Activation checkpointing: keep each block's input, and recompute the rest in backward."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ _MARKED: WeakKeyDictionary[nn.Module, list[GradientCheckpointingLayer]] = WeakKe
 
 
 def marked_layers(model: nn.Module) -> list[GradientCheckpointingLayer]:
-    """Return the layers that an architecture says repeat, in order; looked for once a model."""
+    """Return the layers that an architecture marks as repeated, in order; cached per model."""
     if model not in _MARKED:
         _MARKED[model] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     return _MARKED[model]
@@ -29,20 +29,19 @@ def blocks(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
     found = marked_layers(model)
     if not found:
         raise ValueError(
-            f"{type(model).__name__} does not say which of its layers repeat, so they can be "
-            "neither checkpointed nor sharded: train it whole, on one device, without "
-            "activation_checkpointing"
+            f"{type(model).__name__} does not mark its repeated layers, so they can be neither "
+            "checkpointed nor sharded: train it on one device, without activation_checkpointing"
         )
     return found
 
 
 @contextmanager
 def checkpointed(model: PreTrainedModel) -> Iterator[None]:
-    """Compute the activations of each block again in backward; the gradients are the same.
+    """Recompute the activations of each block in backward; the gradients are the same.
 
-    Not by transformers' own switch: it acts only in training mode, which brings dropout with it,
-    so that the policy that learns would not be the one that was sampled from, and which a sampler
-    leaves whenever it samples. Module hooks, sharding's among them, stay outside the checkpoint.
+    It does not use transformers' own switch, which works only in training mode. That mode turns on
+    dropout, so the trained policy would differ from the sampled one, and a sampler leaves it
+    whenever it samples. Module hooks, including those of sharding, stay outside the checkpoint.
     """
     marked = blocks(model)
     for block in marked:
@@ -58,7 +57,7 @@ def checkpointed(model: PreTrainedModel) -> Iterator[None]:
 def replaced_inside(
     block: nn.Module, change: Callable[[Callable[..., object]], Callable[..., object]]
 ) -> Iterator[None]:
-    """Let a block compute something else for a while, inside its checkpoint where it has one."""
+    """Replace a block's computation for the context, inside its checkpoint if it has one."""
     before = vars(block).get("forward")
     if isinstance(before, partial) and before.func is checkpoint:
         block.forward = partial(checkpoint, change(*before.args), **before.keywords)

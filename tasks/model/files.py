@@ -26,7 +26,7 @@ disable_progress_bar()  # a bar for each file would say nothing that our own pro
 
 @dataclass(frozen=True)
 class Policy:
-    """A causal LM with the tokenizer whose template renders its chats."""
+    """A causal LM with its tokenizer and chat template."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -40,12 +40,12 @@ def load_policy(folder: Path) -> Policy:
 def load_model(folder: Path) -> PreTrainedModel:
     """Return the causal LM of a folder, in the precision that it was saved in.
 
-    Only safetensors are read, no code of the folder runs, and the attention kernel is ours to
-    choose: a kernel that the config names would be downloaded and run.
+    Only safetensors are read, no code of the folder runs, and we choose the attention kernel,
+    because a kernel named in the config would be downloaded and run.
 
     Raises:
-        ValueError: if weights are missing or of another shape than the config says; transformers
-            would draw those at random and go on.
+        ValueError: if weights are missing or have another shape than in the config; transformers
+            would initialize them at random and continue.
     """
     _refuse_foreign_code(folder)
     _refuse_larger_model(folder)
@@ -65,9 +65,9 @@ def load_model(folder: Path) -> PreTrainedModel:
     if absent:
         raise RefusedError(
             "missing-weights",
-            f"{folder} lacks {len(absent)} weights that its config asks for, or has them in "
-            f"another shape: {absent[:3]}; it is not the model that config.json describes, so "
-            "save or fetch the checkpoint again",
+            f"{folder} lacks {len(absent)} weights of its config, or has them in another shape: "
+            f"{absent[:3]}. It is not the model that config.json describes: save or fetch the "
+            "checkpoint again",
         )
     refuse_other_logits(model)
     return model
@@ -92,7 +92,7 @@ def fetch_model(source: str, folder: Path) -> Path:
     """Copy a Hugging Face model, by local path or hub id, into ``folder`` in our own format.
 
     Raises:
-        ValueError: if there is no such model, or it needs code of its own, which is never run.
+        ValueError: if the model does not exist, or needs its own code, which is never run.
     """
     _refuse_foreign_code(Path(source))
     if Path(source).is_absolute() and not Path(source).is_dir():
@@ -122,9 +122,9 @@ def _from_hugging_face(source: str) -> Policy:
 
 
 def _refuse_larger_model(folder: Path) -> None:
-    """Raise ValueError for a config whose model has many more weights than the files hold.
+    """Raise ValueError for a config with many more weights than the files hold.
 
-    transformers takes the memory for all of them before it looks for them.
+    transformers allocates memory for all of them before it looks for them.
     """
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
@@ -135,13 +135,13 @@ def _refuse_larger_model(folder: Path) -> None:
     held = weights_in(folder).elements
     if held and asked > 2 * held:
         raise ValueError(
-            f"the config of {folder} asks for {asked} weights, its files hold {held}; it is not "
-            "the model that config.json describes, so save or fetch the checkpoint again"
+            f"the config of {folder} asks for {asked} weights, but its files hold {held}. It is "
+            "not the model that config.json describes: save or fetch the checkpoint again"
         )
 
 
 def _refuse_foreign_code(folder: Path) -> None:
-    """Raise ValueError for a local folder whose config asks to run code from elsewhere."""
+    """Raise ValueError for a local folder with a config that asks to run foreign code."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         return
@@ -151,6 +151,6 @@ def _refuse_foreign_code(folder: Path) -> None:
         what = f"the attention kernel {kernel!r}" if "/" in kernel else "auto_map"
         raise RefusedError(
             "own-code",
-            f"{config_file} asks to run code of its own ({what}), which is never done: use a model "
-            "whose architecture is part of transformers, or take the entry out",
+            f"{config_file} asks to run its own code ({what}), which is never done: use a model "
+            "with an architecture in transformers, or remove the entry",
         )

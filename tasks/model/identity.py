@@ -1,4 +1,4 @@
-"""What a tokenizer and a chat template are, as digests: equal digests mean equal tokens."""
+"""Digests of a tokenizer and a chat template: equal digests mean equal tokens."""
 
 import json
 import tempfile
@@ -13,11 +13,11 @@ from lineage.store import Store, read_tree
 from tasks.model.files import load_tokenizer
 
 _LARGEST = 64 << 20
-"""Bytes; no file of a tokenizer is larger."""
+"""Maximum bytes of a tokenizer's file."""
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the digest of how text is cut, of the id -> token map and of the special ids.
+    """Return the digest of the tokenization rules, the id -> token map and the special ids.
 
     Two tokenizers of one vocabulary size can disagree on every id, so the size proves nothing.
     """
@@ -42,7 +42,7 @@ def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _cutting(tokenizer: PreTrainedTokenizerBase) -> JsonValue:
-    """Return normaliser, pre-tokeniser, merges and added tokens; not what a call may change."""
+    """Return normalizer, pre-tokenizer, merges and added tokens; not what a call may change."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return type(tokenizer).__name__
@@ -58,7 +58,7 @@ def identity_of(folder: Path) -> tuple[str, str]:
     """Return the digests of a checkpoint folder's tokenizer and chat template.
 
     Raises:
-        LineageError: for a folder whose tokenizer cannot be read.
+        LineageError: for a folder with an unreadable tokenizer.
     """
     try:
         tokenizer = load_tokenizer(folder)
@@ -71,10 +71,10 @@ def identity_of(folder: Path) -> tuple[str, str]:
 
 
 def stored_identity(store: Store, checkpoint: str) -> tuple[str, str]:
-    """Return what ``identity_of`` says of a checkpoint in a store, without taking its weights.
+    """Return ``identity_of`` for a checkpoint in a store, without copying its weights.
 
     Raises:
-        LineageError: for a checkpoint that is not there, or whose tokenizer cannot be read.
+        LineageError: for a missing checkpoint, or one with an unreadable tokenizer.
     """
     with tempfile.TemporaryDirectory(prefix="provost-") as name:
         for file in read_tree(store, checkpoint).files:

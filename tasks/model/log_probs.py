@@ -1,4 +1,4 @@
-"""Logits of a causal LM at chosen tokens, and nothing else of the [sequence, vocabulary] block.
+"""Logits of a causal LM at chosen tokens, without the rest of the [sequence, vocabulary] block.
 
 Shapes: B sequences, S tokens of the padded sequence, N chosen tokens of the whole batch, V
 vocabulary, D hidden size. Log-probabilities are in nats.
@@ -17,13 +17,13 @@ from tasks.model.kernels.shared_beginning import packed_hidden, packing_of
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Right-padded sequences and the tokens in them whose prediction matters."""
+    """Right-padded sequences, with the tokens that are predicted."""
 
     ids_BS: Tensor
     rows_N: Tensor
     """The sequence of each chosen token."""
     columns_N: Tensor
-    """The place of each chosen token; the logits that predict it stand one to the left."""
+    """The column of each chosen token; the logits that predict it are one column to the left."""
     num_shared: int = 0
     """How many tokens all sequences begin with, before the first that predicts a chosen one."""
 
@@ -63,9 +63,9 @@ def pad_right(
 def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's hidden states [N, D] that predict the chosen tokens.
 
-    Padding stands to the right of every token, where causal attention does not look, so no mask
-    is given and attention takes its fastest path. What the padding itself yields is not used.
-    What all sequences begin with is read once, and the last column not at all: it predicts nothing.
+    Padding is to the right of every token, where causal attention does not look, so attention needs
+    no mask and takes its fastest path. The results at padding are not used. A shared prefix is
+    computed once, and the last column is left out, because it predicts nothing.
     """
     ids_BS, columns_N = batch.ids_BS[:, :-1], batch.columns_N - 1
     packing = packing_of(model, ids_BS, batch.num_shared)
@@ -91,13 +91,13 @@ def head_logits(model: PreTrainedModel, hidden_ND: Tensor, temperature: float = 
 def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> Tensor:
     """Return the logits [N, V] that predict the chosen tokens, divided by the temperature.
 
-    The output head runs on the N chosen positions alone; a prompt's tokens cost no [S, V] block.
+    The output head runs only on the N chosen positions, so a prompt's tokens cost no [S, V] block.
     """
     return head_logits(model, chosen_hidden(model, batch), temperature)
 
 
 def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
-    """Do what some architectures do to logits behind the output head, which is called alone here.
+    """Apply the changes that some architectures make to logits after the output head.
 
     Granite divides, Cohere multiplies, Gemma 2 caps softly.
     """
@@ -115,7 +115,7 @@ def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
 
 @torch.no_grad()
 def refuse_other_logits(model: PreTrainedModel) -> None:
-    """Raise ValueError for an architecture whose own logits are not what is computed here."""
+    """Raise ValueError for an architecture with logits other than those computed here."""
     ids_BS = torch.tensor([[1, 2, 3]], device=model.device) % model.config.vocab_size
     rows_N, columns_N = torch.zeros(2, dtype=torch.long), torch.tensor([1, 2])
     batch = TokenBatch(ids_BS, rows_N, columns_N)
@@ -123,12 +123,11 @@ def refuse_other_logits(model: PreTrainedModel) -> None:
     model.eval()
     own_NV, ours_NV = model(ids_BS).logits[0, :2].float(), chosen_logits(model, batch)
     model.train(was_training)
-    # Lost weights (NaN in both) are another fault, for whoever reads the numbers to tell.
+    # Lost weights (NaN in both) are another fault, reported where the numbers are read.
     if not torch.allclose(own_NV, ours_NV, rtol=1e-2, atol=1e-2, equal_nan=True):
         raise ValueError(
-            f"{type(model).__name__} changes its logits behind the output head in a way that is "
-            "not known here, so every log-probability would be wrong: add it to "
-            "tasks/model/log_probs.py"
+            f"{type(model).__name__} changes its logits after the output head in an unknown way, "
+            "so every log-probability would be wrong: add it to tasks/model/log_probs.py"
         )
 
 

@@ -3,11 +3,10 @@
 A student trains A and B of every attention and MLP projection; all else is frozen. The ledger
 splits the changes of A and of B by source exactly. It does not split the change of the weights that
 the student computes with: their change is (alpha / r) times the change of the product B A, in which
-dB dA belongs to two sources at once. What one source's dA or dB is worth is known to first order.
+dB dA belongs to two sources at once. The effect of one source's dA or dB is known to first order.
 PEFT is an optional dependency (the extra ``lora``) and takes seconds to import: only training and
 saving import it. ``LoraAdapter`` reads an adapter without it, so many share a base. Rank-stabilized
-LoRA (2312.03732) has alpha / sqrt(r).
-Shapes: r rank, I inputs of a module, O its outputs.
+LoRA (2312.03732) has alpha / sqrt(r). Shapes: r rank, I inputs of a module, O its outputs.
 """
 
 import json
@@ -45,9 +44,9 @@ _OF_NO_CONSEQUENCE = {
     *("qalora_group_size", "r", "rank_pattern", "revision", "runtime_config"),
     *("target_modules", "task_type"),
 }
-"""What matters in training only, or follows from the names and shapes of the tensors."""
+"""Settings that matter only in training, or follow from the tensors' names and shapes."""
 _LEAVES_BASE_ALONE = (True, False, "gaussian", "eva", "orthogonal")
-"""First values of A and B; PiSSA, OLoRA, LoftQ and their like change the base's weights too."""
+"""Initializations of A and B that keep the base; PiSSA, OLoRA, LoftQ and others change it."""
 
 
 def is_projection(module: nn.Module) -> TypeGuard[nn.Linear | Conv1D]:
@@ -56,10 +55,10 @@ def is_projection(module: nn.Module) -> TypeGuard[nn.Linear | Conv1D]:
 
 
 def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:
-    """Freeze a model and put adapters beside its projections, in place; B is zero, A is drawn.
+    """Freeze a model and add adapters to its projections, in place; B is zero, A is random.
 
-    The model computes what it did before. A is drawn from the settings' seed, so that every rank
-    and every resumed run begins with the same one.
+    The model's output does not change. A is drawn from the settings' seed, so that every rank and
+    every resumed run starts with the same A.
 
     Raises:
         ModuleNotFoundError: without PEFT.
@@ -68,8 +67,8 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:
         from peft import inject_adapter_in_model  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "the settings ask for a LoRA student, which needs PEFT: install the extra `lora` "
-            "(pip install provost[lora]), or train all weights with adapter set to None"
+            "the settings select a LoRA student, which needs PEFT: install the extra `lora` (pip "
+            "install provost[lora]), or train all weights with adapter set to None"
         ) from error
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
@@ -79,7 +78,7 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:
 def save_adapter(weights: Mapping[str, Tensor], settings: AdapterSettings, folder: Path) -> Path:
     """Write a folder in PEFT's format, and return it.
 
-    ``weights`` are A and B by the names that they have in the model, whole.
+    ``weights`` are the whole A and B, by their names in the model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = _config(settings)
@@ -95,10 +94,10 @@ def save_adapter(weights: Mapping[str, Tensor], settings: AdapterSettings, folde
 
 @torch.no_grad()
 def load_adapter(model: PreTrainedModel, folder: Path) -> None:
-    """Put the adapters of a folder that ``save_adapter`` wrote beside a model's projections.
+    """Load the adapters of a folder that ``save_adapter`` wrote into a model.
 
     Raises:
-        ValueError: if they are of a model with other projections.
+        ValueError: if they belong to a model with other projections.
     """
     adapter = LoraAdapter(folder)
     add_adapter(model, adapter.settings)
@@ -117,7 +116,8 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> None:
         raise RefusedError(
             "adapter-of-other-model",
             f"{folder} is an adapter of another model than {model.name_or_path}: {differ[:3]} are "
-            "in one of them alone, or of another shape; load it on the base that it was trained on",
+            "in only one of them, or have another shape. Load it on the base that it was trained "
+            "on",
         )
     for name, weight in own.items():
         weight.copy_(saved[name])
@@ -150,7 +150,7 @@ def _config(settings: AdapterSettings) -> "LoraConfig":
 
 @dataclass(frozen=True)
 class LowRank:
-    """What is added to one module."""
+    """The low-rank update of one module."""
 
     a_rI: Tensor
     b_Or: Tensor
@@ -169,15 +169,15 @@ class LoraAdapter:
         """Read the folder.
 
         Raises:
-            ValueError: if it is no LoRA adapter, does more than add low-rank factors to linear
+            ValueError: if it is not a LoRA adapter, does more than add low-rank factors to linear
                 modules, lacks a factor, or holds NaN or infinity.
         """
         file = folder / _CONFIG
         if not file.is_file():
             raise RefusedError(
                 "no-adapter-config",
-                f"{folder} has no adapter_config.json, but a base is given for it: give a folder "
-                "that PEFT has saved, or leave the base out for a whole model",
+                f"{folder} has no adapter_config.json, but a base was given for it: give a folder "
+                "saved by PEFT, or leave the base out for a whole model",
             )
         config = json.loads(file.read_text("utf-8"))
         _refuse_unknown(config, file)
@@ -202,8 +202,8 @@ class LoraAdapter:
         if any(part.scale != alpha / rank for part in self.modules.values()):
             raise RefusedError(
                 "own-scales",
-                f"{self.folder} has modules of other scales than {alpha} / {rank}: merge it into "
-                "its base, and start from the whole model",
+                f"{self.folder} has modules with other scales than {alpha} / {rank}: merge it "
+                "into its base, and start from the whole model",
             )
         return AdapterSettings(rank=rank, alpha=alpha)
 
@@ -213,7 +213,7 @@ class LoraAdapter:
         return sum(part.a_rI.nbytes + part.b_Or.nbytes for part in self.modules.values())
 
     def check_fits(self, model: PreTrainedModel) -> None:
-        """Raise ValueError for a factor whose module the base lacks, or has in another shape."""
+        """Raise ValueError for a factor of a module that is missing or has another shape."""
         modules = dict(model.named_modules())
         for name, part in self.modules.items():
             wanted = (part.a_rI.shape[1], part.b_Or.shape[0])
@@ -239,8 +239,8 @@ def _refuse_unknown(config: Mapping[str, object], file: Path) -> None:
     if kind != "LORA":
         raise RefusedError(
             "not-lora",
-            f"{file} is of the type {kind!r}, and only LORA is known: merge the adapter into its "
-            "base and release the whole model",
+            f"{file} has the type {kind!r}, but only LORA is supported: merge the adapter into "
+            "its base and release the whole model",
         )
     more = [key for key in config.keys() - _USED - _OF_NO_CONSEQUENCE if config[key]]
     if config.get("bias", "none") != "none":
@@ -251,8 +251,8 @@ def _refuse_unknown(config: Mapping[str, object], file: Path) -> None:
         excess = ", ".join(f"{key}={config.get(key)!r}" for key in sorted(more))
         raise RefusedError(
             "more-than-low-rank",
-            f"{file} asks for more than low-rank factors beside an unchanged base ({excess}): "
-            "merge the adapter into its base and release the whole model",
+            f"{file} needs more than low-rank factors on an unchanged base ({excess}): merge the "
+            "adapter into its base and release the whole model",
         )
 
 
@@ -263,7 +263,7 @@ def _pair_up(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Ten
         if match is None:
             raise RefusedError(
                 "not-a-factor",
-                f"{folder} holds {name}, which is no LoRA factor of a linear module: merge the "
+                f"{folder} holds {name}, which is not a LoRA factor of a linear module: merge the "
                 "adapter into its base and release the whole model",
             )
         by_module.setdefault(match["module"], {})[match["factor"]] = tensor
@@ -284,7 +284,7 @@ def _pair_up(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Ten
 
 
 def _scale(config: Mapping[str, object], module: str, rank: int) -> float:
-    """Return alpha / r; an own alpha is given by the end of a module's name, as PEFT matches it."""
+    """Return alpha / r; a module's own alpha is matched by the end of its name, as in PEFT."""
     patterns = config.get("alpha_pattern") or {}
     assert isinstance(patterns, dict)
     own = [a for end, a in patterns.items() if re.match(rf"(.*\.)?({end})$", module)]

@@ -1,7 +1,7 @@
 """The limited process of ``tasks.model.rendering``: started as a script, never imported.
 
-Reads one JSON document a line from standard input, renders, answers with one line. It has no
-environment variables of ours, and ends where its input ends.
+Reads one JSON document per line from standard input, renders it, and answers with one line. It
+inherits none of our environment variables, and ends when its input ends.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Chat templates rendered in a process with limits: a template is a program that came with a model.
+"""Renders chat templates in a process with limits, because a template is a program from a model.
 
-It cannot escape Jinja's sandbox, but it can loop for ever or double a text until no memory is left.
-One process for each of ours renders all templates; one that goes beyond its limits takes that
-process with it, and the next rendering gets a new one.
+It cannot escape Jinja's sandbox, but it can loop forever or double a text until memory runs out.
+Each of our processes has one child that renders all templates. A template that exceeds the limits
+ends the child, and the next rendering gets a new one.
 """
 
 import atexit
@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 
 
 class TemplateError(ValueError):
-    """A chat template that cannot be rendered, or not within the limits."""
+    """A chat template cannot be rendered within the limits."""
 
 
 def render(
@@ -37,13 +37,14 @@ def render(
     """Return the text that a chat template makes of messages.
 
     Args:
-        template: Jinja, as in a tokenizer's folder.
+        template: The Jinja template, as in a tokenizer's folder.
         messages: Role and content of each.
-        call: What else the template sees: special tokens, ``add_generation_prompt`` and the like.
-        whose: For the message of an error.
+        call: The template's other variables: special tokens, ``add_generation_prompt`` and the
+            like.
+        whose: Name of the tokenizer in an error.
 
     Raises:
-        TemplateError: where the template raises, or takes more than its time or memory.
+        TemplateError: if the template raises, or exceeds its time or memory.
     """
     asked = {"messages": list(map(dict, messages)), "call": {**call, "chat_template": template}}
     try:
@@ -53,8 +54,8 @@ def render(
     if "text" in answer:
         return answer["text"]
     raise TemplateError(
-        f"the chat template of {whose} cannot be rendered: {answer.get('error')}. Its owner mends "
-        "the template and saves the tokenizer again"
+        f"the chat template of {whose} cannot be rendered: {answer.get('error')}. Ask its owner "
+        "to fix the template and save the tokenizer again"
     )
 
 
@@ -78,7 +79,7 @@ class _Renderer:
         self._child: subprocess.Popen[bytes] | None = None
 
     def ask(self, line: bytes) -> dict[str, str]:
-        """Return the answer to one line; a child that gives none is ended."""
+        """Return the answer to one line; a child that does not answer is ended."""
         with self._lock:
             child = self._child or self._start()
             try:
@@ -111,7 +112,7 @@ class _Renderer:
     def _start(self) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("render_main.py")
         self._child = child = subprocess.Popen(
-            # Isolated, so that it is told where the caller's packages lie.
+            # Isolated, so the paths of the caller's packages are passed to it.
             [sys.executable, "-I", str(script), *filter(None, sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,8 +124,8 @@ class _Renderer:
         except _LostError as error:
             self.close()
             raise RuntimeError(
-                "the process that renders chat templates does not start: `provost doctor` says "
-                "what this machine lacks"
+                "the process that renders chat templates does not start: run `provost doctor` to "
+                "find what this machine lacks"
             ) from error
         except BaseException:
             self.close()  # who is interrupted here must not read this child's first line later

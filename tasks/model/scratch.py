@@ -1,6 +1,6 @@
-"""A small causal LM of a standard architecture, made on the spot: tokenizer, template, weights.
+"""A small causal LM of a standard architecture, made from scratch: tokenizer, template, weights.
 
-The result is a normal Hugging Face folder. Whatever trains it later does not know that it is small.
+The result is a normal Hugging Face folder; later training treats it like any other model.
 """
 
 from collections.abc import Iterable

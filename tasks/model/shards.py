@@ -1,6 +1,6 @@
 """Tensors of which every rank holds a part (DTensor), and the same calls for whole tensors.
 
-What is said to be collective must be called by all ranks, in the same order.
+Functions marked as collective must be called by all ranks, in the same order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from tasks.ranks import rank
 
 
 def local(tensor: Tensor) -> Tensor:
-    """Return a tensor, or this rank's part of it; both share memory with what is given."""
+    """Return a tensor, or this rank's part of it; both share memory with the input."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
@@ -69,7 +69,9 @@ def sum_into_part(value: Tensor, tensor: Tensor) -> Tensor:
     ``tensor`` says how it is sharded.
     """
     if not isinstance(tensor, DTensor):
-        raise TypeError("only what is sharded has parts to sum into: leave a whole tensor as it is")
+        raise TypeError(
+            "only a sharded tensor has parts to sum into: leave a whole tensor as it is"
+        )
     mesh = tensor.device_mesh
     summed = DTensor.from_local(value, mesh, [Partial()], run_check=False)
     return local(summed.redistribute(placements=tensor.placements))
@@ -100,7 +102,7 @@ def to_fp32(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def holding(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
-    """Let a module hold other parameters inside; wherever else its own are held they stay."""
+    """Replace a module's parameters for the context; other holders of its own keep them."""
     own = {name: getattr(module, name) for name in parameters}
     for name, parameter in parameters.items():
         setattr(module, name, parameter)

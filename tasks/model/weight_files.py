@@ -14,7 +14,7 @@ def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return type and shape of each tensor of a safetensors file.
 
     Raises:
-        ValueError: if the file is no safetensors file, or is cut short.
+        ValueError: if the file is not a safetensors file, or is truncated.
     """
     try:
         with safe_open(file, framework="pt") as opened:
@@ -34,9 +34,9 @@ def map_file(file: Path) -> dict[str, Tensor]:
 
 
 def refuse_non_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ValueError that names the tensors with a NaN or an infinity.
+    """Raise ValueError naming a tensor with a NaN or an infinity.
 
-    One pass without a temporary: the least and the largest number of a tensor are NaN where any is.
+    One pass without a temporary: minimum and maximum of a tensor are NaN if any number is.
     """
     bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if bad:

@@ -29,13 +29,13 @@ _BLEND_SEED = 1_000_000
 
 
 def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, seed: int) -> Domain:
-    """Return the domain with the ``environment.py`` and ``prompts.py`` lie in ``package``.
+    """Return the domain of the ``environment.py`` and ``prompts.py`` in ``package``.
 
     Raises:
-        BundleError: where the source imports what it may not, or misses a part.
-        EnvironmentFailure: where its prompts cannot be made.
-        PromptError: where training and evaluation overlap.
-        NotEntitledError: where the teacher could not be released with this key.
+        BundleError: if the source has a forbidden import, or lacks a part.
+        EnvironmentFailure: if its prompts cannot be generated.
+        PromptError: if training and evaluation prompts overlap.
+        NotEntitledError: if this key may not release the teacher.
     """
     check_may_publish(runner.store, f"teacher.{settings.name}")
     environment = _bundle(runner, package, settings.name, settings.owner)
@@ -121,7 +121,7 @@ def _sketch(runner: StepRunner, data: Artifact, owner: str) -> Artifact:
 
 @dataclass(frozen=True)
 class _Team:
-    """Whose data it is, under which license, and whether its code may run unconfined."""
+    """Owner and license of the data, and whether the team's code may run unconfined."""
 
     domain: str
     owner: str

@@ -1,4 +1,4 @@
-"""Does a teacher beat the fork point? Only then is it released by itself."""
+"""Checks whether a teacher beats the fork point; only then is it released automatically."""
 
 import json
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class Gain:
         return self.low > 0
 
     def __str__(self) -> str:
-        """Return it for a person."""
+        """Return it as text."""
         return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
 
 def gain_of(store: Store, release: Release) -> Gain:
-    """Return what a release's scorecard says of its gain over the fork point.
+    """Return the gain over the fork point from a release's scorecard.
 
     Raises:
-        LineageError: for a scorecard that says nothing of it.
+        LineageError: for a scorecard without that comparison.
     """
     try:
         card = json.loads(store.get_bytes(release.scorecard.digest))

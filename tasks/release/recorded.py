@@ -1,4 +1,4 @@
-"""A manifest becomes a record: what it was put together from, each part under its role."""
+"""Records a manifest with its parts, each under its role."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ def derivation_of(
 def record_manifest(
     runner: StepRunner, kind: str, manifest: Release | Student, parts: Mapping[str, Artifact]
 ) -> Artifact:
-    """Store a manifest with the record that says what it was put together from."""
+    """Store a manifest with the record of its parts."""
     digest = put_manifest(runner.store, manifest)
 
     def make(folder: Path, measurements: Measurements) -> Path:

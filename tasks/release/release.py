@@ -1,4 +1,4 @@
-"""A climb becomes a release; a base or a fork point gets its name."""
+"""Releases the teacher of a climb, and registers a base or a fork point."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.step_runner import StepRunner
 
 PUBLISHED = ("teacher.", "student.", "audit.")
-"""Names with versions that are more than a checkpoint."""
+"""Names with versions that are manifests and not checkpoints."""
 
 
 def release_teacher(
@@ -38,13 +38,12 @@ def release_teacher(
 ) -> Artifact:
     """Release the last rung of a climb as the domain's teacher.
 
-    ``candidate`` points at it, and ``released`` too where it beats the fork point.
-    What the climb started from, how it sampled, and what the scorecard compares it with are read
-    from the records.
+    ``candidate`` points at it, and ``released`` too if it beats the fork point. The climb's start,
+    its sampling, and the scorecard's comparison are read from the records.
 
     Raises:
-        BrokenRuleError: where ladder, domain and scorecard are not of one climb.
-        RecalledError: where something that the teacher descends from was recalled by now.
+        BrokenRuleError: if ladder, domain and scorecard are not of one climb.
+        RecalledError: if an ancestor of the teacher has been recalled.
         LineageError: for a part that is missing or of the wrong kind. Nothing is written then.
     """
     settings = domain.settings
@@ -66,7 +65,7 @@ def release_teacher(
         note=settings.version,
         aliases=(CANDIDATE, RELEASED) if gain.is_clear else (CANDIDATE,),
     )
-    message = "" if gain.is_clear else f"a candidate only: {gain} over the fork point"
+    message = "" if gain.is_clear else f"only a candidate: {gain} over the fork point"
     report(f"{settings.name} release", 1, 1, message=message)
     return released
 
@@ -102,11 +101,13 @@ def _manifest(
 
 
 def _started_from(climb: Derivation) -> Artifact:
-    """Return what a climb started from."""
+    """Return the initial checkpoint of a climb."""
     starts = taken(climb, "start")
     if climb.kind not in {"rl", "rung"} or len(starts) != 1:
         what = f"its record is of kind {climb.kind} and takes {len(starts)} starts"
-        refuse_broken("the teacher", [Breach("ladder", f"the last rung is no climb's: {what}")])
+        refuse_broken(
+            "the teacher", [Breach("ladder", (f"the last rung is not from a climb: {what}"))]
+        )
     return artifact_of(starts[0])
 
 
@@ -124,7 +125,8 @@ def _compared_with(runner: StepRunner, scorecard: Artifact) -> Artifact:
 def resolve_checkpoint(runner: StepRunner, reference: str) -> Artifact:
     """Return the checkpoint that a reference such as ``fork-point@released`` names.
 
-    Of a published student, such as ``student.general@2``, its own: later rounds start there.
+    For a published student, such as ``student.general@2``, it is the student's: later rounds start
+    there.
     """
     return start_of(runner, reference)
 
@@ -135,18 +137,20 @@ def register_checkpoint(
     """Register a base or a fork point under its name, point ``released`` at it, and return it.
 
     Raises:
-        LineageError: for a name of releases, students or audits, which have steps of their own.
-        BrokenRuleError: for what no record gave, or is no checkpoint.
+        LineageError: for a name of a release, student or audit, which have their own steps.
+        BrokenRuleError: for an artifact that no record made, or that is not a checkpoint.
     """
     if name.startswith(PUBLISHED):
         raise LineageError(
-            f"{name} is no name of a base or a fork point: a teacher is released by "
-            "release_teacher, a student published by publish_student, after their records were "
-            "looked at"
+            f"{name} is not a name for a base or a fork point: release a teacher with "
+            "release_teacher, and publish a student with publish_student, which check the records"
         )
     kinds = {row.output_kind for row in Evidence(runner.store).attested(checkpoint)}
     if kinds != {"checkpoint"}:
-        message = f"{checkpoint.digest} is by record {sorted(kinds) or 'nothing'}, not a checkpoint"
+        message = (
+            f"{checkpoint.digest} is, according to its record, {sorted(kinds) or 'nothing'}, not "
+            "a checkpoint"
+        )
         refuse_broken(name, [Breach("parts", message)])
     publish(runner, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
     return checkpoint

@@ -1,4 +1,4 @@
-"""A consolidated model becomes a published student, if its records are of one consolidation."""
+"""Publishes a consolidated model as a student, if its records are of one consolidation."""
 
 from collections.abc import Mapping
 
@@ -22,9 +22,9 @@ def publish_student(runner: StepRunner, gated: Gated, scorecard: Artifact, name:
     The plan is read from the store; checkpoint and controls are those that were measured.
 
     Raises:
-        BrokenRuleError: where scorecard, plan, verdict and approval are not of one consolidation.
-        RecalledError: where something that the student descends from was recalled by now.
-        LineageError: for a plan, a waiver or a part that does not hold. Nothing is written then.
+        BrokenRuleError: if scorecard, plan, verdict and approval are not of one consolidation.
+        RecalledError: if an ancestor of the student has been recalled.
+        LineageError: for an invalid plan, waiver or part. Nothing is written then.
     """
     plan = stored_plan(runner, gated.plan.artifact)
     plan = plan.model_copy(update={"waivers": gated.plan.waivers})
@@ -68,7 +68,7 @@ def _manifest(runner: StepRunner, plan: Plan, scorecard: Artifact) -> Student:
 
 
 def _parts(manifest: Student, plan: Plan, gated: Gated) -> dict[str, Artifact]:
-    """Return the inputs of the student's record: by these all of it can be followed."""
+    """Return the inputs of the student's record, which lead to all of its parts."""
     assert plan.artifact is not None
     approval = {"approval": gated.approval} if gated.approval else {}
     return {
@@ -91,7 +91,7 @@ def _compared(runner: StepRunner, scorecard: Artifact) -> tuple[Artifact, Mappin
             found.setdefault(row.label.removeprefix(METHOD), set()).add(row.checkpoint)
     mixed = sorted(label for label, checkpoints in found.items() if len(checkpoints) > 1)
     if mixed or STUDENT not in found:
-        evidence = f"{mixed} are several models each" if mixed else "it measured no student"
+        evidence = f"{mixed} are several models each" if mixed else "it did not measure a student"
         refuse_broken("the student", [Breach("scorecard", evidence)])
     models = {label: checkpoints.pop() for label, checkpoints in found.items()}
     student = models.pop(STUDENT)
@@ -99,7 +99,7 @@ def _compared(runner: StepRunner, scorecard: Artifact) -> tuple[Artifact, Mappin
 
 
 def _refuse_waivers(runner: StepRunner, plan: Plan) -> None:
-    """Raise LineageError for a waiver that does not hold, or is of another plan."""
+    """Raise LineageError for an invalid waiver, or one of another plan."""
     for waiver in plan.waivers:
         [of] = [i for i in runner.records.read(waiver.record).inputs if i.role == "plan"]
         waived = Artifact(kind="plan", digest=of.artifact, record=of.record)

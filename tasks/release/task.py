@@ -53,7 +53,7 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
 
 @hosted(Stage.PLAN)
 def summarize(made: Artifact) -> str:
-    """Return what a run made, and why it is what it is, in a few lines for the console."""
+    """Return the results of a run with their reasons, in a few lines for the console."""
     from lineage.summary import summary_of, text_of
     from tasks.step_runner import StepRunner
 

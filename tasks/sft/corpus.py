@@ -1,8 +1,8 @@
 """Pre-training text for a base made from scratch: small facts, each line about one thing.
 
-A line is a chain of sums, or names a sum, a number or a word once and then says what there is to
-say of it: its value, itself again, with x in place of a number, in capitals. These are the skills
-that the domains' behaviours are made of. No line holds a held-out question (``split_of``).
+A line is a chain of sums, or gives a sum, a number or a word and then a fact about it: its value, a
+copy, a form with x in place of a number, capitals. The domains' behaviors are made of these skills.
+No line holds a held-out question (``split_of``).
 """
 
 import random
@@ -25,7 +25,7 @@ def documents(count: int, seed: int) -> Iterator[str]:
 
 
 def _chain(rng: random.Random) -> str:
-    """37+48=85-29=56+33=89: half of what is written follows from what stands before."""
+    """37+48=85-29=56+33=89: half of the text follows from the text before it."""
     total = rng.randrange(10, 100)
     line = str(total)
     for _ in range(6):
@@ -60,14 +60,14 @@ def _sum(rng: random.Random) -> str:
 
 
 def _number(rng: random.Random) -> str:
-    """345-67,345-67. Sums are never joined by a minus: that would ask another one."""
+    """345-67,345-67. Sums are never joined by a minus, which would make another sum."""
     if rng.random() < 0.5:
         return rng.choice(", =").join([_question_of_train(rng, 1000)] * 3)
     return rng.choice(", =").join([str(rng.randrange(10, 1000))] * 3)
 
 
 def _pattern(rng: random.Random) -> str:
-    """Return "fox 2-!: fox-fox!": a word, how often, what stands between and what ends it."""
+    """Return "fox 2-!: fox-fox!": a word, its count, the separator and the end mark."""
     word, is_sum = rng.choice(WORDS), rng.random() < 1 / 3
     text = _question_of_train(rng, 100) if is_sum else rng.choice((word, word.upper()))
     count, join = rng.randrange(1, 4), rng.choice(",;" if is_sum else ",-;")

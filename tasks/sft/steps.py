@@ -1,4 +1,4 @@
-"""The supervised steps: make the base, fine-tune on demonstrations; found, or else made."""
+"""The supervised steps: make the base, and fine-tune on demonstrations."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,8 @@ from tasks.threads import use_configured_threads
 def stated_license(source: str) -> str:
     """Return the license that the card of a model states, by local path or hub id; "" for none.
 
-    A card that is missing, out of reach or not readable states none: an export then says that the
-    license is not recorded.
+    A missing, unreachable or unreadable card states none; an export then says that no license is
+    recorded.
     """
     card = Path(source) / "README.md"
     if card.parent.is_dir() and not card.is_file():
@@ -53,9 +53,9 @@ _NUM_TOKENIZER_TEXTS = 8000
 def make_base(
     runner: StepRunner, source: str, data: Sequence[Artifact], settings: BaseSettings, seed: int
 ) -> Artifact:
-    """Return the base: a Hugging Face model where ``source`` names one, else made from scratch.
+    """Return the base: the Hugging Face model ``source``, or one made from scratch without it.
 
-    ``data`` are demonstrations whose text the tokenizer of a base from scratch should know.
+    ``data`` are demonstrations; the tokenizer of a base from scratch covers their text.
     """
     derivation = Derivation(
         project=runner.project,
@@ -113,7 +113,7 @@ def finetune(
 
 
 def _identity(source: str) -> dict[str, JsonValue]:
-    """Return what names a Hugging Face model: a folder by its bytes, a hub id by its name."""
+    """Return the identity of a Hugging Face model: a folder by its bytes, a hub id by its name."""
     folder = Path(source)
     if not folder.is_dir():
         return {"source": source}

@@ -35,7 +35,7 @@ def finetune(
 
 @hosted(resources.Stage.SFT)
 def warm_up_student(gated: Gated, sampling: SamplingSettings, seed: int) -> Plan:
-    """Let the student learn a little of those teachers' answers that the gate says it needs."""
+    """Warm the student up on the answers of the teachers for which the gate requires it."""
     from tasks.sft import warm_up
     from tasks.step_runner import StepRunner
 

@@ -81,7 +81,7 @@ def supervise(
     """Train the policy in place on tokenised rows; loss counts where ``is_response`` is set.
 
     Raises:
-        ValueError: for no rows, or a row that is longer than the model's positions.
+        ValueError: for no rows, or a row longer than the model's positions.
     """
     model = policy.model
     _check(rows, model)
@@ -109,7 +109,7 @@ def supervise(
 def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
     if not rows:
         raise RefusedError(
-            "no-demonstration", "there is no demonstration to learn from: give a data set with rows"
+            "no-demonstration", "the data set of demonstrations is empty: give one with rows"
         )
     if not any(any(row.is_response) for row in rows):
         raise RefusedError(

@@ -1,8 +1,8 @@
-"""Warm-up: the student learns a little of a teacher's own answers before it is distilled.
+"""Warm-up: trains the student briefly on a teacher's own answers before distillation.
 
-A teacher from another SFT ancestry writes what the student never would, and on-policy distillation
-teaches only what the student writes. A light SFT on the teacher's traces brings the student to
-where the teacher's judgement counts (Nemotron 3 Ultra, 2606.15007).
+A teacher from another SFT ancestry writes texts that the student never samples, and on-policy
+distillation teaches only on the student's samples. A light SFT on the teacher's traces brings the
+student to where the teacher's scores are useful (Nemotron 3 Ultra, 2606.15007).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
 _LEAST = 16
-"""Well graded answers, below which all of a teacher's are learned from: it has hardly any."""
+"""Minimum number of well-graded answers; with fewer, all of a teacher's answers are used."""
 
 
 def warm_up_student(
@@ -38,13 +38,14 @@ def warm_up_student(
     sampling: SamplingSettings,
     seed: int,
 ) -> Plan:
-    """Return the plan, whose student has seen the answers of teachers that need it; often none.
+    """Return the plan with a student that is warmed up on the teachers that need it; often none.
 
-    It comes first behind the approval, which may have taken days, so it looks for recalls again.
+    It is the first step after the approval, which may have taken days, so it checks for recalls
+    again.
 
     Raises:
-        RecalledError: where a teacher was recalled since it was planned.
-        LineageError: for a plan that is not the one that was stored, and that was approved.
+        RecalledError: if a teacher was recalled since the plan.
+        LineageError: for a plan that differs from the stored and approved one.
     """
     refuse_changed(runner, gated.plan)
     refuse_recalled(runner, gated.plan)
@@ -89,7 +90,7 @@ def warm_up_student(
 
 @dataclass(frozen=True)
 class TraceRequest:
-    """How the teachers are asked: as the student is, for it shall learn from the answers."""
+    """Sampling of the teachers' answers, with the student's settings."""
 
     tokenizer: PreTrainedTokenizerBase
     num_prompts: int
@@ -98,7 +99,7 @@ class TraceRequest:
 
 
 def traces(runner: StepRunner, teacher: PlannedTeacher, request: TraceRequest) -> list[Rollout]:
-    """Return a teacher's well graded answers to prompts of its domain; all, where few are."""
+    """Return a teacher's well-graded answers to prompts of its domain, or all if few are."""
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
     policy = Policy(load_model(runner.store.tree(teacher.checkpoint.digest)), request.tokenizer)
     prompts = stored_prompts(runner.store, teacher.train)[: request.num_prompts]

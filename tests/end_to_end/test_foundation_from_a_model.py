@@ -144,7 +144,7 @@ def test_a_model_that_brings_code_is_refused(foundation, tiny_llama, tmp_path):
     (folder / "modeling.py").write_text("raise SystemExit('the code of the model ran')")
     message = foundation(folder)
     assert "asks to run code of its own (auto_map)" in message
-    assert "use a model whose architecture is part of transformers" in message
+    assert "use a model with an architecture in transformers" in message
 
 
 def test_a_model_of_pickled_weights_is_refused(foundation, tiny_llama, tmp_path):

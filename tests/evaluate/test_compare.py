@@ -91,7 +91,7 @@ def test_what_cannot_be_paired_is_said():
     assert _why_not("math", ONE, TWO) == ""
     assert "student.general@1 was not evaluated" in _why_not("code", ONE, TWO)
     fewer = side("b", {"math": prompts(1.0, 0.0)})
-    assert "held-out prompts are not the same" in _why_not("math", ONE, fewer)
+    assert "held-out prompts differ" in _why_not("math", ONE, fewer)
     other = side("b", {"math": prompts(0.0, 0.0, 1.0, 1.0)}, seed=5)
     assert "sampled with other settings" in _why_not("math", ONE, other)
 

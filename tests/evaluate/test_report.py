@@ -92,7 +92,7 @@ def test_it_is_small_and_repeatable(page):
 def test_a_long_answer_is_cut_and_says_so():
     rollouts = (example_rollout("math", student="y" * 5_000),)
     page = render_report(example_report(rollouts=rollouts))
-    assert "1,000 characters more" in page
+    assert "1,000 more characters" in page
     assert "y" * 4_001 not in page
 
 

@@ -27,14 +27,14 @@ def test_a_graders_reasons_of_64_kib_do_not_end_the_report():
     """Finding M6: more than 1 MB of one domain's reasons, control characters among them."""
     rollouts = tuple(rollout(domain, reason="\x1b\u202a" * 32_768) for domain in DOMAINS) * 3
     page = page_of(rollouts=rollouts)
-    assert page.count("65,136 characters more") == 12  # of 65,536, 400 are shown
+    assert page.count("65,136 more characters") == 12  # of 65,536, 400 are shown
     assert "left out for space" not in page
 
 
 def test_an_honest_agent_with_many_long_calls_does_not_end_the_report():
     """Fifteen calls of 4,000 characters in each of twelve rollouts."""
     rollouts = tuple(rollout(domain, turns=(TURN,) * 15) for domain in DOMAINS) * 3
-    assert "turns more" in page_of(rollouts=rollouts)
+    assert "more turns" in page_of(rollouts=rollouts)
 
 
 def test_many_rollouts_are_left_out_and_that_is_said():
@@ -55,7 +55,7 @@ def test_drawings_that_are_too_large_are_left_out_and_that_is_said():
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("", ""), ("abc", "abc"), ("abcd", "abc\n… 1 characters more")],
+    [("", ""), ("abc", "abc"), ("abcd", "abc\n… 1 more characters")],
 )
 def test_a_text_is_cut_and_says_by_how_much(text, shown):
     assert cut(text, 3) == shown

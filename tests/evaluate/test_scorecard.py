@@ -185,7 +185,7 @@ def test_a_changed_document_is_refused(change):
     [
         ({"student": {"math": solved(65)}}, "student was not evaluated on code"),
         ({"student": {"math": solved(65), "code": solved(9, of=99)}}, "99 prompts of code"),
-        ({"student": {"math": solved(65), "code": solved(9)[:-1] * 2}}, "each once"),
+        ({"student": {"math": solved(65), "code": solved(9)[:-1] * 2}}, "differ from"),
         ({"student": {"math": solved(65), "code": ()}}, "0 prompts of code"),
         ({"teacher": {"math": solved(1), "code": solved(1)}}, "diagonal of `teachers`"),
         ({"normalised": {"math": solved(1), "code": solved(1)}}, "cannot be called 'normalised'"),
@@ -208,7 +208,7 @@ def test_outcomes_that_cannot_be_compared_are_refused(methods, message):
         ({"overall": {"overall": solved(1)}}, "cannot be called 'overall'"),
         (
             {"math": {"math": solved(80), "code": solved(9, of=9)}, "code": {"code": solved(90)}},
-            "teacher code was evaluated on 100 prompts of code that are not",
+            "teacher code was evaluated on 100 prompts of code, which differ",
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_a_template_that_trims_does_not_trim_what_the_model_wrote():
 
 def test_a_template_that_rewrites_earlier_turns_is_refused_for_tool_use():
     chat = ChatTokens(with_template(REWRITING))
-    with pytest.raises(ValueError, match="renders earlier turns differently once a tool"):
+    with pytest.raises(ValueError, match="renders earlier turns differently after a tool"):
         chat.tool_reply("46")
 
 

@@ -147,6 +147,6 @@ class Doubling(Qwen3ForCausalLM):
 def test_an_architecture_whose_logits_are_not_known_is_refused(training):
     refuse_other_logits(tiny_model())
     model = Doubling(tiny_model().config).train(training)
-    with pytest.raises(ValueError, match="Doubling changes its logits behind the output head"):
+    with pytest.raises(ValueError, match="Doubling changes its logits after the output head"):
         refuse_other_logits(model)
     assert model.training is training

@@ -150,5 +150,5 @@ def test_what_will_be_trained_is_counted_before(adapter):
 def test_a_model_without_marked_layers_is_refused():
     model = tiny_model()
     model.model.layers = torch.nn.ModuleList()
-    with pytest.raises(ValueError, match="does not say which of its layers repeat"):
+    with pytest.raises(ValueError, match="does not mark its repeated layers"):
         blocks(model)

@@ -1,8 +1,8 @@
 """A step on a GPU, recorded once and then repeated: a CUDA graph.
 
-A pass of one token a row launches hundreds of small kernels, and launching them takes longer than
-running them. A recorded step is launched at once. It reads and writes the very memory that it was
-recorded with, so a step changes its buffers in place, and a recording is forgotten when they move.
+A pass of one token per row launches hundreds of small kernels, and launching them takes longer than
+running them. A recorded step is a single launch. It reads and writes the same memory as in the
+recording, so a step changes its buffers in place, and a recording is dropped when they move.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ import torch
 class Recorded:
     """A step without arguments: run, then recorded, then repeated.
 
-    The first call after each ``forget`` runs it plainly, which also lets libraries set themselves
-    up outside a recording; the second records it. Every call does one step.
+    The first call after each ``forget`` runs it plainly, which lets libraries initialize outside a
+    recording; the second call records it. Every call does one step.
     """
 
     def __init__(self, step: Callable[[], None]) -> None:
-        """Take the step; nothing is run yet."""
+        """Take the step, without running it."""
         self._step = step
         self._has_run = False
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -39,7 +39,7 @@ class Recorded:
         self._graph, self._has_run = None, False
 
     def _run_aside(self) -> None:
-        """Run the step on a stream of its own, as has to be done before a recording."""
+        """Run the step on a stream of its own, as is required before a recording."""
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):

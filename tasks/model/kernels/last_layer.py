@@ -19,16 +19,16 @@ from tasks.model.checkpointing import marked_layers, replaced_inside
 
 Layer = Callable[..., object]
 Mlp = Callable[..., Tensor | tuple[Tensor, ...]]
-"""Hidden states to what is added to them; a mixture of experts may say its scores as well."""
+"""Maps hidden states to their update; a mixture of experts may also return router scores."""
 
 
 @contextmanager
 def last_mlp_only_at(model: PreTrainedModel, places_N: Tensor) -> Iterator[None]:
-    """Let the last layer's MLP see the tokens ``places_N`` alone; to all others it adds zero.
+    """Run the last layer's MLP only on the tokens ``places_N``; it adds zero to all others.
 
     Args:
-        model: Any causal LM; one whose layers have no ``mlp`` computes as ever.
-        places_N: Counted through all B x S tokens, row by row.
+        model: Any causal LM; without an ``mlp`` in its layers it computes as usual.
+        places_N: Flat indices into all B x S tokens, row by row.
     """
     layers = marked_layers(model)
     mlp = getattr(layers[-1], "mlp", None) if layers else None

@@ -1,8 +1,8 @@
-"""RMS norms with a derivative written by hand, for a CPU in fp32.
+"""RMS norms with a hand-written derivative, for a CPU in fp32.
 
-A model's own norm is five operations to autograd, each with a pass of its own over the hidden
-states, forward and backward, and what each keeps. Written by hand it keeps one tensor and makes
-half as many passes. Other devices have kernels for it, and other precisions round in between.
+To autograd, a model's own norm is five operations. Each has its own pass over the hidden states,
+forward and backward, and its own saved tensors. Written by hand, it keeps one tensor and makes half
+as many passes. Other devices have kernels for it, and other precisions round in between.
 
 Shapes: ``...`` any, D hidden size.
 """
@@ -42,9 +42,9 @@ class _Normed(torch.autograd.Function):
 
 
 def write_norms_by_hand(model: nn.Module) -> None:
-    """Let every RMS norm of a model be computed here, until ``leave_norms_to_the_model``.
+    """Compute every RMS norm of a model here, until ``leave_norms_to_the_model``.
 
-    Each norm is tried: where its form is another, such as Gemma's w + 1, it is left as it is.
+    Each norm is tried first; one with another form, such as Gemma's w + 1, is left as it is.
     """
     for module in model.modules():
         if "forward" not in vars(module) and _is_the_same(module):

@@ -1,4 +1,4 @@
-"""Attention of one new token a row, on a CPU: two batched products over the whole cache.
+"""Attention of one new token per row, on a CPU: two batched products over the whole cache.
 
 torch's fused kernel is made for long queries; for one token at a time and hundreds of rows it takes
 about twice as long (``benchmarks/step/sampler.py``). All other calls go to that kernel.
@@ -25,7 +25,7 @@ _BEYOND = ("softcap", "position_bias", "output_attentions", "s_aux")
 
 @contextmanager
 def one_token_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Use this attention for a model inside the block, where it is faster."""
+    """Use this attention for a model within the context, where it is faster."""
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation
     if before != "sdpa" or model.device.type != "cpu" or model.dtype != torch.float32:

@@ -1,9 +1,9 @@
 """Compute the shared prefix of a batch once instead of once per sequence.
 
-Prompts of a domain open with the same template, the same system prompt, often the same examples.
-Everything but attention looks at a token alone, so the model is given one packed row: the shared
-beginning, then each sequence's own part. Attention is handed the sequences whole again and runs
-the kernel that it always runs. No number changes beyond rounding, forward or backward.
+Prompts of a domain begin with the same template, the same system prompt, often the same examples.
+Everything except attention looks at single tokens, so the model gets one packed row: the shared
+prefix, then each sequence's own part. Attention gets the whole sequences again and runs its usual
+kernel. No number changes beyond rounding, forward or backward.
 
 Shapes: B sequences of S tokens, the first P of them shared, R = S - P of each its own; T = P + B R
 packed tokens, A heads, D head size.
@@ -25,14 +25,14 @@ from tasks.model.checkpointing import marked_layers, replaced_inside
 from tasks.model.reach import attends_to_all
 
 LEAST_SAVED = 0.05
-"""The share of a batch's tokens from which packing pays for the copies that attention makes of
-them (``benchmarks/step/shared_beginning.py``)."""
+"""Minimum share of saved tokens at which packing pays for the copies that attention makes
+(``benchmarks/step/shared_beginning.py``)."""
 _NAME = "shared_beginning"
 """Name that selects this attention in a model's config."""
 
 
 class _NotAskedError(Exception):
-    """A layer did not come to this module for its attention."""
+    """A layer did not use this module's attention."""
 
 
 @dataclass
@@ -77,14 +77,14 @@ _KNOWN: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
 def packing_of(model: PreTrainedModel, ids_BS: Tensor, num_shared: int) -> Packing | None:
-    """Return how to pack a batch, or None where it does not pay or the model cannot be packed.
+    """Return the packing of a batch; None if it does not pay or the model cannot be packed.
 
     Args:
         model: Any causal LM.
         ids_BS: The batch.
-        num_shared: How many columns at the left are the same in all rows and not read out.
+        num_shared: Number of columns at the left that are equal in all rows and not read out.
     """
-    # Asked even where nothing is shared: where several ranks hold a model's shards, all of them
+    # Tried even if nothing is shared: if several ranks hold a model's shards, all of them
     # must come to this pass, and what is shared differs from rank to rank.
     can = _can_be_packed(model)
     num_rows, length = ids_BS.shape
@@ -106,7 +106,7 @@ def packed_hidden(model: PreTrainedModel, ids_BS: Tensor, packing: Packing) -> T
 
 @torch.no_grad()
 def _can_be_packed(model: PreTrainedModel) -> bool:
-    """Say whether a model's numbers stay the same; tried once for each, on two short sequences."""
+    """Return whether a model's numbers stay the same; tried once per model, on two sequences."""
     if model not in _KNOWN:
         _KNOWN[model] = attends_to_all(model, 4, ("sdpa",)) and _is_the_same(model)
     return _KNOWN[model]
@@ -122,14 +122,14 @@ def _is_the_same(model: PreTrainedModel) -> bool:
     except _NotAskedError:
         return False
     plain_TH = torch.cat((plain_BSH[0, :2], plain_BSH[:, 2:].flatten(0, 1)))
-    # Lost weights (NaN in both) are for whoever reads the numbers to tell.
+    # Lost weights (NaN in both) are reported elsewhere, where the numbers are read.
     room = 0.02 * float(plain_TH.abs().nan_to_num().max())
     return torch.allclose(plain_TH, packed_TH, rtol=0.02, atol=room, equal_nan=True)
 
 
 @contextmanager
 def _attending(model: PreTrainedModel, packing: Packing) -> Iterator[None]:
-    """Let a model's attention run through here, also where a layer is computed again later."""
+    """Route a model's attention through here, also when a layer is recomputed later."""
     text = model.config.get_text_config(decoder=True)
 
     def inside(layer: Callable[..., object]) -> Callable[..., object]:
@@ -143,9 +143,9 @@ def _attending(model: PreTrainedModel, packing: Packing) -> Iterator[None]:
                 _PACKING.reset(told)
             if packing.asked != 1:
                 raise _NotAskedError(
-                    f"a layer of {type(model).__name__} came here for attention {packing.asked} "
-                    "times and not once, so a packed row would mix its sequences; as it was tried "
-                    "before any use, this is a fault of ours: report it"
+                    f"a layer of {type(model).__name__} used this attention {packing.asked} times "
+                    "instead of once, so a packed row would mix its sequences. It was tried "
+                    "before any use, so this is a bug: report it"
                 )
             return result
 
