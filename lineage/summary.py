@@ -119,9 +119,10 @@ def report_of(store: Store, digest: str, record: str) -> str | None:
     records = Records(store)
     project, found = records.read(record).project, []
     for user in Lineage(store).index.users(digest):
-        attestation, made = records.output(user), records.read(user)
+        made = records.read(user)
         is_own = (made.kind, made.project) == ("report", project)
-        if is_own and attestation is not None:
+        attestation = records.output(user) if is_own else None
+        if attestation is not None:
             found.append((attestation.finished, attestation.output))
     return str(store.tree(max(found)[1]) / "report.html") if found else None
 

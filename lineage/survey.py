@@ -4,15 +4,18 @@ For lists and overviews. To act on one name, read it with ``Registry``, which re
 any part of it cannot be read.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lineage.errors import LineageError, UnreachableError
+from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
 
+_LOG = logging.getLogger(__name__)
 UNKNOWN = "unknown"
 """Status of a version if its recalls cannot be read."""
 
@@ -58,6 +61,20 @@ class Survey:
         for entry in self.entries:
             found.setdefault(entry.digest, []).append(entry)
         return found
+
+
+def readable_attestations(records: Records, record: str) -> list[Attestation]:
+    """Return a record's attestations; none of it where one cannot be read, which is logged.
+
+    For questions about the records of all projects, which no project may stop.
+    """
+    try:
+        return records.attestations(record)
+    except UnreachableError:
+        raise
+    except LineageError as error:
+        _LOG.warning("record %s cannot be read and is left out: %s", record, error)
+        return []
 
 
 def survey(store: Store, prefix: str = "") -> Survey:

@@ -16,6 +16,7 @@ from lineage.artifacts import Artifact
 from lineage.flyte_run import FlyteRun
 from lineage.graph import Lineage
 from lineage.record import Attestation, Derivation, Input
+from lineage.survey import readable_attestations
 from tasks.handover import Gated, Plan
 from tasks.measurements import Measurements
 from tasks.provenance import source_digest
@@ -89,10 +90,24 @@ def of_execution(runner: StepRunner, run: FlyteRun) -> list[str]:
 
 
 def failures(runner: StepRunner) -> Iterator[tuple[str, Attestation]]:
-    """Yield every failure that is recorded: the record, and what each run attested."""
+    """Yield every failure that may be recorded by its project: the record, and each run."""
     for record in Lineage(runner.store).index.of_kind(KIND):
-        for attested in runner.records.attestations(record):
-            yield record, attested
+        made = runner.records.read(record)
+        for attested in readable_attestations(runner.records, record):
+            if may_tell_of(runner, made, attested):
+                yield record, attested
+
+
+def may_tell_of(runner: StepRunner, made: Derivation, attested: Attestation) -> bool:
+    """Return whether a record's project may say how an execution in Flyte ended.
+
+    The execution's own may, and the runner's; any may where the execution's project has no
+    statements in this store.
+    """
+    run = attested.flyte
+    if run is None or made.project in {run.project, runner.project}:
+        return True
+    return run.project not in runner.records.journal.projects
 
 
 def recorded_inputs(inputs: Mapping[str, object]) -> list[Input]:

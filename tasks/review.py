@@ -17,8 +17,9 @@ from lineage.launched import LAUNCHER, REPORT, Launched
 from lineage.record import Attestation, Derivation, Input
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.others import check_approval
+from lineage.survey import readable_attestations
 from tasks.failing import Told
-from tasks.failure import Failure, Work, leave_record, of_execution
+from tasks.failure import Failure, Work, leave_record, may_tell_of, of_execution
 from tasks.handover import Gated
 from tasks.measurements import Measurements
 from tasks.planned import refuse_changed
@@ -93,8 +94,8 @@ def rejections(runner: StepRunner) -> Iterator[tuple[str, Attestation]]:
         made = runner.records.read(record)
         if not _is_of_planner(runner, made):
             continue
-        for attested in runner.records.attestations(record):
-            if _is_rejection(made, attested):
+        for attested in readable_attestations(runner.records, record):
+            if _is_rejection(made, attested) and may_tell_of(runner, made, attested):
                 yield record, attested
 
 
@@ -148,7 +149,7 @@ def _launched(runner: StepRunner, inputs: Mapping[str, JsonValue]) -> _LaunchAtG
     found: list[_LaunchAtGate] = []
     for record in Lineage(runner.store).index.of_kind(LAUNCH):
         made = runner.records.read(record)
-        if not _is_of_planner(runner, made):
+        if made.project != runner.project or not _is_of_planner(runner, made):
             continue
         for attested in runner.records.attestations(record):
             if _is_launch(runner, made, attested, inputs):

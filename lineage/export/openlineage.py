@@ -44,9 +44,10 @@ def failures(store: Store, family: Iterable[NewestOutput]) -> list[NewestOutput]
     users = {user for made in family for user in index.users(made.attestation.output)}
     found = []
     for user in sorted(users):
-        derivation, attestation = records.read(user), records.output(user)
+        derivation = records.read(user)
         is_own = derivation.kind == "failure" and derivation.project in projects
-        if is_own and attestation is not None:
+        attestation = records.output(user) if is_own else None
+        if attestation is not None:
             found.append(NewestOutput(user, derivation, attestation))
     return found
 

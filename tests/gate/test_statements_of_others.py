@@ -16,9 +16,10 @@ from lineage.launches import launches
 from lineage.record import Input, Records
 from lineage.summary import report_of
 from tasks.attribution.caveats import _plan_named
-from tasks.failure import of_execution
+from tasks.failure import failures, of_execution
 from tasks.gate.decision import _plan_of
 from tasks.gate.probed import other_starts
+from tasks.review import rejections
 from tasks.step_runner import StepRunner
 from tests.support.making import checkpoint, take, write_record
 from tests.support.mirrors import MemoryMirror
@@ -129,6 +130,47 @@ def test_a_failure_that_others_recorded_of_an_execution_is_not_its_record(shared
     assert of_execution(runner, RUN) == []
     own = write_record(shared.consolidation, b"own", **said)
     assert of_execution(runner, RUN) == [own[0]]
+
+
+@pytest.mark.parametrize("project", ["consolidation", "elsewhere"])
+def test_how_an_execution_ended_is_told_by_its_own_project(shared, planned, project):
+    runner = StepRunner(shared.consolidation, mirror=MemoryMirror())
+    run = RUN.model_copy(update={"project": project})
+    said = {"kind": "failure", "output_kind": "failure", "flyte": run}
+    theirs, _ = write_record(shared.code, b"theirs", **said)
+    plan = write_record(shared.code, b"{}", kind="plan", output_kind="plan")
+    rejected = {"review": {"decision": "rejected", "by": "eve", "way": "command"}}
+    no, _ = write_record(
+        shared.code,
+        b"no",
+        take("plan", plan),
+        kind="approval",
+        flyte=run,
+        notes=rejected,
+        decision="rejected",
+    )
+    may = project == "elsewhere"  # nobody in this store speaks for it
+    assert {record for record, _ in failures(runner)} == ({theirs} if may else set())
+    assert {record for record, _ in rejections(runner)} == ({no} if may else set())
+
+
+def test_damaged_records_of_others_stop_no_list(shared, planned, tmp_path):
+    store, junk = shared.consolidation, []
+    student = write_record(store, b"", output=store.put_tree(checkpoint(tmp_path / "model")))
+    for kind in ("failure", "report", "approval", "launch"):
+        plan = write_record(shared.code, b"{}", kind="plan", output_kind="plan")
+        inputs = [take("plan", plan)] if kind in {"approval", "launch"} else []
+        inputs += [] if inputs else [take("student", student)]
+        record, _ = write_record(shared.code, b"x", *inputs, kind=kind, output_kind=kind)
+        key = f"keys/projects/code-team/attestations/{record[7:]}/{2:08d}"
+        shared.put_raw("code-team", key, b"junk", replace=False)
+        junk.append(record)
+    runner = StepRunner(store, mirror=MemoryMirror())
+    assert not {record for record, _ in failures(runner)} & set(junk)
+    assert not {record for record, _ in rejections(runner)} & set(junk)
+    assert failed_attempts(store, subject_of(store, student[0]).family) == []
+    assert report_of(store, student[1], student[0]) is None
+    assert len(of_plan(shared, planned)[0]) == 1
 
 
 def test_no_third_team_casts_doubt_on_where_a_teacher_comes_from(shared):
