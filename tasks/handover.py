@@ -25,16 +25,22 @@ class DomainSettings(Frozen):
     """A team's declaration of its domain: owner, license, version and prompt counts."""
 
     name: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
+    """Name of the domain; its teacher is registered as teacher.NAME."""
     owner: str = Field(min_length=1)
+    """Team that owns the domain, as the trust root names it."""
     licence: str = "Apache-2.0"
+    """SPDX identifier of the license of prompts and demonstrations."""
     version: str = Field(min_length=1)
     """Version of the team folder; raise it when prompts or environment change."""
     num_train: int = Field(default=2000, ge=1)
+    """Number of different training prompts that ``prompts.py`` must yield."""
     num_validation: int = Field(default=200, ge=1)
+    """Number of different validation prompts."""
     num_evaluation: int = Field(default=500, ge=1)
     """Number of evaluation prompts. With at least 400, the half-width of a Wilson interval is at
     most 0.05."""
     num_demonstrations: int = Field(default=4000, ge=1)
+    """Number of demonstrations for the supervised stage."""
     allow_unconfined: bool = False
     """Whether ``prompts.py`` may run unconfined; see ``SamplingSettings``."""
 

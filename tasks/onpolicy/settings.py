@@ -25,8 +25,11 @@ class ImportanceMask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: float = 0.2
+    """Lower bound of the trainer/sampler probability ratio."""
     high: float = 5.0
+    """Upper bound of the ratio."""
     correction: Correction = Correction.MASK
+    """Treatment of tokens out of bounds: drop them, or cap their weight."""
 
     @model_validator(mode="after")
     def _contains_one(self) -> "ImportanceMask":
@@ -73,17 +76,24 @@ class LoopSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_steps: int = Field(ge=1)
+    """Number of sampling steps."""
     learning_rate: float = Field(gt=0)
+    """Peak learning rate of AdamW."""
     warmup_steps: int = Field(default=5, ge=0)
+    """Number of steps over which the learning rate rises to its peak."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay of AdamW."""
     gradient_clip: float = Field(default=1.0, gt=0)
+    """Maximum norm of the gradient of one optimizer step."""
     normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
+    """Loss aggregation: mean over rollouts, or over tokens."""
     microbatch_tokens: int | None = Field(default=None, ge=1)
     """Number of tokens per microbatch, including padding. None takes the fastest measured size:
     2048 on a CPU, where a layer's activations then fit into the caches, and 8192 on a GPU."""
     adapter: AdapterSettings | None = None
     """LoRA adapters to train instead of the weights; None trains all weights."""
     precision: Precision = Precision.FP32
+    """Floating-point format of the computation; weights stay fp32."""
     activation_checkpointing: bool = False
     """Whether to store only each layer's input and recompute the rest in the backward pass. It
     costs a third more computation and allows larger microbatches."""

@@ -61,9 +61,11 @@ class SamplingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature."""
     max_new_tokens: int = Field(default=24, ge=1)
     """Maximum number of tokens per model turn, including the end token."""
     engine: SamplingEngine = SamplingEngine.TRANSFORMERS
+    """Engine that samples: the trainer's own model, or a vLLM server."""
     vllm: VllmServer | None = None
     """The vLLM server; only for the engine vllm."""
     allow_unconfined: bool = False

@@ -11,11 +11,15 @@ class SftSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_steps: int = Field(ge=1)
+    """Number of optimizer steps."""
     batch_size: int = Field(default=32, ge=1)
+    """Number of rows per optimizer step."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate of AdamW, or of Muon if ``muon`` is set."""
     warmup_steps: int = Field(default=40, ge=0)
+    """Number of steps over which the learning rate rises to its peak."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay of AdamW."""
     muon: bool = False
     """Whether to train the hidden matrices with Muon; meant for training from scratch."""
 

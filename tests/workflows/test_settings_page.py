@@ -1,0 +1,18 @@
+"""The documentation of a team's settings is that of the models, and leaves none out."""
+
+from workflows.settings_page import MODELS, PAGE, page
+
+
+def test_the_page_is_what_the_models_say():
+    assert PAGE.read_text("utf-8") == page()
+
+
+def test_every_setting_of_a_team_is_described():
+    page()
+    missing = [
+        f"{place}.{name}"
+        for place, model in MODELS.items()
+        for name, field in model.model_fields.items()
+        if not field.description
+    ]
+    assert missing == []
