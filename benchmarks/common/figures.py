@@ -85,7 +85,34 @@ def fuzz() -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {"faults": faults, "fuzz": fuzz}
+def memory() -> str:
+    """Return the bytes that a round needs by the project's own estimate, for some sizes."""
+    from tasks.ledger.estimate import RunSize, estimate
+    from tasks.ledger.schema import LedgerSettings
+
+    def gigabytes(trained: float, whole: float, ranks: int, *, exact: bool) -> str:
+        size = RunSize(int(trained), 4, 0, 1, 1)
+        needed = estimate(size, LedgerSettings(displacements=exact), 1.0).memory
+        return f"{((needed + 4 * whole) / ranks + 4 * whole) / 1e9:,.0f}"
+
+    sizes = {"0.135 B": 0.135e9, "1 B": 1e9, "8 B": 8e9, "32 B": 32e9}
+    return table(
+        ("student and teachers", "ranks", "exact ledger", "ledger by replay", "LoRA, 1 % trained"),
+        (
+            (
+                name,
+                ranks,
+                gigabytes(count, count, ranks, exact=True),
+                gigabytes(count, count, ranks, exact=False),
+                gigabytes(count / 100, count, ranks, exact=True),
+            )
+            for name, count in sizes.items()
+            for ranks in (1, 8)
+        ),
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {"memory": memory, "faults": faults, "fuzz": fuzz}
 
 
 def pages() -> Iterator[Path]:

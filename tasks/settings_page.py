@@ -1,6 +1,6 @@
 """Generates the documentation page of a team's settings from their models.
 
-Run ``python -m workflows.settings_page`` to regenerate it.
+Run ``python -m tasks.settings_page`` to regenerate it.
 """
 
 from enum import Enum
@@ -32,7 +32,7 @@ _HEAD = """\
 `settings.py` of a team holds `DOMAIN`, `SFT` and `RL`. They are models of pydantic: a name that
 does not exist, or a value out of its range, is refused before anything runs.
 
-`python -m workflows.settings_page` generates this page from the models.
+`python -m tasks.settings_page` generates this page from the models.
 """
 
 
