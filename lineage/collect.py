@@ -7,12 +7,12 @@ from lineage.artifacts import Release, read_manifest
 from lineage.compatibility import Candidate, SignatureState
 from lineage.errors import CorruptError, LineageError
 from lineage.graph import Lineage
-from lineage.recalls import Used, recalls_of
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.signing import signature_of
 from lineage.sketch import Sketch, read_sketch
 from lineage.store import Store
+from lineage.valid_recalls import Used, recalls_of
 
 
 class _Signed(TypedDict):

@@ -9,11 +9,11 @@ from lineage.collect import family_artifacts
 from lineage.errors import LineageError, RecalledError, UnreachableError
 from lineage.graph import Lineage
 from lineage.index import Row
-from lineage.recalls import Used, recalls_of
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
+from lineage.valid_recalls import Used, recalls_of
 
 _MODELS = {"checkpoint", "student", "release"}
 

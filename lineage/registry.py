@@ -21,11 +21,11 @@ from lineage.errors import (
     UnreachableError,
 )
 from lineage.names import Names, check_name
-from lineage.recalls import Used, recalls_of
 from lineage.record import Records
 from lineage.reference import Reference, parse_reference, unknown
 from lineage.slots import Entry, Event, Move, NamedSlots
 from lineage.store import Store
+from lineage.valid_recalls import Used, recalls_of
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
 LATEST = "latest"
@@ -199,7 +199,7 @@ class Registry(Names):
         return entry
 
     def refuse_recalled(self, used: Iterable[Used]) -> None:
-        """Refuse an artifact with a valid recall: see ``lineage.recalls``.
+        """Refuse an artifact with a valid recall: see ``lineage.valid_recalls``.
 
         Raises:
             RecalledError: with the person, date and reason of the recall.

@@ -10,7 +10,7 @@ from lineage.export.card import domains_of, own_method
 from lineage.export.subject import Subject, subject_of
 from lineage.graph import Lineage
 from lineage.launch import Launch
-from lineage.launches import launches
+from lineage.launch_history import launches
 from lineage.plain import plain
 from lineage.record import Records
 from lineage.store import Store

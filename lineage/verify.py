@@ -10,13 +10,13 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, Student, read_manifest
 from lineage.errors import LineageError
-from lineage.recalls import Used, recalls_of
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.registry import Registry
 from lineage.rules.evidence import Evidence
 from lineage.rules.table import RULES, check
 from lineage.signing import Signature, signature_of
 from lineage.store import Store, read_tree
+from lineage.valid_recalls import Used, recalls_of
 from lineage.waiver import read_waiver
 
 _MAX_MANIFEST_BYTES = 64 << 20

@@ -6,10 +6,10 @@ from pydantic import JsonValue, ValidationError
 
 from lineage.artifacts import Artifact, Student, read_manifest, without_places
 from lineage.errors import LineageError
-from lineage.recalls import Used
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.rules.evidence import Evidence, same, taken
+from lineage.valid_recalls import Used
 from tasks.handover import Plan, TeacherVerdict
 from tasks.step_runner import StepRunner
 

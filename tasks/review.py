@@ -12,8 +12,8 @@ from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.errors import CorruptError
 from lineage.graph import Lineage
-from lineage.launched import KIND as LAUNCH
-from lineage.launched import LAUNCHER, REPORT, Launched
+from lineage.launch import KIND as LAUNCH
+from lineage.launch import LAUNCHER, REPORT, Launched
 from lineage.record import Attestation, Derivation, Input
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.others import check_approval

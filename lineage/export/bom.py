@@ -12,9 +12,8 @@ from lineage.artifacts import Student
 from lineage.digest import hex_of
 from lineage.errors import LineageError
 from lineage.export.card import domains_of, own_method
-from lineage.export.licenses import License
+from lineage.export.licenses import SPDX, License
 from lineage.export.origin import files_of, hub_uri
-from lineage.export.spdx import SPDX
 from lineage.export.subject import Named, NewestOutput, Subject
 from lineage.store import Store
 

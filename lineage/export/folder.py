@@ -6,16 +6,17 @@ The folder appears under its name when all of it is written.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage.digest import digest_file
-from lineage.dsse import SigningKey
+from pydantic import JsonValue
+
+from lineage.digest import canonical_json, digest_file
+from lineage.dsse import SigningKey, sign
 from lineage.errors import LineageError
 from lineage.export.bom import write_bom
-from lineage.export.bundle import write_bundle
 from lineage.export.card import card_of
 from lineage.export.licenses import License, license_of
 from lineage.export.openlineage import write_events
@@ -24,6 +25,8 @@ from lineage.export.subject import Subject
 from lineage.store import read_tree
 
 CARD = "README.md"
+BUNDLE = "provenance.intoto.jsonl"
+"""The records of the model's history, each in a signed DSSE envelope, one a line."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +99,11 @@ def _files(folder: Path) -> Iterator[str]:
     for parent, _, names in os.walk(folder):
         for name in names:
             yield (Path(parent) / name).relative_to(folder).as_posix()
+
+
+def write_bundle(folder: Path, statements: Sequence[dict[str, JsonValue]], key: SigningKey) -> Path:
+    """Write signed statements, one a line, and return the file."""
+    file = folder / BUNDLE
+    lines = [sign(canonical_json(statement), key).to_bytes() for statement in statements]
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    return file

@@ -13,13 +13,13 @@ from lineage.collect import family_artifacts
 from lineage.errors import AmbiguousReferenceError, LineageError, UnknownReferenceError
 from lineage.graph import Lineage
 from lineage.named import checkpoint_named
-from lineage.recalls import Used, recalls_of
 from lineage.record import Attestation, Derivation, Records
 from lineage.reference import TEACHER
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
 from lineage.survey import survey
+from lineage.valid_recalls import Used, recalls_of
 
 NOT_RECORDED = "not recorded"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.launched import KIND, LAUNCHER, REPORT, SOURCE, Launched
+from lineage.launch import KIND, LAUNCHER, REPORT, SOURCE, Launched
 from lineage.record import Derivation, Input
 from tasks.attempt import InterruptedAttemptError
 from tasks.handover import Plan

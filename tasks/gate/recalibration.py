@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from lineage.collect import family_artifacts
 from lineage.digest import canonical_json
 from lineage.graph import Lineage
-from lineage.recalls import Used, recalls_of
 from lineage.record import Input
 from lineage.registry import Registry
+from lineage.valid_recalls import Used, recalls_of
 from tasks.gate.measured import GateDocument, ProbeResult, TeacherMeasure
 from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.gate.prediction import Calibration, features, predict

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.artifacts import Artifact
-from lineage.launched import Launched
+from lineage.launch import Launched
 from tasks.gate.measured import ProbeSettings
 from tasks.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
 from tasks.hosting import hosted, show

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lineage.launched import Launched
+from lineage.launch import Launched
 from tasks.handover import GateOrder
 from tasks.inputs import told_by_name
 from tasks.mopd.launch_form import MORE, LaunchForm

@@ -5,7 +5,7 @@ import json
 import jsonschema
 from click.testing import CliRunner
 
-from lineage.launches import launches
+from lineage.launch_history import launches
 from lineage.registry import Registry
 from lineage.store import open_store
 from tests.support.tiny_faculty import TEAMS, Contents, kinds

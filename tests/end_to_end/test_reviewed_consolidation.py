@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from lineage.launches import launches
+from lineage.launch_history import launches
 from lineage.store import open_store
 from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main

@@ -10,7 +10,7 @@ from lineage.author import own_key
 from lineage.digest import digest_file, hex_of
 from lineage.export.bom import FILE
 from lineage.export.folder import export
-from lineage.export.spdx import SPDX
+from lineage.export.licenses import SPDX
 from lineage.export.subject import subject_of
 from lineage.store import open_store
 from tests.support.exported_family import HUB_BASE, Family

@@ -20,8 +20,7 @@ from lineage.author import own_key
 from lineage.digest import digest_file, hex_of
 from lineage.dsse import SigningKey
 from lineage.errors import LineageError
-from lineage.export.bundle import BUNDLE
-from lineage.export.folder import export
+from lineage.export.folder import BUNDLE, export
 from lineage.export.origin import plain_repository
 from lineage.export.statement import made_of, provenance
 from lineage.export.subject import subject_of

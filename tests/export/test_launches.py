@@ -3,7 +3,7 @@
 import pytest
 
 from lineage.launch import LaunchVerdict, Waived
-from lineage.launches import launches, of_team
+from lineage.launch_history import launches, of_team
 from lineage.record import Input
 from tests.support.exported_family import take_failure
 from tests.support.making import TIME, take, write_record

@@ -3,9 +3,8 @@
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.launch import Launch
-from lineage.launched import Launched
-from lineage.launches import launches
+from lineage.launch import Launch, Launched
+from lineage.launch_history import launches
 from tasks.attempt import InterruptedAttemptError
 from tasks.gate.launch import launching, record_launch
 from tasks.handover import Plan, ReleaseConditions

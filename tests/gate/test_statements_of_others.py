@@ -11,8 +11,8 @@ import pytest
 from lineage.export.openlineage import failures as failed_attempts
 from lineage.export.subject import subject_of
 from lineage.flyte_run import FlyteRun
-from lineage.launched import Launched
-from lineage.launches import launches
+from lineage.launch import Launched
+from lineage.launch_history import launches
 from lineage.record import Input, Records
 from lineage.summary import report_of
 from tasks.attribution.caveats import _plan_named

@@ -13,8 +13,8 @@ from flytekit.types.error import FlyteError
 from lineage.approval import Decision
 from lineage.artifacts import Artifact, without_places
 from lineage.flyte_run import FlyteRun
-from lineage.launched import Launched
-from lineage.launches import launches
+from lineage.launch import Launched
+from lineage.launch_history import launches
 from tasks.failing import from_console
 from tasks.failure import Failure, Work, failures, leave_record
 from tasks.gate.launch import record_launch

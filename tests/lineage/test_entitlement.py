@@ -13,12 +13,12 @@ from lineage.errors import (
     UnknownReferenceError,
 )
 from lineage.journal import Journal
-from lineage.recalls import Used, recalls_of
 from lineage.record import Attestation, Records
 from lineage.registry import Registry, check_may_publish
 from lineage.slots import Entry
 from lineage.statement import StatementPlace, make_statement
 from lineage.store import FolderStore
+from lineage.valid_recalls import Used, recalls_of
 from tests.support.making import TIME, take, write_record
 from tests.support.teams import KEYS, NEW_KEYS, Shared, root
 

@@ -8,10 +8,10 @@ from lineage.collect import family_artifacts
 from lineage.digest import hex_of
 from lineage.graph import Lineage
 from lineage.recall import recall
-from lineage.recalls import Used
 from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.store import open_store
+from lineage.valid_recalls import Used
 from tests.support.making import MINE, TIME, take, write_record
 from workflows.cli import main
 

@@ -14,9 +14,9 @@ from lineage.errors import (
     RecalledError,
     UnknownReferenceError,
 )
-from lineage.recalls import Used
 from lineage.registry import Event, Registry
 from lineage.store import open_store
+from lineage.valid_recalls import Used
 from tests.support.making import MINE
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from lineage.compatibility import Finding
-from lineage.launched import Launched
+from lineage.launch import Launched
 from lineage.waiver import Waiver
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings

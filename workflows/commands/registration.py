@@ -4,6 +4,7 @@ Flyte takes an entity's version once. What a version is registered with is compa
 is sent, so that a refused registration leaves nothing half done.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +15,24 @@ from flytekit.core.context_manager import FlyteEntities
 from flytekit.core.workflow import WorkflowBase
 from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.user import FlyteEntityAlreadyExistsException
+from flytekit.models.common import Labels
+from flytekit.models.concurrency import ConcurrencyLimitBehavior, ConcurrencyPolicy
 from flytekit.models.launch_plan import LaunchPlan
 from flytekit.models.project import Project
+from flytekit.models.task import TaskSpec
 from flytekit.remote import FlyteRemote
 from flytekit.tools.repo import serialize_get_control_plane_entities, serialize_load_only
 from flytekit.tools.translator import Options
 
 from images.names import ImageName, bind, placeholder
+from tasks.pod import IMAGE
 from workflows.commands.faculty import PipelinePlace
 from workflows.commands.refusals import sentence
 from workflows.commands.registered import Entity, changes, identifier, kind_of
-from workflows.commands.stamping import labels, stamp
 
+TEAM_LABEL = "provost.project"
+VERSION_LABEL = "provost.version"
+_LONGEST_LABEL = 63
 _MOST_SHOWN = 20
 
 
@@ -167,4 +174,27 @@ def _refuse_other_content(
             f"{wanted.place.project}/{wanted.domain} has version {wanted.version} already, with "
             f"other content:\n  {shown}{more}\nA version is what it was: commit the change, or go "
             "back to the images and the flavour of the first registration"
+        )
+
+
+def labels(place: PipelinePlace, version: str) -> Labels:
+    """Return the labels of a package's launch plans; each execution of them has these too.
+
+    Flyte filters lists of executions by labels.
+    """
+    # Kubernetes takes letters, digits, "-", "_" and "." in at most 63 characters.
+    text = re.sub(r"[^A-Za-z0-9._-]", "-", version)[:_LONGEST_LABEL].strip("-_.")
+    return Labels({TEAM_LABEL: place.project, VERSION_LABEL: text})
+
+
+def stamp(entity: Entity, place: PipelinePlace) -> None:
+    """Tell a task's container its image, and let a team's climb run once at a time."""
+    if isinstance(entity, TaskSpec):
+        container = entity.template.container
+        if container is not None:
+            container.env[IMAGE] = container.image
+    elif isinstance(entity, LaunchPlan) and place.is_team:
+        # A second climb at the same time would train the same on the same GPUs.
+        entity.spec._concurrency_policy = ConcurrencyPolicy(
+            max_concurrency=1, behavior=ConcurrencyLimitBehavior.SKIP
         )

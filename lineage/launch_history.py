@@ -16,8 +16,11 @@ from lineage.artifacts import Student, parse_manifest
 from lineage.errors import LineageError
 from lineage.export.subject import NewestOutput
 from lineage.index import Index
+from lineage.launch import KIND as LAUNCH
 from lineage.launch import (
+    LAUNCHER,
     Launch,
+    Launched,
     LaunchFinding,
     LaunchVerdict,
     Lenient,
@@ -26,8 +29,6 @@ from lineage.launch import (
     Result,
     Waived,
 )
-from lineage.launched import KIND as LAUNCH
-from lineage.launched import LAUNCHER, Launched
 from lineage.record import Attestation, Records
 from lineage.store import Store
 from lineage.survey import survey
