@@ -72,6 +72,11 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     )
     replays = plan_replay(student=student, wanted=replay)
     retrains = plan_retrains(student=student, num_seeds=verify_seeds, num_subsets=verify_subsets)
+    asked, replays, retrains = (
+        named("question", asked),
+        named("plan-replay", replays),
+        named("plan-retrains", retrains),
+    )
     # An invalid question is refused before any retrain starts.
     cast("Promise", asked) >> replays
     cast("Promise", asked) >> retrains
@@ -80,7 +85,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     made = run_audit(
         student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
     )
-    return Audited(made.summary, made.report)
+    return Audited(named("audit", made.summary), made.report)
 
 
 @workflow
@@ -92,7 +97,7 @@ def surgery(weights: list[str], student: str = "student@released") -> Operated:
         student: Student with a ledger, by name or digest.
     """
     made = scale_teachers(student=student, weights=weights)
-    return Operated(made.summary, made.student)
+    return Operated(named("scale", made.summary), made.student)
 
 
 @workflow
@@ -106,4 +111,4 @@ def rehearsal(without: list[str], student: str = "student@released") -> Rehearse
         student: Published student with a ledger, by name or digest.
     """
     made = rehearse_round(student=student, without=without)
-    return Rehearsed(made.summary, made.student)
+    return Rehearsed(named("rehearse", made.summary), made.student)

@@ -4,6 +4,7 @@ from flytekit import workflow
 
 from tasks.gate.task import Looked, probe_teachers
 from tasks.mopd.round_form import RoundForm
+from workflows.nodes import named
 
 RECIPE = RoundForm().recipe()
 """Recipe of a consolidation with default inputs; the gate learns from its outcomes."""
@@ -39,4 +40,4 @@ def gate(
         ladder_stages=ladder_stages,
         recipe=RECIPE,
     )
-    return Looked(made.summary, made.gated)
+    return Looked(named("measure", made.summary), made.gated)

@@ -12,7 +12,11 @@ Result = TypeVar("Result")
 
 def named(name: str, made: Result) -> Result:
     """Give the node that makes a result its name, which is also its id: words with dashes."""
-    return cast("Result", cast("Promise", made).with_overrides(node_name=name, name=name))
+    given = cast("Promise", made).with_overrides(node_name=name, name=name)
+    first = given[0] if isinstance(given, tuple) else given
+    if first.ref is not None:  # local execution has no nodes
+        first.ref.node.metadata._name = name  # flytekit names only the items of a map task
+    return cast("Result", given)
 
 
 def attempted(stage: Stage, made: Result) -> Result:

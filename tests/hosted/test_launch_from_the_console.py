@@ -1,5 +1,7 @@
 """Every launch plan can be launched, and relaunched, from Flyte's form."""
 
+import re
+
 import pytest
 from flyteidl.core import literals_pb2
 from flytekit import LaunchPlan
@@ -11,6 +13,7 @@ from tests.support.console import NotLaunchableError, launched, relaunched
 from tests.support.container import Container, settings
 from workflows.audit import audit, rehearsal, surgery
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
+from workflows.consolidation.stages import carry_out
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 from workflows.foundation import foundation
 from workflows.gate import gate
@@ -55,6 +58,15 @@ def test_the_first_output_is_a_summary(flow):
     first, *rest = flow.python_interface.outputs.items()
     assert first == ("summary", str)
     assert rest  # and what it is a summary of
+
+
+@pytest.mark.parametrize("flow", [*FLOWS, carry_out], ids=lambda flow: flow.name)
+def test_every_node_has_a_name_of_words_that_no_other_node_has(flow):
+    nodes = get_serializable({}, settings(), flow).template.to_flyte_idl().nodes
+    named = [(node.id, node.metadata.name) for node in nodes]
+    assert [name for name, shown in named if name != shown] == []
+    assert [name for name, _ in named if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)*", name)] == []
+    assert len(dict(named)) == len(named) > 0
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)

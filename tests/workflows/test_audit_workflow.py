@@ -17,8 +17,7 @@ def test_nothing_is_planned_or_trained_before_the_question_is_found_fit():
         image_config=ImageConfig(default_image=image, images=[image]),
     )
     nodes = get_serializable(OrderedDict(), settings, audit).template.nodes
-    before = {node.metadata.name: node.upstream_node_ids for node in nodes}
-    [asked] = [node.id for node in nodes if node.metadata.name == "gather_behaviours"]
-    assert before["gather_behaviours"] == []
-    assert before["plan_replay"] == [asked]
-    assert before["plan_retrains"] == [asked]
+    before = {node.id: node.upstream_node_ids for node in nodes}
+    assert before["question"] == []
+    assert before["plan-replay"] == ["question"]
+    assert before["plan-retrains"] == ["question"]

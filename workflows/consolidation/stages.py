@@ -78,7 +78,7 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
     It is outside any branch, because an approval inside a branch hangs in Flyte's console.
     """
-    gated = approve(prepared["gated"], REVIEW, timeout=REVIEW_WITHIN)
+    gated = named(REVIEW, approve(prepared["gated"], REVIEW, timeout=REVIEW_WITHIN))
     return {**prepared, "gated": named("record-approval", record_approval(gated=gated))}
 
 
@@ -100,7 +100,14 @@ def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     scored = named("score", scorecard)
     published = publish_student(gated=gated, scorecard=scored, name=spec.publish_as)
     student = named("publish", published)
-    compare_with_outcome(student=student)
-    consider_release(student=student, name=spec.publish_as, conditions=spec.conditions)
+    named("compare-with-gate", compare_with_outcome(student=student))
+    considered = consider_release(student=student, name=spec.publish_as, conditions=spec.conditions)
+    named("release", considered)
     reported = named("report", make_report(student=student))
     return Consolidated(reported.summary, student, reported.report)
+
+
+def as_node(made: Consolidated) -> Consolidated:
+    """Name the node that carries out, as a part of a workflow."""
+    named("carry-out", made.summary)
+    return made

@@ -6,7 +6,7 @@ from flytekit import workflow
 
 from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.task import record_end
-from workflows.consolidation.stages import Consolidated, approved, carry_out, prepare
+from workflows.consolidation.stages import Consolidated, approved, as_node, carry_out, prepare
 from workflows.form import inputs_of
 
 FURTHER = {name: field.description or "" for name, field in MORE.items()}
@@ -17,7 +17,7 @@ FURTHER = {name: field.description or "" for name, field in MORE.items()}
 @inputs_of(LaunchForm, FURTHER)
 def consolidate(**inputs: Any) -> Consolidated:  # noqa: ANN401 - the form gives each its type
     """Merge released teachers into one student by multi-teacher on-policy distillation."""
-    return carry_out(**prepare(inputs, reviewed=False))
+    return as_node(carry_out(**prepare(inputs, reviewed=False)))
 
 
 @workflow(on_failure=record_end)
@@ -27,4 +27,4 @@ def consolidate_reviewed(**inputs: Any) -> Consolidated:  # noqa: ANN401
 
     The approval is always required, and comes before any training.
     """
-    return carry_out(**approved(prepare(inputs, reviewed=True)))
+    return as_node(carry_out(**approved(prepare(inputs, reviewed=True))))
