@@ -34,7 +34,7 @@ from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.corpus import documents
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import supervise
+from tasks.sft.train import Watch, supervise
 from tasks.step_runner import StepRunner
 
 NUM_TRACES = 384
@@ -268,7 +268,8 @@ def _tokens(policy: Policy, example: Demonstration) -> Tokens:
 def train(policy: Policy, rows: Sequence[Tokens], settings: SftSettings, seed: int) -> None:
     """Train a policy in place, and say nothing."""
     scratch = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path()
-    supervise(policy, rows, settings, seed, scratch / "gate-trainer", lambda _s, _m: None)
+    watch = Watch(lambda _step, _metrics: None)
+    supervise(policy, rows, settings, seed, scratch / "gate-trainer", watch)
 
 
 def _after(family: Family, checkpoint: Artifact, change: Callable[[Policy], None]) -> Policy:

@@ -23,7 +23,8 @@ from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
 from tasks.sft.corpus import documents
 from tasks.sft.settings import BaseSettings, SftSettings
-from tasks.sft.train import Log, supervise
+from tasks.sft.train import Log, Watch, supervise
+from tasks.sft.trainer_state import states_of
 from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
@@ -74,7 +75,11 @@ def make_base(
             return fetch_model(source, folder / "model")
         use_configured_threads()
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
-        return _from_scratch(examples, settings, seed, folder, measurements)
+        watch = Watch(
+            _log("base", settings.training.num_steps, measurements),
+            states_of(runner, derivation, measurements),
+        )
+        return _from_scratch(examples, settings, seed, folder, watch)
 
     return runner.find_or_make(derivation, "checkpoint", make, owner="foundation")
 
@@ -105,8 +110,11 @@ def finetune(
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         random.Random(seed).shuffle(examples)
         rows = [_tokenised(chat, example) for example in examples]
-        log = _log(stage.name, settings.num_steps, measurements)
-        supervise(policy, rows, settings, seed, folder / "trainer", log)
+        watch = Watch(
+            _log(stage.name, settings.num_steps, measurements),
+            states_of(runner, derivation, measurements),
+        )
+        supervise(policy, rows, settings, seed, folder / "trainer", watch)
         return save_policy(policy, folder / "model")
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
@@ -126,7 +134,7 @@ def _from_scratch(
     settings: BaseSettings,
     seed: int,
     folder: Path,
-    measurements: Measurements,
+    watch: Watch,
 ) -> Path:
     report("base", 0, settings.training.num_steps, message="tokenizer and text")
     texts = list(documents(settings.num_documents, seed))
@@ -148,8 +156,7 @@ def _from_scratch(
         Tokens(tuple(ids[first : first + width]), (True,) * width)
         for first in range(0, len(ids) - width + 1, width)
     ]
-    log = _log("base", settings.training.num_steps, measurements)
-    supervise(policy, rows, settings.training, seed, folder / "trainer", log)
+    supervise(policy, rows, settings.training, seed, folder / "trainer", watch)
     return save_policy(policy, folder / "model")
 
 

@@ -6,6 +6,7 @@ gradient checkpointing, reports) are set.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,7 +18,6 @@ from transformers import (
     TrainerControl,
     TrainerState,
     TrainingArguments,
-    get_linear_schedule_with_warmup,
 )
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -25,47 +25,21 @@ from trl.trainer.sft_trainer import SFTTrainer
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
 from tasks.refusal import RefusedError
+from tasks.sft.optimizer import optimizers_of
 from tasks.sft.settings import SftSettings
-
-MUON_TO_ADAMW = 0.5
-"""AdamW's learning rate as a share of Muon's (with Muon scaled to AdamW's update size)."""
-
-
-class MuonWithAdamW(torch.optim.Optimizer):
-    """One optimizer over two: schedulers see the parameter groups of both."""
-
-    def __init__(self, model: PreTrainedModel, learning_rate: float, weight_decay: float) -> None:
-        """Give hidden matrices to Muon; embeddings, output head and vectors to AdamW."""
-        ends = (model.get_input_embeddings(), model.get_output_embeddings())
-        outside = {id(p) for end in ends for p in end.parameters()}
-        matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in outside]
-        inside = {id(p) for p in matrices}
-        others = [p for p in model.parameters() if id(p) not in inside]
-        self._muon = torch.optim.Muon(
-            matrices,
-            lr=learning_rate,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )
-        self._adamw = torch.optim.AdamW(
-            others, lr=learning_rate * MUON_TO_ADAMW, betas=(0.9, 0.95), weight_decay=weight_decay
-        )
-        super().__init__([{"params": matrices}, {"params": others}], {"lr": learning_rate})
-        self.param_groups[1]["lr"] = learning_rate * MUON_TO_ADAMW
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Step both."""
-        loss = closure() if closure else None
-        inside, others = self.param_groups
-        # Schedulers write to our groups, which accelerate may have replaced by copies.
-        self._muon.param_groups[0]["lr"] = inside["lr"]
-        self._adamw.param_groups[0]["lr"] = others["lr"]
-        self._muon.step()
-        self._adamw.step()
-        return loss
-
+from tasks.sft.trainer_state import MakeStates, ResumableTrainer
 
 Log = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Where a run reports to, and where it keeps the states that it resumes from."""
+
+    log: Log
+    states: MakeStates | None = None
+
+
 _LOG_EVERY = 10
 _NOT_LEARNED = -100
 
@@ -76,9 +50,11 @@ def supervise(
     settings: SftSettings,
     seed: int,
     scratch: Path,
-    log: Log,
+    watch: Watch,
 ) -> None:
     """Train the policy in place on tokenised rows; loss counts where ``is_response`` is set.
+
+    A run that was killed goes on from its last state, to the same bits.
 
     Raises:
         ValueError: for no rows, or a row longer than the model's positions.
@@ -94,16 +70,20 @@ def supervise(
             ],
         }
     )
+    optimizers = optimizers_of(model, settings)
     trainer = SFTTrainer(
         model=model,
         args=_arguments(settings, seed, scratch),
         train_dataset=data,
         processing_class=policy.tokenizer,
-        optimizers=_optimizers(model, settings),
-        callbacks=[_Forward(log)],
+        optimizers=optimizers,
+        callbacks=[_Forward(watch.log)],
     )
     trainer.remove_callback(PrinterCallback)  # our own log says it once
-    trainer.train()
+    if watch.states is None:
+        trainer.train()
+    else:
+        ResumableTrainer(trainer, optimizers, watch.states).train()
 
 
 def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
@@ -141,29 +121,12 @@ def _arguments(settings: SftSettings, seed: int, scratch: Path) -> SFTConfig:
         activation_checkpointing=False,
         max_length=None,
         logging_steps=min(_LOG_EVERY, settings.num_steps),
-        save_strategy="no",
+        save_strategy="no",  # states in the store take its place: trainer_state.py
         report_to="none",
         disable_tqdm=True,
         dataset_kwargs={"skip_prepare_dataset": True},
         dataloader_pin_memory=False,
     )
-
-
-def _optimizers(
-    model: PreTrainedModel, settings: SftSettings
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    optimizer: torch.optim.Optimizer
-    if settings.muon:
-        optimizer = MuonWithAdamW(model, settings.learning_rate, settings.weight_decay)
-    else:
-        optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=settings.learning_rate,
-            betas=(0.9, 0.95),
-            weight_decay=settings.weight_decay,
-        )
-    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, settings.num_steps)
-    return optimizer, schedule
 
 
 class _Forward(TrainerCallback):

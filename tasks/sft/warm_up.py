@@ -23,7 +23,8 @@ from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import supervise
+from tasks.sft.train import Watch, supervise
+from tasks.sft.trainer_state import states_of
 from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
@@ -81,7 +82,8 @@ def warm_up_student(
             learning_rate=settings.learning_rate,
             warmup_steps=settings.warmup_steps,
         )
-        supervise(policy, rows, training, seed, folder / "trainer", measurements.add)
+        watch = Watch(measurements.add, states_of(runner, derivation, measurements))
+        supervise(policy, rows, training, seed, folder / "trainer", watch)
         return save_policy(policy, folder / "model")
 
     warmed = runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")

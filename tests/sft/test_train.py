@@ -6,7 +6,7 @@ import torch
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import supervise
+from tasks.sft.train import Watch, supervise
 from tests.support.refused import refused
 from tests.support.tiny_models import SIZES, tiny_model, tokenizer
 
@@ -27,7 +27,7 @@ def train(tmp_path, rows=ROWS, *, model=None, seed=0, log=None, **settings):
         SftSettings(**told | settings),
         seed,
         tmp_path,
-        log or (lambda step, metrics: None),
+        Watch(log or (lambda step, metrics: None)),
     )
     return model
 
