@@ -6,7 +6,7 @@ Pure: this module knows MLflow's rules but does not import it.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from lineage.digest import is_digest
+from lineage.areas import area_of, model_name, plan_of
 from lineage.errors import CorruptError
 from lineage.metrics import Sample
 from lineage.record import Attestation, Derivation
@@ -26,7 +26,6 @@ MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 5000
 _UNSAFE = re.compile(r"[^A-Za-z0-9_\-. /]")
-_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_\- ]")
 
 RECORD = "provost.record"
 DIGEST = "provost.digest"
@@ -39,27 +38,14 @@ FIRST = "provost.first"
 NOT_FINITE = "provost.not_finite"
 NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
-
-
-AREAS = {
-    "foundation": ("base",),
-    "teachers": ("environment prompts demonstrations sketch sft warm_up rl rung release".split()),
-    "consolidation": (
-        "plan launch probe gate approval review mopd ledger merge student gate_outcome report "
-        "refork failure"
-    ).split(),
-    "evaluation": ("evaluation", "scorecard"),
-    "audit": ("behaviours", "audit", "surgery"),
+ORIGIN = {
+    "mlflow.user",
+    "mlflow.source.name",
+    "mlflow.source.type",
+    "mlflow.source.git.commit",
+    "mlflow.source.git.dirty",
 }
-"""MLflow's experiments with the kinds of record that each shows."""
-WORDS = {
-    "foundation": "Bases, from which everything descends.",
-    "teachers": "What the teams make: data, environments, climbs and their checkpoints, releases.",
-    "consolidation": "Students: each consolidation is one run, with its steps below it.",
-    "evaluation": "Scores of checkpoints in each domain, and the scorecards made of them.",
-    "audit": "Which teacher shaped which behavior, and what surgery did about it.",
-}
-"""Description of each experiment."""
+"""Tags from which MLflow's pages say who made something, and with which code."""
 
 
 @dataclass(frozen=True)
@@ -78,31 +64,11 @@ class RunView:
     """One record as a run."""
 
     record: str
-    area: str
     name: str
     params: dict[str, str]
     tags: dict[str, str]
     started_ms: int
     finished_ms: int
-    failed: bool
-    """Whether the record says that something failed."""
-
-
-def area_of(kind: str) -> str:
-    """Return the experiment of a kind of record; a kind that none names has one of its own."""
-    return next((area for area, kinds in AREAS.items() if kind in kinds), model_name(kind))
-
-
-def plan_of(derivation: Derivation, notes: Mapping[str, JsonValue]) -> str:
-    """Return the record of the plan that a step was made for, "" where none is known.
-
-    It is an input, or in what the step notes.
-    """
-    for item in derivation.inputs:
-        if item.role == "plan":
-            return item.record
-    noted = notes.get("plan")
-    return noted if isinstance(noted, str) and is_digest(noted) else ""
 
 
 def namespace_of(store_uri: str) -> str:
@@ -134,13 +100,11 @@ def view_of(digest: str, derivation: Derivation, attestation: Attestation) -> Ru
     }
     return RunView(
         record=digest,
-        area=area_of(derivation.kind),
         name=run_name(derivation, attestation),
         params=params_of(derivation),
         tags={key: clip(text, MAX_TAG) for key, text in tags.items() if text},
         started_ms=milliseconds(attestation.started),
         finished_ms=milliseconds(attestation.finished),
-        failed=derivation.kind == "failure",
     )
 
 
@@ -187,6 +151,7 @@ def run_name(derivation: Derivation, attestation: Attestation) -> str:
         domain = attestation.owner
     if kind == "plan" and not plan_of(derivation, attestation.notes):
         kind = "consolidation"  # its steps are listed under it
+    domain = domain or derivation.settings.get("method") or ""  # of a merge
     parts = [kind, str(domain), attestation.output.removeprefix("sha256:")[:12]]
     return model_name("-".join(part for part in parts if part))
 
@@ -278,11 +243,6 @@ def safe_key(key: str) -> str:
     """Return a key of the letters that MLflow takes, and no path that it would refuse."""
     parts = [part for part in _UNSAFE.sub("_", key).split("/") if part.strip(". ")]
     return "/".join(parts)[:MAX_KEY] or "_"
-
-
-def model_name(text: str) -> str:
-    """Return a name that MLflow takes for a logged model."""
-    return _UNSAFE_NAME.sub("_", text)[:MAX_KEY]
 
 
 def clip(text: str, limit: int) -> str:

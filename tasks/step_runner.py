@@ -8,13 +8,15 @@ the work is done in a scratch folder, stored, and attested.
 
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
+
+from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.flyte_run import FlyteRun
@@ -119,11 +121,14 @@ class StepRunner:
         kind: str,
         make: Callable[[Path, Measurements], Path],
         owner: str = "",
+        notes: Mapping[str, JsonValue] | None = None,
     ) -> Artifact:
         """Return the output of a derivation; ``make`` fills a folder and says what in it to keep.
 
         ``make`` gets an empty folder and somewhere to put measurements, and returns the file or
         folder that is the output. Nothing of it is visible to others before it is complete.
+        ``notes`` are known before the work begins, such as the plan that it is for. The mirror
+        shows them from the start.
         """
         found = self.find(derivation)
         if found is not None:
@@ -133,6 +138,7 @@ class StepRunner:
             return found
         with self.making(derivation), tempfile.TemporaryDirectory(prefix="provost-") as folder:
             started, measurements = now(), new_measurements(derivation.kind)
+            measurements.notes |= notes or {}
             with self.shown_live(derivation, measurements, owner):
                 output = make(Path(folder), measurements)
             return self.commit(derivation, kind, output, started, measurements, owner)

@@ -30,7 +30,8 @@ def statuses(client):
     """Return the status of each run, with what it shows of the reward."""
     experiments = [item.experiment_id for item in client.search_experiments()]
     runs = client.search_runs(experiments)
-    return [(run.info.status, run.data.metrics.get("rl/reward")) for run in runs]
+    steps = [run for run in runs if run.data.tags["provost.kind"] != "plan"]
+    return [(run.info.status, run.data.metrics.get("rl/reward")) for run in steps]
 
 
 def derivation():
@@ -40,12 +41,12 @@ def derivation():
 class Work:
     """Measures twice, with a look at MLflow in between, and then ends as it is told."""
 
-    def __init__(self, client, error=None):
-        self.client, self.error, self.seen = client, error, []
+    def __init__(self, client, error=None, wait=20):
+        self.client, self.error, self.wait, self.seen = client, error, wait, []
 
     def __call__(self, folder, measurements):
         measurements.add(1, {"reward": 0.25})
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + self.wait
         while not self.seen and time.monotonic() < deadline:
             self.seen = [row for row in statuses(self.client) if row[1] is not None]
             time.sleep(0.05)
@@ -62,6 +63,29 @@ def test_a_step_at_work_is_running_and_then_finished(client):
     StepRunner().find_or_make(derivation(), "checkpoint", work)
     assert work.seen == [("RUNNING", 0.25)]
     assert statuses(client) == [("FINISHED", 0.5)]
+
+
+def test_a_step_at_work_is_below_its_consolidation_from_the_start(client):
+    plan = Derivation(kind="plan", inputs=(), source=SOURCE, settings={}, seed=0)
+    runner, parents = StepRunner(), set()
+    planned = runner.find_or_make(plan, "plan", Work(client, wait=0))
+
+    def look(folder, measurements):
+        experiment = client.get_experiment_by_name("consolidation").experiment_id
+        deadline = time.monotonic() + 20
+        while not parents and time.monotonic() < deadline:
+            for run in client.search_runs([experiment]):
+                parents.update({run.data.tags.get("mlflow.parentRunId")} - {None})
+            time.sleep(0.05)
+        measurements.notes["more"] = "known at the end"
+        return Work(client, wait=0)(folder, measurements)
+
+    notes = {"plan": planned.record}
+    made = runner.find_or_make(derivation(), "checkpoint", look, notes=notes)
+    assert runner.records.output(made.record).notes == {**notes, "more": "known at the end"}
+    [parent] = parents
+    assert client.get_run(parent).data.tags["provost.record"] == planned.record
+    assert notes == {"plan": planned.record}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from lineage.mirror.story import (
     MOST,
     Facts,
     Link,
+    Links,
     StudentStory,
     TeacherStory,
     code_of,
+    data_of,
     plain,
     story_of_release,
     story_of_run,
@@ -21,6 +23,9 @@ from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store
 from lineage.view import DIGEST, MAX_TAG, RECORD, STATUS, VERSION, MetricRow, clip, metrics_of
+
+DATA, TEACHER = "provost.data", "provost.teacher"
+"""Beginnings of the tags for data sets and teachers."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Cards:
         if entry.kind == "release":
             return self._release(entry)
         made = self._made(entry.record)
-        return (story_of_run(*made, self._link), {}) if made else ("", {})
+        return (story_of_run(*made, Links(self._link)), {}) if made else ("", {})
 
     def _student(self, entry: Entry) -> tuple[str, dict[str, str]]:
         student = parse_manifest(self._store.get_bytes(entry.digest), Student)
@@ -79,14 +84,17 @@ class Cards:
             for share in student.teachers
         ]
         facts = self._facts(student)
-        tags = {f"provost.teacher.{share.domain}": share.reference for share in student.teachers}
+        tags = {f"{TEACHER}.{share.domain}": share.reference for share in student.teachers}
         tags |= _scores_of("student", facts.scores) | {"provost.plan": plan}
+        for teacher in teachers:
+            tags |= _data_of(teacher.release)
         return story_of_student(student, StudentStory(entry.record, plan), teachers, facts), tags
 
     def _release(self, entry: Entry) -> tuple[str, dict[str, str]]:
         release = parse_manifest(self._store.get_bytes(entry.digest), Release)
         facts = self._facts(release)
-        return story_of_release(release, facts), _scores_of("teacher", facts.scores)
+        tags = _scores_of("teacher", facts.scores) | _data_of(release)
+        return story_of_release(release, facts), tags
 
     def _facts(self, manifest: Student | Release) -> Facts:
         made = self._made(manifest.checkpoint.record)
@@ -130,6 +138,14 @@ def fetching(entry: Entry) -> str:
         "MLflow does not hold the weights. This writes them as a Hugging Face folder: "
         f"`provost {command} export {reference} FOLDER`"
     )
+
+
+def _data_of(release: Release) -> dict[str, str]:
+    """Return a tag for each data set behind a teacher."""
+    return {
+        f"{DATA}.{release.domain}.{name.replace(' ', '_')}": part.digest
+        for name, part in data_of(release).items()
+    }
 
 
 def _scores_of(method: str, scores: Sequence[MetricRow]) -> dict[str, str]:

@@ -14,14 +14,16 @@ Point = tuple[int, int, float]
 """Step, time in milliseconds, value."""
 
 
-def difference(client: "MlflowClient", run_id: str, content: Content, outputs: set[str]) -> str:
+def difference(
+    client: "MlflowClient", run_id: str, content: Content, outputs: set[str], status: str
+) -> str:
     """Return the first thing in which a run is not what its record says, "" where it is.
 
-    ``outputs`` are the logged models that it should have given. Tags are not looked at: they are
-    set anew at no cost.
+    ``outputs`` are the logged models that it should have given, and ``status`` is how it ended.
+    Tags are not looked at: they are set anew at no cost.
     """
     run = client.get_run(run_id)
-    if run.info.status != ("FAILED" if content.view.failed else "FINISHED"):
+    if run.info.status != status:
         return f"the status is {run.info.status}"
     if run.data.params != content.view.params:
         return "the settings differ"

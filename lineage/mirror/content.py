@@ -3,15 +3,25 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lineage.areas import model_name
 from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
 from lineage.mirror.lookup import Lookup
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.store import Store
-from lineage.view import DIGEST, RunView, clip, metrics_of, split_finite, step_of, view_of
+from lineage.view import (
+    DIGEST,
+    RunView,
+    clip,
+    metrics_of,
+    run_name,
+    split_finite,
+    step_of,
+    view_of,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
@@ -55,6 +65,7 @@ class Contents:
         attestations = self._records.attestations(digest)
         models, datasets = self.inputs(derivation)
         view = view_of(digest, derivation, attestations[-1])
+        view = replace(view, name=self._name(derivation) or view.name)
         metrics, not_finite = self._metrics(derivation, attestations[-1], view, models)
         return Content(
             derivation=derivation,
@@ -77,6 +88,21 @@ class Contents:
             else:
                 datasets.append(item)
         return tuple(models), tuple(datasets)
+
+    def _name(self, derivation: Derivation) -> str:
+        """Return the name of a measurement, which ends with that of the checkpoint's run.
+
+        "" for what is none.
+        """
+        measured = [item for item in derivation.inputs if item.role == "checkpoint" and item.record]
+        if derivation.kind != "evaluation" or len(measured) != 1:
+            return ""
+        made = self._records.attestations(measured[0].record)
+        if not made:
+            return ""
+        of = run_name(self._records.read(measured[0].record), made[-1])
+        parts = ["evaluation", str(derivation.settings.get("domain") or ""), "of", of]
+        return model_name("-".join(part for part in parts if part))
 
     def _metrics(
         self, derivation: Derivation, attested: Attestation, view: RunView, models: tuple[str, ...]

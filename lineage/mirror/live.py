@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue
 
+from lineage.areas import model_name
 from lineage.record import Derivation
 from lineage.view import (
     MAX_TAG,
@@ -14,7 +15,6 @@ from lineage.view import (
     MetricRow,
     clip,
     given_tags,
-    model_name,
     params_of,
     split_finite,
 )

@@ -1,12 +1,22 @@
 """Find by digest what MLflow has, and create what it has not: experiments, runs, logged models."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
+from lineage.areas import WORDS, area_of, plan_of
 from lineage.mirror.files import EXTERNAL
 from lineage.record import Records
 from lineage.tracking import artifact_location
-from lineage.view import DIGEST, NOTE, RECORD, WORDS, area_of, run_name, step_of
+from lineage.view import (
+    DIGEST,
+    NOTE,
+    ORIGIN,
+    RECORD,
+    params_of,
+    run_name,
+    step_of,
+    view_of,
+)
 
 RAW = "raw"
 """The experiment that shows checkpoints which no record made."""
@@ -40,6 +50,10 @@ class LoggedModel(Protocol):
     @property
     def status(self) -> object:
         """PENDING, READY or FAILED."""
+
+    @property
+    def params(self) -> Mapping[str, str] | None:
+        """The settings that made it."""
 
     @property
     def source_run_id(self) -> str | None:
@@ -87,7 +101,7 @@ class Client(Protocol):
         name: str,
         source_run_id: str | None,
         tags: dict[str, str],
-        params: None,
+        params: dict[str, str] | None,
         model_type: str,
     ) -> LoggedModel:
         """See MlflowClient."""
@@ -110,6 +124,19 @@ class Lookup:
         self._namespace = namespace
         self._experiments: dict[str, str] = {}
         self._models: dict[tuple[str, str], str] = {}
+        self._areas: dict[str, str] = {}
+
+    def area(self, record: str) -> str:
+        """Return the area of a record.
+
+        Its first attestation decides, so that its run stays where it is.
+        """
+        if record not in self._areas:
+            made, attested = self._records.read(record), self._records.attestations(record)
+            if not attested:
+                return area_of(made.kind, plan_of(made, {}))
+            self._areas[record] = area_of(made.kind, plan_of(made, attested[0].notes))
+        return self._areas[record]
 
     def model(self, digest: str, record: str, run_id: str | None = None) -> str:
         """Return the logged model of a checkpoint, created if MLflow has none."""
@@ -140,14 +167,15 @@ class Lookup:
     ) -> str:
         """Return the logged model that a run gave, "" if MLflow has none that can be believed.
 
-        All others that claim to be it are deleted: those of another run, and those with other
-        ``scores`` than records attest.
+        All others that claim to be it are deleted: those of another run or with other settings,
+        and those with other ``scores`` than records attest.
         """
-        kept = ""
+        kept, params = "", params_of(self._records.read(record))
         self._models.pop((digest, record), None)
         for model in self._search(digest, record, 100):
             shown = {(score.key, score.value) for score in model.metrics or ()}
-            if not kept and model.source_run_id == run_id and shown <= {*scores}:
+            is_its = model.source_run_id == run_id and {**(model.params or {})} == params
+            if not kept and is_its and shown <= {*scores}:
                 kept = model.model_id
             else:
                 self._client.delete_logged_model(model.model_id)
@@ -161,24 +189,28 @@ class Lookup:
         return self._client.search_logged_models([experiment], condition, None, most)
 
     def _experiment_of(self, record: str) -> str:
-        return self.experiment(area_of(self._records.read(record).kind) if record else RAW)
+        return self.experiment(self.area(record) if record else RAW)
 
     def _create_model(
         self, experiment: str, key: tuple[str, str], run_id: str | None
     ) -> LoggedModel:
         digest, record = key
         name, step = f"{RAW}-{digest.removeprefix('sha256:')[:12]}", 0
+        tags, params = {}, None
         if record:
             derivation, latest = self._records.read(record), self._records.attestations(record)[-1]
             name = run_name(derivation, latest.model_copy(update={"output": digest}))
-            step = step_of(derivation, latest)
-        tags = {
+            step, params = step_of(derivation, latest), params_of(derivation)
+            view = view_of(record, derivation, latest)
+            tags = {key: text for key, text in view.tags.items() if key in ORIGIN}
+        tags |= {
             DIGEST: digest,
             RECORD: record or RAW,
             "provost.step": str(step),
             EXTERNAL: "true",  # the weights are in the store
         }
-        return self._client.create_logged_model(experiment, name, run_id, tags, None, "checkpoint")
+        kind = "checkpoint"
+        return self._client.create_logged_model(experiment, name, run_id, tags, params, kind)
 
     def experiment(self, area: str) -> str:
         """Return the id of the experiment of an area; one that was deleted comes back."""

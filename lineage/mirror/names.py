@@ -2,16 +2,16 @@
 
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
-from lineage.mirror.cards import Cards, fetching
+from lineage.mirror.cards import DATA, TEACHER, Card, Cards, fetching
 from lineage.mirror.files import mark_external
 from lineage.mirror.runs import RunMirror
+from lineage.mirror.story import model_of, version_page
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store
@@ -84,16 +84,13 @@ class NameMirror:
         name, _, number = reference.rpartition("@")
         if name not in self._registry.names():
             return ""
-        model = self._full(name)
+        model = model_of(name, self._namespace)
         for _ in range(2):
             for version in self._client.search_model_versions(f"name='{model}'"):
                 if version.tags.get(VERSION) == number:
-                    return f"#/models/{quote(model)}/versions/{version.version}"
+                    return version_page(model, str(version.version))
             self.show(name)  # a teacher that is not there yet
         return ""
-
-    def _full(self, name: str) -> str:
-        return f"{self._namespace}.{name}" if self._namespace else name
 
     def _are_wrong(
         self, known: "dict[tuple[str, str], ModelVersion]", entries: list[Entry]
@@ -116,14 +113,14 @@ class NameMirror:
         number, card = str(version.version), self._cards.card(entry)
         if version.description != card.text:
             self._client.update_model_version(version.name, number, card.text)
-            self._tell_weights(self._weights(entry)[0], version, card.text)
+            self._tell_weights(self._weights(entry)[0], version, card)
         for key, value in card.tags.items():
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
 
     def _model(self, first: Entry) -> str:
         """Return the registered model of a name, created if MLflow has none."""
-        model = self._full(first.name)
+        model = model_of(first.name, self._namespace)
         mark = f"{first.digest} {first.created}"
         found = self._client.search_registered_models(filter_string=f"name='{model}'")
         if not found:
@@ -181,15 +178,16 @@ class NameMirror:
                 await_creation_for=0,
                 model_id=weights,
             )
-        self._tell_weights(weights, version, card.text)
+        self._tell_weights(weights, version, card)
         return version
 
-    def _tell_weights(self, weights: str, version: "ModelVersion", text: str) -> None:
-        """Let the page of a checkpoint say as what it is registered, and what it is."""
+    def _tell_weights(self, weights: str, version: "ModelVersion", card: Card) -> None:
+        """Let the page of a checkpoint say as what it is registered, and what it is made of."""
         known = self._client.get_logged_model(weights).tags.get(REGISTERED, "[]")
         this = {"name": version.name, "version": str(version.version)}
         others = [item for item in _versions_in(known) if item != this]
-        tags = {NOTE: text, REGISTERED: json.dumps([*others, this])}
+        made_of = {key: text for key, text in card.tags.items() if key.startswith((DATA, TEACHER))}
+        tags = made_of | {NOTE: card.text, REGISTERED: json.dumps([*others, this])}
         self._client.set_logged_model_tags(weights, tags)
 
     def _weights(self, entry: Entry) -> tuple[str, str | None]:

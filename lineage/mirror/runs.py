@@ -7,19 +7,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lineage.areas import AREAS, area_of, plan_of
 from lineage.digest import digest_json
-from lineage.errors import MissingBlobError
 from lineage.mirror.comparing import difference
 from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
 from lineage.mirror.live import LiveRuns, Step, now_ms
 from lineage.mirror.lookup import Lookup
-from lineage.mirror.story import story_of_run, story_while_running
+from lineage.mirror.plans import Ending, Plans
+from lineage.mirror.story import Links, story_of_run, story_while_running
 from lineage.mirror.writing import Writer
 from lineage.record import Attestation, Derivation, Records
 from lineage.store import Store
 from lineage.view import (
-    AREAS,
     MAX_TAG,
     NOT_FINITE,
     NOTE,
@@ -28,10 +28,8 @@ from lineage.view import (
     RECORD,
     MetricRow,
     RunView,
-    area_of,
     clip,
     namespace_of,
-    plan_of,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +61,8 @@ class RunMirror:
         self._shown: dict[str, str] = {}
         self._found: dict[str, Run | None] = {}
         self._addresses: dict[str, str] = {}
+        self._plans = Plans(store, self._records)
+        self._namespace = namespace_of(store.uri)
         self.live = LiveRuns(client)
         self.repaired: list[str] = []
         """What was found to be wrong, and is right now."""
@@ -104,32 +104,8 @@ class RunMirror:
             self._addresses[record] = place
 
     def _missing_parents(self, digest: str) -> list[str]:
-        wanted = [*self._records.parents(digest), self._consolidation(digest)]
+        wanted = [*self._records.parents(digest), self._plans.consolidation_of(digest)]
         return [parent for parent in wanted if parent and not self._is_shown(parent)]
-
-    def _consolidation(self, digest: str) -> str:
-        """Return the record of the first plan behind a step; the step is listed under its run.
-
-        "" for what belongs to no consolidation, and for the plan itself.
-        """
-        attestations = self._records.attestations(digest)
-        notes = attestations[-1].notes if attestations else {}
-        return self._first_plan(plan_of(self._records.read(digest), notes), {digest})
-
-    def _first_plan(self, plan: str, seen: set[str]) -> str:
-        """Return the first of the plans behind one: what is noted may be anything, a circle too."""
-        found = ""
-        while plan and plan not in seen:
-            try:
-                attestations = self._records.attestations(plan)
-            except MissingBlobError:
-                break
-            if not attestations:
-                break
-            found = plan
-            seen.add(plan)
-            plan = plan_of(self._records.read(plan), attestations[-1].notes)
-        return found
 
     def _outputs(self, digest: str) -> str:
         """Return a digest of what a record gave so far: its view is complete up to these."""
@@ -151,12 +127,15 @@ class RunMirror:
         if not attestations or self._is_shown(digest):
             return  # without an attestation nothing has come out yet
         content, outputs = self._contents.of(digest), self._outputs(digest)
-        derivation, view = content.derivation, content.view
-        tags = view.tags | self._words(digest, derivation, attestations[-1]) | {OUTPUTS: outputs}
+        view, ending = content.view, self._ending(content)
+        plan = self._plans.consolidation_of(digest)
+        tags = view.tags | self._words(content) | self._parent(plan) | {OUTPUTS: outputs}
         run = self.find(digest)
         if run and not self._trusting:
             if not self._is_wrong(run, content):
                 self._bring_up_to_date(run, content, tags)
+                if (run.info.status, run.info.end_time) != (ending.status, ending.at_ms):
+                    self._end(run, ending)
                 self._remember(digest, run)
                 self._shown[digest] = outputs
                 return
@@ -169,9 +148,28 @@ class RunMirror:
         self._write(run, content, search=found or not self._trusting)
         if found:  # a view that was cut off, or a step that was shown at work
             self._bring_up_to_date(run, content, tags)
-        status = "FAILED" if view.failed else "FINISHED"
-        self._client.set_terminated(run.info.run_id, status, view.finished_ms or None)
+        self._end(run, ending)
         self._shown[digest] = outputs
+        if self._trusting:
+            self._end_consolidation(plan, ending)
+
+    def _end(self, run: "Run", ending: Ending) -> None:
+        self._client.set_terminated(run.info.run_id, ending.status, ending.at_ms or None)
+
+    def _ending(self, content: Content) -> Ending:
+        """Return how a run ended; that of a consolidation ends with its latest step."""
+        own = Ending.of(content.derivation, content.attestations[-1])
+        return own if self._trusting else max(own, self._endings.get(content.view.record, own))
+
+    def _end_consolidation(self, plan: str, ending: Ending) -> None:
+        """Let the run of a consolidation end with a step of it, unless another ended later."""
+        run = self.find(plan) if plan else None
+        if run is None:
+            return
+        known = Ending(run.info.end_time or 0, run.info.status == "FAILED")
+        if ending > known:
+            self._end(run, ending)
+            self._found.pop(plan)
 
     def _bring_up_to_date(self, run: "Run", content: Content, tags: dict[str, str]) -> None:
         """Set what may be set again: name, tags, files."""
@@ -196,23 +194,32 @@ class RunMirror:
     def _scores(self) -> dict[str, set[tuple[str, float]]]:
         return scores_of(self._store, self._records)
 
+    @cached_property
+    def _endings(self) -> dict[str, Ending]:
+        return self._plans.endings()
+
     def _is_wrong(self, run: "Run", content: Content) -> bool:
         record, run_id = content.view.record, run.info.run_id
         models = {
             self.lookup.known(digest, record, run_id, self._scores.get(digest, set()))
             for digest, _ in content.outputs
         }
-        wrong = difference(self._client, run_id, content, models)
+        # The status of a consolidation follows its steps: it is set anew at no cost.
+        follows = record in self._endings and run.info.status in _ENDED
+        status = run.info.status if follows else self._ending(content).status
+        wrong = difference(self._client, run_id, content, models, status)
         if wrong and run.info.status in _ENDED:  # else its view was only cut off
             self.repaired.append(f"{content.view.name}: {wrong}")
         return bool(wrong)
 
-    def _words(
-        self, digest: str, derivation: Derivation, attestation: Attestation
-    ) -> dict[str, str]:
-        """Return the tags that lead to other runs: the description and the parent."""
-        words = {NOTE: story_of_run(derivation, attestation, self.address)}
-        return words | self._parent(self._consolidation(digest))
+    def _words(self, content: Content) -> dict[str, str]:
+        """Return the description, which leads to other runs."""
+        attestation = content.attestations[-1]
+        links = self._links(self._plans.teachers(content.derivation, attestation.notes))
+        return {NOTE: story_of_run(content.derivation, attestation, links)}
+
+    def _links(self, teachers: dict[str, str]) -> Links:
+        return Links(self.address, teachers, self._namespace)
 
     def _parent(self, plan: str) -> dict[str, str]:
         run = self.find(plan) if plan else None
@@ -221,8 +228,7 @@ class RunMirror:
     def find(self, digest: str) -> "Run | None":
         """Return the run of a record, if MLflow has one."""
         if digest not in self._found:
-            area = area_of(self._records.read(digest).kind)
-            self._found[digest] = self._run_in(area, digest)
+            self._found[digest] = self._run_in(self.lookup.area(digest), digest)
         return self._found[digest]
 
     def _run_in(self, area: str, digest: str) -> "Run | None":
@@ -244,7 +250,9 @@ class RunMirror:
         run_id = self.live.run_ids.get(digest)
         if run_id is None:
             self.lookup.forget_experiments()
-            area = area_of(derivation.kind)
+            known = self._records.history(digest)
+            notes = known[0].notes if known else step.notes
+            area = area_of(derivation.kind, plan_of(derivation, notes))
             before = self._run_in(area, digest)
             if before and OUTPUTS in before.data.tags:
                 return  # it was finished once, and is made again because its output was lost
@@ -252,8 +260,9 @@ class RunMirror:
                 self.live.set_aside(before)
             for parent in dict.fromkeys(item.record for item in derivation.inputs if item.record):
                 self.show(parent)
-            tags = {NOTE: story_while_running(derivation, self.address)}
-            if plan := self._first_plan(plan_of(derivation, step.notes), {digest}):
+            links = self._links(self._plans.teachers(derivation, notes))
+            tags = {NOTE: story_while_running(derivation, links)}
+            if plan := self._plans.first(derivation, notes):
                 self.show(plan)
                 tags |= self._parent(plan)
             run_id = self.live.begin(step, self.lookup.experiment(area), tags)
@@ -261,7 +270,7 @@ class RunMirror:
         self.live.log(step, run_id)
 
     def _create_run(self, view: RunView, tags: dict[str, str]) -> "Run":
-        experiment = self.lookup.experiment(view.area)
+        experiment = self.lookup.experiment(self.lookup.area(view.record))
         run = self._client.create_run(experiment, view.started_ms or None, tags, view.name)
         self._found[view.record] = run
         return run

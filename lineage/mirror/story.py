@@ -4,10 +4,11 @@ Pure. MLflow shows the text as Markdown, with links inside its own pages.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
 
-from lineage.artifacts import Release, Student
+from lineage.artifacts import Artifact, Release, Student
 from lineage.record import Attestation, Derivation, Input
 from lineage.view import MetricRow, clip
 
@@ -36,7 +37,38 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
-def story_of_run(derivation: Derivation, attestation: Attestation, link: Link) -> str:
+@dataclass(frozen=True)
+class Links:
+    """What a run's description leads to."""
+
+    record: Link
+    teachers: Mapping[str, str] = field(default_factory=dict)
+    """References such as ``teacher.math@3``, by the digest of their release or weights."""
+    namespace: str = ""
+    """Prefix of registered models."""
+
+    def line(self, item: Input) -> str:
+        """Return the line of an input: role and name, digest, weight, teacher."""
+        words = [item.role, item.name] if item.name else [item.role]
+        line = f"- {linked(' '.join(words), self.record(item.record))} `{short(item.artifact)}`"
+        line += f", weight {item.weight:g}" if item.weight is not None else ""
+        if reference := self.teachers.get(item.artifact):
+            name, _, number = reference.rpartition("@")
+            line += f", {linked(reference, version_page(model_of(name, self.namespace), number))}"
+        return line
+
+
+def model_of(name: str, namespace: str) -> str:
+    """Return the registered model that shows a registry name."""
+    return f"{namespace}.{name}" if namespace else name
+
+
+def version_page(model: str, number: str) -> str:
+    """Return the address of a version in MLflow's pages."""
+    return f"#/models/{quote(model)}/versions/{number}"
+
+
+def story_of_run(derivation: Derivation, attestation: Attestation, links: Links) -> str:
     """Return the description of a record's run."""
     made = f"{attestation.output_kind} `{short(attestation.output)}`"
     owner = f" by {plain(attestation.owner)}" if attestation.owner else ""
@@ -44,15 +76,15 @@ def story_of_run(derivation: Derivation, attestation: Attestation, link: Link) -
     if derivation.kind == "failure":
         lines = [f"**Failed:** {plain(clip(str(derivation.settings.get('error', '')), 1500))}"]
     if derivation.inputs:
-        lines += ["", "Made from:", "", *map(_input_line(link), derivation.inputs)]
+        lines += ["", "Made from:", "", *map(links.line, derivation.inputs)]
     lines += ["", code_of(derivation, attestation), *_flyte(attestation)]
     lines += ["", f"More: `provost lineage show {derivation.digest()}`"]
     return clip("\n".join(lines), MOST)
 
 
-def story_while_running(derivation: Derivation, link: Link) -> str:
+def story_while_running(derivation: Derivation, links: Links) -> str:
     """Return the description of a step's run before it has an output."""
-    inputs = map(_input_line(link), derivation.inputs)
+    inputs = map(links.line, derivation.inputs)
     return clip("\n".join(["Not finished.", "", "Made from:", "", *inputs]), MOST)
 
 
@@ -64,15 +96,6 @@ def _flyte(attestation: Attestation) -> list[str]:
     name = f"{run.project}/{run.domain}/{run.execution}"
     address = run.url if _WEB.fullmatch(run.url) else ""
     return ["", f"Ran in Flyte: {linked(name, address)}, version `{plain(run.version)}`."]
-
-
-def _input_line(link: Link) -> Callable[[Input], str]:
-    def line(item: Input) -> str:
-        words = [item.role, item.name] if item.name else [item.role]
-        weight = f", weight {item.weight:g}" if item.weight is not None else ""
-        return f"- {linked(' '.join(words), link(item.record))} `{short(item.artifact)}`{weight}"
-
-    return line
 
 
 def code_of(derivation: Derivation, attestation: Attestation) -> str:
@@ -162,15 +185,20 @@ def _start(facts: Facts, fork_point: str) -> list[str]:
     ]
 
 
-def _data(release: Release, link: Link) -> str:
-    parts = {
+def data_of(release: Release) -> dict[str, Artifact]:
+    """Return the data sets behind a teacher, by what each is to it."""
+    return {
         "demonstrations": release.sft.data,
         "training prompts": release.prompts.train,
         "validation prompts": release.prompts.validation,
         "evaluation prompts": release.evaluation,
     }
+
+
+def _data(release: Release, link: Link) -> str:
     return ", ".join(
-        f"{linked(name, link(part.record))} `{short(part.digest)}`" for name, part in parts.items()
+        f"{linked(name, link(part.record))} `{short(part.digest)}`"
+        for name, part in data_of(release).items()
     )
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
@@ -59,7 +61,7 @@ def score_consolidation(
     """
     refuse_mixed(runner, plan)
     methods, teachers = measurements_of(runner, plan, student, controls, settings)
-    return _card(runner, methods, teachers, settings, "consolidation")
+    return _card(runner, methods, teachers, settings, "consolidation", plan.made_for)
 
 
 def measurements_of(
@@ -73,7 +75,7 @@ def measurements_of(
     domains = [teacher.domain for teacher in plan.leads]
 
     def measured(checkpoint: Artifact, label: str) -> Measurement:
-        found = measure_all(runner, checkpoint, plan.leads, settings, label)
+        found = measure_all(runner, checkpoint, plan, settings, label)
         return dict(zip(domains, found, strict=True))
 
     compared = {FORK_POINT: plan.fork_point, STUDENT: student, **controls}
@@ -96,6 +98,7 @@ def _card(
     teachers: Mapping[str, Measurement],
     settings: EvaluationSettings,
     owner: str,
+    notes: Mapping[str, JsonValue] | None = None,
 ) -> Artifact:
     labelled = {
         **{f"method.{name}": row for name, row in methods.items()},
@@ -136,7 +139,7 @@ def _card(
         path.write_bytes(canonical_json(card.document()))
         return path
 
-    return runner.find_or_make(derivation, "scorecard", make, owner)
+    return runner.find_or_make(derivation, "scorecard", make, owner, notes)
 
 
 def _outcomes(runner: StepRunner, row: Measurement) -> dict[str, tuple[PromptOutcome, ...]]:

@@ -1,14 +1,16 @@
 """A checkpoint measured on a domain's held-out prompts, as a recorded step."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Frozen
 from lineage.record import Derivation, Input
 from tasks.evaluate.outcomes import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.handover import PlannedTeacher
+from tasks.handover import Plan
 from tasks.measurements import Measurements
 from tasks.model.files import Policy, load_policy
 from tasks.progress import report
@@ -57,10 +59,18 @@ class Examiner:
     """Evaluates one checkpoint on one domain after another; the model is loaded at most once."""
 
     def __init__(
-        self, runner: StepRunner, checkpoint: Artifact, settings: EvaluationSettings
+        self,
+        runner: StepRunner,
+        checkpoint: Artifact,
+        settings: EvaluationSettings,
+        notes: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        """Load nothing until a domain needs a measurement."""
+        """Load nothing until a domain needs a measurement.
+
+        ``notes`` say what a measurement is made for.
+        """
         self._runner, self._checkpoint, self._settings = runner, checkpoint, settings
+        self._notes = notes
         self._policy: Policy | None = None
 
     def measure(self, domain: str, environment: Artifact, prompts: Artifact) -> Artifact:
@@ -94,7 +104,7 @@ class Examiner:
             path.write_text(measured.model_dump_json(), encoding="utf-8")
             return path
 
-        return self._runner.find_or_make(derivation, "measurement", make)
+        return self._runner.find_or_make(derivation, "measurement", make, notes=self._notes)
 
     def _load(self) -> Policy:
         if self._policy is None:
@@ -104,15 +114,11 @@ class Examiner:
 
 
 def measure_all(
-    runner: StepRunner,
-    checkpoint: Artifact,
-    teachers: Sequence[PlannedTeacher],
-    settings: EvaluationSettings,
-    label: str,
+    runner: StepRunner, checkpoint: Artifact, plan: Plan, settings: EvaluationSettings, label: str
 ) -> list[Artifact]:
-    """Return the measurements of a checkpoint on each teacher's evaluation set, in their order."""
-    examiner = Examiner(runner, checkpoint, settings)
-    measured = []
+    """Return the measurements of a checkpoint on each domain's evaluation set, in their order."""
+    examiner = Examiner(runner, checkpoint, settings, plan.made_for)
+    teachers, measured = plan.leads, []
     for place, teacher in enumerate(teachers):
         report("evaluate", place, len(teachers), message=f"{label} on {teacher.domain}")
         measured.append(examiner.measure(teacher.domain, teacher.environment, teacher.evaluation))

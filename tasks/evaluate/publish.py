@@ -66,7 +66,6 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
 
     def make(folder: Path, measurements: Measurements) -> Path:
         report("report", 0, 1)
-        measurements.notes |= plan.made_for
         card = read_scorecard(runner, manifest.scorecard)
         out = folder / "report"
         out.mkdir()
@@ -88,7 +87,9 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
         report("report", 1, 1)
         return out
 
-    return runner.find_or_make(derivation, "report", make, owner="consolidation")
+    return runner.find_or_make(
+        derivation, "report", make, owner="consolidation", notes=plan.made_for
+    )
 
 
 def lineage_page(runner: StepRunner, student: Artifact) -> str:

@@ -59,7 +59,7 @@ def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
         LineageError: for a manifest that is not a student's, or a student without a gate.
     """
     manifest = parse_manifest(runner.store.get_bytes(student.digest), Student)
-    gate = input_of(runner, student, "gate")
+    gate, plan = input_of(runner, student, "gate"), plan_of(runner, student)
     derivation = Derivation(
         project=runner.project,
         kind=KIND,
@@ -72,7 +72,7 @@ def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
 
     def make(folder: Path, measurements: Measurements) -> Path:
         card = json.loads(runner.store.get_bytes(manifest.scorecard.digest))
-        outcomes = list(_outcomes(plan_of(runner, student), verdicts_of(runner, student), card))
+        outcomes = list(_outcomes(plan, verdicts_of(runner, student), card))
         for each in outcomes:
             pairs = {"predicted": each.predicted, "actual": each.actual}
             measurements.add(
@@ -85,7 +85,7 @@ def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
         path.write_bytes(canonical_json(rows))
         return path
 
-    return runner.find_or_make(derivation, KIND, make, owner="consolidation")
+    return runner.find_or_make(derivation, KIND, make, owner="consolidation", notes=plan.made_for)
 
 
 def _outcomes(

@@ -155,7 +155,9 @@ def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[Pro
         path.write_text(found.model_dump_json(indent=1), "utf-8")
         return path
 
-    made = runner.find_or_make(derivation, "probe", make, owner="consolidation")
+    made = runner.find_or_make(
+        derivation, "probe", make, owner="consolidation", notes=plan.made_for
+    )
     return ProbeResult.model_validate_json(runner.store.get_bytes(made.digest)), made
 
 

@@ -50,13 +50,14 @@ def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        measurements.notes |= plan.made_for
         report("merge", 0, 1, message="parameter average")
         policy = load_policy(runner.store.tree(plan.student.digest))
         policy.model.load_state_dict(average(_states(runner, plan)))
         return save_policy(policy, folder / "model")
 
-    return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return runner.find_or_make(
+        derivation, "checkpoint", make, owner="consolidation", notes=plan.made_for
+    )
 
 
 def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSettings) -> Artifact:
@@ -97,7 +98,6 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        measurements.notes |= plan.made_for
         policy = load_policy(runner.store.tree(plan.student.digest))
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
         vector = task_vector(start, _states(runner, plan))
@@ -111,7 +111,9 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
         policy.model.load_state_dict(task_arithmetic(start, vector, best))
         return save_policy(policy, folder / "model")
 
-    return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    return runner.find_or_make(
+        derivation, "checkpoint", make, owner="consolidation", notes=plan.made_for
+    )
 
 
 def _states(runner: StepRunner, plan: Plan) -> Iterator[tuple[State, float]]:

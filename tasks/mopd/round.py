@@ -82,7 +82,11 @@ class _Round:
     def result(self) -> Artifact:
         """Return the student."""
         return self._runner.find_or_make(
-            self._derivation, "checkpoint", self._make, owner="consolidation"
+            self._derivation,
+            "checkpoint",
+            self._make,
+            owner="consolidation",
+            notes=self._models.plan.made_for,
         )
 
     def _make(self, folder: Path, measurements: Measurements) -> Path:
@@ -94,7 +98,6 @@ class _Round:
         with open_source(runner, plan.leads, policy, settings, self._seed) as source:
             spec = RoundSpec(self._models, settings, self._seed)
             run = RoundTrainer(runner, spec, policy, folder / "ledger", source)
-            measurements.notes |= plan.made_for
             measurements.notes["estimate"] = str(run.needed)
             parts = {**run.parts(measurements), **self._more}
             states = States(runner.store, self._derivation.digest(), parts)

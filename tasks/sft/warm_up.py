@@ -86,7 +86,9 @@ def warm_up_student(
         supervise(policy, rows, training, seed, folder / "trainer", watch)
         return save_policy(policy, folder / "model")
 
-    warmed = runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+    warmed = runner.find_or_make(
+        derivation, "checkpoint", make, owner="consolidation", notes=plan.made_for
+    )
     return plan.model_copy(update={"student": warmed})
 
 

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from collections import Counter
 
 import pytest
 
@@ -250,6 +251,22 @@ def test_the_ledger_adds_up_to_the_student(store, manifest):
     assert found.unexplained < 1e-4
     assert set(ledger.parts) == {*TEAMS, "decay", "rounding"}
     assert {row.source for row in ledger.rows()} == set(TEAMS)
+
+
+@mlflow_of_today
+def test_every_step_of_a_consolidation_is_below_its_run(store):
+    client = connection.client_of(tracking_uri())
+    experiment = client.get_experiment_by_name("consolidation").experiment_id
+    runs = client.search_runs([experiment], max_results=1000)
+    tops = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert [run.info.run_name.partition("-")[0] for run in tops] == ["consolidation"]
+    steps = [run for run in runs if run not in tops]
+    assert {run.data.tags["mlflow.parentRunId"] for run in steps} == {tops[0].info.run_id}
+    made = Counter(run.data.tags["provost.kind"] for run in steps)
+    # Fork point, student, two controls and two teachers, each in two domains, sampled alike.
+    assert (made["evaluation"], made["scorecard"], made["gate_outcome"]) == (12, 1, 1)
+    ends = [run.info.end_time for run in steps]
+    assert (tops[0].info.status, tops[0].info.end_time) == ("FINISHED", max(ends))
 
 
 @mlflow_of_today

@@ -2,21 +2,25 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from lineage import mirror
+from lineage.areas import area_of
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
 from lineage.flyte_run import FlyteRun
-from lineage.mirror import connection
+from lineage.mirror import connection, showing
 from lineage.registry import Registry
 from lineage.store import FolderStore
-from lineage.view import area_of
+from lineage.view import milliseconds
 from tests.support.consolidated import COMMIT, TEAMS, Consolidated
-from tests.support.making import runs, write_record
+from tests.support.making import runs, take, write_record
 
+LATER = "2026-11-21T00:0{}:00+00:00"
+"""A time some minutes after that of the other records."""
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -91,7 +95,14 @@ def test_a_run_s_description_leads_to_each_input(shown, pages):
     led = links(run.data.tags["mlflow.note.content"])
     assert led["student"] == address(found[shown.base[0]])
     assert led["teacher math"] == address(found[shown.teams["math"]["rl"][0]])
+    assert led["teacher.math@1"] == "#/models/teacher.math/versions/1"
     assert led["prompts code"] == address(found[shown.teams["code"]["prompts"][0]])
+
+
+def test_a_plan_leads_to_its_teachers_by_name_and_version(shown, pages):
+    led = links(by_record(pages)[shown.plan[0]].data.tags["mlflow.note.content"])
+    for team in TEAMS:
+        assert led[f"teacher.{team}@1"] == f"#/models/teacher.{team}/versions/1"
 
 
 def test_the_columns_of_a_run_are_filled(shown, pages):
@@ -108,8 +119,9 @@ def test_a_consolidation_is_one_run_with_its_steps_below(shown, pages):
     plan = found[shown.plan[0]]
     below = {run for run in found.values() if "mlflow.parentRunId" in run.data.tags}
     assert {run.data.tags["mlflow.parentRunId"] for run in below} == {plan.info.run_id}
-    kinds = sorted(run.data.tags["provost.kind"] for run in below)
-    assert kinds == ["mopd", "report", "student"]
+    kinds = Counter(run.data.tags["provost.kind"] for run in below)
+    steps = {"mopd": 1, "evaluation": 2, "scorecard": 1, "student": 1, "report": 1}
+    assert kinds == steps  # the fork point was measured before, by the teams
     assert {run.info.experiment_id for run in below} == {plan.info.experiment_id}
     assert plan.info.run_name.startswith("consolidation-")
 
@@ -133,10 +145,62 @@ def test_scores_stand_at_the_checkpoint_with_their_data(shown, pages):
         "evaluation/score/math": 0.5,
     }
     assert model.tags["mlflow.note.content"] == version.description
+    assert model.params == pages.get_run(model.source_run_id).data.params == {"seed": "0"}
+    assert model.tags["mlflow.user"] == "consolidation"
+    assert model.tags["mlflow.source.name"] == "tasks.mopd.task.distil_rounds"
+    assert model.tags["mlflow.source.git.commit"] == COMMIT
     registered = json.loads(model.tags["mlflow.modelVersions"])
     assert registered == [{"name": "student.general", "version": "1"}]
     prompts = shown.teams["math"]["prompts"][1].removeprefix("sha256:")
     assert prompts.startswith(scores["evaluation/score/math"].dataset_digest)
+
+
+def test_data_sets_and_teachers_are_tags_of_version_and_checkpoint(shown, pages):
+    version = pages.get_model_version_by_alias("student.general", "released")
+    model = pages.get_logged_model(version.source.removeprefix("models:/"))
+    wanted = {f"provost.teacher.{team}": f"teacher.{team}@1" for team in TEAMS}
+    for team in TEAMS:
+        made = shown.teams[team]
+        wanted[f"provost.data.{team}.demonstrations"] = made["data"][1]
+        for use in ("training", "validation", "evaluation"):
+            wanted[f"provost.data.{team}.{use}_prompts"] = made["prompts"][1]
+    for tags in (version.tags, model.tags):
+        begins = ("provost.teacher.", "provost.data.")
+        assert {key: text for key, text in tags.items() if key.startswith(begins)} == wanted
+
+
+def test_a_measurement_is_named_after_the_checkpoint(shown, pages):
+    names = {run.info.run_name for run in runs(pages) if "evaluation" in run.info.run_name}
+    student, base = shown.mopd[1][7:19], shown.base[1][7:19]
+    assert {f"evaluation-math-of-mopd-{student}", f"evaluation-math-of-base-{base}"} <= names
+
+
+def test_a_consolidation_ends_with_its_latest_step_as_that_did(store, client):
+    plan = write_record(store, b"{}", kind="plan", output_kind="plan")
+    run = {"kind": "mopd", "notes": {"plan": plan[0]}}
+    first = write_record(store, b"x", finished=LATER.format(1), **run)
+    why = {"kind": "failure", "output_kind": "failure", "error": "no space left"}
+    failed = write_record(store, b"why", take("plan", plan), finished=LATER.format(2), **why)
+    last = write_record(store, b"y", finished=LATER.format(3), **run)
+
+    def parent():
+        [found] = [run for run in runs(client) if run.data.tags["provost.kind"] == "plan"]
+        return found.info.status, found.info.end_time - milliseconds(LATER.format(0))
+
+    for record, shows in ((first, ("FINISHED", 60_000)), (failed, ("FAILED", 120_000))):
+        assert mirror.mirror_record(store, record[0])
+        assert parent() == shows
+    run_id = by_record(client)[plan[0]].info.run_id
+    assert mirror.reindex(store).repaired == ()  # the last one was missing, nothing was wrong
+    assert parent() == ("FINISHED", 180_000)
+    client.set_terminated(run_id, "FAILED", 7)
+    assert mirror.reindex(store).repaired == ()
+    assert parent() == ("FINISHED", 180_000)
+    showing.mirror_of.cache_clear()
+    for record in (last, first):
+        assert mirror.mirror_record(store, record[0])
+    assert parent() == ("FINISHED", 180_000)
+    assert by_record(client)[plan[0]].info.run_id == run_id
 
 
 def test_data_sets_are_inputs_with_their_digests(shown, pages):

@@ -124,6 +124,15 @@ def test_a_forged_score_of_a_model_is_taken_back(store, client, family):
     assert version.run_id == shown.source_run_id
 
 
+def test_a_forged_setting_of_a_model_is_taken_back(store, client, family):
+    forged = client.get_model_version_by_alias("teacher.math", "released").source
+    client.log_model_params(forged.removeprefix("models:/"), {"more": "1"})
+    assert rebuilt(store) >= 1
+    version = client.get_model_version_by_alias("teacher.math", "released")
+    shown = client.get_logged_model(version.source.removeprefix("models:/"))
+    assert shown.params == {"seed": "0", "rate": "0.5"}
+
+
 def test_a_forged_version_goes_and_numbers_stay_those_of_the_registry(store, client, family):
     client.create_model_version(
         "teacher.math", "file:///nowhere", tags={"provost.version": "2", "provost.digest": "x"}

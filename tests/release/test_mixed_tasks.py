@@ -74,11 +74,12 @@ class HastyRunner(StepRunner):
         super().__init__(**options)
         self.made = []
 
-    def find_or_make(self, derivation, kind, make, owner=""):
+    def find_or_make(self, derivation, kind, make, owner="", notes=None):
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder, "output")
             output.write_text(derivation.digest())
-            made = self.commit(derivation, kind, output, now(), Measurements(kind), owner)
+            measured = Measurements(kind, notes={**(notes or {})})
+            made = self.commit(derivation, kind, output, now(), measured, owner)
         self.made.append(made.record)
         return made
 

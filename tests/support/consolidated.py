@@ -24,18 +24,30 @@ class Consolidated:
     def __init__(self, store, folder):
         self.store, self._folder = store, folder
         self.base = write_record(store, b"base", kind="base", owner="foundation")
-        self.prompts = {}
+        self.prompts, self.scores = {}, {}
         self.teams = {team: self._team(team) for team in TEAMS}
         releases = [take("release", self.teams[team]["release"], name=team) for team in TEAMS]
-        self.plan = self._made(b"plan", take("student", self.base), *releases, kind="plan")
+        plan = {"teachers": [self._planned(team) for team in TEAMS]}
+        inputs = [take("student", self.base), *releases]
+        self.plan = self._made(canonical_json(plan), *inputs, kind="plan")
         self._publish()
+
+    def _planned(self, team):
+        made = self.teams[team]
+        return {
+            "reference": f"teacher.{team}@1",
+            "release": {"digest": made["release"][1]},
+            "checkpoint": {"digest": made["rl"][1]},
+        }
 
     def _made(self, data, *inputs, kind, output_kind="", **more):
         kinds = {"output_kind": output_kind or kind}
         return write_record(self.store, data, *inputs, kind=kind, **kinds, **more)
 
-    def _score(self, method, domain, model):
-        return self._made(
+    def _score(self, method, domain, model, **more):
+        if (model, domain) in self.scores:  # measured once
+            return self.scores[model, domain]
+        self.scores[model, domain] = self._made(
             f"{method} {domain}".encode(),
             take("checkpoint", model),
             take("prompts", self.prompts[domain]),
@@ -43,7 +55,9 @@ class Consolidated:
             output_kind="measurement",
             domain=domain,
             metrics=[(0, f"score/{domain}", SCORES[method], "evaluation")],
+            **more,
         )
+        return self.scores[model, domain]
 
     def _team(self, team):
         data = self._made(
@@ -79,18 +93,19 @@ class Consolidated:
         registry.point(name, "released", 1, by="lead")
         return {"rl": rl, "release": made, "data": data, "prompts": prompts}
 
-    def _card(self, owner, methods, domains):
+    def _card(self, owner, methods, domains, **more):
         rows = [
             (0, f"{method}/{domain}", SCORES[method], "scorecard")
             for method in methods
             for domain in domains
         ]
         measured = [
-            take(f"method.{method}", self._score(method, domain, model), name=domain)
+            take(f"method.{method}", self._score(method, domain, model, **more), name=domain)
             for method, model in methods.items()
             for domain in domains
         ]
-        return self._made(f"{owner} card".encode(), *measured, kind="scorecard", metrics=rows)
+        data = f"{owner} card".encode()
+        return self._made(data, *measured, kind="scorecard", metrics=rows, **more)
 
     def _publish(self):
         teachers = [take("teacher", self.teams[team]["rl"], name=team) for team in TEAMS]
@@ -109,7 +124,8 @@ class Consolidated:
             metrics=[(step, "reward", step / 10, "mopd") for step in range(1, 4)],
             owner="consolidation",
         )
-        self.card = self._card("student", {"fork_point": self.base, "student": self.mopd}, TEAMS)
+        measured = {"fork_point": self.base, "student": self.mopd}
+        self.card = self._card("student", measured, TEAMS, notes={"plan": self.plan[0]})
         shares = tuple(
             TeacherShare(
                 domain=team,

@@ -10,7 +10,9 @@ from lineage.metrics import Sample, metrics_blob
 from lineage.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64
-ATTESTED = ("owner", "notes", "output_kind", "commit", "execution", "task", "dirty", "flyte")
+ATTESTED = (
+    "owner", "notes", "output_kind", "commit", "execution", "task", "dirty", "flyte", "finished"
+)  # fmt: skip
 TIME = "2026-11-21T00:00:00+00:00"
 MINE = "projects/local"
 """Where statements lie in a store of one's own."""
@@ -49,9 +51,8 @@ def write_record(store, data: bytes, *inputs: Input, kind: str = "sft", **more) 
         output=output,
         output_kind=attested.pop("output_kind", "checkpoint"),
         started=TIME,
-        finished=TIME,
         metrics=store.put_bytes(blob) if rows else "",
-        **attested,
+        **{"finished": TIME, **attested},
     )
     return Records(store).write(derivation, attestation), output
 
