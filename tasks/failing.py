@@ -22,12 +22,12 @@ _OURS = {"images", "lineage", "tasks", "workflows"}
 """Packages with exceptions that need no traceback."""
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 _PASSING = "PassingFaultError"
-"""The name under which a task raises a fault that may pass; the fault's own name follows."""
+"""Name under which a task raises a transient fault; the fault's own name follows."""
 _OWN = ("FailedError", "MayPassError")
-"""The names under which errors are said for the console; they tell nothing."""
+"""Names of wrapper errors in the console, without information of their own."""
 _NAMED = re.compile(r"([A-Z]\w*(?:Error|Exception)): ")
 _AT_EXIT = ("Unclosed client session", "Unclosed connector")
-"""What flytekit's S3 client says when a pod ends; it tells of no fault."""
+"""Messages of flytekit's S3 client when a pod ends, which are not faults."""
 
 
 class FramelessError(Exception):
@@ -59,9 +59,9 @@ class Told:
     """An error as it is said to a person."""
 
     name: str
-    """Its type."""
+    """Type of the error."""
     sentence: str
-    """What and why."""
+    """Message of the error."""
     frames: str = ""
     """Traceback; "" if the message is sufficient."""
 

@@ -33,7 +33,7 @@ class Failure:
 
     task: str
     type: str
-    """Its type, such as RecalledError."""
+    """Type of the error, such as RecalledError."""
     sentence: str
     frames: str = ""
 
@@ -43,10 +43,10 @@ class Work:
     """What a step that failed was doing."""
 
     inputs: Sequence[Input] = ()
-    """What it had been given, as far as that has records."""
+    """The recorded inputs of the work."""
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
     made: Sequence[JsonValue] = ()
-    """What a rerun will find."""
+    """Finished results, which a rerun will find."""
     seed: int = 0
 
 

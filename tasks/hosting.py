@@ -36,7 +36,7 @@ from tasks.resources import (
 from tasks.reused import marking_reuse
 
 _STORE = "PROVOST_STORE"
-"""Set by ``infra/teams/060_places.yaml`` through the pod template that registration names."""
+"""Variable set by ``infra/teams/060_places.yaml``, through the pod template of the registration."""
 SIGNING_SECRET = "provost-signing"
 """The Kubernetes secret of a team's namespace that holds its private key ..."""
 SIGNING_KEY = "key"
@@ -116,7 +116,7 @@ def telling(stage: Stage, task: Any) -> Any:  # noqa: ANN401 - flytekit's tasks 
         quiet_exit()
         try:
             return execute(**inputs)
-        except IgnoreOutputs:  # how a pod ends whose output is that of another rank
+        except IgnoreOutputs:  # how a pod ends if another rank gives the output
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a person has to read it
             may_pass_again = isinstance(error, FlyteRecoverableException)
@@ -227,8 +227,8 @@ def _require_gpus(stage: Stage) -> None:
     found = torch.cuda.device_count()
     if found < wanted:
         raise ResourceError(
-            f"{stage} needs {wanted} GPUs under the flavour {flavour and flavour.name} and this "
-            f"machine shows {found}: check the image's CUDA, the node's driver and the pod's "
+            f"{stage} needs {wanted} GPUs under the flavour {flavour and flavour.name} but this "
+            f"machine has {found}: check the image's CUDA, the node's driver and the pod's "
             f"limits, or choose another {FLAVOUR}"
         )
 

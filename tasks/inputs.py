@@ -69,7 +69,7 @@ def _told(found: Any, names: Mapping[str, str], rest: str) -> str:  # noqa: ANN4
     name, given = _name(".".join(str(part) for part in found["loc"]), names, rest), found["input"]
     if found["type"] == "extra_forbidden":
         return (
-            f"{name} names no setting, so {given!r} would set nothing: look for its path in "
+            f"{name} is not a setting, so {given!r} would have no effect: find its path in "
             "docs/concepts/mopd.md, or in RoundSettings"
         )
     if found["type"] in _BOUNDS:

@@ -33,7 +33,7 @@ def drawn_live(
         try:
             show(draw([each.rows for each in measurements]))
         except Exception:
-            logging.getLogger(__name__).exception("the page of this step could not be shown yet")
+            logging.getLogger(__name__).exception("the page of this step could not be rendered yet")
 
     with measured_here(measured) as measurements:
         try:

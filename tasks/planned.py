@@ -25,7 +25,7 @@ def stored_plan(runner: StepRunner, artifact: Artifact | None) -> Plan:
     """
     if artifact is None:
         raise LineageError(
-            "this plan was never stored, so nothing can be published of it: launch the workflow "
+            "this plan was never stored, so it cannot be published: launch the workflow "
             "`consolidate`, which plans first"
         )
     given = {
@@ -66,7 +66,7 @@ def input_of(runner: StepRunner, student: Artifact, role: str) -> Input:
     if len(found) != 1:
         raise LineageError(
             f"the record of the student {student.digest} names {len(found)} inputs as its {role}: "
-            "publish it again with the present code, which records one"
+            "publish it again with the current code, which records one"
         )
     return found[0]
 
@@ -134,15 +134,14 @@ def start_of(runner: StepRunner, reference: str) -> Artifact:
     if not entry.record or entry.kind != "checkpoint":
         found = f"a {entry.kind}" if entry.record else "without a record"
         raise LineageError(
-            f"{reference!r} is {entry.name}@{entry.version}, which is {found}, but a checkpoint is "
-            "needed here: `provost teacher list` and `provost lineage show NAME` say what is "
-            "registered"
+            f"{reference!r} is {entry.name}@{entry.version}, which is {found}, but a checkpoint "
+            "is needed here: find one with `provost teacher list` or `provost lineage show NAME`"
         )
     return Artifact(kind=entry.kind, digest=entry.digest, record=entry.record, uri=store.uri)
 
 
 def refuse_mixed(runner: StepRunner, plan: Plan) -> None:
-    """Refuse a plan whose parts are not those of the stored plan that it names.
+    """Refuse a plan that differs from the stored plan with its digest.
 
     What is made for a plan is attested to be made for it. A warm-up may have moved the student. A
     plan that names no stored one claims nothing, and nothing can be published of it.

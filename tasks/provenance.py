@@ -20,7 +20,7 @@ GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 _TASKS = Path(__file__).parent
 _ALL_BUT_DOCUMENTS = (":/", ":(top,exclude)*.md")
 _PATTERNS = ("**/*.py", "*.json", "templates/*")
-"""What of a package decides what it computes or shows."""
+"""Files of a package that affect its results or its pages."""
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy")
 
 

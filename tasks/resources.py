@@ -71,21 +71,21 @@ class StageResources(BaseModel):
     disk: Quantity
     """Local disk of the pod, for scratch files and files from the store."""
     shared_memory: Quantity | None = None
-    """A file system in memory, for ranks and loaders that hand tensors to each other."""
+    """Size of the file system in memory, through which ranks and loaders exchange tensors."""
     gpus: int = Field(default=0, ge=0)
     """Number of GPUs, and ranks, per pod."""
     nodes: int = Field(default=1, ge=1)
     """Number of pods that train together."""
     spot: bool = False
-    """May run on machines that can be taken away. The last attempt never does, where Flyte counts
-    all attempts as one budget: ``node-config`` in ``infra/flyte/values.yaml``."""
+    """Whether it may run on preemptible machines. The last attempt never does, if Flyte counts all
+    attempts as one budget: ``node-config`` in ``infra/flyte/values.yaml``."""
     retries: int = Field(default=0, ge=0, le=10)
-    """Further attempts after faults that may pass: storage, network, a machine taken away."""
+    """Further attempts after transient faults: storage, network, a preempted machine."""
     time_limit_minutes: int = Field(ge=1)
     """Time limit of one attempt in minutes. Flyte counts from the creation of the pod, including
     the wait for a machine, and ends the step after twice the limit over all attempts."""
     pod_template: str
-    """One of ``infra/flyte/pod-templates.yaml``: who the pod runs as and what it finds there."""
+    """A template of ``infra/flyte/pod-templates.yaml``: the pod's user and its mounts."""
 
     @property
     def num_ranks(self) -> int:
@@ -111,21 +111,24 @@ class Flavour(BaseModel):
     name: str
     description: str
     gpu: str = ""
-    """The value of the nodes' accelerator label, such as nvidia-h200; empty has none."""
+    """The value of the nodes' accelerator label, such as nvidia-h200; empty without GPUs."""
     stages: dict[Stage, StageResources]
 
     @validator(mode="after")
     def _is_complete(self) -> Self:
         missing = [stage.value for stage in Stage if stage not in self.stages]
         if missing:
-            raise ValueError(f"nothing is said of {', '.join(missing)}: each stage needs its table")
+            raise ValueError(
+                f"the stages {', '.join(missing)} are missing: each stage needs its table"
+            )
         for stage, wanted in self.stages.items():
             if wanted.gpus and not self.gpu:
-                raise ValueError(f"{stage} asks for GPUs and the flavour names none: set gpu")
+                raise ValueError(f"{stage} needs GPUs, but the flavour has no gpu: set gpu")
             if wanted.num_ranks > 1 and stage not in SPREADS:
                 raise ValueError(
-                    f"{stage} runs in one process and asks for {wanted.num_ranks}: the others "
-                    f"would idle; only {', '.join(sorted(SPREADS))} spread"
+                    f"{stage} runs in one process but has {wanted.num_ranks} ranks, and the "
+                    f"others would idle: set one rank. Only {', '.join(sorted(SPREADS))} can use "
+                    "several"
                 )
         return self
 

@@ -88,7 +88,7 @@ class State(Stated):
     step: int
     tree: Digest
     threads: int = 0
-    """How many the run has used: it goes on with as many, to the same bits."""
+    """Number of threads of the run; it resumes with as many, to give the same bits."""
 
 
 class States:

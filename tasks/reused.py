@@ -1,4 +1,4 @@
-"""The mark of a step whose work was found: Flyte's console shows a Deck that says whose it was."""
+"""The mark of a reused step: a Deck in Flyte's console that names the run that made the result."""
 
 import functools
 import sys
@@ -48,9 +48,9 @@ def note_reused(found: Reused) -> None:
 def marking_reuse(
     body: Callable[Parameters, Result], show: Callable[[str, str], None] | None
 ) -> Callable[Parameters, Result]:
-    """Return ``body`` with what it found told in its log and, where it has a Deck, shown there.
+    """Return ``body`` with its reused results reported in its log and, if it has one, in its Deck.
 
-    On a person's machine nothing is said: the command tells what it found.
+    On a person's machine nothing is reported here, because the command reports it.
     """
 
     @functools.wraps(body)

@@ -108,7 +108,7 @@ def _is_of_planner(runner: StepRunner, made: Derivation) -> bool:
 def _is_rejection(made: Derivation, attested: Attestation) -> bool:
     try:
         return any(said.decision == "rejected" for said in decided(made, [attested]))
-    except CorruptError:  # one that nobody can read hides no other
+    except CorruptError:  # an unreadable one hides no other
         return False
 
 

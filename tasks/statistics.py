@@ -23,7 +23,7 @@ Z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
 """The 97.5 % quantile of the standard normal."""
 
 RESAMPLES = 2_000
-"""Resamples of the bootstrap: the 2.5 % tail then rests on 50 of them."""
+"""Resamples of the bootstrap, so that the 2.5 % tail rests on 50 of them."""
 
 _NUMBERS_AT_ONCE = 4_000_000
 """Numbers that the bootstrap holds in memory at a time."""
@@ -179,7 +179,7 @@ def paired_difference(first: Samples, second: Samples) -> Interval:
 
 
 def mean_of_domains(intervals: Sequence[Interval]) -> Interval:
-    """Return the unweighted mean over domains, whose prompts are independent.
+    """Return the unweighted mean over domains with independent prompts.
 
     The variance of a mean of D domains is the sum of their variances over D^2. Each variance is
     recovered from its interval (Zou and Donner 2008, Statistics in Medicine 27:1693):
@@ -190,7 +190,7 @@ def mean_of_domains(intervals: Sequence[Interval]) -> Interval:
     asymmetry near 0 and 1. ``n`` is the total number of prompts.
     """
     if not intervals:
-        raise ValueError("no domain to average: evaluate at least one")
+        raise ValueError("the list of domains to average is empty: evaluate at least one")
     count = len(intervals)
     mean = math.fsum(interval.mean for interval in intervals) / count
     below = math.sqrt(math.fsum((each.mean - each.low) ** 2 for each in intervals)) / count
@@ -217,7 +217,8 @@ def passed(samples: Samples, thresholds: Mapping[str, float], domain: str) -> Sa
 def _refuse_out_of_range(samples: Samples) -> None:
     if not samples or not all(len(scores) > 0 for scores in samples):
         raise ValueError(
-            "no score to average: every evaluation needs prompts and every prompt a sample"
+            "the list of scores to average is empty: every evaluation needs prompts, and every "
+            "prompt a sample"
         )
     for scores in samples:
         for score in scores:

@@ -48,7 +48,7 @@ def test_every_fault_has_a_line_and_what_fits_passes():
     first, second, third = str(refused.value).splitlines()
     assert first.startswith("all is 0")
     assert second.startswith("all is 2")
-    assert third.startswith("other names no setting, so 1 would set nothing")
+    assert third.startswith("other is not a setting, so 1 would have no effect")
     with (
         pytest.raises(InputError, match="num_steps is 0"),
         told_by_name({"inner": "all", "inner.steps": "num_steps"}),

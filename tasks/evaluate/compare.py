@@ -122,7 +122,7 @@ def _why_not(domain: str, one: Side, two: Side) -> str:
         return f"{missing} was not evaluated on this domain"
     prompts = [{each.prompt for each in side.outcomes[domain]} for side in (one, two)]
     if prompts[0] != prompts[1]:
-        return "their held-out prompts are not the same"
+        return "their held-out prompts differ"
     sampled = [side.card.settings.model_copy(update={"passed": {}}) for side in (one, two)]
     if sampled[0] != sampled[1]:
         return "they were sampled with other settings"

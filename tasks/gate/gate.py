@@ -140,7 +140,7 @@ def _judged(
 def _reforks(
     runner: StepRunner, plan: Plan, judged: Mapping[str, Judged], sources: tuple[Input, ...]
 ) -> dict[str, Requested]:
-    """Return the requests to owners whose teachers another climb would help."""
+    """Return the requests to the owners of teachers that another climb would help."""
     return {
         teacher.name: request_refork(runner, plan, teacher, judged[teacher.name].reasons, sources)
         for teacher in judged_teachers(plan)

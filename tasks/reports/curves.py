@@ -39,7 +39,7 @@ class CurveGroup(BaseModel):
 
     title: str
     unit: str
-    """What one unit of the axis is, such as "nats per token"."""
+    """Unit of the axis, such as "nats per token"."""
     curves: tuple[Curve, ...] = Field(min_length=1)
     low: FiniteFloat = 0.0
     high: FiniteFloat | None = None
@@ -58,7 +58,7 @@ class Figure:
 
     name: str
     change: str
-    """Where the trend begins and where it ends."""
+    """Start and end of the trend, in words."""
     low: float
     high: float
     first: float

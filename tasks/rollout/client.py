@@ -34,7 +34,7 @@ from tasks.rollout.prompts import (
 )
 
 REPLY_BYTES = 65_536
-"""The longest answer of an environment: more would never fit a model's context."""
+"""Maximum bytes of an environment's answer; more would not fit a model's context."""
 NUM_TRACEBACK_LINES = 12
 MAX_TURNS = 256
 """Maximum number of model turns in one episode; a player draws noise for all of them first."""
@@ -65,10 +65,10 @@ class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the enviro
         lines = details[-_DETAILS_CHARACTERS:].strip().splitlines()[-NUM_TRACEBACK_LINES:]
         last_lines = "\n".join(map(cut, lines))
         message = (
-            f"environment of {domain!r}: {call}(){at} {cut(problem)}. Nothing can be learned from "
-            "an episode without a grade, so the run stops here: the owner of the domain mends its "
-            "environment.py or prompts.py and releases again"
-            + (f". Its last words:\n{last_lines}" if last_lines else "")
+            f"environment of {domain!r}: {call}(){at} {cut(problem)}. An episode without a grade "
+            "cannot be trained on, so the run stops here: ask the owner of the domain to fix its "
+            "environment.py or prompts.py and to release again"
+            + (f". Last lines of its output:\n{last_lines}" if last_lines else "")
         )
         super().__init__(paragraph(message))
 
@@ -94,7 +94,7 @@ class EnvironmentClient(Protocol):
 
 
 class NonsenseError(ValueError):
-    """An environment returned what is no answer; the text reads on from "grade()"."""
+    """An environment returned an invalid value; the text continues after "grade()"."""
 
 
 class LocalEnvironment:
@@ -162,9 +162,7 @@ class LocalEnvironment:
 
     def _need_source(self) -> PromptSource:
         if self._source is None:
-            raise NonsenseError(
-                "has nowhere to take prompts from: pass `source` to LocalEnvironment"
-            )
+            raise NonsenseError("has no source of prompts: pass `source` to LocalEnvironment")
         return self._source
 
 
@@ -172,7 +170,7 @@ def max_turns_from(value: object) -> int:
     """Return a usable ``max_turns``, or raise NonsenseError."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TURNS:
         raise NonsenseError(
-            f"is {shown(value)}: it is the number of turns of the model, 1 to {MAX_TURNS}"
+            f"is {shown(value)}: it must be the model's number of turns, 1 to {MAX_TURNS}"
         )
     return value
 
@@ -182,29 +180,33 @@ def reply_from(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise NonsenseError(f"returned a {type(value).__name__}: it returns text, or None to end")
+        raise NonsenseError(
+            f"returned a {type(value).__name__}: it must return text, or None to end"
+        )
     try:
         num_bytes = len(value.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise NonsenseError(f"returned text that is not Unicode ({error.reason})") from error
     if num_bytes > REPLY_BYTES:
-        raise NonsenseError(f"returned {num_bytes} bytes: an answer has at most {REPLY_BYTES}")
+        raise NonsenseError(f"returned {num_bytes} bytes: an answer may have at most {REPLY_BYTES}")
     return value
 
 
 def grade_from(value: object) -> Grade:
     """Return what ``grade`` may return, or raise NonsenseError."""
     if not isinstance(value, Grade):
-        raise NonsenseError(f"returned a {type(value).__name__}: it returns a Grade")
+        raise NonsenseError(f"returned a {type(value).__name__}: it must return a Grade")
     return grade_of(value.score, value.reason)
 
 
 def grade_of(score: object, reason: object) -> Grade:
     """Return a Grade of parts that may be anything, or raise NonsenseError."""
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise NonsenseError(f"gave the score {shown(score)}: a score is a number between 0 and 1")
+        raise NonsenseError(
+            f"gave the score {shown(score)}: a score must be a number between 0 and 1"
+        )
     if not isinstance(reason, str) or len(reason) > REPLY_BYTES:
-        raise NonsenseError("gave no usable reason: it is a few words of text")
+        raise NonsenseError("gave no usable reason: it must be a few words of text")
     if _is_no_unicode(reason):
         raise NonsenseError(f"gave the reason {shown(reason)}, which is not Unicode")
     return Grade(float(score), reason)

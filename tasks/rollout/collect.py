@@ -18,8 +18,9 @@ from tasks.rollout.sampling.sampler import ModelTurn, Sampler
 from tasks.rollout.settings import SamplingSettings
 
 _REMEMBERED = 1 << 16
-"""Prompts whose tokens are kept, eight bytes each: all are tried against the model's positions
-before a run, and come again every epoch. Rendering them anew took 3 % of the demo's steps."""
+"""Number of prompts with cached tokens, at eight bytes per token: all prompts are checked against
+the model's positions before a run, and recur every epoch. Rendering them again took 3 % of the
+demo's steps."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Rollout:
     sampler_log_probs: tuple[float, ...]
     """Log-probability of each token in nats at the sampling temperature; 0 where masked."""
     truncated: bool
-    """A turn was cut at its token limit, so it never ended by itself."""
+    """Whether a turn was truncated at its token limit."""
 
     @property
     def num_response_tokens(self) -> int:
@@ -46,7 +47,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt and the domain whose environment it meets."""
+    """A prompt and its domain."""
 
     domain: str
     prompt: Prompt
@@ -129,7 +130,7 @@ class Player:
         return turns * self._settings.max_new_tokens
 
     def refuse_too_long(self, questions: Sequence[Question]) -> None:
-        """Raise ValueError naming a question whose first turn would not fit into the model."""
+        """Raise ValueError naming a question that leaves no room for a turn in the context."""
         for question in questions:
             self._open(question)
 

@@ -45,14 +45,14 @@ def open_environment(
 
 @cache
 def _warn_once(confinement: Confinement) -> None:
-    """Say it where this platform lets a team's code reach more than it should."""
+    """Warn if this platform lets a team's code reach more than it should."""
     if confinement.openings:
         report(
             "environment",
             0,
             0,
             message=f"warning: {' and '.join(confinement.openings)} are open to released "
-            "environments here, as allow_unconfined allows; the records of this run say so",
+            "environments here, because allow_unconfined is set; the records of this run note it",
         )
 
 

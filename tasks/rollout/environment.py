@@ -37,8 +37,8 @@ def tries(count: int) -> Iterator[int]:
     """
     yield from range(TRIES_FOR_EACH * count)
     raise ValueError(
-        f"{count} different questions were asked for and not found in {TRIES_FOR_EACH * count} "
-        "draws: ask for fewer, in the team's settings, or draw from a larger range"
+        f"{count} different questions are needed but were not found in {TRIES_FOR_EACH * count} "
+        "draws: lower the number in the team's settings, or draw from a larger range"
     )
 
 
@@ -85,8 +85,8 @@ class Grade:
         """Refuse a score that no reward could be made of."""
         if not 0.0 <= self.score <= 1.0:  # also refuses NaN
             raise ValueError(
-                f"grade {self.score!r} is not between 0 and 1: a grader returns the share of the "
-                "task that is solved; scale it in the environment's grade()"
+                f"grade {self.score!r} is not between 0 and 1: a grader must return the solved "
+                "share of the task; scale it in the environment's grade()"
             )
 
 
@@ -104,7 +104,7 @@ class Environment(Protocol):
     """One domain: how it answers the model, and how it grades. Set as ``ENVIRONMENT``."""
 
     max_turns: int
-    """The most turns that the model gets in one episode."""
+    """Maximum number of the model's turns in one episode."""
 
     def respond(self, prompt: Prompt, turns: Sequence[Turn]) -> str | None:
         """Answer the model's last turn, or return None to end the episode."""

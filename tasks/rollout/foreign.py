@@ -63,7 +63,7 @@ class _Walk:
             self._spend(2 + len(value.encode()))
         else:
             # No repr: that of a small object may be endless too.
-            raise NotJsonError(f"returned a {type(value).__name__} that is no JSON value")
+            raise NotJsonError(f"returned a {type(value).__name__} that is not a JSON value")
         return value
 
     def _spend(self, num_bytes: int) -> None:

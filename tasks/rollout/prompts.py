@@ -18,7 +18,7 @@ from tasks.rollout.foreign import cut, shown
 ROLES = ("system", "user", "assistant", "tool")
 _NUM_SHOWN = 3
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""An escape that may be half a character; two halves that belong together are one."""
+"""An escape that may be half a character (a surrogate); a matching pair is one character."""
 
 Parsed = TypeVar("Parsed")
 
@@ -45,7 +45,7 @@ def prompt_from_json(value: object) -> Prompt:
     fields = _fields(value, required=("id", "messages"), optional=("task", "mode"))
     identifier = fields["id"]
     if not isinstance(identifier, str) or not identifier:
-        raise PromptError(f"field 'id' is {shown(identifier)}: give each prompt a text of its own")
+        raise PromptError(f"field 'id' is {shown(identifier)}: give each prompt a unique text")
     task = fields.get("task", {})
     if not isinstance(task, dict):
         raise PromptError(f"field 'task' is a {type(task).__name__}: it must be a JSON object")
@@ -84,7 +84,7 @@ def parse_json(text: str) -> object:
 
     Raises:
         PromptError: for NaN, infinities, bad or too deep JSON, numbers of thousands of digits, and
-            text that is no Unicode.
+            text that is not Unicode.
     """
     try:
         value: object = json.loads(text, parse_constant=_refuse_constant)
@@ -150,7 +150,7 @@ def refuse_repeated_ids(prompts: Iterable[Prompt]) -> None:
     for prompt in prompts:
         if prompt.id in seen:
             raise PromptError(
-                f"prompt id {prompt.id!r} comes twice: scores are kept by id, so give each "
+                f"prompt id {prompt.id!r} occurs twice: scores are kept by id, so give each "
                 "prompt its own"
             )
         seen.add(prompt.id)
@@ -168,8 +168,8 @@ def refuse_overlap(training: Sequence[Prompt], evaluation: Sequence[Prompt]) -> 
         shown = ", ".join(f"{left!r} = {right!r}" for left, right in shared[:_NUM_SHOWN])
         raise PromptError(
             f"{len(shared)} of {len(evaluation)} evaluation prompts are training prompts too "
-            f"({shown}{', ...' if len(shared) > _NUM_SHOWN else ''}): a score on them says nothing "
-            "about new prompts; generate the splits so that they cannot meet, or remove these"
+            f"({shown}{', ...' if len(shared) > _NUM_SHOWN else ''}): a score on them is not a "
+            "score on new prompts. Generate disjoint splits, or remove these prompts"
         )
 
 
@@ -184,7 +184,7 @@ def _read(path: Path, parse: Callable[[object], Parsed]) -> list[tuple[int, Pars
         if data.strip()
     ]
     if not rows:
-        raise PromptError(f"{path} is empty: write one JSON object a line, at least one")
+        raise PromptError(f"{path} is empty: write at least one JSON object, one per line")
     return rows
 
 
@@ -209,7 +209,9 @@ def _parsed(path: Path, line: int, data: bytes, parse: Callable[[object], Parsed
 
 def _write(path: Path, rows: Sequence[Mapping[str, Json]]) -> None:
     if not rows:
-        raise PromptError(f"nothing to write to {path}: a file without a line cannot be read back")
+        raise PromptError(
+            f"there are no rows to write to {path}: an empty file cannot be read back"
+        )
     text = "".join(_line(row) for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -229,7 +231,7 @@ def _line(row: Mapping[str, Json]) -> str:
         return text + "\n"
     except (TypeError, ValueError) as error:
         raise PromptError(
-            f"prompt {row.get('id', '')!r} holds what JSON cannot say ({error}): use null, "
+            f"prompt {row.get('id', '')!r} holds a value outside JSON ({error}): use null, "
             "booleans, finite numbers, text, lists and objects with text keys"
         ) from error
 
@@ -259,7 +261,7 @@ def _question(value: object) -> tuple[Message, ...]:
     if messages[-1].role != "user" or not messages[-1].content.strip():
         raise PromptError(
             f"the last message is {messages[-1].role!r} {messages[-1].content[:40]!r}: the model "
-            "answers a user, so end with a user message that says something"
+            "answers a user, so end with a non-empty user message"
         )
     return messages
 
@@ -268,8 +270,8 @@ def _turns(value: object) -> tuple[Turn, ...]:
     pairs = _pairs(value, "turns", ("assistant", "tool"))
     if pairs[0][0] != "assistant" or pairs[-1][0] != "assistant":
         raise PromptError(
-            f"turns go from {pairs[0][0]!r} to {pairs[-1][0]!r}: a demonstration starts and ends "
-            "with what the model should say, role 'assistant'"
+            f"turns go from {pairs[0][0]!r} to {pairs[-1][0]!r}: a demonstration must start and "
+            "end with the model's turns, role 'assistant'"
         )
     return tuple(Turn("tool" if role == "tool" else "assistant", text) for role, text in pairs)
 

@@ -31,11 +31,11 @@ from tasks.rollout.environment import Json
 from tasks.rollout.foreign import NotJsonError, json_of
 
 ErrorKind = Literal["syntax", "missing", "runtime", "value", "time", "memory", "output", "crash"]
-"""``missing``: no such function. ``value``: returned what JSON cannot say, or too much of it.
-``output``: printed too much. ``crash``: the interpreter itself fell over and was replaced."""
+"""``missing``: no such function. ``value``: returned a value outside JSON, or too much. ``output``:
+printed too much. ``crash``: the interpreter itself crashed and was replaced."""
 
 _ENDING: Final = frozenset({"time", "memory", "output", "crash"})
-"""Errors after which the session is in no state to be called again."""
+"""Errors after which the session cannot be called again."""
 _KINDS: Final[dict[ErrorKind, tuple[type[BaseException], ...]]] = {
     "syntax": (MontySyntaxError,),
     "value": (MontyConversionError,),
@@ -45,7 +45,7 @@ _KINDS: Final[dict[ErrorKind, tuple[type[BaseException], ...]]] = {
 _ARGUMENTS = "_provost_arguments"
 _MESSAGE_CHARACTERS = 200
 _MAX_SUSPENSIONS = 100
-"""Each name that is not defined and each file that is refused asks the host once."""
+"""Maximum suspensions: each undefined name and each refused file suspends the program once."""
 _GRACE_SECONDS = 0.25
 _PROGRAMS_PER_WORKER = 1000
 _FROZEN = datetime(2026, 1, 1)
@@ -79,7 +79,7 @@ class SandboxLimits:
     """Maximum size of the whole printed output, and of each returned value."""
 
     def __post_init__(self) -> None:
-        """Refuse limits that are none."""
+        """Refuse limits that are not above 0."""
         for name, value in vars(self).items():
             if not 0 < value < math.inf:
                 raise ValueError(f"SandboxLimits.{name} is {value}: give a number above 0")
@@ -99,9 +99,9 @@ class ProgramResult:
 
     outcomes: tuple[CallResult, ...]
     error: ErrorKind | None = None
-    """Why the program could not even be loaded; every outcome has it too."""
+    """Error that kept the program from loading; every outcome has it too."""
     message: str = ""
-    """The first error in words, for a report."""
+    """Text of the first error, for a report."""
     printed: str = ""
 
 
@@ -187,7 +187,7 @@ class _Run:
         try:
             self._session.feed_run(source, print_callback=self._print)
         except MontyConversionError:
-            return None  # the value of a module's last line is nobody's business
+            return None  # the value of a module's last line is not used
         except MontyError as error:
             return self._failed(error).error
         except UnicodeEncodeError as error:

@@ -26,7 +26,7 @@ class DomainShare:
         if not self.prompts or self.prompts_per_step < 1:
             raise ValueError(
                 f"domain {self.domain!r} has {len(self.prompts)} prompts and a share of "
-                f"{self.prompts_per_step} a step, so it would never be trained: give it both"
+                f"{self.prompts_per_step} per step, so it would never be trained: set both above 0"
             )
 
 
@@ -38,7 +38,7 @@ class Plays(Protocol):
         """Number of uniform random numbers that a rollout may need."""
 
     def refuse_too_long(self, questions: Sequence[Question]) -> None:
-        """Raise ValueError naming a question whose first turn would not fit into the model."""
+        """Raise ValueError naming a question that leaves no room for a turn in the context."""
 
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Play each question once and return the graded rollouts in the same order."""

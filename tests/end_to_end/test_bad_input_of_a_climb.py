@@ -92,7 +92,7 @@ def test_prompts_in_files_climb_like_any_others(fork_point, root):
 def test_an_empty_prompt_file_is_named(faculty, root):
     folder = jsonl_team(root, train="\n \n")
     message = climbing()
-    assert f"{folder / 'train.jsonl'} is empty: write one JSON object a line" in message
+    assert f"{folder / 'train.jsonl'} is empty: write at least one JSON object" in message
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_source_that_imports_what_it_may_not_is_named_by_line(faculty, root):
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     message = climbing()
     assert "prompts.py, line 1: imports 'torch'" in message
-    assert "write the few lines that you need into this file" in message
+    assert "copy the few lines that you need into this file" in message
 
 
 BAD_GRADES = [
     ("raise KeyError('answer')", "grade() at prompt 'shout-", "raised KeyError"),
-    ("return 'well done'", "grade() at prompt 'shout-", "returned a str: it returns a Grade"),
+    ("return 'well done'", "grade() at prompt 'shout-", "returned a str: it must return a Grade"),
     ("return Grade(1.5)", "grade() at prompt 'shout-", "is not between 0 and 1"),
     ("import os; os._exit(3)", "grade()", "ended by itself (exit status 3)"),
     ("while True: pass", "grade() at prompt 'shout-", "did not answer within 2 s"),
@@ -165,7 +165,7 @@ def test_an_environment_that_fails_in_the_climb_stops_it(
     assert "environment of 'shout': " in message
     assert where in message
     assert problem in message
-    assert "the owner of the domain mends its environment.py" in message
+    assert "the owner of the domain to fix its environment.py" in message
     made = kinds(Contents.now().records - before)
     # what came before the climb is kept and found by the next run; no rung is
     assert made.keys() == {"environment", "prompts", "demonstrations", "sketch", "sft"}

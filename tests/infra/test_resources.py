@@ -146,13 +146,13 @@ def test_what_cannot_be_had_is_refused(tmp_path, change, message):
 
 def test_a_stage_without_a_table_is_named(tmp_path):
     text = CPU_FILE[: CPU_FILE.index("[stages.release]")]
-    with pytest.raises(ResourceError, match="nothing is said of release"):
+    with pytest.raises(ResourceError, match="the stages release are missing"):
         written(tmp_path, text)()
 
 
 def test_gpus_of_no_kind_are_refused(tmp_path):
     text = (FOLDER / "h100.toml").read_text().replace('gpu = "nvidia-h100"\n', "")
-    with pytest.raises(ResourceError, match="the flavour names none"):
+    with pytest.raises(ResourceError, match="the flavour has no gpu"):
         written(tmp_path, text)()
 
 
@@ -162,5 +162,5 @@ def test_a_stage_of_one_process_gets_no_second_gpu(tmp_path, stage):
     before, after = (FOLDER / "h100.toml").read_text().split(table)
     rows, rest = after.split("\n\n", 1) if "\n\n" in after else (after, "")
     rows = rows.replace('image = "cpu"', 'image = "train"').replace("gpus = 1\n", "")
-    with pytest.raises(ResourceError, match=f"{stage} runs in one process and asks for 2"):
+    with pytest.raises(ResourceError, match=f"{stage} runs in one process but has 2"):
         written(tmp_path, f"{before}{table}{rows.rstrip()}\ngpus = 2\n\n{rest}")()

@@ -67,7 +67,7 @@ def test_a_reply_that_is_no_text_is_refused(answer):
 
 @pytest.mark.parametrize("grade", [1.0, "1", (1.0, "")])
 def test_a_grade_that_is_none_is_refused(grade):
-    with pytest.raises(EnvironmentFailure, match="it returns a Grade"):
+    with pytest.raises(EnvironmentFailure, match="it must return a Grade"):
         LocalEnvironment(Team(grade=grade)).grade(episodes("a"))
 
 
@@ -91,7 +91,7 @@ def test_prompts_are_what_a_file_would_give_back():
     [
         ([question("a")], "gave 1 rows instead of 2"),
         ([question("a"), question("b"), question("c")], "gave more rows instead of 2"),
-        ([question("a"), question("a")], "'a' comes twice"),
+        ([question("a"), question("a")], "'a' occurs twice"),
         ([question("a"), question("b", answer=float("nan"))], "raised ValueError"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_task_is_optional_and_empty_lines_and_a_byte_order_mark_are_passed_ove
 
 @pytest.mark.parametrize("lines", [(), ("",), ("", "  ", "")])
 def test_an_empty_file_is_refused(file, lines):
-    with pytest.raises(PromptError, match=r"prompts\.jsonl is empty: write one JSON object a line"):
+    with pytest.raises(PromptError, match=r"prompts\.jsonl is empty: write at least one"):
         read_prompts(file(*lines))
 
 
@@ -102,7 +102,7 @@ def test_an_empty_file_is_refused(file, lines):
             '{"id": "b", "messages": [{"role": "assistant", "content": "x"}]}',
             "last message is 'assistant' 'x': the model answers a user",
         ),
-        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "that says something"),
+        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "a non-empty user message"),
     ],
 )
 def test_a_bad_line_is_refused_by_file_and_line(file, line, problem):
@@ -144,12 +144,12 @@ def test_a_demonstration_must_end_with_the_models_words(file, turns, problem):
 @pytest.mark.parametrize(
     ("prompts", "problem"),
     [
-        ([], "nothing to write"),
-        ([prompt("a"), prompt("a")], "'a' comes twice"),
+        ([], "no rows to write"),
+        ([prompt("a"), prompt("a")], "'a' occurs twice"),
         ([prompt("")], "field 'id' is ''"),
         ([prompt("a", SYSTEM)], "last message is 'system'"),
-        ([prompt("a", answer={1, 2})], "prompt 'a' holds what JSON cannot say"),
-        ([prompt("a", answer=float("nan"))], "prompt 'a' holds what JSON cannot say"),
+        ([prompt("a", answer={1, 2})], "prompt 'a' holds a value outside JSON"),
+        ([prompt("a", answer=float("nan"))], "prompt 'a' holds a value outside JSON"),
     ],
 )
 def test_what_could_not_be_read_back_is_not_written(tmp_path, prompts, problem):

@@ -11,7 +11,7 @@ from tests.support.bundles import HEAD, episodes, failure
     [
         ("return Grade(7.0)", "grade 7.0 is not between 0 and 1"),
         ("return Grade(float('nan'))", "nan is not between 0 and 1"),
-        ("return None", "returned a NoneType: it returns a Grade"),
+        ("return None", "returned a NoneType: it must return a Grade"),
         ("return 1.0", "returned a float"),
         ("return Grade('1')", "raised TypeError"),
         ("return Grade(True)", "gave the score True"),
@@ -28,7 +28,7 @@ def test_nonsense_for_a_grade_is_refused(worker, grade, problem):
 @pytest.mark.parametrize(
     ("respond", "problem"),
     [
-        ("return 4", "returned a int: it returns text"),
+        ("return 4", "returned a int: it must return text"),
         ("return b'4'", "returned a bytes"),
         ("return 'a' * 100_000", "returned 100000 bytes"),
         ("return '\\ud800'", "not Unicode"),
@@ -46,7 +46,7 @@ def test_nonsense_for_a_reply_is_refused(worker, respond, problem):
             "import itertools\ndef prompts(s, c, d): return itertools.repeat(P)",
             "gave more rows",
         ),
-        ("def prompts(s, c, d): return [P] * 3", "'x' comes twice"),
+        ("def prompts(s, c, d): return [P] * 3", "'x' occurs twice"),
         ("def prompts(s, c, d): return [Prompt('', P.messages)] * 3", "field 'id' is ''"),
         ("def prompts(s, c, d): return [Prompt('a', ())] * 3", "at least one entry"),
         ("def prompts(s, c, d): return [Prompt('a', P.messages, {'a': {1}})] * 3", "TypeError"),
@@ -70,7 +70,7 @@ def test_too_few_demonstrations_are_refused(worker):
     [
         (b"{}\\n{}\\n", "answered more than once"),
         (b"nonsense\\n", "answered not JSON"),
-        (b"[]\\n", "something else than a JSON object"),
+        (b"[]\\n", "did not answer with a JSON object"),
         (b'{"answers": [[1, ""], [1, ""]]}\\n', "one answer for each of 1 episodes"),
         (b'{"answers": [[7, ""]]}\\n', "gave the score 7"),
         (b'{"answers": [[NaN, ""]]}\\n', "answered NaN"),

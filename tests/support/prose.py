@@ -1,14 +1,17 @@
 """The prose of the product, counted: ``python -m tests.support.prose`` prints the counts.
 
-Words are those of strings, docstrings and comments of the product, and of the pages for people.
+Words are those of strings, docstrings, comments and templates of the product, and of the pages for
+people. ``-v`` prints each place. ``draw`` prints random help texts and errors, always the same ones
+for a seed: ``paraphrases.md`` holds what a reader took from them without the code.
 """
 
 import ast
 import io
+import random
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("lineage", "tasks", "workflows")
 PER = 10_000
 MOST_PER_10_000 = 2.0
-"""How often a word of the list may stand in 10,000 words."""
+"""Maximum number of uses of an avoided word per 10,000 words."""
 AVOIDED = {
     "asked": r"\basked\b",
     "stands": r"\bstands?\b",
@@ -31,7 +34,13 @@ _FRAGMENT = re.compile(
     r"^(?:Of|In|At|By|For|From|To|With|Without|Over|Under|Per|Where|Whose|Whom|Which|That|Who|And|"
     r"But|So|As|Before|After|Among|Between|Into|Since|Until|Than|Beyond)\b"
 )
-"""How a docstring begins that is part of a sentence."""
+"""First words of a docstring that is only a part of a sentence."""
+_TAG = re.compile(
+    r"{#.*?#}|{%-?\s*(?:extends|from|include|import|set|block|for|if|elif|macro).*?%}|<[^>]*>",
+    re.DOTALL,
+)
+"""What is not prose in a template: comments, control tags and HTML."""
+DRAWN, SEED = 50, 15
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 
 
@@ -45,10 +54,19 @@ class Text:
 
 
 def product_texts() -> Iterator[Text]:
-    """Yield strings, docstrings and comments of the product."""
+    """Yield strings, docstrings, comments and templates of the product."""
+    for name, source in _modules():
+        yield from texts_of(name, source)
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.j2")):
+            words = _TAG.sub(" ", path.read_text("utf-8"))
+            yield Text(path.relative_to(ROOT).as_posix(), words)
+
+
+def _modules() -> Iterator[tuple[str, str]]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            yield from texts_of(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
+            yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
 
 
 def page_texts() -> Iterator[Text]:
@@ -107,8 +125,70 @@ def fragments(texts: list[Text]) -> list[str]:
     ]
 
 
+def rates(texts: list[Text]) -> dict[str, float]:
+    """Return the uses of each avoided word per 10,000 words."""
+    total = num_words(texts)
+    return {name: PER * len(places(texts, pattern)) / total for name, pattern in AVOIDED.items()}
+
+
+def errors() -> Iterator[Text]:
+    """Yield the messages of errors, with names in braces for values."""
+    for name, source in _modules():
+        raised = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Raise)]
+        for message in _strings(node.exc for node in raised if node.exc):
+            yield Text(f"{name}:{message.lineno}", _message(message))
+
+
+def helps() -> Iterator[Text]:
+    """Yield the help of commands and options, and the descriptions of settings."""
+    for name, source in _modules():
+        tree = ast.parse(source)
+        if name.rsplit("/", 1)[-1] in ("settings.py", "launch_form.py", "round_form.py"):
+            yield from (text for text in texts_of(name, source) if text.documents_a_field)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and any(
+                "command" in ast.unparse(decorator) for decorator in node.decorator_list
+            ):
+                yield Text(f"{name}:{node.lineno}", ast.get_docstring(node) or "")
+            elif isinstance(node, ast.keyword) and node.arg == "help":
+                for message in _strings([node.value]):
+                    yield Text(f"{name}:{message.lineno}", _message(message))
+
+
+def drawn(texts: Iterable[Text], count: int, seed: int) -> list[Text]:
+    """Return so many texts of at least four words, chosen by the seed."""
+    different = {text.words: text for text in texts if len(_WORD.findall(text.words)) > 3}
+    return random.Random(seed).sample([different[words] for words in sorted(different)], count)
+
+
+def _strings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant | ast.JoinedStr]:
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        ):
+            yield node
+        else:
+            yield from _strings(ast.iter_child_nodes(node))
+
+
+def _message(node: ast.Constant | ast.JoinedStr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    parts = (
+        f"{{{ast.unparse(part.value)}}}"
+        if isinstance(part, ast.FormattedValue)
+        else ast.literal_eval(part)
+        for part in node.values
+    )
+    return "".join(parts)
+
+
 def main() -> int:
     """Print the counts, and with ``-v`` the places; return 1 where one is too high."""
+    if "draw" in sys.argv:
+        for text in drawn([*helps(), *errors()], DRAWN, SEED):
+            sys.stdout.write(f"{text.where}\n    {' '.join(text.words.split())}\n")
+        return 0
     failed = False
     product, pages = list(product_texts()), list(page_texts())
     for title, texts in (("product", product), ("pages", pages)):

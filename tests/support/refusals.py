@@ -20,7 +20,7 @@ def refusal(*arguments):
     """
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 1, result.output
-    assert "Traceback" not in result.output.partition("Its last words:")[0]
+    assert "Traceback" not in result.output.partition("Last lines of its output:")[0]
     assert "Error encountered while executing" not in result.output, "flytekit speaks to the user"
     return result.output
 

@@ -9,7 +9,7 @@ from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 
 def make_sampler(policy: Policy, chat: ChatTokens, settings: SamplingSettings) -> Sampler:
-    """Return a sampler of a policy in this process, whose weights may change between calls."""
+    """Return a sampler of a policy in this process; its weights may change between calls."""
     match settings.engine:
         case SamplingEngine.TRANSFORMERS:
             return TransformersSampler(policy.model, chat.end_id, chat.pad_id, settings)

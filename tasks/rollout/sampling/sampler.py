@@ -14,7 +14,7 @@ class ModelTurn:
     ids: tuple[int, ...]
     log_probs: tuple[float, ...]
     ended: bool
-    """False where the turn was cut at ``max_new_tokens``."""
+    """Whether the turn ended by itself, and not at ``max_new_tokens``."""
 
 
 class Sampler(Protocol):

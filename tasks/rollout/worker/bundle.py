@@ -17,7 +17,7 @@ from tasks.rollout.prompts import read_demonstrations, read_prompts, refuse_over
 
 ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox")
 _LONGEST = 1 << 20
-"""Bytes of a source file: Python takes a hundred times that to read it."""
+"""Maximum bytes of a source file; Python needs a hundred times as much to parse it."""
 DATA = "prompts"
 """A folder of JSONL files, in place of ``prompts.py``."""
 PARAMETERS = {"prompts": ("split", "count", "seed"), "demonstrations": ("count", "seed")}
@@ -37,7 +37,7 @@ def collect(package: str, into: Path) -> Path:
     parents are: that is how Python finds it).
 
     Raises:
-        BundleError: there is no such package, or ``check`` refuses it.
+        BundleError: the package does not exist, or ``check`` refuses it.
         PromptError: a JSONL file is empty or malformed; names the file and the line.
     """
     source = _folder(package)
@@ -100,7 +100,7 @@ def _folder(package: str) -> Path:
         spec = None
     if spec is None or not spec.submodule_search_locations:
         raise BundleError(
-            f"there is no package {package!r}: name a team's folder as Python would import it, "
+            f"the package {package!r} does not exist: give the dotted name of a team's folder, "
             "for instance workflows.teachers.math"
         )
     return Path(next(iter(spec.submodule_search_locations)))
@@ -142,8 +142,8 @@ def _refuse_import(path: Path, node: ast.AST, name: str) -> None:
         return
     line = getattr(node, "lineno", 1)
     raise BundleError(
-        f"{path}, line {line}: imports {name!r}: a bundle must run from the store for years, so it "
-        f"imports the standard library, {ALLOWED[0]} and {ALLOWED[1]}; write the few lines that "
+        f"{path}, line {line}: imports {name!r}: a bundle must run from the store for years, so "
+        f"it imports the standard library, {ALLOWED[0]} and {ALLOWED[1]}; copy the few lines that "
         "you need into this file"
     )
 
@@ -168,5 +168,5 @@ def _check_functions(path: Path, tree: ast.Module) -> None:
         if given != parameters:
             raise BundleError(
                 f"{path}, line {defined[name].lineno}: {name}({', '.join(given)}) must take "
-                f"({', '.join(parameters)}): that is what it is called with"
+                f"({', '.join(parameters)}), the arguments of the call"
             )

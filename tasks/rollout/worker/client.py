@@ -253,7 +253,7 @@ def monty_binary() -> str:
 def _object(line: bytes) -> dict[str, object]:
     reply = parse_json(line.decode("utf-8"))
     if not isinstance(reply, dict):
-        raise ProcessLostError("answered with something else than a JSON object")
+        raise ProcessLostError("did not answer with a JSON object")
     return reply
 
 

@@ -24,10 +24,10 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _FILE_RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = 1, 2, 4, 8, 1 << 14
 _MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 11
-"""Device nodes and sockets: of no use to a grader."""
+"""Rights to make device nodes and sockets, which a grader does not need."""
 _TCP_RIGHTS, _TCP_VERSION = 3, 4
 _SCOPES, _SCOPES_VERSION = 3, 6
-"""No signals to processes outside, and no abstract sockets."""
+"""Landlock scopes: no signals to processes outside, and no abstract sockets."""
 
 _NPROC_BY_NAMESPACE_SINCE = (5, 14)
 
@@ -61,7 +61,7 @@ def adopt_orphans() -> None:
 
 
 def drop_privileges() -> bool:
-    """Give up all capabilities, for good; False where there are none to give up."""
+    """Give up all capabilities permanently; return False if the process has none."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""The ``prompts.py`` of a domain whose prompts are files: copied into its bundle beside them.
+"""The ``prompts.py`` of a domain with prompts in files; it is copied into the bundle beside them.
 
 ``prompts/<split>.jsonl`` holds the prompts of a split and ``prompts/demonstrations.jsonl`` the
 worked examples, in the form of ``tasks.rollout.prompts``. Standard library only, as in any bundle.

@@ -27,7 +27,7 @@ class WorkerLimits:
     kernel's own limit applies too where user namespaces are allowed; elsewhere it would count the
     user's other programs."""
     message_bytes: int = 64 * 1024**2
-    """The largest answer to one call."""
+    """Maximum bytes of the answer to one call."""
     output_bytes: int = 16 * 1024
     """Number of bytes kept from the end of the bundle's output, for error messages."""
 
@@ -62,12 +62,14 @@ class Confinement:
     """What a bundle runs without, over and above the limits. Each is False where refused."""
 
     network_cut: bool = False
-    """No sockets of any kind, those of files included; on most systems no interfaces either."""
+    """Whether sockets of all kinds are blocked, and on most systems the interfaces too."""
     files_hidden: bool = False
-    """Reads the standard library, itself and the system's libraries; writes its own folder; sets
-    no rights, owners, times or attributes. It takes Landlock and the filter of system calls."""
+    """Whether it can read only the standard library, itself and the system's libraries, write only
+    its own folder, and set no rights, owners, times or attributes. This needs Landlock and the
+    system-call filter."""
     processes_private: bool = False
-    """Sees no other process, and the kernel ends what it starts; else we look for it and end it."""
+    """Whether it sees no other process and the kernel ends its children; otherwise we find and end
+    them."""
 
     @property
     def openings(self) -> list[str]:
@@ -82,7 +84,7 @@ class ConfinementError(RuntimeError):
     def __init__(self, domain: str, problem: str) -> None:
         """Put a pointer to ``provost doctor`` before the problem."""
         super().__init__(
-            f"`provost doctor` checks how this machine confines a team's code. {problem} Nothing "
+            f"`provost doctor` checks how this machine confines a team's code. {problem} No code "
             f"of the domain {domain!r} has run"
         )
 

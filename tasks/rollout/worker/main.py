@@ -59,7 +59,7 @@ class BundleFinder(MetaPathFinder):
         """Find one of our packages; None leaves the name to the standard library."""
         if fullname.partition(".")[0] == "tasks" and fullname not in self._allowed:
             raise ImportError(
-                f"{fullname} is not there: a bundle imports the standard library, "
+                f"{fullname} is not available: a bundle may import the standard library, "
                 "tasks.rollout.environment and tasks.rollout.sandbox"
             )
         # By file, because the folder that holds it must not be readable.
@@ -102,7 +102,7 @@ def confine_child(settings: WorkerSettings, supervisor: _socket.socket, *, priva
 
 
 def announce(child: _socket.socket) -> list[int]:
-    """Tell the parent what the child says of its confinement; return whom to answer."""
+    """Report the child's confinement to the parent; return the file descriptors to answer."""
     said, rights, *_ = child.recvmsg(_SAID_BYTES, _socket.CMSG_SPACE(struct.calcsize("i")))
     if said:  # else it has ended, and its status tells the parent so
         with contextlib.suppress(BrokenPipeError):  # the parent has ended

@@ -126,8 +126,8 @@ class ConfinedProcess:
         ``seconds`` is the time for each of ``num_episodes``, or for a call without any.
 
         Raises:
-            ProcessLostError: there is no good answer in time. Whatever is raised, close it: half a
-                conversation cannot be taken up again.
+            ProcessLostError: no valid answer came in time. After any error, close the process: half
+                a conversation cannot be resumed.
         """
         os.pwrite(self._progress.fileno(), _NO_EPISODE, 0)
         clock = _EpisodeClock(seconds, num_episodes)

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 _ENTRY_BYTES = 1024
-"""What a name costs beside its blocks: an inode, and its part of a folder."""
+"""Bytes that a name costs beside its blocks: an inode, and its part of a folder."""
 _BLOCK_BYTES = 512
 _OWNERS = 0o700
 _LONGEST_PATH = 1024
 _MOST_PASSES = 100_000
-"""More levels than a bundle may make; a process that still lives may not keep us for ever."""
+"""Maximum passes, more than the levels that a bundle may make, so that a live process cannot keep
+us forever."""
 
 
 def bytes_in(folder: str, enough: int) -> int:

@@ -25,10 +25,10 @@ from tasks.rollout.prompts import demonstration_to_json, prompt_from_json, promp
 
 _DETAIL_CHARACTERS = 8_000
 _DUMP_SHARE = 0.9
-"""When an episode has used this share of its time, a traceback is written for the parent."""
+"""Share of an episode's time after which a traceback is written for the parent."""
 _REARM_SHARE = 0.1
-"""An episode that begins earlier than this after the last one that did keeps that one's alarm: to
-set an alarm starts a thread, which costs more than most episodes."""
+"""Share of an episode's time within which the next episode keeps the previous alarm: setting an
+alarm starts a thread, which costs more than most episodes."""
 
 
 class ServeSettings(TypedDict):

@@ -24,7 +24,7 @@ from tasks.rollout.worker import scratch, system_calls
 
 LOOK_SECONDS = 0.1
 FIRST_STATUS = 200
-"""Exit statuses of the supervisor from here on say what there was too much of."""
+"""Exit statuses of the supervisor from here on name the exceeded limit."""
 ENDINGS = {
     200: "used more memory than WorkerLimits.memory_bytes, all its processes together",
     201: "kept more on the disk than WorkerLimits.scratch_bytes, all its files together",
@@ -40,8 +40,8 @@ _QUESTION = struct.Struct("=QII iIQ 6Q")
 _ANSWER = struct.Struct("=Qqi I")
 """Id, value, error, flags."""
 _GO_ON = 1
-"""The kernel makes the call as if there were no filter. What we look at is no memory of the
-asker's, so nothing can change after we looked."""
+"""The kernel makes the call as if the filter were absent. We never inspect the caller's memory, so
+the inspected arguments cannot change afterwards."""
 _FORKS = {number for pair in system_calls.FORKS.values() for number in pair}
 _SIGNALS = {number for pair in system_calls.SIGNALS.values() for number in pair}
 _GONE = " (deleted)"
@@ -55,7 +55,7 @@ class Totals:
     memory_bytes: int
     scratch_bytes: int
     processes: int
-    """Threads count as well, as they do for the kernel."""
+    """Number of processes and threads, as the kernel counts them."""
 
 
 class UsageWatch:
@@ -66,7 +66,7 @@ class UsageWatch:
         self._child, self._folder, self._most = child, folder, most
         self._next_look = 0.0
         self.found = 0
-        """The exit status for what there was too much of, 0 for nothing."""
+        """Exit status for the exceeded limit; 0 for none."""
 
     def look(self) -> float:
         """Look if it is time to, and return the seconds until the next look."""
@@ -135,9 +135,10 @@ def stop() -> None:
 
 
 def end() -> None:
-    """End every process that goes back to this one, and wait for them.
+    """End every descendant of this process, and wait for them.
 
-    They are stopped first: whoever ends them one by one never catches up with those who fork.
+    They are stopped first, because ending them one by one never catches up with processes that
+    fork.
     """
     stop()
     for pid in descendants():
@@ -145,7 +146,7 @@ def end() -> None:
     try:
         while True:
             os.waitpid(-1, 0)
-    except ChildProcessError:  # there is none any more
+    except ChildProcessError:  # all of them have ended
         return
 
 
@@ -158,7 +159,7 @@ def answer_next(listener: int, most_processes: int) -> None:
         error = _error(number, first, most_processes)
         answer = _ANSWER.pack(identity, 0, -error, 0 if error else _GO_ON)
         fcntl.ioctl(listener, _SEND, answer)
-    except FileNotFoundError:  # whoever asked has ended
+    except FileNotFoundError:  # the caller has ended
         return
 
 

@@ -21,7 +21,7 @@ _NEXT_CALL = 470
 the same calls begin higher up."""
 
 Numbers = tuple[int | None, int | None]
-"""The number of a call on x86-64 and on AArch64; None where there is none."""
+"""The number of a call on x86-64 and on AArch64; None if it does not exist."""
 
 NETWORK: Mapping[str, Numbers] = {
     "socket": (41, 198),
@@ -126,7 +126,7 @@ SIGNALS: Mapping[str, Numbers] = {
     "tkill": (200, 130),
     "tgkill": (234, 131),
 }
-"""Their first argument names a process or thread."""
+"""Calls with a process or thread as first argument."""
 OTHER_SIGNALS: Mapping[str, Numbers] = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
@@ -138,7 +138,7 @@ _PR_SET_DUMPABLE = 4
 """Would hide open files from the supervisor, which counts them."""
 _FCNTL: Numbers = (72, 25)
 _SIGNALS_OF_FILES = (8, 10, 15)
-"""F_SETOWN, F_SETSIG and F_SETOWN_EX: whom a file signals when it is ready, and by what signal."""
+"""F_SETOWN, F_SETSIG and F_SETOWN_EX: they set the process and signal for a ready file."""
 
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
@@ -150,7 +150,7 @@ Instruction = tuple[int, int, int, int]
 
 
 def filter_system_calls(*, signals: bool = True) -> bool:
-    """Refuse the calls of the tables; False where there is no filter.
+    """Refuse the calls of the tables; return False without a filter.
 
     A process without privileges must have ruled out new ones before. A refused call fails with
     EPERM; it kills nothing. ``signals`` says whether signals may be sent, where something else
@@ -181,7 +181,7 @@ def filter_and_ask(*, signals: bool) -> tuple[bool, int | None]:
 
 
 def _install(for_signals: int, give: Callable[[bytes], int], for_forks: int = _ALLOW) -> int:
-    """Give the program to the kernel and return what it says, -1 where there is none to give."""
+    """Give the program to the kernel and return its result; -1 without a program."""
     machine = _MACHINES.get(os.uname().machine)
     if sys.platform != "linux" or machine is None:
         return -1

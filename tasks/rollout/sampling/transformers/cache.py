@@ -1,4 +1,4 @@
-"""A key-value cache whose columns are allocated ahead and written in place.
+"""A key-value cache with columns that are allocated ahead and written in place.
 
 Shapes: B rows, H key-value heads, L columns of the allocation, D head size.
 A column is a place in the cache, not a position. The model gets positions as an input, and masks
@@ -16,7 +16,7 @@ from tasks.model.kernels.one_token_attention import ONE_TOKEN
 from tasks.model.reach import attends_to_all
 
 _UNDER_MASKS = {"sdpa", ONE_TOKEN}
-"""Implementations that take a mask of booleans."""
+"""Attention implementations that take a boolean mask."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
 _LATE_ROPE = {"dynamic", "longrope"}
-"""Rotary embeddings that look at the longest position of a pass and wait for the GPU to do so."""
+"""Rotary embeddings that read the longest position of a pass and wait for the GPU."""
 
 
 @dataclass(frozen=True)
@@ -14,21 +14,21 @@ class Pace:
     """Portions in which a batch is sampled."""
 
     context_tokens: int
-    """Tokens of contexts that go through the model at once."""
+    """Tokens of contexts per pass."""
     shared_tokens: int
-    """A beginning that all contexts have in common goes through the model once where that saves so
-    many tokens: it takes a pass of its own, and the others then need a mask."""
+    """Minimum saved tokens for which a prefix that all contexts share runs in a pass of its own;
+    the others then need a mask."""
     repeated_tokens: int
-    """Contexts that come more than once go through the model once where that saves so many tokens:
-    handing out their columns copies the cache."""
+    """Minimum saved tokens for which a repeated context runs through the model once; distributing
+    its columns copies the cache."""
     more_columns: int
     """Number of columns by which the cache grows."""
     look_every: int
     """Tokens between checks for finished rows; on a GPU each check waits for the device."""
     compact_below: float
-    """Finished rows are cut out once fewer than this share of rows is still writing."""
+    """Share of unfinished rows below which finished rows are removed."""
     is_recorded: bool
-    """A step is recorded once and then repeated (CUDA graph), where the model allows it."""
+    """Whether a step is recorded once and then repeated (CUDA graph), if the model allows it."""
 
 
 ON_CPU = Pace(

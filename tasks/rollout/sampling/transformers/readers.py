@@ -146,7 +146,7 @@ class Columns:
         return hidden_USD.flatten(0, 1)[places_U]
 
     def _run(self, ids_US: Tensor, first: int, rows: slice) -> Tensor:
-        """Run tokens that stand from column ``first`` on; return their hidden states."""
+        """Run tokens in the columns from ``first`` on; return their hidden states."""
         num_tokens = ids_US.shape[1]
         self._cache.write_to(slice(first, first + num_tokens), first + num_tokens, rows)
         columns_S = torch.arange(first, first + num_tokens, device=self._device)

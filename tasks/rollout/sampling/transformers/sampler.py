@@ -75,9 +75,9 @@ class TransformersSampler:
         length = ids.index(self._end_id) + 1 if ended else len(ids)
         if not all(map(math.isfinite, log_probs[:length])):
             raise FloatingPointError(
-                "the policy's logits are not finite, so there is nothing to sample from: its "
-                "weights hold NaN or infinity; look for the step at which the gradient norm "
-                "jumped, and lower the learning rate or the clip"
+                "the policy's logits are not finite, because its weights hold NaN or infinity: "
+                "find the step at which the gradient norm jumped, and lower the learning rate or "
+                "the clip"
             )
         return ModelTurn(tuple(ids[:length]), tuple(log_probs[:length]), ended)
 

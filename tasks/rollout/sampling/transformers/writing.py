@@ -17,8 +17,8 @@ from tasks.rollout.sampling.transformers.pace import Pace
 from tasks.rollout.sampling.transformers.readers import Reader
 
 _BLOCK = 128
-"""Tokens of a block. A row's block is found from the blocks' sums, so that only one block of it is
-summed up token by token in fp64, whatever the vocabulary."""
+"""Tokens per block. A row's block is found from the blocks' sums, so that only one block is summed
+by token in fp64, for any vocabulary."""
 _BELOW_ONE = 1 - 2**-52
 
 Line = tuple[list[int], list[float]]
@@ -151,4 +151,4 @@ def _passing(upto_BK: Tensor, target_B1: Tensor) -> Tensor:
     """Return where the sums first exceed the target; at noise 1, where they reach their last."""
     last_B1 = torch.searchsorted(upto_BK, upto_BK[:, -1:].contiguous())
     places_B1 = torch.minimum(torch.searchsorted(upto_BK, target_B1, right=True), last_B1)
-    return places_B1.clamp(max=upto_BK.shape[-1] - 1)  # sums that are no numbers have no place
+    return places_B1.clamp(max=upto_BK.shape[-1] - 1)  # NaN sums have no place

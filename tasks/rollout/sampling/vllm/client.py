@@ -59,7 +59,7 @@ class VllmClient:
                 status, text = 503, ""
             except (OSError, HTTPException) as error:
                 raise VllmError(
-                    f"{method} {self._url}{path} got no answer ({error!r}): look at the server's "
+                    f"{method} {self._url}{path} got no answer ({error!r}): check the server's "
                     f"log; an answer may take {self._timeout:g} s (vllm.timeout_seconds)"
                 ) from error
             if status not in _LATER:
@@ -97,9 +97,9 @@ class VllmClient:
         try:
             answer = json.loads(text) if text.strip() else {}
         except json.JSONDecodeError as error:
-            raise VllmError(f"{asked} was answered with no JSON: {text[:_NUM_SHOWN]!r}") from error
+            raise VllmError(f"{asked} was not answered with JSON: {text[:_NUM_SHOWN]!r}") from error
         if not isinstance(answer, dict):
-            raise VllmError(f"{asked} was answered with no JSON object: {text[:_NUM_SHOWN]!r}")
+            raise VllmError(f"{asked} was not answered with a JSON object: {text[:_NUM_SHOWN]!r}")
         return answer
 
 
@@ -176,7 +176,7 @@ def _problem(
     if choice.prompt_token_ids != list(context):
         return (
             f"the server read {len(choice.prompt_token_ids)} tokens where {len(context)} others "
-            "were sent: its tokenizer must add nothing to token ids"
+            "were sent: its tokenizer must not add token ids"
         )
     counts = (
         len(choice.token_ids),
@@ -185,8 +185,8 @@ def _problem(
     )
     if len(set(counts)) != 1 or not 1 <= counts[0] <= max_new_tokens:
         return (
-            f"the answer holds {counts[0]} tokens and {counts[1]} log-probabilities, says that it "
-            f"wrote {counts[2]}, and may hold 1 to {max_new_tokens}"
+            f"the answer holds {counts[0]} tokens and {counts[1]} log-probabilities, reports "
+            f"{counts[2]} tokens, and may hold 1 to {max_new_tokens}"
         )
     if not all(math.isfinite(nats) and nats <= ROUNDED for nats in choice.logprobs.token_logprobs):
         return "a log-probability of the answer is not a finite number of at most 0"

@@ -39,7 +39,7 @@ class VllmSampler:
             VllmError: if the server does not answer or serves other models alone.
         """
         if settings.vllm is None:
-            raise ValueError("the settings name no vLLM server: set vllm, or use transformers")
+            raise ValueError("the settings have no vLLM server: set vllm, or use transformers")
         self._model, self._end_id, self._settings = model, end_id, settings
         self._server, self._client = settings.vllm, VllmClient(settings.vllm)
         self._weights = ServedWeights(self._client, settings.vllm, model)
@@ -103,8 +103,8 @@ class VllmSampler:
                 return length
         raise VllmError(
             f"the server at {self._server.url} serves {[one.get('id') for one in models]} and not "
-            f"{self._server.served_model!r}: start it with --served-model-name, or name what it "
-            "serves in vllm.served_model"
+            f"{self._server.served_model!r}: start it with --served-model-name, or set "
+            "vllm.served_model to a model that it serves"
         )
 
     def _refuse_too_long(self, contexts: Sequence[Sequence[int]]) -> None:
@@ -112,8 +112,8 @@ class VllmSampler:
         if longest + most > self._longest:
             raise ValueError(
                 f"a context of {longest} tokens and {most} new ones do not fit into the "
-                f"{self._longest} that the server takes: shorten the prompt, lower max_new_tokens, "
-                "or start the server with a larger --max-model-len"
+                f"{self._longest} that the server accepts: shorten the prompt, lower "
+                "max_new_tokens, or start the server with a larger --max-model-len"
             )
 
     @torch.no_grad()

@@ -1,10 +1,10 @@
 """Puts the trainer's weights into a running vLLM server, in place, and verifies them.
 
 vLLM has three ways to take weights while it runs. Its NCCL engine needs vLLM's own half in the
-trainer, whose torch and transformers it would then dictate; its IPC engine takes pickles. The one
-used here reads a folder of safetensors into the tensors that the server has (``reload_weights``,
-through ``/collective_rpc``), so its graphs and allocations stay. The folder is in memory at
-best.
+trainer, and would then dictate the trainer's torch and transformers; its IPC engine takes pickles.
+The one used here reads a folder of safetensors into the tensors that the server has
+(``reload_weights``, through ``/collective_rpc``), so its graphs and allocations stay. The folder is
+in memory at best.
 
 A fingerprint says whether weights have changed since, the server says which version it holds, and a
 probe compares its log-probabilities with the trainer's.
@@ -32,7 +32,7 @@ class ServedWeights:
     """The weights that a server holds of a policy."""
 
     def __init__(self, client: VllmClient, server: VllmServer, model: PreTrainedModel) -> None:
-        """Take a policy whose weights may change between calls; nothing is sent yet.
+        """Take a policy, which may change its weights between calls; nothing is sent yet.
 
         Raises:
             ValueError: if several ranks train it: each holds a part of the weights alone.
@@ -66,7 +66,7 @@ class ServedWeights:
         if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
             raise VllmError(
                 "the server could not clear its prefix cache, so it is serving another run's "
-                "requests: give each run a server of its own"
+                "requests: give each run its own server"
             )
         self._client.post("/update_weight_version", {"new_version": digest})
         self._fingerprint, self._digest = fingerprint, digest
@@ -97,8 +97,8 @@ class ServedWeights:
         if held != self._digest:
             raise VllmError(
                 f"the server holds weights {held!r}, and {self._digest!r} were sent: it was "
-                "started anew, or another run has sent its own; give it to one run alone and "
-                "start this one again from its last state"
+                "restarted, or another run sent its own. Use one server per run, and start this "
+                "run again from its last state"
             )
 
 
