@@ -126,7 +126,11 @@ class Records:
         found = [item.body for item in self._slots(derivation, digest).all()]
         for attestation in found:
             if attestation.derivation != digest:
-                raise CorruptError(f"an attestation of {digest} is of {attestation.derivation}")
+                raise CorruptError(
+                    f"an attestation in the slots of record {digest} belongs to record "
+                    f"{attestation.derivation}: run `provost lineage verify`, and restore it from "
+                    "a copy of the store"
+                )
         return found
 
     def _older_attestations(self, digest: str) -> list[Attestation]:
@@ -142,7 +146,10 @@ class Records:
             raise CorruptError(f"the key {key!r} names no attestation")
         attestation = parse_named(self._older.read(key) or b"", name, key, Attestation)
         if attestation.derivation != digest:
-            raise CorruptError(f"the attestation at {key!r} is of {attestation.derivation}")
+            raise CorruptError(
+                f"the attestation at {key!r} belongs to another record, {attestation.derivation}: "
+                "restore it from a copy of the store"
+            )
         return attestation
 
     def output(self, digest: str) -> Attestation | None:

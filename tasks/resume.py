@@ -142,7 +142,9 @@ class States:
             self.save(step)
         if "end" in told:
             NOTICE.raise_given()
-            raise InterruptedAttemptError("another rank was interrupted: see its error")
+            raise InterruptedAttemptError(
+                "another rank was interrupted, so this one stops too: see the other rank's error"
+            )
 
     def save(self, step: int) -> None:
         """Put a state away: the run has done ``step``."""

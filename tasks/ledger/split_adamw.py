@@ -88,7 +88,7 @@ class SplitAdamW:
             raise RefusedError(
                 "ambiguous-names",
                 f"sources {list(sources)} cannot be distinguished in a ledger: give each teacher "
-                f"its own name, and none of {sorted(RESERVED)}",
+                f"its own name, other than the reserved names {sorted(RESERVED)}",
             )
         self.names = list(named_parameters)
         self._parameters = list(named_parameters.values())

@@ -252,7 +252,9 @@ def _fields(
     unknown = sorted(set(value) - set(required) - set(optional))
     if unknown:
         known = ", ".join(required + optional)
-        raise PromptError(f"unknown field {unknown[0]!r}: a line has {known}; put more into 'task'")
+        raise PromptError(
+            f"unknown field {unknown[0]!r}: a line has {known}; put other data into 'task'"
+        )
     return value
 
 

@@ -114,7 +114,7 @@ def test_an_unchanged_round_reaches_its_first_rollout(runner, plan):
             "other-vocabulary",
             ("301", "300"),
         ),
-        (change_weights(a_nan), "unusable-model", ("model.embed_tokens.weight",)),
+        (change_weights(a_nan), "not-finite", ("model.embed_tokens.weight",)),
         (
             change_weights(lambda content: content.pop("model.norm.weight")),
             "missing-weights",

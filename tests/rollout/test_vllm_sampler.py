@@ -202,7 +202,7 @@ def test_a_server_that_is_not_ready_yet_is_waited_for(settings, stand_in):
     turns = VllmSampler(tiny_model(), END, settings()).sample(CONTEXTS, noise_for())
     assert len(turns) == 6
     stand_in.refuse_first = 10**6
-    with pytest.raises(VllmError, match=r"not served for 0.2 s: it says 503.*not ready"):
+    with pytest.raises(VllmError, match=r"got no valid answer for 0.2 s: it says 503.*not ready"):
         VllmSampler(tiny_model(), END, settings(timeout_seconds=0.2))
 
 
@@ -217,7 +217,9 @@ def test_nobody_at_the_port_is_refused(settings):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(VllmError, match=f"not served for 0.2 s: connection refused at {url}"):
+        with pytest.raises(
+            VllmError, match=f"got no valid answer for 0.2 s: connection refused at {url}"
+        ):
             VllmSampler(tiny_model(), END, settings(url=url, timeout_seconds=0.2))
 
 

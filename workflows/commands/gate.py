@@ -20,7 +20,7 @@ from workflows.gate import gate as gate_workflow
 @click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
 @as_json
 def gate(out: Path | None, as_document: bool, **given: object) -> None:
-    """Measure teachers against a student; exit 1 where one does not fit."""
+    """Measure teachers against a student; exit 1 if one does not fit."""
     quiet()
     started = time.monotonic()
     found: Gated = run_locally(gate_workflow, **chosen(given)).gated

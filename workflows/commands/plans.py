@@ -17,8 +17,8 @@ from workflows.commands.output import as_json, emit, say, tell_left_out
 def plans(team: str, as_document: bool) -> None:
     """List consolidation launches: inputs, findings, approval and result.
 
-    Everything is read from the records. Only who launched an execution in Flyte is Flyte's to
-    tell; it is queried where flytekit's configuration names one.
+    Everything comes from the records, except for who launched an execution in Flyte, which is
+    queried from the Flyte of flytekit's configuration, if there is one.
     """
     found, problems = launches(open_store())
     shown = [launch for launch in found if not team or of_team(launch, team)]

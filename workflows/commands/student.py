@@ -92,7 +92,10 @@ def rollback(mirror: Mirror, reference: str, reason: str, by: str) -> None:
     registry = Registry(store)
     entry = registry.resolve(reference)
     if not entry.name.startswith(PREFIX):
-        raise click.ClickException(f"{reference!r} is {entry.name}, not a student")
+        raise click.ClickException(
+            f"{reference!r} is {entry.name}, not a student: give a student, such as "
+            "student.general@2"
+        )
     before = registry.aliases(entry.name).get(RELEASED)
     if before == entry.version:
         raise click.ClickException(f"{entry.name}@{RELEASED} is version {before} already")

@@ -43,7 +43,10 @@ def _tests(prompt: Prompt) -> list[tuple[Json, Json]]:
         raise ValueError(f"prompt {prompt.id!r} has no tests: give each at least one")
     pairs = [(test[0], test[1]) for test in tests if isinstance(test, list) and len(test) == 2]
     if len(pairs) < len(tests):
-        raise ValueError(f"prompt {prompt.id!r} has a test that is not an [argument, value] pair")
+        raise ValueError(
+            f"prompt {prompt.id!r} has a test that is not a pair: write each test as [argument, "
+            "value]"
+        )
     return pairs
 
 

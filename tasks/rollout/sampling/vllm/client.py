@@ -67,9 +67,9 @@ class VllmClient:
             why = f"it says {status} {text[:_NUM_SHOWN]!r}" if text else why
             if time.monotonic() + wait > until:
                 raise VllmError(
-                    f"{method} {self._url}{path} was not served for {self._timeout:g} s: {why}; "
-                    "start the server, raise the timeout (vllm.timeout_seconds), or send fewer "
-                    "requests at once (vllm.concurrency)"
+                    f"{method} {self._url}{path} got no valid answer for {self._timeout:g} s: "
+                    f"{why}; start the server, raise the timeout (vllm.timeout_seconds), or send "
+                    "fewer requests at once (vllm.concurrency)"
                 )
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)

@@ -1,0 +1,86 @@
+"""The prose of product and pages stays plain: few avoided words, and fields that read alone."""
+
+import pytest
+
+from tests.support.prose import (
+    AVOIDED,
+    MOST_PER_10_000,
+    Text,
+    drawn,
+    errors,
+    fragments,
+    helps,
+    num_words,
+    page_texts,
+    places,
+    product_texts,
+    rates,
+    texts_of,
+)
+
+MODULE = '''
+class Settings:
+    """Numbers that nobody asked for."""
+
+    share: float
+    """Of the loss."""
+    rank: int
+    """Rank of the adapters, whose scale is alpha."""
+
+
+def check(rank):
+    """Refuse a rank below one."""
+    # told once
+    if rank < 1:
+        raise ValueError(f"{rank} is no rank: give at least 1")
+'''
+
+
+@pytest.fixture(scope="module")
+def product():
+    return list(product_texts())
+
+
+@pytest.mark.parametrize("word", AVOIDED)
+def test_the_product_hardly_uses_an_avoided_word(product, word):
+    assert rates(product)[word] <= MOST_PER_10_000, places(product, AVOIDED[word])
+
+
+@pytest.mark.parametrize("word", AVOIDED)
+def test_the_pages_hardly_use_an_avoided_word(word):
+    pages = list(page_texts())
+    assert rates(pages)[word] <= MOST_PER_10_000, places(pages, AVOIDED[word])
+
+
+def test_every_docstring_of_a_field_reads_alone(product):
+    assert fragments(product) == []
+
+
+def test_strings_docstrings_comments_and_templates_are_counted(product):
+    assert num_words(product) > 50_000
+    assert any(text.where.endswith("gate.html.j2") for text in product)
+    texts = list(texts_of("m.py", MODULE))
+    assert {name for name in AVOIDED if places(texts, AVOIDED[name])} == {
+        "asked", "nobody", "told", "whose, whom", "is no, are none",
+    }  # fmt: skip
+    assert fragments(texts) == ["m.py:6"]
+
+
+def test_a_rate_is_uses_per_10_000_words():
+    texts = [Text("a", "nobody " * 3 + "word " * 997)]
+    assert rates(texts)["nobody"] == pytest.approx(30.0)
+
+
+def test_the_same_seed_draws_the_same_texts():
+    texts = [*helps(), *errors()]
+    first = drawn(texts, 50, 15)
+    again = drawn(reversed(texts), 50, 15)
+    assert [text.words for text in first] == [text.words for text in again]
+    assert len({text.words for text in first}) == 50
+    assert first != drawn(texts, 50, 16)
+
+
+def test_errors_name_their_values_and_helps_come_from_commands_and_settings():
+    assert any("{digest}" in text.words for text in errors())
+    assert any(text.where.startswith("workflows/commands/") for text in helps())
+    assert any(text.where.startswith("tasks/mopd/launch_form.py") for text in helps())
