@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.ledger.estimate import RunSize, estimate
+from tasks.ledger.schema import LedgerSettings
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 _BLOCK = re.compile(
@@ -87,8 +90,6 @@ def fuzz() -> str:
 
 def memory() -> str:
     """Return the bytes that a round needs by the project's own estimate, for some sizes."""
-    from tasks.ledger.estimate import RunSize, estimate
-    from tasks.ledger.schema import LedgerSettings
 
     def gigabytes(trained: float, whole: float, ranks: int, *, exact: bool) -> str:
         size = RunSize(int(trained), 4, 0, 1, 1)

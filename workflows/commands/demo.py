@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from lineage.errors import LineageError, RecalledError
+from lineage.registry import Registry
 from lineage.store import home, open_store
 from lineage.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
@@ -62,7 +64,7 @@ class _Stages:
         self._side_by_side({"consolidation": self._run_consolidation})
 
     def _side_by_side(self, stages: dict[str, Callable[[], object]]) -> None:
-        missing = [name for name, run in stages.items() if isinstance(find_finished(run), Missing)]
+        missing = [name for name, run in stages.items() if not _is_finished(name, run)]
         if not missing:
             say(f"{', '.join(stages)}: found finished in the store", err=True)
             return
@@ -89,6 +91,28 @@ class _Stages:
 
     def _run_consolidation(self) -> object:
         return consolidate(seed=self._seed)
+
+
+def _is_finished(name: str, run: Callable[[], object]) -> bool:
+    """Return whether a stage's output is found in the store.
+
+    A team whose teacher was recalled is done if it has released another version since.
+    """
+    try:
+        return not isinstance(find_finished(run), Missing)
+    except RecalledError as error:
+        why = str(error).rpartition("\n")[2].strip()
+        if name not in TEAMS:
+            raise click.ClickException(why) from error
+        try:
+            entry = Registry(open_store()).resolve(f"{name}@released")
+        except LineageError:
+            raise click.ClickException(
+                f"{why}. Nothing else of {name} is released: `provost run teacher {name} "
+                "--seed 1` climbs anew; then run `provost demo` again"
+            ) from error
+        complain(f"{why}. {name}@{entry.version} is released, and takes its place")
+        return True
 
 
 def _show(seed: int, folder: Path, as_document: bool) -> str:
