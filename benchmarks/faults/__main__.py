@@ -12,10 +12,10 @@ COUNTS = {
     "kills": 190,
     "demo_kills": 10,
     "full": 100,
-    "outages": 40,
+    "outages": 24,
     "releases": 100,
     "clocks": 20,
-    "teams": 100,
+    "teams": 106,
     "teams_s3": 5,
     "trained": 3,
 }

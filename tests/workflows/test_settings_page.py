@@ -1,6 +1,6 @@
 """The documentation of a team's settings is that of the models, and leaves none out."""
 
-from tasks.settings_page import MODELS, PAGE, page
+from workflows.commands.settings_page import MODELS, PAGE, page
 
 
 def test_the_page_is_what_the_models_say():

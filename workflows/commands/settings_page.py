@@ -1,6 +1,6 @@
 """Generates the documentation page of a team's settings from their models.
 
-Run ``python -m tasks.settings_page`` to regenerate it.
+Run ``python -m workflows.commands.settings_page`` to regenerate it.
 """
 
 from enum import Enum
@@ -16,7 +16,7 @@ from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "team-settings.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "team-settings.md"
 MODELS: dict[str, type[BaseModel]] = {
     "DOMAIN": DomainSettings,
     "SFT": SftSettings,
@@ -32,7 +32,7 @@ _HEAD = """\
 `settings.py` of a team holds `DOMAIN`, `SFT` and `RL`. They are models of pydantic: a name that
 does not exist, or a value out of its range, is refused before anything runs.
 
-`python -m tasks.settings_page` generates this page from the models.
+`python -m workflows.commands.settings_page` generates this page from the models.
 """
 
 
