@@ -1,0 +1,54 @@
+"""The demo runs the stages that are not finished, each in a process of its own."""
+
+import sys
+
+import pytest
+
+from lineage.record import Derivation
+from tasks.step_runner import StepRunner
+from tests.support.mirrors import MemoryMirror
+from workflows.commands import demo
+
+
+def work(folder, _measurements):
+    (folder / "out.txt").write_text("made")
+    return folder / "out.txt"
+
+
+def stage(name):
+    """Return what a stage's workflow does: it finds its one step, or makes it."""
+    more = {"source": "sha256:" + "a" * 64, "settings": {"name": name}, "project": "local"}
+    derivation = Derivation(kind="sft", inputs=(), seed=0, **more)
+    return lambda: StepRunner(mirror=MemoryMirror()).find_or_make(derivation, "dataset", work)
+
+
+@pytest.fixture
+def stages(home, tmp_path):
+    class Stages(demo._Stages):
+        def _command(self, name):
+            code = f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')"
+            return (sys.executable, "-S", "-c", code if name != "broken" else "raise SystemExit(3)")
+
+    return Stages(seed=0, processes=2, logs=tmp_path / "logs")
+
+
+def test_what_is_missing_is_run_and_what_is_finished_is_not(stages, tmp_path, capsys):
+    stage("math")()
+    stages._side_by_side({name: stage(name) for name in ("math", "code", "agent")})
+    assert sorted((tmp_path / "ran").read_text().split()) == ["agent", "code"]
+    lines = capsys.readouterr().err
+    assert "code: started" in lines
+    assert "math" not in lines
+
+
+def test_a_finished_stage_starts_no_process(stages, tmp_path, capsys):
+    stage("math")()
+    stages._side_by_side({"math": stage("math")})
+    assert not (tmp_path / "logs").exists()
+    assert "math" in capsys.readouterr().err
+
+
+def test_a_failed_stage_ends_the_demo_with_its_exit_code(stages):
+    with pytest.raises(SystemExit) as ended:
+        stages._side_by_side({"broken": stage("broken"), "code": stage("code")})
+    assert ended.value.code == 3
