@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact
-from lineage.checkpoint import checkpoint_behind
 from lineage.collect import family_artifacts
 from lineage.errors import LineageError, RecalledError, UnreachableError
 from lineage.graph import Lineage
 from lineage.index import Row
+from lineage.models import checkpoint_behind
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.slots import Entry

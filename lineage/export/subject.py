@@ -12,7 +12,7 @@ from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.collect import family_artifacts
 from lineage.errors import AmbiguousReferenceError, LineageError, UnknownReferenceError
 from lineage.graph import Lineage
-from lineage.named import checkpoint_named
+from lineage.models import checkpoint_named
 from lineage.record import Attestation, Derivation, Records
 from lineage.reference import TEACHER
 from lineage.registry import Registry

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lineage.areas import model_name
-from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
 from lineage.mirror.lookup import Lookup
+from lineage.models import checkpoint_behind
 from lineage.record import Attestation, Derivation, Input, Records
 from lineage.store import Store
 from lineage.view import (

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.checkpoint import checkpoint_behind
 from lineage.errors import LineageError
 from lineage.mirror.cards import DATA, TEACHER, Card, Cards, fetching
 from lineage.mirror.files import mark_external
 from lineage.mirror.runs import RunMirror
 from lineage.mirror.story import model_of, version_page
+from lineage.models import checkpoint_behind
 from lineage.record import Records
 from lineage.registry import Entry, Registry
 from lineage.store import Store

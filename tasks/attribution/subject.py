@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
-from lineage.named import checkpoint_named, students_of
+from lineage.models import checkpoint_named, students_of
 from lineage.record import Derivation
 from tasks.attribution.ledger_access import can_replay, refuse_unfit, without_ledger
 from tasks.attribution.trajectory import Weights

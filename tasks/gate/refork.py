@@ -17,7 +17,7 @@ from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.compatibility import Finding
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, UnknownReferenceError
-from lineage.named import students_of
+from lineage.models import students_of
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks.gate.measured import GateDocument

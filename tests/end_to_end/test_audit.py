@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lineage.named import checkpoint_named
+from lineage.models import checkpoint_named
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
-from lineage.named import checkpoint_named, students_of
+from lineage.models import checkpoint_named, students_of
 from lineage.record import Derivation
 from tasks.handover import Plan
 from tasks.ledger.schema import LedgerSettings
