@@ -24,11 +24,11 @@ class _Teacher(Lenient):
     checkpoint: _Part
 
 
-class _Plan(Lenient):
+class _PlannedTeachers(Lenient):
     teachers: tuple[_Teacher, ...]
 
 
-_PLAN = TypeAdapter(_Plan)
+_PLAN = TypeAdapter(_PlannedTeachers)
 
 
 @dataclass(frozen=True, order=True)
@@ -50,7 +50,7 @@ class Ending:
         return cls(milliseconds(attestation.finished), derivation.kind == "failure")
 
 
-class Plans:
+class PlanReader:
     """The plans of one store."""
 
     def __init__(self, store: Store, records: Records) -> None:

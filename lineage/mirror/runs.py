@@ -14,7 +14,7 @@ from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
 from lineage.mirror.live import LiveRuns, Step, now_ms
 from lineage.mirror.lookup import Lookup
-from lineage.mirror.plans import Ending, Plans
+from lineage.mirror.plans import Ending, PlanReader
 from lineage.mirror.story import Links, story_of_run, story_while_running
 from lineage.mirror.writing import Writer
 from lineage.record import Attestation, Derivation, Records
@@ -61,7 +61,7 @@ class RunMirror:
         self._shown: dict[str, str] = {}
         self._found: dict[str, Run | None] = {}
         self._addresses: dict[str, str] = {}
-        self._plans = Plans(store, self._records)
+        self._plans = PlanReader(store, self._records)
         self._namespace = namespace_of(store.uri)
         self.live = LiveRuns(client)
         self.repaired: list[str] = []
