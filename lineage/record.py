@@ -1,8 +1,8 @@
 """The records of a store: what was made from what, by which code, and what came out.
 
 A derivation is a blob under its own digest. Its attestations are signed statements of the project
-that it names: ``projects/<project>/attestations/<record>/``. Statements of other
-projects about a record do not count. A derivation with two outputs is refused until one is kept.
+that it names: ``projects/<project>/attestations/<record>/``. Statements of other projects about a
+record do not count. A derivation with two outputs is refused until one is kept.
 """
 
 from lineage.derivation import Attestation, Derivation, Input, not_replaced
@@ -179,8 +179,7 @@ class Records:
         """Return the attested output of a derivation, if the store holds it.
 
         Raises:
-            ConflictingOutputsError: where it holds two different ones, and neither replaces the
-                other: neither the first nor the newest wins.
+            ConflictingOutputsError: for two different ones of which neither replaces the other.
         """
         there = self._there(digest)
         outputs = sorted({item.output for item in there})

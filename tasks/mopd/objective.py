@@ -202,6 +202,11 @@ def _check_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequ
 
 def feature_checks_of(settings: DistilSettings, loop: LoopSettings) -> Iterator[FeatureCheck]:
     """Yield a check for every feature that the settings turn on."""
+    yield from _checks_of_the_loss(settings)
+    yield from _checks_of_updates(settings, loop)
+
+
+def _checks_of_the_loss(settings: DistilSettings) -> Iterator[FeatureCheck]:
     yield FeatureCheck(
         "importance",
         must_bind=False,
@@ -231,6 +236,9 @@ def feature_checks_of(settings: DistilSettings, loop: LoopSettings) -> Iterator[
             where="tasks.mopd.weighting",
             remedy="Choose another balance, or none if the teachers are already even",
         )
+
+
+def _checks_of_updates(settings: DistilSettings, loop: LoopSettings) -> Iterator[FeatureCheck]:
     if loop.inner_updates > 1:
         yield FeatureCheck(
             "refresh",
