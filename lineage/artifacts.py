@@ -52,7 +52,7 @@ class Rung(Frozen):
     """One checkpoint of a climb's ladder."""
 
     step: int = Field(ge=0)
-    """Optimiser steps since the fork point."""
+    """Optimizer steps since the fork point."""
     checkpoint: Artifact
 
 

@@ -26,7 +26,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where things are: box centres by id, and for each line the points it passes."""
+    """Where things are: box centers by id, and for each line the points it passes."""
 
     boxes: dict[str, tuple[float, float]]
     lines: list[list[tuple[float, float]]]
@@ -84,7 +84,7 @@ def _neighbours(chains: list[list[str]]) -> dict[str, list[str]]:
 
 
 def _order(layers: list[list[str]], near: dict[str, list[str]]) -> None:
-    """Order each layer, down and up in turn, by the mean place of the neighbours beyond it."""
+    """Order each layer, down and up in turn, by the mean place of the neighbors beyond it."""
     for sweep in range(_SWEEPS):
         numbers = range(1, len(layers)) if sweep % 2 == 0 else range(len(layers) - 2, -1, -1)
         for number in numbers:
@@ -108,7 +108,7 @@ def _mean(values: list[int]) -> float | None:
 
 
 def _across(layers: list[list[str]], near: dict[str, list[str]], sizes: Sizes) -> dict[str, float]:
-    """Return each item's x: near its neighbours, in order, without overlap, from the left edge."""
+    """Return each item's x: near its neighbors, in order, without overlap, from the left edge."""
     xs: dict[str, float] = {}
     for layer in layers:
         wished = [0.0] * len(layer)

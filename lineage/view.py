@@ -157,7 +157,7 @@ def run_name(derivation: Derivation, attestation: Attestation) -> str:
 
 
 def step_of(derivation: Derivation, attestation: Attestation) -> int:
-    """Return the optimiser step of a checkpoint, 0 where the record names none."""
+    """Return the optimizer step of a checkpoint, 0 where the record names none."""
     known = derivation.settings | attestation.notes
     step = known.get("step", known.get("stop_at"))
     return step if isinstance(step, int) and abs(step) <= LARGEST_STEP else 0

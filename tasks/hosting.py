@@ -1,4 +1,4 @@
-"""What makes a function a task: its stage's resources under the chosen flavour, and its faults.
+"""What makes a function a task: its stage's resources under the chosen flavor, and its faults.
 
 Every task of the project is declared with ``hosted``. It is the one place that tells Flyte which
 faults are worth another attempt, and that checks what an attempt needs before it begins.
@@ -217,7 +217,7 @@ def _check_signing_key(*, required: bool) -> None:
 
 
 def _require_gpus(stage: Stage) -> None:
-    """Raise ResourceError where the flavour gives the stage GPUs and the machine shows fewer."""
+    """Raise ResourceError where the flavor gives the stage GPUs and the machine shows fewer."""
     flavour = chosen_flavour()
     wanted = flavour.stages[stage].gpus if flavour else 0
     if not wanted:
@@ -227,7 +227,7 @@ def _require_gpus(stage: Stage) -> None:
     found = torch.cuda.device_count()
     if found < wanted:
         raise ResourceError(
-            f"{stage} needs {wanted} GPUs under the flavour {flavour and flavour.name} but this "
+            f"{stage} needs {wanted} GPUs under the flavor {flavour and flavour.name} but this "
             f"machine has {found}: check the image's CUDA, the node's driver and the pod's "
             f"limits, or choose another {FLAVOUR}"
         )
@@ -247,11 +247,11 @@ def hosting(stage: Stage) -> dict[str, object]:
     """Return the arguments for ``@task`` of a stage under $PROVOST_FLAVOUR; none without one.
 
     A stage of several ranks becomes an Elastic task, which imports torch where it is declared and
-    needs the extra ``cluster``. The container imports the task again, so that the flavour goes
+    needs the extra ``cluster``. The container imports the task again, so that the flavor goes
     into its environment.
 
     Raises:
-        ResourceError: if the flavour does not exist or is not valid.
+        ResourceError: if the flavor does not exist or is not valid.
     """
     flavour = chosen_flavour()
     return _arguments(flavour, flavour.stages[stage]) if flavour else {}
@@ -285,7 +285,7 @@ def _arguments(flavour: Flavour, wanted: StageResources) -> dict[str, object]:
 
 
 def _elastic(wanted: StageResources) -> object:
-    """Return the launcher of several ranks: torch's own, which no CPU flavour has to have."""
+    """Return the launcher of several ranks: torch's own, which no CPU flavor has to have."""
     from flytekitplugins.kfpytorch import Elastic  # noqa: PLC0415
 
     # No restarts inside a pod: what may pass is retried as a new attempt, from the last state.

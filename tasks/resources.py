@@ -56,7 +56,7 @@ SPREADS = frozenset({Stage.CLIMB, Stage.MOPD_ROUND})
 
 
 class ResourceError(ValueError):
-    """A flavour does not exist or asks for what cannot be had."""
+    """A flavor does not exist or asks for what cannot be had."""
 
 
 class StageResources(BaseModel):
@@ -123,7 +123,7 @@ class Flavour(BaseModel):
             )
         for stage, wanted in self.stages.items():
             if wanted.gpus and not self.gpu:
-                raise ValueError(f"{stage} needs GPUs, but the flavour has no gpu: set gpu")
+                raise ValueError(f"{stage} needs GPUs, but the flavor has no gpu: set gpu")
             if wanted.num_ranks > 1 and stage not in SPREADS:
                 raise ValueError(
                     f"{stage} runs in one process but has {wanted.num_ranks} ranks, and the "
@@ -144,7 +144,7 @@ def chosen_flavour() -> Flavour | None:
 
 
 def local_limits(stage: Stage) -> StageResources:
-    """Return what holds for a stage on this machine: the chosen flavour's, else the CPU's.
+    """Return what holds for a stage on this machine: the chosen flavor's, else the CPU's.
 
     Local execution knows neither time limits nor retries, so they are taken from here.
     """
@@ -171,5 +171,5 @@ def load_flavour(name: str, folder: Path = FOLDER) -> Flavour:
 
 
 def flavour_names(folder: Path = FOLDER) -> list[str]:
-    """Return the names of the flavours there are."""
+    """Return the names of the flavors there are."""
     return sorted(file.stem for file in folder.glob("*.toml"))

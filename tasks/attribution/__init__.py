@@ -1,4 +1,4 @@
-"""Finds the teachers that shaped a behaviour, with the uncertainty and the measured absence.
+"""Finds the teachers that shaped a behavior, with the uncertainty and the measured absence.
 
 Read ``path_integral`` first: the allocation that adds up. ``question`` gathers the ``behaviour``s,
 ``trajectory`` walks the ledger, ``findings`` assembles an audit's ``document``, ``verdict`` and

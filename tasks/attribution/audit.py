@@ -31,7 +31,7 @@ from tasks.threads import use_configured_threads
 def explain(
     runner: StepRunner, student: str, behaviours: Sequence[Behaviour], seed: int = 0
 ) -> Audit:
-    """Return the audit of behaviours, without recording anything.
+    """Return the audit of behaviors, without recording anything.
 
     Raises:
         LineageError: for a reference that names nothing.
@@ -130,7 +130,7 @@ def _called(item: Input) -> str:
 
 
 def _drawn(runner: StepRunner, behaviours: Artifact) -> Mapping[str, str]:
-    """Return how the behaviours were drawn, from the notes of their record."""
+    """Return how the behaviors were drawn, from the notes of their record."""
     made = runner.records.output(behaviours.record) if behaviours.record else None
     noted = made.notes.get("drawn") if made else None
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}

@@ -1,6 +1,6 @@
 """A behaviour: a prompt and a response, optionally against a contrast response, as tokens.
 
-Shapes: N response tokens of all behaviours together, contrasts included.
+Shapes: N response tokens of all behaviors together, contrasts included.
 """
 
 import json
@@ -21,7 +21,7 @@ from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 MOST_BEHAVIOURS = 10_000
-"""Maximum number of behaviours in a file; each is integrated along training, so sample from a
+"""Maximum number of behaviors in a file; each is integrated along training, so sample from a
 larger set."""
 _MOST_BYTES = 64 << 20
 
@@ -50,7 +50,7 @@ class Behaviour(BaseModel):
 
 
 def read_behaviours(file: Path) -> list[Behaviour]:
-    """Return the behaviours of a JSONL file, one object a line.
+    """Return the behaviors of a JSONL file, one object a line.
 
     Raises:
         ValueError: for a file that is empty, too large, or has an invalid line; the message names
@@ -60,7 +60,7 @@ def read_behaviours(file: Path) -> list[Behaviour]:
         raise RefusedError(
             "file-too-large",
             f"{file} has {file.stat().st_size >> 20} MiB, more than {_MOST_BYTES >> 20}: draw a "
-            "sample of the behaviours; a few hundred give narrow intervals",
+            "sample of the behaviors; a few hundred give narrow intervals",
         )
     try:
         text = file.read_text("utf-8")
@@ -109,22 +109,22 @@ def _first(error: ValidationError) -> str:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Behaviours as one batch of sequences; a contrast is a sequence of its own."""
+    """Behaviors as one batch of sequences; a contrast is a sequence of its own."""
 
     behaviours: tuple[Behaviour, ...]
     tokens: TokenBatch
     owners_N: Tensor
-    """The behaviour of each response token."""
+    """The behavior of each response token."""
     signs_N: Tensor
     """1 for a token of a response, -1 for a token of a contrast."""
 
     def total(self, values_N: Tensor) -> Tensor:
-        """Return one number per behaviour [B]: the signed sum over its tokens."""
+        """Return one number per behavior [B]: the signed sum over its tokens."""
         total_B = torch.zeros(len(self.behaviours), dtype=values_N.dtype)
         return total_B.index_add_(0, self.owners_N, values_N * self.signs_N)
 
     def only(self, chosen_B: Tensor) -> "tuple[Encoded, Tensor]":
-        """Return some of the behaviours [B, boolean], and the places in [N] of their tokens."""
+        """Return some of the behaviors [B, boolean], and the places in [N] of their tokens."""
         kept_N = chosen_B[self.owners_N]
         numbers_B = chosen_B.long().cumsum(0) - 1
         rows = self.tokens.rows_N[kept_N].unique()
@@ -142,13 +142,13 @@ class Encoded:
         return part, kept_N.nonzero()[:, 0]
 
     def of(self, behaviour: int, *, contrast: bool = False) -> Tensor:
-        """Return the places in [N] of a behaviour's response tokens, or of its contrast's."""
+        """Return the places in [N] of a behavior's response tokens, or of its contrast's."""
         sign = -1 if contrast else 1
         return ((self.owners_N == behaviour) & (self.signs_N == sign)).nonzero()[:, 0]
 
 
 def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int | None) -> Encoded:
-    """Turn behaviours into tokens with the student's own template.
+    """Turn behaviors into tokens with the student's own template.
 
     Raises:
         ValueError: for an empty list, a response that the tokenizer does not reproduce, or one that
@@ -183,7 +183,7 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
 
 
 def refuse_own_contrast(behaviours: Iterable[Behaviour]) -> None:
-    """Raise ValueError for a behaviour that is its own contrast."""
+    """Raise ValueError for a behavior that is its own contrast."""
     for behaviour in behaviours:
         if behaviour.contrast == behaviour.response:
             raise RefusedError(
@@ -212,7 +212,7 @@ def _answer(text: str, behaviour: Behaviour, chat: ChatTokens) -> list[int]:
 
 
 def _called(behaviour: Behaviour) -> str:
-    return f"behaviour {behaviour.name or behaviour.response[:40]!r}"
+    return f"behavior {behaviour.name or behaviour.response[:40]!r}"
 
 
 Messages = tuple[Said, ...]
@@ -221,7 +221,7 @@ Messages = tuple[Said, ...]
 def first_turns(
     policy: Policy, prompts: Sequence[Messages], sampling: SamplingSettings, seed: int
 ) -> list[str | None]:
-    """Return a policy's first turn for each prompt; None if it is not usable as a behaviour.
+    """Return a policy's first turn for each prompt; None if it is not usable as a behavior.
 
     Unusable is a turn that was truncated, is empty, or has a text that encodes to other tokens. The
     same seed gives every model the same noise at the same prompt.

@@ -99,7 +99,7 @@ def not_tested(subject: AuditedStudent, count: int, *, verified: bool) -> tuple[
         )
     if count < FEWEST:
         found.append(
-            f"Other phrasings: {count} behaviour{'s' * (count > 1)} cannot show whether the "
+            f"Other phrasings: {count} behavior{'s' * (count > 1)} cannot show whether the "
             f"finding holds for similar prompts; audit a set of {FEWEST} or more."
         )
     found += [

@@ -1,9 +1,9 @@
 """Compares retrains without some teachers with the student: the measured absence.
 
-For one seed, the effect of teachers M on a behaviour is f(retrain, no teacher masked) - f(retrain,
+For one seed, the effect of teachers M on a behavior is f(retrain, no teacher masked) - f(retrain,
 M masked); prompts, steps, denominators and random numbers are the same in both.
 
-Shapes: B behaviours.
+Shapes: B behaviors.
 """
 
 import itertools
@@ -44,7 +44,7 @@ def verify(
     Args:
         runner: StepRunner with the store of the retrains.
         subject: The student.
-        split: The student's behaviours, split by source.
+        split: The student's behaviors, split by source.
         retrained: Checkpoints of the student's own round, repeated with teachers masked, and for
             each seed one with no teacher masked.
         end: The student's own log-probabilities [B].
@@ -82,7 +82,7 @@ def verify(
 
 
 def _by_domain(split: Split, effect_B: Tensor) -> dict[str, float]:
-    """Return the mean effect on the behaviours of each domain that is known."""
+    """Return the mean effect on the behaviors of each domain that is known."""
     values: dict[str, list[float]] = {}
     for item, effect in zip(split.behaviours, effect_B.tolist(), strict=True):
         if item.domain:

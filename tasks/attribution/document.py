@@ -34,7 +34,7 @@ class ShareEstimate(Frozen):
 
     mean: FiniteFloat
     low: FiniteFloat | None = None
-    """None if there is nothing to resample: one behaviour, or one seed."""
+    """None if there is nothing to resample: one behavior, or one seed."""
     high: FiniteFloat | None = None
 
     @property
@@ -55,7 +55,7 @@ class TokenShare(Frozen):
 
 
 class BehaviourShare(Frozen):
-    """One behaviour, split by source."""
+    """One behavior, split by source."""
 
     name: str
     domain: str
@@ -75,11 +75,11 @@ class BehaviourShare(Frozen):
     holders: tuple[str, ...] = ()
     """Teachers that hold it alike; with two or more, none is named."""
     tokens: tuple[TokenShare, ...] = ()
-    """Tokens of the response; kept only for the first behaviours."""
+    """Tokens of the response; kept only for the first behaviors."""
 
 
 class SegmentShare(Frozen):
-    """A stretch of training, with each source's mean contribution over behaviours."""
+    """A stretch of training, with each source's mean contribution over behaviors."""
 
     first_step: int
     last_step: int
@@ -87,7 +87,7 @@ class SegmentShare(Frozen):
 
 
 class GroupShare(Frozen):
-    """The behaviours of one domain, or of another probe set."""
+    """The behaviors of one domain, or of another probe set."""
 
     domain: str
     count: int
@@ -101,7 +101,7 @@ class GroupShare(Frozen):
 
 
 class Witness(Frozen):
-    """Another estimator's result: a mean over behaviours for each source."""
+    """Another estimator's result: a mean over behaviors for each source."""
 
     name: str
     parts: Mapping[str, FiniteFloat]
@@ -110,7 +110,7 @@ class Witness(Frozen):
 
 
 class Influence(Frozen):
-    """A training rollout of the ledger's sample, with its influence on the behaviours."""
+    """A training rollout of the ledger's sample, with its influence on the behaviors."""
 
     teacher: str
     step: int
@@ -119,7 +119,7 @@ class Influence(Frozen):
     """Id of the prompt."""
     score: FiniteFloat
     influence: FiniteFloat
-    """First-order influence: the update's gradient, without Adam's scaling, along the behaviours'
+    """First-order influence: the update's gradient, without Adam's scaling, along the behaviors'
     gradient. Its unit has no meaning; compare it with other values on the page."""
     asked: str
     answered: str
@@ -134,7 +134,7 @@ class RetrainEffect(Frozen):
     them."""
     per_seed: Mapping[int, FiniteFloat]
     by_domain: Mapping[str, FiniteFloat]
-    """The same for the behaviours of each domain or probe set."""
+    """The same for the behaviors of each domain or probe set."""
     surgery: FiniteFloat | None
     """The estimate by surgery on the student instead; only for a single teacher."""
 
@@ -156,7 +156,7 @@ class AuditVerdict(Frozen):
     named: str
     """The named source; "" for none, and for several teachers alike."""
     holders: tuple[str, ...] = ()
-    """Teachers that hold the behaviour alike; see ``naming.holders``."""
+    """Teachers that hold the behavior alike; see ``naming.holders``."""
     sentence: str
     confidence: str
 
@@ -183,14 +183,14 @@ class Audit(Frozen):
     count: int
     """Behaviours."""
     begun: FiniteFloat
-    """Mean log-probability (log-odds) of the behaviours at the start of the round, in nats."""
+    """Mean log-probability (log-odds) of the behaviors at the start of the round, in nats."""
     ended: FiniteFloat
     """The same under the student."""
     shares: Mapping[str, ShareEstimate]
     approximate: str = ""
     """Accuracy of a replayed split, in words; "" for an exact one."""
     residual: FiniteFloat
-    """Largest unexplained rest of any behaviour, relative to the sum of its parts' sizes."""
+    """Largest unexplained rest of any behavior, relative to the sum of its parts' sizes."""
     behaviours: tuple[BehaviourShare, ...]
     course: tuple[SegmentShare, ...]
     groups: tuple[GroupShare, ...]
@@ -204,7 +204,7 @@ class Audit(Frozen):
     """Approvals, and findings of the check by records that were let pass."""
     waivers: tuple[CarriedWaiver, ...]
     drawn: Mapping[str, str]
-    """Description of drawn behaviours, by probe set."""
+    """Description of drawn behaviors, by probe set."""
     not_tested: tuple[str, ...]
 
 

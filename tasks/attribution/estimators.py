@@ -4,7 +4,7 @@ Only the path integral (``path_integral``) adds up to the effect of training. An
 three beside it: the first-order effect, surgery on the weights, and the baseline that they must
 beat. ``benchmarks`` compares more.
 
-Shapes: B behaviours, N response tokens of them together.
+Shapes: B behaviors, N response tokens of them together.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ LOG_RATIO = "teacher over fork point"
 """Name of the log-ratio of a teacher over the start, by which an audit names teachers."""
 
 ByName = Mapping[str, Tensor]
-"""Estimated contribution of each source to each behaviour [B]."""
+"""Estimated contribution of each source to each behavior [B]."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class EstimatorInput:
 
     @property
     def sources(self) -> list[str]:
-        """Sources that a behaviour may be attributed to; decay and rounding are not among them."""
+        """Sources that a behavior may be attributed to; decay and rounding are not among them."""
         return [part for part in self.segments[0].norms if part not in RESERVED]
 
 
@@ -54,7 +54,7 @@ def bounded_first_order(evidence: EstimatorInput) -> ByName:
         max(sum over k of grad f(w_k) . D_k[s],  f(w_end))
 
     Without a source, f(w_end) changes by minus the first term, and the resulting log-probability
-    cannot exceed 0. Most audited behaviours already have a probability near 1. For a teacher with
+    cannot exceed 0. Most audited behaviors already have a probability near 1. For a teacher with
     updates against them, TracIn predicts an increase of many nats without the teacher, which is
     impossible. The log-odds against a contrast have no such bound.
     """
@@ -66,7 +66,7 @@ def bounded_first_order(evidence: EstimatorInput) -> ByName:
 
 
 def surgery_effect(evidence: EstimatorInput) -> ByName:
-    """Return each behaviour's loss in nats if a source's displacement is taken out.
+    """Return each behavior's loss in nats if a source's displacement is taken out.
 
     This is the effect of surgery on the final weights, not of a retrain.
     """
@@ -87,7 +87,7 @@ def surgery_effect(evidence: EstimatorInput) -> ByName:
 
 
 def domain_owner(evidence: EstimatorInput) -> ByName:
-    """Return 1 for the teacher of the behaviour's domain, for any response, and 0 for others."""
+    """Return 1 for the teacher of the behavior's domain, for any response, and 0 for others."""
     behaviours = evidence.encoded.behaviours
     return {
         source: torch.tensor(
@@ -108,7 +108,7 @@ ESTIMATORS: Mapping[str, Callable[[EstimatorInput], ByName]] = {
 def first_order(evidence: EstimatorInput) -> tuple[dict[str, Tensor], Weights]:
     """Return the first-order effect of each source [B], and the final weights of the run.
 
-    The behaviour's gradient at the start of each segment, times each source's displacement in it:
+    The behavior's gradient at the start of each segment, times each source's displacement in it:
     TracIn (2002.08484, eq. 1) over segments instead of steps. The displacements are AdamW's own, so
     they include its preconditioner. The result is in nats, but it need not add up.
     """

@@ -1,6 +1,6 @@
-"""Computes all findings of an audit, from a student in memory and its behaviours.
+"""Computes all findings of an audit, from a student in memory and its behaviors.
 
-Shapes: B behaviours, P sources, T teachers, R resamples, N response tokens of a batch.
+Shapes: B behaviors, P sources, T teachers, R resamples, N response tokens of a batch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ from tasks.model.chat import ChatTokens
 from tasks.step_runner import StepRunner, now
 
 MOST_TOKENS_SHOWN = 24
-"""Maximum number of behaviours with tokens in the document; for others it holds only the sums."""
+"""Maximum number of behaviors with tokens in the document; for others it holds only the sums."""
 
 
 class Findings:
@@ -59,7 +59,7 @@ class Findings:
         behaviours: Sequence[Behaviour],
         seed: int,
     ) -> None:
-        """Split the behaviours by source.
+        """Split the behaviors by source.
 
         Raises:
             ValueError: for a response that the student's tokenizer cannot give.
@@ -118,7 +118,7 @@ class Findings:
         )
 
     def _taught(self) -> Tensor:
-        """Return each teacher's log-ratio over the start for each behaviour [T, B]."""
+        """Return each teacher's log-ratio over the start for each behavior [T, B]."""
         begun_B = self._split.begun()
         rows = [
             self._split.under(load_weights(self._runner, teacher.checkpoint)) - begun_B
@@ -203,7 +203,7 @@ class Findings:
             )
 
     def _tokens(self) -> dict[int, tuple[TokenShare, ...]]:
-        """Return the tokens of some behaviours by their place, an equal number per domain."""
+        """Return the tokens of some behaviors by their place, an equal number per domain."""
         found = {}
         for place in spread([item.domain for item in self._split.behaviours], MOST_TOKENS_SHOWN):
             number, local = divmod(place, BATCH)
@@ -256,7 +256,7 @@ class Findings:
         }
 
     def _witnesses(self) -> tuple[Witness, ...]:
-        """Return the results of the other estimators, as means over all behaviours."""
+        """Return the results of the other estimators, as means over all behaviors."""
         total: dict[str, dict[str, float]] = {}
         for batch in self._split.batches:
             evidence = EstimatorInput(

@@ -1,12 +1,12 @@
-"""Scores the training rollouts in the ledger's sample by their influence on a behaviour.
+"""Scores the training rollouts in the ledger's sample by their influence on a behavior.
 
 Up to Adam's scaling, a rollout's part of an update is the gradient of the sum over its tokens of
-weight x advantage x log p. Its product with the behaviours' gradient is a first-order influence
+weight x advantage x log p. Its product with the behaviors' gradient is a first-order influence
 (TracIn, 2002.08484, eq. 1, at the start of each rollout's segment). It takes one backward pass for
-the behaviours and one forward derivative for all rollouts of a segment. For the exact divergences,
+the behaviors and one forward derivative for all rollouts of a segment. For the exact divergences,
 the sampled token's advantage gives the same gradient in expectation over the sampled token.
 
-Shapes: N response tokens of the behaviours, M of the rollouts.
+Shapes: N response tokens of the behaviors, M of the rollouts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,10 +55,10 @@ def search(
     course: Iterable[Stretch],
     chat: ChatTokens,
 ) -> tuple[tuple[Influence, ...], str]:
-    """Return the most influential rollouts for a batch of behaviours, and where they were searched.
+    """Return the most influential rollouts for a batch of behaviors, and where they were searched.
 
     Args:
-        batch: The behaviours.
+        batch: The behaviors.
         wanted: Teachers with rollouts to search, by the place of a segment.
         kept: The ledger's sample.
         course: The run, segment by segment.
@@ -77,7 +77,7 @@ def search(
 
 
 def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tensor]:
-    """Return the gradient of the behaviours' summed log-probability at the start of a segment."""
+    """Return the gradient of the behaviors' summed log-probability at the start of a segment."""
     weights = {name: t.clone().requires_grad_() for name, t in stretch.start.items()}
     total = (scorer.with_gradient(weights) * encoded.signs_N).sum()
     return dict(zip(weights, torch.autograd.grad(total, list(weights.values())), strict=True))
@@ -109,7 +109,7 @@ def batch_of(rollouts: Sequence[KeptRollout], pad_id: int) -> TokenBatch:
 
 
 def strongest(scored: Sequence[RolloutInfluence], chat: ChatTokens) -> list[Influence]:
-    """Return each teacher's rollouts that pushed most toward the behaviours, strongest first."""
+    """Return each teacher's rollouts that pushed most toward the behaviors, strongest first."""
     by_teacher: dict[str, list[RolloutInfluence]] = {}
     for item in sorted(scored, key=lambda item: -item.influence):
         own = by_teacher.setdefault(item.rollout.teacher, [])

@@ -1,8 +1,8 @@
-"""Intervals over a set of behaviours, by resampling them: the percentile bootstrap.
+"""Intervals over a set of behaviors, by resampling them: the percentile bootstrap.
 
-Behaviours are the unit, never tokens: tokens of one response are not independent.
+Behaviors are the unit, never tokens: tokens of one response are not independent.
 
-Shapes: B behaviours, P sources, R resamples.
+Shapes: B behaviors, P sources, R resamples.
 """
 
 import numpy as np
@@ -13,19 +13,19 @@ from tasks.attribution.document import ShareEstimate
 from tasks.statistics import bootstrap_means, percentile_limits
 
 FEWEST = 5
-"""Minimum number of behaviours for a bootstrap interval; fewer give too few different samples."""
+"""Minimum number of behaviors for a bootstrap interval; fewer give too few different samples."""
 
 
 def resampled(values_PB: Tensor, seed: int) -> NDArray[np.float64] | None:
-    """Return the means [P, R] over resampled behaviours, the same resamples for every source.
+    """Return the means [P, R] over resampled behaviors, the same resamples for every source.
 
-    None for fewer than ``FEWEST`` behaviours.
+    None for fewer than ``FEWEST`` behaviors.
     """
     return bootstrap_means(values_PB.numpy(), seed) if values_PB.shape[1] >= FEWEST else None
 
 
 def estimate(values_B: Tensor, means_R: NDArray[np.float64] | None) -> ShareEstimate:
-    """Return the mean over behaviours with the central 95 % of the resampled means."""
+    """Return the mean over behaviors with the central 95 % of the resampled means."""
     mean = float(values_B.mean())
     if means_R is None:
         return ShareEstimate(mean=mean)

@@ -1,4 +1,4 @@
-"""Decides which teacher is named for a behaviour, and how reliable such a name is.
+"""Decides which teacher is named for a behavior, and how reliable such a name is.
 
 The named teacher is the one with the largest log-ratio over the start, or none.
 ``benchmarks/attribution/`` chose this rule and its threshold on two sets of teachers and tested
@@ -15,25 +15,25 @@ from pydantic import Field
 from lineage.artifacts import Frozen
 
 LEAST_LOG_RATIO = 0.45
-"""Minimum log-ratio of a teacher over the start, in nats, to be named for a behaviour."""
+"""Minimum log-ratio of a teacher over the start, in nats, to be named for a behavior."""
 ALIKE = LEAST_LOG_RATIO
-"""Difference in nats within which two teachers find a behaviour equally likely, so that both hold
+"""Difference in nats within which two teachers find a behavior equally likely, so that both hold
 it.
 
-The resolution of the benchmark's data: for named behaviours, 95 % of the log-ratios of teachers
+The resolution of the benchmark's data: for named behaviors, 95 % of the log-ratios of teachers
 that had not taught them are below it."""
 LEAST_NATS = math.log(2)
 """Minimum path integral, in nats, to name a source without a teacher (the outcome reward): it made
-the behaviour at least twice as likely. No benchmark tests this."""
+the behavior at least twice as likely. No benchmark tests this."""
 
 
 def holders(
     parts: Mapping[str, float], taught: Mapping[str, float], change: float
 ) -> tuple[str, ...]:
-    """Return the teachers that hold a behaviour, the largest log-ratio first; () for none.
+    """Return the teachers that hold a behavior, the largest log-ratio first; () for none.
 
     Each has a log-ratio over the start of at least ``LEAST_LOG_RATIO``, and is within ``ALIKE`` of
-    the largest. Also, the behaviour became more likely under the student, and the ledger holds
+    the largest. Also, the behavior became more likely under the student, and the ledger holds
     updates of these teachers. The largest path integral is a worse rule: teachers' updates on the
     same tokens cancel each other, and the integral counts each of these pushes.
 
@@ -55,7 +55,7 @@ def holders(
 
 
 def named(parts: Mapping[str, float], taught: Mapping[str, float], change: float) -> str:
-    """Return the source that is named for a behaviour, or "" for none; arguments as in ``holders``.
+    """Return the source that is named for a behavior, or "" for none; arguments as in ``holders``.
 
     It is the only teacher that holds it. If several do, the data cannot distinguish them. If none
     does, the outcome reward may be named.
@@ -79,7 +79,7 @@ class ShareOfNames(Frozen):
     high: float
     """Upper end of Wilson's 95 % interval."""
     of: int
-    """Number of names, or of behaviours where no teacher should be named."""
+    """Number of names, or of behaviors where no teacher should be named."""
 
     def words(self) -> str:
         """Return the share with its interval and count."""
@@ -92,11 +92,11 @@ class NameReliability(Frozen):
     pushed: ShareOfNames = Field(alias="pushed towards it")
     """Names where the path integral is positive."""
     did_not: ShareOfNames = Field(alias="did not")
-    """Names where the updates pushed against the behaviour, or not at all."""
+    """Names where the updates pushed against the behavior, or not at all."""
 
 
 class TwoHolders(Frozen):
-    """Planted behaviours that two teachers hold and one was trained on."""
+    """Planted behaviors that two teachers hold and one was trained on."""
 
     both: int
     """Plants for which both were named; for no plant only the untrained one was."""
@@ -104,7 +104,7 @@ class TwoHolders(Frozen):
 
 
 class RankCorrelation(Frozen):
-    """Spearman's rank correlation with a retrain of another seed, over behaviours and teachers."""
+    """Spearman's rank correlation with a retrain of another seed, over behaviors and teachers."""
 
     first_order: float
     retrain: float
@@ -116,28 +116,28 @@ class Reliability(Frozen):
 
     names: NameReliability
     nobody: ShareOfNames
-    """Share of untaught behaviours for which no teacher was named."""
+    """Share of untaught behaviors for which no teacher was named."""
     two_holders: TwoHolders
     rank_correlation: RankCorrelation
     most_tokens: int
-    """Most tokens of a tested response; contrasts and sets of behaviours were not tested."""
+    """Most tokens of a tested response; contrasts and sets of behaviors were not tested."""
 
     def of_name(self, *, pushed: bool) -> str:
         """Return how often a teacher's name was right, in words."""
         tested, how = (
-            (self.names.pushed, "towards it") if pushed else (self.names.did_not, "against it")
+            (self.names.pushed, "toward it") if pushed else (self.names.did_not, "against it")
         )
         return (
             f"of names of teachers with updates that pushed {how}, as here, {tested.words()} were "
-            "right where behaviours were planted"
+            "right where behaviors were planted"
         )
 
     def of_nobody(self) -> str:
-        """Return in words how often no teacher was named for an untaught behaviour."""
+        """Return in words how often no teacher was named for an untaught behavior."""
         return f"of behaviors that no teacher taught, {self.nobody.words()} were left unnamed"
 
     def of_holders(self) -> str:
-        """Return in words how often both holders were named if one was trained on the behaviour."""
+        """Return in words how often both holders were named if one was trained on the behavior."""
         two = self.two_holders
         return (
             "when two teachers held a planted behavior and one of them had taught it, both were "

@@ -23,7 +23,7 @@ from tasks.ledger.split_adamw import RESERVED
 from tasks.reports.rendering import render as render_template
 
 MOST_SHOWN = 12
-"""Maximum number of behaviours on the page, equally many per domain; the document has all."""
+"""Maximum number of behaviors on the page, equally many per domain; the document has all."""
 MOST_CHARACTERS = 2_000
 STRONG_NATS = 3.0
 """Nats by which a source must move a token for the strongest color."""
@@ -41,7 +41,7 @@ class ShownToken:
 
 @dataclass(frozen=True)
 class ShownBehaviour:
-    """A behaviour as shown on the page."""
+    """A behavior as shown on the page."""
 
     name: str
     title: str
@@ -66,7 +66,7 @@ class CourseView:
 
 
 def behaviours(audit: Audit) -> list[ShownBehaviour]:
-    """Return the first behaviours with their tokens colored by source."""
+    """Return the first behaviors with their tokens colored by source."""
     known = [item for item in audit.behaviours if item.tokens]
     chosen = spread([item.domain for item in known], MOST_SHOWN)
     return [_behaviour(audit, known[place]) for place in chosen]
@@ -187,7 +187,7 @@ def _sections(audit: Audit) -> list[tuple[str, str]]:
         "responses": "Tokens",
         "course": "Training",
         "domains": "Domains" if any(group.domain for group in audit.groups) else "",
-        "ways": "Other ways",
+        "ways": "Other estimates",
         "absence": "" if audit.verification is None else "Absence",
         "rollouts": "Rollouts",
         "ask": "Teams to contact",

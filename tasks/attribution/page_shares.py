@@ -50,7 +50,7 @@ class ShareCell:
 
 @dataclass(frozen=True)
 class DomainGroup:
-    """One set of behaviours with the shares of all sources."""
+    """One set of behaviors with the shares of all sources."""
 
     domain: str
     count: int

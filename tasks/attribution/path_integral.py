@@ -1,6 +1,6 @@
-"""Splits the change of a behaviour's log-probability by source: the path integral of its gradient.
+"""Splits the change of a behavior's log-probability by source: the path integral of its gradient.
 
-In segment k the weights start at w_k and change by the sum over sources s of D_k[s]. A behaviour
+In segment k the weights start at w_k and change by the sum over sources s of D_k[s]. A behavior
 changes by
 
     f(w_end) - f(w_start) = sum over k, s of  integral_0^1  grad f(w_k + t D_k) . D_k[s]  dt
@@ -10,7 +10,7 @@ of training, with the direction split by source. It is complete up to quadrature
 measured and reduced. It is an allocation, one of many that add up; it is not the result of training
 without a source.
 
-Shapes: N response tokens of the behaviours, M of some of them, B behaviours, P parts that moved.
+Shapes: N response tokens of the behaviors, M of some of them, B behaviors, P parts that moved.
 All in nats.
 """
 
@@ -40,14 +40,14 @@ class SegmentAllocation:
     first_step: int
     last_step: int
     points: int
-    """Quadrature points of the behaviour that needed most."""
+    """Quadrature points of the behavior that needed most."""
     by_part: Mapping[str, Tensor]
     """Each part's contribution to each token's log-probability [N]."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """A behaviour's change from the fork point to the student, split by source."""
+    """A behavior's change from the fork point to the student, split by source."""
 
     encoded: Encoded
     start_N: Tensor
@@ -66,12 +66,12 @@ class Allocation:
         return torch.stack([segment.by_part[part] for segment in self.segments]).sum(0)
 
     def behaviours(self, part: str) -> Tensor:
-        """Return a part's contribution to each behaviour [B], over all of training."""
+        """Return a part's contribution to each behavior [B], over all of training."""
         return self.encoded.total(self.tokens(part))
 
     @property
     def residual(self) -> Tensor:
-        """Unexplained rest of each behaviour [B], relative to the sum of the parts' sizes."""
+        """Unexplained rest of each behavior [B], relative to the sum of the parts' sizes."""
         change_B = self.encoded.total(self.end_N - self.start_N)
         by_part = torch.stack([self.behaviours(part) for part in self.parts])
         return (change_B - by_part.sum(0)).abs() / by_part.abs().sum(0).clamp(min=1e-12)
@@ -80,13 +80,13 @@ class Allocation:
 def allocate(
     scorer: Scorer, encoded: Encoded, course: Iterable[Stretch], tolerance: float = 0.003
 ) -> Allocation:
-    """Split the effect of training on each behaviour by source.
+    """Split the effect of training on each behavior by source.
 
     Args:
         scorer: Scores the batch that ``encoded`` holds.
-        encoded: The behaviours.
+        encoded: The behaviors.
         course: The run, segment by segment.
-        tolerance: Allowed unexplained rest of a behaviour in a segment, relative to the sum of its
+        tolerance: Allowed unexplained rest of a behavior in a segment, relative to the sum of its
             parts' sizes up to there. If the last order misses it too, the residual shows that.
     """
     segments = []
@@ -120,7 +120,7 @@ class _Allowed:
     tolerance: float
 
     def misses(self, encoded: Encoded, values_PN: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which behaviours [B] do not add up yet, and their parts' sizes up to here."""
+        """Return which behaviors [B] do not add up yet, and their parts' sizes up to here."""
         parts_PB = torch.stack([encoded.total(values_N) for values_N in values_PN])
         missing_B = (encoded.total(self.change_N) - parts_PB.sum(0)).abs()
         sizes_B = self.sizes_B + parts_PB.abs().sum(0)
@@ -130,7 +130,7 @@ class _Allowed:
 def _integrate(
     scorer: Scorer, encoded: Encoded, stretch: Stretch, allowed: _Allowed
 ) -> tuple[SegmentAllocation, Tensor]:
-    """Integrate one segment, each behaviour with as many points as its parts need to add up."""
+    """Integrate one segment, each behavior with as many points as its parts need to add up."""
     moved = [part for part, norm in stretch.segment.norms.items() if norm > 0]
     values_PN = torch.zeros(len(moved), len(encoded.owners_N))
     open_B = torch.ones(len(encoded.behaviours), dtype=torch.bool)
@@ -158,12 +158,12 @@ def _quadrature(scorer: Scorer, stretch: Stretch, moved: Sequence[str], order: i
 
 
 BATCH = 64
-"""Number of behaviours that are integrated together."""
+"""Number of behaviors that are integrated together."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some behaviours with their scorer."""
+    """Some behaviors with their scorer."""
 
     encoded: Encoded
     scorer: Scorer
@@ -171,14 +171,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Split:
-    """All behaviours, each split by source."""
+    """All behaviors, each split by source."""
 
     batches: tuple[Batch, ...]
     allocations: tuple[Allocation, ...]
 
     @property
     def behaviours(self) -> list[Behaviour]:
-        """All behaviours, in order."""
+        """All behaviors, in order."""
         return [item for batch in self.batches for item in batch.encoded.behaviours]
 
     @property
@@ -187,24 +187,24 @@ class Split:
         return self.allocations[0].parts
 
     def table(self) -> Tensor:
-        """Return each part's contribution to each behaviour [P, B], in nats."""
+        """Return each part's contribution to each behavior [P, B], in nats."""
         rows = [torch.stack([a.behaviours(part) for part in a.parts]) for a in self.allocations]
         return torch.cat(rows, dim=1)
 
     def begun(self) -> Tensor:
-        """Return each behaviour's log-probability [B] at the start of the round."""
+        """Return each behavior's log-probability [B] at the start of the round."""
         return torch.cat([a.encoded.total(a.start_N) for a in self.allocations])
 
     def ended(self) -> Tensor:
-        """Return each behaviour's log-probability [B] at the student."""
+        """Return each behavior's log-probability [B] at the student."""
         return torch.cat([a.encoded.total(a.end_N) for a in self.allocations])
 
     def residuals(self) -> Tensor:
-        """Return the unexplained rest of each behaviour [B], relative to its parts."""
+        """Return the unexplained rest of each behavior [B], relative to its parts."""
         return torch.cat([allocation.residual for allocation in self.allocations])
 
     def of_segment(self, place: int) -> Tensor:
-        """Return each part's contribution to each behaviour [P, B] in one segment."""
+        """Return each part's contribution to each behavior [P, B] in one segment."""
         return torch.cat(
             [
                 torch.stack([a.encoded.total(a.segments[place].by_part[p]) for p in a.parts])
@@ -214,17 +214,17 @@ class Split:
         )
 
     def under(self, weights: Weights) -> Tensor:
-        """Return each behaviour's log-probability [B] under other weights."""
+        """Return each behavior's log-probability [B] under other weights."""
         return torch.cat([b.encoded.total(b.scorer.log_probs(weights)) for b in self.batches])
 
 
 def split(
     behaviours: Sequence[Behaviour], policy: Policy, course: Callable[[], Iterable[Stretch]]
 ) -> Split:
-    """Split behaviours by source along a run; ``course`` walks it from the start at each call.
+    """Split behaviors by source along a run; ``course`` walks it from the start at each call.
 
     Raises:
-        ValueError: for a behaviour that the student's tokenizer or context cannot hold.
+        ValueError: for a behavior that the student's tokenizer or context cannot hold.
     """
     chat = ChatTokens(policy.tokenizer)
     context = getattr(policy.model.config, "max_position_embeddings", None)
@@ -240,7 +240,7 @@ def split(
 
 
 def spread(domains: Sequence[str], most: int) -> list[int]:
-    """Return the places of that many behaviours, the first of each domain before any second."""
+    """Return the places of that many behaviors, the first of each domain before any second."""
     seen: Counter[str] = Counter()
     turns = []
     for place, domain in enumerate(domains):

@@ -1,4 +1,4 @@
-"""The question of an audit: behaviours that are given, read from a file, or sampled.
+"""The question of an audit: behaviors that are given, read from a file, or sampled.
 
 All of them become one stored data set, which the audit names by its digest.
 """
@@ -58,7 +58,7 @@ class AuditQuestion(Frozen):
 def gather(
     runner: StepRunner, student: str, question: AuditQuestion, seed: int, *, replay: bool = False
 ) -> Artifact:
-    """Return the behaviours of a question as a data set in the store.
+    """Return the behaviors of a question as a data set in the store.
 
     Every fault of the question is refused here, before any retrain.
 
@@ -72,7 +72,7 @@ def gather(
     Raises:
         LineageError: for a student that does not exist.
         ValueError: for a question of several kinds or an incomplete one, an unreadable file of
-            behaviours, a response that the student's tokenizer cannot give, a student without a
+            behaviors, a response that the student's tokenizer cannot give, a student without a
             ledger of its own, or a student without usable answers.
     """
     refuse_mixed(question)
@@ -136,7 +136,7 @@ def _any_part(question: AuditQuestion) -> bool:
 
 
 def read_stored(runner: StepRunner, behaviours: Artifact) -> list[Behaviour]:
-    """Return the behaviours of a stored data set."""
+    """Return the behaviors of a stored data set."""
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder, "behaviours.jsonl")
         path.write_bytes(runner.store.get_bytes(behaviours.digest))
@@ -155,7 +155,7 @@ def _lines(behaviours: Sequence[Behaviour]) -> bytes:
 def _given(runner: StepRunner, text: str) -> Artifact:
     if is_digest(text):
         stored = Artifact(kind="dataset", digest=text, uri=runner.store.uri)
-        read_stored(runner, stored)  # refuses what holds no behaviours
+        read_stored(runner, stored)  # refuses what holds no behaviors
         return stored
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder, "behaviours.jsonl")

@@ -37,7 +37,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
     seed: int,
     replay: bool,  # noqa: FBT001 - a switch of the launch form
 ) -> Artifact:
-    """Check and store the behaviours of the question, or sample them from the student."""
+    """Check and store the behaviors of the question, or sample them from the student."""
     from tasks.attribution.question import AuditQuestion, gather
     from tasks.step_runner import StepRunner
 
@@ -60,7 +60,7 @@ def run_audit(
     retrained: list[Artifact],
     seed: int,
 ) -> Audited:
-    """Split the behaviours by source, compare with the retrains, and write the page."""
+    """Split the behaviors by source, compare with the retrains, and write the page."""
     from lineage.summary import text_of
     from tasks.attribution import audit as query
     from tasks.attribution.document import read_audit, summary_of_audit

@@ -1,6 +1,6 @@
 """The trajectory of a run's weights: the start of each ledger segment, and each source's part.
 
-Shapes: N response tokens of the behaviours, P directions in which the weights move.
+Shapes: N response tokens of the behaviors, P directions in which the weights move.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

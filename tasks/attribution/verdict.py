@@ -14,7 +14,7 @@ SAID = 0.1
 
 @dataclass(frozen=True)
 class Case:
-    """The inputs of a verdict; all are means over behaviours, in nats."""
+    """The inputs of a verdict; all are means over behaviors, in nats."""
 
     count: int
     begun: float
@@ -28,7 +28,7 @@ class Case:
     num_tokens: float
     """Mean tokens of a response; 0 with contrasts, because log-odds give no probability."""
     sure: float | None
-    """Share of resamples that name the same source; None for too few behaviours."""
+    """Share of resamples that name the same source; None for too few behaviors."""
     owners: Mapping[str, str]
     """Source to the team to ask."""
     start: str
@@ -36,7 +36,7 @@ class Case:
 
 
 def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
-    """Return the verdict on a behaviour, or on a set of them."""
+    """Return the verdict on a behavior, or on a set of them."""
     change = case.ended - case.begun
     said = case.num_tokens == 0 or math.exp(case.ended / case.num_tokens) >= SAID
     held = holders(case.parts, case.taught, change) if said else ()
@@ -52,9 +52,9 @@ def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
 def judge_sets(
     groups: Sequence[GroupShare], sources: Sequence[str], count: int, owners: Mapping[str, str]
 ) -> AuditVerdict:
-    """Return the verdict on behaviours of several sets, which one mean would hide.
+    """Return the verdict on behaviors of several sets, which one mean would hide.
 
-    Behaviours that a teacher shaped outside its own domain come first, with the teams to ask
+    Behaviors that a teacher shaped outside its own domain come first, with the teams to ask
     (``owners``).
     """
     off = off_domain(groups, sources)
@@ -104,7 +104,7 @@ def witness(name: str, parts: Mapping[str, float]) -> Witness:
         return Witness(name=name, parts=parts, named=most)
     most = (
         best if parts[best] > 0.5 else ""
-    )  # with behaviours of several domains, no teacher owns most
+    )  # with behaviors of several domains, no teacher owns most
     return Witness(name=name, parts=parts, named=most, unit="share of the behaviors")
 
 
@@ -264,7 +264,7 @@ def _confidence(who: str, case: Case, witnesses: Sequence[Witness], *, said: boo
 
 
 def _unresolved(case: Case, witnesses: Sequence[Witness]) -> str:
-    """Return the confidence that several teachers hold a behaviour, and the next step."""
+    """Return the confidence that several teachers hold a behavior, and the next step."""
     names = "; ".join(f"{each.name} names {each.named or 'no teacher'}" for each in witnesses)
     few = f"; {case.count} behavior{'s' * (case.count > 1)}: too few for an interval"
     return (

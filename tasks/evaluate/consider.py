@@ -66,7 +66,7 @@ def unmet_scores(
         found = scores.normalised.get(STUDENT)
         if found is None or found.mean is None:
             why = found.reason if found else "the fork point was not measured"
-            yield Unmet("score", f"{name} has no normalised score: {why}")
+            yield Unmet("score", f"{name} has no normalized score: {why}")
         elif found.mean < least:
             yield Unmet(
                 "score", f"{name} has {found.mean:.2f} of the gain, below the minimum of {least}"

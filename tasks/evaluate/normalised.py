@@ -37,7 +37,7 @@ class Normalised(BaseModel):
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The normalised score of every method in one domain, with its resampled values."""
+    """The normalized score of every method in one domain, with its resampled values."""
 
     n: int
     refusal: str = ""
@@ -54,7 +54,7 @@ def bootstrap(
     *,
     resamples: int = RESAMPLES,
 ) -> Bootstrap:
-    """Resample the prompts of one domain and recompute each method's normalised score.
+    """Resample the prompts of one domain and recompute each method's normalized score.
 
     One draw of n prompts with replacement serves all methods. The teacher's gain must be
     distinguishable from 0 (its paired interval lies above 0): otherwise the ratio has no finite
@@ -81,17 +81,17 @@ def bootstrap(
 
 
 def domain_score(domain: Bootstrap, method: str) -> Normalised:
-    """Return one method's normalised score in one domain."""
+    """Return one method's normalized score in one domain."""
     if domain.refusal:
         return Normalised(mean=None, low=None, high=None, n=domain.n, reason=domain.refusal)
     return _percentiles(domain.estimates[method], domain.resampled[method], domain.n)
 
 
 def overall_score(domains: Mapping[str, Bootstrap], method: str) -> Normalised:
-    """Return the mean of one method's normalised scores over the domains that have one.
+    """Return the mean of one method's normalized scores over the domains that have one.
 
     Domains are resampled independently, so resample r of the mean is the mean of the domains'
-    resamples r. Domains without a normalised score are named in ``reason``.
+    resamples r. Domains without a normalized score are named in ``reason``.
     """
     kept = {name: each for name, each in domains.items() if not each.refusal}
     left_out = [name for name in domains if name not in kept]

@@ -1,7 +1,7 @@
 """``scorecard.png``: every method in every domain, with its interval, on one shared score axis.
 
 One panel for each domain, one row for each method, so that no legend is needed and
-it reads in grey. The band from the fork point to the teacher is the gain that a merge can keep.
+it reads in gray. The band from the fork point to the teacher is the gain that a merge can keep.
 """
 
 import textwrap
@@ -16,7 +16,7 @@ from tasks.evaluate.scorecard import DomainScores, Scorecard
 from tasks.evaluate.wording import headline, label, number, sampling
 from tasks.statistics import Interval
 
-# Okabe and Ito's palette: distinct under every common colour blindness.
+# Okabe and Ito's palette: distinct under every common color blindness.
 BLUE, VERMILION, GREY, INK = "#0072B2", "#D55E00", "#6B6B6B", "#1F2328"
 BAND, RULE = "#E8F1F7", "#D0D4D9"
 

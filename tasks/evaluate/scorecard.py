@@ -112,7 +112,7 @@ class Scorecard(Frozen):
 def make_scorecard(outcomes: Outcomes, *, resamples: int = RESAMPLES) -> Scorecard:
     """Compute the scorecard. The same outcomes and seed give the same numbers.
 
-    ``resamples`` is for the bootstrap of the normalised scores.
+    ``resamples`` is for the bootstrap of the normalized scores.
     """
     domains, bars = outcomes.domains(), outcomes.settings.passed
     evaluated = outcomes.by_method()

@@ -33,7 +33,7 @@ Rows = Mapping[str, Mapping[str, Interval | None]]
 
 
 def scorecard_view(card: Scorecard) -> Group:
-    """Return the scorecard for a rich console: scores, normalised, paired, teacher by domain."""
+    """Return the scorecard for a rich console: scores, normalized, paired, teacher by domain."""
     every = card.everything()
     scores = {
         label(method): {name: each.methods[method] for name, each in every.items()}
@@ -57,7 +57,7 @@ def scorecard_view(card: Scorecard) -> Group:
         summary,
         *_section(f"Score, with its 95 % interval\n{sampling(card)}", scores, _plain, subject),
         *_section(
-            "Normalised score: 0 is the fork point, 1 the teacher of the domain",
+            "Normalized score: 0 is the fork point, 1 the teacher of the domain",
             normalised,
             _plain,
             subject,

@@ -63,7 +63,7 @@ def controls(card: Scorecard) -> tuple[str, ...]:
 
 
 def compared(card: Scorecard) -> tuple[str, ...]:
-    """Return the methods with a meaningful normalised score: the student and the controls."""
+    """Return the methods with a meaningful normalized score: the student and the controls."""
     return tuple(
         method for method in (STUDENT, *controls(card)) if method in card.overall.normalised
     )
@@ -158,7 +158,7 @@ def _losses(card: Scorecard) -> list[str]:
 
 def _missing(card: Scorecard) -> list[str]:
     reasons = {name: card.domains[name].normalised[STUDENT] for name in _without_normalised(card)}
-    return [f"No normalised score in {name}: {each.reason}." for name, each in reasons.items()]
+    return [f"No normalized score in {name}: {each.reason}." for name, each in reasons.items()]
 
 
 def _without_normalised(card: Scorecard) -> list[str]:

@@ -5,7 +5,7 @@ parameter forward and 4 backward (Kaplan et al. 2020, 2001.08361, section 2.1). 
 the student and Q of its teacher, sampling costs 2 P, learning 6 P, and the teacher's forward pass 2
 Q. In the gate, a rollout costs 2 P and 2 Q for sampling, 2 P and 2 Q for reading, 2 Q more for each
 domain in which the teacher answers, and for a staged ladder 2 P once and 2 Q per rung. The speed is
-``UTILISATION`` times the data sheet's speed of the flavour's GPUs, or times this machine's speed in
+``UTILISATION`` times the data sheet's speed of the flavor's GPUs, or times this machine's speed in
 a measured matrix product.
 """
 
@@ -123,7 +123,7 @@ class Forecast:
 def forecast(
     runner: StepRunner, plan: Plan, workload: Workload, probe: ProbeSettings | None = None
 ) -> Forecast:
-    """Return the estimate of a plan under the chosen flavour, or on this machine.
+    """Return the estimate of a plan under the chosen flavor, or on this machine.
 
     It covers the rounds and the gate's measurement, if there is one.
     """
@@ -201,7 +201,7 @@ def num_parameters(checkpoint: Path) -> int:
 
 
 def machine(stage: Stage) -> Machine:
-    """Return the hardware of a stage: the chosen flavour's GPUs, else this machine."""
+    """Return the hardware of a stage: the chosen flavor's GPUs, else this machine."""
     flavour = chosen_flavour()
     gpus = flavour.stages[stage].num_ranks if flavour and flavour.gpu else 0
     if flavour and gpus and flavour.gpu in DENSE_BF16:

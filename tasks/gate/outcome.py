@@ -37,7 +37,7 @@ class TeacherOutcome(GateDocument):
     low: float | None
     high: float | None
     actual: float | None
-    """The student's normalised score in the domain; None where the teacher gained nothing."""
+    """The student's normalized score in the domain; None where the teacher gained nothing."""
 
     @property
     def surprised(self) -> bool:
@@ -50,7 +50,7 @@ class TeacherOutcome(GateDocument):
 
 
 def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
-    """Return the stored comparison of predicted and actual normalised scores, teacher by teacher.
+    """Return the stored comparison of predicted and actual normalized scores, teacher by teacher.
 
     ``student`` is the published manifest. The gate's report, the scorecard, the plan and the
     round's settings are taken from its records and checked.
@@ -126,7 +126,7 @@ def recipe_of(runner: StepRunner, student: Artifact) -> str:
 
 
 def _actual(card: dict[str, JsonValue], domain: str) -> float | None:
-    """Return the student's normalised score of a domain from a scorecard's document."""
+    """Return the student's normalized score of a domain from a scorecard's document."""
     scores = card[domain]
     assert isinstance(scores, dict)
     normalised = scores["normalised"]

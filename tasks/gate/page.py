@@ -15,7 +15,7 @@ from tasks.statistics import Z
 _TITLE = "Gate before the merge"
 _LIGHT = WarmUpSettings()
 _REMEDIES = {
-    Remedy.NONE: "nothing",
+    Remedy.NONE: "none",
     Remedy.WARM_UP: "a light SFT of the student on the teacher's answers before the merge: "
     f"{_LIGHT.prompts_per_teacher} prompts, {_LIGHT.steps_per_teacher} steps with a batch size of "
     f"{_LIGHT.batch_size}",
@@ -135,7 +135,7 @@ def _teacher(
     facts = [
         ("verdict", judged.verdict.value),
         ("proposed remedy", _REMEDIES[verdict.proposed]),
-        ("done in this run", _REMEDIES[verdict.done]),
+        ("applied in this run", _REMEDIES[verdict.done]),
         ("cosine with other teachers' displacements", directions or "not comparable"),
     ]
     if refork:

@@ -1,6 +1,6 @@
 """Supervised training with TRL's SFTTrainer: text for a base, demonstrations for a chat model.
 
-Episodes are tokenised here (``tasks.model.chat``) and handed to TRL as ids with a mask, so that
+Episodes are tokenized here (``tasks.model.chat``) and handed to TRL as ids with a mask, so that
 training sees the same tokens as sampling does. TRL's defaults that surprise on a CPU (bf16,
 gradient checkpointing, reports) are set.
 """
@@ -52,7 +52,7 @@ def supervise(
     scratch: Path,
     watch: Watch,
 ) -> None:
-    """Train the policy in place on tokenised rows; loss counts where ``is_response`` is set.
+    """Train the policy in place on tokenized rows; loss counts where ``is_response`` is set.
 
     A run that was killed goes on from its last state, to the same bits.
 

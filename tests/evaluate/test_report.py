@@ -167,7 +167,7 @@ def test_a_curve_that_is_not_a_number_is_refused():
 def test_a_refused_normalised_score_says_why():
     same = example_scorecard(fork_point=(0.93, 0.36, 0.31, 0.48))
     text = text_of(render_report(example_report(scorecard=same)))
-    assert "No normalised score in math: the teacher" in text
+    assert "No normalized score in math: the teacher" in text
 
 
 def test_a_scorecard_without_a_student_makes_no_report():

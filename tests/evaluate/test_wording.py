@@ -49,7 +49,7 @@ def test_without_a_normalised_score_the_headline_gives_the_score():
     same = example_scorecard(fork_point=DIAGONAL)
     assert headline(same).startswith("The student scores 0.")
     assert any(
-        line.startswith("No normalised score in math: the teacher") for line in findings(same)
+        line.startswith("No normalized score in math: the teacher") for line in findings(same)
     )
 
 

@@ -78,7 +78,7 @@ def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp
     }
     ended = Container(finetune, tmp_path / "training", inputs).run(**flavoured)
     assert not ended.is_recoverable
-    assert "sft needs 1 GPUs under the flavour h100 but this machine has 0" in ended.error.message
+    assert "sft needs 1 GPUs under the flavor h100 but this machine has 0" in ended.error.message
 
 
 def box(**fields):

@@ -152,7 +152,7 @@ def test_a_stage_without_a_table_is_named(tmp_path):
 
 def test_gpus_of_no_kind_are_refused(tmp_path):
     text = (FOLDER / "h100.toml").read_text().replace('gpu = "nvidia-h100"\n', "")
-    with pytest.raises(ResourceError, match="the flavour has no gpu"):
+    with pytest.raises(ResourceError, match="the flavor has no gpu"):
         written(tmp_path, text)()
 
 

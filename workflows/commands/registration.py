@@ -173,7 +173,7 @@ def _refuse_other_content(
         raise click.ClickException(
             f"{wanted.place.project}/{wanted.domain} has version {wanted.version} already, with "
             f"other content:\n  {shown}{more}\nA version is what it was: commit the change, or go "
-            "back to the images and the flavour of the first registration"
+            "back to the images and the flavor of the first registration"
         )
 
 

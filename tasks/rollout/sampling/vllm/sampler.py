@@ -1,4 +1,4 @@
-"""Samples model turns with a vLLM server; its log-probabilities are the behaviour policy's.
+"""Samples model turns with a vLLM server; its log-probabilities are the behavior policy's.
 
 Token ids go out and token ids come back; text is never tokenized again. Each context is a request
 of its own, with a seed that is made from its row of noise, so the same noise asks for the same
