@@ -7,7 +7,7 @@ them. Read in this order; each module says the rest.
     journal    signed statements (statement, dsse), and the trust root by which they count
     record     a derivation is an identity, an attestation is what happened
     artifacts  the manifests that people exchange: releases and students
-    registry   names, versions, aliases; recalls says which recall counts for what
+    registry   names, versions, aliases; valid_recalls says which recalls count
     rules      what a release, a student, a scorecard ... must rest on
     graph      ancestors, descendants, paths; diff, recall and verify ask it and the store
     mirror     all of it in MLflow; picture and page for the eye; export for other tools

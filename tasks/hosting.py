@@ -22,7 +22,7 @@ from images.names import placeholder
 from lineage.author import KEY_VARIABLE, given_key
 from tasks import pod
 from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
-from tasks.failing import FramelessError, Told, frameless, quiet_exit, told
+from tasks.console_errors import FramelessError, Told, frameless, quiet_exit, told
 from tasks.reports.rendering import framed
 from tasks.resources import (
     FLAVOUR,

@@ -18,7 +18,7 @@ from lineage.record import Attestation, Derivation, Input
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.others import check_approval
 from lineage.survey import readable_attestations
-from tasks.failing import Told
+from tasks.console_errors import Told
 from tasks.failure import Failure, Work, leave_record, may_tell_of, of_execution
 from tasks.handover import Gated
 from tasks.measurements import Measurements

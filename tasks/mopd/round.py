@@ -10,7 +10,7 @@ from lineage.artifacts import Artifact
 from lineage.recall import refuse_recalled_family
 from lineage.record import Derivation
 from lineage.store import Store
-from tasks.failing import Told
+from tasks.console_errors import Told
 from tasks.failure import Failure, Work, already_made, leave_record, of_execution, recorded_inputs
 from tasks.handover import Plan
 from tasks.ledger.schema import ledger_derivation

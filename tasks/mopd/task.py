@@ -60,7 +60,7 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 @hosted(Stage.RELEASE)
 def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None = None) -> None:
     """Record why a consolidation failed after its plan, and what it had computed until then."""
-    from tasks.failing import from_console
+    from tasks.console_errors import from_console
     from tasks.mopd import round as step
     from tasks.step_runner import StepRunner
 
@@ -86,7 +86,7 @@ def record_end(  # noqa: PLR0913, PLR0917 - Flyte gives a failure node all input
     """Record how a reviewed consolidation ended: its plan was rejected, or a pod was killed."""
     inputs = locals()  # at the first line there is nothing else
     from tasks import review as step
-    from tasks.failing import from_console
+    from tasks.console_errors import from_console
     from tasks.step_runner import StepRunner
 
     del inputs["err"]

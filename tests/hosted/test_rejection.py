@@ -15,7 +15,7 @@ from lineage.artifacts import Artifact, without_places
 from lineage.flyte_run import FlyteRun
 from lineage.launch import Launched
 from lineage.launch_history import launches
-from tasks.failing import from_console
+from tasks.console_errors import from_console
 from tasks.failure import Failure, Work, failures, leave_record
 from tasks.gate.launch import record_launch
 from tasks.handover import Gated, Plan, PlannedTeacher

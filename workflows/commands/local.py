@@ -57,7 +57,7 @@ def run_locally(
     from flytekit.exceptions.user import FlyteDisapprovalException
 
     from tasks.attempt import InterruptedAttemptError
-    from tasks.failing import is_explained
+    from tasks.console_errors import is_explained
 
     try:
         return _with_retries(lambda: workflow(*args, **inputs))
