@@ -61,4 +61,7 @@ def _read(said: JsonValue) -> Decision:
         fields = {n: v for n, v in said.items() if n in known} if isinstance(said, dict) else said
         return Decision.model_validate(fields)
     except ValidationError as error:
-        raise CorruptError(f"a decision on a plan cannot be read: {error}") from error
+        raise CorruptError(
+            f"a decision on a plan cannot be read ({error}): restore its attestation from a copy "
+            "of the store"
+        ) from error

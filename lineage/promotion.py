@@ -61,7 +61,10 @@ def _promote_record(source: Store, target: Store, record: str) -> None:
     derivation = ours.read(record)
     said = ours.output(record)
     if said is None:
-        raise LineageError(f"record {record} ({derivation.kind}) has no output in {source.uri}")
+        raise LineageError(
+            f"record {record} ({derivation.kind}) has no output in {source.uri}: run its step "
+            "there again, then promote"
+        )
     if derivation.project != theirs.journal.author.project:
         present = theirs.finished(record)
         if present is None or present.output != said.output:

@@ -72,7 +72,8 @@ class Records:
             raise ConflictingOutputsError(
                 f"record {new.derivation} gave {there[0]} before and {new.output} now: the step "
                 "is not deterministic, or one of them is wrong. `provost lineage diff` compares "
-                f"the two runs; `provost lineage keep {new.derivation} OUTPUT` says which counts"
+                f"the two runs; `provost lineage keep {new.derivation} OUTPUT` declares which one "
+                "counts"
             )
         return new.model_copy(update={"replaces": (*new.replaces, *sorted(others))})
 

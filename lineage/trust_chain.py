@@ -72,7 +72,10 @@ def _next(data: bytes, key: str, before: TrustRoot | None, previous: str, number
         ) from error
     store_id = before.store if before else root.store
     if (root.store, root.version, root.previous) != (store_id, number, previous) or not store_id:
-        raise TrustRootError(f"the trust root at {key!r} does not follow the one before it")
+        raise TrustRootError(
+            f"the trust root at {key!r} does not follow the one before it: one of them was "
+            "replaced; restore both from a copy of the store"
+        )
     if not any(envelope.is_signed_by(public) for public in (before or root).maintainers):
         raise TrustRootError(
             f"the trust root at {key!r} is not signed by a maintainer of the version before: it "

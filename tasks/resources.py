@@ -95,7 +95,10 @@ class StageResources(BaseModel):
     @validator(mode="after")
     def _is_possible(self) -> Self:
         if self.spot and not self.retries:
-            raise ValueError("spot without retries loses the run with its machine: set retries")
+            raise ValueError(
+                "a spot machine without retries would lose the run when it is preempted: set "
+                "retries above 0"
+            )
         if self.nodes > 1 and not self.gpus:
             raise ValueError("several nodes without GPUs train nothing: set gpus, or nodes = 1")
         if self.gpus and self.image is ImageName.CPU:

@@ -200,6 +200,6 @@ def test_a_package_that_imports_what_is_not_its_own_is_refused(checkout):
         PYTHONPATH=os.pathsep.join([str(checkout), str(ROOT)]),
     )
     assert code == 1
-    assert "acme.poetry imports what is not its own" in said
+    assert "acme.poetry imports entities of others" in said
     assert "workflows.foundation.foundation" in said
     assert "workflows.climb" not in said

@@ -133,7 +133,7 @@ def test_a_flavour_is_a_name_and_not_a_path():
         (("[stages.merge]", "[stages.merging]"), "merging"),
         (('memory = "2Gi"', 'memory = "2GB"'), "memory"),
         (("retries = 2", "retries = 2\nspots = true"), "spots"),
-        (("retries = 2", "retries = 0\nspot = true"), "spot without retries loses the run"),
+        (("retries = 2", "retries = 0\nspot = true"), "a spot machine without retries"),
         (("retries = 2", "retries = 2\nnodes = 2"), "several nodes without GPUs"),
         (("retries = 2", "retries = 2\ngpus = 1"), 'image "cpu" cannot use a GPU'),
         (("description", "gpu = 'x'\ndescription = "), "is not valid"),

@@ -34,8 +34,8 @@ def inputs_of_request(team: str, request: str) -> dict[str, Any]:
     settings = team_settings(team)
     if settings.DOMAIN.name != asked.domain:
         raise click.ClickException(
-            f"the request is for {asked.owner} and domain {asked.domain!r}, but {team} "
-            f"teaches {settings.DOMAIN.name!r}: `provost run teacher {asked.team} --request ...`"
+            f"the request is for {asked.owner} and domain {asked.domain!r}, but {team} teaches "
+            f"{settings.DOMAIN.name!r}: run `provost run teacher {asked.team} --request ...`"
         )
     differing = list(_differences(asked, settings))
     if differing:

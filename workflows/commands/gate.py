@@ -17,7 +17,7 @@ from workflows.gate import gate as gate_workflow
 
 
 @click.command(params=options_of(gate_workflow))
-@click.option("--out", type=click.Path(path_type=Path), help="Where the report goes.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.")
 @as_json
 def gate(out: Path | None, as_document: bool, **given: object) -> None:
     """Measure teachers against a student; exit 1 if one does not fit."""

@@ -154,9 +154,9 @@ def _refuse_foreign(place: PipelinePlace) -> None:
     foreign = sorted(name for name in named if not place.owns(name))
     if foreign:
         raise click.ClickException(
-            f"{place.package} imports what is not its own, and would register it in "
-            f"{place.project}: {', '.join(foreign)}. Teams meet through releases: name a release "
-            "instead of importing it"
+            f"{place.package} imports entities of others, which would be registered in "
+            f"{place.project}: {', '.join(foreign)}. Use a release of the other team instead of "
+            "importing its code"
         )
 
 

@@ -123,7 +123,7 @@ def promote(mirror: Mirror, reference: str, reason: str, by: str) -> None:
 def keygen(file: Path) -> None:
     """Create a signing key: write the private half to FILE and print the public half.
 
-    The public half belongs into the trust root. FILE.pub holds it as PEM, for other verifiers.
+    The public half belongs in the trust root. FILE.pub holds it as PEM, for other verifiers.
     """
     public_file = file.with_name(f"{file.name}.pub")
     for path in (file, public_file):

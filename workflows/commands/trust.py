@@ -42,7 +42,9 @@ def init() -> None:
     """Create a trust root for a private store: the key of one team, `local`, owns all names."""
     store, key = open_store(), key_at_hand()
     if read_chain(store) is not None:
-        raise click.ClickException(f"{store.uri} has a trust root: see `provost trust show`")
+        raise click.ClickException(
+            f"{store.uri} has a trust root already: see `provost trust show`"
+        )
     _print(publish_next(store, own_root(key), key))
 
 
