@@ -7,8 +7,10 @@ import random
 import pytest
 import torch
 
+from lineage.errors import NotEntitledError
 from lineage.store import FolderStore
 from tasks.resume import JsonPart, RandomNumbers, States
+from tests.support.teams import Shared
 
 RUN = "sha256:" + "12" * 32
 
@@ -60,6 +62,23 @@ def test_states_of_another_run_are_not_looked_at(store):
     part = Slow(Clock(), 0)
     States(store, RUN, {"slow": part}).save(3)
     assert States(store, "sha256:" + "34" * 32, {"slow": part}).restore() == 0
+
+
+def test_a_state_of_another_team_is_not_gone_on_from(tmp_path):
+    shared, part = Shared(tmp_path / "shared"), Slow(Clock(), 0)
+    mine = [States(shared.math, RUN, {"slow": part}) for _ in range(2)]
+    States(shared.code, RUN, {"slow": part}).save(9)  # in its own place, where it may write
+    assert mine[0].restore() == 0
+    mine[0].save(3)
+    assert mine[1].restore() == 3
+    # What no role allows: their state, signed by them, where ours lie.
+    theirs, ours = (
+        f"keys/projects/{team}/states/{'12' * 32}" for team in ("code-team", "math-team")
+    )
+    data = (shared.folder / theirs / f"{1:08d}").read_bytes()
+    (shared.folder / ours / f"{2:08d}").write_bytes(data)
+    with pytest.raises(NotEntitledError):
+        States(shared.math, RUN, {"slow": part}).restore()
 
 
 @pytest.mark.parametrize(("takes", "wait"), [(1, 120), (30, 600)])

@@ -1,6 +1,7 @@
 """Owners, dependencies and what must not be committed."""
 
 import re
+import subprocess
 import sys
 import tomllib
 
@@ -146,3 +147,14 @@ def test_the_patterns_find_what_they_are_for():
     inside = ("workflows/" + "opt/x", "https://example.org/" + "work/x", "./" + "opt/y")
     assert [path for path in inside if MACHINE_PATH.search(path)] == []
     assert SECRET.search("AKIA" + "A" * 16)
+
+
+def test_a_private_key_in_the_checkout_is_not_added_by_accident():
+    done = subprocess.run(
+        ["git", "check-ignore", "spell.pem", "docs/guides/math-new.pem", "spell.pem.pub"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert {"spell.pem", "docs/guides/math-new.pem"} <= set(done.stdout.split())

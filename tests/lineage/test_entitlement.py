@@ -19,6 +19,7 @@ from lineage.slots import Entry
 from lineage.statement import StatementPlace, make_statement
 from lineage.store import FolderStore
 from lineage.valid_recalls import Used, recalls_of
+from lineage.verify import Verifier
 from tests.support.making import TIME, take, write_record
 from tests.support.teams import KEYS, Shared
 
@@ -189,6 +190,21 @@ def test_unreadable_recalls_of_the_maker_refuse_what_he_made_under_every_name(sh
             registry.refuse_recalled([used])
     with pytest.raises(LineageError):
         registry.resolve("teacher.code@1")
+
+
+@pytest.mark.parametrize("field", [{"created": "whenever"}, {"created": TIME[:19]}, {"version": 7}])
+def test_an_entry_of_no_form_under_ones_own_name_stops_no_verification(shared, field):
+    climb = write_record(shared.math, b"math", kind="rl")
+    register(shared.math, "teacher.math", climb)
+    entry = Registry(shared.math).entry("teacher.math", 1)
+    bad = entry.model_copy(update={"name": "teacher.code"} | field)
+    slot = "registry/teacher.code/versions/00000001"
+    forge(shared.code, "code-team", slot, bad, project="code-team")
+    verified = Verifier(shared.consolidation).verify(climb[0])
+    assert verified.passed
+    assert Registry(shared.consolidation).resolve(climb[1]).name == "teacher.math"
+    with pytest.raises(LineageError):
+        Registry(shared.consolidation).resolve("teacher.code@1")
 
 
 def test_a_statement_of_another_store_is_worthless_here(shared, tmp_path):
