@@ -36,11 +36,16 @@ from lineage.statement import StatementPlace, make_statement
 from tests.support.making import TIME
 from tests.support.roles import may
 from tests.support.teams import Shared
-from tests.support.world import TOKENIZER, A, B, World
+from tests.support.world import FORM, TOKENIZER, A, B, World
 
 BODY = b"what B makes next"
 NEXT = (digest_bytes(BODY), digest_bytes(b""), TOKENIZER)
 """Blobs that B puts later, or that anybody may put."""
+KINDS = [
+    *(("rl", "start"), ("launch", "plan"), ("approval", "plan"), ("failure", "plan")),
+    *(("plan", "plan"), ("student", "plan"), ("waiver", "plan"), ("report", "student")),
+]
+"""Kinds of record that A attests of others' work, with the role in which they take it."""
 BYTES = st.one_of(st.binary(max_size=64), st.sampled_from([b"", b"{}", b"[]", b"null", b"[" * 999]))
 
 
@@ -81,7 +86,9 @@ class TwoTeams(RuleBasedStateMachine):
     def targets(self):
         """Everything of others that A knows by digest."""
         world = self.world
-        return [world.fork, world.climbs["math"], world.releases["math"], world.student]
+        return [
+            *(world.fork, world.climbs["math"], world.releases["math"], world.student, world.plan)
+        ]
 
     @rule(data=st.data(), content=BYTES, overwrite=st.booleans())
     def write_raw(self, data, content, overwrite):
@@ -185,13 +192,15 @@ class TwoTeams(RuleBasedStateMachine):
     def attest(self, data, content):
         """A record of A's own that takes, or gives, what others made."""
         taken = data.draw(st.lists(st.sampled_from(self.targets()), max_size=2))
+        kind, role = data.draw(st.sampled_from(KINDS))
+        settings = data.draw(st.sampled_from([{}, FORM, {"decision": "approved"}]))
         output = data.draw(
             st.sampled_from([self.mine.put_bytes(content), *(made[1] for made in self.targets())])
         )
-        inputs = tuple(Input(role="start", artifact=made[1], record=made[0]) for made in taken)
+        inputs = tuple(Input(role=role, artifact=made[1], record=made[0]) for made in taken)
         project = data.draw(st.sampled_from(["", A, B]))
         derivation = Derivation(
-            kind="rl", inputs=inputs, source=TOKENIZER, settings={}, seed=1, project=project
+            kind=kind, inputs=inputs, source=TOKENIZER, settings=settings, seed=1, project=project
         )
         said = Attestation(
             derivation=derivation.digest(), output=output, output_kind="checkpoint", finished=TIME

@@ -8,14 +8,20 @@ from lineage.collect import collect
 from lineage.compatibility import Start, check
 from lineage.digest import digest_bytes
 from lineage.graph import Lineage
+from lineage.launch_history import launches
 from lineage.record import Derivation, Records
 from lineage.registry import Registry
+from lineage.summary import report_of
 from lineage.verify import Verifier
+from tasks.gate.probed import other_starts
 from tests.support.making import checkpoint, release_of, take, write_record
 from tests.support.teams import Shared
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 A, B = "code-team", "math-team"
+TEACHER = {"reference": "teacher.math@1", "domain": "math", "owner": "team-math", "share": 1.0}
+PLAN = json.dumps({"teachers": [TEACHER], "notes": []})
+FORM = {"inputs": {"teachers": ["math@1"]}, "preset": "large"}
 
 
 class World:
@@ -41,6 +47,16 @@ class World:
             kind="mopd",
         )
         self.student = student
+        self.plan = write_record(
+            shared.consolidation,
+            PLAN.encode(),
+            take("student", self.fork),
+            *(take("release", made, name=name) for name, made in self.releases.items()),
+            kind="plan",
+            output_kind="plan",
+        )
+        launch = {"kind": "launch", "output_kind": "launch", **FORM}
+        write_record(shared.consolidation, b"form", take("plan", self.plan), **launch)
         self.register(shared.consolidation, "student.general", student, "student")
         for store, name in (
             (shared.math, "teacher.math"),
@@ -99,5 +115,12 @@ class World:
         found["findings"] = [repr(finding) for finding in check(candidates, start)]
         found["family"] = Lineage(store, index).ancestors(self.releases["math"][0])
         verified = Verifier(store).verify(self.releases["math"][0])
+        found["launches"] = [
+            launch.model_dump(mode="json")
+            for launch in launches(store)[0]
+            if launch.plan == self.plan[1]
+        ]
+        found["report"] = report_of(store, self.student[1], self.student[0])
+        found["relatives"] = other_starts(store, self.fork[1], self.climbs["math"][0])
         found["verified"] = [repr(problem) for problem in verified.problems]
         return json.loads(json.dumps(found, default=str))
