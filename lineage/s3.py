@@ -20,6 +20,7 @@ _TAKEN = {"412", "PreconditionFailed"}
 _DENIED = {"403", "AccessDenied"}
 _AGAIN = {"409", "ConditionalRequestConflict"}
 """Two writers met: who comes again gets a plain answer. Busy servers are botocore's to retry."""
+_COMPLETE = "complete_multipart_upload"
 _SERVER_FAULT = 500
 _COME_AGAIN = {408, 429}
 
@@ -167,7 +168,11 @@ class Bucket:
     def complete(
         self, key: str, upload: str, parts: list[UploadedPart], *, replace: bool = False
     ) -> bool:
-        """Make the parts one object, unless it exists or ``replace``; say whether it was made."""
+        """Make the parts one object, unless it exists or ``replace``; say whether it was made.
+
+        Raises:
+            KeyError: for an upload that is gone, or that S3 wants sent again in a new one.
+        """
         rows = [
             {"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum}
             for part in parts
@@ -175,14 +180,19 @@ class Bucket:
         condition = {} if replace else {"IfNoneMatch": "*"}
         try:
             self._call(
-                "complete_multipart_upload",
+                _COMPLETE,
                 Key=self._prefix + key,
                 UploadId=upload,
                 MultipartUpload={"Parts": rows},
                 **condition,
             )
-        except (FileExistsError, KeyError):  # made by another writer, or by a lost answer's call
+        except FileExistsError:  # made by another writer
             return False
+        except KeyError:
+            if not replace and self.head(key) is not None:  # made by a call with a lost answer
+                return False
+            self.abort(key, upload)
+            raise
         return True
 
     def abort(self, key: str, upload: str) -> None:
@@ -221,7 +231,8 @@ class Bucket:
                 return call(Bucket=self._bucket, **arguments)
             except ClientError as error:
                 code = str(error.response.get("Error", {}).get("Code", ""))
-                if code in _GONE:
+                # After a conflict at its end, S3 wants the parts in a new upload.
+                if code in _GONE or (code in _AGAIN and operation == _COMPLETE):
                     raise KeyError(arguments.get("Key")) from error
                 if code in _TAKEN:
                     raise FileExistsError(arguments.get("Key")) from error

@@ -5,6 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lineage import s3_blobs
 from lineage.author import own_key
@@ -42,6 +43,27 @@ def test_other_bytes_of_a_large_file_are_replaced_too(store, client, tmp_path):
         fresh = reopened(store)
         fresh.put_tree(folder)
         assert fresh.check(weights.digest) == weights.size
+
+
+@pytest.mark.parametrize("then", ["NoSuchUpload", "ConditionalRequestConflict"])
+def test_a_conflict_at_the_end_of_an_upload_is_followed_by_a_new_upload(store, client, then):
+    """S3 refuses the same upload for good, by either code."""
+    ended, complete = [], store._bucket._client.complete_multipart_upload
+
+    def conflicting(**request):
+        ended.append(request["UploadId"])
+        if request["UploadId"] == ended[0]:
+            code = "ConditionalRequestConflict" if len(ended) == 1 else then
+            raise ClientError({"Error": {"Code": code}}, "CompleteMultipartUpload")
+        return complete(**request)
+
+    store._bucket._client.complete_multipart_upload = conflicting
+    path = store._partial.parent / "weights"
+    path.write_bytes(os.urandom(3 * PART))
+    digest = store.put_file(path)
+    assert store.check(digest) == 3 * PART
+    assert len(set(ended)) == 2
+    assert "Uploads" not in client.list_multipart_uploads(Bucket="bucket")
 
 
 def test_a_large_file_sent_in_other_parts_is_read_back_and_taken(store, client, tmp_path):
