@@ -9,8 +9,6 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from lineage.reference import STUDENT
-from lineage.registry import Registry, check_may_publish
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import Evidence, refuse_broken
 from tasks.attribution.behaviour import Behaviour
@@ -19,7 +17,12 @@ from tasks.attribution.document import DOCUMENT, PAGE, Audit
 from tasks.attribution.findings import Findings
 from tasks.attribution.page import render
 from tasks.attribution.question import read_stored
-from tasks.attribution.subject import AuditedStudent, find_subject, open_models
+from tasks.attribution.subject import (
+    AuditedStudent,
+    check_may_audit,
+    find_subject,
+    open_models,
+)
 from tasks.measurements import Measurements
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -90,9 +93,7 @@ def run_audit(
         report("audit", 1, 1)
         return out
 
-    names = _names(runner, subject)
-    for name in names:
-        check_may_publish(runner.store, name)
+    names = check_may_audit(runner, subject.manifest)
     made = runner.find_or_make(derivation, "audit", make, owner="consolidation")
     for name in names:
         publish(runner, name, made, owner="consolidation", note=student, aliases=())
@@ -134,15 +135,3 @@ def _drawn(runner: StepRunner, behaviours: Artifact) -> Mapping[str, str]:
     made = runner.records.output(behaviours.record) if behaviours.record else None
     noted = made.notes.get("drawn") if made else None
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}
-
-
-def _names(runner: StepRunner, subject: AuditedStudent) -> list[str]:
-    """Return the names under which the audit of a published student is registered."""
-    registry = Registry(runner.store)
-    names = [name for name in registry.names() if name.startswith(STUDENT) and subject.manifest]
-    return [
-        f"audit.{name.removeprefix(STUDENT)}"
-        for name in names
-        if subject.manifest
-        and subject.manifest.digest in {entry.digest for entry in registry.readable(name)}
-    ]

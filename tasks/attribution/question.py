@@ -20,7 +20,13 @@ from tasks.attribution.behaviour import (
     read_behaviours,
     refuse_own_contrast,
 )
-from tasks.attribution.subject import AuditedStudent, find_subject, own_policy, plan_of
+from tasks.attribution.subject import (
+    AuditedStudent,
+    check_may_audit,
+    find_subject,
+    own_policy,
+    plan_of,
+)
 from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
@@ -71,12 +77,14 @@ def gather(
 
     Raises:
         LineageError: for a student that does not exist.
+        NotEntitledError: for a key that may not register the audit.
         ValueError: for a question of several kinds or an incomplete one, an unreadable file of
             behaviors, a response that the student's tokenizer cannot give, a student without a
             ledger of its own, or a student without usable answers.
     """
     refuse_mixed(question)
     subject = find_subject(runner, student, replay=replay)
+    check_may_audit(runner, subject.manifest)
     policy = own_policy(runner, subject)
     behaviours = _gathered(runner, subject, question, seed)
     context = getattr(policy.model.config, "max_position_embeddings", None)

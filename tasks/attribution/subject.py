@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.models import checkpoint_named, students_of
 from lineage.record import Derivation
+from lineage.reference import STUDENT
+from lineage.registry import Registry, check_may_publish
 from tasks.attribution.ledger_access import can_replay, refuse_unfit, without_ledger
 from tasks.attribution.trajectory import Weights
 from tasks.handover import Plan, PlannedTeacher
@@ -105,6 +107,28 @@ def find_subject(
         published=published,
         manifest=manifest,
     )
+
+
+def check_may_audit(runner: StepRunner, manifest: Artifact | None) -> list[str]:
+    """Return the names under which the audit of a published student is registered.
+
+    Call it before any retrain: who may not register the audit is refused here.
+
+    Raises:
+        NotEntitledError: for a key of another team than the one of the audits.
+    """
+    if manifest is None:
+        return []
+    registry = Registry(runner.store)
+    names = [
+        f"audit.{name.removeprefix(STUDENT)}"
+        for name in registry.names()
+        if name.startswith(STUDENT)
+        and manifest.digest in {entry.digest for entry in registry.readable(name)}
+    ]
+    for name in names:
+        check_may_publish(runner.store, name)
+    return names
 
 
 def _replayed(runner: StepRunner, reference: str, own: Artifact, replayed: Artifact) -> Ledger:

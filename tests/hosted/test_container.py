@@ -3,6 +3,8 @@
 Its command exits with 0 whether or not the task failed; what Flyte goes by is ``error.pb``.
 """
 
+import re
+
 import pytest
 from flyteidl.core import literals_pb2
 from google.protobuf.json_format import ParseDict
@@ -124,7 +126,17 @@ def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
     assert ended.code == 0
     assert not ended.is_recoverable
     assert "the plan is refused" in ended.error.message
-    assert "math was recalled" in (ended.folder / "deck.html").read_text()
+    shown = (ended.folder / "deck.html").read_text()
+    assert "math was recalled" in shown
+    # Flyte puts pages into its own; in a frame each keeps its style and its policy.
+    assert '<iframe title="findings" sandbox=""' in shown
+    assert page not in shown
+
+
+def test_every_page_is_shown_by_the_one_function_that_frames_it():
+    files = [file for folder in ("tasks", "workflows") for file in (ROOT / folder).rglob("*.py")]
+    made = [file for file in files if re.search(r"\bDeck\(", file.read_text("utf-8"))]
+    assert made == [ROOT / "tasks" / "hosting.py"]
 
 
 def test_a_page_of_the_same_name_takes_the_place_of_the_one_before(tmp_path):
