@@ -20,8 +20,9 @@ class Sizes:
     box_width: int = 176
     box_height: int = 74
     gap: int = 22
-    layer_gap: int = 46
-    stand_in_width: int = 18
+    layer_gap: int = 58
+    stand_in_width: int = 130
+    """Room for a line that passes a layer, and for its label."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def place(boxes: Sequence[str], lines: Sequence[tuple[str, str]], sizes: Sizes) 
     width = max((xs[box] for box in boxes), default=0) + sizes.box_width / 2 + sizes.gap
     height = len(layers) * step - sizes.layer_gap + 2 * sizes.gap
     routes = [[points[item] for item in chain] for chain in chains]
-    width = max([width, *(x + sizes.gap for route in routes for x, _ in route)])
+    passing = [x + sizes.stand_in_width / 2 for route in routes for x, _ in route[1:-1]]
+    width = max([width, *(x + sizes.gap for x in passing)])
     return Placed({box: points[box] for box in boxes}, routes, width, height)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lineage.edges import visible
 from lineage.nodes import Graph
-from lineage.picture import STYLE, colours, figure, visible
+from lineage.picture import STYLE, colours, figure
 
 _TEMPLATES = Path(__file__).with_name("templates")
 

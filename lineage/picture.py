@@ -4,11 +4,9 @@ No script, no style attributes, nothing fetched: it works under the strictest co
 policy. Every string that came from people or models is escaped.
 """
 
-import re
 from collections.abc import Sequence
-from html import escape
-from itertools import pairwise
 
+from lineage.edges import clean, curve, labels, share, tint
 from lineage.fold import Drawn, Line, fold, models_only
 from lineage.layout import Placed, Sizes, place
 from lineage.nodes import Graph, Node
@@ -33,9 +31,6 @@ _COLOURS = {
 _OTHER = ("#fafafa", "#757575")
 _RECALLED = "#d32f2f"
 _FONT = "font-family=\"system-ui, 'Segoe UI', Roboto, Arial, sans-serif\""
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
-)
 
 
 def figure(graph: Graph) -> str:
@@ -51,8 +46,12 @@ def draw(graph: Graph) -> str:
     boxes, lines = fold(models_only(graph))
     pairs = [(line.parent, line.child) for line in lines]
     placed = place([box.id for box in boxes], pairs, _SIZES)
-    parts = [_curve(line, route) for line, route in zip(lines, placed.lines, strict=True)]
+    drawn = list(zip(lines, placed.lines, strict=True))
+    parts = [curve(line, route, _SIZES) for line, route in drawn]
     parts += [_box(box, placed, graph.focus) for box in boxes]
+    parts += [
+        _text(x, y, text, 11, "middle") for text, (x, y) in labels(drawn, _SIZES)
+    ]  # last, so that no line strikes them out
     return _svg(placed.width, placed.height, parts, _summary(boxes))
 
 
@@ -158,39 +157,6 @@ def colours(node: Node) -> tuple[str, str]:
     return fill, _RECALLED if node.status == "recalled" else stroke
 
 
-def _curve(line: Line, route: list[tuple[float, float]]) -> str:
-    """Draw a line through its layers; a teacher's share of the tokens is the label."""
-    half = _SIZES.box_height / 2
-    points = [(route[0][0], route[0][1] + half), *route[1:-1], (route[-1][0], route[-1][1] - half)]
-    path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
-    for (x0, y0), (x1, y1) in pairwise(points):
-        middle = (y0 + y1) / 2
-        path += f" C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} {x1:.1f},{y1:.1f}"
-    x, y = points[-1]
-    head = f"M{x - 4:.1f},{y - 8:.1f} L{x:.1f},{y:.1f} L{x + 4:.1f},{y - 8:.1f}"
-    label = share(line)
-    (x0, y0), (x1, y1) = points[-2], points[-1]
-    text = _text((x0 + x1) / 2, (y0 + y1) / 2 + 4, label, 11, "middle") if label else ""
-    return (
-        f"<g><title>{clean(', '.join(line.roles))}</title>"
-        f'<path d="{path}" fill="none" stroke="{tint(line)}" stroke-width="1.5"/>'
-        f'<path d="{head}" fill="none" stroke="{tint(line)}" stroke-width="1.5"/>{text}</g>'
-    )
-
-
-def tint(line: Line) -> str:
-    """Return the color of a line; a teacher's line is highlighted."""
-    return "#8e24aa" if "teacher" in line.roles else "#90a4ae"
-
-
-def share(line: Line) -> str:
-    """Return a teacher's share as text, "" where none is stated."""
-    if line.weight is None:
-        return ""
-    amount = f"{line.weight:.0%}" if 0 <= line.weight <= 1 else f"{line.weight:g}"
-    return f"{line.name} {amount}".strip()
-
-
 def _rails(lines: Sequence[Line], ys: dict[str, int]) -> dict[str, int]:
     """Give each parent a rail that no other parent's lines use between the same rows."""
     last = {line.parent: 0 for line in lines}
@@ -220,16 +186,6 @@ def _text(x: float, y: float, text: str, size: int, anchor: str, limit: int = 0)
     weight = ' font-weight="600"' if size > 11 else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
-        f'fill="#263238"{weight} stroke="#fff" stroke-width="3" stroke-opacity="0.8" '
+        f'fill="#263238"{weight} stroke="#fff" stroke-width="4" '
         f'paint-order="stroke">{clean(shown)}</text>'
     )
-
-
-def clean(text: str) -> str:
-    """Return ``text`` safe inside XML: escaped, without control and direction characters."""
-    return escape(visible(text), quote=True)
-
-
-def visible(text: str) -> str:
-    """Return ``text`` with a mark in place of each control and direction character."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

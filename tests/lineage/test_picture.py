@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lineage.artifacts import Artifact
+from lineage.edges import curve, labels
 from lineage.fold import fold, models_only
 from lineage.graph import Graph, Lineage
 from lineage.layout import Sizes, place
@@ -116,6 +117,30 @@ def test_boxes_do_not_overlap_and_lines_go_down():
         assert all(upper[1] < lower[1] for upper, lower in itertools.pairwise(route))
     assert min(x for x, _ in placed.boxes.values()) >= sizes.box_width / 2
     assert max(x for x, _ in placed.boxes.values()) + sizes.box_width / 2 <= placed.width
+
+
+def inside(point, box, sizes):
+    return (
+        abs(point[0] - box[0]) < sizes.box_width / 2 - 1
+        and abs(point[1] - box[1]) < sizes.box_height / 2 - 1
+    )
+
+
+def test_no_line_and_no_label_crosses_a_box_and_every_line_has_a_label(graph):
+    boxes, lines = fold(models_only(graph))
+    sizes = Sizes()
+    placed = place([box.id for box in boxes], [(one.parent, one.child) for one in lines], sizes)
+    drawn = list(zip(lines, placed.lines, strict=True))
+    for line, route in drawn:
+        numbers = [float(n) for n in re.findall(r"[MC ,](-?\d+\.\d)", curve(line, route, sizes))]
+        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        assert len(points) > 4
+        assert not [p for p in points for box in placed.boxes.values() if inside(p, box, sizes)]
+    said = labels(drawn, sizes)
+    assert len(said) == len(lines)
+    assert all(text for text, _ in said)
+    assert not [p for _, p in said for box in placed.boxes.values() if inside(p, box, sizes)]
+    assert {"starts from", "student starts from", "math 25% of tokens"} <= {t for t, _ in said}
 
 
 @pytest.mark.browser
