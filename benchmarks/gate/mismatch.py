@@ -37,6 +37,7 @@ from tasks.sft.settings import SftSettings
 from tasks.sft.train import Watch, supervise
 from tasks.step_runner import StepRunner
 
+Settings = dict[str, JsonValue]
 NUM_TRACES = 384
 TEACH = SftSettings(num_steps=150, batch_size=32, learning_rate=1e-3)
 SHARED = SftSettings(num_steps=500, batch_size=32, learning_rate=5e-3, muon=True)
@@ -154,11 +155,8 @@ def supervised(family: Family, start: Artifact, teacher: PlannedTeacher, what: s
         train(policy, rows_of(traces_of(family, teacher)), TEACH, 5)
         return saved(folder, policy)
 
-    settings: dict[str, JsonValue] = {
-        "mismatch": what,
-        "domain": teacher.domain,
-        "sft": TEACH.model_dump(mode="json"),
-    }
+    sft = TEACH.model_dump(mode="json")
+    settings: Settings = {"mismatch": what, "domain": teacher.domain, "sft": sft}
     return stored_step(family, (start, teacher.checkpoint), settings, make)
 
 
@@ -182,11 +180,8 @@ def sibling_fork(family: Family, share: float) -> Artifact:
         train(policy, [_tokens(policy, d) for d in chosen], SHARED, 17 + round(100 * share))
         return saved(folder, policy)
 
-    settings: dict[str, JsonValue] = {
-        "mismatch": "sibling",
-        "share": share,
-        "sft": SHARED.model_dump(mode="json"),
-    }
+    sft = SHARED.model_dump(mode="json")
+    settings: Settings = {"mismatch": "sibling", "share": share, "sft": sft}
     return stored_step(family, (family.base,), settings, make)
 
 
@@ -213,7 +208,7 @@ def foreign_fork(family: Family) -> Artifact:
         train(policy, [_tokens(policy, d) for d in chosen], SHARED, 4242)
         return saved(folder, policy)
 
-    settings: dict[str, JsonValue] = {"mismatch": "foreign", "base": BASE.model_dump(mode="json")}
+    settings: Settings = {"mismatch": "foreign", "base": BASE.model_dump(mode="json")}
     return stored_step(family, (family.base,), settings, make)
 
 
@@ -286,7 +281,7 @@ def saved(folder: Path, policy: Policy) -> Path:
 def stored_step(
     family: Family,
     inputs: Sequence[Artifact],
-    settings: dict[str, JsonValue],
+    settings: Settings,
     make: Callable[[Path], Path],
 ) -> Artifact:
     """Return what a recorded step makes; found, or else made."""

@@ -5,6 +5,7 @@ import ast
 from tests.support.project_files import (
     PACKAGES,
     ROOT,
+    files_of_benchmarks,
     files_of_tests,
     package_files,
     relative,
@@ -24,7 +25,7 @@ def functions(file):
 
 
 def long_files():
-    for file in [*package_files(), *files_of_tests()]:
+    for file in [*package_files(), *files_of_benchmarks(), *files_of_tests()]:
         lines = len(file.read_text().splitlines())
         if lines > MOST_LINES_OF_A_FILE:
             yield relative(file), lines
@@ -37,7 +38,7 @@ def docstring_lines(node):
 
 
 def long_functions():
-    for file in [*package_files(), *files_of_tests()]:
+    for file in [*package_files(), *files_of_benchmarks(), *files_of_tests()]:
         for node in functions(file):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1 - docstring_lines(node)
             if lines > MOST_LINES_OF_A_FUNCTION:
@@ -69,7 +70,8 @@ def test_no_package_folder_is_empty():
 
 
 def test_modules_say_what_they_are_for():
-    silent = [relative(file) for file in package_files() if not says_something(file)]
+    files = [*package_files(), *files_of_benchmarks()]
+    silent = [relative(file) for file in files if not says_something(file)]
     assert silent == []
 
 

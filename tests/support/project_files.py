@@ -18,6 +18,11 @@ def package_files():
     return sorted(file for name in PACKAGES for file in (ROOT / name).rglob("*.py"))
 
 
+def files_of_benchmarks():
+    """Every module of the benchmarks, sorted."""
+    return sorted((ROOT / "benchmarks").rglob("*.py"))
+
+
 def files_of_tests():
     """Every Python file of the tests, sorted."""
     return sorted((ROOT / "tests").rglob("*.py"))
