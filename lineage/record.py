@@ -98,7 +98,7 @@ class Records:
     def read(self, digest: str) -> Derivation:
         """Return a derivation, verified. Raises MissingBlobError or CorruptError."""
         if digest not in self._known:
-            key = _old_key(digest)
+            key = f"records/{hex_of(digest)}"
             data = self._older.read(key)
             if data is None:
                 data, key = self._blob(digest), digest
@@ -295,7 +295,3 @@ class Records:
 def _bare(attestation: Attestation) -> str:
     """Return the digest of what a run said by itself, before it was known what it replaces."""
     return attestation.model_copy(update={"replaces": ()}).digest()
-
-
-def _old_key(digest: str) -> str:
-    return f"records/{hex_of(digest)}"
