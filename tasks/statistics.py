@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict
 from scipy import stats
 
+from tasks.refusal import RefusedError
+
 LEVEL = 0.95
 """The confidence of every interval, two-sided."""
 
@@ -67,8 +69,10 @@ def wilson(successes: int, n: int) -> Interval:
     Statistical Science 16:101.
     """
     if n < 1 or not 0 <= successes <= n:
-        raise ValueError(
-            f"{successes} successes of {n} is not a proportion: pass 0 <= successes <= n and n >= 1"
+        raise RefusedError(
+            "not-a-proportion",
+            f"{successes} successes of {n} is not a proportion: pass 0 <= successes <= n and "
+            "n >= 1",
         )
     limits = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / n, float(limits.low), float(limits.high), n)
@@ -168,9 +172,10 @@ def paired_difference(first: Samples, second: Samples) -> Interval:
     prompts' difficulty adds to both, so this is narrower than two separate intervals suggest.
     """
     if len(first) != len(second):
-        raise ValueError(
+        raise RefusedError(
+            "unpaired-prompts",
             f"{len(first)} prompts against {len(second)}: a paired difference needs the same "
-            "prompts on both sides; evaluate both methods on one evaluation set"
+            "prompts on both sides; evaluate both methods on one evaluation set",
         )
     _refuse_out_of_range(first)
     _refuse_out_of_range(second)
@@ -190,7 +195,9 @@ def mean_of_domains(intervals: Sequence[Interval]) -> Interval:
     asymmetry near 0 and 1. ``n`` is the total number of prompts.
     """
     if not intervals:
-        raise ValueError("the list of domains to average is empty: evaluate at least one")
+        raise RefusedError(
+            "no-domains", "the list of domains to average is empty: evaluate at least one"
+        )
     count = len(intervals)
     mean = math.fsum(interval.mean for interval in intervals) / count
     below = math.sqrt(math.fsum((each.mean - each.low) ** 2 for each in intervals)) / count
@@ -216,13 +223,16 @@ def passed(samples: Samples, thresholds: Mapping[str, float], domain: str) -> Sa
 
 def _refuse_out_of_range(samples: Samples) -> None:
     if not samples or not all(len(scores) > 0 for scores in samples):
-        raise ValueError(
+        raise RefusedError(
+            "no-scores",
             "the list of scores to average is empty: every evaluation needs prompts, and every "
-            "prompt a sample"
+            "prompt a sample",
         )
     for scores in samples:
         for score in scores:
             if not 0.0 <= score <= 1.0:  # also refuses NaN
-                raise ValueError(
-                    f"score {score!r} is not between 0 and 1: scale it in the environment's grade()"
+                raise RefusedError(
+                    "score-out-of-range",
+                    f"score {score!r} is not between 0 and 1: scale it in the environment's "
+                    "grade()",
                 )

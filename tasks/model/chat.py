@@ -12,6 +12,7 @@ from functools import lru_cache
 from transformers import PreTrainedTokenizerBase
 
 from tasks.model.rendering import render
+from tasks.refusal import RefusedError
 
 _PROBE = "provost"
 
@@ -35,14 +36,16 @@ class ChatTokens:
                 an earlier one; TemplateError if the template raises, or exceeds its time or memory.
         """
         if not tokenizer.chat_template:
-            raise ValueError(
+            raise RefusedError(
+                "no-chat-template",
                 "the tokenizer has no chat template, so prompts cannot be rendered: set "
-                "tokenizer.chat_template and save the folder again"
+                "tokenizer.chat_template and save the folder again",
             )
         if tokenizer.eos_token_id is None:
-            raise ValueError(
+            raise RefusedError(
+                "no-end-token",
                 "the tokenizer has no end-of-sequence token, so no turn could end: set "
-                "tokenizer.eos_token and save the folder again"
+                "tokenizer.eos_token and save the folder again",
             )
         self.tokenizer = tokenizer
         self._template = str(tokenizer.get_chat_template())
@@ -97,10 +100,11 @@ class ChatTokens:
             [*_ASKED, _message("assistant", _PROBE), _message("tool", content)], starts_turn=True
         )
         if not grown.startswith(self._cut):
-            raise ValueError(
+            raise RefusedError(
+                "changing-template",
                 "the chat template renders earlier turns differently after a tool's answer, so a "
                 "multi-turn rollout would differ from the sampled tokens: use a template that "
-                "only appends (for example, one that keeps earlier reasoning)"
+                "only appends (for example, one that keeps earlier reasoning)",
             )
         return tuple(self._encode(grown[len(self._cut) :]))
 
@@ -110,9 +114,10 @@ class ChatTokens:
         end = str(self.tokenizer.eos_token)
         place = text.find(end, text.rfind(_PROBE))
         if place < 0 or _PROBE not in text:
-            raise ValueError(
+            raise RefusedError(
+                "unclosed-turn",
                 f"the chat template does not close the model's turn with {end!r}, so sampling "
-                "would never stop there: set eos_token to the token that ends a turn"
+                "would never stop there: set eos_token to the token that ends a turn",
             )
         return text[: place + len(end)]
 

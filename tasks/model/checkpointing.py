@@ -10,6 +10,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from tasks.refusal import RefusedError
+
 _MARKED: WeakKeyDictionary[nn.Module, list[GradientCheckpointingLayer]] = WeakKeyDictionary()
 
 
@@ -28,9 +30,10 @@ def blocks(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
     """
     found = marked_layers(model)
     if not found:
-        raise ValueError(
+        raise RefusedError(
+            "unmarked-layers",
             f"{type(model).__name__} does not mark its repeated layers, so they can be neither "
-            "checkpointed nor sharded: train it on one device, without activation_checkpointing"
+            "checkpointed nor sharded: train it on one device, without activation_checkpointing",
         )
     return found
 

@@ -13,6 +13,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from tasks.model.kernels.last_layer import last_mlp_only_at
 from tasks.model.kernels.shared_beginning import packed_hidden, packing_of
+from tasks.refusal import RefusedError
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def pad_right(
         [[*r, *[False] * (longest - len(r))] for r in chosen], dtype=torch.bool
     )
     if bool(chosen_BS[:, 0].any()):
-        raise ValueError("the first token of a sequence has no prediction: choose later tokens")
+        raise RefusedError(
+            "first-token", "the first token of a sequence has no prediction: choose later tokens"
+        )
     rows_N, columns_N = chosen_BS.nonzero(as_tuple=True)
     alike = int((ids_BS == ids_BS[0]).all(0).cumprod(0).sum())
     first = int(columns_N.min()) - 1 if len(columns_N) else alike
@@ -125,9 +128,10 @@ def refuse_other_logits(model: PreTrainedModel) -> None:
     model.train(was_training)
     # Lost weights (NaN in both) are another fault, reported where the numbers are read.
     if not torch.allclose(own_NV, ours_NV, rtol=1e-2, atol=1e-2, equal_nan=True):
-        raise ValueError(
+        raise RefusedError(
+            "unknown-logits",
             f"{type(model).__name__} changes its logits after the output head in an unknown way, "
-            "so every log-probability would be wrong: add it to tasks/model/log_probs.py"
+            "so every log-probability would be wrong: add it to tasks/model/log_probs.py",
         )
 
 

@@ -20,6 +20,7 @@ from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
 from tasks.step_runner import StepRunner
 from tests.support.refusals import refusal
+from tests.support.refused import refused
 from tests.support.tiny_faculty import PACKAGE, climb
 
 TEMPLATE = (
@@ -161,7 +162,7 @@ def test_a_model_without_a_chat_template_is_refused(runner, tiny_llama, tmp_path
     (folder / "chat_template.jinja").unlink()
     base = base_from(runner, folder)
     stage = StageLabel(name="fork point sft", owner="foundation")
-    with pytest.raises(ValueError, match=r"has no chat template.*set tokenizer.chat_template"):
+    with refused("no-chat-template", "tokenizer.chat_template"):
         finetune(runner, base, [demonstrations(runner, tmp_path)], SETTINGS, 0, stage)
 
 

@@ -14,6 +14,7 @@ from tasks.mopd.teachers import open_round_teachers, split_lora, teacher_source
 from tasks.progress import Reporter
 from tasks.rollout.settings import SamplingSettings
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
+from tests.support.refused import refused
 from tests.support.vllm_stand_in import NAME, StandIn, serving
 
 
@@ -103,7 +104,7 @@ def test_a_ladder_is_distilled_rung_by_rung(runner, plan, plain):
 
 
 def test_more_stages_than_rungs_are_refused(runner, plan):
-    with pytest.raises(ValueError, match="'shout' has 2 rungs, fewer than the 3 ladder stages"):
+    with refused("too-few-rungs", "'shout'", "2 rungs", "3 ladder stages"):
         Run(runner, plan, told(loop={"num_steps": 4}, ladder_stages=3))
 
 

@@ -14,6 +14,7 @@ from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings, Precision
 from tests.onpolicy.test_loop import SCORED, Likelihood
+from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
@@ -150,5 +151,5 @@ def test_what_will_be_trained_is_counted_before(adapter):
 def test_a_model_without_marked_layers_is_refused():
     model = tiny_model()
     model.model.layers = torch.nn.ModuleList()
-    with pytest.raises(ValueError, match="does not mark its repeated layers"):
+    with refused("unmarked-layers"):
         blocks(model)

@@ -8,6 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
+from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tokenizer
 
 END, PAD = tokenizer().eos_token_id, tokenizer().pad_token_id
@@ -160,7 +161,7 @@ def test_a_colder_policy_is_less_surprised_by_what_it_writes():
 def test_a_context_that_leaves_no_room_for_the_turn_is_refused():
     model = tiny_model()  # of 96 positions
     sampler = sampler_of(model, tokens=12)
-    with pytest.raises(ValueError, match=r"85 tokens and 12 new ones do not fit.*96 positions"):
+    with refused("context-too-long", "85 tokens", "12 new ones", "96 positions"):
         sampler.sample([[5], [5] * 85], noise_for(2))
     assert len(sampler.sample([[5], [5] * 84], noise_for(2))) == 2
 

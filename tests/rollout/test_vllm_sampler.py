@@ -12,6 +12,7 @@ from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.sampling.vllm.client import VllmError
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings, VllmServer
+from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 from tests.support.vllm_stand_in import NAME, StandIn, serving
 
@@ -284,7 +285,7 @@ def test_a_context_that_the_server_has_no_room_for_is_refused_before_any_request
 ):
     stand_in.longest = 12
     sampler = VllmSampler(tiny_model(), END, settings())
-    with pytest.raises(ValueError, match=r"5 tokens and 8 new ones.*the 12 that"):
+    with refused("context-too-long", "5 tokens", "8 new ones", "the 12"):
         sampler.sample(CONTEXTS, noise_for())
     assert [path for path, _ in stand_in.asked] == ["/v1/models"]
 

@@ -28,6 +28,7 @@ from tasks.ledger.split_adamw import SplitAdamW
 from tasks.model.checkpointing import blocks
 from tasks.model.shards import holding, sum_into_part, whole
 from tasks.ranks import exchange_json, num_ranks, rank_device
+from tasks.refusal import RefusedError
 
 
 class Head:
@@ -156,9 +157,10 @@ def _check_shape(model: PreTrainedModel) -> None:
     known = {*model.base_model.parameters(), *model.get_output_embeddings().parameters()}
     others = [name for name, parameter in model.named_parameters() if parameter not in known]
     if model.base_model is model or others:
-        raise ValueError(
+        raise RefusedError(
+            "other-parameters",
             f"{type(model).__name__} cannot be sharded here: it has parameters outside its body "
-            f"and its output head ({others[:3]}); train it on one device, or with adapters"
+            f"and its output head ({others[:3]}); train it on one device, or with adapters",
         )
 
 
@@ -166,7 +168,8 @@ def _check_shape(model: PreTrainedModel) -> None:
 def _check_weights(model: PreTrainedModel) -> None:
     sums = [float(parameter.double().sum()) for parameter in model.parameters()]
     if any(other != sums for other in exchange_json([*sums])):
-        raise ValueError(
+        raise RefusedError(
+            "different-weights",
             "the ranks start with different weights, so their shards would not form one model: "
-            "load the same checkpoint on all of them, and initialize adapters from one seed"
+            "load the same checkpoint on all of them, and initialize adapters from one seed",
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.model.kernels.one_token_attention import one_token_attention
+from tasks.refusal import RefusedError
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.transformers.cache import fits
 from tasks.rollout.sampling.transformers.pace import pace_of
@@ -85,8 +86,9 @@ class TransformersSampler:
         limit = getattr(self._model.config, "max_position_embeddings", None)
         longest = max(len(context) for context in contexts)
         if limit is not None and longest + self._settings.max_new_tokens > limit:
-            raise ValueError(
+            raise RefusedError(
+                "context-too-long",
                 f"a context of {longest} tokens and {self._settings.max_new_tokens} new ones do "
                 f"not fit into the model's {limit} positions: shorten the prompt or lower "
-                "max_new_tokens"
+                "max_new_tokens",
             )

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
+from tasks.refusal import RefusedError
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError, read_turn
 from tasks.rollout.sampling.vllm.weights import ServedWeights
@@ -39,7 +40,9 @@ class VllmSampler:
             VllmError: if the server does not answer or serves other models alone.
         """
         if settings.vllm is None:
-            raise ValueError("the settings have no vLLM server: set vllm, or use transformers")
+            raise RefusedError(
+                "no-server", "the settings have no vLLM server: set vllm, or use transformers"
+            )
         self._model, self._end_id, self._settings = model, end_id, settings
         self._server, self._client = settings.vllm, VllmClient(settings.vllm)
         self._weights = ServedWeights(self._client, settings.vllm, model)
@@ -110,10 +113,11 @@ class VllmSampler:
     def _refuse_too_long(self, contexts: Sequence[Sequence[int]]) -> None:
         longest, most = max(map(len, contexts)), self._settings.max_new_tokens
         if longest + most > self._longest:
-            raise ValueError(
+            raise RefusedError(
+                "context-too-long",
                 f"a context of {longest} tokens and {most} new ones do not fit into the "
                 f"{self._longest} that the server accepts: shorten the prompt, lower "
-                "max_new_tokens, or start the server with a larger --max-model-len"
+                "max_new_tokens, or start the server with a larger --max-model-len",
             )
 
     @torch.no_grad()
