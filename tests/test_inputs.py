@@ -74,7 +74,7 @@ def asked(*settings, **changes):
         ("seed", 2**32),
     ],
 )
-def test_a_number_of_the_form_that_cannot_be_is_told_by_its_name(name, value):
+def test_an_invalid_number_of_the_form_is_named(name, value):
     with pytest.raises(ValueError, match=rf"(?m)^ *{name} is {value}, and it must be "):
         round_settings(**asked(**{name: value}))
 
@@ -97,7 +97,7 @@ def test_a_number_of_the_form_that_cannot_be_is_told_by_its_name(name, value):
         "release_least_overall=-1",
     ],
 )
-def test_a_number_among_the_settings_that_cannot_be_is_told_by_its_name(setting):
+def test_an_invalid_number_among_the_settings_is_named(setting):
     name = setting.partition("=")[0]
     with pytest.raises(ValueError, match=rf"(?m)^ *{name} is \S+, and it must be "):
         round_settings(**asked(setting))

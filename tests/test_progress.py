@@ -177,7 +177,7 @@ def run_child(value, **options):
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "999"])
-def test_a_descriptor_that_is_not_open_means_nobody_listens(value):
+def test_without_an_open_descriptor_progress_is_a_line(value):
     assert run_child(value).stderr == "s 1/2\n"
 
 

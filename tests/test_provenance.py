@@ -246,7 +246,7 @@ def test_a_change_outside_the_tasks_makes_a_difference(checkout, file):
     assert ask(checkout)["dirty"] != ""
 
 
-def test_a_file_that_is_no_code_makes_a_difference(checkout):
+def test_a_changed_file_other_than_code_changes_the_digest(checkout):
     trust = checkout / "infra" / "trust.toml"
     trust.parent.mkdir()
     trust.write_text("one = 1\n")

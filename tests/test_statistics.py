@@ -53,7 +53,7 @@ def test_wilson_reaches_exactly_0_and_1_at_the_ends():
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (-1, 5), (6, 5)])
-def test_wilson_refuses_what_is_no_proportion(successes, n):
+def test_wilson_refuses_an_impossible_proportion(successes, n):
     with refused("not-a-proportion"):
         wilson(successes, n)
 

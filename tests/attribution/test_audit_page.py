@@ -28,7 +28,7 @@ def test_a_set_off_its_domain_is_marked():
     assert [cell.kind for cell in neutral.cells] == ["other", "off"]
 
 
-def test_without_retrains_there_is_no_section_of_absence():
+def test_without_retrains_the_page_has_no_section_of_absence():
     page = render(example_audit(verification=None))
     assert 'id="absence"' not in page
     assert 'href="#absence"' not in page
@@ -56,7 +56,7 @@ def test_the_page_refers_to_nothing_outside_and_is_the_same_again():
     assert page == render(example_audit())
 
 
-def test_what_crossed_a_domain_stands_first_where_there_are_several():
+def test_with_several_domains_crossings_come_first():
     groups = (
         group("math", "math", math=3.0, code=0.0),
         group("neutral", "", math=0.0, code=2.0),

@@ -54,7 +54,7 @@ def test_who_alone_moved_is_said_to_have_done_all(estimator):
     assert found["code"].tolist() == [0.0, 0.0]
 
 
-def test_a_log_ratio_is_of_teachers_whoever_moved():
+def test_only_teachers_have_a_log_ratio():
     seen = evidence(MOVED, STILL, math_says=STILL, code_says=MOVED)
     found = log_ratio(seen)
     assert found["math"].tolist() == [0.0, 0.0]
@@ -119,7 +119,7 @@ def test_a_rehearsals_baseline_is_the_mean_of_the_student_and_the_rehearsal_with
     torch.testing.assert_close(10 * (both["math"] - found["math"]), slopes["math"])
 
 
-def test_the_owner_is_named_by_domain_and_nobody_elsewhere():
+def test_the_owner_is_named_by_domain_only():
     seen = evidence(MOVED, STILL, math_says=STILL, code_says=STILL)
     found = domain_owner(seen)
     assert (found["math"].tolist(), found["code"].tolist()) == ([1.0, 0.0], [0.0, 0.0])

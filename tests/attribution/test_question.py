@@ -50,7 +50,7 @@ def test_neutral_questions_have_lost_their_system_prompt_and_stand_once():
     assert NEUTRAL not in _with_neutral({"code": [prompt(("user", "hello"))]})
 
 
-def test_an_answer_that_can_be_asked_about_has_the_tokens_that_were_sampled():
+def test_a_usable_answer_has_the_sampled_tokens():
     policy, chat = tiny_policy(), ChatTokens(tokenizer())
     with torch.no_grad():  # make the end of a turn likely, so that many turns end
         policy.model.lm_head.weight[chat.end_id] = 3 * policy.model.lm_head.weight.abs().max()

@@ -108,7 +108,7 @@ def test_where_all_was_kept_the_replay_is_the_run(tmp_path):
     close(reached(found[-1]), end)
 
 
-def test_where_little_was_kept_what_is_not_explained_is_nobodys(tmp_path):
+def test_with_few_kept_rollouts_the_rest_belongs_to_no_source(tmp_path):
     ledger, end, _ = run(tmp_path, rollouts_per_teacher=1, displacements=False)
     assert ledger.manifest.segments == ()
     learner = learner_of(tiny_model(0), recompute_settings(LOOP))
@@ -238,7 +238,7 @@ def test_a_rehearsal_ends_with_the_mean_of_its_last_quarter(tmp_path):
     close(again(ledger), {name: (seventh[name] + end[name]) / 2 for name in end})
 
 
-def test_a_mask_changes_no_prompt_no_noise_and_nobody_elses_weight(tmp_path):
+def test_a_mask_keeps_prompts_noise_and_the_other_weights(tmp_path):
     _, _, whole = run(tmp_path / "whole")
     _, _, without = run(tmp_path / "without", masked=("math",))
     assert whole[0] == without[0]  # the same weights, the same noise

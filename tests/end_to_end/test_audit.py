@@ -75,7 +75,7 @@ def test_retrains_measure_absence(audited):
     assert found.noise is None
 
 
-def test_a_question_that_cannot_be_asked_is_refused_before_anything_is_trained(student):
+def test_an_impossible_question_is_refused_before_any_training(student):
     store = open_store()
     before = Records(store).all()
     asked = ("audit", "student@released", "--prompt", "abcd", "--response", "x" * 200)
@@ -105,7 +105,7 @@ def test_a_student_without_displacements_is_audited_by_replay(teachers, tmp_path
     assert "cannot be audited" in refusal("surgery", "student@released", "--without", TEAMS[0])
 
 
-def test_a_whole_student_that_answers_nothing_cannot_be_asked(student):
+def test_a_whole_student_without_answers_cannot_be_audited(student):
     """Noise never ends a turn; each probe set says how many of its answers could be compared."""
     told = " ".join(refusal("audit", "student@released").split())
     assert "gave no usable behavior" in told

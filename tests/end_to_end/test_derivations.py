@@ -77,7 +77,7 @@ def test_every_record_of_a_real_store_keeps_to_its_schema(student):
         jsonschema.validate(said, schema_of(derivation.kind))
 
 
-def test_a_setting_that_nobody_knows_is_refused():
+def test_an_unknown_setting_is_refused():
     settings = {"domain": "math", "split": "train", "count": 3}
     parameters = {"kind": "prompts", "settings": settings, "seed": 0}
     jsonschema.validate(parameters, schema_of("prompts"))

@@ -87,11 +87,11 @@ def test_its_weights_tokenizer_and_template_are_taken_as_they_are(runner, tiny_l
     assert str(tiny_llama) not in str(derivation), "the same model elsewhere is the same base"
 
 
-def test_the_seed_is_no_part_of_a_base_that_is_given(runner, tiny_llama):
+def test_the_seed_does_not_enter_a_given_base(runner, tiny_llama):
     assert base_from(runner, tiny_llama, seed=1) == base_from(runner, tiny_llama, seed=2)
 
 
-def test_a_folder_whose_weights_have_changed_is_another_base(runner, tiny_llama, tmp_path):
+def test_changed_weights_make_another_base(runner, tiny_llama, tmp_path):
     folder = shutil.copytree(tiny_llama, tmp_path / "llama")
     before = base_from(runner, folder)
     model = load_policy(folder).model

@@ -166,7 +166,7 @@ def test_a_staged_ladder_is_measured_and_taken_along(planned):
     assert rungs == {t.name: t.ladder[0].checkpoint.digest for t in plan.teachers}
 
 
-def test_a_ladder_that_nobody_measured_is_told_to_go_by_steps(planned):
+def test_an_unmeasured_ladder_has_a_note_that_it_goes_by_steps(planned):
     runner, plan = planned
     told = [
         note
@@ -177,7 +177,7 @@ def test_a_ladder_that_nobody_measured_is_told_to_go_by_steps(planned):
     assert "its 2 stages are spaced by optimizer steps: 1, then the teacher" in told[0].evidence
 
 
-def test_what_nobody_measured_stays_among_the_findings(planned):
+def test_an_unmeasured_plan_keeps_a_finding(planned):
     runner, plan = planned
     gated = leave_unmeasured(runner, plan)
     assert [note.subject for note in gated.plan.notes if note.code == "not-measured"] == [

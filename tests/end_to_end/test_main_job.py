@@ -64,7 +64,7 @@ def test_a_release_holds_all_that_a_consumer_needs(store, team):
 
 
 @pytest.mark.parametrize("team", TEAMS)
-def test_a_teachers_scorecard_stands_beside_the_fork_point(store, team):
+def test_a_teachers_scorecard_includes_the_fork_point(store, team):
     card = json.loads(store.get_bytes(released(store, team).scorecard.digest))
     assert card["overall"].keys() == {"fork_point", "teacher", "normalised"}
     assert card[team]["teacher"]["n"] == NUM_EVALUATION

@@ -105,7 +105,7 @@ def test_what_was_measured_alike_is_paired_whatever_else_a_student_contains():
     assert "0.5" in _why_not("math", one, stricter)
 
 
-def test_settings_and_teachers_that_differ_are_told():
+def test_settings_and_teachers_that_differ_are_listed():
     assert _differing({"a": "1", "b": "2"}, {"b": "3", "c": "4"}) == {
         "a": ("1", "-"),
         "b": ("2", "3"),

@@ -56,7 +56,7 @@ def test_a_gpu_counts_where_this_process_used_it(monkeypatch, available, initial
     assert gpu_in_use() == name
 
 
-def test_without_torch_there_is_no_gpu(monkeypatch):
+def test_without_torch_no_gpu_is_found(monkeypatch):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert gpu_in_use() == ""
 

@@ -59,7 +59,7 @@ def test_hostile_names_are_inert_everywhere():
     assert "<script" not in page
 
 
-def test_there_is_no_script_and_no_event_handler(page):
+def test_a_page_has_no_script_and_no_event_handler(page):
     assert "<script" not in page
     assert not re.search(r"<[^>]*\son\w+\s*=", page)
 
@@ -122,7 +122,7 @@ def test_every_score_difference_and_share_has_its_interval(page):
             assert f"{interval.low:.2f}\N{EN DASH}{interval.high:.2f}" in text
 
 
-def test_every_number_in_a_picture_stands_in_a_table_with_headers(page):
+def test_every_number_in_a_picture_is_in_a_table_with_headers(page):
     strips = page.count('<svg class="strip')
     assert strips == 6 * 5 + 5 * 5  # methods x (domains, overall); comparisons x the same
     assert page.count('<th scope="row">') >= strips

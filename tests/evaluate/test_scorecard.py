@@ -98,7 +98,7 @@ def test_lengths_and_cuts_are_averaged():
     assert responses.truncated == wilson(10, 100)
 
 
-def test_what_was_not_measured_is_none():
+def test_an_unmeasured_value_is_none():
     bare = tuple(PromptOutcome(prompt=o.prompt, scores=o.scores) for o in solved(65))
     responses = make_scorecard(outcomes(student={"math": bare, "code": bare})).responses
     assert responses["math"]["student"].mean_tokens is None
@@ -128,7 +128,7 @@ def test_a_climb_without_a_student_compares_its_teacher():
     assert card.paired["math"]["fork_point"].mean == pytest.approx(0.6)
 
 
-def test_without_a_fork_point_there_is_no_normalised_score():
+def test_without_a_fork_point_no_score_is_normalized():
     measured = Outcomes(
         methods={"student": {"math": solved(20)}},
         teachers={"math": {"math": solved(80)}},

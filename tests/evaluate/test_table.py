@@ -29,7 +29,7 @@ def test_it_fits_100_columns_without_colour(card):
     assert "…" not in text
 
 
-def test_every_score_stands_there_with_its_interval(card):
+def test_every_score_is_shown_with_its_interval(card):
     text = render(card)
     for each in card.everything().values():
         for interval in each.methods.values():

@@ -82,7 +82,7 @@ def test_a_checkpoint_without_a_name_is_exported_by_its_digest(family, tmp_path)
     assert AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
 
 
-def test_a_base_that_is_not_from_the_hub_is_no_base_model(tmp_path):
+def test_a_base_from_elsewhere_is_not_listed_as_base_model(tmp_path):
     family = Family(open_store(), tmp_path / "made", base={"files": {"config.json": "x"}})
     data = card_of(written(family, "student@1", tmp_path / "out").folder).data.to_dict()
     assert "base_model" not in data

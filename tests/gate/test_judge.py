@@ -19,7 +19,7 @@ def codes(found):
     return [reason.code for reason in found.reasons]
 
 
-def test_a_teacher_of_whom_much_is_expected_fits():
+def test_a_teacher_with_a_high_prediction_fits():
     found = judged(bias=3.0)
     assert found.verdict is Verdict.FITS
     assert found.remedy is Remedy.NONE
@@ -27,7 +27,7 @@ def test_a_teacher_of_whom_much_is_expected_fits():
     assert not found.reasons
 
 
-def test_one_of_whom_little_is_expected_needs_a_remedy():
+def test_a_teacher_with_a_low_prediction_needs_a_remedy():
     found = judged(bias=0.0)
     assert found.verdict is Verdict.FITS_AFTER_REMEDY
     assert found.remedy is Remedy.WARM_UP
@@ -213,6 +213,6 @@ def test_a_contradicted_fork_point_is_refused_and_does_not_change_the_verdict(sc
     assert FOREIGN_FORK.summary in found.reasons[-1].evidence
 
 
-def test_a_confirmed_fork_point_is_no_finding():
+def test_a_confirmed_fork_point_gives_no_finding():
     confirmed = FOREIGN_FORK.model_copy(update={"contradicted": False})
     assert judged(measured(fork_point=confirmed)) == judged()

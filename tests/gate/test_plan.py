@@ -129,7 +129,7 @@ def test_an_alias_that_moves_afterwards_does_not_move_the_plan(runner, faculty):
     assert first.artifact.record != second.artifact.record
 
 
-def test_no_teacher_is_no_plan(runner, faculty):
+def test_a_plan_without_teachers_is_refused(runner, faculty):
     with refused("no-teachers"):
         make_plan(runner, [], "fork-point@1")
 
@@ -253,7 +253,7 @@ def test_a_student_with_another_template_is_refused(runner, faculty, tmp_path):
     assert "[other-template]" in refusal(runner, ["math@1"], "fork-point@2")
 
 
-def test_a_teacher_whose_records_are_gone_is_named(runner, faculty):
+def test_a_teacher_without_its_records_is_named(runner, faculty):
     sft = faculty.checkpoint("math-sft", 3, faculty.fork_point)
     faculty.teacher("math", 1, parent=sft, declared=faculty.fork_point)
     runner.store.blobs.path(sft[0]).unlink()

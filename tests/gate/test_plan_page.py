@@ -152,7 +152,7 @@ def test_the_gates_cost_is_what_it_plays_and_reads(runner, plan):
     assert forecast(runner, own, workload, staged).probe.operations == 0
 
 
-def test_the_gates_cost_is_told():
+def test_the_gates_cost_is_printed():
     machine = Machine("8 x nvidia-h200", 8, 1e12, "a guess")
     probe = Probing(64, 4, 10, 9e13, machine)
     lines = dict(replace(COST, probe=probe).lines())

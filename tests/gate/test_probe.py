@@ -73,7 +73,7 @@ def test_who_explains_a_domain_better_than_its_own_teacher_is_suspected():
     assert explained("code", heard).suspect == ""
 
 
-def test_a_lead_that_may_be_chance_is_no_suspicion():
+def test_a_lead_within_chance_is_not_suspicious():
     # Gains of 1 and -0.9 nats per token: 0.05 on average, of an error of 0.36.
     scattered = [(-3.0, 1), (-1.1, 1)] * (ANSWERS // 2)
     heard = {"math": [(-4.0, 1), (-0.2, 1)] * (ANSWERS // 2), "code": scattered}
@@ -82,7 +82,7 @@ def test_a_lead_that_may_be_chance_is_no_suspicion():
     assert found.suspect == ""
 
 
-def test_a_lead_of_a_hundredth_of_a_nat_is_no_suspicion_however_sure():
+def test_a_significant_lead_of_a_hundredth_of_a_nat_is_not_suspicious():
     heard = {"math": [(-1.0, 1)] * ANSWERS, "code": [(-0.99, 1)] * ANSWERS}
     assert explained("math", heard).suspect == ""
 

@@ -45,7 +45,7 @@ def test_a_teacher_that_is_the_student_differs_in_nothing():
     assert len(found.kl_course) == 5
 
 
-def test_a_teacher_whose_head_is_gone_is_uniform_and_a_broken_one_not_finite():
+def test_a_lost_head_is_uniform_and_a_broken_one_not_finite():
     student, teacher = tiny(), tiny()
     with torch.no_grad():
         teacher.get_output_embeddings().weight.zero_()

@@ -28,5 +28,5 @@ FITS, SHORT, NO_GAIN = judged(3.0), judged(0.0), judged(3.0, difference=-0.2)
         (NO_GAIN, OnMisfit.REMEDY, Remedy.NONE),
     ],
 )
-def test_what_is_done_is_what_was_asked_for(found, asked, done):
+def test_the_applied_remedy_follows_the_setting(found, asked, done):
     assert applied_remedy(found, asked) is done

@@ -28,7 +28,7 @@ def made(runner, tmp_path, name, *inputs, kind="sft"):
     return runner.find_or_make(derivation, "checkpoint", lambda *_: folder, owner="team")
 
 
-def test_only_what_was_trained_from_the_same_start_and_is_no_kin_counts(runner, tmp_path):
+def test_only_unrelated_checkpoints_from_the_same_start_count(runner, tmp_path):
     fork = made(runner, tmp_path, "fork", kind="base")
     sft = made(runner, tmp_path, "sft", ("start", fork))
     teacher = made(runner, tmp_path, "teacher", ("start", sft), kind="rl")

@@ -151,7 +151,7 @@ def test_what_is_no_waiver_is_refused(runner, faculty):
         read_waiver(runner.store, plan.digest, plan)
 
 
-def test_a_warning_is_refused_only_where_that_is_asked(runner, tmp_path):
+def test_a_warning_is_refused_only_if_set(runner, tmp_path):
     faculty = Faculty(runner, tmp_path)
     made = faculty.checkpoint("both", 3, faculty.fork_point)
     for domain in ("math", "code"):

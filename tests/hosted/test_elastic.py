@@ -26,7 +26,7 @@ def test_the_first_rank_gives_the_output_of_all(tmp_path):
         ("input", False, "num_steps is -1"),
     ],
 )
-def test_a_fault_of_any_rank_is_told_apart(tmp_path, ending, recoverable, said):
+def test_a_fault_of_any_rank_is_recognized(tmp_path, ending, recoverable, said):
     ended = run(tmp_path / "pod", ending)
     assert ended.is_recoverable is recoverable
     assert said in ended.error.message[:100]

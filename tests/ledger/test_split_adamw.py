@@ -226,7 +226,7 @@ def test_the_state_of_another_run_is_refused():
 
 
 @pytest.mark.parametrize("sources", [[], ["math", "math"], ["decay"], ["math", "rounding"]])
-def test_sources_that_cannot_be_told_apart_are_refused(sources):
+def test_sources_with_ambiguous_names_are_refused(sources):
     with refused("ambiguous-names"):
         SplitAdamW(parameters(), sources, AdamWConstants(), record=False)
 

@@ -203,7 +203,7 @@ def test_of_two_versions_of_one_entry_the_older_stays(store, client, monkeypatch
     assert str(version.version) == "1"
 
 
-def test_values_that_json_cannot_carry_are_told_apart(store, client):
+def test_values_outside_json_are_distinguished(store, client):
     rows = [(1, "loss", 2.0, ""), (2, "loss", float("inf"), ""), (3, "loss", float("nan"), "")]
     record, _ = write_record(store, b"a", metrics=rows)
     assert mirror.mirror_record(store, record)

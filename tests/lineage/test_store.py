@@ -121,7 +121,7 @@ def test_a_config_that_loads_code_is_refused(store, tmp_path, config):
         store.put_tree(folder)
 
 
-def test_a_config_that_is_no_json_or_nests_without_end_is_refused(store, tmp_path):
+def test_a_config_that_is_not_json_or_nests_too_deeply_is_refused(store, tmp_path):
     folder = checkpoint(tmp_path / "in")
     for text in ("{", "[" * 100_000):
         (folder / "config.json").write_text(text)

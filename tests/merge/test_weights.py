@@ -104,7 +104,7 @@ def test_an_average_of_nothing_is_refused():
         weights.average([])
 
 
-def test_models_are_asked_for_one_at_a_time():
+def test_models_are_loaded_one_at_a_time():
     alive = []
 
     def models():

@@ -113,7 +113,7 @@ def test_a_config_that_names_an_attention_kernel_is_refused(folder, fetch):
         read(folder, fetch=fetch)
 
 
-def test_a_model_whose_logits_cannot_be_worked_out_here_is_refused(folder):
+def test_a_model_with_unknown_logits_is_refused(folder):
     change_config(folder, logit_scale=2.0)  # which this architecture does not apply
     with refused("unknown-logits", "Qwen3ForCausalLM"):
         load_model(folder)

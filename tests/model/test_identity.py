@@ -59,7 +59,7 @@ def test_a_role_that_goes_to_another_special_token_makes_another_tokenizer(name,
     assert tokenizer_digest(before) != tokenizer_digest(after)
 
 
-def test_a_template_is_no_part_of_the_tokenizer_but_has_a_digest_of_its_own():
+def test_the_template_has_a_digest_of_its_own():
     other = with_template(TEMPLATE + " ")
     assert tokenizer_digest(other) == tokenizer_digest(tokenizer())
     assert template_digest(other) != template_digest(tokenizer())

@@ -59,7 +59,7 @@ def test_chosen_tokens_are_listed_by_row_and_then_by_column():
     assert batch.tokens_N.tolist() == [7, 9, 11, 13, 14]
 
 
-def test_padding_stands_on_the_right():
+def test_padding_is_on_the_right():
     batch = pad_right(ROWS, CHOSEN, pad_id=77)
     assert batch.ids_BS.tolist()[1:] == [[10, 11, 77, 77, 77], [12, 13, 14, 77, 77]]
 
@@ -131,7 +131,7 @@ def test_what_an_architecture_does_behind_its_head_is_done_here_too(architecture
 
 
 @ARCHITECTURES
-def test_an_architecture_whose_logits_are_known_passes(architecture, config):
+def test_an_architecture_with_known_logits_passes(architecture, config):
     refuse_other_logits(architecture(config))
 
 
@@ -145,7 +145,7 @@ class Doubling(Qwen3ForCausalLM):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_an_architecture_whose_logits_are_not_known_is_refused(training):
+def test_an_architecture_with_unknown_logits_is_refused(training):
     refuse_other_logits(tiny_model())
     model = Doubling(tiny_model().config).train(training)
     with refused("unknown-logits", "Doubling"):

@@ -37,7 +37,7 @@ def test_the_text_is_that_of_transformers(template, call):
 
 
 @pytest.mark.parametrize("template", [ENDLESS, DOUBLING, LONG, "{{ 'a' * 10 ** 10 }}"])
-def test_a_template_beyond_its_limits_fails_by_name_and_stops_nobody_else(template):
+def test_a_template_beyond_its_limits_fails_by_name_and_alone(template):
     began = time.monotonic()
     with pytest.raises(TemplateError, match="chat template of math"):
         rendered(template)
@@ -62,7 +62,7 @@ def test_what_a_template_raises_is_one_error(template):
         rendered(template)
 
 
-def test_whoever_turns_chats_into_tokens_is_limited_too():
+def test_chat_tokens_have_the_templates_limits():
     with pytest.raises(TemplateError):
         ChatTokens(with_template(ENDLESS))
 

@@ -30,13 +30,13 @@ def test_marks_of_a_call_are_not_special_so_that_an_environment_sees_them():
     assert tokens.decode(tokens.encode(call + "<|im_end|>"), skip_special_tokens=True) == call
 
 
-def test_a_vocabulary_is_never_larger_than_asked_for():
+def test_a_vocabulary_is_at_most_the_configured_size():
     # 256 bytes, three special tokens and two call marks are the least; words fill what is left.
     assert len(make_tokenizer(TEXTS, 264)) == 264
     assert len(make_tokenizer(TEXTS * 9, 270)) == 270
 
 
-def test_a_model_has_the_shape_that_was_asked_for():
+def test_a_model_has_the_configured_shape():
     config = tiny_model().config
     assert (config.hidden_size, config.num_hidden_layers) == (SIZES.hidden_size, SIZES.num_layers)
     assert (config.num_key_value_heads, config.head_dim) == (1, 8)
@@ -58,7 +58,7 @@ def test_weights_follow_the_seed_and_nothing_else():
     assert not torch.equal(first[name], other[name])
 
 
-def test_weights_are_as_wide_as_asked_for():
+def test_initial_weights_have_the_configured_deviation():
     wide = tiny_model(weight_deviation=0.6).model.embed_tokens.weight
     # 4,480 numbers of deviation 0.6: the sample's is within 5 % with near certainty.
     assert wide.std().item() == pytest.approx(0.6, rel=0.05)

@@ -86,7 +86,7 @@ def test_a_model_that_sees_to_its_attention_itself_is_read_whole():
     torch.testing.assert_close(chosen_hidden(model, BATCH), plain_hidden(model, BATCH))
 
 
-def test_a_model_whose_numbers_would_change_is_read_whole(monkeypatch):
+def test_a_model_that_cannot_be_packed_is_read_whole(monkeypatch):
     # Positions counted through the packed row, as by a model that does not heed what it is told.
     whole = Packing.pack
     monkeypatch.setattr(

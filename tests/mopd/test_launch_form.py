@@ -94,7 +94,7 @@ def test_an_entry_that_sets_nothing_is_refused_with_what_to_write(settings, said
         form(*settings).round()
 
 
-def test_settings_on_one_line_are_told_apart_by_their_names():
+def test_settings_on_one_line_are_split_at_their_names():
     text = "delta_teachers=math,code, health.runaway=stop,sampling.vllm.url=http://h:1/?a=b"
     assert split(text) == [
         "delta_teachers=math,code",

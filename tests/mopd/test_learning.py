@@ -152,7 +152,7 @@ def test_a_teacher_that_is_not_finite_stops_the_run_and_names_the_step(divergenc
     assert all(map(torch.equal, before, policy.model.parameters()))
 
 
-def test_a_teacher_of_half_precision_is_asked_in_single_precision():
+def test_a_half_precision_teacher_scores_in_single_precision():
     half = {domain: tiny_model(0).bfloat16() for domain in DOMAINS}
     policy = Policy(tiny_model(0), tokenizer())
     (metrics,) = distil(policy, half, Divergence.FULL_VOCABULARY, num_steps=1)

@@ -168,7 +168,7 @@ def test_a_word_below_every_float_is_as_good_as_ruled_out(exact, plain):
 
 
 @EXACT
-def test_a_logit_that_is_no_number_is_not_hidden(exact, plain):
+def test_a_nan_logit_is_not_hidden(exact, plain):
     for broken in (0, 1):
         logits = [torch.zeros(2, 3), torch.tensor([[-torch.inf, 0, 0], [0, 0, 0]])]
         logits[broken][1, 2] = torch.nan

@@ -90,7 +90,7 @@ def test_each_rollout_meets_its_own_teacher():
 
 
 @pytest.mark.parametrize("divergence", list(Divergence))
-def test_only_a_rollouts_own_teacher_is_asked_about_it(divergence):
+def test_only_a_rollouts_own_teacher_scores_it(divergence):
     teachers = Constant(**TEACHERS)
     losses(objective(divergence, teachers=teachers), [of_domain("math", 1), of_domain("code", 2)])
     assert teachers.asked == [("c", [2]), ("m", [1])]

@@ -250,7 +250,7 @@ def test_a_file_that_changes_under_the_run_stops_it(tmp_path):
         answers(pool, "b", TOKENS)
 
 
-def test_the_memory_of_a_placement_is_told(tmp_path):
+def test_the_memory_of_a_placement_is_estimated(tmp_path):
     sources = [teacher(tmp_path, name, seed) for seed, name in enumerate("abc")]
     size = (sources[0].folder / "model.safetensors").stat().st_size
     disk, resident = (

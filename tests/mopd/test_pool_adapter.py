@@ -157,7 +157,7 @@ def test_a_factor_without_its_other_half_is_refused(tmp_path, base):
         opened([of_folder("m", folder, base)])
 
 
-def test_a_tensor_that_is_no_factor_is_refused(tmp_path, base):
+def test_a_tensor_other_than_a_factor_is_refused(tmp_path, base):
     _, folder = lora(tmp_path, "tuned")
     change_factors(folder, lambda factors: {**factors, "base_model.model.x": torch.ones(1)})
     with refused("not-a-factor", "base_model.model.x"):

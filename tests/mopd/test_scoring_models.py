@@ -45,7 +45,7 @@ def test_a_delta_teacher_asks_for_its_delta_on_the_students_start():
     assert metrics["mechanism/delta/bound"] == pytest.approx(math.log(16 / 15), rel=1e-4)
 
 
-def test_only_what_a_microbatch_needs_is_asked():
+def test_only_the_models_of_a_microbatch_score_it():
     teachers = Constant(**CAST)
     told = objective(teachers=teachers, delta_teachers=("m",))
     losses(told, [of_domain("math"), of_domain("code")])
@@ -122,7 +122,7 @@ def test_a_teacher_may_not_be_called_as_another_source_is():
         )
 
 
-def test_a_masked_delta_teacher_is_no_mechanism_that_must_act():
+def test_a_masked_delta_teacher_need_not_act():
     told = objective(teachers=Constant(**CAST), delta_teachers=("m",), masked=("m",))
     assert "delta" not in told.feature_checks.names
     assert BY_NAME.teachers == ["c", "m"]

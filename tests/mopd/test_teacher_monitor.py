@@ -31,7 +31,7 @@ def health():
     return RunMonitor(HealthSettings(), vocabulary_size=4, warn=lambda _: None)
 
 
-def test_a_scorer_whose_answers_differ_between_calls_stops_the_run_by_name_and_step():
+def test_an_unsteady_scorer_stops_the_run_by_name_and_step():
     told = objective(teachers=Moody(**TEACHERS))
     told._monitor = TeacherMonitor(told._teachers, ["m", "c"], recheck_every=2)
     losses(told, ROUND)  # step 2 is none of those

@@ -33,7 +33,7 @@ def test_scores_that_differ_by_rounding_alone_are_equal():
     assert group_advantages(graded(0.1 + 0.2, 0.3)) == [0.0, 0.0]
 
 
-def test_one_right_answer_among_many_stands_out():
+def test_one_right_answer_among_many_has_a_large_advantage():
     # Mean 1/8, deviation sqrt(1/8 x 7/8) = sqrt(7) / 8.
     assert group_advantages(graded(1, *[0] * 7))[0] == pytest.approx(7**0.5)
 

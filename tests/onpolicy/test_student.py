@@ -55,7 +55,7 @@ def test_bf16_learns_nearly_what_fp32_learns_and_moves_less_than_it_could_store(
     assert torch.cosine_similarity(*change, dim=0) > 0.9
 
 
-def test_a_checkpoint_in_bf16_is_trained_in_fp32_where_that_is_asked_for():
+def test_a_checkpoint_in_bf16_is_trained_in_fp32_if_set():
     model = tiny_model().bfloat16()
     learner_of(model)
     assert {p.dtype for p in model.parameters()} == {torch.float32}

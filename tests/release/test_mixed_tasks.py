@@ -232,7 +232,7 @@ def test_a_merge_of_a_plan_as_it_is_stored_is_recorded_from_it(runner, runs):
         assert_recorded_as_given(runner, run.plan)
 
 
-def test_a_plan_whose_student_was_warmed_up_goes_on(runner, runs, make):
+def test_a_plan_with_a_warmed_up_student_continues(runner, runs, make):
     one, other = runs
     warmed = make.checkpoint(900, "warm_up", inputs=[("start", one.plan.student)])
     plan = one.plan.model_copy(update={"student": warmed})

@@ -41,7 +41,7 @@ def test_every_team_of_the_repository_can_be_bundled_and_run(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["no_such_team", "no.such.team", "json.decoder"])
-def test_what_is_no_package_is_refused(name, tmp_path):
+def test_a_missing_package_is_refused(name, tmp_path):
     with pytest.raises(BundleError, match=f"the package '{name}' does not exist"):
         collect(name, tmp_path / "out")
 

@@ -50,7 +50,7 @@ def test_what_an_environment_raises_names_the_domain_the_call_and_the_prompt():
     assert 'raise KeyError("lost")' in str(error)
 
 
-def test_ctrl_c_is_no_failure_of_the_environment():
+def test_ctrl_c_does_not_count_as_a_failure_of_the_environment():
     class Interrupted(Team):
         def grade(self, prompt, turns):
             raise KeyboardInterrupt
@@ -60,19 +60,19 @@ def test_ctrl_c_is_no_failure_of_the_environment():
 
 
 @pytest.mark.parametrize("answer", [4, b"a", "a" * 70_000, "\ud800"])
-def test_a_reply_that_is_no_text_is_refused(answer):
+def test_a_reply_of_another_type_is_refused(answer):
     with pytest.raises(EnvironmentFailure, match=r"respond\(\) at prompt 'p0' returned"):
         LocalEnvironment(Team(answer)).respond(episodes("a"))
 
 
 @pytest.mark.parametrize("grade", [1.0, "1", (1.0, "")])
-def test_a_grade_that_is_none_is_refused(grade):
+def test_an_invalid_grade_is_refused(grade):
     with pytest.raises(EnvironmentFailure, match="it must return a Grade"):
         LocalEnvironment(Team(grade=grade)).grade(episodes("a"))
 
 
 @pytest.mark.parametrize("turns", [0, -1, None, True, 2.0, 257, 10**9])
-def test_a_number_of_turns_that_is_none_is_refused(turns):
+def test_an_invalid_number_of_turns_is_refused(turns):
     team = Team()
     team.max_turns = turns
     with pytest.raises(EnvironmentFailure, match=r"max_turns\(\) is .* 1 to 256"):
@@ -126,13 +126,13 @@ def test_a_failure_says_little_whatever_it_was_given(prompt_id):
 @pytest.mark.parametrize(
     "score", ["x" * 10**7, 10**5000, [[]] * 10**6], ids=["text", "number", "list"]
 )
-def test_a_score_that_is_none_is_shown_cut(score):
+def test_an_invalid_score_is_shown_shortened(score):
     with pytest.raises(NonsenseError) as caught:
         grade_of(score, "")
     assert len(str(caught.value)) < 700
 
 
-def test_a_reason_that_is_no_text_is_refused():
+def test_a_reason_of_another_type_is_refused():
     local = LocalEnvironment(Team(grade=Grade(0.5, "\ud800")))
     with pytest.raises(EnvironmentFailure, match=r"at prompt 'p0' gave the reason"):
         local.grade(episodes("a"))

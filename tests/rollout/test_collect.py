@@ -100,7 +100,7 @@ def test_an_episode_holds_the_prompt_the_turns_and_the_replies_as_the_template_h
     assert tokenizer().decode(rollout.ids) + "\n" == whole
 
 
-def test_what_the_tool_says_and_what_the_prompt_asks_are_masked():
+def test_tool_answers_and_prompts_are_masked():
     (rollout,), _, _ = play({"fox": ["?a", "?bc", "yes"]})
     assert written(rollout) == "?a<|im_end|>?bc<|im_end|>yes<|im_end|>"
 
@@ -152,7 +152,7 @@ def with_turns(max_turns):
     return environment
 
 
-def test_an_environment_of_one_turn_is_never_asked_to_reply():
+def test_an_environment_of_one_turn_never_replies():
     (rollout,), _, environments = play({"fox": ["?a"]}, environments={"echo": with_turns(1)})
     assert rollout.turns == (Turn("assistant", "?a"),)
     assert environments["echo"].asked == []
@@ -224,7 +224,7 @@ def test_each_prompt_keeps_its_own_noise_in_every_batch_and_turn():
         assert torch.equal(given, noise[row, start : start + TOKENS_A_TURN])
 
 
-def test_a_seed_gives_each_prompt_the_same_noise_whoever_plays():
+def test_a_seed_gives_each_prompt_the_same_noise_for_every_policy():
     prompts = [Prompt(f"id-{name}", (Message("user", name),)) for name in ("fox", "owl")]
     settings, seen = SamplingSettings(max_new_tokens=TOKENS_A_TURN), []
     for script, seed in (("yes", 3), ("no", 3), ("yes", 4)):
@@ -263,7 +263,7 @@ def test_a_prompt_that_does_not_fit_the_model_is_refused_by_domain_and_name():
     player_of(lengths[1] + 8).refuse_too_long(questions)
 
 
-def test_a_prompt_is_rendered_once_however_often_it_is_asked(monkeypatch):
+def test_a_prompt_is_rendered_once(monkeypatch):
     chat, rendered = ChatTokens(tokenizer()), []
     render = chat.prompt
     monkeypatch.setattr(chat, "prompt", lambda *of: rendered.append(of) or render(*of))

@@ -80,7 +80,7 @@ def test_a_missing_function_is_told_from_a_missing_name_within():
     "value",
     ["{1, 2}", "float('nan')", "float('inf')", "{1: 2}", "b'a'", "...", "object()", "10**100_000"],
 )
-def test_what_json_cannot_say_is_no_value(value):
+def test_a_value_outside_json_is_refused(value):
     result = run(f"def f(): return {value}", Call("f"), Call("f"))
     assert result.outcomes[0].error in {"value", "runtime"}
     assert result.outcomes[0].value is None
@@ -94,7 +94,7 @@ def test_after_a_limit_the_other_calls_are_not_tried():
     assert time.monotonic() - began < 1.5  # once, not three times
 
 
-def test_after_memory_ran_out_the_session_is_not_asked_again():
+def test_after_memory_ran_out_the_session_is_not_called_again():
     source = "def f(x): return 'a' * x"
     result = run(source, Call("f", (10**9,)), Call("f", (1,)))
     assert result.outcomes == (CallResult(error="memory"), CallResult(error="memory"))

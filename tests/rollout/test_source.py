@@ -115,7 +115,7 @@ def test_domains_have_orders_and_noise_of_their_own():
     ],
     ids=["of as many turns", "of more turns"],
 )
-def test_a_domain_draws_the_same_whoever_else_is_in_the_mixture(noise_per_rollout):
+def test_a_domains_draws_do_not_depend_on_the_mixture(noise_per_rollout):
     alone = mixture(share("math")).rollouts(3)
     beside = mixture(share("code"), share("math"), noise_per_rollout=noise_per_rollout).rollouts(3)
     math = [rollout for rollout in beside if rollout[0] == "math"]

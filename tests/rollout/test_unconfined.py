@@ -118,7 +118,7 @@ def test_private_processes_are_not_needed_and_the_rest_is(confinement, openings)
     assert confinement.openings == openings
 
 
-def test_a_process_that_ends_before_it_is_confined_is_no_fault_of_the_domain(tmp_path, monkeypatch):
+def test_a_process_that_ends_before_its_confinement_is_not_the_domains_fault(tmp_path, monkeypatch):
     broken = {**client.importable_modules(), "tasks": str(tmp_path / "gone" / "__init__.py")}
     monkeypatch.setattr(client, "importable_modules", lambda: broken)
     with pytest.raises(ConfinementError, match=r"ended by itself .* No such file"):

@@ -240,7 +240,7 @@ def test_a_server_without_its_control_routes_is_refused(settings, stand_in, monk
 
 
 @pytest.mark.parametrize("answer", [b"<html>", [1, 2], b'"text"'])
-def test_an_answer_that_is_no_json_object_is_refused(settings, stand_in, monkeypatch, answer):
+def test_an_answer_other_than_a_json_object_is_refused(settings, stand_in, monkeypatch, answer):
     monkeypatch.setattr(stand_in, "answer", lambda path, body: (200, answer))
     with pytest.raises(VllmError, match="not answered with"):
         VllmSampler(tiny_model(), END, settings())
@@ -274,7 +274,7 @@ def test_an_answer_that_is_no_json_object_is_refused(settings, stand_in, monkeyp
         ),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_is_refused(settings, stand_in, spoil, message):
+def test_an_answer_of_another_shape_is_refused(settings, stand_in, spoil, message):
     stand_in.spoil = spoil
     with pytest.raises(VllmError, match=message):
         VllmSampler(tiny_model(), END, settings()).sample(CONTEXTS, noise_for())

@@ -21,7 +21,7 @@ def test_text_is_repeatable_from_its_seed():
     assert list(documents(50, seed=1)) != LINES[:50]
 
 
-def test_there_is_as_much_text_as_was_asked_for_whatever_follows():
+def test_the_corpus_has_the_configured_size():
     assert list(documents(7, seed=0)) == LINES[:7]
     assert list(documents(0, seed=0)) == []
 

@@ -78,7 +78,7 @@ def test_a_schedule_reaches_both_optimizers():
 
 
 @pytest.mark.parametrize(("stopped", "moving"), [(0, 1), (1, 0)])
-def test_groups_that_a_trainer_replaced_by_copies_are_still_heard(stopped, moving):
+def test_copied_parameter_groups_keep_their_learning_rate(stopped, moving):
     model, optimizer = with_gradients()
     # As accelerate does when it prepares an optimizer.
     optimizer.param_groups = [dict(group) for group in optimizer.param_groups]

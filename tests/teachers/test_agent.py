@@ -37,7 +37,7 @@ def test_the_calculator_adds_and_subtracts(operation, result):
     ],
     ids=lambda text: text[:20] or "empty",
 )
-def test_a_call_that_is_no_single_operation_gets_an_error(operation):
+def test_a_call_with_several_operations_gets_an_error(operation):
     assert reply_to(f"<tool_call>{operation}</tool_call>") == "error"
 
 

@@ -23,7 +23,7 @@ def asked_of(task):
         ("12+34", ("twice", ";", "upper", "."), "12+34;12+34."),
     ],
 )
-def test_a_question_is_said_as_asked(question, asked, said):
+def test_an_answer_follows_its_constraints(question, asked, said):
     assert say(question, asked) == said
 
 

@@ -41,7 +41,7 @@ def test_a_sum_that_one_domain_holds_out_is_held_out_by_all():
 
 
 @EACH_DOMAIN
-def test_prompts_of_a_split_are_all_different_and_as_many_as_asked_for(name):
+def test_a_split_has_the_configured_number_of_different_prompts(name):
     # The client refuses another number than asked for, and ids that are not unique.
     client = LocalEnvironment(environment_of(name), source_of(name))
     for split in SPLITS:

@@ -68,7 +68,7 @@ def no_waiting(monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_fault_that_may_pass_is_tried_again_and_told(capsys):
+def test_a_transient_fault_is_retried_and_reported(capsys):
     assert local.run_locally(meeting, faults=2, kind="network") == 2
     assert MET == [0, 1, 2]
     said = capsys.readouterr().err
