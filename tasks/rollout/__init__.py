@@ -1,4 +1,4 @@
-"""Rollouts: play prompts of a domain with a policy, and grade what it writes.
+"""Rollouts: sample a policy's responses to a domain's prompts, and grade them.
 
 Read ``environment`` first, the interface that a team implements, then ``collect``, which plays
 episodes. ``client`` is the batched side of an environment, ``domains`` opens a released domain from

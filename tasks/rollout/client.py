@@ -103,7 +103,7 @@ class LocalEnvironment:
     def __init__(
         self, environment: Environment, source: PromptSource | None = None, domain: str = "local"
     ) -> None:
-        """Ask ``environment``; ``source``, an object or a module, makes prompts where needed."""
+        """Call ``environment``; ``source``, an object or a module, makes prompts if needed."""
         self.domain = domain
         self._environment = environment
         self._source = source
@@ -146,7 +146,7 @@ class LocalEnvironment:
 
     @contextmanager
     def _guarded(self, call: str, prompt_id: str = "") -> Iterator[None]:
-        """Turn whatever goes wrong into EnvironmentFailure: the one boundary to a team's code."""
+        """Turn every error into EnvironmentFailure: the only boundary to a team's code."""
         try:
             yield
         except NonsenseError as error:
@@ -200,7 +200,7 @@ def grade_from(value: object) -> Grade:
 
 
 def grade_of(score: object, reason: object) -> Grade:
-    """Return a Grade of parts that may be anything, or raise NonsenseError."""
+    """Return a Grade of unchecked parts, or raise NonsenseError."""
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         raise NonsenseError(
             f"gave the score {shown(score)}: a score must be a number between 0 and 1"

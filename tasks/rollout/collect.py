@@ -1,4 +1,4 @@
-"""Plays episodes: the policy writes a turn, the environment answers, until it ends; then a grade.
+"""Samples episodes: policy and environment take turns until the episode ends and is graded.
 
 Shapes: R rollouts, T noise numbers for each (turns x tokens a turn).
 """
@@ -41,7 +41,7 @@ class Rollout:
 
     @property
     def num_response_tokens(self) -> int:
-        """How many tokens the policy wrote."""
+        """Number of tokens that the policy generated."""
         return sum(self.is_response)
 
 
@@ -55,7 +55,7 @@ class Question:
 
 @dataclass
 class _Open:
-    """An episode being played."""
+    """An unfinished episode."""
 
     question: Question
     ids: list[int]
@@ -114,8 +114,8 @@ class Player:
     ) -> None:
         """Take the collaborators; none of them is owned or closed here.
 
-        ``max_context`` is what the model takes; an episode that a tool's answer would make longer
-        ends there as truncated. Raises ValueError for a template that cannot hold several turns.
+        ``max_context`` is the model's limit; an episode that a tool's answer would make longer ends
+        there, truncated. Raises ValueError for a template that cannot render several turns.
         """
         self._environments, self._sampler, self._chat = environments, sampler, chat
         self._settings, self._batch_size, self._max_context = settings, batch_size, max_context
@@ -125,7 +125,7 @@ class Player:
 
     @property
     def noise_per_rollout(self) -> int:
-        """How many uniform numbers a rollout may need: one for each token of each turn."""
+        """Number of uniform numbers that a rollout may need: one for each token of each turn."""
         turns = max(environment.max_turns for environment in self._environments.values())
         return turns * self._settings.max_new_tokens
 
@@ -138,7 +138,7 @@ class Player:
         """Play each question once and return the graded rollouts in the same order.
 
         Args:
-            questions: What to play.
+            questions: The questions.
             noise_RT: Uniform in [0, 1), a row of ``noise_per_rollout`` for each question.
         """
         if not questions:
@@ -177,7 +177,7 @@ class Player:
         return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 
     def _write(self, episodes: Sequence[_Open], writing: Sequence[int], noise_RT: Tensor) -> None:
-        """Let the policy write a turn; contexts of like length share a batch to save padding."""
+        """Sample a turn; contexts of similar length share a batch to save padding."""
         order = sorted(writing, key=lambda place: len(episodes[place].ids))
         for first in range(0, len(order), self._batch_size):
             places = order[first : first + self._batch_size]
@@ -186,7 +186,7 @@ class Player:
                 episodes[place].write(turn, self._chat.decode(turn.ids))
 
     def _hear(self, episodes: Sequence[_Open], writing: Sequence[int]) -> list[int]:
-        """Let environments answer turns that ended; return the episodes that go on."""
+        """Let environments answer turns that ended; return the episodes that continue."""
         going_on = []
         for domain, environment in self._environments.items():
             ended = [
@@ -205,7 +205,7 @@ class Player:
         return sorted(going_on)
 
     def _hears(self, episode: _Open, reply: str) -> bool:
-        """Add a tool's answer to an episode, or end it where no further turn would fit."""
+        """Add a tool's answer to an episode, or end it if no further turn would fit."""
         ids = self._chat.tool_reply(reply)
         length = len(episode.ids) + len(ids) + self._settings.max_new_tokens
         if self._max_context is not None and length > self._max_context:

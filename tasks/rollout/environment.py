@@ -1,4 +1,4 @@
-"""What a domain's prompts meet: the interface that a team implements.
+"""The environment of a domain: the interface that a team implements.
 
 Standard library only. A team's ``environment.py`` travels in its release as source and runs from
 the store in a confined worker process (``tasks.rollout.worker``), so it may import the standard
@@ -20,7 +20,7 @@ TRIES_FOR_EACH = 300
 
 
 def split_of(question: str) -> Split:
-    """Say which split a question belongs to, from its hash: 80 % train, 10 %, 10 %.
+    """Return the split of a question, from its hash: 80 % train, 10 %, 10 %.
 
     The rule needs no list and no seed, so splits are disjoint by construction, in every domain
     and in the pre-training text, and a question that several domains ask is held out by all.
@@ -33,7 +33,7 @@ def tries(count: int) -> Iterator[int]:
     """Yield tries for a loop that draws ``count`` different questions until it has them.
 
     Raises:
-        ValueError: after many tries for each question: there are not so many.
+        ValueError: after many tries for each question, because there are not that many.
     """
     yield from range(TRIES_FOR_EACH * count)
     raise ValueError(
@@ -52,7 +52,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question to the model, and what only the grader may know."""
+    """A question to the model, with the data that only the grader sees."""
 
     id: str
     messages: tuple[Message, ...]
@@ -82,7 +82,7 @@ class Grade:
     """Short explanation for the report of why the score is not 1."""
 
     def __post_init__(self) -> None:
-        """Refuse a score that no reward could be made of."""
+        """Refuse a score that cannot be a reward."""
         if not 0.0 <= self.score <= 1.0:  # also refuses NaN
             raise ValueError(
                 f"grade {self.score!r} is not between 0 and 1: a grader must return the solved "

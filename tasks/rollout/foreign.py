@@ -1,4 +1,4 @@
-"""Values of others within bounds: as JSON, and in messages. Standard library only."""
+"""Bounds untrusted values, as JSON and in messages. Standard library only."""
 
 import math
 
@@ -9,7 +9,7 @@ SHOWN_CHARACTERS = 500
 
 
 class NotJsonError(Exception):
-    """A program returned or printed what cannot be taken."""
+    """A program returned or printed an unusable value."""
 
 
 def cut(text: str, most: int = SHOWN_CHARACTERS) -> str:

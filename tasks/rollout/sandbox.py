@@ -1,4 +1,4 @@
-"""Programs that a model wrote, run against hidden tests and contained.
+"""Runs programs that a model wrote against hidden tests, in a sandbox.
 
 A program never runs in Python itself and never as a bare subprocess: it runs in an interpreter
 that has no files, sockets, processes or environment to begin with, with explicit limits. Only
@@ -87,7 +87,7 @@ class SandboxLimits:
 
 @dataclass(frozen=True)
 class CallResult:
-    """What one call came to: a value, or the kind of error."""
+    """The result of one call: a value, or the kind of error."""
 
     value: Json = None
     error: ErrorKind | None = None
@@ -95,7 +95,7 @@ class CallResult:
 
 @dataclass(frozen=True)
 class ProgramResult:
-    """What a program came to: one outcome for each call, in order."""
+    """The result of a program: one outcome for each call, in order."""
 
     outcomes: tuple[CallResult, ...]
     error: ErrorKind | None = None
@@ -112,7 +112,7 @@ class Sandbox(Protocol):
         """Load a program into a fresh session and make the calls."""
 
     def close(self) -> None:
-        """Let go of the processes that it holds."""
+        """End the processes that it holds."""
 
 
 def run_program(source: str, calls: Sequence[Call], limits: SandboxLimits) -> ProgramResult:

@@ -1,4 +1,4 @@
-"""Where a step's rollouts come from: prompts drawn by domain, each played so many times."""
+"""Draws a step's prompts by domain, and samples each a number of times."""
 
 import hashlib
 import random
@@ -65,7 +65,7 @@ class Mixture:
         self._rollouts_per_prompt = rollouts_per_prompt
 
     def rollouts(self, step: int) -> list[Rollout]:
-        """Play the prompts of a step (counted from 1) with the policy as it is now."""
+        """Sample the prompts of a step (counted from 1) with the current policy."""
         questions, noise = [], []
         for share in self._shares:
             drawn = [

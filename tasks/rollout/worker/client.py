@@ -86,7 +86,7 @@ class EnvironmentWorker:
 
     @property
     def confinement(self) -> Confinement:
-        """What the platform let us take away from the bundle."""
+        """The confinement of the bundle on this platform."""
         self._running()
         return self._confinement
 

@@ -23,7 +23,7 @@ ROUNDED = 1e-6
 
 
 class VllmError(RuntimeError):
-    """The server refused, did not answer in time, or answered what cannot be used."""
+    """The server refused, did not answer in time, or gave an unusable answer."""
 
 
 class VllmClient:

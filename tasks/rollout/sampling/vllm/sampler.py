@@ -33,7 +33,7 @@ class VllmSampler:
     """Samples with a server that holds a copy of a policy's weights."""
 
     def __init__(self, model: PreTrainedModel, end_id: int, settings: SamplingSettings) -> None:
-        """Take a policy in this process, and see that the server is there and serves its like.
+        """Take a policy in this process, and check that the server is up and serves such a model.
 
         Raises:
             ValueError: if several ranks train the policy, or the settings name no server.
@@ -50,7 +50,7 @@ class VllmSampler:
         self._is_probed = False
 
     def sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
-        """Return one turn for each context, by the policy as it is now.
+        """Return one turn for each context, by the current policy.
 
         Raises:
             ValueError: if a context and its turn do not fit into what the server takes.
@@ -95,7 +95,7 @@ class VllmSampler:
         }
 
     def _served_length(self) -> int:
-        """Return how many tokens the server takes."""
+        """Return the number of tokens that the server accepts."""
         served = self._client.get("/v1/models").get("data")
         models = (
             [one for one in served if isinstance(one, dict)] if isinstance(served, list) else []

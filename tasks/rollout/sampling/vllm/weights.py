@@ -48,7 +48,7 @@ class ServedWeights:
         self._digest = ""
 
     def bring_up_to_date(self) -> bool:
-        """Send the weights if they have changed since they were sent; say whether they had.
+        """Send the weights if they changed since the last time; return whether they did.
 
         Raises:
             VllmError: if the server does not take them, or holds others than were sent.
