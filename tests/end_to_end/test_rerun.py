@@ -105,6 +105,8 @@ def test_another_learning_rate_of_the_climb_leaves_data_and_supervised_stage_alo
         importlib.invalidate_caches()
         for part in ("settings", "workflow"):
             del sys.modules[f"changing_teams.shout.{part}"]
+        missing = find_finished(partial(climb, "changing_teams.shout"))
+        assert (missing.derivation.kind, Contents.now().records) == ("rl", before)
         climb("changing_teams.shout")
     made = kinds(Contents.now().records - before)
     # the fork point's evaluation is found
