@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 
 from tasks.gate.measured import ProbeSettings
-from tasks.gate.probed import prompts_of
+from tasks.gate.probe_step import prompts_of
 from tasks.handover import Plan
 from tasks.ledger.estimate import RunSize, estimate, memory_speed
 from tasks.model.chat import ChatTokens

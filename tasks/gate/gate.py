@@ -15,7 +15,7 @@ from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.page import gate_page, unmeasured_page
 from tasks.gate.plan import store_plan
 from tasks.gate.prediction import Calibration, stored_calibration
-from tasks.gate.probed import MEASURED, judged_teachers, probed, with_ladder
+from tasks.gate.probe_step import MEASURED, judged_teachers, measure_plan, with_ladder
 from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
 from tasks.gate.refork import Requested, request_refork, would_help
 from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
@@ -71,7 +71,7 @@ def gate(
     planned = _checked(runner, plan)
 
     # Measure.
-    measured, probe_artifact = probed(runner, plan, probe)
+    measured, probe_artifact = measure_plan(runner, plan, probe)
     sources = (planned, Input.of("probe", probe_artifact))
 
     # Judge.

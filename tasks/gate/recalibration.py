@@ -24,7 +24,7 @@ from lineage.valid_recalls import Used, recalls_of
 from tasks.gate.measured import GateDocument, ProbeResult, TeacherMeasure
 from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.gate.prediction import Calibration, features, predict
-from tasks.gate.probed import MEASURED
+from tasks.gate.probe_step import MEASURED
 from tasks.gate.verdict import GateSettings
 from tasks.handover import Plan, Remedy
 from tasks.step_runner import StepRunner

@@ -7,7 +7,7 @@ import torch
 
 from tasks.gate.measured import ProbeResult, ProbeSettings, RungReading
 from tasks.gate.page import ladder_rows
-from tasks.gate.probed import with_ladder
+from tasks.gate.probe_step import with_ladder
 from tasks.gate.reading import StudentStates, read
 from tasks.handover import MeasuredRung, TeacherVerdict, Verdict
 from tests.support.climbs import CLIMB, teacher

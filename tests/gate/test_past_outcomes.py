@@ -11,7 +11,7 @@ from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
-from tasks.gate.probed import MEASURED
+from tasks.gate.probe_step import MEASURED
 from tasks.gate.recalibration import outcomes, recipe_with
 from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.round_form import RoundForm

@@ -6,7 +6,7 @@ from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
 from tasks.gate.plan import MisfitError, make_plan
-from tasks.gate.probed import prompts_of
+from tasks.gate.probe_step import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.step_runner import StepRunner

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lineage.record import Derivation, Input
-from tasks.gate.probed import MOST, descends, other_starts
+from tasks.gate.probe_step import MOST, descends, other_starts
 from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 

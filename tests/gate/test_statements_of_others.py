@@ -18,7 +18,7 @@ from lineage.summary import report_of
 from tasks.attribution.caveats import _plan_named
 from tasks.failure import failures, of_execution
 from tasks.gate.decision import _plan_of
-from tasks.gate.probed import other_starts
+from tasks.gate.probe_step import other_starts
 from tasks.review import rejections
 from tasks.step_runner import StepRunner
 from tests.support.making import checkpoint, take, write_record

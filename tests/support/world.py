@@ -13,7 +13,7 @@ from lineage.record import Derivation, Records
 from lineage.registry import Registry
 from lineage.summary import report_of
 from lineage.verify import Verifier
-from tasks.gate.probed import other_starts
+from tasks.gate.probe_step import other_starts
 from tests.support.making import checkpoint, release_of, take, write_record
 from tests.support.teams import Shared
 

@@ -21,91 +21,14 @@ from tasks.rollout.environment import Prompt
 from tasks.step_runner import StepRunner
 from tasks.threads import use_configured_threads
 
-
-def prompts_of(runner: StepRunner, teacher: PlannedTeacher, prompts: Artifact) -> list[Prompt]:
-    """Return one of a teacher's prompt sets.
-
-    Raises:
-        ValueError: naming the release, for an empty or unreadable set.
-    """
-    try:
-        return stored_prompts(runner.store, prompts)
-    except ValueError as error:
-        raise RefusedError(
-            "unusable-prompts",
-            f"the prompts {prompts.digest[:19]} of {teacher.reference}, for the domain "
-            f"{teacher.domain!r}, cannot be used. Ask {teacher.owner} for a new release, or leave "
-            f"the teacher out: {error}",
-        ) from error
-
-
+MEASURED = "measured.json"
 MOST = 8
 """Maximum number of other checkpoints; each is read from disk once, beside the teacher."""
 
 
-def descends(store: Store, record: str, ancestor: str) -> bool:
-    """Return whether a record is, or descends from, another; False without its records."""
-    return bool(record and ancestor) and ancestor in {record, *Lineage(store).ancestors(record)}
-
-
-def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
-    """Return checkpoints that were trained from ``fork_point`` and are unrelated to a teacher.
-
-    Descendants of the teacher are near it for that reason, and its ancestors are what it declares,
-    so neither contradicts it. Only checkpoints of the teacher's project and of the fork point's
-    project count: a third team could make one near the teacher to cast doubt on it.
-
-    Args:
-        store: The store with the records.
-        fork_point: Digest of the checkpoint that the declared parent was trained from.
-        teacher: The teacher's record.
-
-    Returns:
-        Digests of at most ``MOST`` checkpoints, in the order of their records.
-    """
-    lineage, records = Lineage(store), Records(store)
-    ancestors = set(lineage.ancestors(teacher))
-    related = {teacher, *ancestors, *lineage.descendants(teacher)}
-    # Anybody may attest the fork point's bytes: the teacher's own records say who made it.
-    makers = ancestors.intersection(lineage.index.makers(fork_point))
-    found: dict[str, None] = {}
-    believed = {"", *(records.read(digest).project for digest in (teacher, *makers) if digest)}
-    for digest in lineage.index.users(fork_point):
-        if records.read(digest).project not in believed:
-            continue
-        started = any(
-            item.role == "start" and item.artifact == fork_point
-            for item in records.read(digest).inputs
-        )
-        made = records.output(digest)
-        if started and digest not in related and made and made.output_kind == "checkpoint":
-            found[made.output] = None
-    return list(found)[:MOST]
-
-
-MEASURED = "measured.json"
-
-
-def judged_teachers(plan: Plan) -> list[PlannedTeacher]:
-    """Return the teachers that are measured: all but the student itself."""
-    return [teacher for teacher in plan.teachers if not teacher.is_self]
-
-
-def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeacher:
-    """Return a teacher with the measured rungs of its climb, from which the round chooses stages.
-
-    Rungs with non-finite probabilities are left out; the last one is the teacher itself.
-    """
-    found = next((each for each in measured.teachers if each.name == teacher.name), None)
-    if found is None or not found.ladder or not math.isfinite(found.reading.kl):
-        return teacher
-    rungs = [(each.step, each.kl) for each in found.ladder]
-    rungs.append((teacher.ladder[-1].step, found.reading.kl))
-    known = [MeasuredRung(step=step, kl=kl) for step, kl in rungs if math.isfinite(kl)]
-    return teacher.model_copy(update={"ladder_kl": known})
-
-
-def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[ProbeResult, Artifact]:
+def measure_plan(
+    runner: StepRunner, plan: Plan, settings: ProbeSettings
+) -> tuple[ProbeResult, Artifact]:
     """Return the probe's results, measured once for a student and its teachers.
 
     Other checkpoints from the fork point are examined but are not inputs: teams start new climbs
@@ -161,6 +84,25 @@ def probed(runner: StepRunner, plan: Plan, settings: ProbeSettings) -> tuple[Pro
     return ProbeResult.model_validate_json(runner.store.get_bytes(made.digest)), made
 
 
+def judged_teachers(plan: Plan) -> list[PlannedTeacher]:
+    """Return the teachers that are measured: all but the student itself."""
+    return [teacher for teacher in plan.teachers if not teacher.is_self]
+
+
+def with_ladder(teacher: PlannedTeacher, measured: ProbeResult) -> PlannedTeacher:
+    """Return a teacher with the measured rungs of its climb, from which the round chooses stages.
+
+    Rungs with non-finite probabilities are left out; the last one is the teacher itself.
+    """
+    found = next((each for each in measured.teachers if each.name == teacher.name), None)
+    if found is None or not found.ladder or not math.isfinite(found.reading.kl):
+        return teacher
+    rungs = [(each.step, each.kl) for each in found.ladder]
+    rungs.append((teacher.ladder[-1].step, found.reading.kl))
+    known = [MeasuredRung(step=step, kl=kl) for step, kl in rungs if math.isfinite(kl)]
+    return teacher.model_copy(update={"ladder_kl": known})
+
+
 def _subject(
     runner: StepRunner, plan: Plan, teacher: PlannedTeacher, ladder_stages: int
 ) -> ProbedTeacher:
@@ -199,6 +141,23 @@ def _subject(
     )
 
 
+def prompts_of(runner: StepRunner, teacher: PlannedTeacher, prompts: Artifact) -> list[Prompt]:
+    """Return one of a teacher's prompt sets.
+
+    Raises:
+        ValueError: naming the release, for an empty or unreadable set.
+    """
+    try:
+        return stored_prompts(runner.store, prompts)
+    except ValueError as error:
+        raise RefusedError(
+            "unusable-prompts",
+            f"the prompts {prompts.digest[:19]} of {teacher.reference}, for the domain "
+            f"{teacher.domain!r}, cannot be used. Ask {teacher.owner} for a new release, or leave "
+            f"the teacher out: {error}",
+        ) from error
+
+
 def _declared(runner: StepRunner, teacher: PlannedTeacher) -> Iterator[Input]:
     """Yield the declared ancestry of a release; a corrected one is measured again."""
     release = read_manifest(runner.store, teacher.release.digest, Release)
@@ -211,3 +170,43 @@ def _trained_from(runner: StepRunner, checkpoint: Artifact) -> str:
     made = runner.records.read(checkpoint.record).inputs if checkpoint.record else ()
     starts = [item.artifact for item in made if item.role in {"start", "student"}]
     return starts[0] if starts and runner.store.has(starts[0]) else ""
+
+
+def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:
+    """Return checkpoints that were trained from ``fork_point`` and are unrelated to a teacher.
+
+    Descendants of the teacher are near it for that reason, and its ancestors are what it declares,
+    so neither contradicts it. Only checkpoints of the teacher's project and of the fork point's
+    project count: a third team could make one near the teacher to cast doubt on it.
+
+    Args:
+        store: The store with the records.
+        fork_point: Digest of the checkpoint that the declared parent was trained from.
+        teacher: The teacher's record.
+
+    Returns:
+        Digests of at most ``MOST`` checkpoints, in the order of their records.
+    """
+    lineage, records = Lineage(store), Records(store)
+    ancestors = set(lineage.ancestors(teacher))
+    related = {teacher, *ancestors, *lineage.descendants(teacher)}
+    # Anybody may attest the fork point's bytes: the teacher's own records say who made it.
+    makers = ancestors.intersection(lineage.index.makers(fork_point))
+    found: dict[str, None] = {}
+    believed = {"", *(records.read(digest).project for digest in (teacher, *makers) if digest)}
+    for digest in lineage.index.users(fork_point):
+        if records.read(digest).project not in believed:
+            continue
+        started = any(
+            item.role == "start" and item.artifact == fork_point
+            for item in records.read(digest).inputs
+        )
+        made = records.output(digest)
+        if started and digest not in related and made and made.output_kind == "checkpoint":
+            found[made.output] = None
+    return list(found)[:MOST]
+
+
+def descends(store: Store, record: str, ancestor: str) -> bool:
+    """Return whether a record is, or descends from, another; False without its records."""
+    return bool(record and ancestor) and ancestor in {record, *Lineage(store).ancestors(record)}
