@@ -18,6 +18,12 @@ _STORE = Group("store")
 _LITTLE_SPACE_BYTES = 5 * 1024**3
 _NO_SPACE_BYTES = 200 * 1024**2
 _FEW_INODES = 10_000
+_NETWORK = frozenset(
+    "9p afs beegfs ceph cifs fuse.ceph fuse.glusterfs fuse.sshfs glusterfs gpfs lustre nfs nfs4 "
+    "smb3 smbfs wekafs".split()
+)
+MOUNTS = Path("/proc/self/mountinfo")
+"""Where Linux lists what is mounted."""
 _OTHER_DISK = "set PROVOST_STORE to a folder on a local disk, or on a file server that offers it"
 
 
@@ -53,6 +59,24 @@ def check_space(place: Path, group: Group = _STORE) -> list[Check]:
         else group.ok("inodes", found)
     )
     return [space, inodes]
+
+
+def network_disk(place: Path, mounts: Path = MOUNTS) -> str:
+    """Return the kind of network file system that ``place`` is on; "" for a local disk.
+
+    It is also "" where the system does not list its mounts.
+    """
+    try:
+        lines = mounts.read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    found = (Path("/"), "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = Path(before.split()[4].replace("\\040", " "))
+        if place.absolute().is_relative_to(point) and len(point.parts) >= len(found[0].parts):
+            found = (point, after.split()[0])
+    return found[1] if found[1] in _NETWORK else ""
 
 
 def existing_parent(path: Path) -> Path:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from lineage.doctor.check import Check, Group
-from lineage.doctor.disk import check_folder
+from lineage.doctor.disk import MOUNTS, check_folder, existing_parent, network_disk
 from lineage.errors import LineageError
 from lineage.store import home, open_store
 from lineage.tracking import tracking_uri, without_password
@@ -38,15 +38,26 @@ def check_store(place: str | None = None) -> list[Check]:
     return [_STORE.ok("object store", f"{uri} answers and keeps conditional writes")]
 
 
-def check_tracking(uri: str | None = None) -> list[Check]:
+def check_tracking(uri: str | None = None, mounts: Path = MOUNTS) -> list[Check]:
     """Return whether MLflow answers at ``uri``, by default the one that runs would write to."""
     uri = uri or tracking_uri()
     shown = without_password(uri)
     try:
-        return [_TRACKING.ok("MLflow", f"{shown}: {_ask(uri)}")]
+        return [_TRACKING.ok("MLflow", f"{shown}: {_ask(uri)}"), *_shared_database(uri, mounts)]
     except (OSError, sqlite3.Error, ValueError) as error:
         remedy = f"start it, or correct MLFLOW_TRACKING_URI; until then {_NOTHING_LOST}"
         return [_TRACKING.warn("MLflow", f"{shown} does not answer: {error}", remedy)]
+
+
+def _shared_database(uri: str, mounts: Path) -> list[Check]:
+    """Return a warning for a SQLite file on a network disk, where its locks do not hold."""
+    place = existing_parent(Path(uri.removeprefix(_SQLITE)).parent)
+    kind = network_disk(place, mounts) if uri.startswith(_SQLITE) else ""
+    if not kind:
+        return []
+    found = f"{place} is on a network disk ({kind}); writers on two machines can damage the file"
+    remedy = "set MLFLOW_TRACKING_URI to a server, or PROVOST_HOME to a folder on a local disk"
+    return [_TRACKING.warn("MLflow's database", found, remedy)]
 
 
 def _ask(uri: str) -> str:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lineage.disk_probe import PROBES, Probe
 from lineage.doctor.check import Check, worst
-from lineage.doctor.disk import check_folder, existing_parent
+from lineage.doctor.disk import check_folder, existing_parent, network_disk
 from lineage.doctor.places import check_store, check_tracking
 from tasks.doctor import confinement, machine
 from tasks.doctor.versions import check_package, judge_python
@@ -127,6 +127,39 @@ def test_tracking_addresses_that_do_not_answer_are_warnings_and_hide_passwords(t
         assert check.remedy
         assert "secret" not in check.finding
     assert statuses(check_tracking(f"sqlite:///{tmp_path}/none.db")) == {"MLflow": "ok"}
+
+
+MOUNTS = """\
+22 1 0:21 / / rw,relatime shared:1 - overlay overlay rw
+30 22 0:40 / /home rw shared:2 - nfs4 server:/home rw
+31 30 0:41 / /home/ann/local\\040disk rw - ext4 /dev/sda1 rw
+32 22 0:42 / /scratch rw master:3 - lustre server:/scratch rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("/work", ""),
+        ("/home/ann", "nfs4"),
+        ("/home/ann/local disk/runs", ""),
+        ("/homes", ""),
+        ("/scratch/runs", "lustre"),
+    ],
+)
+def test_a_network_disk_is_known_by_the_mount_that_is_nearest(tmp_path, place, kind):
+    (tmp_path / "mounts").write_text(MOUNTS)
+    assert network_disk(Path(place), tmp_path / "mounts") == kind
+    assert network_disk(Path(place), tmp_path / "none") == ""
+
+
+def test_a_database_of_mlflow_on_a_network_disk_is_a_warning(tmp_path):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"22 1 0:21 / {tmp_path} rw - nfs server:/ rw\n")
+    uri = f"sqlite:///{tmp_path}/none.db"
+    assert statuses(check_tracking(uri, mounts)) == {"MLflow": "ok", "MLflow's database": "warning"}
+    mounts.write_text(f"22 1 0:21 / {tmp_path} rw - ext4 /dev/sda1 rw\n")
+    assert statuses(check_tracking(uri, mounts)) == {"MLflow": "ok"}
 
 
 @pytest.mark.parametrize(
