@@ -13,6 +13,7 @@ from lineage.page import page
 from lineage.picture import draw, draw_narrow
 from lineage.record import Attestation, Derivation, Input
 from tasks.evaluate.cards import measurements_of, read_scorecard
+from tasks.evaluate.making import making_of
 from tasks.evaluate.measure import Example, read_measured
 from tasks.evaluate.outcomes import FORK_POINT, STUDENT, TEACHER
 from tasks.evaluate.plot import write_plot
@@ -82,6 +83,7 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
             lineage=draw(graph),
             lineage_narrow=draw_narrow(graph),
             provenance=_provenance(runner, plan, manifest, student, settings),
+            making=making_of(runner, plan, manifest, student),
         )
         (out / "report.html").write_text(render_report(content), encoding="utf-8")
         report("report", 1, 1)

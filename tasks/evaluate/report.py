@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lineage.artifacts import Frozen
+from tasks.evaluate.making import Making
 from tasks.evaluate.outcomes import STUDENT
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.sections import (
@@ -79,6 +80,8 @@ class ReportInput(Frozen):
     lineage_narrow: str = ""
     """The same for a screen of 390 pixels; empty shrinks the wide one."""
     provenance: Provenance
+    making: Making | None = None
+    """How the student was made; None leaves the section out."""
     left_out: tuple[str, ...] = ()
     """Sentences about measured content that is not on the page."""
 
@@ -202,10 +205,25 @@ def _render(report: ReportInput) -> str:
         rollouts_by_domain=_by_domain(report.rollouts),
         wide=inline_svg(report.lineage) if report.lineage else "",
         narrow=inline_svg(report.lineage_narrow) if report.lineage_narrow else "",
+        making_rows=_making_rows(report.making),
         report=report,
         label=label,
         number=number,
     )
+
+
+def _making_rows(making: Making | None) -> list[tuple[str, ...]]:
+    return [
+        (
+            row.reference,
+            row.domain,
+            row.owner,
+            f"{row.tokens:,}",
+            f"{row.share:.0%}",
+            row.verdict,
+        )
+        for row in (making.teachers if making else ())
+    ]
 
 
 def _sections(report: ReportInput) -> list[tuple[str, str]]:
@@ -218,6 +236,7 @@ def _sections(report: ReportInput) -> list[tuple[str, str]]:
         "lengths": "Lengths",
         "rollouts": "Rollouts" if report.rollouts else "",
         "lineage": "Lineage" if report.lineage else "",
+        "making": "Making" if report.making else "",
         "provenance": "Provenance",
     }
     return [(name, title) for name, title in sections.items() if title]

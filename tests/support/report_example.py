@@ -8,6 +8,7 @@ import random
 import sys
 from pathlib import Path
 
+from tasks.evaluate.making import NOT_MEASURED, Making, TeacherRow
 from tasks.evaluate.report import (
     Provenance,
     ReportInput,
@@ -116,6 +117,19 @@ def example_report(**changes: object) -> ReportInput:
             seeds={"foundation": 0, "teams": 0, "evaluation": 0},
             machine={"processor": "2 cores", "memory": "3.1 GiB at most", "time": "13 min 20 s"},
             not_run=("GPU paths: no GPU was at hand.", "Mix-RL and Cascade RL: not requested."),
+        ),
+        "making": Making(
+            teachers=tuple(
+                TeacherRow(
+                    reference=f"teacher.{domain}@{1 + i}", domain=domain, owner=f"team-{domain}",
+                    tokens=40_000 * (1 + i), share=0.1 * (1 + i), verdict=verdict,
+                )
+                for i, (domain, verdict) in enumerate(
+                    zip(DOMAINS, ("fits, 97% of its gain expected", NOT_MEASURED) * 2, strict=True)
+                )
+            ),
+            settings={"loop.num_steps": "120", "divergence": "full_vocabulary", "seed": "0"},
+            facts={"time of the round": "1m 05s", "weights": "sha256:" + "c" * 64},
         ),
     }  # fmt: skip
     return ReportInput.model_validate({**fields, **changes})
