@@ -36,7 +36,15 @@ class RefusedFileError(LineageError):
     """A file or folder that the store does not take in."""
 
 
-class StoreFullError(LineageError):
+class PlatformError(LineageError):
+    """What the machine, the network or the storage does not offer."""
+
+    def __str__(self) -> str:
+        """Return the message with a pointer to ``provost doctor`` behind it."""
+        return f"{super().__str__()} (`provost doctor` checks this machine and the store)"
+
+
+class StoreFullError(PlatformError):
     """The disk or quota under the store is used up."""
 
 
@@ -48,7 +56,7 @@ class StoreUnfitError(LineageError):
         super().__init__(f"`provost doctor` checks this machine and the store. {message}")
 
 
-class UnreachableError(LineageError):
+class UnreachableError(PlatformError):
     """The store did not answer, or is too busy: the same call may succeed in a while."""
 
 

@@ -231,5 +231,5 @@ def open_s3(uri: str, tell: Tell = silent) -> S3Store:
     except StoreUnfitError:
         raise
     except LineageError as error:
-        raise StoreUnfitError(f"{uri} cannot be used as a store: {error}") from error
+        raise StoreUnfitError(f"{uri} cannot be used as a store: {error.args[0]}") from error
     return S3Store(bucket, uri, cache_of(uri), tell=tell, writable=writable)

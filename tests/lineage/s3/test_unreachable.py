@@ -1,5 +1,6 @@
 """A server that is not there, or that says nothing, is reported soon."""
 
+import copy
 import socket
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-from lineage.errors import StoreUnfitError, UnreachableError
+from lineage.errors import StoreFullError, StoreUnfitError, UnreachableError
 from lineage.s3 import Bucket
 from lineage.s3_probe import KNOCK_SECONDS, probe
 from lineage.s3_store import open_s3
@@ -43,6 +44,13 @@ def test_a_port_where_nobody_listens_is_reported_as_unreachable(silent_server):
         open_s3("s3://bucket/p")
     assert isinstance(caught.value.__cause__, UnreachableError)
     assert time.monotonic() - started < 20
+
+
+def test_a_fault_of_the_platform_points_to_the_doctor_once():
+    for error in (UnreachableError("no answer"), StoreFullError("no space left")):
+        assert str(error).startswith(error.args[0])  # what and why come first
+        assert str(copy.copy(error)) == str(error)  # as another process gets it
+        assert str(error).count("`provost doctor`") == 1
 
 
 @pytest.mark.slow
