@@ -56,7 +56,8 @@ def unknown(wanted: Reference, names: list[str]) -> UnknownReferenceError:
             "its first six digits without sha256:"
         )
     short = {name.removeprefix(TEACHER): name for name in names}
-    near = difflib.get_close_matches(asked.removeprefix(TEACHER), short, n=1)
+    known = [*short, "student"] if f"{STUDENT}general" in names else [*short]
+    near = difflib.get_close_matches(asked.removeprefix(TEACHER), known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else "."
     listed = ", ".join(sorted(short)) or "nothing yet"
     return UnknownReferenceError(

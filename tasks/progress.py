@@ -12,7 +12,10 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
@@ -21,29 +24,39 @@ from lineage.plain import plain
 PROGRESS_FD = "PROVOST_PROGRESS_FD"
 SECONDS_BETWEEN_LINES = 5.0
 SECONDS_BETWEEN_REDRAWS = 0.2
+SECONDS_OF_SPEED = 60.0
+"""How far back the estimate of the time left looks."""
 
 
 class TimeLeft:
-    """Estimates how long a stage still takes, from the steps seen since it began or resumed."""
+    """Estimates how long a stage still takes, from the speed of the last minute.
+
+    What comes before the first step that a stage reports, such as loading, does not count.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stage = ""
-        self._first_step = 0
         self._last_step = 0
-        self._first_time = 0.0
+        self._marks: deque[tuple[float, int]] = deque()
 
     def seconds(self, stage: str, step: int, total: int) -> float | None:
         """Return the seconds left in ``stage``, or None before two steps of it were seen."""
         now = self._clock()
         if stage != self._stage or step < self._last_step:
-            self._stage, self._first_step, self._first_time = stage, step, now
+            self._stage = stage
+            self._marks.clear()
+        if step > (self._marks[-1][1] if self._marks else 0):
+            self._marks.append((now, step))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - SECONDS_OF_SPEED:
+            self._marks.popleft()
         self._last_step = step
         if step >= total:
             return 0.0 if total > 0 else None
-        if step == self._first_step:
+        if len(self._marks) < 2:
             return None
-        return (now - self._first_time) / (step - self._first_step) * (total - step)
+        first_time, first_step = self._marks[0]
+        return (now - first_time) / (step - first_step) * (total - step)
 
 
 def format_seconds(seconds: float | None) -> str:
@@ -168,6 +181,17 @@ def _inherited_pipe() -> int | None:
 
 
 _reporter = Reporter(_inherited_pipe(), sys.stderr)
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def without_reports() -> Iterator[None]:
+    """Report nothing within: no work is done there that another process will not report."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 def report(stage: str, step: int, total: int, *, message: str = "", **metrics: float) -> None:
@@ -176,7 +200,7 @@ def report(stage: str, step: int, total: int, *, message: str = "", **metrics: f
     Call it at every step: lines are thinned out, and a report never fails the work. Of several
     ranks of one run the first one speaks.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if _SILENT.get() or os.environ.get("RANK", "0") != "0":
         return
     numbers = {name: float(value) for name, value in metrics.items()}
     _reporter.report(Update(stage, step, total, numbers, message))

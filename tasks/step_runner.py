@@ -26,7 +26,7 @@ from lineage.store import Store, open_store
 from tasks import pod
 from tasks.measurements import Measurements, new_measurements
 from tasks.mirror import Mirror, MlflowMirror
-from tasks.progress import report
+from tasks.progress import report, without_reports
 from tasks.provenance import git_commit, git_difference, gpu_in_use, package_versions
 from tasks.reused import Reused, note_reused
 from tasks.threads import as_many_threads, threads_in_use
@@ -70,7 +70,8 @@ def find_finished(run: Callable[[], Result]) -> Result | Missing:
     """
     token = _FIND_ONLY.set(True)
     try:
-        return run()
+        with without_reports():
+            return run()
     except _MissingSignal as signal:
         return signal.missing
     finally:
@@ -97,6 +98,11 @@ class StepRunner:
         self.records = Records(self.store)
         self._find_only = _FIND_ONLY.get()
         self._run = run
+
+    @property
+    def only_finds(self) -> bool:
+        """Whether it makes nothing: the first output that is missing ends the run."""
+        return self._find_only
 
     @property
     def run(self) -> FlyteRun | None:

@@ -59,6 +59,52 @@ def test_time_left_begins_anew_with_a_stage():
     assert time_left.seconds("rl", 2, 10) == 24.0
 
 
+def test_time_left_follows_the_speed_of_the_last_minute():
+    clock = Clock()
+    time_left = TimeLeft(clock)
+    for step in range(1, 101):  # 1 step/s
+        assert time_left.seconds("sft", step, 1000) == (None if step == 1 else 1000 - step)
+        clock.now += 1.0
+    slow = []
+    for step in range(101, 116):  # from now on 10 s a step
+        clock.now += 9.0
+        slow.append(time_left.seconds("sft", step, 1000) / (1000 - step))
+        clock.now += 1.0
+    assert slow == sorted(slow)
+    assert slow[0] < 2.0
+    assert slow[6:] == [10.0] * 9  # after a minute nothing of the old speed is left
+
+
+def test_what_comes_before_the_first_step_is_no_step():
+    clock = Clock()
+    time_left = TimeLeft(clock)
+    assert time_left.seconds("sft", 0, 100) is None  # loads
+    clock.now += 300.0
+    assert time_left.seconds("sft", 50, 100) is None  # a resumed run begins here
+    clock.now += 5.0
+    assert time_left.seconds("sft", 60, 100) == 20.0
+
+
+def test_steps_of_minutes_have_a_time_left_too():
+    clock = Clock()
+    time_left = TimeLeft(clock)
+    assert time_left.seconds("mopd", 1, 10) is None
+    for step in range(2, 10):
+        clock.now += 200.0
+        assert time_left.seconds("mopd", step, 10) == 200.0 * (10 - step)
+
+
+def test_a_search_for_finished_work_reports_nothing():
+    program = (
+        "from tasks.progress import report\n"
+        "from tasks.step_runner import find_finished\n"
+        "find_finished(lambda: report('blend', 0, 4))\n"
+        "report('blend', 1, 4)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "blend 1/4\n")
+
+
 def test_time_left_of_an_unknown_total_is_unknown():
     assert TimeLeft(Clock()).seconds("rl", 3, 0) is None
 

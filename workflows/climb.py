@@ -7,6 +7,7 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
 from tasks.handover import DomainSettings, StageLabel
 from tasks.release.task import (
+    check_climb,
     collect_domain,
     release_teacher,
     resolve_checkpoint,
@@ -39,7 +40,14 @@ def climb_and_release(
 ) -> Climbed:
     """Wire a team's climb inside its ``@workflow``: returns its outputs, as promises."""
     start = named("resolve-fork-point", resolve_checkpoint(reference=fork_point))
-    collected = named("collect", collect_domain(package=package, settings=domain, seed=seed))
+    data = named("collect", collect_domain(package=package, settings=domain, seed=seed))
+    checked = check_climb(
+        start=start,
+        domain=data,
+        sampling=rl.sampling,
+        num_checkpoints=len(rl.loop.rung_steps()) + 1,  # with the supervised one
+    )
+    collected = named("check", checked)
     precursor = finetune(
         start=start,
         data=[collected.demonstrations],

@@ -18,6 +18,7 @@ from tasks.handover import BlendSettings, Domain, DomainSettings
 from tasks.measurements import Measurements
 from tasks.progress import report
 from tasks.provenance import source_digest
+from tasks.release.preflight import refusing_count, try_environment
 from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
 from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
@@ -26,6 +27,8 @@ from tasks.rollout.worker.client import EnvironmentWorker
 from tasks.step_runner import StepRunner
 
 _BLEND_SEED = 1_000_000
+FOUNDATION = "workflows.foundation"
+"""Where the blend's settings are."""
 
 
 def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, seed: int) -> Domain:
@@ -42,10 +45,13 @@ def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, s
     report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
     team = _Team(settings.name, settings.owner, settings.licence, settings.allow_unconfined)
     make = _Maker(runner, environment, team, seed)
-    train = make.prompts("train", settings.num_train)
-    validation = make.prompts("validation", settings.num_validation)
-    evaluation = make.prompts("evaluation", settings.num_evaluation)
-    demonstrations = make.demonstrations(settings.num_demonstrations)
+    place = f"DOMAIN in {package}.settings"
+    train = make.prompts("train", settings.num_train, f"num_train of {place}")
+    validation = make.prompts("validation", settings.num_validation, f"num_validation of {place}")
+    evaluation = make.prompts("evaluation", settings.num_evaluation, f"num_evaluation of {place}")
+    demonstrations = make.demonstrations(
+        settings.num_demonstrations, f"num_demonstrations of {place}"
+    )
     held_out = stored_prompts(runner.store, evaluation)
     for seen in (train, validation):
         refuse_overlap(stored_prompts(runner.store, seen), held_out)
@@ -71,7 +77,8 @@ def collect_blend(runner: StepRunner, blend: BlendSettings, seed: int) -> list[A
         environment = _bundle(runner, part.package, part.domain, part.owner)
         team = _Team(part.domain, part.owner, part.licence, blend.allow_unconfined)
         make = _Maker(runner, environment, team, seed + _BLEND_SEED)
-        data.append(make.demonstrations(part.count))
+        setting = f"count of its Contribution to BLEND in {FOUNDATION}"
+        data.append(make.demonstrations(part.count, setting))
         _sketch(runner, data[-1], part.owner)
     return data
 
@@ -135,15 +142,24 @@ class _Maker:
     def __init__(self, runner: StepRunner, environment: Artifact, team: _Team, seed: int) -> None:
         self._runner, self._environment, self._team, self._seed = runner, environment, team, seed
 
-    def prompts(self, split: Split, count: int) -> Artifact:
+    def prompts(self, split: Split, count: int, setting: str) -> Artifact:
+        """Make the prompts of a split; ``setting`` names where the count comes from."""
+
         def write(worker: EnvironmentWorker, path: Path) -> None:
-            write_prompts(path, worker.prompts(split, count, self._seed))
+            with refusing_count(count, setting):
+                made = worker.prompts(split, count, self._seed)
+            write_prompts(path, made)
 
         return self._make("prompts", split, count, write)
 
-    def demonstrations(self, count: int) -> Artifact:
+    def demonstrations(self, count: int, setting: str) -> Artifact:
+        """Make the demonstrations, of which one is graded: nothing trains before that works."""
+
         def write(worker: EnvironmentWorker, path: Path) -> None:
-            write_demonstrations(path, worker.demonstrations(count, self._seed))
+            with refusing_count(count, setting):
+                made = worker.demonstrations(count, self._seed)
+            try_environment(worker, made, self._seed)
+            write_demonstrations(path, made)
 
         return self._make("demonstrations", "train", count, write)
 

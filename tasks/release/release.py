@@ -11,9 +11,10 @@ from lineage.artifacts import (
     SftData,
     check_parts,
 )
-from lineage.errors import LineageError
+from lineage.errors import LineageError, UnknownReferenceError
 from lineage.recall import refuse_recalled_family
 from lineage.record import Derivation
+from lineage.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
 from lineage.rules.release import check_release
 from lineage.rules.scorecard import FORK_POINT, METHOD, measured
@@ -24,6 +25,7 @@ from tasks.planned import start_of
 from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.publication import CANDIDATE, RELEASED, publish
+from tasks.refusal import RefusedError
 from tasks.release.gain import gain_of
 from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
@@ -122,13 +124,31 @@ def _compared_with(runner: StepRunner, scorecard: Artifact) -> Artifact:
     return fork_points.pop()
 
 
+_FORK_POINT = "fork-point"
+"""Name under which the foundation registers it."""
+
+
 def resolve_checkpoint(runner: StepRunner, reference: str) -> Artifact:
     """Return the checkpoint that a reference such as ``fork-point@released`` names.
 
     For a published student, such as ``student.general@2``, it is the student's: later rounds start
     there.
+
+    Raises:
+        LineageError: for a reference that names nothing, or no checkpoint.
+        RefusedError: where the store has no fork point yet.
     """
-    return start_of(runner, reference)
+    try:
+        return start_of(runner, reference)
+    except UnknownReferenceError as error:
+        name = reference.partition("@")[0]
+        if name != _FORK_POINT or name in Registry(runner.store).names():
+            raise
+        raise RefusedError(
+            "no-fork-point",
+            f"{runner.store.uri} has no fork point, from which teachers and student start: run "
+            "`provost run foundation` first",
+        ) from error
 
 
 def register_checkpoint(

@@ -4,6 +4,7 @@ from lineage.artifacts import Artifact, Rung
 from tasks.handover import BlendSettings, Domain, DomainSettings, Gated
 from tasks.hosting import hosted
 from tasks.resources import Stage
+from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.PLAN)
@@ -22,6 +23,17 @@ def collect_domain(package: str, settings: DomainSettings, seed: int) -> Domain:
     from tasks.step_runner import StepRunner
 
     return step.collect_domain(StepRunner(), package, settings, seed)
+
+
+@hosted(Stage.COLLECT)
+def check_climb(
+    start: Artifact, domain: Domain, sampling: SamplingSettings, num_checkpoints: int
+) -> Domain:
+    """Try what would fail late before anything trains: positions of the model, room on the disk."""
+    from tasks.release import preflight as step
+    from tasks.step_runner import StepRunner
+
+    return step.check_climb(StepRunner(), start, domain, sampling, num_checkpoints)
 
 
 @hosted(Stage.COLLECT)

@@ -97,6 +97,17 @@ class _Open:
         )
 
 
+def refuse_long_prompt(prompt: Prompt, domain: str, num_tokens: int, room: int, limit: int) -> None:
+    """Raise RefusedError if a prompt and a turn of ``room`` tokens exceed the model's positions."""
+    if num_tokens + room > limit:
+        raise RefusedError(
+            "prompt-too-long",
+            f"prompt {prompt.id!r} of domain {domain!r} has {num_tokens} tokens, and with a turn "
+            f"of {room} it does not fit into the model's {limit} positions: shorten it or drop it, "
+            "or lower max_new_tokens",
+        )
+
+
 class Player:
     """Plays prompts against their domains' environments; all domains share the sampler's batches.
 
@@ -167,12 +178,9 @@ class Player:
     def _open(self, question: Question) -> _Open:
         ids = list(self._context(question.prompt.messages, question.prompt.mode))
         room = self._settings.max_new_tokens
-        if self._max_context is not None and len(ids) + room > self._max_context:
-            raise RefusedError(
-                "prompt-too-long",
-                f"prompt {question.prompt.id!r} of domain {question.domain!r} has {len(ids)} "
-                f"tokens, and with a turn of {room} it does not fit into the model's "
-                f"{self._max_context} positions: shorten it or drop it, or lower max_new_tokens",
+        if self._max_context is not None:
+            refuse_long_prompt(
+                question.prompt, question.domain, len(ids), room, limit=self._max_context
             )
         return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 

@@ -1,16 +1,25 @@
 """A team's climb that cannot go on says what, why and what to do, and leaves nothing half done."""
 
 import functools
-import json
+import importlib
 import os
 import subprocess
 
 import pytest
 
+from lineage.errors import UnknownReferenceError
 from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.store import open_store, read_tree
+from tasks.release.domain import collect_domain
+from tasks.release.preflight import check_climb
+from tasks.release.release import resolve_checkpoint
+from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.worker import client
+from tasks.step_runner import StepRunner
+from tests.support.jsonl_team import jsonl_team, write_rows
+from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import flip, refusal
+from tests.support.refused import refused
 from tests.support.tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
 
 PACKAGE = "broken_teams"
@@ -35,33 +44,6 @@ def climbing(team=TEAM):
     return refusal("run", "teacher", team)
 
 
-def jsonl_team(root, **files):
-    """Write a team whose prompts are JSONL files; ``files`` replace the text of some."""
-    write_team(root, "shout", package=PACKAGE)
-    folder = root / PACKAGE / "shout"
-    (folder / "prompts.py").unlink()
-    (folder / "prompts").mkdir()
-    for split, count in (("train", 8), ("validation", 8), ("evaluation", 8)):
-        rows = [
-            {"id": f"{split}-{n}", "messages": [{"role": "user", "content": f"{split} {n}"}]}
-            for n in range(count)
-        ]
-        write_rows(folder, split, rows)
-    demonstration = {
-        "messages": [{"role": "user", "content": "one"}],
-        "turns": [{"role": "assistant", "content": "1"}],
-    }
-    write_rows(folder, "demonstrations", [demonstration] * 8)
-    for name, text in files.items():
-        (folder / "prompts" / f"{name}.jsonl").write_text(text)
-    return folder / "prompts"
-
-
-def write_rows(folder, name, rows):
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "prompts" / f"{name}.jsonl").write_text(text)
-
-
 def test_an_unknown_team_is_named_with_the_teams_that_exist(faculty):
     message = climbing("poetry")
     assert "unknown team 'poetry': choose one of agent, code, instruct, math" in message
@@ -76,21 +58,23 @@ def test_an_unknown_package_is_told_what_a_team_has(faculty):
 
 def test_a_fork_point_that_nobody_registered_is_refused(home, root):
     write_team(root, "shout", package=PACKAGE)
-    message = climbing()
-    assert "'fork-point'" in message
-    assert "Registered: nothing yet" in message
+    assert "run `provost run foundation` first" in climbing()
+    with refused("no-fork-point", open_store().uri):
+        resolve_checkpoint(StepRunner(), "fork-point@released")
+    with pytest.raises(UnknownReferenceError):
+        resolve_checkpoint(StepRunner(), "fork-piont@released")
 
 
 @pytest.mark.slow
 def test_prompts_in_files_climb_like_any_others(fork_point, root):
     """Guards the tests below: nothing but the one bad line is wrong with these files."""
-    jsonl_team(root)
+    jsonl_team(root, PACKAGE)
     made = climb(TEAM)
     assert Registry(open_store()).resolve("shout@released").digest == made.digest
 
 
 def test_an_empty_prompt_file_is_named(faculty, root):
-    folder = jsonl_team(root, train="\n \n")
+    folder = jsonl_team(root, PACKAGE, train="\n \n")
     message = climbing()
     assert f"{folder / 'train.jsonl'} is empty: write at least one JSON object" in message
 
@@ -108,7 +92,7 @@ def test_an_empty_prompt_file_is_named(faculty, root):
 )
 def test_a_malformed_prompt_is_named_by_file_and_line(faculty, root, line, problem):
     first = '{"id": "a", "messages": [{"role": "user", "content": "q"}]}'
-    folder = jsonl_team(root, train=f"{first}\n{line}\n")
+    folder = jsonl_team(root, PACKAGE, train=f"{first}\n{line}\n")
     message = climbing()
     assert f"{folder / 'train.jsonl'}, line 2: " in message
     assert problem in message
@@ -116,16 +100,31 @@ def test_a_malformed_prompt_is_named_by_file_and_line(faculty, root, line, probl
 
 def test_a_training_prompt_in_the_evaluation_set_is_refused(faculty, root):
     row = '{"id": "a", "messages": [{"role": "user", "content": "same"}]}\n'
-    jsonl_team(root, train=row, evaluation=row.replace('"a"', '"b"'))
+    jsonl_team(root, PACKAGE, train=row, evaluation=row.replace('"a"', '"b"'))
     message = climbing()
     assert "1 of 1 evaluation prompts are training prompts too ('a' = 'b')" in message
 
 
 def test_too_few_prompts_are_counted(faculty, root):
     row = '{"id": "a", "messages": [{"role": "user", "content": "only"}]}\n'
-    jsonl_team(root, train=row)
+    jsonl_team(root, PACKAGE, train=row)
     message = climbing()
     assert "prompts/train.jsonl has 1 rows but 8 are needed" in message
+    assert f"num_train of DOMAIN in {TEAM}.settings" in message
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "evaluation", "demonstrations"])
+def test_a_count_that_cannot_be_met_is_named_by_its_setting(faculty, root, split):
+    jsonl_team(root, PACKAGE)
+    settings = root / PACKAGE / "shout" / "settings.py"
+    text = settings.read_text()
+    settings.write_text(text.replace(f"num_{split}=8", f"num_{split}=9"))
+    assert settings.read_text() != text
+    before = Contents.now().records
+    module = importlib.import_module(f"{TEAM}.settings")
+    with refused("no-data-set", f"num_{split} of DOMAIN in {TEAM}.settings", "9"):
+        collect_domain(StepRunner(mirror=MemoryMirror()), TEAM, module.DOMAIN, 0)
+    assert "sft" not in kinds(Contents.now().records - before)
 
 
 def test_a_generator_that_gives_out_too_early_is_refused(faculty, root):
@@ -153,22 +152,35 @@ BAD_GRADES = [
 
 
 @pytest.mark.parametrize(("grade", "where", "problem"), BAD_GRADES)
-@pytest.mark.slow
-def test_an_environment_that_fails_in_the_climb_stops_it(
+def test_an_environment_that_grades_nothing_is_found_before_any_training(
     faculty, root, monkeypatch, grade, where, problem
 ):
+    message, made = climb_with(root, monkeypatch, grade)
+    assert "environment of 'shout': " in message
+    assert where in message
+    assert problem in message
+    assert "the owner of the domain to fix its environment.py" in message
+    assert made.keys() == {"environment", "prompts"}  # no demonstrations, and nothing trained
+
+
+@pytest.mark.slow
+def test_an_environment_that_fails_in_the_climb_stops_it(faculty, root, monkeypatch):
+    grade = "return Grade(1.0) if turns[-1].content.isalpha() else 'well done'"
+    message, made = climb_with(root, monkeypatch, grade)
+    assert "environment of 'shout': grade() at prompt 'shout-" in message
+    assert "returned a str: it returns a Grade" in message
+    # what came before the climb is kept and found by the next run; no rung is
+    assert made.keys() == {"environment", "prompts", "demonstrations", "sketch", "sft"}
+
+
+def climb_with(root, monkeypatch, grade):
+    """Climb with this grader; return how it is refused, and what was made before."""
     short = functools.partial(client.WorkerLimits, call_seconds=2.0)
     monkeypatch.setattr(client, "WorkerLimits", short)
     write_team(root, "shout", package=PACKAGE, grade=grade)
     before = Contents.now().records
     message = climbing()
-    assert "environment of 'shout': " in message
-    assert where in message
-    assert problem in message
-    assert "the owner of the domain to fix its environment.py" in message
-    made = kinds(Contents.now().records - before)
-    # what came before the climb is kept and found by the next run; no rung is
-    assert made.keys() == {"environment", "prompts", "demonstrations", "sketch", "sft"}
+    return message, kinds(Contents.now().records - before)
 
 
 def test_a_demonstration_that_does_not_fit_the_context_is_refused(faculty, root):
@@ -191,6 +203,46 @@ def test_prompts_that_do_not_fit_the_context_are_refused(faculty, root):
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     message = climbing()
     assert "it does not fit into the model's 128 positions: shorten it or drop it" in message
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "evaluation"])
+def test_a_prompt_of_any_split_is_tried_before_any_training(faculty, root, split):
+    long = {"id": "long", "messages": [{"role": "user", "content": "word " * 60}]}
+    folder = jsonl_team(root, PACKAGE)
+    write_rows(
+        folder.parent,
+        split,
+        [long] * 1
+        + [
+            {"id": f"{n}", "messages": [{"role": "user", "content": f"{split} {n}"}]}
+            for n in range(7)
+        ],
+    )
+    before = Contents.now().records
+    message = climbing()
+    assert "prompt 'long' of domain 'shout' has " in message
+    assert "128 positions" in message
+    assert "sft" not in kinds(Contents.now().records - before)
+
+
+@pytest.fixture
+def collected(faculty, root):
+    """A runner, and the domain of a team that could climb."""
+    write_team(root, "shout", package=PACKAGE)
+    runner = StepRunner(mirror=MemoryMirror())
+    settings = importlib.import_module(f"{TEAM}.settings").DOMAIN
+    return runner, collect_domain(runner, TEAM, settings, 0)
+
+
+def test_a_disk_without_room_for_the_whole_climb_is_refused(collected):
+    runner, domain = collected
+    start = resolve_checkpoint(runner, "fork-point@released")
+    size = sum(file.size for file in read_tree(runner.store, start.digest).files)
+    # Four checkpoints, and a state of weights and two moments.
+    enough, sampling = 7 * size, SamplingSettings(max_new_tokens=4)
+    check_climb(runner, start, domain, sampling, 4, free=lambda folder: enough)
+    with refused("disk-too-small", "4 checkpoints", runner.store.uri):
+        check_climb(runner, start, domain, sampling, 4, free=lambda folder: enough - 1)
 
 
 def test_a_flipped_byte_in_the_fork_point_is_found_before_training(faculty, root):

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MESSAGES = {1: task_pb2.TaskSpec, 2: workflow_pb2.WorkflowSpec, 3: launch_plan_pb2.LaunchPlan}
 SHARED_CLIMB = {
     "tasks.release.task.resolve_checkpoint",
+    "tasks.release.task.check_climb",
     "tasks.release.task.collect_domain",
     "tasks.sft.task.finetune",
     "tasks.rl.task.climb",

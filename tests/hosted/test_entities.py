@@ -23,6 +23,7 @@ BOUND = {name: f"registry.example.org/provost/{name}{DIGEST}" for name in ("cpu"
 
 CLIMB = {
     "evaluate.task.score_teacher",
+    "release.task.check_climb",
     "release.task.collect_domain",
     "release.task.release_teacher",
     "release.task.resolve_checkpoint",

@@ -75,6 +75,8 @@ def test_an_unknown_teacher_is_answered_with_what_exists(registry):
     for reference, told in (
         ("teacher.maths@1", "unknown teacher 'maths'; did you mean 'math'?"),
         ("student.chat", "unknown student 'student.chat'"),
+        ("sudent@released", "unknown name 'sudent'; did you mean 'student'?"),
+        ("student.genral@1", "unknown student 'student.genral'; did you mean 'student.general'?"),
         ("student.general@9", "see `provost student list`"),
         ("sha256:00", "sha256:00"),
     ):

@@ -8,6 +8,8 @@ from types import ModuleType
 
 import click
 
+from workflows.commands.team_files import import_team_module
+
 TEACHERS = "workflows.teachers"
 PIPELINES: Mapping[str, str] = {
     "foundation": "workflows.foundation",
@@ -62,27 +64,21 @@ def place_of(name: str) -> PipelinePlace:
 
 
 def team_module(team: str) -> ModuleType:
-    """Return the module that holds a team's ``climb``."""
-    return _imported(f"{place_of(team).package}.workflow")
+    """Return the module that holds a team's ``climb``.
+
+    Raises:
+        click.ClickException: for a team that is not here, or a file of it that cannot be used.
+    """
+    return import_team_module(place_of(team).package, "workflow", "climb")
 
 
 def team_settings(team: str) -> ModuleType:
     """Return the module that holds a team's settings, ``DOMAIN`` among them."""
-    return _imported(f"{place_of(team).package}.settings")
+    return import_team_module(place_of(team).package, "settings", "DOMAIN")
 
 
 def team_version(place: PipelinePlace) -> str:
     """Return the version that a team gives its folder; "" for a pipeline, which has none."""
     if not place.is_team:
         return ""
-    return str(_imported(f"{place.package}.settings").DOMAIN.version)
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"{name} cannot be imported ({error}): a team's package has a workflow.py with a "
-            "workflow called climb and a settings.py, and lies on the Python path"
-        ) from error
+    return str(import_team_module(place.package, "settings", "DOMAIN").DOMAIN.version)

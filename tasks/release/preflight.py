@@ -1,0 +1,132 @@
+"""What would otherwise fail at a climb's end, tried before anything trains."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from transformers import AutoConfig
+
+from lineage.artifacts import Artifact
+from lineage.store import read_tree
+from tasks.handover import Domain
+from tasks.ledger.estimate import free_storage
+from tasks.model.chat import ChatTokens
+from tasks.model.files import load_tokenizer
+from tasks.refusal import RefusedError
+from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
+from tasks.rollout.collect import refuse_long_prompt
+from tasks.rollout.domains import stored_prompts
+from tasks.rollout.environment import Demonstration
+from tasks.rollout.settings import SamplingSettings
+from tasks.step_runner import StepRunner
+
+_STATE = 3
+"""Size of a training state, in checkpoints: weights and two moments."""
+_GIB = 1 << 30
+
+
+@contextmanager
+def refusing_count(count: int, setting: str) -> Iterator[None]:
+    """Name the setting behind the number of rows that a domain could not make.
+
+    Raises:
+        RefusedError: for an EnvironmentFailure within.
+    """
+    try:
+        yield
+    except EnvironmentFailure as error:
+        raise RefusedError(
+            "no-data-set",
+            f"{error}\nThe number of rows is {count}, {setting}: if there are fewer, lower it",
+        ) from error
+
+
+def try_environment(
+    worker: EnvironmentClient, demonstrations: Sequence[Demonstration], seed: int
+) -> None:
+    """Have the environment answer and grade one demonstration, whatever the score.
+
+    Raises:
+        EnvironmentFailure: where it cannot.
+    """
+    (prompt,) = worker.prompts("train", 1, seed)
+    shown = (each for each in demonstrations if each.messages == prompt.messages)
+    turns = next(shown, demonstrations[0]).turns
+    if worker.max_turns > 1:
+        worker.respond([Episode(prompt, turns[:1])])
+    worker.grade([Episode(prompt, turns)])
+
+
+def check_climb(
+    runner: StepRunner,
+    start: Artifact,
+    domain: Domain,
+    sampling: SamplingSettings,
+    num_checkpoints: int,
+    free: Callable[[Path], int] = free_storage,
+) -> Domain:
+    """Return the domain, if its prompts fit into the model and the climb onto the disk.
+
+    Raises:
+        RefusedError: for a prompt of any split that leaves no room for a turn, and for a disk
+            without room for the climb's checkpoints.
+    """
+    if runner.only_finds:  # who goes on to make something tries it
+        return domain
+    refuse_long_prompts(runner, start, domain, sampling)
+    refuse_small_disk(runner, start, domain, num_checkpoints, free)
+    return domain
+
+
+def refuse_long_prompts(
+    runner: StepRunner, start: Artifact, domain: Domain, sampling: SamplingSettings
+) -> None:
+    """Try the prompts of every split against the model's positions; weights are not read."""
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        for file in read_tree(runner.store, start.digest).files:
+            if not file.path.endswith(".safetensors"):
+                path = Path(folder, file.path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(runner.store.get_bytes(file.digest))
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        chat = ChatTokens(load_tokenizer(Path(folder)))
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None:
+        return
+    for split in (domain.train, domain.validation, domain.evaluation):
+        for prompt in stored_prompts(runner.store, split):
+            ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
+            room = sampling.max_new_tokens
+            refuse_long_prompt(prompt, domain.settings.name, len(ids), room, limit)
+
+
+def refuse_small_disk(
+    runner: StepRunner,
+    start: Artifact,
+    domain: Domain,
+    num_checkpoints: int,
+    free: Callable[[Path], int],
+) -> None:
+    """Compare what a climb stores at least with the room; a finished climb stores nothing more."""
+    if "://" in runner.store.uri:  # a bucket has no known end
+        return
+    size = sum(file.size for file in read_tree(runner.store, start.digest).files)
+    needed, room = size * (num_checkpoints + _STATE), free(Path(runner.store.uri))
+    if needed > room and not _is_climbed(runner, domain):
+        raise RefusedError(
+            "disk-too-small",
+            f"the climb of {domain.settings.name} stores {num_checkpoints} checkpoints of "
+            f"{size / _GIB:.2f} GiB and a training state of {_STATE} times as much, "
+            f"{needed / _GIB:.2f} GiB in all, but {room / _GIB:.2f} GiB are free under "
+            f"{runner.store.uri}: free some storage, or raise rung_every to keep fewer checkpoints",
+        )
+
+
+def _is_climbed(runner: StepRunner, domain: Domain) -> bool:
+    """Return whether a climb on these prompts is finished."""
+    for digest in runner.records.all():
+        record = runner.records.read(digest)
+        if record.kind == "rl" and domain.train.digest in {i.artifact for i in record.inputs}:
+            return runner.records.finished(digest) is not None
+    return False
