@@ -20,11 +20,11 @@ class MissingBlobError(LineageError):
 
 
 class CorruptError(LineageError):
-    """Bytes in the store are no longer what their digest says."""
+    """Bytes in the store do not match their digest."""
 
 
 class DamagedError(CorruptError):
-    """Several documents of the store are no longer what their digests say."""
+    """Several documents of the store do not match their digests."""
 
     def __init__(self, message: str, digests: frozenset[str]) -> None:
         """Keep the message and the digests of the documents."""

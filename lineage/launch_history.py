@@ -1,7 +1,7 @@
 """Every launch of a consolidation with what came of it, from the records alone.
 
 A plan is written once for the same inputs. Each launch of it is one row, even if it reused the
-results of an earlier one. A value without a record is None, never a guess.
+results of an earlier one. An unrecorded value is None, never a guess.
 """
 
 import json

@@ -84,8 +84,8 @@ def _why_not(made: Derivation, theirs: Records) -> str:
     if made.project in theirs.journal.projects:
         return f"{told}: have its owner promote it first"
     return (
-        f"{told}. No team there has that project, so nobody could vouch for it: make it in a store "
-        "with the teams of the other one, such as your cluster's development store"
+        f"{told}. No team there has that project, so no key could vouch for it: make it in a "
+        "store with the teams of the other one, such as your cluster's development store"
     )
 
 

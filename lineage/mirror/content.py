@@ -92,7 +92,7 @@ class Contents:
     def _name(self, derivation: Derivation) -> str:
         """Return the name of a measurement, which ends with that of the checkpoint's run.
 
-        "" for what is none.
+        "" for other values.
         """
         measured = [item for item in derivation.inputs if item.role == "checkpoint" and item.record]
         if derivation.kind != "evaluation" or len(measured) != 1:

@@ -89,7 +89,7 @@ class PlanReader:
     def teachers(self, derivation: Derivation, notes: Mapping[str, JsonValue]) -> dict[str, str]:
         """Return the teachers of a step's plan, or of a plan: by what is their release or weights.
 
-        Each is a reference such as ``teacher.math@3``. Empty for a document that is no plan.
+        Each is a reference such as ``teacher.math@3``. Empty for a document other than a plan.
         """
         plan = derivation.digest() if derivation.kind == "plan" else plan_of(derivation, notes)
         if plan and plan not in self._teachers:

@@ -1,4 +1,4 @@
-"""Who vouches for what is published: the project that publishes, and nobody else.
+"""Only the project that publishes vouches for what is published.
 
 Any project can attest records of every kind and name any owner in them. So what a release or a
 student was made and judged by has to be in records of the project that publishes it. What comes

@@ -154,9 +154,8 @@ class _Probe:
             raise RefusedError(
                 "empty-rollouts",
                 f"the student gives empty responses to the {len(played)} prompts of "
-                f"{subject.domain!r}, so there are no tokens to measure a teacher on: check "
-                "whether it ends its turn at once, raise gate_prompts_per_domain, or leave the "
-                "domain out",
+                f"{subject.domain!r}, so a teacher has no tokens to be measured on: check whether "
+                "it ends its turn at once, raise gate_prompts_per_domain, or leave the domain out",
             )
         self._played[subject.domain] = played
 

@@ -31,7 +31,7 @@ def cut(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
 
     A microbatch holds at most ``max_tokens`` with its padding, or a single row. A pass has a price
     in tokens: a whole microbatch, which gives the fewest passes, or the highest price at which the
-    padding of all lists together is at most ``MOST_PADDING``. At price 0 there is none.
+    padding of all lists together is at most ``MOST_PADDING``. At price 0 nothing is padded.
     """
     tokens = sum(map(sum, lengths))
 

@@ -154,7 +154,7 @@ class Player:
         """
         if not questions:
             raise RefusedError(
-                "no-prompts", "there are no prompts to sample from: give each domain at least one"
+                "no-prompts", "the list of prompts is empty: give each domain at least one"
             )
         absent = sorted({q.domain for q in questions} - set(self._environments))
         if absent:

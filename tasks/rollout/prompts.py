@@ -210,7 +210,8 @@ def _parsed(path: Path, line: int, data: bytes, parse: Callable[[object], Parsed
 def _write(path: Path, rows: Sequence[Mapping[str, Json]]) -> None:
     if not rows:
         raise PromptError(
-            f"there are no rows to write to {path}: an empty file cannot be read back"
+            f"the list of rows for {path} is empty: an empty file cannot be read back, so give at "
+            "least one row"
         )
     text = "".join(_line(row) for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)

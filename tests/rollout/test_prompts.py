@@ -144,7 +144,7 @@ def test_a_demonstration_must_end_with_the_models_words(file, turns, problem):
 @pytest.mark.parametrize(
     ("prompts", "problem"),
     [
-        ([], "no rows to write"),
+        ([], "list of rows"),
         ([prompt("a"), prompt("a")], "'a' occurs twice"),
         ([prompt("")], "field 'id' is ''"),
         ([prompt("a", SYSTEM)], "last message is 'system'"),

@@ -15,8 +15,8 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
     The plan is stored, so that ``provost waive`` can accept its findings. No launch is recorded.
 
     Raises:
-        LineageError: for a reference that nothing answers to.
-        MisfitError: where what is named is no teacher.
+        LineageError: for a reference that names nothing.
+        MisfitError: if a reference is not a teacher.
     """
     from tasks.gate.decision import MisfitError, decide
     from tasks.gate.plan import propose

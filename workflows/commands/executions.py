@@ -89,7 +89,7 @@ def _reason(found: FlyteExecution) -> Told:
 def principals(remote: FlyteRemote, names: Iterable[str]) -> dict[str, str]:
     """Return who launched each execution, by its full name, as far as Flyte knows.
 
-    Flyte knows nobody without a login, and nothing of an execution that it has forgotten.
+    Flyte knows no person without a login, and does not know an execution that it has forgotten.
 
     Raises:
         FlyteException: if Flyte does not answer.
@@ -105,7 +105,7 @@ def principals(remote: FlyteRemote, names: Iterable[str]) -> dict[str, str]:
 
 
 def is_configured() -> bool:
-    """Return whether flytekit's configuration names a Flyte; its default is no such place."""
+    """Return whether flytekit's configuration names a Flyte; its default does not count."""
     return bool(Platform.URL.read(get_config_file(None)))
 
 

@@ -47,7 +47,7 @@ def plan_replay(runner: StepRunner, student: str, *, wanted: bool) -> list[Recom
     """Return the replay of a student's round if it is wanted and the ledger has no displacements.
 
     Raises:
-        LineageError: for a reference that nothing answers to.
+        LineageError: for a reference that names nothing.
         ValueError: for a student that no plan is known of, or that has no ledger.
     """
     if not wanted:
@@ -64,7 +64,7 @@ def recompute_spec(runner: StepRunner, student: str) -> tuple[RecomputeSpec, flo
     """Return the specification of a replay, and the round's duration in seconds (0: unknown).
 
     Raises:
-        LineageError: for a reference that nothing answers to.
+        LineageError: for a reference that names nothing.
         ValueError: for a student that no plan is known of, or that has no ledger.
     """
     own = student_round(runner, student)
@@ -198,7 +198,7 @@ def rehearse_round(runner: StepRunner, student: str, without: Sequence[str]) -> 
         without: Teachers to leave out; teachers that were masked in the student itself stay masked.
 
     Raises:
-        LineageError: for a reference that nothing answers to.
+        LineageError: for a reference that names nothing.
         ValueError: for a student without a known plan or without a ledger; for names that are not
             its teachers, or name all of them.
     """

@@ -25,10 +25,10 @@ def plan_retrains(
     """Return the retrains that measure the effect of leaving each teacher out.
 
     For each seed: one with all teachers, one without each teacher, and ``num_subsets`` without a
-    random set of several teachers. Without seeds there are no retrains.
+    random set of several teachers. Without seeds the list is empty.
 
     Raises:
-        LineageError: for a reference that nothing answers to.
+        LineageError: for a reference that names nothing.
         ValueError: for a student without a known plan or with one teacher, or for an impossible
             number of seeds or subsets.
     """
@@ -95,7 +95,7 @@ def student_round(runner: StepRunner, student: str) -> StudentRound:
     """Return the round that made a student.
 
     Raises:
-        LineageError: for a reference that nothing answers to.
+        LineageError: for a reference that names nothing.
         ValueError: for a student without a known plan.
     """
     checkpoint = checkpoint_named(runner.store, student)

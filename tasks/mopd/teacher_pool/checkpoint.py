@@ -28,7 +28,7 @@ class CheckpointFiles:
         """Read config and headers.
 
         Raises:
-            ValueError: if there is no config, no safetensors, or a broken header.
+            ValueError: for a folder without config or safetensors, or with a broken header.
         """
         self.folder = folder
         self.config = _read_config(folder)
