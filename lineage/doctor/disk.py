@@ -23,7 +23,7 @@ _NETWORK = frozenset(
     "smb3 smbfs wekafs".split()
 )
 MOUNTS = Path("/proc/self/mountinfo")
-"""Where Linux lists what is mounted."""
+"""The file in which Linux lists mounted file systems."""
 _OTHER_DISK = "set PROVOST_STORE to a folder on a local disk, or on a file server that offers it"
 
 
