@@ -28,7 +28,7 @@ from tasks.step_runner import StepRunner
 
 _BLEND_SEED = 1_000_000
 FOUNDATION = "workflows.foundation"
-"""Where the blend's settings are."""
+"""Module with the settings of the blend."""
 
 
 def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, seed: int) -> Domain:
