@@ -1,4 +1,4 @@
-"""A class name means one thing: no two modules of the product define the same."""
+"""A name means one thing: no class is defined twice, and no two modules differ by a plural."""
 
 import ast
 from collections import defaultdict
@@ -20,3 +20,20 @@ def defined_twice():
 
 def test_no_class_name_is_defined_twice():
     assert {name: at for name, at in defined_twice().items() if name not in ALLOWED} == {}
+
+
+# Each is the name of a command.
+PLURALS = {"workflows/commands/runs.py"}
+
+
+def plurals():
+    files = {relative(file) for file in package_files()}
+    return {file for file in files if file.removesuffix("s.py") + ".py" in files - {file}}
+
+
+def test_no_two_modules_of_a_package_differ_by_a_plural_alone():
+    assert plurals() - PLURALS == set()
+
+
+def test_the_exceptions_are_still_plurals():
+    assert plurals() >= PLURALS
