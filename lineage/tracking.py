@@ -64,7 +64,7 @@ def make_tables(uri: str, make: Callable[[str], None]) -> None:
     """Let ``make`` fill a new SQLite file aside, and show it when it is whole.
 
     MLflow makes its tables in many steps and cannot go on from a half of them: a process killed
-    then would leave a file that fails for ever. The caller holds ``only_writer``.
+    then would leave a file that fails forever. The caller holds ``only_writer``.
     """
     path = Path(uri.removeprefix(_SQLITE))
     if not uri.startswith(_SQLITE) or path.exists():

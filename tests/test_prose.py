@@ -1,5 +1,6 @@
 """The prose of product and pages stays plain: few avoided words, and fields that read alone."""
 
+import click
 import pytest
 
 from tests.support.prose import (
@@ -17,6 +18,7 @@ from tests.support.prose import (
     rates,
     texts_of,
 )
+from workflows.cli import main
 
 MODULE = '''
 class Settings:
@@ -84,3 +86,16 @@ def test_errors_name_their_values_and_helps_come_from_commands_and_settings():
     assert any("{digest}" in text.words for text in errors())
     assert any(text.where.startswith("workflows/commands/") for text in helps())
     assert any(text.where.startswith("tasks/mopd/launch_form.py") for text in helps())
+
+
+def test_every_option_of_a_command_has_a_help_text():
+    def bare(command: click.Command, path: str) -> list[str]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            names = command.list_commands(context)
+            children = {name: command.get_command(context, name) for name in names}
+            return [each for name in names for each in bare(children[name], f"{path} {name}")]
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        return [f"{path} {each.opts[0]}" for each in options if not each.help and not each.hidden]
+
+    assert bare(main, "provost") == []

@@ -77,7 +77,7 @@ def _parts(manifest: Student, plan: Plan, gated: Gated) -> dict[str, Artifact]:
         "gate": gated.report,
         **approval,
         **{f"release.{teacher.name}": teacher.release for teacher in plan.teachers},
-        # By these the waivers are among the student's ancestors for ever.
+        # By these the waivers are among the student's ancestors forever.
         **{f"waiver[{number}]": waiver for number, waiver in enumerate(plan.waivers)},
     }
 

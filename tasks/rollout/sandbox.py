@@ -158,7 +158,7 @@ class MontySandbox:
 
     @classmethod
     def _refuse_fork(cls) -> None:
-        """Raise in a forked child, where the library would wait for ever for its lost threads."""
+        """Raise in a forked child, where the library would wait forever for its lost threads."""
         cls._first_used_in = cls._first_used_in or os.getpid()
         if cls._first_used_in != os.getpid():
             raise RuntimeError(

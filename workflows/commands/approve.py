@@ -21,7 +21,13 @@ _POLL_SECONDS = 5.0
 
 @click.command()
 @click.argument("execution")
-@click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
+@click.option(
+    "--domain",
+    type=click.Choice(DOMAINS),
+    default=DOMAINS[0],
+    show_default=True,
+    help="Flyte domain.",
+)
 @click.option("--by", default="", help="Name of the approver.  [default: the local user]")
 @click.option("--reason", required=True, help="Reason; kept in the student's record.")
 @click.option("--reject", is_flag=True, help="Reject the plan, which ends the execution.")
@@ -32,7 +38,7 @@ _POLL_SECONDS = 5.0
 def approve(
     execution: str, *, domain: str, by: str, reason: str, reject: bool, yes: bool, wait: int
 ) -> None:
-    """Show the plan that EXECUTION is waiting with, and approve it.
+    """Show the plan of EXECUTION, which waits for approval, and approve it.
 
     EXECUTION is the name in Flyte, or project/domain/name as printed by `provost runs`. The
     decision is recorded before it is sent to Flyte: who, why, and what was shown.

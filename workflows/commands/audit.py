@@ -27,7 +27,7 @@ from workflows.commands.summary import conclude
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File of behaviors in JSON lines.",
 )
-@click.option("--sample", default=0, help="Number of its own responses per domain.")
+@click.option("--sample", default=0, help="Number of the student's own responses per domain.")
 @click.option(
     "--replay",
     is_flag=True,
@@ -35,7 +35,7 @@ from workflows.commands.summary import conclude
 )
 @click.option("--verify", default=0, help="Number of seeds for retrains without each teacher.")
 @click.option("--subsets", default=0, help="Number of teacher sets to retrain without.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Random seed for samples and intervals.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.")
 @as_json
 def audit(  # noqa: PLR0917 - one option for each input of the launch form

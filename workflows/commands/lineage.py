@@ -214,7 +214,12 @@ lineage.add_command(export_command("model"))
 
 @lineage.command("gc")
 @click.option("--delete", is_flag=True, help="Delete the blobs instead of listing them.")
-@click.option("--grace-hours", default=24.0, show_default=True, help="Keep younger blobs.")
+@click.option(
+    "--grace-hours",
+    default=24.0,
+    show_default=True,
+    help="Age in hours below which blobs are kept.",
+)
 @click.option(
     "--give-up", multiple=True, metavar="DIGEST", help="Damaged document that cannot be restored."
 )
@@ -277,7 +282,7 @@ def adopt() -> None:
 @lineage.command()
 @click.argument("record")
 @click.argument("output")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 def keep(record: str, output: str, reason: str) -> None:
     """Declare OUTPUT the only valid output of RECORD (both digests)."""
     store = open_store()

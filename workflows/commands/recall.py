@@ -16,7 +16,7 @@ from workflows.commands.output import agreed, complain, say
 
 @click.command()
 @click.argument("reference")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 @click.option("--by", required=True, help="Name of the person who recalls it.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @with_mirror

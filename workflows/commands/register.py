@@ -18,7 +18,13 @@ DOMAINS = ("development", "staging", "production")
 
 @click.command()
 @click.argument("name")
-@click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
+@click.option(
+    "--domain",
+    type=click.Choice(DOMAINS),
+    default=DOMAINS[0],
+    show_default=True,
+    help="Flyte domain.",
+)
 @click.option(
     "--version",
     default="",

@@ -33,7 +33,13 @@ def run() -> None:
 @click.option(
     "--model", default="", help="Path or id of a Hugging Face model; default from scratch."
 )
-@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, LARGEST_SEED),
+    default=0,
+    show_default=True,
+    help="Random seed for the base, the data and the shared SFT.",
+)
 def foundation(model: str, seed: int) -> None:
     """Make the base and the fork point."""
     quiet()

@@ -13,7 +13,13 @@ DOMAINS = ("development", "staging", "production")
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--domain", type=click.Choice(DOMAINS), default=DOMAINS[0], show_default=True)
+@click.option(
+    "--domain",
+    type=click.Choice(DOMAINS),
+    default=DOMAINS[0],
+    show_default=True,
+    help="Flyte domain.",
+)
 @click.option(
     "--last",
     type=click.IntRange(1),

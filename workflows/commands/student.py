@@ -83,7 +83,7 @@ def _manifest(store: Store, entry: Entry) -> Student:
 
 @student.command()
 @click.argument("reference")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 @click.option("--by", required=True, help="Name of the person who rolls back.")
 @with_mirror
 def rollback(mirror: Mirror, reference: str, reason: str, by: str) -> None:
@@ -106,7 +106,7 @@ def rollback(mirror: Mirror, reference: str, reason: str, by: str) -> None:
 
 @student.command()
 @click.argument("reference")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 @click.option("--by", required=True, help="Name of the person who promotes it.")
 @with_mirror
 def promote(mirror: Mirror, reference: str, reason: str, by: str) -> None:

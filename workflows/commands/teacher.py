@@ -92,7 +92,7 @@ def _release(store: Store, entry: Entry) -> Release:
 
 @teacher.command()
 @click.argument("reference")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 @click.option("--by", required=True, help="Name of the person who retires it.")
 @with_mirror
 def retire(mirror: Mirror, reference: str, reason: str, by: str) -> None:
@@ -110,7 +110,7 @@ def retire(mirror: Mirror, reference: str, reason: str, by: str) -> None:
 
 @teacher.command()
 @click.argument("reference")
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 @click.option("--by", required=True, help="Name of the person who promotes it.")
 @with_mirror
 def promote(mirror: Mirror, reference: str, reason: str, by: str) -> None:

@@ -64,7 +64,7 @@ def publish(file: Path) -> None:
 
 
 @trust.command()
-@click.option("--reason", required=True, help="Why; it stays in the record for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the record forever.")
 def endorse(reason: str) -> None:
     """Confirm with a new key everything that your team has signed so far."""
     done = endorse_all(open_store(), reason)

@@ -7,7 +7,7 @@ from workflows.commands.output import say
 
 @click.command()
 @click.argument("plan")
-@click.option("--reason", required=True, help="Why; it stays in the student's lineage for ever.")
+@click.option("--reason", required=True, help="Why; it stays in the student's lineage forever.")
 def waive(plan: str, reason: str) -> None:
     """Accept the findings of PLAN (a digest); print the waiver's digest for the next launch.
 
