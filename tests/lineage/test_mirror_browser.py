@@ -120,10 +120,10 @@ def look(chromium, folder, port):
     return open_page
 
 
-def link(page, text):
-    """Return the address that a link with this text leads to."""
+def link(page, text, place=""):
+    """Return the address that a link with this text leads to, one with ``place`` in it."""
     found = re.findall(r'<a [^>]*href="([^"]*)"[^>]*>(?:<[^>]*>)*([^<]*)<', page)
-    addresses = [address for address, shown in found if shown.strip() == text]
+    addresses = [address for address, shown in found if shown.strip() == text and place in address]
     assert addresses, f"no link {text!r} among {sorted({shown for _, shown in found})}"
     return "#" + addresses[0].partition("#")[2]
 
@@ -143,6 +143,22 @@ def test_a_person_walks_from_a_student_to_all_that_it_is_made_of(made, look):
     training = look(link(student, "training"))
     assert "mopd/reward" in training
     assert "Finished" in training
+
+
+def test_a_person_finds_the_steps_of_a_consolidation_and_its_scores(made, look):
+    trained = f"mopd-{made.mopd[1][7:19]}"
+    student = look("#/models/student.general/versions/1")
+    checkpoint = look(link(student, trained, "/models/m-"))
+    for shown in ("evaluation/score/math", "Datasets used", "teacher.math@1", "v1", "seed"):
+        assert shown in checkpoint
+    training = look(link(checkpoint, trained, "/runs/"))
+    assert COMMIT[:7] in training
+    consolidation = look(link(training, f"consolidation-{made.plan[1][7:19]}"))
+    assert link(consolidation, f"report-{made.report[1][7:19]}")
+    assert link(consolidation, f"student-{made.student[1][7:19]}")
+    measured = look(link(consolidation, f"evaluation-math-of-{trained}"))
+    assert "evaluation/score/math" in measured
+    assert made.prompts["math"][1][7:27] in measured
 
 
 def test_the_pages_hold_200_runs_and_10_000_values(made, look, port):
