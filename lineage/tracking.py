@@ -155,6 +155,10 @@ class TrackingState:
         """Say whether MLflow is left alone for now."""
         return self.clock() < self.paused_until
 
+    def answered(self) -> None:
+        """Note that MLflow takes what is recorded."""
+        self.paused_until = 0.0
+
     def failed(self, uri: str, error: Exception) -> None:
         """Note a failure; tell the user the first time."""
         self.paused_until = self.clock() + _PAUSE_SECONDS

@@ -15,7 +15,7 @@ ANSWER_SECONDS = 4.0
 
 
 def reach(uri: str) -> None:
-    """Raise MLflow's error if a server does not answer within seconds.
+    """Raise MLflow's error if a server does not answer within seconds, asked twice.
 
     MLflow's own calls wait longer and try again, which suits a slow server but wastes minutes on a
     dead one. A database is not checked.
@@ -23,6 +23,15 @@ def reach(uri: str) -> None:
     if not uri.startswith("http"):
         return
     quiet()
+    from mlflow import MlflowException
+
+    try:
+        _ask(uri)
+    except MlflowException:  # the server may have closed the connection that was kept from before
+        _ask(uri)
+
+
+def _ask(uri: str) -> None:
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 

@@ -276,12 +276,14 @@ class RunMirror:
         return run
 
     def _show_files(self, run_id: str, derivation: Derivation, attestation: Attestation) -> None:
-        """Put a report among the artifacts of its run, and of the student's that it is about."""
+        """Put a report among the artifacts of its run, of its student's and its consolidation's."""
         if attestation.output_kind not in REPORTS:
             return
-        students = [item.record for item in derivation.inputs if item.role == "student"]
-        about = [run.info.run_id for record in students if record and (run := self.find(record))]
-        show_files(self._client, self._store, attestation.output, [run_id, *about])
+        about = [item.record for item in derivation.inputs if item.role == "student"]
+        about.append(self._plans.first(derivation, attestation.notes))
+        found = [self.find(record) for record in about if record]
+        runs = dict.fromkeys([run_id, *(run.info.run_id for run in found if run)])
+        show_files(self._client, self._store, attestation.output, [*runs])
 
 
 def _row(metric: "Metric") -> MetricRow:

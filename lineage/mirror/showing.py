@@ -99,15 +99,25 @@ def live_run(
     digest = derivation.digest()
 
     def show(step: Step) -> bool:
-        return _guarded(store, digest, lambda mirror: mirror.live(step))
+        return _guarded(store, digest, lambda mirror: mirror.live(step), is_waited_for=False)
 
     return LiveMirror(show, derivation, owner, notes=notes, interruption=interruption)
 
 
-def _guarded(store: Store, what: str, show: "Callable[[StoreMirror], None]") -> bool:
-    """Mirror one thing; note and tell a failure, but never let it reach a training run."""
+def _guarded(
+    store: Store,
+    what: str,
+    show: "Callable[[StoreMirror], None]",
+    *,
+    is_waited_for: bool = True,
+) -> bool:
+    """Mirror one thing; note and tell a failure, but never let it reach a training run.
+
+    What is waited for is not tried for a while after a failure. A thread of its own may always try,
+    so that curves are back soon after the server is.
+    """
     uri = tracking_uri()
-    if HEALTH.paused():
+    if is_waited_for and HEALTH.paused():
         return False
     try:
         with calm():
@@ -121,6 +131,7 @@ def _guarded(store: Store, what: str, show: "Callable[[StoreMirror], None]") -> 
     except Exception as error:  # noqa: BLE001 - MLflow, its database and HTTP raise all kinds
         HEALTH.failed(uri, error)
         return False
+    HEALTH.answered()
     return True
 
 

@@ -53,9 +53,18 @@ class Links:
         line = f"- {linked(' '.join(words), self.record(item.record))} `{short(item.artifact)}`"
         line += f", weight {item.weight:g}" if item.weight is not None else ""
         if reference := self.teachers.get(item.artifact):
-            name, _, number = reference.rpartition("@")
-            line += f", {linked(reference, version_page(model_of(name, self.namespace), number))}"
+            line += f", {self.teacher(reference)}"
         return line
+
+    @property
+    def references(self) -> list[str]:
+        """The teachers, each once."""
+        return [*dict.fromkeys(self.teachers.values())]
+
+    def teacher(self, reference: str) -> str:
+        """Return a reference as a link to its version."""
+        name, _, number = reference.rpartition("@")
+        return linked(reference, version_page(model_of(name, self.namespace), number))
 
 
 def model_of(name: str, namespace: str) -> str:
@@ -75,6 +84,8 @@ def story_of_run(derivation: Derivation, attestation: Attestation, links: Links)
     lines = [f"Made {made}{owner}."]
     if derivation.kind == "failure":
         lines = [f"**Failed:** {plain(clip(str(derivation.settings.get('error', '')), 1500))}"]
+    if derivation.kind == "plan" and links.teachers:  # the page folds all but the first lines
+        lines.insert(0, f"Teachers: {', '.join(map(links.teacher, links.references))}.")
     if derivation.inputs:
         lines += ["", "Made from:", "", *map(links.line, derivation.inputs)]
     lines += ["", code_of(derivation, attestation), *_flyte(attestation)]

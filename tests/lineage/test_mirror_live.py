@@ -202,6 +202,16 @@ def test_a_silent_server_is_told_of_within_20_seconds_and_holds_nothing_up(
     assert longest < 3  # the processor may be busy; the server would hold it up for longer
 
 
+def test_curves_are_back_as_soon_as_the_server_is(store, client, quick, derivation, monkeypatch):
+    health = showing.TrackingState()
+    health.failed("http://127.0.0.1:9", ConnectionError("gone"))
+    monkeypatch.setattr(showing, "HEALTH", health)
+    assert health.paused()
+    with live(store, derivation) as run:
+        run.add(samples(1, 3))
+        until(client, lambda run: "rl/loss" in run.data.metrics and not health.paused())
+
+
 def test_the_queue_is_bounded_and_keeps_the_newest(derivation, quick, monkeypatch):
     monkeypatch.setattr(watch, "MOST_WAITING", 10)
     shown, told = [], threading.Event()

@@ -100,7 +100,9 @@ def test_a_run_s_description_leads_to_each_input(shown, pages):
 
 
 def test_a_plan_leads_to_its_teachers_by_name_and_version(shown, pages):
-    led = links(by_record(pages)[shown.plan[0]].data.tags["mlflow.note.content"])
+    note = by_record(pages)[shown.plan[0]].data.tags["mlflow.note.content"]
+    first, led = note.splitlines()[0], links(note)
+    assert [*links(first)] == [f"teacher.{team}@1" for team in TEAMS]
     for team in TEAMS:
         assert led[f"teacher.{team}@1"] == f"#/models/teacher.{team}/versions/1"
 
@@ -211,9 +213,9 @@ def test_data_sets_are_inputs_with_their_digests(shown, pages):
     assert digests["prompts math"] == digest_bytes(b"math prompts")[7:43]
 
 
-def test_report_and_picture_are_artifacts_of_report_and_student(shown, pages):
+def test_report_and_picture_are_artifacts_of_report_student_and_consolidation(shown, pages):
     found = by_record(pages)
-    for record in (shown.report[0], shown.student[0]):
+    for record in (shown.report[0], shown.student[0], shown.plan[0]):
         files = pages.list_artifacts(found[record].info.run_id)
         assert {file.path for file in files} == {"report.html", "scorecard.png"}
 

@@ -66,3 +66,21 @@ def test_curves_appear_in_a_server(store, served, monkeypatch):
             shown = [found for found in runs(served) if "audit/share" in found.data.metrics]
             time.sleep(0.1)
     assert [found.info.status for found in shown] == ["RUNNING"]
+
+
+@pytest.mark.slow
+def test_each_value_is_in_a_server_within_half_a_minute(store, served):
+    """With the waits that a real run has."""
+    derivation = Derivation(kind="audit", inputs=(), source=SOURCE, settings={"n": 1}, seed=0)
+    late = []
+    with mirror.live_run(store, derivation, "team", KeyboardInterrupt) as run:
+        for step in (1, 2, 3):
+            start, name = time.monotonic(), f"share_{step}"
+            run.add([Sample(step, name, 0.5, "audit", 1_700_000_000_000)])
+            while time.monotonic() - start < 60:
+                if any(f"audit/{name}" in found.data.metrics for found in runs(served)):
+                    break
+                time.sleep(0.5)
+            late.append(time.monotonic() - start)
+            time.sleep(1)
+    assert max(late) < 30, late
