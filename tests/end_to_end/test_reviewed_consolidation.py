@@ -25,6 +25,8 @@ def test_who_does_not_approve_has_a_plan_and_the_rejection_of_it(teachers):
     assert result.exit_code == 1
     assert "review-the-plan" in result.output
     assert "Not approved: nothing was trained" in result.output
+    assert "Merge 2 teachers into one student." in result.output.splitlines()
+    assert '"plan":' not in result.output  # the value itself, which is long
     assert isinstance(result.exception, SystemExit)  # and no trace
     assert made == {"plan": 2, "launch": 1, "gate": 1, "approval": 1}
     [launch] = launches(open_store())[0]
@@ -32,8 +34,9 @@ def test_who_does_not_approve_has_a_plan_and_the_rejection_of_it(teachers):
     assert launch.decisions[0].by == launch.launcher
 
 
-def test_who_says_nothing_has_not_approved(teachers):
-    result, made = reviewed("")
+@pytest.mark.parametrize("answer", ["", "\n"], ids=["nothing", "enter"])
+def test_who_says_nothing_has_not_decided(teachers, answer):
+    result, made = reviewed(answer)
     assert result.exit_code == 1
     assert "Not approved: nothing was trained" in result.output
     assert made == {"plan": 2, "launch": 1, "gate": 1}

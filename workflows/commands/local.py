@@ -11,11 +11,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from workflows.commands.output import complain, say, show_trace
+from workflows.commands.output import complain, decided, say, show_trace
+
+if TYPE_CHECKING:
+    from flytekit.core.context_manager import FlyteContext
+    from flytekit.core.gate import Gate
+    from flytekit.core.promise import Promise
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -54,11 +59,14 @@ def run_locally(
     # flytekit replaces both on import: Ctrl-C would exit before anything could be tidied up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.excepthook = show_trace
+    from flytekit.core.gate import Gate
     from flytekit.exceptions.user import FlyteDisapprovalException
 
     from tasks.attempt import InterruptedAttemptError
     from tasks.console_errors import is_explained
 
+    # flytekit shows the whole value as JSON, and takes Enter for an approval.
+    Gate.local_execute = _review
     try:
         return _with_retries(lambda: workflow(*args, **inputs))
     except InterruptedAttemptError as error:
@@ -80,6 +88,22 @@ def run_locally(
         say(err=True)
         complain(f"provost: {_without_prefix(error)}")
         raise SystemExit(1) from None
+
+
+def _review(gate: "Gate", context: "FlyteContext", **gated: "Promise") -> "Promise":
+    """Show the summary of the plan at a gate, and return the plan if the user approves it."""
+    from flytekit.core.type_engine import TypeEngine
+    from flytekit.exceptions.user import FlyteDisapprovalException
+
+    from tasks.handover import Gated
+
+    [promise] = gated.values()
+    plan: Gated = TypeEngine.to_python_value(context, promise.val, Gated)
+    for line in plan.summary.splitlines():
+        say(line, err=True)
+    if not decided(f"[{gate.name}] Approve this plan?"):
+        raise FlyteDisapprovalException(f"User did not approve {gate.name}")
+    return promise
 
 
 def _with_retries(run: Callable[[], Result]) -> Result:

@@ -43,6 +43,15 @@ def emit(document: "BaseModel") -> None:
     say(json.dumps(document.model_dump(mode="json"), allow_nan=False))
 
 
+def decided(question: str) -> bool:
+    """Return whether the user answers yes rather than no; Enter alone is no answer.
+
+    Raises:
+        click.Abort: if there is no answer, such as without a terminal.
+    """
+    return click.confirm(plain(question), default=None, err=True)
+
+
 def agreed(question: str) -> bool:
     """Return whether the user answers yes; without a terminal the answer is no."""
     try:
