@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -88,8 +90,19 @@ def save_policy(policy: Policy, folder: Path) -> Path:
     return folder
 
 
-def fetch_model(source: str, folder: Path) -> Path:
+def hub_commit(source: str) -> str:
+    """Return the commit that a hub id stands for now; "" if network and cache do not have it."""
+    try:
+        config = hf_hub_download(source, "config.json")
+    except (OSError, ValueError, EntryNotFoundError):
+        return ""
+    return Path(config).parent.name  # .../snapshots/COMMIT/config.json
+
+
+def fetch_model(source: str, folder: Path, revision: str = "") -> Path:
     """Copy a Hugging Face model, by local path or hub id, into ``folder`` in our own format.
+
+    ``revision`` is the commit of a hub id; "" for its newest.
 
     Raises:
         ValueError: if the model does not exist, or needs its own code, which is never run.
@@ -100,7 +113,7 @@ def fetch_model(source: str, folder: Path) -> Path:
             f"folder {source!r} does not exist: give a Hugging Face folder or a hub id"
         )
     try:
-        loaded = _from_hugging_face(source)
+        loaded = _from_hugging_face(source, revision or "main")
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{source!r} cannot be loaded as a causal LM: {error}. Give a folder with config.json, "
@@ -109,15 +122,16 @@ def fetch_model(source: str, folder: Path) -> Path:
     return save_policy(loaded, folder)
 
 
-def _from_hugging_face(source: str) -> Policy:
+def _from_hugging_face(source: str, revision: str) -> Policy:
     model = AutoModelForCausalLM.from_pretrained(
         source,
+        revision=revision,
         use_safetensors=True,
         trust_remote_code=False,
         attn_implementation="sdpa",
         dtype=torch.float32,
     )
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
     return Policy(model, tokenizer)
 
 

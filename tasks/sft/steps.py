@@ -15,7 +15,7 @@ from lineage.record import Derivation, Input
 from tasks.handover import StageLabel
 from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens, Tokens
-from tasks.model.files import Policy, fetch_model, load_policy, save_policy
+from tasks.model.files import Policy, fetch_model, hub_commit, load_policy, save_policy
 from tasks.model.scratch import CHAT_ROLES, make_model, make_tokenizer
 from tasks.progress import report
 from tasks.provenance import source_digest
@@ -58,12 +58,13 @@ def make_base(
 
     ``data`` are demonstrations; the tokenizer of a base from scratch covers their text.
     """
+    identity = _identity(source) if source else settings.model_dump(mode="json")
     derivation = Derivation(
         project=runner.project,
         kind="base",
         inputs=() if source else _inputs(data),
         source=source_digest("sft"),
-        settings=_identity(source) if source else settings.model_dump(mode="json"),
+        settings=identity,
         seed=0 if source else seed,
     )
 
@@ -72,7 +73,7 @@ def make_base(
             report("base", 0, 1, message=f"copy {source}")
             if license_found := stated_license(source):
                 measurements.notes["license"] = license_found
-            return fetch_model(source, folder / "model")
+            return fetch_model(source, folder / "model", str(identity.get("revision", "")))
         use_configured_threads()
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         watch = Watch(
@@ -121,10 +122,14 @@ def finetune(
 
 
 def _identity(source: str) -> dict[str, JsonValue]:
-    """Return the identity of a Hugging Face model: a folder by its bytes, a hub id by its name."""
+    """Return the identity of a Hugging Face model: a folder by its bytes, a hub id by its commit.
+
+    Without network and cache the commit is unknown, and the name alone finds an older base.
+    """
     folder = Path(source)
     if not folder.is_dir():
-        return {"source": source}
+        commit = hub_commit(source)
+        return {"source": source, "revision": commit} if commit else {"source": source}
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {"files": {str(path.relative_to(folder)): digest_file(path) for path in files}}
 

@@ -1,0 +1,44 @@
+"""A base from the Hub is the bytes of a commit: what its name stands for can change."""
+
+import shutil
+
+import huggingface_hub.constants
+import pytest
+
+from lineage.store import open_store
+from tasks.model.files import hub_commit, save_policy
+from tasks.sft.settings import BaseSettings
+from tasks.sft.steps import make_base
+from tasks.step_runner import StepRunner
+from tests.support.mirrors import MemoryMirror
+from tests.support.tiny_models import tiny_policy
+
+FIRST, SECOND = "a" * 40, "b" * 40
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A cache of the Hub with a model of one commit."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    model = tmp_path / "hub" / "models--org--model"
+    save_policy(tiny_policy(), model / "snapshots" / FIRST)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(FIRST)
+    return model
+
+
+def test_a_name_stands_for_a_commit_where_it_is_known(hub):
+    assert hub_commit("org/model") == FIRST
+    assert hub_commit("org/none") == ""
+
+
+def test_another_commit_under_the_same_name_is_another_base(hub, home):
+    runner = StepRunner(open_store(), mirror=MemoryMirror())
+    first = make_base(runner, "org/model", [], BaseSettings(), 0)
+    settings = runner.records.read(first.record).settings
+    assert settings == {"source": "org/model", "revision": FIRST}
+    shutil.copytree(hub / "snapshots" / FIRST, hub / "snapshots" / SECOND)
+    (hub / "refs" / "main").write_text(SECOND)
+    second = make_base(runner, "org/model", [], BaseSettings(), 0)
+    assert runner.records.read(second.record).settings["revision"] == SECOND
