@@ -168,7 +168,7 @@ def test_an_environment_that_fails_in_the_climb_stops_it(faculty, root, monkeypa
     grade = "return Grade(1.0) if turns[-1].content.isalpha() else 'well done'"
     message, made = climb_with(root, monkeypatch, grade)
     assert "environment of 'shout': grade() at prompt 'shout-" in message
-    assert "returned a str: it returns a Grade" in message
+    assert "returned a str: it must return a Grade" in message
     # what came before the climb is kept and found by the next run; no rung is
     assert made.keys() == {"environment", "prompts", "demonstrations", "sketch", "sft"}
 

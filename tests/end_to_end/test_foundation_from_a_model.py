@@ -144,7 +144,7 @@ def test_a_model_that_brings_code_is_refused(foundation, tiny_llama, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "modeling.py").write_text("raise SystemExit('the code of the model ran')")
     message = foundation(folder)
-    assert "asks to run code of its own (auto_map)" in message
+    assert "asks to run its own code (auto_map)" in message
     assert "use a model with an architecture in transformers" in message
 
 
