@@ -213,6 +213,23 @@ class GateOrder(Frozen):
 
 
 @documented
+class WarmUpOrder(Frozen):
+    """Inputs of the launch form that concern the warm-up, which ``on_misfit=remedy`` applies."""
+
+    warm_up_prompts: int = Field(default=384, ge=1)
+    """Number of prompts that each teacher answers for the warm-up."""
+    warm_up_steps: int = Field(default=120, ge=1)
+    """Number of SFT steps per teacher in the warm-up; a domain that is new to the student needs
+    more."""
+
+    def settings(self) -> WarmUpSettings:
+        """Return the settings of the stage."""
+        return WarmUpSettings(
+            prompts_per_teacher=self.warm_up_prompts, steps_per_teacher=self.warm_up_steps
+        )
+
+
+@documented
 class ReleaseConditions(Frozen):
     """Conditions under which the alias ``released`` moves to a new student automatically.
 

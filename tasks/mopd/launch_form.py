@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.documented import documented
-from tasks.handover import GateOrder, OnMisfit, ReleaseConditions
+from tasks.handover import GateOrder, OnMisfit, ReleaseConditions, WarmUpOrder, WarmUpSettings
 from tasks.inputs import InputError
 from tasks.mopd.round_form import INPUTS, LARGEST_SEED, RoundForm
 from tasks.mopd.settings import Divergence, RoundSettings
@@ -83,6 +83,10 @@ class LaunchForm(BaseModel):
         """Return the inputs that concern the gate; raises as ``round`` does."""
         return GateOrder.model_validate(self._of(GateOrder))
 
+    def warm_up(self) -> WarmUpSettings:
+        """Return the settings of the warm-up; raises as ``round`` does."""
+        return WarmUpOrder.model_validate(self._of(WarmUpOrder)).settings()
+
     def conditions(self) -> ReleaseConditions:
         """Return the conditions for an automatic release; raises as ``round`` does."""
         return ReleaseConditions.model_validate(self._of(ReleaseConditions))
@@ -99,6 +103,7 @@ MORE: Mapping[str, Any] = {
         if name not in LaunchForm.model_fields and name != "more_settings"
     },
     **GateOrder.model_fields,
+    **WarmUpOrder.model_fields,
     **ReleaseConditions.model_fields,
 }
 """Settings that have a short name in ``settings``, with their fields."""

@@ -40,6 +40,7 @@ def launch_spec(inputs: Mapping[str, Any]) -> LaunchSpec:
             rounds=round_form.rounds,
             seed=round_form.seed,
             publish_as=form.publish_as,
+            warm_up=form.warm_up(),
             conditions=form.conditions(),
         )
         launched = Launched(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.artifacts import Artifact, Frozen
 from tasks.documented import documented
-from tasks.handover import Plan, ReleaseConditions
+from tasks.handover import Plan, ReleaseConditions, WarmUpSettings
 from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision
@@ -26,6 +26,7 @@ class ConsolidationSpec(Frozen):
     rounds: int
     seed: int
     publish_as: str
+    warm_up: WarmUpSettings = WarmUpSettings()
     conditions: ReleaseConditions = ReleaseConditions()
     """Conditions under which the student is released automatically."""
 

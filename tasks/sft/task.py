@@ -34,9 +34,11 @@ def finetune(
 
 
 @hosted(resources.Stage.SFT)
-def warm_up_student(gated: Gated, sampling: SamplingSettings, seed: int) -> Plan:
+def warm_up_student(
+    gated: Gated, settings: WarmUpSettings, sampling: SamplingSettings, seed: int
+) -> Plan:
     """Warm the student up on the answers of the teachers for which the gate requires it."""
     from tasks.sft import warm_up
     from tasks.step_runner import StepRunner
 
-    return warm_up.warm_up_student(StepRunner(), gated, WarmUpSettings(), sampling, seed)
+    return warm_up.warm_up_student(StepRunner(), gated, settings, sampling, seed)

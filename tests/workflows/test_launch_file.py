@@ -5,8 +5,10 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
+from tasks.handover import WarmUpSettings
 from tasks.inputs import InputError
 from tasks.mopd.launch_form import LaunchForm
+from tasks.mopd.launch_spec import launch_spec
 from tasks.mopd.settings import Divergence
 from workflows.cli import main
 from workflows.commands.launch_file import inputs_of_launch, read_launch, write_launch
@@ -46,6 +48,13 @@ def test_options_override_the_file_and_the_file_its_preset(file):
     assert (form.mopd_steps, form.publish_as, form.preset) == (7, "yours", "smoke")
     assert form.round().prompts_per_domain == 5
     assert form.gate().gate_prompts_per_domain == 0
+
+
+def test_the_warm_up_is_set_by_its_own_names_and_reaches_its_stage():
+    inputs = inputs_of_launch("", None, {"warm_up_steps": 400, "warm_up_prompts": 50})
+    warm_up = launch_spec(inputs).spec.warm_up
+    assert (warm_up.steps_per_teacher, warm_up.prompts_per_teacher) == (400, 50)
+    assert launch_spec({}).spec.warm_up == WarmUpSettings()
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,9 @@ def approved(prepared: Mapping[str, Any]) -> dict[str, Any]:
 @workflow(on_failure=record_failure)
 def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     """Remedy, distil, merge the cheap controls, score all of them, publish, release, report."""
-    start = warm_up_student(gated=gated, sampling=spec.sampling, seed=spec.seed)
+    start = warm_up_student(
+        gated=gated, settings=spec.warm_up, sampling=spec.sampling, seed=spec.seed
+    )
     plan = named("warm-up", start)
     student = distil_rounds(plan=plan, settings=spec.settings, rounds=spec.rounds, seed=spec.seed)
     controls = {
