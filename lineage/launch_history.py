@@ -136,7 +136,7 @@ class _Reader:
             execution=run.name if run else attested.execution or None,
             execution_url=(run.url or None) if run else None,
             findings=plan.notes,
-            verdicts=[each for made in facts.of_kind("gate") for each in _verdicts(made)],
+            verdicts=_newest_verdicts(facts.of_kind("gate")),
             waivers=waivers,
             outcome=_outcome(form, plan.notes, waivers, decisions, students, failures),
             students=[
@@ -242,6 +242,12 @@ def _start(plan: NewestOutput) -> str:
 
 def _waived(made: NewestOutput) -> Waived:
     return Waived.model_validate({**made.derivation.settings, "digest": made.attestation.output})
+
+
+def _newest_verdicts(gates: Iterable[NewestOutput]) -> list[LaunchVerdict]:
+    """Return the last verdict on each teacher: `provost gate` and a launch judge the same plan."""
+    ordered = sorted(gates, key=lambda made: made.attestation.finished)
+    return list({each.name: each for made in ordered for each in _verdicts(made)}.values())
 
 
 def _verdicts(made: NewestOutput) -> list[LaunchVerdict]:

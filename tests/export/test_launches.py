@@ -112,6 +112,15 @@ def test_a_plan_behind_the_gate_is_one_launch_with_the_one_before_it(family):
         output_kind="report",
         teachers=[judged],
     )
+    write_record(  # `provost gate` judged the same plan
+        family.store,
+        b"another page",
+        take("plan", before),
+        kind="gate",
+        output_kind="report",
+        teachers=[judged],
+        seed=1,
+    )
     after = family.planned(take("plan", before), take("gate", gate), findings=[REFUSAL])
     found = told(family)
     assert before[1] not in found
