@@ -12,7 +12,7 @@ import torch
 from lineage.errors import LineageError, RecordRefusedError, RefusedFileError
 from lineage.flyte_run import FlyteRun
 from lineage.record import Derivation, Input
-from lineage.store import FolderStore
+from lineage.store import FolderStore, read_tree
 from tasks.measurements import Measurements
 from tasks.step_runner import Missing, StepRunner, find_finished
 from tasks.threads import use_configured_threads
@@ -113,7 +113,7 @@ def test_what_the_store_refuses_leaves_no_record(runner):
         return folder / "out"
 
     with pytest.raises(RefusedFileError):
-        runner.find_or_make(derivation(), "checkpoint", make)
+        runner.find_or_make(derivation(), "report", make)
     assert runner.records.all() == []
 
 
@@ -170,6 +170,24 @@ def test_an_output_that_was_removed_is_made_again(runner):
     assert runner.find(derivation()) is None
     assert runner.find_or_make(derivation(), "dataset", make) == made
     assert len(make.folders) == len(runner.records.attestations(made.record)) == 2
+
+
+@pytest.mark.parametrize("lost", ["page.txt", "table.txt"])
+def test_a_folder_that_lost_one_file_is_no_finished_work(runner, lost):
+    def make(folder, _):
+        (folder / "out").mkdir()
+        for name in ("page.txt", "table.txt"):
+            (folder / "out" / name).write_text(name)
+        return folder / "out"
+
+    made = runner.find_or_make(derivation(), "report", make)
+    [blob] = [
+        file.digest for file in read_tree(runner.store, made.digest).files if file.path == lost
+    ]
+    assert runner.store.remove(blob, 0)
+    assert runner.find(derivation()) is None
+    assert runner.find_or_make(derivation(), "report", make) == made
+    assert (runner.store.tree(made.digest) / lost).read_text() == lost
 
 
 def test_a_lost_output_is_made_again_with_as_many_threads(runner, monkeypatch):
