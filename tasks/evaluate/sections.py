@@ -140,7 +140,7 @@ def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) ->
         kind=kind,
         title=name,
         count=f"{next(iter(scores.methods.values())).n:,} prompts",
-        headings=("score", "normalised") if shown else ("score",),
+        headings=("score", "normalized") if shown else ("score",),
         rows=rows,
         axis=SCORE_AXIS,
         labels=((0.0, "0"), (0.5, "0.5"), (1.0, "1")),
