@@ -43,11 +43,32 @@ def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> boo
     except OSError as error:
         if error.errno in _NOT_MINE and root.is_dir():
             return False
-        raise StoreUnfitError(
-            f"{root} cannot be a store ({error}): set PROVOST_STORE to a writable folder on a "
-            "disk with hard links and locks"
-        ) from error
+        raise _no_place(root, str(error)) from error
     return True
+
+
+def can_be_made(root: Path) -> bool:
+    """Return True if a store may be made at ``root``, where none is yet. Nothing is written.
+
+    Raises StoreUnfitError where the nearest folder that exists is a file, or not writable.
+    """
+    place = root
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise _no_place(root, f"{place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _no_place(root, f"this user cannot write in {place}")
+    return True
+
+
+def _no_place(root: Path, why: str) -> StoreUnfitError:
+    at_home = root == Path(os.environ.get("PROVOST_HOME") or "runs").absolute() / "store"
+    variable = "PROVOST_HOME" if at_home and "PROVOST_STORE" not in os.environ else "PROVOST_STORE"
+    return StoreUnfitError(
+        f"{root} cannot be a store ({why}): set {variable} to a writable folder on a disk with "
+        "hard links and locks"
+    )
 
 
 def read_only(uri: str) -> StoreUnfitError:

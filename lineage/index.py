@@ -66,6 +66,16 @@ class LeftOut:
     why: str
 
 
+_NO_PLACE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+}
+"""SQLite's errors where the file could be right and its place cannot be used."""
+
+
 class Index:
     """Records, outputs and edges of one store, in one SQLite file."""
 
@@ -75,10 +85,28 @@ class Index:
         self._left_out: list[LeftOut] = []
         name = hex_of(digest_bytes(store.uri.encode()))[:16]
         self._path = path or home() / "index" / f"{name}.db"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._in_memory: sqlite3.Connection | None = None
+        if "://" not in store.uri and not Path(store.uri).exists():
+            # There is nothing to index yet, and who only reads leaves nothing behind.
+            self._in_memory = _connection(":memory:")
+        try:
+            self._open_or_make()
+        except (sqlite3.OperationalError, OSError) as error:
+            # It is only a cache: without a place for it, or on a full disk, memory will do.
+            if isinstance(error, sqlite3.Error) and _code(error) not in _NO_PLACE:
+                raise
+            _LOG.warning("the index is kept in memory, not in %s: %s", self._path, error)
+            self._in_memory = _connection(":memory:")
+            self.refresh()
+
+    def _open_or_make(self) -> None:
+        if self._in_memory is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.refresh()
-        except sqlite3.DatabaseError:  # a cut-off or foreign file: it is only a cache
+        except sqlite3.DatabaseError as error:  # a cut-off or foreign file
+            if _code(error) in _NO_PLACE:
+                raise
             for suffix in ("", "-wal", "-shm"):
                 remove(self._path.with_name(self._path.name + suffix))
             self.refresh()
@@ -239,9 +267,24 @@ class Index:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as connection:
-            connection.execute("PRAGMA synchronous = OFF")  # a cache: rebuilt if power fails
+        if self._in_memory is not None:
+            yield self._in_memory
+            return
+        with closing(_connection(str(self._path))) as connection:
             yield connection
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code; 0 for an error of Python's own module."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _connection(database: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        database, timeout=60, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA synchronous = OFF")  # a cache: rebuilt if power fails
+    return connection
 
 
 def _row(row: tuple[str, ...]) -> Row:

@@ -12,7 +12,7 @@ from typing import Protocol
 from lineage.admission import Limits, check_content, list_files
 from lineage.blobs import BlobFolder, flush, flush_folder, make_folders
 from lineage.digest import digest_bytes, hex_of
-from lineage.disk_probe import make_writable, read_only
+from lineage.disk_probe import can_be_made, make_writable, read_only
 from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, StoreUnfitError
 from lineage.full_disk import full_disk_named
@@ -108,9 +108,10 @@ class FolderStore:
         tell: Tell = silent,
         signing_key: SigningKey | None = None,
     ) -> None:
-        """Open the store at ``root``, for reading where this user cannot write; or make a new one.
+        """Open the store at ``root``, for reading where this user cannot write.
 
-        Raises StoreUnfitError where none can be made, or the disk keeps no store's promises.
+        A new one is made by the first write: who only reads leaves nothing behind. Raises
+        StoreUnfitError where none can be made, or the disk keeps no store's promises.
         """
         self.signing_key = signing_key
         self._tell = tell
@@ -118,9 +119,13 @@ class FolderStore:
         self._limits = limits or Limits()
         self._keys = self._root / "keys"
         self._scratch = scratch_under(self._root / "unfinished")
-        self._writable = make_writable(self._root, _FOLDERS, self._scratch)
+        self._is_made = self._root.is_dir()
+        self._writable = self._make() if self._is_made else can_be_made(self._root)
         self.blobs = BlobFolder(self._root / "blobs", self._scratch)
         self.trees = self._tree_folder()
+
+    def _make(self) -> bool:
+        return make_writable(self._root, _FOLDERS, self._scratch)
 
     def _tree_folder(self) -> TreeFolder:
         """Return where folders are made: in the store, or beside it where it is read-only."""
@@ -136,6 +141,8 @@ class FolderStore:
 
     def ensure_writable(self) -> None:
         """See Store."""
+        if not self._is_made:
+            self._writable, self._is_made = self._make(), True
         if not self._writable:
             raise read_only(self.uri)
 

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lineage.disk_probe import PROBES, Probe
+from lineage.disk_probe import PROBES, Probe, can_be_made
 from lineage.doctor.check import Check, Group
+from lineage.errors import StoreUnfitError
 
 _STORE = Group("store")
 
@@ -35,8 +36,14 @@ def check_folder(root: Path, probes: Mapping[str, Probe] | None = None) -> list[
     place = existing_parent(root)
     if not os.access(place, os.W_OK | os.X_OK) or _is_read_only(place):
         return [_read_only(root, place), *check_space(place, _STORE)]
-    with tempfile.TemporaryDirectory(prefix=".provost-doctor-", dir=place) as folder:
-        tried = [_attempt(name, probe, Path(folder)) for name, probe in (probes or PROBES).items()]
+    try:
+        can_be_made(root)
+        with tempfile.TemporaryDirectory(prefix=".provost-doctor-", dir=place) as folder:
+            tried = [
+                _attempt(name, each, Path(folder)) for name, each in (probes or PROBES).items()
+            ]
+    except (StoreUnfitError, OSError) as error:
+        return [_STORE.fail("folder", str(error), _OTHER_DISK), *check_space(place, _STORE)]
     state = "" if root.is_dir() else " (does not exist yet; the first write makes it)"
     return [_STORE.ok("folder", f"{root} can be written{state}"), *tried, *check_space(place)]
 

@@ -101,12 +101,12 @@ def refuse(number):
         ((Path, "rename"), refuse(errno.EPERM)),
     ],
 )
-def test_a_disk_that_cannot_keep_a_store_is_refused_when_it_is_opened(
+def test_a_disk_that_cannot_keep_a_store_is_refused_when_it_is_made(
     tmp_path, monkeypatch, part, replacement
 ):
     monkeypatch.setattr(*part, replacement)
     with pytest.raises(StoreUnfitError, match="provost doctor"):
-        FolderStore(tmp_path / "store")
+        FolderStore(tmp_path / "store").ensure_writable()
 
 
 def test_a_step_on_a_read_only_store_ends_before_its_work(backup):

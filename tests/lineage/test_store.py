@@ -233,6 +233,7 @@ def test_leftovers_of_a_killed_process_are_swept_and_those_of_a_live_one_are_not
 
 
 def test_what_another_user_left_does_not_make_a_store_read_only(store, monkeypatch):
+    store.ensure_writable()
     theirs = Path(store.uri) / "unfinished" / "theirs.lock"
     theirs.touch()
     real = os.open

@@ -44,6 +44,7 @@ def demo(seed: int, processes: int, as_document: bool) -> None:
     quiet()
     started = time.monotonic()
     folder = home() / "demo"
+    open_store().ensure_writable()  # before a step says so in the words of its wrapper
     _Stages(seed, processes, folder / "logs").run()
     student = _show(seed, folder, as_document)
     summary = summary_of(open_store(), student, time.monotonic() - started)
