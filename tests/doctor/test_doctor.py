@@ -131,8 +131,8 @@ def test_tracking_addresses_that_do_not_answer_are_warnings_and_hide_passwords(t
 
 MOUNTS = """\
 22 1 0:21 / / rw,relatime shared:1 - overlay overlay rw
-30 22 0:40 / /home rw shared:2 - nfs4 server:/home rw
-31 30 0:41 / /home/ann/local\\040disk rw - ext4 /dev/sda1 rw
+30 22 0:40 / /people rw shared:2 - nfs4 server:/people rw
+31 30 0:41 / /people/ann/local\\040disk rw - ext4 /dev/sda1 rw
 32 22 0:42 / /scratch rw master:3 - lustre server:/scratch rw
 """
 
@@ -141,9 +141,9 @@ MOUNTS = """\
     ("place", "kind"),
     [
         ("/work", ""),
-        ("/home/ann", "nfs4"),
-        ("/home/ann/local disk/runs", ""),
-        ("/homes", ""),
+        ("/people/ann", "nfs4"),
+        ("/people/ann/local disk/runs", ""),
+        ("/peopled", ""),
         ("/scratch/runs", "lustre"),
     ],
 )
