@@ -113,7 +113,7 @@ def test_what_the_store_refuses_leaves_no_record(runner):
         return folder / "out"
 
     with pytest.raises(RefusedFileError):
-        runner.find_or_make(derivation(), "report", make)
+        runner.find_or_make(derivation(), "checkpoint", make)
     assert runner.records.all() == []
 
 
