@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tasks.rollout.prompts import PromptError
-from tasks.rollout.worker.bundle import collect
+from tasks.rollout.worker.bundle import BundleError, collect
 from tasks.rollout.worker.client import EnvironmentWorker
 
 ENVIRONMENT = """
@@ -80,7 +80,7 @@ def test_a_malformed_line_is_refused_by_file_and_number(folder, tmp_path):
 
 def test_a_missing_split_is_refused(folder, tmp_path):
     (folder / "prompts" / "evaluation.jsonl").unlink()
-    with pytest.raises((PromptError, FileNotFoundError), match="evaluation"):
+    with pytest.raises(BundleError, match=r"evaluation\.jsonl"):
         collect("echo_team", tmp_path / "bundle")
 
 
@@ -91,3 +91,19 @@ def test_asking_for_more_than_the_file_holds_says_so(folder, tmp_path):
         pytest.raises(RuntimeError, match="has 4 rows but 5 are needed"),
     ):
         worker.prompts("train", 5, seed=0)
+
+
+@pytest.mark.parametrize("place", [".", "prompts"])
+@pytest.mark.parametrize("name", ["train", "demonstrations"])
+def test_data_beside_a_generator_is_refused_as_it_would_not_be_read(folder, tmp_path, place, name):
+    for split in ("train", "validation", "evaluation", "demonstrations"):
+        file = folder / "prompts" / f"{split}.jsonl"
+        file.rename(folder / place / file.name) if split == name else file.unlink()
+    (folder / "prompts.py").write_text(
+        "def prompts(split, count, seed): ...\ndef demonstrations(count, seed): ...\n"
+    )
+    with pytest.raises(BundleError) as caught:
+        collect("echo_team", tmp_path / "bundle")
+    assert str((folder / place / f"{name}.jsonl").resolve()) in str(caught.value)
+    (folder / place / f"{name}.jsonl").unlink()
+    assert (collect("echo_team", tmp_path / "bundle") / "prompts.py").is_file()

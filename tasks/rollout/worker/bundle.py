@@ -46,6 +46,7 @@ def collect(package: str, into: Path) -> Path:
         _check_environment(source)
         _check_prompt_files(source / DATA)
     else:
+        _refuse_unread_files(source)
         check(source)
     into.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "environment.py", into / "environment.py")
@@ -71,7 +72,21 @@ def _check_environment(folder: Path) -> None:
         )
 
 
+def _refuse_unread_files(folder: Path) -> None:
+    """Refuse data beside a prompts.py: it would not travel, and prompts.py could not read it."""
+    for name in (*SPLITS, "demonstrations"):
+        for path in (folder / f"{name}.jsonl", folder / DATA / f"{name}.jsonl"):
+            if path.exists():
+                raise BundleError(
+                    f"{path} would not be in the bundle, because {folder / 'prompts.py'} makes the "
+                    f"prompts: put the four files into {DATA}/ and remove prompts.py, or remove "
+                    "the file"
+                )
+
+
 def _check_prompt_files(folder: Path) -> None:
+    for name in (*SPLITS, "demonstrations"):
+        _present(folder / f"{name}.jsonl")
     train, validation, evaluation = (read_prompts(folder / f"{split}.jsonl") for split in SPLITS)
     refuse_overlap(train, evaluation)
     refuse_overlap(validation, evaluation)
