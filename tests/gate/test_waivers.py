@@ -4,7 +4,7 @@ import pytest
 
 from lineage.digest import canonical_json
 from lineage.dsse import PAYLOAD_TYPE, Envelope, SigningKey, parse_envelope, sign
-from lineage.errors import LineageError, NotEntitledError, NotWaivableError
+from lineage.errors import LineageError, NotEntitledError, NotWaivableError, UnknownReferenceError
 from lineage.record import Attestation, Records
 from lineage.registry import Registry
 from lineage.trust import Team, TrustedKey, TrustRoot
@@ -126,6 +126,21 @@ def test_an_unknown_key_and_a_revoked_one_do_not_count(runner, faculty):
     publish(runner.store, trust_root(revoked="2026-11-21T00:00:00+00:00"), NEXT)
     with pytest.raises(NotEntitledError):
         read_waiver(runner.store, waiver.digest, plan)
+
+
+@pytest.mark.parametrize("key", ["unknown", "revoked", "another team's"])
+def test_a_key_that_cannot_count_signs_nothing(runner, faculty, key):
+    plan = propose(runner, *ASKED).artifact
+    own = runner.store.signing_key
+    if key == "revoked":
+        publish(runner.store, trust_root(revoked="2026-11-21T00:00:00+00:00"), NEXT)
+    runner.store.signing_key = {"unknown": STRANGE, "another team's": THEIRS}.get(key, own)
+    before = runner.records.all()
+    # With the key its plan is revoked too, so there is nothing left to waive.
+    with pytest.raises(UnknownReferenceError if key == "revoked" else NotEntitledError):
+        waive(runner, plan.digest, "because")
+    runner.store.signing_key = own
+    assert runner.records.all() == before
 
 
 def test_a_waiver_of_another_store_does_not_count(runner, faculty):

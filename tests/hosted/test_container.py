@@ -70,7 +70,7 @@ def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp
     (tmp_path / "key").write_text(SigningKey.generate().to_pem())
     pod = Container(resolve_checkpoint, tmp_path / "pod", inputs)
     flavoured = {"PROVOST_FLAVOUR": "h100", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key")}
-    assert "nothing yet" in pod.run(**flavoured).error.message  # a plan needs none
+    assert pod.run(**flavoured).error.code == "USER:RefusedError"  # a plan needs none
     inputs = {
         "start": Artifact(kind="checkpoint", digest=NOWHERE, record=NOWHERE, uri="nowhere"),
         "data": [],
