@@ -237,7 +237,10 @@ def _failed(form: Launched | None, launch: Attestation, failure: NewestOutput) -
 
 
 def _start(plan: NewestOutput) -> str:
-    return next(item.artifact for item in plan.derivation.inputs if item.role == "student")
+    found = [item.artifact for item in plan.derivation.inputs if item.role == "student"]
+    if not found:
+        raise LineageError(f"the plan of record {plan.record} names no student to start from")
+    return found[0]
 
 
 def _waived(made: NewestOutput) -> Waived:

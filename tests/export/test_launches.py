@@ -130,6 +130,13 @@ def test_a_plan_behind_the_gate_is_one_launch_with_the_one_before_it(family):
     assert found[after[1]].outcome == "proposed"  # the waiver of the plan before counts
 
 
+def test_a_plan_without_a_student_hides_no_other(family):
+    write_record(family.store, b'{"teachers": []}', kind="plan", output_kind="plan")
+    found, problems = launches(family.store)
+    assert family.plan[1] in {launch.plan for launch in found}
+    assert len(problems) == 1
+
+
 def test_a_plan_that_is_damaged_is_told_and_hides_no_other(family):
     bad = write_record(
         family.store,
