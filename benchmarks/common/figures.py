@@ -113,7 +113,29 @@ def memory() -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {"memory": memory, "faults": faults, "fuzz": fuzz}
+def new_domain() -> str:
+    """Return what reaches a student of a domain that its fork point has never seen."""
+    found = result("new_domain")["figures"]
+    domains = ("roman", "math", "code")
+    against = {domain: found["default"]["scores"][domain]["against"] for domain in domains}
+    rows = [
+        (who, *(f"{against[domain][who]:.2f}" for domain in domains))
+        for who in ("fork_point", "teacher")
+    ]
+    for name, options in (("default", "defaults"), ("longer", "")):
+        more = found[name]["command"].partition("--on-misfit remedy")[2].strip()
+        scores = found[name]["scores"]
+        said = options or f"`{more}`"
+        rows.append((said, *(f"{scores[domain]['value']:.2f}" for domain in domains)))
+    return table(("", *domains), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "memory": memory,
+    "faults": faults,
+    "fuzz": fuzz,
+    "new_domain": new_domain,
+}
 
 
 def pages() -> Iterator[Path]:
