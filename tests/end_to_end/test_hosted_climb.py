@@ -94,7 +94,7 @@ def test_a_machine_that_is_taken_away_costs_one_step(pods, numbers):
     assert first.code == 0
     assert first.is_recoverable
     assert "climb was stopped (SIGTERM)" in first.error.message
-    [state] = [key for key in open_store().keys("states") if "/" in key]
+    [state] = [key for key in open_store().keys("projects") if "/states/" in key]
     assert state
 
     second = pod.run(1, **pods.environment)
