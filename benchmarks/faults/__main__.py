@@ -12,7 +12,7 @@ COUNTS = {
     "kills": 190,
     "demo_kills": 10,
     "full": 100,
-    "outages": 24,
+    "outages": 27,
     "releases": 100,
     "clocks": 20,
     "teams": 106,
