@@ -52,7 +52,8 @@ ELSEWHERE = {
     # What they make is taken by an audit alone, which refuses what is of another round.
     "retrain": "tests/lineage/test_rules_audit.py",
     "replay_round": "tests/lineage/test_rules_audit.py",
-    # It makes nothing of what it is given: it says that a run failed.
+    # They make nothing of what they are given: one refuses a climb, one says that a run failed.
+    "check_climb": "tests/end_to_end/test_bad_input_of_a_climb.py",
     "record_failure": "tests/hosted/test_failure_records.py",
     "summarize": "tests/export/test_summary.py",
 }
