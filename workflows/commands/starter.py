@@ -81,7 +81,7 @@ from tasks.rl.settings import RlSettings
 from tasks.sft.settings import SftSettings
 
 DOMAIN = DomainSettings(name="$team", owner="team-$team", version="1.0.0")
-SFT = SftSettings(num_steps=150, learning_rate=1e-3)
+SFT = SftSettings(num_steps=500, learning_rate=1e-3)
 RL = RlSettings(loop=LoopSettings(num_steps=60, learning_rate=2e-4, rung_every=20))
 '''
 
