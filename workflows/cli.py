@@ -25,6 +25,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "workflows.commands.approve:approve",
         "Approve or reject a plan that is waiting in Flyte.",
     ),
+    "checkpoint": (
+        "workflows.commands.checkpoint:checkpoint",
+        "Register a model of your own as base or fork point.",
+    ),
     "teacher": (
         "workflows.commands.teacher:teacher",
         "Create a team or a key; list, retire or recall teachers.",

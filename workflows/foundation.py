@@ -59,6 +59,20 @@ class Founded(NamedTuple):
 
 
 @workflow
+def import_checkpoint(source: str, name: str = "fork-point") -> Founded:
+    """Register a Hugging Face model without training, as base or as fork point.
+
+    Args:
+        source: Path of a folder, or id on the Hub, with a revision behind an @ if needed.
+        name: base or fork-point.
+    """
+    imported = make_base(source=source, data=[], settings=BaseSettings(), seed=0)
+    registered = register_checkpoint(name=name, checkpoint=named("import", imported), owner=OWNER)
+    made = named("register", registered)
+    return Founded(named("summary", summarize(made=made)), made)
+
+
+@workflow
 def foundation(model: str = "", seed: int = 0) -> Founded:
     """Make the fork point.
 

@@ -90,10 +90,10 @@ def save_policy(policy: Policy, folder: Path) -> Path:
     return folder
 
 
-def hub_commit(source: str) -> str:
-    """Return the commit that a hub id stands for now; "" if network and cache do not have it."""
+def hub_commit(source: str, revision: str = "") -> str:
+    """Return the commit of a hub id, or of a revision of it; "" if network and cache lack it."""
     try:
-        config = hf_hub_download(source, "config.json")
+        config = hf_hub_download(source, "config.json", revision=revision or None)
     except (OSError, ValueError, EntryNotFoundError):
         return ""
     return Path(config).parent.name  # .../snapshots/COMMIT/config.json

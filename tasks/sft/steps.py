@@ -73,7 +73,8 @@ def make_base(
             report("base", 0, 1, message=f"copy {source}")
             if license_found := stated_license(source):
                 measurements.notes["license"] = license_found
-            return fetch_model(source, folder / "model", str(identity.get("revision", "")))
+            name = str(identity.get("source", source))
+            return fetch_model(name, folder / "model", str(identity.get("revision", "")))
         use_configured_threads()
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         watch = Watch(
@@ -124,12 +125,15 @@ def finetune(
 def _identity(source: str) -> dict[str, JsonValue]:
     """Return the identity of a Hugging Face model: a folder by its bytes, a hub id by its commit.
 
+    A hub id may name a branch, a tag or a commit behind an @.
+
     Without network and cache the commit is unknown, and the name alone finds an older base.
     """
     folder = Path(source)
     if not folder.is_dir():
-        commit = hub_commit(source)
-        return {"source": source, "revision": commit} if commit else {"source": source}
+        name, _, revision = source.partition("@")
+        commit = hub_commit(name, revision) or revision
+        return {"source": name, "revision": commit} if commit else {"source": name}
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {"files": {str(path.relative_to(folder)): digest_file(path) for path in files}}
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from click.testing import CliRunner
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lineage.artifacts import Artifact, Release, read_manifest
@@ -22,6 +23,7 @@ from tasks.step_runner import StepRunner
 from tests.support.refusals import refusal
 from tests.support.refused import refused
 from tests.support.tiny_faculty import PACKAGE, climb
+from workflows.cli import main
 
 TEMPLATE = (
     "{% for message in messages %}"
@@ -181,3 +183,22 @@ def test_a_folder_without_a_model_is_refused(foundation, tmp_path):
 
 def test_a_hub_name_that_cannot_be_fetched_is_refused_by_name(foundation):
     assert "nobody/has-this-model" in foundation("nobody/has-this-model")
+
+
+def test_a_model_is_imported_as_fork_point_without_training_and_teams_climb_from_it(
+    home, tiny_llama, teams_on_path
+):
+    result = CliRunner().invoke(main, ["checkpoint", "import", str(tiny_llama)])
+    assert result.exit_code == 0, result.output
+    store = open_store()
+    entry = Registry(store).resolve("fork-point@released")
+    assert entry.digest in result.output
+    assert StepRunner().records.read(entry.record).kind == "base"
+    release = climb(f"{PACKAGE}.shout")
+    assert read_manifest(store, release.digest, Release).fork_point.digest == entry.digest
+
+
+def test_an_import_of_a_folder_that_is_not_there_leaves_nothing(home, tmp_path):
+    message = refusal("checkpoint", "import", str(tmp_path / "none"), "--as", "base")
+    assert str(tmp_path / "none") in message
+    assert not [key for key in open_store().keys("") if "/registry/" in key]

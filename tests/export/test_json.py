@@ -48,7 +48,15 @@ ASKED = {
     "doctor": [],
 }
 ACT = {
-    *("run foundation", "register", "teacher new", "teacher keygen", "approve", "waive"),
+    *(
+        "run foundation",
+        "checkpoint import",
+        "register",
+        "teacher new",
+        "teacher keygen",
+        "approve",
+        "waive",
+    ),
     *("teacher recall", "teacher retire", "teacher promote", "student promote"),
     *("student rollback", "lineage promote", "lineage adopt", "lineage keep"),
     *("trust init", "trust publish", "trust endorse"),

@@ -42,3 +42,11 @@ def test_another_commit_under_the_same_name_is_another_base(hub, home):
     (hub / "refs" / "main").write_text(SECOND)
     second = make_base(runner, "org/model", [], BaseSettings(), 0)
     assert runner.records.read(second.record).settings["revision"] == SECOND
+
+
+def test_a_revision_behind_the_name_is_resolved_to_its_commit(hub, home):
+    shutil.copytree(hub / "snapshots" / FIRST, hub / "snapshots" / SECOND)
+    (hub / "refs" / "v2").write_text(SECOND)
+    made = make_base(StepRunner(), "org/model@v2", [], BaseSettings(), 0)
+    settings = StepRunner().records.read(made.record).settings
+    assert settings == {"source": "org/model", "revision": SECOND}
