@@ -8,7 +8,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.verify import Verifier
 from tests.support.families import Family
-from tests.support.making import checkpoint, safetensors
+from tests.support.making import checkpoint, safetensors, take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 
@@ -46,6 +46,16 @@ def test_a_flipped_byte_is_named_by_file_and_record(store, family):
     assert not found.passed
     assert any("file model.safetensors" in p.subject for p in found.problems)
     assert verify(store, family["base"][0]).passed
+
+
+def test_what_lies_behind_a_raw_input_is_verified_as_well(store, family):
+    raw = store.put_bytes(b"raw rows")
+    inputs = (take("data", ("", raw)), take("start", family["fork"]))
+    record, _ = write_record(store, b"weights", *inputs)
+    assert verify(store, record).passed
+    spoil(store.blobs.path(digest_bytes(safetensors(b"base"))))
+    found = verify(store, record)
+    assert any("file model.safetensors" in problem.subject for problem in found.problems)
 
 
 def test_a_missing_file_a_bad_manifest_and_a_bad_record_are_all_found(store, family):
