@@ -156,3 +156,4 @@ def watched_attempt(name: str, limit_seconds: float | None) -> Iterator[Notice]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        NOTICE.begin()  # what comes after in this process is another matter

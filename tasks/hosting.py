@@ -175,8 +175,8 @@ def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Par
         try:
             with watched_attempt(body.__name__, limit) as notice:
                 result = body(*args, **inputs)
-            if is_local:
-                notice.raise_given()  # interrupted after its last step: start no other task
+                if is_local:
+                    notice.raise_given()  # interrupted after its last step: start no other task
         except Exception as error:
             # A person's Ctrl-C or SIGTERM on this machine ends the run; Flyte's asks for another.
             stopped_here = is_local and isinstance(error, InterruptedAttemptError)

@@ -137,6 +137,7 @@ def test_what_one_attempt_was_asked_does_not_end_the_next():
     with watched_attempt("climb", None) as notice:
         notice.keep_states()
         ask()
+    assert not NOTICE.is_given  # nor what the process does in between
     with watched_attempt("climb", None):
         NOTICE.raise_given()
         assert not NOTICE.is_given

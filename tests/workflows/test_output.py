@@ -47,6 +47,7 @@ QUESTIONS = {
     "lineage reindex": ([],),
     "run teacher": (["math", "--request", "{request}"], ["math", "--fork-point", TEXT]),
     "run consolidation": (["--teachers", "math@1", "--student", "base@1"],),
+    "checkpoint import": ([TEXT],),
     "gate": (["--teachers", "math@1", "--student", "base@1"],),
     "audit": (["student@1"], [TEXT]),
     "surgery": (["student@1", "--without", TEXT],),
