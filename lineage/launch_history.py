@@ -52,6 +52,16 @@ def launches(store: Store) -> tuple[list[Launch], list[str]]:
     return sorted(found, key=lambda launch: (launch.at, launch.plan)), reader.problems
 
 
+def launch_of(store: Store, student: str) -> Launch | None:
+    """Return the last launch that published a student, by its digest; None without a record."""
+    found = [
+        launch
+        for launch in launches(store)[0]
+        if any(result.digest == student for result in launch.students)
+    ]
+    return found[-1] if found else None
+
+
 def of_team(launch: Launch, team: str) -> bool:
     """Return whether a team's teacher is among a plan's: by its owner, or its domain."""
     return any(team in {t.owner, t.owner.removeprefix("team-"), t.domain} for t in launch.teachers)

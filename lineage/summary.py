@@ -10,7 +10,7 @@ from lineage.export.card import domains_of, own_method
 from lineage.export.subject import Subject, subject_of
 from lineage.graph import Lineage
 from lineage.launch import Launch
-from lineage.launch_history import launches
+from lineage.launch_history import launch_of
 from lineage.plain import plain
 from lineage.record import Records
 from lineage.store import Store
@@ -144,14 +144,7 @@ def _lack(subject: Subject) -> list[str]:
 
 def _launch(store: Store, subject: Subject, digest: str) -> Launch | None:
     """Return the plan that a student came of."""
-    if not isinstance(subject.manifest, Student):
-        return None
-    found = [
-        launch
-        for launch in launches(store)[0]
-        if any(result.digest == digest for result in launch.students)
-    ]
-    return found[-1] if found else None
+    return launch_of(store, digest) if isinstance(subject.manifest, Student) else None
 
 
 def _verdict(launch: Launch | None) -> list[str]:

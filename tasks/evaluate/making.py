@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lineage.artifacts import Artifact, Frozen, Student
-from lineage.launch_history import launches
+from lineage.launch_history import launch_of
 from lineage.view import flatten
 from tasks.handover import Plan
 from tasks.progress import format_seconds
@@ -40,7 +40,7 @@ class Making(Frozen):
 def making_of(runner: StepRunner, plan: Plan, manifest: Student, student: Artifact) -> Making:
     """Return how a published student was made, from its manifest and its records."""
     total = sum(each.tokens_routed for each in manifest.teachers) or 1
-    owners = {teacher.reference: teacher.owner for teacher in plan.teachers}
+    planned = {teacher.reference: teacher for teacher in plan.teachers}
     verdicts = _verdicts(runner, student)
     attested = runner.records.output(manifest.checkpoint.record)
     seconds = attested.seconds if attested else None
@@ -49,10 +49,10 @@ def making_of(runner: StepRunner, plan: Plan, manifest: Student, student: Artifa
             TeacherRow(
                 reference=each.reference,
                 domain=each.domain,
-                owner=owners.get(each.reference, ""),
+                owner=planned[each.reference].owner,
                 tokens=each.tokens_routed,
                 share=each.tokens_routed / total,
-                verdict=verdicts.get(each.domain, NOT_MEASURED),
+                verdict=verdicts.get(planned[each.reference].name, NOT_MEASURED),
             )
             for each in manifest.teachers
         ),
@@ -67,14 +67,9 @@ def making_of(runner: StepRunner, plan: Plan, manifest: Student, student: Artifa
 
 def _verdicts(runner: StepRunner, student: Artifact) -> dict[str, str]:
     """Return the gate's verdict on each teacher, by its name in the plan."""
-    found = [
-        launch
-        for launch in launches(runner.store)[0]
-        if any(result.digest == student.digest for result in launch.students)
-    ]
+    launch = launch_of(runner.store, student.digest)
     return {
         each.name: each.verdict
         + (f", {each.predicted:.0%} of its gain expected" if each.predicted is not None else "")
-        for launch in found[-1:]
-        for each in launch.verdicts
+        for each in (launch.verdicts if launch else ())
     }
