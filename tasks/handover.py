@@ -41,6 +41,9 @@ class DomainSettings(Frozen):
     most 0.05."""
     num_demonstrations: int = Field(default=4000, ge=1)
     """Number of demonstrations for the supervised stage."""
+    least_score: float = Field(default=0.1, ge=0, le=1)
+    """Minimum mean score on the evaluation prompts for an automatic release. From 0.1 on, the
+    gate's 64 prompts tell a teacher from a student that solves none."""
     allow_unconfined: bool = False
     """Whether ``prompts.py`` may run unconfined; see ``SamplingSettings``."""
 

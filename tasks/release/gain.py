@@ -1,4 +1,4 @@
-"""Checks whether a teacher beats the fork point; only then is it released automatically."""
+"""Decides whether a teacher is released automatically: a clear gain, and a minimum score."""
 
 import json
 from dataclasses import dataclass
@@ -7,37 +7,51 @@ from lineage.artifacts import Release
 from lineage.errors import LineageError
 from lineage.store import Store
 
-FORK_POINT = "fork_point"
+FORK_POINT, TEACHER = "fork_point", "teacher"
+LEAST_SCORE = "least_score"
+"""Note of a release's attestation: the minimum that its team had set."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """A teacher minus its fork point on the same held-out prompts, with its 95 % interval."""
+    """A teacher's score, and its difference from the fork point on the same held-out prompts."""
 
+    score: float
+    """The teacher's mean score."""
     mean: float
     low: float
     high: float
+    """Upper end of the difference's 95 % interval; ``low`` is the lower end."""
 
     @property
     def is_clear(self) -> bool:
         """Whether the teacher is better, beyond chance."""
         return self.low > 0
 
+    def unmet(self, least_score: float) -> str:
+        """Return why the teacher is not released automatically; "" if both conditions hold."""
+        if not self.is_clear:
+            return "it does not beat the fork point"
+        if self.score < least_score:
+            return f"its score is {self.score:.3f}, below least_score of DOMAIN, {least_score:g}"
+        return ""
+
     def __str__(self) -> str:
-        """Return it as text."""
+        """Return the difference as text."""
         return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
 
 def gain_of(store: Store, release: Release) -> Gain:
-    """Return the gain over the fork point from a release's scorecard.
+    """Return score and gain over the fork point from a release's scorecard.
 
     Raises:
         LineageError: for a scorecard without that comparison.
     """
     try:
         card = json.loads(store.get_bytes(release.scorecard.digest))
+        score = float(card[release.domain][TEACHER]["mean"])
         found = card["paired"][release.domain][FORK_POINT]
-        return Gain(float(found["mean"]), float(found["low"]), float(found["high"]))
+        return Gain(score, float(found["mean"]), float(found["low"]), float(found["high"]))
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, LineageError):
             raise

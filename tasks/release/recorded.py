@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from lineage.artifacts import Artifact, Release, Student, put_manifest
 from lineage.record import Derivation, Input
 from tasks.measurements import Measurements
@@ -25,9 +27,13 @@ def derivation_of(
 
 
 def record_manifest(
-    runner: StepRunner, kind: str, manifest: Release | Student, parts: Mapping[str, Artifact]
+    runner: StepRunner,
+    kind: str,
+    manifest: Release | Student,
+    parts: Mapping[str, Artifact],
+    notes: Mapping[str, JsonValue] | None = None,
 ) -> Artifact:
-    """Store a manifest with the record of its parts."""
+    """Store a manifest with the record of its parts; the attestation keeps ``notes``."""
     digest = put_manifest(runner.store, manifest)
 
     def make(folder: Path, measurements: Measurements) -> Path:
@@ -35,6 +41,5 @@ def record_manifest(
         path.write_bytes(runner.store.get_bytes(digest))
         return path
 
-    return runner.find_or_make(
-        derivation_of(runner, kind, parts, digest), kind, make, manifest.owner
-    )
+    derivation = derivation_of(runner, kind, parts, digest)
+    return runner.find_or_make(derivation, kind, make, manifest.owner, notes=notes)

@@ -26,7 +26,7 @@ from tasks.progress import report
 from tasks.provenance import source_digest
 from tasks.publication import CANDIDATE, RELEASED, publish
 from tasks.refusal import RefusedError
-from tasks.release.gain import gain_of
+from tasks.release.gain import LEAST_SCORE, gain_of
 from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
 from tasks.step_runner import StepRunner
@@ -40,8 +40,9 @@ def release_teacher(
 ) -> Artifact:
     """Release the last rung of a climb as the domain's teacher.
 
-    ``candidate`` points at it, and ``released`` too if it beats the fork point. The climb's start,
-    its sampling, and the scorecard's comparison are read from the records.
+    ``candidate`` points at it, and ``released`` too if it beats the fork point and reaches the
+    team's ``least_score``. The climb's start, its sampling, and the scorecard's comparison are read
+    from the records.
 
     Raises:
         BrokenRuleError: if ladder, domain and scorecard are not of one climb.
@@ -58,16 +59,18 @@ def release_teacher(
     refuse_broken(what, list(check_release(Evidence(runner.store), made, manifest)))
     refuse_recalled_family(runner.store, parts.values())
     gain = gain_of(runner.store, manifest)
-    released = record_manifest(runner, "release", manifest, parts)
+    unmet = gain.unmet(settings.least_score)
+    notes = {LEAST_SCORE: settings.least_score}
+    released = record_manifest(runner, "release", manifest, parts, notes)
     publish(
         runner,
         f"teacher.{settings.name}",
         released,
         owner=settings.owner,
         note=settings.version,
-        aliases=(CANDIDATE, RELEASED) if gain.is_clear else (CANDIDATE,),
+        aliases=(CANDIDATE,) if unmet else (CANDIDATE, RELEASED),
     )
-    message = "" if gain.is_clear else f"only a candidate: {gain} over the fork point"
+    message = f"only a candidate: {unmet}, gain {gain}" if unmet else ""
     report(f"{settings.name} release", 1, 1, message=message)
     return released
 

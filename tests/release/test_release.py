@@ -11,6 +11,10 @@ from tasks.release import release as releasing
 from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
+from workflows.commands.promote import told_of_candidate
+
+BARELY = (0.02, 0.02, 0.01, 0.03)
+"""Scores of a teacher beside a fork point that solves nothing."""
 
 
 @pytest.fixture
@@ -83,9 +87,48 @@ def test_a_release_is_registered_and_both_aliases_point_at_it(runner, make, fork
 
 def test_a_teacher_that_does_not_beat_the_fork_point_stays_a_candidate(runner, make, fork_point):
     Climbed(make, fork_point, seed=1).release()
-    Climbed(make, fork_point, seed=2, gain=(0.02, -0.01, 0.05)).release()
-    Climbed(make, fork_point, seed=3, gain=(-0.1, -0.2, -0.01)).release()
+    Climbed(make, fork_point, seed=2, scores=(0.8, 0.02, -0.01, 0.05)).release()
+    Climbed(make, fork_point, seed=3, scores=(0.8, -0.1, -0.2, -0.01)).release()
     assert Registry(runner.store).aliases("teacher.math") == {"candidate": 3, "released": 1}
+
+
+def test_a_clear_gain_below_the_least_score_stays_a_candidate(runner, make, fork_point):
+    Climbed(make, fork_point, seed=1, scores=BARELY).release()
+    assert Registry(runner.store).aliases("teacher.math") == {"candidate": 1}
+    Climbed(make, fork_point, seed=2, scores=(0.1, 0.1, 0.05, 0.15)).release()
+    assert Registry(runner.store).aliases("teacher.math") == {"candidate": 2, "released": 2}
+
+
+def test_a_team_may_lower_the_least_score_and_release_what_is_finished(runner, make, fork_point):
+    low = Climbed(make, fork_point, seed=1, scores=BARELY)
+    low.release()
+    lowered = low.domain.settings.model_copy(update={"least_score": 0.02})
+    low.release(settings=lowered)
+    registry = Registry(runner.store)
+    assert registry.aliases("teacher.math") == {"candidate": 1, "released": 1}
+    assert len(registry.versions("teacher.math")) == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "why"),
+    [
+        (BARELY, "its score is 0.020, below least_score of DOMAIN, 0.1"),
+        ((0.5, 0.02, -0.01, 0.05), "it does not beat the fork point"),
+    ],
+)
+def test_the_end_of_a_climb_says_which_condition_does_not_hold(make, fork_point, scores, why):
+    made = Climbed(make, fork_point, scores=scores).release()
+    said = told_of_candidate(made)
+    assert said[0].startswith(f"math@1 stays a candidate: {why}. Its gain is +0.020 (")
+    assert "provost teacher promote math@1" in said[1]
+
+
+def test_the_end_of_a_climb_knows_a_teacher_that_a_person_rolled_back(runner, make, fork_point):
+    Climbed(make, fork_point, seed=1).release()
+    later = Climbed(make, fork_point, seed=2).release()
+    assert told_of_candidate(later) == []
+    Registry(runner.store).point("teacher.math", "released", 1, by="ann", reason="2 rhymes")
+    assert "a person moved `released` elsewhere" in told_of_candidate(later)[0]
 
 
 def test_a_scorecard_that_says_nothing_of_the_gain_releases_nothing(runner, climbed, make):

@@ -10,6 +10,8 @@ from tasks.release import release as releasing
 from tests.support.making import SOURCE, write_record
 from tests.support.tiny_models import tiny_policy
 
+SCORES = (0.8, 0.3, 0.2, 0.4)
+"""Mean score of a teacher; its gain over the fork point, and the interval of that."""
 SAMPLING = {"temperature": 0.7, "max_new_tokens": 9}
 
 
@@ -55,10 +57,10 @@ def taken(role, artifact, name="", weight=None):
 class Climbed:
     """A team's climb as it is before its release."""
 
-    def __init__(self, make, fork_point, name="math", seed=1, *, label="", gain=(0.3, 0.2, 0.4)):
-        """``seed`` tells the weights of climbs apart, ``label`` their data; ``gain`` is told."""
+    def __init__(self, make, fork_point, name="math", seed=1, *, label="", scores=SCORES):
+        """``seed`` tells weights apart, ``label`` data; the card says ``scores``."""
         self.make, self.name, self.owner = make, name, f"team-{name}"
-        self.fork_point, self._label, self._gain = fork_point, label, gain
+        self.fork_point, self._label, self._scores = fork_point, label, scores
         self.domain = self._domain()
         data = [("start", fork_point), ("data", self.domain.demonstrations)]
         self.precursor = make.checkpoint(10 * seed, owner=self.owner, inputs=data)
@@ -125,8 +127,10 @@ class Climbed:
             ("method.fork_point", self.measured(self.fork_point), self.name),
             (f"teacher.{self.name}", self.measured(self.ladder[-1].checkpoint), self.name),
         )
-        gain = dict(zip(("mean", "low", "high"), self._gain, strict=True))
+        score, *interval = self._scores
+        gain = dict(zip(("mean", "low", "high"), interval, strict=True))
         card = {
+            self.name: {"teacher": {"mean": score}},
             "paired": {self.name: {"fork_point": gain}},
             "of": [row[1].digest for row in rows],
         }

@@ -11,7 +11,7 @@ from lineage.rules.table import check
 from lineage.store import open_store
 from tasks.mirror import Mirror
 from tasks.publication import RELEASED
-from tasks.release.gain import gain_of
+from tasks.release.gain import LEAST_SCORE, gain_of
 from workflows.commands.output import say
 
 
@@ -52,10 +52,10 @@ def told_of_candidate(made: Artifact) -> list[str]:
     if registry.aliases(entry.name).get(RELEASED) == entry.version:
         return []
     gain = gain_of(store, parse_manifest(store.get_bytes(made.digest), Release))
+    attested = Records(store).output(entry.record)
+    least_score = float(str(attested.notes.get(LEAST_SCORE, 0.0))) if attested else 0.0
     what = f"{entry.name.removeprefix('teacher.')}@{entry.version}"
-    why = "it beats the fork point, and a person moved `released` elsewhere"
-    if not gain.is_clear:
-        why = "it does not beat the fork point"
+    why = gain.unmet(least_score) or "it is good enough, and a person moved `released` elsewhere"
     return [
         f"{what} stays a candidate: {why}. Its gain is {gain}. To release it all the same:",
         f"  provost teacher promote {what} --by YOU --reason '...'",
