@@ -45,10 +45,11 @@ class Scorer:
     def __init__(self, model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> None:
         """Score ``batch`` with the model's architecture; its weights are not used.
 
-        Attention and norms run in their plain form, because neither fused kernels nor our own norms
-        have a forward-mode derivative.
+        Attention, norms and experts run in their plain form, because neither fused and grouped
+        kernels nor our own norms have a forward-mode derivative.
         """
         model.set_attn_implementation("eager")
+        model.set_experts_implementation("eager")  # a dense model has none, and stays as it is
         leave_norms_to_the_model(model)
         self._module = _Chosen(model.eval(), temperature)
         self._pieces = list(_pieces(batch))
