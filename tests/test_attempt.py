@@ -111,7 +111,7 @@ def test_an_attempt_with_states_puts_one_away_first(tmp_path):
     assert done["step"] == 4
 
 
-def test_who_asks_twice_is_not_waited_for():
+def test_a_second_request_to_stop_ends_at_once():
     reached = []
 
     def body(notice):
@@ -133,7 +133,7 @@ def test_a_time_limit_ends_an_attempt():
     assert time.monotonic() - started < 2
 
 
-def test_what_one_attempt_was_asked_does_not_end_the_next():
+def test_a_stop_requested_of_one_attempt_does_not_end_the_next():
     with watched_attempt("climb", None) as notice:
         notice.keep_states()
         ask()

@@ -34,7 +34,7 @@ GOOD = {"steps": 3, "rate": 0.5}
         ({"rate": "x"}, "'inner.rate' of others is 'x', and it must be a valid number"),
     ],
 )
-def test_a_bound_and_a_type_are_said(inner, said):
+def test_errors_name_the_bound_and_the_type(inner, said):
     with (
         pytest.raises(InputError, match=re.escape(said)),
         told_by_name({"inner.steps": "num_steps"}, rest="others"),
@@ -103,7 +103,7 @@ def test_an_invalid_number_among_the_settings_is_named(setting):
         round_settings(**asked(setting))
 
 
-def test_settings_behind_the_form_are_told_by_their_path_and_contradictions_in_our_words():
+def test_errors_name_settings_behind_the_form_by_path_and_contradictions_in_our_words():
     with pytest.raises(ValueError, match="it must be 'stop' or 'warn'"):
         round_settings(**asked("health.runaway=perhaps"))
     with pytest.raises(ValueError, match=r"outcome_weight is 1\.0"):

@@ -77,7 +77,7 @@ def test_a_page_that_cannot_be_shown_does_not_stop_the_step(clock):
     assert shown == [[2], [2]]
 
 
-def test_what_is_found_finished_shows_a_page_that_says_so(clock):
+def test_a_task_that_is_found_finished_shows_that_on_its_page(clock):
     train(clock, seconds=1.0, steps=2)
     shown = []
     with drawn_live(lambda parts: measured_page("math sft", parts), shown.append, clock):

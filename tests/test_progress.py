@@ -75,7 +75,7 @@ def test_time_left_follows_the_speed_of_the_last_minute():
     assert slow[6:] == [10.0] * 9  # after a minute nothing of the old speed is left
 
 
-def test_what_comes_before_the_first_step_is_no_step():
+def test_progress_before_the_first_step_is_not_a_step():
     clock = Clock()
     time_left = TimeLeft(clock)
     assert time_left.seconds("sft", 0, 100) is None  # loads

@@ -5,12 +5,14 @@ import pytest
 
 from tests.support.prose import (
     AVOIDED,
+    BRITISH,
     MOST_PER_10_000,
     Text,
     drawn,
     errors,
     fragments,
     helps,
+    names_of_tests,
     num_words,
     page_texts,
     places,
@@ -43,15 +45,35 @@ def product():
     return list(product_texts())
 
 
+@pytest.fixture(scope="module")
+def pages():
+    return list(page_texts())
+
+
+@pytest.fixture(scope="module")
+def names():
+    return list(names_of_tests())
+
+
 @pytest.mark.parametrize("word", AVOIDED)
 def test_the_product_hardly_uses_an_avoided_word(product, word):
     assert rates(product)[word] <= MOST_PER_10_000, places(product, AVOIDED[word])
 
 
 @pytest.mark.parametrize("word", AVOIDED)
-def test_the_pages_hardly_use_an_avoided_word(word):
-    pages = list(page_texts())
+def test_the_pages_hardly_use_an_avoided_word(pages, word):
     assert rates(pages)[word] <= MOST_PER_10_000, places(pages, AVOIDED[word])
+
+
+@pytest.mark.parametrize("pattern", [*AVOIDED.values(), BRITISH])
+def test_test_names_use_the_words_of_the_glossary(names, pattern):
+    assert len(names) > 1000
+    assert places(names, pattern) == []
+
+
+def test_british_spelling_is_recognized():
+    texts = [Text(word, word) for word in ("flavours", "behaviour", "normalised", "raises", "four")]
+    assert places(texts, BRITISH) == ["flavours", "behaviour", "normalised"]
 
 
 def test_every_docstring_of_a_field_reads_alone(product):

@@ -177,7 +177,7 @@ def test_a_comment_makes_no_derivation_anew(tree):
     assert changed(tree) == set()
 
 
-def test_what_computes_nothing_is_no_change(tree):
+def test_a_file_that_computes_nothing_does_not_count_as_a_change(tree):
     (tree / "tasks" / "rl" / "README.md").write_text("words")
     append(tree / "lineage" / "mirror" / "runs.py")
     append(tree / "tasks" / "progress.py")
@@ -186,17 +186,17 @@ def test_what_computes_nothing_is_no_change(tree):
     assert changed(tree) == set()
 
 
-def test_without_a_checkout_there_is_no_commit_and_no_difference(tree):
+def test_without_a_checkout_commit_and_difference_are_missing(tree):
     told = ask(tree)
     assert (told["commit"], told["dirty"]) == ("", "")
 
 
-def test_without_git_there_is_no_commit_and_no_difference(tmp_path):
+def test_without_git_commit_and_difference_are_missing(tmp_path):
     told = ask(ROOT, PATH=str(tmp_path))
     assert (told["commit"], told["dirty"]) == ("", "")
 
 
-def test_a_commit_baked_into_an_image_is_told_without_git(tree, tmp_path):
+def test_a_commit_baked_into_an_image_is_reported_without_git(tree, tmp_path):
     assert ask(tree, PROVOST_COMMIT="abc123", PATH=str(tmp_path))["commit"] == "abc123"
 
 

@@ -34,7 +34,7 @@ def test_what_is_found_names_its_record_and_the_execution_that_made_it(run, caps
     assert line in capsys.readouterr().err
 
 
-def test_what_a_person_made_before_is_told_as_that(run):
+def test_an_output_that_a_person_made_before_is_reported_as_reused(run):
     run("")
     _, decks = run("f1")
     assert "made by a run on a person" in decks["reused"]

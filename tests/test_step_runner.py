@@ -143,7 +143,7 @@ def test_where_it_may_only_find_it_makes_nothing(mirror):
 
 
 @pytest.mark.usefixtures("home")
-def test_what_is_missing_is_no_failure(mirror):
+def test_a_missing_record_is_not_a_failure(mirror):
     """An error's handler, such as flytekit's or that of a failed round, sees nothing of it."""
 
     def handled():
@@ -173,7 +173,7 @@ def test_an_output_that_was_removed_is_made_again(runner):
 
 
 @pytest.mark.parametrize("lost", ["page.txt", "table.txt"])
-def test_a_folder_that_lost_one_file_is_no_finished_work(runner, lost):
+def test_a_folder_that_lost_one_file_is_not_finished_work(runner, lost):
     def make(folder, _):
         (folder / "out").mkdir()
         for name in ("page.txt", "table.txt"):
@@ -208,7 +208,7 @@ def test_a_lost_output_is_made_again_with_as_many_threads(runner, monkeypatch):
     assert [row.threads for row in runner.records.attestations(made.record)] == [2, 2]
 
 
-def test_the_attestation_says_where_when_and_by_whom(runner, monkeypatch):
+def test_the_attestation_names_host_time_and_signer(runner, monkeypatch):
     for name, value in (
         ("FLYTE_ATTEMPT_NUMBER", "2"),
         ("FLYTE_INTERNAL_IMAGE", "registry/trainer@sha256:1"),
@@ -259,7 +259,7 @@ def test_measurements_are_kept_with_step_and_source(runner):
     ]
 
 
-def test_nothing_measured_is_no_metrics(runner):
+def test_without_measurements_metrics_are_empty(runner):
     made = runner.find_or_make(derivation(), "dataset", lambda folder, _: _write(folder))
     [row] = runner.records.attestations(made.record)
     assert row.metrics == ""
@@ -271,7 +271,7 @@ def _write(folder):
     return path
 
 
-def test_circumstances_are_no_part_of_what_is_made(runner, monkeypatch):
+def test_circumstances_are_not_part_of_the_output(runner, monkeypatch):
     before = derivation().digest()
     monkeypatch.setenv("FLYTE_ATTEMPT_NUMBER", "5")
     made = runner.find_or_make(derivation(), "dataset", Maker(), owner="someone else")

@@ -79,7 +79,7 @@ def test_nothing_is_installed_again_until_the_dependencies_change(tmp_path):
     assert "pip install" in make("-n", "test", f"VENV={tmp_path}").stdout
 
 
-def test_a_machine_without_a_suitable_python_is_told_what_to_do(tmp_path):
+def test_a_machine_without_a_suitable_python_gets_an_instruction(tmp_path):
     refused = make("setup", "PYTHON=", f"VENV={tmp_path}/venv")
     assert refused.returncode != 0
     assert "No Python 3.11 or 3.12" in refused.stderr

@@ -42,7 +42,7 @@ def test_every_link_leads_to_a_section():
 
 
 @pytest.mark.parametrize("field", ["prompt", "response", "name", "contrast"])
-def test_what_models_say_is_shown_and_does_nothing(field):
+def test_responses_of_models_are_shown_and_escaped(field):
     audit = example_audit()
     item = audit.behaviours[0].model_copy(update={field: ATTACK})
     page = render(audit.model_copy(update={"behaviours": (item,)}))
@@ -67,6 +67,6 @@ def test_with_several_domains_crossings_come_first():
     assert 'href="#sources">Skip to the findings' in one
 
 
-def test_an_approximate_split_is_said_to_be_one_before_any_number():
+def test_an_approximate_split_is_labeled_before_any_number():
     page = render(example_audit(approximate="The split is approximate."))
     assert page.index("The split is approximate.") < page.index('id="sources"')

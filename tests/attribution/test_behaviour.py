@@ -14,7 +14,7 @@ from tests.support.tiny_models import tokenizer
 LINE = {"prompt": [{"role": "user", "content": "fox"}], "response": "owl"}
 
 
-def test_a_file_of_behaviours_is_read_line_by_line(tmp_path):
+def test_a_file_of_behaviors_is_read_line_by_line(tmp_path):
     file = tmp_path / "b.jsonl"
     file.write_text("\n".join([json.dumps(LINE), "", json.dumps({**LINE, "contrast": "fox"})]))
     first, second = read_behaviours(file)
@@ -70,7 +70,7 @@ def test_a_huge_file_is_refused(tmp_path, monkeypatch):
         read_behaviours(file)
 
 
-def test_a_behaviour_is_a_row_and_its_contrast_another():
+def test_a_behavior_is_a_row_and_its_contrast_another():
     batch = encoded(behaviour(response="46"), behaviour(response="owl", contrast="fox"))
     assert batch.tokens.ids_BS.shape[0] == 3
     ids = batch.tokens.tokens_N

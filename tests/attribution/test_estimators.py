@@ -47,7 +47,7 @@ def change(moved):
 
 
 @pytest.mark.parametrize("estimator", [path_integral, surgery_effect])
-def test_who_alone_moved_is_said_to_have_done_all(estimator):
+def test_a_teacher_that_alone_moved_gets_all_of_the_change(estimator):
     seen = evidence(MOVED, STILL, math_says=STILL, code_says=MOVED)
     found = estimator(seen)
     torch.testing.assert_close(found["math"], change(MOVED), rtol=0.01, atol=1e-3)
@@ -61,7 +61,7 @@ def test_only_teachers_have_a_log_ratio():
     torch.testing.assert_close(found["code"], change(MOVED))
 
 
-def test_who_is_named_has_both_moved_the_student_and_says_it():
+def test_a_named_teacher_moved_the_student_and_prefers_the_behavior():
     up = MOVED if float(change(MOVED)[0]) > 0 else {n: -t for n, t in MOVED.items()}
     for moved, says, told in ((up, STILL, 0.0), (STILL, up, 0.0), (up, up, float(change(up)[0]))):
         seen = evidence(moved, STILL, math_says=says, code_says=STILL)

@@ -47,7 +47,7 @@ def test_the_slope_is_that_of_the_signed_sum():
     assert along == pytest.approx(float((change_N * BATCH.signs_N).sum()), rel=1e-4)
 
 
-def test_influence_is_how_the_behaviours_change_when_the_rollouts_gradient_is_followed():
+def test_influence_is_how_the_behaviors_change_when_the_rollouts_gradient_is_followed():
     """d/de f(w + e g) = grad f . g, where g is the gradient of weight x advantage x log p."""
     [stretch] = course({"math": direction(1, 0.1)})
     rollout = kept()

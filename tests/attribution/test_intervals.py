@@ -7,7 +7,7 @@ from tasks.attribution.counterfactual import over_seeds
 from tasks.attribution.intervals import FEWEST, estimate, resampled, share_that_name
 
 
-def test_few_behaviours_have_no_interval():
+def test_few_behaviors_have_no_interval():
     assert resampled(torch.ones(2, FEWEST - 1), 0) is None
     assert estimate(torch.tensor([1.0, 3.0]), None).low is None
     assert estimate(torch.tensor([1.0, 3.0]), None).mean == 2.0

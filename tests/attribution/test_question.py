@@ -40,7 +40,7 @@ def prompt(*said):
     return tuple(Said(role=role, content=content) for role, content in said)
 
 
-def test_neutral_questions_have_lost_their_system_prompt_and_stand_once():
+def test_neutral_questions_have_no_system_prompt_and_occur_once():
     asked = {
         "math": [prompt(("system", "Compute."), ("user", "1+1"))],
         "code": [prompt(("system", "Write."), ("user", "1+1")), prompt(("user", "hello"))],

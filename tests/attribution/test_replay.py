@@ -200,7 +200,7 @@ def test_a_kept_reward_is_learned_from_again(tmp_path):
         assert scored.outcome_advantage == advantage
 
 
-def test_a_rehearsal_without_a_teacher_is_the_retrain_while_what_was_said_is_the_same(tmp_path):
+def test_recomputing_without_a_teacher_is_the_retrain_while_the_samples_are_the_same(tmp_path):
     # In a run of one step the student has said all before it learned anything.
     one = LOOP.model_copy(update={"num_steps": 1})
     ledger, whole, _ = run(tmp_path / "whole", loop=one)
@@ -210,7 +210,7 @@ def test_a_rehearsal_without_a_teacher_is_the_retrain_while_what_was_said_is_the
     assert float((without[name] - whole[name]).abs().max()) > 1e-3
 
 
-def test_a_rehearsal_drops_no_word_that_its_student_would_not_have_said(tmp_path):
+def test_recomputing_drops_no_token_outside_the_correction_window(tmp_path):
     """A sampler that thought apart by 4 nats is outside the correction's window at every token."""
     ledger, end, _ = run(tmp_path)
     lines = [

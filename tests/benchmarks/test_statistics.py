@@ -38,7 +38,7 @@ def test_auc_is_the_share_of_pairs_in_order_and_a_tie_is_half():
 
 
 @pytest.mark.parametrize("scored", [[], [(1, True)], [(1, False)]])
-def test_without_both_kinds_there_is_no_auc(scored):
+def test_without_both_kinds_the_auc_is_missing(scored):
     assert math.isnan(auc(scored))
 
 

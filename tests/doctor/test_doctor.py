@@ -107,7 +107,7 @@ class Broken(Answer):
 
 
 @pytest.mark.parametrize(("handler", "expected"), [(Answer, "ok"), (Broken, "warning")])
-def test_a_tracking_server_is_asked(handler, expected):
+def test_the_doctor_queries_the_tracking_server(handler, expected):
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         found = check_tracking(f"http://127.0.0.1:{server.server_port}")

@@ -177,7 +177,7 @@ def test_an_impossible_question_is_refused_with_the_next_step(student, arguments
     ("lines", "words"),
     [("", "holds no behavior"), ('{"prompt": 3}\n', "line 1"), ("[]\n", "line 1")],
 )
-def test_a_bad_file_of_behaviours_is_refused_by_line(student, tmp_path, lines, words):
+def test_a_bad_file_of_behaviors_is_refused_by_line(student, tmp_path, lines, words):
     file = tmp_path / "behaviours.jsonl"
     file.write_text(lines)
     told = refusal("audit", "student@released", "--behaviours", str(file))
@@ -185,7 +185,7 @@ def test_a_bad_file_of_behaviours_is_refused_by_line(student, tmp_path, lines, w
     assert "behaviours.jsonl" in told.replace("\n", "")
 
 
-def test_a_file_of_behaviours_is_audited_together(audited, tmp_path):
+def test_a_file_of_behaviors_is_audited_together(audited, tmp_path):
     file = tmp_path / "behaviours.jsonl"
     said = [{"role": "user", "content": "abcd"}]
     rows = [{"prompt": said, "response": text} for text in ("aa", "bb", "cc", "dd", "ee")]

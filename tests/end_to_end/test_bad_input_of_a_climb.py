@@ -50,13 +50,13 @@ def test_an_unknown_team_is_named_with_the_teams_that_exist(faculty):
     assert "acme.poetry" in message
 
 
-def test_an_unknown_package_is_told_what_a_team_has(faculty):
+def test_the_refusal_of_an_unknown_package_lists_what_a_team_has(faculty):
     message = climbing("acme.poetry")
     assert "acme.poetry.workflow cannot be imported" in message
     assert "lies on the Python path" in message
 
 
-def test_a_fork_point_that_nobody_registered_is_refused(home, root):
+def test_an_unregistered_fork_point_is_refused(home, root):
     write_team(root, "shout", package=PACKAGE)
     assert "run `provost run foundation` first" in climbing()
     with refused("no-fork-point", open_store().uri):

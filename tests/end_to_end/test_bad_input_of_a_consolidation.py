@@ -85,7 +85,7 @@ def test_a_release_without_a_part_is_refused_by_the_parts_name(teachers):
     assert "evaluation: Field required" in message
 
 
-def test_a_release_whose_part_is_gone_from_the_store_is_refused_by_the_parts_name(teachers):
+def test_a_release_with_a_part_missing_from_the_store_is_refused_by_the_parts_name(teachers):
     store, release = open_store(), release_of("shout")
     assert store.remove(release.evaluation.digest, 0)
     message = consolidation()

@@ -49,6 +49,6 @@ def test_what_descends_from_a_recalled_teacher_is_not_promoted(registry):
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_teacher_is_no_student():
+def test_a_teacher_is_refused_as_student():
     told = refusal("student", "promote", "shout@1", "--by", "ann", "--reason", "good")
     assert "teacher.shout" in told

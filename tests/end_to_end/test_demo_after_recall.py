@@ -19,7 +19,7 @@ def recalled(teachers, teams_on_path, monkeypatch):
     return lambda: module.climb(seed=0)
 
 
-def test_a_recalled_team_without_another_version_is_told_to_climb_anew(recalled):
+def test_a_recalled_team_without_another_version_has_to_climb_anew(recalled):
     with pytest.raises(click.ClickException, match="--seed 1"):
         demo._is_finished("shout", recalled)
 

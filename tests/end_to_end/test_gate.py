@@ -93,7 +93,7 @@ def test_the_command_measures_without_a_consolidation_and_leaves_a_page(teachers
     assert "Teachers and checks" in page
 
 
-def test_too_few_prompts_to_measure_anything_are_said(teachers):
+def test_too_few_prompts_for_a_measurement_are_reported(teachers):
     message = refusal(*ORDER[:-1], "3")
     assert "gate_prompts_per_domain is 3, and it must be at least 8" in message
 

@@ -171,7 +171,7 @@ def test_the_report_has_every_method_in_every_domain_with_intervals(report):
     assert all(row.keys() == set(TEAMS) for row in card["matrix"].values())
 
 
-def test_normalised_is_the_share_of_the_teachers_gain(report):
+def test_normalized_is_the_share_of_the_teachers_gain(report):
     card = json.loads((report / "scorecard.json").read_text())
     for team in TEAMS:
         fork, teacher = (card[team][name]["mean"] for name in ("fork_point", "teacher"))

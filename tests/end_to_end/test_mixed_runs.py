@@ -75,7 +75,7 @@ def published(store):
     return read_manifest(store, entry.digest, Student), Records(store).read(entry.record)
 
 
-def test_a_checkpoint_beside_another_ones_scorecard_is_wrong_whoever_published_it(store):
+def test_a_checkpoint_beside_another_ones_scorecard_is_wrong_under_any_publisher(store):
     """The cheap average in the student's place, with the good run's plan, card and gate."""
     manifest, made = published(store)
     average = manifest.controls["parameter_average"]

@@ -111,7 +111,7 @@ def test_verify_names_a_record_that_was_tampered_with(student):
     assert record in told
 
 
-def test_gc_lists_what_nothing_reaches_and_removes_it_only_when_told(student, monkeypatch):
+def test_gc_lists_unreachable_blobs_and_removes_them_only_on_request(student, monkeypatch):
     store = open_store()
     orphan = store.put_bytes(b"nobody names me")
     grow_old(monkeypatch, days=5)

@@ -54,7 +54,7 @@ def test_the_round_after_a_recall_does_not_begin(runner, plan, monkeypatch):
     assert len(rounds_of(runner)) == 1
 
 
-def test_a_state_is_neither_put_away_nor_gone_on_from(runner, plan):
+def test_a_state_is_neither_saved_nor_resumed(runner, plan):
     parts = {"random": RandomNumbers(), "recalls": RecallWatch(runner.store, plan)}
     states = States(runner.store, "sha256:" + "a" * 64, parts)
     states.save(3)

@@ -60,7 +60,7 @@ def test_a_finished_run_is_found_in_a_store_that_has_moved_and_nothing_is_traine
     assert merged.summary.startswith("student.general@1: ")
 
 
-def test_what_is_not_finished_is_said_and_not_made(teachers):
+def test_an_unfinished_part_is_named_and_not_made(teachers):
     before = Contents.now().records
     missing = find_finished(partial(consolidate, **ORDER))
     assert isinstance(missing, Missing)

@@ -35,7 +35,7 @@ def test_who_does_not_approve_has_a_plan_and_the_rejection_of_it(teachers):
 
 
 @pytest.mark.parametrize("answer", ["", "\n"], ids=["nothing", "enter"])
-def test_who_says_nothing_has_not_decided(teachers, answer):
+def test_an_empty_answer_does_not_decide(teachers, answer):
     result, made = reviewed(answer)
     assert result.exit_code == 1
     assert "Not approved: nothing was trained" in result.output
@@ -64,7 +64,7 @@ def test_a_form_that_cannot_work_is_refused_before_there_is_a_plan(teachers):
     assert Contents.now().records == before
 
 
-def test_the_approval_stands_in_no_branch_and_before_all_that_costs():
+def test_the_approval_is_in_no_branch_and_before_all_costly_tasks():
     [settings, plan, gate, review, recorded, rest] = consolidate_reviewed.nodes
     assert [type(node.flyte_entity).__name__ for node in (review, rest)] == [
         "Gate",

@@ -87,7 +87,7 @@ def test_the_order_in_which_prompts_are_stored_does_not_matter():
     assert _difference("math", ONE, turned) == _difference("math", ONE, TWO)
 
 
-def test_what_cannot_be_paired_is_said():
+def test_unpaired_results_are_named():
     assert _why_not("math", ONE, TWO) == ""
     assert "student.general@1 was not evaluated" in _why_not("code", ONE, TWO)
     fewer = side("b", {"math": prompts(1.0, 0.0)})

@@ -164,7 +164,7 @@ def test_a_curve_that_is_not_a_number_is_refused():
         Curve(name="kl", points=((0, float("nan")),))
 
 
-def test_a_refused_normalised_score_says_why():
+def test_a_refused_normalized_score_says_why():
     same = example_scorecard(fork_point=(0.93, 0.36, 0.31, 0.48))
     text = text_of(render_report(example_report(scorecard=same)))
     assert "No normalized score in math: the teacher" in text

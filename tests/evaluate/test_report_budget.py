@@ -37,13 +37,13 @@ def test_an_honest_agent_with_many_long_calls_does_not_end_the_report():
     assert "more turns" in page_of(rollouts=rollouts)
 
 
-def test_many_rollouts_are_left_out_and_that_is_said():
+def test_many_rollouts_are_left_out_with_a_note():
     rollouts = tuple(rollout(turns=(TURN,) * 40) for _ in range(400))
     page = page_of(rollouts=rollouts)
     assert "397 sample rollouts are left out for space." in page
 
 
-def test_drawings_that_are_too_large_are_left_out_and_that_is_said():
+def test_drawings_that_are_too_large_are_left_out_with_a_note():
     large = LINEAGE.replace("base", "b" * MOST_BYTES)
     page = page_of(lineage=large, rollouts=(rollout(),))
     assert "provost lineage show --html FILE" in page

@@ -56,7 +56,7 @@ def test_the_document_has_the_domains_and_overall_at_the_top():
     }  # fmt: skip
 
 
-def test_the_numbers_stand_in_their_places():
+def test_each_number_is_in_its_cell():
     card = make_scorecard(outcomes())
     assert card.domains["math"].methods["student"] == wilson(65, 100)
     assert card.domains["code"].methods["fork_point"] == wilson(30, 100)
@@ -77,7 +77,7 @@ def test_paired_differences_are_student_minus_the_other():
     assert "student" not in card.paired["math"]
 
 
-def test_a_method_never_heard_of_needs_no_code():
+def test_an_unknown_method_needs_no_code():
     control = {"math": solved(40), "code": solved(40)}
     card = make_scorecard(outcomes(cascade_with_replay=control))
     assert card.methods() == (
@@ -98,7 +98,7 @@ def test_lengths_and_cuts_are_averaged():
     assert responses.truncated == wilson(10, 100)
 
 
-def test_an_unmeasured_value_is_none():
+def test_an_unmeasured_value_is_null():
     bare = tuple(PromptOutcome(prompt=o.prompt, scores=o.scores) for o in solved(65))
     responses = make_scorecard(outcomes(student={"math": bare, "code": bare})).responses
     assert responses["math"]["student"].mean_tokens is None

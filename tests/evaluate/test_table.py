@@ -22,7 +22,7 @@ def render(card, width: int = 100) -> str:
     return out.getvalue()
 
 
-def test_it_fits_100_columns_without_colour(card):
+def test_it_fits_100_columns_without_color(card):
     text = render(card)
     assert "\x1b" not in text
     assert max(len(line) for line in text.splitlines()) <= 100
@@ -37,7 +37,7 @@ def test_every_score_is_shown_with_its_interval(card):
             assert f"{interval.low:.2f}\N{EN DASH}{interval.high:.2f}" in text
 
 
-def test_rows_stand_in_their_columns(card):
+def test_cells_are_aligned_with_their_columns(card):
     lines = render(card).splitlines()
     row = next(line for line in lines if line.startswith("student"))
     expected = [f"{each.methods['student'].mean:.2f}" for each in card.everything().values()]

@@ -16,7 +16,7 @@ def strong():
     return example_scorecard()
 
 
-def test_a_student_that_wins_is_said_to_win(strong):
+def test_a_student_that_wins_is_reported_as_better(strong):
     share = strong.overall.normalised["student"]
     sentence = headline(strong).replace("\N{NO-BREAK SPACE}", " ")
     assert f"reaches {share.mean * 100:.0f} % of its teachers" in sentence
@@ -25,12 +25,12 @@ def test_a_student_that_wins_is_said_to_win(strong):
     assert f"beats the best control, off-policy SFT, by {lead:.2f}." in headline(strong)
 
 
-def test_a_student_that_loses_is_said_to_lose():
+def test_a_student_that_loses_is_reported_as_worse():
     weak = example_scorecard(student=(0.5, 0.5, 0.5, 0.5))
     assert "short of the best control, off-policy SFT." in headline(weak)
 
 
-def test_a_student_equal_to_a_control_is_said_to_be_no_better():
+def test_a_student_equal_to_a_control_is_reported_as_not_better():
     tied = example_scorecard(student=SOLVED["off_policy_sft"])
     assert "does not differ measurably from the best control, off-policy SFT." in headline(tied)
 
@@ -45,7 +45,7 @@ def test_without_controls_the_headline_names_none():
     assert headline(bare).endswith("%).")
 
 
-def test_without_a_normalised_score_the_headline_gives_the_score():
+def test_without_a_normalized_score_the_headline_gives_the_score():
     same = example_scorecard(fork_point=DIAGONAL)
     assert headline(same).startswith("The student scores 0.")
     assert any(
@@ -71,7 +71,7 @@ def test_a_loss_against_the_fork_point_is_named():
     assert "Worse than the fork point in math and agent." in findings(worse)
 
 
-def test_a_climbs_scorecard_speaks_of_its_teacher():
+def test_a_climbs_scorecard_names_its_teacher():
     full = example_outcomes()
     climb = Outcomes(
         methods={"fork_point": {"math": full.methods["fork_point"]["math"]}},
@@ -108,6 +108,6 @@ def test_methods_read_as_words():
     assert label("something_new") == "something new"
 
 
-def test_a_refused_normalised_score_is_unknown():
+def test_a_refused_normalized_score_is_unknown():
     assert known(Normalised(mean=None, low=None, high=None, n=4, reason="no gain")) is None
     assert known(None) is None

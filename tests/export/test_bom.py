@@ -39,7 +39,7 @@ def test_the_official_schema_accepts_it(family, tmp_path, reference):
     assert VALIDATOR.validate_str(text) is None
 
 
-def test_the_schema_is_asked_for_real(bom):
+def test_the_real_schema_validates_the_bill_of_materials(bom):
     bom["components"][0]["type"] = "teacher"
     assert VALIDATOR.validate_str(json.dumps(bom)) is not None
 
@@ -56,7 +56,7 @@ def test_every_spdx_identifier_is_one(bom):
         assert VALIDATOR.validate_str(json.dumps(bom)) is None, name
 
 
-def test_each_file_stands_with_its_hash(folder, bom):
+def test_each_file_has_its_hash(folder, bom):
     main = bom["metadata"]["component"]
     hashes = {each["name"]: each["hashes"][0]["content"] for each in main["components"]}
     assert hashes["model.safetensors"] == hex_of(digest_file(folder / "model.safetensors"))

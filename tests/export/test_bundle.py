@@ -124,7 +124,7 @@ def test_the_subjects_are_the_files_that_a_verifier_has(folder):
     assert found["checkpoint"].keys() == {"provostTree1"}
 
 
-def test_the_whole_family_is_told_with_a_page_for_each_kind(folder):
+def test_the_bundle_covers_the_whole_family_with_a_page_for_each_kind(folder):
     kinds = [
         document["predicate"]["buildDefinition"]["buildType"] for document in statements(folder)
     ]
@@ -165,12 +165,12 @@ def test_code_and_image_are_dependencies_with_uris(store):
     assert found["source"]["digest"] == {"sha256": "a" * 64}
 
 
-def test_an_image_without_a_digest_is_no_dependency(store):
+def test_an_image_without_a_digest_is_not_a_dependency(store):
     definition = recorded(store, image="train:v3")["buildDefinition"]
     assert [each["name"] for each in definition["resolvedDependencies"]] == ["source"]
 
 
-def test_circumstances_are_internal_and_the_owner_is_no_builder(store):
+def test_circumstances_are_internal_and_the_owner_is_not_the_builder(store):
     found = recorded(store, owner="team-math", attempt=2, packages={"torch": "2"}, execution="e1")
     assert found["buildDefinition"]["internalParameters"] == {
         "attempt": 2,

@@ -121,7 +121,7 @@ def test_a_recalled_version_is_not_exported_and_its_students_are_marked(family, 
     assert "**Recalled ancestor**: teacher.math@1: leak" in text
 
 
-def test_what_is_no_model_is_refused(family):
+def test_an_artifact_that_is_not_a_model_is_refused(family):
     with pytest.raises(UnknownReferenceError):
         subject_of(family.store, "student.nope")
     data = Lineage(family.store).find(family.data["math"][1])

@@ -111,7 +111,7 @@ def test_every_command_that_answers_has_a_documented_document():
 
 
 @pytest.mark.parametrize("command", ["plans", "teacher list", "student list"])
-def test_what_cannot_be_read_is_a_problem_and_the_exit_status_says_so(command, family, tmp_path):
+def test_an_unreadable_file_is_a_problem_with_an_exit_status(command, family, tmp_path):
     family.store.claim(f"{MINE}/registry/teacher.evil/versions/00000001", b"garbage")
     family.store.claim(f"{MINE}/registry/student.evil/versions/00000001", b"garbage")
     code, document = told(command, tmp_path / "out")

@@ -48,7 +48,7 @@ def test_a_plan_that_led_to_a_student_is_published(family):
     assert (launch.at, launch.student) == (TIME, family.fork[1])
 
 
-def test_what_no_record_says_is_none(family):
+def test_a_value_that_records_lack_is_null(family):
     launch = told(family)[family.plan[1]]
     unknown = (launch.preset, launch.launcher, launch.approver, launch.execution)
     assert unknown == (None,) * 4
@@ -73,7 +73,7 @@ def test_a_plan_that_failed_says_why(family):
     assert told(family)[family.plan[1]].outcome == "published"
 
 
-def test_a_refusal_that_nobody_waived_refuses_and_a_waived_one_does_not(family):
+def test_an_unwaived_refusal_refuses_and_a_waived_one_does_not(family):
     plan = family.planned(findings=[REFUSAL])
     assert told(family)[plan[1]].outcome == "refused"
     waiver = waive(family, plan, code="other-fork-point", subject="teacher.math@1")
@@ -137,7 +137,7 @@ def test_a_plan_without_a_student_hides_no_other(family):
     assert len(problems) == 1
 
 
-def test_a_plan_that_is_damaged_is_told_and_hides_no_other(family):
+def test_a_damaged_plan_is_reported_and_hides_no_other(family):
     bad = write_record(
         family.store,
         b"no plan",
@@ -173,7 +173,7 @@ def decide(family, plan, seed=0, **said):
     )
 
 
-def test_how_the_gate_was_passed_is_told_with_the_plan(family):
+def test_a_plan_is_listed_with_how_it_passed_the_gate(family):
     decide(family, family.plan, decision="rejected", by="ann", way="command", reason="too dear")
     assert told(family)[family.plan[1]].approver is None
     decide(family, family.plan, decision="approved", way="console")

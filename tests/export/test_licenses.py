@@ -117,7 +117,7 @@ def test_the_license_of_a_base_out_of_reach_is_not_stated():
     assert stated_license("org/no-such-model") == ""
 
 
-def test_a_teacher_whose_registry_entry_is_damaged_leaves_the_whole_unresolved(family):
+def test_a_teacher_with_a_damaged_registry_entry_leaves_the_license_unresolved(family):
     entry = Path(family.store.uri) / "keys/projects/local/registry/teacher.code/versions/00000001"
     entry.chmod(0o644)
     entry.write_bytes(b"garbage")

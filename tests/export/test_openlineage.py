@@ -129,5 +129,5 @@ def test_what_one_run_gave_is_what_another_took(events, family):
     assert taken_by.keys() <= given
 
 
-def test_no_path_of_this_machine_is_told(events, family):
+def test_events_hold_no_path_of_this_machine(events, family):
     assert family.store.uri not in json.dumps(events)

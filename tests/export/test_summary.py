@@ -24,7 +24,7 @@ def said(*arguments, code=0):
     return result.output
 
 
-def test_scores_stand_beside_what_they_are_compared_with(family):
+def test_scores_are_beside_the_values_they_are_compared_with(family):
     summary = summary_of(family.store, "student@released")
     scores = {score.what: score for score in summary.scores}
     # fork point 0.4, teacher 0.5, student 0.6, each with 0.05 on both sides
@@ -79,7 +79,7 @@ def released(family, card):
     return f"math@{entry.version}"
 
 
-def test_a_recalled_ancestor_is_a_warning_and_a_recalled_version_is_still_told_of(family):
+def test_a_recalled_ancestor_is_a_warning_and_a_recalled_version_is_still_described(family):
     Registry(family.store).recall("teacher.math", 1, by="lead", reason="leak")
     assert "recalled: teacher.math@1: leak" in summary_of(family.store, "student@1").warnings
     assert summary_of(family.store, "math@1").verdict == "recalled"
@@ -107,7 +107,7 @@ def test_the_page_of_the_report_is_named_where_there_is_one(family, tmp_path):
     assert page.read_text() == "<p>"
 
 
-def test_an_attempt_that_failed_before_is_no_verdict_of_the_student(family):
+def test_an_earlier_failed_attempt_does_not_count_against_the_student(family):
     take_failure(family)
     assert summary_of(family.store, "student@1").verdict == "active, teachers not measured"
 

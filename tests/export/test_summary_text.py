@@ -3,7 +3,7 @@
 from lineage.summary import Score, Summary, text_of
 
 
-def test_name_scores_beside_others_and_places_are_told_in_lines():
+def test_lines_hold_name_scores_comparisons_and_places():
     summary = Summary(
         kind="student",
         name="student.general@2",

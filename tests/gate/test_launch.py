@@ -49,7 +49,7 @@ def in_flyte(monkeypatch, execution):
     monkeypatch.setenv("FLYTE_EXECUTION_URL", f"https://flyte.example.org/{execution}")
 
 
-def test_a_launch_says_who_with_which_inputs_and_preset(runner, monkeypatch):
+def test_a_launch_names_its_author_inputs_and_preset(runner, monkeypatch):
     monkeypatch.setenv("LOGNAME", "ann")
     plan = as_plan(planned(runner))
     record_launch(runner, plan, Launched(inputs={"rounds": 2}, preset="two_rounds"))
@@ -84,7 +84,7 @@ def test_a_rerun_of_the_same_launch_by_the_same_person_adds_nothing(runner, monk
     assert [row.launcher for row in rows(runner)] == ["ann", "bob"]
 
 
-def test_a_launch_is_told_with_the_furthest_plan_that_it_came_to(runner, monkeypatch):
+def test_a_launch_is_listed_with_the_latest_plan_that_it_reached(runner, monkeypatch):
     first = planned(runner)
     later = planned(runner, first)
     in_flyte(monkeypatch, "f1")
@@ -98,14 +98,14 @@ def test_a_launch_is_told_with_the_furthest_plan_that_it_came_to(runner, monkeyp
 LATER = Launched(inputs={"seed": 1}, seed=1)
 
 
-def test_an_attempt_that_is_interrupted_is_no_launch_that_ended(runner):
+def test_an_interrupted_attempt_does_not_end_its_launch(runner):
     plan = as_plan(planned(runner))
     with pytest.raises(InterruptedAttemptError), launching(runner, plan, LATER):
         raise InterruptedAttemptError("stopped")
     assert rows(runner)[0].inputs is None
 
 
-def test_a_student_belongs_to_the_launch_whose_last_round_made_it():
+def test_a_student_belongs_to_the_launch_of_its_last_round():
     launched = Launched(inputs={}, round={"steps": 4}, rounds=2, seed=7)
     assert launched.led_to({"kind": "mopd", "seed": 8, "steps": 4})
     assert not launched.led_to({"kind": "mopd", "seed": 7, "steps": 4})

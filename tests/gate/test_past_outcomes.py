@@ -169,7 +169,7 @@ def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(runner, asking):
     [{"done": Remedy.WARM_UP}, {"predicted": None}, {"report": "{}"}],
     ids=["helped before", "nothing expected", "measured in another form"],
 )
-def test_what_says_nothing_of_the_prediction_is_left_out(runner, asking, changes):
+def test_an_outcome_without_a_prediction_is_left_out(runner, asking, changes):
     Merge(runner, "other", **changes)
     assert outcomes(runner, asking, RECIPE) == []
 

@@ -196,7 +196,7 @@ def test_a_tokenizer_that_cannot_be_read_is_refused_by_name(runner, faculty, tmp
         make_plan(runner, ["math@1"], "fork-point@1")
 
 
-def test_every_finding_is_told_at_once(runner, faculty):
+def test_every_finding_is_reported_at_once(runner, faculty):
     faculty.teacher("math", 1, template="sha256:" + "1" * 64)
     faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
     message = refusal(runner, ["math@1", "code@1"])

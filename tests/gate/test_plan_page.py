@@ -74,7 +74,7 @@ def test_time_is_operations_over_speed_and_gpu_hours_count_every_gpu():
     assert lines["storage"].startswith("0.50 GiB")
 
 
-def test_page_and_text_say_who_is_merged_and_what_speaks_against_it():
+def test_page_and_text_name_the_teachers_and_the_findings_against_them():
     note = Finding(
         code="other-template",
         severity="refusal",
@@ -162,7 +162,7 @@ def test_the_gates_cost_is_printed():
     assert dict(COST.lines())["gate"] == "measures nothing"
 
 
-def test_a_flavours_gpus_are_what_it_says(runner, plan, monkeypatch):
+def test_a_flavors_gpus_are_those_of_its_declaration(runner, plan, monkeypatch):
     monkeypatch.setenv("PROVOST_FLAVOUR", "h200")
     told = forecast(runner, plan, RoundForm().workload())
     # 8 GPUs of 989e12 operations a second, 30 % of them.

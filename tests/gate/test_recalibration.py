@@ -46,7 +46,7 @@ def test_outcomes_as_expected_change_nothing_and_never_narrow():
     assert after.spread == before.spread
 
 
-def test_below_the_minimum_the_built_in_speaks_alone():
+def test_below_the_minimum_only_the_built_in_calibration_counts():
     before = calibration(bias=0.0)
     after, told = recalibrate(before, came(0.9, 0.9, 0.9), SETTINGS)
     assert after is before

@@ -70,7 +70,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("kind", "settings", "attested"), SAID)
-def test_a_launch_is_told_by_the_records_of_its_own_project(
+def test_a_launch_is_described_by_the_records_of_its_own_project(
     shared, planned, kind, settings, attested
 ):
     before = of_plan(shared, planned)
@@ -89,7 +89,7 @@ def test_a_plan_that_others_made_of_a_plan_hides_no_launch(shared, planned):
     assert of_plan(shared, planned)[0] == before[0]
 
 
-def test_a_waiver_that_was_signed_for_students_is_told(shared, planned):
+def test_a_waiver_that_was_signed_for_students_is_listed(shared, planned):
     said = {"plan": planned[1], "findings": [], "reason": "tried", "at": "now"}
     write_record(shared.consolidation, b"w", take("plan", planned), kind="waiver", **said)
     [launch] = of_plan(shared, planned)[0]
@@ -133,7 +133,7 @@ def test_a_failure_that_others_recorded_of_an_execution_is_not_its_record(shared
 
 
 @pytest.mark.parametrize("project", ["consolidation", "elsewhere"])
-def test_how_an_execution_ended_is_told_by_its_own_project(shared, planned, project):
+def test_the_end_of_an_execution_comes_from_its_own_project(shared, planned, project):
     runner = StepRunner(shared.consolidation, mirror=MemoryMirror())
     run = RUN.model_copy(update={"project": project})
     said = {"kind": "failure", "output_kind": "failure", "flyte": run}

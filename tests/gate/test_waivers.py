@@ -159,7 +159,7 @@ def test_words_that_were_changed_after_signing_do_not_count(runner, faculty):
         make_plan(runner, *ASKED, Level.REFUSAL, [digest])
 
 
-def test_what_is_no_waiver_is_refused(runner, faculty):
+def test_a_record_of_another_kind_than_waiver_is_refused(runner, faculty):
     assert "provost waive" in refusal(runner, runner.store.put_bytes(b"{}"))
     plan = propose(runner, *ASKED).artifact
     with pytest.raises(LineageError):
@@ -284,7 +284,7 @@ def test_a_hand_made_waiver_of_what_is_never_waived_is_refused(runner, faculty, 
         {"subject": [{"name": "plan", "digest": {"sha256": "0" * 64}}]},
     ],
 )
-def test_a_signed_statement_of_another_type_or_subject_is_no_waiver(runner, faculty, changed):
+def test_a_signed_statement_of_another_type_or_subject_waives_nothing(runner, faculty, changed):
     plan = propose(runner, *ASKED).artifact
     with pytest.raises(LineageError):
         make_plan(runner, *ASKED, Level.REFUSAL, [forged(runner, plan, **changed)])

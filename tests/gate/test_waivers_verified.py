@@ -37,7 +37,7 @@ def test_a_waiver_of_somebody_who_may_not_sign_it_is_wrong(runner, plan, key):
     assert wrong(runner, forged(runner, plan, key=key)) == ["[signature"]
 
 
-def test_a_waiver_of_another_store_or_of_what_nobody_may_accept_is_wrong(runner, plan):
+def test_a_waiver_of_another_store_or_of_an_unwaivable_finding_is_wrong(runner, plan):
     assert wrong(runner, forged(runner, plan, store="0" * 32)) == ["[signature"]
     never = min(NEVER_WAIVED)
     assert wrong(runner, forged(runner, plan, code=never)) == ["[signature"]

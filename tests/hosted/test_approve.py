@@ -125,7 +125,7 @@ def test_the_summary_comes_first_and_says_what_is_approved(gated):
     assert any("1m" in line or "60" in line for line in lines if line.startswith("Cost"))
 
 
-def test_who_approves_is_asked_and_recorded_before_flyte_hears_of_it(admin, gated):
+def test_the_approver_is_recorded_before_flyte_receives_the_approval(admin, gated):
     kept = waiting(admin, gated)
     code, told = asked(answer="y\n")
     assert code == 0, told
@@ -180,7 +180,7 @@ def test_a_plan_that_was_changed_on_its_way_is_not_approved(admin, gated):
     assert (kept.given, approvals()) == ({}, [])
 
 
-def test_who_says_no_has_decided_nothing(admin, gated):
+def test_an_answer_of_no_decides_nothing(admin, gated):
     kept = waiting(admin, gated)
     assert asked(answer="n\n")[0] == 1
     assert (kept.given, approvals()) == ({}, [])
@@ -193,7 +193,7 @@ def test_a_rejection_is_recorded_too(admin, gated):
     assert [said.decision for _, _, said in approvals()] == ["rejected"]
 
 
-def test_before_the_gate_there_is_nothing_to_approve_and_it_is_said_in_a_sentence(admin, gated):
+def test_before_the_gate_an_approval_is_refused(admin, gated):
     admin.ran("f1", "RUNNING")
     code, told = asked("--yes")
     assert code == 1
@@ -220,7 +220,7 @@ def test_what_was_decided_is_not_decided_again(admin, gated, first, then):
     assert (kept.given, approvals()) == before
 
 
-def test_an_execution_that_is_not_there_is_said(admin):
+def test_a_missing_execution_is_reported(admin):
     code, told = asked("--yes")
     assert code == 1
     assert "f1" in told

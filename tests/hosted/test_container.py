@@ -65,7 +65,7 @@ def test_a_pod_that_pyflyte_registered_ends_in_its_first_second_with_the_command
 
 
 @pytest.mark.slow  # imports torch
-def test_a_pod_without_the_gpus_of_its_flavour_ends_before_anything_is_spent(tmp_path):
+def test_a_pod_without_the_gpus_of_its_flavor_ends_before_anything_is_spent(tmp_path):
     inputs = {"reference": "fork-point@released"}
     (tmp_path / "key").write_text(SigningKey.generate().to_pem())
     pod = Container(resolve_checkpoint, tmp_path / "pod", inputs)

@@ -166,7 +166,7 @@ def test_executions_are_found_by_team_and_version(entities):
         assert told == [wanted] * len(told)
 
 
-def test_a_team_s_climb_runs_once_at_a_time_and_a_pipeline_as_often_as_asked(entities):
+def test_a_teams_climb_runs_once_at_a_time_and_a_pipeline_without_limit(entities):
     for name, found in entities("cpu", *NAMES).items():
         limits = {
             entity["content"]["spec"].get("concurrencyPolicy", {}).get("max")
@@ -208,7 +208,7 @@ def test_no_interface_of_a_task_or_a_workflow_is_a_pickle(entities):
     assert "Pickle" not in told
 
 
-def test_a_cpu_cluster_gives_every_task_its_image_limits_and_flavour(entities):
+def test_a_cpu_cluster_gives_every_task_its_image_limits_and_flavor(entities):
     for found in entities("cpu", *NAMES).values():
         for name, template in templates(found).items():
             container, metadata = template["container"], template["metadata"]

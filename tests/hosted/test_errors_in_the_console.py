@@ -31,12 +31,12 @@ def test_a_fault_of_code_says_what_first_and_keeps_its_frames(tmp_path):
     assert '.py", line' in error.message
 
 
-def test_a_reference_to_nothing_is_said_in_the_first_characters(tmp_path):
+def test_an_unknown_reference_is_named_in_the_first_characters(tmp_path):
     pod = Container(resolve_checkpoint, tmp_path / "pod", {"reference": "math@released"})
     assert "math" in pod.run().error.message[:SHOWN]
 
 
-def test_a_wrong_field_in_a_json_box_is_said_in_the_first_characters(tmp_path):
+def test_a_wrong_field_in_a_json_box_is_named_in_the_first_characters(tmp_path):
     settings = {"name": "math", "owner": "team-math", "version": "1.0.0", "owners": "team-math"}
     literals = {
         "package": text("workflows.teachers.math"),

@@ -121,7 +121,7 @@ def test_a_fault_that_may_pass_is_recorded_after_the_last_attempt_alone(tmp_path
     assert recorded() == [("f1", "ConnectionResetError: the store has gone")]
 
 
-def test_an_attempt_whose_machine_is_taken_away_is_no_failure_yet(tmp_path, flavoured):
+def test_an_attempt_that_lost_its_machine_has_not_failed_yet(tmp_path, flavoured):
     pod = Container(failing_task.wait, tmp_path / "pod", {"seconds": 60.0})
     left = pod.interrupt(0, "waiting", **flavoured, **HERE)
     assert left.is_recoverable

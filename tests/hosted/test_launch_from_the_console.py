@@ -39,7 +39,7 @@ def typed_of(plan):
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
-def test_a_workflow_is_launched_and_relaunched_as_it_stands(flow):
+def test_a_workflow_is_launched_and_relaunched_unchanged(flow):
     plan = plan_of(flow)
     inputs = launched(plan, **typed_of(plan))
     assert set(inputs.literals) == set(flow.python_interface.inputs)
@@ -47,7 +47,7 @@ def test_a_workflow_is_launched_and_relaunched_as_it_stands(flow):
 
 
 @pytest.mark.parametrize("name", LAUNCH_PLANS)
-def test_a_preset_is_launched_and_relaunched_as_it_stands(name):
+def test_a_preset_is_launched_and_relaunched_unchanged(name):
     plan = preset_plan(name)
     inputs = launched(plan)
     assert relaunched(inputs, plan) == inputs

@@ -75,14 +75,14 @@ def test_the_same_commit_registers_again_from_another_process_in_every_project()
 
 
 @pytest.mark.parametrize("values", ["flyte/values.yaml", "laptop/flyte-values.yaml"])
-def test_each_cluster_of_infra_takes_the_cpu_flavour(values):
+def test_each_cluster_of_infra_takes_the_cpu_flavor(values):
     limits = limits_of(yaml.safe_load((ROOT / "infra" / values).read_text()))
     with serving(limits=limits) as (admin, address):
         assert register(address, "math") == ""
         assert admin.kept
 
 
-def test_a_flavour_above_the_limits_is_refused_in_a_sentence_about_limits():
+def test_a_flavor_above_the_limits_is_refused_in_a_sentence_about_limits():
     with serving(limits=UNSET) as (_, address):
         said = register(address, "math")
     assert "MEMORY" in said

@@ -114,7 +114,7 @@ def provost(*arguments, **environment):
         ),
     ],
 )
-def test_bad_input_is_refused_before_a_cluster_is_asked(tmp_path, arguments, bound, refusal):
+def test_bad_input_is_refused_before_a_request_to_the_cluster(tmp_path, arguments, bound, refusal):
     (tmp_path / "bound.toml").write_text(bound)
     code, said = provost("register", *arguments, "--images", str(tmp_path / "bound.toml"))
     assert code == 1
@@ -122,7 +122,7 @@ def test_bad_input_is_refused_before_a_cluster_is_asked(tmp_path, arguments, bou
     assert "Traceback" not in said
 
 
-def test_a_cluster_that_is_not_there_is_said(tmp_path):
+def test_a_missing_cluster_is_reported(tmp_path):
     (tmp_path / "bound.toml").write_text(f'cpu = "registry.example.org/cpu{DIGEST["a"]}"')
     code, said = provost(
         *("register", "math", "--flavour", "cpu", "--images", str(tmp_path / "bound.toml")),
@@ -179,7 +179,7 @@ def test_a_tree_with_changes_is_for_development_alone(checkout, domain):
     assert version_of(checkout, "development", "", "1.0.0") != first
 
 
-def test_outside_a_checkout_there_is_no_version(tmp_path):
+def test_outside_a_checkout_the_version_is_missing(tmp_path):
     with pytest.raises(ClickException, match="git"):
         version_of(tmp_path, "development", "", "1.0.0")
 

@@ -208,7 +208,7 @@ def test_a_flyte_that_does_not_answer_is_a_problem_and_hides_no_plan(monkeypatch
     assert "127.0.0.1:9" in problem
 
 
-def test_without_a_flyte_nobody_is_asked(monkeypatch):
+def test_without_flyte_no_request_is_sent(monkeypatch):
     monkeypatch.delenv("FLYTE_PLATFORM_URL", raising=False)
     launched(bench_of())
     code, document = plans()

@@ -87,7 +87,7 @@ def test_who_launched_is_listed_and_is_not_who_aborted(admin):
     assert (run["launched_by"], run["reason"]) == ("bea", "wrong teachers (ann)")
 
 
-def test_what_has_all_its_records_ends_well_and_the_latest_alone_can_be_asked_for(admin):
+def test_a_run_with_all_its_records_succeeded_and_the_latest_can_be_selected(admin):
     admin.ran("f1", "FAILED", error=SAID)
     admin.ran("f2", "FAILED", error=SAID)
     recorded("f2")

@@ -39,7 +39,7 @@ def instructions(name):
 
 
 @pytest.mark.parametrize("name", list(ImageName))
-def test_an_image_stands_on_a_given_base_alone_and_runs_as_nobody_of_importance(name):
+def test_an_image_uses_the_given_base_and_runs_as_an_unprivileged_user(name):
     lines = instructions(name)
     assert {words[1].split()[0] for words in lines if words[0] == "FROM"} == {"${BASE}"}
     assert ["ARG", "BASE"] in lines  # and no default, which would not be pinned

@@ -86,7 +86,7 @@ def test_a_laptop_s_own_image_is_taken_as_it_was_loaded(checkout):
     assert "image: provost/cpu:0123abc" in run.stdout
 
 
-def test_without_pins_there_are_no_objects(checkout):
+def test_without_pins_the_list_of_objects_is_empty(checkout):
     (checkout / "images" / "upstream.lock").unlink()
     run = pinned(checkout, "infra/mlflow")
     assert run.returncode == 1

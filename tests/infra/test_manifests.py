@@ -97,7 +97,7 @@ def test_no_service_is_published_and_no_host_shared():
 @pytest.mark.parametrize(
     ("name", "spec"), pod_specs(), ids=lambda part: part if isinstance(part, str) else ""
 )
-def test_a_pod_runs_as_nobody_of_importance(name, spec):
+def test_a_pod_runs_as_an_unprivileged_user(name, spec):
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] >= 999
@@ -159,7 +159,7 @@ def load_kind(file):
     return objects_of(file)[0]["kind"]
 
 
-def test_every_pod_template_that_a_flavour_names_is_there():
+def test_every_pod_template_that_a_flavor_names_is_there():
     there = {one["metadata"]["name"] for one in objects_of(INFRA / "flyte" / "pod-templates.yaml")}
     named = {
         load_flavour(name).stages[stage].pod_template for name in flavour_names() for stage in Stage

@@ -30,13 +30,13 @@ def written(folder, text):
     return lambda: load_flavour("mine", folder)
 
 
-def test_every_flavour_there_is_is_valid():
+def test_every_flavor_there_is_is_valid():
     assert flavour_names() == ["cpu", "h100", "h200"]
     gpus = {name: load_flavour(name).gpu for name in flavour_names()}
     assert gpus == {"cpu": "", "h100": "nvidia-h100", "h200": "nvidia-h200"}
 
 
-def test_the_cpu_flavour_asks_for_no_gpu_and_for_the_cpu_image_alone():
+def test_the_cpu_flavor_asks_for_no_gpu_and_for_the_cpu_image_alone():
     stages = load_flavour("cpu").stages.values()
     assert {stage.gpus for stage in stages} == {0}
     assert {stage.image for stage in stages} == {ImageName.CPU}
@@ -49,13 +49,13 @@ def test_ranks_are_pods_times_gpus():
     assert ranks == {"cpu": 1, "h100": 2 * 8, "h200": 8}
 
 
-def test_without_a_flavour_nothing_is_asked_for(monkeypatch):
+def test_without_a_flavor_nothing_is_requested(monkeypatch):
     monkeypatch.delenv(FLAVOUR, raising=False)
     assert chosen_flavour() is None
     assert [hosting(stage) for stage in Stage] == [{}] * len(Stage)
 
 
-def test_a_stage_of_one_pod_as_flyte_is_told(monkeypatch):
+def test_a_stage_of_one_pod_as_flyte_receives_it(monkeypatch):
     monkeypatch.setenv(FLAVOUR, "h200")
     told = hosting(Stage.GATE_PROBE)
     assert told["container_image"] == "{{.image.train.fqn}}:{{.image.train.version}}"
@@ -96,7 +96,7 @@ def serialised(monkeypatch, stage):
     return MessageToDict(get_serializable({}, settings, made).template.to_flyte_idl())
 
 
-def test_the_serialised_task_says_it_all_and_carries_the_flavour(monkeypatch):
+def test_the_serialized_task_says_it_all_and_carries_the_flavor(monkeypatch):
     monkeypatch.setenv(FLAVOUR, "h100")
     template = serialised(monkeypatch, Stage.MOPD_ROUND)
     container = template["container"]
@@ -116,13 +116,13 @@ def test_the_serialised_task_says_it_all_and_carries_the_flavour(monkeypatch):
     assert metadata["podTemplateName"] == "provost-gpu"
 
 
-def test_an_unknown_flavour_is_refused_with_those_there_are(monkeypatch):
+def test_an_unknown_flavor_is_refused_with_those_there_are(monkeypatch):
     monkeypatch.setenv(FLAVOUR, "b300")
     with pytest.raises(ResourceError, match=r"b300.*cpu, h100, h200"):
         hosting(Stage.PLAN)
 
 
-def test_a_flavour_is_a_name_and_not_a_path():
+def test_a_flavor_is_a_name_and_not_a_path():
     with pytest.raises(ResourceError, match="resources/cpu"):
         load_flavour("../resources/cpu")
 

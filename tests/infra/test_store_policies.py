@@ -50,7 +50,7 @@ def test_a_project_writes_below_its_own_prefix_alone_and_once(role, own):
         assert permitted(role, place) == {"read"}, place
 
 
-def test_only_a_maintainer_deletes_and_only_what_is_no_statement():
+def test_only_a_maintainer_deletes_and_never_a_statement():
     deletions = {"delete", "delete versions", "give up uploads"}
     for role in ROLES:
         for place in PLACES:
@@ -62,7 +62,7 @@ def test_only_a_maintainer_deletes_and_only_what_is_no_statement():
     assert permitted("maintainer", "`keys/trust/`") == {"read", "create"}
 
 
-def test_nobody_replaces_or_deletes_a_statement_even_with_all_rights():
+def test_a_statement_cannot_be_replaced_or_deleted_even_with_all_rights():
     everything = {
         "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}]
     }

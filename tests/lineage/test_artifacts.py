@@ -55,7 +55,7 @@ def test_a_release_of_another_time_is_refused_by_its_schema(schema):
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff"])
-def test_what_is_no_manifest_is_refused(data):
+def test_a_file_that_is_not_a_manifest_is_refused(data):
     with pytest.raises(LineageError):
         parse_manifest(data, Release)
 
@@ -68,7 +68,7 @@ def test_a_part_that_is_not_in_the_store_is_named(store, digests, part):
         put_manifest(store, release_of("math", **missing))
 
 
-def test_a_part_of_another_kind_and_a_checkpoint_that_is_none_are_refused(store, digests):
+def test_a_part_of_another_kind_and_a_missing_checkpoint_are_refused(store, digests):
     release = release_of("math", **digests)
     wrong = release.model_copy(update={"environment": release.checkpoint})
     with pytest.raises(LineageError, match="'environment' is a checkpoint"):

@@ -82,7 +82,7 @@ def test_a_foreign_fork_point_says_how_far_back_the_ways_parted():
     assert "share no ancestor" in check({"math": stranger}, START)[0].evidence
 
 
-def test_a_release_that_nobody_vouches_for_is_warned_of():
+def test_a_release_without_an_attestation_gives_a_warning():
     [finding] = check({"math": replace(MATH, signature="unsigned")}, START)
     assert (finding.code, finding.severity) == ("unsigned", "warning")
     assert check({"math": replace(MATH, signature="adopted")}, START) == []

@@ -60,7 +60,7 @@ def test_a_record_belongs_to_the_project_that_made_it(shared):
     }
 
 
-def test_nobody_attests_another_projects_record(shared):
+def test_a_team_cannot_attest_another_projects_record(shared):
     record, output = write_record(shared.math, b"weights")
     evil, place = shared.code.put_bytes(b"evil"), f"attestations/{record[7:]}"
     body = Attestation(derivation=record, output=evil, output_kind="checkpoint", finished=TIME)
@@ -114,7 +114,7 @@ def test_a_name_is_read_from_its_owners_project_alone(shared):
     assert registry.resolve("teacher.math@1") == good
 
 
-def test_nobody_moves_recalls_or_retires_anothers_version(shared):
+def test_a_team_cannot_move_recall_or_retire_anothers_version(shared):
     register(shared.math, "teacher.math", write_record(shared.math, b"good"))
     theirs = Registry(shared.code)
     for act in (

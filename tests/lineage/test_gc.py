@@ -89,7 +89,7 @@ def test_a_damaged_document_stops_the_collection_until_it_is_given_up(store, rec
     assert store.has(recorded[0])
 
 
-def test_a_damaged_document_that_nothing_reaches_is_collected_and_told(
+def test_a_damaged_unreachable_document_is_collected_and_reported(
     store, recorded, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PROVOST_STORE", store.uri)

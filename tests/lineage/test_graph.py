@@ -56,7 +56,7 @@ def test_ancestors_and_descendants(lineage, family, names):
     assert lineage.ancestors(record_of(family, "base")) == []
 
 
-def test_a_path_is_a_shortest_one_and_empty_where_there_is_none(lineage, family, names):
+def test_a_path_is_a_shortest_one_or_empty(lineage, family, names):
     path = lineage.path(record_of(family, "base"), record_of(family, "later"))
     assert [names[item] for item in path] == ["base", "fork", "student", "later"]
     assert lineage.path(record_of(family, "lost"), record_of(family, "later")) == []
@@ -117,7 +117,7 @@ def test_the_index_catches_up_and_is_rebuilt_when_it_is_damaged(store, family, t
     assert len(Lineage(store, path).ancestors(new[0])) == 6
 
 
-def test_a_damaged_record_is_told_of_and_hides_no_other(store, family, tmp_path, caplog):
+def test_a_damaged_record_is_reported_and_hides_no_other(store, family, tmp_path, caplog):
     record = record_of(family, "code")
     path = store.blobs.path(record)
     path.chmod(0o644)

@@ -15,7 +15,7 @@ from tests.support.teams import NEW_KEYS, root
 __all__ = ["shared"]
 
 
-def test_a_revoked_key_speaks_for_nothing_until_a_new_one_endorses_it(shared):
+def test_statements_of_a_revoked_key_count_only_after_a_new_key_endorses_them(shared):
     made = write_record(shared.math, b"good")
     register(shared.math, "teacher.math", made)
     shared.publish(root(math_team={"revoked": TIME, "reason": "laptop lost"}))

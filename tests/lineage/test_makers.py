@@ -70,7 +70,7 @@ def test_a_digest_that_two_makers_registered_needs_a_name(shared, tmp_path):
     assert lineage.find("teacher.math@1") == ours
 
 
-def test_a_record_that_never_gave_a_digest_makes_nobody_its_maker(shared):
+def test_a_record_that_never_gave_a_digest_names_no_maker(shared):
     ours, output = write_record(shared.math, b"same")
     other, _ = write_record(shared.code, b"other")
     for store, name, record in (

@@ -135,7 +135,7 @@ def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path,
     assert runs(client) == []
 
 
-def test_an_mlflow_that_is_down_is_told_of_once_and_left_alone(store, monkeypatch, caplog):
+def test_an_unreachable_mlflow_is_reported_once_and_left_alone(store, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     clock = [0.0]
     health = TrackingState(clock=lambda: clock[0])

@@ -41,7 +41,7 @@ def test_a_server_that_never_answers_costs_seconds_once(store, place, monkeypatc
 
 
 @pytest.mark.parametrize("damage", ["older", "garbage"])
-def test_a_database_of_another_version_or_none_is_told_of(store, place, caplog, damage):
+def test_a_database_of_another_version_or_a_missing_one_is_reported(store, place, caplog, damage):
     record, _ = write_record(store, b"a")
     if damage == "older":
         with closing(sqlite3.connect(place)) as connection:
@@ -110,5 +110,5 @@ def test_two_threads_may_mirror_at_once(store, place):
         ("file.txt: no URI", "file.txt: no URI"),
     ],
 )
-def test_what_opens_a_tracking_server_is_not_told(uri, shown):
+def test_credentials_of_a_tracking_server_are_not_printed(uri, shown):
     assert without_password(uri) == shown

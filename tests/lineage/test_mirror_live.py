@@ -141,9 +141,7 @@ def test_a_later_attempt_has_a_run_of_its_own(store, client, quick, derivation):
     assert len(client.get_metric_history(done.info.run_id, "rl/loss")) == 2
 
 
-def test_a_rebuild_ends_runs_whose_process_was_killed(
-    store, client, quick, derivation, monkeypatch
-):
+def test_a_rebuild_ends_the_runs_of_killed_processes(store, client, quick, derivation, monkeypatch):
     with live(store, derivation) as run:
         run.add(samples(1, 3))
         until(client, lambda run: "provost.seen" in run.data.tags)
@@ -181,7 +179,7 @@ def test_what_is_short_is_shown_once_it_is_done(store, client, derivation):
     assert [run.info.status for run in runs(client)] == ["FINISHED"]
 
 
-def test_a_silent_server_is_told_of_within_20_seconds_and_holds_nothing_up(
+def test_a_silent_server_is_reported_within_20_seconds_and_delays_nothing(
     store, monkeypatch, caplog, derivation
 ):
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -138,7 +138,7 @@ def test_experiments_are_areas_of_the_product(shown, pages):
         assert tags["mlflow.note.content"]
 
 
-def test_scores_stand_at_the_checkpoint_with_their_data(shown, pages):
+def test_scores_are_at_the_checkpoint_with_their_data(shown, pages):
     version = pages.get_model_version_by_alias("student.general", "released")
     model = pages.get_logged_model(version.source.removeprefix("models:/"))
     scores = {metric.key: metric for metric in model.metrics}
@@ -222,7 +222,7 @@ def test_report_and_picture_are_artifacts_of_report_student_and_consolidation(sh
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("loader", ["transformers", "pyfunc"])
-def test_a_loader_is_told_that_the_weights_are_elsewhere(shown, pages, place, loader, monkeypatch):
+def test_a_loader_learns_that_the_weights_are_elsewhere(shown, pages, place, loader, monkeypatch):
     import importlib
 
     import mlflow
@@ -285,7 +285,7 @@ def test_a_run_without_a_domain_is_named_by_its_team(store, client):
     assert [run.info.run_name for run in runs(client)] == [f"sft-team-math-{output[7:19]}"]
 
 
-def test_a_recall_stands_in_the_description(store, client):
+def test_the_description_shows_a_recall(store, client):
     record, output = write_record(store, b"weights", kind="rl")
     made = Artifact(kind="checkpoint", digest=output, record=record)
     Registry(store).register("teacher.math", made, owner="team")

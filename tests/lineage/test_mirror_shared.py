@@ -101,7 +101,7 @@ def test_a_name_that_another_store_shows_is_refused_and_others_are_shown(
     assert len(client.search_model_versions("name='teacher.code'")) == 1
 
 
-def test_a_version_tag_that_names_other_content_stands_for_no_version(store, client):
+def test_a_version_tag_that_names_other_content_is_not_a_version(store, client):
     client.create_registered_model("teacher.math")
     forged = {"provost.version": "1", "provost.digest": "sha256:" + "0" * 64}
     client.create_model_version("teacher.math", "file:///nowhere", tags=forged)

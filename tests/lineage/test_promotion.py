@@ -76,7 +76,7 @@ def test_what_others_made_must_be_there_already(two):
     assert Registry(two.production.math).names() == []
 
 
-def test_nobody_promotes_anothers_name(two):
+def test_a_team_cannot_promote_anothers_name(two):
     two.promote("foundation", "fork-point@1")
     for team in ("code-team", "consolidation"):
         with pytest.raises(NotEntitledError):

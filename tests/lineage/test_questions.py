@@ -64,7 +64,7 @@ def recalled(store, tmp_path):
     return recall(store, lineage, "math@1", "lead", "leak"), student, later
 
 
-def test_a_recall_lists_what_descends_and_whom_to_tell(recalled):
+def test_a_recall_lists_descendants_and_their_owners(recalled):
     done, student, later = recalled
     assert [item.record for item in done.affected] == [student[0], later[0]]
     assert done.affected[0].names == ("student.general@1",)

@@ -78,7 +78,7 @@ def test_a_read_only_store_says_so_before_anything_is_made(backup, tmp_path):
             write()
 
 
-def test_a_store_that_neither_exists_nor_can_be_made_is_refused_at_once(backup):
+def test_a_store_that_neither_exists_nor_can_be_created_is_refused_at_once(backup):
     with pytest.raises(StoreUnfitError):
         FolderStore(backup[0].parent / "another")
 

@@ -58,7 +58,7 @@ def found(done):
     return {item.output for item in done.affected}
 
 
-def test_junk_beside_an_attestation_hides_no_descendant_and_is_told_of(family, tmp_path):
+def test_junk_beside_an_attestation_hides_no_descendant_and_is_reported(family, tmp_path):
     family.store.claim(f"{MINE}/attestations/{hex_of(family.student[0])}/00000009", b"junk")
     done = family.recalled(tmp_path)
     assert found(done) == {family.student[1], family.later[1]}

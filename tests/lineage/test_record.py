@@ -132,7 +132,7 @@ def test_a_person_says_which_of_two_outputs_counts(store, records, two_outputs):
         records.keep(record, store.put_bytes(b"third"), "never given")
 
 
-def test_two_outputs_that_both_stand_stop_who_asks(store, records, two_outputs):
+def test_two_valid_outputs_of_one_derivation_are_refused(store, records, two_outputs):
     derivation, _, second = two_outputs
     path = f"attestations/{derivation.digest()[7:]}"
     slots = records.journal.slots("local", path, Attestation)

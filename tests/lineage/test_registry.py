@@ -103,7 +103,7 @@ def test_an_alias_that_would_read_as_something_else_is_refused(registry, alias):
         registry.point("teacher.math", alias, 1, by="lead")
 
 
-def test_a_recalled_version_is_refused_unless_asked_for(registry):
+def test_a_recalled_version_is_refused_unless_the_caller_allows_it(registry):
     registry.point("teacher.math", "released", 1, by="lead")
     registry.recall("teacher.math", 1, by="lead", reason="leaked evaluation data")
     for reference in ("math@1", "math@released", registry.versions("teacher.math")[0].digest):

@@ -77,7 +77,7 @@ def test_a_rung_at_another_step_than_it_was_stopped_at_is_found(math):
     assert broken(math, ladder=ladder) == {"ladder"}
 
 
-def test_a_scorecard_whose_row_was_measured_on_another_domain_is_found(math, code, store):
+def test_a_scorecard_row_measured_on_another_domain_is_found(math, code, store):
     row = take("method.fork_point", (code.made["scorecard"]), name="math")
     made = write_record(store, b"odd", row, kind="scorecard", output_kind="scorecard")
     found = Verifier(store, None).verify(made[0])

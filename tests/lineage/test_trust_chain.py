@@ -91,7 +91,7 @@ def test_a_root_without_a_maintainer_is_refused(store):
         publish(store, root().model_copy(update={"maintainers": ()}), MAINTAINER)
 
 
-def test_a_key_of_no_team_or_out_of_effect_is_no_author(store):
+def test_a_key_without_a_team_or_out_of_effect_is_not_an_author(store):
     trust = publish(store, root(), MAINTAINER)
     store.signing_key = STRANGER
     with pytest.raises(NotEntitledError):
@@ -212,6 +212,6 @@ def test_envelopes_are_those_of_securesystemslib():
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_envelope_is_refused(data):
+def test_bytes_that_are_not_an_envelope_are_refused(data):
     with pytest.raises(CorruptError):
         parse_envelope(data, "somewhere")

@@ -88,7 +88,7 @@ def test_signatures_and_recalls_are_shown(store, family):
     assert [p.what for p in verify(store, record).problems] == ["was recalled: leak"]
 
 
-def test_a_record_that_gave_two_outputs_is_told_of(store, family):
+def test_a_record_that_gave_two_outputs_is_reported(store, family):
     record, output = family["base"]
     store.blobs.path(output).unlink()
     other = checkpoint(store.blobs.path(output).parent / "remade", b"other bytes")

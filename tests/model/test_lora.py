@@ -35,7 +35,7 @@ def adapted(*, drawn=True):
     return model
 
 
-def test_adapters_stand_beside_every_projection_and_are_all_that_is_trained():
+def test_every_projection_has_an_adapter_and_only_adapters_are_trained():
     model = adapted()
     assert {name.split(".")[4] for name in factors(model)} == PROJECTIONS
     assert len(factors(model)) == 2 * 2 * len(PROJECTIONS)  # A and B in each of two layers
@@ -101,7 +101,7 @@ def test_a_saved_adapter_comes_back_here_and_in_peft(tmp_path):
     assert names == {"adapter_config.json", "adapter_model.safetensors"}
 
 
-def test_merged_weights_are_a_bare_model_that_says_the_same(tmp_path):
+def test_merged_weights_are_a_bare_model_with_the_same_predictions(tmp_path):
     model = adapted()
     merged = merged_weights(model)
     bare = tiny_model()

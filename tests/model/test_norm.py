@@ -35,7 +35,7 @@ def test_the_derivative_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(lambda *of: _Normed.apply(*of, EPSILON), (x, weight))
 
 
-def test_a_model_with_norms_by_hand_says_and_learns_the_same():
+def test_a_model_with_patched_norms_predicts_and_learns_the_same():
     plain = plain_model()
     ours = copy.deepcopy(plain)
     write_norms_by_hand(ours)

@@ -16,11 +16,11 @@ def test_any_text_comes_back_from_its_tokens(text):
 
 
 @pytest.mark.parametrize(("text", "count"), [("2026", 4), ("+-", 2), ("<tool_call>", 1)])
-def test_digits_and_marks_stand_alone_and_a_call_mark_is_one_token(text, count):
+def test_digits_and_marks_are_single_tokens_and_so_is_a_call_mark(text, count):
     assert len(tokenizer().encode(text)) == count
 
 
-def test_digits_stand_alone_however_often_they_meet():
+def test_digits_are_single_tokens_however_often_they_meet():
     assert len(make_tokenizer(["2026 2026"] * 99, 280).encode("2026")) == 4
 
 

@@ -233,7 +233,7 @@ def test_the_gradient_of_low_precision_logits_is_held_in_low_precision(exact, pl
 
 
 @EXACT
-def test_no_tokens_are_no_loss(exact, plain):
+def test_without_tokens_the_loss_is_zero(exact, plain):
     nothing = torch.zeros(0, 5)
     assert exact(nothing, nothing).shape == (0,)
     assert gradient(exact, nothing, nothing).shape == (0, 5)

@@ -152,7 +152,7 @@ def test_a_student_that_is_its_teacher_has_no_loss_and_no_gradient(divergence):
 
 
 @FORMS
-def test_an_outcome_can_speak_beside_the_teacher_each_with_its_own_gradient(divergence):
+def test_outcome_and_teacher_each_contribute_their_own_gradient(divergence):
     student, teacher = random_logits(8).requires_grad_(), random_logits(9)
     alone = gradient(lambda logits: term(divergence, logits, teacher).loss_C, student)
     found = term(divergence, student, teacher)

@@ -56,7 +56,7 @@ def test_values_and_gradients_are_those_of_the_distillation_trainer(
 
 @pytest.mark.slow
 @BOTH
-def test_values_and_gradients_are_those_of_the_generalised_jsd_of_gkd(ours, beta):
+def test_values_and_gradients_are_those_of_the_generalized_jsd_of_gkd(ours, beta):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from trl.experimental.gkd.gkd_trainer import GKDTrainer

@@ -56,7 +56,7 @@ def test_what_another_form_would_need_is_refused(name, form, value, divergence):
 
 
 @pytest.mark.parametrize("divergence", ["full_vocabulary", "forward", "top_k", "sampled_token"])
-def test_defaults_of_other_forms_that_are_written_out_are_no_contradiction(divergence):
+def test_explicit_defaults_of_other_forms_do_not_contradict(divergence):
     settings = DistilSettings.model_validate({"divergence": divergence})
     assert DistilSettings.model_validate(settings.model_dump(mode="json")) == settings
 

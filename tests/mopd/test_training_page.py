@@ -25,7 +25,7 @@ def test_what_is_not_finite_is_left_out():
     assert groups([Sample(1, "kl/math", float("nan"), "mopd")]) == []
 
 
-def test_rounds_follow_one_another_and_none_is_said():
+def test_rounds_are_in_order_and_a_run_without_any_is_reported():
     page = rounds_page([rows([1], kl__math=0.5), rows([1, 2], kl__math=0.25)])
     assert page.index("Round 1") < page.index("Steps 1 to 1,") < page.index("Round 2")
     assert "Nothing was trained in this run" in rounds_page([])

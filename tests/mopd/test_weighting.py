@@ -127,7 +127,7 @@ def test_weights_that_mean_nothing_are_refused(rule, weights):
         BalanceSettings(rule=rule, weights=weights)
 
 
-def test_a_balance_that_the_normalisation_makes_idle_is_refused():
+def test_a_balance_that_the_normalization_makes_idle_is_refused():
     loop = LoopSettings(num_steps=1, learning_rate=1e-3, normalisation=SEQUENCE)
     distil = DistilSettings(balance=BalanceSettings(rule=Balance.TOKEN_SHARE))
     with pytest.raises(ValidationError, match="balance token_share"):

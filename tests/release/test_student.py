@@ -84,7 +84,7 @@ def test_it_verifies_by_the_same_rules(runner, consolidated):
     assert (found.problems, found.unknown) == ([], [])
 
 
-def test_a_student_is_registered_under_the_name_that_was_asked_for(runner, consolidated):
+def test_a_student_is_registered_under_the_requested_name(runner, consolidated):
     published = consolidated().publish(name="coding-first")
     registry = Registry(runner.store)
     assert registry.resolve("student.coding-first@candidate").digest == published.digest

@@ -55,7 +55,7 @@ def wrong(runner, record):
     return {problem.what.partition("]")[0].removeprefix("[") for problem in found.problems}
 
 
-def test_a_short_rounds_checkpoint_with_a_good_runs_card_is_wrong_whoever_signed(runner, merge):
+def test_a_short_rounds_checkpoint_with_a_good_runs_card_is_wrong_under_any_signer(runner, merge):
     """Finding C3: student.general@2 was a two-step checkpoint with the good run's scorecard."""
     good, short = merge(), merge(200)
     manifest = read_manifest(runner.store, good.publish().digest, Student)

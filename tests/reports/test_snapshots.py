@@ -15,7 +15,7 @@ def test_a_page_is_as_it_was_reviewed(name):
     assert outline(PAGES[name]) == (SNAPSHOTS / f"{name}.txt").read_text("utf-8")
 
 
-def test_there_is_no_snapshot_without_a_page():
+def test_every_snapshot_has_a_page():
     assert {file.stem for file in SNAPSHOTS.iterdir()} == set(PAGES)
 
 

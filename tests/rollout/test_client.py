@@ -109,7 +109,7 @@ def test_demonstrations_must_end_with_the_models_words():
     assert LocalEnvironment(Team(), source([], [shown])).demonstrations(1, 0) == [shown]
 
 
-def test_without_a_source_there_are_no_prompts():
+def test_without_a_source_asking_for_prompts_is_refused():
     with pytest.raises(EnvironmentFailure, match="pass `source` to LocalEnvironment"):
         LocalEnvironment(Team()).prompts("train", 1, 0)
 

@@ -214,7 +214,7 @@ def test_a_prompt_with_half_a_character_is_refused_when_written(tmp_path):
     assert not (tmp_path / "p.jsonl").exists()
 
 
-def test_what_is_wrong_with_a_long_line_is_said_briefly(tmp_path):
+def test_the_error_of_a_long_line_is_short(tmp_path):
     file = tmp_path / "p.jsonl"
     file.write_text(json.dumps({"id": "a", "messages": [{"role": "r" * 10**7, "content": ""}]}))
     with pytest.raises(PromptError) as caught:

@@ -73,7 +73,7 @@ def test_noise_on_a_border_between_blocks_picks_the_next_block(monkeypatch):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), IMPOSSIBLE])
-def test_logits_of_no_distribution_give_log_probabilities_that_are_no_numbers(bad):
+def test_logits_without_a_distribution_give_nan_log_probabilities(bad):
     # The loop checks log-probabilities for this; a token must come back all the same.
     tokens, log_probs = draw(torch.full((2, 300), bad), torch.tensor([0.0, 0.9]).double())
     assert bool(log_probs.isnan().all())

@@ -70,7 +70,7 @@ def test_a_runtime_error_fails_its_own_call_only():
     assert "ZeroDivisionError" in result.message
 
 
-def test_a_missing_function_is_told_from_a_missing_name_within():
+def test_a_missing_function_differs_from_a_missing_name_within():
     source = "def f(x): return x if x else nothing()"
     result = run(source, Call("g"), Call("f", (0,)), Call("g"), Call("f", (1,)))
     assert [o.error for o in result.outcomes] == ["missing", "runtime", "missing", None]

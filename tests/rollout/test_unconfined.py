@@ -89,7 +89,7 @@ def test_without_namespaces_it_runs_where_files_are_hidden_and_the_network_is_cu
     assert confinement == ALL | {"processes_private": False}
 
 
-def test_a_bundle_cannot_speak_for_its_own_confinement(tmp_path):
+def test_a_bundle_cannot_vouch_for_its_own_confinement(tmp_path):
     # It answers before Provost's code can, and says that everything holds.
     said = json.dumps({"max_turns": 2, **ALL}).encode() + b"\n"
     top = f"""

@@ -214,7 +214,7 @@ def test_a_server_that_is_too_slow_is_refused(settings, stand_in):
         sampler.sample(CONTEXTS[:1], noise_for(1))
 
 
-def test_nobody_at_the_port_is_refused(settings):
+def test_a_port_without_a_server_is_refused(settings):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -102,7 +102,7 @@ def test_a_regular_expression_that_never_ends_is_stopped_too(worker):
         ("ctypes.string_at(0)", "SIGSEGV"),
     ],
 )
-def test_a_bundle_that_dies_is_told_from_one_that_answers(worker, grade, how):
+def test_a_bundle_that_dies_differs_from_one_that_answers(worker, grade, how):
     asked = worker(top="import ctypes, os", grade=grade)
     assert how in str(failure(asked.grade, episodes("a")))
     assert failure(asked.grade, episodes("a")).prompt_id == "p0"

@@ -205,7 +205,7 @@ def capabilities():
     assert found == "got (True, 1)"  # 39 asks whether new privileges are ruled out
 
 
-def test_what_is_said_of_the_confinement_is_so(ask, tmp_path):
+def test_the_reported_confinement_holds(ask, tmp_path):
     (tmp_path / "secret").write_text(TOKEN)
     secret = str(tmp_path / "secret")
     top = "import os, socket\n"

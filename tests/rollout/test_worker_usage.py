@@ -161,7 +161,7 @@ def test_fifteen_hundred_nested_folders_are_removed(monkeypatch, tmp_path):
     assert not (tmp_path / "deep").exists()
 
 
-def test_what_cannot_be_removed_is_said_and_raises_nothing(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_removed_is_reported_without_an_error(tmp_path, monkeypatch):
     (tmp_path / "a" / "b").mkdir(parents=True)
     real = os.rmdir
     monkeypatch.setattr(os, "rmdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError))

@@ -28,7 +28,7 @@ def hub(tmp_path, monkeypatch):
     return model
 
 
-def test_a_name_stands_for_a_commit_where_it_is_known(hub):
+def test_a_name_resolves_to_a_commit_where_it_is_known(hub):
     assert hub_commit("org/model") == FIRST
     assert hub_commit("org/none") == ""
 

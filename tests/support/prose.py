@@ -30,6 +30,7 @@ AVOIDED = {
     "told": r"\btold\b",
     "heard": r"\bheard\b",
 }
+BRITISH = r"\b\w*(?:aviour|avour|olour|alis[ei]|atalogue)\w*\b"
 _FRAGMENT = re.compile(
     r"^(?:Of|In|At|By|For|From|To|With|Without|Over|Under|Per|Where|Whose|Whom|Which|That|Who|And|"
     r"But|So|As|Before|After|Among|Between|Into|Since|Until|Than|Beyond)\b"
@@ -76,6 +77,16 @@ def page_texts() -> Iterator[Text]:
         if derived not in path.parents:
             prose = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
             yield Text(path.relative_to(ROOT).as_posix(), re.sub(r"`[^`]*`", "", prose))
+
+
+def names_of_tests() -> Iterator[Text]:
+    """Yield the names of the tests, as sentences."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        where = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                words = node.name.removeprefix("test_").replace("_", " ")
+                yield Text(f"{where}:{node.lineno}", words)
 
 
 def texts_of(name: str, source: str) -> Iterator[Text]:

@@ -42,7 +42,7 @@ def test_a_call_with_several_operations_gets_an_error(operation):
 
 
 @pytest.mark.parametrize("said", [f"so: {CALL}", f"{CALL} 168"])
-def test_a_call_is_all_that_is_said_in_its_turn(said):
+def test_a_turn_with_a_call_holds_only_the_call(said):
     assert reply_to(said) == "error"
 
 

@@ -68,7 +68,7 @@ def test_a_letter_that_only_looks_like_its_capital_is_wrong():
     assert grade_of("instruct", TASK | long_s, "\u017fun!").score == 0.0
 
 
-def test_a_separator_is_not_needed_to_say_it_once():
+def test_an_answer_given_once_needs_no_separator():
     assert grade_of("instruct", TASK | {"count": 1, "question": "52-17"}, "52-17!").score == 1.0
 
 

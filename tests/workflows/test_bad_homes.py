@@ -78,7 +78,7 @@ def test_who_only_reads_leaves_nothing_in_another_folder(tmp_path, monkeypatch, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_climb_before_any_foundation_is_told_to_make_one(home):
+def test_a_climb_without_a_foundation_is_refused_with_the_command_that_makes_one(home):
     message = refusal("run", "teacher", "math")
     assert "run `provost run foundation` first" in " ".join(message.split())
 

@@ -37,7 +37,7 @@ def request_file(tmp_path):
     return write
 
 
-def test_the_inputs_are_those_that_were_asked_for(request_file, capsys):
+def test_the_inputs_are_those_of_the_request(request_file, capsys):
     assert inputs_of_request("math", request_file()) == {"fork_point": START, "seed": 7}
     said = capsys.readouterr().out
     assert "teacher.math@1 of team-math needs to climb again" in said
@@ -53,7 +53,7 @@ def test_another_teams_request_is_refused_by_both_names(request_file):
         inputs_of_request("code", request_file())
 
 
-def test_every_setting_that_is_no_longer_the_same_is_named(request_file):
+def test_every_changed_setting_is_named(request_file):
     stage = trained("rl", settings.RL)
     stage.settings["loop"]["num_steps"] = 40
     stage.settings["gone"] = True

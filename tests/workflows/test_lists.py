@@ -75,7 +75,7 @@ def test_a_damaged_move_or_recall_is_reported_and_hides_no_version(kind, home, p
 
 
 @pytest.mark.parametrize("stray", [".DS_Store", "evil/.DS_Store", "Thumbs.db", "general/x~"])
-def test_stray_files_are_no_entries(kind, home, stray):
+def test_stray_files_are_not_entries(kind, home, stray):
     damage(home, f"{MINE}/registry/{kind}.{stray}" if "/" in stray else f"{MINE}/registry/{stray}")
     result = said(kind, "list")
     assert result.exit_code == 0, result.output

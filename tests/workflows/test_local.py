@@ -139,7 +139,7 @@ def beginning() -> int:
         (b"ssh-ed25519 AAAA", "PEM private key"),
     ],
 )
-def test_a_signing_key_that_is_none_is_missed_at_the_start(
+def test_an_invalid_signing_key_is_reported_at_the_start(
     monkeypatch, tmp_path, capsys, written, refusal
 ):
     MET.clear()

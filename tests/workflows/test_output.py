@@ -94,7 +94,7 @@ def made(tmp_path, monkeypatch):
     return hostile_store(tmp_path)
 
 
-def test_every_command_is_asked():
+def test_every_command_is_in_the_list():
     known = set(leaves(main, click.Context(main)))
     assert known == set(QUESTIONS) | SPEAK_FOR_THEMSELVES
 
@@ -114,7 +114,7 @@ def test_a_list_shows_the_text_of_an_owner(made):
     assert plain(TEXT) in told
 
 
-def test_a_recall_cannot_forge_the_answer_to_whoever_resolves(made):
+def test_a_recall_cannot_forge_the_answer_of_resolve(made):
     Registry(open_store()).recall("teacher.math", 1, by=TEXT, reason=TEXT)
     result = CliRunner().invoke(
         main, ["student", "rollback", "math@1", "--by", "a", "--reason", "b"]
@@ -132,7 +132,7 @@ def test_an_error_is_plain_wherever_it_is_logged(error):
     assert_plain(str(error))
 
 
-def test_a_trace_of_what_nobody_expected_is_plain(monkeypatch, capsys):
+def test_the_traceback_of_an_unexpected_error_is_plain(monkeypatch, capsys):
     from workflows.commands.output import show_trace
 
     error = KeyError(TEXT)

@@ -34,7 +34,7 @@ def test_a_childs_reports_arrive_in_order_and_with_its_numbers(tmp_path):
     assert exit_code(outcomes) == 0
 
 
-def test_what_is_no_report_on_the_pipe_is_passed_over(tmp_path):
+def test_a_line_on_the_pipe_that_is_not_a_report_is_passed_over(tmp_path):
     show = Recorder()
     job = child(
         "math",

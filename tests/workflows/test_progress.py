@@ -93,7 +93,7 @@ def test_lines_come_with_a_new_stage_the_last_step_and_every_five_seconds():
     ]
 
 
-def test_a_killed_job_is_said_to_be_killed():
+def test_a_killed_job_is_reported_as_killed():
     killed = JobOutcome("math", Status.FAILED, 1.0, Path("math.log"), -9)
     assert killed.describe() == "math failed after 1s (killed); log: math.log"
 

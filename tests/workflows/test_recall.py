@@ -60,7 +60,7 @@ def test_what_a_recall_would_concern_is_found_without_recalling(store):
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", None])
-def test_nothing_is_recalled_that_nobody_confirms(store, answer):
+def test_a_recall_without_confirmation_changes_nothing(store, answer):
     result = recall(answer=answer)
     assert result.exit_code == 1
     assert status(store) == "active"
@@ -82,7 +82,7 @@ def test_the_rollback_that_is_offered_works_as_printed(store):
     assert "a leak; it's bad" in Registry(store).moves(NAME)[-1].reason
 
 
-def test_a_version_that_is_retired_is_none_to_go_back_to(store):
+def test_a_retired_version_is_not_offered_to_go_back_to(store):
     Registry(store).retire(NAME, 1, by="ann")
     found = consequences(store, Lineage(store), "math@1")
     assert found.pointing[0] == Pointing(NAME, "released", 3, None)

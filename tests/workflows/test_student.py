@@ -73,7 +73,7 @@ def test_a_student_that_was_recalled_is_not_rolled_back_to(registry):
     assert registry.resolve(f"{NAME}@released").version == 2
 
 
-def test_moves_of_a_name_that_is_none_are_refused(registry):
+def test_moves_of_an_unknown_name_are_refused(registry):
     assert f"there are: ['{NAME}']" in said("moves", "student.nope", code=1)
 
 

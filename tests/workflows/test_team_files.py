@@ -76,7 +76,7 @@ def test_a_missing_file_is_named(folder, name):
     assert f"{TEAM}.{name}" in caught.value.message
 
 
-def test_a_package_that_is_not_there_is_no_mistake_in_a_file():
+def test_a_missing_package_differs_from_a_mistake_in_a_file():
     with pytest.raises(ClickException, match="Python path") as caught:
         team_module("acme.poetry")
     assert not isinstance(caught.value, TeamFileError)
@@ -88,7 +88,7 @@ def test_the_command_ends_with_status_1_and_no_traceback(folder):
     assert f"{folder / 'settings.py'}, line " in " ".join(message.split())
 
 
-def test_who_asks_for_it_gets_the_traceback(folder, monkeypatch):
+def test_the_traceback_setting_shows_the_traceback(folder, monkeypatch):
     edit(folder / "settings.py", "batch_size=4", "batch_size=FOUR")
     monkeypatch.setenv("PROVOST_TRACEBACK", "1")
     with pytest.raises(NameError):

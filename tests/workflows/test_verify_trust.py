@@ -44,7 +44,7 @@ def test_another_folder_does_not_lower_the_bar(registered, tmp_path, monkeypatch
     assert provost("lineage", "verify", "base@1").exit_code == 1
 
 
-def test_what_nobody_signed_passes_only_where_that_is_not_required(home):
+def test_an_unsigned_statement_passes_only_where_signatures_are_optional(home):
     store = open_store()
     register_old(store, "base", 1, write_old(store, b"old"))
     assert provost("lineage", "verify", "base@1").exit_code == 0

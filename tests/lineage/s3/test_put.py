@@ -218,7 +218,7 @@ def test_a_tree_is_there_only_with_all_its_blobs(store, client, tmp_path, damage
     assert reopened(store).has(tree)
 
 
-def test_a_damaged_blob_that_nothing_reaches_is_collected_and_told(store, client, server_date):
+def test_a_damaged_unreachable_blob_is_collected_and_reported(store, client, server_date):
     _, kept = write_record(store, b"kept")
     lost = digest_bytes(b"lost")
     squat(client, lost, b"LOST")

@@ -84,7 +84,7 @@ def test_other_bytes_under_a_digest_are_replaced(store, client, prefix, tmp_path
         assert reopened(store).check(digest) == path.stat().st_size
 
 
-def test_parts_of_other_bytes_are_told_by_the_checksum_over_them(store, client, prefix, tmp_path):
+def test_parts_of_other_bytes_differ_in_their_checksum(store, client, prefix, tmp_path):
     folder = large(tmp_path / "in")
     tree = store.put_tree(folder)
     weights = next(f for f in read_tree(store, tree).files if f.path == "model.safetensors")
@@ -103,7 +103,7 @@ def test_parts_of_other_bytes_are_told_by_the_checksum_over_them(store, client, 
     assert (reopened(store).tree(tree) / "model.safetensors").stat().st_size == weights.size
 
 
-def test_a_damaged_blob_that_nothing_reaches_is_told(store, client, prefix):
+def test_a_damaged_unreachable_blob_is_reported(store, client, prefix):
     publish(store, own_root(own_key()), own_key())
     _, kept = write_record(store, b"kept")
     lost = digest_bytes(b"lost")
@@ -133,7 +133,7 @@ def test_ages_are_the_server_s(store, monkeypatch):
     assert [abs(blob.age_seconds) < 60 for blob in store.blob_states()] == [True]
 
 
-def test_a_server_that_stands_still_is_reported_within_20_seconds(store, server, client):
+def test_a_server_that_hangs_is_reported_within_20_seconds(store, server, client):
     server.pause()
     started = time.monotonic()
     try:

@@ -37,7 +37,7 @@ def test_a_server_that_says_nothing_is_reported_in_time(silent_server):
     assert time.monotonic() - started < 5
 
 
-def test_a_port_where_nobody_listens_is_reported_as_unreachable(silent_server):
+def test_a_closed_port_is_reported_as_unreachable(silent_server):
     silent_server.close()
     started = time.monotonic()
     with pytest.raises(StoreUnfitError) as caught:
@@ -54,7 +54,7 @@ def test_a_fault_of_the_platform_points_to_the_doctor_once():
 
 
 @pytest.mark.slow
-def test_a_process_that_finds_nobody_ends_within_20_seconds(silent_server):
+def test_a_process_without_a_server_ends_within_20_seconds(silent_server):
     code = "from lineage.store import open_store; open_store('s3://bucket/p')"
     started = time.monotonic()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
