@@ -34,6 +34,7 @@ from tasks.resources import (
     local_limits,
 )
 from tasks.reused import marking_reuse
+from tasks.threads import wait_without_spinning
 
 _STORE = "PROVOST_STORE"
 """Variable set by ``infra/teams/060_places.yaml``, through the pod template of the registration."""
@@ -168,6 +169,7 @@ def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Par
     def attempt(*args: Parameters.args, **inputs: Parameters.kwargs) -> Result:
         is_local = _is_local()
         _require_registration()
+        wait_without_spinning()
         _check_signing_key(required=not is_local and chosen_flavour() is not None)
         _require_gpus(stage)
         # Flyte keeps the time itself where it starts the pod.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+from tasks.threads import WAIT_POLICY
 from workflows.commands.output import complain, decided, say, show_trace
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ OFFLINE = {
     "DO_NOT_TRACK": "true",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
-    # Threads that spin while they wait for a core that another program has stop the work: two of
-    # them beside a busy machine took thirty times as long.
-    "OMP_WAIT_POLICY": "PASSIVE",
+    **WAIT_POLICY,
     # Finished work is found in the store; Flyte's local cache is shared by all projects of a user.
     "FLYTE_LOCAL_CACHE_ENABLED": "false",
 }

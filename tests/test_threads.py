@@ -1,0 +1,56 @@
+"""Threads of torch that wait give their core away, in every process that runs our steps."""
+
+import os
+import subprocess
+import sys
+
+from tests.support.project_files import ROOT
+
+COMMAND = "from workflows.commands.local import quiet; quiet(); import torch"
+TASK = """
+import sys
+from tasks.hosting import hosted
+from tasks.resources import Stage
+
+@hosted(Stage.PLAN)
+def load() -> str:
+    assert "torch" not in sys.modules
+    import torch
+    return ""
+
+load()
+"""
+
+
+def openmp_settings(program, **variables):
+    """Return what libgomp says of itself as torch loads it in a fresh process."""
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**kept, "OMP_DISPLAY_ENV": "VERBOSE", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = (line.split("] ")[-1].split(" = ") for line in run.stderr.splitlines() if " = " in line)
+    return {row[0].strip(): row[-1].strip().strip("'") for row in rows}
+
+
+def test_waiting_threads_of_a_command_do_not_spin():
+    found = openmp_settings(COMMAND)
+    assert (found["OMP_WAIT_POLICY"], found["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
+
+
+def test_waiting_threads_of_a_task_do_not_spin(tmp_path):
+    (tmp_path / "loading.py").write_text(TASK)  # flytekit reads a task's module
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    found = openmp_settings("import loading", PYTHONPATH=path)
+    assert (found["OMP_WAIT_POLICY"], found["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
+
+
+def test_the_policy_of_the_user_counts():
+    found = openmp_settings(COMMAND, OMP_WAIT_POLICY="ACTIVE")
+    assert found["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert int(found["GOMP_SPINCOUNT"]) > 1000
