@@ -72,8 +72,8 @@ demo: $(READY) ## run the main job: four teams climb, one consolidation merges t
 test: $(READY_TO_DEVELOP) ## run the tests that a laptop passes in minutes
 	@$(BIN)/python -m pytest $(WORKERS)
 
-test-all: $(READY_TO_DEVELOP) ## run the slow and the browser tests as well
-	@$(BIN)/python -m pytest $(WORKERS) -m "not gpu and not cluster" -o faulthandler_timeout=1800
+test-all: $(READY_TO_DEVELOP) ## run the slow, browser and GPU tests as well, part by part (RESUME=1 goes on)
+	@$(BIN)/python -m benchmarks.platform.all_tests --workers="$(WORKERS)" $(if $(RESUME),--resume)
 
 lint: $(READY_TO_DEVELOP) ## check format, style, types, import contracts, scripts, Dockerfiles and manifests
 	@$(BIN)/ruff format --check

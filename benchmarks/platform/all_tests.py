@@ -1,0 +1,210 @@
+"""Runs every test, part by part, and writes what became of them: ``make test-all``.
+
+The default suite is the first part. Each file with slow or browser tests is a part of its own, and
+so are the tests that need a GPU. A part ends by itself or at its time limit. A test that lacks
+something (a browser, a database server, a GPU) is listed as skipped, with what it lacks.
+
+    python -m benchmarks.platform.all_tests             # all parts
+    python -m benchmarks.platform.all_tests --resume    # those that have not passed at this commit
+
+The result goes into ``results/test_all.json``, after each part, if the checkout has no changes that
+are not committed. A checkout with changes is tested without a written result.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+
+from benchmarks.common.circumstances import RESULTS, ROOT, facts
+from benchmarks.common.results import Row, load, write_whole
+
+FILE = RESULTS / "test_all.json"
+DEFAULT_MINUTES, PART_MINUTES = 30.0, 20.0
+SLOW = "(slow or browser) and not gpu and not cluster"
+GPU = "gpu and not cluster"
+_LISTED = ("tests/", "::")
+_SUMS = ("passed", "failed", "skipped")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tests that one process runs, and how long it may take."""
+
+    name: str
+    arguments: tuple[str, ...]
+    """Arguments of pytest."""
+
+    minutes: float = PART_MINUTES
+    lacks: str = ""
+    """What the part needs and this machine does not have."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts that are left, one after another; return 1 if one of them did not pass."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--resume", action="store_true", help="leave out parts that passed")
+    parser.add_argument(
+        "--workers", default="", help="pytest-xdist's arguments, for the first part"
+    )
+    given = parser.parse_args(arguments)
+    circumstances = facts()
+    clean = is_clean()
+    earlier = load(FILE, {"parts": []}) if given.resume and clean else {"parts": []}
+    rows = passed_at(tree(), earlier)
+    for part in parts(shlex.split(given.workers)):
+        if part.name in {row["part"] for row in rows}:
+            continue
+        sys.stdout.write(f"{part.name} ...\n")
+        sys.stdout.flush()
+        rows.append(run(part))
+        sys.stdout.write(line(rows[-1]) + "\n")
+        if clean:
+            content = {"circumstances": circumstances, "tree": tree(), **summary(rows)}
+            write_whole(FILE, content)
+    return 0 if summary(rows)["outcome"] == "passed" else 1
+
+
+def parts(workers: Sequence[str]) -> list[Part]:
+    """Return the default suite, each file with slow tests, and the tests that need a GPU."""
+    default = Part("default", tuple(workers), DEFAULT_MINUTES)
+    slow = [Part(file, (file, "-m", SLOW)) for file in files_with(SLOW)]
+    device = "" if torch.cuda.is_available() else "a CUDA device"
+    return [default, *slow, Part("gpu", (*files_with(GPU), "-m", GPU), lacks=device)]
+
+
+def files_with(marks: str) -> list[str]:
+    """Return the files with tests of these marks, sorted."""
+    command = ["--collect-only", "-q", "-m", marks, "-p", "no:cacheprovider"]
+    listed = subprocess.run(
+        [sys.executable, "-m", "pytest", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = listed.stdout.splitlines()
+    return sorted({each.partition("::")[0] for each in lines if all(x in each for x in _LISTED)})
+
+
+def run(part: Part) -> Row:
+    """Run a part in a process group of its own; return its row."""
+    if part.lacks:
+        lack = {"test": part.name, "because": f"this machine lacks {part.lacks}"}
+        return {"part": part.name, "outcome": "skipped", "skipped": [lack], "seconds": 0.0}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        begin = time.monotonic()
+        process = subprocess.Popen(
+            [*command, f"--junitxml={report}", *part.arguments], cwd=ROOT, start_new_session=True
+        )
+        try:
+            process.wait(part.minutes * 60)
+            row = outcome(report, process.returncode)
+        except subprocess.TimeoutExpired:
+            row = {"outcome": "timed out", "minutes": part.minutes}
+        finally:
+            _end(process)
+    return {"part": part.name, **row, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the process and of its children."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def outcome(report: Path, status: int) -> Row:
+    """Return what a report of pytest says: how many passed, which failed, and which lack what."""
+    if not report.exists():
+        return {"outcome": "failed", "failed": [f"pytest ended with status {status}"]}
+    passed, failed, skipped = 0, [], []
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+        lack = case.find("skipped")
+        if lack is not None:
+            skipped.append({"test": name, "because": lack.get("message", "")})
+        elif case.find("failure") is not None or case.find("error") is not None:
+            failed.append(name)
+        else:
+            passed += 1
+    word = "failed" if failed or status not in (0, 5) else "passed" if passed else "skipped"
+    return {"outcome": word, "passed": passed, "failed": failed, "skipped": skipped}
+
+
+def summary(rows: Sequence[Row]) -> Row:
+    """Return the rows with their sums."""
+    words = {row["outcome"] for row in rows}
+    bad = [row["part"] for row in rows if row["outcome"] in ("failed", "timed out")]
+    sums = {
+        "passed": sum(row.get("passed", 0) for row in rows),
+        "failed": sum(len(row.get("failed", ())) for row in rows),
+        "skipped": sum(len(row.get("skipped", ())) for row in rows),
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+    }
+    word = "failed" if bad else "passed" if "passed" in words else "skipped"
+    return {"outcome": word, **sums, "did_not_pass": bad, "parts": list(rows)}
+
+
+def passed_at(commit: str, earlier: Row) -> list[Row]:
+    """Return the rows of an earlier result that need not run again at this tree."""
+    same = earlier.get("tree") == commit
+    return [row for row in earlier["parts"] if same and row["outcome"] == "passed"]
+
+
+def line(row: Row) -> str:
+    """Return a row in one line."""
+    counts = ", ".join(
+        f"{row[name] if name == 'passed' else len(row[name])} {name}"
+        for name in _SUMS
+        if name in row
+    )
+    reasons = sorted({each["because"] for each in row.get("skipped", ())})
+    return f"{row['part']}: {row['outcome']} after {row['seconds']:.0f} s ({counts})" + "".join(
+        f"\n    skipped: {reason}" for reason in reasons
+    )
+
+
+_TESTED = (
+    "workflows",
+    "tasks",
+    "lineage",
+    "images",
+    "infra",
+    "tests",
+    "Makefile",
+    "pyproject.toml",
+)
+
+
+def is_clean() -> bool:
+    """Return whether what is tested has no changes that are not committed."""
+    return not _git("status", "--porcelain", "--", *_TESTED)
+
+
+def tree() -> str:
+    """Return the commit that last changed what is tested."""
+    return _git("log", "-1", "--format=%H", "--", *_TESTED)
+
+
+def _git(*words: str) -> str:
+    run = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
