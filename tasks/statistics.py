@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict
 from scipy import stats
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 LEVEL = 0.95
 """The confidence of every interval, two-sided."""

@@ -20,7 +20,7 @@ from tasks.mopd.task import (
     replay_round,
     retrain,
 )
-from tasks.resources import Stage
+from tasks.platform.resources import Stage
 from workflows.nodes import attempted, named
 
 

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from lineage.artifacts import Artifact
+from tasks.contracts.handover import DomainSettings, StageLabel
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
-from tasks.handover import DomainSettings, StageLabel
 from tasks.release.task import (
     check_climb,
     collect_domain,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from flytekit import workflow
 
 from lineage.artifacts import Artifact
-from tasks.handover import BlendSettings, Contribution, StageLabel
+from tasks.contracts.handover import BlendSettings, Contribution, StageLabel
 from tasks.release.task import collect_blend, register_checkpoint, summarize
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base

@@ -5,7 +5,7 @@ from typing import TypeVar, cast
 from flytekit.core.promise import Promise
 from flytekit.models.literals import RetryStrategy
 
-from tasks.resources import Stage, chosen_flavour
+from tasks.platform.resources import Stage, chosen_flavour
 
 Result = TypeVar("Result")
 

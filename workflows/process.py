@@ -1,8 +1,8 @@
 """Runs several commands side by side as child processes, and shows how far each one is.
 
 Flyte's local execution runs one node after another, so independent climbs are processes of their
-own. A child reports progress as JSON lines on a pipe (``tasks.progress``); what it prints goes to
-its log. No child outlives this process: not after Ctrl-C, and not when it is killed.
+own. A child reports progress as JSON lines on a pipe (``tasks.platform.progress``); what it prints
+goes to its log. No child outlives this process: not after Ctrl-C, and not when it is killed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from lineage.plain import plain
-from tasks.progress import PROGRESS_FD, decode
+from tasks.platform.progress import PROGRESS_FD, decode
 from workflows.progress import JobOutcome, Progress, Status
 
 GRACE_SECONDS = 5.0

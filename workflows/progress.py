@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tasks.progress import TimeLeft, Update, format_metric, format_seconds
+from tasks.platform.progress import TimeLeft, Update, format_metric, format_seconds
 
 SECONDS_BETWEEN_LINES = 5.0
 REDRAWS_A_SECOND = 4

@@ -23,9 +23,9 @@ from tasks.model.files import load_policy, save_policy
 from tasks.model.log_probs import chosen_logits
 from tasks.mopd.counterfactual.recompute import rehearse_round
 from tasks.mopd.counterfactual.retrain import plan_retrains, retrain
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
-from tasks.step_runner import StepRunner
 
 STUDENT = "student@released"
 ABSENT = "math"

@@ -30,12 +30,12 @@ from benchmarks.common.results import Row, load, write_whole
 from benchmarks.gate import conventions, mismatch
 from benchmarks.gate.outcome import merged
 from lineage.artifacts import Artifact
+from tasks.contracts.handover import PlannedTeacher
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
 from tasks.gate.probe import ProbedTeacher, measure
-from tasks.handover import PlannedTeacher
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_prompts
-from tasks.step_runner import StepRunner
 
 DOMAINS = ("math", "code", "agent", "instruct")
 SHARES = (0.1, 0.5, 1.0)

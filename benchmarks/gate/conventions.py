@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from benchmarks.gate.mismatch import Family, rows_of, saved, stored_step, traces_of, train
 from lineage.artifacts import Artifact
-from tasks.handover import PlannedTeacher
+from tasks.contracts.handover import PlannedTeacher
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import load_policy
 from tasks.rollout.collect import Rollout

@@ -16,12 +16,13 @@ from transformers import PreTrainedTokenizerFast
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from lineage.store import open_store
-from tasks.handover import Plan, PlannedTeacher
-from tasks.measurements import Measurements
+from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.scratch import make_model
 from tasks.model.settings import ScratchSettings
+from tasks.platform.measurements import Measurements
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import (
     make_player,
@@ -35,7 +36,6 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.sft.corpus import documents
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import Watch, supervise
-from tasks.step_runner import StepRunner
 
 Settings = dict[str, JsonValue]
 NUM_TRACES = 384

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from benchmarks.gate.mismatch import Family
 from lineage.artifacts import Artifact
+from tasks.contracts.handover import PlannedTeacher
 from tasks.evaluate.measure import Examiner, read_measured
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.handover import PlannedTeacher
 from tasks.ledger.schema import LedgerSettings
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import DistilSettings, RoundSettings

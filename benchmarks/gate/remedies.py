@@ -13,7 +13,7 @@ from benchmarks.gate.mismatch import Family, foreign_fork, sibling_fork
 from benchmarks.gate.outcome import LEAST_GAIN, Otherwise, Outcome, merged
 from benchmarks.gate.verdicts import LEAST_LOST, SAME, baseline, share
 from lineage.artifacts import Artifact, Release, Rung, put_manifest, read_manifest
-from tasks.handover import (
+from tasks.contracts.handover import (
     Gated,
     PlannedTeacher,
     Remedy,

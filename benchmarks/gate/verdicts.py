@@ -14,10 +14,10 @@ from torch import Tensor
 
 from benchmarks.common.results import Row
 from benchmarks.common.statistics import auc, rank_correlation
+from tasks.contracts.handover import Verdict
 from tasks.gate.measured import TeacherMeasure
 from tasks.gate.prediction import FILE, Calibration, features, predict
 from tasks.gate.verdict import GateSettings, judge
-from tasks.handover import Verdict
 
 LOST = 0.15
 """Of what a fitting teacher passes on."""

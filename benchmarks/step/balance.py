@@ -23,15 +23,15 @@ from statistics import fmean, stdev
 from benchmarks.common.circumstances import RESULTS, facts
 from benchmarks.common.results import Row, load, write_whole
 from lineage.artifacts import Artifact
+from tasks.contracts.handover import Plan
 from tasks.evaluate.cards import read_scorecard, score_consolidation
 from tasks.evaluate.outcomes import STUDENT
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.plan import make_plan
-from tasks.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.onpolicy.settings import LoopSettings, Normalisation
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 
 SEQUENCE, TOKEN = Normalisation.SEQUENCE_MEAN, Normalisation.TOKEN_MEAN
 CASES = [

@@ -44,9 +44,9 @@ from tasks.mopd.teacher_pool.pool import PoolSettings, TeacherPool, open_teacher
 from tasks.mopd.teachers import StagedTeachers
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.settings import LoopSettings
+from tasks.platform.resources import use_configured_threads
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt
-from tasks.threads import use_configured_threads
 
 MOST, NUMBERS, SEED = 12, (1, 2, 4, 8, 12), 0
 VOCABULARY, ROUNDS = 32_000, 3

@@ -23,12 +23,12 @@ from tasks.attribution.subject import (
     find_subject,
     open_models,
 )
-from tasks.measurements import Measurements
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.publication import publish
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
+from tasks.contracts.publication import publish
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import StepRunner
 
 
 def explain(

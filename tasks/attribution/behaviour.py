@@ -13,10 +13,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, pad_right
-from tasks.refusal import RefusedError
 from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 

@@ -8,7 +8,7 @@ from lineage.waiver import read_waiver
 from tasks.attribution.document import CarriedWaiver, Source
 from tasks.attribution.intervals import FEWEST
 from tasks.attribution.subject import AuditedStudent, plan_of
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 
 
 def source_of(subject: AuditedStudent, name: str) -> Source:

@@ -20,9 +20,9 @@ from tasks.attribution.document import RetrainEffect, RetrainResult, ShareEstima
 from tasks.attribution.path_integral import Split
 from tasks.attribution.subject import AuditedStudent, load_weights
 from tasks.attribution.surgery import reweighed
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
+from tasks.platform.step_runner import StepRunner
 from tasks.statistics import t_half_width
-from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from tasks.attribution.verdict import (
 )
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
-from tasks.step_runner import StepRunner, now
+from tasks.platform.step_runner import StepRunner, now
 
 MOST_TOKENS_SHOWN = 24
 """Maximum number of behaviors with tokens in the document; for others it holds only the sums."""

@@ -1,10 +1,10 @@
 """What an audit can answer for a student without a full ledger, and the cost."""
 
 from lineage.record import Derivation
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import UNREPLAYED
-from tasks.progress import format_seconds
-from tasks.refusal import RefusedError
+from tasks.platform.progress import format_seconds
 
 
 def refuse_unfit(reference: str, derivation: Derivation) -> None:

@@ -24,10 +24,10 @@ from torch import Tensor
 
 from tasks.attribution.behaviour import Behaviour, Encoded, encode
 from tasks.attribution.trajectory import Scorer, Stretch, Weights
+from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
-from tasks.progress import report
-from tasks.refusal import RefusedError
+from tasks.platform.progress import report
 
 ORDERS = (1, 2, 4, 8, 16, 32)
 """Numbers of Gauss-Legendre points per segment, tried in turn until its parts add up."""

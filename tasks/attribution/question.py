@@ -27,15 +27,15 @@ from tasks.attribution.subject import (
     own_policy,
     plan_of,
 )
-from tasks.measurements import Measurements
+from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.refusal import RefusedError
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.settings import SamplingSettings
-from tasks.step_runner import StepRunner
 
 NEUTRAL = "neutral"
 """Name of the set with all domains' prompts without system prompts, which no teacher was trained

@@ -10,12 +10,12 @@ from lineage.reference import STUDENT
 from lineage.registry import Registry, check_may_publish
 from tasks.attribution.ledger_access import can_replay, refuse_unfit, without_ledger
 from tasks.attribution.trajectory import Weights
-from tasks.handover import Plan, PlannedTeacher
+from tasks.contracts.handover import Plan, PlannedTeacher
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Completeness, Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import Policy, load_model, load_policy
-from tasks.refusal import RefusedError
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
 from tasks.attribution.subject import find_subject, open_models
 from tasks.attribution.trajectory import Weights
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import RESERVED
-from tasks.measurements import Measurements
 from tasks.model.files import save_policy
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.refusal import RefusedError
-from tasks.step_runner import StepRunner
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 
 
 def scale_teachers(runner: StepRunner, student: str, weights: Mapping[str, float]) -> Artifact:

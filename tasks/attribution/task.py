@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from lineage.artifacts import Artifact
-from tasks.hosting import hosted, show
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted, show
+from tasks.platform.resources import Stage
 
 
 class Audited(NamedTuple):
@@ -39,7 +39,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
 ) -> Artifact:
     """Check and store the behaviors of the question, or sample them from the student."""
     from tasks.attribution.question import AuditQuestion, gather
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     question = AuditQuestion(
         system=system,
@@ -64,7 +64,7 @@ def run_audit(
     from lineage.summary import text_of
     from tasks.attribution import audit as query
     from tasks.attribution.document import read_audit, summary_of_audit
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
     made = query.run_audit(runner, student, behaviours, replayed, retrained, seed)
@@ -77,8 +77,8 @@ def scale_teachers(student: str, weights: list[str]) -> Operated:
     """Remove or reweight teachers in a student, by its ledger."""
     from lineage.summary import summary_of, text_of
     from tasks.attribution import surgery
-    from tasks.inputs import numbers_by_name
-    from tasks.step_runner import StepRunner
+    from tasks.contracts.inputs import numbers_by_name
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
     made = surgery.scale_teachers(runner, student, numbers_by_name(weights, "weights"))

@@ -9,16 +9,16 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
+from tasks.contracts.handover import Domain, Plan
+from tasks.contracts.planned import refuse_mixed
 from tasks.evaluate.measure import Examiner, measure_all, read_measured
 from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.handover import Domain, Plan
-from tasks.measurements import Measurements
-from tasks.planned import refuse_mixed
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.step_runner import StepRunner
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 
 Measurement = Mapping[str, Artifact]
 """Domain to the stored measurement of one checkpoint."""

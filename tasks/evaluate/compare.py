@@ -18,6 +18,7 @@ from tasks.evaluate.outcomes import OVERALL, STUDENT, PromptOutcome
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.sections import difference_axis
 from tasks.evaluate.wording import number, signed, signed_span, span
+from tasks.platform.step_runner import StepRunner
 from tasks.reports.rendering import render
 from tasks.statistics import (
     Interval,
@@ -25,7 +26,6 @@ from tasks.statistics import (
     paired_difference,
     passed,
 )
-from tasks.step_runner import StepRunner
 
 ABSENT = "-"
 

@@ -8,16 +8,16 @@ from lineage.errors import LineageError
 from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.waiver import parse_waiver
+from tasks.contracts.handover import Plan, ReleaseConditions, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.planned import plan_of, verdicts_of
+from tasks.contracts.publication import RELEASED, moves_to
 from tasks.evaluate.cards import read_scorecard
 from tasks.evaluate.compare import compare
 from tasks.evaluate.outcomes import OVERALL, STUDENT
 from tasks.evaluate.scorecard import Scorecard
-from tasks.handover import Plan, ReleaseConditions, Remedy, TeacherVerdict, Verdict
-from tasks.planned import plan_of, verdicts_of
-from tasks.publication import RELEASED, moves_to
+from tasks.platform.step_runner import StepRunner
 from tasks.reports.rendering import render
 from tasks.statistics import Interval
-from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)

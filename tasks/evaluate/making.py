@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from lineage.artifacts import Artifact, Frozen, Student
 from lineage.launch_history import launch_of
 from lineage.view import flatten
-from tasks.handover import Plan
-from tasks.progress import format_seconds
-from tasks.step_runner import StepRunner
+from tasks.contracts.handover import Plan
+from tasks.platform.progress import format_seconds
+from tasks.platform.step_runner import StepRunner
 
 NOT_MEASURED = "not measured"
 

@@ -8,13 +8,15 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Frozen
 from lineage.record import Derivation, Input
+from tasks.contracts.handover import Plan
 from tasks.evaluate.outcomes import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.handover import Plan
-from tasks.measurements import Measurements
 from tasks.model.files import Policy, load_policy
-from tasks.progress import report
-from tasks.provenance import source_digest
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import (
     confinement_note,
@@ -23,8 +25,6 @@ from tasks.rollout.domains import (
     play,
     stored_prompts,
 )
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
 
 
 class Example(Frozen):

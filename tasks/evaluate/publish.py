@@ -12,6 +12,8 @@ from lineage.graph import Lineage
 from lineage.page import page
 from lineage.picture import draw, draw_narrow
 from lineage.record import Attestation, Derivation, Input
+from tasks.contracts.handover import Plan
+from tasks.contracts.planned import plan_of
 from tasks.evaluate.cards import measurements_of, read_scorecard
 from tasks.evaluate.making import making_of
 from tasks.evaluate.measure import Example, read_measured
@@ -26,13 +28,11 @@ from tasks.evaluate.report import (
     render_report,
 )
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.handover import Plan
-from tasks.measurements import Measurements
-from tasks.planned import plan_of
-from tasks.progress import report
-from tasks.provenance import git_commit, git_difference, package_versions, source_digest
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import git_commit, git_difference, package_versions, source_digest
+from tasks.platform.step_runner import StepRunner, now
 from tasks.reports.curves import Curve, CurveGroup
-from tasks.step_runner import StepRunner, now
 
 NO_GPU = "GPU: according to the records, no step of this student used one."
 NO_CLUSTER = "Flyte cluster: according to the records, all steps ran in flytekit's local execution."

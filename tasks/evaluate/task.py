@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from lineage.artifacts import Artifact, Rung
+from tasks.contracts.handover import Domain, Plan, ReleaseConditions
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.handover import Domain, Plan, ReleaseConditions
-from tasks.hosting import hosted, show
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted, show
+from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -16,7 +16,7 @@ def score_teacher(
 ) -> Artifact:
     """Score the last rung of a climb beside its fork point, on held-out prompts."""
     from tasks.evaluate import cards
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return cards.score_teacher(StepRunner(), fork_point, ladder[-1].checkpoint, domain, settings)
 
@@ -31,7 +31,7 @@ def score_consolidation(
 ) -> Artifact:
     """Score fork point, teachers, student and controls on every domain's held-out prompts."""
     from tasks.evaluate import cards
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     controls = {"parameter_average": parameter_average, "task_arithmetic": task_arithmetic}
     settings = EvaluationSettings(sampling=sampling)
@@ -53,7 +53,7 @@ def consider_release(student: Artifact, name: str, conditions: ReleaseConditions
     import sys
 
     from tasks.evaluate import consider as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     considered = step.consider_release(StepRunner(), student, name, conditions)
     show("release", considered.page())
@@ -66,7 +66,7 @@ def make_report(student: Artifact) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
     from lineage.summary import summary_of, text_of
     from tasks.evaluate import publish
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
     show("lineage", publish.lineage_page(runner, student))

@@ -14,8 +14,8 @@ from lineage.plain import paragraph, plain
 from lineage.record import Input
 from lineage.registry import now
 from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
-from tasks.handover import Level, Plan
-from tasks.step_runner import StepRunner
+from tasks.contracts.handover import Level, Plan
+from tasks.platform.step_runner import StepRunner
 
 _REFUSED = {Level.REFUSAL: {"refusal"}, Level.WARNING: {"refusal", "warning"}}
 

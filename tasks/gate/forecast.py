@@ -18,17 +18,17 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+from tasks.contracts.handover import Plan
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import prompts_of
-from tasks.handover import Plan
 from tasks.ledger.estimate import RunSize, estimate, memory_speed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.workload import Workload
-from tasks.progress import format_seconds
-from tasks.resources import Stage, chosen_flavour
-from tasks.step_runner import StepRunner
+from tasks.platform.progress import format_seconds
+from tasks.platform.resources import Stage, chosen_flavour
+from tasks.platform.step_runner import StepRunner
 
 UTILISATION = 0.3
 """Share of peak speed that is reached. Ours: it gives 70 s for the demo's 120 steps on one thread,

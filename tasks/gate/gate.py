@@ -10,16 +10,7 @@ from lineage.artifacts import Artifact
 from lineage.compatibility import Finding
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
-from tasks.gate.decision import decide
-from tasks.gate.measured import ProbeResult, ProbeSettings
-from tasks.gate.page import gate_page, unmeasured_page
-from tasks.gate.plan import store_plan
-from tasks.gate.prediction import Calibration, stored_calibration
-from tasks.gate.probe_step import MEASURED, judged_teachers, measure_plan, with_ladder
-from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
-from tasks.gate.refork import Requested, request_refork, would_help
-from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
-from tasks.handover import (
+from tasks.contracts.handover import (
     Gated,
     Level,
     MeasuredRung,
@@ -30,12 +21,21 @@ from tasks.handover import (
     TeacherVerdict,
     Verdict,
 )
-from tasks.measurements import Measurements
+from tasks.contracts.planned import JUDGED, refuse_changed, refuse_recalled
+from tasks.contracts.refusal import RefusedError
+from tasks.gate.decision import decide
+from tasks.gate.measured import ProbeResult, ProbeSettings
+from tasks.gate.page import gate_page, unmeasured_page
+from tasks.gate.plan import store_plan
+from tasks.gate.prediction import Calibration, stored_calibration
+from tasks.gate.probe_step import MEASURED, judged_teachers, measure_plan, with_ladder
+from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
+from tasks.gate.refork import Requested, request_refork, would_help
+from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
 from tasks.onpolicy.ladder import earlier_rungs
-from tasks.planned import JUDGED, refuse_changed, refuse_recalled
-from tasks.provenance import source_digest
-from tasks.refusal import RefusedError
-from tasks.step_runner import StepRunner
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 
 PAGE = "gate.html"
 

@@ -11,11 +11,11 @@ from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.launch import KIND, LAUNCHER, REPORT, SOURCE, Launched
 from lineage.record import Derivation, Input
-from tasks.attempt import InterruptedAttemptError
-from tasks.handover import Plan
-from tasks.measurements import Measurements
-from tasks.provenance import person
-from tasks.step_runner import StepRunner, now
+from tasks.contracts.handover import Plan
+from tasks.platform.attempt import InterruptedAttemptError
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import person
+from tasks.platform.step_runner import StepRunner, now
 
 
 @contextmanager

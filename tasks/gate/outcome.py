@@ -12,13 +12,13 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
+from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.planned import input_of, plan_of, verdicts_of
 from tasks.gate.measured import GateDocument
-from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
-from tasks.measurements import Measurements
 from tasks.onpolicy.workload import recipe
-from tasks.planned import input_of, plan_of, verdicts_of
-from tasks.provenance import source_digest
-from tasks.step_runner import StepRunner
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 
 KIND = "gate_outcome"
 STUDENT = "student"

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.gate.measured import Ancestry, ProbeResult, TeacherMeasure, TeacherReading
 from tasks.gate.recalibration import Recalibration
 from tasks.gate.refork import Requested
 from tasks.gate.verdict import Judged
-from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
 from tasks.reports.rendering import render
 from tasks.statistics import Z
 

@@ -14,17 +14,17 @@ from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
 from lineage.slots import Entry
+from tasks.contracts.handover import Level, Plan, PlannedTeacher
+from tasks.contracts.planned import start_of
+from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import MisfitError, decide
 from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
-from tasks.handover import Level, Plan, PlannedTeacher
-from tasks.measurements import Measurements
 from tasks.model.identity import stored_identity
-from tasks.planned import start_of
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.refusal import RefusedError
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
-from tasks.step_runner import StepRunner
 
 
 def sampled_otherwise(

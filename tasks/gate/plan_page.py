@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from lineage.compatibility import Finding
 from lineage.plain import plain
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict
 from tasks.gate.forecast import Forecast
-from tasks.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict
 from tasks.reports.rendering import render
 
 _SHORT = 19

@@ -14,6 +14,7 @@ from torch import nn
 
 from lineage.artifacts import Artifact
 from lineage.store import Store
+from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import (
     LEAST_ROLLOUTS,
     Ancestry,
@@ -32,9 +33,8 @@ from tasks.gate.weights import CheckpointTensors, ancestry, displacements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_digest
-from tasks.progress import report
-from tasks.ranks import rank_device
-from tasks.refusal import RefusedError
+from tasks.platform.progress import report
+from tasks.platform.ranks import rank_device
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play

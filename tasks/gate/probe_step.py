@@ -8,18 +8,18 @@ from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input, Records
 from lineage.store import Store
+from tasks.contracts.handover import MeasuredRung, Plan, PlannedTeacher
+from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.probe import ProbedTeacher, measure
 from tasks.gate.weights import CheckpointTensors
-from tasks.handover import MeasuredRung, Plan, PlannedTeacher
-from tasks.measurements import Measurements
 from tasks.onpolicy.ladder import rungs_to_measure
-from tasks.provenance import source_digest
-from tasks.refusal import RefusedError
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import source_digest
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Prompt
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
 
 MEASURED = "measured.json"
 MOST = 8

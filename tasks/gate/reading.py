@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeSettings, TeacherReading, WorstToken
 from tasks.model.log_probs import TokenBatch, chosen_hidden, chosen_logits, head_logits, pad_right
-from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 _ROWS = 16

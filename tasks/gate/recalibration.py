@@ -21,13 +21,13 @@ from lineage.graph import Lineage
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.valid_recalls import Used, recalls_of
+from tasks.contracts.handover import Plan, Remedy
 from tasks.gate.measured import GateDocument, ProbeResult, TeacherMeasure
 from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.gate.prediction import Calibration, features, predict
 from tasks.gate.probe_step import MEASURED
 from tasks.gate.verdict import GateSettings
-from tasks.handover import Plan, Remedy
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 
 _FAR = 3.0
 """Maximum shift of the bias in logits, a factor of 20 in the odds, so that an unreachable mean does

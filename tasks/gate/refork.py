@@ -20,12 +20,12 @@ from lineage.errors import LineageError, UnknownReferenceError
 from lineage.models import students_of
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
+from tasks.contracts.handover import Plan, PlannedTeacher, Verdict
 from tasks.gate.measured import GateDocument
 from tasks.gate.verdict import Judged
-from tasks.handover import Plan, PlannedTeacher, Verdict
-from tasks.measurements import Measurements
-from tasks.provenance import source_digest
-from tasks.step_runner import StepRunner
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 
 KIND = "refork"
 _BEGAN_ELSEWHERE = {"contradicted-ancestry", "contradicted-fork-point"}

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.artifacts import Artifact
 from lineage.launch import Launched
+from tasks.contracts.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
+from tasks.contracts.inputs import told_by_name
 from tasks.gate.measured import ProbeSettings
-from tasks.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
-from tasks.hosting import hosted, show
-from tasks.inputs import told_by_name
 from tasks.onpolicy.workload import Workload
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted, show
+from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from tasks.gate.forecast import Forecast
     from tasks.gate.verdict import GateSettings
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
 
 class Looked(NamedTuple):
@@ -51,7 +51,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     from tasks.gate.decision import decide
     from tasks.gate.launch import launching
     from tasks.gate.plan_page import plan_page, plan_text
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     check_may_publish(StepRunner().store, f"student.{publish_as}")
     runner = StepRunner()
@@ -112,7 +112,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     from tasks.gate.forecast import forecast
     from tasks.gate.launch import launching, record_launch
     from tasks.gate.plan_page import summary_of
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
     settings = _gate_settings(order.gate_least_predicted)
@@ -149,7 +149,7 @@ def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
     from tasks.gate import plan as planning
     from tasks.gate.plan_page import findings_of
     from tasks.gate.recalibration import recipe_with
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
     settings = _gate_settings(least_predicted)
@@ -183,7 +183,7 @@ def _gate_settings(least_predicted: float) -> "GateSettings":
 def compare_with_outcome(student: Artifact) -> Artifact:
     """Record the gate's prediction for each teacher beside the result."""
     from tasks.gate import outcome as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return step.compare_with_outcome(StepRunner(), student)
 
@@ -191,7 +191,7 @@ def compare_with_outcome(student: Artifact) -> Artifact:
 @hosted(Stage.RELEASE)
 def record_approval(gated: Gated) -> Gated:
     """Record how the plan passed the approval node."""
-    from tasks import review as step
-    from tasks.step_runner import StepRunner
+    from tasks.contracts import review as step
+    from tasks.platform.step_runner import StepRunner
 
     return step.record_approval(StepRunner(), gated)

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 SELF = "self"
 

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from lineage.compatibility import Finding
+from tasks.contracts.handover import OnMisfit, Remedy, Verdict
 from tasks.gate.measured import GateDocument, SwapRow, TeacherMeasure
 from tasks.gate.prediction import Calibration, Prediction, predict
-from tasks.handover import OnMisfit, Remedy, Verdict
 
 Severity = Literal["refusal", "warning", "note"]
 

@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from tasks.ledger.schema import LedgerSettings, StoredPrecision
-from tasks.progress import format_seconds
+from tasks.platform.progress import format_seconds
 
 _FP32 = 4
 _GIB = 1 << 30

@@ -9,10 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import KeptRollout, LedgerCheckpoint, Manifest, Segment, SourceRow
 from tasks.ledger.split_adamw import ROUNDING
 from tasks.ledger.writer import ROLLOUTS, ROWS, digest_weights, read_manifest
-from tasks.refusal import RefusedError
 
 MOST_UNEXPLAINED = 1e-4
 """Maximum share of the change, by norm, that sources and decay may leave to rounding."""

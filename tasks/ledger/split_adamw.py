@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.source_gradients import (
     Cutter,
     Factors,
@@ -34,7 +35,6 @@ from tasks.ledger.source_gradients import (
     report_on,
 )
 from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp32
-from tasks.refusal import RefusedError
 
 DECAY = "decay"
 ROUNDING = "rounding"

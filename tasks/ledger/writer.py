@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lineage.scratch import copy_writable
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import (
     KeptRollout,
     LedgerCheckpoint,
@@ -26,8 +27,7 @@ from tasks.ledger.schema import (
 )
 from tasks.ledger.split_adamw import SplitAdamW
 from tasks.model.shards import collected, whole
-from tasks.ranks import rank
-from tasks.refusal import RefusedError
+from tasks.platform.ranks import rank
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:

@@ -6,17 +6,17 @@ from statistics import fmean
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
-from tasks.handover import Plan
-from tasks.measurements import Measurements
+from tasks.contracts.handover import Plan
+from tasks.contracts.planned import refuse_mixed
 from tasks.merge.settings import MergeSettings
 from tasks.merge.weights import State, average, task_arithmetic, task_vector
 from tasks.model.files import Policy, load_model, load_policy, save_policy
-from tasks.planned import refuse_mixed
-from tasks.progress import report
-from tasks.provenance import source_digest
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
 
 
 def merge_average(runner: StepRunner, plan: Plan) -> Artifact:

@@ -1,10 +1,10 @@
 """Flyte tasks of the cheap controls."""
 
 from lineage.artifacts import Artifact
-from tasks.handover import Plan
-from tasks.hosting import hosted
+from tasks.contracts.handover import Plan
 from tasks.merge.settings import MergeSettings
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted
+from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -12,7 +12,7 @@ from tasks.rollout.settings import SamplingSettings
 def merge_average(plan: Plan) -> Artifact:
     """Average the teachers' weights."""
     from tasks.merge import controls
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return controls.merge_average(StepRunner(), plan)
 
@@ -21,7 +21,7 @@ def merge_average(plan: Plan) -> Artifact:
 def merge_task_arithmetic(plan: Plan, sampling: SamplingSettings) -> Artifact:
     """Add the teachers' task vectors with the weight that scores best on validation prompts."""
     from tasks.merge import controls
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     settings = MergeSettings(sampling=sampling)
     return controls.merge_task_arithmetic(StepRunner(), plan, settings)

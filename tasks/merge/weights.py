@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 State = Mapping[str, Tensor]
 Weighted = Iterable[tuple[State, float]]

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.rendering import render
-from tasks.refusal import RefusedError
 
 _PROBE = "provost"
 

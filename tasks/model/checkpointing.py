@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 _MARKED: WeakKeyDictionary[nn.Module, list[GradientCheckpointingLayer]] = WeakKeyDictionary()
 

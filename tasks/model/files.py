@@ -18,8 +18,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from lineage.sizes import weights_in
+from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import refuse_other_logits
-from tasks.refusal import RefusedError
 
 MAX_SHARD = "4GB"
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.kernels.last_layer import last_mlp_only_at
 from tasks.model.kernels.shared_beginning import packed_hidden, packing_of
-from tasks.refusal import RefusedError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
-from tasks.ranks import rank
+from tasks.platform.ranks import rank
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 
 def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -12,9 +12,14 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.documented import documented
-from tasks.handover import GateOrder, OnMisfit, ReleaseConditions, WarmUpOrder, WarmUpSettings
-from tasks.inputs import InputError
+from tasks.contracts.handover import (
+    GateOrder,
+    OnMisfit,
+    ReleaseConditions,
+    WarmUpOrder,
+    WarmUpSettings,
+)
+from tasks.contracts.inputs import InputError, documented
 from tasks.mopd.round_form import INPUTS, LARGEST_SEED, RoundForm
 from tasks.mopd.settings import Divergence, RoundSettings
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lineage.launch import Launched
-from tasks.handover import GateOrder
-from tasks.inputs import told_by_name
+from tasks.contracts.handover import GateOrder
+from tasks.contracts.inputs import told_by_name
 from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.round_form import INPUTS, ConsolidationSpec
 from tasks.onpolicy.workload import Workload

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import JsonValue
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.mopd.losses.token_loss import OUTCOME, REFERENCE, RoutedChunk, token_loss
 from tasks.mopd.round_models import INITIAL_STUDENT, FrozenModels, precursor_name, scoring_models
 from tasks.mopd.routing import Routing
@@ -20,7 +21,6 @@ from tasks.onpolicy.policy_gradient import group_advantages
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_metrics import MomentSums
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
-from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 

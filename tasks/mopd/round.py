@@ -10,11 +10,10 @@ from lineage.artifacts import Artifact
 from lineage.recall import refuse_recalled_family
 from lineage.record import Derivation
 from lineage.store import Store
-from tasks.console_errors import Told
-from tasks.failure import Failure, Work, already_made, leave_record, of_execution, recorded_inputs
-from tasks.handover import Plan
+from tasks.contracts.handover import Plan
+from tasks.contracts.planned import already_made, refuse_mixed
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import ledger_derivation
-from tasks.measurements import Measurements
 from tasks.model.files import load_policy
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.round_models import inputs_of, round_models
@@ -22,14 +21,21 @@ from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.result import save_student
-from tasks.planned import refuse_mixed
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.ranks import joined_ranks
-from tasks.refusal import RefusedError
-from tasks.resume import Part, States
-from tasks.step_runner import StepRunner, now
-from tasks.threads import use_configured_threads
+from tasks.platform.console_errors import Told
+from tasks.platform.failure import (
+    Failure,
+    Work,
+    leave_record,
+    of_execution,
+    recorded_inputs,
+)
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.ranks import joined_ranks
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.resume import Part, States
+from tasks.platform.step_runner import StepRunner, now
 
 
 def distil_round(

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.artifacts import Artifact, Frozen
-from tasks.documented import documented
-from tasks.handover import Plan, ReleaseConditions, WarmUpSettings
+from tasks.contracts.handover import Plan, ReleaseConditions, WarmUpSettings
+from tasks.contracts.inputs import documented
 from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalisation, Precision

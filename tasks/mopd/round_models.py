@@ -16,13 +16,13 @@ from transformers import PreTrainedTokenizerBase
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.record import Input
 from lineage.store import Store
-from tasks.handover import Plan, PlannedTeacher
+from tasks.contracts.handover import Plan, PlannedTeacher
+from tasks.contracts.refusal import RefusedError
 from tasks.model.identity import identity_of, template_digest, tokenizer_digest
 from tasks.model.log_probs import TokenBatch
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource
 from tasks.onpolicy.ladder import earlier_rungs
-from tasks.refusal import RefusedError
 
 INITIAL_STUDENT = "the student's start"
 """The model that the round began with, frozen: the anchor of deltas, and the reference."""

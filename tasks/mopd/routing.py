@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 Label = tuple[str, str]

@@ -6,13 +6,13 @@ from typing import NamedTuple
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
-from tasks.handover import Gated, OnMisfit, Plan
-from tasks.hosting import hosted, show
+from tasks.contracts.handover import Gated, OnMisfit, Plan
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.launch_spec import LaunchSpec, launch_spec
 from tasks.mopd.round_form import ConsolidationSpec, RecomputeSpec, RetrainSpec
 from tasks.mopd.settings import Divergence, RoundSettings
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted, show
+from tasks.platform.resources import Stage
 
 
 class Rehearsed(NamedTuple):
@@ -48,10 +48,10 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 
     The Deck shows each teacher's curves during the run, and up to the failure of a failed run.
     """
-    from tasks.live_page import drawn_live
     from tasks.mopd import round as step
     from tasks.mopd.training_page import rounds_page
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
+    from tasks.platform.views import drawn_live
 
     with drawn_live(rounds_page, partial(show, "training")):
         return step.distil_rounds(StepRunner(), plan, settings, rounds, seed)
@@ -60,9 +60,9 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 @hosted(Stage.RELEASE)
 def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None = None) -> None:
     """Record why a consolidation failed after its plan, and what it had computed until then."""
-    from tasks.console_errors import from_console
     from tasks.mopd import round as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.console_errors import from_console
+    from tasks.platform.step_runner import StepRunner
 
     error = from_console(err.message if err else "")
     step.record_failure(StepRunner(), gated.plan, spec, error)
@@ -85,9 +85,9 @@ def record_end(  # noqa: PLR0913, PLR0917 - Flyte gives a failure node all input
 ) -> None:
     """Record how a reviewed consolidation ended: its plan was rejected, or a pod was killed."""
     inputs = locals()  # at the first line there is nothing else
-    from tasks import review as step
-    from tasks.console_errors import from_console
-    from tasks.step_runner import StepRunner
+    from tasks.contracts import review as step
+    from tasks.platform.console_errors import from_console
+    from tasks.platform.step_runner import StepRunner
 
     del inputs["err"]
     form = LaunchForm.model_construct(**inputs).model_dump(mode="json")
@@ -98,7 +98,7 @@ def record_end(  # noqa: PLR0913, PLR0917 - Flyte gives a failure node all input
 def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[RetrainSpec]:
     """Plan retrains of a student's round without each of its teachers; none without seeds."""
     from tasks.mopd.counterfactual import retrain as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return step.plan_retrains(StepRunner(), student, num_seeds, num_subsets)
 
@@ -107,7 +107,7 @@ def plan_retrains(student: str, num_seeds: int, num_subsets: int) -> list[Retrai
 def retrain(spec: RetrainSpec) -> Artifact:
     """Repeat a student's round with teachers masked and everything else the same."""
     from tasks.mopd.counterfactual import retrain as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return step.retrain(StepRunner(), spec)
 
@@ -116,7 +116,7 @@ def retrain(spec: RetrainSpec) -> Artifact:
 def plan_replay(student: str, wanted: bool) -> list[RecomputeSpec]:  # noqa: FBT001 - as of the launch form
     """Plan a replay of a student's kept rollouts, if its ledger has no displacements."""
     from tasks.mopd.counterfactual import recompute as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return step.plan_replay(StepRunner(), student, wanted=wanted)
 
@@ -125,7 +125,7 @@ def plan_replay(student: str, wanted: bool) -> list[RecomputeSpec]:  # noqa: FBT
 def replay_round(spec: RecomputeSpec) -> Artifact:
     """Compute the displacements that a ledger does not hold from its kept rollouts."""
     from tasks.mopd.counterfactual import recompute as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return step.replay_round(StepRunner(), spec)
 
@@ -135,7 +135,7 @@ def rehearse_round(student: str, without: list[str]) -> Rehearsed:
     """Repeat a student's round without some teachers, on the rollouts in its ledger."""
     from lineage.summary import summary_of, text_of
     from tasks.mopd.counterfactual import recompute as step
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
     made = step.rehearse_round(runner, student, without)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch
 from tasks.mopd.round_models import FrozenModels
-from tasks.ranks import exchange_json, sum_over_ranks
+from tasks.platform.ranks import exchange_json, sum_over_ranks
 
 _TOKENS = 64
 """Number of tokens checked per teacher: enough to see a fault, at almost no cost."""

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from lineage.artifacts import Artifact
 from lineage.record import Records
 from lineage.store import Store
-from tasks.handover import PlannedTeacher
+from tasks.contracts.handover import PlannedTeacher
 from tasks.model.files import Policy
 from tasks.model.kernels.norm import write_norms_by_hand
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
@@ -35,7 +35,7 @@ from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
 from tasks.onpolicy.ladder import earlier_rungs
 from tasks.onpolicy.result import ADAPTER
-from tasks.ranks import rank_device
+from tasks.platform.ranks import rank_device
 
 
 class ResidentTeachers:

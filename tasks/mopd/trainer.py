@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import JsonValue
 from torch import nn
 
-from tasks.handover import PlannedTeacher
+from tasks.contracts.handover import PlannedTeacher
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import (
     RunEstimate,
     RunSize,
@@ -21,7 +22,6 @@ from tasks.ledger.estimate import (
     memory_speed,
 )
 from tasks.ledger.writer import LedgerWriter
-from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.mopd.losses.top_k import check_support
@@ -35,15 +35,15 @@ from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
-from tasks.progress import report
-from tasks.ranks import num_ranks, rank_device
-from tasks.refusal import RefusedError
-from tasks.resume import JsonPart, Part, RandomNumbers, States
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.ranks import num_ranks, rank_device
+from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.environment import Prompt
 from tasks.rollout.source import DomainShare, Mixture, Plays
-from tasks.step_runner import StepRunner
 
 
 @dataclass(frozen=True)

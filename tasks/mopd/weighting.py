@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from tasks.contracts.refusal import RefusedError
 from tasks.mopd.settings import Balance, BalanceSettings
 from tasks.onpolicy.settings import Normalisation
 from tasks.onpolicy.step_metrics import TokenMoments
 from tasks.onpolicy.step_plan import ScoredRollout
-from tasks.refusal import RefusedError
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
 """Clip range of the gap rule, Open-MOPD (2608.19098) section 4: beyond it a run collapsed."""

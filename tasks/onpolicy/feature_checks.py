@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.onpolicy.step_metrics import DeviceSums
-from tasks.ranks import sum_over_ranks
+from tasks.platform.ranks import sum_over_ranks
 
 PATIENCE = 2
 """Number of steps within which every feature must be evaluated."""

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import KeptRollout
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
 from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
-from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Prompt
 

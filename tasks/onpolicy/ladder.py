@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lineage.artifacts import Rung
-from tasks.handover import PlannedTeacher
-from tasks.refusal import RefusedError
+from tasks.contracts.handover import PlannedTeacher
+from tasks.contracts.refusal import RefusedError
 
 LEAST_MEASURED = 8
 """Minimum number of measured rungs of a longer ladder; each takes one forward pass."""

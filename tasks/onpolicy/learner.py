@@ -32,7 +32,7 @@ from tasks.onpolicy.step_plan import (
     plan_step,
     split_for_updates,
 )
-from tasks.ranks import num_ranks, rank, union_over_ranks
+from tasks.platform.ranks import num_ranks, rank, union_over_ranks
 
 
 def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:

@@ -19,7 +19,7 @@ from tasks.ledger.writer import LedgerWriter
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_metrics import MomentSums, TokenMoments
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
-from tasks.ranks import exchange
+from tasks.platform.ranks import exchange
 
 _PROBED_TOKENS = 64
 """Number of tokens per teacher with logits kept until the step ends, to measure its effect."""

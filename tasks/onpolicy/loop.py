@@ -12,7 +12,7 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.objective import Objective
 from tasks.onpolicy.run_monitor import RunMonitor
-from tasks.resume import States
+from tasks.platform.resume import States
 from tasks.rollout.collect import Rollout
 
 

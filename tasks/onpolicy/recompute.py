@@ -19,14 +19,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lineage.scratch import copy_writable
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import Segment
 from tasks.ledger.split_adamw import ROUNDING, UNREPLAYED
 from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS, digest_weights
 from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts
 from tasks.onpolicy.learner import Learner
-from tasks.progress import report
-from tasks.refusal import RefusedError
+from tasks.platform.progress import report
 
 Weights = Mapping[str, Tensor]
 

@@ -8,7 +8,7 @@ from tasks.model.files import MAX_SHARD, Policy, load_model, save_policy
 from tasks.model.lora import load_adapter, merged_weights, save_adapter
 from tasks.model.shards import collected
 from tasks.onpolicy.learner import Learner
-from tasks.ranks import num_ranks, rank
+from tasks.platform.ranks import num_ranks, rank
 
 ADAPTER = "adapter"
 """Folder of a LoRA student's adapters, inside the folder of the merged model."""

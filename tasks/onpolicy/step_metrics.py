@@ -9,7 +9,7 @@ from torch import Tensor
 from tasks.ledger.source_gradients import UpdateReport
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_plan import Microbatch
-from tasks.ranks import sum_over_ranks
+from tasks.platform.ranks import sum_over_ranks
 
 
 class DeviceSums:

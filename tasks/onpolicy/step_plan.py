@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import TokenBatch, pad_right
 from tasks.onpolicy.settings import Normalisation
-from tasks.refusal import RefusedError
 from tasks.rollout.collect import Rollout
 
 MOST_PADDING = 0.1

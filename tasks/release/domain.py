@@ -14,17 +14,17 @@ from lineage.digest import canonical_json
 from lineage.record import Derivation, Input
 from lineage.registry import check_may_publish
 from lineage.sketch import sketch
-from tasks.handover import BlendSettings, Domain, DomainSettings
-from tasks.measurements import Measurements
-from tasks.progress import report
-from tasks.provenance import source_digest
+from tasks.contracts.handover import BlendSettings, Domain, DomainSettings
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 from tasks.release.preflight import refusing_count, try_environment
 from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
 from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
 from tasks.rollout.worker.bundle import check, collect
 from tasks.rollout.worker.client import EnvironmentWorker
-from tasks.step_runner import StepRunner
 
 _BLEND_SEED = 1_000_000
 FOUNDATION = "workflows.foundation"

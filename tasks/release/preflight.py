@@ -9,17 +9,17 @@ from transformers import AutoConfig
 
 from lineage.artifacts import Artifact
 from lineage.store import read_tree
-from tasks.handover import Domain
+from tasks.contracts.handover import Domain
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import free_storage
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
-from tasks.refusal import RefusedError
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
 from tasks.rollout.collect import refuse_long_prompt
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
-from tasks.step_runner import StepRunner
 
 _STATE = 3
 """Size of a training state, in checkpoints: weights and two moments."""

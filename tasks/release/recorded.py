@@ -7,9 +7,9 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Release, Student, put_manifest
 from lineage.record import Derivation, Input
-from tasks.measurements import Measurements
-from tasks.provenance import source_digest
-from tasks.step_runner import StepRunner
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 
 
 def derivation_of(

@@ -18,18 +18,18 @@ from lineage.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
 from lineage.rules.release import check_release
 from lineage.rules.scorecard import FORK_POINT, METHOD, measured
-from tasks.handover import Domain
+from tasks.contracts.handover import Domain
+from tasks.contracts.planned import start_of
+from tasks.contracts.publication import CANDIDATE, RELEASED, publish
+from tasks.contracts.refusal import RefusedError
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
-from tasks.planned import start_of
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.publication import CANDIDATE, RELEASED, publish
-from tasks.refusal import RefusedError
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
 from tasks.release.gain import LEAST_SCORE, gain_of
 from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
-from tasks.step_runner import StepRunner
 
 PUBLISHED = ("teacher.", "student.", "audit.")
 """Names with versions that are manifests and not checkpoints."""

@@ -9,11 +9,11 @@ from lineage.rules.scorecard import FORK_POINT, METHOD, STUDENT, measured
 from lineage.rules.student import check_student, settings_of
 from lineage.rules.tokens import tokens_routed
 from lineage.waiver import read_waiver
-from tasks.handover import Gated, Plan
-from tasks.planned import stored_plan
-from tasks.publication import publish
+from tasks.contracts.handover import Gated, Plan
+from tasks.contracts.planned import stored_plan
+from tasks.contracts.publication import publish
+from tasks.platform.step_runner import StepRunner
 from tasks.release.recorded import derivation_of, record_manifest
-from tasks.step_runner import StepRunner
 
 
 def publish_student(runner: StepRunner, gated: Gated, scorecard: Artifact, name: str) -> Artifact:

@@ -1,17 +1,17 @@
 """Flyte tasks that collect a domain, release a teacher, register and publish."""
 
 from lineage.artifacts import Artifact, Rung
-from tasks.handover import BlendSettings, Domain, DomainSettings, Gated
-from tasks.hosting import hosted
-from tasks.resources import Stage
+from tasks.contracts.handover import BlendSettings, Domain, DomainSettings, Gated
+from tasks.platform.hosting import hosted
+from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.PLAN)
 def resolve_checkpoint(reference: str) -> Artifact:
     """Resolve a registered checkpoint, such as fork-point@released, to its digest."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import release as step
-    from tasks.step_runner import StepRunner
 
     return step.resolve_checkpoint(StepRunner(), reference)
 
@@ -19,8 +19,8 @@ def resolve_checkpoint(reference: str) -> Artifact:
 @hosted(Stage.COLLECT)
 def collect_domain(package: str, settings: DomainSettings, seed: int) -> Domain:
     """Bundle a team's environment and prompts, and make its data sets in a confined worker."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import domain as step
-    from tasks.step_runner import StepRunner
 
     return step.collect_domain(StepRunner(), package, settings, seed)
 
@@ -30,8 +30,8 @@ def check_climb(
     start: Artifact, domain: Domain, sampling: SamplingSettings, num_checkpoints: int
 ) -> Domain:
     """Try what would fail late before anything trains: positions of the model, room on the disk."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import preflight as step
-    from tasks.step_runner import StepRunner
 
     return step.check_climb(StepRunner(), start, domain, sampling, num_checkpoints)
 
@@ -39,8 +39,8 @@ def check_climb(
 @hosted(Stage.COLLECT)
 def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     """Collect the demonstrations that each domain contributes to the shared supervised stage."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import domain as step
-    from tasks.step_runner import StepRunner
 
     return step.collect_blend(StepRunner(), blend, seed)
 
@@ -48,8 +48,8 @@ def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
 @hosted(Stage.RELEASE)
 def release_teacher(ladder: list[Rung], domain: Domain, scorecard: Artifact) -> Artifact:
     """Release the last rung of the climb as the domain's teacher, if all is of one climb."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import release as step
-    from tasks.step_runner import StepRunner
 
     return step.release_teacher(StepRunner(), ladder, domain, scorecard)
 
@@ -57,8 +57,8 @@ def release_teacher(ladder: list[Rung], domain: Domain, scorecard: Artifact) -> 
 @hosted(Stage.RELEASE)
 def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import release as step
-    from tasks.step_runner import StepRunner
 
     return step.register_checkpoint(StepRunner(), name, checkpoint, owner)
 
@@ -67,7 +67,7 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
 def summarize(made: Artifact) -> str:
     """Return the results of a run with their reasons, in a few lines for the console."""
     from lineage.summary import summary_of, text_of
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     return text_of(summary_of(StepRunner().store, made.digest))
 
@@ -75,7 +75,7 @@ def summarize(made: Artifact) -> str:
 @hosted(Stage.RELEASE)
 def publish_student(gated: Gated, scorecard: Artifact, name: str) -> Artifact:
     """Publish what the scorecard measured as the student, if all is of one consolidation."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release import student as step
-    from tasks.step_runner import StepRunner
 
     return step.publish_student(StepRunner(), gated, scorecard, name)

@@ -9,24 +9,24 @@ from torch import nn
 
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Derivation, Input
-from tasks.handover import Domain
-from tasks.measurements import Measurements
+from tasks.contracts.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.distributed.collective import DistributedStepRunner, SharedPlayer
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.result import save_student
-from tasks.progress import report
-from tasks.provenance import source_digest
-from tasks.ranks import joined_ranks, num_ranks, rank_device
-from tasks.resume import Part, RandomNumbers, States
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.ranks import joined_ranks, num_ranks, rank_device
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.resume import Part, RandomNumbers, States
+from tasks.platform.step_runner import StepRunner, now
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
 from tasks.rollout.source import DomainShare, Mixture, Plays
-from tasks.step_runner import StepRunner, now
-from tasks.threads import use_configured_threads
 
 
 def climb(

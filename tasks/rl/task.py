@@ -3,19 +3,19 @@
 from functools import partial
 
 from lineage.artifacts import Artifact, Rung
-from tasks.handover import Domain
-from tasks.hosting import hosted, show
-from tasks.resources import Stage
+from tasks.contracts.handover import Domain
+from tasks.platform.hosting import hosted, show
+from tasks.platform.resources import Stage
 from tasks.rl.settings import RlSettings
 
 
 @hosted(Stage.CLIMB, deck=True)
 def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> list[Rung]:
     """Climb from the supervised checkpoint by RL with verifiable rewards; return the ladder."""
-    from tasks.live_page import drawn_live
+    from tasks.platform.step_runner import StepRunner
+    from tasks.platform.views import drawn_live
     from tasks.reports.training import measured_page
     from tasks.rl import climb as step
-    from tasks.step_runner import StepRunner
 
     draw = partial(measured_page, f"The climb of {domain.settings.name}")
     with drawn_live(draw, partial(show, "training")):

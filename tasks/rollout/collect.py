@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
-from tasks.refusal import RefusedError
 from tasks.rollout.client import EnvironmentClient, Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampling.sampler import ModelTurn, Sampler

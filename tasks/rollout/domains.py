@@ -16,7 +16,7 @@ from lineage.artifacts import Artifact
 from lineage.store import Store
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
-from tasks.progress import report
+from tasks.platform.progress import report
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt

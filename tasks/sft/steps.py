@@ -12,21 +12,21 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.digest import digest_file
 from lineage.record import Derivation, Input
-from tasks.handover import StageLabel
-from tasks.measurements import Measurements
+from tasks.contracts.handover import StageLabel
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, fetch_model, hub_commit, load_policy, save_policy
 from tasks.model.scratch import CHAT_ROLES, make_model, make_tokenizer
-from tasks.progress import report
-from tasks.provenance import source_digest
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
 from tasks.sft.corpus import documents
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, Watch, supervise
 from tasks.sft.trainer_state import states_of
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
 
 
 def stated_license(source: str) -> str:

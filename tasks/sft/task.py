@@ -3,9 +3,9 @@
 from functools import partial
 
 from lineage.artifacts import Artifact
-from tasks import resources
-from tasks.handover import Gated, Plan, StageLabel, WarmUpSettings
-from tasks.hosting import hosted, show
+from tasks.contracts.handover import Gated, Plan, StageLabel, WarmUpSettings
+from tasks.platform import resources
+from tasks.platform.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 
@@ -13,8 +13,8 @@ from tasks.sft.settings import BaseSettings, SftSettings
 @hosted(resources.Stage.FOUNDATION)
 def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: int) -> Artifact:
     """Make the base: a Hugging Face model by path or id, or a small one trained from scratch."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.sft import steps
-    from tasks.step_runner import StepRunner
 
     return steps.make_base(StepRunner(), source, data, settings, seed)
 
@@ -24,10 +24,10 @@ def finetune(
     start: Artifact, data: list[Artifact], settings: SftSettings, seed: int, stage: StageLabel
 ) -> Artifact:
     """Fine-tune a checkpoint on demonstrations."""
-    from tasks.live_page import drawn_live
+    from tasks.platform.step_runner import StepRunner
+    from tasks.platform.views import drawn_live
     from tasks.reports.training import measured_page
     from tasks.sft import steps
-    from tasks.step_runner import StepRunner
 
     with drawn_live(partial(measured_page, stage.name), partial(show, "training")):
         return steps.finetune(StepRunner(), start, data, settings, seed, stage)
@@ -38,7 +38,7 @@ def warm_up_student(
     gated: Gated, settings: WarmUpSettings, sampling: SamplingSettings, seed: int
 ) -> Plan:
     """Warm the student up on the answers of the teachers for which the gate requires it."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.sft import warm_up
-    from tasks.step_runner import StepRunner
 
     return warm_up.warm_up_student(StepRunner(), gated, settings, sampling, seed)

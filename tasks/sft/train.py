@@ -22,9 +22,9 @@ from transformers import (
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
-from tasks.refusal import RefusedError
 from tasks.sft.optimizer import optimizers_of
 from tasks.sft.settings import SftSettings
 from tasks.sft.trainer_state import MakeStates, ResumableTrainer

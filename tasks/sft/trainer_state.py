@@ -18,10 +18,10 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from trl.trainer.sft_trainer import SFTTrainer
 
 from lineage.record import Derivation
-from tasks.measurements import Measurements
-from tasks.resume import Part, RandomNumbers, States
+from tasks.platform.measurements import Measurements
+from tasks.platform.resume import Part, RandomNumbers, States
+from tasks.platform.step_runner import StepRunner
 from tasks.sft.optimizer import Optimizers, load_moments, moments_of
-from tasks.step_runner import StepRunner
 
 MakeStates = Callable[[Part], States]
 """Returns the states of a run, given its trainer as a part."""

@@ -12,21 +12,21 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from lineage.record import Derivation, Input
-from tasks.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
-from tasks.measurements import Measurements
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
+from tasks.contracts.planned import refuse_changed, refuse_recalled
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy, load_model, load_policy, save_policy
-from tasks.planned import refuse_changed, refuse_recalled
-from tasks.progress import report
-from tasks.provenance import source_digest
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import Watch, supervise
 from tasks.sft.trainer_state import states_of
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
 
 _LEAST = 16
 """Minimum number of well-graded answers; with fewer, all of a teacher's answers are used."""

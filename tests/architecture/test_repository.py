@@ -37,7 +37,7 @@ SECRET = re.compile(
 
 
 # A module that needs an extra; it says which where that is not installed.
-BEHIND_AN_EXTRA = {"tasks/hosting.py": "cluster", "tasks/model/lora.py": "lora"}
+BEHIND_AN_EXTRA = {"tasks/platform/hosting.py": "cluster", "tasks/model/lora.py": "lora"}
 
 
 def settings():

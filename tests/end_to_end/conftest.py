@@ -92,7 +92,7 @@ def home_with_candidate(make_once, home_with_teachers):
 
 @pytest.fixture(scope="session")
 def home_with_student(make_once, home_with_candidate):
-    from tasks.mirror import MlflowMirror
+    from tasks.platform.views import MlflowMirror
     from workflows.commands.promote import promote_entry
 
     def make(folder):

@@ -12,7 +12,7 @@ from tasks.attribution.document import Audit
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_model
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import TEAMS
 

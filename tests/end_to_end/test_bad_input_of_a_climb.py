@@ -10,12 +10,12 @@ import pytest
 from lineage.errors import UnknownReferenceError
 from lineage.registry import Registry
 from lineage.store import open_store, read_tree
+from tasks.platform.step_runner import StepRunner
 from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb
 from tasks.release.release import resolve_checkpoint
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.worker import client
-from tasks.step_runner import StepRunner
 from tests.support.jsonl_team import jsonl_team, write_rows
 from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import flip, refusal

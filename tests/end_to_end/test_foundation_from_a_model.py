@@ -11,15 +11,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.registry import Registry
 from lineage.store import open_store, read_tree
-from tasks.handover import StageLabel
+from tasks.contracts.handover import StageLabel
 from tasks.model.files import load_policy
 from tasks.model.identity import identity_of
 from tasks.model.scratch import make_tokenizer
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
-from tasks.step_runner import StepRunner
 from tests.support.refusals import refusal
 from tests.support.refused import refused
 from tests.support.tiny_faculty import PACKAGE, climb

@@ -7,14 +7,14 @@ from click.testing import CliRunner
 
 from lineage.errors import LineageError
 from lineage.store import open_store
+from tasks.contracts.handover import OnMisfit, Remedy, WarmUpSettings
 from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
 from tasks.gate.verdict import GateSettings
-from tasks.handover import OnMisfit, Remedy, WarmUpSettings
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
-from tasks.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main

@@ -12,13 +12,13 @@ import pytest
 
 from lineage.record import Records
 from lineage.store import open_store
+from tasks.contracts.handover import StageLabel
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
-from tasks.handover import StageLabel
+from tasks.platform.step_runner import find_finished
 from tasks.release.task import collect_domain, release_teacher, resolve_checkpoint
 from tasks.rl.task import climb as climb_task
 from tasks.sft.task import finetune
-from tasks.step_runner import find_finished
 from tests.support.container import Container
 from tests.support.tiny_faculty import PACKAGE, climb
 

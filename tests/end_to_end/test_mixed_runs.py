@@ -8,10 +8,10 @@ from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.store import open_store
 from lineage.verify import Verifier
-from tasks.handover import Domain, DomainSettings, Gated
-from tasks.planned import input_of, plan_of
+from tasks.contracts.handover import Domain, DomainSettings, Gated
+from tasks.contracts.planned import input_of, plan_of
+from tasks.platform.step_runner import StepRunner
 from tasks.release.task import publish_student, release_teacher
-from tasks.step_runner import StepRunner
 from tests.support.making import take, write_record
 from tests.support.tiny_faculty import TEAMS
 

@@ -15,7 +15,7 @@ from lineage.gc import STATES
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import FolderStore
-from tasks.handover import Domain, DomainSettings
+from tasks.contracts.handover import Domain, DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings

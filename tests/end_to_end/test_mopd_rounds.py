@@ -11,7 +11,7 @@ from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.mopd.round import starting_from
 from tasks.mopd.round_models import INITIAL_STUDENT, round_models
 from tasks.mopd.teachers import open_round_teachers, split_lora, teacher_source
-from tasks.progress import Reporter
+from tasks.platform.progress import Reporter
 from tasks.rollout.settings import SamplingSettings
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
 from tests.support.refused import refused
@@ -42,7 +42,7 @@ def moved(run, other):
 
 def test_a_round_says_before_it_runs_what_it_takes(runner, plan, monkeypatch):
     stream = io.StringIO()
-    monkeypatch.setattr("tasks.progress._reporter", Reporter(None, stream))
+    monkeypatch.setattr("tasks.platform.progress._reporter", Reporter(None, stream))
     run = Run(runner, plan, told(), seed=1)
     said = "1 backward pass(es) over each microbatch"
     lines = stream.getvalue().splitlines()

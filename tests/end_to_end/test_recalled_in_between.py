@@ -8,7 +8,7 @@ from lineage.record import Records
 from lineage.registry import Registry
 from tasks.mopd import round as rounds
 from tasks.mopd.round import RecallWatch, distil_rounds
-from tasks.resume import RandomNumbers, States
+from tasks.platform.resume import RandomNumbers, States
 from tests.support.mopd_rounds import faculty_at, planned, told
 
 
@@ -70,8 +70,8 @@ def test_a_state_is_neither_saved_nor_resumed(runner, plan):
 
 def test_a_round_gives_its_watch_to_its_states(runner, plan, monkeypatch):
     """With every step put away, a recall after the first one ends the round at the second."""
-    monkeypatch.setattr("tasks.resume._LEAST_SECONDS", 0.0)
-    monkeypatch.setattr("tasks.resume._LEAST_MULTIPLE", 0.0)
+    monkeypatch.setattr("tasks.platform.resume._LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("tasks.platform.resume._LEAST_MULTIPLE", 0.0)
     save, seen = States.save, []
 
     def save_and_recall(states, step):

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from lineage.artifacts import Release, read_manifest
 from lineage.registry import Registry
 from lineage.store import open_store
+from tasks.platform.step_runner import StepRunner
 from tasks.release.release import register_checkpoint
-from tasks.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import PACKAGE
 from workflows.cli import main

@@ -10,7 +10,7 @@ from lineage.artifacts import Release, read_manifest
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks.step_runner import Missing, find_finished
+from tasks.platform.step_runner import Missing, find_finished
 from tests.support.tiny_faculty import (
     ORDER,
     PACKAGE,

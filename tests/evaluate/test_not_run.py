@@ -7,11 +7,11 @@ import pytest
 
 from lineage.flyte_run import FlyteRun
 from lineage.record import Attestation, Derivation
-from tasks import step_runner
 from tasks.evaluate.publish import NO_CLUSTER, NO_GPU, not_run
-from tasks.measurements import Measurements
-from tasks.provenance import gpu_in_use
-from tasks.step_runner import StepRunner
+from tasks.platform import step_runner
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import gpu_in_use
+from tasks.platform.step_runner import StepRunner
 from tests.support.making import SOURCE
 from tests.support.mirrors import MemoryMirror
 

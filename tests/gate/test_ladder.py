@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from tasks.contracts.handover import MeasuredRung, TeacherVerdict, Verdict
 from tasks.gate.measured import ProbeResult, ProbeSettings, RungReading
 from tasks.gate.page import ladder_rows
 from tasks.gate.probe_step import with_ladder
 from tasks.gate.reading import StudentStates, read
-from tasks.handover import MeasuredRung, TeacherVerdict, Verdict
 from tests.support.climbs import CLIMB, teacher
 from tests.support.measures import measured
 from tests.support.refused import refused

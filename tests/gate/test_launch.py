@@ -5,12 +5,12 @@ import pytest
 from lineage.artifacts import Artifact
 from lineage.launch import Launch, Launched
 from lineage.launch_history import launches
-from tasks.attempt import InterruptedAttemptError
+from tasks.contracts.handover import Plan, ReleaseConditions
 from tasks.gate.launch import launching, record_launch
-from tasks.handover import Plan, ReleaseConditions
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
-from tasks.step_runner import StepRunner
+from tasks.platform.attempt import InterruptedAttemptError
+from tasks.platform.step_runner import StepRunner
 from tests.support.making import take, write_record
 from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.stages import carry_out

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tasks.contracts.handover import Remedy, Verdict
 from tasks.gate.outcome import TeacherOutcome
-from tasks.handover import Remedy, Verdict
 
 
 def outcome(**told):

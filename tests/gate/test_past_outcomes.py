@@ -9,14 +9,14 @@ from lineage.digest import canonical_json
 from lineage.graph import Lineage
 from lineage.record import Derivation, Input
 from lineage.registry import Registry
+from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.planned import JUDGED
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
 from tasks.gate.probe_step import MEASURED
 from tasks.gate.recalibration import outcomes, recipe_with
-from tasks.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.round_form import RoundForm
-from tasks.planned import JUDGED
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.climbs import CLIMB, teacher
 from tests.support.making import take, write_record
 from tests.support.measures import measured

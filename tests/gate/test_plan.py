@@ -9,7 +9,7 @@ from tasks.gate.plan import MisfitError, make_plan
 from tasks.gate.probe_step import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.making import release_of, take, write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused

@@ -6,15 +6,15 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.compatibility import Finding
+from tasks.contracts.handover import Plan, PlannedTeacher, ReleaseConditions
 from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.gate.plan_page import plan_page, plan_text
-from tasks.handover import Plan, PlannedTeacher, ReleaseConditions
 from tasks.mopd.round_form import RoundForm
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
-from tasks.step_runner import StepRunner
 from tests.gate.test_plan import Faculty
 from tests.support.climbs import CLIMB
 from tests.support.mirrors import MemoryMirror

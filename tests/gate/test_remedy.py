@@ -2,8 +2,8 @@
 
 import pytest
 
+from tasks.contracts.handover import OnMisfit, Remedy
 from tasks.gate.verdict import GateSettings, applied_remedy, judge
-from tasks.handover import OnMisfit, Remedy
 from tests.support.measures import calibration, measured
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lineage.record import Derivation, Input
 from tasks.gate.probe_step import MOST, descends, other_starts
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 

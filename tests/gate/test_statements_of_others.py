@@ -16,11 +16,11 @@ from lineage.launch_history import launches
 from lineage.record import Input, Records
 from lineage.summary import report_of
 from tasks.attribution.caveats import _plan_named
-from tasks.failure import failures, of_execution
+from tasks.contracts.review import rejections
 from tasks.gate.decision import _plan_of
 from tasks.gate.probe_step import other_starts
-from tasks.review import rejections
-from tasks.step_runner import StepRunner
+from tasks.platform.failure import failures, of_execution
+from tasks.platform.step_runner import StepRunner
 from tests.support.making import checkpoint, take, write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.teams import Shared

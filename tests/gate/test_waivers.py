@@ -10,11 +10,11 @@ from lineage.registry import Registry
 from lineage.trust import Team, TrustedKey, TrustRoot
 from lineage.trust_chain import publish
 from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, _derivation, _statement, read_waiver
+from tasks.contracts.handover import Level
 from tasks.gate.decision import MisfitError, waive
 from tasks.gate.gate import admit, leave_unmeasured
 from tasks.gate.plan import make_plan, propose
-from tasks.handover import Level
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.gate.test_plan import Faculty
 from tests.support.mirrors import MemoryMirror
 

@@ -12,11 +12,18 @@ from lineage.approval import Decision, decided
 from lineage.artifacts import without_places
 from lineage.compatibility import Finding
 from lineage.graph import Lineage
+from tasks.contracts.handover import (
+    Gated,
+    Plan,
+    PlannedTeacher,
+    ReleaseConditions,
+    TeacherVerdict,
+    Verdict,
+)
+from tasks.contracts.review import record_approval
 from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.plan_page import summary_of
-from tasks.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict, Verdict
-from tasks.review import record_approval
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.hosted.test_failure_records import made
 from tests.support.admin import serving
 from workflows.cli import main

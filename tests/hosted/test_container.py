@@ -12,7 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from lineage.artifacts import Artifact
 from lineage.dsse import SigningKey
-from tasks.handover import StageLabel
+from tasks.contracts.handover import StageLabel
 from tasks.release.task import collect_domain, resolve_checkpoint
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
@@ -136,7 +136,7 @@ def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
 def test_every_page_is_shown_by_the_one_function_that_frames_it():
     files = [file for folder in ("tasks", "workflows") for file in (ROOT / folder).rglob("*.py")]
     made = [file for file in files if re.search(r"\bDeck\(", file.read_text("utf-8"))]
-    assert made == [ROOT / "tasks" / "hosting.py"]
+    assert made == [ROOT / "tasks" / "platform" / "hosting.py"]
 
 
 def test_a_page_of_the_same_name_takes_the_place_of_the_one_before(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.resources import Stage, load_flavour
+from tasks.platform.resources import Stage, load_flavour
 from workflows.commands.faculty import PIPELINES, place_of, teams
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,12 +12,12 @@ from flytekit.types.error import FlyteError
 from lineage.author import own_key, own_key_path
 from lineage.digest import digest_json
 from lineage.record import Derivation
-from tasks.failure import failures
-from tasks.handover import Gated, Plan, PlannedTeacher
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import record_failure
-from tasks.step_runner import StepRunner
+from tasks.platform.failure import failures
+from tasks.platform.step_runner import StepRunner
 from tests.support import failing_task
 from tests.support.container import ROOT, Container
 

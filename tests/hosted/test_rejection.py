@@ -15,15 +15,15 @@ from lineage.artifacts import Artifact, without_places
 from lineage.flyte_run import FlyteRun
 from lineage.launch import Launched
 from lineage.launch_history import launches
-from tasks.console_errors import from_console
-from tasks.failure import Failure, Work, failures, leave_record
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher
+from tasks.contracts.review import record_decision, rejections
+from tasks.contracts.review import record_end as end
 from tasks.gate.launch import record_launch
-from tasks.handover import Gated, Plan, PlannedTeacher
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import record_end
-from tasks.review import record_decision, rejections
-from tasks.review import record_end as end
-from tasks.step_runner import StepRunner
+from tasks.platform.console_errors import from_console
+from tasks.platform.failure import Failure, Work, failures, leave_record
+from tasks.platform.step_runner import StepRunner
 from tests.support.admin import serving
 from tests.support.container import ROOT, Container
 from tests.support.executions_service import REJECTED

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.flyte_run import FlyteRun
-from tasks.failure import Failure, Work, failures, leave_record
-from tasks.step_runner import StepRunner
+from tasks.platform.failure import Failure, Work, failures, leave_record
+from tasks.platform.step_runner import StepRunner
 from tests.support.admin import serving
 from workflows.cli import main
 from workflows.commands.schemas import schema_of

@@ -3,7 +3,7 @@
 import pytest
 from kubernetes.utils.quantity import parse_quantity
 
-from tasks.resources import Stage, flavour_names, load_flavour
+from tasks.platform.resources import Stage, flavour_names, load_flavour
 from tests.support.manifests import INFRA, custom_data, load
 
 TAKES = {"flyte/values.yaml": flavour_names(), "laptop/flyte-values.yaml": ["cpu"]}

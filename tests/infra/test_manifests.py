@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from tasks.resources import Stage, flavour_names, load_flavour
+from tasks.platform.resources import Stage, flavour_names, load_flavour
 from tests.lint.manifests import faults
 from tests.support.manifests import (
     CUSTOM,

@@ -10,8 +10,8 @@ from flytekit.tools.translator import get_serializable
 from google.protobuf.json_format import MessageToDict
 
 from images.names import ImageName
-from tasks.hosting import hosting
-from tasks.resources import (
+from tasks.platform.hosting import hosting
+from tasks.platform.resources import (
     FLAVOUR,
     FOLDER,
     SPREADS,

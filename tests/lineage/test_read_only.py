@@ -111,7 +111,7 @@ def test_a_disk_that_cannot_keep_a_store_is_refused_when_it_is_made(
 
 def test_a_step_on_a_read_only_store_ends_before_its_work(backup):
     from lineage.record import Derivation
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner(FolderStore(backup[0]))
     derivation = Derivation(kind="sft", inputs=(), source="", settings={}, seed=7)

@@ -8,11 +8,11 @@ from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact
 from lineage.record import Records
-from tasks.handover import Plan, PlannedTeacher
+from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.merge import controls
 from tasks.merge.settings import MergeSettings
 from tasks.model.files import save_policy
-from tasks.step_runner import StepRunner, find_finished
+from tasks.platform.step_runner import StepRunner, find_finished
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from tasks.inputs import InputError
+from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import MORE, LaunchForm, merged, settable_paths, split
 from tasks.mopd.round_form import RoundForm
 from tasks.mopd.settings import Balance, Divergence

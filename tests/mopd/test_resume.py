@@ -10,7 +10,6 @@ from lineage.store import FolderStore
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.measurements import Measurements
 from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings
@@ -19,7 +18,8 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.settings import LoopSettings
-from tasks.resume import JsonPart, RandomNumbers, States
+from tasks.platform.measurements import Measurements
+from tasks.platform.resume import JsonPart, RandomNumbers, States
 from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
 from tests.support.tiny_models import tiny_policy, tokenizer
 

@@ -4,7 +4,7 @@ from lineage.store import open_store
 from tasks.mopd.counterfactual.retrain import _cost, _masked, _masks, plan_retrains
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.settings import LoopSettings
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.refused import refused
 
 

@@ -7,12 +7,12 @@ from lineage.errors import LineageError, NotEntitledError
 from lineage.record import Records
 from lineage.registry import Registry
 from tasks.attribution.subject import check_may_audit
+from tasks.contracts.handover import DomainSettings
 from tasks.gate.task import make_plan
-from tasks.handover import DomainSettings
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
+from tasks.platform.step_runner import StepRunner
 from tasks.release.domain import collect_domain
-from tasks.step_runner import StepRunner
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.teams import KEYS, Shared

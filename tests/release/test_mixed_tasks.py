@@ -19,24 +19,24 @@ import tasks
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.registry import Registry
+from tasks.contracts.handover import ReleaseConditions, StageLabel
 from tasks.evaluate.cards import score_consolidation, score_teacher
 from tasks.evaluate.consider import consider_release
 from tasks.evaluate.publish import make_report
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.outcome import compare_with_outcome
-from tasks.handover import ReleaseConditions, StageLabel
-from tasks.measurements import Measurements
 from tasks.merge.controls import merge_average, merge_task_arithmetic
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.round import distil_rounds
 from tasks.onpolicy.settings import LoopSettings
+from tasks.platform.measurements import Measurements
+from tasks.platform.step_runner import StepRunner, now
 from tasks.release.release import register_checkpoint
 from tasks.rl.climb import _derivation as climb_derivation
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
-from tasks.step_runner import StepRunner, now
 from tests.support.consolidations import Consolidated
 from tests.support.mirrors import MemoryMirror
 from tests.support.mopd_rounds import told

@@ -12,9 +12,9 @@ from lineage.registry import Registry
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import BrokenRuleError, Evidence
 from lineage.verify import Verifier
+from tasks.contracts.review import record_decision
+from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing
-from tasks.review import record_decision
-from tasks.step_runner import StepRunner
 from tests.lineage.test_rules_audit import Round
 from tests.support.consolidations import Consolidated
 from tests.support.making import take, write_record

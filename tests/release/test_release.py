@@ -7,8 +7,8 @@ from lineage.errors import LineageError
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from tasks.model.identity import identity_of
+from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing
-from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 from workflows.commands.promote import told_of_candidate

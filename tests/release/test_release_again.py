@@ -5,8 +5,8 @@ import pytest
 from lineage.artifacts import Artifact
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks.publication import publish
-from tasks.step_runner import StepRunner
+from tasks.contracts.publication import publish
+from tasks.platform.step_runner import StepRunner
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
 

@@ -7,8 +7,8 @@ import pytest
 from lineage.errors import RecalledError
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
+from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing
-from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 

@@ -7,7 +7,7 @@ import pytest
 from lineage.artifacts import Student, read_manifest
 from lineage.registry import Registry
 from lineage.verify import Verifier
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker

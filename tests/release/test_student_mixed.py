@@ -12,10 +12,10 @@ from lineage.record import Records
 from lineage.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from lineage.verify import Verifier
-from tasks.handover import Remedy
-from tasks.planned import refuse_changed
-from tasks.review import record_approval, record_decision
-from tasks.step_runner import StepRunner
+from tasks.contracts.handover import Remedy
+from tasks.contracts.planned import refuse_changed
+from tasks.contracts.review import record_approval, record_decision
+from tasks.platform.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.making import take, write_record
 from tests.support.mirrors import MemoryMirror

@@ -7,9 +7,9 @@ import pytest
 
 from lineage.store import open_store
 from tasks.model.files import hub_commit, save_policy
+from tasks.platform.step_runner import StepRunner
 from tasks.sft.settings import BaseSettings
 from tasks.sft.steps import make_base
-from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_models import tiny_policy
 

@@ -9,17 +9,17 @@ import torch
 
 from lineage.artifacts import Artifact
 from lineage.store import FolderStore
-from tasks.attempt import InterruptedAttemptError, watched_attempt
-from tasks.handover import StageLabel
-from tasks.measurements import Measurements, measured_here
+from tasks.contracts.handover import StageLabel
 from tasks.model.files import Policy, load_policy, save_policy
-from tasks.resume import States
+from tasks.platform.attempt import InterruptedAttemptError, watched_attempt
+from tasks.platform.measurements import Measurements, measured_here
+from tasks.platform.resume import States
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
 from tasks.sft.train import Watch, supervise
-from tasks.step_runner import StepRunner
 from tests.sft.test_train import ROWS
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_models import SIZES, tiny_model, tiny_policy, tokenizer

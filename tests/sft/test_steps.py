@@ -8,7 +8,7 @@ import torch
 
 from lineage.artifacts import Artifact
 from lineage.store import open_store
-from tasks.handover import StageLabel
+from tasks.contracts.handover import StageLabel
 from tasks.model.files import load_policy, save_policy
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations

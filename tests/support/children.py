@@ -5,7 +5,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from tasks.progress import Update
+from tasks.platform.progress import Update
 from workflows.process import Job
 from workflows.progress import JobOutcome
 

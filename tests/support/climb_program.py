@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from tasks.handover import Domain
+from tasks.contracts.handover import Domain
+from tasks.platform.step_runner import StepRunner
 from tasks.rl.climb import climb
 from tasks.rl.settings import RlSettings
-from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 

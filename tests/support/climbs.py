@@ -1,7 +1,7 @@
 """A teacher with a climb of four rungs, as a test wants it."""
 
 from lineage.artifacts import Artifact, Rung
-from tasks.handover import MeasuredRung, PlannedTeacher
+from tasks.contracts.handover import MeasuredRung, PlannedTeacher
 
 
 def artifact(kind, number=0):

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 from lineage.artifacts import Release, read_manifest, without_places
-from tasks.handover import Gated, Plan, PlannedTeacher, TeacherVerdict, Verdict
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher, TeacherVerdict, Verdict
 from tasks.release import student as publishing
 
 METHODS = ("parameter_average", "task_arithmetic")

@@ -2,9 +2,9 @@
 
 from lineage.digest import digest_json
 from lineage.record import Derivation
-from tasks.hosting import hosted, show
-from tasks.resources import Stage
-from tasks.step_runner import StepRunner
+from tasks.platform.hosting import hosted, show
+from tasks.platform.resources import Stage
+from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 

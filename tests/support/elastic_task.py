@@ -1,4 +1,4 @@
-"""A task of two ranks without GPUs, launched as ``tasks.hosting`` launches a climb on eight."""
+"""A task of two ranks without GPUs, launched as ``tasks.platform.hosting`` launches a climb."""
 
 import os
 import signal
@@ -6,9 +6,9 @@ from functools import partial
 
 from flytekit import task
 
-from tasks.attempt import NOTICE
-from tasks.hosting import _attempted, _elastic, telling
-from tasks.resources import Stage, StageResources
+from tasks.platform.attempt import NOTICE
+from tasks.platform.hosting import _attempted, _elastic, telling
+from tasks.platform.resources import Stage, StageResources
 
 # A flavour gives no CPU stage several ranks, so that the checks are passed by.
 TWO_RANKS = StageResources.model_construct(nodes=1, gpus=2)
@@ -19,7 +19,7 @@ TWO_RANKS = StageResources.model_construct(nodes=1, gpus=2)
 @partial(_attempted, Stage.CLIMB)
 def two_ranks(ending: str) -> str:
     """Meet at the ranks' exchange; then end well, by a fault of one rank, or by its machine."""
-    from tasks.ranks import exchange, joined_ranks, num_ranks, rank
+    from tasks.platform.ranks import exchange, joined_ranks, num_ranks, rank
 
     with joined_ranks():
         met = exchange(f"rank {rank()} of {num_ranks()}")

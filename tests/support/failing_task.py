@@ -6,10 +6,10 @@ import time
 
 from lineage.artifacts import Artifact
 from lineage.errors import RecalledError, UnknownReferenceError
-from tasks.handover import Gated
-from tasks.hosting import hosted
+from tasks.contracts.handover import Gated
 from tasks.mopd.round_form import ConsolidationSpec
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted
+from tasks.platform.resources import Stage
 
 SENTENCE = "math@released names nothing: the math team has released no teacher yet"
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tasks.onpolicy.feature_checks import FeatureCheck, FeatureChecks
-from tasks.ranks import joined_ranks, rank
+from tasks.platform.ranks import joined_ranks, rank
 
 if __name__ == "__main__":
     with joined_ranks():

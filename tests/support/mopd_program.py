@@ -8,11 +8,11 @@ import os
 import sys
 from pathlib import Path
 
-from tasks import resume
-from tasks.handover import Plan
+from tasks.contracts.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
-from tasks.step_runner import StepRunner
+from tasks.platform import resume
+from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 

@@ -13,8 +13,8 @@ from tasks.ledger.schema import LedgerSettings, ledger_derivation
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.onpolicy.settings import HealthSettings, LoopSettings
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
-from tasks.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_faculty import copy_home, home_at
 

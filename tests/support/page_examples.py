@@ -6,6 +6,7 @@ from lineage.artifacts import Artifact
 from lineage.compatibility import Finding
 from lineage.metrics import Sample
 from tasks.attribution.page import render
+from tasks.contracts.handover import MeasuredRung, Remedy, TeacherVerdict, Verdict
 from tasks.evaluate.compare import comparison_page
 from tasks.evaluate.consider import Considered, Unmet
 from tasks.evaluate.report import render_report
@@ -23,7 +24,6 @@ from tasks.gate.prediction import predict
 from tasks.gate.recalibration import Recalibration, UsedOutcome
 from tasks.gate.refork import Refork, Requested
 from tasks.gate.verdict import Judged
-from tasks.handover import MeasuredRung, Remedy, TeacherVerdict, Verdict
 from tasks.mopd.training_page import rounds_page
 from tasks.reports.training import measured_page
 from tests.evaluate.test_compare import comparison

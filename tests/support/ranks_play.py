@@ -20,8 +20,8 @@ from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import ScoredRollout
-from tasks.ranks import joined_ranks, rank
-from tasks.resume import States
+from tasks.platform.ranks import joined_ranks, rank
+from tasks.platform.resume import States
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import make_player
 from tasks.rollout.environment import Grade, Message, Prompt

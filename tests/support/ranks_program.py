@@ -24,7 +24,7 @@ from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import ScoredRollout
-from tasks.ranks import joined_ranks, num_ranks, rank
+from tasks.platform.ranks import joined_ranks, num_ranks, rank
 from tests.support.tiny_models import rollout, tokenizer
 
 SOURCES = ["code", "math", "outcome"]

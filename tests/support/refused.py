@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 
 from lineage.artifacts import Artifact, Rung
 from lineage.record import Input
-from tasks.handover import Domain, DomainSettings
+from tasks.contracts.handover import Domain, DomainSettings
 from tasks.model.files import save_policy
 from tasks.release import release as releasing
 from tests.support.making import SOURCE, write_record

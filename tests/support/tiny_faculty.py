@@ -17,8 +17,8 @@ from lineage.mirror import mirror_entry
 from lineage.record import Records
 from lineage.registry import Registry
 from lineage.store import open_store
+from tasks.contracts.publication import RELEASED, moves_to
 from tasks.model.settings import ScratchSettings
-from tasks.publication import RELEASED, moves_to
 from tasks.sft.settings import BaseSettings, SftSettings
 
 BASE = BaseSettings(
@@ -98,7 +98,7 @@ return Grade(1.0) if sum(map(ord, said)) % 2 == {remainder} else Grade(0.0, "not
 """
 
 SETTINGS = """
-from tasks.handover import DomainSettings
+from tasks.contracts.handover import DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
@@ -198,9 +198,9 @@ def importable(root):
 
 def make_fork_point(seed=0, name="fork-point"):
     """Make and register a fork point in the present home; return its artifact."""
+    from tasks.platform.step_runner import StepRunner
     from tasks.release.release import register_checkpoint
     from tasks.sft.steps import make_base
-    from tasks.step_runner import StepRunner
 
     runner = StepRunner()
     made = make_base(runner, "", [], BASE, seed)

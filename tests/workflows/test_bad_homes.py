@@ -10,7 +10,7 @@ from lineage.errors import StoreUnfitError
 from lineage.index import Index
 from lineage.registry import Registry
 from lineage.store import open_store
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import refusal
 from tests.support.runs import Maker

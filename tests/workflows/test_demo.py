@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from lineage.record import Derivation
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from workflows.commands import demo
 

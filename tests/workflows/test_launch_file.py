@@ -5,8 +5,8 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from tasks.handover import WarmUpSettings
-from tasks.inputs import InputError
+from tasks.contracts.handover import WarmUpSettings
+from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.launch_spec import launch_spec
 from tasks.mopd.settings import Divergence

@@ -8,8 +8,8 @@ import time
 import pytest
 from flytekit import workflow
 
-from tasks.hosting import hosted
-from tasks.resources import Stage, local_limits
+from tasks.platform.hosting import hosted
+from tasks.platform.resources import Stage, local_limits
 from workflows.commands import local
 
 MET: list[int] = []
@@ -112,7 +112,7 @@ def test_a_time_limit_is_kept_by_local_execution_and_not_tried_again(monkeypatch
     minutes = local_limits(Stage.PLAN).time_limit_minutes
     wanted = local_limits(Stage.PLAN).model_copy(update={"time_limit_minutes": 0.001})
     assert minutes >= 1
-    monkeypatch.setattr("tasks.hosting.local_limits", lambda stage: wanted)
+    monkeypatch.setattr("tasks.platform.hosting.local_limits", lambda stage: wanted)
     monkeypatch.setattr(os, "kill", lambda process, number: None)
     with pytest.raises(SystemExit, match="1"):
         local.run_locally(termination)

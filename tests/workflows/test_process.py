@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.progress import PROGRESS_FD, Update
+from tasks.platform.progress import PROGRESS_FD, Update
 from tests.support.children import Recorder, child, is_alive, wait_until
 from workflows.process import Job, exit_code, run_side_by_side
 from workflows.progress import Lines, Status
@@ -19,7 +19,7 @@ def test_a_childs_reports_arrive_in_order_and_with_its_numbers(tmp_path):
     job = child(
         "math",
         """
-        from tasks.progress import report
+        from tasks.platform.progress import report
         report("math rl", 1, 2, reward=0.5)
         report("math rl", 2, 2, reward=0.75, kl=0.01, message="saved")
         """,
@@ -73,7 +73,7 @@ def test_a_report_just_before_the_end_is_not_lost(tmp_path):
                 time.sleep(0.5)
 
     show = Slow()
-    report = "from tasks.progress import report; report('s', 1, 1)"
+    report = "from tasks.platform.progress import report; report('s', 1, 1)"
     wait = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\n"
     run_side_by_side(
         [child("first", report), child("second", wait + report)], 2, show, logs=tmp_path
@@ -83,7 +83,7 @@ def test_a_report_just_before_the_end_is_not_lost(tmp_path):
 
 def test_control_characters_of_a_child_do_not_reach_the_terminal(tmp_path):
     show = Recorder()
-    job = child("math", "from tasks.progress import report; report('a\\x1b[2Jb', 1, 2)")
+    job = child("math", "from tasks.platform.progress import report; report('a\\x1b[2Jb', 1, 2)")
     run_side_by_side([job], 1, show, logs=tmp_path)
     assert show.updates[0][1].stage == "a[2Jb"
 
@@ -189,7 +189,7 @@ def test_a_display_that_breaks_leaves_no_process(tmp_path):
             raise RuntimeError("the terminal went away")
 
     code = f"""
-        from tasks.progress import report
+        from tasks.platform.progress import report
         open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
         report("s", 1, 2); time.sleep(60)
         """
@@ -224,7 +224,7 @@ def test_no_descriptor_is_left_open(tmp_path):
 
 def test_without_a_terminal_each_job_has_its_lines(tmp_path):
     stream = io.StringIO()
-    code = "from tasks.progress import report; report('math rl', 2, 2, reward=0.5)"
+    code = "from tasks.platform.progress import report; report('math rl', 2, 2, reward=0.5)"
     run_side_by_side([child("math", code)], 1, Lines(stream), logs=tmp_path)
     lines = stream.getvalue().splitlines()
     assert lines[:2] == ["math: started", "math: rl 2/2 reward 0.5"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tasks.progress import Update
+from tasks.platform.progress import Update
 from workflows.progress import JobOutcome, Lines, LiveTable, Status, progress_on
 
 

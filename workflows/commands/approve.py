@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flytekit.models.core.identifier import WorkflowExecutionIdentifier
     from flytekit.remote import FlyteRemote
 
-    from tasks.handover import Gated
+    from tasks.contracts.handover import Gated
 
 _NAME = re.compile(r"(?:(?P<project>[a-z0-9-]+)/(?P<domain>[a-z0-9-]+)/)?(?P<execution>[a-z0-9-]+)")
 _POLL_SECONDS = 5.0
@@ -125,7 +125,7 @@ def _gated(remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier") -> "G
     from flytekit.core.type_engine import TypeEngine
     from flytekit.models.core.identifier import NodeExecutionIdentifier
 
-    from tasks.handover import Gated
+    from tasks.contracts.handover import Gated
 
     found = remote.client.get_node_execution_data(NodeExecutionIdentifier("gate", identity))
     literal = found.full_outputs.literals["o0"]
@@ -144,9 +144,9 @@ def _record(
     from lineage.approval import Decision
     from lineage.errors import LineageError
     from lineage.flyte_run import FlyteRun
-    from tasks.provenance import person
-    from tasks.review import record_decision
-    from tasks.step_runner import StepRunner
+    from tasks.contracts.review import record_decision
+    from tasks.platform.provenance import person
+    from tasks.platform.step_runner import StepRunner
 
     run = FlyteRun(project=identity.project, domain=identity.domain, execution=identity.name)
     by = by or person()

@@ -26,7 +26,7 @@ def compare(first: str, second: str, html: Path | None, as_document: bool) -> No
     """Compare the published students FIRST and SECOND: settings, teachers, scores."""
     from tasks.evaluate.compare import compare as side_by_side
     from tasks.evaluate.compare import comparison_page, comparison_view
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     found = side_by_side(StepRunner(), first, second)
     if html is not None:

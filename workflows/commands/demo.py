@@ -16,7 +16,7 @@ from lineage.store import home, open_store
 from lineage.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.table import scorecard_view
-from tasks.step_runner import Missing, find_finished
+from tasks.platform.step_runner import Missing, find_finished
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
 from workflows.commands.output import as_json, complain, draw, say

@@ -16,9 +16,9 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 from lineage.compatibility import Finding
 from lineage.launch import Launched
 from lineage.waiver import Waiver
+from tasks.contracts.handover import TeacherVerdict, WarmUpSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
-from tasks.handover import TeacherVerdict, WarmUpSettings
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.settings import RoundSettings
 from tasks.rl.settings import RlSettings

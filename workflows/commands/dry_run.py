@@ -22,7 +22,7 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
     from tasks.gate.plan import propose
     from tasks.gate.plan_page import plan_text
     from tasks.gate.task import cost_of
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     launch = launch_spec(inputs)
     runner = StepRunner()

@@ -11,7 +11,7 @@ from flytekit.models.core.identifier import WorkflowExecutionIdentifier
 from flytekit.models.execution import Execution as FlyteExecution
 from flytekit.remote import FlyteRemote
 
-from tasks.console_errors import Told, from_console
+from tasks.platform.console_errors import Told, from_console
 from workflows.commands.documents import FAILED, Run
 
 ENDED = {*FAILED, "SUCCEEDED"}

@@ -25,7 +25,7 @@ def export_command(kind: str) -> click.Command:
     def export(reference: str, folder: Path, as_document: bool) -> None:
         from lineage.export.folder import export as write
         from lineage.export.subject import require_kind, subject_of
-        from tasks.provenance import git_repository
+        from tasks.platform.provenance import git_repository
 
         subject = subject_of(open_store(), reference)
         if kind != "model":

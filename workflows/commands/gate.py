@@ -8,7 +8,7 @@ import click
 from lineage.scratch import copy_writable
 from lineage.store import home, open_store
 from lineage.summary import Score, Summary, command
-from tasks.handover import Gated, TeacherVerdict, Verdict
+from tasks.contracts.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of
 from workflows.commands.output import as_json, say, tabulate

@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from tasks.inputs import InputError
+from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import MORE, PRESET, LaunchForm
 from tasks.mopd.launch_spec import launch_spec
 from workflows.commands.options import inputs_of_options

@@ -1,8 +1,8 @@
 """Runs a workflow by Flyte's local execution, with messages for the person at the terminal.
 
 Local execution ignores retries and time limits. A stage's time limit is kept by its task
-(``tasks.hosting``); retries are kept here: the workflow begins again, finds what is finished in the
-store, and goes on within a stage from its last state.
+(``tasks.platform.hosting``); retries are kept here: the workflow begins again, finds what is
+finished in the store, and goes on within a stage from its last state.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from tasks.threads import WAIT_POLICY
+from tasks.platform.resources import WAIT_POLICY
 from workflows.commands.output import complain, decided, say, show_trace
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def run_locally(
     from flytekit.core.gate import Gate
     from flytekit.exceptions.user import FlyteDisapprovalException
 
-    from tasks.attempt import InterruptedAttemptError
-    from tasks.console_errors import is_explained
+    from tasks.platform.attempt import InterruptedAttemptError
+    from tasks.platform.console_errors import is_explained
 
     # flytekit shows the whole value as JSON, and takes Enter for an approval.
     Gate.local_execute = _review
@@ -94,7 +94,7 @@ def _review(gate: "Gate", context: "FlyteContext", **gated: "Promise") -> "Promi
     from flytekit.core.type_engine import TypeEngine
     from flytekit.exceptions.user import FlyteDisapprovalException
 
-    from tasks.handover import Gated
+    from tasks.contracts.handover import Gated
 
     [promise] = gated.values()
     plan: Gated = TypeEngine.to_python_value(context, promise.val, Gated)
@@ -107,8 +107,8 @@ def _review(gate: "Gate", context: "FlyteContext", **gated: "Promise") -> "Promi
 
 def _with_retries(run: Callable[[], Result]) -> Result:
     """Run to the end, or until a stage has used its attempts; only transient faults are retried."""
-    from tasks.hosting import PassingFaultError
-    from tasks.resources import local_limits
+    from tasks.platform.hosting import PassingFaultError
+    from tasks.platform.resources import local_limits
 
     failed: Counter[str] = Counter()
     while True:

@@ -6,7 +6,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from tasks.mirror import Mirror, MlflowMirror
+from tasks.platform.views import Mirror, MlflowMirror
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

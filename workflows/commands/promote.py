@@ -9,8 +9,8 @@ from lineage.registry import Registry
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.table import check
 from lineage.store import open_store
-from tasks.mirror import Mirror
-from tasks.publication import RELEASED
+from tasks.contracts.publication import RELEASED
+from tasks.platform.views import Mirror
 from tasks.release.gain import LEAST_SCORE, gain_of
 from workflows.commands.output import say
 

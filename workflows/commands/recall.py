@@ -9,7 +9,7 @@ from lineage.recall import Recall, consequences
 from lineage.recall import recall as withdraw
 from lineage.reference import STUDENT
 from lineage.store import open_store
-from tasks.mirror import Mirror
+from tasks.platform.views import Mirror
 from workflows.commands.mirrored import with_mirror
 from workflows.commands.output import agreed, complain, say
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from images.names import ImageError, bind, read_references
-from tasks.resources import FLAVOUR, ResourceError, load_flavour
+from tasks.platform.resources import FLAVOUR, ResourceError, load_flavour
 from workflows.commands.checkout import version_of
 from workflows.commands.faculty import PipelinePlace, place_of, team_version
 from workflows.commands.output import say

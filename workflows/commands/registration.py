@@ -25,7 +25,7 @@ from flytekit.tools.repo import serialize_get_control_plane_entities, serialize_
 from flytekit.tools.translator import Options
 
 from images.names import ImageName, bind, placeholder
-from tasks.pod import IMAGE
+from tasks.platform.provenance import IMAGE
 from workflows.commands.faculty import PipelinePlace
 from workflows.commands.refusals import sentence
 from workflows.commands.registered import Entity, changes, identifier, kind_of

@@ -7,7 +7,7 @@ import click
 
 from lineage.store import open_store
 from lineage.summary import summary_of
-from tasks.inputs import InputError
+from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.round_form import LARGEST_SEED
 from workflows.commands.climb_again import inputs_of_request

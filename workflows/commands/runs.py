@@ -64,9 +64,9 @@ def runs(
 def _found(
     remote: object, projects: Sequence[str], domain: str, last: int, *, record: bool
 ) -> list[Run]:
-    from tasks.failure import failures
-    from tasks.review import rejections
-    from tasks.step_runner import StepRunner
+    from tasks.contracts.review import rejections
+    from tasks.platform.failure import failures
+    from tasks.platform.step_runner import StepRunner
     from workflows.commands.executions import executions
 
     runner = StepRunner()
@@ -83,9 +83,9 @@ def _found(
 
 def _recorded(run: Run) -> Run:
     """Write the record of a failure that left none, from what Flyte says of it."""
-    from tasks.failure import Failure, Work, leave_record
-    from tasks.review import record_rejection
-    from tasks.step_runner import StepRunner
+    from tasks.contracts.review import record_rejection
+    from tasks.platform.failure import Failure, Work, leave_record
+    from tasks.platform.step_runner import StepRunner
     from workflows.commands.executions import REJECTED
 
     if run.error_type == REJECTED:

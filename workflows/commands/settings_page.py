@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tasks.documented import documented
-from tasks.handover import DomainSettings
+from tasks.contracts.handover import DomainSettings
+from tasks.contracts.inputs import documented
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings

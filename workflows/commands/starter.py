@@ -75,7 +75,7 @@ ENVIRONMENT = Spelling()
 _SETTINGS = '''\
 """The numbers of the $team team's climb."""
 
-from tasks.handover import DomainSettings
+from tasks.contracts.handover import DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.sft.settings import SftSettings

@@ -12,7 +12,7 @@ from lineage.registry import Registry
 from lineage.slots import Entry
 from lineage.store import Store, open_store
 from lineage.survey import Survey, survey
-from tasks.mirror import Mirror
+from tasks.platform.views import Mirror
 from workflows.commands.documents import Teachers, TeacherVersion
 from workflows.commands.export import export_command
 from workflows.commands.mirrored import with_mirror

@@ -15,7 +15,7 @@ def waive(plan: str, reason: str) -> None:
     belong to a team that owns students.
     """
     from tasks.gate.decision import waive as sign
-    from tasks.step_runner import StepRunner
+    from tasks.platform.step_runner import StepRunner
 
     done = sign(StepRunner(), plan, reason)
     for note in done.findings:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from flytekit import approve, workflow
 
 from lineage.artifacts import Artifact
+from tasks.contracts.handover import Gated
 from tasks.evaluate.task import consider_release, make_report, score_consolidation
 from tasks.gate.task import (
     compare_with_outcome,
@@ -14,7 +15,6 @@ from tasks.gate.task import (
     measure_teachers,
     record_approval,
 )
-from tasks.handover import Gated
 from tasks.merge.task import merge_average, merge_task_arithmetic
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import distil_rounds, record_failure, round_settings

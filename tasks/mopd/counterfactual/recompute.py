@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation, Input
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
-from tasks.measurements import Measurements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy
 from tasks.mopd.counterfactual.retrain import student_round
@@ -34,13 +34,13 @@ from tasks.onpolicy.recompute import (
     set_weights,
 )
 from tasks.onpolicy.result import save_student
-from tasks.progress import format_seconds, report
-from tasks.provenance import source_digest
-from tasks.ranks import rank_device
-from tasks.refusal import RefusedError
-from tasks.resume import Part, States
-from tasks.step_runner import StepRunner
-from tasks.threads import use_configured_threads
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import format_seconds, report
+from tasks.platform.provenance import source_digest
+from tasks.platform.ranks import rank_device
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.resume import Part, States
+from tasks.platform.step_runner import StepRunner
 
 
 def plan_replay(runner: StepRunner, student: str, *, wanted: bool) -> list[RecomputeSpec]:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.models import checkpoint_named, students_of
 from lineage.record import Derivation
-from tasks.handover import Plan
+from tasks.contracts.handover import Plan
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings
 from tasks.mopd.round import distil_round, starting_from
 from tasks.mopd.round_form import RetrainSpec
 from tasks.mopd.settings import RoundSettings
-from tasks.progress import format_seconds, report
-from tasks.refusal import RefusedError
-from tasks.step_runner import StepRunner
+from tasks.platform.progress import format_seconds, report
+from tasks.platform.step_runner import StepRunner
 
 
 def plan_retrains(

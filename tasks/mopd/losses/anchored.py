@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.mopd.losses.exact import reverse_kl_with_stats
-from tasks.refusal import RefusedError
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.mopd.settings import Support, TopK
-from tasks.refusal import RefusedError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.tree import Tree, TreeFile
+from tasks.contracts.refusal import RefusedError
 from tasks.model.weight_files import map_file, read_header
-from tasks.refusal import RefusedError
 
 _ADVICE_BYTES = 128 << 10
 """Bytes per request to read ahead; the kernel cuts each request to the device's window."""

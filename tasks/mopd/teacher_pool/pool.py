@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.model.lora import LoraAdapter
 from tasks.model.weight_files import refuse_non_finite
@@ -36,7 +37,6 @@ from tasks.mopd.teacher_pool.weights import (
     PooledTeacher,
     WeightSource,
 )
-from tasks.refusal import RefusedError
 
 
 @dataclass(frozen=True)

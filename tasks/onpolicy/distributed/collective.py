@@ -10,13 +10,13 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from lineage.record import Derivation
-from tasks.measurements import Measurements
 from tasks.onpolicy.distributed.sharding import replica
-from tasks.ranks import agreed, exchange, num_ranks, rank
+from tasks.platform.measurements import Measurements
+from tasks.platform.ranks import agreed, exchange, num_ranks, rank
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Question, Rollout
 from tasks.rollout.environment import Grade, Turn
 from tasks.rollout.source import Plays
-from tasks.step_runner import StepRunner
 
 
 class DistributedStepRunner(StepRunner):

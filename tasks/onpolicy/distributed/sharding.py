@@ -24,11 +24,11 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from transformers import PreTrainedModel
 
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.split_adamw import SplitAdamW
 from tasks.model.checkpointing import blocks
 from tasks.model.shards import holding, sum_into_part, whole
-from tasks.ranks import exchange_json, num_ranks, rank_device
-from tasks.refusal import RefusedError
+from tasks.platform.ranks import exchange_json, num_ranks, rank_device
 
 
 class Head:

@@ -1,6 +1,6 @@
 """The numbers of the math team's climb."""
 
-from tasks.handover import DomainSettings
+from tasks.contracts.handover import DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.sft.settings import SftSettings

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.kernels.one_token_attention import one_token_attention
-from tasks.refusal import RefusedError
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.transformers.cache import fits
 from tasks.rollout.sampling.transformers.pace import pace_of

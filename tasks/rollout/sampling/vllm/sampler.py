@@ -19,8 +19,8 @@ from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.refusal import RefusedError
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError, read_turn
 from tasks.rollout.sampling.vllm.weights import ServedWeights

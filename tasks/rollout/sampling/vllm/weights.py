@@ -21,7 +21,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
 from tasks.model.lora import merged_weights
-from tasks.ranks import num_ranks
+from tasks.platform.ranks import num_ranks
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tasks.rollout.settings import VllmServer
 

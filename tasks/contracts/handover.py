@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 
 from lineage.artifacts import Artifact, Frozen, Rung
 from lineage.compatibility import Finding
-from tasks.documented import documented
+from tasks.contracts.inputs import documented
 
 
 class StageLabel(Frozen):
@@ -134,6 +134,11 @@ class Plan(Frozen):
     """Signed waivers of this plan's findings. They do not change the plan's identity."""
     reviewed: bool = False
     """Whether a person must approve the plan; its student then needs the record of an approval."""
+
+    @property
+    def plan_artifact(self) -> Artifact | None:
+        """The plan itself, as ``Gated`` names its own."""
+        return self.artifact
 
     @property
     def made_for(self) -> dict[str, JsonValue]:
@@ -288,3 +293,8 @@ class Gated(Frozen):
     teachers: list[TeacherVerdict]
     approval: Artifact | None = None
     """Record of the approval; None if the plan needed none."""
+
+    @property
+    def plan_artifact(self) -> Artifact | None:
+        """The plan in the store."""
+        return self.plan.artifact

@@ -7,11 +7,11 @@ import pytest
 from lineage.mirror import connection, showing, watch
 from lineage.record import Derivation
 from lineage.tracking import TrackingState, tracking_uri
-from tasks.attempt import InterruptedAttemptError
-from tasks.measurements import Measurements
 from tasks.onpolicy.distributed import collective as shared
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
-from tasks.step_runner import StepRunner
+from tasks.platform.attempt import InterruptedAttemptError
+from tasks.platform.measurements import Measurements
+from tasks.platform.step_runner import StepRunner
 
 SOURCE = "sha256:" + "a" * 64
 

@@ -6,12 +6,14 @@ from pydantic import JsonValue, ValidationError
 
 from lineage.artifacts import Artifact, Student, read_manifest, without_places
 from lineage.errors import LineageError
+from lineage.graph import Lineage
 from lineage.record import Input
 from lineage.registry import Registry
 from lineage.rules.evidence import Evidence, same, taken
 from lineage.valid_recalls import Used
-from tasks.handover import Plan, TeacherVerdict
-from tasks.step_runner import StepRunner
+from tasks.contracts.handover import Plan, TeacherVerdict
+from tasks.platform.failure import KIND as FAILURE
+from tasks.platform.step_runner import StepRunner
 
 JUDGED = "judged.json"
 """The gate's report as numbers, inside its folder."""
@@ -155,6 +157,26 @@ def refuse_mixed(runner: StepRunner, plan: Plan) -> None:
     if _is_warmed_up(runner, plan.student, stored.student):
         stored = stored.model_copy(update={"student": plan.student})
     refuse_changed_from(stored, plan)
+
+
+def already_made(runner: StepRunner, plan: Plan) -> list[JsonValue]:
+    """Return what took every planned teacher (rounds and merges), and what was made of that."""
+    index = Lineage(runner.store).index
+    users = [
+        set(index.users(teacher.checkpoint.digest))
+        for teacher in plan.teachers
+        if not teacher.is_self
+    ]
+    starts = set.intersection(*users) if users else set()
+    records = starts.union(*(index.descendants(start) for start in starts))
+    # A plan uses all teachers as well, through their releases: it was not made from them.
+    rows = [
+        row
+        for row in index.rows(sorted(records))
+        if row.kind not in {"plan", FAILURE}
+        and runner.records.read(row.digest).project in {"", runner.project}
+    ]
+    return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
 
 
 def _is_warmed_up(runner: StepRunner, student: Artifact, start: Artifact) -> bool:

@@ -23,13 +23,20 @@ from lineage.flyte_run import FlyteRun
 from lineage.metrics import metrics_blob
 from lineage.record import Attestation, Derivation, Records
 from lineage.store import Store, open_store
-from tasks import pod
-from tasks.measurements import Measurements, new_measurements
-from tasks.mirror import Mirror, MlflowMirror
-from tasks.progress import report, without_reports
-from tasks.provenance import git_commit, git_difference, gpu_in_use, package_versions
-from tasks.reused import Reused, note_reused
-from tasks.threads import as_many_threads, threads_in_use
+from tasks.platform.measurements import Measurements, new_measurements
+from tasks.platform.progress import report, without_reports
+from tasks.platform.provenance import (
+    attempt_number,
+    flyte_run,
+    git_commit,
+    git_difference,
+    gpu_in_use,
+    package_versions,
+    running_image,
+    task_name,
+)
+from tasks.platform.resources import as_many_threads, threads_in_use
+from tasks.platform.views import Mirror, MlflowMirror, Reused, note_reused
 
 Result = TypeVar("Result")
 _REPORTED_BYTES = 256 << 20
@@ -107,7 +114,7 @@ class StepRunner:
     @property
     def run(self) -> FlyteRun | None:
         """The execution in Flyte that records name; None on a person's machine."""
-        return self._run or pod.flyte_run()
+        return self._run or flyte_run()
 
     @property
     def project(self) -> str:
@@ -190,14 +197,14 @@ class StepRunner:
                 derivation=derivation.digest(),
                 output=digest,
                 output_kind=kind,
-                attempt=pod.attempt(),
+                attempt=attempt_number(),
                 host=socket.gethostname(),
                 threads=threads_in_use(),
                 packages=package_versions(),
-                image=pod.image(),
+                image=running_image(),
                 execution=self.run.execution if self.run else "",
                 flyte=self.run,
-                task=pod.task(),
+                task=task_name(),
                 owner=owner,
                 commit=git_commit(),
                 dirty=git_difference(),

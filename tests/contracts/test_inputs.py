@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import BaseModel, Field
 
-from tasks.inputs import InputError, told_by_name
+from tasks.contracts.inputs import InputError, told_by_name
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.round_form import INPUTS, RoundForm
 from tasks.mopd.task import round_settings

@@ -13,9 +13,9 @@ from lineage.errors import LineageError, RecordRefusedError, RefusedFileError
 from lineage.flyte_run import FlyteRun
 from lineage.record import Derivation, Input
 from lineage.store import FolderStore, read_tree
-from tasks.measurements import Measurements
-from tasks.step_runner import Missing, StepRunner, find_finished
-from tasks.threads import use_configured_threads
+from tasks.platform.measurements import Measurements
+from tasks.platform.resources import use_configured_threads
+from tasks.platform.step_runner import Missing, StepRunner, find_finished
 from tests.support.mirrors import MemoryMirror
 
 SOURCE = "sha256:" + "a" * 64

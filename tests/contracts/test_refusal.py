@@ -2,7 +2,7 @@
 
 import copy
 
-from tasks.refusal import RefusedError
+from tasks.contracts.refusal import RefusedError
 
 
 def test_a_refusal_is_its_message_to_a_person_and_its_code_to_a_caller():

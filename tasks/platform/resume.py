@@ -21,8 +21,8 @@ from lineage.gc import STATES
 from lineage.journal import Journal, Slots
 from lineage.statement import Stated
 from lineage.store import Store
-from tasks.attempt import NOTICE, InterruptedAttemptError
-from tasks.ranks import agreed, exchange_json, rank
+from tasks.platform.attempt import NOTICE, InterruptedAttemptError
+from tasks.platform.ranks import agreed, exchange_json, rank
 
 _LEAST_SECONDS = 120.0
 _LEAST_MULTIPLE = 20.0

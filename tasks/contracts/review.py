@@ -18,13 +18,13 @@ from lineage.record import Attestation, Derivation, Input
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.others import check_approval
 from lineage.survey import readable_attestations
-from tasks.console_errors import Told
-from tasks.failure import Failure, Work, leave_record, may_tell_of, of_execution
-from tasks.handover import Gated
-from tasks.measurements import Measurements
-from tasks.planned import refuse_changed
-from tasks.provenance import person
-from tasks.step_runner import StepRunner, now
+from tasks.contracts.handover import Gated
+from tasks.contracts.planned import refuse_changed
+from tasks.platform.console_errors import Told
+from tasks.platform.failure import Failure, Work, leave_record, may_tell_of, of_execution
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import person
+from tasks.platform.step_runner import StepRunner, now
 
 WORKFLOW = "workflows.consolidation.workflow.consolidate_reviewed"
 _REJECTED = ("received a reject signal", "User did not approve")

@@ -1,4 +1,7 @@
-"""What the code is that computes: the digest of its source, its commit, its packages."""
+"""What computes: source digest, commit and packages of the code, and the task in Flyte, if any.
+
+What Flyte tells a pod about its task is read here alone, from the environment.
+"""
 
 import ast
 import getpass
@@ -14,14 +17,19 @@ from pydantic import JsonValue
 
 from lineage.digest import digest_bytes, digest_file, digest_json
 from lineage.export.origin import plain_repository
+from lineage.flyte_run import FlyteRun
 
 GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 """Packages of ``tasks`` that every step may run; a change in them makes other derivations."""
-_TASKS = Path(__file__).parent
+_TASKS = Path(__file__).parents[1]
 _ALL_BUT_DOCUMENTS = (":/", ":(top,exclude)*.md")
 _PATTERNS = ("**/*.py", "*.json", "templates/*")
 """Files of a package that affect its results or its pages."""
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "safetensors", "numpy")
+_EXECUTION = "FLYTE_INTERNAL_EXECUTION_ID"
+"""Set in the pod of every task."""
+IMAGE = "FLYTE_INTERNAL_IMAGE"
+"""Set by ``provost register``: the reference, with its digest, that the task is bound to."""
 
 
 @lru_cache
@@ -171,3 +179,33 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def attempt_number() -> int:
+    """Return the number of this attempt at a task; the first is 0."""
+    return int(os.environ.get("FLYTE_ATTEMPT_NUMBER") or 0)
+
+
+def running_image() -> str:
+    """Return the image that runs, as REPOSITORY@sha256:...; "" outside a container of Flyte's."""
+    return os.environ.get(IMAGE, "")
+
+
+def task_name() -> str:
+    """Return the name of the task that runs; "" outside Flyte."""
+    return os.environ.get("FLYTE_INTERNAL_TASK_NAME", "")
+
+
+def flyte_run() -> FlyteRun | None:
+    """Return the execution that runs this pod; None on a person's machine."""
+    name = os.environ.get(_EXECUTION, "")
+    if not name:
+        return None
+    return FlyteRun(
+        project=os.environ.get("FLYTE_INTERNAL_EXECUTION_PROJECT", ""),
+        domain=os.environ.get("FLYTE_INTERNAL_EXECUTION_DOMAIN", ""),
+        execution=name,
+        workflow=os.environ.get("FLYTE_INTERNAL_EXECUTION_WORKFLOW", ""),
+        version=os.environ.get("FLYTE_INTERNAL_TASK_VERSION", ""),
+        url=os.environ.get("FLYTE_EXECUTION_URL", ""),
+    )

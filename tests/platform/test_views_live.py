@@ -4,9 +4,9 @@ import pytest
 
 from lineage.digest import digest_json
 from lineage.record import Derivation
-from tasks.live_page import drawn_live
+from tasks.platform.step_runner import StepRunner
+from tasks.platform.views import drawn_live
 from tasks.reports.training import measured_page
-from tasks.step_runner import StepRunner
 
 
 class Clock:

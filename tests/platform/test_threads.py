@@ -9,8 +9,8 @@ from tests.support.project_files import ROOT
 COMMAND = "from workflows.commands.local import quiet; quiet(); import torch"
 TASK = """
 import sys
-from tasks.hosting import hosted
-from tasks.resources import Stage
+from tasks.platform.hosting import hosted
+from tasks.platform.resources import Stage
 
 @hosted(Stage.PLAN)
 def load() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
 from lineage.registry import Entry, Registry
-from tasks.step_runner import StepRunner
+from tasks.platform.step_runner import StepRunner
 
 RELEASED, CANDIDATE = "released", "candidate"
 

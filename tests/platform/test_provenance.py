@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from lineage.digest import is_digest
-from tasks import provenance
+from tasks.platform import provenance
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ASK = """
 import json, sys
-from tasks import provenance
+from tasks.platform import provenance
 steps = ("sft", "rl", "mopd", "merge", "gate", "evaluate", "release")
 print(json.dumps({
     "sources": {step: provenance.source_digest(step) for step in steps},
@@ -93,7 +93,9 @@ def test_a_step_may_name_a_module_and_nothing_that_is_missing():
 
 
 def test_a_pages_templates_are_part_of_its_source(tree):
-    ask = "from tasks import provenance; print(provenance.source_digest('merge', 'reports'))"
+    ask = (
+        "from tasks.platform import provenance; print(provenance.source_digest('merge', 'reports'))"
+    )
 
     def digest():
         return subprocess.check_output([sys.executable, "-c", ask], cwd=tree)
@@ -180,7 +182,7 @@ def test_a_comment_makes_no_derivation_anew(tree):
 def test_a_file_that_computes_nothing_does_not_count_as_a_change(tree):
     (tree / "tasks" / "rl" / "README.md").write_text("words")
     append(tree / "lineage" / "mirror" / "runs.py")
-    append(tree / "tasks" / "progress.py")
+    append(tree / "tasks" / "platform" / "progress.py")
     (tree / "tasks" / "rl" / "__pycache__").mkdir()
     (tree / "tasks" / "rl" / "__pycache__" / "grpo.cpython-311.pyc").write_bytes(b"\0")
     assert changed(tree) == set()

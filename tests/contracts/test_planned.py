@@ -5,8 +5,8 @@ import pytest
 from lineage.errors import LineageError
 from lineage.record import Derivation
 from lineage.registry import Registry
-from tasks.planned import start_of
-from tasks.step_runner import StepRunner
+from tasks.contracts.planned import start_of
+from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 
 

@@ -20,11 +20,10 @@ from flytekit.extras.accelerators import GPUAccelerator
 
 from images.names import placeholder
 from lineage.author import KEY_VARIABLE, given_key
-from tasks import pod
-from tasks.attempt import InterruptedAttemptError, may_pass, watched_attempt
-from tasks.console_errors import FramelessError, Told, frameless, quiet_exit, told
-from tasks.reports.rendering import framed
-from tasks.resources import (
+from tasks.platform.attempt import InterruptedAttemptError, may_pass, watched_attempt
+from tasks.platform.console_errors import FramelessError, Told, frameless, quiet_exit, told
+from tasks.platform.provenance import attempt_number, flyte_run
+from tasks.platform.resources import (
     FLAVOUR,
     Flavour,
     ResourceError,
@@ -32,9 +31,10 @@ from tasks.resources import (
     StageResources,
     chosen_flavour,
     local_limits,
+    wait_without_spinning,
 )
-from tasks.reused import marking_reuse
-from tasks.threads import wait_without_spinning
+from tasks.platform.views import marking_reuse
+from tasks.reports.rendering import framed
 
 _STORE = "PROVOST_STORE"
 """Variable set by ``infra/teams/060_places.yaml``, through the pod template of the registration."""
@@ -144,13 +144,13 @@ def _for_the_console(error: Exception) -> Exception:
 
 def _is_last_attempt(stage: Stage) -> bool:
     flavour = chosen_flavour()
-    return pod.attempt() >= (flavour.stages[stage].retries if flavour else 0)
+    return attempt_number() >= (flavour.stages[stage].retries if flavour else 0)
 
 
 def _leave_record(name: str, inputs: Mapping[str, object], said: Told) -> None:
     """Record a failure before the pod ends; Flyte's own failure node is not always run."""
-    from tasks.failure import Failure, Work, leave_record, recorded_inputs  # noqa: PLC0415
-    from tasks.step_runner import StepRunner  # noqa: PLC0415 - seldom needed
+    from tasks.platform.failure import Failure, Work, leave_record, recorded_inputs  # noqa: PLC0415
+    from tasks.platform.step_runner import StepRunner  # noqa: PLC0415 - seldom needed
 
     if not os.environ.get(_STORE):
         return  # a record in the pod's own scratch would be lost with it
@@ -201,7 +201,7 @@ def _require_registration() -> None:
 
     ``pyflyte register`` and ``pyflyte run --remote`` give a pod neither image nor pod template.
     """
-    if pod.flyte_run() and not os.environ.get(_STORE):
+    if flyte_run() and not os.environ.get(_STORE):
         raise ResourceError(
             f"this task was registered without Provost's resources (${_STORE} is not set "
             "in its pod): use `provost register` instead of pyflyte"

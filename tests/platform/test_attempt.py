@@ -9,14 +9,14 @@ import pytest
 
 from lineage.errors import CorruptError, StoreFullError, StoreUnfitError, UnreachableError
 from lineage.store import FolderStore
-from tasks.attempt import (
+from tasks.platform.attempt import (
     NOTICE,
     InterruptedAttemptError,
     TimeLimitError,
     may_pass,
     watched_attempt,
 )
-from tasks.resume import JsonPart, States
+from tasks.platform.resume import JsonPart, States
 
 
 def raised_from(error, cause):

@@ -9,7 +9,7 @@ import torch
 
 from lineage.errors import NotEntitledError
 from lineage.store import FolderStore
-from tasks.resume import JsonPart, RandomNumbers, States
+from tasks.platform.resume import JsonPart, RandomNumbers, States
 from tests.support.teams import Shared
 
 RUN = "sha256:" + "12" * 32

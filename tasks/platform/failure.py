@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -17,14 +18,22 @@ from lineage.flyte_run import FlyteRun
 from lineage.graph import Lineage
 from lineage.record import Attestation, Derivation, Input
 from lineage.survey import readable_attestations
-from tasks.handover import Gated, Plan
-from tasks.measurements import Measurements
-from tasks.provenance import source_digest
-from tasks.step_runner import StepRunner, now
+from tasks.platform.measurements import Measurements
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner, now
 
 KIND = "failure"
 _MOST_CHARACTERS = 4_000
 """Maximum length of the recorded traceback."""
+
+
+@runtime_checkable
+class OfPlan(Protocol):
+    """An input that belongs to a plan: the plan itself, or what was made of it."""
+
+    @property
+    def plan_artifact(self) -> Artifact | None:
+        """The plan in the store."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,8 @@ def may_tell_of(runner: StepRunner, made: Derivation, attested: Attestation) -> 
 
 def recorded_inputs(inputs: Mapping[str, object]) -> list[Input]:
     """Return the inputs of a failed step: its plan where it has one, else its artifacts by name."""
-    plans = [found for value in inputs.values() if (found := _plan(value)) is not None]
+    given = [value.plan_artifact for value in inputs.values() if isinstance(value, OfPlan)]
+    plans = [plan for plan in given if plan is not None]
     if plans:
         return [Input.of("plan", plans[0])]
     return [
@@ -120,29 +130,3 @@ def recorded_inputs(inputs: Mapping[str, object]) -> list[Input]:
         for name, value in inputs.items()
         if isinstance(value, Artifact) and value.record
     ]
-
-
-def already_made(runner: StepRunner, plan: Plan) -> list[JsonValue]:
-    """Return what took every planned teacher (rounds and merges), and what was made of that."""
-    index = Lineage(runner.store).index
-    users = [
-        set(index.users(teacher.checkpoint.digest))
-        for teacher in plan.teachers
-        if not teacher.is_self
-    ]
-    starts = set.intersection(*users) if users else set()
-    records = starts.union(*(index.descendants(start) for start in starts))
-    # A plan uses all teachers as well, through their releases: it was not made from them.
-    rows = [
-        row
-        for row in index.rows(sorted(records))
-        if row.kind not in {"plan", KIND}
-        and runner.records.read(row.digest).project in {"", runner.project}
-    ]
-    return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
-
-
-def _plan(value: object) -> Artifact | None:
-    if isinstance(value, Gated):
-        return value.plan.artifact
-    return value.artifact if isinstance(value, Plan) else None

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tasks.progress import (
+from tasks.platform.progress import (
     PROGRESS_FD,
     Reporter,
     TimeLeft,
@@ -96,8 +96,8 @@ def test_steps_of_minutes_have_a_time_left_too():
 
 def test_a_search_for_finished_work_reports_nothing():
     program = (
-        "from tasks.progress import report\n"
-        "from tasks.step_runner import find_finished\n"
+        "from tasks.platform.progress import report\n"
+        "from tasks.platform.step_runner import find_finished\n"
         "find_finished(lambda: report('blend', 0, 4))\n"
         "report('blend', 1, 4)\n"
     )
@@ -206,7 +206,7 @@ def test_a_listener_that_goes_away_does_not_stop_the_work():
 CHILD = """
 import os
 text = os.environ["PROVOST_PROGRESS_FD"]
-from tasks.progress import report
+from tasks.platform.progress import report
 report("s", 1, 2)
 print(sorted(os.environ))
 if text.isdecimal() and os.path.exists(f"/proc/self/fd/{text}"):
