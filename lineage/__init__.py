@@ -1,14 +1,21 @@
 """What came from what, and is it still true. No Flyte, no torch.
 
 One authority: append-only, digest-keyed records in a content-addressed store. MLflow is a view of
-them. Read in this order; each module says the rest.
+them. Each folder imports only folders above it in this list. Read them in this order:
 
-    store      blobs, trees and slots that are claimed once: a folder, or S3 (s3_store)
-    journal    signed statements (statement, dsse), and the trust root by which they count
-    record     a derivation is an identity, an attestation is what happened
-    artifacts  the manifests that people exchange: releases and students
-    registry   names, versions, aliases; valid_recalls says which recalls count
-    rules      what a release, a student, a scorecard ... must rest on
-    graph      ancestors, descendants, paths; diff, recall and verify ask it and the store
-    mirror     all of it in MLflow; picture and page for the eye; export for other tools
+    digest, dsse, errors   the ground floor: hashes, signed envelopes, errors by name
+    store                  blobs, trees and slots that are claimed once: a folder, or S3
+    artifacts              the manifests that people exchange: releases and students
+    trust                  signed statements, and the trust root by which they count
+    records                a derivation is an identity, an attestation is what happened
+    registry               names, versions, aliases, and which recalls count
+    graph                  ancestors, descendants, paths, differences
+    compatibility          whether teachers and a student fit together by their records
+    export                 a model and its history for other tools
+    launches               launches of consolidations, their approvals and waivers
+    rules                  what a release, a student, a scorecard ... must rest on
+    operations             verify, recall, promote, adopt, collect garbage
+    view                   pictures, pages and summaries for people
+    mirror                 all of it in MLflow
+    doctor                 checks of the store, its keys and the tracking server
 """

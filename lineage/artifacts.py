@@ -17,7 +17,7 @@ from pydantic import (
 
 from lineage.digest import canonical_json, hex_of, parse_json
 from lineage.errors import LineageError
-from lineage.store import Store, read_tree
+from lineage.store.store import Store, read_tree
 
 
 def _valid_digest(text: str) -> str:

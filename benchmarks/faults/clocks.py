@@ -7,11 +7,12 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Self
 
-from lineage import gc, journal
 from lineage.artifacts import Artifact
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import FolderStore
+from lineage.operations import gc
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
+from lineage.trust import journal
 from tests.support.making import checkpoint, write_record
 
 DAYS = 2

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from benchmarks.faults.homes import SMOKE, undisturbed
 from lineage.errors import LineageError
-from lineage.graph import Lineage
-from lineage.registry import Registry
-from lineage.store import FolderStore
-from lineage.verify import Verifier
+from lineage.graph.graph import Lineage
+from lineage.operations.verify import Verifier
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
 
 POSITIONS = 50
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
-from lineage.record import Input, Records
-from lineage.registry import Registry
-from lineage.store import FolderStore
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Input, Records
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
 from tests.support.making import checkpoint, take, write_record
 
 SIZE = 4 << 20

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from benchmarks.faults.rows import ROOT, commit
 from lineage.artifacts import Student, read_manifest
-from lineage.registry import Registry
-from lineage.store import Store
+from lineage.registry.registry import Registry
+from lineage.store.store import Store
 
 _LIMIT_SECONDS = 1800
 

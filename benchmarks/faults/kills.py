@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks.faults.homes import SMOKE, Job, Run, home_with_teachers, student_in, undisturbed
 from lineage.errors import LineageError
-from lineage.record import Records
-from lineage.store import FolderStore, Store
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.store.store import FolderStore, Store
 
 
 def trial(seed: int, job: Job = SMOKE) -> dict[str, object]:

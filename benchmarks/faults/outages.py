@@ -29,10 +29,10 @@ from benchmarks.faults.homes import (
 )
 from benchmarks.faults.kills import whole
 from benchmarks.faults.wire import Wire, wire_to
-from lineage.record import Records
-from lineage.s3 import Bucket
-from lineage.s3_store import S3Store
-from lineage.store import FolderStore
+from lineage.records.record import Records
+from lineage.store.s3 import Bucket
+from lineage.store.s3_store import S3Store
+from lineage.store.store import FolderStore
 from tests.support.seaweedfs import SeaweedFS
 
 KINDS = ("killed", "slowed", "cut off", "filled up")

@@ -6,8 +6,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from lineage.registry import Registry
-from lineage.store import FolderStore
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
 
 TEAMS = 8
 

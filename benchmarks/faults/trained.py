@@ -17,13 +17,13 @@ from hypothesis.stateful import initialize, precondition, rule
 from benchmarks.faults.homes import Job, Run, once, run_python, student_in
 from benchmarks.faults.teams import run_machine
 from lineage.artifacts import Student, read_manifest
-from lineage.author import KEY_VARIABLE, write_key
 from lineage.dsse import SigningKey
-from lineage.record import Derivation
-from lineage.registry import Registry
-from lineage.store import FolderStore
-from lineage.trust import Team, TrustedKey, TrustRoot
-from lineage.trust_chain import publish
+from lineage.records.record import Derivation
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
+from lineage.trust.author import KEY_VARIABLE, write_key
+from lineage.trust.chain import publish
+from lineage.trust.root import Team, TrustedKey, TrustRoot
 from tests.lineage.test_two_teams import TwoTeams
 from tests.support.teams import SINCE, Shared
 from tests.support.world import TOKENIZER, A, B

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.common.results import Row, write_whole
 from benchmarks.gate import cases as gate
 from benchmarks.gate.mismatch import Family
-from lineage.graph import Lineage
+from lineage.graph.graph import Lineage
 from tasks.gate.weights import CheckpointTensors, ancestry
 
 PARENT = ("start", "student", "from 0")

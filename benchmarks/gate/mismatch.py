@@ -14,8 +14,8 @@ from pydantic import JsonValue
 from transformers import PreTrainedTokenizerFast
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
-from lineage.store import open_store
+from lineage.records.record import Derivation, Input
+from lineage.store.store import open_store
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import lineage.blobs
-import lineage.store
+import lineage.store.blobs
+import lineage.store.store
 from benchmarks.common.circumstances import facts, options, write
-from lineage.graph import Lineage
-from lineage.journal import Journal
-from lineage.record import ATTESTATIONS, Attestation, Derivation, Input, Records
-from lineage.store import FolderStore
+from lineage.graph.graph import Lineage
+from lineage.records.record import ATTESTATIONS, Attestation, Derivation, Input, Records
+from lineage.store.store import FolderStore
+from lineage.trust.journal import Journal
 
 NUM_CHECKPOINTS, CLIMB, TEACHERS, SEED = 10_000, 49, 4, 0
 TIME = "2026-11-21T00:00:00+00:00"
@@ -78,7 +78,10 @@ def main() -> None:
     given, circumstances = options(__doc__), facts()
     given.folder.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=given.folder))
-    for module in (lineage.blobs, lineage.store):  # nothing is measured that waits for the disk
+    for module in (
+        lineage.store.blobs,
+        lineage.store.store,
+    ):  # nothing is measured that waits for the disk
         for name in ("flush", "flush_folder"):
             setattr(module, name, lambda _: None)
     store = FolderStore(work / "store")

@@ -18,10 +18,10 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from benchmarks.common.circumstances import facts, options, write
-from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import mirror_record
-from lineage.record import Attestation, Derivation, Input, Records
-from lineage.store import open_store
+from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.record import Attestation, Derivation, Input, Records
+from lineage.store.store import open_store
 
 CHECKPOINTS, METRICS, SEED = 100, 10_000, 0
 TIME = "2026-11-21T00:00:00+00:00"

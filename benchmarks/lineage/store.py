@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import ParamSpec
 
 from benchmarks.common.circumstances import facts, options, write
-from lineage.scratch import remove
-from lineage.store import FolderStore
+from lineage.store.scratch import remove
+from lineage.store.store import FolderStore
 
 Parameters = ParamSpec("Parameters")
 TOTAL_BYTES, ROUNDS, CHUNK = 1 << 30, 5, 4 << 20

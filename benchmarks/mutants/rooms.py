@@ -100,7 +100,16 @@ ROOMS = {
     "store": Room(
         tuple(
             f"lineage/{name}.py"
-            for name in ("store", "blobs", "digest", "tree", "index", "journal", "gc", "registry")
+            for name in (
+                "store/store",
+                "store/blobs",
+                "digest",
+                "store/tree",
+                "graph/index",
+                "trust/journal",
+                "operations/gc",
+                "registry/registry",
+            )
         ),
         (
             "tests/lineage/test_tree_content.py",
@@ -115,7 +124,15 @@ ROOMS = {
     "trust": Room(
         tuple(
             f"lineage/{name}.py"
-            for name in ("dsse", "statement", "trust", "trust_chain", "waiver", "author", "verify")
+            for name in (
+                "dsse",
+                "trust/statement",
+                "trust/root",
+                "trust/chain",
+                "launches/waiver",
+                "trust/author",
+                "operations/verify",
+            )
         ),
         (
             "tests/lineage/test_trust_chain.py",

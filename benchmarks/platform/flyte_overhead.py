@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.circumstances import ROOT, write_result
-from lineage.store import home
+from lineage.store.store import home
 from workflows.commands.faculty import PIPELINES, place_of, teams
 from workflows.commands.local import quiet
 

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lineage.disk_probe import PROBES, Probe, can_be_made
 from lineage.doctor.check import Check, Group
 from lineage.errors import StoreUnfitError
+from lineage.store.disk_probe import PROBES, Probe, can_be_made
 
 _STORE = Group("store")
 

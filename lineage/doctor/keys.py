@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from lineage.author import KEY_VARIABLE, given_key, own_key_path
 from lineage.doctor.check import Check, Group
 from lineage.dsse import SigningKey
 from lineage.errors import LineageError, StoreUnfitError
-from lineage.store import home, open_store
-from lineage.trust import TrustRoot
-from lineage.trust_chain import read_chain
+from lineage.store.store import home, open_store
+from lineage.trust.author import KEY_VARIABLE, given_key, own_key_path
+from lineage.trust.chain import read_chain
+from lineage.trust.root import TrustRoot
 
 _STORE = Group("store")
 _NONE_YET = "none yet: the first run makes one"

@@ -12,8 +12,8 @@ from urllib.request import urlopen
 from lineage.doctor.check import Check, Group
 from lineage.doctor.disk import MOUNTS, check_folder, existing_parent, network_disk
 from lineage.errors import LineageError
-from lineage.store import home, open_store
-from lineage.tracking import tracking_uri, without_password
+from lineage.mirror.tracking import tracking_uri, without_password
+from lineage.store.store import home, open_store
 
 _STORE = Group("store")
 _TRACKING = Group("tracking")

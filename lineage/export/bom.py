@@ -15,7 +15,7 @@ from lineage.export.card import domains_of, own_method
 from lineage.export.licenses import SPDX, License
 from lineage.export.origin import files_of, hub_uri
 from lineage.export.subject import Named, NewestOutput, Subject
-from lineage.store import Store
+from lineage.store.store import Store
 
 FILE = "bom.cdx.json"
 SPEC = "1.6"

@@ -22,7 +22,7 @@ from lineage.export.licenses import License, license_of
 from lineage.export.openlineage import write_events
 from lineage.export.statement import chain, release
 from lineage.export.subject import Subject
-from lineage.store import read_tree
+from lineage.store.store import read_tree
 
 CARD = "README.md"
 BUNDLE = "provenance.intoto.jsonl"

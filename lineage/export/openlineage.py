@@ -13,9 +13,9 @@ from pydantic import JsonValue
 from lineage.digest import canonical_json
 from lineage.export.origin import files_of, platform
 from lineage.export.subject import NewestOutput
-from lineage.graph import Lineage
-from lineage.record import Input, Records
-from lineage.store import Store
+from lineage.graph.graph import Lineage
+from lineage.records.record import Input, Records
+from lineage.store.store import Store
 
 FILE = "openlineage.jsonl"
 Facet = dict[str, JsonValue]

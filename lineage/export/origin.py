@@ -7,9 +7,9 @@ from pydantic import JsonValue
 
 from lineage.digest import hex_of
 from lineage.errors import LineageError
-from lineage.record import Attestation
-from lineage.store import Store, read_tree
-from lineage.tree import Tree
+from lineage.records.record import Attestation
+from lineage.store.store import Store, read_tree
+from lineage.store.tree import Tree
 
 TREE = "provostTree1"
 """Names the digest of a folder's manifest: a DigestSet may have algorithms of its own."""

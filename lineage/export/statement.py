@@ -23,8 +23,8 @@ from lineage.export.origin import (
     platform,
 )
 from lineage.export.subject import NewestOutput
-from lineage.record import Attestation, Input, Records
-from lineage.store import Store
+from lineage.records.record import Attestation, Input, Records
+from lineage.store.store import Store
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"

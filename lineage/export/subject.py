@@ -9,17 +9,17 @@ from functools import cached_property
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
-from lineage.collect import family_artifacts
+from lineage.compatibility.collect import family_artifacts
 from lineage.errors import AmbiguousReferenceError, LineageError, UnknownReferenceError
-from lineage.graph import Lineage
-from lineage.models import checkpoint_named
-from lineage.record import Attestation, Derivation, Records
-from lineage.reference import TEACHER
-from lineage.registry import Registry
-from lineage.slots import Entry
-from lineage.store import Store
-from lineage.survey import survey
-from lineage.valid_recalls import Used, recalls_of
+from lineage.graph.graph import Lineage
+from lineage.graph.models import checkpoint_named
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.registry.reference import TEACHER
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
+from lineage.registry.survey import survey
+from lineage.registry.valid_recalls import Used, recalls_of
+from lineage.store.store import Store
 
 NOT_RECORDED = "not recorded"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -4,6 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lineage.artifacts import Release, Student, parse_manifest
+from lineage.mirror.run_view import (
+    DIGEST,
+    MAX_TAG,
+    RECORD,
+    STATUS,
+    VERSION,
+    MetricRow,
+    clip,
+    metrics_of,
+)
 from lineage.mirror.story import (
     MOST,
     Facts,
@@ -18,11 +28,10 @@ from lineage.mirror.story import (
     story_of_run,
     story_of_student,
 )
-from lineage.record import Attestation, Derivation, Records
-from lineage.registry import Registry
-from lineage.slots import Entry
-from lineage.store import Store
-from lineage.view import DIGEST, MAX_TAG, RECORD, STATUS, VERSION, MetricRow, clip, metrics_of
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
+from lineage.store.store import Store
 
 DATA, TEACHER = "provost.data", "provost.teacher"
 """Beginnings of the tags for data sets and teachers."""

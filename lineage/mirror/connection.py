@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lineage.mirror.tables import make_tables_of
-from lineage.tracking import make_tables, only_writer, quiet
+from lineage.mirror.tracking import make_tables, only_writer, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

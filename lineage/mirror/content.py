@@ -6,13 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lineage.areas import model_name
 from lineage.errors import LineageError
+from lineage.graph.models import checkpoint_behind
+from lineage.mirror.areas import model_name
 from lineage.mirror.lookup import Lookup
-from lineage.models import checkpoint_behind
-from lineage.record import Attestation, Derivation, Input, Records
-from lineage.store import Store
-from lineage.view import (
+from lineage.mirror.run_view import (
     DIGEST,
     RunView,
     clip,
@@ -22,6 +20,8 @@ from lineage.view import (
     step_of,
     view_of,
 )
+from lineage.records.record import Attestation, Derivation, Input, Records
+from lineage.store.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptError
-from lineage.store import Store, read_tree
+from lineage.store.store import Store, read_tree
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue
 
-from lineage.areas import model_name
-from lineage.record import Derivation
-from lineage.view import (
+from lineage.mirror.areas import model_name
+from lineage.mirror.run_view import (
     MAX_TAG,
     RECORD,
     MetricRow,
@@ -18,6 +17,7 @@ from lineage.view import (
     params_of,
     split_finite,
 )
+from lineage.records.record import Derivation
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -3,11 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from lineage.areas import WORDS, area_of, plan_of
+from lineage.mirror.areas import WORDS, area_of, plan_of
 from lineage.mirror.files import EXTERNAL
-from lineage.record import Records
-from lineage.tracking import artifact_location
-from lineage.view import (
+from lineage.mirror.run_view import (
     DIGEST,
     NOTE,
     ORIGIN,
@@ -17,6 +15,8 @@ from lineage.view import (
     step_of,
     view_of,
 )
+from lineage.mirror.tracking import artifact_location
+from lineage.records.record import Records
 
 RAW = "raw"
 """The experiment that shows checkpoints which no record made."""

@@ -7,16 +7,16 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
+from lineage.graph.models import checkpoint_behind
 from lineage.mirror.cards import DATA, TEACHER, Card, Cards, fetching
 from lineage.mirror.files import mark_external
+from lineage.mirror.run_view import DIGEST, FIRST, NOTE, STATUS, VERSION, namespace_of
 from lineage.mirror.runs import RunMirror
 from lineage.mirror.story import model_of, version_page
-from lineage.models import checkpoint_behind
-from lineage.record import Records
-from lineage.registry import Entry, Registry
-from lineage.store import Store
-from lineage.tracking import as_default
-from lineage.view import DIGEST, FIRST, NOTE, STATUS, VERSION, namespace_of
+from lineage.mirror.tracking import as_default
+from lineage.records.record import Records
+from lineage.registry.registry import Entry, Registry
+from lineage.store.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from lineage.areas import plan_of
 from lineage.errors import LineageError, MissingBlobError
-from lineage.launch import Lenient
-from lineage.record import Attestation, Derivation, Records
-from lineage.store import Store
-from lineage.view import milliseconds
+from lineage.launches.launch import Lenient
+from lineage.mirror.areas import plan_of
+from lineage.mirror.run_view import milliseconds
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.store.store import Store
 
 
 class _Part(Lenient):

@@ -7,19 +7,15 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lineage.areas import AREAS, area_of, plan_of
 from lineage.digest import digest_json
+from lineage.mirror.areas import AREAS, area_of, plan_of
 from lineage.mirror.comparing import difference
 from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
 from lineage.mirror.live import LiveRuns, Step, now_ms
 from lineage.mirror.lookup import Lookup
 from lineage.mirror.plans import Ending, PlanReader
-from lineage.mirror.story import Links, story_of_run, story_while_running
-from lineage.mirror.writing import Writer
-from lineage.record import Attestation, Derivation, Records
-from lineage.store import Store
-from lineage.view import (
+from lineage.mirror.run_view import (
     MAX_TAG,
     NOT_FINITE,
     NOTE,
@@ -31,6 +27,10 @@ from lineage.view import (
     clip,
     namespace_of,
 )
+from lineage.mirror.story import Links, story_of_run, story_while_running
+from lineage.mirror.writing import Writer
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.store.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,11 +13,11 @@ from lineage.mirror.connection import client_of, reach
 from lineage.mirror.live import Step
 from lineage.mirror.names import NameMirror
 from lineage.mirror.runs import RunMirror
+from lineage.mirror.tracking import TrackingState, calm, only_writer, tracking_uri
 from lineage.mirror.watch import LiveMirror
-from lineage.record import Derivation, Records
-from lineage.registry import Registry
-from lineage.store import Store, open_store
-from lineage.tracking import TrackingState, calm, only_writer, tracking_uri
+from lineage.records.record import Derivation, Records
+from lineage.registry.registry import Registry
+from lineage.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from lineage.artifacts import Artifact, Release, Student
-from lineage.record import Attestation, Derivation, Input
-from lineage.view import MetricRow, clip
+from lineage.mirror.run_view import MetricRow, clip
+from lineage.records.record import Attestation, Derivation, Input
 
 MOST = 5000
 """Characters of a description; MLflow's columns hold no more."""

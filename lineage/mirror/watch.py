@@ -7,10 +7,10 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from lineage.metrics import Sample
 from lineage.mirror.live import Ended, Step, now_ms
-from lineage.record import Derivation
-from lineage.view import MetricRow, row_of
+from lineage.mirror.run_view import MetricRow, row_of
+from lineage.records.metrics import Sample
+from lineage.records.record import Derivation
 
 FIRST_SECONDS = 5.0
 """What ends sooner is shown when it has ended."""

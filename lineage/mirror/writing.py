@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lineage.mirror.content import Content, dataset_input
 from lineage.mirror.lookup import Lookup
-from lineage.record import Input
+from lineage.records.record import Input
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 
 AUDIT = {

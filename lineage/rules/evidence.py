@@ -8,8 +8,8 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
-from lineage.record import Attestation, Derivation, Input, Records
-from lineage.store import Store
+from lineage.records.record import Attestation, Derivation, Input, Records
+from lineage.store.store import Store
 
 
 @dataclass(frozen=True)

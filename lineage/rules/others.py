@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, taken
 from lineage.rules.own import is_own
 

@@ -8,7 +8,7 @@ from others by its nature (releases, a fork point, waivers) is left out here.
 from collections.abc import Iterable, Iterator
 
 from lineage.artifacts import Artifact, Release, Student
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.plan import Planned
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lineage.artifacts import Artifact, Release, Rung, parse_manifest
 from lineage.errors import LineageError
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 
 RULES = {

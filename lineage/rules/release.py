@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lineage.artifacts import Artifact, Release
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.own import RELEASE as RELEASE_OWN
 from lineage.rules.own import check_own_release

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, taken
 from lineage.rules.own import is_own
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Student
-from lineage.record import Derivation
+from lineage.launches.waiver import NEVER_WAIVED, parse_waiver
+from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.own import STUDENT as STUDENT_OWN
 from lineage.rules.own import check_own_student
@@ -20,7 +21,6 @@ from lineage.rules.scorecard import (
     measured,
 )
 from lineage.rules.tokens import check_tokens
-from lineage.waiver import NEVER_WAIVED, parse_waiver
 
 RULES = {
     "parts": "Each part of the manifest, the plan, the releases and the waivers are inputs of the "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from lineage.rules import audit, others, outcome, plan, release, scorecard, student
 from lineage.rules.evidence import Breach, Evidence
 

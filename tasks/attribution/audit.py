@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import Evidence, refuse_broken
 from tasks.attribution.behaviour import Behaviour

@@ -1,10 +1,10 @@
 """An audit's notes beside its numbers: teams, approvals, waivers, and what was not tested."""
 
-from lineage.approval import decided
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
-from lineage.graph import Lineage
-from lineage.waiver import read_waiver
+from lineage.graph.graph import Lineage
+from lineage.launches.approval import decided
+from lineage.launches.waiver import read_waiver
 from tasks.attribution.document import CarriedWaiver, Source
 from tasks.attribution.intervals import FEWEST
 from tasks.attribution.subject import AuditedStudent, plan_of

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.attribution.document import RetrainEffect, RetrainResult, ShareEstimate
 from tasks.attribution.path_integral import Split
 from tasks.attribution.subject import AuditedStudent, load_weights

@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import FiniteFloat
 
 from lineage.artifacts import Artifact, Frozen
-from lineage.store import Store, open_store
-from lineage.summary import Score, Summary, command
+from lineage.store.store import Store, open_store
+from lineage.view.summary import Score, Summary, command
 
 
 class Source(Frozen):

@@ -1,6 +1,6 @@
 """What an audit can answer for a student without a full ledger, and the cost."""
 
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import UNREPLAYED

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Frozen
 from lineage.digest import is_digest
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.attribution.behaviour import (
     Behaviour,
     Messages,

@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
-from lineage.models import checkpoint_named, students_of
-from lineage.record import Derivation
-from lineage.reference import STUDENT
-from lineage.registry import Registry, check_may_publish
+from lineage.graph.models import checkpoint_named, students_of
+from lineage.records.record import Derivation
+from lineage.registry.reference import STUDENT
+from lineage.registry.registry import Registry, check_may_publish
 from tasks.attribution.ledger_access import can_replay, refuse_unfit, without_ledger
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.handover import Plan, PlannedTeacher

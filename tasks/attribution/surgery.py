@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.attribution.subject import find_subject, open_models
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.refusal import RefusedError

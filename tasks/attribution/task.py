@@ -61,7 +61,7 @@ def run_audit(
     seed: int,
 ) -> Audited:
     """Split the behaviors by source, compare with the retrains, and write the page."""
-    from lineage.summary import text_of
+    from lineage.view.summary import text_of
     from tasks.attribution import audit as query
     from tasks.attribution.document import read_audit, summary_of_audit
     from tasks.platform.step_runner import StepRunner
@@ -75,7 +75,7 @@ def run_audit(
 @hosted(Stage.AUDIT)
 def scale_teachers(student: str, weights: list[str]) -> Operated:
     """Remove or reweight teachers in a student, by its ledger."""
-    from lineage.summary import summary_of, text_of
+    from lineage.view.summary import summary_of, text_of
     from tasks.attribution import surgery
     from tasks.contracts.inputs import numbers_by_name
     from tasks.platform.step_runner import StepRunner

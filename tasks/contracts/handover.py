@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from lineage.artifacts import Artifact, Frozen, Rung
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from tasks.contracts.inputs import documented
 
 

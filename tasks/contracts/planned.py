@@ -6,11 +6,11 @@ from pydantic import JsonValue, ValidationError
 
 from lineage.artifacts import Artifact, Student, read_manifest, without_places
 from lineage.errors import LineageError
-from lineage.graph import Lineage
-from lineage.record import Input
-from lineage.registry import Registry
+from lineage.graph.graph import Lineage
+from lineage.records.record import Input
+from lineage.registry.registry import Registry
+from lineage.registry.valid_recalls import Used
 from lineage.rules.evidence import Evidence, same, taken
-from lineage.valid_recalls import Used
 from tasks.contracts.handover import Plan, TeacherVerdict
 from tasks.platform.failure import KIND as FAILURE
 from tasks.platform.step_runner import StepRunner

@@ -6,7 +6,7 @@ What may be published is decided before; here the name gets its next version.
 from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
-from lineage.registry import Entry, Registry
+from lineage.registry.registry import Entry, Registry
 from tasks.platform.step_runner import StepRunner
 
 RELEASED, CANDIDATE = "released", "candidate"

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
-from lineage.approval import KIND, NOTE, SOURCE, Decision, decided
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.errors import CorruptError
-from lineage.graph import Lineage
-from lineage.launch import KIND as LAUNCH
-from lineage.launch import LAUNCHER, REPORT, Launched
-from lineage.record import Attestation, Derivation, Input
+from lineage.graph.graph import Lineage
+from lineage.launches.approval import KIND, NOTE, SOURCE, Decision, decided
+from lineage.launches.launch import KIND as LAUNCH
+from lineage.launches.launch import LAUNCHER, REPORT, Launched
+from lineage.records.record import Attestation, Derivation, Input
+from lineage.registry.survey import readable_attestations
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.others import check_approval
-from lineage.survey import readable_attestations
 from tasks.contracts.handover import Gated
 from tasks.contracts.planned import refuse_changed
 from tasks.platform.console_errors import Told

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Domain, Plan
 from tasks.contracts.planned import refuse_mixed
 from tasks.evaluate.measure import Examiner, measure_all, read_measured

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from lineage.artifacts import Artifact, Student, TeacherShare, read_manifest
 from lineage.errors import LineageError
-from lineage.registry import Registry
-from lineage.view import flatten
+from lineage.records.derivation import flatten
+from lineage.registry.registry import Registry
 from tasks.evaluate.cards import read_scorecard
 from tasks.evaluate.measure import read_measured
 from tasks.evaluate.outcomes import OVERALL, STUDENT, PromptOutcome

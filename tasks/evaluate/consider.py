@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.errors import LineageError
-from lineage.registry import Registry
-from lineage.slots import Entry
-from lineage.waiver import parse_waiver
+from lineage.launches.waiver import parse_waiver
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
 from tasks.contracts.handover import Plan, ReleaseConditions, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import plan_of, verdicts_of
 from tasks.contracts.publication import RELEASED, moves_to

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from lineage.artifacts import Artifact, Frozen, Student
-from lineage.launch_history import launch_of
-from lineage.view import flatten
+from lineage.launches.history import launch_of
+from lineage.records.derivation import flatten
 from tasks.contracts.handover import Plan
 from tasks.platform.progress import format_seconds
 from tasks.platform.step_runner import StepRunner

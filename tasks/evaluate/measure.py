@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Frozen
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan
 from tasks.evaluate.outcomes import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Student, read_manifest
-from lineage.graph import Lineage
-from lineage.page import page
-from lineage.picture import draw, draw_narrow
-from lineage.record import Attestation, Derivation, Input
+from lineage.graph.graph import Lineage
+from lineage.records.record import Attestation, Derivation, Input
+from lineage.view.page import page
+from lineage.view.picture import draw, draw_narrow
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import plan_of
 from tasks.evaluate.cards import measurements_of, read_scorecard

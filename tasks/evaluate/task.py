@@ -64,7 +64,7 @@ def consider_release(student: Artifact, name: str, conditions: ReleaseConditions
 @hosted(Stage.RELEASE, deck=True)
 def make_report(student: Artifact) -> Reported:
     """Draw the report of a published student: page, picture and numbers."""
-    from lineage.summary import summary_of, text_of
+    from lineage.view.summary import summary_of, text_of
     from tasks.evaluate import publish
     from tasks.platform.step_runner import StepRunner
 

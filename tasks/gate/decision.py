@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from lineage.artifacts import Artifact
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from lineage.errors import LineageError
-from lineage.graph import Lineage
+from lineage.graph.graph import Lineage
+from lineage.launches.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
 from lineage.plain import paragraph, plain
-from lineage.record import Input
-from lineage.registry import now
-from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
+from lineage.records.record import Input
+from lineage.registry.registry import now
 from tasks.contracts.handover import Level, Plan
 from tasks.platform.step_runner import StepRunner
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from lineage.digest import canonical_json
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import (
     Gated,
     Level,

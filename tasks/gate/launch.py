@@ -9,8 +9,8 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.launch import KIND, LAUNCHER, REPORT, SOURCE, Launched
-from lineage.record import Derivation, Input
+from lineage.launches.launch import KIND, LAUNCHER, REPORT, SOURCE, Launched
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan
 from tasks.platform.attempt import InterruptedAttemptError
 from tasks.platform.measurements import Measurements

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.digest import canonical_json
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import input_of, plan_of, verdicts_of
 from tasks.gate.measured import GateDocument

@@ -6,14 +6,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, Sampling, without_places
-from lineage.collect import collect, family_artifacts
-from lineage.compatibility import Candidate, Finding, Start, check
+from lineage.compatibility.checks import Candidate, Finding, Start, check
+from lineage.compatibility.collect import collect, family_artifacts
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, MissingBlobError
-from lineage.graph import Lineage
-from lineage.record import Derivation, Input
-from lineage.registry import Registry
-from lineage.slots import Entry
+from lineage.graph.graph import Lineage
+from lineage.records.record import Derivation, Input
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
 from tasks.contracts.handover import Level, Plan, PlannedTeacher
 from tasks.contracts.planned import start_of
 from tasks.contracts.refusal import RefusedError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from lineage.plain import plain
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict
 from tasks.gate.forecast import Forecast

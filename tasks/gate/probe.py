@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import nn
 
 from lineage.artifacts import Artifact
-from lineage.store import Store
+from lineage.store.store import Store
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import (
     LEAST_ROLLOUTS,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.graph import Lineage
-from lineage.record import Derivation, Input, Records
-from lineage.store import Store
+from lineage.graph.graph import Lineage
+from lineage.records.record import Derivation, Input, Records
+from lineage.store.store import Store
 from tasks.contracts.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeResult, ProbeSettings

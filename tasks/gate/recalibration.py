@@ -15,12 +15,12 @@ from statistics import fmean
 
 from pydantic import ValidationError
 
-from lineage.collect import family_artifacts
+from lineage.compatibility.collect import family_artifacts
 from lineage.digest import canonical_json
-from lineage.graph import Lineage
-from lineage.record import Input
-from lineage.registry import Registry
-from lineage.valid_recalls import Used, recalls_of
+from lineage.graph.graph import Lineage
+from lineage.records.record import Input
+from lineage.registry.registry import Registry
+from lineage.registry.valid_recalls import Used, recalls_of
 from tasks.contracts.handover import Plan, Remedy
 from tasks.gate.measured import GateDocument, ProbeResult, TeacherMeasure
 from tasks.gate.outcome import KIND, TeacherOutcome

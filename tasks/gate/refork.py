@@ -14,12 +14,12 @@ from pathlib import Path
 from pydantic import Field, JsonValue, ValidationError
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, UnknownReferenceError
-from lineage.models import students_of
-from lineage.record import Derivation, Input
-from lineage.registry import Registry
+from lineage.graph.models import students_of
+from lineage.records.record import Derivation, Input
+from lineage.registry.registry import Registry
 from tasks.contracts.handover import Plan, PlannedTeacher, Verdict
 from tasks.gate.measured import GateDocument
 from tasks.gate.verdict import Judged

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.artifacts import Artifact
-from lineage.launch import Launched
+from lineage.launches.launch import Launched
 from tasks.contracts.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
 from tasks.contracts.inputs import told_by_name
 from tasks.gate.measured import ProbeSettings
@@ -46,7 +46,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     ``Launched`` as JSON. A name that the student could not be published under is refused here, and
     not after the training.
     """
-    from lineage.registry import check_may_publish
+    from lineage.registry.registry import check_may_publish
     from tasks.gate import plan as step
     from tasks.gate.decision import decide
     from tasks.gate.launch import launching

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from tasks.contracts.handover import OnMisfit, Remedy, Verdict
 from tasks.gate.measured import GateDocument, SwapRow, TeacherMeasure
 from tasks.gate.prediction import Calibration, Prediction, predict

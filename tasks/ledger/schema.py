@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 
 
 class StoredPrecision(StrEnum):

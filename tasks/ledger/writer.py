@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lineage.scratch import copy_writable
+from lineage.store.scratch import copy_writable
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import (
     KeptRollout,

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import refuse_mixed
 from tasks.merge.settings import MergeSettings

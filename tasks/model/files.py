@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from lineage.sizes import weights_in
+from lineage.store.sizes import weights_in
 from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import refuse_other_logits
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lineage.digest import digest_bytes, digest_json
 from lineage.errors import LineageError
-from lineage.store import Store, read_tree
+from lineage.store.store import Store, read_tree
 from tasks.model.files import load_tokenizer
 
 _LARGEST = 64 << 20

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lineage.launch import Launched
+from lineage.launches.launch import Launched
 from tasks.contracts.handover import GateOrder
 from tasks.contracts.inputs import told_by_name
 from tasks.mopd.launch_form import MORE, LaunchForm

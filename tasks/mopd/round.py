@@ -7,9 +7,9 @@ from types import MappingProxyType
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.recall import refuse_recalled_family
-from lineage.record import Derivation
-from lineage.store import Store
+from lineage.operations.recall import refuse_recalled_family
+from lineage.records.record import Derivation
+from lineage.store.store import Store
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import already_made, refuse_mixed
 from tasks.contracts.refusal import RefusedError

@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.record import Input
-from lineage.store import Store
+from lineage.records.record import Input
+from lineage.store.store import Store
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
 from tasks.model.identity import identity_of, template_digest, tokenizer_digest

@@ -133,7 +133,7 @@ def replay_round(spec: RecomputeSpec) -> Artifact:
 @hosted(Stage.AUDIT)
 def rehearse_round(student: str, without: list[str]) -> Rehearsed:
     """Repeat a student's round without some teachers, on the rollouts in its ledger."""
-    from lineage.summary import summary_of, text_of
+    from lineage.view.summary import summary_of, text_of
     from tasks.mopd.counterfactual import recompute as step
     from tasks.platform.step_runner import StepRunner
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
-from lineage.record import Records
-from lineage.store import Store
+from lineage.records.record import Records
+from lineage.store.store import Store
 from tasks.contracts.handover import PlannedTeacher
 from tasks.model.files import Policy
 from tasks.model.kernels.norm import write_norms_by_hand

@@ -14,10 +14,10 @@ from typing import Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.flyte_run import FlyteRun
-from lineage.graph import Lineage
-from lineage.record import Attestation, Derivation, Input
-from lineage.survey import readable_attestations
+from lineage.graph.graph import Lineage
+from lineage.records.flyte_run import FlyteRun
+from lineage.records.record import Attestation, Derivation, Input
+from lineage.registry.survey import readable_attestations
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner, now

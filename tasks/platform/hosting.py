@@ -19,7 +19,7 @@ from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.extras.accelerators import GPUAccelerator
 
 from images.names import placeholder
-from lineage.author import KEY_VARIABLE, given_key
+from lineage.trust.author import KEY_VARIABLE, given_key
 from tasks.platform.attempt import InterruptedAttemptError, may_pass, watched_attempt
 from tasks.platform.console_errors import FramelessError, Told, frameless, quiet_exit, told
 from tasks.platform.provenance import attempt_number, flyte_run

@@ -17,10 +17,10 @@ import torch
 from pydantic import JsonValue
 
 from lineage.artifacts import Digest
-from lineage.gc import STATES
-from lineage.journal import Journal, Slots
-from lineage.statement import Stated
-from lineage.store import Store
+from lineage.operations.gc import STATES
+from lineage.store.store import Store
+from lineage.trust.journal import Journal, Slots
+from lineage.trust.statement import Stated
 from tasks.platform.attempt import NOTICE, InterruptedAttemptError
 from tasks.platform.ranks import agreed, exchange_json, rank
 

@@ -19,10 +19,10 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.flyte_run import FlyteRun
-from lineage.metrics import metrics_blob
-from lineage.record import Attestation, Derivation, Records
-from lineage.store import Store, open_store
+from lineage.records.flyte_run import FlyteRun
+from lineage.records.metrics import metrics_blob
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.store.store import Store, open_store
 from tasks.platform.measurements import Measurements, new_measurements
 from tasks.platform.progress import report, without_reports
 from tasks.platform.provenance import (

@@ -14,10 +14,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
-from lineage.metrics import Sample
 from lineage.mirror import live_run, mirror_entry, mirror_record
-from lineage.record import Derivation
-from lineage.store import Store
+from lineage.records.metrics import Sample
+from lineage.records.record import Derivation
+from lineage.store.store import Store
 from tasks.platform.attempt import InterruptedAttemptError
 from tasks.platform.measurements import Measurements, measured_here
 from tasks.platform.provenance import flyte_run

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.artifacts import Artifact
+from lineage.compatibility.sketch import sketch
 from lineage.digest import canonical_json
-from lineage.record import Derivation, Input
-from lineage.registry import check_may_publish
-from lineage.sketch import sketch
+from lineage.records.record import Derivation, Input
+from lineage.registry.registry import check_may_publish
 from tasks.contracts.handover import BlendSettings, Domain, DomainSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lineage.artifacts import Release
 from lineage.errors import LineageError
-from lineage.store import Store
+from lineage.store.store import Store
 
 FORK_POINT, TEACHER = "fork_point", "teacher"
 LEAST_SCORE = "least_score"

@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from lineage.artifacts import Artifact
-from lineage.store import read_tree
+from lineage.store.store import read_tree
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import free_storage

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact, Release, Student, put_manifest
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner

@@ -12,9 +12,9 @@ from lineage.artifacts import (
     check_parts,
 )
 from lineage.errors import LineageError, UnknownReferenceError
-from lineage.recall import refuse_recalled_family
-from lineage.record import Derivation
-from lineage.registry import Registry
+from lineage.operations.recall import refuse_recalled_family
+from lineage.records.record import Derivation
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
 from lineage.rules.release import check_release
 from lineage.rules.scorecard import FORK_POINT, METHOD, measured

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from lineage.artifacts import Artifact, Student, TeacherShare, check_parts
-from lineage.recall import refuse_recalled_family
+from lineage.launches.waiver import read_waiver
+from lineage.operations.recall import refuse_recalled_family
 from lineage.rules.evidence import Breach, Evidence, refuse_broken
 from lineage.rules.scorecard import FORK_POINT, METHOD, STUDENT, measured
 from lineage.rules.student import check_student, settings_of
 from lineage.rules.tokens import tokens_routed
-from lineage.waiver import read_waiver
 from tasks.contracts.handover import Gated, Plan
 from tasks.contracts.planned import stored_plan
 from tasks.contracts.publication import publish

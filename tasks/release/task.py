@@ -66,7 +66,7 @@ def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact
 @hosted(Stage.PLAN)
 def summarize(made: Artifact) -> str:
     """Return the results of a run with their reasons, in a few lines for the console."""
-    from lineage.summary import summary_of, text_of
+    from lineage.view.summary import summary_of, text_of
     from tasks.platform.step_runner import StepRunner
 
     return text_of(summary_of(StepRunner().store, made.digest))

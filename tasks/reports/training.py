@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from lineage.metrics import Sample
+from lineage.records.metrics import Sample
 from tasks.reports.curves import NOTE, Curve, CurveGroup
 from tasks.reports.rendering import render
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from lineage.artifacts import Artifact, Rung
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy

@@ -13,7 +13,7 @@ import torch
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.store import Store
+from lineage.store.store import Store
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.platform.progress import report

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.digest import digest_file
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, fetch_model, hub_commit, load_policy, save_policy

@@ -17,7 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 from trl.trainer.sft_trainer import SFTTrainer
 
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.platform.measurements import Measurements
 from tasks.platform.resume import Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner

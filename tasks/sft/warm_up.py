@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
 from tasks.contracts.planned import refuse_changed, refuse_recalled
 from tasks.model.chat import Tokens

@@ -1,7 +1,7 @@
 """What Flyte's console shows first of an audit."""
 
 from lineage.artifacts import Artifact
-from lineage.summary import text_of
+from lineage.view.summary import text_of
 from tasks.attribution.document import summary_of_audit
 from tests.support.audits import DIGEST, example_audit
 

@@ -3,8 +3,8 @@
 import pytest
 
 from lineage.errors import LineageError
-from lineage.record import Derivation
-from lineage.registry import Registry
+from lineage.records.record import Derivation
+from lineage.registry.registry import Registry
 from tasks.contracts.planned import start_of
 from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror

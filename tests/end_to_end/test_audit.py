@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from lineage.models import checkpoint_named
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.graph.models import checkpoint_named
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.attribution.document import Audit
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from lineage.errors import UnknownReferenceError
-from lineage.registry import Registry
-from lineage.store import open_store, read_tree
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store, read_tree
 from tasks.platform.step_runner import StepRunner
 from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb

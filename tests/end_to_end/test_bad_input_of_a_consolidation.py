@@ -6,8 +6,8 @@ import pytest
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from lineage.digest import canonical_json
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.refusals import flip, provost, refusal
 from tests.support.tiny_faculty import PACKAGE, Contents, climb, kinds, make_fork_point
 

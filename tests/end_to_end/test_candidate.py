@@ -2,8 +2,8 @@
 
 import pytest
 
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import ORDER, TEAMS, copy_home
 from workflows.consolidation.workflow import consolidate

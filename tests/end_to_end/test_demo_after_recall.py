@@ -5,8 +5,8 @@ import importlib
 import click
 import pytest
 
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.tiny_faculty import PACKAGE, climb
 from workflows.commands import demo
 

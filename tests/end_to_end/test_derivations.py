@@ -9,8 +9,8 @@ import pytest
 from lineage.export.openlineage import Events
 from lineage.export.statement import provenance
 from lineage.export.subject import subject_of
-from lineage.record import Records
-from lineage.store import open_store
+from lineage.records.record import Records
+from lineage.store.store import open_store
 from tests.support.project_files import ROOT
 from workflows.commands.derivations import INPUT_FACET, KINDS, page_of, schema_of
 

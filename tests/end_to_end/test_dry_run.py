@@ -5,9 +5,9 @@ import json
 import jsonschema
 from click.testing import CliRunner
 
-from lineage.launch_history import launches
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.launches.history import launches
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.tiny_faculty import TEAMS, Contents, kinds
 from workflows.cli import main
 from workflows.commands.schemas import schema_of

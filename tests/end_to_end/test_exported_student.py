@@ -5,11 +5,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM
 
-from lineage.author import own_key
 from lineage.export.bom import FILE
 from lineage.export.folder import export
 from lineage.export.subject import subject_of
-from lineage.store import open_store
+from lineage.store.store import open_store
+from lineage.trust.author import own_key
 from tests.support.tiny_faculty import TEAMS
 
 

@@ -8,10 +8,10 @@ import pytest
 from flytekit.core.context_manager import FlyteContextManager
 
 from lineage.artifacts import Release, read_manifest
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import open_store
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.model.identity import identity_of
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import Contents, kinds

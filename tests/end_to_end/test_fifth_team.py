@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Release, read_manifest
-from lineage.registry import Registry
-from lineage.sketch import read_sketch
-from lineage.store import open_store, read_tree
+from lineage.compatibility.sketch import read_sketch
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store, read_tree
 from tasks.rollout.prompts import parse_json, prompt_from_json
 from tests.support.tiny_faculty import importable
 from workflows.cli import main

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.registry import Registry
-from lineage.store import open_store, read_tree
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store, read_tree
 from tasks.contracts.handover import StageLabel
 from tasks.model.files import load_policy
 from tasks.model.identity import identity_of

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.errors import LineageError
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tasks.contracts.handover import OnMisfit, Remedy, WarmUpSettings
 from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.measured import ProbeSettings

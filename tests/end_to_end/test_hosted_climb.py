@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lineage.record import Records
-from lineage.store import open_store
+from lineage.records.record import Records
+from lineage.store.store import open_store
 from tasks.contracts.handover import StageLabel
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher

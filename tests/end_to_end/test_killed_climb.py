@@ -10,10 +10,10 @@ import time
 import pytest
 
 from lineage.mirror import connection, showing
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import open_store
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.model.identity import identity_of
 from tests.support.tiny_faculty import PACKAGE, climb, copy_home
 

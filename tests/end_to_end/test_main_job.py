@@ -8,14 +8,14 @@ from collections import Counter
 import pytest
 
 from lineage.artifacts import Release, Student, read_manifest
-from lineage.graph import Lineage
+from lineage.compatibility.sketch import read_sketch
+from lineage.graph.graph import Lineage
 from lineage.mirror import connection
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.sketch import read_sketch
-from lineage.store import open_store, read_tree
-from lineage.tracking import tracking_uri
-from lineage.verify import Verifier
+from lineage.mirror.tracking import tracking_uri
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store, read_tree
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_model

@@ -3,11 +3,11 @@
 import pytest
 
 from lineage.artifacts import Release, Rung, Student, put_manifest, read_manifest
-from lineage.record import Records
-from lineage.registry import Registry
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
-from lineage.store import open_store
-from lineage.verify import Verifier
+from lineage.store.store import open_store
 from tasks.contracts.handover import Domain, DomainSettings, Gated
 from tasks.contracts.planned import input_of, plan_of
 from tasks.platform.step_runner import StepRunner

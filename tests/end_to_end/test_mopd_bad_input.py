@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from tasks.mopd.round import distil_round, distil_rounds
 from tasks.rollout.source import Mixture
 from tests.support.mopd_rounds import faculty_at, planned, told

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lineage.artifacts import Artifact, Release, Rung, read_manifest
-from lineage.gc import STATES
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import FolderStore
+from lineage.operations.gc import STATES
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
 from tasks.contracts.handover import Domain, DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings

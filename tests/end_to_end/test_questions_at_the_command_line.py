@@ -6,10 +6,10 @@ import pytest
 
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.mirror import connection, showing
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import FolderStore, open_store
-from lineage.tracking import TrackingState, tracking_uri
+from lineage.mirror.tracking import TrackingState, tracking_uri
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore, open_store
 from tests.support.aging import grow_old
 from tests.support.refusals import flip, provost, refusal
 from tests.support.tiny_faculty import PACKAGE, TEAMS, climb

@@ -3,9 +3,9 @@
 import pytest
 
 from lineage.errors import RecalledError
-from lineage.gc import STATES
-from lineage.record import Records
-from lineage.registry import Registry
+from lineage.operations.gc import STATES
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from tasks.mopd import round as rounds
 from tasks.mopd.round import RecallWatch, distil_rounds
 from tasks.platform.resume import RandomNumbers, States

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Release, read_manifest
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.platform.step_runner import StepRunner
 from tasks.release.release import register_checkpoint
 from tests.support.refusals import provost, refusal

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from lineage.artifacts import Release, read_manifest
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.platform.step_runner import Missing, find_finished
 from tests.support.tiny_faculty import (
     ORDER,

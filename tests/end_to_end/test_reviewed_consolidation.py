@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from lineage.launch_history import launches
-from lineage.store import open_store
+from lineage.launches.history import launches
+from lineage.store.store import open_store
 from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main
 from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS

@@ -1,7 +1,7 @@
 """Two steps of a climb whose environment runs programs, as ``.ci/unprivileged`` repeats them."""
 
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.tiny_faculty import climb, importable, write_team
 
 RUNS_A_PROGRAM = """

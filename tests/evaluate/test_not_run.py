@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lineage.flyte_run import FlyteRun
-from lineage.record import Attestation, Derivation
+from lineage.records.flyte_run import FlyteRun
+from lineage.records.record import Attestation, Derivation
 from tasks.evaluate.publish import NO_CLUSTER, NO_GPU, not_run
 from tasks.platform import step_runner
 from tasks.platform.measurements import Measurements

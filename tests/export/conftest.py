@@ -2,7 +2,7 @@
 
 import pytest
 
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tests.support.exported_family import Family
 
 

@@ -6,13 +6,13 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from lineage.author import own_key
 from lineage.digest import digest_file, hex_of
 from lineage.export.bom import FILE
 from lineage.export.folder import export
 from lineage.export.licenses import SPDX
 from lineage.export.subject import subject_of
-from lineage.store import open_store
+from lineage.store.store import open_store
+from lineage.trust.author import own_key
 from tests.support.exported_family import HUB_BASE, Family
 
 VALIDATOR = JsonStrictValidator(SchemaVersion.V1_6)

@@ -16,7 +16,6 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from lineage.author import own_key
 from lineage.digest import digest_file, hex_of
 from lineage.dsse import SigningKey
 from lineage.errors import LineageError
@@ -24,8 +23,9 @@ from lineage.export.folder import BUNDLE, export
 from lineage.export.origin import plain_repository
 from lineage.export.statement import made_of, provenance
 from lineage.export.subject import subject_of
-from lineage.flyte_run import FlyteRun
-from lineage.record import Attestation, Derivation, Records
+from lineage.records.flyte_run import FlyteRun
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.trust.author import own_key
 from tests.support.exported_family import HUB_BASE
 from tests.support.making import SOURCE, TIME, take, write_record
 from workflows.cli import main

@@ -9,14 +9,14 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lineage.artifacts import Artifact
-from lineage.author import own_key
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, RecalledError, UnknownReferenceError
 from lineage.export.folder import export
 from lineage.export.subject import subject_of
-from lineage.graph import Lineage
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.graph.graph import Lineage
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
+from lineage.trust.author import own_key
 from tasks.model.files import load_model
 from tests.support.exported_family import HUB_BASE, Family
 from tests.support.making import checkpoint, release_of, write_record

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lineage.launch import LaunchVerdict, Waived
-from lineage.launch_history import launches, of_team
-from lineage.record import Input
+from lineage.launches.history import launches, of_team
+from lineage.launches.launch import LaunchVerdict, Waived
+from lineage.records.record import Input
 from tests.support.exported_family import take_failure
 from tests.support.making import TIME, take, write_record
 

@@ -7,7 +7,7 @@ import pytest
 from lineage.errors import LicenseConflictError
 from lineage.export.licenses import KNOWN, LicensedPart, license_of, resolve
 from lineage.export.subject import subject_of
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tasks.sft.steps import stated_license
 from tests.support.exported_family import Family
 

@@ -9,10 +9,10 @@ import pytest
 from openlineage.client.generated import base
 from openlineage.client.serde import Serde
 
-from lineage.author import own_key
 from lineage.export.folder import export
 from lineage.export.openlineage import FILE
 from lineage.export.subject import subject_of
+from lineage.trust.author import own_key
 from tests.support.exported_family import take_failure
 
 REPOSITORY = "https://git.example.org/post/training"

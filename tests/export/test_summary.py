@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from lineage.errors import UnknownReferenceError
-from lineage.registry import Registry
-from lineage.summary import summary_of
+from lineage.registry.registry import Registry
+from lineage.view.summary import summary_of
 from tests.support.exported_family import take_failure
 from tests.support.making import take, write_record
 from workflows.cli import main

@@ -1,6 +1,6 @@
 """What the console shows first of a finished run."""
 
-from lineage.summary import Score, Summary, text_of
+from lineage.view.summary import Score, Summary, text_of
 
 
 def test_lines_hold_name_scores_comparisons_and_places():

@@ -3,8 +3,8 @@
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.launch import Launch, Launched
-from lineage.launch_history import launches
+from lineage.launches.history import launches
+from lineage.launches.launch import Launch, Launched
 from tasks.contracts.handover import Plan, ReleaseConditions
 from tasks.gate.launch import launching, record_launch
 from tasks.mopd.launch_form import LaunchForm

@@ -6,9 +6,9 @@ import pytest
 
 from lineage.artifacts import Artifact, Student, TeacherShare, without_places
 from lineage.digest import canonical_json
-from lineage.graph import Lineage
-from lineage.record import Derivation, Input
-from lineage.registry import Registry
+from lineage.graph.graph import Lineage
+from lineage.records.record import Derivation, Input
+from lineage.registry.registry import Registry
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import JUDGED
 from tasks.gate.measured import ProbeResult, ProbeSettings

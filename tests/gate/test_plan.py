@@ -4,7 +4,7 @@ import pytest
 
 from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import LineageError
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from tasks.gate.plan import MisfitError, make_plan
 from tasks.gate.probe_step import prompts_of
 from tasks.model.files import Policy, save_policy

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from tasks.contracts.handover import Plan, PlannedTeacher, ReleaseConditions
 from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
 from tasks.gate.measured import ProbeSettings

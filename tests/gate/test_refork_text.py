@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from lineage.errors import LineageError
 from tasks.gate.plan import make_plan
 from tasks.gate.refork import Refork, read_refork, request_refork

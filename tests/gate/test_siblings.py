@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.gate.probe_step import MOST, descends, other_starts
 from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror

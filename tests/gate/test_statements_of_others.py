@@ -10,11 +10,11 @@ import pytest
 
 from lineage.export.openlineage import failures as failed_attempts
 from lineage.export.subject import subject_of
-from lineage.flyte_run import FlyteRun
-from lineage.launch import Launched
-from lineage.launch_history import launches
-from lineage.record import Input, Records
-from lineage.summary import report_of
+from lineage.launches.history import launches
+from lineage.launches.launch import Launched
+from lineage.records.flyte_run import FlyteRun
+from lineage.records.record import Input, Records
+from lineage.view.summary import report_of
 from tasks.attribution.caveats import _plan_named
 from tasks.contracts.review import rejections
 from tasks.gate.decision import _plan_of

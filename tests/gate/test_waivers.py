@@ -5,11 +5,18 @@ import pytest
 from lineage.digest import canonical_json
 from lineage.dsse import PAYLOAD_TYPE, Envelope, SigningKey, parse_envelope, sign
 from lineage.errors import LineageError, NotEntitledError, NotWaivableError, UnknownReferenceError
-from lineage.record import Attestation, Records
-from lineage.registry import Registry
-from lineage.trust import Team, TrustedKey, TrustRoot
-from lineage.trust_chain import publish
-from lineage.waiver import NEVER_WAIVED, Accepted, Waiver, _derivation, _statement, read_waiver
+from lineage.launches.waiver import (
+    NEVER_WAIVED,
+    Accepted,
+    Waiver,
+    _derivation,
+    _statement,
+    read_waiver,
+)
+from lineage.records.record import Attestation, Records
+from lineage.registry.registry import Registry
+from lineage.trust.chain import publish
+from lineage.trust.root import Team, TrustedKey, TrustRoot
 from tasks.contracts.handover import Level
 from tasks.gate.decision import MisfitError, waive
 from tasks.gate.gate import admit, leave_unmeasured

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lineage.graph import Lineage
-from lineage.verify import Verifier
-from lineage.waiver import NEVER_WAIVED
+from lineage.graph.graph import Lineage
+from lineage.launches.waiver import NEVER_WAIVED
+from lineage.operations.verify import Verifier
 from tasks.gate.plan import propose
 from tests.gate.test_plan import Faculty
 from tests.gate.test_waivers import ASKED, OURS, STRANGE, THEIRS, forged, signed

@@ -8,10 +8,10 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
 
-from lineage.approval import Decision, decided
 from lineage.artifacts import without_places
-from lineage.compatibility import Finding
-from lineage.graph import Lineage
+from lineage.compatibility.checks import Finding
+from lineage.graph.graph import Lineage
+from lineage.launches.approval import Decision, decided
 from tasks.contracts.handover import (
     Gated,
     Plan,

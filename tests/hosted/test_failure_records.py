@@ -9,9 +9,9 @@ import json
 import pytest
 from flytekit.types.error import FlyteError
 
-from lineage.author import own_key, own_key_path
 from lineage.digest import digest_json
-from lineage.record import Derivation
+from lineage.records.record import Derivation
+from lineage.trust.author import own_key, own_key_path
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.round_form import ConsolidationSpec

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from flytekit.types.error import FlyteError
 
-from lineage.approval import Decision
 from lineage.artifacts import Artifact, without_places
-from lineage.flyte_run import FlyteRun
-from lineage.launch import Launched
-from lineage.launch_history import launches
+from lineage.launches.approval import Decision
+from lineage.launches.history import launches
+from lineage.launches.launch import Launched
+from lineage.records.flyte_run import FlyteRun
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher
 from tasks.contracts.review import record_decision, rejections
 from tasks.contracts.review import record_end as end

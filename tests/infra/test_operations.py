@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.registry import Registry
-from lineage.store import FolderStore
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
 from tests.support.making import write_record
 from tests.support.manifests import ROOT
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.journal import Journal
-from lineage.registry import Registry
-from lineage.store import FolderStore
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
+from lineage.trust.journal import Journal
 from tests.support.making import write_record
 from tests.support.policies import Request, allowed, read_policy
 from tests.support.role_table import ACTIONS, PAGE, PLACES, POLICIES, ROLES, may, page_with, table

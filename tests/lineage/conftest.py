@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lineage.mirror import connection, showing
-from lineage.store import FolderStore
-from lineage.tracking import TrackingState
+from lineage.mirror.tracking import TrackingState
+from lineage.store.store import FolderStore
 
 
 @pytest.fixture

@@ -2,17 +2,17 @@
 
 import pytest
 
-from lineage.adoption import adopt, endorse, refuse_losses, unendorsed
 from lineage.artifacts import Artifact
-from lineage.author import own_key
 from lineage.digest import hex_of
-from lineage.documents import seal, to_json
 from lineage.errors import CorruptError, NoTrustRootError, TrustRootError
-from lineage.graph import Lineage
-from lineage.record import Attestation, Derivation, Records
-from lineage.registry import Entry, Event, Registry
-from lineage.signing import signature_of
-from lineage.verify import Verifier
+from lineage.graph.graph import Lineage
+from lineage.operations.adoption import adopt, endorse, refuse_losses, unendorsed
+from lineage.operations.verify import Verifier
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.registry.registry import Entry, Event, Registry
+from lineage.registry.signing import signature_of
+from lineage.store.documents import seal, to_json
+from lineage.trust.author import own_key
 from tests.support.making import SOURCE, TIME, take, write_record
 from tests.support.teams import KEYS, MAINTAINER, NEW_KEYS, Shared, root
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lineage.compatibility import Candidate, Start, check
-from lineage.sketch import sketch
+from lineage.compatibility.checks import Candidate, Start, check
+from lineage.compatibility.sketch import sketch
 from tests.support.making import release_of
 
 FORK, TOKENIZER, TEMPLATE = ("sha256:" + letter * 64 for letter in "abc")

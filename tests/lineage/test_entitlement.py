@@ -12,14 +12,14 @@ from lineage.errors import (
     RecalledError,
     UnknownReferenceError,
 )
-from lineage.journal import Journal
-from lineage.record import Attestation, Records
-from lineage.registry import Registry, check_may_publish
-from lineage.slots import Entry
-from lineage.statement import StatementPlace, make_statement
-from lineage.store import FolderStore
-from lineage.valid_recalls import Used, recalls_of
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Attestation, Records
+from lineage.registry.registry import Registry, check_may_publish
+from lineage.registry.slots import Entry
+from lineage.registry.valid_recalls import Used, recalls_of
+from lineage.store.store import FolderStore
+from lineage.trust.journal import Journal
+from lineage.trust.statement import StatementPlace, make_statement
 from tests.support.making import TIME, take, write_record
 from tests.support.teams import KEYS, Shared
 
@@ -289,7 +289,7 @@ def test_a_stranger_reads_and_writes_nothing(shared, tmp_path):
 
 
 def test_a_bucket_gets_its_first_trust_root_from_a_person(shared):
-    from lineage.author import author_of
+    from lineage.trust.author import author_of
 
     class Bucket:
         uri = "s3://bucket/prefix"

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import DamagedError, LineageError
-from lineage.gc import collect, find_garbage
-from lineage.record import Records
-from lineage.registry import Registry
+from lineage.operations.gc import collect, find_garbage
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from tests.support.aging import DAY, grow_old
 from tests.support.making import MINE, checkpoint, release_of, write_record
 from workflows.cli import main

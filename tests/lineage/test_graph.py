@@ -9,9 +9,9 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.errors import UnknownReferenceError
-from lineage.graph import Lineage
-from lineage.record import Input
-from lineage.registry import Registry
+from lineage.graph.graph import Lineage
+from lineage.records.record import Input
+from lineage.registry.registry import Registry
 from tests.support.making import take, write_record
 
 

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json, digest_bytes, hex_of
-from lineage.record import Attestation, Derivation, Records
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.making import MINE, SOURCE, TIME, release_of, take, write_record
 from workflows.cli import main
 
@@ -140,7 +140,7 @@ def shown():
     """Return the records whose runs in MLflow are finished."""
     from mlflow import MlflowClient
 
-    from lineage.tracking import tracking_uri
+    from lineage.mirror.tracking import tracking_uri
 
     client = MlflowClient(tracking_uri())
     places = [item.experiment_id for item in client.search_experiments()]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from lineage.adoption import endorse
 from lineage.errors import NotEntitledError
-from lineage.journal import Journal
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.slots import Entry
+from lineage.operations.adoption import endorse
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
+from lineage.trust.journal import Journal
 from tests.lineage.test_entitlement import forge, register, shared
 from tests.support.making import TIME, write_record
 from tests.support.teams import NEW_KEYS, root

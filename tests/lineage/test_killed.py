@@ -17,10 +17,10 @@ from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.digest import hex_of
 from lineage.mirror import connection, showing
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import FolderStore, open_store, read_tree
-from lineage.tracking import TrackingState
+from lineage.mirror.tracking import TrackingState
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore, open_store, read_tree
 from tests.support.making import checkpoint, write_record
 
 pytestmark = [

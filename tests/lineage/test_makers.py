@@ -4,8 +4,8 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.errors import AmbiguousReferenceError
-from lineage.graph import Lineage
-from lineage.registry import Registry
+from lineage.graph.graph import Lineage
+from lineage.registry.registry import Registry
 from tests.support.making import write_record
 from tests.support.teams import Shared
 

@@ -9,10 +9,10 @@ import pytest
 from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.mirror import connection, showing
-from lineage.record import Input
-from lineage.registry import Registry
-from lineage.tracking import TrackingState
-from lineage.view import clip, flatten, safe_key
+from lineage.mirror.run_view import clip, flatten, safe_key
+from lineage.mirror.tracking import TrackingState
+from lineage.records.record import Input
+from lineage.registry.registry import Registry
 from tests.support.making import runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's, on SQLAlchemy 2.1

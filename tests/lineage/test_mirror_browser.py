@@ -15,8 +15,8 @@ import yaml
 
 from lineage import mirror
 from lineage.mirror import connection
-from lineage.record import Records
-from lineage.store import FolderStore
+from lineage.records.record import Records
+from lineage.store.store import FolderStore
 from tests.support.consolidated import COMMIT, Consolidated
 from tests.support.making import runs, write_record
 from tests.support.manifests import INFRA

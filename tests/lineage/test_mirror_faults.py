@@ -11,8 +11,8 @@ import pytest
 
 from lineage import mirror
 from lineage.mirror import connection, showing
-from lineage.store import open_store
-from lineage.tracking import TrackingState, without_password
+from lineage.mirror.tracking import TrackingState, without_password
+from lineage.store.store import open_store
 from tests.support.making import write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

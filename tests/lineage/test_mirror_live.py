@@ -8,12 +8,12 @@ import time
 import pytest
 
 from lineage import mirror
-from lineage.metrics import Sample, metrics_blob
 from lineage.mirror import connection, showing, watch
 from lineage.mirror.live import SILENT_MS, now_ms
+from lineage.mirror.run_view import metrics_of
 from lineage.mirror.watch import LiveMirror
-from lineage.record import Attestation, Derivation, Records
-from lineage.view import metrics_of
+from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.record import Attestation, Derivation, Records
 from tests.support.making import SOURCE, TIME, runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from lineage import mirror
-from lineage.areas import area_of
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
-from lineage.flyte_run import FlyteRun
 from lineage.mirror import connection, showing
-from lineage.registry import Registry
-from lineage.store import FolderStore
-from lineage.view import milliseconds
+from lineage.mirror.areas import area_of
+from lineage.mirror.run_view import milliseconds
+from lineage.records.flyte_run import FlyteRun
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
 from tests.support.consolidated import COMMIT, TEAMS, Consolidated
 from tests.support.making import runs, take, write_record
 

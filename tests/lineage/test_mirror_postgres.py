@@ -12,9 +12,9 @@ import pytest
 from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.mirror import connection, showing
-from lineage.record import Input
-from lineage.registry import Registry
-from lineage.tracking import TrackingState
+from lineage.mirror.tracking import TrackingState
+from lineage.records.record import Input
+from lineage.registry.registry import Registry
 from tests.support.making import write_record
 from tests.support.postgres import new_database, postgres
 

@@ -4,8 +4,8 @@ import pytest
 
 from lineage import mirror
 from lineage.artifacts import Artifact
-from lineage.record import Input
-from lineage.registry import Registry
+from lineage.records.record import Input
+from lineage.registry.registry import Registry
 from tests.support.making import runs, take, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lineage import mirror
-from lineage.metrics import Sample
 from lineage.mirror import connection, showing, watch
-from lineage.record import Derivation
-from lineage.tracking import TrackingState
+from lineage.mirror.tracking import TrackingState
+from lineage.records.metrics import Sample
+from lineage.records.record import Derivation
 from tests.support.consolidated import TEAMS, Consolidated
 from tests.support.making import SOURCE, runs
 from tests.support.mlflow_server import mlflow_server

@@ -7,12 +7,12 @@ import pytest
 
 from lineage import mirror
 from lineage.artifacts import Artifact
-from lineage.author import own_key
 from lineage.mirror import showing
-from lineage.registry import Registry
-from lineage.store import FolderStore
-from lineage.trust_chain import own_root, publish
-from lineage.view import MetricRow, namespace_of, split_finite
+from lineage.mirror.run_view import MetricRow, namespace_of, split_finite
+from lineage.registry.registry import Registry
+from lineage.store.store import FolderStore
+from lineage.trust.author import own_key
+from lineage.trust.chain import own_root, publish
 from tests.support.making import MINE, runs, write_record
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -9,13 +9,13 @@ from xml.etree import ElementTree
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.edges import curve, labels
-from lineage.fold import fold, models_only
-from lineage.graph import Graph, Lineage
-from lineage.layout import Sizes, place
-from lineage.page import page
-from lineage.picture import draw, draw_narrow, figure
-from lineage.registry import Registry
+from lineage.graph.graph import Graph, Lineage
+from lineage.registry.registry import Registry
+from lineage.view.edges import curve, labels
+from lineage.view.fold import fold, models_only
+from lineage.view.layout import Sizes, place
+from lineage.view.page import page
+from lineage.view.picture import draw, draw_narrow, figure
 from tests.support.making import take, write_record
 
 EVIL = "</text><script>alert(1)</script>&\"'\x00\u202e"
@@ -25,7 +25,7 @@ RUNGS = 50
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory) -> Graph:
     """Base, fork point, four climbs of 50 rungs, releases, a student: 200 checkpoints and more."""
-    from lineage.store import FolderStore
+    from lineage.store.store import FolderStore
 
     folder = tmp_path_factory.mktemp("family")
     store = FolderStore(folder / "store")

@@ -4,10 +4,10 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.errors import NotEntitledError, RecalledError
-from lineage.promotion import promote
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.verify import Verifier
+from lineage.operations.promotion import promote
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from tests.support.making import checkpoint, take, write_record
 from tests.support.teams import Shared
 

@@ -3,11 +3,11 @@
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.diff import ABSENT, Difference, diff
-from lineage.graph import Lineage
-from lineage.recall import recall
-from lineage.record import Input, Records
-from lineage.registry import Registry
+from lineage.graph.diff import ABSENT, Difference, diff
+from lineage.graph.graph import Lineage
+from lineage.operations.recall import recall
+from lineage.records.record import Input, Records
+from lineage.registry.registry import Registry
 from tests.support.making import take, write_record
 
 

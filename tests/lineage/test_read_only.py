@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lineage.errors import StoreUnfitError
-from lineage.record import Records
-from lineage.store import FolderStore
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.store.store import FolderStore
 from tests.support.making import checkpoint, write_record
 
 
@@ -110,7 +110,7 @@ def test_a_disk_that_cannot_keep_a_store_is_refused_when_it_is_made(
 
 
 def test_a_step_on_a_read_only_store_ends_before_its_work(backup):
-    from lineage.record import Derivation
+    from lineage.records.record import Derivation
     from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner(FolderStore(backup[0]))

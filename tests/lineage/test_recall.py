@@ -4,14 +4,14 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
-from lineage.collect import family_artifacts
+from lineage.compatibility.collect import family_artifacts
 from lineage.digest import hex_of
-from lineage.graph import Lineage
-from lineage.recall import recall
-from lineage.record import Attestation, Records
-from lineage.registry import Registry
-from lineage.store import open_store
-from lineage.valid_recalls import Used
+from lineage.graph.graph import Lineage
+from lineage.operations.recall import recall
+from lineage.records.record import Attestation, Records
+from lineage.registry.registry import Registry
+from lineage.registry.valid_recalls import Used
+from lineage.store.store import open_store
 from tests.support.making import MINE, TIME, take, write_record
 from workflows.cli import main
 

@@ -11,8 +11,8 @@ from lineage.errors import (
     RecordRefusedError,
     TrustRootError,
 )
-from lineage.metrics import Sample, metrics_blob
-from lineage.record import Attestation, Derivation, Input, Records
+from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64
 

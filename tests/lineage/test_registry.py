@@ -6,7 +6,6 @@ import re
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.documents import seal, to_json
 from lineage.errors import (
     CorruptError,
     LineageError,
@@ -14,9 +13,10 @@ from lineage.errors import (
     RecalledError,
     UnknownReferenceError,
 )
-from lineage.registry import Event, Registry
-from lineage.store import open_store
-from lineage.valid_recalls import Used
+from lineage.registry.registry import Event, Registry
+from lineage.registry.valid_recalls import Used
+from lineage.store.documents import seal, to_json
+from lineage.store.store import open_store
 from tests.support.making import MINE
 
 

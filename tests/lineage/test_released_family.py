@@ -5,13 +5,13 @@ import json
 import pytest
 
 from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
-from lineage.collect import collect
-from lineage.compatibility import Start, check
+from lineage.compatibility.checks import Start, check
+from lineage.compatibility.collect import collect
 from lineage.digest import digest_bytes
 from lineage.errors import CorruptError
-from lineage.fold import fold, models_only
-from lineage.graph import Lineage
-from lineage.registry import Registry
+from lineage.graph.graph import Lineage
+from lineage.registry.registry import Registry
+from lineage.view.fold import fold, models_only
 from tests.support.making import MINE, checkpoint, release_of, take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")

@@ -2,9 +2,9 @@
 
 import pytest
 
+from lineage.operations.verify import Verifier
 from lineage.rules.audit import check_audit, check_ledger
 from lineage.rules.evidence import Evidence
-from lineage.verify import Verifier
 from tests.support.making import SOURCE, take, write_record
 
 SETTINGS = {"distil": {"masked": [], "top_k": 4}, "ledger": {"displacements": True}, "steps": 120}

@@ -6,8 +6,8 @@ import pytest
 
 from lineage.artifacts import Rung
 from lineage.digest import digest_bytes
+from lineage.operations.verify import Verifier
 from lineage.rules.table import table
-from lineage.verify import Verifier
 from tests.support.families import Family
 from tests.support.making import take, write_record
 

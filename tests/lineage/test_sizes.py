@@ -9,8 +9,8 @@ import time
 import pytest
 
 from lineage.errors import RefusedFileError
-from lineage.store import read_tree
-from lineage.tree import Tree, TreeFile
+from lineage.store.store import read_tree
+from lineage.store.tree import Tree, TreeFile
 
 SIZES = {
     "model_type": "qwen3",
@@ -101,7 +101,8 @@ def test_a_shape_that_its_bytes_cannot_hold_is_refused(store, tmp_path, entry):
 def test_no_memory_and_no_time_is_taken_for_what_is_refused(store, tmp_path):
     folder = model(tmp_path / "in", {"vocab_size": 400_000_000, "num_hidden_layers": 100_000})
     code = (
-        "import resource, sys; from pathlib import Path; from lineage.store import FolderStore\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from lineage.store.store import FolderStore\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (512 << 20, 512 << 20))\n"
         "FolderStore(Path(sys.argv[1])).put_tree(Path(sys.argv[2]))"
     )

@@ -2,9 +2,9 @@
 
 import pytest
 
+from lineage.compatibility.sketch import overlap, put_sketch, read_sketch, sketch
 from lineage.digest import digest_bytes
 from lineage.errors import LineageError
-from lineage.sketch import overlap, put_sketch, read_sketch, sketch
 
 
 def words(start: int, count: int) -> list[str]:

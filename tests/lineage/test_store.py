@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from lineage.admission import Limits
 from lineage.digest import canonical_json, digest_bytes
 from lineage.errors import (
     CorruptError,
@@ -18,9 +17,10 @@ from lineage.errors import (
     StoreFullError,
     StoreUnfitError,
 )
-from lineage.scratch import copy_writable
-from lineage.store import FolderStore, open_store, read_tree
-from lineage.tree import Tree, TreeFile
+from lineage.store.admission import Limits
+from lineage.store.scratch import copy_writable
+from lineage.store.store import FolderStore, open_store, read_tree
+from lineage.store.tree import Tree, TreeFile
 from tests.support.making import checkpoint, safetensors
 
 
@@ -209,8 +209,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(store, tmp_path, monkeypatch):
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lineage.blobs.flush", full)
-    monkeypatch.setattr("lineage.store.flush", full)
+    monkeypatch.setattr("lineage.store.blobs.flush", full)
+    monkeypatch.setattr("lineage.store.store.flush", full)
     with pytest.raises(StoreFullError, match="Free space"):
         store.put_tree(folder)
     with pytest.raises(StoreFullError, match="Free space"):
@@ -220,7 +220,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(store, tmp_path, monkeypatch):
 
 def test_leftovers_of_a_killed_process_are_swept_and_those_of_a_live_one_are_not(store):
     code = (
-        "import os; from lineage.store import open_store\n"
+        "import os; from lineage.store.store import open_store\n"
         f"path = open_store({store.uri!r})._scratch.path(); path.write_text('half')\n"
         "os.kill(os.getpid(), 9)"
     )
@@ -243,7 +243,7 @@ def test_what_another_user_left_does_not_make_a_store_read_only(store, monkeypat
             raise PermissionError(13, "Permission denied")
         return real(path, flags, *rest, **more)
 
-    monkeypatch.setattr("lineage.scratch.os.open", refuse)
+    monkeypatch.setattr("lineage.store.scratch.os.open", refuse)
     again = FolderStore(Path(store.uri))
     again.ensure_writable()
     assert again.get_bytes(again.put_bytes(b"x")) == b"x"

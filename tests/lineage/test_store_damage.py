@@ -21,7 +21,7 @@ def test_a_flipped_byte_is_found_by_the_next_process(store, tmp_path):
     blob.chmod(0o644)
     blob.write_bytes(data)
     os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns))  # a disk that rots tells nobody
-    code = f"from lineage.store import open_store; open_store({store.uri!r}).tree({tree!r})"
+    code = f"from lineage.store.store import open_store; open_store({store.uri!r}).tree({tree!r})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     assert "no longer has the digest" in result.stderr
@@ -56,7 +56,8 @@ def test_a_byte_changed_in_place_is_found_by_the_process_that_saw_it_before(stor
 def test_a_blob_is_hashed_once_though_trees_link_to_it(store, tmp_path, monkeypatch):
     hashed = []
     monkeypatch.setattr(
-        "lineage.blobs.digest_file", lambda path: hashed.append(path.name) or digest_file(path)
+        "lineage.store.blobs.digest_file",
+        lambda path: hashed.append(path.name) or digest_file(path),
     )
     one, two = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two")
     (two / "config.json").write_text("{}")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lineage.errors import RefusedFileError, StoreFullError
-from lineage.record import Records
-from lineage.store import FolderStore, open_store
+from lineage.records.record import Records
+from lineage.store.store import FolderStore, open_store
 from tests.support.making import checkpoint, write_record
 
 
@@ -54,9 +54,9 @@ def test_a_disk_without_inodes_is_read_and_cleaned_up(small_disk, tmp_path):
             (small_disk / str(number)).touch()
             number += 1
     code = (
-        "import sys; from pathlib import Path; from lineage.store import FolderStore\n"
+        "import sys; from pathlib import Path; from lineage.store.store import FolderStore\n"
         "from lineage.errors import StoreFullError\n"
-        "from lineage.gc import collect; from lineage.scratch import Scratch\n"
+        "from lineage.operations.gc import collect; from lineage.store.scratch import Scratch\n"
         "store = FolderStore(Path(sys.argv[1]))\n"
         "assert store.has(sys.argv[2]) and store.get_bytes(sys.argv[2])\n"
         "try: store.put_bytes(b'more')\n"
@@ -74,7 +74,7 @@ def test_a_disk_without_inodes_is_read_and_cleaned_up(small_disk, tmp_path):
 def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkeypatch):
     folder = checkpoint(tmp_path / "in")
     log = folder / "nested" / "notes.txt"
-    from lineage import copying
+    from lineage.store import copying
 
     pump = copying._pump
 
@@ -90,7 +90,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkey
 
 
 def test_a_clock_that_goes_back_changes_no_answer_between_readers(store):
-    from lineage.record import Attestation
+    from lineage.records.record import Attestation
 
     record, output = write_record(store, b"0")
     for moment in ("2026-11-21T10:00:00+00:00", "2026-11-20T09:00:00+00:00", ""):

@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from lineage.admission import Limits
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, RefusedFileError
-from lineage.registry import Registry
-from lineage.tree import Tree, TreeFile
+from lineage.registry.registry import Registry
+from lineage.store.admission import Limits
+from lineage.store.tree import Tree, TreeFile
 from tests.support.making import checkpoint
 
 

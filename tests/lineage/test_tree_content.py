@@ -5,8 +5,8 @@ import json
 import pytest
 
 from lineage.errors import RefusedFileError
-from lineage.store import read_tree
-from lineage.tree import Tree, TreeFile
+from lineage.store.store import read_tree
+from lineage.store.tree import Tree, TreeFile
 from tests.support.making import checkpoint, safetensors
 
 

@@ -5,7 +5,6 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from lineage.author import author_of, given_key, own_key, own_key_path, write_key
 from lineage.dsse import SigningKey, parse_envelope, sign
 from lineage.errors import (
     BadKeyError,
@@ -14,9 +13,10 @@ from lineage.errors import (
     NoTrustRootError,
     TrustRootError,
 )
-from lineage.journal import Journal
-from lineage.trust import TrustRoot, read_trust
-from lineage.trust_chain import LOCAL_TEAM, own_root, publish, read_chain
+from lineage.trust.author import author_of, given_key, own_key, own_key_path, write_key
+from lineage.trust.chain import LOCAL_TEAM, own_root, publish, read_chain
+from lineage.trust.journal import Journal
+from lineage.trust.root import TrustRoot, read_trust
 from tests.support.teams import KEYS, MAINTAINER, root
 
 STRANGER = SigningKey.generate()

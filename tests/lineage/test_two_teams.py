@@ -21,18 +21,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lineage.adoption import endorse
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes, hex_of
 from lineage.errors import DamagedError, LineageError
-from lineage.gc import find_garbage
-from lineage.graph import Lineage
-from lineage.recall import recall
-from lineage.record import Attestation, Derivation, Input, Records
-from lineage.registry import Registry
-from lineage.s3_blobs import blob_key
-from lineage.slots import Entry, Move
-from lineage.statement import StatementPlace, make_statement
+from lineage.graph.graph import Lineage
+from lineage.operations.adoption import endorse
+from lineage.operations.gc import find_garbage
+from lineage.operations.recall import recall
+from lineage.records.record import Attestation, Derivation, Input, Records
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry, Move
+from lineage.store.s3_blobs import blob_key
+from lineage.trust.statement import StatementPlace, make_statement
 from tests.support.making import TIME
 from tests.support.roles import may
 from tests.support.teams import Shared

@@ -4,9 +4,9 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from tests.support.families import Family
 from tests.support.making import checkpoint, safetensors, take, write_record
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lineage.artifacts import Artifact
-from lineage.record import Records
+from lineage.records.record import Records
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.merge import controls
 from tasks.merge.settings import MergeSettings

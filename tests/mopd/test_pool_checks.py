@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from lineage.store import FolderStore
+from lineage.store.store import FolderStore
 from tasks.model.files import save_policy
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource, digest_folder
 from tests.support.pool_teachers import change_weights, of_folder, opened, saved, teacher

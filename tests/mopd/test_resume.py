@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from lineage.store import FolderStore
+from lineage.store.store import FolderStore
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter

@@ -1,6 +1,6 @@
 """Which retrains answer for the absence of teachers."""
 
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tasks.mopd.counterfactual.retrain import _cost, _masked, _masks, plan_retrains
 from tasks.mopd.settings import RoundSettings
 from tasks.onpolicy.settings import LoopSettings

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lineage.errors import CorruptError, StoreFullError, StoreUnfitError, UnreachableError
-from lineage.store import FolderStore
+from lineage.store.store import FolderStore
 from tasks.platform.attempt import (
     NOTICE,
     InterruptedAttemptError,
@@ -150,7 +150,7 @@ def test_a_stop_requested_of_one_attempt_does_not_end_the_next():
 def test_a_busy_server_may_answer_later_and_a_refusal_stays(status, code, later):
     from botocore.exceptions import ClientError
 
-    from lineage.s3 import Bucket
+    from lineage.store.s3 import Bucket
 
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     error = Bucket("models", "")._failed("put_object", ClientError(answer, "PutObject"))

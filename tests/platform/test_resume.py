@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lineage.errors import NotEntitledError
-from lineage.store import FolderStore
+from lineage.store.store import FolderStore
 from tasks.platform.resume import JsonPart, RandomNumbers, States
 from tests.support.teams import Shared
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from lineage.errors import LineageError, RecordRefusedError, RefusedFileError
-from lineage.flyte_run import FlyteRun
-from lineage.record import Derivation, Input
-from lineage.store import FolderStore, read_tree
+from lineage.records.flyte_run import FlyteRun
+from lineage.records.record import Derivation, Input
+from lineage.store.store import FolderStore, read_tree
 from tasks.platform.measurements import Measurements
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import Missing, StepRunner, find_finished

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from lineage.mirror import connection, showing, watch
-from lineage.record import Derivation
-from lineage.tracking import TrackingState, tracking_uri
+from lineage.mirror.tracking import TrackingState, tracking_uri
+from lineage.records.record import Derivation
 from tasks.onpolicy.distributed import collective as shared
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.platform.attempt import InterruptedAttemptError

@@ -3,7 +3,7 @@
 import pytest
 
 from lineage.digest import digest_json
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.platform.step_runner import StepRunner
 from tasks.platform.views import drawn_live
 from tasks.reports.training import measured_page

@@ -4,8 +4,8 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError, NotEntitledError
-from lineage.record import Records
-from lineage.registry import Registry
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from tasks.attribution.subject import check_may_audit
 from tasks.contracts.handover import DomainSettings
 from tasks.gate.task import make_plan

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 import tasks
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from tasks.contracts.handover import ReleaseConditions, StageLabel
 from tasks.evaluate.cards import score_consolidation, score_teacher
 from tasks.evaluate.consider import consider_release

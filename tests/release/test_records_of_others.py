@@ -7,11 +7,11 @@ import copy
 
 import pytest
 
-from lineage.approval import Decision
-from lineage.registry import Registry
+from lineage.launches.approval import Decision
+from lineage.operations.verify import Verifier
+from lineage.registry.registry import Registry
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import BrokenRuleError, Evidence
-from lineage.verify import Verifier
 from tasks.contracts.review import record_decision
 from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing

@@ -4,7 +4,7 @@ import pytest
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.errors import LineageError
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from tasks.model.identity import identity_of
 from tasks.platform.step_runner import StepRunner

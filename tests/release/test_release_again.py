@@ -3,8 +3,8 @@
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.contracts.publication import publish
 from tasks.platform.step_runner import StepRunner
 from tests.support.making import write_record

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from lineage.errors import RecalledError
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing

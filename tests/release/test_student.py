@@ -5,8 +5,8 @@ import json
 import pytest
 
 from lineage.artifacts import Student, read_manifest
-from lineage.registry import Registry
-from lineage.verify import Verifier
+from lineage.operations.verify import Verifier
+from lineage.registry.registry import Registry
 from tasks.platform.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.mirrors import MemoryMirror

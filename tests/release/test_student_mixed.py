@@ -4,14 +4,14 @@ import itertools
 
 import pytest
 
-from lineage.approval import Decision
 from lineage.artifacts import Artifact, Student, put_manifest, read_manifest
-from lineage.compatibility import Finding
+from lineage.compatibility.checks import Finding
 from lineage.errors import LineageError, RecalledError
-from lineage.record import Records
-from lineage.registry import Registry
+from lineage.launches.approval import Decision
+from lineage.operations.verify import Verifier
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
-from lineage.verify import Verifier
 from tasks.contracts.handover import Remedy
 from tasks.contracts.planned import refuse_changed
 from tasks.contracts.review import record_approval, record_decision

@@ -5,7 +5,7 @@ import shutil
 import huggingface_hub.constants
 import pytest
 
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tasks.model.files import hub_commit, save_policy
 from tasks.platform.step_runner import StepRunner
 from tasks.sft.settings import BaseSettings

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lineage.artifacts import Artifact
-from lineage.store import FolderStore
+from lineage.store.store import FolderStore
 from tasks.contracts.handover import StageLabel
 from tasks.model.files import Policy, load_policy, save_policy
 from tasks.platform.attempt import InterruptedAttemptError, watched_attempt

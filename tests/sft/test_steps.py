@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lineage.artifacts import Artifact
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tasks.contracts.handover import StageLabel
 from tasks.model.files import load_policy, save_policy
 from tasks.rollout.environment import Demonstration, Message, Turn

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lineage.scratch import Scratch
+from lineage.store.scratch import Scratch
 
 DAY = 24 * 3600.0
 

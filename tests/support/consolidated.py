@@ -2,7 +2,7 @@
 
 from lineage.artifacts import Artifact, Student, TeacherShare, without_places
 from lineage.digest import canonical_json
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from tests.support.making import release_of, take, write_record
 
 TEAMS = ("code", "math")

@@ -1,7 +1,7 @@
 """A task that shows a page and then refuses, as a plan with findings does."""
 
 from lineage.digest import digest_json
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage
 from tasks.platform.step_runner import StepRunner

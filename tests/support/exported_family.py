@@ -4,7 +4,7 @@ import json
 
 from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
 from lineage.digest import digest_bytes
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from tasks.model.files import save_policy
 from tests.support.making import release_of, take, write_record
 from tests.support.tiny_models import tiny_policy

@@ -2,9 +2,9 @@
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.registry import Registry
-from lineage.slots import Entry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
+from lineage.store.store import open_store
 from tasks.gate.refork import Refork
 from tests.evaluate.test_compare import student as student_manifest
 from tests.support.making import TIME, checkpoint, release_of, take, write_record

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Prompts, Release, Rung, Sampling, SftData
 from lineage.digest import digest_bytes
-from lineage.metrics import Sample, metrics_blob
-from lineage.record import Attestation, Derivation, Input, Records
+from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64
 ATTESTED = (

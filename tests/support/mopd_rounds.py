@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from safetensors.torch import load_file
 
-from lineage.record import Records
-from lineage.store import open_store
+from lineage.records.record import Records
+from lineage.store.store import open_store
 from tasks.gate.plan import make_plan
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings, ledger_derivation

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from lineage.store import FolderStore
+from lineage.store.store import FolderStore
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import token_log_probs

@@ -2,7 +2,7 @@
 
 from click.testing import CliRunner
 
-from lineage.store import open_store, read_tree
+from lineage.store.store import open_store, read_tree
 from workflows.cli import main
 
 

@@ -3,7 +3,7 @@
 import json
 
 from lineage.artifacts import Artifact, Rung
-from lineage.record import Input
+from lineage.records.record import Input
 from tasks.contracts.handover import Domain, DomainSettings
 from tasks.model.files import save_policy
 from tasks.release import release as releasing

@@ -5,7 +5,7 @@ import struct
 import uuid
 from pathlib import Path
 
-from lineage.s3_store import S3Store
+from lineage.store.s3_store import S3Store
 from tests.support.making import checkpoint
 
 PART = 5 << 20  # S3 takes no smaller part but the last

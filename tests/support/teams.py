@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from lineage.dsse import SigningKey
-from lineage.store import FolderStore, Store
-from lineage.trust import Team, TrustedKey, TrustRoot
-from lineage.trust_chain import publish
+from lineage.store.store import FolderStore, Store
+from lineage.trust.chain import publish
+from lineage.trust.root import Team, TrustedKey, TrustRoot
 from tests.support.roles import may
 
 SINCE = "2026-11-01T00:00:00+00:00"

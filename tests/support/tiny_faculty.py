@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.mirror import mirror_entry
-from lineage.record import Records
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.contracts.publication import RELEASED, moves_to
 from tasks.model.settings import ScratchSettings
 from tasks.sft.settings import BaseSettings, SftSettings

@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 from lineage.artifacts import Artifact
-from lineage.collect import collect
-from lineage.compatibility import Start, check
+from lineage.compatibility.checks import Start, check
+from lineage.compatibility.collect import collect
 from lineage.digest import digest_bytes
-from lineage.graph import Lineage
-from lineage.launch_history import launches
-from lineage.record import Derivation, Records
-from lineage.registry import Registry
-from lineage.summary import report_of
-from lineage.verify import Verifier
+from lineage.graph.graph import Lineage
+from lineage.launches.history import launches
+from lineage.operations.verify import Verifier
+from lineage.records.record import Derivation, Records
+from lineage.registry.registry import Registry
+from lineage.view.summary import report_of
 from tasks.gate.probe_step import other_starts
 from tests.support.making import checkpoint, release_of, take, write_record
 from tests.support.teams import Shared

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.errors import StoreUnfitError
-from lineage.index import Index
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.graph.index import Index
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import refusal

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
 from workflows.commands import demo

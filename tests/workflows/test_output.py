@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from lineage.errors import LineageError
 from lineage.plain import paragraph, plain
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tasks.rollout.client import EnvironmentFailure
 from tests.support.hostile_store import FORGED, TEXT, hostile_store
 from tests.support.project_files import ROOT, relative, syntax_tree

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
-from lineage.graph import Lineage
-from lineage.recall import Pointing, consequences
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.graph.graph import Lineage
+from lineage.operations.recall import Pointing, consequences
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.support.making import take, write_record
 from workflows.cli import main
 

@@ -5,8 +5,8 @@ from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.registry import Registry
-from lineage.store import open_store
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
 from tests.evaluate.test_compare import student
 from tests.support.mirrors import MemoryMirror
 from workflows.cli import main

@@ -1,6 +1,6 @@
 """Differences as the terminal shows them."""
 
-from lineage.diff import Difference
+from lineage.graph.diff import Difference
 from workflows.commands.tree import folded, short
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -4,11 +4,11 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
-from lineage.author import own_key
 from lineage.dsse import SigningKey
-from lineage.registry import Registry
-from lineage.store import open_store
-from lineage.trust_chain import read_chain
+from lineage.registry.registry import Registry
+from lineage.store.store import open_store
+from lineage.trust.author import own_key
+from lineage.trust.chain import read_chain
 from tests.lineage.test_adoption import register_old, write_old
 from tests.support.making import MINE, write_record
 from workflows.cli import main

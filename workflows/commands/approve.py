@@ -141,9 +141,9 @@ def _record(
     *,
     is_rejected: bool,
 ) -> str:
-    from lineage.approval import Decision
     from lineage.errors import LineageError
-    from lineage.flyte_run import FlyteRun
+    from lineage.launches.approval import Decision
+    from lineage.records.flyte_run import FlyteRun
     from tasks.contracts.review import record_decision
     from tasks.platform.provenance import person
     from tasks.platform.step_runner import StepRunner

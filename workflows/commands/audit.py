@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from lineage.store import home, open_store
-from lineage.summary import command, summary_of
+from lineage.store.store import home, open_store
+from lineage.view.summary import command, summary_of
 from tasks.attribution.document import Audit, RetrainResult, copy_audit, summary_of_audit
 from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow

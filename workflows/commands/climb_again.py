@@ -8,7 +8,7 @@ import click
 from pydantic import BaseModel
 
 from lineage.digest import is_digest
-from lineage.store import open_store
+from lineage.store.store import open_store
 from workflows.commands.faculty import team_settings
 from workflows.commands.output import say
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from lineage.errors import LineageError, RecalledError
-from lineage.registry import Registry
-from lineage.store import home, open_store
-from lineage.summary import summary_of
+from lineage.registry.registry import Registry
+from lineage.store.store import home, open_store
+from lineage.view.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.table import scorecard_view
 from tasks.platform.step_runner import Missing, find_finished

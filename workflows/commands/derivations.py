@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
-from lineage.compatibility import Finding
-from lineage.launch import Launched
-from lineage.waiver import Waiver
+from lineage.compatibility.checks import Finding
+from lineage.launches.launch import Launched
+from lineage.launches.waiver import Waiver
 from tasks.contracts.handover import TeacherVerdict, WarmUpSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings

@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from lineage.artifacts import Frozen
-from lineage.flyte_run import FlyteRun
-from lineage.launch import Launch
-from lineage.summary import Summary
+from lineage.launches.launch import Launch
+from lineage.records.flyte_run import FlyteRun
+from lineage.view.summary import Summary
 
 
 class Document(Frozen):

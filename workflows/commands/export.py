@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lineage.author import key_at_hand
-from lineage.store import open_store
+from lineage.store.store import open_store
+from lineage.trust.author import key_at_hand
 from workflows.commands.documents import Exported
 from workflows.commands.output import as_json, complain, emit, say
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from lineage.scratch import copy_writable
-from lineage.store import home, open_store
-from lineage.summary import Score, Summary, command
+from lineage.store.scratch import copy_writable
+from lineage.store.store import home, open_store
+from lineage.view.summary import Score, Summary, command
 from tasks.contracts.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.options import chosen, options_of

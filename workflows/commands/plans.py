@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from lineage.launch import Launch, PlannedTeacherSummary
-from lineage.launch_history import launches, of_team
-from lineage.store import open_store
+from lineage.launches.history import launches, of_team
+from lineage.launches.launch import Launch, PlannedTeacherSummary
+from lineage.store.store import open_store
 from workflows.commands.documents import Plans
 from workflows.commands.output import as_json, emit, say, tell_left_out
 

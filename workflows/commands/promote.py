@@ -3,12 +3,12 @@
 import click
 
 from lineage.artifacts import Artifact, Release, parse_manifest
-from lineage.recall import refuse_recalled_family
-from lineage.record import Records
-from lineage.registry import Registry
+from lineage.operations.recall import refuse_recalled_family
+from lineage.records.record import Records
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.table import check
-from lineage.store import open_store
+from lineage.store.store import open_store
 from tasks.contracts.publication import RELEASED
 from tasks.platform.views import Mirror
 from tasks.release.gain import LEAST_SCORE, gain_of

@@ -4,11 +4,11 @@ import shlex
 
 import click
 
-from lineage.graph import Lineage
-from lineage.recall import Recall, consequences
-from lineage.recall import recall as withdraw
-from lineage.reference import STUDENT
-from lineage.store import open_store
+from lineage.graph.graph import Lineage
+from lineage.operations.recall import Recall, consequences
+from lineage.operations.recall import recall as withdraw
+from lineage.registry.reference import STUDENT
+from lineage.store.store import open_store
 from tasks.platform.views import Mirror
 from workflows.commands.mirrored import with_mirror
 from workflows.commands.output import agreed, complain, say

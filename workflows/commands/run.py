@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from lineage.store import open_store
-from lineage.summary import summary_of
+from lineage.store.store import open_store
+from lineage.view.summary import summary_of
 from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.round_form import LARGEST_SEED

@@ -3,10 +3,10 @@
 import click
 
 from lineage.artifacts import Student, parse_manifest
-from lineage.registry import Registry
-from lineage.slots import Entry
-from lineage.store import Store, open_store
-from lineage.survey import Survey, survey
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
+from lineage.registry.survey import Survey, survey
+from lineage.store.store import Store, open_store
 from tasks.platform.views import Mirror
 from workflows.commands.documents import AliasMove, Moves, Students, StudentVersion
 from workflows.commands.export import export_command

@@ -6,8 +6,8 @@ import click
 
 from lineage.artifacts import Student
 from lineage.export.subject import require_kind, subject_of
-from lineage.store import open_store
-from lineage.summary import Score, Summary, summary_of, weights_of
+from lineage.store.store import open_store
+from lineage.view.summary import Score, Summary, summary_of, weights_of
 from tasks.platform.progress import format_seconds
 from workflows.commands.documents import Weights
 from workflows.commands.output import as_json, emit, say, tabulate

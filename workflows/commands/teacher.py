@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from lineage.artifacts import Release, parse_manifest
-from lineage.author import write_key
 from lineage.dsse import SigningKey
-from lineage.registry import Registry
-from lineage.slots import Entry
-from lineage.store import Store, open_store
-from lineage.survey import Survey, survey
+from lineage.registry.registry import Registry
+from lineage.registry.slots import Entry
+from lineage.registry.survey import Survey, survey
+from lineage.store.store import Store, open_store
+from lineage.trust.author import write_key
 from tasks.platform.views import Mirror
 from workflows.commands.documents import Teachers, TeacherVersion
 from workflows.commands.export import export_command

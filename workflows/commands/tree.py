@@ -9,9 +9,9 @@ from itertools import groupby
 from rich.text import Text
 from rich.tree import Tree
 
-from lineage.diff import Difference
-from lineage.index import Edge
-from lineage.nodes import Graph, Node
+from lineage.graph.diff import Difference
+from lineage.graph.index import Edge
+from lineage.graph.nodes import Graph, Node
 from lineage.plain import plain
 
 _NUM_HEX = 12

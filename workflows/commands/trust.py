@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from lineage.adoption import endorse as endorse_all
-from lineage.adoption import refuse_losses, unendorsed
-from lineage.author import key_at_hand
-from lineage.store import open_store
-from lineage.trust import TrustRoot, read_trust
-from lineage.trust_chain import own_root, read_chain
-from lineage.trust_chain import publish as publish_next
+from lineage.operations.adoption import endorse as endorse_all
+from lineage.operations.adoption import refuse_losses, unendorsed
+from lineage.store.store import open_store
+from lineage.trust.author import key_at_hand
+from lineage.trust.chain import own_root, read_chain
+from lineage.trust.chain import publish as publish_next
+from lineage.trust.root import TrustRoot, read_trust
 from workflows.commands.answers import ListedKey, ListedTeam, Trust
 from workflows.commands.output import as_json, emit, say
 

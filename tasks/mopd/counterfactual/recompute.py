@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation, Input
+from lineage.records.record import Derivation, Input
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation

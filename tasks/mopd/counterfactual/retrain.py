@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
-from lineage.models import checkpoint_named, students_of
-from lineage.record import Derivation
+from lineage.graph.models import checkpoint_named, students_of
+from lineage.records.record import Derivation
 from tasks.contracts.handover import Plan
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings

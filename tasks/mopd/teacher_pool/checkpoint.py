@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from lineage.digest import digest_bytes, digest_file, hex_of
-from lineage.tree import Tree, TreeFile
+from lineage.store.tree import Tree, TreeFile
 from tasks.contracts.refusal import RefusedError
 from tasks.model.weight_files import map_file, read_header
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
-from lineage.record import Derivation
+from lineage.records.record import Derivation
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.platform.measurements import Measurements
 from tasks.platform.ranks import agreed, exchange, num_ranks, rank

@@ -8,10 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from lineage.author import own_key
-from lineage.s3 import Bucket
-from lineage.s3_store import S3Store
-from lineage.trust_chain import own_root, publish
+from lineage.store.s3 import Bucket
+from lineage.store.s3_store import S3Store
+from lineage.trust.author import own_key
+from lineage.trust.chain import own_root, publish
 from tests.support.s3_checkpoints import PART
 
 

@@ -12,13 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lineage.author import own_key
 from lineage.errors import StoreUnfitError
-from lineage.registry import Registry
-from lineage.s3 import Bucket, RemoteError
-from lineage.s3_probe import probe
-from lineage.s3_store import S3Store, open_s3
-from lineage.trust_chain import own_root, publish
+from lineage.registry.registry import Registry
+from lineage.store.s3 import Bucket, RemoteError
+from lineage.store.s3_probe import probe
+from lineage.store.s3_store import S3Store, open_s3
+from lineage.trust.author import own_key
+from lineage.trust.chain import own_root, publish
 from tests.lineage.test_registry import artifact
 from tests.support.making import checkpoint
 from tests.support.s3_checkpoints import PART, large
@@ -187,11 +187,11 @@ def test_a_server_that_never_answers_ends_in_a_clear_error(store):
 RELEASE = """
 import sys
 from pathlib import Path
-from lineage.s3 import Bucket
-from lineage.s3_store import S3Store, open_s3
-from lineage.author import own_key
+from lineage.store.s3 import Bucket
+from lineage.store.s3_store import S3Store, open_s3
+from lineage.trust.author import own_key
 from lineage.errors import StoreUnfitError
-from lineage.registry import Registry
+from lineage.registry.registry import Registry
 from tests.lineage.test_registry import artifact
 bucket, prefix, cache, writer = sys.argv[1:]
 store = S3Store(Bucket(bucket, prefix), "s3://x", Path(cache))

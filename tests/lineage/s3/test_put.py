@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from lineage import s3_blobs
-from lineage.author import own_key
 from lineage.digest import digest_bytes
 from lineage.errors import CorruptError, LineageError
-from lineage.gc import collect, find_garbage
-from lineage.lately import Lately
-from lineage.record import Attestation, Derivation, Records
-from lineage.s3_blobs import blob_key
-from lineage.store import read_tree
-from lineage.trust_chain import own_root, publish
+from lineage.operations.gc import collect, find_garbage
+from lineage.records.record import Attestation, Derivation, Records
+from lineage.store import s3_blobs
+from lineage.store.lately import Lately
+from lineage.store.s3_blobs import blob_key
+from lineage.store.store import read_tree
+from lineage.trust.author import own_key
+from lineage.trust.chain import own_root, publish
 from tests.support.making import TIME, checkpoint, write_record
 from tests.support.s3_checkpoints import PART, large, reopened
 
@@ -245,7 +245,7 @@ def test_a_clock_of_this_machine_that_is_wrong_makes_nothing_old(
     digest = store.put_bytes(b"lost")
     real = time.time
     for days in (2, -2):
-        monkeypatch.setattr("lineage.s3.time.time", lambda days=days: real() + days * DAY)
+        monkeypatch.setattr("lineage.store.s3.time.time", lambda days=days: real() + days * DAY)
         assert [abs(blob.age_seconds) < 60 for blob in store.blob_states()] == [True]
         assert find_garbage(store).remove == ()
         assert not store.remove(digest, DAY)

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from lineage import s3
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
-from lineage.gc import collect
-from lineage.s3 import Bucket
-from lineage.s3_answers import UploadedPart
-from lineage.s3_probe import probe
-from lineage.s3_store import open_s3
-from lineage.store import read_tree
-from lineage.transfer import Piece, pieces
+from lineage.operations.gc import collect
+from lineage.store import s3
+from lineage.store.s3 import Bucket
+from lineage.store.s3_answers import UploadedPart
+from lineage.store.s3_probe import probe
+from lineage.store.s3_store import open_s3
+from lineage.store.store import read_tree
+from lineage.store.transfer import Piece, pieces
 from tests.support.making import checkpoint, write_record
 from tests.support.s3_checkpoints import PART, large, reopened
 
@@ -33,7 +33,7 @@ def test_a_large_tree_goes_up_in_parts_and_comes_back(store, tmp_path):
 
 def test_a_record_is_written_and_found(store):
     record, output = write_record(store, b"weights")
-    from lineage.record import Records
+    from lineage.records.record import Records
 
     assert Records(store).output(record).output == output
     assert Records(store).all() == [record]

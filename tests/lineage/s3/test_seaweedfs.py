@@ -8,16 +8,16 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lineage.author import own_key
 from lineage.digest import digest_bytes
 from lineage.errors import CorruptError, StoreUnfitError, UnreachableError
-from lineage.gc import find_garbage
-from lineage.s3 import Bucket
-from lineage.s3_blobs import blob_key
-from lineage.s3_probe import probe
-from lineage.s3_store import S3Store, open_s3
-from lineage.store import read_tree
-from lineage.trust_chain import own_root, publish
+from lineage.operations.gc import find_garbage
+from lineage.store.s3 import Bucket
+from lineage.store.s3_blobs import blob_key
+from lineage.store.s3_probe import probe
+from lineage.store.s3_store import S3Store, open_s3
+from lineage.store.store import read_tree
+from lineage.trust.author import own_key
+from lineage.trust.chain import own_root, publish
 from tests.support.making import checkpoint, write_record
 from tests.support.policies import Request, allowed, read_policy
 from tests.support.role_table import PLACES, POLICIES
@@ -129,7 +129,7 @@ def test_a_reader_opens_the_store_and_writes_nothing(store, server, prefix, tmp_
 def test_ages_are_the_server_s(store, monkeypatch):
     store.put_bytes(b"x")
     real = time.time
-    monkeypatch.setattr("lineage.s3.time.time", lambda: real() - 2 * 24 * 3600)
+    monkeypatch.setattr("lineage.store.s3.time.time", lambda: real() - 2 * 24 * 3600)
     assert [abs(blob.age_seconds) < 60 for blob in store.blob_states()] == [True]
 
 

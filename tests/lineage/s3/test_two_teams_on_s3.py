@@ -18,10 +18,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lineage.dsse import SigningKey
-from lineage.s3 import Bucket
-from lineage.s3_store import S3Store
-from lineage.trust import TrustRoot
-from lineage.trust_chain import publish
+from lineage.store.s3 import Bucket
+from lineage.store.s3_store import S3Store
+from lineage.trust.chain import publish
+from lineage.trust.root import TrustRoot
 from tests.lineage.test_two_teams import TwoTeams, run
 from tests.support.policies import read_policy
 from tests.support.roles import POLICIES, may

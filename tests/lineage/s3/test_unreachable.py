@@ -9,9 +9,9 @@ import time
 import pytest
 
 from lineage.errors import StoreFullError, StoreUnfitError, UnreachableError
-from lineage.s3 import Bucket
-from lineage.s3_probe import KNOCK_SECONDS, probe
-from lineage.s3_store import open_s3
+from lineage.store.s3 import Bucket
+from lineage.store.s3_probe import KNOCK_SECONDS, probe
+from lineage.store.s3_store import open_s3
 
 
 @pytest.fixture

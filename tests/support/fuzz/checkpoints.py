@@ -4,8 +4,8 @@ import struct
 import tempfile
 from pathlib import Path
 
-from lineage.admission import check_content
 from lineage.errors import LineageError
+from lineage.store.admission import check_content
 from tasks.model.rendering import TemplateError, render
 from tasks.model.scratch import CHAT_TEMPLATE
 from tests.support.fuzz.fuzzing import Parser

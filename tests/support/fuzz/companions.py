@@ -3,10 +3,10 @@
 import json
 
 from lineage.artifacts import Release, Student, parse_manifest
+from lineage.compatibility.sketch import read_sketch, sketch
 from lineage.digest import digest_bytes
 from lineage.errors import LineageError
-from lineage.sketch import read_sketch, sketch
-from lineage.tree import Tree, TreeFile, parse_tree
+from lineage.store.tree import Tree, TreeFile, parse_tree
 from tasks.gate.refork import read_refork
 from tests.support.fuzz.fuzzing import Parser
 from tests.support.fuzz.mutations import mutated_json

@@ -5,16 +5,16 @@ import json
 import sqlite3
 
 from lineage.digest import canonical_json, digest_bytes, digest_json
-from lineage.documents import parse_named, unseal
 from lineage.dsse import SigningKey, sign
 from lineage.errors import LineageError
-from lineage.record import Attestation, Derivation
-from lineage.slots import Entry, Event, Move
-from lineage.statement import StatementPlace, make_statement, read_statement
-from lineage.tables import SCHEMA, insert_attestation, insert_record
-from lineage.trust import Team, TrustedKey, TrustRoot
-from lineage.view import metrics_of, view_of
-from lineage.waiver import _parse
+from lineage.graph.tables import SCHEMA, insert_attestation, insert_record
+from lineage.launches.waiver import _parse
+from lineage.mirror.run_view import metrics_of, view_of
+from lineage.records.record import Attestation, Derivation
+from lineage.registry.slots import Entry, Event, Move
+from lineage.store.documents import parse_named, unseal
+from lineage.trust.root import Team, TrustedKey, TrustRoot
+from lineage.trust.statement import StatementPlace, make_statement, read_statement
 from tests.support.fuzz.fuzzing import Parser
 from tests.support.fuzz.mutations import mutated_json
 from tests.support.making import SOURCE, TIME

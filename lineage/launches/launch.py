@@ -1,0 +1,128 @@
+"""A launch of a consolidation: what is recorded of it, and how people and scripts read it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from lineage.artifacts import Frozen
+from lineage.digest import digest_json
+from lineage.launches.approval import Decision
+
+Outcome = Literal["published", "failed", "refused", "rejected", "open", "proposed"]
+KIND = "launch"
+LAUNCHER = "launcher"
+"""The note of an attestation that names who launched, where that is known."""
+REPORT = "gate"
+"""The note of an attestation that names the gate's report on the plan, by artifact and record."""
+SOURCE = digest_json("a person's launch")
+"""Placeholder for the code digest in the record: a person launched it, not code."""
+
+
+class Launched(Frozen):
+    """A launch form as it was filled in, with what it asks of the rounds."""
+
+    inputs: dict[str, JsonValue]
+    """Every input of the form."""
+    preset: str = ""
+    """Preset that filled the form; "" for the form's own defaults."""
+    round: dict[str, JsonValue] = Field(default_factory=dict)
+    """Settings of each round."""
+    rounds: int = 1
+    seed: int = 0
+
+    def led_to(self, student: dict[str, JsonValue]) -> bool:
+        """Return whether a student's settings are those of the last round in the launch."""
+        wanted = {**self.round, "seed": self.seed + self.rounds - 1}
+        return all(student.get(name) == value for name, value in wanted.items())
+
+
+class Lenient(BaseModel):
+    """A part of a stored document: other fields are for other readers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlannedTeacherSummary(Lenient):
+    """A teacher of a plan."""
+
+    reference: str
+    """Resolved reference, such as ``teacher.math@3``."""
+    domain: str
+    owner: str
+    share: float
+    """Share of its domain's rollouts, in [0, 1]."""
+
+
+class LaunchFinding(Lenient):
+    """What the records or the gate say against a teacher."""
+
+    code: str
+    severity: str
+    """refusal, warning or note."""
+    subject: str
+
+
+class LaunchVerdict(Lenient):
+    """What the gate measured of a teacher."""
+
+    name: str
+    verdict: str
+    predicted: float | None = None
+    """The share of its gain that the student should have; None where it was not predicted."""
+
+
+class Waived(Lenient):
+    """A signed statement that findings are accepted."""
+
+    digest: str
+    reason: str
+    at: str
+    findings: list[dict[str, str]]
+    """Each a code and a subject."""
+
+
+class Result(Lenient):
+    """A student that came of a plan."""
+
+    digest: str
+    names: list[str]
+    """Registry versions, such as ``student.general@4``."""
+
+
+class Launch(Frozen):
+    """One plan of a consolidation."""
+
+    plan: str
+    """Its digest; behind the gate where it went through one."""
+    at: str
+    """When the plan was written: ISO 8601, UTC; "" where that is not recorded."""
+    student: str
+    """Digest of the checkpoint that the student starts from."""
+    teachers: list[PlannedTeacherSummary]
+    inputs: dict[str, JsonValue] | None
+    """The form as it was filled in; None for an older launch."""
+    settings: dict[str, JsonValue] | None
+    """Settings of the round; None if no round began."""
+    preset: str | None
+    """Preset that filled the form; "" for the form's own defaults, None if not recorded."""
+    preset_version: str | None
+    """The version under which the presets were registered, or the commit that ran."""
+    launcher: str | None
+    """Name of the person who launched it, in Flyte the principal; None if unknown."""
+    approver: str | None
+    """Name of the last approver; "" if approved in the console, None without an approval."""
+    decisions: list[Decision]
+    """Decisions of every execution that passed the review, oldest first."""
+    execution: str | None
+    """Flyte's name, as project/domain/name; None for a run on one machine."""
+    execution_url: str | None
+    findings: list[LaunchFinding]
+    verdicts: list[LaunchVerdict]
+    waivers: list[Waived]
+    outcome: Outcome
+    """published, failed after its plan, refused for its findings, rejected at its review, open
+    (launched, and nothing of it is recorded yet), or proposed: a plan without a launch, such as
+    that of a dry run or of `provost gate`."""
+    students: list[Result]
+    error: str = ""
+    """Message of the newest failure; "" if none is recorded."""

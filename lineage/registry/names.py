@@ -1,0 +1,125 @@
+"""Names and their entries, read from the project of each name's owner alone.
+
+A name has one owner, which the trust root states. Entries of another project under the same name
+are not read.
+"""
+
+import logging
+import re
+from typing import Literal
+
+from lineage.errors import (
+    LineageError,
+    NotEntitledError,
+    UnknownReferenceError,
+    UnreachableError,
+)
+from lineage.registry.reference import listing
+from lineage.registry.slots import Entry, Event, Move, Named, NamedSlots
+from lineage.store.store import Store
+from lineage.trust.journal import Journal
+from lineage.trust.older import Older
+from lineage.trust.statement import prefix_of
+
+_LOG = logging.getLogger(__name__)
+REGISTRY = "registry"
+_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_MAX_NAME = 128
+
+
+def check_name(name: str) -> None:
+    """Raise LineageError for what cannot be a name in the registry."""
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        raise LineageError(
+            f"name {name[:_MAX_NAME]!r} is refused: use up to {_MAX_NAME} lowercase letters and "
+            "digits, with '-', '_' or '.' between them, as in 'teacher.math'"
+        )
+
+
+class Names:
+    """The names of a store, with their versions, aliases and events."""
+
+    def __init__(self, store: Store) -> None:
+        """Read the names in ``store``."""
+        self.store = store
+        self.journal = Journal(store)
+        self.older = Older(self.journal)
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        found = {key.split("/")[1] for key in self.older.keys(REGISTRY)}
+        for project in self.journal.projects:
+            prefix = prefix_of(project, REGISTRY)
+            keys = self.journal.store.keys(prefix)
+            below = {key.removeprefix(f"{prefix}/").partition("/")[0] for key in keys}
+            found |= {name for name in below if self.project_of(name) == project}
+        return sorted(name for name in found if _NAME.fullmatch(name))
+
+    def project_of(self, name: str) -> str:
+        """Return the project of the team that owns a name; "" if no team owns it."""
+        trust = self.journal.trust
+        return trust.project_of(trust.owner_of(name)) if trust else ""
+
+    def versions(self, name: str) -> list[Entry]:
+        """Return a name's entries, version 1 first."""
+        return self.slots(name, "versions", Entry).all()
+
+    def readable(self, name: str) -> list[Entry]:
+        """Return those of a name's entries that can be read: damage in one hides no other."""
+        slots = self.slots(name, "versions", Entry)
+        found = []
+        for number in slots.numbers():
+            try:
+                entry = slots.read(number)
+            except UnreachableError:
+                raise
+            except LineageError as error:
+                _LOG.warning("%s@%d cannot be read and is left out: %s", name, number, error)
+                continue
+            if entry is not None:
+                found.append(entry)
+        return found
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return where each alias of a name points now."""
+        return {move.alias: move.version for move in self.moves(name)}
+
+    def moves(self, name: str) -> list[Move]:
+        """Return every alias move of a name, first one first."""
+        return self.slots(name, "aliases", Move).all()
+
+    def events(self, name: str) -> list[Event]:
+        """Return every recall and retirement of a name, first one first."""
+        return self.slots(name, "events", Event).all()
+
+    def status(self, name: str, version: int) -> Literal["active", "retired", "recalled"]:
+        """Say whether a version may be used; a recall outlasts everything."""
+        actions = {event.action for event in self.events(name) if event.version == version}
+        if "recall" in actions:
+            return "recalled"
+        return "retired" if "retire" in actions else "active"
+
+    def entry(self, name: str, version: int) -> Entry:
+        """Return one version of a name.
+
+        Raises:
+            UnknownReferenceError: where it has no such version.
+        """
+        slots = self.slots(name, "versions", Entry)
+        entry = slots.read(version)
+        if entry is None:
+            known = [item.version for item in slots.all()]
+            raise UnknownReferenceError(
+                f"{name} has no version {version}: it has {known or 'none'}; see {listing(name)}"
+            )
+        if (entry.name, entry.version) != (name, version):
+            raise NotEntitledError(
+                f"the slot of {name}@{version} holds {entry.name}@{entry.version}: it was moved or "
+                "replaced; restore it from a copy of the store"
+            )
+        return entry
+
+    def slots(self, name: str, part: str, model: type[Named]) -> NamedSlots[Named]:
+        """Return the slots of one part of a name: versions, aliases or events."""
+        path = f"{REGISTRY}/{name}/{part}"
+        return NamedSlots(self.journal, self.older, self.project_of(name), path, model)

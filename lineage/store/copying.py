@@ -1,0 +1,65 @@
+"""A plain file copied while it is hashed."""
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from lineage.digest import PREFIX
+from lineage.errors import RefusedFileError
+from lineage.store.telling import Meter, Tell
+
+_CHUNK_BYTES = 4 << 20
+
+
+def copy_file(source: Path, target: Path, tell: Tell) -> tuple[str, int]:
+    """Copy a plain file; return its digest and its size in bytes.
+
+    It stops at the size that the file had when it was opened. Raises RefusedFileError for what is
+    no plain file and for one that changes meanwhile.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RefusedFileError(f"{source} is a symlink: copy the file itself") from error
+        raise
+    hasher = hashlib.sha256()
+    with io.FileIO(descriptor) as reader, io.FileIO(target, "xb") as out:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise RefusedFileError(f"{source} is not a plain file; remove it from the folder")
+        meter = Meter(source.name, status.st_size, tell)
+
+        def took(piece: memoryview) -> None:
+            hasher.update(piece)
+            meter.add(len(piece))
+
+        size = _pump(reader, out, took, status.st_size)
+        if size != status.st_size or reader.read(1):
+            raise RefusedFileError(
+                f"{source} changed while it was read ({status.st_size} bytes at first): put it "
+                "when its writer has closed it"
+            )
+    return PREFIX + hasher.hexdigest(), size
+
+
+def _pump(
+    reader: io.FileIO, out: io.FileIO, update: Callable[[memoryview], None], limit: int
+) -> int:
+    """Move up to ``limit`` bytes, showing each piece to ``update``; return how many came."""
+    buffer = memoryview(bytearray(min(_CHUNK_BYTES, max(limit, 1))))
+    moved = 0
+    while moved < limit:
+        count = reader.readinto(buffer[: min(len(buffer), limit - moved)])
+        if not count:
+            break
+        piece = buffer[:count]
+        update(piece)
+        while piece:  # an unbuffered write may take less than it was given
+            piece = piece[out.write(piece) or 0 :]
+        moved += count
+    return moved
