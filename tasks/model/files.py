@@ -12,6 +12,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -19,6 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from lineage.store.sizes import weights_in
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import attention_for
 from tasks.model.log_probs import refuse_other_logits
 
 MAX_SHARD = "4GB"
@@ -50,13 +52,15 @@ def load_model(folder: Path) -> PreTrainedModel:
             would initialize them at random and continue.
     """
     _refuse_foreign_code(folder)
-    _refuse_larger_model(folder)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    attention = attention_for(config)
+    _refuse_larger_model(folder, config, attention)
     loaded: object = AutoModelForCausalLM.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
-        attn_implementation="sdpa",
+        attn_implementation=attention,
         dtype="auto",
         ignore_mismatched_sizes=True,
         output_loading_info=True,
@@ -135,15 +139,14 @@ def _from_hugging_face(source: str, revision: str) -> Policy:
     return Policy(model, tokenizer)
 
 
-def _refuse_larger_model(folder: Path) -> None:
+def _refuse_larger_model(folder: Path, config: PretrainedConfig, attention: str) -> None:
     """Raise ValueError for a config with many more weights than the files hold.
 
     transformers allocates memory for all of them before it looks for them.
     """
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(
-            config, attn_implementation="sdpa", trust_remote_code=False
+            config, attn_implementation=attention, trust_remote_code=False
         )
     asked = sum(parameter.numel() for parameter in empty.parameters())
     held = weights_in(folder).elements

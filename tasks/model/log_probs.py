@@ -4,14 +4,16 @@ Shapes: B sequences, S tokens of the padded sequence, N chosen tokens of the who
 vocabulary, D hidden size. Log-probabilities are in nats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import body_of
 from tasks.model.kernels.last_layer import last_mlp_only_at
 from tasks.model.kernels.shared_beginning import packed_hidden, packing_of
 
@@ -80,7 +82,7 @@ def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
         hidden_BSD = (
             packed_hidden(model, ids_BS, packing)
             if packing is not None
-            else model.base_model(input_ids=ids_BS, use_cache=False).last_hidden_state
+            else body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
         )
     return hidden_BSD.flatten(0, 1).index_select(0, places_N)
 
@@ -102,11 +104,13 @@ def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float 
 def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
     """Apply the changes that some architectures make to logits after the output head.
 
-    Granite divides, Cohere multiplies, Gemma 2 caps softly.
+    Granite divides, Cohere and Falcon-H1 multiply, Gemma 2 and RecurrentGemma cap softly.
     """
     divisor = getattr(config, "logits_scaling", None)
     factor = getattr(config, "logit_scale", None)
-    cap = getattr(config, "final_logit_softcapping", None)
+    cap = getattr(config, "final_logit_softcapping", None) or getattr(
+        config, "logits_soft_cap", None
+    )
     if divisor is not None:
         logits_NV = logits_NV / divisor
     if factor is not None:
@@ -116,23 +120,60 @@ def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
     return logits_NV
 
 
+def room_for_rounding(logits: Tensor, dtype: torch.dtype) -> float:
+    """Return how far two ways to the same logits may differ, in a model of this precision."""
+    share = 1e-4 if dtype in (torch.float32, torch.float64) else 0.02
+    return share * max(1.0, float(logits.abs().nan_to_num(posinf=0.0).max()))
+
+
 @torch.no_grad()
 def refuse_other_logits(model: PreTrainedModel) -> None:
-    """Raise ValueError for an architecture with logits other than those computed here."""
-    ids_BS = torch.tensor([[1, 2, 3]], device=model.device) % model.config.vocab_size
-    rows_N, columns_N = torch.zeros(2, dtype=torch.long), torch.tensor([1, 2])
-    batch = TokenBatch(ids_BS, rows_N, columns_N)
+    """Raise ValueError for an architecture with logits other than those computed here.
+
+    Rows of unequal length that share a beginning go through every fast path. The head's output is
+    scaled to a size at which a cap on the logits would show.
+    """
+    size = model.config.get_text_config(decoder=True).vocab_size
+    rows = [[token % size for token in row] for row in _TRIED]
+    chosen = [[False] * 3 + [True] * (len(row) - 3) for row in rows]
+    batch = pad_right(rows, chosen, pad_id=0).to(model.device)
     was_training = model.training
     model.eval()
-    own_NV, ours_NV = model(ids_BS).logits[0, :2].float(), chosen_logits(model, batch)
+    with _loud_head(model):
+        own = [model(torch.tensor([row], device=model.device)).logits[0, 2:-1] for row in rows]
+        own_NV, ours_NV = torch.cat(own).float(), chosen_logits(model, batch)
     model.train(was_training)
+    room = room_for_rounding(own_NV, model.dtype)
     # Lost weights (NaN in both) are another fault, reported where the numbers are read.
-    if not torch.allclose(own_NV, ours_NV, rtol=1e-2, atol=1e-2, equal_nan=True):
+    if not torch.allclose(own_NV, ours_NV, rtol=0.0, atol=room, equal_nan=True):
         raise RefusedError(
             "unknown-logits",
             f"{type(model).__name__} changes its logits after the output head in an unknown way, "
             "so every log-probability would be wrong: add it to tasks/model/log_probs.py",
         )
+
+
+_TRIED = ((1, 2, 3, 4, 5), (1, 2, 3, 6, 7, 8), (1, 2, 3, 4, 6))
+_LOUD = 60.0
+"""Size of the largest logit while a model is tried; architectures cap at 30 or 50."""
+
+
+@contextmanager
+def _loud_head(model: PreTrainedModel) -> Iterator[None]:
+    """Scale the output head's results to ``_LOUD`` within the context."""
+    factors: list[float] = []
+
+    def scaled(_head: nn.Module, _inputs: object, logits: Tensor) -> Tensor:
+        if not factors:
+            largest = float(logits.abs().nan_to_num(posinf=0.0).max())
+            factors.append(_LOUD / largest if largest > 0 else 1.0)
+        return logits * factors[0]
+
+    handle = model.get_output_embeddings().register_forward_hook(scaled)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def token_log_probs(logits_NV: Tensor, tokens_N: Tensor) -> Tensor:

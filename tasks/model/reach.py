@@ -6,6 +6,8 @@ from collections.abc import Collection
 from transformers import PreTrainedModel
 from transformers.cache_utils import get_layer_types_and_kwargs
 
+from tasks.model.architecture import body_of
+
 _ATTENTION = {"full_attention", "sliding_attention"}
 
 
@@ -25,7 +27,7 @@ def attends_to_all(model: PreTrainedModel, num_tokens: int, forms: Collection[st
     windows = [one["sliding_window"] for one in layers if one.get("sliding_window") is not None]
     return (
         text._attn_implementation in forms
-        and "position_ids" in inspect.signature(model.base_model.forward).parameters
+        and "position_ids" in inspect.signature(body_of(model).forward).parameters
         and not getattr(text, "alibi", False)
         and set(layer_types) <= _ATTENTION
         and all(num_tokens <= window for window in windows)

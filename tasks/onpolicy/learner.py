@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
+from tasks.model.architecture import body_of
 from tasks.model.checkpointing import checkpointed
 from tasks.model.kernels.norm import write_norms_by_hand
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
@@ -67,7 +68,7 @@ def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
     if adapter is None:
         numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
     else:
-        inner = (module for module in model.base_model.modules() if is_projection(module))
+        inner = (module for module in body_of(model).modules() if is_projection(module))
         numbers = sum(adapter.rank * sum(module.weight.shape) for module in inner)
     return -(-numbers // num_ranks())
 

@@ -59,10 +59,16 @@ def leave_norms_to_the_model(model: nn.Module) -> None:
             del module.forward  # the class's own comes back
 
 
-def _forward(module: Any, hidden_D: Tensor) -> Tensor:  # noqa: ANN401 - any architecture's norm
-    if _is_for_here(hidden_D) and _is_for_here(module.weight):
+def _forward(
+    module: Any,  # noqa: ANN401 - any architecture's norm
+    hidden_D: Tensor,
+    *more: object,
+    **named: object,
+) -> Tensor:
+    # A gate beside the hidden states makes another norm: Mamba 2's layers have such norms.
+    if not more and not named and _is_for_here(hidden_D) and _is_for_here(module.weight):
         return _normed(hidden_D, module)
-    return type(module).forward(module, hidden_D)  # type: ignore[no-any-return]
+    return type(module).forward(module, hidden_D, *more, **named)  # type: ignore[no-any-return]
 
 
 def _normed(x_D: Tensor, module: Any) -> Tensor:  # noqa: ANN401
@@ -81,6 +87,8 @@ def _is_the_same(module: nn.Module) -> bool:
     if weight.dim() != 1 or not _is_for_here(weight):
         return False
     tried = torch.linspace(-1.0, 2.0, 2 * len(weight)).view(2, -1)
-    return torch.allclose(
-        module(tried), _normed(tried, module), rtol=_CLOSE, atol=_CLOSE, equal_nan=True
-    )
+    try:
+        own = module(tried)
+    except (TypeError, RuntimeError):  # it needs a gate, or hidden states of another shape
+        return False
+    return torch.allclose(own, _normed(tried, module), rtol=_CLOSE, atol=_CLOSE, equal_nan=True)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from tasks.model.architecture import body_of
 from tasks.model.checkpointing import marked_layers, replaced_inside
 from tasks.model.reach import attends_to_all
 
@@ -100,7 +101,7 @@ def packed_hidden(model: PreTrainedModel, ids_BS: Tensor, packing: Packing) -> T
     """Return the last layer's hidden states of the packed row [1, T, hidden size]."""
     ids_1T, positions_1T = packing.pack(ids_BS)
     with _attending(model, packing):
-        output = model.base_model(input_ids=ids_1T, position_ids=positions_1T, use_cache=False)
+        output = body_of(model)(input_ids=ids_1T, position_ids=positions_1T, use_cache=False)
     return output.last_hidden_state  # type: ignore[no-any-return]
 
 
@@ -116,7 +117,7 @@ def _is_the_same(model: PreTrainedModel) -> bool:
     ids_BS = torch.tensor([[1, 2, 3, 4], [1, 2, 4, 3]], device=model.device)
     ids_BS %= model.config.get_text_config(decoder=True).vocab_size
     packing = Packing(num_rows=2, num_shared=2, num_own=2)
-    plain_BSH = model.base_model(input_ids=ids_BS, use_cache=False).last_hidden_state
+    plain_BSH = body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
     try:
         packed_TH = packed_hidden(model, ids_BS, packing)[0]
     except _NotAskedError:

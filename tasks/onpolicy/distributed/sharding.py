@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.split_adamw import SplitAdamW
+from tasks.model.architecture import body_of
 from tasks.model.checkpointing import blocks
 from tasks.model.shards import holding, sum_into_part, whole
 from tasks.platform.ranks import exchange_json, num_ranks, rank_device
@@ -98,7 +99,7 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
     """
     _check_shape(model)
     _check_weights(model)
-    body, head = model.base_model, model.get_output_embeddings()
+    body, head = body_of(model), model.get_output_embeddings()
     mesh = init_device_mesh(rank_device().type, (num_ranks(),))
     places = {
         parameter: (module, name)
@@ -139,7 +140,7 @@ def replica(model: PreTrainedModel) -> Iterator[None]:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
     # A tied head's parameter is the body's, which swaps it for the whole one in the body alone.
-    head, compute = model.get_output_embeddings(), next(model.base_model.parameters()).dtype
+    head, compute = model.get_output_embeddings(), next(body_of(model).parameters()).dtype
     wholes = {
         name: nn.Parameter(whole(part.detach().to(compute)), requires_grad=False)
         for name, part in head.named_parameters(recurse=False)
@@ -154,9 +155,9 @@ def replica(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _check_shape(model: PreTrainedModel) -> None:
-    known = {*model.base_model.parameters(), *model.get_output_embeddings().parameters()}
+    known = {*body_of(model).parameters(), *model.get_output_embeddings().parameters()}
     others = [name for name, parameter in model.named_parameters() if parameter not in known]
-    if model.base_model is model or others:
+    if body_of(model) is model or others:
         raise RefusedError(
             "other-parameters",
             f"{type(model).__name__} cannot be sharded here: it has parameters outside its body "

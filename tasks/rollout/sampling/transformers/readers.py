@@ -4,9 +4,12 @@
 token, so the pass over them needs the causal mask only. Generated tokens go to the columns from P
 on, one column for all rows; the columns between a context's end and P are masked.
 
-``Padded`` runs any causal LM with the cache of transformers. It serves the layers that
-``cache.fits`` refuses: recurrent states, sliding windows, shared keys, distance biases. Padding is
-at the left, and a mask [B, P] tells the model where.
+``Padded`` runs a causal LM with the cache of transformers. It serves the layers that ``cache.fits``
+refuses: recurrent states, sliding windows, shared keys, distance biases. Padding is at the left,
+and a mask [B, P] tells the model where.
+
+``Whole`` runs any causal LM without a cache: all tokens of a row for each new one. ``verified``
+takes it where the other two do not give the model's own numbers.
 
 Shapes: B rows, U different contexts, S tokens of the next pass, P columns of the contexts, D hidden
 size, L columns of the allocated cache.
@@ -20,6 +23,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from tasks.model.architecture import body_of
 from tasks.model.kernels.last_layer import last_mlp_only_at
 from tasks.rollout.sampling.transformers.cache import ColumnCache
 from tasks.rollout.sampling.transformers.pace import Pace
@@ -158,7 +162,7 @@ class Columns:
         return self._body(ids_US.to(self._device), positions_US, mask_11SP)
 
     def _body(self, ids_BS: Tensor, positions_BS: Tensor, mask: Tensor | None) -> Tensor:
-        output = self._model.base_model(
+        output = body_of(self._model)(
             input_ids=ids_BS,
             attention_mask=mask,
             position_ids=positions_BS,
@@ -183,7 +187,7 @@ class Padded:
             self._contexts_BS[row, longest - len(context) :] = torch.tensor(context)
             self._mask_BP[row, longest - len(context) :] = 1
         self._mask_BP = self._mask_BP.to(model.device)
-        accepted = inspect.signature(model.base_model.forward).parameters
+        accepted = inspect.signature(body_of(model).forward).parameters
         self._is_told_positions = "position_ids" in accepted
 
     def read_contexts(self) -> Tensor:
@@ -208,7 +212,7 @@ class Padded:
     def _run(self, ids_BS: Tensor) -> Tensor:
         positions_BP = (self._mask_BP.cumsum(-1) - 1).clamp(min=0)
         positions_BS = positions_BP[:, -ids_BS.shape[1] :]
-        output = self._model.base_model(
+        output = body_of(self._model)(
             input_ids=ids_BS,
             attention_mask=self._mask_BP,
             past_key_values=self._cache,
@@ -216,6 +220,41 @@ class Padded:
             **({"position_ids": positions_BS} if self._is_told_positions else {}),
         )
         return output.last_hidden_state[:, -1]  # type: ignore[no-any-return]
+
+
+class Whole:
+    """Rows that are being generated, read from their first token on each time."""
+
+    def __init__(self, model: PreTrainedModel, contexts: Sequence[Sequence[int]]) -> None:
+        """Take contexts; padding is at the right, where a causal model does not look."""
+        self._model = model
+        lengths = [len(context) for context in contexts]
+        self._lengths_B = torch.tensor(lengths, device=model.device)
+        ids_BS = torch.zeros((len(contexts), max(lengths)), dtype=torch.long)
+        for row, context in enumerate(contexts):
+            ids_BS[row, : len(context)] = torch.tensor(context)
+        self._ids_BS = ids_BS.to(model.device)
+
+    def read_contexts(self) -> Tensor:
+        """Run the contexts; return the hidden states [B, D] that predict each row's first token."""
+        hidden_BSD = body_of(self._model)(input_ids=self._ids_BS, use_cache=False).last_hidden_state
+        rows_B = torch.arange(len(hidden_BSD), device=hidden_BSD.device)
+        return hidden_BSD[rows_B, self._lengths_B - 1]  # type: ignore[no-any-return]
+
+    def read(self, tokens_B: Tensor) -> Tensor:
+        """Add a token to each row; return the hidden states [B, D] that predict the next."""
+        self._ids_BS = torch.nn.functional.pad(self._ids_BS, (0, 1))
+        self._ids_BS.scatter_(1, self._lengths_B[:, None], tokens_B[:, None])
+        self._lengths_B = self._lengths_B + 1
+        return self.read_contexts()
+
+    def make_room(self) -> bool:
+        """Say that buffers have moved: the rows grow with every token."""
+        return True
+
+    def keep(self, rows_B: Tensor) -> None:
+        """Go on with these rows alone."""
+        self._ids_BS, self._lengths_B = self._ids_BS[rows_B], self._lengths_B[rows_B]
 
 
 def _without_repeats(contexts: Sequence[Sequence[int]], least_tokens: int) -> list[tuple[int, ...]]:

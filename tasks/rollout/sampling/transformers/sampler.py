@@ -15,9 +15,8 @@ from transformers import PreTrainedModel
 from tasks.contracts.refusal import RefusedError
 from tasks.model.kernels.one_token_attention import one_token_attention
 from tasks.rollout.sampling.sampler import ModelTurn
-from tasks.rollout.sampling.transformers.cache import fits
 from tasks.rollout.sampling.transformers.pace import pace_of
-from tasks.rollout.sampling.transformers.readers import Columns, Padded
+from tasks.rollout.sampling.transformers.verified import Way, reader_of, way_of
 from tasks.rollout.sampling.transformers.writing import Writing
 from tasks.rollout.settings import SamplingSettings
 
@@ -57,13 +56,10 @@ class TransformersSampler:
         ordered = [contexts[place] for place in order]
         # A turn's last token is not run: nothing comes after it.
         num_read = most - 1
-        reader: Columns | Padded
-        if fits(self._model, len(ordered[-1]) + num_read):
-            pace = pace_of(self._model)
-            reader = Columns(self._model, ordered, num_read, pace)
-        else:
-            pace = replace(pace_of(self._model), is_recorded=False)
-            reader = Padded(self._model, ordered, self._pad_id)
+        way = way_of(self._model, len(ordered[-1]) + num_read)
+        pace = pace_of(self._model)
+        pace = replace(pace, is_recorded=pace.is_recorded and way is Way.COLUMNS)
+        reader = reader_of(self._model, way, ordered, num_read, self._pad_id, pace)
         writing = Writing(
             self._model, reader, noise[order, :most], self._end_id, self._settings.temperature
         )
