@@ -6,7 +6,7 @@ from flytekit import workflow
 
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import BlendSettings, Contribution, StageLabel
-from tasks.release.task import collect_blend, register_checkpoint, summarize
+from tasks.release.task import check_foundation, collect_blend, register_checkpoint, summarize
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base
 from workflows.nodes import named
@@ -80,10 +80,11 @@ def foundation(model: str = "", seed: int = 0) -> Founded:
         model: Path or id of a Hugging Face model; empty trains a small model from scratch.
         seed: Random seed for the base, the data and the shared SFT.
     """
-    data = named("collect-blend", collect_blend(blend=BLEND, seed=seed))
-    base = named(
-        "make-base", make_base(source=model, data=data, settings=BaseSettings(), seed=seed)
-    )
+    blend = named("collect-blend", collect_blend(blend=BLEND, seed=seed))
+    settings = BaseSettings()
+    checked = check_foundation(data=blend, source=model, scratch=settings.scratch)
+    data = named("check", checked)
+    base = named("make-base", make_base(source=model, data=data, settings=settings, seed=seed))
     of_base = register_checkpoint(name="base", checkpoint=base, owner=OWNER)
     fork_point = finetune(
         start=named("register-base", of_base),

@@ -11,7 +11,7 @@ a measured matrix product.
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import torch
 from safetensors import safe_open
 
 from tasks.contracts.handover import Plan
+from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import prompts_of
-from tasks.ledger.estimate import RunSize, estimate, memory_speed
+from tasks.ledger.estimate import RunSize, estimate, free_storage, memory_speed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
@@ -38,6 +39,8 @@ DENSE_BF16 = {"nvidia-h100": 989e12, "nvidia-h200": 989e12}
 _NUM_PROMPTS = 32
 _FP32 = 4
 _GIB = 1 << 30
+_CONTROLS = 2
+"""Merges that are stored beside the students: parameter average and task arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Forecast:
     memory: int
     """Bytes on the learner's device beside activations."""
     storage: int
-    """Bytes of ledgers and students."""
+    """Bytes of ledgers, students, controls and the training state."""
     probe: Probing | None = None
     """Cost of the gate's measurement; None if it measures nothing."""
 
@@ -109,7 +112,7 @@ class Forecast:
             ("time", time_said),
             ("gate", self.probe.summary if self.probe else "measures nothing"),
             ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
-            ("storage", f"{self.storage / _GIB:.2f} GiB of ledger and students"),
+            ("storage", f"{self.storage / _GIB:.2f} GiB of ledger, students and controls"),
             (
                 "calculated from",
                 f"{self.parameters / 1e6:.2f} M parameters (largest teacher "
@@ -136,10 +139,11 @@ def forecast(
     mean_teacher = sum(t.share * teachers[t.name] for t in plan.teachers) / len(plan.leads)
     steps = workload.loop.num_steps * workload.rounds
     extra = 1 if workload.has_outcome else 0
+    sources = len(plan.teachers) + extra
     ledger = estimate(
         RunSize(
             num_parameters=student,
-            num_sources=len(plan.teachers) + extra,
+            num_sources=sources,
             extra_sources=extra,
             num_steps=workload.loop.num_steps,
             updates_per_step=workload.loop.inner_updates,
@@ -155,9 +159,42 @@ def forecast(
         operations=steps * tokens * (8 * student + 2 * mean_teacher),
         machine=machine(Stage.MOPD_ROUND),
         memory=ledger.memory + _FP32 * (student + largest),
-        storage=workload.rounds * (ledger.storage + _FP32 * student),
+        storage=workload.rounds * ledger.storage
+        # One state at least is kept: the weights, a second moment, a first one for each source.
+        + _FP32 * student * (workload.rounds + _CONTROLS + 2 + sources),
         probe=_probing(plan, probe, lengths, student, teachers) if probe else None,
     )
+
+
+def refuse_small_disk(
+    runner: StepRunner, plan: Plan, cost: Forecast, free: Callable[[Path], int] = free_storage
+) -> None:
+    """Compare what a consolidation stores at least with the room for it.
+
+    Raises:
+        RefusedError: where it does not fit, and no round of these teachers is stored already.
+    """
+    if "://" in runner.store.uri or runner.only_finds:  # a bucket has no known end
+        return
+    room = free(Path(runner.store.uri))
+    if cost.storage > room and not _is_distilled(runner, plan):
+        raise RefusedError(
+            "disk-too-small",
+            f"the consolidation stores at least {cost.storage / _GIB:.2f} GiB (ledger, students, "
+            f"controls and a training state), but {room / _GIB:.2f} GiB are free under "
+            f"{runner.store.uri}: free some storage, raise ledger.segment_steps, or set "
+            "ledger_precision=bf16",
+        )
+
+
+def _is_distilled(runner: StepRunner, plan: Plan) -> bool:
+    """Return whether a round of these teachers from this student is finished."""
+    wanted = {plan.student.digest, *(teacher.checkpoint.digest for teacher in plan.teachers)}
+    for digest in runner.records.all():
+        record = runner.records.read(digest)
+        if record.kind == "mopd" and wanted <= {item.artifact for item in record.inputs}:
+            return runner.records.finished(digest) is not None
+    return False
 
 
 def _probing(

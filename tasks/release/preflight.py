@@ -1,4 +1,4 @@
-"""What would otherwise fail at a climb's end, tried before anything trains."""
+"""What would otherwise fail at the end of a climb or foundation, tried before it trains."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +14,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import free_storage
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
+from tasks.model.settings import ScratchSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
 from tasks.rollout.collect import refuse_long_prompt
@@ -23,6 +24,9 @@ from tasks.rollout.settings import SamplingSettings
 
 _STATE = 3
 """Size of a training state, in checkpoints: weights and two moments."""
+_FOUNDED = 2
+"""Checkpoints of a foundation: base and fork point."""
+_FP32 = 4
 _GIB = 1 << 30
 
 
@@ -114,13 +118,74 @@ def refuse_small_disk(
     size = sum(file.size for file in read_tree(runner.store, start.digest).files)
     needed, room = size * (num_checkpoints + _STATE), free(Path(runner.store.uri))
     if needed > room and not _is_climbed(runner, domain):
-        raise RefusedError(
-            "disk-too-small",
-            f"the climb of {domain.settings.name} stores {num_checkpoints} checkpoints of "
-            f"{size / _GIB:.2f} GiB and a training state of {_STATE} times as much, "
-            f"{needed / _GIB:.2f} GiB in all, but {room / _GIB:.2f} GiB are free under "
-            f"{runner.store.uri}: free some storage, or raise rung_every to keep fewer checkpoints",
+        raise _too_small(
+            f"the climb of {domain.settings.name} stores {num_checkpoints} checkpoints",
+            runner.store.uri,
+            size=size,
+            needed=needed,
+            room=room,
+            remedy=", or raise rung_every to keep fewer checkpoints",
         )
+
+
+def check_foundation(
+    runner: StepRunner,
+    data: list[Artifact],
+    source: str,
+    scratch: ScratchSettings,
+    free: Callable[[Path], int] = free_storage,
+) -> list[Artifact]:
+    """Return the data, if base, fork point and a training state fit onto the disk.
+
+    The base is the model of the folder ``source``, or made from ``scratch`` without one. The size
+    of a model on the Hub is not known before it is fetched, which comes first.
+
+    Raises:
+        RefusedError: for a disk without that room; a finished foundation stores nothing more.
+    """
+    folder = Path(source)
+    if runner.only_finds or "://" in runner.store.uri or (source and not folder.is_dir()):
+        return data
+    files = (file for file in folder.rglob("*.safetensors")) if source else ()
+    size = sum(file.stat().st_size for file in files) or _FP32 * _num_parameters(scratch)
+    needed, room = size * (_FOUNDED + _STATE), free(Path(runner.store.uri))
+    if needed > room and not _is_founded(runner, data):
+        raise _too_small(
+            "the foundation stores a base and a fork point",
+            runner.store.uri,
+            size=size,
+            needed=needed,
+            room=room,
+        )
+    return data
+
+
+def _num_parameters(scratch: ScratchSettings) -> int:
+    """Return about how many weights a model from scratch has; input and output share theirs."""
+    heads = 2 * (scratch.num_heads + scratch.num_key_value_heads)
+    per_layer = heads * scratch.head_size + 3 * scratch.feed_forward_size
+    return scratch.hidden_size * (scratch.num_layers * per_layer + scratch.vocabulary_size)
+
+
+def _too_small(
+    what: str, uri: str, *, size: int, needed: int, room: int, remedy: str = ""
+) -> RefusedError:
+    return RefusedError(
+        "disk-too-small",
+        f"{what} of {size / _GIB:.2f} GiB and a training state of {_STATE} times as much, "
+        f"{needed / _GIB:.2f} GiB in all, but {room / _GIB:.2f} GiB are free under {uri}: free "
+        f"some storage{remedy}",
+    )
+
+
+def _is_founded(runner: StepRunner, data: Sequence[Artifact]) -> bool:
+    """Return whether a fork point from this data is finished."""
+    wanted = {artifact.digest for artifact in data}
+    for digest in runner.records.all():
+        record = runner.records.read(digest)
+        if record.kind == "sft" and wanted <= {item.artifact for item in record.inputs}:
+            return runner.records.finished(digest) is not None
+    return False
 
 
 def _is_climbed(runner: StepRunner, domain: Domain) -> bool:

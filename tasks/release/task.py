@@ -2,6 +2,7 @@
 
 from lineage.artifacts import Artifact, Rung
 from tasks.contracts.handover import BlendSettings, Domain, DomainSettings, Gated
+from tasks.model.settings import ScratchSettings
 from tasks.platform.hosting import hosted
 from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
@@ -34,6 +35,15 @@ def check_climb(
     from tasks.release import preflight as step
 
     return step.check_climb(StepRunner(), start, domain, sampling, num_checkpoints)
+
+
+@hosted(Stage.COLLECT)
+def check_foundation(data: list[Artifact], source: str, scratch: ScratchSettings) -> list[Artifact]:
+    """Compare the disk with what a foundation stores, before anything trains."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.release import preflight as step
+
+    return step.check_foundation(StepRunner(), data, source, scratch)
 
 
 @hosted(Stage.COLLECT)

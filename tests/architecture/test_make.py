@@ -109,6 +109,17 @@ def test_the_page_of_runs_is_for_this_machine_only():
     assert "--host 127.0.0.1" in make("-n", "ui").stdout
 
 
+def test_runs_are_deleted_although_their_trees_are_read_only(tmp_path):
+    tree = tmp_path / "runs" / "store" / "trees" / "ab"
+    tree.mkdir(parents=True)
+    (tree / "model").touch(mode=0o444)
+    tree.chmod(0o555)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = ["make", "-C", str(tmp_path), "clean-runs", f"VENV={tmp_path}/venv"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_script_of_all_checks_can_be_run():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

@@ -52,8 +52,9 @@ ELSEWHERE = {
     # What they make is taken by an audit alone, which refuses what is of another round.
     "retrain": "tests/lineage/test_rules_audit.py",
     "replay_round": "tests/lineage/test_rules_audit.py",
-    # They make nothing of what they are given: one refuses a climb, one says that a run failed.
+    # They make nothing of what they are given: two refuse to begin, one says that a run failed.
     "check_climb": "tests/end_to_end/test_bad_input_of_a_climb.py",
+    "check_foundation": "tests/end_to_end/test_disk_of_a_foundation.py",
     "record_failure": "tests/hosted/test_failure_records.py",
     "summarize": "tests/export/test_summary.py",
 }
