@@ -19,7 +19,6 @@ from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.model.scratch import make_model, make_tokenizer
 from tasks.model.settings import ScratchSettings
 from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
@@ -30,10 +29,10 @@ from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.domains import make_player
+from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.source import DomainShare, Mixture
+from tasks.sft.scratch import make_model, make_tokenizer
 
 SHAPE = ScratchSettings(
     vocabulary_size=512,

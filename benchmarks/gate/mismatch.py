@@ -19,7 +19,6 @@ from lineage.store.store import open_store
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
-from tasks.model.scratch import make_model
 from tasks.model.settings import ScratchSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.step_runner import StepRunner
@@ -33,7 +32,7 @@ from tasks.rollout.domains import (
 )
 from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.corpus import documents
+from tasks.sft.scratch import documents, make_model
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import Watch, supervise
 

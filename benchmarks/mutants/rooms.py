@@ -148,9 +148,9 @@ ROOMS = {
     "statistics": Room(
         (
             "tasks/statistics.py",
-            "tasks/evaluate/normalised.py",
+            "tasks/evaluate/scores.py",
             "tasks/evaluate/compare.py",
-            "tasks/attribution/intervals.py",
+            "tasks/attribution/estimators.py",
         ),
         (
             "tests/test_statistics.py",

@@ -25,7 +25,7 @@ from benchmarks.common.results import Row, load, write_whole
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Plan
 from tasks.evaluate.cards import read_scorecard, score_consolidation
-from tasks.evaluate.outcomes import STUDENT
+from tasks.evaluate.scores import STUDENT
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.plan import make_plan
 from tasks.mopd.round import distil_round

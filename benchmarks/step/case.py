@@ -14,9 +14,9 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tasks.model.chat import ChatTokens
-from tasks.model.scratch import make_model, make_tokenizer
 from tasks.model.settings import ScratchSettings
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
+from tasks.sft.scratch import make_model, make_tokenizer
 
 NEVER = -1
 """The id of an end token that no model can draw."""

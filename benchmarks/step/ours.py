@@ -23,9 +23,9 @@ from tasks.onpolicy.settings import LoopSettings, Precision
 from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Rollout
+from tasks.rollout.domains import DomainShare, Mixture
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.source import DomainShare, Mixture
 
 
 class Ours:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from benchmarks.common.circumstances import write_result
 from benchmarks.common.statistics import spread
 from benchmarks.step.case import Case, Scene
-from tasks.model.kernels import shared_beginning
+from tasks.model.kernels import unread_tokens
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 
 SHARED = (0, 1, 2, 4, 8, 16, 64, 256)
@@ -30,7 +30,7 @@ def main() -> None:
     """Measure all sizes and write the table."""
     scene = Scene(Case())
     model = scene.student()
-    shared_beginning.LEAST_SAVED = 0.0  # here packing is what is to be measured, also where small
+    unread_tokens.LEAST_SAVED = 0.0  # here packing is what is to be measured, also where small
     write_result("shared_beginning", "cpu", {"own": OWN, "rows": [_row(model, n) for n in SHARED]})
 
 

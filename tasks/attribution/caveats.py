@@ -6,7 +6,7 @@ from lineage.graph.graph import Lineage
 from lineage.launches.approval import decided
 from lineage.launches.waiver import read_waiver
 from tasks.attribution.document import CarriedWaiver, Source
-from tasks.attribution.intervals import FEWEST
+from tasks.attribution.estimators import FEWEST
 from tasks.attribution.subject import AuditedStudent, plan_of
 from tasks.platform.step_runner import StepRunner
 

@@ -1,22 +1,29 @@
-"""Estimators of the source of a behavior, beside the path integral: one number per source.
+"""Estimators of the source of a behavior, beside the path integral, and intervals over behaviors.
 
 Only the path integral (``path_integral``) adds up to the effect of training. An audit shows these
 three beside it: the first-order effect, surgery on the weights, and the baseline that they must
 beat. ``benchmarks`` compares more.
 
-Shapes: B behaviors, N response tokens of them together.
+An interval is the percentile bootstrap over behaviors, never over tokens: tokens of one response
+are not independent.
+
+Shapes: B behaviors, N response tokens of them together, P sources, R resamples.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.attribution.behaviour import Encoded
+from tasks.attribution.document import ShareEstimate
 from tasks.attribution.trajectory import Scorer, Stretch, Weights
 from tasks.ledger.schema import Segment
 from tasks.ledger.split_adamw import RESERVED
+from tasks.statistics import bootstrap_means, percentile_limits
 
 FIRST_ORDER = "tracin, bounded"
 SURGERY = "surgery"
@@ -121,3 +128,29 @@ def first_order(evidence: EstimatorInput) -> tuple[dict[str, Tensor], Weights]:
             total[source] += evidence.encoded.total(slope_N)
         end = stretch.at(1.0)
     return total, end
+
+
+FEWEST = 5
+"""Minimum number of behaviors for a bootstrap interval; fewer give too few different samples."""
+
+
+def resampled(values_PB: Tensor, seed: int) -> NDArray[np.float64] | None:
+    """Return the means [P, R] over resampled behaviors, the same resamples for every source.
+
+    None for fewer than ``FEWEST`` behaviors.
+    """
+    return bootstrap_means(values_PB.numpy(), seed) if values_PB.shape[1] >= FEWEST else None
+
+
+def estimate(values_B: Tensor, means_R: NDArray[np.float64] | None) -> ShareEstimate:
+    """Return the mean over behaviors with the central 95 % of the resampled means."""
+    mean = float(values_B.mean())
+    if means_R is None:
+        return ShareEstimate(mean=mean)
+    low, high = percentile_limits(means_R)
+    return ShareEstimate(mean=mean, low=low, high=high)
+
+
+def share_that_name(place: int, means_PR: NDArray[np.float64]) -> float:
+    """Return the share of resamples in which the source at ``place`` is the largest."""
+    return float((means_PR.argmax(0) == place).mean())

@@ -24,13 +24,17 @@ from tasks.attribution.document import (
     TokenShare,
     Witness,
 )
-from tasks.attribution.estimators import ESTIMATORS, EstimatorInput
+from tasks.attribution.estimators import (
+    ESTIMATORS,
+    EstimatorInput,
+    estimate,
+    resampled,
+    share_that_name,
+)
 from tasks.attribution.influence import search, segments_to_search
-from tasks.attribution.intervals import estimate, resampled, share_that_name
-from tasks.attribution.ledger_access import replay_words
 from tasks.attribution.naming import holders, named
 from tasks.attribution.path_integral import BATCH, Allocation, split, spread
-from tasks.attribution.subject import AuditedStudent, Opened, load_weights
+from tasks.attribution.subject import AuditedStudent, Opened, load_weights, replay_words
 from tasks.attribution.trajectory import walker
 from tasks.attribution.verdict import (
     Case,

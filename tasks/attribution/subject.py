@@ -1,4 +1,4 @@
-"""The audited student: its origin, and checks that its ledger is its own."""
+"""The audited student: its origin, checks that its ledger is its own, and what that can answer."""
 
 import json
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from lineage.graph.models import checkpoint_named, students_of
 from lineage.records.record import Derivation
 from lineage.registry.reference import STUDENT
 from lineage.registry.registry import Registry, check_may_publish
-from tasks.attribution.ledger_access import can_replay, refuse_unfit, without_ledger
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Completeness, Ledger
 from tasks.ledger.schema import ledger_derivation
+from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.model.files import Policy, load_model, load_policy
+from tasks.platform.progress import format_seconds
 from tasks.platform.step_runner import StepRunner
 
 
@@ -209,3 +210,81 @@ def load_weights(runner: StepRunner, checkpoint: Artifact) -> Weights:
     """Return a checkpoint's parameters by name."""
     model = load_model(runner.store.tree(checkpoint.digest))
     return {name: tensor.detach() for name, tensor in model.named_parameters()}
+
+
+def refuse_unfit(reference: str, derivation: Derivation) -> None:
+    """Raise ValueError for a model that cannot be split by teacher."""
+    if derivation.kind != "mopd":
+        raise RefusedError(
+            "not-distilled",
+            f"{reference!r} was made by {derivation.kind}, not by multi-teacher distillation, so "
+            "it has no updates by teacher: audit a student, such as student@released; `provost "
+            "lineage show` prints the ancestry of this model",
+        )
+    loop = derivation.settings.get("loop")
+    if isinstance(loop, dict) and loop.get("adapter"):
+        raise RefusedError(
+            "adapter-ledger",
+            f"{reference!r} was trained with LoRA adapters, so its ledger covers the adapters and "
+            "not the whole weights, and audits of adapters are not implemented. Instead, retrain "
+            "with each teacher masked in turn to measure its absence",
+        )
+
+
+def can_replay(ledger: Ledger) -> bool:
+    """Return whether a ledger kept enough to recompute its displacements."""
+    return bool(ledger.manifest.checkpoints) and next(ledger.rollouts(), None) is not None
+
+
+def without_ledger(reference: str, seconds: float, ledger: Ledger | None) -> str:
+    """Return why a student cannot be audited exactly, what is possible, and its cost.
+
+    Args:
+        reference: The student.
+        seconds: Duration of its round; 0 if its record does not give it.
+        ledger: Its ledger, without displacements; None without a ledger.
+    """
+    took = f"about {format_seconds(seconds)}" if seconds else "as long as the round itself"
+    why = (
+        "it has no ledger in this store"
+        if ledger is None
+        else "its ledger holds no displacements, which split the updates by teacher"
+    )
+    return (
+        f"{reference!r} cannot be audited exactly: {why}. These answers are possible, at this "
+        "cost:\n  (1) exact: run its consolidation again with ledger_displacements on. This takes "
+        f"{took}; the records give the same student, and then every question can be answered.\n  "
+        f"(2) {_replay(seconds, ledger)}\n  (3) absence only: run its consolidation again without "
+        "a teacher (mopd settings, distil.masked), and once with all teachers. Each run takes "
+        f"{took}.\n  (4) likelihood only: compare the log-probabilities of teachers and start, in "
+        "seconds (from Python). This does not look at the training."
+    )
+
+
+def _replay(seconds: float, ledger: Ledger | None) -> str:
+    if ledger is None:
+        return "approximate, by replay: not possible, because no rollouts were kept."
+    if not can_replay(ledger):
+        lacking = "weights to start from" if next(ledger.rollouts(), None) else "rollouts"
+        return f"approximate, by replay: not possible, because its ledger kept no {lacking}."
+    kept = sum(1 for _ in ledger.rollouts())
+    whole = f", which took about {format_seconds(seconds)}" if seconds else ""
+    return (
+        f"approximate: `provost audit STUDENT --replay` computes displacements from the {kept} "
+        f"rollouts in its ledger, once. It takes less time than the round{whole}. The "
+        "unexplained rest is shown as a part of its own."
+    )
+
+
+def replay_words(ledger: Ledger) -> str:
+    """Return the accuracy of a replayed split in words; "" for an exact one."""
+    segments = ledger.manifest.segments
+    if UNREPLAYED not in ledger.parts:
+        return ""
+    unexplained = sum(s.norms[UNREPLAYED] for s in segments) / sum(s.change for s in segments)
+    kept = sum(1 for _ in ledger.rollouts())
+    return (
+        "The split is approximate: the ledger holds no displacements, so they were recomputed "
+        f"from its {kept} kept rollouts. The unexplained rest of the weights' change "
+        f"({unexplained:.0%} of its norm) is the part {UNREPLAYED!r}, which belongs to no teacher."
+    )

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import Segment
-from tasks.model.kernels.norm import leave_norms_to_the_model
+from tasks.model.kernels.cpu import leave_norms_to_the_model
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
 
 Weights = Mapping[str, Tensor]

@@ -1,9 +1,12 @@
-"""Cores, memory, threads, the temporary folder, and how waiting OpenMP threads behave."""
+"""What this machine has: versions, cores, memory, threads, how they wait, the temporary folder."""
 
 import os
+import platform
 import resource
+import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -130,3 +133,32 @@ def _temporary_folder() -> list[Check]:
         Check(row.group, f"temporary {row.name}", row.status, row.finding, row.remedy)
         for row in rows
     ]
+
+
+_VERSIONS = Group("versions")
+_PACKAGES = ("provost", "torch", "transformers", "trl", "flytekit", "mlflow")
+_OLDEST, _NEWEST = (3, 11), (3, 12)
+
+
+def check_versions() -> list[Check]:
+    """Return the checks of Python, the kernel and the packages."""
+    return [
+        judge_python(sys.version_info[:2], platform.python_version()),
+        _VERSIONS.ok("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        *(check_package(name) for name in _PACKAGES),
+    ]
+
+
+def judge_python(found: tuple[int, int], shown: str) -> Check:
+    """Return the check of Python's version."""
+    if _OLDEST <= found <= _NEWEST:
+        return _VERSIONS.ok("Python", shown)
+    return _VERSIONS.fail("Python", shown, "install Python 3.11 or 3.12 and run `make setup` again")
+
+
+def check_package(name: str) -> Check:
+    """Return the check of one installed package."""
+    try:
+        return _VERSIONS.ok(name, version(name))
+    except PackageNotFoundError:
+        return _VERSIONS.fail(name, "not installed", "run `make setup`")

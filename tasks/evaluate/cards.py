@@ -12,8 +12,8 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Domain, Plan
 from tasks.contracts.planned import refuse_mixed
 from tasks.evaluate.measure import Examiner, measure_all, read_measured
-from tasks.evaluate.outcomes import FORK_POINT, STUDENT, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
+from tasks.evaluate.scores import FORK_POINT, STUDENT, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report

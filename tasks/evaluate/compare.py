@@ -14,8 +14,8 @@ from lineage.records.derivation import flatten
 from lineage.registry.registry import Registry
 from tasks.evaluate.cards import read_scorecard
 from tasks.evaluate.measure import read_measured
-from tasks.evaluate.outcomes import OVERALL, STUDENT, PromptOutcome
 from tasks.evaluate.scorecard import Scorecard
+from tasks.evaluate.scores import OVERALL, STUDENT, PromptOutcome
 from tasks.evaluate.sections import difference_axis
 from tasks.evaluate.wording import number, signed, signed_span, span
 from tasks.platform.step_runner import StepRunner

@@ -13,8 +13,8 @@ from tasks.contracts.planned import plan_of, verdicts_of
 from tasks.contracts.publication import RELEASED, moves_to
 from tasks.evaluate.cards import read_scorecard
 from tasks.evaluate.compare import compare
-from tasks.evaluate.outcomes import OVERALL, STUDENT
 from tasks.evaluate.scorecard import Scorecard
+from tasks.evaluate.scores import OVERALL, STUDENT
 from tasks.platform.step_runner import StepRunner
 from tasks.reports.rendering import render
 from tasks.statistics import Interval

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Frozen
 from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan
-from tasks.evaluate.outcomes import PromptOutcome
+from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.model.files import Policy, load_policy
 from tasks.platform.measurements import Measurements

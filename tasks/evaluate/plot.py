@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tasks.evaluate.outcomes import FORK_POINT, OVERALL, STUDENT, TEACHER
 from tasks.evaluate.scorecard import DomainScores, Scorecard
+from tasks.evaluate.scores import FORK_POINT, OVERALL, STUDENT, TEACHER
 from tasks.evaluate.wording import headline, label, number, sampling
 from tasks.statistics import Interval
 

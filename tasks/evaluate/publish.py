@@ -15,9 +15,7 @@ from lineage.view.picture import draw, draw_narrow
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import plan_of
 from tasks.evaluate.cards import measurements_of, read_scorecard
-from tasks.evaluate.making import making_of
 from tasks.evaluate.measure import Example, read_measured
-from tasks.evaluate.outcomes import FORK_POINT, STUDENT, TEACHER
 from tasks.evaluate.plot import write_plot
 from tasks.evaluate.report import (
     Provenance,
@@ -27,6 +25,8 @@ from tasks.evaluate.report import (
     Speech,
     render_report,
 )
+from tasks.evaluate.scores import FORK_POINT, STUDENT, TEACHER
+from tasks.evaluate.sections import making_of
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report

@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lineage.artifacts import Frozen
-from tasks.evaluate.making import Making
-from tasks.evaluate.outcomes import STUDENT
 from tasks.evaluate.scorecard import Scorecard
+from tasks.evaluate.scores import STUDENT
 from tasks.evaluate.sections import (
+    Making,
     difference_panels,
     length_rows,
     matrix_rows,
@@ -21,8 +21,7 @@ from tasks.evaluate.sections import (
 )
 from tasks.evaluate.wording import findings, headline, label, number, sampling
 from tasks.reports.curves import NOTE, CurveGroup
-from tasks.reports.drawing import inline_svg
-from tasks.reports.rendering import render
+from tasks.reports.rendering import inline_svg, render
 
 
 class Speech(Frozen):

@@ -9,23 +9,21 @@ from collections.abc import Iterable, Mapping
 from pydantic import JsonValue
 
 from lineage.artifacts import Frozen
-from tasks.evaluate.normalised import (
-    Bootstrap,
-    Normalised,
-    bootstrap,
-    domain_score,
-    overall_score,
-)
-from tasks.evaluate.outcomes import (
+from tasks.evaluate.scores import (
     FORK_POINT,
     NORMALISED,
     OVERALL,
     RESERVED,
     STUDENT,
     TEACHER,
+    Bootstrap,
+    Normalised,
     Outcomes,
     PromptOutcome,
     ScorecardSettings,
+    bootstrap,
+    domain_score,
+    overall_score,
 )
 from tasks.statistics import (
     RESAMPLES,

@@ -26,7 +26,7 @@ from tasks.ledger.estimate import RunSize, estimate, free_storage, memory_speed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
-from tasks.onpolicy.workload import Workload
+from tasks.onpolicy.settings import Workload
 from tasks.platform.progress import format_seconds
 from tasks.platform.resources import Stage, chosen_flavour
 from tasks.platform.step_runner import StepRunner

@@ -15,7 +15,7 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import input_of, plan_of, verdicts_of
 from tasks.gate.measured import GateDocument
-from tasks.onpolicy.workload import recipe
+from tasks.onpolicy.settings import recipe
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner

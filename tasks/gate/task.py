@@ -8,7 +8,7 @@ from lineage.launches.launch import Launched
 from tasks.contracts.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
 from tasks.contracts.inputs import told_by_name
 from tasks.gate.measured import ProbeSettings
-from tasks.onpolicy.workload import Workload
+from tasks.onpolicy.settings import Workload
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings

@@ -14,8 +14,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import body_of
-from tasks.model.kernels.last_layer import last_mlp_only_at
-from tasks.model.kernels.shared_beginning import packed_hidden, packing_of
+from tasks.model.kernels.unread_tokens import last_mlp_only_at, packed_hidden, packing_of
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.files import map_file, read_header, refuse_non_finite
 from tasks.model.settings import AdapterSettings
-from tasks.model.weight_files import map_file, read_header, refuse_non_finite
 
 if TYPE_CHECKING:
     from peft import LoraConfig

@@ -1,17 +1,19 @@
-"""The launch form of a consolidation, defined once as a model.
+"""The launch form of a consolidation, defined once as a model, and the specifications made of it.
 
 Workflow signatures, command-line options, presets and the documentation page are derived from
 ``LaunchForm``. Flyte's console sorts inputs by name, shows no help, and cannot launch an empty map.
 So the form is short and flat, and the input ``settings`` takes every other setting by name.
+``launch_spec`` validates it and splits it by task.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lineage.launches.launch import Launched
 from tasks.contracts.handover import (
     GateOrder,
     OnMisfit,
@@ -19,9 +21,10 @@ from tasks.contracts.handover import (
     WarmUpOrder,
     WarmUpSettings,
 )
-from tasks.contracts.inputs import InputError, documented
-from tasks.mopd.round_form import INPUTS, LARGEST_SEED, RoundForm
+from tasks.contracts.inputs import InputError, documented, told_by_name
+from tasks.mopd.round_form import INPUTS, LARGEST_SEED, ConsolidationSpec, RoundForm
 from tasks.mopd.settings import Divergence, RoundSettings
+from tasks.onpolicy.settings import Workload
 
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 """The four domains of the testbed."""
@@ -198,3 +201,52 @@ def _put(values: dict[str, Any], name: str, key: str, text: str) -> None:
         values[name] = [part.strip() for part in text.split(",") if part.strip()]
     else:
         values[name] = text
+
+
+class LaunchSpec(NamedTuple):
+    """The validated launch form, split by task."""
+
+    spec: ConsolidationSpec
+    gate: GateOrder
+    workload: Workload
+    ladder_stages: int
+    launched: str
+    """``Launched`` as JSON, because Flyte has no type for the settings of a round."""
+    recipe: str
+    """Settings that make outcomes comparable; see ``RoundForm.recipe``."""
+
+
+def launch_spec(inputs: Mapping[str, Any]) -> LaunchSpec:
+    """Return the validated inputs of a launch, split by task.
+
+    Raises:
+        InputError: for an input or a setting that is invalid.
+    """
+    names = {name: name for name in (*LaunchForm.model_fields, *MORE)}
+    with told_by_name({**INPUTS, **names}, rest="settings"):
+        form = LaunchForm.model_validate(dict(inputs))
+        round_form, gate = form.round(), form.gate()
+        spec = ConsolidationSpec(
+            settings=round_form.settings(),
+            sampling=round_form.sampling(),
+            rounds=round_form.rounds,
+            seed=round_form.seed,
+            publish_as=form.publish_as,
+            warm_up=form.warm_up(),
+            conditions=form.conditions(),
+        )
+        launched = Launched(
+            inputs=form.model_dump(mode="json"),
+            preset=form.preset,
+            round=spec.settings.model_dump(mode="json"),
+            rounds=spec.rounds,
+            seed=spec.seed,
+        )
+        return LaunchSpec(
+            spec,
+            gate,
+            round_form.workload(),
+            round_form.ladder_stages,
+            launched.model_dump_json(),
+            round_form.recipe(),
+        )

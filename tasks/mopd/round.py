@@ -20,7 +20,7 @@ from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
-from tasks.onpolicy.result import save_student
+from tasks.onpolicy.learner import save_student
 from tasks.platform.console_errors import Told
 from tasks.platform.failure import (
     Failure,

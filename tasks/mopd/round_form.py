@@ -12,8 +12,7 @@ from tasks.contracts.handover import Plan, ReleaseConditions, WarmUpSettings
 from tasks.contracts.inputs import documented
 from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
-from tasks.onpolicy.settings import Normalisation, Precision
-from tasks.onpolicy.workload import Workload, recipe
+from tasks.onpolicy.settings import Normalisation, Precision, Workload, recipe
 from tasks.rollout.settings import SamplingSettings
 
 

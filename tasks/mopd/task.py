@@ -7,8 +7,7 @@ from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Gated, OnMisfit, Plan
-from tasks.mopd.launch_form import LaunchForm
-from tasks.mopd.launch_spec import LaunchSpec, launch_spec
+from tasks.mopd.launch_form import LaunchForm, LaunchSpec, launch_spec
 from tasks.mopd.round_form import ConsolidationSpec, RecomputeSpec, RetrainSpec
 from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.platform.hosting import hosted, show

@@ -15,7 +15,7 @@ from lineage.records.record import Records
 from lineage.store.store import Store
 from tasks.contracts.handover import PlannedTeacher
 from tasks.model.files import Policy
-from tasks.model.kernels.norm import write_norms_by_hand
+from tasks.model.kernels.cpu import write_norms_by_hand
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.mopd.round_models import (
     INITIAL_STUDENT,
@@ -34,7 +34,7 @@ from tasks.mopd.teacher_pool.checkpoint import (
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
 from tasks.onpolicy.ladder import earlier_rungs
-from tasks.onpolicy.result import ADAPTER
+from tasks.onpolicy.learner import ADAPTER
 from tasks.platform.ranks import rank_device
 
 

@@ -41,9 +41,16 @@ from tasks.platform.ranks import num_ranks, rank_device
 from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
-from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
+from tasks.rollout.domains import (
+    DomainShare,
+    Mixture,
+    Plays,
+    confinement_note,
+    make_player,
+    open_environment,
+    stored_prompts,
+)
 from tasks.rollout.environment import Prompt
-from tasks.rollout.source import DomainShare, Mixture, Plays
 
 
 @dataclass(frozen=True)

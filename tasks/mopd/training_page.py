@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from lineage.records.metrics import Sample
-from tasks.reports.curves import Curve, CurveGroup
-from tasks.reports.training import training_page, training_part
+from tasks.reports.curves import Curve, CurveGroup, training_page, training_part
 
 SHOWN = {
     "kl/": ("Reverse KL from the student to each teacher", "nats per token"),

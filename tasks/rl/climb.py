@@ -13,9 +13,8 @@ from tasks.contracts.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.distributed.collective import DistributedStepRunner, SharedPlayer
-from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.learner import Learner, save_student
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
-from tasks.onpolicy.result import save_student
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -25,8 +24,15 @@ from tasks.platform.resume import Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner, now
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
-from tasks.rollout.domains import confinement_note, make_player, open_environment, stored_prompts
-from tasks.rollout.source import DomainShare, Mixture, Plays
+from tasks.rollout.domains import (
+    DomainShare,
+    Mixture,
+    Plays,
+    confinement_note,
+    make_player,
+    open_environment,
+    stored_prompts,
+)
 
 
 def climb(

@@ -14,7 +14,7 @@ def climb(start: Artifact, domain: Domain, settings: RlSettings, seed: int) -> l
     """Climb from the supervised checkpoint by RL with verifiable rewards; return the ladder."""
     from tasks.platform.step_runner import StepRunner
     from tasks.platform.views import drawn_live
-    from tasks.reports.training import measured_page
+    from tasks.reports.curves import measured_page
     from tasks.rl import climb as step
 
     draw = partial(measured_page, f"The climb of {domain.settings.name}")

@@ -15,7 +15,6 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, fetch_model, hub_commit, load_policy, save_policy
-from tasks.model.scratch import CHAT_ROLES, make_model, make_tokenizer
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -23,7 +22,7 @@ from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
-from tasks.sft.corpus import documents
+from tasks.sft.scratch import CHAT_ROLES, documents, make_model, make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, Watch, supervise
 from tasks.sft.trainer_state import states_of

@@ -26,7 +26,7 @@ def finetune(
     """Fine-tune a checkpoint on demonstrations."""
     from tasks.platform.step_runner import StepRunner
     from tasks.platform.views import drawn_live
-    from tasks.reports.training import measured_page
+    from tasks.reports.curves import measured_page
     from tasks.sft import steps
 
     with drawn_live(partial(measured_page, stage.name), partial(show, "training")):

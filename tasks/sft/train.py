@@ -25,9 +25,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
-from tasks.sft.optimizer import optimizers_of
 from tasks.sft.settings import SftSettings
-from tasks.sft.trainer_state import MakeStates, ResumableTrainer
+from tasks.sft.trainer_state import MakeStates, ResumableTrainer, optimizers_of
 
 Log = Callable[[int, Mapping[str, float]], None]
 

@@ -1,18 +1,28 @@
-"""A TRL trainer as a part of a training state, so that a killed run ends in the same bits.
+"""What a supervised stage resumes from: its optimizer with the schedule, and its TRL trainer.
 
-transformers writes optimizer and random numbers as pickles, and knows nothing of an optimizer that
-holds two others. So the trainer takes only weights, its counters and the place in the data from
-the state's folder; optimizer, schedule, random numbers and the loss since the last log are put back
-by the callbacks below.
+A killed run ends in the same bits. transformers writes optimizer and random numbers as pickles, and
+knows nothing of an optimizer that holds two others. So the trainer takes only weights, its counters
+and the place in the data from the state's folder; optimizer, schedule, random numbers and the loss
+since the last log are put back by the callbacks below.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from safetensors.torch import load_file, save_file, save_model
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import (
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    get_linear_schedule_with_warmup,
+)
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 from trl.trainer.sft_trainer import SFTTrainer
@@ -21,7 +31,98 @@ from lineage.records.record import Derivation
 from tasks.platform.measurements import Measurements
 from tasks.platform.resume import Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner
-from tasks.sft.optimizer import Optimizers, load_moments, moments_of
+from tasks.sft.settings import SftSettings
+
+MUON_TO_ADAMW = 0.5
+"""AdamW's learning rate as a share of Muon's (with Muon scaled to AdamW's update size)."""
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """One optimizer over two: schedulers see the parameter groups of both."""
+
+    def __init__(self, model: PreTrainedModel, learning_rate: float, weight_decay: float) -> None:
+        """Give hidden matrices to Muon; embeddings, output head and vectors to AdamW."""
+        ends = (model.get_input_embeddings(), model.get_output_embeddings())
+        outside = {id(p) for end in ends for p in end.parameters()}
+        matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in outside]
+        inside = {id(p) for p in matrices}
+        others = [p for p in model.parameters() if id(p) not in inside]
+        self._muon = torch.optim.Muon(
+            matrices,
+            lr=learning_rate,
+            weight_decay=weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        self._adamw = torch.optim.AdamW(
+            others, lr=learning_rate * MUON_TO_ADAMW, betas=(0.9, 0.95), weight_decay=weight_decay
+        )
+        super().__init__([{"params": matrices}, {"params": others}], {"lr": learning_rate})
+        self.param_groups[1]["lr"] = learning_rate * MUON_TO_ADAMW
+
+    @property
+    def inner(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """The two optimizers, which hold the moments."""
+        return self._muon, self._adamw
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Step both."""
+        loss = closure() if closure else None
+        inside, others = self.param_groups
+        # Schedulers write to our groups, which accelerate may have replaced by copies.
+        self._muon.param_groups[0]["lr"] = inside["lr"]
+        self._adamw.param_groups[0]["lr"] = others["lr"]
+        self._muon.step()
+        self._adamw.step()
+        return loss
+
+
+class Optimizers(NamedTuple):
+    """An optimizer and the schedule of its learning rates."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+
+
+def optimizers_of(model: PreTrainedModel, settings: SftSettings) -> Optimizers:
+    """Return AdamW, or Muon with AdamW, and a linear schedule with warm-up."""
+    optimizer: torch.optim.Optimizer
+    if settings.muon:
+        optimizer = MuonWithAdamW(model, settings.learning_rate, settings.weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=settings.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=settings.weight_decay,
+        )
+    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, settings.num_steps)
+    return Optimizers(optimizer, schedule)
+
+
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the moments and step counts of an optimizer, by its place, parameter and name."""
+    return {
+        f"{place}.{parameter}.{name}": value
+        for place, inner in enumerate(_inner(optimizer))
+        for parameter, values in inner.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def load_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    """Go on from what ``moments_of`` returned."""
+    for place, inner in enumerate(_inner(optimizer)):
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in moments.items():
+            of, parameter, name = key.split(".")
+            if int(of) == place:
+                state.setdefault(int(parameter), {})[name] = value
+        inner.load_state_dict(inner.state_dict() | {"state": state})
+
+
+def _inner(optimizer: torch.optim.Optimizer) -> tuple[torch.optim.Optimizer, ...]:
+    return optimizer.inner if isinstance(optimizer, MuonWithAdamW) else (optimizer,)
+
 
 MakeStates = Callable[[Part], States]
 """Returns the states of a run, given its trainer as a part."""

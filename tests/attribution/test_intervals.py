@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tasks.attribution.counterfactual import over_seeds
-from tasks.attribution.intervals import FEWEST, estimate, resampled, share_that_name
+from tasks.attribution.estimators import FEWEST, estimate, resampled, share_that_name
 
 
 def test_few_behaviors_have_no_interval():

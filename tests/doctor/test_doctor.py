@@ -17,7 +17,7 @@ from lineage.doctor.disk import check_folder, existing_parent, network_disk
 from lineage.doctor.places import check_store, check_tracking
 from lineage.store.disk_probe import PROBES, Probe
 from tasks.doctor import confinement, machine
-from tasks.doctor.versions import check_package, judge_python
+from tasks.doctor.machine import check_package, judge_python
 from workflows.cli import main
 
 ALL = {"user_namespace": 1, "namespaces_as_root": 1, "system_call_filter": 1, "landlock": 7}

@@ -14,10 +14,10 @@ from lineage.store.store import open_store, read_tree
 from tasks.contracts.handover import StageLabel
 from tasks.model.files import load_policy
 from tasks.model.identity import identity_of
-from tasks.model.scratch import make_tokenizer
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
+from tasks.sft.scratch import make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
 from tests.support.refusals import refusal

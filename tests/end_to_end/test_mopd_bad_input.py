@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.compatibility.checks import Finding
 from tasks.mopd.round import distil_round, distil_rounds
-from tasks.rollout.source import Mixture
+from tasks.rollout.domains import Mixture
 from tests.support.mopd_rounds import faculty_at, planned, told
 from tests.support.refused import refused
 

@@ -16,8 +16,8 @@ from tasks.evaluate.compare import (
     comparison_view,
     headline,
 )
-from tasks.evaluate.outcomes import OVERALL, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import make_scorecard
+from tasks.evaluate.scores import OVERALL, Outcomes, PromptOutcome, ScorecardSettings
 from tasks.statistics import mean_of_domains
 from workflows.commands.compare import document_of
 from workflows.commands.schemas import schema_of

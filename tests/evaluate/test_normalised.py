@@ -6,8 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from tasks.evaluate import normalised
-from tasks.evaluate.normalised import Bootstrap, bootstrap, domain_score, overall_score
+from tasks.evaluate.scores import Bootstrap, _ratio, bootstrap, domain_score, overall_score
 
 # 100 prompts: the fork point solves 20, the teacher 80, the student 65.
 FORK = [[1.0]] * 20 + [[0.0]] * 80
@@ -101,7 +100,7 @@ def test_the_interval_covers_the_true_share_about_95_times_of_100():
 
 def test_a_resample_without_gain_counts_as_infinitely_far_on_the_side_of_the_rise():
     rises_R, gains_R = np.array([1.0, -1.0, 0.0, 1.0]), np.array([0.0, -0.5, 0.0, 4.0])
-    assert normalised._ratio(rises_R, gains_R).tolist() == [math.inf, -math.inf, 0.0, 0.25]
+    assert _ratio(rises_R, gains_R).tolist() == [math.inf, -math.inf, 0.0, 0.25]
 
 
 def test_overall_keeps_the_graver_reason():

@@ -4,9 +4,9 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.plot import scorecard_figure, write_plot
 from tasks.evaluate.scorecard import make_scorecard
+from tasks.evaluate.scores import Outcomes
 from tasks.evaluate.wording import headline
 from tests.support.scorecard_example import DOMAINS, example_outcomes, example_scorecard
 

@@ -6,9 +6,9 @@ import pytest
 from markupsafe import escape
 from pydantic import ValidationError
 
-from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.report import render_report
 from tasks.evaluate.scorecard import make_scorecard
+from tasks.evaluate.scores import Outcomes
 from tasks.evaluate.wording import headline
 from tasks.reports.curves import Curve
 from tasks.reports.rendering import POLICY, TEMPLATES

@@ -5,8 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from tasks.evaluate.outcomes import Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
+from tasks.evaluate.scores import Outcomes, PromptOutcome, ScorecardSettings
 from tasks.statistics import mean_of_domains, wilson
 
 SETTINGS = ScorecardSettings(temperature=0.7, samples=1, seed=0, max_tokens=64)

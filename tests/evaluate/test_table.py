@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.scorecard import make_scorecard
-from tasks.evaluate.table import scorecard_view
+from tasks.evaluate.scores import Outcomes
+from tasks.evaluate.wording import scorecard_view
 from tests.support.scorecard_example import DOMAINS, example_outcomes, example_scorecard
 
 

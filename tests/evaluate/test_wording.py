@@ -2,9 +2,8 @@
 
 import pytest
 
-from tasks.evaluate.normalised import Normalised
-from tasks.evaluate.outcomes import Outcomes
 from tasks.evaluate.scorecard import make_scorecard
+from tasks.evaluate.scores import Normalised, Outcomes
 from tasks.evaluate.wording import findings, headline, known, label, number, percent, signed
 from tests.support.scorecard_example import SOLVED, TEACHERS, example_outcomes, example_scorecard
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.merge import weights
+from tasks.merge import controls
 from tests.support.refused import refused
 
 START = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([0.0])}
@@ -12,12 +12,12 @@ TWO = {"w": torch.tensor([1.0, 6.0]), "b": torch.tensor([-2.0])}
 
 
 def average(states):
-    return weights.average((state, 1.0) for state in states)
+    return controls.average((state, 1.0) for state in states)
 
 
 def task_arithmetic(start, states, weight):
-    vector = weights.task_vector(start, [(state, 1.0) for state in states])
-    return weights.task_arithmetic(start, vector, weight)
+    vector = controls.task_vector(start, [(state, 1.0) for state in states])
+    return controls.task_arithmetic(start, vector, weight)
 
 
 def same(state, **expected):
@@ -92,16 +92,16 @@ def test_models_of_different_architectures_are_refused(other, named):
 
 
 def test_weights_of_an_average_are_relative():
-    same(weights.average([(ONE, 0.3), (TWO, 0.1)]), w=[2.5, 3.0], b=[0.25])
+    same(controls.average([(ONE, 0.3), (TWO, 0.1)]), w=[2.5, 3.0], b=[0.25])
 
 
 def test_a_task_vector_is_weighted():
-    same(weights.task_vector(START, [(ONE, 0.5), (TWO, 0.25)]), w=[1.0, 1.0], b=[0.0])
+    same(controls.task_vector(START, [(ONE, 0.5), (TWO, 0.25)]), w=[1.0, 1.0], b=[0.0])
 
 
 def test_an_average_of_nothing_is_refused():
     with refused("no-model"):
-        weights.average([])
+        controls.average([])
 
 
 def test_models_are_loaded_one_at_a_time():
@@ -112,5 +112,5 @@ def test_models_are_loaded_one_at_a_time():
             alive.append(len(alive))
             yield state, 1.0
 
-    weights.average(models())
+    controls.average(models())
     assert alive == [0, 1]

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.model.identity import template_digest, tokenizer_digest
-from tasks.model.scratch import make_tokenizer
+from tasks.sft.scratch import make_tokenizer
 from tests.support.tiny_models import tokenizer, with_template
 
 TEMPLATE = tokenizer().chat_template

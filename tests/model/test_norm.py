@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
-from tasks.model.kernels.norm import _Normed, leave_norms_to_the_model, write_norms_by_hand
-from tasks.model.scratch import make_model
+from tasks.model.kernels.cpu import _Normed, leave_norms_to_the_model, write_norms_by_hand
+from tasks.sft.scratch import make_model
 from tests.support.tiny_models import SIZES, tokenizer
 
 EPSILON = 1e-6

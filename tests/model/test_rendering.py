@@ -10,7 +10,7 @@ import pytest
 from tasks.model import rendering
 from tasks.model.chat import ChatTokens
 from tasks.model.rendering import TemplateError, render
-from tasks.model.scratch import CHAT_TEMPLATE
+from tasks.sft.scratch import CHAT_TEMPLATE
 from tests.model.test_chat import ASKED, REWRITING, TRIMMING
 from tests.support.tiny_models import with_template
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.model.scratch import make_tokenizer
+from tasks.sft.scratch import make_tokenizer
 from tests.support.tiny_models import SIZES, tiny_model, tokenizer
 
 TEXTS = ["fox owl 12+34=46 system user assistant tool\n"] * 9

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3MoeConfig
 
-from tasks.model.checkpointing import checkpointed
-from tasks.model.kernels import shared_beginning
-from tasks.model.kernels.shared_beginning import Packing, packing_of
+from tasks.model.kernels import unread_tokens
+from tasks.model.kernels.unread_tokens import Packing, packing_of
+from tasks.model.layers import checkpointed
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
 from tests.support.tiny_models import tiny_model
@@ -133,5 +133,5 @@ def test_a_model_is_tried_once_and_as_it_was_afterwards():
     chosen_hidden(model, batch)
     hook.remove()
     assert len(tried) == 2 + 1 + 1
-    assert shared_beginning._KNOWN[model] is True
+    assert unread_tokens._KNOWN[model] is True
     assert "forward" not in vars(model.model.layers[0])

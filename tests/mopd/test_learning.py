@@ -14,10 +14,9 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, train
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.domains import make_player
+from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.source import DomainShare, Mixture
 from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 
 SAMPLING = SamplingSettings(max_new_tokens=4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.mopd.losses.exact import divergence_stats, reverse_kl
-from tasks.mopd.losses.sampled import log_probs_at, teacher_advantage
+from tasks.mopd.losses.top_k import log_probs_at, teacher_advantage
 from tasks.onpolicy.policy_gradient import policy_gradient
 from tests.support.objective_inputs import gradient, leaf, peak_bytes, random_logits
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from tasks.mopd.losses.exact import divergence_stats, reverse_kl
-from tasks.mopd.losses.sampled import log_probs_at
-from tasks.mopd.losses.top_k import corrected_reverse_kl, mass, support_tokens
+from tasks.mopd.losses.top_k import corrected_reverse_kl, log_probs_at, mass, support_tokens
 from tasks.mopd.settings import Support, TopK
 from tests.support.objective_inputs import gradient, leaf, plain_reverse, random_logits
 from tests.support.refused import refused

@@ -6,12 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tasks.model.checkpointing import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
+from tasks.model.layers import blocks, checkpointed
 from tasks.model.log_probs import chosen_hidden, pad_right
 from tasks.model.settings import AdapterSettings
-from tasks.onpolicy.learner import Learner, num_trained
-from tasks.onpolicy.result import save_student
+from tasks.onpolicy.learner import Learner, num_trained, save_student
 from tasks.onpolicy.settings import LoopSettings, Precision
 from tests.onpolicy.test_loop import SCORED, Likelihood
 from tests.support.refused import refused

@@ -6,7 +6,7 @@ from lineage.digest import digest_json
 from lineage.records.record import Derivation
 from tasks.platform.step_runner import StepRunner
 from tasks.platform.views import drawn_live
-from tasks.reports.training import measured_page
+from tasks.reports.curves import measured_page
 
 
 class Clock:

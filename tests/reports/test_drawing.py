@@ -3,7 +3,7 @@
 import pytest
 from markupsafe import Markup
 
-from tasks.reports.drawing import inline_svg
+from tasks.reports.rendering import inline_svg
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{}</svg>'
 

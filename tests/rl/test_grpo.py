@@ -13,10 +13,9 @@ from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.domains import make_player
+from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.source import DomainShare, Mixture
 from tests.support.tiny_models import rollout, tiny_policy, tokenizer
 
 LN4 = math.log(4)

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from tasks.rollout.domains import DomainShare, Mixture
 from tasks.rollout.environment import Message, Prompt
-from tasks.rollout.source import DomainShare, Mixture
 
 
 class Recorder:

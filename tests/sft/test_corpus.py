@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from tasks.rollout.environment import split_of
-from tasks.sft.corpus import documents
+from tasks.sft.scratch import documents
 
 LINES = list(documents(20_000, seed=0))
 QUESTION = re.compile(r"(?<!\d)(\d+)([+-])(\d+)(?!\d)")

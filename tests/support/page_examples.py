@@ -25,7 +25,7 @@ from tasks.gate.recalibration import Recalibration, UsedOutcome
 from tasks.gate.refork import Refork, Requested
 from tasks.gate.verdict import Judged
 from tasks.mopd.training_page import rounds_page
-from tasks.reports.training import measured_page
+from tasks.reports.curves import measured_page
 from tests.evaluate.test_compare import comparison
 from tests.gate.test_plan_page import COST, RELEASE, plan_of
 from tests.support.audits import example_audit, group

@@ -14,19 +14,17 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.distributed.collective import SharedPlayer
-from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.learner import Learner, save_student
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.result import save_student
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.platform.ranks import joined_ranks, rank
 from tasks.platform.resume import States
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.domains import make_player
+from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.source import DomainShare, Mixture
 
 
 class Twice:

@@ -8,7 +8,6 @@ import random
 import sys
 from pathlib import Path
 
-from tasks.evaluate.making import NOT_MEASURED, Making, TeacherRow
 from tasks.evaluate.report import (
     Provenance,
     ReportInput,
@@ -17,6 +16,7 @@ from tasks.evaluate.report import (
     Speech,
     render_report,
 )
+from tasks.evaluate.sections import NOT_MEASURED, Making, TeacherRow
 from tasks.reports.curves import Curve, CurveGroup
 from tests.support.scorecard_example import DOMAINS, example_scorecard
 

@@ -2,8 +2,8 @@
 
 import random
 
-from tasks.evaluate.outcomes import Outcomes, PromptOutcome, ScorecardSettings
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
+from tasks.evaluate.scores import Outcomes, PromptOutcome, ScorecardSettings
 
 DOMAINS = ("math", "code", "agent", "instruct")
 PROMPTS = 400

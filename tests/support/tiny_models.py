@@ -7,11 +7,11 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tasks.model.files import Policy
-from tasks.model.kernels.norm import write_norms_by_hand
-from tasks.model.scratch import CHAT_TEMPLATE, make_model, make_tokenizer
+from tasks.model.kernels.cpu import write_norms_by_hand
 from tasks.model.settings import ScratchSettings
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt
+from tasks.sft.scratch import CHAT_TEMPLATE, make_model, make_tokenizer
 
 torch.set_num_threads(1)
 

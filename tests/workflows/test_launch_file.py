@@ -7,8 +7,7 @@ from click.testing import CliRunner
 
 from tasks.contracts.handover import WarmUpSettings
 from tasks.contracts.inputs import InputError
-from tasks.mopd.launch_form import LaunchForm
-from tasks.mopd.launch_spec import launch_spec
+from tasks.mopd.launch_form import LaunchForm, launch_spec
 from tasks.mopd.settings import Divergence
 from workflows.cli import main
 from workflows.commands.launch_file import inputs_of_launch, read_launch, write_launch

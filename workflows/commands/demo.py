@@ -15,7 +15,7 @@ from lineage.registry.registry import Registry
 from lineage.store.store import home, open_store
 from lineage.view.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.table import scorecard_view
+from tasks.evaluate.wording import scorecard_view
 from tasks.platform.step_runner import Missing, find_finished
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet

@@ -17,8 +17,7 @@ def doctor(as_document: bool) -> None:
     from lineage.doctor.keys import check_keys
     from lineage.doctor.places import check_store, check_tracking
     from tasks.doctor.confinement import check_confinement
-    from tasks.doctor.machine import check_machine
-    from tasks.doctor.versions import check_versions
+    from tasks.doctor.machine import check_machine, check_versions
 
     checks = [
         *check_machine(),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lineage.registry.registry import check_may_publish
-from tasks.mopd.launch_spec import launch_spec
+from tasks.mopd.launch_form import launch_spec
 from workflows.commands.documents import DryRun, EstimateLine, PlanFinding
 from workflows.commands.output import emit, say
 

@@ -9,8 +9,7 @@ from typing import Any
 import tomli_w
 
 from tasks.contracts.inputs import InputError
-from tasks.mopd.launch_form import MORE, PRESET, LaunchForm
-from tasks.mopd.launch_spec import launch_spec
+from tasks.mopd.launch_form import MORE, PRESET, LaunchForm, launch_spec
 from workflows.commands.options import inputs_of_options
 from workflows.consolidation.launch_plans import PRESETS
 

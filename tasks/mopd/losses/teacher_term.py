@@ -17,8 +17,13 @@ from tasks.mopd.losses.exact import (
     forward_kl_with_stats,
     reverse_kl_with_stats,
 )
-from tasks.mopd.losses.sampled import log_probs_at, teacher_advantage
-from tasks.mopd.losses.top_k import corrected_reverse_kl, mass, support_tokens
+from tasks.mopd.losses.top_k import (
+    corrected_reverse_kl,
+    log_probs_at,
+    mass,
+    support_tokens,
+    teacher_advantage,
+)
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.onpolicy.policy_gradient import Importance, importance, policy_gradient
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.store.tree import Tree, TreeFile
 from tasks.contracts.refusal import RefusedError
-from tasks.model.weight_files import map_file, read_header
+from tasks.model.files import map_file, read_header
 
 _ADVICE_BYTES = 128 << 10
 """Bytes per request to read ahead; the kernel cuts each request to the device's window."""

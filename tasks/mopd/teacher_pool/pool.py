@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.files import refuse_non_finite
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.model.lora import LoraAdapter
-from tasks.model.weight_files import refuse_non_finite
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import (
     CheckpointFiles,

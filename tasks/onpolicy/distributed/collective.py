@@ -15,8 +15,8 @@ from tasks.platform.measurements import Measurements
 from tasks.platform.ranks import agreed, exchange, num_ranks, rank
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Question, Rollout
+from tasks.rollout.domains import Plays
 from tasks.rollout.environment import Grade, Turn
-from tasks.rollout.source import Plays
 
 
 class DistributedStepRunner(StepRunner):

@@ -7,7 +7,7 @@ from pathlib import Path
 from lineage.errors import LineageError
 from lineage.store.admission import check_content
 from tasks.model.rendering import TemplateError, render
-from tasks.model.scratch import CHAT_TEMPLATE
+from tasks.sft.scratch import CHAT_TEMPLATE
 from tests.support.fuzz.fuzzing import Parser
 from tests.support.fuzz.mutations import mutated_json, mutated_text
 

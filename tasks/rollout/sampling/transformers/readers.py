@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from tasks.model.architecture import body_of
-from tasks.model.kernels.last_layer import last_mlp_only_at
+from tasks.model.kernels.unread_tokens import last_mlp_only_at
 from tasks.rollout.sampling.transformers.cache import ColumnCache
 from tasks.rollout.sampling.transformers.pace import Pace
 

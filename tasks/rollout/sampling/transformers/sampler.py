@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
-from tasks.model.kernels.one_token_attention import one_token_attention
+from tasks.model.kernels.cpu import one_token_attention
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.transformers.pace import pace_of
 from tasks.rollout.sampling.transformers.verified import Way, reader_of, way_of

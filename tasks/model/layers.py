@@ -1,6 +1,7 @@
-"""Activation checkpointing: keep each block's input, and recompute the rest in backward."""
+"""The repeated layers of a model: how far they look back, and recomputing them in backward."""
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -8,9 +9,37 @@ from weakref import WeakKeyDictionary
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.cache_utils import get_layer_types_and_kwargs
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import body_of
+
+_ATTENTION = {"full_attention", "sliding_attention"}
+
+
+def attends_to_all(model: PreTrainedModel, num_tokens: int, forms: Collection[str]) -> bool:
+    """Return whether each layer attends to all of ``num_tokens``, wherever they are in memory.
+
+    It is False if layers keep recurrent states, share keys or use a shorter window, or if attention
+    is biased by distance instead of rotated by position.
+
+    Args:
+        model: Any causal LM.
+        num_tokens: Length of the longest sequence.
+        forms: Accepted attention implementations.
+    """
+    text = model.config.get_text_config(decoder=True)
+    layer_types, layers = get_layer_types_and_kwargs(text)
+    windows = [one["sliding_window"] for one in layers if one.get("sliding_window") is not None]
+    return (
+        text._attn_implementation in forms
+        and "position_ids" in inspect.signature(body_of(model).forward).parameters
+        and not getattr(text, "alibi", False)
+        and set(layer_types) <= _ATTENTION
+        and all(num_tokens <= window for window in windows)
+    )
+
 
 _MARKED: WeakKeyDictionary[nn.Module, list[GradientCheckpointingLayer]] = WeakKeyDictionary()
 
