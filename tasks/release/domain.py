@@ -7,6 +7,7 @@ with the pipeline's credentials, not even to make data.
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lineage.artifacts import Artifact
@@ -14,6 +15,7 @@ from lineage.compatibility.sketch import sketch
 from lineage.digest import canonical_json
 from lineage.records.record import Derivation, Input
 from lineage.registry.registry import check_may_publish
+from lineage.store.store import Store
 from tasks.contracts.handover import BlendSettings, Domain, DomainSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -36,6 +38,8 @@ def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, s
 
     Raises:
         BundleError: if the source has a forbidden import, or lacks a part.
+        RefusedError: if its requirements are not locked, or a wheel of the lock is not in the
+            store, is hostile, or does not run here.
         EnvironmentFailure: if its prompts cannot be generated.
         PromptError: if training and evaluation prompts overlap.
         NotEntitledError: if this key may not release the teacher.
@@ -86,7 +90,7 @@ def collect_blend(runner: StepRunner, blend: BlendSettings, seed: int) -> list[A
 def _bundle(runner: StepRunner, package: str, domain: str, owner: str) -> Artifact:
     """Store the bundle; its own digest is its identity, so it is collected anew each time."""
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-        bundle = collect(package, Path(folder, "bundle"))
+        bundle = collect(package, Path(folder, "bundle"), partial(_stored, runner.store))
         check(bundle)
         digest = runner.store.put_tree(bundle)
     derivation = Derivation(
@@ -104,6 +108,10 @@ def _bundle(runner: StepRunner, package: str, domain: str, owner: str) -> Artifa
         return runner.store.tree(digest)
 
     return runner.find_or_make(derivation, "environment", make, owner)
+
+
+def _stored(store: Store, digest: str) -> bytes | None:
+    return store.get_bytes(digest) if store.has(digest) else None
 
 
 def _sketch(runner: StepRunner, data: Artifact, owner: str) -> Artifact:

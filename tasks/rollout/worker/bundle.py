@@ -1,7 +1,8 @@
 """A team's domain as a source bundle: two files that run anywhere and import nothing of ours.
 
 A bundle travels in a release and runs from the store long after the team's folder has changed, so
-it may import the standard library, ``tasks.rollout.environment`` and ``tasks.rollout.sandbox``.
+it may import the standard library, the modules of ``ALLOWED``, and the packages that it carries:
+a lock with the wheels that the lock names (``tasks.rollout.wheels``).
 The check reads the source and never runs it; what confines a bundle is ``tasks.rollout.worker``.
 """
 
@@ -9,13 +10,14 @@ import ast
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tasks.rollout.environment import SPLITS
 from tasks.rollout.prompts import read_demonstrations, read_prompts, refuse_overlap
+from tasks.rollout.wheels.bundled import add_wheels, modules_of
 
-ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox")
+ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox", "tasks.rollout.bounded")
 _LONGEST = 1 << 20
 """Maximum bytes of a source file; Python needs a hundred times as much to parse it."""
 DATA = "prompts"
@@ -27,11 +29,16 @@ class BundleError(ValueError):
     """A team's folder cannot be bundled; says which file and line, why and what to do."""
 
 
-def collect(package: str, into: Path) -> Path:
+def _no_wheel(_digest: str) -> None:
+    return None
+
+
+def collect(package: str, into: Path, wheel: Callable[[str], bytes | None] = _no_wheel) -> Path:
     """Copy a package's ``environment.py`` and ``prompts.py`` into a folder, checked; return it.
 
     Prompts may also be files, ``prompts/<split>.jsonl`` and ``prompts/demonstrations.jsonl``; they
-    travel in the bundle then.
+    travel in the bundle then. So do the wheels of the package's lock, if it has one; ``wheel``
+    returns the bytes of one by its digest.
 
     The package, for instance "workflows.teachers.math", is found and never imported (a package's
     parents are: that is how Python finds it).
@@ -40,14 +47,15 @@ def collect(package: str, into: Path) -> Path:
         BundleError: the package does not exist, or ``check`` refuses it.
         PromptError: a JSONL file is empty or malformed; names the file and the line.
     """
-    source = _folder(package)
+    source = folder_of(package)
+    provided = add_wheels(source, into, wheel)
     in_files = (source / DATA).is_dir() and not (source / "prompts.py").exists()
     if in_files:
-        _check_environment(source)
+        _check_environment(source, provided)
         _check_prompt_files(source / DATA)
     else:
         _refuse_unread_files(source)
-        check(source)
+        _check_sources(source, provided)
     into.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "environment.py", into / "environment.py")
     reader = Path(__file__).with_name("jsonl_prompts.py") if in_files else source / "prompts.py"
@@ -58,14 +66,23 @@ def collect(package: str, into: Path) -> Path:
 
 
 def check(folder: Path) -> None:
-    """Raise BundleError, with file and line, if a folder is not a complete, portable bundle."""
-    _check_environment(folder)
-    _check_functions(folder / "prompts.py", _parse(_present(folder / "prompts.py")))
+    """Raise BundleError, with file and line, if a folder is not a complete, portable bundle.
+
+    Raises:
+        RefusedError: for wheels beside it that the lock does not name, or that do not run here.
+    """
+    _check_sources(folder, modules_of(folder))
 
 
-def _check_environment(folder: Path) -> None:
+def _check_sources(folder: Path, provided: frozenset[str]) -> None:
+    _check_environment(folder, provided)
+    tree = _parse(_present(folder / "prompts.py"), provided)
+    _check_functions(folder / "prompts.py", tree)
+
+
+def _check_environment(folder: Path, provided: frozenset[str]) -> None:
     path = _present(folder / "environment.py")
-    if "ENVIRONMENT" not in _assigned(_parse(path)):
+    if "ENVIRONMENT" not in _assigned(_parse(path, provided)):
         raise BundleError(
             f"{path}, line 1: ENVIRONMENT is not set at the top level: end the file with "
             "ENVIRONMENT = YourEnvironment()"
@@ -108,7 +125,12 @@ def _present(path: Path) -> Path:
     return path
 
 
-def _folder(package: str) -> Path:
+def folder_of(package: str) -> Path:
+    """Return the folder of a team's package, which is found and not imported.
+
+    Raises:
+        BundleError: there is no such package.
+    """
     try:
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:
@@ -121,7 +143,7 @@ def _folder(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _parse(path: Path) -> ast.Module:
+def _parse(path: Path, provided: frozenset[str]) -> ast.Module:
     if path.stat().st_size > _LONGEST:
         raise BundleError(f"{path} has {path.stat().st_size} bytes, more than {_LONGEST}: split it")
     try:
@@ -134,7 +156,7 @@ def _parse(path: Path) -> ast.Module:
         raise BundleError(f"{path}: not Python: {error}") from error
     for node in ast.walk(tree):
         for name in _imports(node):
-            _refuse_import(path, node, name)
+            _refuse_import(path, node, name, provided)
     return tree
 
 
@@ -152,14 +174,16 @@ def _imports(node: ast.AST) -> Iterator[str]:
             yield module
 
 
-def _refuse_import(path: Path, node: ast.AST, name: str) -> None:
-    if name in ALLOWED or name.partition(".")[0] in sys.stdlib_module_names:
+def _refuse_import(path: Path, node: ast.AST, name: str, provided: frozenset[str]) -> None:
+    top = name.partition(".")[0]
+    if name in ALLOWED or top in sys.stdlib_module_names or top in provided:
         return
     line = getattr(node, "lineno", 1)
     raise BundleError(
         f"{path}, line {line}: imports {name!r}: a bundle must run from the store for years, so "
-        f"it imports the standard library, {ALLOWED[0]} and {ALLOWED[1]}; copy the few lines that "
-        "you need into this file"
+        f"it imports the standard library, {', '.join(ALLOWED)}, and packages that it carries: "
+        "name the package in requirements.txt beside this file and run `provost teacher lock`, or "
+        "copy the few lines that you need into this file"
     )
 
 

@@ -26,6 +26,8 @@ from tasks.rollout.client import (
 )
 from tasks.rollout.environment import Demonstration, Grade, Json, Prompt, Split
 from tasks.rollout.prompts import PromptError, parse_json, prompt_to_json
+from tasks.rollout.wheels.bundled import site_folders
+from tasks.rollout.wheels.cache import wheel_cache
 from tasks.rollout.worker.limits import Confinement, ConfinementError, WorkerLimits
 from tasks.rollout.worker.process import ConfinedProcess, ProcessLostError
 
@@ -63,6 +65,7 @@ class EnvironmentWorker:
         """Start the process and load the bundle.
 
         Raises:
+            RefusedError: the bundle's wheels are not those of its lock, or do not run here.
             ConfinementError: this machine does not confine it, and that is not allowed.
             EnvironmentFailure: the bundle does not load.
         """
@@ -203,16 +206,20 @@ class EnvironmentWorker:
         modules, monty = importable_modules(), monty_binary()
         rollout = str(Path(__file__).resolve().parents[1])
         packages = [_folder_or_file(file) for name, file in modules.items() if name != "tasks"]
+        site = site_folders(self._bundle, wheel_cache())
+        # Libraries for numbers take a thread for each core otherwise, and give other sums.
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} if site else {}
         return ConfinedProcess(
             {
                 "bundle": str(self._bundle),
                 "modules": modules,
-                "readable": [str(self._bundle), rollout, monty, modules["tasks"], *packages],
+                "site": site,
+                "readable": [str(self._bundle), rollout, monty, modules["tasks"], *packages, *site],
                 "limits": self._limits.resources(),
                 "totals": self._limits.totals(),
             },
             # The same hashes, the same zone and the same texts everywhere: grades are repeatable.
-            {"MONTY_BIN": monty, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "TZ": "UTC"},
+            {"MONTY_BIN": monty, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "TZ": "UTC", **threads},
             message_bytes=self._limits.message_bytes,
             output_bytes=self._limits.output_bytes,
         )

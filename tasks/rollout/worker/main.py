@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TypedDict
 
 OURS = (
+    "bounded",
     "client",
     "environment",
     "foreign",
@@ -41,6 +42,8 @@ class WorkerSettings(TypedDict):
 
     scratch: str
     readable: list[str]
+    site: list[str]
+    """Folders of the bundle's own wheels, to be imported after the standard library."""
     limits: dict[str, int]
     totals: dict[str, int]
 
@@ -59,8 +62,8 @@ class BundleFinder(MetaPathFinder):
         """Find one of our packages; None leaves the name to the standard library."""
         if fullname.partition(".")[0] == "tasks" and fullname not in self._allowed:
             raise ImportError(
-                f"{fullname} is not available: a bundle may import the standard library, "
-                "tasks.rollout.environment and tasks.rollout.sandbox"
+                f"{fullname} is not available: a bundle may import the standard library, its own "
+                "wheels, tasks.rollout.environment, tasks.rollout.sandbox and tasks.rollout.bounded"
             )
         # By file, because the folder that holds it must not be readable.
         file = self._modules.get(fullname)
@@ -174,6 +177,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     ours.close()
     confine_child(settings, childs, private=private)
+    sys.path += settings["site"]  # behind all else, and without the site module: no .pth is run
     serve = importlib.import_module("tasks.rollout.worker.serve")
     serve.serve(settings)
     return 0

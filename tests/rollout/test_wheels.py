@@ -1,0 +1,228 @@
+"""Wheels in a bundle: those of the lock are imported in the worker, and nothing else is."""
+
+import sys
+
+import pytest
+
+from lineage.digest import digest_bytes
+from lineage.wheels import FOLDER, LOCK, Lock, LockError, parse_lock, write_lock
+from tasks.contracts.refusal import RefusedError
+from tasks.rollout.client import EnvironmentFailure
+from tasks.rollout.environment import Grade
+from tasks.rollout.wheels.bundled import add_wheels, locked_wheels, modules_of, site_folders
+from tasks.rollout.worker.bundle import BundleError, check, collect
+from tasks.rollout.worker.client import EnvironmentWorker
+from tests.support.bundles import episodes, processes_of, write_bundle
+from tests.support.wheels import bundle_with, carry, locked, write_wheel
+
+HALF = "import tally\nreturn Grade(tally.add(0.25, 0.25))"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home of the test's own: the cache of unpacked wheels lies there."""
+    monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
+    yield
+    assert processes_of(tmp_path) == []
+
+
+def refusal(action, *arguments):
+    with pytest.raises(RefusedError) as caught:
+        action(*arguments)
+    return caught.value.code
+
+
+def test_a_grader_uses_a_package_that_only_its_bundle_carries(tmp_path):
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path), grade=HALF)
+    check(bundle)
+    with EnvironmentWorker(bundle) as worker:
+        assert worker.grade(episodes("a")) == [Grade(0.5)]
+        assert worker.confinement.openings == []
+    assert "tally" not in sys.modules
+
+
+def test_the_package_alone_is_readable_and_nothing_of_it_is_writable(tmp_path):
+    (tmp_path / "home" / "cache" / "wheels" / "other").mkdir(parents=True)
+    secret = tmp_path / "home" / "cache" / "wheels" / "other" / "secret.py"
+    secret.write_text("SECRET = 1")
+    tries = f"""
+import tally
+try:
+    open({str(secret)!r}).read()
+except PermissionError:
+    pass
+else:
+    return "read"
+try:
+    open(tally.__file__, "w")
+except PermissionError:
+    return "kept"
+return "written"
+"""
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path), respond=tries)
+    with EnvironmentWorker(bundle) as worker:
+        if worker.confinement.files_hidden:
+            assert worker.respond(episodes("a")) == ["kept"]
+
+
+def test_a_bundle_without_wheels_runs_as_before(tmp_path):
+    bundle = write_bundle(tmp_path / "team", grade="import sys\nreturn Grade(0.25, str(sys.path))")
+    assert locked_wheels(bundle) == ()
+    with EnvironmentWorker(bundle) as worker:
+        (grade,) = worker.grade(episodes("a"))
+    assert grade.score == 0.25
+    assert "cache" not in grade.reason
+
+
+def test_what_is_installed_beside_provost_is_not_importable(tmp_path):
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path), grade="import numpy")
+    with EnvironmentWorker(bundle) as worker, pytest.raises(EnvironmentFailure, match="numpy"):
+        worker.grade(episodes("a"))
+
+
+def test_a_wheel_cannot_replace_the_workers_own_modules_at_run_time(tmp_path):
+    top = "import json, tasks.rollout.environment as ours\n"
+    body = (
+        "return Grade(float('/tasks/rollout/' in ours.__file__ and 'lib/python' in json.__file__))"
+    )
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path), top=top, grade=body)
+    with EnvironmentWorker(bundle) as worker:
+        assert worker.grade(episodes("a")) == [Grade(1.0)]
+
+
+def test_a_wheel_outside_the_lock_is_refused(tmp_path):
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path))
+    write_wheel(bundle / FOLDER, "extra")
+    assert refusal(locked_wheels, bundle) == "wheel-outside-lock"
+    (bundle / LOCK).unlink()
+    assert refusal(EnvironmentWorker(bundle).__enter__) == "wheel-outside-lock"
+
+
+def test_a_wheel_that_is_missing_or_has_other_bytes_is_refused(tmp_path):
+    path = write_wheel(tmp_path)
+    bundle = bundle_with(tmp_path / "team", path)
+    (bundle / FOLDER / path.name).write_bytes(path.read_bytes() + b" ")
+    assert refusal(site_folders, bundle, tmp_path / "cache") == "other-wheel"
+    (bundle / FOLDER / path.name).unlink()
+    assert refusal(site_folders, bundle, tmp_path / "cache") == "missing-wheel"
+
+
+@pytest.mark.parametrize(
+    "tag", ["cp39-cp39-win_amd64", "cp27-none-any", "py3-none-macosx_11_0_arm64"]
+)
+def test_a_wheel_for_another_platform_or_python_is_refused(tmp_path, tag):
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path, tag=tag))
+    assert refusal(EnvironmentWorker(bundle).__enter__) == "foreign-wheel"
+
+
+def test_a_wheel_that_requires_another_python_is_refused(tmp_path):
+    other = write_wheel(tmp_path, metadata="Requires-Python: <3\n")
+    assert refusal(site_folders, bundle_with(tmp_path / "a", other), tmp_path) == "foreign-wheel"
+    own = write_wheel(tmp_path, metadata="Requires-Python: >=3.8\n")
+    assert len(site_folders(bundle_with(tmp_path / "b", own), tmp_path / "cache")) == 1
+
+
+def test_the_same_lock_gives_the_same_bytes_and_reads_back(tmp_path):
+    one, two = write_wheel(tmp_path), write_wheel(tmp_path, "abacus")
+    lock = Lock(locked(one, two, licenses={"tally": "MIT"}).wheels, digest_bytes(b"tally"))
+    again = Lock(lock.wheels[::-1], lock.requirements)
+    assert write_lock(lock) == write_lock(again)
+    read = parse_lock(write_lock(lock))
+    assert sorted(read.wheels) == sorted(lock.wheels)
+    assert read.requirements == lock.requirements
+    assert [wheel.license for wheel in read.wheels] == ["", "MIT"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('lock-version = "1.0"', 'lock-version = "2.0"'),
+        ('name = "tally"', 'name = "other"'),
+        ('version = "1.0"\n', 'version = "2.0"\n'),
+        ("sha256 = ", "md5 = "),
+        ("[[packages.wheels]]", "[packages.sdist]"),
+        ("tally-1.0-py3-none-any.whl", "tally-1.0.tar.gz"),
+        ("[[packages]]", "[[packages"),
+    ],
+)
+def test_a_lock_of_anything_but_wheels_with_hashes_is_refused(tmp_path, old, new):
+    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path))
+    text = (bundle / LOCK).read_text()
+    assert old in text
+    with pytest.raises(LockError):
+        parse_lock(text.replace(old, new).encode())
+    (bundle / LOCK).write_text(text.replace(old, new))
+    assert refusal(locked_wheels, bundle) == "bad-lock"
+
+
+def test_a_package_twice_in_a_lock_is_refused(tmp_path):
+    text = write_lock(locked(write_wheel(tmp_path))).decode()
+    start, end = text.index("[[packages]]"), text.index("[tool.provost]")
+    with pytest.raises(LockError, match="twice"):
+        parse_lock((text[:end] + text[start:end] + text[end:]).encode())
+
+
+@pytest.fixture
+def team(tmp_path, monkeypatch):
+    """A team's folder that is importable as ``tally_team``."""
+    folder = write_bundle(tmp_path / "tally_team", grade=HALF)
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def test_a_team_with_a_lock_is_collected_with_its_wheels(team, tmp_path):
+    path = write_wheel(tmp_path / "in")
+    lock = locked(path)
+    (team / LOCK).write_bytes(write_lock(lock))
+    kept = {lock.wheels[0].digest: path.read_bytes()}
+    bundle = collect("tally_team", tmp_path / "bundle", kept.get)
+    check(bundle)
+    assert modules_of(bundle) == {"tally"}
+    names = {file.relative_to(bundle).as_posix() for file in bundle.rglob("*") if file.is_file()}
+    assert names == {"environment.py", "prompts.py", LOCK, f"{FOLDER}/{path.name}"}
+    with EnvironmentWorker(bundle) as worker:
+        assert worker.grade(episodes("a")) == [Grade(0.5)]
+
+
+def test_a_wheel_that_the_store_lacks_is_refused(team, tmp_path):
+    (team / LOCK).write_bytes(write_lock(locked(write_wheel(tmp_path / "in"))))
+    assert refusal(collect, "tally_team", tmp_path / "bundle") == "missing-wheel"
+
+
+@pytest.mark.parametrize("text", ["tally==1.0", "# nothing yet\ntally\n"])
+def test_requirements_without_a_lock_are_refused(team, tmp_path, text):
+    (team / "requirements.txt").write_text(text)
+    assert refusal(add_wheels, team, tmp_path / "bundle", {}.get) == "requirements-not-locked"
+
+
+def test_requirements_other_than_the_locked_are_refused(team, tmp_path):
+    path = write_wheel(tmp_path / "in")
+    (team / "requirements.txt").write_text("tally>=1\n")
+    from tasks.rollout.wheels.requirements import read_requirements, requirements_digest
+
+    said = requirements_digest(read_requirements(team / "requirements.txt"))
+    lock = Lock(locked(path).wheels, said)
+    (team / LOCK).write_bytes(write_lock(lock))
+    kept = {lock.wheels[0].digest: path.read_bytes()}
+    assert add_wheels(team, tmp_path / "one", kept.get) == {"tally"}
+    (team / "requirements.txt").write_text("# the same\ntally>=1  # indeed\n")
+    assert add_wheels(team, tmp_path / "two", kept.get) == {"tally"}
+    (team / "requirements.txt").write_text("tally>=2\n")
+    assert refusal(add_wheels, team, tmp_path / "three", kept.get) == "requirements-not-locked"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-r other.txt", "--index-url https://x", "tally @ https://x/y.whl", "./tally", "-e .", "a b"],
+)
+def test_anything_but_a_package_and_a_version_is_refused(team, tmp_path, line):
+    (team / "requirements.txt").write_text(f"tally\n{line}\n")
+    assert refusal(add_wheels, team, tmp_path / "bundle", {}.get) == "bad-requirement"
+
+
+def test_an_import_that_no_wheel_provides_is_refused_with_its_line(team, tmp_path):
+    (team / "environment.py").write_text("import sympy\n" + (team / "environment.py").read_text())
+    carry(team, write_wheel(tmp_path / "in"))
+    with pytest.raises(BundleError, match=r"environment\.py, line 1: imports 'sympy'"):
+        check(team)
