@@ -1,4 +1,4 @@
-"""What came from what, and is it still true. No Flyte, no torch.
+"""What came from what, and whether it is still true. No Flyte, no torch.
 
 One authority: append-only, digest-keyed records in a content-addressed store. MLflow is a view of
 them. Each folder imports only folders above it in this list. Read them in this order:

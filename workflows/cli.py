@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from lineage.errors import LineageError
-from lineage.plain import paragraph
+from lineage.errors import LineageError, paragraph
 from workflows.commands.output import show_trace
 
 COMMANDS: Mapping[str, tuple[str, str]] = {

@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path
 from types import FrameType
 
-from lineage.plain import plain
+from lineage.errors import plain
 from tasks.platform.progress import PROGRESS_FD, decode
 from workflows.progress import JobOutcome, Progress, Status
 

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 
 from benchmarks.common.circumstances import facts, options, write
 from lineage.mirror import mirror_record
-from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.derivation import Sample, metrics_blob
 from lineage.records.record import Attestation, Derivation, Input, Records
 from lineage.store.store import open_store
 

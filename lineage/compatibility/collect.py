@@ -9,8 +9,8 @@ from lineage.compatibility.sketch import Sketch, read_sketch
 from lineage.errors import CorruptError, LineageError
 from lineage.graph.graph import Lineage
 from lineage.records.record import Records
+from lineage.registry.names import signature_of
 from lineage.registry.registry import Entry, Registry
-from lineage.registry.signing import signature_of
 from lineage.registry.valid_recalls import Used, recalls_of
 from lineage.store.store import Store
 

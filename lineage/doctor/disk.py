@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lineage.doctor.check import Check, Group
 from lineage.errors import StoreUnfitError
-from lineage.store.disk_probe import PROBES, Probe, can_be_made
+from lineage.store.probes import PROBES, Probe, can_be_made
 
 _STORE = Group("store")
 

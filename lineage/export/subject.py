@@ -11,10 +11,9 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.compatibility.collect import family_artifacts
 from lineage.errors import AmbiguousReferenceError, LineageError, UnknownReferenceError
-from lineage.graph.graph import Lineage
-from lineage.graph.models import checkpoint_named
+from lineage.graph.graph import Lineage, checkpoint_named
 from lineage.records.record import Attestation, Derivation, Records
-from lineage.registry.reference import TEACHER
+from lineage.registry.names import TEACHER
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
 from lineage.registry.survey import survey

@@ -1,9 +1,20 @@
-"""A part of the graph of records as values: what a picture, a table or a check looks at."""
+"""A part of the graph of records as values: what a picture, a table or a check looks at.
 
+Records name inputs by role. ``annotate`` adds what releases and students hold: the domain of a
+climb, each teacher's share of the tokens, and the scores.
+"""
+
+import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from pydantic import JsonValue
+
+from lineage.artifacts import Release, Student, parse_manifest
+from lineage.errors import LineageError
 from lineage.graph.index import Edge
+from lineage.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -62,3 +73,78 @@ def in_order(records: list[str], edges: list[Edge]) -> list[str]:
             if not waiting[child]:
                 ready.append(child)
     return ordered
+
+
+_OVERALL = "overall"
+Manifest = TypeVar("Manifest", Release, Student)
+
+
+def annotate(graph: Graph, store: Store) -> Graph:
+    """Return ``graph`` with domains, shares and scores from the manifests among its outputs.
+
+    A manifest or scorecard that cannot be read adds nothing: this is for looking at, and whether
+    all is right is ``verify``'s to say.
+    """
+    nodes = {node.record: node for node in graph.nodes}
+    edges = list(graph.edges)
+    for node in graph.nodes:
+        if node.output_kind == "release":
+            release = _read(store, node, Release)
+            if release is not None:
+                nodes[node.record] = _scored(nodes[node.record], store, release, "teacher")
+                _name_climb(nodes, graph.edges, node.record, release.domain)
+        elif node.output_kind == "student":
+            student = _read(store, node, Student)
+            if student is not None:
+                nodes[node.record] = _scored(nodes[node.record], store, student, "student")
+                edges = _with_shares(edges, student)
+    return Graph(tuple(nodes.values()), tuple(edges), graph.focus)
+
+
+def _read(store: Store, node: Node, model: type[Manifest]) -> Manifest | None:
+    try:
+        return parse_manifest(store.get_bytes(node.output), model)
+    except LineageError:
+        return None
+
+
+def _scored(node: Node, store: Store, manifest: Release | Student, method: str) -> Node:
+    """Return the node with the mean that its scorecard gives it over all its domains."""
+    try:
+        card: JsonValue = json.loads(store.get_bytes(manifest.scorecard.digest))
+    except (LineageError, ValueError, RecursionError):
+        return node
+    for key in (_OVERALL, method, "mean"):
+        card = card.get(key) if isinstance(card, dict) else None
+    return replace(node, score=float(card)) if isinstance(card, int | float) else node
+
+
+def _name_climb(nodes: dict[str, Node], edges: tuple[Edge, ...], release: str, domain: str) -> None:
+    """Name the records that led to a release after its domain, unless they have a name."""
+    climb = ("checkpoint", "precursor", "ladder")
+    members = [
+        edge.parent
+        for edge in edges
+        if edge.child == release and edge.role.partition("[")[0] in climb
+    ]
+    for record in members:
+        node = nodes[record]
+        if not node.domain:
+            label = f"{domain} {node.kind}" if node.label == node.kind else node.label
+            nodes[record] = replace(node, domain=domain, label=label)
+
+
+def _with_shares(edges: list[Edge], student: Student) -> list[Edge]:
+    """Give each teacher's edge into the student's checkpoint its share of the routed tokens."""
+    total = sum(teacher.tokens_routed for teacher in student.teachers)
+    if not total:
+        return edges
+    shares = {teacher.domain: teacher.tokens_routed / total for teacher in student.teachers}
+    return [
+        replace(edge, weight=shares[edge.name])
+        if edge.child == student.checkpoint.record
+        and edge.role == "teacher"
+        and edge.name in shares
+        else edge
+        for edge in edges
+    ]

@@ -14,11 +14,11 @@ from lineage.artifacts import Student, parse_manifest
 from lineage.errors import LineageError
 from lineage.export.subject import NewestOutput
 from lineage.graph.index import Index
-from lineage.launches.approval import KIND as APPROVAL
-from lineage.launches.approval import Decision, decided
-from lineage.launches.launch import KIND as LAUNCH
 from lineage.launches.launch import (
+    APPROVAL,
+    LAUNCH,
     LAUNCHER,
+    Decision,
     Launch,
     Launched,
     LaunchFinding,
@@ -28,6 +28,7 @@ from lineage.launches.launch import (
     PlannedTeacherSummary,
     Result,
     Waived,
+    decided,
 )
 from lineage.launches.waiver import NEVER_WAIVED, projects_that_waive
 from lineage.records.record import Attestation, Records

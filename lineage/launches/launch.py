@@ -1,20 +1,79 @@
-"""A launch of a consolidation: what is recorded of it, and how people and scripts read it."""
+"""A launch of a consolidation and the review of its plan: records, and how people read them.
 
+A plan with the gate's report on it has one record for each decision. Every execution that came
+through adds an attestation, in which it says how.
+"""
+
+from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from lineage.artifacts import Frozen
 from lineage.digest import digest_json
-from lineage.launches.approval import Decision
+from lineage.errors import CorruptError
+from lineage.records.derivation import Attestation, Derivation
+
+APPROVAL = "approval"
+REVIEW = "review"
+"""The note of an attestation that holds how its execution came through."""
+
+
+DECISION_SOURCE = digest_json("a person's decision")
+"""Placeholder for the code digest in the record: a person decided, not code."""
+
+
+class Decision(Frozen):
+    """What was decided on a plan in one execution."""
+
+    decision: Literal["approved", "rejected"]
+    by: str = ""
+    """Name of the person who decided; "" if the backend does not report it."""
+    way: Literal["command", "console", "terminal"]
+    """``provost approve``, the console's button (or its API), or the question of a local run."""
+    reason: str = ""
+
+    def words(self) -> str:
+        """Return who decided, and how, as ``ann, by provost approve: they fit``."""
+        ways = {
+            "command": "by provost approve",
+            "console": "by the console",
+            "terminal": "at a terminal",
+        }
+        who = f"{self.by}, {ways[self.way]}" if self.by else f"{ways[self.way]}, identity unknown"
+        return f"{who}: {self.reason}" if self.reason else who
+
+
+def decided(made: Derivation, attestations: Iterable[Attestation]) -> list[Decision]:
+    """Return what was decided in each execution, in the order of the attestations.
+
+    Raises:
+        CorruptError: for an attestation that says it in another form.
+    """
+    if "by" in made.settings:  # of an older version: one record for each decision
+        return [_read({**made.settings, "way": "command"})]
+    return [_read(item.notes[REVIEW]) for item in attestations if REVIEW in item.notes]
+
+
+def _read(said: JsonValue) -> Decision:
+    try:
+        known = Decision.model_fields
+        fields = {n: v for n, v in said.items() if n in known} if isinstance(said, dict) else said
+        return Decision.model_validate(fields)
+    except ValidationError as error:
+        raise CorruptError(
+            f"a decision on a plan cannot be read ({error}): restore its attestation from a copy "
+            "of the store"
+        ) from error
+
 
 Outcome = Literal["published", "failed", "refused", "rejected", "open", "proposed"]
-KIND = "launch"
+LAUNCH = "launch"
 LAUNCHER = "launcher"
 """The note of an attestation that names who launched, where that is known."""
 REPORT = "gate"
 """The note of an attestation that names the gate's report on the plan, by artifact and record."""
-SOURCE = digest_json("a person's launch")
+LAUNCH_SOURCE = digest_json("a person's launch")
 """Placeholder for the code digest in the record: a person launched it, not code."""
 
 

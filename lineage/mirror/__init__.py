@@ -5,10 +5,11 @@ only package that imports MLflow, and it imports it late: MLflow takes seconds.
 
     showing     what steps and commands call; never raises for what goes wrong in MLflow
     runs        records as runs, their descriptions in story
-    live        runs of steps that are at work; watch is the thread that shows them
+    live        runs of steps at work, and the thread that shows them
     names       registry names as registered models, their descriptions in cards
     lookup      experiments and logged models, found or created
-    connection  the client
+    run_view    what a record looks like in MLflow, as values
+    connection  where MLflow is, and its client
     tables      MLflow's own tables, made before servers start
 """
 

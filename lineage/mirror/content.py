@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lineage.errors import LineageError
-from lineage.graph.models import checkpoint_behind
-from lineage.mirror.areas import model_name
+from lineage.graph.graph import checkpoint_behind
 from lineage.mirror.lookup import Lookup
 from lineage.mirror.run_view import (
     DIGEST,
     RunView,
     clip,
     metrics_of,
+    model_name,
     run_name,
     split_finite,
     step_of,

@@ -3,19 +3,21 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from lineage.mirror.areas import WORDS, area_of, plan_of
+from lineage.mirror.connection import artifact_location
 from lineage.mirror.files import EXTERNAL
 from lineage.mirror.run_view import (
     DIGEST,
     NOTE,
     ORIGIN,
     RECORD,
+    WORDS,
+    area_of,
     params_of,
+    plan_of,
     run_name,
     step_of,
     view_of,
 )
-from lineage.mirror.tracking import artifact_location
 from lineage.records.record import Records
 
 RAW = "raw"

@@ -8,8 +8,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from lineage.errors import LineageError, MissingBlobError
 from lineage.launches.launch import Lenient
-from lineage.mirror.areas import plan_of
-from lineage.mirror.run_view import milliseconds
+from lineage.mirror.run_view import milliseconds, plan_of
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.store.store import Store
 

@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lineage.digest import digest_json
-from lineage.mirror.areas import AREAS, area_of, plan_of
-from lineage.mirror.comparing import difference
 from lineage.mirror.content import Content, Contents, scores_of
 from lineage.mirror.files import REPORTS, show_files
 from lineage.mirror.live import LiveRuns, Step, now_ms
 from lineage.mirror.lookup import Lookup
 from lineage.mirror.plans import Ending, PlanReader
 from lineage.mirror.run_view import (
+    AREAS,
     MAX_TAG,
     NOT_FINITE,
     NOTE,
@@ -24,11 +23,13 @@ from lineage.mirror.run_view import (
     RECORD,
     MetricRow,
     RunView,
+    area_of,
     clip,
     namespace_of,
+    plan_of,
 )
 from lineage.mirror.story import Links, story_of_run, story_while_running
-from lineage.mirror.writing import Writer
+from lineage.mirror.writing import Writer, difference
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.store.store import Store
 

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import JsonValue
 
 from lineage.errors import LineageError
-from lineage.mirror.connection import client_of, reach
-from lineage.mirror.live import Step
+from lineage.mirror.connection import (
+    TrackingState,
+    calm,
+    client_of,
+    only_writer,
+    reach,
+    tracking_uri,
+)
+from lineage.mirror.live import LiveMirror, Step
 from lineage.mirror.names import NameMirror
 from lineage.mirror.runs import RunMirror
-from lineage.mirror.tracking import TrackingState, calm, only_writer, tracking_uri
-from lineage.mirror.watch import LiveMirror
 from lineage.records.record import Derivation, Records
 from lineage.registry.registry import Registry
 from lineage.store.store import Store, open_store

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact
 from lineage.compatibility.collect import family_artifacts
 from lineage.errors import LineageError, RecalledError, UnreachableError
-from lineage.graph.graph import Lineage
+from lineage.graph.graph import Lineage, checkpoint_behind
 from lineage.graph.index import Row
-from lineage.graph.models import checkpoint_behind
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry

@@ -12,8 +12,8 @@ from lineage.artifacts import Artifact, Release, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.launches.waiver import read_waiver
 from lineage.records.record import Attestation, Derivation, Input, Records
+from lineage.registry.names import Signature, signature_of
 from lineage.registry.registry import Registry
-from lineage.registry.signing import Signature, signature_of
 from lineage.registry.valid_recalls import Used, recalls_of
 from lineage.rules.evidence import Evidence
 from lineage.rules.table import RULES, check

@@ -1,23 +1,43 @@
-"""What a record says: how something is made, and what a run of it did.
+"""What a record says: how something is made, and what happened when it ran.
 
 A record's identity is the digest of its **derivation**: inputs, source, settings, seed, and the
-project that makes it. What happened when it ran (output, host, times) is an **attestation**,
-appended beside it and no part of the identity. So a rerun finds finished work, several derivations
-may give one output, and only the project that a record names can say what it gave.
+project that makes it. What happened when it ran (output, host, times, metrics, the place in Flyte)
+is an **attestation**, appended beside it and no part of the identity. So a rerun finds finished
+work, several derivations may give one output, and only the project that a record names can say
+what it gave.
 """
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator
 
 from lineage.artifacts import Artifact, Digest, Frozen
 from lineage.digest import canonical_json, digest_bytes
-from lineage.records.flyte_run import FlyteRun
 from lineage.store.documents import to_json
 from lineage.trust.statement import Stated
+
+
+class FlyteRun(Frozen):
+    """An execution of a workflow, as a task's pod sees it."""
+
+    project: str
+    domain: str
+    execution: str
+    """The execution's own name, such as f1a2b3c4d5e6f7; one in project and domain."""
+    workflow: str = ""
+    version: str = ""
+    """Registered version of the task that ran."""
+    url: str = ""
+    """The step's page in Flyte's console; "" where Flyte does not know the console's address."""
+
+    @property
+    def name(self) -> str:
+        """The execution's name in all of Flyte: project, domain and its own."""
+        return f"{self.project}/{self.domain}/{self.execution}"
 
 
 class Input(Frozen):
@@ -142,3 +162,36 @@ def flatten(value: JsonValue, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix, value
     else:
         yield prefix, json.dumps(value, ensure_ascii=False)
+
+
+class Sample(NamedTuple):
+    """One measured value."""
+
+    step: int
+    name: str
+    value: float
+    source: str
+    """Kind of the step that measured it; the prefix of the name."""
+    at: int = 0
+    """Time in milliseconds since 1970; 0 if it was not measured."""
+
+
+def metrics_blob(samples: Iterable[Sample]) -> bytes:
+    """Return the JSONL of an attestation's metrics.
+
+    A value that is not finite is written as the string "nan", "inf" or "-inf": JSON has no other
+    way to say so, and a loss that became NaN is worth seeing.
+    """
+    return b"".join(canonical_json(_line(sample)) + b"\n" for sample in samples)
+
+
+def _line(sample: Sample) -> dict[str, JsonValue]:
+    line: dict[str, JsonValue] = {
+        "step": sample.step,
+        "name": sample.name,
+        "value": sample.value if math.isfinite(sample.value) else str(sample.value),
+        "source": sample.source,
+    }
+    if sample.at:
+        line["at"] = sample.at
+    return line

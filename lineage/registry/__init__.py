@@ -1,5 +1,6 @@
 """Names of what teams share, as signed statements of their owners.
 
-Read ``registry`` first: versions, aliases, recalls. ``names`` and ``slots`` are what it reads and
-adds to, ``reference`` is what people type, and ``valid_recalls`` says which recalls count.
+Read ``registry`` first: versions, aliases, recalls. ``names`` has the references that people
+type and the entries behind them, ``slots`` how entries are stored, and ``valid_recalls`` which
+recalls count.
 """

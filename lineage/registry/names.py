@@ -1,11 +1,13 @@
-"""Names and their entries, read from the project of each name's owner alone.
+"""Names: the references that people type, the entries of a name, and who vouches for them.
 
-A name has one owner, which the trust root states. Entries of another project under the same name
-are not read.
+A name has one owner, which the trust root states. Entries are read from the project of that owner
+alone; entries of another project under the same name are not read.
 """
 
+import difflib
 import logging
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from lineage.errors import (
@@ -14,12 +16,86 @@ from lineage.errors import (
     UnknownReferenceError,
     UnreachableError,
 )
-from lineage.registry.reference import listing
 from lineage.registry.slots import Entry, Event, Move, Named, NamedSlots
 from lineage.store.store import Store
 from lineage.trust.journal import Journal
 from lineage.trust.older import Older
 from lineage.trust.statement import prefix_of
+
+TEACHER = "teacher."
+STUDENT = "student."
+RELEASED = "released"
+MOST_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A parsed reference: the names it can mean, and a version or an alias."""
+
+    text: str
+    candidates: tuple[str, ...]
+    version: int | None
+    alias: str
+
+
+def parse_reference(text: str) -> Reference:
+    """Split ``name@version`` or ``name@alias``; a bare name means its ``released`` alias."""
+    name, separator, selector = text.partition("@")
+    if not name or (separator and not selector):
+        raise LineageError(
+            f"reference {text!r} is incomplete: write name@version or name@alias, such as "
+            "math@released, or a digest sha256:..."
+        )
+    if name == "student":
+        candidates: tuple[str, ...] = ("student.general",)
+    else:
+        candidates = (name,) if "." in name else (name, TEACHER + name)
+    if selector.isdecimal():
+        return Reference(text, candidates, _version(selector), "")
+    return Reference(text, candidates, None, selector or RELEASED)
+
+
+def _version(digits: str) -> int:
+    """Return a version; the slots of versions have eight digits."""
+    if len(digits) > MOST_DIGITS:
+        raise UnknownReferenceError(
+            f"a version has at most {MOST_DIGITS} digits, not {len(digits)}"
+        )
+    return int(digits)
+
+
+def unknown(wanted: Reference, names: list[str]) -> UnknownReferenceError:
+    """Return the error for an unregistered name, with the nearest registered one."""
+    asked = wanted.candidates[0]
+    if asked.startswith("sha256:"):
+        return UnknownReferenceError(
+            f"{asked!r} is not a complete digest: write sha256: and its 64 hex digits, or at least "
+            "its first six digits without sha256:"
+        )
+    short = {name.removeprefix(TEACHER): name for name in names}
+    known = [*short, "student"] if f"{STUDENT}general" in names else [*short]
+    near = difflib.get_close_matches(asked.removeprefix(TEACHER), known, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else "."
+    listed = ", ".join(sorted(short)) or "nothing yet"
+    return UnknownReferenceError(
+        f"unknown {_kind(asked)} {asked.removeprefix(TEACHER)!r}{guess} Registered: {listed}. "
+        f"See {listing(asked)}"
+    )
+
+
+def _kind(name: str) -> str:
+    """Return what a name would be of; one without a prefix may be anything."""
+    kinds = {TEACHER: "teacher", STUDENT: "student"}
+    return next((kind for start, kind in kinds.items() if name.startswith(start)), "name")
+
+
+def listing(name: str) -> str:
+    """Return the command that lists what a name could be."""
+    if name.startswith(STUDENT):
+        return "`provost student list`"
+    teachers = "`provost teacher list`"
+    return teachers if name.startswith(TEACHER) else f"{teachers} and `provost student list`"
+
 
 _LOG = logging.getLogger(__name__)
 REGISTRY = "registry"
@@ -123,3 +199,28 @@ class Names:
         """Return the slots of one part of a name: versions, aliases or events."""
         path = f"{REGISTRY}/{name}/{part}"
         return NamedSlots(self.journal, self.older, self.project_of(name), path, model)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who vouches for an entry."""
+
+    entry: str
+    """``teacher.math@3``."""
+    state: Literal["signed", "adopted", "unsigned"]
+    """Signed by its owner; adopted by a maintainer with all older statements; or unsigned."""
+    team: str = ""
+    why: str = ""
+    """What is missing, and what to do about it."""
+
+
+def signature_of(names: Names, entry: Entry) -> Signature:
+    """Return who vouches for an entry that was read: what is read and signed was checked then."""
+    subject = f"{entry.name}@{entry.version}"
+    trust = names.journal.trust
+    if trust is None:
+        why = "the store has no trust root; `provost lineage adopt` gives it one"
+        return Signature(subject, "unsigned", why=why)
+    if names.slots(entry.name, "versions", Entry).is_older(entry.version):
+        return Signature(subject, "adopted", why="it was there before the trust root")
+    return Signature(subject, "signed", trust.owner_of(entry.name))

@@ -21,8 +21,7 @@ from lineage.errors import (
     UnreachableError,
 )
 from lineage.records.record import Records
-from lineage.registry.names import Names, check_name
-from lineage.registry.reference import Reference, parse_reference, unknown
+from lineage.registry.names import Names, Reference, check_name, parse_reference, unknown
 from lineage.registry.slots import Entry, Event, Move, NamedSlots
 from lineage.registry.valid_recalls import Used, recalls_of
 from lineage.store.store import Store

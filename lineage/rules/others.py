@@ -1,10 +1,16 @@
-"""Rules of the records around a student: approvals, waivers, the gate's reports."""
+"""Rules of the records around a student: approvals, waivers, the gate's reports and outcomes.
+
+An outcome sets a gate's report beside the scorecard of the same merge. One that mixed two merges
+would mislead later gates.
+"""
 
 from collections.abc import Iterator
 
 from lineage.records.record import Derivation
-from lineage.rules.evidence import Breach, Evidence, taken
+from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
+from lineage.rules.measured import FORK_POINT, METHOD, TEACHER, measured
 from lineage.rules.own import is_own
+from lineage.rules.plan import planned
 
 WAIVER = {
     "signature": "A team that may sign students has signed the waiver, the waiver is of the "
@@ -40,3 +46,51 @@ def check_gate(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
         yield Breach("plan", f"it is of {len(plans)} plans, of the kinds {kinds}")
     elif not is_own(evidence, made, plans[0].record):
         yield Breach("plan", "the plan is another project's")
+
+
+OUTCOME = {
+    "merge": "Gate's report and scorecard are of one merge, in one project: the scorecard measured "
+    "the plan's fork point and exactly the teachers that the gate let through.",
+}
+
+
+def check_outcome(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
+    """Yield where the gate's report and the scorecard of a comparison are of two merges.
+
+    Raises:
+        LineageError: for a record or a plan that cannot be read.
+    """
+    gates, cards = taken(made, "gate"), taken(made, "scorecard")
+    if len(gates) != 1 or len(cards) != 1 or not gates[0].record or not cards[0].record:
+        yield Breach("merge", f"it is of {len(gates)} reports and {len(cards)} scorecards")
+        return
+    if not all(is_own(evidence, made, item.record) for item in (*gates, *cards)):
+        yield Breach("merge", "the gate's report or the scorecard is another project's")
+    gate, card = evidence.made(gates[0].record), evidence.made(cards[0].record)
+    [judged] = taken(gate, "plan")
+    plan = planned(evidence, artifact_of(judged, "plan"))
+    own = {teacher.domain for teacher in plan.teachers if teacher.is_self}
+    compared = set()
+    for row in measured(evidence, card):
+        domain = row.label.removeprefix(TEACHER)
+        if row.label == f"{METHOD}{FORK_POINT}" and not same(row.checkpoint, plan.fork_point):
+            yield Breach("merge", "the scorecard's fork point is not the plan's")
+        if row.label.startswith(TEACHER):
+            compared.add(domain)
+            known = [each.checkpoint for each in plan.teachers if each.domain == domain]
+            if domain not in own and not any(same(row.checkpoint, each) for each in known):
+                yield Breach("merge", f"the scorecard's {domain} teacher is not the plan's")
+    kept = _kept(gate)
+    if compared - own != kept - own:
+        told = f"the gate let through {sorted(kept)}, the scorecard measured {sorted(compared)}"
+        yield Breach("merge", told)
+
+
+def _kept(gate: Derivation) -> set[str]:
+    """Return the domains of the teachers that a gate's report did not drop."""
+    teachers = gate.settings.get("teachers")
+    return {
+        str(each.get("domain"))
+        for each in (teachers if isinstance(teachers, list) else [])
+        if isinstance(each, dict) and each.get("done") != "drop"
+    }

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from lineage.artifacts import Artifact, Release
 from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
+from lineage.rules.measured import FORK_POINT, METHOD, TEACHER, StoredMeasurement, measured
 from lineage.rules.own import RELEASE as RELEASE_OWN
 from lineage.rules.own import check_own_release
-from lineage.rules.scorecard import FORK_POINT, METHOD, TEACHER, StoredMeasurement, measured
 
 RULES = {
     "parts": "Each part of the manifest is an input of the release's record, and its own record "

@@ -9,18 +9,18 @@ from lineage.artifacts import Artifact, Student
 from lineage.launches.waiver import NEVER_WAIVED, parse_waiver
 from lineage.records.record import Derivation
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
-from lineage.rules.own import STUDENT as STUDENT_OWN
-from lineage.rules.own import check_own_student
-from lineage.rules.plan import Planned, planned
-from lineage.rules.scorecard import (
+from lineage.rules.measured import (
     FORK_POINT,
     METHOD,
     STUDENT,
     TEACHER,
     StoredMeasurement,
+    check_tokens,
     measured,
 )
-from lineage.rules.tokens import check_tokens
+from lineage.rules.own import STUDENT as STUDENT_OWN
+from lineage.rules.own import check_own_student
+from lineage.rules.plan import Planned, planned
 
 RULES = {
     "parts": "Each part of the manifest, the plan, the releases and the waivers are inputs of the "

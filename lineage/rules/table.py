@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.records.record import Derivation
-from lineage.rules import audit, others, outcome, plan, release, scorecard, student
+from lineage.rules import audit, measured, others, plan, release, student
 from lineage.rules.evidence import Breach, Evidence
 
 RULES: Mapping[str, Mapping[str, str]] = {
@@ -14,10 +14,10 @@ RULES: Mapping[str, Mapping[str, str]] = {
     "gate": others.GATE,
     "approval": others.APPROVAL,
     "waiver": others.WAIVER,
-    "scorecard": scorecard.RULES,
+    "scorecard": measured.RULES,
     "audit": audit.AUDIT,
     "surgery": audit.SURGERY,
-    "gate_outcome": outcome.RULES,
+    "gate_outcome": others.OUTCOME,
 }
 """Kind of record -> code of the rule -> what must hold."""
 
@@ -25,10 +25,10 @@ _BY_RECORD: Mapping[str, Callable[[Evidence, Derivation], Iterator[Breach]]] = {
     "gate": others.check_gate,
     "approval": others.check_approval,
     "review": others.check_approval,
-    "scorecard": scorecard.check_scorecard,
+    "scorecard": measured.check_scorecard,
     "audit": audit.check_audit,
     "surgery": audit.check_ledger,
-    "gate_outcome": outcome.check_outcome,
+    "gate_outcome": others.check_outcome,
 }
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of, is_digest
 from lineage.errors import CorruptError, MissingBlobError
-from lineage.store.copying import copy_file
-from lineage.store.full_disk import full_disk_named
-from lineage.store.scratch import Scratch, remove
-from lineage.store.telling import Tell, silent
+from lineage.store.copying import Tell, copy_file, silent
+from lineage.store.scratch import Scratch, full_disk_named, remove
 
 _YOUNG_SECONDS = 3600.0
 """A blob put again within this time is not touched: its hash stays known to the process."""

@@ -1,4 +1,4 @@
-"""A plain file copied while it is hashed."""
+"""A plain file copied while it is hashed, and reports of how far a large blob has come."""
 
 import errno
 import hashlib
@@ -7,10 +7,33 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from lineage.digest import PREFIX
 from lineage.errors import RefusedFileError
-from lineage.store.telling import Meter, Tell
+
+Tell = Callable[[str, int, int], None]
+"""Takes the blob's name (its digest, or the file that it comes from), bytes done, bytes in all."""
+
+
+def silent(_blob: str, _done: int, _size: int) -> None:
+    """Discard the message."""
+
+
+class Meter:
+    """Adds up what several threads have moved of one blob."""
+
+    def __init__(self, blob: str, size: int, tell: Tell) -> None:
+        """Tell of ``blob``, of so many bytes."""
+        self._blob, self._size, self._tell = blob, size, tell
+        self._done, self._lock = 0, Lock()
+
+    def add(self, count: int) -> None:
+        """Count bytes, and tell."""
+        with self._lock:
+            self._done += count
+            self._tell(self._blob, self._done, self._size)
+
 
 _CHUNK_BYTES = 4 << 20
 

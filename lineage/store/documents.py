@@ -1,16 +1,49 @@
-"""Small JSON documents in claimed slots, each checked against a digest when it is read.
+"""Slots: the names that they may have, and the small JSON documents in them.
 
-A record's slot is named by the digest of its bytes. Other slots (a version, an alias move) have a
-name of their own, so their document carries the digest of its body: a flipped byte is found.
+Each document is checked against a digest when it is read. A record's slot is named by the digest of
+its bytes. Other slots (a version, an alias move) have a name of their own, so their document
+carries the digest of its body: a flipped byte is found.
 """
 
 import re
+from pathlib import PurePosixPath
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from lineage.digest import canonical_json, digest_bytes, digest_json, parse_json
-from lineage.errors import CorruptError
+from lineage.errors import CorruptError, LineageError
+
+_KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
+
+
+_SEGMENT_LETTERS = 255
+"""What file systems take."""
+_KEY_LETTERS = 800
+"""S3 takes 1024 bytes, the store's own prefix included."""
+_LEAVINGS = {"Thumbs.db", "desktop.ini"}
+"""Names without a leading dot or a final ``~`` that file managers write beside what they show."""
+
+
+def is_key(key: str) -> bool:
+    """Say whether ``key`` can be a slot's: an editor's or a file manager's leavings cannot."""
+    return _KEY.fullmatch(key) is not None and PurePosixPath(key).name not in _LEAVINGS
+
+
+def check_key(key: str) -> str:
+    """Return ``key``; refuse anything but a plain relative path."""
+    if not _KEY.fullmatch(key) or not _has_sane_size(key):
+        raise LineageError(
+            f"key {key[:200]!r} is refused: segments of up to {_SEGMENT_LETTERS} letters, digits, "
+            f"'.', '_', '=' and '-' (no dot first), joined by '/', up to {_KEY_LETTERS} in all"
+        )
+    return key
+
+
+def _has_sane_size(key: str) -> bool:
+    longest = max(len(part) for part in key.split("/"))
+    return len(key) <= _KEY_LETTERS and longest <= _SEGMENT_LETTERS
+
 
 Model = TypeVar("Model", bound=BaseModel)
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")

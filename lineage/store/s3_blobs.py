@@ -18,12 +18,10 @@ from pathlib import Path
 
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.errors import CorruptError, LineageError, MissingBlobError
-from lineage.store.full_disk import full_disk_named
-from lineage.store.lately import Lately
+from lineage.store.copying import Meter, Tell
 from lineage.store.s3 import Bucket, ForbiddenError
-from lineage.store.s3_answers import ObjectState
-from lineage.store.scratch import Scratch
-from lineage.store.telling import Meter, Tell
+from lineage.store.s3_answers import Lately, ObjectState
+from lineage.store.scratch import Scratch, full_disk_named
 from lineage.store.transfer import composite, download, forget, upload
 
 YOUNG_SECONDS = 3600.0

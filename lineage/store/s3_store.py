@@ -13,14 +13,12 @@ from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.store.admission import Limits
 from lineage.store.blobs import BlobFolder
-from lineage.store.disk_probe import read_only
-from lineage.store.full_disk import full_disk_named
-from lineage.store.keys import check_key, is_key
-from lineage.store.materialise import TreeFolder, in_parallel
+from lineage.store.copying import Meter, Tell, silent
+from lineage.store.documents import check_key, is_key
+from lineage.store.probes import probe_server, read_only
 from lineage.store.s3 import Bucket, ForbiddenError
 from lineage.store.s3_blobs import BlobObjects, Body, blob_key, body_of
-from lineage.store.s3_probe import probe
-from lineage.store.scratch import remove, scratch_under
+from lineage.store.scratch import full_disk_named, remove, scratch_under
 from lineage.store.store import (
     BlobState,
     admit,
@@ -28,9 +26,8 @@ from lineage.store.store import (
     files_named,
     read_tree,
 )
-from lineage.store.telling import Meter, Tell, silent
 from lineage.store.transfer import PART_BYTES, alone, download, forget
-from lineage.store.tree import MANIFEST_START, Tree, TreeFile
+from lineage.store.tree import MANIFEST_START, Tree, TreeFile, TreeFolder, in_parallel
 
 _THREADS = 16
 """Number of threads for requests with short answers."""
@@ -225,7 +222,7 @@ def open_s3(uri: str, tell: Tell = silent) -> S3Store:
     bucket = Bucket(name, prefix)
     writable = True
     try:
-        probe(bucket, uri)
+        probe_server(bucket, uri)
     except ForbiddenError:
         writable = False
     except StoreUnfitError:

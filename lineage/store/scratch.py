@@ -1,19 +1,40 @@
-"""Where a store writes what is not finished: one folder a process, swept when its process is gone.
+"""Where a store writes unfinished files: one folder a process, swept when its process has ended.
 
 A lock file is held for as long as a store of the process uses it; ``kill -9`` releases it. So the
 next process that opens the store can tell a leftover from a write under way, whatever the clock
-says, and across containers that share a volume.
+says, and across containers that share a volume. A full disk is reported as one.
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import threading
 import uuid
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from lineage.store.full_disk import full_disk_named
+from lineage.errors import StoreFullError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The system's errors of a disk or a quota that is used up."""
+
+
+@contextmanager
+def full_disk_named(where: Path) -> Iterator[None]:
+    """Turn the system's "no space" errors into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreFullError(
+            f"no space left under {where} ({error.strerror}): this write was discarded. Free "
+            "space (`provost lineage gc` lists unreachable data), or set PROVOST_STORE to a "
+            "larger disk, then run again; finished steps are kept"
+        ) from error
 
 
 class Scratch:

@@ -14,13 +14,11 @@ from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, StoreUnfitError
 from lineage.store.admission import Limits, check_content, list_files
 from lineage.store.blobs import BlobFolder, flush, flush_folder, make_folders
-from lineage.store.disk_probe import can_be_made, make_writable, read_only
-from lineage.store.full_disk import full_disk_named
-from lineage.store.keys import check_key, is_key
-from lineage.store.materialise import TreeFolder, in_parallel
-from lineage.store.scratch import remove, scratch_under
-from lineage.store.telling import Tell, silent
-from lineage.store.tree import MANIFEST_START, Tree, TreeFile, parse_tree
+from lineage.store.copying import Tell, silent
+from lineage.store.documents import check_key, is_key
+from lineage.store.probes import can_be_made, make_writable, read_only
+from lineage.store.scratch import full_disk_named, remove, scratch_under
+from lineage.store.tree import MANIFEST_START, Tree, TreeFile, TreeFolder, in_parallel, parse_tree
 
 _FOLDERS = ("blobs", "keys", "trees", "unfinished")
 

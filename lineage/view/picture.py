@@ -1,13 +1,20 @@
-"""Draw a checkpoint's making as SVG, for a wide page and for a phone, and as a page of its own.
+"""Draw a checkpoint's making as SVG, for a wide page and for a phone, and as an HTML page.
 
 No script, no style attributes, nothing fetched: it works under the strictest content security
-policy. Every string that came from people or models is escaped.
+policy, which the page declares. Every string that came from people or models is escaped.
 """
 
+import base64
+import hashlib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from lineage.graph.nodes import Graph, Node
-from lineage.view.edges import clean, curve, labels, share, tint
+from lineage.view.edges import clean, curve, labels, share, tint, visible
 from lineage.view.fold import Drawn, Line, fold, models_only
 from lineage.view.layout import Placed, Sizes, place
 
@@ -188,4 +195,39 @@ def _text(x: float, y: float, text: str, size: int, anchor: str, limit: int = 0)
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
         f'fill="#263238"{weight} stroke="#fff" stroke-width="4" '
         f'paint-order="stroke">{clean(shown)}</text>'
+    )
+
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def page(graph: Graph, title: str) -> str:
+    """Return the whole HTML document for ``graph``, of which ``title`` says what it is."""
+    style = (_TEMPLATES / "page.css").read_text("utf-8") + STYLE
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    written = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
+            "form-action 'none'",
+            style=Markup(style),
+            picture=Markup(figure(graph)),
+            nodes=graph.nodes,
+            num_models=sum(1 for node in graph.nodes if node.output_kind == "checkpoint"),
+            colours=colours,
+        )
+    )
+    return visible(written)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )

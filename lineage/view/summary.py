@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from lineage.artifacts import Frozen, Release, Student
+from lineage.errors import plain
 from lineage.export.card import domains_of, own_method
 from lineage.export.subject import Subject, subject_of
 from lineage.graph.graph import Lineage
 from lineage.launches.history import launch_of
 from lineage.launches.launch import Launch
-from lineage.plain import plain
 from lineage.records.record import Records
 from lineage.registry.survey import survey
 from lineage.store.store import Store

@@ -3,7 +3,7 @@
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
 from lineage.graph.graph import Lineage
-from lineage.launches.approval import decided
+from lineage.launches.launch import decided
 from lineage.launches.waiver import read_waiver
 from tasks.attribution.document import CarriedWaiver, Source
 from tasks.attribution.estimators import FEWEST

@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
-from lineage.graph.models import checkpoint_named, students_of
+from lineage.graph.graph import checkpoint_named, students_of
 from lineage.records.record import Derivation
-from lineage.registry.reference import STUDENT
+from lineage.registry.names import STUDENT
 from lineage.registry.registry import Registry, check_may_publish
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.handover import Plan, PlannedTeacher

@@ -11,9 +11,17 @@ from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.errors import CorruptError
 from lineage.graph.graph import Lineage
-from lineage.launches.approval import KIND, NOTE, SOURCE, Decision, decided
-from lineage.launches.launch import KIND as LAUNCH
-from lineage.launches.launch import LAUNCHER, REPORT, Launched
+from lineage.launches.launch import (
+    APPROVAL,
+    DECISION_SOURCE,
+    LAUNCH,
+    LAUNCHER,
+    REPORT,
+    REVIEW,
+    Decision,
+    Launched,
+    decided,
+)
 from lineage.records.record import Attestation, Derivation, Input
 from lineage.registry.survey import readable_attestations
 from lineage.rules.evidence import Evidence, refuse_broken
@@ -90,7 +98,7 @@ def record_end(runner: StepRunner, error: Told, inputs: Mapping[str, JsonValue])
 
 def rejections(runner: StepRunner) -> Iterator[tuple[str, Attestation]]:
     """Yield every rejection of a plan by the project that planned: the record, and each run."""
-    for record in Lineage(runner.store).index.of_kind(KIND):
+    for record in Lineage(runner.store).index.of_kind(APPROVAL):
         made = runner.records.read(record)
         if not _is_of_planner(runner, made):
             continue
@@ -129,12 +137,12 @@ def _recorded_once(runner: StepRunner, made: Derivation, said: Decision) -> Arti
 
 def _record(runner: StepRunner, made: Derivation, decision: Decision) -> Artifact:
     started = now()
-    measurements = Measurements(KIND, notes={NOTE: decision.model_dump(mode="json")})
+    measurements = Measurements(APPROVAL, notes={REVIEW: decision.model_dump(mode="json")})
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder) / "approval.json"
         inputs = {item.role: item.artifact for item in made.inputs}
         path.write_bytes(canonical_json({**inputs, "decision": decision.decision}))
-        return runner.commit(made, KIND, path, started, measurements, owner="consolidation")
+        return runner.commit(made, APPROVAL, path, started, measurements, owner="consolidation")
 
 
 class _LaunchAtGate(NamedTuple):
@@ -190,9 +198,9 @@ def _of_gated(runner: StepRunner, gated: Gated, decision: Decision) -> Derivatio
 def _derivation(runner: StepRunner, plan: Input, report: Input, decision: Decision) -> Derivation:
     made = Derivation(
         project=runner.records.read(plan.record).project or runner.project,
-        kind=KIND,
+        kind=APPROVAL,
         inputs=(plan, report),
-        source=SOURCE,
+        source=DECISION_SOURCE,
         settings={"decision": decision.decision},
         seed=0,
     )

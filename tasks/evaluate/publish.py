@@ -10,8 +10,7 @@ from pathlib import Path
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.graph.graph import Lineage
 from lineage.records.record import Attestation, Derivation, Input
-from lineage.view.page import page
-from lineage.view.picture import draw, draw_narrow
+from lineage.view.picture import draw, draw_narrow, page
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import plan_of
 from tasks.evaluate.cards import measurements_of, read_scorecard

@@ -8,10 +8,9 @@ from pydantic import ValidationError
 
 from lineage.artifacts import Artifact
 from lineage.compatibility.checks import Finding
-from lineage.errors import LineageError
+from lineage.errors import LineageError, paragraph, plain
 from lineage.graph.graph import Lineage
 from lineage.launches.waiver import NEVER_WAIVED, Accepted, Waiver, read_waiver, sign_waiver
-from lineage.plain import paragraph, plain
 from lineage.records.record import Input
 from lineage.registry.registry import now
 from tasks.contracts.handover import Level, Plan

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
-from lineage.launches.launch import KIND, LAUNCHER, REPORT, SOURCE, Launched
+from lineage.launches.launch import LAUNCH, LAUNCH_SOURCE, LAUNCHER, REPORT, Launched
 from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan
 from tasks.platform.attempt import InterruptedAttemptError
@@ -44,9 +44,9 @@ def record_launch(
     settings: dict[str, JsonValue] = launched.model_dump(mode="json")
     derivation = Derivation(
         project=runner.project,
-        kind=KIND,
+        kind=LAUNCH,
         inputs=(Input.of("plan", plan.artifact),),
-        source=SOURCE,
+        source=LAUNCH_SOURCE,
         settings=settings,
         seed=launched.seed,
     )
@@ -61,10 +61,10 @@ def record_launch(
     notes: dict[str, JsonValue] = {LAUNCHER: who} if who else {}
     if report is not None:
         notes[REPORT] = {"artifact": report.digest, "record": report.record}
-    measurements = Measurements(KIND, notes=notes)
+    measurements = Measurements(LAUNCH, notes=notes)
     started = now()
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
         path = Path(folder) / "launch.json"
         path.write_bytes(canonical_json(settings))
-        made = runner.commit(derivation, KIND, path, started, measurements, owner="consolidation")
+        made = runner.commit(derivation, LAUNCH, path, started, measurements, owner="consolidation")
     return made.record

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lineage.compatibility.checks import Finding
-from lineage.plain import plain
+from lineage.errors import plain
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict
 from tasks.gate.forecast import Forecast
 from tasks.reports.rendering import render

@@ -17,7 +17,7 @@ from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.compatibility.checks import Finding
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, UnknownReferenceError
-from lineage.graph.models import students_of
+from lineage.graph.graph import students_of
 from lineage.records.record import Derivation, Input
 from lineage.registry.registry import Registry
 from tasks.contracts.handover import Plan, PlannedTeacher, Verdict

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from math import isfinite
 
-from lineage.records.metrics import Sample
+from lineage.records.derivation import Sample
 from tasks.reports.curves import Curve, CurveGroup, training_page, training_part
 
 SHOWN = {

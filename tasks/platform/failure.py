@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
 from lineage.graph.graph import Lineage
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from lineage.records.record import Attestation, Derivation, Input
 from lineage.registry.survey import readable_attestations
 from tasks.platform.measurements import Measurements

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from lineage.records.metrics import Sample
+from lineage.records.derivation import Sample
 
 
 @dataclass

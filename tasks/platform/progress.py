@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
-from lineage.plain import plain
+from lineage.errors import plain
 
 PROGRESS_FD = "PROVOST_PROGRESS_FD"
 SECONDS_BETWEEN_LINES = 5.0

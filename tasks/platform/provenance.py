@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from lineage.digest import digest_bytes, digest_file, digest_json
 from lineage.export.origin import plain_repository
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 
 GROUND_FLOOR = ("ledger", "model", "onpolicy", "rollout")
 """Packages of ``tasks`` that every step may run; a change in them makes other derivations."""

@@ -19,8 +19,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from lineage.artifacts import Artifact
-from lineage.records.flyte_run import FlyteRun
-from lineage.records.metrics import metrics_blob
+from lineage.records.derivation import FlyteRun, metrics_blob
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.store.store import Store, open_store
 from tasks.platform.measurements import Measurements, new_measurements

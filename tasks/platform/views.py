@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from lineage.mirror import live_run, mirror_entry, mirror_record
-from lineage.records.metrics import Sample
+from lineage.records.derivation import Sample
 from lineage.records.record import Derivation
 from lineage.store.store import Store
 from tasks.platform.attempt import InterruptedAttemptError

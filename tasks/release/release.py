@@ -16,8 +16,8 @@ from lineage.operations.recall import refuse_recalled_family
 from lineage.records.record import Derivation
 from lineage.registry.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
+from lineage.rules.measured import FORK_POINT, METHOD, measured
 from lineage.rules.release import check_release
-from lineage.rules.scorecard import FORK_POINT, METHOD, measured
 from tasks.contracts.handover import Domain
 from tasks.contracts.planned import start_of
 from tasks.contracts.publication import CANDIDATE, RELEASED, publish

@@ -6,9 +6,8 @@ from lineage.artifacts import Artifact, Student, TeacherShare, check_parts
 from lineage.launches.waiver import read_waiver
 from lineage.operations.recall import refuse_recalled_family
 from lineage.rules.evidence import Breach, Evidence, refuse_broken
-from lineage.rules.scorecard import FORK_POINT, METHOD, STUDENT, measured
+from lineage.rules.measured import FORK_POINT, METHOD, STUDENT, measured, tokens_routed
 from lineage.rules.student import check_student, settings_of
-from lineage.rules.tokens import tokens_routed
 from tasks.contracts.handover import Gated, Plan
 from tasks.contracts.planned import stored_plan
 from tasks.contracts.publication import publish

@@ -12,7 +12,7 @@ from math import isfinite
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from lineage.records.metrics import Sample
+from lineage.records.derivation import Sample
 from tasks.reports.rendering import render
 
 Point = tuple[float, float]

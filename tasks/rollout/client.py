@@ -55,7 +55,7 @@ class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the enviro
     def __init__(
         self, domain: str, call: str, problem: str, *, prompt_id: str = "", details: str = ""
     ) -> None:
-        from lineage.plain import paragraph  # noqa: PLC0415 - the confined process has no lineage
+        from lineage.errors import paragraph  # noqa: PLC0415 - the confined process has no lineage
 
         self.domain = domain
         self.call = call

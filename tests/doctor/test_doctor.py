@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from lineage.doctor.check import Check, worst
 from lineage.doctor.disk import check_folder, existing_parent, network_disk
 from lineage.doctor.places import check_store, check_tracking
-from lineage.store.disk_probe import PROBES, Probe
+from lineage.store.probes import PROBES, Probe
 from tasks.doctor import confinement, machine
 from tasks.doctor.machine import check_package, judge_python
 from workflows.cli import main

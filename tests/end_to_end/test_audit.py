@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lineage.graph.models import checkpoint_named
+from lineage.graph.graph import checkpoint_named
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store

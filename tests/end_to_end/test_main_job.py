@@ -11,7 +11,7 @@ from lineage.artifacts import Release, Student, read_manifest
 from lineage.compatibility.sketch import read_sketch
 from lineage.graph.graph import Lineage
 from lineage.mirror import connection
-from lineage.mirror.tracking import tracking_uri
+from lineage.mirror.connection import tracking_uri
 from lineage.operations.verify import Verifier
 from lineage.records.record import Records
 from lineage.registry.registry import Registry

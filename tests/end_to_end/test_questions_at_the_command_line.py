@@ -6,7 +6,7 @@ import pytest
 
 from lineage.artifacts import Release, Student, read_manifest
 from lineage.mirror import connection, showing
-from lineage.mirror.tracking import TrackingState, tracking_uri
+from lineage.mirror.connection import TrackingState, tracking_uri
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from lineage.store.store import FolderStore, open_store

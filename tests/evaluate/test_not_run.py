@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from lineage.records.record import Attestation, Derivation
 from tasks.evaluate.publish import NO_CLUSTER, NO_GPU, not_run
 from tasks.platform import step_runner

@@ -23,7 +23,7 @@ from lineage.export.folder import BUNDLE, export
 from lineage.export.origin import plain_repository
 from lineage.export.statement import made_of, provenance
 from lineage.export.subject import subject_of
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.trust.author import own_key
 from tests.support.exported_family import HUB_BASE

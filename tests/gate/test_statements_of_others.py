@@ -12,7 +12,7 @@ from lineage.export.openlineage import failures as failed_attempts
 from lineage.export.subject import subject_of
 from lineage.launches.history import launches
 from lineage.launches.launch import Launched
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from lineage.records.record import Input, Records
 from lineage.view.summary import report_of
 from tasks.attribution.caveats import _plan_named

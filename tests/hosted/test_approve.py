@@ -11,7 +11,7 @@ from flytekit.models.literals import LiteralMap
 from lineage.artifacts import without_places
 from lineage.compatibility.checks import Finding
 from lineage.graph.graph import Lineage
-from lineage.launches.approval import Decision, decided
+from lineage.launches.launch import Decision, decided
 from tasks.contracts.handover import (
     Gated,
     Plan,

@@ -11,10 +11,9 @@ from click.testing import CliRunner
 from flytekit.types.error import FlyteError
 
 from lineage.artifacts import Artifact, without_places
-from lineage.launches.approval import Decision
 from lineage.launches.history import launches
-from lineage.launches.launch import Launched
-from lineage.records.flyte_run import FlyteRun
+from lineage.launches.launch import Decision, Launched
+from lineage.records.derivation import FlyteRun
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher
 from tasks.contracts.review import record_decision, rejections
 from tasks.contracts.review import record_end as end

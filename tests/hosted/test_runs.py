@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from tasks.platform.failure import Failure, Work, failures, leave_record
 from tasks.platform.step_runner import StepRunner
 from tests.support.admin import serving

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lineage.mirror import connection, showing
-from lineage.mirror.tracking import TrackingState
+from lineage.mirror.connection import TrackingState
 from lineage.store.store import FolderStore
 
 

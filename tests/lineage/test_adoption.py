@@ -9,8 +9,8 @@ from lineage.graph.graph import Lineage
 from lineage.operations.adoption import adopt, endorse, refuse_losses, unendorsed
 from lineage.operations.verify import Verifier
 from lineage.records.record import Attestation, Derivation, Records
+from lineage.registry.names import signature_of
 from lineage.registry.registry import Entry, Event, Registry
-from lineage.registry.signing import signature_of
 from lineage.store.documents import seal, to_json
 from lineage.trust.author import own_key
 from tests.support.making import SOURCE, TIME, take, write_record

@@ -140,7 +140,7 @@ def shown():
     """Return the records whose runs in MLflow are finished."""
     from mlflow import MlflowClient
 
-    from lineage.mirror.tracking import tracking_uri
+    from lineage.mirror.connection import tracking_uri
 
     client = MlflowClient(tracking_uri())
     places = [item.experiment_id for item in client.search_experiments()]

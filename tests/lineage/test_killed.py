@@ -17,7 +17,7 @@ from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.digest import hex_of
 from lineage.mirror import connection, showing
-from lineage.mirror.tracking import TrackingState
+from lineage.mirror.connection import TrackingState
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from lineage.store.store import FolderStore, open_store, read_tree

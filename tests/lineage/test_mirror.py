@@ -9,8 +9,8 @@ import pytest
 from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.mirror import connection, showing
+from lineage.mirror.connection import TrackingState
 from lineage.mirror.run_view import clip, flatten, safe_key
-from lineage.mirror.tracking import TrackingState
 from lineage.records.record import Input
 from lineage.registry.registry import Registry
 from tests.support.making import runs, write_record

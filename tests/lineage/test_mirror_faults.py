@@ -11,7 +11,7 @@ import pytest
 
 from lineage import mirror
 from lineage.mirror import connection, showing
-from lineage.mirror.tracking import TrackingState, without_password
+from lineage.mirror.connection import TrackingState, without_password
 from lineage.store.store import open_store
 from tests.support.making import write_record
 

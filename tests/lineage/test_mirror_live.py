@@ -8,11 +8,11 @@ import time
 import pytest
 
 from lineage import mirror
-from lineage.mirror import connection, showing, watch
-from lineage.mirror.live import SILENT_MS, now_ms
+from lineage.mirror import connection, showing
+from lineage.mirror import live as live_runs
+from lineage.mirror.live import SILENT_MS, LiveMirror, now_ms
 from lineage.mirror.run_view import metrics_of
-from lineage.mirror.watch import LiveMirror
-from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.derivation import Sample, metrics_blob
 from lineage.records.record import Attestation, Derivation, Records
 from tests.support.making import SOURCE, TIME, runs, write_record
 
@@ -26,8 +26,8 @@ class StoppedError(RuntimeError):
 @pytest.fixture
 def quick(monkeypatch):
     """Let a watch look at its queue all the time."""
-    monkeypatch.setattr(watch, "FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(watch, "SECONDS", 0.02)
+    monkeypatch.setattr(live_runs, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(live_runs, "SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_curves_are_back_as_soon_as_the_server_is(store, client, quick, derivati
 
 
 def test_the_queue_is_bounded_and_keeps_the_newest(derivation, quick, monkeypatch):
-    monkeypatch.setattr(watch, "MOST_WAITING", 10)
+    monkeypatch.setattr(live_runs, "MOST_WAITING", 10)
     shown, told = [], threading.Event()
 
     def show(step):

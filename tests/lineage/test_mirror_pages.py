@@ -11,9 +11,8 @@ from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
 from lineage.mirror import connection, showing
-from lineage.mirror.areas import area_of
-from lineage.mirror.run_view import milliseconds
-from lineage.records.flyte_run import FlyteRun
+from lineage.mirror.run_view import area_of, milliseconds
+from lineage.records.derivation import FlyteRun
 from lineage.registry.registry import Registry
 from lineage.store.store import FolderStore
 from tests.support.consolidated import COMMIT, TEAMS, Consolidated

@@ -12,7 +12,7 @@ import pytest
 from lineage import mirror
 from lineage.artifacts import Artifact
 from lineage.mirror import connection, showing
-from lineage.mirror.tracking import TrackingState
+from lineage.mirror.connection import TrackingState
 from lineage.records.record import Input
 from lineage.registry.registry import Registry
 from tests.support.making import write_record

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lineage import mirror
-from lineage.mirror import connection, showing, watch
-from lineage.mirror.tracking import TrackingState
-from lineage.records.metrics import Sample
+from lineage.mirror import connection, live, showing
+from lineage.mirror.connection import TrackingState
+from lineage.records.derivation import Sample
 from lineage.records.record import Derivation
 from tests.support.consolidated import TEAMS, Consolidated
 from tests.support.making import SOURCE, runs
@@ -55,8 +55,8 @@ def test_a_consolidation_is_shown_by_a_server(store, served, tmp_path):
 
 
 def test_curves_appear_in_a_server(store, served, monkeypatch):
-    monkeypatch.setattr(watch, "FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "SECONDS", 0.05)
+    monkeypatch.setattr(live, "FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(live, "SECONDS", 0.05)
     derivation = Derivation(kind="audit", inputs=(), source=SOURCE, settings={}, seed=0)
     shown = []
     with mirror.live_run(store, derivation, "team", KeyboardInterrupt) as run:

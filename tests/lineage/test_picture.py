@@ -14,8 +14,7 @@ from lineage.registry.registry import Registry
 from lineage.view.edges import curve, labels
 from lineage.view.fold import fold, models_only
 from lineage.view.layout import Sizes, place
-from lineage.view.page import page
-from lineage.view.picture import draw, draw_narrow, figure
+from lineage.view.picture import draw, draw_narrow, figure, page
 from tests.support.making import take, write_record
 
 EVIL = "</text><script>alert(1)</script>&\"'\x00\u202e"

@@ -11,7 +11,7 @@ from lineage.errors import (
     RecordRefusedError,
     TrustRootError,
 )
-from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.derivation import Sample, metrics_blob
 from lineage.records.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64

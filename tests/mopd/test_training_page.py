@@ -1,6 +1,6 @@
 """The curves of a run, also of one that stopped, and of one that had nothing to do."""
 
-from lineage.records.metrics import Sample
+from lineage.records.derivation import Sample
 from tasks.mopd.training_page import groups, rounds_page
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lineage.errors import LineageError, RecordRefusedError, RefusedFileError
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from lineage.records.record import Derivation, Input
 from lineage.store.store import FolderStore, read_tree
 from tasks.platform.measurements import Measurements

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lineage.mirror import connection, showing, watch
-from lineage.mirror.tracking import TrackingState, tracking_uri
+from lineage.mirror import connection, live, showing
+from lineage.mirror.connection import TrackingState, tracking_uri
 from lineage.records.record import Derivation
 from tasks.onpolicy.distributed import collective as shared
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 @pytest.fixture
 def client(home, monkeypatch):
-    monkeypatch.setattr(watch, "FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(watch, "SECONDS", 0.02)
+    monkeypatch.setattr(live, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(live, "SECONDS", 0.02)
     monkeypatch.setattr(showing, "HEALTH", TrackingState())
     return connection.client_of(tracking_uri())
 

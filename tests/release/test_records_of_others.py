@@ -7,7 +7,7 @@ import copy
 
 import pytest
 
-from lineage.launches.approval import Decision
+from lineage.launches.launch import Decision
 from lineage.operations.verify import Verifier
 from lineage.registry.registry import Registry
 from lineage.rules.audit import check_audit

@@ -7,7 +7,7 @@ import pytest
 from lineage.artifacts import Artifact, Student, put_manifest, read_manifest
 from lineage.compatibility.checks import Finding
 from lineage.errors import LineageError, RecalledError
-from lineage.launches.approval import Decision
+from lineage.launches.launch import Decision
 from lineage.operations.verify import Verifier
 from lineage.records.record import Records
 from lineage.registry.registry import Registry

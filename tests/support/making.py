@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact, Prompts, Release, Rung, Sampling, SftData
 from lineage.digest import digest_bytes
-from lineage.records.metrics import Sample, metrics_blob
+from lineage.records.derivation import Sample, metrics_blob
 from lineage.records.record import Attestation, Derivation, Input, Records
 
 SOURCE = "sha256:" + "a" * 64

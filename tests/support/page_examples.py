@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.compatibility.checks import Finding
-from lineage.records.metrics import Sample
+from lineage.records.derivation import Sample
 from tasks.attribution.page import render
 from tasks.contracts.handover import MeasuredRung, Remedy, TeacherVerdict, Verdict
 from tasks.evaluate.compare import comparison_page

@@ -8,8 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lineage.errors import LineageError
-from lineage.plain import paragraph, plain
+from lineage.errors import LineageError, paragraph, plain
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from tasks.rollout.client import EnvironmentFailure

@@ -142,8 +142,8 @@ def _record(
     is_rejected: bool,
 ) -> str:
     from lineage.errors import LineageError
-    from lineage.launches.approval import Decision
-    from lineage.records.flyte_run import FlyteRun
+    from lineage.launches.launch import Decision
+    from lineage.records.derivation import FlyteRun
     from tasks.contracts.review import record_decision
     from tasks.platform.provenance import person
     from tasks.platform.step_runner import StepRunner

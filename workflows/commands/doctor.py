@@ -14,8 +14,7 @@ def doctor(as_document: bool) -> None:
     The checks take a few seconds and leave nothing behind.
     """
     from lineage.doctor.check import worst
-    from lineage.doctor.keys import check_keys
-    from lineage.doctor.places import check_store, check_tracking
+    from lineage.doctor.places import check_keys, check_store, check_tracking
     from tasks.doctor.confinement import check_confinement
     from tasks.doctor.machine import check_machine, check_versions
 

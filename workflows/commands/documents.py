@@ -4,7 +4,7 @@ from pydantic import Field
 
 from lineage.artifacts import Frozen
 from lineage.launches.launch import Launch
-from lineage.records.flyte_run import FlyteRun
+from lineage.records.derivation import FlyteRun
 from lineage.view.summary import Summary
 
 

@@ -6,21 +6,20 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from lineage.errors import LineageError
+from lineage.errors import LineageError, plain
 from lineage.graph.diff import diff as differences
 from lineage.graph.graph import Lineage
 from lineage.graph.nodes import MISSING, Graph, Node
 from lineage.mirror import reindex as rebuild
-from lineage.mirror.tracking import tracking_uri, without_password
+from lineage.mirror.connection import tracking_uri, without_password
 from lineage.operations import gc as garbage
 from lineage.operations.adoption import adopt as adopt_all
 from lineage.operations.promotion import promote as bring
 from lineage.operations.verify import Verification, Verifier
-from lineage.plain import plain
 from lineage.records.record import Records
 from lineage.store.store import Store, open_store
 from lineage.trust.author import key_at_hand
-from lineage.view.page import page
+from lineage.view.picture import page
 from workflows.commands import answers
 from workflows.commands.documents import (
     Blob,

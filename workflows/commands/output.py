@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lineage.plain import paragraph, plain
+from lineage.errors import paragraph, plain
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

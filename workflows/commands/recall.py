@@ -7,7 +7,7 @@ import click
 from lineage.graph.graph import Lineage
 from lineage.operations.recall import Recall, consequences
 from lineage.operations.recall import recall as withdraw
-from lineage.registry.reference import STUDENT
+from lineage.registry.names import STUDENT
 from lineage.store.store import open_store
 from tasks.platform.views import Mirror
 from workflows.commands.mirrored import with_mirror

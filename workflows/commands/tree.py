@@ -9,10 +9,10 @@ from itertools import groupby
 from rich.text import Text
 from rich.tree import Tree
 
+from lineage.errors import plain
 from lineage.graph.diff import Difference
 from lineage.graph.index import Edge
 from lineage.graph.nodes import Graph, Node
-from lineage.plain import plain
 
 _NUM_HEX = 12
 _MOST_ALIKE = 3

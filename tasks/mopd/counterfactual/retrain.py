@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lineage.artifacts import Artifact, Student, parse_manifest
-from lineage.graph.models import checkpoint_named, students_of
+from lineage.graph.graph import checkpoint_named, students_of
 from lineage.records.record import Derivation
 from tasks.contracts.handover import Plan
 from tasks.contracts.refusal import RefusedError

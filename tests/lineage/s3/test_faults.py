@@ -14,8 +14,8 @@ import pytest
 
 from lineage.errors import StoreUnfitError
 from lineage.registry.registry import Registry
+from lineage.store.probes import probe_server
 from lineage.store.s3 import Bucket, RemoteError
-from lineage.store.s3_probe import probe
 from lineage.store.s3_store import S3Store, open_s3
 from lineage.trust.author import own_key
 from lineage.trust.chain import own_root, publish
@@ -143,7 +143,7 @@ def store(bucket, tmp_path):
 
 
 def test_the_server_passes_the_probe(bucket):
-    probe(bucket, "SeaweedFS")
+    probe_server(bucket, "SeaweedFS")
 
 
 @pytest.mark.parametrize("fault", ["reset", "503", "slow", "lost"])

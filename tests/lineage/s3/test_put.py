@@ -12,8 +12,7 @@ from lineage.errors import CorruptError, LineageError
 from lineage.operations.gc import collect, find_garbage
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.store import s3_blobs
-from lineage.store.lately import Lately
-from lineage.store.s3_blobs import blob_key
+from lineage.store.s3_blobs import Lately, blob_key
 from lineage.store.store import read_tree
 from lineage.trust.author import own_key
 from lineage.trust.chain import own_root, publish

@@ -8,9 +8,9 @@ import pytest
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
 from lineage.operations.gc import collect
 from lineage.store import s3
+from lineage.store.probes import probe_server
 from lineage.store.s3 import Bucket
 from lineage.store.s3_answers import UploadedPart
-from lineage.store.s3_probe import probe
 from lineage.store.s3_store import open_s3
 from lineage.store.store import read_tree
 from lineage.store.transfer import Piece, pieces
@@ -206,10 +206,10 @@ class Careless:
 
 def test_the_probe_refuses_a_server_that_lets_two_writers_win():
     with pytest.raises(StoreUnfitError, match="8 of 8"):
-        probe(Careless(), "s3://x")
+        probe_server(Careless(), "s3://x")
     with pytest.raises(StoreUnfitError, match="in parts over an object"):
-        probe(Careless(create=False), "s3://x")
-    probe(Careless(create=False, complete=False), "s3://x")
+        probe_server(Careless(create=False), "s3://x")
+    probe_server(Careless(create=False, complete=False), "s3://x")
 
 
 def test_garbage_is_collected_and_what_was_put_again_is_not(store, server_date):

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from lineage.digest import digest_bytes
 from lineage.errors import CorruptError, StoreUnfitError, UnreachableError
 from lineage.operations.gc import find_garbage
+from lineage.store.probes import probe_server
 from lineage.store.s3 import Bucket
 from lineage.store.s3_blobs import blob_key
-from lineage.store.s3_probe import probe
 from lineage.store.s3_store import S3Store, open_s3
 from lineage.store.store import read_tree
 from lineage.trust.author import own_key
@@ -70,7 +70,7 @@ def store(prefix, tmp_path):
 
 
 def test_the_server_passes_the_probe(store):
-    probe(store._bucket, "SeaweedFS")
+    probe_server(store._bucket, "SeaweedFS")
 
 
 @pytest.mark.parametrize("parts", [1, 3])

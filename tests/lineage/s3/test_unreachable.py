@@ -9,8 +9,8 @@ import time
 import pytest
 
 from lineage.errors import StoreFullError, StoreUnfitError, UnreachableError
+from lineage.store.probes import KNOCK_SECONDS, probe_server
 from lineage.store.s3 import Bucket
-from lineage.store.s3_probe import KNOCK_SECONDS, probe
 from lineage.store.s3_store import open_s3
 
 
@@ -33,7 +33,7 @@ def test_a_server_that_says_nothing_is_reported_in_time(silent_server):
     assert KNOCK_SECONDS < 20
     started = time.monotonic()
     with pytest.raises(UnreachableError):
-        probe(Bucket("bucket", "p"), "s3://bucket/p", knock_seconds=0.5)
+        probe_server(Bucket("bucket", "p"), "s3://bucket/p", knock_seconds=0.5)
     assert time.monotonic() - started < 5
 
 
