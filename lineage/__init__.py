@@ -1,11 +1,12 @@
 """What came from what, and whether it is still true. No Flyte, no torch.
 
 One authority: append-only, digest-keyed records in a content-addressed store. MLflow is a view of
-them. Each folder imports only folders above it in this list. Read them in this order:
+them. Each part imports only parts above it in this list. Read them in this order:
 
-    digest, dsse, errors   the ground floor: hashes, signed envelopes, errors by name
+    errors, digest, dsse   the ground floor: errors by name, hashes, signed envelopes
     store                  blobs, trees and slots that are claimed once: a folder, or S3
     artifacts              the manifests that people exchange: releases and students
+    wheels                 the lock of the packages that an environment needs
     trust                  signed statements, and the trust root by which they count
     records                a derivation is an identity, an attestation is what happened
     registry               names, versions, aliases, and which recalls count

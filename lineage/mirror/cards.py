@@ -1,9 +1,13 @@
-"""What MLflow's page of a version shows: description, tags, and how its weights are fetched."""
+"""What MLflow's pages show: a version's description and tags, reports, and where weights are."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lineage.artifacts import Release, Student, parse_manifest
+from lineage.errors import CorruptError
 from lineage.mirror.run_view import (
     DIGEST,
     MAX_TAG,
@@ -31,10 +35,19 @@ from lineage.mirror.story import (
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
-from lineage.store.store import Store
+from lineage.store.store import Store, read_tree
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 
 DATA, TEACHER = "provost.data", "provost.teacher"
 """Beginnings of the tags for data sets and teachers."""
+REPORTS = {"report", "gate", "audit"}
+"""Kinds of output that people look at."""
+_SHOWN = {".html", ".png", ".svg", ".json"}
+_MOST_BYTES = 20_000_000
+"""Largest size of one file in bytes; a larger file is not a page."""
 
 
 @dataclass(frozen=True)
@@ -165,3 +178,34 @@ def _scores_of(method: str, scores: Sequence[MetricRow]) -> dict[str, str]:
         for row in scores
         if row.name.startswith(prefix)
     }
+
+
+def show_files(client: "MlflowClient", store: Store, digest: str, run_ids: list[str]) -> None:
+    """Put the pages and pictures of a stored folder among the artifacts of runs."""
+    try:
+        files = read_tree(store, digest).files
+    except CorruptError:
+        return  # one document, which its run names by digest
+    shown = [
+        file
+        for file in files
+        if Path(file.path).suffix in _SHOWN and "/" not in file.path and file.size <= _MOST_BYTES
+    ]
+    folder = store.tree(digest) if shown else Path()
+    for file in shown:
+        for run_id in run_ids:
+            client.log_artifact(run_id, str(folder / file.path))
+
+
+def mark_external(client: "MlflowClient", model_id: str, text: str) -> None:
+    """Say where MLflow's loaders look that the weights of a model are kept elsewhere.
+
+    ``text`` tells how they are fetched. Without it a loader fails on a file that is missing.
+    """
+    from mlflow.models.utils import get_external_mlflow_model_spec
+
+    model = client.get_logged_model(model_id)
+    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        get_external_mlflow_model_spec(model).save(Path(folder, "MLmodel"))
+        Path(folder, "README.md").write_text(text + "\n", encoding="utf-8")
+        client.log_model_artifacts(model_id, folder)

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from lineage.mirror.connection import artifact_location
-from lineage.mirror.files import EXTERNAL
 from lineage.mirror.run_view import (
     DIGEST,
     NOTE,
@@ -20,6 +19,7 @@ from lineage.mirror.run_view import (
 )
 from lineage.records.record import Records
 
+EXTERNAL = "mlflow.model.isExternal"
 RAW = "raw"
 """The experiment that shows checkpoints which no record made."""
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}

@@ -8,9 +8,8 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.errors import LineageError
 from lineage.graph.graph import checkpoint_behind
-from lineage.mirror.cards import DATA, TEACHER, Card, Cards, fetching
+from lineage.mirror.cards import DATA, TEACHER, Card, Cards, fetching, mark_external
 from lineage.mirror.connection import as_default
-from lineage.mirror.files import mark_external
 from lineage.mirror.run_view import DIGEST, FIRST, NOTE, STATUS, VERSION, namespace_of
 from lineage.mirror.runs import RunMirror
 from lineage.mirror.story import model_of, version_page

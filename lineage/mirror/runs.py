@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lineage.digest import digest_json
+from lineage.mirror.cards import REPORTS, show_files
 from lineage.mirror.content import Content, Contents, scores_of
-from lineage.mirror.files import REPORTS, show_files
 from lineage.mirror.live import LiveRuns, Step, now_ms
 from lineage.mirror.lookup import Lookup
 from lineage.mirror.plans import Ending, PlanReader
