@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
     "workflows.foundation",
     "workflows.teachers.math.workflow",
-    "workflows.consolidation.launch_plans",
+    "workflows.consolidation.workflow",
     "workflows.gate",
     "workflows.audit",
 )

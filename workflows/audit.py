@@ -21,7 +21,7 @@ from tasks.mopd.task import (
     retrain,
 )
 from tasks.platform.resources import Stage
-from workflows.nodes import attempted, named
+from workflows.graph import attempted, named
 
 
 @workflow

@@ -39,9 +39,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "surgery": ("workflows.commands.audit:surgery", "Remove a teacher from a student."),
     "student": ("workflows.commands.student:student", "List published students; roll back."),
-    "plans": ("workflows.commands.plans:plans", "List consolidations and their results."),
+    "plans": ("workflows.commands.runs:plans", "List consolidations and their results."),
     "compare": ("workflows.commands.compare:compare", "Compare two consolidations."),
-    "waive": ("workflows.commands.waive:waive", "Accept a plan's findings with a signed waiver."),
+    "waive": ("workflows.commands.approve:waive", "Accept a plan's findings with a signed waiver."),
     "trust": ("workflows.commands.trust:trust", "Show and change which keys sign which names."),
     "doctor": (
         "workflows.commands.doctor:doctor",

@@ -17,7 +17,7 @@ from tasks.rl.settings import RlSettings
 from tasks.rl.task import climb
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
-from workflows.nodes import named
+from workflows.graph import named
 
 
 class Climbed(NamedTuple):

@@ -9,7 +9,7 @@ from tasks.contracts.handover import BlendSettings, Contribution, StageLabel
 from tasks.release.task import check_foundation, collect_blend, register_checkpoint, summarize
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.task import finetune, make_base
-from workflows.nodes import named
+from workflows.graph import named
 
 OWNER = "foundation"
 LICENSE = "Apache-2.0"

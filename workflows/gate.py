@@ -4,7 +4,7 @@ from flytekit import workflow
 
 from tasks.gate.task import Looked, probe_teachers
 from tasks.mopd.round_form import RoundForm
-from workflows.nodes import named
+from workflows.graph import named
 
 RECIPE = RoundForm().recipe()
 """Recipe of a consolidation with default inputs; the gate learns from its outcomes."""

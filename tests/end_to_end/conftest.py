@@ -93,7 +93,7 @@ def home_with_candidate(make_once, home_with_teachers):
 @pytest.fixture(scope="session")
 def home_with_student(make_once, home_with_candidate):
     from tasks.platform.views import MlflowMirror
-    from workflows.commands.promote import promote_entry
+    from workflows.commands.names import promote_entry
 
     def make(folder):
         copy_home(home_with_candidate, folder)

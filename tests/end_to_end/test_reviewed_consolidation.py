@@ -7,8 +7,12 @@ from lineage.launches.history import launches
 from lineage.store.store import open_store
 from tests.support.tiny_faculty import Contents, kinds
 from workflows.cli import main
-from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
-from workflows.consolidation.workflow import consolidate, consolidate_reviewed
+from workflows.consolidation.workflow import (
+    LAUNCH_PLANS,
+    PRESETS,
+    consolidate,
+    consolidate_reviewed,
+)
 
 ORDER = ("run", "consolidation", "--preset", "smoke", "--teachers", "shout@1,whisper@1")
 

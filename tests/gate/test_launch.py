@@ -12,9 +12,8 @@ from tasks.mopd.task import round_settings
 from tasks.platform.attempt import InterruptedAttemptError
 from tasks.platform.step_runner import StepRunner
 from tests.support.making import take, write_record
-from workflows.consolidation.launch_plans import PRESETS
 from workflows.consolidation.stages import carry_out
-from workflows.consolidation.workflow import consolidate
+from workflows.consolidation.workflow import PRESETS, consolidate
 
 
 @pytest.fixture

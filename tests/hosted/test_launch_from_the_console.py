@@ -12,9 +12,13 @@ from tasks.mopd.task import round_settings
 from tests.support.console import NotLaunchableError, launched, relaunched
 from tests.support.container import Container, settings
 from workflows.audit import audit, rehearsal, surgery
-from workflows.consolidation.launch_plans import LAUNCH_PLANS, PRESETS
 from workflows.consolidation.stages import carry_out
-from workflows.consolidation.workflow import consolidate, consolidate_reviewed
+from workflows.consolidation.workflow import (
+    LAUNCH_PLANS,
+    PRESETS,
+    consolidate,
+    consolidate_reviewed,
+)
 from workflows.foundation import foundation
 from workflows.gate import gate
 from workflows.teachers.math.workflow import climb

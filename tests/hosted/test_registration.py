@@ -10,7 +10,7 @@ import pytest
 from click import ClickException
 
 from tests.support.admin import serving
-from workflows.commands.checkout import version_of
+from workflows.commands.register import version_of
 from workflows.commands.starter import folder_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
-from workflows.commands.promote import told_of_candidate
+from workflows.commands.names import told_of_candidate
 
 BARELY = (0.02, 0.02, 0.01, 0.03)
 """Scores of a teacher beside a fork point that solves nothing."""

@@ -10,7 +10,7 @@ from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import LaunchForm, launch_spec
 from tasks.mopd.settings import Divergence
 from workflows.cli import main
-from workflows.commands.launch_file import inputs_of_launch, read_launch, write_launch
+from workflows.commands.run import inputs_of_launch, read_launch, write_launch
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from tasks.mopd.launch_form import MORE, LaunchForm
 from tasks.mopd.settings import Balance
 from workflows.commands.options import inputs_of_options, options_of_form
-from workflows.consolidation.form_page import PAGE, page
+from workflows.commands.pages import FORM_PAGE, form_page
 
 
 def test_the_page_is_what_the_form_says():
-    assert PAGE.read_text("utf-8") == page()
+    assert FORM_PAGE.read_text("utf-8") == form_page()
 
 
 def test_every_input_and_every_short_name_is_an_option():

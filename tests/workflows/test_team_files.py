@@ -5,8 +5,7 @@ from click import ClickException
 
 from tests.support.refusals import refusal
 from tests.support.tiny_faculty import importable, write_team
-from workflows.commands.faculty import team_module, team_settings
-from workflows.commands.team_files import TeamFileError
+from workflows.commands.faculty import TeamFileError, team_module, team_settings
 
 PACKAGE = "mistaken_teams"
 TEAM = f"{PACKAGE}.shout"

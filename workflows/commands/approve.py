@@ -1,4 +1,8 @@
-"""``provost approve``: approve or reject a plan that is waiting in Flyte, with a record."""
+"""``provost approve`` and ``provost waive``: a person's decision on a plan, with a record.
+
+``approve`` approves or rejects a plan that is waiting in Flyte. ``waive`` accepts the findings of a
+plan with a signed waiver in the lineage.
+"""
 
 import re
 import time
@@ -46,7 +50,7 @@ def approve(
     from flytekit.exceptions.base import FlyteException
 
     from lineage.errors import LineageError
-    from workflows.commands.refusals import sentence
+    from workflows.commands.flyte import sentence
 
     remote, identity = _named(execution, domain)
     try:
@@ -92,7 +96,7 @@ def _await_signal(
     remote: "FlyteRemote", identity: "WorkflowExecutionIdentifier", minutes: int
 ) -> None:
     """Return when the execution waits for approval; its gate may have to finish first."""
-    from workflows.commands.executions import ENDED, phase_of
+    from workflows.commands.flyte import ENDED, phase_of
     from workflows.consolidation.stages import REVIEW
 
     deadline = time.monotonic() + minutes * 60
@@ -166,3 +170,21 @@ def _signal(
 
     tell = remote.reject if is_rejected else remote.approve
     tell(REVIEW, identity.name, identity.project, identity.domain)
+
+
+@click.command()
+@click.argument("plan")
+@click.option("--reason", required=True, help="Why; it stays in the student's lineage forever.")
+def waive(plan: str, reason: str) -> None:
+    """Accept the findings of PLAN (a digest); print the waiver's digest for the next launch.
+
+    The waiver is signed with your key, or with $PROVOST_SIGNING_KEY (or .._FILE). The key must
+    belong to a team that owns students.
+    """
+    from tasks.gate.decision import waive as sign
+    from tasks.platform.step_runner import StepRunner
+
+    done = sign(StepRunner(), plan, reason)
+    for note in done.findings:
+        say(f"accepted: {note.subject} [{note.code}] {note.evidence}", err=True)
+    say(done.artifact.digest)

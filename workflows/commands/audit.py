@@ -12,8 +12,8 @@ from workflows.audit import audit as audit_workflow
 from workflows.audit import rehearsal as rehearsal_workflow
 from workflows.audit import surgery as surgery_workflow
 from workflows.commands.local import quiet, run_locally
+from workflows.commands.models import conclude
 from workflows.commands.output import as_json, say, tabulate
-from workflows.commands.summary import conclude
 
 
 @click.command()

@@ -19,8 +19,8 @@ from tasks.evaluate.wording import scorecard_view
 from tasks.platform.step_runner import Missing, find_finished
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
+from workflows.commands.models import conclude
 from workflows.commands.output import as_json, complain, draw, say
-from workflows.commands.summary import conclude
 from workflows.consolidation.workflow import consolidate
 from workflows.foundation import foundation
 from workflows.process import Job, exit_code, run_side_by_side

@@ -10,9 +10,9 @@ from lineage.store.store import home, open_store
 from lineage.view.summary import Score, Summary, command
 from tasks.contracts.handover import Gated, TeacherVerdict, Verdict
 from workflows.commands.local import quiet, run_locally
+from workflows.commands.models import conclude
 from workflows.commands.options import chosen, options_of
 from workflows.commands.output import as_json, say, tabulate
-from workflows.commands.summary import conclude
 from workflows.gate import gate as gate_workflow
 
 

@@ -29,7 +29,7 @@ from workflows.commands.documents import (
     Record,
     RecordList,
 )
-from workflows.commands.export import export_command
+from workflows.commands.models import export_command
 from workflows.commands.output import as_json, complain, draw, emit, say, tabulate, tell_left_out
 from workflows.commands.tree import folded, label, short, tree_of
 

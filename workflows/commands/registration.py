@@ -27,7 +27,7 @@ from flytekit.tools.translator import Options
 from images.names import ImageName, bind, placeholder
 from tasks.platform.provenance import IMAGE
 from workflows.commands.faculty import PipelinePlace
-from workflows.commands.refusals import sentence
+from workflows.commands.flyte import sentence
 from workflows.commands.registered import Entity, changes, identifier, kind_of
 
 TEAM_LABEL = "provost.project"

@@ -1,26 +1,34 @@
-"""``provost run``: the workflows, by Flyte's local execution."""
+"""``provost run``: the workflows, by Flyte's local execution.
+
+A consolidation may stop at its plan and cost (``--dry-run``). Its launch may come from a TOML file
+(``--config``), and be written to one (``--save-config``).
+"""
 
 import time
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import click
+import tomli_w
 
+from lineage.registry.registry import check_may_publish
 from lineage.store.store import open_store
 from lineage.view.summary import summary_of
 from tasks.contracts.inputs import InputError
-from tasks.mopd.launch_form import MORE, LaunchForm
+from tasks.mopd.launch_form import MORE, PRESET, LaunchForm, launch_spec
 from tasks.mopd.round_form import LARGEST_SEED
 from workflows.commands.climb_again import inputs_of_request
-from workflows.commands.dry_run import dry_run
+from workflows.commands.documents import DryRun, EstimateLine, PlanFinding
 from workflows.commands.faculty import team_module
-from workflows.commands.launch_file import inputs_of_launch, write_launch
 from workflows.commands.local import quiet, run_locally
-from workflows.commands.options import chosen, options_of_form
-from workflows.commands.output import as_json, say
-from workflows.commands.promote import told_of_candidate
-from workflows.commands.summary import conclude
-from workflows.consolidation.launch_plans import PRESETS
-from workflows.consolidation.workflow import consolidate, consolidate_reviewed
+from workflows.commands.models import conclude
+from workflows.commands.names import told_of_candidate
+from workflows.commands.options import chosen, inputs_of_options, options_of_form
+from workflows.commands.output import as_json, emit, say
+from workflows.consolidation.workflow import PRESETS, consolidate, consolidate_reviewed
 from workflows.foundation import foundation as foundation_workflow
 
 
@@ -119,3 +127,118 @@ def consolidation(
     made = run_locally(consolidate_reviewed if reviewed else consolidate, **inputs)
     took = time.monotonic() - started
     conclude(summary_of(open_store(), made.student.digest, took), as_document)
+
+
+def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
+    """Print the plan of a launch and what it will take; return whether it may be launched.
+
+    The plan is stored, so that ``provost waive`` can accept its findings. No launch is recorded.
+
+    Raises:
+        LineageError: for a reference that names nothing.
+        MisfitError: if a reference is not a teacher.
+    """
+    from tasks.gate.decision import MisfitError, decide
+    from tasks.gate.plan import propose
+    from tasks.gate.plan_page import plan_text
+    from tasks.gate.task import cost_of
+    from tasks.platform.step_runner import StepRunner
+
+    launch = launch_spec(inputs)
+    runner = StepRunner()
+    check_may_publish(runner.store, f"student.{launch.spec.publish_as}")
+    plan = propose(runner, inputs["teachers"], inputs["student"], launch.spec.sampling)
+    cost = cost_of(
+        runner, plan, launch.workload, launch.gate, launch.spec.sampling, launch.ladder_stages
+    )
+    refusal = ""
+    try:
+        decide(runner, plan, launch.gate.refuse_findings_from, inputs["waivers"])
+    except MisfitError as error:
+        refusal = str(error)
+    assert plan.artifact is not None
+    if as_document:
+        emit(
+            DryRun(
+                plan=plan.artifact.digest,
+                student=plan.student.digest,
+                teachers={teacher.name: teacher.reference for teacher in plan.teachers},
+                findings=[
+                    PlanFinding(
+                        subject=note.subject,
+                        code=note.code,
+                        severity=note.severity,
+                        evidence=note.evidence,
+                        next_step=note.next_step,
+                    )
+                    for note in plan.notes
+                ],
+                estimates=[EstimateLine(name=name, value=value) for name, value in cost.lines()],
+                refusal=refusal,
+            )
+        )
+    else:
+        for line in plan_text(plan, cost, launch.spec.conditions).splitlines():
+            say(line)
+        say()
+        say(refusal or "Nothing was trained. Run the same command without --dry-run to launch it.")
+    return not refusal
+
+
+_HEADER = (
+    "# A launch of a consolidation. Repeat it: provost run consolidation --config FILE\n"
+    "# References such as math@released are resolved at each launch; math@3 fixes a version.\n"
+)
+_NAMES = {PRESET, *LaunchForm.model_fields, *MORE}
+
+
+def read_launch(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the preset that a launch file names, or "", and the inputs that it gives.
+
+    Raises:
+        InputError: the file cannot be read, or a name in it is unknown.
+    """
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    for name in given:
+        if name not in _NAMES:
+            near = get_close_matches(name, _NAMES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "docs/guides/launch-form.md lists all"
+            raise InputError(f"{path} gives the unknown input {name!r}: {hint}")
+    preset = given.pop(PRESET, "")
+    if preset and preset not in PRESETS:
+        raise InputError(f"{path} names the unknown preset {preset!r}: one of {sorted(PRESETS)}")
+    return str(preset), given
+
+
+def write_launch(path: Path, inputs: Mapping[str, Any]) -> None:
+    """Write a launch with the value of each input, so that later defaults do not change it."""
+    values = _form(inputs).model_dump(mode="json")
+    path.write_text(_HEADER + tomli_w.dumps(values), "utf-8")
+
+
+def inputs_of_launch(
+    preset: str, config: Path | None, given: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return the inputs of a launch: options over the file, the file over the preset.
+
+    Raises:
+        InputError: for an input or a setting that is invalid.
+    """
+    from_file: dict[str, Any] = {}
+    if config:
+        named, from_file = read_launch(config)
+        preset = preset or named
+    inputs = inputs_of_options(from_file, MORE, PRESETS.get(preset, {}))
+    inputs = inputs_of_options(given, MORE, inputs)
+    form = _form(inputs)
+    return {name: getattr(form, name) for name in inputs}
+
+
+def _form(inputs: Mapping[str, Any]) -> LaunchForm:
+    launch_spec(inputs)  # whatever is invalid is refused under its name
+    return LaunchForm.model_validate(dict(inputs))

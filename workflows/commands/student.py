@@ -9,11 +9,9 @@ from lineage.registry.survey import Survey, survey
 from lineage.store.store import Store, open_store
 from tasks.platform.views import Mirror
 from workflows.commands.documents import AliasMove, Moves, Students, StudentVersion
-from workflows.commands.export import export_command
-from workflows.commands.mirrored import with_mirror
+from workflows.commands.models import export_command, show_command, weights
+from workflows.commands.names import promote_entry, with_mirror
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
-from workflows.commands.promote import promote_entry
-from workflows.commands.summary import show_command, weights
 
 PREFIX = "student."
 RELEASED = "released"

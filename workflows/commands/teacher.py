@@ -14,13 +14,10 @@ from lineage.store.store import Store, open_store
 from lineage.trust.author import write_key
 from tasks.platform.views import Mirror
 from workflows.commands.documents import Teachers, TeacherVersion
-from workflows.commands.export import export_command
-from workflows.commands.mirrored import with_mirror
+from workflows.commands.models import export_command, show_command
+from workflows.commands.names import promote_entry, recall, with_mirror
 from workflows.commands.new_team import new
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
-from workflows.commands.promote import promote_entry
-from workflows.commands.recall import recall
-from workflows.commands.summary import show_command
 
 PREFIX = "teacher."
 

@@ -1,1 +1,1 @@
-"""Released teachers become one student."""
+"""Released teachers become one student. Read ``workflow`` first, then ``stages``, its wiring."""

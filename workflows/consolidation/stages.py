@@ -20,7 +20,7 @@ from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import distil_rounds, record_failure, round_settings
 from tasks.release.task import publish_student
 from tasks.sft.task import warm_up_student
-from workflows.nodes import named
+from workflows.graph import named
 
 REVIEW = "review-the-plan"
 """The node that waits for a person, and its signal."""

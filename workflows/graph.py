@@ -1,10 +1,14 @@
-"""A pydantic model as the inputs of a Flyte workflow: names, types, defaults and descriptions."""
+"""What the graphs are built with: a pydantic model as a workflow's inputs, and nodes with names."""
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from flytekit.core.promise import Promise
+from flytekit.models.literals import RetryStrategy
 from pydantic import BaseModel
+
+from tasks.platform.resources import Stage, chosen_flavour
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -49,3 +53,31 @@ def _docstring(text: str, form: type[BaseModel], more: Mapping[str, str]) -> str
     inputs = [f"    {name}: {field.description}" for name, field in form.model_fields.items()]
     listed = ["Settings by name:", "", *further, ""] if further else []
     return "\n".join([text, "", *listed, "Args:", *inputs])
+
+
+Result = TypeVar("Result")
+
+
+def named(name: str, made: Result) -> Result:
+    """Give the node that makes a result its name, which is also its id: words with dashes."""
+    given = cast("Promise", made).with_overrides(node_name=name, name=name)
+    first = given[0] if isinstance(given, tuple) else given
+    if first.ref is not None:  # local execution has no nodes
+        first.ref.node.metadata._name = name  # flytekit names only the items of a map task
+    return cast("Result", given)
+
+
+def attempted(stage: Stage, made: Result) -> Result:
+    """Give a map task's node the retries of its stage; Flyte ignores those of its task.
+
+    Without a flavor the node keeps its defaults.
+    """
+    flavour = chosen_flavour()
+    if flavour is None:
+        return made
+    retries = flavour.stages[stage].retries
+    promise = cast("Promise", made).with_overrides(retries=retries)  # flytekit: of its items
+    if promise.ref is not None:
+        # Flyte reads them from the node itself: https://github.com/flyteorg/flyte/issues/6800
+        promise.ref.node.metadata._retries = RetryStrategy(retries)
+    return cast("Result", promise)

@@ -1,6 +1,6 @@
-"""Generates the documentation page of the launch form from the form itself.
+"""Generates two pages of documentation from the models: the launch form, a team's settings.
 
-Run ``python -m workflows.consolidation.form_page`` to regenerate it.
+Run ``python -m workflows.commands.pages`` to regenerate them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,20 +9,28 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tasks.contracts.handover import DomainSettings
+from tasks.contracts.inputs import documented
 from tasks.mopd.launch_form import MORE, LaunchForm, settable_paths
-from workflows.consolidation.launch_plans import PRESETS
+from tasks.onpolicy.settings import ImportanceMask, LoopSettings
+from tasks.rl.settings import RlSettings
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.settings import SftSettings
+from workflows.consolidation.workflow import PRESETS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "launch-form.md"
-_HEAD = """\
+_GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
+FORM_PAGE = _GUIDES / "launch-form.md"
+_FORM = """\
 # The launch form
 
 `consolidate` and `consolidate_reviewed` have these inputs in Flyte's console, sorted by name. The
 command line has an option for each of them, and for each setting with a short name
 (`provost run consolidation --help`).
 
-`python -m workflows.consolidation.form_page` generates this page from `LaunchForm`
+`python -m workflows.commands.pages` generates this page from `LaunchForm`
 (`tasks/mopd/launch_form.py`).
 """
 _SETTINGS = """\
@@ -48,10 +56,10 @@ no effect on the run: it puts the name of the preset into the record of the laun
 """
 
 
-def page() -> str:
-    """Return the page."""
+def form_page() -> str:
+    """Return the page of the launch form."""
     parts = [
-        _HEAD,
+        _FORM,
         _table(LaunchForm.model_fields),
         _SETTINGS,
         _table(MORE),
@@ -98,5 +106,55 @@ def _presets() -> Iterator[str]:
         yield f"* `{name}`: {given}"
 
 
+SETTINGS_PAGE = _GUIDES / "team-settings.md"
+MODELS: dict[str, type[BaseModel]] = {
+    "DOMAIN": DomainSettings,
+    "SFT": SftSettings,
+    "RL": RlSettings,
+    "RL.loop": LoopSettings,
+    "RL.sampling": SamplingSettings,
+    "RL.importance": ImportanceMask,
+}
+"""Model of each group of settings, by its place in ``settings.py``."""
+_TEAM = """\
+# Settings of a team
+
+`settings.py` of a team holds `DOMAIN`, `SFT` and `RL`. They are models of pydantic: a name that
+does not exist, or a value out of its range, is refused before anything runs.
+
+`python -m workflows.commands.pages` generates this page from the models.
+"""
+
+
+def settings_page() -> str:
+    """Return the page of a team's settings."""
+    parts = [_TEAM, *(_section(place, model) for place, model in MODELS.items())]
+    return "\n".join(parts)
+
+
+def _section(place: str, model: type[BaseModel]) -> str:
+    documented(model)
+    rows = [
+        f"| `{name}` | {_default(field)} | {(field.description or '').replace('``', '`')} |"
+        for name, field in model.model_fields.items()
+    ]
+    title = f"## `{place}`: `{model.__name__}`\n\n{_first_line(model)}\n"
+    return "\n".join([title, "| setting | default | what it is |", "|---|---|---|", *rows, ""])
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().partition("\n")[0]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return f"`{type(value).__name__}()`"
+    return f"`{value.value if isinstance(value, Enum) else value}`"
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    FORM_PAGE.write_text(form_page(), encoding="utf-8")
+    SETTINGS_PAGE.write_text(settings_page(), encoding="utf-8")
