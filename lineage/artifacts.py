@@ -30,13 +30,13 @@ Digest = Annotated[str, AfterValidator(_valid_digest)]
 
 
 class Frozen(BaseModel):
-    """A value that cannot change and takes no field that it does not know."""
+    """An immutable value that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Artifact(Frozen):
-    """What one step hands to another: a digest, what it is, and which record made it."""
+    """What one step hands to another: a digest, its kind, and the record that made it."""
 
     kind: str = Field(pattern=r"^[a-z][a-z_]*$")
     """checkpoint, dataset, environment, release, student, scorecard, metrics, report ..."""
@@ -57,7 +57,7 @@ class Rung(Frozen):
 
 
 class Sampling(Frozen):
-    """How a teacher is meant to be sampled."""
+    """The sampling settings that a teacher's owner recommends."""
 
     temperature: float = Field(gt=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -102,7 +102,7 @@ class Release(Frozen):
     evaluation: Artifact
     """The held-out prompts, JSONL."""
     environment: Artifact
-    """The source bundle that answers and grades."""
+    """The source bundle of the environment, which answers prompts and grades responses."""
     scorecard: Artifact
     owner: str = Field(min_length=1)
     licence: str = Field(min_length=1)
@@ -140,7 +140,7 @@ class Release(Frozen):
 
 
 class TeacherShare(Frozen):
-    """What one teacher was to a student."""
+    """One teacher's part in a student."""
 
     domain: str
     release: Digest

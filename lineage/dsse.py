@@ -1,4 +1,4 @@
-"""DSSE envelopes signed with ed25519: the format, and nothing of what is said in them.
+"""DSSE envelopes signed with ed25519: the format alone, not the content.
 
 Envelopes and key ids are those of securesystemslib, which a test holds both ways. They are made
 here with ``cryptography`` alone, because every command reads envelopes and importing that library's

@@ -30,7 +30,7 @@ def _indented(line: str) -> str:
 
 
 class LineageError(ValueError):
-    """Anything that the lineage refuses or cannot find."""
+    """The base of all errors: something that the lineage refuses or cannot find."""
 
     def __init__(self, message: str) -> None:
         """Keep the message, in which names and reasons that others wrote are made plain."""
@@ -38,19 +38,19 @@ class LineageError(ValueError):
 
 
 class BadDigestError(LineageError):
-    """A string that should be a digest is not one."""
+    """A string that should be a digest and is not one."""
 
 
 class MissingBlobError(LineageError):
-    """The store does not hold what a digest names."""
+    """A digest that names nothing in the store."""
 
 
 class CorruptError(LineageError):
-    """Bytes in the store do not match their digest."""
+    """Bytes in the store that do not match their digest."""
 
 
 class DamagedError(CorruptError):
-    """Several documents of the store do not match their digests."""
+    """Several documents of the store that do not match their digests."""
 
     def __init__(self, message: str, digests: frozenset[str]) -> None:
         """Keep the message and the digests of the documents."""
@@ -59,11 +59,11 @@ class DamagedError(CorruptError):
 
 
 class RefusedFileError(LineageError):
-    """A file or folder that the store does not take in."""
+    """A file or folder that the store refuses."""
 
 
 class PlatformError(LineageError):
-    """What the machine, the network or the storage does not offer."""
+    """A failure of the machine, the network or the storage."""
 
     def __str__(self) -> str:
         """Return the message with a pointer to ``provost doctor`` behind it."""
@@ -71,11 +71,11 @@ class PlatformError(LineageError):
 
 
 class StoreFullError(PlatformError):
-    """The disk or quota under the store is used up."""
+    """A full disk or quota under the store."""
 
 
 class StoreUnfitError(LineageError):
-    """The place given for a store cannot keep the store's promises."""
+    """A place that cannot keep a store's promises."""
 
     def __init__(self, message: str) -> None:
         """Put a pointer to ``provost doctor`` before the message."""
@@ -83,7 +83,7 @@ class StoreUnfitError(LineageError):
 
 
 class UnreachableError(PlatformError):
-    """The store did not answer, or is too busy: the same call may succeed in a while."""
+    """A store that did not answer or is too busy; the same call may succeed later."""
 
 
 class RecordRefusedError(LineageError):
@@ -103,7 +103,7 @@ class NotWaivableError(LineageError):
 
 
 class LicenseConflictError(LineageError):
-    """A model that the licenses of its parts forbid to pass on."""
+    """A model that the licenses of its parts forbid to publish."""
 
 
 class BadKeyError(LineageError):
@@ -111,11 +111,11 @@ class BadKeyError(LineageError):
 
 
 class NoTrustRootError(LineageError):
-    """The store has no trust root yet, and this process may not make one."""
+    """A store without a trust root, where this process may not make one."""
 
 
 class TrustRootError(LineageError):
-    """A trust root, or a change to it, that does not hold."""
+    """A trust root, or a change to it, that is not valid."""
 
 
 class NotEntitledError(LineageError):
@@ -123,7 +123,7 @@ class NotEntitledError(LineageError):
 
 
 class ConflictingOutputsError(LineageError):
-    """One derivation gave two different outputs, and neither was declared the valid one."""
+    """Two different outputs of one derivation, neither of which was declared valid."""
 
 
 class AmbiguousReferenceError(LineageError):

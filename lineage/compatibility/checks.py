@@ -1,4 +1,4 @@
-"""Do teachers and student fit together, going by what is written down? The gate's first check.
+"""The gate's first check: do teachers and student fit together by their records?
 
 Pure: manifests and registry states in, findings out. What the weights say is measured elsewhere;
 this only reads what the teams declared and what the records prove.
@@ -20,7 +20,7 @@ SignatureState = Literal["signed", "adopted", "unsigned"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that does not fit, with what shows it and what to do about it."""
+    """One thing that does not fit, with the evidence and the remedy."""
 
     code: str
     severity: Severity
@@ -39,7 +39,7 @@ class Candidate:
     reference: str
     release: Release
     recalled: str = ""
-    """Why it was recalled, or what it descends from was; "" when nothing was."""
+    """Why it or one of its ancestors was recalled; "" if none was."""
     ancestors: frozenset[str] = frozenset()
     """Digests of the artifacts that its checkpoint descends from, by record."""
     steps_to_fork: int | None = None
@@ -66,7 +66,7 @@ class Start:
 
 
 def check(candidates: Mapping[str, Candidate], start: Start) -> list[Finding]:
-    """Return what speaks against merging ``candidates`` (by domain) into a student from ``start``.
+    """Return the findings against merging ``candidates`` (by domain) into a student from ``start``.
 
     Refusals first. An empty list means that by record everything fits.
     """

@@ -1,4 +1,4 @@
-"""From the references that a person gave to what the record check needs to know of each."""
+"""Collects what the record check needs to know of each teacher, from the references given."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
@@ -25,12 +25,12 @@ def collect(
     references: Mapping[str, str],
     start_record: str = "",
 ) -> dict[str, Candidate]:
-    """Resolve each domain's reference, once, to its release with what its records prove.
+    """Resolve each domain's reference once and return its release with what its records prove.
 
     Args:
-        store: That holds them.
+        store: The store that holds them.
         references: Domain, or any other key, to the reference.
-        start_record: Of the student's start, to say how far back each teacher has parted from it.
+        start_record: Record of the student's start, from which each teacher's distance is counted.
 
     A recalled version is collected, with the recall as its fault, so that a check can report all
     that is wrong at once. Raises UnknownReferenceError for a reference that names nothing, and

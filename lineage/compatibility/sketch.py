@@ -29,7 +29,7 @@ _ROW_HEX = 20
 
 
 class Sketch(Frozen):
-    """What is kept of a data set."""
+    """The sketch of one data set: its digest, row digests and MinHash signature."""
 
     digest: Digest
     """Digest of all rows, unchanged and in order; it identifies the data set."""
@@ -37,7 +37,7 @@ class Sketch(Frozen):
     rows: tuple[str, ...]
     """The first 80 bits of the digest of each distinct row, sorted."""
     minhash: tuple[int, ...]
-    """The least of 128 hashes over all runs of five words; empty for a set without words."""
+    """The smallest value of each of 128 hashes over all runs of five words; empty without words."""
 
 
 @dataclass(frozen=True)

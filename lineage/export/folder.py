@@ -45,12 +45,12 @@ def export(subject: Subject, folder: Path, key: SigningKey, repository: str = ""
     Args:
         subject: The model.
         folder: A new or an empty one.
-        key: To sign the history with.
-        repository: Where the code lies, as an https address; "" where that is not known.
+        key: The key that signs the history.
+        repository: The code's https address; "" if unknown.
 
     Raises:
-        LicenseConflictError: where its parts forbid to pass it on; nothing is written then.
-        LineageError: where the folder exists and is not empty.
+        LicenseConflictError: if the licenses of its parts forbid an export; nothing is written.
+        LineageError: if the folder exists and is not empty.
     """
     terms = license_of(subject)
     with _appearing(folder) as unfinished:

@@ -75,7 +75,7 @@ class LicensedPart:
 
 @dataclass(frozen=True)
 class License:
-    """What a model may be passed on under."""
+    """The license under which a model may be published."""
 
     id: str
     """Value of the card's ``license``."""

@@ -53,7 +53,7 @@ def failures(store: Store, family: Iterable[NewestOutput]) -> list[NewestOutput]
 
 
 class Events:
-    """Tells records as OpenLineage has them."""
+    """Converts records to OpenLineage events."""
 
     def __init__(self, store: Store, repository: str) -> None:
         """Export the records of ``store``; ``repository`` holds their code ("" if unknown)."""

@@ -35,7 +35,7 @@ def plain_repository(remote: str) -> str:
 
 
 def files_of(store: Store, digest: str) -> Tree | None:
-    """Return the files of a folder; None for a single blob, and for what is not here any more."""
+    """Return the files of a folder; None for a single blob, or if the store no longer has it."""
     try:
         return read_tree(store, digest)
     except LineageError:
@@ -81,7 +81,7 @@ def code_dependencies(
 
 
 def platform(attestation: Attestation) -> str:
-    """Return what names the place that ran a step: a Flyte project and domain, or a machine."""
+    """Return the name of the place that ran a step: a Flyte project and domain, or a machine."""
     run = attestation.flyte
     if run is None:
         return f"urn:provost:builder:{'flyte' if attestation.execution else 'local'}"
@@ -90,7 +90,7 @@ def platform(attestation: Attestation) -> str:
 
 
 def invocation(attestation: Attestation) -> str:
-    """Return what finds the run: its page, else its name; "" for a run that nothing names."""
+    """Return the address of the run's page, else the run's name; "" without either."""
     run = attestation.flyte
     if run is None:
         return attestation.execution

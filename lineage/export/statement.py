@@ -53,9 +53,9 @@ def provenance(store: Store, made: NewestOutput, repository: str = "") -> dict[s
     """Return a record as an in-toto statement of SLSA provenance.
 
     Args:
-        store: That holds the record's output.
+        store: The store that holds the record's output.
         made: The record.
-        repository: Where the code lies, as an https address; "" where that is not known.
+        repository: The code's https address; "" if unknown.
     """
     derivation, attestation = made.derivation, made.attestation
     return {

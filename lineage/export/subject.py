@@ -1,4 +1,4 @@
-"""What an export is about: a model with everything that its records say of it."""
+"""The subject of an export: a model with everything that its records say about it."""
 
 import json
 import re
@@ -69,7 +69,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """The name, or what a checkpoint without one is."""
+        """The registered name, or a description of a checkpoint without one."""
         return self.name or f"{self.made.derivation.kind} {self.checkpoint.digest[7:19]}"
 
     @cached_property
@@ -93,13 +93,13 @@ class Subject:
 
     @property
     def brought_base(self) -> NewestOutput | None:
-        """The base, where it came from elsewhere; None where it was trained from scratch."""
+        """The base if it was imported; None if it was trained from scratch."""
         known = self.base.derivation.settings if self.base else {}
         return self.base if known.keys() & {"source", "files"} else None
 
     @property
     def hub_base(self) -> str:
-        """The base's id on the Hugging Face Hub; "" where it came from elsewhere."""
+        """The base's id on the Hugging Face Hub; "" if it is from another source."""
         source = self.base.derivation.settings.get("source") if self.base else None
         return source if isinstance(source, str) and _HUB_ID.fullmatch(source) else ""
 
@@ -120,7 +120,7 @@ def subject_of(store: Store, reference: str, *, allow_recalled: bool = False) ->
 
     Raises:
         UnknownReferenceError: if the reference names nothing.
-        RecalledError: if the version was recalled, unless that is allowed.
+        RecalledError: if the version was recalled and recalled versions are not allowed.
         LineageError: if the reference does not name a model.
     """
     lineage, records = Lineage(store), Records(store)

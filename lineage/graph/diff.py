@@ -14,7 +14,7 @@ from lineage.records.record import Attestation, Derivation, Input, Records
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same; ``where`` is the way to it: ``start.data``."""
+    """One difference; ``where`` is the path of input roles that leads to it, as ``start.data``."""
 
     where: str
     what: str

@@ -32,7 +32,7 @@ _LOG = logging.getLogger("provost.lineage")
 
 @dataclass(frozen=True)
 class Edge:
-    """What one record (``child``) took, and from which record (``parent``; "" when raw)."""
+    """An input of the record ``child``, made by the record ``parent`` ("" for a raw input)."""
 
     child: str
     parent: str
@@ -73,7 +73,7 @@ _NO_PLACE = {
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_READONLY,
 }
-"""SQLite's errors where the file could be right and its place cannot be used."""
+"""SQLite's error codes for a place that cannot be used, though the file may be sound."""
 
 
 class Index:
@@ -112,7 +112,7 @@ class Index:
             self.refresh()
 
     def refresh(self) -> int:
-        """Take in what the store has and the index has not; return how many documents."""
+        """Read what is new in the store into the index; return the number of documents."""
         self._left_out = []
         with self._open() as connection:
             self._prepare(connection)
@@ -195,7 +195,7 @@ class Index:
         return self._column("SELECT digest FROM records WHERE kind = :start ORDER BY digest", kind)
 
     def makers(self, artifact: str) -> list[str]:
-        """Return the records that gave an artifact, the first one that did so first."""
+        """Return the records with this artifact as output, the earliest finished first."""
         query = (
             "SELECT record FROM attestations WHERE output = :start "
             "GROUP BY record ORDER BY min(finished), record"

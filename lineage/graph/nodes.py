@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, parents before children, and the edges among them. ``focus`` is what it is about."""
+    """Nodes, parents before children, and their edges. ``focus`` is the record in question."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -82,8 +82,8 @@ Manifest = TypeVar("Manifest", Release, Student)
 def annotate(graph: Graph, store: Store) -> Graph:
     """Return ``graph`` with domains, shares and scores from the manifests among its outputs.
 
-    A manifest or scorecard that cannot be read adds nothing: this is for looking at, and whether
-    all is right is ``verify``'s to say.
+    A manifest or scorecard that cannot be read adds nothing: the graph is for display, and
+    ``verify`` reports damage.
     """
     nodes = {node.record: node for node in graph.nodes}
     edges = list(graph.edges)

@@ -1,4 +1,4 @@
-"""The tables of the index: their schema, the walks over them, and how documents go in."""
+"""The tables of the index: their schema, the queries over them, and their inserts."""
 
 import json
 import sqlite3

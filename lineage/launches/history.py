@@ -64,7 +64,7 @@ def launch_of(store: Store, student: str) -> Launch | None:
 
 
 def of_team(launch: Launch, team: str) -> bool:
-    """Return whether a team's teacher is among a plan's: by its owner, or its domain."""
+    """Return whether a plan has a teacher of this team, by owner or by domain."""
     return any(team in {t.owner, t.owner.removeprefix("team-"), t.domain} for t in launch.teachers)
 
 

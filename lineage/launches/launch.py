@@ -16,7 +16,7 @@ from lineage.records.derivation import Attestation, Derivation
 
 APPROVAL = "approval"
 REVIEW = "review"
-"""The note of an attestation that holds how its execution came through."""
+"""The note of an attestation that holds the decision in its execution."""
 
 
 DECISION_SOURCE = digest_json("a person's decision")
@@ -34,7 +34,7 @@ class Decision(Frozen):
     reason: str = ""
 
     def words(self) -> str:
-        """Return who decided, and how, as ``ann, by provost approve: they fit``."""
+        """Return who decided, how and why, as ``ann, by provost approve: they fit``."""
         ways = {
             "command": "by provost approve",
             "console": "by the console",
@@ -48,7 +48,7 @@ def decided(made: Derivation, attestations: Iterable[Attestation]) -> list[Decis
     """Return what was decided in each execution, in the order of the attestations.
 
     Raises:
-        CorruptError: for an attestation that says it in another form.
+        CorruptError: for a decision in an unknown form.
     """
     if "by" in made.settings:  # of an older version: one record for each decision
         return [_read({**made.settings, "way": "command"})]
@@ -78,7 +78,7 @@ LAUNCH_SOURCE = digest_json("a person's launch")
 
 
 class Launched(Frozen):
-    """A launch form as it was filled in, with what it asks of the rounds."""
+    """A launch form as it was filled in, with the settings of its rounds."""
 
     inputs: dict[str, JsonValue]
     """Every input of the form."""
@@ -96,7 +96,7 @@ class Launched(Frozen):
 
 
 class Lenient(BaseModel):
-    """A part of a stored document: other fields are for other readers."""
+    """A part of a stored document; fields that it does not know are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -113,7 +113,7 @@ class PlannedTeacherSummary(Lenient):
 
 
 class LaunchFinding(Lenient):
-    """What the records or the gate say against a teacher."""
+    """A finding of the record check or the gate against a teacher."""
 
     code: str
     severity: str
@@ -122,12 +122,12 @@ class LaunchFinding(Lenient):
 
 
 class LaunchVerdict(Lenient):
-    """What the gate measured of a teacher."""
+    """The gate's verdict on a teacher."""
 
     name: str
     verdict: str
     predicted: float | None = None
-    """The share of its gain that the student should have; None where it was not predicted."""
+    """Predicted share of the teacher's gain that the student reaches; None without a prediction."""
 
 
 class Waived(Lenient):
@@ -141,7 +141,7 @@ class Waived(Lenient):
 
 
 class Result(Lenient):
-    """A student that came of a plan."""
+    """A student that a plan produced."""
 
     digest: str
     names: list[str]
@@ -152,9 +152,9 @@ class Launch(Frozen):
     """One plan of a consolidation."""
 
     plan: str
-    """Its digest; behind the gate where it went through one."""
+    """Digest of the plan; of the one after the gate if it went through the gate."""
     at: str
-    """When the plan was written: ISO 8601, UTC; "" where that is not recorded."""
+    """When the plan was written: ISO 8601, UTC; "" if not recorded."""
     student: str
     """Digest of the checkpoint that the student starts from."""
     teachers: list[PlannedTeacherSummary]

@@ -44,7 +44,7 @@ class Accepted(Frozen):
 
 
 class Waiver(Frozen):
-    """What a person accepts, and why."""
+    """The findings that a person accepts, and the reason."""
 
     plan: Digest
     findings: tuple[Accepted, ...] = Field(min_length=1)
@@ -55,7 +55,7 @@ class Waiver(Frozen):
 
 @dataclass(frozen=True)
 class Signed:
-    """A waiver that holds."""
+    """A valid waiver with its signer."""
 
     artifact: Artifact
     waiver: Waiver
@@ -102,7 +102,7 @@ def check_waivable(waiver: Waiver) -> None:
 
 
 def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
-    """Return the waiver of a plan, if it holds.
+    """Return the waiver of a plan if it is valid.
 
     Raises:
         LineageError: if the artifact is not a waiver, or of another plan or store.

@@ -59,7 +59,7 @@ class Card:
 
 
 class Cards:
-    """Tells of the versions of a store."""
+    """Makes the cards of a store's versions."""
 
     def __init__(self, store: Store, link: Link, address: Callable[[str], str]) -> None:
         """Link records with ``link``, and versions such as ``teacher.math@3`` with ``address``."""
@@ -69,7 +69,7 @@ class Cards:
         self._link, self._address = link, address
 
     def card(self, entry: Entry) -> Card:
-        """Return what is shown of an entry in its current state."""
+        """Return the card of an entry in its current state."""
         status = self._registry.status(entry.name, entry.version)
         story, tags = self._story(entry)
         head = [self._withdrawn(entry), plain(entry.note), fetching(entry)]
@@ -181,7 +181,7 @@ def _scores_of(method: str, scores: Sequence[MetricRow]) -> dict[str, str]:
 
 
 def show_files(client: "MlflowClient", store: Store, digest: str, run_ids: list[str]) -> None:
-    """Put the pages and pictures of a stored folder among the artifacts of runs."""
+    """Upload the pages and pictures of a stored folder as artifacts of the runs."""
     try:
         files = read_tree(store, digest).files
     except CorruptError:

@@ -1,7 +1,7 @@
-"""Where MLflow is, the client of it, and how a run is not hurt by it.
+"""The address of MLflow, its client, and protection of a run against MLflow's faults.
 
-The client is made late, since MLflow takes seconds to import, and once a process. MLflow is kept
-quiet, a SQLite file has one writer at a time, and a server that does not answer is given up on.
+The client is made once a process and late, because MLflow takes seconds to import. A SQLite file
+has one writer at a time, and after a failure a server is left alone for a while.
 """
 
 import fcntl
@@ -49,7 +49,7 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def quiet() -> None:
-    """Set what MLflow reads when it is imported: no telemetry, and answers within seconds."""
+    """Set the variables that MLflow reads at import: no telemetry, short timeouts."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -70,7 +70,7 @@ def calm() -> Iterator[None]:
 
 
 def make_tables(uri: str, make: Callable[[str], None]) -> None:
-    """Let ``make`` fill a new SQLite file aside, and show it when it is whole.
+    """Let ``make`` fill a new SQLite file under another name, and rename it when it is complete.
 
     MLflow makes its tables in many steps and cannot go on from a half of them: a process killed
     then would leave a file that fails forever. The caller holds ``only_writer``.
@@ -120,7 +120,7 @@ def _relax(path: Path) -> None:
 
 @contextmanager
 def as_default(uri: str) -> Iterator[None]:
-    """Make ``uri`` MLflow's default for a while.
+    """Make ``uri`` MLflow's default within this context.
 
     Its registry looks the model of a new version up there, whatever the client was given.
     """
@@ -154,22 +154,22 @@ def only_writer(uri: str) -> Iterator[None]:
 
 @dataclass
 class TrackingState:
-    """Whether MLflow answered lately, so that a run tells of it once and does not wait again."""
+    """Whether MLflow answered recently, so that a run warns once and does not wait again."""
 
     clock: Callable[[], float] = time.monotonic
     told: bool = False
     paused_until: float = 0.0
 
     def paused(self) -> bool:
-        """Say whether MLflow is left alone for now."""
+        """Return whether calls to MLflow are suspended after a failure."""
         return self.clock() < self.paused_until
 
     def answered(self) -> None:
-        """Note that MLflow takes what is recorded."""
+        """Note that MLflow answered."""
         self.paused_until = 0.0
 
     def failed(self, uri: str, error: Exception) -> None:
-        """Note a failure; tell the user the first time."""
+        """Note a failure; warn the user the first time."""
         self.paused_until = self.clock() + _PAUSE_SECONDS
         if not self.told:
             self.told = True
@@ -216,7 +216,7 @@ ANSWER_SECONDS = 4.0
 
 
 def reach(uri: str) -> None:
-    """Raise MLflow's error if a server does not answer within seconds, asked twice.
+    """Raise MLflow's error if a server does not answer within seconds, after two tries.
 
     MLflow's own calls wait longer and try again, which suits a slow server but wastes minutes on a
     dead one. A database is not checked.

@@ -1,4 +1,4 @@
-"""What belongs into the run of a record: values, inputs and outputs, as MLflow's entities."""
+"""The content of a record's run: values, inputs and outputs, as MLflow's entities."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything of a record that its run shows, except the words that lead to other runs."""
+    """Everything that a run shows of its record, except the descriptions with links."""
 
     derivation: Derivation
     attestations: list[Attestation]
@@ -53,7 +53,7 @@ class Content:
 
 
 class Contents:
-    """Reads the contents of records out of a store."""
+    """Reads the content of records from a store."""
 
     def __init__(self, store: Store, records: Records, lookup: Lookup) -> None:
         """Read from ``store``; ``lookup`` finds or creates the logged models of inputs."""

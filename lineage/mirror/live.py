@@ -59,7 +59,7 @@ class Step:
     started_ms: int
     rows: Sequence[MetricRow] = ()
     ended: Ended = ""
-    """How it ended without an output; "" while it goes on."""
+    """How it ended without an output; "" while it runs."""
     error: str = ""
     notes: Mapping[str, JsonValue] = field(default_factory=dict)
     """What the step notes of its circumstances so far."""
@@ -134,16 +134,16 @@ class LiveRuns:
 
 
 FIRST_SECONDS = 5.0
-"""What ends sooner is shown when it has ended."""
+"""Seconds before a step is first shown; a shorter step is shown when it has ended."""
 SECONDS = 10.0
 """Seconds between two reads of the queue: curves are at most half a minute late."""
 MOST_WAITING = 100_000
-"""Values that wait while MLflow is away; the oldest go first. The record has them all."""
+"""Most values kept while MLflow does not answer; the oldest are dropped, the record has all."""
 LAST_SECONDS = 10.0
 """Seconds that a failed step waits for MLflow to show it."""
 
 Show = Callable[[Step], bool]
-"""Shows a step in MLflow; returns whether it has it now. Never raises."""
+"""Shows a step in MLflow; returns whether MLflow has it now. Never raises."""
 
 
 class LiveMirror:

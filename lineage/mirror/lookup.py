@@ -1,4 +1,4 @@
-"""Find by digest what MLflow has, and create what it has not: experiments, runs, logged models."""
+"""Find experiments, runs and logged models in MLflow by digest, and create those it lacks."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
@@ -31,7 +31,7 @@ def _tags_of(area: str) -> dict[str, str]:
 
 
 class LoggedMetric(Protocol):
-    """What is used of a metric of a logged model."""
+    """The part of a logged model's metric that is used here."""
 
     @property
     def key(self) -> str:
@@ -43,7 +43,7 @@ class LoggedMetric(Protocol):
 
 
 class LoggedModel(Protocol):
-    """What is used of MLflow's logged model."""
+    """The part of MLflow's logged model that is used here."""
 
     @property
     def model_id(self) -> str:
@@ -67,7 +67,7 @@ class LoggedModel(Protocol):
 
 
 class Experiment(Protocol):
-    """What is used of MLflow's experiment."""
+    """The part of MLflow's experiment that is used here."""
 
     @property
     def experiment_id(self) -> str:
@@ -79,7 +79,7 @@ class Experiment(Protocol):
 
 
 class Client(Protocol):
-    """What is used of MLflow's client, which only ``lineage.mirror`` imports."""
+    """The part of MLflow's client that is used here; only ``lineage.mirror`` imports MLflow."""
 
     def get_experiment_by_name(self, name: str) -> Experiment | None:
         """See MlflowClient."""
@@ -116,7 +116,7 @@ class Client(Protocol):
 
 
 class Lookup:
-    """What one MLflow has of one store's records. The caller holds ``only_writer``."""
+    """The entities of one store's records in one MLflow. The caller holds ``only_writer``."""
 
     def __init__(self, client: Client, uri: str, records: Records, namespace: str) -> None:
         """Look in the MLflow of ``client``, at ``uri``, among experiments of ``namespace``."""
@@ -239,10 +239,10 @@ class Lookup:
         return f"{self._namespace}/{area}" if self._namespace else area
 
     def forget(self) -> None:
-        """Look everything up anew from now on: others may have changed it."""
+        """Forget what was found; others may have changed it."""
         self._experiments.clear()
         self._models.clear()
 
     def forget_experiments(self) -> None:
-        """Look experiments up anew: somebody may have deleted one."""
+        """Forget the experiments that were found; one may have been deleted."""
         self._experiments.clear()

@@ -86,7 +86,7 @@ class PlanReader:
         return found
 
     def teachers(self, derivation: Derivation, notes: Mapping[str, JsonValue]) -> dict[str, str]:
-        """Return the teachers of a step's plan, or of a plan: by what is their release or weights.
+        """Return the teachers of a plan or of a step's plan, by digest of their release or weights.
 
         Each is a reference such as ``teacher.math@3``. Empty for a document other than a plan.
         """

@@ -48,8 +48,8 @@ WORDS = {
 def area_of(kind: str, plan: str = "") -> str:
     """Return the experiment of a kind of record; a kind that none names has one of its own.
 
-    What was made for a plan is in that of consolidations: MLflow lists below a run what is in the
-    same experiment.
+    A step made for a plan is in the experiment of consolidations: MLflow lists below a run only
+    runs of the same experiment.
     """
     if plan:
         return CONSOLIDATION
@@ -74,7 +74,7 @@ def model_name(text: str) -> str:
 
 
 LARGEST_STEP = 2**63 - 1
-"""What a column of MLflow's holds."""
+"""The largest integer that MLflow's columns hold."""
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 5000
@@ -182,7 +182,7 @@ def params_of(derivation: Derivation) -> dict[str, str]:
 
 
 def given_tags(digest: str, derivation: Derivation, owner: str) -> dict[str, str]:
-    """Return what is known of a record before anything has come out."""
+    """Return the tags that are known before a record has an output."""
     tags = {
         RECORD: digest,
         "provost.kind": derivation.kind,

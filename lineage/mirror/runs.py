@@ -87,7 +87,7 @@ class RunMirror:
         self.live.end_silent(self.lookup.existing(AREAS), now_ms())
 
     def forget(self) -> None:
-        """Look everything up anew from now on: others may have changed it."""
+        """Forget what was found; others may have changed it."""
         self._shown.clear()
         self._found.clear()
         self._addresses.clear()

@@ -40,9 +40,9 @@ class Reindexed(NamedTuple):
     names: int
     versions: int
     repaired: tuple[str, ...] = ()
-    """What MLflow showed otherwise than the store has it, and shows right now."""
+    """Items that differed from the store and were corrected."""
     problems: tuple[str, ...] = ()
-    """What could not be shown, and why: damage in the store, or a name of another store."""
+    """Items that could not be shown, with the reason: damage, or a name of another store."""
 
 
 def mirror_record(store: Store, digest: str) -> bool:
@@ -100,7 +100,7 @@ def live_run(
     interruption: type[BaseException],
     notes: Mapping[str, JsonValue] | None = None,
 ) -> LiveMirror:
-    """Return what shows a step at work in MLflow, from its own thread; see ``LiveMirror``."""
+    """Return a mirror that shows a running step in MLflow from its own thread."""
     digest = derivation.digest()
 
     def show(step: Step) -> bool:
@@ -172,7 +172,7 @@ class StoreMirror:
 
     @property
     def repaired(self) -> tuple[str, ...]:
-        """What was found to be wrong, and is right now."""
+        """Items that were wrong in MLflow and were corrected."""
         return (*self._runs.repaired, *self._names.repaired)
 
     def record(self, digest: str) -> None:
@@ -192,5 +192,5 @@ class StoreMirror:
         self._names.show(name)
 
     def forget(self) -> None:
-        """Look everything up anew from now on: others may have changed it."""
+        """Forget what was found; others may have changed it."""
         self._runs.forget()

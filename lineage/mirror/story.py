@@ -23,7 +23,7 @@ Link = Callable[[str], str]
 
 
 def plain(text: str) -> str:
-    """Return a text that Markdown shows as it is, on one line."""
+    """Return text on one line, escaped so that Markdown shows it unchanged."""
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
@@ -33,13 +33,13 @@ def linked(text: str, address: str) -> str:
 
 
 def short(digest: str) -> str:
-    """Return as much of a digest as tells it apart for a person."""
+    """Return the short form of a digest for people."""
     return digest.removeprefix("sha256:")[:12]
 
 
 @dataclass(frozen=True)
 class Links:
-    """What a run's description leads to."""
+    """Links from a run's description to other pages."""
 
     record: Link
     teachers: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def code_of(derivation: Derivation, attestation: Attestation) -> str:
 
 @dataclass(frozen=True)
 class TeacherStory:
-    """What a student's description says of one of its teachers."""
+    """One teacher in a student's description."""
 
     release: Release
     reference: str
@@ -140,7 +140,7 @@ class StudentStory:
 
 @dataclass(frozen=True)
 class Facts:
-    """What both kinds of version tell alike."""
+    """Facts that the descriptions of teachers and students share."""
 
     code: str
     """A sentence on the code that trained it."""

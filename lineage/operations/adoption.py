@@ -1,4 +1,4 @@
-"""Old statements brought under a trust root, and old keys' statements kept by new ones."""
+"""Brings old unsigned statements under a trust root, and endorses statements of old keys."""
 
 from lineage.digest import canonical_json, digest_bytes
 from lineage.dsse import SigningKey, key_id, parse_envelope

@@ -1,4 +1,4 @@
-"""A version brought from one store to another, say from development to production.
+"""Promotes a version from one store to another, say from development to production.
 
 Blobs are copied. Statements are signed again in the other store, with the key that is valid there,
 so the promoter vouches for the work of one project. Work of other projects must be there already:

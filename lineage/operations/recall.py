@@ -19,7 +19,7 @@ _MODELS = {"checkpoint", "student", "release"}
 
 @dataclass(frozen=True)
 class Affected:
-    """Something that descends from a recalled version."""
+    """A record that descends from a recalled version."""
 
     record: str
     output: str
@@ -33,13 +33,13 @@ class Affected:
 
 @dataclass(frozen=True)
 class Pointing:
-    """An alias that leads to a version which a recall concerns."""
+    """An alias that points at a recalled version or at a descendant of one."""
 
     name: str
     alias: str
     version: int
     back_to: int | None
-    """Earlier version that it can point at again; None without one."""
+    """Earlier version that the alias can point at again; None without one."""
 
     @property
     def rollback(self) -> str:
@@ -49,17 +49,17 @@ class Pointing:
 
 @dataclass(frozen=True)
 class Recall:
-    """A recall and what it concerns."""
+    """A recall with the descendants and aliases that it affects."""
 
     entry: Entry
     affected: tuple[Affected, ...]
     pointing: tuple[Pointing, ...] = ()
     left_out: tuple[str, ...] = ()
-    """What of the store could not be read: descendants may be missing because of it."""
+    """Parts of the store that could not be read; descendants may be missing because of them."""
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Return everyone to tell, sorted."""
+        """Return the owners to notify, sorted."""
         return tuple(sorted({item.owner for item in self.affected if item.owner}))
 
 
@@ -75,7 +75,7 @@ def recall(store: Store, lineage: Lineage, reference: str, by: str, reason: str)
 
 
 def consequences(store: Store, lineage: Lineage, reference: str) -> Recall:
-    """Return what a recall of the version would concern, and recall nothing."""
+    """Return what a recall of the version would affect, without recalling it."""
     registry = Registry(store)
     entry = registry.resolve(reference, allow_recalled=True)
     entries, unread = _entries_by_digest(registry)

@@ -28,7 +28,7 @@ Identity = Callable[[Path], tuple[str, str]]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not what it was said to be."""
+    """One thing that differs from what its record says."""
 
     subject: str
     """The artifact, record or entry that is wrong, with its digest."""
@@ -37,7 +37,7 @@ class Problem:
 
 @dataclass
 class Verification:
-    """What was looked at, and what was wrong with it."""
+    """The result of a verification: what was checked, and the problems found."""
 
     subject: str
     records: int = 0
@@ -58,7 +58,7 @@ class Verification:
 
 
 class Verifier:
-    """Verifies what one store holds."""
+    """Verifies records and blobs of one store."""
 
     def __init__(
         self, store: Store, identity: Identity | None = None, *, require_signed: bool = False

@@ -50,7 +50,7 @@ class Input(Frozen):
     """Digest of the record that made it; "" for a raw input."""
     weight: float | None = None
     name: str = ""
-    """Tells inputs of one role apart: the domain of a teacher, the step of a rung."""
+    """What distinguishes inputs of one role: the domain of a teacher, the step of a rung."""
 
     @classmethod
     def of(cls, role: str, artifact: Artifact, name: str = "") -> "Input":
@@ -115,7 +115,7 @@ class Attestation(Stated):
 
     @property
     def seconds(self) -> float:
-        """How long it took; 0 where that is not known."""
+        """Duration in seconds; 0 if unknown."""
         if not self.started or not self.finished:
             return 0.0
         begun, ended = map(datetime.fromisoformat, (self.started, self.finished))
@@ -126,7 +126,7 @@ class Attestation(Stated):
         return canonical_json(to_json(self))
 
     def digest(self) -> str:
-        """Return the digest of what it says."""
+        """Return the digest of its canonical JSON."""
         return digest_bytes(self.to_bytes())
 
     def subject(self) -> tuple[str, str]:

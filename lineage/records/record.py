@@ -36,7 +36,7 @@ class Records:
         self._known: dict[str, Derivation] = {}
 
     def write(self, derivation: Derivation, attestation: Attestation) -> str:
-        """Append a record, of the author's project; return its digest. Again changes nothing.
+        """Append a record of the author's project; return its digest. Repeating it changes nothing.
 
         Raises:
             RecordRefusedError: for an input or output that is not in the store, an input that its
@@ -78,7 +78,7 @@ class Records:
         return new.model_copy(update={"replaces": (*new.replaces, *sorted(others))})
 
     def keep(self, digest: str, output: str, reason: str) -> None:
-        """State that of a record's outputs only this one counts.
+        """State that only this output of a record is valid.
 
         Raises:
             RecordRefusedError: for an output that the record never gave.
@@ -218,7 +218,7 @@ class Records:
         return statement.body
 
     def statements(self) -> list[tuple[str, str]]:
-        """Return (record, key) of all that lies where attestations do, unread."""
+        """Return (record, key) of every slot with an attestation, without reading it."""
         found: list[tuple[str, str]] = []
         for project in self.journal.projects:
             prefix = prefix_of(project, ATTESTATIONS)

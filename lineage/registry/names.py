@@ -90,7 +90,7 @@ def _kind(name: str) -> str:
 
 
 def listing(name: str) -> str:
-    """Return the command that lists what a name could be."""
+    """Return the command that lists the registered names like this one."""
     if name.startswith(STUDENT):
         return "`provost student list`"
     teachers = "`provost teacher list`"
@@ -104,7 +104,7 @@ _MAX_NAME = 128
 
 
 def check_name(name: str) -> None:
-    """Raise LineageError for what cannot be a name in the registry."""
+    """Raise LineageError unless ``name`` can be a registry name."""
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise LineageError(
             f"name {name[:_MAX_NAME]!r} is refused: use up to {_MAX_NAME} lowercase letters and "
@@ -211,7 +211,7 @@ class Signature:
     """Signed by its owner; adopted by a maintainer with all older statements; or unsigned."""
     team: str = ""
     why: str = ""
-    """What is missing, and what to do about it."""
+    """What is missing, and the remedy."""
 
 
 def signature_of(names: Names, entry: Entry) -> Signature:

@@ -1,4 +1,4 @@
-"""What the registry holds, read slot by slot: damage under one name hides nothing of the others.
+"""Reads the registry slot by slot, so that damage under one name hides no other name.
 
 For lists and overviews. To act on one name, read it with ``Registry``, which refuses the name if
 any part of it cannot be read.
@@ -42,7 +42,7 @@ class Survey:
         return self.statuses[entry.name, entry.version]
 
     def attempt(self, what: str, read: Callable[[], Found], otherwise: Found) -> Found:
-        """Return what ``read`` returns; where it fails, note that of ``what`` and go on.
+        """Return the result of ``read``; if it fails, note that and return ``otherwise``.
 
         Raises:
             UnreachableError: where the store does not answer, which says nothing of what is in it.
@@ -78,7 +78,7 @@ def readable_attestations(records: Records, record: str) -> list[Attestation]:
 
 
 def survey(store: Store, prefix: str = "") -> Survey:
-    """Return what the store's registry holds under names that begin with ``prefix``."""
+    """Return the registered names that begin with ``prefix``, with their entries."""
     registry, found = Registry(store), Survey()
     for name in registry.names():
         if name.startswith(prefix):

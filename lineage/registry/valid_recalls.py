@@ -21,7 +21,7 @@ OLDER = "<older>"
 
 @dataclass(frozen=True)
 class Used:
-    """Something that is about to be used."""
+    """An artifact that is about to be used."""
 
     digest: str
     record: str = ""

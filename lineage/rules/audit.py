@@ -1,4 +1,4 @@
-"""An audit and a surgery are about one student: its own ledger, and its own round run again."""
+"""Rules of an audit and a surgery: one student, its own ledger, and its own round rerun."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ SURGERY = {"ledger": AUDIT["ledger"]}
 
 
 def check_audit(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
-    """Yield where an audit mixes what belongs to two students.
+    """Yield a breach for each part of an audit that belongs to another student.
 
     Raises:
         LineageError: for a record that cannot be read.
@@ -36,7 +36,7 @@ def check_audit(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
 
 
 def check_ledger(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
-    """Yield where the ledger that something was computed from is another student's."""
+    """Yield a breach if something was computed from another student's ledger."""
     students, ledgers = taken(made, "student"), taken(made, "ledger")
     if len(students) != 1 or len(ledgers) != 1 or not students[0].record:
         yield Breach("ledger", f"it is of {len(students)} students and {len(ledgers)} ledgers")

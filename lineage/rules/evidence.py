@@ -1,4 +1,4 @@
-"""What the rules look at: derivations, who attested them, and stored documents."""
+"""The evidence that rules examine: derivations, their attestations, and stored documents."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from lineage.store.store import Store
 
 @dataclass(frozen=True)
 class Breach:
-    """One rule that something does not keep."""
+    """One broken rule, or one that cannot be proven."""
 
     rule: str
     """Its code, such as ``scorecard``."""
@@ -24,10 +24,10 @@ class Breach:
 
 
 class BrokenRuleError(LineageError):
-    """Something that must not be published, because its records say that it is not one thing."""
+    """A publication that its records contradict."""
 
     def __init__(self, what: str, breaches: list[Breach]) -> None:
-        """Say what it is about, and list the breaches."""
+        """Name the subject, and list the breaches."""
         self.breaches = tuple(breaches)
         lines = "\n".join(f"- [{each.rule}] {each.what}" for each in breaches)
         super().__init__(
@@ -43,7 +43,7 @@ class BrokenRuleError(LineageError):
 
 
 def refuse_broken(what: str, breaches: list[Breach]) -> None:
-    """Raise BrokenRuleError for breaches, those left aside that are only unknown."""
+    """Raise BrokenRuleError for breaches, except for rules that are only unproven."""
     broken = [each for each in breaches if not each.is_unknown]
     if broken:
         raise BrokenRuleError(what, broken)
@@ -66,12 +66,12 @@ class Evidence:
         return self._records.read(record)
 
     def attested(self, artifact: Artifact) -> list[Attestation]:
-        """Return every statement that an artifact's record gave it."""
+        """Return the attestations of an artifact's record that name it as output."""
         rows = self._records.attestations(artifact.record) if artifact.record else []
         return [row for row in rows if row.output == artifact.digest]
 
     def gave(self, artifact: Artifact) -> bool:
-        """Say whether an artifact's record is attested to have given it."""
+        """Return whether an attestation of an artifact's record names it as output."""
         return bool(self.attested(artifact))
 
     def owners(self, artifact: Artifact) -> set[str]:

@@ -98,7 +98,7 @@ def tokens_routed(evidence: Evidence, student: Artifact, start: Artifact) -> Cou
 
 
 def check_tokens(evidence: Evidence, student: Student, plan: Planned) -> Iterator[Breach]:
-    """Yield where a student's manifest says other tokens of a teacher than its rounds counted."""
+    """Yield a breach for each teacher with other tokens in the manifest than its rounds counted."""
     counted = tokens_routed(evidence, student.checkpoint, plan.student)
     names = {(teacher.domain, teacher.release.digest): teacher.name for teacher in plan.teachers}
     for share in student.teachers:

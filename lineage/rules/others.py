@@ -21,7 +21,7 @@ GATE = {"plan": "A gate's report is of one plan, in one project."}
 
 
 def check_approval(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
-    """Yield where an approval is of no plan, or of a report on another one."""
+    """Yield a breach if an approval has no plan, or a report on another plan."""
     plans, reports = taken(made, "plan"), taken(made, "gate")
     if "by" in made.settings and not reports:
         yield Breach(
@@ -39,7 +39,7 @@ def check_approval(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
 
 
 def check_gate(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
-    """Yield where a gate's report is not of one recorded plan."""
+    """Yield a breach if a gate's report is not of one recorded plan."""
     plans = taken(made, "plan")
     kinds = [evidence.made(item.record).kind if item.record else "raw" for item in plans]
     if kinds != ["plan"]:
@@ -55,7 +55,7 @@ OUTCOME = {
 
 
 def check_outcome(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
-    """Yield where the gate's report and the scorecard of a comparison are of two merges.
+    """Yield a breach for each way in which report and scorecard are of different merges.
 
     Raises:
         LineageError: for a record or a plan that cannot be read.

@@ -28,7 +28,7 @@ def is_own(evidence: Evidence, made: Derivation, record: str) -> bool:
 
 
 def check_own_release(evidence: Evidence, made: Derivation, release: Release) -> Iterator[Breach]:
-    """Yield what of a release another project's record vouches for."""
+    """Yield a breach for each part of a release that is in another project's record."""
     parts = [(p, a.record) for p, a in release.artifacts().items() if p != "fork_point"]
     parts += [("the sketches", item.record) for item in taken(made, "sft.sketches")]
     yield from _foreign(evidence, made, [*parts, *_measurements(evidence, release.scorecard)])
@@ -37,7 +37,7 @@ def check_own_release(evidence: Evidence, made: Derivation, release: Release) ->
 def check_own_student(
     evidence: Evidence, made: Derivation, student: Student, plan: Planned
 ) -> Iterator[Breach]:
-    """Yield what of a student another project's record vouches for."""
+    """Yield a breach for each part of a student that is in another project's record."""
     parts = [("the plan", plan.artifact.record), ("the scorecard", student.scorecard.record)]
     parts += [("the plan before the gate", plan.before.record)] if plan.before else []
     parts += [(role, item.record) for role in ("gate", "approval") for item in taken(made, role)]

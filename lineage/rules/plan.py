@@ -1,4 +1,4 @@
-"""What a plan says, held against the releases that it names."""
+"""Rules of a plan: does it agree with the releases that it names?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class _Loose(BaseModel):
 
 
 class StoredTeacher(_Loose):
-    """A teacher as the plan has it."""
+    """A teacher as stored in a plan."""
 
     name: str
     domain: str
@@ -41,7 +41,7 @@ class StoredTeacher(_Loose):
 
 
 class StoredFinding(_Loose):
-    """Something that speaks against the plan."""
+    """A finding as stored in a plan."""
 
     code: str
     severity: str
@@ -68,7 +68,7 @@ class Planned:
     teachers: tuple[StoredTeacher, ...]
     findings: tuple[StoredFinding, ...]
     is_reviewed: bool | None
-    """Whether a person was to approve it; None where an older version did not record that."""
+    """Whether it needs a person's approval; None if an older version did not record that."""
     breaches: tuple[Breach, ...] = field(default=())
 
     @property
@@ -111,7 +111,7 @@ def planned(evidence: Evidence, artifact: Artifact) -> Planned:
 
 
 def check_plan(evidence: Evidence, artifact: Artifact) -> Iterator[Breach]:
-    """Yield what a plan's records say against it."""
+    """Yield the rules that a plan breaks by its records."""
     for breach in planned(evidence, artifact).breaches:
         yield Breach("releases", breach.what, breach.is_unknown)
 

@@ -1,4 +1,4 @@
-"""A release is what its records say: one team's climb, measured, in one domain."""
+"""Rules of a release: one team's climb in one domain, measured, as its records say."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ STOP_AT = "stop_at"
 
 
 def check_release(evidence: Evidence, made: Derivation, release: Release) -> Iterator[Breach]:
-    """Yield what a release's records say against it.
+    """Yield the rules that a release breaks by its records.
 
     Raises:
         LineageError: for a record that cannot be read.

@@ -1,4 +1,4 @@
-"""A student is what its records say: one plan that the gate passed, its rounds, their scores."""
+"""Rules of a student: one plan that passed the gate, its rounds and their scores."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ RULES = {
 
 
 def check_student(evidence: Evidence, made: Derivation, student: Student) -> Iterator[Breach]:
-    """Yield what a student's records say against it.
+    """Yield the rules that a student breaks by its records.
 
     Raises:
         LineageError: for a record or a plan that cannot be read.

@@ -1,4 +1,4 @@
-"""What a tree may hold: the checks on a folder before it enters the store, and on what comes out.
+"""Checks of a folder's content before it enters the store and when it is read.
 
 A checkpoint is opened by people who did not make it. So nothing that runs code when it is loaded
 comes in: no pickle, no ``auto_map`` (remote code), no attention kernel fetched from a hub. Nothing
@@ -34,13 +34,13 @@ CONFIG_NAMES = frozenset(
 _MAX_CONFIG_BYTES = 16 << 20
 _MAX_PATH_BYTES = 1024
 _MAX_NAME_BYTES = 255
-"""What file systems take."""
+"""The longest file name in bytes that file systems accept."""
 _MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes beyond which a folder is taken for a mistake."""
+    """Sizes above which a folder is refused as a mistake."""
 
     file_bytes: int = 1 << 40
     tree_bytes: int = 16 << 40
@@ -48,7 +48,7 @@ class Limits:
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that would not stay inside its folder, or read alike and be another."""
+    """Refuse a path that leaves its folder or that looks like another path."""
     pure = PurePosixPath(path)
     unsafe = (
         not path
@@ -76,7 +76,7 @@ def _folded(path: str) -> str:
 
 
 def check_paths(paths: list[str]) -> None:
-    """Refuse two paths that one folder cannot hold together."""
+    """Refuse paths that cannot be in one folder together."""
     seen: dict[str, str] = {}
     for path in paths:
         check_path(path)

@@ -13,7 +13,7 @@ from lineage.digest import PREFIX
 from lineage.errors import RefusedFileError
 
 Tell = Callable[[str, int, int], None]
-"""Takes the blob's name (its digest, or the file that it comes from), bytes done, bytes in all."""
+"""Callback with the blob's name (its digest or source file), bytes done, and bytes in total."""
 
 
 def silent(_blob: str, _done: int, _size: int) -> None:
@@ -21,15 +21,15 @@ def silent(_blob: str, _done: int, _size: int) -> None:
 
 
 class Meter:
-    """Adds up what several threads have moved of one blob."""
+    """Adds up the bytes of one blob that several threads have moved."""
 
     def __init__(self, blob: str, size: int, tell: Tell) -> None:
-        """Tell of ``blob``, of so many bytes."""
+        """Report on ``blob`` of ``size`` bytes to ``tell``."""
         self._blob, self._size, self._tell = blob, size, tell
         self._done, self._lock = 0, Lock()
 
     def add(self, count: int) -> None:
-        """Count bytes, and tell."""
+        """Add ``count`` bytes and report the sum."""
         with self._lock:
             self._done += count
             self._tell(self._blob, self._done, self._size)

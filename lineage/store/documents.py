@@ -18,15 +18,15 @@ _KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-
 
 
 _SEGMENT_LETTERS = 255
-"""What file systems take."""
+"""The longest file name that file systems accept, in bytes."""
 _KEY_LETTERS = 800
 """S3 takes 1024 bytes, the store's own prefix included."""
 _LEAVINGS = {"Thumbs.db", "desktop.ini"}
-"""Names without a leading dot or a final ``~`` that file managers write beside what they show."""
+"""Files of file managers with neither a leading dot nor a final ``~``."""
 
 
 def is_key(key: str) -> bool:
-    """Say whether ``key`` can be a slot's: an editor's or a file manager's leavings cannot."""
+    """Return whether ``key`` can be a slot's key; files of editors and file managers cannot."""
     return _KEY.fullmatch(key) is not None and PurePosixPath(key).name not in _LEAVINGS
 
 

@@ -33,9 +33,9 @@ class Probe:
     """One trial of the disk."""
 
     why: str
-    """What the store needs it for."""
+    """Why the store needs it."""
     work: Callable[[Path], None]
-    """Tries it in an empty folder; OSError where it does not work."""
+    """Function that tries it in an empty folder; it raises OSError on failure."""
 
 
 def make_writable(root: Path, folders: tuple[str, ...], scratch: Scratch) -> bool:
@@ -164,35 +164,35 @@ PROBES = {
 _WRITERS = 8
 _ROUNDS = 3
 KNOCK_SECONDS = 15.0
-"""How long a server that answers nothing is waited for, names, credentials and all."""
+"""Seconds to wait for a server's first answer, including name lookup and credentials."""
 
 
 class Objects(Protocol):
-    """What is tried: see lineage.store.s3.Bucket."""
+    """The part of lineage.store.s3.Bucket that is probed."""
 
     def create(self, key: str, data: bytes, claim: str) -> bool:
-        """Create once."""
+        """Create an object unless it exists."""
 
     def get(self, key: str) -> bytes | None:
-        """Read."""
+        """Return an object's bytes."""
 
     def answers(self) -> None:
         """Raise UnreachableError if the server does not answer, after one try."""
 
     def delete(self, key: str) -> None:
-        """Delete."""
+        """Delete an object."""
 
     def begin(self, key: str) -> str:
         """Begin an upload in parts."""
 
     def send_part(self, key: str, upload: str, number: int, data: bytes) -> UploadedPart:
-        """Send a part."""
+        """Send one part of an upload."""
 
     def complete(self, key: str, upload: str, parts: list[UploadedPart]) -> bool:
-        """Complete once."""
+        """Complete an upload unless the object exists."""
 
     def abort(self, key: str, upload: str) -> None:
-        """Give up."""
+        """Abort an upload."""
 
 
 def probe_server(objects: Objects, where: str, knock_seconds: float = KNOCK_SECONDS) -> None:

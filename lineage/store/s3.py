@@ -19,7 +19,7 @@ _GONE = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 _TAKEN = {"412", "PreconditionFailed"}
 _DENIED = {"403", "AccessDenied"}
 _AGAIN = {"409", "ConditionalRequestConflict"}
-"""Two writers met: who comes again gets a plain answer. Busy servers are botocore's to retry."""
+"""Errors when two writers met: a retry gets a plain answer. botocore retries busy servers."""
 _COMPLETE = "complete_multipart_upload"
 _SERVER_FAULT = 500
 _COME_AGAIN = {408, 429}
@@ -28,15 +28,15 @@ Answer = TypeVar("Answer")
 
 
 class RemoteError(LineageError):
-    """What S3 answered, or that it did not."""
+    """An error that S3 answered, or no answer."""
 
 
 class ForbiddenError(RemoteError):
-    """What the credentials' role may not do."""
+    """An action that the role of the credentials forbids."""
 
 
 class NoAnswerError(RemoteError, UnreachableError):
-    """S3 did not answer, or was too busy to; another answer would come to the same call later."""
+    """No answer from S3, or a server that was too busy; the same call may succeed later."""
 
 
 class Bucket:
@@ -196,7 +196,7 @@ class Bucket:
         return True
 
     def abort(self, key: str, upload: str) -> None:
-        """Give an upload up and free its parts."""
+        """Abort an upload and free its parts."""
         try:
             self._call("abort_multipart_upload", Key=self._prefix + key, UploadId=upload)
         except KeyError:

@@ -17,7 +17,7 @@ CLAIM = "provost-claim"
 
 @dataclass(frozen=True)
 class ObjectState:
-    """What S3 says of an object."""
+    """The state of an object as S3 reports it."""
 
     key: str
     size: int
@@ -26,7 +26,7 @@ class ObjectState:
     claim: str = ""
     """Id of its creator, from its metadata."""
     checksum: str = ""
-    """SHA-256 in base64, "" where the server keeps none; over the parts' own where it has parts."""
+    """SHA-256 in base64, over the parts' checksums if it has parts; "" if the server keeps none."""
     parts: int = 0
     """Number of parts of the upload; 0 for an upload in one piece."""
 
@@ -72,7 +72,7 @@ def _uptime() -> float:
 
 
 class Lately:
-    """Names that were added within the last so many seconds."""
+    """Names that were added within the last few seconds."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = _uptime) -> None:
         """Forget each name ``seconds`` after it was added."""

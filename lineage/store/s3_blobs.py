@@ -27,7 +27,7 @@ from lineage.store.transfer import composite, download, forget, upload
 YOUNG_SECONDS = 3600.0
 """A blob put again within this time is not touched: the garbage collection leaves it alone."""
 _PUT_SECONDS = 300.0
-"""How long a process believes its own put. With YOUNG_SECONDS well under the least grace period."""
+"""Seconds a process trusts its own put; with YOUNG_SECONDS far below the least grace period."""
 _SEEN_SECONDS = 60.0
 _DOOMED_SECONDS = 300.0
 _BESIDE = "-"
@@ -114,7 +114,7 @@ class BlobObjects:
         return True
 
     def candidates(self, digest: str, size: int | None = None) -> Iterator[ObjectState]:
-        """Yield what may have a blob's bytes: the object of its digest, then copies beside it.
+        """Yield objects that may have a blob's bytes: that of its digest, then copies beside it.
 
         Left out is what the server itself says is of another size or has other bytes.
         """
@@ -157,7 +157,7 @@ class BlobObjects:
         raise self.unfit(digest)
 
     def unfit(self, digest: str) -> LineageError:
-        """Return the error of a blob of which no object has the right bytes."""
+        """Return the error for a blob without any object that has the right bytes."""
         found = self._bucket.head(blob_key(digest))
         return self.missing(digest) if found is None else self.corrupt(digest)
 
@@ -185,14 +185,14 @@ class BlobObjects:
         return True
 
     def missing(self, digest: str) -> MissingBlobError:
-        """Return the error of a blob that is not there."""
+        """Return the error for a missing blob."""
         return MissingBlobError(
             f"{self._uri} has no {digest}: it was never put there, or was collected; run the step "
             "that makes it again, or copy it from another store"
         )
 
     def corrupt(self, digest: str) -> CorruptError:
-        """Return the error of an object that has other bytes than its digest says."""
+        """Return the error for an object with bytes that do not match its digest."""
         return CorruptError(
             f"{self._uri} has wrong bytes at {blob_key(digest)} for {digest}: the object was "
             "changed or replaced. Put the original again (run the step that makes it, or copy "

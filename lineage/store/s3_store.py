@@ -1,7 +1,7 @@
 """The store on S3: blobs and slots as objects, with a local cache of what was read.
 
 Blobs are created once under their digests, checksums travel with them, and what is read is hashed.
-Slots rest on conditional writes, which ``s3_probe`` tries before the first use.
+Slots rest on conditional writes, which ``probes`` tries before the first use.
 """
 
 import uuid

@@ -19,12 +19,12 @@ from pathlib import Path
 from lineage.errors import StoreFullError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""The system's errors of a disk or a quota that is used up."""
+"""The system's error codes for a full disk or quota."""
 
 
 @contextmanager
 def full_disk_named(where: Path) -> Iterator[None]:
-    """Turn the system's "no space" errors into one that says what to do."""
+    """Raise StoreFullError, which says what to do, for the system's "no space" errors."""
     try:
         yield
     except OSError as error:
@@ -85,7 +85,7 @@ class Scratch:
             os.close(descriptor)
 
     def sweep(self) -> None:
-        """Remove what processes left that have died since."""
+        """Remove files that dead processes left."""
         for lock in self._root.glob("*.lock"):
             try:
                 descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)

@@ -57,12 +57,12 @@ _WIDTHS = frozenset(
     }
 )
 _PACKED = 8
-"""Quantized weights hold up to so many numbers in one element."""
+"""Most numbers that quantized weights pack into one element."""
 
 
 @dataclass(frozen=True)
 class WeightHeaders:
-    """What the headers of some safetensors files say."""
+    """Totals over the headers of safetensors files."""
 
     tensors: int
     widest: int
@@ -103,7 +103,7 @@ def check_shape(entry: Any) -> tuple[int, int]:  # noqa: ANN401 - JSON of a stra
 
 
 def weights_in(folder: Path) -> WeightHeaders:
-    """Return what the weights right in a folder hold; what cannot be read counts for nothing."""
+    """Return the totals of the weights directly in a folder; unreadable files count nothing."""
     found: list[tuple[int, int]] = []
     for file in sorted(folder.glob("*.safetensors")):
         try:
@@ -116,7 +116,7 @@ def weights_in(folder: Path) -> WeightHeaders:
 
 
 def check_sizes(path: str, config: JsonValue, weights: WeightHeaders) -> None:
-    """Refuse a config, nested ones too, with sizes that its weights have not."""
+    """Refuse a config, or a nested one, with sizes that its weights do not have."""
     for settings in _objects(config):
         for key, value in settings.items():
             if not _is_size(key, value):

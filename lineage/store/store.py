@@ -25,7 +25,7 @@ _FOLDERS = ("blobs", "keys", "trees", "unfinished")
 
 @dataclass(frozen=True)
 class BlobState:
-    """What a store says of one of its blobs."""
+    """Size and age of one blob of a store."""
 
     digest: str
     size: int
@@ -75,10 +75,10 @@ class Store(Protocol):
         """Return a verified read-only local folder with the tree's files."""
 
     def has(self, digest: str) -> bool:
-        """Say whether a blob, or a tree with all that its manifest names, was put here."""
+        """Return whether the store has a blob, or a tree with every file of its manifest."""
 
     def claim(self, key: str, data: bytes) -> bool:
-        """Create the slot ``key`` with ``data``; return False where it exists. Never half."""
+        """Create the slot ``key`` with ``data``, atomically; return False if it exists."""
 
     def read_key(self, key: str) -> bytes | None:
         """Return what a slot holds, or None if it is free."""

@@ -22,33 +22,33 @@ from lineage.store.scratch import remove
 
 PART_BYTES = 16 << 20
 MAX_PARTS = 10_000
-"""S3's limit."""
+"""S3's limit on the parts of an upload."""
 _THREADS = 8
 _TRIES = 3
 
 Progress = Callable[[int], None]
-"""Hears how many bytes more are done."""
+"""Callback with the number of bytes just finished."""
 
 
 class Remote(Protocol):
-    """What is used of lineage.store.s3.Bucket."""
+    """The part of lineage.store.s3.Bucket that is used here."""
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
-        """Read a part."""
+        """Return a range of an object's bytes."""
 
     def begin(self, key: str) -> str:
-        """Begin or find an upload."""
+        """Begin an upload, or find one that was cut off."""
 
     def parts(self, key: str, upload: str) -> dict[int, UploadedPart]:
-        """Parts that are there."""
+        """Return the parts that S3 has, by number."""
 
     def send_part(self, key: str, upload: str, number: int, data: bytes) -> UploadedPart:
-        """Send one."""
+        """Send one part of an upload."""
 
     def complete(
         self, key: str, upload: str, parts: list[UploadedPart], *, replace: bool = False
     ) -> bool:
-        """Make them one object."""
+        """Make the parts one object."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,14 @@ def download(remote: Remote, key: str, size: int, target: Path, progress: Progre
 
 
 def forget(target: Path) -> None:
-    """Remove a fetched file and its journal, to begin anew."""
+    """Remove a fetched file and its journal."""
     remove(target)
     remove(target.with_name(f"{target.name}.done"))
 
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Hold a lock file, freed when the process dies."""
+    """Hold a lock file within this context; a dead process holds none."""
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

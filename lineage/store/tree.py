@@ -25,7 +25,7 @@ from lineage.store.scratch import Scratch, full_disk_named, remove
 
 SCHEMA = "provost.tree/1"
 MANIFEST_START = b'{"files":'
-"""How every manifest begins; other JSON may begin so too."""
+"""First bytes of every manifest; other JSON may begin with them too."""
 
 
 @dataclass(frozen=True, order=True)
@@ -201,7 +201,7 @@ class TreeFolder:
 def in_parallel(
     items: Sequence[Item], work: Callable[[Item], Result], threads: int = 0
 ) -> list[Result]:
-    """Return what ``work`` gives for each item; raise the first error.
+    """Return the result of ``work`` for each item; raise the first error.
 
     It runs on so many threads, by default as many as there are cores.
     """

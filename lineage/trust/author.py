@@ -1,4 +1,4 @@
-"""Who writes: the private key at hand, and the team for which it speaks.
+"""The author of statements: the private key of this process, and the team that owns it.
 
 A pod gets its team's key from a secret. A person's own key is made the first time it is needed and
 kept with the user's other settings, so that a store looks the same from every folder.
@@ -24,7 +24,7 @@ _OLD_PREFIXES = ("records", "attestations", "registry")
 
 @dataclass(frozen=True)
 class Author:
-    """A team, with its key, that may write into a store."""
+    """A team and its key, with which this process writes into a store."""
 
     team: str
     project: str

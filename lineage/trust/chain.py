@@ -23,7 +23,7 @@ from lineage.trust.statement import STATEMENT_TYPE
 PREFIX = "trust"
 PREDICATE_TYPE = "urn:provost:trust-root:1"
 LOCAL_TEAM = "local"
-"""The one team of a store that a person makes for himself."""
+"""The only team of a person's own store."""
 _NUMBER = re.compile(r"[0-9]{8}")
 
 

@@ -66,7 +66,7 @@ class Journal:
         return author
 
     def own_project(self) -> str:
-        """Return the project for which the key at hand may write; "" where it may for none."""
+        """Return the project for which this process's key may write; "" without one."""
         if self.trust is None:
             return ""
         try:
@@ -84,7 +84,7 @@ class Journal:
         return Slots(self, project, path, model)
 
     def counts(self, statement: Statement[Document]) -> str:
-        """Return why a statement does not count; "" where it does."""
+        """Return why a statement does not count; "" if it counts."""
         problem = statement.key.why_not()
         if not problem:
             return ""
@@ -113,7 +113,7 @@ class Slots(Generic[Document]):
     path: str
     model: type[Document]
     first: int = 1
-    """Number of the first: later ones go on where slots of an older layout end."""
+    """Number of the first slot, after those of an older layout."""
     before: str = ""
     """Digest of the slot before the first."""
 
@@ -130,11 +130,11 @@ class Slots(Generic[Document]):
         """Return one statement, or None where the slot is free. The chain is not checked.
 
         Args:
-            number: Of the slot.
+            number: Number of the slot.
             retired: Whether the statement of a key that is out of effect is returned too.
 
         Raises:
-            CorruptError: for a slot that holds something else.
+            CorruptError: for a slot that holds anything but a statement.
             NotEntitledError: for a statement that does not count.
         """
         key = f"{self.prefix}/{number:08d}"

@@ -17,10 +17,10 @@ _WARNED: set[str] = set()
 
 
 class Older:
-    """What counts of a store's unsigned statements."""
+    """The unsigned statements of a store that count."""
 
     def __init__(self, journal: Journal) -> None:
-        """Read those of the journal's store."""
+        """Read from the store of ``journal``."""
         self._journal = journal
 
     @cached_property

@@ -37,11 +37,11 @@ class TrustedKey(Frozen):
 
     public: PublicKey
     since: str
-    """When it was listed; for people."""
+    """When it was listed, as information for people."""
     until: str = ""
-    """Rotated out at this moment."""
+    """Moment from which it is rotated out; "" for no end."""
     revoked: str = ""
-    """Revoked at this moment: somebody else may have it."""
+    """Moment at which it was revoked, because somebody else may have it; "" if it was not."""
     reason: str = ""
 
     @field_validator("since", "until", "revoked")
@@ -52,7 +52,7 @@ class TrustedKey(Frozen):
         return value
 
     def why_not(self, moment: str = "") -> str:
-        """Return why the key does not speak at a moment (now without one); "" where it does."""
+        """Return why the key is not in effect at a moment (by default now); "" if it is."""
         when = datetime.fromisoformat(moment) if moment else datetime.now(UTC)
         if self.revoked:
             return (
@@ -84,7 +84,7 @@ class Team(Frozen):
 
 
 class TrustRoot(Frozen):
-    """All teams, and who may change them."""
+    """All teams, and the keys that may change them."""
 
     store: str = Field(default="", pattern=r"^([0-9a-f]{32})?$")
     """Id of the store, made with its first trust root; every statement names it."""

@@ -24,7 +24,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 
 class Stated(Frozen):
-    """Something that a team states, in a slot of its own."""
+    """The content of a statement: a document in a slot of its own."""
 
     predicate_type: ClassVar[str]
 
@@ -55,7 +55,7 @@ class StatementPlace(Frozen):
     previous: str = ""
     """Digest of the bytes in the slot before; "" for the first."""
     at: str
-    """When it was said, in UTC; never before the slot before."""
+    """When it was stated, in UTC; never earlier than the previous slot."""
 
     @property
     def key(self) -> str:
@@ -72,7 +72,7 @@ class StatementPlace(Frozen):
 
 @dataclass(frozen=True)
 class Statement(Generic[Document]):
-    """What one slot says."""
+    """A signed statement as read from its slot."""
 
     body: Document
     place: StatementPlace

@@ -21,7 +21,7 @@ _SAID = {
     "fork_point": "fork point",
     "checkpoint": "weights",
 }
-"""Labels of the roles that a person reads more easily in other words."""
+"""Labels for roles with names that people would not recognize."""
 
 
 def curve(line: Line, route: Sequence[Point], sizes: Sizes) -> str:
@@ -62,7 +62,7 @@ def labels(drawn: Sequence[tuple[Line, Sequence[Point]]], sizes: Sizes) -> list[
 
 
 def label(line: Line) -> str:
-    """Return what a child took from its parent, in words."""
+    """Return the label of a line: what a child took from its parent."""
     if share(line):
         return f"{share(line)} of tokens"
     roles = dict.fromkeys(role.partition("[")[0] for role in line.roles)

@@ -10,7 +10,7 @@ MODEL_KINDS = frozenset({"checkpoint", "release", "student"})
 NEVER_FOLDED = frozenset({"base", "mopd", "release", "merge", "student", "publish"})
 """Kinds of record that people look for one by one."""
 KEPT_ROLES = frozenset({"teacher", "student"})
-"""Roles that are drawn even where a longer way leads from the one to the other."""
+"""Roles that are drawn even if a longer path connects the same boxes."""
 FEWEST_TO_FOLD = 3
 
 
@@ -27,7 +27,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Line:
-    """What one box took from another, all inputs together."""
+    """The inputs that one box took from another, in one line."""
 
     parent: str
     child: str

@@ -27,7 +27,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where things are: box centers by id, and for each line the points it passes."""
+    """A layout: box centers by id, and for each line the points that it passes."""
 
     boxes: dict[str, tuple[float, float]]
     lines: list[list[tuple[float, float]]]

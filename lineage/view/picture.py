@@ -150,7 +150,7 @@ def describe(box: Drawn) -> list[str]:
 
 
 def tooltip(box: Drawn) -> str:
-    """Return all that is known of a box, for who points at it."""
+    """Return the tooltip of a box: everything known about it."""
     node = box.node
     rows = [node.label, f"kind {node.kind}", f"output {node.output}", f"record {node.record}"]
     rows += [f"owner {node.owner}"] if node.owner else []

@@ -1,4 +1,4 @@
-"""The result of a run, in the same few lines for every kind of run; records give it later too."""
+"""The result of a run, in the same few lines for every kind of run and at any later time."""
 
 import shlex
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _FITTING = {"fits", "fits after remedy"}
 
 
 class Score(Frozen):
-    """A number beside what it is compared with."""
+    """A score and the number that it is compared with."""
 
     what: str
     """A domain, a teacher, or whatever was scored."""
@@ -40,7 +40,7 @@ class Score(Frozen):
 
 
 class Summary(Frozen):
-    """The end of a run."""
+    """The result of a run."""
 
     kind: str
     """student, teacher, checkpoint, gate, audit or surgery."""
@@ -59,16 +59,16 @@ class Summary(Frozen):
     weights: str | None = None
     """Hugging Face folder; None without weights, or if the store is remote."""
     seconds: float | None = None
-    """How long it took; None where that is not recorded."""
+    """Duration in seconds; None if not recorded."""
     next: list[str] = Field(default_factory=list)
-    """Commands that come next."""
+    """Suggested next commands."""
 
 
 def summary_of(store: Store, reference: str, seconds: float | None = None) -> Summary:
     """Return the summary of a student, a teacher or a checkpoint.
 
     Args:
-        store: That holds it.
+        store: The store that holds it.
         reference: A name, an alias or a digest.
         seconds: How long the run took; else the time of the step that made the weights.
 
@@ -221,7 +221,7 @@ def command(*words: str) -> str:
 
 
 def text_of(summary: Summary) -> str:
-    """Return name and version, verdict, scores beside what they are compared with, and places."""
+    """Return the summary as text: name, version, verdict, scores with comparisons, and paths."""
     return "\n".join(map(plain, _lines_of(summary)))
 
 
