@@ -8,11 +8,12 @@ import json
 import resource
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 
 sys.path += [path for path in sys.argv[1:] if path not in sys.path]
 
-from transformers.utils.chat_template_utils import render_jinja_template
+from transformers.utils import chat_template_utils
 
 MEMORY_BYTES = 256 << 20
 """Memory that rendering may use on top of what the process uses when it is ready."""
@@ -22,8 +23,20 @@ LONGEST_TEXT = 8 << 20
 """Maximum length in characters, longer than any context."""
 
 
+class _FixedClock:
+    """The clock of templates: a prompt must not depend on the day on which it is rendered."""
+
+    today = datetime.min
+
+    @classmethod
+    def now(cls) -> datetime:
+        """Return the date that the caller gave."""
+        return cls.today
+
+
 def main() -> None:
     """Answer until the input ends."""
+    vars(chat_template_utils)["datetime"] = _FixedClock  # where `strftime_now` reads it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides when to stop
     _limit_memory()
     sys.stdout.write("ready\n")
@@ -48,7 +61,8 @@ def _limit_memory() -> None:
 def _answer(line: str) -> str:
     try:
         asked = json.loads(line)
-        text = render_jinja_template([asked["messages"]], **asked["call"])[0][0]
+        _FixedClock.today = datetime.fromisoformat(asked["date"])
+        text = chat_template_utils.render_jinja_template([asked["messages"]], **asked["call"])[0][0]
         if len(text) > LONGEST_TEXT:
             return json.dumps({"error": f"it gives {len(text)} characters"})
         return json.dumps({"text": text})

@@ -20,6 +20,8 @@ from threading import Lock
 SECONDS_TO_START = 120.0
 SECONDS_TO_RENDER = 60.0
 """Wall-clock timeout, for a busy machine; ``render_main.CPU_SECONDS`` limits the CPU time."""
+PROMPT_DATE = "2026-01-01"
+"""The date that ``strftime_now`` gives to templates, so that prompts are the same on every day."""
 _CHUNK = 1 << 16
 
 
@@ -33,6 +35,7 @@ def render(
     call: Mapping[str, bool | str],
     *,
     whose: str,
+    in_parts: bool = False,
 ) -> str:
     """Return the text that a chat template makes of messages.
 
@@ -42,11 +45,18 @@ def render(
         call: The template's other variables: special tokens, ``add_generation_prompt`` and the
             like.
         whose: Name of the tokenizer in an error.
+        in_parts: Whether each content is a list of parts, of which one is text.
 
     Raises:
         TemplateError: if the template raises, or exceeds its time or memory.
     """
-    asked = {"messages": list(map(dict, messages)), "call": {**call, "chat_template": template}}
+    asked = {
+        "messages": [
+            {**m, "content": _parts(m["content"])} if in_parts else {**m} for m in messages
+        ],
+        "call": {**call, "chat_template": template},
+        "date": PROMPT_DATE,
+    }
     try:
         answer = _renderer(os.getpid()).ask(json.dumps(asked).encode("ascii"))
     except _LostError as error:
@@ -57,6 +67,10 @@ def render(
         f"the chat template of {whose} cannot be rendered: {answer.get('error')}. Ask its owner "
         "to fix the template and save the tokenizer again"
     )
+
+
+def _parts(content: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": content}]
 
 
 class _LostError(Exception):

@@ -132,7 +132,7 @@ class Player:
         self._settings, self._batch_size, self._max_context = settings, batch_size, max_context
         self._context = lru_cache(maxsize=_REMEMBERED)(self._encode)
         if any(environment.max_turns > 1 for environment in environments.values()):
-            chat.tool_reply("")  # a template that rewrites earlier turns is refused before any
+            chat.refuse_without_tools()
 
     @property
     def noise_per_rollout(self) -> int:
@@ -214,7 +214,7 @@ class Player:
 
     def _hears(self, episode: _Open, reply: str) -> bool:
         """Add a tool's answer to an episode, or end it if no further turn would fit."""
-        ids = self._chat.tool_reply(reply)
+        ids = self._chat.tool_reply(reply, episode.question.prompt.mode)
         length = len(episode.ids) + len(ids) + self._settings.max_new_tokens
         if self._max_context is not None and length > self._max_context:
             episode.truncated = True
