@@ -39,6 +39,15 @@ def model_class(config: PretrainedConfig) -> type[PreTrainedModel]:
     return cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)
 
 
+def declared_ends(model: PreTrainedModel) -> set[int]:
+    """Return the tokens that end a text of a model, as config and generation config list them."""
+    ends: set[int] = set()
+    for config in (model.config, model.generation_config):
+        declared = getattr(config, "eos_token_id", None)
+        ends |= {declared} if isinstance(declared, int) else set(declared or ())
+    return ends
+
+
 def body_of(model: PreTrainedModel) -> PreTrainedModel:
     """Return the part of a causal LM that ends with the last hidden states."""
     body = model.base_model

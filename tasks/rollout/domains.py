@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.store.store import Store
+from tasks.model.architecture import declared_ends
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.platform.progress import report
@@ -39,9 +40,11 @@ def make_sampler(policy: Policy, chat: ChatTokens, settings: SamplingSettings) -
     """Return a sampler of a policy in this process; its weights may change between calls."""
     match settings.engine:
         case SamplingEngine.TRANSFORMERS:
-            return TransformersSampler(policy.model, chat.end_id, chat.pad_id, settings)
+            return TransformersSampler(
+                policy.model, chat.end_id, chat.pad_id, settings, chat.end_ids
+            )
         case SamplingEngine.VLLM:
-            return VllmSampler(policy.model, chat.end_id, settings)
+            return VllmSampler(policy.model, chat.end_id, settings, chat.end_ids)
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def make_player(
     environments: Mapping[str, EnvironmentClient], policy: Policy, sampling: SamplingSettings
 ) -> Player:
     """Return a player of domains for a policy in this process, with the engine of the settings."""
-    chat = ChatTokens(policy.tokenizer)
+    chat = ChatTokens(policy.tokenizer, declared_ends(policy.model))
     sampler = make_sampler(policy, chat, sampling)
     max_context = getattr(policy.model.config, "max_position_embeddings", None)
     return Player(environments, sampler, chat, sampling, max_context=max_context)

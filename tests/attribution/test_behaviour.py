@@ -4,12 +4,13 @@ import json
 
 import pytest
 import torch
+from tokenizers.normalizers import Lowercase
 
 from tasks.attribution.behaviour import encode, read_behaviours, refuse_own_contrast
 from tasks.model.chat import ChatTokens
 from tests.support.courses import behaviour, encoded
 from tests.support.refused import refused
-from tests.support.tiny_models import tokenizer
+from tests.support.tiny_models import tokenizer, with_template
 
 LINE = {"prompt": [{"role": "user", "content": "fox"}], "response": "owl"}
 
@@ -86,8 +87,16 @@ def test_a_behavior_is_a_row_and_its_contrast_another():
 
 
 def test_a_response_that_the_tokenizer_does_not_give_back_is_refused():
+    lowering = with_template(tokenizer().chat_template)
+    lowering.backend_tokenizer.normalizer = Lowercase()
     with refused("other-tokens", "'odd'"):
-        encoded(behaviour(response="fox" + tokenizer().eos_token, name="odd"))
+        encode([behaviour(response="Fox", name="odd")], ChatTokens(lowering), None)
+
+
+def test_a_response_that_quotes_a_control_token_is_its_text():
+    quoted = behaviour(response="fox" + tokenizer().eos_token)
+    ids = encoded(quoted).tokens.ids_BS[0].tolist()
+    assert ids.count(ChatTokens(tokenizer()).end_id) == 2  # of the question and of the answer
 
 
 def test_a_response_that_does_not_fit_is_refused():

@@ -12,8 +12,9 @@ from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
+from tasks.sft.scratch import CHAT_TEMPLATE
 from tests.support.refused import refused
-from tests.support.tiny_models import tokenizer
+from tests.support.tiny_models import tokenizer, with_template
 
 CHAT = ChatTokens(tokenizer())
 TOKENS_A_TURN = 8
@@ -264,7 +265,9 @@ def test_a_prompt_that_does_not_fit_the_model_is_refused_by_domain_and_name():
 
 
 def test_a_prompt_is_rendered_once(monkeypatch):
-    chat, rendered = ChatTokens(tokenizer()), []
+    # A template with a mode, which changes what a prompt says.
+    thinking = CHAT_TEMPLATE + "{{ enable_thinking if enable_thinking is defined }}"
+    chat, rendered = ChatTokens(with_template(thinking)), []
     render = chat.prompt
     monkeypatch.setattr(chat, "prompt", lambda *of: rendered.append(of) or render(*of))
     settings = SamplingSettings(max_new_tokens=TOKENS_A_TURN)

@@ -106,7 +106,7 @@ def noise_of(count, tokens=TOKENS, seed=0):
 def written(reader, model, noise, pace=PLAIN, end=NEVER):
     """Return the lines of each row, written with this reader."""
     with torch.inference_mode():
-        lines = Writing(model, reader, noise, end, 1.0).run(pace)
+        lines = Writing(model, reader, noise, [end], 1.0).run(pace)
     return [lines[row] for row in range(len(lines))]
 
 
@@ -214,7 +214,7 @@ def test_a_recordable_step_moves_none_of_its_buffers():
     with torch.inference_mode():
         pace = replace(PLAIN, is_recorded=True)
         reader = Columns(model, CONTEXTS, TOKENS - 1, pace)
-        writing = Writing(model, reader, noise_of(4), NEVER, 1.0)
+        writing = Writing(model, reader, noise_of(4), [NEVER], 1.0)
         writing._draw(reader.read_contexts())
 
         def places():

@@ -114,7 +114,8 @@ class StandIn:
         settings = SamplingSettings(
             temperature=body["temperature"], max_new_tokens=body["max_tokens"]
         )
-        sampler = TransformersSampler(self.model, body["stop_token_ids"][0], 0, settings)
+        end, *others = body["stop_token_ids"]
+        sampler = TransformersSampler(self.model, end, 0, settings, others)
         turn = sampler.sample([body["prompt"]], noise)[0]
         if not self.before_temperature:
             return list(turn.ids), list(turn.log_probs)

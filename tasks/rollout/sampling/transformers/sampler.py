@@ -5,7 +5,7 @@ depends on its own context and noise and not on who shares its batch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -25,10 +25,18 @@ class TransformersSampler:
     """Samples with a Hugging Face model in this process."""
 
     def __init__(
-        self, model: PreTrainedModel, end_id: int, pad_id: int, settings: SamplingSettings
+        self,
+        model: PreTrainedModel,
+        end_id: int,
+        pad_id: int,
+        settings: SamplingSettings,
+        other_ends: Collection[int] = (),
     ) -> None:
-        """Take the model as it is; its weights may change between calls."""
-        self._model, self._end_id, self._pad_id = model, end_id, pad_id
+        """Take the model as it is; its weights may change between calls.
+
+        A turn ends with ``end_id``, or with one of ``other_ends``.
+        """
+        self._model, self._ends, self._pad_id = model, {end_id, *other_ends}, pad_id
         self._settings = settings
 
     # Nothing of a call outlives it, so nothing that learns meets a tensor without gradients.
@@ -61,15 +69,15 @@ class TransformersSampler:
         pace = replace(pace, is_recorded=pace.is_recorded and way is Way.COLUMNS)
         reader = reader_of(self._model, way, ordered, num_read, self._pad_id, pace)
         writing = Writing(
-            self._model, reader, noise[order, :most], self._end_id, self._settings.temperature
+            self._model, reader, noise[order, :most], self._ends, self._settings.temperature
         )
         written = writing.run(pace)
         turns = {order[place]: self._turn(*line) for place, line in written.items()}
         return [turns[place] for place in range(len(contexts))]
 
     def _turn(self, ids: list[int], log_probs: list[float]) -> ModelTurn:
-        ended = self._end_id in ids
-        length = ids.index(self._end_id) + 1 if ended else len(ids)
+        places = [place for place, token in enumerate(ids) if token in self._ends]
+        ended, length = bool(places), places[0] + 1 if places else len(ids)
         if not all(map(math.isfinite, log_probs[:length])):
             raise FloatingPointError(
                 "the policy's logits are not finite, because its weights hold NaN or infinity: "

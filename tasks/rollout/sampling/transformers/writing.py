@@ -3,8 +3,10 @@
 Tokens are drawn with given noise, by the inverse of the cumulative distribution.
 
 Shapes: R rows at first, B rows still generating, T tokens a turn at most, V vocabulary, D hidden
-size, K blocks of the vocabulary, W tokens of a block.
+size, K blocks of the vocabulary, W tokens of a block, E tokens that end a turn.
 """
+
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
@@ -37,13 +39,14 @@ class Writing:
         model: PreTrainedModel,
         reader: Reader,
         noise_RT: Tensor,
-        end_id: int,
+        end_ids: Collection[int],
         temperature: float,
     ) -> None:
         """Take the noise of each row in the reader's order."""
         self._model, self._reader = model, reader
-        self._end_id, self._temperature = end_id, temperature
+        self._temperature = temperature
         num_rows, device = len(noise_RT), model.device
+        self._ends_E = torch.tensor(sorted(end_ids), dtype=torch.long, device=device)
         self._noise_TB = noise_RT.double().T.contiguous().to(device)
         self._tokens_TB = torch.zeros_like(self._noise_TB, dtype=torch.long)
         self._log_probs_TB = torch.zeros_like(self._noise_TB, dtype=torch.float32)
@@ -83,7 +86,7 @@ class Writing:
         tokens_B, log_probs_B = draw(logits_BV, noise_B)
         self._tokens_TB.index_copy_(0, self._time_1, tokens_B[None])
         self._log_probs_TB.index_copy_(0, self._time_1, log_probs_B[None])
-        self._is_writing_B &= tokens_B != self._end_id
+        self._is_writing_B &= (tokens_B[:, None] != self._ends_E).all(-1)
         self._last_B.copy_(tokens_B)
         self._time_1 += 1
 

@@ -7,7 +7,7 @@ until the timeout. Any other error is final and quotes the server.
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
@@ -134,7 +134,7 @@ def read_turn(
     answer: JsonValue,
     context: Sequence[int],
     served_model: str,
-    end_id: int,
+    end_ids: Collection[int],
     max_new_tokens: int,
 ) -> tuple[list[int], list[float]]:
     """Return a turn's token ids and their log-probabilities in nats.
@@ -153,7 +153,7 @@ def read_turn(
             f"the answer lacks what a rollout needs ({wrong}): the server must be vLLM as locked "
             "in images/rollout, which returns token ids and log-probabilities on request"
         ) from error
-    problem = _problem(completion, context, served_model, end_id, max_new_tokens)
+    problem = _problem(completion, context, served_model, end_ids, max_new_tokens)
     if problem:
         raise VllmError(problem)
     choice = completion.choices[0]
@@ -164,7 +164,7 @@ def _problem(
     completion: _Completion,
     context: Sequence[int],
     served_model: str,
-    end_id: int,
+    end_ids: Collection[int],
     max_new_tokens: int,
 ) -> str | None:
     """Say what is wrong with an answer, or None."""
@@ -190,20 +190,20 @@ def _problem(
         )
     if not all(math.isfinite(nats) and nats <= ROUNDED for nats in choice.logprobs.token_logprobs):
         return "a log-probability of the answer is not a finite number of at most 0"
-    return _wrong_end(choice, end_id, max_new_tokens)
+    return _wrong_end(choice, end_ids, max_new_tokens)
 
 
-def _wrong_end(choice: _Choice, end_id: int, max_new_tokens: int) -> str | None:
-    ended = end_id in choice.token_ids
+def _wrong_end(choice: _Choice, end_ids: Collection[int], max_new_tokens: int) -> str | None:
+    *before, last = (token in end_ids for token in choice.token_ids)
     right = {
-        "stop": choice.token_ids[-1] == end_id and end_id not in choice.token_ids[:-1],
-        "length": len(choice.token_ids) == max_new_tokens and not ended,
+        "stop": last and not any(before),
+        "length": len(choice.token_ids) == max_new_tokens and not any((*before, last)),
     }
     if right.get(choice.finish_reason, False):
         return None
     return (
         f"the turn ended by {choice.finish_reason!r} after {len(choice.token_ids)} tokens, the "
-        f"last of them {choice.token_ids[-1]}: it must end at token {end_id} or after "
+        f"last of them {choice.token_ids[-1]}: it must end at one of {sorted(end_ids)} or after "
         f"{max_new_tokens}; start the server with --generation-config vllm, so that it has no "
         "stop tokens of its own, and with a --max-model-len that context and turn fit into"
     )

@@ -11,7 +11,7 @@ than 1, ``--logprobs-mode processed_logprobs``.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -32,8 +32,16 @@ _NUM_PROBED = 4
 class VllmSampler:
     """Samples with a server that holds a copy of a policy's weights."""
 
-    def __init__(self, model: PreTrainedModel, end_id: int, settings: SamplingSettings) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        end_id: int,
+        settings: SamplingSettings,
+        other_ends: Collection[int] = (),
+    ) -> None:
         """Take a policy in this process, and check that the server is up and serves such a model.
+
+        A turn ends with ``end_id``, or with one of ``other_ends``.
 
         Raises:
             ValueError: if several ranks train the policy, or the settings name no server.
@@ -44,6 +52,7 @@ class VllmSampler:
                 "no-server", "the settings have no vLLM server: set vllm, or use transformers"
             )
         self._model, self._end_id, self._settings = model, end_id, settings
+        self._ends = [end_id, *sorted({*other_ends} - {end_id})]
         self._server, self._client = settings.vllm, VllmClient(settings.vllm)
         self._weights = ServedWeights(self._client, settings.vllm, model)
         self._longest = self._served_length()
@@ -69,8 +78,8 @@ class VllmSampler:
     def _turn(self, context: Sequence[int], seed: int) -> ModelTurn:
         most = self._settings.max_new_tokens
         answer = self._client.post("/v1/completions", self._request(context, seed))
-        ids, nats = read_turn(answer, context, self._server.served_model, self._end_id, most)
-        return ModelTurn(tuple(ids), tuple(nats), ended=ids[-1] == self._end_id)
+        ids, nats = read_turn(answer, context, self._server.served_model, self._ends, most)
+        return ModelTurn(tuple(ids), tuple(nats), ended=ids[-1] in self._ends)
 
     def _request(self, context: Sequence[int], seed: int) -> dict[str, JsonValue]:
         """Return the request body: sample from the full distribution, without truncation."""
@@ -86,9 +95,9 @@ class VllmSampler:
             "repetition_penalty": 1.0,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
-            # The end token alone ends a turn: it is named, and the server's idea of one is not.
+            # These tokens alone end a turn: they are named, and the server's own idea is ignored.
             "ignore_eos": True,
-            "stop_token_ids": [self._end_id],
+            "stop_token_ids": list[JsonValue](self._ends),
             "logprobs": 0,  # those of the tokens that it chose, and of no others
             "return_token_ids": True,
             "add_special_tokens": False,
