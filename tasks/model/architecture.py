@@ -1,8 +1,21 @@
-"""What a config and a model say of their architecture: class, attention, body, text part."""
+"""What a model says of its architecture: class, attention, body, and the layers that it repeats.
 
+Of the repeated layers it says how far they look back, and lets each recompute its activations in
+backward.
+"""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import cast
+from weakref import WeakKeyDictionary
 
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.cache_utils import get_layer_types_and_kwargs
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tasks.contracts.refusal import RefusedError
 
@@ -53,3 +66,92 @@ def body_of(model: PreTrainedModel) -> PreTrainedModel:
     body = model.base_model
     # Llama 4's text model names another prefix than its attribute, so it is its own base model.
     return cast("PreTrainedModel", body if body is not model else getattr(model, "model", model))
+
+
+_ATTENTION = {"full_attention", "sliding_attention"}
+
+
+def attends_to_all(model: PreTrainedModel, num_tokens: int, forms: Collection[str]) -> bool:
+    """Return whether each layer attends to all of ``num_tokens``, wherever they are in memory.
+
+    It is False if layers keep recurrent states, share keys or use a shorter window, or if attention
+    is biased by distance instead of rotated by position.
+
+    Args:
+        model: Any causal LM.
+        num_tokens: Length of the longest sequence.
+        forms: Accepted attention implementations.
+    """
+    text = model.config.get_text_config(decoder=True)
+    layer_types, layers = get_layer_types_and_kwargs(text)
+    windows = [one["sliding_window"] for one in layers if one.get("sliding_window") is not None]
+    return (
+        text._attn_implementation in forms
+        and "position_ids" in inspect.signature(body_of(model).forward).parameters
+        and not getattr(text, "alibi", False)
+        and set(layer_types) <= _ATTENTION
+        and all(num_tokens <= window for window in windows)
+    )
+
+
+_MARKED: WeakKeyDictionary[nn.Module, list[GradientCheckpointingLayer]] = WeakKeyDictionary()
+
+
+def marked_layers(model: nn.Module) -> list[GradientCheckpointingLayer]:
+    """Return the layers that an architecture marks as repeated, in order; cached per model."""
+    if model not in _MARKED:
+        _MARKED[model] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    return _MARKED[model]
+
+
+def blocks(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
+    """Return the repeated layers of a model, in order.
+
+    Raises:
+        ValueError: for an architecture that does not mark them.
+    """
+    found = marked_layers(model)
+    if not found:
+        raise RefusedError(
+            "unmarked-layers",
+            f"{type(model).__name__} does not mark its repeated layers, so they can be neither "
+            "checkpointed nor sharded: train it on one device, without activation_checkpointing",
+        )
+    return found
+
+
+@contextmanager
+def checkpointed(model: PreTrainedModel) -> Iterator[None]:
+    """Recompute the activations of each block in backward; the gradients are the same.
+
+    It does not use transformers' own switch, which works only in training mode. That mode turns on
+    dropout, so the trained policy would differ from the sampled one, and a sampler leaves it
+    whenever it samples. Module hooks, including those of sharding, stay outside the checkpoint.
+    """
+    marked = blocks(model)
+    for block in marked:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for block in marked:
+            del block.forward  # the class's own comes back
+
+
+@contextmanager
+def replaced_inside(
+    block: nn.Module, change: Callable[[Callable[..., object]], Callable[..., object]]
+) -> Iterator[None]:
+    """Replace a block's computation for the context, inside its checkpoint if it has one."""
+    before = vars(block).get("forward")
+    if isinstance(before, partial) and before.func is checkpoint:
+        block.forward = partial(checkpoint, change(*before.args), **before.keywords)
+    else:
+        block.forward = change(block.forward)
+    try:
+        yield
+    finally:
+        if before is None:
+            del block.forward  # the class's own comes back
+        else:
+            block.forward = before

@@ -15,10 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
-from tasks.model.architecture import body_of
+from tasks.model.architecture import body_of, checkpointed
 from tasks.model.files import MAX_SHARD, Policy, load_model, save_policy
 from tasks.model.kernels.cpu import write_norms_by_hand
-from tasks.model.layers import checkpointed
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
 from tasks.model.lora import add_adapter, is_projection, load_adapter, merged_weights, save_adapter
 from tasks.model.shards import collected, to_fp32

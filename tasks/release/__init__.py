@@ -2,5 +2,5 @@
 
 Read ``release`` first: what a consumer needs of a teacher, by digest. ``domain`` collects what a
 team hands over, ``student`` publishes what a consolidation made. ``gain`` says whether a teacher
-beats the fork point, ``recorded`` puts a manifest into the records.
+beats the fork point, ``preflight`` tries at the start what would fail at the end.
 """

@@ -1,6 +1,12 @@
-"""Releases the teacher of a climb, and registers a base or a fork point."""
+"""Releases the teacher of a climb, and registers a base or a fork point.
 
-from collections.abc import Sequence
+A release is recorded with its parts, each under its role; so is a student (``student``).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
 
 from lineage.artifacts import (
     Artifact,
@@ -9,11 +15,13 @@ from lineage.artifacts import (
     Rung,
     Sampling,
     SftData,
+    Student,
     check_parts,
+    put_manifest,
 )
 from lineage.errors import LineageError, UnknownReferenceError
 from lineage.operations.recall import refuse_recalled_family
-from lineage.records.record import Derivation
+from lineage.records.record import Derivation, Input
 from lineage.registry.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
 from lineage.rules.measured import FORK_POINT, METHOD, measured
@@ -24,11 +32,11 @@ from tasks.contracts.publication import CANDIDATE, RELEASED, publish
 from tasks.contracts.refusal import RefusedError
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
 from tasks.release.gain import LEAST_SCORE, gain_of
-from tasks.release.recorded import derivation_of, record_manifest
 from tasks.rollout.settings import SamplingSettings
 
 PUBLISHED = ("teacher.", "student.", "audit.")
@@ -177,3 +185,36 @@ def register_checkpoint(
         refuse_broken(name, [Breach("parts", message)])
     publish(runner, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
     return checkpoint
+
+
+def derivation_of(
+    runner: StepRunner, kind: str, parts: Mapping[str, Artifact], manifest: str
+) -> Derivation:
+    """Return how a manifest (a digest; "" before it is stored) is made from its parts."""
+    return Derivation(
+        project=runner.project,
+        kind=kind,
+        inputs=tuple(Input.of(part, artifact) for part, artifact in sorted(parts.items())),
+        source=source_digest("release"),
+        settings={"manifest": manifest},
+        seed=0,
+    )
+
+
+def record_manifest(
+    runner: StepRunner,
+    kind: str,
+    manifest: Release | Student,
+    parts: Mapping[str, Artifact],
+    notes: Mapping[str, JsonValue] | None = None,
+) -> Artifact:
+    """Store a manifest with the record of its parts; the attestation keeps ``notes``."""
+    digest = put_manifest(runner.store, manifest)
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        path = folder / f"{kind}.json"
+        path.write_bytes(runner.store.get_bytes(digest))
+        return path
+
+    derivation = derivation_of(runner, kind, parts, digest)
+    return runner.find_or_make(derivation, kind, make, manifest.owner, notes=notes)

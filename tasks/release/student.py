@@ -12,7 +12,7 @@ from tasks.contracts.handover import Gated, Plan
 from tasks.contracts.planned import stored_plan
 from tasks.contracts.publication import publish
 from tasks.platform.step_runner import StepRunner
-from tasks.release.recorded import derivation_of, record_manifest
+from tasks.release.release import derivation_of, record_manifest
 
 
 def publish_student(runner: StepRunner, gated: Gated, scorecard: Artifact, name: str) -> Artifact:

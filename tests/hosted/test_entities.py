@@ -75,7 +75,7 @@ import json, os, sys
 from pathlib import Path
 from google.protobuf.json_format import MessageToDict
 from workflows.commands.faculty import place_of
-from workflows.commands.registered import identifier, kind_of
+from workflows.commands.flyte import identifier, kind_of
 from workflows.commands.registration import Registration
 
 def entities_of(name, images):

@@ -29,7 +29,7 @@ import json, sys
 from pathlib import Path
 import click
 from workflows.commands.faculty import place_of
-from workflows.commands.registered import identifier, kind_of
+from workflows.commands.flyte import identifier, kind_of
 from workflows.commands.registration import Registration, open_remote
 
 place, told = place_of("math"), []

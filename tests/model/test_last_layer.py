@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BloomConfig, GptOssConfig, Qwen3MoeConfig
 
+from tasks.model.architecture import checkpointed
 from tasks.model.kernels.unread_tokens import last_mlp_only_at
-from tasks.model.layers import checkpointed
 from tasks.model.log_probs import chosen_hidden, pad_right
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
 from tests.support.tiny_models import tiny_model

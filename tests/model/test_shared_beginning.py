@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3MoeConfig
 
+from tasks.model.architecture import checkpointed
 from tasks.model.kernels import unread_tokens
 from tasks.model.kernels.unread_tokens import Packing, packing_of
-from tasks.model.layers import checkpointed
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
 from tests.support.tiny_models import tiny_model

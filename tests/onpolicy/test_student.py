@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tasks.model.architecture import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
-from tasks.model.layers import blocks, checkpointed
 from tasks.model.log_probs import chosen_hidden, pad_right
 from tasks.model.settings import AdapterSettings
 from tasks.onpolicy.learner import Learner, num_trained, save_student

@@ -5,7 +5,7 @@ import pytest
 
 from lineage.errors import LineageError
 from tasks.gate.refork import Refork, Trained
-from workflows.commands.climb_again import inputs_of_request
+from workflows.commands.gate import inputs_of_request
 from workflows.teachers.math import settings
 
 START = "sha256:" + "a" * 64

@@ -85,7 +85,7 @@ def _register(
 ) -> None:
     from flytekit.tools.repo import find_common_root
 
-    from workflows.commands.registered import identifier, kind_of
+    from workflows.commands.flyte import identifier, kind_of
     from workflows.commands.registration import Registration, create_project, open_remote
 
     file = Path(str(importlib.import_module(place.package).__file__)).resolve()

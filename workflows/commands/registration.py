@@ -27,8 +27,7 @@ from flytekit.tools.translator import Options
 from images.names import ImageName, bind, placeholder
 from tasks.platform.provenance import IMAGE
 from workflows.commands.faculty import PipelinePlace
-from workflows.commands.flyte import sentence
-from workflows.commands.registered import Entity, changes, identifier, kind_of
+from workflows.commands.flyte import Entity, changes, identifier, kind_of, sentence
 
 TEAM_LABEL = "provost.project"
 VERSION_LABEL = "provost.version"

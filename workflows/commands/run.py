@@ -20,9 +20,9 @@ from lineage.view.summary import summary_of
 from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import MORE, PRESET, LaunchForm, launch_spec
 from tasks.mopd.round_form import LARGEST_SEED
-from workflows.commands.climb_again import inputs_of_request
 from workflows.commands.documents import DryRun, EstimateLine, PlanFinding
 from workflows.commands.faculty import team_module
+from workflows.commands.gate import inputs_of_request
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
 from workflows.commands.names import told_of_candidate

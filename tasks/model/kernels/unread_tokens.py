@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from tasks.model.architecture import body_of
-from tasks.model.layers import attends_to_all, marked_layers, replaced_inside
+from tasks.model.architecture import attends_to_all, body_of, marked_layers, replaced_inside
 
 LEAST_SAVED = 0.05
 """Minimum share of saved tokens at which packing pays for the copies that attention makes

@@ -26,8 +26,7 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.split_adamw import SplitAdamW
-from tasks.model.architecture import body_of
-from tasks.model.layers import blocks
+from tasks.model.architecture import blocks, body_of
 from tasks.model.shards import holding, sum_into_part, whole
 from tasks.platform.ranks import exchange_json, num_ranks, rank_device
 

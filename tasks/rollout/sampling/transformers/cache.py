@@ -12,8 +12,8 @@ from torch.nn import functional
 from transformers import Cache, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from tasks.model.architecture import attends_to_all
 from tasks.model.kernels.cpu import ONE_TOKEN
-from tasks.model.layers import attends_to_all
 
 _UNDER_MASKS = {"sdpa", ONE_TOKEN}
 """Attention implementations that take a boolean mask."""
