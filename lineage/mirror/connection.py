@@ -48,7 +48,7 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     return (folder / "mlartifacts" / experiment).as_uri()
 
 
-def quiet() -> None:
+def set_mlflow_defaults() -> None:
     """Set the variables that MLflow reads at import: no telemetry, short timeouts."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -61,7 +61,7 @@ def quiet() -> None:
 
 
 @contextmanager
-def calm() -> Iterator[None]:
+def without_deprecation_warnings() -> Iterator[None]:
     """Keep MLflow's own deprecation warnings from the user, who can do nothing about them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -157,7 +157,7 @@ class TrackingState:
     """Whether MLflow answered recently, so that a run warns once and does not wait again."""
 
     clock: Callable[[], float] = time.monotonic
-    told: bool = False
+    warned: bool = False
     paused_until: float = 0.0
 
     def paused(self) -> bool:
@@ -171,8 +171,8 @@ class TrackingState:
     def failed(self, uri: str, error: Exception) -> None:
         """Note a failure; warn the user the first time."""
         self.paused_until = self.clock() + _PAUSE_SECONDS
-        if not self.told:
-            self.told = True
+        if not self.warned:
+            self.warned = True
             _LOG.warning(
                 "MLflow at %s does not take what is recorded (%s: %s). Nothing is lost: the store "
                 "holds every record, and the run goes on. When MLflow is back, "
@@ -223,7 +223,7 @@ def reach(uri: str) -> None:
     """
     if not uri.startswith("http"):
         return
-    quiet()
+    set_mlflow_defaults()
     from mlflow import MlflowException
 
     try:
@@ -249,7 +249,7 @@ def _ask(uri: str) -> None:
 @lru_cache(maxsize=4)
 def client_of(uri: str) -> "MlflowClient":
     """Return the client of a server or database, its tables made on first use."""
-    quiet()
+    set_mlflow_defaults()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)

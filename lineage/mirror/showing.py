@@ -11,11 +11,11 @@ from pydantic import JsonValue
 from lineage.errors import LineageError
 from lineage.mirror.connection import (
     TrackingState,
-    calm,
     client_of,
     only_writer,
     reach,
     tracking_uri,
+    without_deprecation_warnings,
 )
 from lineage.mirror.live import LiveMirror, Step
 from lineage.mirror.names import NameMirror
@@ -71,7 +71,7 @@ def reindex(store: Store, uri: str | None = None) -> Reindexed:
     records, names = Records(store).all(), Registry(store).names()
     problems: list[str] = []
     versions = 0
-    with calm():
+    with without_deprecation_warnings():
         mirror = StoreMirror(client_of(place), place, store, trusting=False)
         for digest in records:
             with only_writer(place), _collected(problems, digest):
@@ -125,7 +125,7 @@ def _guarded(
     if is_waited_for and HEALTH.paused():
         return False
     try:
-        with calm():
+        with without_deprecation_warnings():
             reach(uri)
             mirror = mirror_of(client_of(uri), uri, store.uri)
             with only_writer(uri):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lineage.digest import PREFIX, digest_bytes, digest_file, hex_of, is_digest
 from lineage.errors import CorruptError, MissingBlobError
-from lineage.store.copying import Tell, copy_file, silent
+from lineage.store.copying import ProgressCallback, copy_file, no_progress
 from lineage.store.scratch import Scratch, full_disk_named, remove
 
 _YOUNG_SECONDS = 3600.0
@@ -68,7 +68,7 @@ class BlobFolder:
     def add_bytes(self, data: bytes) -> str:
         """Store ``data``; return its digest once it is on the disk."""
         digest = digest_bytes(data)
-        if not self._stands(digest):
+        if not self._touch_existing(digest):
             with self._unfinished() as path:
                 with path.open("xb") as file:
                     file.write(data)
@@ -76,14 +76,14 @@ class BlobFolder:
                 self._publish(path, digest)
         return digest
 
-    def add_file(self, source: Path, tell: Tell = silent) -> tuple[str, int]:
+    def add_file(self, source: Path, progress: ProgressCallback = no_progress) -> tuple[str, int]:
         """Copy ``source`` into the store; return its digest and its size in bytes.
 
         Raises RefusedFileError when the file is not a plain file or changes while it is read.
         """
         with self._unfinished() as path:
-            digest, size = copy_file(source, path, tell)
-            if not self._stands(digest):
+            digest, size = copy_file(source, path, progress)
+            if not self._touch_existing(digest):
                 with path.open("rb") as file:
                     flush(file.fileno())  # not before: a copy of what is there is thrown away
                 self._publish(path, digest)
@@ -160,21 +160,22 @@ class BlobFolder:
     def remove(self, digest: str, least_age_seconds: float) -> bool:
         """Remove a blob that is older than that; say whether it is gone."""
         path = self.path(digest)
-        with self._gate(fcntl.LOCK_EX):  # a put that finds the blob makes it young under the gate
+        # a put that finds the blob makes it young under the lock
+        with self._gc_lock(fcntl.LOCK_EX):
             # not ctime: removing a tree's folder unlinks its blobs, which makes no blob young
             if self._scratch.now() - path.stat().st_mtime < least_age_seconds:
                 return False
             path.unlink()
         return True
 
-    def _stands(self, digest: str) -> bool:
+    def _touch_existing(self, digest: str) -> bool:
         """Say whether a blob is there and right; a bad one is replaced by its next put.
 
         A blob that is put again becomes young again, so that no garbage collection takes it away
         between this put and the record that will name it.
         """
         path = self.path(digest)
-        with self._gate(fcntl.LOCK_SH):
+        with self._gc_lock(fcntl.LOCK_SH):
             if not path.is_file():
                 return False
             now = self._scratch.now()
@@ -186,7 +187,7 @@ class BlobFolder:
         return self.matches(path, digest)
 
     @contextmanager
-    def _gate(self, mode: int) -> Iterator[None]:
+    def _gc_lock(self, mode: int) -> Iterator[None]:
         """Hold the lock between those who find a blob and the one who removes it."""
         descriptor = os.open(
             self._root.parent / "gate", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666

@@ -12,33 +12,33 @@ from threading import Lock
 from lineage.digest import PREFIX
 from lineage.errors import RefusedFileError
 
-Tell = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Callback with the blob's name (its digest or source file), bytes done, and bytes in total."""
 
 
-def silent(_blob: str, _done: int, _size: int) -> None:
+def no_progress(_blob: str, _done: int, _size: int) -> None:
     """Discard the message."""
 
 
 class Meter:
     """Adds up the bytes of one blob that several threads have moved."""
 
-    def __init__(self, blob: str, size: int, tell: Tell) -> None:
-        """Report on ``blob`` of ``size`` bytes to ``tell``."""
-        self._blob, self._size, self._tell = blob, size, tell
+    def __init__(self, blob: str, size: int, progress: ProgressCallback) -> None:
+        """Report on ``blob`` of ``size`` bytes to ``progress``."""
+        self._blob, self._size, self._progress = blob, size, progress
         self._done, self._lock = 0, Lock()
 
     def add(self, count: int) -> None:
         """Add ``count`` bytes and report the sum."""
         with self._lock:
             self._done += count
-            self._tell(self._blob, self._done, self._size)
+            self._progress(self._blob, self._done, self._size)
 
 
 _CHUNK_BYTES = 4 << 20
 
 
-def copy_file(source: Path, target: Path, tell: Tell) -> tuple[str, int]:
+def copy_file(source: Path, target: Path, progress: ProgressCallback) -> tuple[str, int]:
     """Copy a plain file; return its digest and its size in bytes.
 
     It stops at the size that the file had when it was opened. Raises RefusedFileError for what is
@@ -55,7 +55,7 @@ def copy_file(source: Path, target: Path, tell: Tell) -> tuple[str, int]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RefusedFileError(f"{source} is not a plain file; remove it from the folder")
-        meter = Meter(source.name, status.st_size, tell)
+        meter = Meter(source.name, status.st_size, progress)
 
         def took(piece: memoryview) -> None:
             hasher.update(piece)

@@ -1,6 +1,6 @@
 """What S3 says of objects and parts, and how it writes checksums and dates.
 
-``Lately`` keeps names for a while, so that the same lookup is not repeated at once.
+``RecentNames`` keeps names for a while, so that the same lookup is not repeated.
 """
 
 import time
@@ -71,7 +71,7 @@ def _uptime() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class Lately:
+class RecentNames:
     """Names that were added within the last few seconds."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = _uptime) -> None:

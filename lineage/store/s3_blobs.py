@@ -18,9 +18,9 @@ from pathlib import Path
 
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.errors import CorruptError, LineageError, MissingBlobError
-from lineage.store.copying import Meter, Tell
+from lineage.store.copying import Meter, ProgressCallback
 from lineage.store.s3 import Bucket, ForbiddenError
-from lineage.store.s3_answers import Lately, ObjectState
+from lineage.store.s3_answers import ObjectState, RecentNames
 from lineage.store.scratch import Scratch, full_disk_named
 from lineage.store.transfer import composite, download, forget, upload
 
@@ -58,16 +58,21 @@ class BlobObjects:
     """The blobs of one bucket."""
 
     def __init__(
-        self, bucket: Bucket, uri: str, scratch: Scratch, part_bytes: int, tell: Tell
+        self,
+        bucket: Bucket,
+        uri: str,
+        scratch: Scratch,
+        part_bytes: int,
+        progress: ProgressCallback,
     ) -> None:
         """Keep blobs in ``bucket``, the store ``uri``; larger ones go up in parts."""
         self._bucket = bucket
         self._uri = uri
         self._scratch = scratch
         self._part_bytes = part_bytes
-        self._tell = tell
-        self._put = Lately(_PUT_SECONDS)
-        self._seen = Lately(_SEEN_SECONDS)
+        self._progress = progress
+        self._put = RecentNames(_PUT_SECONDS)
+        self._seen = RecentNames(_SEEN_SECONDS)
 
     def put(self, body: Body) -> None:
         """Create a blob unless it is there; other bytes are replaced, or a copy is put beside them.
@@ -77,7 +82,7 @@ class BlobObjects:
         if body.digest in self._put:
             return
         key = blob_key(body.digest)
-        state = self._standing(body.digest)
+        state = self._existing(body.digest)
         if state is None or not self._is_right(state, body):
             try:
                 self._send_checked(key, body, replace=state is not None)
@@ -179,7 +184,7 @@ class BlobObjects:
             self._bucket.delete(blob_key(digest))
             self._bucket.delete(touched)
             self._put.discard(digest)
-            self._seen = Lately(_SEEN_SECONDS)
+            self._seen = RecentNames(_SEEN_SECONDS)
         finally:
             self._bucket.delete(doomed)
         return True
@@ -199,7 +204,7 @@ class BlobObjects:
             "it from another store); `provost lineage verify` lists what depends on it"
         )
 
-    def _standing(self, digest: str) -> ObjectState | None:
+    def _existing(self, digest: str) -> ObjectState | None:
         """Return what is there, and keep the garbage collection off it for a while."""
         state = self._bucket.head(blob_key(digest))
         if state is None or state.age_seconds <= YOUNG_SECONDS:
@@ -241,7 +246,7 @@ class BlobObjects:
 
     def _send(self, key: str, body: Body, *, replace: bool) -> tuple[str, int] | None:
         """Send a body; return the checksum over its parts where it went up in parts."""
-        meter = Meter(body.digest, body.size, self._tell)
+        meter = Meter(body.digest, body.size, self._progress)
         if isinstance(body.source, Path) and body.size > self._part_bytes:
             return upload(
                 self._bucket, key, body.source, self._part_bytes, meter.add, replace=replace

@@ -13,7 +13,7 @@ from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.store.admission import Limits
 from lineage.store.blobs import BlobFolder
-from lineage.store.copying import Meter, Tell, silent
+from lineage.store.copying import Meter, ProgressCallback, no_progress
 from lineage.store.documents import check_key, is_key
 from lineage.store.probes import probe_server, read_only
 from lineage.store.s3 import Bucket, ForbiddenError
@@ -41,20 +41,20 @@ class S3Store:
         bucket: Bucket,
         uri: str,
         cache: Path,
-        tell: Tell = silent,
+        progress: ProgressCallback = no_progress,
         part_bytes: int = PART_BYTES,
         *,
         signing_key: SigningKey | None = None,
         writable: bool = True,
     ) -> None:
-        """Use ``bucket``, with fetched blobs and folders in ``cache``; ``tell`` gets progress.
+        """Use ``bucket``, with fetched blobs and folders in ``cache``.
 
         Set ``writable`` to False for a role that can only read.
         """
         self.signing_key = signing_key
         self._bucket = bucket
         self._uri = uri
-        self._tell = tell
+        self._progress = progress
         self._writable = writable
         self._scratch = scratch_under(cache / "unfinished")
         self._scratch.sweep()
@@ -63,7 +63,7 @@ class S3Store:
         (cache / "blobs").mkdir(exist_ok=True)
         self._cache = BlobFolder(cache / "blobs", self._scratch)
         self._trees = TreeFolder(cache / "trees", self._cache, self._scratch)
-        self._blobs = BlobObjects(bucket, uri, self._scratch, part_bytes, tell)
+        self._blobs = BlobObjects(bucket, uri, self._scratch, part_bytes, progress)
 
     @property
     def uri(self) -> str:
@@ -196,7 +196,7 @@ class S3Store:
     def _fetch_once(self, file: TreeFile, target: Path) -> None:
         wrong: CorruptError | None = None
         for state in self._blobs.candidates(file.digest, file.size):
-            meter = Meter(file.digest, file.size, self._tell)
+            meter = Meter(file.digest, file.size, self._progress)
             download(self._bucket, state.key, file.size, target, meter.add)
             try:
                 self._cache.adopt(target, file.digest)
@@ -210,7 +210,7 @@ class S3Store:
 
 
 @lru_cache(maxsize=4)
-def open_s3(uri: str, tell: Tell = silent) -> S3Store:
+def open_s3(uri: str, progress: ProgressCallback = no_progress) -> S3Store:
     """Open ``s3://bucket/prefix``; once in a process, the server's conditional writes are tried.
 
     Where the role may not write, the store is opened for reading. Raises StoreUnfitError where
@@ -229,4 +229,4 @@ def open_s3(uri: str, tell: Tell = silent) -> S3Store:
         raise
     except LineageError as error:
         raise StoreUnfitError(f"{uri} cannot be used as a store: {error.args[0]}") from error
-    return S3Store(bucket, uri, cache_of(uri), tell=tell, writable=writable)
+    return S3Store(bucket, uri, cache_of(uri), progress=progress, writable=writable)

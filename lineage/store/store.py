@@ -1,7 +1,7 @@
 """The content-addressed store: blobs and trees under SHA-256, and small slots claimed once.
 
 Nothing is overwritten, nothing is half visible, and what is read is verified. Two backends share
-the interface: a folder (here) and S3 (``lineage.store.s3``).
+the interface: a folder (here) and S3 (``lineage.store.s3_store``).
 """
 
 import os
@@ -14,7 +14,7 @@ from lineage.dsse import SigningKey
 from lineage.errors import CorruptError, StoreUnfitError
 from lineage.store.admission import Limits, check_content, list_files
 from lineage.store.blobs import BlobFolder, flush, flush_folder, make_folders
-from lineage.store.copying import Tell, silent
+from lineage.store.copying import ProgressCallback, no_progress
 from lineage.store.documents import check_key, is_key
 from lineage.store.probes import can_be_made, make_writable, read_only
 from lineage.store.scratch import full_disk_named, remove, scratch_under
@@ -103,7 +103,7 @@ class FolderStore:
         self,
         root: Path,
         limits: Limits | None = None,
-        tell: Tell = silent,
+        progress: ProgressCallback = no_progress,
         signing_key: SigningKey | None = None,
     ) -> None:
         """Open the store at ``root``, for reading where this user cannot write.
@@ -112,7 +112,7 @@ class FolderStore:
         StoreUnfitError where none can be made, or the disk keeps no store's promises.
         """
         self.signing_key = signing_key
-        self._tell = tell
+        self._progress = progress
         self._root = root.absolute()
         self._limits = limits or Limits()
         self._keys = self._root / "keys"
@@ -152,7 +152,7 @@ class FolderStore:
     def put_file(self, path: Path) -> str:
         """See Store."""
         self.ensure_writable()
-        return self.blobs.add_file(path, self._tell)[0]
+        return self.blobs.add_file(path, self._progress)[0]
 
     def get_bytes(self, digest: str) -> bytes:
         """See Store."""
@@ -169,7 +169,7 @@ class FolderStore:
         found: dict[str, TreeFile] = {}
 
         def take(name: str) -> None:
-            digest, size = self.blobs.add_file(folder / name, self._tell)
+            digest, size = self.blobs.add_file(folder / name, self._progress)
             found[name] = TreeFile(name, size, digest)
 
         in_parallel(names, take)
@@ -279,20 +279,20 @@ def cache_of(uri: str) -> Path:
     return home() / "cache" / hex_of(digest_bytes(uri.encode()))[:16]
 
 
-def open_store(uri: str | None = None, tell: Tell = silent) -> Store:
+def open_store(uri: str | None = None, progress: ProgressCallback = no_progress) -> Store:
     """Open the store at ``uri``: a folder, or ``s3://bucket/prefix``.
 
-    Without ``uri`` it is $PROVOST_STORE, else the folder ``store`` in ``home()``; ``tell`` hears
-    how far each blob has come.
+    Without ``uri`` it is $PROVOST_STORE, else the folder ``store`` in ``home()``; ``progress``
+    hears how far each blob has come.
     """
     place = uri or os.environ.get("PROVOST_STORE") or str(home() / "store")
     scheme, separator, rest = place.partition("://")
     if not separator or scheme == "file":
-        return FolderStore(Path(rest or place), tell=tell)
+        return FolderStore(Path(rest or place), progress=progress)
     if scheme == "s3":
         from lineage.store.s3_store import open_s3  # noqa: PLC0415 - it builds on this module
 
-        return open_s3(place, tell)
+        return open_s3(place, progress)
     raise StoreUnfitError(
         f"store {place!r} has an unknown scheme {scheme!r}: give a folder, or s3://bucket/prefix"
     )

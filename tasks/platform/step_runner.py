@@ -99,7 +99,7 @@ class StepRunner:
         ``run`` is the execution in Flyte; by default the one that this pod belongs to. ``mirror``
         is MLflow by default. Within ``find_finished`` it makes nothing.
         """
-        self.store = store or open_store(tell=_report_blob)
+        self.store = store or open_store(progress=_report_blob)
         self.mirror: Mirror = mirror or MlflowMirror()
         self.records = Records(self.store)
         self._find_only = _FIND_ONLY.get()

@@ -12,7 +12,7 @@ from lineage.errors import CorruptError, LineageError
 from lineage.operations.gc import collect, find_garbage
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.store import s3_blobs
-from lineage.store.s3_blobs import Lately, blob_key
+from lineage.store.s3_blobs import RecentNames, blob_key
 from lineage.store.store import read_tree
 from lineage.trust.author import own_key
 from lineage.trust.chain import own_root, publish
@@ -190,7 +190,7 @@ def copies(client, digest):
 
 def test_a_put_is_believed_for_a_while_only(store, client, monkeypatch):
     now = [0.0]
-    store._blobs._put = Lately(s3_blobs._PUT_SECONDS, lambda: now[0])
+    store._blobs._put = RecentNames(s3_blobs._PUT_SECONDS, lambda: now[0])
     digest = store.put_bytes(b"weights")
     client.delete_object(Bucket="bucket", Key=f"team/a/{blob_key(digest)}")
     now[0] += 301
