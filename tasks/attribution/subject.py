@@ -11,7 +11,8 @@ from lineage.registry.registry import Registry, check_may_publish
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
-from tasks.ledger.reader import Completeness, Ledger
+from tasks.ledger.conservation import Conservation
+from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.model.files import Policy, load_model, load_policy
@@ -177,7 +178,7 @@ class Opened:
     """The student's architecture, tokenizer and weights."""
     start: Weights
     end: Weights
-    completeness: Completeness
+    conservation: Conservation
 
 
 def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
@@ -189,9 +190,9 @@ def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
     policy = load_policy(runner.store.tree(subject.checkpoint.digest))
     start = load_weights(runner, subject.start)
     end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
-    completeness = subject.ledger.check(start, end)
+    conservation = subject.ledger.check(start, end)
     # The model lends its architecture to the scorers; what it holds must not change with them.
-    return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, completeness)
+    return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, conservation)
 
 
 def own_policy(runner: StepRunner, subject: AuditedStudent) -> Policy:

@@ -15,7 +15,9 @@ from torch.func import functional_call, jvp, vmap
 from transformers import PreTrainedModel
 
 from tasks.ledger.reader import Ledger
-from tasks.ledger.schema import Segment
+from tasks.ledger.schema import SavedWeights, Segment
+from tasks.ledger.segment_file import DTYPES
+from tasks.ledger.split_adamw import SAVING
 from tasks.model.kernels.cpu import leave_norms_to_the_model
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
 
@@ -126,18 +128,42 @@ class Stretch:
 
 def stretches(ledger: Ledger, start: Weights) -> Iterator[Stretch]:
     """Walk a run from its first weights to its last, one segment in memory at a time."""
-    now = {name: tensor.detach().float() for name, tensor in start.items()}
-    for segment in ledger.manifest.segments:
-        parts = {part: ledger.displacement(segment, part) for part in segment.norms}
-        stretch = Stretch(segment, now, parts)
-        yield stretch
-        now = stretch.at(1.0)
+    saved, end = ledger.manifest.saved, start
+    for walked in ledger.walk(start):
+        parts, norms, end = dict(walked.parts), dict(walked.segment.norms), walked.end
+        if saved:
+            parts[SAVING], norms[SAVING] = _zeros(end), 0.0
+        segment = walked.segment.model_copy(update={"norms": norms})
+        yield Stretch(segment, walked.start, parts)
+    if saved:
+        yield _saving(segment, end, saved)
+
+
+def _saving(last: Segment, trained: Weights, saved: SavedWeights) -> Stretch:
+    """Return the step from the weights as they were trained to the weights as they were saved."""
+    kept = DTYPES[saved.precision]
+    rounded = {name: tensor.to(kept).float() - tensor for name, tensor in trained.items()}
+    still = _zeros(trained)
+    segment = last.model_copy(
+        update={
+            "first_step": last.last_step + 1,  # no step of training: the stretch is empty
+            "norms": {**dict.fromkeys(last.norms, 0.0), SAVING: saved.lost},
+            "change": saved.lost,
+        }
+    )
+    return Stretch(segment, trained, {**dict.fromkeys(last.norms, still), SAVING: rounded})
+
+
+def _zeros(like: Weights) -> dict[str, Tensor]:
+    """Return zeros that take no memory."""
+    return {name: torch.zeros(()).expand(tensor.shape) for name, tensor in like.items()}
 
 
 def walker(ledger: Ledger, start: Weights) -> Callable[[], Iterable[Stretch]]:
     """Return a function that walks a run at each call; a ledger that fits is read once."""
-    size = sum((ledger.folder / s.file).stat().st_size for s in ledger.manifest.segments)
-    if size > _MOST_HELD:
+    numbers = sum(tensor.numel() for tensor in start.values())
+    arrays = sum(len(segment.norms) + 1 for segment in ledger.manifest.segments)
+    if 4 * numbers * arrays > _MOST_HELD:
         return lambda: stretches(ledger, start)
     held = list(stretches(ledger, start))
     return lambda: held

@@ -147,6 +147,7 @@ def forecast(
             extra_sources=extra,
             num_steps=workload.loop.num_steps,
             updates_per_step=workload.loop.inner_updates,
+            decays=workload.loop.weight_decay > 0,
         ),
         workload.ledger,
         memory_speed(torch.device("cpu")),

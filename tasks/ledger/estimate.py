@@ -1,5 +1,6 @@
 """Estimates the memory, storage and time of a run's optimizer and ledger, before it starts."""
 
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from tasks.ledger.schema import LedgerSettings, StoredPrecision
 from tasks.platform.progress import format_seconds
 
 _FP32 = 4
+_OF_SOURCE = {StoredPrecision.FP32: 3.5, StoredPrecision.BF16: 1.5}
+"""Bytes for each number of a packed displacement, rounded up from 3.4 and 1.4."""
+_OF_REST = {StoredPrecision.FP32: 0.5, StoredPrecision.BF16: 2.5}
+"""Bytes for each weight of what beside sources and decay is stored."""
 _GIB = 1 << 30
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -51,6 +56,8 @@ class RunSize:
     """Sources that share a microbatch with a teacher: outcome, reference."""
     num_steps: int
     updates_per_step: int
+    decays: bool = False
+    """Whether weights decay, which is a part of its own."""
 
 
 def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> RunEstimate:
@@ -64,12 +71,14 @@ def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -
     # caches, as on a CPU, it takes less.
     passes = 16 + sources * (14 if kept else 11)
     segments = -(-size.num_steps // settings.segment_steps)
-    stored = sources + 2 if kept else 1  # without displacements the weights, for a replay
-    width = _FP32 if settings.precision is StoredPrecision.FP32 else 2
+    own, rest = _OF_SOURCE[settings.precision], _OF_REST[settings.precision]
+    whole = _FP32 if settings.precision is StoredPrecision.FP32 else 2
+    # Without displacements the weights are stored, for a replay.
+    stored = (sources + size.decays) * own + rest if kept else whole
     updates = size.num_steps * size.updates_per_step
     return RunEstimate(
         memory=numbers * size.num_parameters * _FP32,
-        storage=segments * stored * size.num_parameters * width,
+        storage=math.ceil(segments * stored * size.num_parameters),
         seconds=updates * passes * size.num_parameters * _FP32 / bytes_per_second,
         backward_passes=1 + size.extra_sources,
     )

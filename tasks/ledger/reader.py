@@ -4,30 +4,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from tasks.contracts.refusal import RefusedError
+from tasks.ledger.conservation import Conservation, add_up
 from tasks.ledger.schema import KeptRollout, LedgerCheckpoint, Manifest, Segment, SourceRow
-from tasks.ledger.split_adamw import ROUNDING
+from tasks.ledger.segment_file import SegmentFile
 from tasks.ledger.writer import ROLLOUTS, ROWS, digest_weights, read_manifest
-
-MOST_UNEXPLAINED = 1e-4
-"""Maximum share of the change, by norm, that sources and decay may leave to rounding."""
 
 
 @dataclass(frozen=True)
-class Completeness:
-    """How well the parts of a ledger add up to the change of the weights, by norm."""
+class WalkedSegment:
+    """One segment of a run, with its weights and displacements in memory."""
 
-    change: float
-    """Norm of the weights' change, from the start of the run to its end."""
-    unexplained: float
-    """The rest beside all sources and decay, relative to the change."""
-    residual: float
-    """The rest beside ``rounding`` too, relative to the change: the precision of the storage."""
+    segment: Segment
+    start: Mapping[str, Tensor]
+    parts: Mapping[str, Mapping[str, Tensor]]
+    end: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,65 +54,64 @@ class Ledger:
                 yield KeptRollout.model_validate_json(line)
 
     def displacement(self, segment: Segment, part: str) -> dict[str, Tensor]:
-        """Return one part's displacement of each parameter in one segment, in fp32."""
-        prefix = f"{part}/"
-        with safe_open(self.folder / segment.file, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-            return {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+        """Return one source's displacement of each parameter in one segment, in fp32.
+
+        Decay is a source here. Rounding follows from the weights: see ``walk``.
+        """
+        file = self.opened(segment)
+        return {name: file.stored(part, name) for name in file.names(part)}
+
+    def opened(self, segment: Segment) -> SegmentFile:
+        """Return a segment's file, to be read parameter by parameter."""
+        return SegmentFile(self.folder / segment.file, list(segment.norms))
 
     def weights(self, checkpoint: LedgerCheckpoint) -> dict[str, Tensor]:
         """Return the weights of a checkpoint, in fp32."""
         stored = load_file(self.folder / checkpoint.file)
         return {name: tensor.float() for name, tensor in stored.items()}
 
-    def change(self, segment: Segment) -> dict[str, Tensor]:
-        """Return the change of all parts together in one segment."""
-        total: dict[str, Tensor] = {}
-        for part in segment.norms:
-            for name, moved in self.displacement(segment, part).items():
-                total[name] = total[name] + moved if name in total else moved
-        return total
+    def walk(self, start: Mapping[str, Tensor]) -> Iterator[WalkedSegment]:
+        """Walk the run from its first weights, with one segment in memory."""
+        now = {name: tensor.detach().float() for name, tensor in start.items()}
+        for segment in self.manifest.segments:
+            file = self.opened(segment)
+            parts: dict[str, dict[str, Tensor]] = {part: {} for part in segment.norms}
+            end = {}
+            for name, tensor in now.items():
+                own, end[name] = file.parts_of(name, tensor)
+                for part, moved in own.items():
+                    parts[part][name] = moved
+            yield WalkedSegment(segment, now, parts, end)
+            now = end
 
-    def check(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> Completeness:
-        """Return how well the parts add up, after checking that these are the ledger's weights.
+    def check(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> Conservation:
+        """Return how the parts add up, after checking that these are the ledger's weights.
 
         Raises:
-            ValueError: if the weights belong to another run, the ledger holds no split, or sources
-                and decay leave more of the change unexplained than ``MOST_UNEXPLAINED``.
+            ValueError: if the weights belong to another run, the ledger holds no split, or more of
+                the change is left beside sources and decay than rounding can explain.
         """
         self.check_weights(start, end)
-        segments = self.manifest.segments
-        if not segments:
+        if not self.manifest.segments:
             raise RefusedError(
                 "no-displacements",
                 f"the ledger in {self.folder} holds no displacements: it was written with "
                 "displacements off, so a behavior can only be audited by replay",
             )
-        missing = {n: end[n].detach().double() - start[n].detach().double() for n in start}
-        change = _norm(missing)
-        rounding = {name: torch.zeros_like(tensor) for name, tensor in missing.items()}
-        for segment in segments:
-            for part in segment.norms:
-                for name, moved in self.displacement(segment, part).items():
-                    missing[name] -= moved.double()
-                    if part == ROUNDING:
-                        rounding[name] += moved.double()
-        unexplained = {name: missing[name] + rounding[name] for name in missing}
-        result = Completeness(change, _norm(unexplained) / change, _norm(missing) / change)
-        if result.unexplained > MOST_UNEXPLAINED:
-            raise RefusedError(
-                "unexplained-change",
-                f"sources and decay leave {result.unexplained:.2e} of the weights' change to "
-                f"rounding, more than {MOST_UNEXPLAINED:.0e}: something changed the weights "
-                "outside the optimizer, or displacements were stored in too low a precision",
-            )
-        return result
+        files = [self.opened(segment) for segment in self.manifest.segments]
+        return add_up(self.manifest, files, start, end)
 
     def check_weights(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
-        """Raise ValueError if the ledger does not belong to a run's initial and final weights."""
+        """Raise ValueError if the ledger does not belong to a run's initial and final weights.
+
+        ``start`` are compared in fp32, in which the run began; ``end`` as they were saved.
+        """
+        manifest = self.manifest
+        first = {name: tensor.detach().float() for name, tensor in start.items()}
+        last = manifest.saved.digest if manifest.saved else manifest.end
         for what, weights, expected in (
-            ("begins with", start, self.manifest.start),
-            ("ends with", end, self.manifest.end),
+            ("begins with", first, manifest.start),
+            ("ends with", end, last),
         ):
             result = digest_weights(weights)
             if result != expected:
@@ -128,7 +121,3 @@ class Ledger:
                     f"are {result}: it belongs to another student; find this student's ledger "
                     "with `provost lineage show`",
                 )
-
-
-def _norm(tensors: Mapping[str, Tensor]) -> float:
-    return float(torch.stack([tensor.square().sum() for tensor in tensors.values()]).sum().sqrt())

@@ -37,7 +37,7 @@ class LedgerSettings(BaseModel):
     token ids and every source's advantage of each token."""
 
 
-SCHEMA: Literal["provost.ledger/1"] = "provost.ledger/1"
+SCHEMA: Literal["provost.ledger/2"] = "provost.ledger/2"
 
 
 class _Entry(BaseModel):
@@ -88,7 +88,7 @@ class Segment(_Entry):
     first_step: int
     last_step: int
     file: str
-    """safetensors: ``<part>/<parameter>``, where a part is a source, decay or rounding."""
+    """safetensors in the format of ``segment_file``; a part is a source, decay or rounding."""
     start: str
     """Digest of the weights before the segment."""
     end: str
@@ -98,6 +98,10 @@ class Segment(_Entry):
     """Norm of the whole change."""
     lost: float
     """Norm of the loss over all parts by storing them in less than fp32; 0 for fp32."""
+    updates: int | None = None
+    """Number of updates of each weight; None in an older ledger, and in a replayed one."""
+    farthest: float = 0.0
+    """Largest displacement of a weight by a source."""
 
 
 class LedgerCheckpoint(_Entry):
@@ -110,17 +114,30 @@ class LedgerCheckpoint(_Entry):
     """Digest of the original weights, before they were stored in another precision."""
 
 
+class SavedWeights(_Entry):
+    """The student's weights, where they were saved in less precision than they were trained in."""
+
+    precision: StoredPrecision
+    digest: str
+    """Digest of the weights as they were saved."""
+    lost: float
+    """Norm of what saving rounded away."""
+
+
 class Manifest(_Entry):
     """``ledger.json``: the run of a ledger, and how far it was written."""
 
-    schema_: Literal["provost.ledger/1"] = SCHEMA
+    schema_: Literal["provost.ledger/1", "provost.ledger/2"] = SCHEMA
+    """Version 1 stores every part as it is, and does not count updates."""
     settings: LedgerSettings
     seed: int
     sources: tuple[str, ...]
     start: str
     """Digest of the run's initial weights."""
     end: str
-    """Digest of the weights after ``last_step``: the student's."""
+    """Digest of the weights after ``last_step``, as they were trained."""
+    saved: SavedWeights | None = None
+    """None if the student was saved as it was trained."""
     last_step: int
     segments: tuple[Segment, ...]
     checkpoints: tuple[LedgerCheckpoint, ...] = ()

@@ -67,9 +67,11 @@ class GradientBlock:
         torch._foreach_div_(divisor, factors.root)
         torch._foreach_add_(divisor, factors.eps)
         if factors.decay:
+            # The factor as the weights' precision has it. 1 - 1e-8 is 1 in fp32: no decay at all.
+            kept = float(torch.tensor(1 - factors.decay, dtype=self.masters[0].dtype))
             if self.decayed:
-                torch._foreach_add_(self.decayed, self.masters, alpha=-factors.decay)
-            torch._foreach_mul_(self.masters, 1 - factors.decay)
+                torch._foreach_add_(self.decayed, self.masters, alpha=kept - 1)
+            torch._foreach_mul_(self.masters, kept)
         torch._foreach_zero_(total)  # from here on the sum of the first moments
         for source in self.sources.values():
             torch._foreach_mul_(source.moment, factors.beta1)

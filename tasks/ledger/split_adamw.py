@@ -10,8 +10,7 @@ all share. So one first moment for each source, under the shared factors, splits
 
 The clip factor c is known only after the last source's gradient, so each keeps its gradient until
 then. Weights are fp32, or low-precision copies of fp32 masters that are kept here. The update is
-added to a master once, not once per source, and its floating-point error is a part of its own,
-``rounding``.
+added to a master once, not once per source. Its error is a part of its own, ``rounding``.
 
 If parameters are sharded, each rank keeps and updates its own part of everything here; only norms
 and cosines are summed over ranks.
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.contracts.refusal import RefusedError
+from tasks.ledger.rounding import rest_of_change
 from tasks.ledger.source_gradients import (
     Cutter,
     Factors,
@@ -38,9 +38,11 @@ from tasks.model.shards import as_part_of, local, part_like, refuse_mixed, to_fp
 
 DECAY = "decay"
 ROUNDING = "rounding"
+SAVING = "saving"
+"""Name of the rounding of weights that were saved in less precision than they were trained in."""
 UNREPLAYED = "unreplayed"
 """Name of the rest that a replay of kept rollouts does not explain; it belongs to no source."""
-RESERVED = frozenset({DECAY, ROUNDING, UNREPLAYED})
+RESERVED = frozenset({DECAY, ROUNDING, SAVING, UNREPLAYED})
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class SplitAdamW:
         self._constants, self._record = constants, record
         refuse_mixed(self._parameters)
         self._places = {parameter: place for place, parameter in enumerate(self._parameters)}
-        # An fp32 parameter is its own master; any other gets one, and is a copy of it from now on.
+        # An fp32 parameter is its own master; any other is a copy of its master from now on.
         self._masters = [to_fp32(local(p.data)) for p in self._parameters]
         if copies_in is not None:
             for parameter in self._parameters:
@@ -177,20 +179,17 @@ class SplitAdamW:
     def segment(self) -> dict[str, dict[str, Tensor]]:
         """Return what each source, decay and rounding added since the segment began.
 
-        Source to parameter to its displacement, in the masters' precision and sharded as they
-        are. Over all parts they add up to the change of the masters: ``rounding`` is that change
-        less all else.
+        Part to parameter to its displacement, in the masters' precision and sharded as they are.
         """
         parts = {name: source.moved for name, source in self._sources.items()}
         parts[DECAY] = self._decayed
-        rounding = []
-        for place, (start, master) in enumerate(zip(self._start, self._masters, strict=True)):
-            remainder = master.double() - start.double()
-            for moved in parts.values():
-                remainder -= moved[place].double()
-            rounding.append(remainder.to(master.dtype))
-        parts[ROUNDING] = rounding
+        moved = zip(self._start, self._masters, *parts.values(), strict=True)
+        parts[ROUNDING] = [rest_of_change(start, end, own) for start, end, *own in moved]
         return {part: self._named(tensors) for part, tensors in parts.items()}
+
+    def segment_start(self) -> dict[str, Tensor]:
+        """Return the weights at the start of the segment by name, sharded; not copies."""
+        return self._named(self._start)
 
     def masters(self) -> dict[str, Tensor]:
         """Return the weights in full precision by name, sharded as the model is; not copies."""
@@ -287,10 +286,10 @@ class SplitAdamW:
         except FloatingPointError as error:
             for source in self._sources.values():
                 torch._foreach_zero_(source.gradient)
+            place = f"the gradient of update {self.num_updates + 1} is {error}"
             raise FloatingPointError(
-                f"the gradient of update {self.num_updates + 1} is {error}: a teacher or the "
-                "student gives non-finite numbers; lower the learning rate, or check the last "
-                "rollouts"
+                f"{place}: a teacher or the student gives non-finite numbers; lower the learning "
+                "rate, or check the last rollouts"
             ) from error
 
     @torch.no_grad()

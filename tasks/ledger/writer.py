@@ -25,7 +25,8 @@ from tasks.ledger.schema import (
     SourceRow,
     StoredPrecision,
 )
-from tasks.ledger.split_adamw import SplitAdamW
+from tasks.ledger.segment_file import DTYPES, Parts, write_segment
+from tasks.ledger.split_adamw import RESERVED, SplitAdamW
 from tasks.model.shards import collected, whole
 from tasks.platform.ranks import rank
 
@@ -117,14 +118,18 @@ class LedgerWriter:
     def _close_segment(self, step: int) -> None:
         segments = self._manifest.segments
         first = segments[-1].last_step + 1 if segments else 1
-        parts = {part: collected(moved) for part, moved in self._optimizer.segment().items()}
-        end = digest_weights(self._optimizer.masters())
-        self._optimizer.begin_segment()
+        optimizer = self._optimizer
+        parts = {part: collected(moved) for part, moved in optimizer.segment().items()}
+        weights = [collected(each) for each in (optimizer.segment_start(), optimizer.masters())]
+        end = digest_weights(optimizer.masters())
+        if self._writes:
+            name = f"segment-{len(segments) + 1:05d}.safetensors"
+            stored, lost = _stored(parts, self.settings.precision)
+            farthest = _farthest(parts)
+            write_segment(self._folder / name, stored, *weights)
+        optimizer.begin_segment()
         if not self._writes:
             return
-        name = f"segment-{len(segments) + 1:05d}.safetensors"
-        stored, lost = _stored(parts, self.settings.precision)
-        save_file(stored, self._folder / name)
         segment = Segment(
             first_step=first,
             last_step=step,
@@ -134,6 +139,8 @@ class LedgerWriter:
             norms={part: _norm(tensors.values()) for part, tensors in parts.items()},
             change=_norm(_total(parts).values()),
             lost=lost,
+            updates=optimizer.num_updates - sum(each.updates or 0 for each in segments),
+            farthest=farthest,
         )
         self._manifest = self._manifest.model_copy(
             update={"segments": (*segments, segment), "end": end}
@@ -146,7 +153,7 @@ class LedgerWriter:
         if not self._writes:
             return
         name = f"weights-{len(checkpoints) + 1:05d}.safetensors"
-        kept = torch.float32 if self.settings.precision is StoredPrecision.FP32 else torch.bfloat16
+        kept = DTYPES[self.settings.precision]
         stored = {key: t.detach().cpu().contiguous().to(kept) for key, t in weights.items()}
         save_file(stored, self._folder / name)
         checkpoint = LedgerCheckpoint(step=step, file=name, digest=digest)
@@ -192,20 +199,21 @@ def _total(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([part[name] for part in parts.values()]).sum(0) for name in names}
 
 
+def _farthest(parts: Parts) -> float:
+    """Return the largest displacement of a weight by a source."""
+    sources = (moved for part, moved in parts.items() if part not in RESERVED)
+    return max(float(tensor.abs().max()) for moved in sources for tensor in moved.values())
+
+
 def _norm(tensors: Iterable[Tensor]) -> float:
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
 
 
-def _stored(
-    parts: Mapping[str, Mapping[str, Tensor]], precision: StoredPrecision
-) -> tuple[dict[str, Tensor], float]:
-    """Return the tensors as they are stored, by name, and the norm of what that loses."""
-    whole = {
-        f"{part}/{name}": tensor.detach().cpu().contiguous()
-        for part, tensors in parts.items()
-        for name, tensor in tensors.items()
-    }
+def _stored(parts: Parts, precision: StoredPrecision) -> tuple[dict[str, dict[str, Tensor]], float]:
+    """Return the parts as they are stored, and the norm of what that loses."""
+    kept = DTYPES[precision]
+    stored = {part: {n: t.to(kept) for n, t in moved.items()} for part, moved in parts.items()}
     if precision is StoredPrecision.FP32:
-        return {name: tensor.float() for name, tensor in whole.items()}, 0.0
-    short = {name: tensor.bfloat16() for name, tensor in whole.items()}
-    return short, _norm([tensor - short[name].to(tensor.dtype) for name, tensor in whole.items()])
+        return stored, 0.0
+    pairs = ((t, stored[part][n]) for part, moved in parts.items() for n, t in moved.items())
+    return stored, _norm(tensor - short.to(tensor.dtype) for tensor, short in pairs)

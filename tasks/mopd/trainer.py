@@ -123,6 +123,7 @@ class RoundTrainer:
             extra_sources=self._objective.extra_sources,
             num_steps=settings.loop.num_steps,
             updates_per_step=settings.loop.inner_updates,
+            decays=settings.loop.weight_decay > 0,
         )
         needed = estimate(size, settings.ledger, memory_speed(device))
         # A report without a total is never thinned out.

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lineage.store.scratch import copy_writable
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
-from tasks.ledger.schema import Segment
+from tasks.ledger.schema import SCHEMA, Segment
+from tasks.ledger.segment_file import write_segment
 from tasks.ledger.split_adamw import ROUNDING, UNREPLAYED
 from tasks.ledger.writer import MANIFEST, ROLLOUTS, ROWS, digest_weights
 from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts
@@ -40,6 +40,8 @@ class RecomputedSegment:
     """The true weights at its start."""
     parts: Mapping[str, Weights]
     """Each source's recomputed displacement, and ``UNREPLAYED``."""
+    end: Weights
+    """The true weights at its end."""
 
 
 def recompute_displacements(
@@ -80,7 +82,7 @@ def recompute_displacements(
             name: end[name] - start[name] - sum(part[name] for part in parts.values())
             for name in start
         }
-        yield RecomputedSegment(_segment(first, last, parts, start, end), start, parts)
+        yield RecomputedSegment(_segment(first, last, parts, start, end), start, parts, end)
 
 
 class RecomputedLedger:
@@ -95,12 +97,7 @@ class RecomputedLedger:
     def add(self, recomputed: RecomputedSegment) -> None:
         """Write a segment."""
         name = f"segment-{len(self._segments) + 1:05d}.safetensors"
-        tensors = {
-            f"{part}/{key}": tensor.contiguous()
-            for part, moved in recomputed.parts.items()
-            for key, tensor in moved.items()
-        }
-        save_file(tensors, self._folder / name)
+        write_segment(self._folder / name, recomputed.parts, recomputed.start, recomputed.end)
         self._segments += (recomputed.segment.model_copy(update={"file": name}),)
         self._write()
 
@@ -119,7 +116,7 @@ class RecomputedLedger:
         self._segments = Ledger.open(folder).manifest.segments
 
     def _write(self) -> None:
-        update = {"segments": self._segments, "checkpoints": ()}
+        update = {"schema_": SCHEMA, "segments": self._segments, "checkpoints": ()}
         manifest = self._ledger.manifest.model_copy(update=update)
         (self._folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
 
@@ -130,12 +127,8 @@ def segment_boundaries(ledger: Ledger, start: Weights) -> list[Weights]:
     Raises:
         ValueError: if the ledger holds neither displacements nor checkpoints.
     """
-    now: Weights = {name: tensor.detach().float() for name, tensor in start.items()}
-    weights_at = [now]
-    for segment in ledger.manifest.segments:
-        change = ledger.change(segment)
-        now = {name: tensor + change[name] for name, tensor in now.items()}
-        weights_at.append(now)
+    weights_at: list[Weights] = [{n: tensor.detach().float() for n, tensor in start.items()}]
+    weights_at += [walked.end for walked in ledger.walk(start)]
     weights_at += [ledger.weights(checkpoint) for checkpoint in ledger.manifest.checkpoints]
     if len(weights_at) == 1:
         raise RefusedError(

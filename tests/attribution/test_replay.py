@@ -136,7 +136,7 @@ def test_a_replay_is_written_as_a_ledger_that_adds_up_to_the_student(tmp_path):
         )
     )
     written = write(ledger, found, tmp_path / "replayed")
-    assert written.check(start, end).residual < 1e-6
+    assert written.check(start, end).unexplained < 1e-6
     assert set(written.parts) == {*DOMAINS, "decay", UNREPLAYED}
     assert [s.last_step for s in written.manifest.segments] == [2, 4]
     assert written.manifest.segments[0].end == ledger.manifest.checkpoints[0].digest

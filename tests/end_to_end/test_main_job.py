@@ -248,7 +248,8 @@ def test_the_ledger_adds_up_to_the_student(store, manifest):
     )
     found = ledger.check(start, end)
     assert found.change > 0
-    assert found.unexplained < 1e-4
+    assert found.rounding < 1e-4
+    assert found.unexplained < 1e-9
     assert set(ledger.parts) == {*TEAMS, "decay", "rounding"}
     assert {row.source for row in ledger.rows()} == set(TEAMS)
 

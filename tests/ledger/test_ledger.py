@@ -73,15 +73,20 @@ def test_segments_cover_the_run_and_chain_by_their_digests(tmp_path):
 
 def test_what_is_stored_adds_up_to_the_change_of_the_weights(tmp_path):
     ledger, start, end = written(tmp_path)
-    total = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
-    for segment in ledger.manifest.segments:
-        for name, moved in ledger.change(segment).items():
-            total[name] += moved
-    for name in start:
-        torch.testing.assert_close(start[name] + total[name], end[name], rtol=0, atol=1e-6)
+    now = start
+    for walked in ledger.walk(start):
+        assert all(torch.equal(walked.start[name], now[name]) for name in now)
+        assert digest_weights(walked.end) == walked.segment.end
+        for name in start:
+            total = sum(part[name] for part in walked.parts.values())
+            torch.testing.assert_close(now[name] + total, walked.end[name], rtol=0, atol=1e-6)
+        now = walked.end
+    assert all(torch.equal(now[name], end[name]) for name in end)
     found = ledger.check(start, end)
-    assert found.unexplained < 1e-5
-    assert found.residual < 1e-6
+    assert found.rounding < 1e-5
+    assert found.unexplained < 1e-12
+    assert found.saving == 0
+    assert found.parts.keys() == {*SOURCES, "decay", "rounding"}
     assert found.change == pytest.approx(
         torch.cat([(end[n] - start[n]).flatten() for n in start]).norm().item(), rel=1e-5
     )
@@ -94,16 +99,24 @@ def test_half_the_storage_says_what_it_loses(tmp_path):
     assert files[1].stat().st_size < files[0].stat().st_size
     assert exact.manifest.segments[0].lost == 0.0
     segment = short.manifest.segments[0]
+    [whole, halved] = [next(ledger.walk(start)).parts for ledger in (exact, short)]
     missing = torch.cat(
         [
-            (exact.displacement(exact.manifest.segments[0], part)[name] - tensor).flatten()
+            (whole[part][name] - tensor).flatten()
             for part in short.parts
-            for name, tensor in short.displacement(segment, part).items()
+            for name, tensor in halved[part].items()
         ]
     )
+    assert digest_weights(next(short.walk(start)).end) == segment.end
     assert segment.lost == pytest.approx(missing.norm().item(), rel=1e-4)
     with refused("unexplained-change"):
         short.check(start, end)
+
+
+def test_the_same_run_has_the_same_bytes(tmp_path):
+    first, second = (written(tmp_path / name)[0].folder for name in ("first", "second"))
+    for file in first.iterdir():
+        assert file.read_bytes() == (second / file.name).read_bytes(), file.name
 
 
 def test_weights_of_another_student_are_refused(tmp_path):
@@ -162,7 +175,7 @@ def test_a_ledger_of_another_run_is_not_gone_on_with(tmp_path):
 def test_a_manifest_is_readable_by_a_person(tmp_path):
     written(tmp_path)
     manifest = json.loads((tmp_path / "ledger.json").read_text())
-    assert manifest["schema_"] == "provost.ledger/1"
+    assert manifest["schema_"] == "provost.ledger/2"
     assert manifest["segments"][0]["norms"].keys() == {*SOURCES, "decay", "rounding"}
 
 
@@ -192,7 +205,7 @@ def test_an_estimate_is_what_the_buffers_are():
     size = RunSize(11, 3, 1, num_steps=25, updates_per_step=2)
     needed = estimate(size, LedgerSettings(segment_steps=10), 1e9)
     assert needed.memory == held - masters + 3 * masters
-    assert needed.storage == 3 * 5 * 11 * 4  # three segments of five parts
+    assert needed.storage == 363  # three segments of 11 weights: 3 x 3.5 + 0.5 bytes each
     bare = estimate(size, LedgerSettings(segment_steps=10, displacements=False), 1e9)
     assert bare.storage == 3 * 11 * 4  # three checkpoints
     assert needed.backward_passes == 2

@@ -142,7 +142,8 @@ def test_the_ledger_of_a_run_is_complete(ledger, undisturbed):
     end = undisturbed["weights"]
     opened = Ledger.open(ledger)
     found = opened.check(start, {name: end[name] for name in start})
-    assert found.unexplained < 1e-5
+    assert found.rounding < 1e-5
+    assert found.unexplained < 1e-9
     assert {row.source for row in opened.rows()} == set(DOMAINS)
     kept = list(opened.rollouts())
     assert len(kept) == STEPS * len(DOMAINS) * 2
