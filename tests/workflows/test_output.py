@@ -53,6 +53,7 @@ QUESTIONS = {
     "compare": (["student@1", "student@2"],),
     "waive": (["{merged}", "--reason", TEXT],),
     "lineage promote": (["base@1", "--to", "{other}"], [TEXT, "--to", "{other}"]),
+    "lineage rows": (["student@1"], ["base@1"], [TEXT]),
     "lineage adopt": ([],),
     "lineage keep": (["{merged}", "{merged}", "--reason", TEXT], ["base@1", TEXT, "--reason", "a"]),
     "trust show": ([],),

@@ -31,6 +31,7 @@ from workflows.commands.documents import (
 )
 from workflows.commands.models import export_command
 from workflows.commands.output import as_json, complain, draw, emit, say, tabulate, tell_left_out
+from workflows.commands.rows import rows
 from workflows.commands.tree import folded, label, short, tree_of
 
 HOUR_SECONDS = 3600.0
@@ -209,6 +210,7 @@ def _verified(found: Verification) -> answers.Verified:
 
 
 lineage.add_command(export_command("model"))
+lineage.add_command(rows)
 
 
 @lineage.command("gc")
