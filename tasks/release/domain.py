@@ -21,7 +21,7 @@ from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
-from tasks.release.preflight import refusing_count, try_environment
+from tasks.release.preflight import refuse_network, refusing_count, try_environment
 from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
 from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
@@ -167,6 +167,7 @@ class _Maker:
             with refusing_count(count, setting):
                 made = worker.demonstrations(count, self._seed)
             try_environment(worker, made, self._seed)
+            refuse_network(worker)
             write_demonstrations(path, made)
 
         return self._make("demonstrations", "train", count, write)

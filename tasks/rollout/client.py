@@ -53,12 +53,20 @@ class EnvironmentFailure(RuntimeError):  # noqa: N818 (what failed is the enviro
     """A domain's environment raised, hung, died or returned nonsense."""
 
     def __init__(
-        self, domain: str, call: str, problem: str, *, prompt_id: str = "", details: str = ""
+        self,
+        domain: str,
+        call: str,
+        problem: str,
+        *,
+        code: str = "",
+        prompt_id: str = "",
+        details: str = "",
     ) -> None:
         from lineage.errors import paragraph  # noqa: PLC0415 - the confined process has no lineage
 
         self.domain = domain
         self.call = call
+        self.code = code or "environment-failed"
         self.prompt_id = prompt_id
         self.details = details
         at = f" at prompt {shown(prompt_id)}" if prompt_id else ""

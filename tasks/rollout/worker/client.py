@@ -32,6 +32,11 @@ from tasks.rollout.worker.limits import Confinement, ConfinementError, WorkerLim
 from tasks.rollout.worker.process import ConfinedProcess, ProcessLostError
 
 Answer = TypeVar("Answer")
+NEEDS_NETWORK = "grader-needs-network"
+WITHOUT_NETWORK = (
+    "after it tried to reach a network, which an environment does not have: put what it fetches "
+    "into the bundle, data as files and packages as wheels"
+)
 
 
 class EnvironmentWorker:
@@ -59,6 +64,7 @@ class EnvironmentWorker:
         self._limits = limits or WorkerLimits()
         self._process: ConfinedProcess | None = None
         self._max_turns = 0
+        self._tried_network = False
         self._confinement = Confinement()
 
     def __enter__(self) -> Self:
@@ -92,6 +98,11 @@ class EnvironmentWorker:
         """The confinement of the bundle on this platform."""
         self._running()
         return self._confinement
+
+    @property
+    def tried_network(self) -> bool:
+        """Whether the bundle has tried to reach a network since it was loaded."""
+        return self._tried_network
 
     def restart(self) -> None:
         """End the process and start another."""
@@ -165,11 +176,13 @@ class EnvironmentWorker:
         except BaseException:  # Ctrl-C: half a conversation cannot be taken up again
             self._stop()
             raise
+        self._tried_network |= reply.get("network") is True
         if "problem" in reply:
             raise EnvironmentFailure(
                 self.domain,
                 call,
-                str(reply["problem"]),
+                str(reply["problem"]) + (f" {WITHOUT_NETWORK}" if self._tried_network else ""),
+                code=NEEDS_NETWORK if self._tried_network else "",
                 prompt_id=_prompt_at(process.position, items),
                 details=str(reply.get("details", "")),
             )

@@ -11,8 +11,8 @@ class WorkerLimits:
 
     call_seconds: float = 60.0
     """Wall-clock time for each episode of a call, or for a call without any."""
-    start_seconds: float = 20.0
-    """Wall-clock time for loading the bundle."""
+    start_seconds: float = 60.0
+    """Wall-clock time for loading the bundle. Its packages are compiled at each start."""
     memory_bytes: int = 2 * 1024**3
     """Address space of each process, and memory of all of them together."""
     cpu_seconds: int = 24 * 3600

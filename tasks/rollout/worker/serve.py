@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import islice
@@ -24,6 +25,9 @@ from tasks.rollout.environment import Environment, Json, Prompt, PromptSource, S
 from tasks.rollout.prompts import demonstration_to_json, prompt_from_json, prompt_to_json
 
 _DETAIL_CHARACTERS = 8_000
+_INTERNET = (2, 10)
+"""Families of addresses: IPv4 and IPv6."""
+_NETWORK_EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"}
 _DUMP_SHARE = 0.9
 """Share of an episode's time after which a traceback is written for the parent."""
 _REARM_SHARE = 0.1
@@ -86,6 +90,7 @@ def serve(settings: ServeSettings) -> None:
     """Load the bundle when the parent says so, then answer requests until it closes the pipe."""
     requests, replies = _take_pipes()
     faulthandler.enable()
+    network = _NetworkWatch()
     progress = _Progress(settings["progress"])
     loaded: list[Bundle] = []
 
@@ -95,25 +100,45 @@ def serve(settings: ServeSettings) -> None:
 
     if not requests.readline():
         return
-    _write(replies, _guarded(load))
+    _write(replies, _guarded(load, network))
     for line in requests:
         request: Request = json.loads(line)
         progress.allow(request["seconds"])
-        reply = _guarded(lambda: {"answers": loaded[0].answer(request)})  # noqa: B023 (called now)
+        reply = _guarded(partial(_answers, loaded[0], request), network)
         faulthandler.cancel_dump_traceback_later()
         _write(replies, reply)
 
 
-def _guarded(action: Callable[[], dict[str, Json]]) -> bytes:
+def _answers(bundle: Bundle, request: Request) -> dict[str, Json]:
+    return {"answers": bundle.answer(request)}
+
+
+class _NetworkWatch:
+    """Notes whether the bundle tried to reach a network, which it does not have.
+
+    A grader that catches the error would give every answer 0 for it.
+    """
+
+    def __init__(self) -> None:
+        self.was_tried = False
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in _NETWORK_EVENTS or (event == "socket.__new__" and arguments[1] in _INTERNET):
+            self.was_tried = True
+
+
+def _guarded(action: Callable[[], dict[str, Json]], network: _NetworkWatch) -> bytes:
     """Return the reply as a line: the action's, or what the bundle did wrong."""
     try:
-        return json.dumps(action(), allow_nan=False).encode() + b"\n"
+        done = action()
+        return json.dumps(done | {"network": network.was_tried}, allow_nan=False).encode() + b"\n"
     except NonsenseError as error:
-        reply = {"problem": str(error), "details": ""}
+        problem, details = str(error), ""
     except BaseException as error:  # noqa: BLE001 (a bundle may raise SystemExit too)
-        details = "".join(traceback.format_exception(error))
-        reply = {"problem": f"raised {type(error).__name__}", "details": details}
-    reply["details"] = reply["details"][-_DETAIL_CHARACTERS:]
+        problem = f"raised {type(error).__name__}"
+        details = "".join(traceback.format_exception(error))[-_DETAIL_CHARACTERS:]
+    reply = {"problem": problem, "details": details, "network": network.was_tried}
     return json.dumps(reply).encode() + b"\n"
 
 
