@@ -126,6 +126,11 @@ def wheels_of(store: Store, environment: str) -> tuple[LockedWheel, ...]:
     return ()
 
 
+def wheel_in(store: Store, digest: str) -> bytes | None:
+    """Return the bytes of a wheel in a store; None if it is not there."""
+    return store.get_bytes(digest) if store.has(digest) else None
+
+
 def _wheel(package: Package) -> LockedWheel:
     if package.version is None or package.wheels is None or len(package.wheels) != 1:
         raise LockError(

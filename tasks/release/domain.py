@@ -15,13 +15,13 @@ from lineage.compatibility.sketch import sketch
 from lineage.digest import canonical_json
 from lineage.records.record import Derivation, Input
 from lineage.registry.registry import check_may_publish
-from lineage.store.store import Store
+from lineage.wheels import wheel_in
 from tasks.contracts.handover import BlendSettings, Domain, DomainSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
-from tasks.release.preflight import refuse_network, refusing_count, try_environment
+from tasks.release.preflight import refusing_count, try_environment
 from tasks.rollout.domains import confinement_note, open_environment, stored_prompts
 from tasks.rollout.environment import Split
 from tasks.rollout.prompts import refuse_overlap, write_demonstrations, write_prompts
@@ -90,7 +90,7 @@ def collect_blend(runner: StepRunner, blend: BlendSettings, seed: int) -> list[A
 def _bundle(runner: StepRunner, package: str, domain: str, owner: str) -> Artifact:
     """Store the bundle; its own digest is its identity, so it is collected anew each time."""
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-        bundle = collect(package, Path(folder, "bundle"), partial(_stored, runner.store))
+        bundle = collect(package, Path(folder, "bundle"), partial(wheel_in, runner.store))
         check(bundle)
         digest = runner.store.put_tree(bundle)
     derivation = Derivation(
@@ -108,10 +108,6 @@ def _bundle(runner: StepRunner, package: str, domain: str, owner: str) -> Artifa
         return runner.store.tree(digest)
 
     return runner.find_or_make(derivation, "environment", make, owner)
-
-
-def _stored(store: Store, digest: str) -> bytes | None:
-    return store.get_bytes(digest) if store.has(digest) else None
 
 
 def _sketch(runner: StepRunner, data: Artifact, owner: str) -> Artifact:
@@ -167,7 +163,7 @@ class _Maker:
             with refusing_count(count, setting):
                 made = worker.demonstrations(count, self._seed)
             try_environment(worker, made, self._seed)
-            refuse_network(worker)
+            worker.refuse_network()
             write_demonstrations(path, made)
 
         return self._make("demonstrations", "train", count, write)

@@ -21,7 +21,6 @@ from tasks.rollout.collect import refuse_long_prompt
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
-from tasks.rollout.worker.client import NEEDS_NETWORK, WITHOUT_NETWORK, EnvironmentWorker
 
 _STATE = 3
 """Size of a training state, in checkpoints: weights and two moments."""
@@ -61,20 +60,6 @@ def try_environment(
     if worker.max_turns > 1:
         worker.respond([Episode(prompt, turns[:1])])
     worker.grade([Episode(prompt, turns)])
-
-
-def refuse_network(worker: EnvironmentWorker) -> None:
-    """Refuse an environment that has tried to reach a network, even if it went on without.
-
-    Raises:
-        RefusedError: ``grader-needs-network``.
-    """
-    if worker.tried_network:
-        raise RefusedError(
-            NEEDS_NETWORK,
-            f"the environment of {worker.domain!r} gave a grade {WITHOUT_NETWORK}. Its grades "
-            "would be those of a grader that failed",
-        )
 
 
 def check_climb(

@@ -13,7 +13,7 @@ from lineage.store.store import open_store, read_tree
 from tasks.rollout.prompts import parse_json, prompt_from_json
 from tests.support.tiny_faculty import importable
 from workflows.cli import main
-from workflows.commands.starter import folder_of
+from workflows.commands.starter import SPELLING
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "add-a-team.md"
 PLACE = "workflows.teachers.spell"
@@ -40,7 +40,7 @@ def spell(tmp_path):
     folder = tmp_path / "page" / "handbook" / "spell"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
-    files = dict(folder_of("spell", PACKAGE))
+    files = dict(SPELLING.folder("spell", PACKAGE))
     for pattern, fewer in FEWER.items():
         files["settings.py"], count = re.subn(pattern, fewer, files["settings.py"])
         assert count, f"the settings have no {pattern}"
@@ -51,7 +51,7 @@ def spell(tmp_path):
 
 
 def test_the_page_shows_what_a_new_team_is_given():
-    files = folder_of("spell", PLACE)
+    files = SPELLING.folder("spell", PLACE)
     shown = {name for name, text in files.items() if block_in(text)}
     assert shown == set(files) - {"__init__.py"}
 

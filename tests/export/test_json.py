@@ -53,6 +53,7 @@ ACT = {
         "checkpoint import",
         "register",
         "teacher new",
+        "teacher lock",
         "teacher keygen",
         "approve",
         "waive",

@@ -11,7 +11,7 @@ from click import ClickException
 
 from tests.support.admin import serving
 from workflows.commands.register import version_of
-from workflows.commands.starter import folder_of
+from workflows.commands.starter import SPELLING
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = {letter: f"@sha256:{letter * 64}" for letter in "abc"}
@@ -188,7 +188,7 @@ def test_a_package_that_imports_what_is_not_its_own_is_refused(checkout):
     folder = checkout / "acme" / "poetry"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
-    for name, text in folder_of("poetry", "acme.poetry").items():
+    for name, text in SPELLING.folder("poetry", "acme.poetry").items():
         (folder / name).write_text(text)
     (folder / "workflow.py").write_text(
         (folder / "workflow.py").read_text() + "\nimport workflows.foundation\n"

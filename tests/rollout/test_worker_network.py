@@ -3,7 +3,6 @@
 import pytest
 
 from tasks.contracts.refusal import RefusedError
-from tasks.release.preflight import refuse_network
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, failure, write_bundle
@@ -36,17 +35,16 @@ def test_a_grader_that_raises_without_its_network_is_named(tmp_path):
 def test_another_error_is_not_taken_for_it(tmp_path):
     with EnvironmentWorker(write_bundle(tmp_path, grade="return 1 / 0")) as worker:
         assert failure(worker.grade, episodes("a")).code == "environment-failed"
-        assert not worker.tried_network
-        refuse_network(worker)
+        worker.refuse_network()
 
 
 @pytest.mark.parametrize("grade", [SWALLOW, LOOK_UP])
 def test_a_grader_that_goes_on_without_its_network_is_refused(tmp_path, grade):
     with EnvironmentWorker(write_bundle(tmp_path, grade=grade)) as worker:
-        refuse_network(worker)
+        worker.refuse_network()
         assert worker.grade(episodes("a"))[0].score == 0.0
         with pytest.raises(RefusedError) as caught:
-            refuse_network(worker)
+            worker.refuse_network()
     assert caught.value.code == "grader-needs-network"
 
 
@@ -54,7 +52,7 @@ def test_pipes_and_sockets_within_the_machine_are_no_network(tmp_path):
     grade = "import os, socket\nos.pipe()\nsocket.socketpair()\nreturn Grade(1.0)"
     with EnvironmentWorker(write_bundle(tmp_path, grade=grade)) as worker:
         assert worker.grade(episodes("a"))[0].score == 1.0
-        refuse_network(worker)
+        worker.refuse_network()
 
 
 def test_a_bundle_that_needs_it_at_its_start_is_named(tmp_path):

@@ -64,7 +64,7 @@ QUESTIONS = {
     "doctor": ([],),
 }
 SPEAK_FOR_THEMSELVES = {
-    *("demo", "run foundation", "register", "teacher new", "teacher keygen"),
+    *("demo", "run foundation", "register", "teacher new", "teacher lock", "teacher keygen"),
     *("runs", "approve"),
 }
 """Train for minutes, or write files; what they print is of the user's own checkout. The last two

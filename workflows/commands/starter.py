@@ -1,14 +1,13 @@
 """The files of a new team: a small domain that works, to be changed into one's own.
 
-Its pupils spell: a word goes in, its letters come out with dashes between them.
+Others start from data or a package (``starter_data``, ``starter_gym``). The pupils of this one
+spell: a word goes in, its letters come out with dashes between them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from string import Template
-
-_PACKAGE = '''\
-"""Spells words."""
-'''
 
 _PROMPTS = '''\
 """Spelling questions: a word, to be spelt with dashes."""
@@ -80,7 +79,7 @@ from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.sft.settings import SftSettings
 
-DOMAIN = DomainSettings(name="$team", owner="team-$team", version="1.0.0")
+DOMAIN = DomainSettings($domain)
 SFT = SftSettings(num_steps=500, learning_rate=1e-3)
 RL = RlSettings(loop=LoopSettings(num_steps=60, learning_rate=2e-4, rung_every=20))
 '''
@@ -158,23 +157,112 @@ def test_the_climb_begins_at_the_released_fork_point():
     assert DOMAIN.owner == "team-$team"
 '''
 
-_FOLDER = {
-    "__init__.py": _PACKAGE,
-    "prompts.py": _PROMPTS,
-    "environment.py": _ENVIRONMENT,
-    "settings.py": _SETTINGS,
-    "workflow.py": _WORKFLOW,
-}
+
+TESTS_IN_WORKER = '''\
+"""What the $team team's grader takes, in its bundle and worker, as a release runs it."""
+
+from functools import partial
+
+import pytest
+
+from lineage.store.store import open_store
+from lineage.wheels import wheel_in
+from tasks.rollout.client import Episode
+from tasks.rollout.environment import Turn
+from tasks.rollout.worker.bundle import collect
+from tasks.rollout.worker.client import EnvironmentWorker
+from $package.settings import DOMAIN
+from $package.workflow import climb
 
 
-def folder_of(team: str, package: str) -> Mapping[str, str]:
-    """Return the files of a team's folder, by name; ``package`` is where they will lie, dotted."""
-    return {
-        name: Template(text).substitute(team=team, package=package)
-        for name, text in _FOLDER.items()
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    stored = partial(wheel_in, open_store())
+    bundle = collect("$package", tmp_path_factory.mktemp("bundle"), stored)
+    with EnvironmentWorker(bundle) as made:
+        yield made
+
+
+def scores(worker, said):
+    prompts = {prompt.messages: prompt for prompt in worker.prompts("train", $num_train, 0)}
+    shown = worker.demonstrations(5, 0)
+    episodes = [
+        Episode(prompts[each.messages], (Turn("assistant", said(each.turns[-1].content)),))
+        for each in shown
+    ]
+    return [grade.score for grade in worker.grade(episodes)]
+
+
+def test_demonstrations_are_right_and_silence_is_wrong(worker):
+    assert scores(worker, lambda answer: answer) == [1.0] * 5
+    assert scores(worker, lambda answer: "") == [0.0] * 5
+
+
+def test_no_question_is_in_two_splits(worker):
+    counts = {
+        "train": $num_train,
+        "validation": $num_validation,
+        "evaluation": $num_evaluation,
     }
+    asked = {each.messages for name in counts for each in worker.prompts(name, counts[name], 0)}
+    assert len(asked) == sum(counts.values())
 
 
-def tests_of(team: str, package: str) -> str:
-    """Return the tests of a team's folder."""
-    return Template(_TESTS).substitute(team=team, package=package)
+def test_the_climb_begins_at_the_released_fork_point():
+    assert climb.python_interface.default_inputs_as_kwargs["fork_point"] == "fork-point@released"
+    assert DOMAIN.owner == "team-$team"
+'''
+"""Tests of a team whose packages this environment need not have."""
+
+
+@dataclass(frozen=True)
+class Starter:
+    """What a new team starts with. The texts are templates of ``$team`` and ``$package``."""
+
+    says: str
+    """What the team is for, as its package's docstring."""
+    environment: str
+    tests: str
+    prompts: str = ""
+    """Text of ``prompts.py``; "" for prompts in files."""
+    write_prompts: Callable[[Path], None] | None = None
+    """Writes the files of ``prompts/`` into a folder."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of prompts by their names in DomainSettings."""
+    requirements: str = ""
+    """Text of ``requirements.txt``; "" for a grader of the standard library."""
+    dependencies: bool = True
+    """Whether the requirements are locked with what they require."""
+    fills: Mapping[str, str] = field(default_factory=dict)
+    """Values of the templates' other names."""
+
+    def folder(self, team: str, package: str) -> dict[str, str]:
+        """Return the files of the team's folder, by name; ``package`` is its dotted name."""
+        texts = {
+            "__init__.py": f'"""{self.says}"""\n',
+            "environment.py": self.environment,
+            "prompts.py": self.prompts,
+            "settings.py": _SETTINGS,
+            "workflow.py": _WORKFLOW,
+            "requirements.txt": self.requirements,
+        }
+        return {name: self._filled(text, team, package) for name, text in texts.items() if text}
+
+    def tests_of(self, team: str, package: str) -> str:
+        """Return the tests of the team's folder."""
+        return self._filled(self.tests, team, package)
+
+    def _filled(self, text: str, team: str, package: str) -> str:
+        known = {"team": team, "package": package, "domain": self._domain(team), **self.fills}
+        return Template(text).substitute(known)
+
+    def _domain(self, team: str) -> str:
+        """Return the arguments of DomainSettings, on lines of their own where they are many."""
+        given = [f'name="{team}"', f'owner="team-{team}"', 'version="1.0.0"']
+        given += [f"{name}={count}" for name, count in self.counts.items()]
+        if not self.counts:
+            return ", ".join(given)
+        return "\n" + "".join(f"    {argument},\n" for argument in given)
+
+
+SPELLING = Starter("Spells words.", _ENVIRONMENT, _TESTS, prompts=_PROMPTS)

@@ -47,7 +47,11 @@ def collect(package: str, into: Path, wheel: Callable[[str], bytes | None] = _no
         BundleError: the package does not exist, or ``check`` refuses it.
         PromptError: a JSONL file is empty or malformed; names the file and the line.
     """
-    source = folder_of(package)
+    return bundle_of(folder_of(package), into, wheel)
+
+
+def bundle_of(source: Path, into: Path, wheel: Callable[[str], bytes | None] = _no_wheel) -> Path:
+    """Copy what a team's folder puts into its bundle; see ``collect``."""
     provided = add_wheels(source, into, wheel)
     in_files = (source / DATA).is_dir() and not (source / "prompts.py").exists()
     if in_files:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import (
     EnvironmentFailure,
     Episode,
@@ -32,8 +33,8 @@ from tasks.rollout.worker.limits import Confinement, ConfinementError, WorkerLim
 from tasks.rollout.worker.process import ConfinedProcess, ProcessLostError
 
 Answer = TypeVar("Answer")
-NEEDS_NETWORK = "grader-needs-network"
-WITHOUT_NETWORK = (
+_NEEDS_NETWORK = "grader-needs-network"
+_WITHOUT_NETWORK = (
     "after it tried to reach a network, which an environment does not have: put what it fetches "
     "into the bundle, data as files and packages as wheels"
 )
@@ -99,10 +100,18 @@ class EnvironmentWorker:
         self._running()
         return self._confinement
 
-    @property
-    def tried_network(self) -> bool:
-        """Whether the bundle has tried to reach a network since it was loaded."""
-        return self._tried_network
+    def refuse_network(self) -> None:
+        """Refuse a bundle that has tried to reach a network, even if it went on without.
+
+        Raises:
+            RefusedError: ``grader-needs-network``.
+        """
+        if self._tried_network:
+            raise RefusedError(
+                _NEEDS_NETWORK,
+                f"the environment of {self.domain!r} gave an answer {_WITHOUT_NETWORK}. Its grades "
+                "would be those of a grader that failed",
+            )
 
     def restart(self) -> None:
         """End the process and start another."""
@@ -181,8 +190,8 @@ class EnvironmentWorker:
             raise EnvironmentFailure(
                 self.domain,
                 call,
-                str(reply["problem"]) + (f" {WITHOUT_NETWORK}" if self._tried_network else ""),
-                code=NEEDS_NETWORK if self._tried_network else "",
+                str(reply["problem"]) + (f" {_WITHOUT_NETWORK}" if self._tried_network else ""),
+                code=_NEEDS_NETWORK if self._tried_network else "",
                 prompt_id=_prompt_at(process.position, items),
                 details=str(reply.get("details", "")),
             )
