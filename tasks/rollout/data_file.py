@@ -39,7 +39,7 @@ _LAST_POINT = re.compile(r"[\s.?!]+$")
 
 
 @dataclass(frozen=True)
-class Row:
+class DataRow:
     """One question with its answer."""
 
     file: str
@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Columns:
+class DataColumns:
     """Names of the columns; "" takes the first of the usual names that the file has."""
 
     prompt: str = ""
@@ -74,7 +74,7 @@ class Columns:
 class SplitRows:
     """Rows by split, without repetitions."""
 
-    rows: Mapping[Split, Sequence[Row]]
+    rows: Mapping[Split, Sequence[DataRow]]
     num_repeated: int
     """Number of rows that repeat a question with its answer, left out."""
 
@@ -85,7 +85,7 @@ def normalized(text: str) -> str:
     return _LAST_POINT.sub("", " ".join(plain.split()))
 
 
-def read_data(path: Path, columns: Columns) -> list[Row]:
+def read_data(path: Path, columns: DataColumns) -> list[DataRow]:
     """Return the rows of a JSONL or Parquet file.
 
     Raises:
@@ -109,7 +109,7 @@ def read_data(path: Path, columns: Columns) -> list[Row]:
             bad.append((number, str(error)))
             continue
         final = worked.rpartition(FINAL)[2].strip()
-        found.append(Row(path.name, number, messages, final, worked))
+        found.append(DataRow(path.name, number, messages, final, worked))
     _refuse(path, "bad-data-lines", bad, "correct these lines or remove them")
     _refuse(
         path,
@@ -120,7 +120,7 @@ def read_data(path: Path, columns: Columns) -> list[Row]:
     return found
 
 
-def split_rows(rows: Sequence[Row], evaluation: Sequence[Row] | None = None) -> SplitRows:
+def split_rows(rows: Sequence[DataRow], evaluation: Sequence[DataRow] | None = None) -> SplitRows:
     """Return rows by split; a file of evaluation rows replaces those that the hash would choose.
 
     Raises:
@@ -139,7 +139,7 @@ def split_rows(rows: Sequence[Row], evaluation: Sequence[Row] | None = None) -> 
             f"case: {shown}. A score on them says nothing about new questions: remove them from "
             "one of the files",
         )
-    found: dict[Split, list[Row]] = {split: [] for split in SPLITS}
+    found: dict[Split, list[DataRow]] = {split: [] for split in SPLITS}
     for row in kept:
         split = split_of(row.key)
         found["train" if evaluation and split == "evaluation" else split].append(row)
@@ -178,9 +178,9 @@ def write_data(folder: Path, split: SplitRows, system: str = "") -> None:
     )
 
 
-def _once(rows: Iterable[Row]) -> tuple[list[Row], dict[str, str]]:
+def _once(rows: Iterable[DataRow]) -> tuple[list[DataRow], dict[str, str]]:
     """Return the first row of each question, and its place by the question."""
-    first: dict[str, Row] = {}
+    first: dict[str, DataRow] = {}
     for row in rows:
         known = first.setdefault(row.key, row)
         if normalized(known.answer) != normalized(row.answer):

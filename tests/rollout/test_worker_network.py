@@ -48,7 +48,7 @@ def test_a_grader_that_goes_on_without_its_network_is_refused(tmp_path, grade):
     assert caught.value.code == "grader-needs-network"
 
 
-def test_pipes_and_sockets_within_the_machine_are_no_network(tmp_path):
+def test_pipes_and_sockets_within_the_machine_are_taken(tmp_path):
     grade = "import os, socket\nos.pipe()\nsocket.socketpair()\nreturn Grade(1.0)"
     with EnvironmentWorker(write_bundle(tmp_path, grade=grade)) as worker:
         assert worker.grade(episodes("a"))[0].score == 1.0

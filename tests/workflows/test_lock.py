@@ -109,7 +109,7 @@ def test_a_broken_lock_is_refused(required, links):
     assert refused(lock_requirements, required, open_store(), links=links) == "bad-lock"
 
 
-def test_the_command_locks_a_team_whose_bundle_then_runs(links, tmp_path, monkeypatch):
+def test_the_command_locks_a_team_and_its_bundle_then_runs(links, tmp_path, monkeypatch):
     grade = "import tally\nreturn Grade(tally.add(0.5, 0.25))"
     team = write_bundle(tmp_path / "tally_team", grade=grade)
     (team / "__init__.py").touch()

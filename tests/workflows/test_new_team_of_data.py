@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from tasks.contracts.refusal import RefusedError
-from tasks.rollout.data_file import Columns
+from tasks.rollout.data_file import DataColumns
 from tests.support.wheels import write_wheel
 from tests.workflows.test_new_team import checkout, run  # noqa: F401 (a fixture)
 from workflows.cli import main
@@ -46,7 +46,7 @@ def refused(action, *arguments):
 
 def test_a_team_from_data_passes_its_tests_and_the_style(checkout, data, monkeypatch):  # noqa: F811
     monkeypatch.setenv("PROVOST_HOME", str(checkout / "home"))
-    starter, said = data_starter(data, "exact", Columns())
+    starter, said = data_starter(data, "exact", DataColumns())
     assert sum(int(part.split()[0]) for part in said[0].split(", ")) == 120
     written = write_team(checkout, "sums", starter)
     code, told = run(checkout, "pytest", "-q", "tests/teachers/test_sums.py")
@@ -63,7 +63,7 @@ def test_an_answer_that_the_grader_does_not_take_is_refused_with_its_line(checko
     rows[4]["answer"] = "####"
     path = tmp_path / "bad.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    assert refused(data_starter, path, "exact", Columns()) == "empty-answer"
+    assert refused(data_starter, path, "exact", DataColumns()) == "empty-answer"
     assert not (checkout / "workflows" / "teachers" / "sums").exists()
 
 
@@ -105,7 +105,7 @@ def test_a_package_that_cannot_be_had_leaves_no_team(checkout, data, monkeypatch
     monkeypatch.setenv("PROVOST_HOME", str(checkout / "home"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    starter, _ = data_starter(data, "math-verify", Columns())
+    starter, _ = data_starter(data, "math-verify", DataColumns())
     assert refused(write_team, checkout, "sums", starter) == "unresolved-requirements"
     assert not (checkout / "workflows" / "teachers" / "sums").exists()
     assert "sums" not in (checkout / "CODEOWNERS").read_text()
@@ -123,7 +123,7 @@ def test_an_unusable_answer_is_named_and_leaves_no_team(checkout, data, monkeypa
     write_wheel(links, "math_verify", {"math_verify.py": text}, version="0.9.0")
     write_wheel(links, "latex2sympy2_extended", version="1.11.0")
     write_wheel(links, "sympy", version="1.14.0")
-    starter, _ = data_starter(data, "math-verify", Columns())
+    starter, _ = data_starter(data, "math-verify", DataColumns())
     with pytest.raises(RefusedError) as caught:
         write_team(checkout, "sums", starter, links)
     assert caught.value.code == "unusable-answer"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tasks.rollout.data_file import Columns, read_data, split_rows, write_data
+from tasks.rollout.data_file import DataColumns, read_data, split_rows, write_data
 from workflows.commands.starter import TESTS_IN_WORKER, Starter
 
 _MATH_VERIFY = '''\
@@ -109,7 +109,7 @@ GRADERS: Mapping[str, Grader] = {
 
 
 def data_starter(
-    data: Path, grader: str, columns: Columns, evaluation: Path | None = None
+    data: Path, grader: str, columns: DataColumns, evaluation: Path | None = None
 ) -> tuple[Starter, list[str]]:
     """Return the files of a team that asks the questions of a data file, and what was found there.
 

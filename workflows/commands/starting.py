@@ -14,7 +14,7 @@ from lineage.store.store import Store, open_store
 from lineage.wheels import LOCK, wheel_in, write_lock
 from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import Episode
-from tasks.rollout.data_file import Columns
+from tasks.rollout.data_file import DataColumns
 from tasks.rollout.environment import SPLITS, Turn
 from tasks.rollout.foreign import cut
 from tasks.rollout.prompts import read_prompts
@@ -61,7 +61,7 @@ def starter_of(chosen: Chosen) -> tuple[Starter, list[str]]:
             "--data says what is asked and --grader how answers are compared: give both"
         )
     if chosen["data"] and chosen["grader"]:
-        columns = Columns(chosen["prompt_column"], chosen["answer_column"])
+        columns = DataColumns(chosen["prompt_column"], chosen["answer_column"])
         return data_starter(chosen["data"], chosen["grader"], columns, chosen["evaluation_data"])
     if chosen["environment"]:
         package, _, family = chosen["environment"].partition(":")
