@@ -191,6 +191,7 @@ def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
     start = load_weights(runner, subject.start)
     end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
     conservation = subject.ledger.check(start, end)
+    policy.model.float()  # scorers and surgery compute in fp32, in whatever it was saved
     # The model lends its architecture to the scorers; what it holds must not change with them.
     return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, conservation)
 
@@ -208,8 +209,8 @@ def own_policy(runner: StepRunner, subject: AuditedStudent) -> Policy:
 
 
 def load_weights(runner: StepRunner, checkpoint: Artifact) -> Weights:
-    """Return a checkpoint's parameters by name."""
-    model = load_model(runner.store.tree(checkpoint.digest))
+    """Return a checkpoint's parameters by name, in fp32."""
+    model = load_model(runner.store.tree(checkpoint.digest)).float()
     return {name: tensor.detach() for name, tensor in model.named_parameters()}
 
 

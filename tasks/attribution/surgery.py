@@ -20,6 +20,7 @@ from tasks.attribution.subject import find_subject, open_models
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
+from tasks.ledger.segment_file import DTYPES
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.files import save_policy
 from tasks.platform.measurements import Measurements
@@ -60,11 +61,17 @@ def scale_teachers(runner: StepRunner, student: str, weights: Mapping[str, float
 
     def make(folder: Path, measurements: Measurements) -> Path:
         report("surgery", 0, 1, message=str(dict(weights)))
-        models = open_models(runner, subject)
-        changed = reweighed(models.end, subject.ledger, weights)
-        with torch.no_grad():
-            for name, parameter in models.policy.model.named_parameters():
-                parameter.copy_(changed[name])
+        models, saved = open_models(runner, subject), subject.ledger.manifest.saved
+        end = subject.ledger.trained_end(models.start) if saved else models.end
+        changed = reweighed(end, subject.ledger, weights)
+        model = models.policy.model
+        kept = DTYPES[saved.precision] if saved else torch.float32
+        for name, parameter in model.named_parameters():
+            parameter.data = changed[name].to(kept)
+        measurements.notes["saved"] = {
+            "precision": saved.precision.value if saved else "fp32",
+            "rounding": _rounding(changed, dict(model.named_parameters())),
+        }
         return save_policy(models.policy, folder / "model")
 
     return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
@@ -78,6 +85,14 @@ def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dic
             for name, moved in ledger.displacement(segment, source).items():
                 changed[name] += (weight - 1) * moved
     return changed
+
+
+@torch.no_grad()
+def _rounding(weights: Weights, saved: Weights) -> float:
+    """Return the norm of what saving rounds away, relative to that of the weights."""
+    pairs = [(tensor.double(), saved[name].double()) for name, tensor in weights.items()]
+    lost = sum(float((whole - rounded).square().sum()) for whole, rounded in pairs)
+    return math.sqrt(lost / sum(float(whole.square().sum()) for whole, _ in pairs))
 
 
 def refuse_unknown(named: Mapping[str, float], parts: list[str]) -> None:

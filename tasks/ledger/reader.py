@@ -84,6 +84,13 @@ class Ledger:
             yield WalkedSegment(segment, now, parts, end)
             now = end
 
+    def trained_end(self, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the weights at the end of the run, as they were trained."""
+        end = start
+        for walked in self.walk(start):
+            end = walked.end
+        return end
+
     def check(self, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> Conservation:
         """Return how the parts add up, after checking that these are the ledger's weights.
 

@@ -21,6 +21,7 @@ from tasks.ledger.schema import (
     LedgerCheckpoint,
     LedgerSettings,
     Manifest,
+    SavedWeights,
     Segment,
     SourceRow,
     StoredPrecision,
@@ -53,14 +54,22 @@ class LedgerWriter:
     """A ledger in a folder, complete after every step; all its methods are collective."""
 
     def __init__(
-        self, folder: Path, settings: LedgerSettings, optimizer: SplitAdamW, seed: int
+        self,
+        folder: Path,
+        settings: LedgerSettings,
+        optimizer: SplitAdamW,
+        seed: int,
+        saved: StoredPrecision = StoredPrecision.FP32,
     ) -> None:
         """Start a ledger in an empty folder, or continue the ledger in it.
+
+        ``saved`` is the precision in which the student will be saved.
 
         Raises:
             ValueError: if the folder's ledger has other settings, sources or weights.
         """
         self._folder, self._optimizer, self._writes = folder, optimizer, rank() == 0
+        self._saved = saved
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST).exists():
             self._manifest = read_manifest(folder)
@@ -97,8 +106,8 @@ class LedgerWriter:
                 self._close_segment(step)
             else:
                 self._keep_weights(step)
-        end = digest_weights(self._optimizer.masters()) if last else self._manifest.end
-        self._manifest = self._manifest.model_copy(update={"last_step": step, "end": end})
+        update = {"last_step": step, **(self._end() if last else {})}
+        self._manifest = self._manifest.model_copy(update=update)
         if self._writes:
             (self._folder / MANIFEST).write_text(self._manifest.model_dump_json(indent=1), "utf-8")
 
@@ -160,6 +169,18 @@ class LedgerWriter:
         self._manifest = self._manifest.model_copy(
             update={"checkpoints": (*checkpoints, checkpoint)}
         )
+
+    def _end(self) -> dict[str, object]:
+        """Return the digests of the student, as it was trained and as it will be saved."""
+        masters = self._optimizer.masters()
+        end: dict[str, object] = {"end": digest_weights(masters)}
+        if self._saved is StoredPrecision.FP32:
+            return end
+        kept = DTYPES[self._saved]
+        weights = (whole(tensor) for tensor in masters.values())
+        lost = _norm(tensor - tensor.to(kept).to(tensor.dtype) for tensor in weights)
+        digest = digest_weights({name: tensor.to(kept) for name, tensor in masters.items()})
+        return end | {"saved": SavedWeights(precision=self._saved, digest=digest, lost=lost)}
 
     def _check_same_run(self, settings: LedgerSettings, seed: int) -> None:
         existing = self._manifest

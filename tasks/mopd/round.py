@@ -20,7 +20,7 @@ from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
-from tasks.onpolicy.learner import save_student
+from tasks.onpolicy.student_files import save_student, saving_note
 from tasks.platform.console_errors import Told
 from tasks.platform.failure import (
     Failure,
@@ -119,6 +119,7 @@ class _Round:
             Measurements("ledger", notes=plan.made_for),
             owner="consolidation",
         )
+        measurements.notes["saved"] = saving_note(run.learner)
         return save_student(run.learner, policy.tokenizer, folder / "model")
 
 

@@ -34,7 +34,7 @@ from tasks.mopd.teacher_pool.checkpoint import (
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
 from tasks.onpolicy.ladder import earlier_rungs
-from tasks.onpolicy.learner import ADAPTER
+from tasks.onpolicy.student_files import ADAPTER
 from tasks.platform.ranks import rank_device
 
 

@@ -21,6 +21,7 @@ from tasks.ledger.estimate import (
     free_storage,
     memory_speed,
 )
+from tasks.ledger.schema import StoredPrecision
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
@@ -35,6 +36,7 @@ from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
+from tasks.onpolicy.settings import Precision
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank_device
@@ -90,7 +92,9 @@ class RoundTrainer:
             self._objective.sources,
             record=settings.ledger.displacements,
         )
-        self._writer = LedgerWriter(ledger, settings.ledger, self.learner.optimizer, seed)
+        loop = settings.loop  # an adapter's ledger is of the adapter, which is saved in fp32
+        saved = StoredPrecision(loop.saved_precision if loop.adapter is None else Precision.FP32)
+        self._writer = LedgerWriter(ledger, settings.ledger, self.learner.optimizer, seed, saved)
         self._recorder = LedgerRecorder(self._writer, seed, settings.loop.num_steps)
 
     def parts(self, measurements: Measurements) -> dict[str, Part]:

@@ -1,7 +1,5 @@
 """The learner: a step's rollouts become updates of the policy, each split by source.
 
-``save_student`` writes what it has learned as a standard checkpoint, merged and in fp32.
-
 Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
 """
 
@@ -12,14 +10,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.architecture import body_of, checkpointed
-from tasks.model.files import MAX_SHARD, Policy, load_model, save_policy
 from tasks.model.kernels.cpu import write_norms_by_hand
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
-from tasks.model.lora import add_adapter, is_projection, load_adapter, merged_weights, save_adapter
+from tasks.model.lora import add_adapter, is_projection
 from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
@@ -252,37 +249,3 @@ def _chunks(num_tokens: int, vocabulary_size: int) -> Iterator[slice]:
     width = max(1, _LOGIT_BYTES // (4 * vocabulary_size))
     for first in range(0, num_tokens, width):
         yield slice(first, min(first + width, num_tokens))
-
-
-ADAPTER = "adapter"
-"""Folder of a LoRA student's adapters, inside the folder of the merged model."""
-
-
-def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
-    """Write a normal Hugging Face folder with the masters and return it. Collective.
-
-    For a LoRA student it holds the merged model, and in ``adapter`` A and B in PEFT's format.
-    """
-    model, adapter = learner.model, learner.settings.adapter
-    if adapter is not None:
-        weights = collected(learner.optimizer.masters())
-        if rank() == 0:
-            save_adapter(weights, adapter, folder / ADAPTER)
-            _save_merged(Path(str(model.name_or_path)), tokenizer, folder)
-    elif num_ranks() > 1:
-        state = collected(dict(model.named_parameters()))
-        if rank() == 0:
-            model.save_pretrained(folder, state_dict=state, max_shard_size=MAX_SHARD)
-            tokenizer.save_pretrained(folder)
-    else:
-        with learner.optimizer.full_precision():
-            save_policy(Policy(model, tokenizer), folder)
-    return folder
-
-
-def _save_merged(base: Path, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Merge into the base as it was loaded; the student's copy may have less precision."""
-    model = load_model(base).float()
-    load_adapter(model, folder / ADAPTER)
-    model.save_pretrained(folder, state_dict=merged_weights(model), max_shard_size=MAX_SHARD)
-    tokenizer.save_pretrained(folder)

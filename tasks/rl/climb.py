@@ -13,8 +13,9 @@ from tasks.contracts.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.distributed.collective import DistributedStepRunner, SharedPlayer
-from tasks.onpolicy.learner import Learner, save_student
+from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
+from tasks.onpolicy.student_files import save_student, saving_note
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -165,6 +166,7 @@ class _Ladder:
             self._runner.project, self._start, self._domain, self._settings, self._seed, step
         )
         with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+            self.measurements.notes["saved"] = saving_note(learner)
             saved = save_student(learner, self._policy.tokenizer, Path(folder, "model"))
             self._runner.commit(
                 derivation,

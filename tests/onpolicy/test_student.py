@@ -10,8 +10,9 @@ from tasks.model.architecture import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
 from tasks.model.log_probs import chosen_hidden, pad_right
 from tasks.model.settings import AdapterSettings
-from tasks.onpolicy.learner import Learner, num_trained, save_student
+from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.student_files import save_student, saving_note
 from tests.onpolicy.test_loop import SCORED, Likelihood
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tokenizer
@@ -73,6 +74,47 @@ def test_what_is_saved_are_the_masters(tmp_path, precision):
     assert json.loads((tmp_path / "student/config.json").read_text())["dtype"] == "float32"
     computing = torch.bfloat16 if precision is Precision.BF16 else torch.float32
     assert {p.dtype for p in model.parameters()} == {computing}  # and training goes on
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_student_is_saved_in_bf16_if_set_and_its_rounding_is_noted(tmp_path, precision):
+    model = tiny_model()
+    learner = learner_of(model, precision=precision, saved_precision=Precision.BF16)
+    learner.update(Likelihood(), SCORED, 1)
+    before, holds = state(model), {p.dtype for p in model.parameters()}
+    masters = {name: t.clone() for name, t in learner.optimizer.masters().items()}
+    note = saving_note(learner)
+    loaded = load_model(save_student(learner, tokenizer(), tmp_path / "student"))
+    found = dict(loaded.named_parameters())
+    assert all(torch.equal(found[name], masters[name].bfloat16()) for name in masters)
+    assert json.loads((tmp_path / "student/config.json").read_text())["dtype"] == "bfloat16"
+    lost = torch.cat([(masters[n] - found[n].detach().float()).flatten() for n in masters]).norm()
+    size = torch.cat([tensor.flatten() for tensor in masters.values()]).norm()
+    assert note == {
+        "precision": "bf16",
+        "rounding": pytest.approx(lost.item() / size.item(), rel=1e-4),
+    }
+    assert 1e-4 < note["rounding"] < 2**-8
+    # Training goes on with what it had.
+    assert {p.dtype for p in model.parameters()} == holds
+    assert all(torch.equal(state(model)[name], before[name]) for name in before)
+
+
+def test_a_student_that_is_saved_as_trained_loses_nothing():
+    assert saving_note(learner_of(tiny_model())) == {"precision": "fp32"}
+
+
+def test_a_lora_student_is_merged_in_fp32_and_rounded_once(tmp_path):
+    base = save_policy(Policy(tiny_model(), tokenizer()), tmp_path / "base")
+    found = []
+    for saved in Precision:
+        adapter = AdapterSettings(rank=2, alpha=4)
+        learner = learner_of(load_model(base), adapter=adapter, saved_precision=saved)
+        learner.update(Likelihood(), SCORED, 1)
+        found.append(load_model(save_student(learner, tokenizer(), tmp_path / saved.value)))
+    whole, short = (dict(model.named_parameters()) for model in found)
+    assert {tensor.dtype for tensor in short.values()} == {torch.bfloat16}
+    assert all(torch.equal(short[name], whole[name].bfloat16()) for name in whole)
 
 
 def test_checkpointing_computes_the_blocks_again_and_the_gradients_are_the_same():

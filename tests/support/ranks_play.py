@@ -14,11 +14,12 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.distributed.collective import SharedPlayer
-from tasks.onpolicy.learner import Learner, save_student
+from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.student_files import save_student
 from tasks.platform.ranks import joined_ranks, rank
 from tasks.platform.resume import States
 from tasks.rollout.client import LocalEnvironment

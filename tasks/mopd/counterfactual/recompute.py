@@ -25,7 +25,7 @@ from tasks.mopd.round_form import RecomputeSpec
 from tasks.mopd.round_models import RoundModels, inputs_of, round_models
 from tasks.mopd.trainer import RoundSpec, open_objective
 from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts, recompute_settings
-from tasks.onpolicy.learner import Learner, save_student
+from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.recompute import (
     RecomputedLedger,
     recompute_displacements,
@@ -33,6 +33,7 @@ from tasks.onpolicy.recompute import (
     segment_boundaries,
     set_weights,
 )
+from tasks.onpolicy.student_files import save_student
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import format_seconds, report
 from tasks.platform.provenance import source_digest

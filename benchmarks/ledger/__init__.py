@@ -1,0 +1,1 @@
+"""What a ledger says of a real model: rounding, saving, audits, and the size of a segment."""

@@ -1,0 +1,58 @@
+"""Measures the ledger of a real model, case by case.
+
+``rounds`` distills two teachers into the model at three learning rates, in fp32 and bf16: rounding
+against its prediction, saving, the size of a segment, audit, surgery and verification. A case that
+is there is not run again. ``compensated`` compares plain and compensated masters.
+
+    python -m benchmarks.ledger rounds --model SmolLM2-135M-Instruct --home runs/ledger
+    python -m benchmarks.ledger compensated --model SmolLM2-135M-Instruct
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.common.circumstances import RESULTS, facts, write_result
+from benchmarks.common.process import in_own_process
+from benchmarks.common.results import as_text, load, write_whole
+from benchmarks.ledger.compensated import compensated
+from benchmarks.ledger.real import CASES, Case, measure, plan_of_two
+
+FILE = RESULTS / "ledger_rounds.json"
+
+
+def main() -> None:
+    """Measure one part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=("rounds", "compensated"))
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--home", type=Path, default=Path("runs/ledger"))
+    chosen = parser.parse_args()
+    if chosen.part == "compensated":
+        write_result("ledger_compensated", "cpu", {"rows": compensated(chosen.model)})
+        return
+    for case in CASES:
+        done = load(FILE, {"cases": {}})
+        if case.name in done["cases"]:
+            continue
+        # Each in a process of its own, so that the peak of its memory is its own.
+        row = in_own_process(_measured, chosen.model.resolve(), chosen.home.resolve(), case)
+        done["cases"][case.name] = row | {"circumstances": facts()}
+        write_whole(FILE, done)
+        sys.stdout.write(as_text(row))
+
+
+def _measured(model: Path, home: Path, case: Case) -> dict[str, object]:
+    os.environ["PROVOST_HOME"] = str(home)
+    from lineage.store.store import open_store  # noqa: PLC0415 - the home is read when it is opened
+    from tasks.platform.step_runner import StepRunner  # noqa: PLC0415
+    from tests.support.mirrors import MemoryMirror  # noqa: PLC0415
+
+    mirror = MemoryMirror()  # type: ignore[no-untyped-call]
+    runner = StepRunner(open_store(), mirror=mirror)
+    return measure(runner, plan_of_two(runner, model), case)
+
+
+if __name__ == "__main__":
+    main()
