@@ -42,7 +42,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint ui cluster-up cluster-down clean-runs
+.PHONY: help setup tools demo test test-all lint ui cluster-up cluster-down clean-runs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,8 @@ $(READY_TO_DEVELOP): $(READY)
 	@echo "Installing the development tools into $(VENV): a minute, once."
 	@$(INSTALL) -e '.[dev]' | $(COUNTED)
 	@touch $@
+
+tools: $(READY_TO_DEVELOP) ## add the development tools, such as pytest (test and lint do it too)
 
 demo: $(READY) ## run the main job: four teams climb, one consolidation merges them (~15 minutes)
 	@$(BIN)/provost demo

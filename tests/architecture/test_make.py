@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make on thi
 TARGETS = [
     "help",
     "setup",
+    "tools",
     "demo",
     "test",
     "test-all",
@@ -37,7 +38,7 @@ def test_make_alone_lists_every_target():
     assert listed == TARGETS
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-all", "lint", "ui"])
+@pytest.mark.parametrize("target", ["tools", "demo", "test", "test-all", "lint", "ui"])
 def test_a_target_sets_itself_up_in_a_fresh_checkout(target, tmp_path):
     planned = make("-n", target, f"VENV={tmp_path}/venv").stdout
     assert planned.index("pip install") < planned.index(
