@@ -1,10 +1,14 @@
 """What holds for every test: one thread, no network, a home folder of its own."""
 
+import fcntl
+import gc
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,16 @@ for name in ("PROVOST_SIGNING_KEY", "PROVOST_SIGNING_KEY_FILE"):
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
+def pytest_collection_finish():
+    """Leave all that was imported out of garbage collections.
+
+    A collection over torch, transformers, MLflow and 5,000 tests takes half a second, and Hugging
+    Face's trainer makes one in every training.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """Give the test a store and an MLflow database of its own; return the folder."""
@@ -44,6 +58,50 @@ def home(tmp_path, monkeypatch):
     for name in ("PROVOST_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory):
+    """Return a function that makes a file or folder which all workers share, and returns it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def made(name, make):
+        whole, part = shared / name, shared / f"{name}.part"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(part, ignore_errors=True)  # of a worker that failed
+                make(part)
+                part.rename(whole)
+        return whole
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(make_once):
+    """An MLflow database with its tables, made once: making them takes more than a second."""
+
+    def make(folder):
+        from lineage.mirror import connection
+
+        folder.mkdir()
+        file = folder / "mlflow.db"
+        connection.client_of(f"sqlite:///{file}").search_experiments()
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that one file is all of it
+
+    return make_once("mlflow", make) / "mlflow.db"
+
+
+@pytest.fixture
+def tracked_home(home, mlflow_database):
+    """Put an MLflow database without runs into this test's home; return the home."""
+    home.mkdir(exist_ok=True)
+    shutil.copyfile(mlflow_database, home / "mlflow.db")
+    return home
 
 
 @pytest.fixture(autouse=True)

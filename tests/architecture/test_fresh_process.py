@@ -68,8 +68,8 @@ def test_a_pickle_in_an_interface_would_be_seen(tmp_path):
         "import fractions\nimport flytekit\n\n"
         "@flytekit.task\ndef half(of: fractions.Fraction) -> float:\n    return float(of) / 2\n"
     )
-    program = PROGRAM.replace(
-        "import workflows\n", "import workflows\nsys.path[:0] = sys.argv[1:]\n"
+    program = PROGRAM.replace("workflows", "images").replace(
+        "import images\n", "import images\nsys.path[:0] = sys.argv[1:]\n"
     )
     program = program.replace("interfaces = {}", "import bad\ninterfaces = {}")
     texts = imported(program, str(tmp_path))["interfaces"]

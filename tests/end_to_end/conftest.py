@@ -1,8 +1,6 @@
 """Homes that are made once, by the first worker that needs them, and copied by each test."""
 
 import contextlib
-import fcntl
-import os
 import shutil
 
 import pytest
@@ -21,26 +19,6 @@ from tests.support.tiny_faculty import (
 
 
 @pytest.fixture(scope="session")
-def make_once(tmp_path_factory):
-    """Return a function that makes a folder which all workers share, and returns it."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-
-    def made(name, make):
-        folder, part = shared / name, shared / f"{name}.part"
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                shutil.rmtree(part, ignore_errors=True)  # of a worker that failed
-                make(part)
-                part.rename(folder)
-        return folder
-
-    return made
-
-
-@pytest.fixture(scope="session")
 def teams_on_path(make_once):
     """Return the folder that holds the two teams' package, on Python's path."""
 
@@ -54,8 +32,10 @@ def teams_on_path(make_once):
 
 
 @pytest.fixture(scope="session")
-def home_with_fork_point(make_once):
+def home_with_fork_point(make_once, mlflow_database):
     def make(folder):
+        folder.mkdir()
+        shutil.copyfile(mlflow_database, folder / "mlflow.db")
         with home_at(folder):
             make_fork_point()
 

@@ -20,6 +20,7 @@ from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.scratch import make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
+from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import refusal
 from tests.support.refused import refused
 from tests.support.tiny_faculty import PACKAGE, climb
@@ -59,7 +60,7 @@ def tiny_llama(tmp_path_factory):
 
 @pytest.fixture
 def runner(home):
-    return StepRunner()
+    return StepRunner(mirror=MemoryMirror())
 
 
 def base_from(runner, source, seed=0):

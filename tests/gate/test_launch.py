@@ -12,13 +12,14 @@ from tasks.mopd.task import round_settings
 from tasks.platform.attempt import InterruptedAttemptError
 from tasks.platform.step_runner import StepRunner
 from tests.support.making import take, write_record
+from tests.support.mirrors import MemoryMirror
 from workflows.consolidation.stages import carry_out
 from workflows.consolidation.workflow import PRESETS, consolidate
 
 
 @pytest.fixture
 def runner(home):
-    return StepRunner()
+    return StepRunner(mirror=MemoryMirror())
 
 
 def planned(runner, *before):

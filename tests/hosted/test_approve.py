@@ -23,10 +23,11 @@ from tasks.contracts.handover import (
 from tasks.contracts.review import record_approval
 from tasks.gate.forecast import Forecast, Machine
 from tasks.gate.plan_page import summary_of
-from tasks.platform.step_runner import StepRunner
-from tests.hosted.test_failure_records import made
+from tests.hosted.test_failure_records import made, quick_runner
 from tests.support.admin import serving
 from workflows.cli import main
+
+pytestmark = pytest.mark.usefixtures("tracked_home")  # which the command shows its record in
 
 REVIEW = "review-the-plan"
 COST = Forecast(
@@ -98,10 +99,10 @@ def asked(*options, answer=""):
 
 def approvals():
     """Return the inputs of each record of a decision, and what was decided in which execution."""
-    records = StepRunner().records
+    records = quick_runner().records
     return [
         ({item.role: item.artifact for item in records.read(record).inputs}, attested.flyte, said)
-        for record in Lineage(StepRunner().store).index.of_kind("approval")
+        for record in Lineage(quick_runner().store).index.of_kind("approval")
         for attested in records.attestations(record)
         for said in decided(records.read(record), [attested])
     ]
@@ -113,7 +114,7 @@ def came_through(gated, monkeypatch, execution="f1"):
         pod.setenv("FLYTE_INTERNAL_EXECUTION_ID", execution)
         pod.setenv("FLYTE_INTERNAL_EXECUTION_PROJECT", "consolidation")
         pod.setenv("FLYTE_INTERNAL_EXECUTION_DOMAIN", "staging")
-        return record_approval(StepRunner(), gated)
+        return record_approval(quick_runner(), gated)
 
 
 def test_the_summary_comes_first_and_says_what_is_approved(gated):
@@ -150,7 +151,7 @@ def test_who_approved_by_the_command_stays_with_the_student(admin, gated, monkey
     passed = came_through(gated, monkeypatch)
     [(_, _, said)] = approvals()
     assert said.by == "ann"
-    assert StepRunner().records.read(passed.approval.record).settings == {"decision": "approved"}
+    assert quick_runner().records.read(passed.approval.record).settings == {"decision": "approved"}
 
 
 def test_an_approval_by_the_consoles_button_is_recorded_without_a_name(gated, monkeypatch):
@@ -175,7 +176,7 @@ def test_each_execution_says_how_it_came_through_in_one_record(admin, gated, mon
 
 def test_an_approval_at_a_terminal_names_who_is_logged_in(gated, monkeypatch):
     monkeypatch.setenv("LOGNAME", "bea")
-    record_approval(StepRunner(), gated)
+    record_approval(quick_runner(), gated)
     [(_, run, said)] = approvals()
     assert (run, said.by, said.way) == (None, "bea", "terminal")
 

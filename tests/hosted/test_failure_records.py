@@ -18,16 +18,25 @@ from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import record_failure
 from tasks.platform.failure import failures
 from tasks.platform.step_runner import StepRunner
+from tests.hosted.test_container import SHOWN
 from tests.support import failing_task
 from tests.support.container import ROOT, Container
+from tests.support.mirrors import MemoryMirror
 
 HERE = {"PYTHONPATH": str(ROOT)}
+
+pytestmark = pytest.mark.usefixtures("tracked_home")  # which the pods show their records in
+
+
+def quick_runner():
+    """Return a step runner that does not wait for MLflow."""
+    return StepRunner(mirror=MemoryMirror())
 
 
 def made(kind, text="x"):
     """Return an artifact with a record."""
     derivation = Derivation(
-        project=StepRunner().project,
+        project=quick_runner().project,
         kind=kind,
         inputs=(),
         source=digest_json("code"),
@@ -39,7 +48,7 @@ def made(kind, text="x"):
         (folder / "file").write_text(text)
         return folder / "file"
 
-    return StepRunner().find_or_make(derivation, kind, write)
+    return quick_runner().find_or_make(derivation, kind, write)
 
 
 @pytest.fixture
@@ -71,7 +80,7 @@ def spec():
 
 def recorded():
     """Return (execution, what was said) of every failure that the store tells of."""
-    runner = StepRunner()
+    runner = quick_runner()
     return sorted(
         (attested.flyte.execution, runner.records.read(record).settings["error"])
         for record, attested in failures(runner)
@@ -88,12 +97,16 @@ def failure_node(folder, gated, spec, execution, message):
     return ended(Container(record_failure, folder, inputs), execution)
 
 
-def test_the_step_that_fails_leaves_the_record_with_what_it_was_given(tmp_path):
+def test_a_step_that_refuses_shows_our_sentence_and_leaves_the_record_of_its_inputs(tmp_path):
     start = made("checkpoint")
     pod = Container(failing_task.fail_with, tmp_path / "pod", {"start": start, "ending": "refusal"})
-    assert ended(pod, "f1").error
-    [(record, attested)] = failures(StepRunner())
-    derivation = StepRunner().records.read(record)
+    error = ended(pod, "f1").error
+    assert error.code == "USER:UnknownReferenceError"
+    assert failing_task.SENTENCE[:70] in error.message[:SHOWN]
+    assert "Traceback" not in error.message
+    assert '.py", line' not in error.message
+    [(record, attested)] = failures(quick_runner())
+    derivation = quick_runner().records.read(record)
     assert [(item.role, item.artifact) for item in derivation.inputs] == [("start", start.digest)]
     assert derivation.settings == {
         "task": "tests.support.failing_task.fail_with",
@@ -142,7 +155,7 @@ def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gate
     for execution in ("f1", "f2"):  # the second is the recovered run: no failure node is run
         ended(Container(failing_task.fail_in_a_plan, tmp_path / execution, inputs), execution)
     assert recorded() == [("f1", failing_task.SENTENCE), ("f2", failing_task.SENTENCE)]
-    assert len({record for record, _ in failures(StepRunner())}) == 1  # the same failure, twice
+    assert len({record for record, _ in failures(quick_runner())}) == 1  # the same failure, twice
 
 
 @pytest.mark.parametrize(
@@ -152,6 +165,6 @@ def test_a_second_failure_after_a_recovery_leaves_a_second_record(tmp_path, gate
 def test_a_pod_that_could_not_write_is_recorded_by_the_failure_node(tmp_path, gated, spec, message):
     assert failure_node(tmp_path / "node", gated, spec, "f1", message).error is None
     assert recorded() == [("f1", message)]
-    [(record, _)] = failures(StepRunner())
-    assert StepRunner().records.read(record).settings["publish_as"] == "general"
-    assert [item.role for item in StepRunner().records.read(record).inputs] == ["plan"]
+    [(record, _)] = failures(quick_runner())
+    assert quick_runner().records.read(record).settings["publish_as"] == "general"
+    assert [item.role for item in quick_runner().records.read(record).inputs] == ["plan"]

@@ -10,6 +10,7 @@ from lineage.records.derivation import FlyteRun
 from tasks.platform.failure import Failure, Work, failures, leave_record
 from tasks.platform.step_runner import StepRunner
 from tests.support.admin import serving
+from tests.support.mirrors import MemoryMirror
 from workflows.cli import main
 from workflows.commands.schemas import schema_of
 
@@ -40,7 +41,11 @@ def listed(*options):
 
 def recorded(execution, sentence="math@1 was recalled: leak"):
     run = FlyteRun(project="consolidation", domain="staging", execution=execution)
-    leave_record(StepRunner(run=run), Failure("task", "RecalledError", sentence), Work())
+    leave_record(
+        StepRunner(run=run, mirror=MemoryMirror()),
+        Failure("task", "RecalledError", sentence),
+        Work(),
+    )
 
 
 def test_every_run_is_listed_newest_first_over_pages_with_its_phase_and_reason(admin):

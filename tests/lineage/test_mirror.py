@@ -115,7 +115,7 @@ def test_names_versions_aliases_and_recalls_appear(store, client):
     assert len(client.search_model_versions("name='teacher.math'")) == 2
 
 
-def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path, template):
+def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path, mlflow_database):
     base, weights = write_record(store, b"base", kind="base")
     child, output = write_record(
         store, b"child", Input(role="x", artifact=weights, record=base), kind="rl"
@@ -125,7 +125,7 @@ def test_reindex_rebuilds_everything_in_an_empty_mlflow(store, client, tmp_path,
     registry.register("teacher.math", artifact, owner="team")
     registry.point("teacher.math", "released", 1, by="lead")
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "mlflow.db").write_bytes(template.read_bytes())
+    (tmp_path / "other" / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     uri = f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"
     assert mirror.reindex(store, uri) == mirror.Reindexed(records=2, names=1, versions=1)
     assert mirror.reindex(store, uri) == mirror.Reindexed(records=2, names=1, versions=1)

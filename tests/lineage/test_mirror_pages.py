@@ -24,10 +24,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, template):
+def place(tmp_path_factory, mlflow_database):
     """The address of an MLflow of its own."""
     database = tmp_path_factory.mktemp("pages") / "mlflow.db"
-    database.write_bytes(template.read_bytes())
+    database.write_bytes(mlflow_database.read_bytes())
     return f"sqlite:///{database}"
 
 

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, template):
+def address(tmp_path_factory, mlflow_database):
     folder = tmp_path_factory.mktemp("server")
-    (folder / "mlflow.db").write_bytes(template.read_bytes())
+    (folder / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     with mlflow_server(f"sqlite:///{folder / 'mlflow.db'}", folder) as found:
         yield found
 

@@ -1,11 +1,14 @@
 """What was configured and did not run is an error that names it."""
 
 import json
+import multiprocessing
+import os
+import socket
 
 import pytest
 
 from tasks.onpolicy.feature_checks import FeatureCheck, FeatureCheckError, FeatureChecks
-from tests.onpolicy.test_parallel import run
+from tasks.platform.ranks import joined_ranks
 
 MUST_BIND = FeatureCheck(
     "refresh", must_bind=True, where="tasks.mopd.objective", remedy="Set inner_updates to 1"
@@ -67,9 +70,36 @@ def test_a_feature_that_is_not_configured_is_an_error():
         FeatureChecks([MAY_REST]).record("refresh", 1.0)
 
 
+def as_rank(rank, port, file):
+    """Record features as one of two ranks, and write the metrics."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    with joined_ranks():
+        checks = FeatureChecks(
+            FeatureCheck(name, must_bind=True, where="here", remedy="none")
+            for name in ("mask", "clip")
+        )
+        for _ in range(rank + 1):
+            checks.record("mask", 1.0 + 3.0 * rank)
+        if rank == 1:
+            checks.record("clip", 0.5)
+        metrics = checks.end_step(1)
+        checks.end_step(2)  # each feature bound on some rank
+        file.write_text(json.dumps(metrics), "utf-8")
+
+
 def test_what_every_rank_recorded_is_one_metric_on_all_ranks(tmp_path):
-    run("feature_checks_program.py", 2, tmp_path)
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    files = [tmp_path / f"{rank}.json" for rank in (0, 1)]
+    context = multiprocessing.get_context("fork")  # which imports torch no second time
+    ranks = [
+        context.Process(target=as_rank, args=(rank, port, file)) for rank, file in enumerate(files)
+    ]
+    for each in ranks:
+        each.start()
+    for each in ranks:
+        each.join(120)
     # Rank 0 records 1 once and rank 1 records 4 twice: the mean of three is 3.
     expected = {
         "mechanism/mask/evaluated": 3.0,
@@ -77,7 +107,8 @@ def test_what_every_rank_recorded_is_one_metric_on_all_ranks(tmp_path):
         "mechanism/clip/evaluated": 1.0,
         "mechanism/clip/bound": 0.5,
     }
-    assert ranks == [expected, expected]
+    assert [json.loads(file.read_text()) for file in files] == [expected, expected]
+    assert [each.exitcode for each in ranks] == [0, 0]
 
 
 def test_a_resumed_run_remembers_which_features_bound():

@@ -1,10 +1,12 @@
 """What names the code that computes: it changes with that code, and with nothing else."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,61 +17,87 @@ from lineage.digest import is_digest
 from tasks.platform import provenance
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("tasks", "lineage", "workflows")
+STEPS = ("sft", "rl", "mopd", "merge", "gate", "evaluate", "release")
 ASK = """
 import json, sys
 from tasks.platform import provenance
-steps = ("sft", "rl", "mopd", "merge", "gate", "evaluate", "release")
-print(json.dumps({
-    "sources": {step: provenance.source_digest(step) for step in steps},
-    "commit": provenance.git_commit(),
-    "dirty": provenance.git_difference(),
-}))
+print(json.dumps({step: provenance.source_digest(step) for step in sys.argv[1:]}))
 """
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the code without its history, which no test changes."""
+    folder = tmp_path_factory.mktemp("code")
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    return folder
+
+
 @pytest.fixture
-def tree(tmp_path):
-    """Return a copy of the code without its history."""
-    for package in ("tasks", "lineage", "workflows"):
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
+def tree(tmp_path, copied):
+    """Return a copy of the code: links to the copy's files, which ``append`` replaces."""
+    for package in PACKAGES:
+        shutil.copytree(copied / package, tmp_path / package, copy_function=os.link)
     return tmp_path
 
 
-def ask(tree, **environment):
-    """Return what a fresh process says of the code in ``tree``."""
-    run = subprocess.run(
-        [sys.executable, "-c", ASK],
-        cwd=tree,
-        env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+@contextmanager
+def provenance_of(tree, **environment):
+    """The module as the code in ``tree`` has it, with nothing remembered."""
+    file = tree / "tasks" / "platform" / "provenance.py"
+    spec = importlib.util.spec_from_file_location("provenance_of_a_copy", file)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"GIT_CEILING_DIRECTORIES": str(tree.parent), **environment}.items():
+            patch.setenv(name, value)
+        spec.loader.exec_module(module)
+        yield module
+
+
+def commit_of(tree, **environment):
+    with provenance_of(tree, **environment) as module:
+        return module.git_commit()
+
+
+def difference_of(tree, **environment):
+    with provenance_of(tree, **environment) as module:
+        return module.git_difference()
+
+
+def digests_of(tree):
+    with provenance_of(tree) as module:
+        return {step: module.source_digest(step) for step in STEPS}
 
 
 @cache
 def sources_here():
-    return ask(ROOT)["sources"]
+    return digests_of(ROOT)
 
 
 def changed(tree):
     """Return the steps whose source digest differs from that of the repository."""
-    now = ask(tree)["sources"]
+    now = digests_of(tree)
     return {step for step, digest in now.items() if digest != sources_here()[step]}
 
 
 def append(path, text="\nANOTHER = 1\n"):
-    path.write_text(path.read_text("utf-8") + text, "utf-8")
+    whole = path.read_text("utf-8") + text
+    path.unlink()  # a link to the copy's file
+    path.write_text(whole, "utf-8")
 
 
 def test_a_copy_elsewhere_is_the_same_source(tree):
     assert changed(tree) == set()
     assert all(is_digest(digest) for digest in sources_here().values())
     assert len(set(sources_here().values())) == len(sources_here())
+
+
+def test_a_fresh_process_gives_the_same_digests(tree):
+    said = subprocess.check_output([sys.executable, "-c", ASK, *STEPS], cwd=tree)
+    assert json.loads(said) == sources_here()
 
 
 def test_a_change_in_a_step_is_a_change_of_that_step_alone(tree):
@@ -189,17 +217,18 @@ def test_a_file_that_computes_nothing_does_not_count_as_a_change(tree):
 
 
 def test_without_a_checkout_commit_and_difference_are_missing(tree):
-    told = ask(tree)
-    assert (told["commit"], told["dirty"]) == ("", "")
+    assert (commit_of(tree), difference_of(tree)) == ("", "")
 
 
 def test_without_git_commit_and_difference_are_missing(tmp_path):
-    told = ask(ROOT, PATH=str(tmp_path))
-    assert (told["commit"], told["dirty"]) == ("", "")
+    assert (commit_of(ROOT, PATH=str(tmp_path)), difference_of(ROOT, PATH=str(tmp_path))) == (
+        "",
+        "",
+    )
 
 
 def test_a_commit_baked_into_an_image_is_reported_without_git(tree, tmp_path):
-    assert ask(tree, PROVOST_COMMIT="abc123", PATH=str(tmp_path))["commit"] == "abc123"
+    assert commit_of(tree, PROVOST_COMMIT="abc123", PATH=str(tmp_path)) == "abc123"
 
 
 @pytest.fixture
@@ -220,50 +249,49 @@ def git(folder, *arguments):
 
 
 def test_a_clean_checkout_has_a_commit_and_no_difference(checkout):
-    told = ask(checkout)
-    assert told["commit"] == git(checkout, "rev-parse", "HEAD")
-    assert told["dirty"] == ""
+    assert commit_of(checkout) == git(checkout, "rev-parse", "HEAD")
+    assert difference_of(checkout) == ""
 
 
 def test_a_changed_and_a_new_file_each_make_a_difference(checkout):
     append(checkout / "tasks" / "rl" / "grpo.py")
-    edited = ask(checkout)["dirty"]
+    edited = difference_of(checkout)
     assert is_digest(edited)
     (checkout / "tasks" / "rl" / "more.py").write_text("ONE = 1\n")
-    added = ask(checkout)["dirty"]
+    added = difference_of(checkout)
     assert added != edited
 
 
 def test_the_content_of_a_new_file_makes_a_difference(checkout):
     new = checkout / "tasks" / "rl" / "more.py"
     new.write_text("ONE = 1\n")
-    before = ask(checkout)["dirty"]
+    before = difference_of(checkout)
     new.write_text("ONE = 2\n")
-    assert ask(checkout)["dirty"] != before
+    assert difference_of(checkout) != before
 
 
 @pytest.mark.parametrize("file", ["lineage/digest.py", "workflows/climb.py"])
 def test_a_change_outside_the_tasks_makes_a_difference(checkout, file):
     append(checkout / file)
-    assert ask(checkout)["dirty"] != ""
+    assert difference_of(checkout) != ""
 
 
 def test_a_changed_file_other_than_code_changes_the_digest(checkout):
     trust = checkout / "infra" / "trust.toml"
     trust.parent.mkdir()
     trust.write_text("one = 1\n")
-    added = ask(checkout)["dirty"]
+    added = difference_of(checkout)
     assert is_digest(added)
     git(checkout, "add", ".")
     git(checkout, "commit", "-q", "-m", "second")
-    assert ask(checkout)["dirty"] == ""
+    assert difference_of(checkout) == ""
     append(trust, "two = 2\n")
-    assert is_digest(ask(checkout)["dirty"])
+    assert is_digest(difference_of(checkout))
 
 
 def test_a_document_makes_no_difference(checkout):
     (checkout / "README.md").write_text("words")
-    assert ask(checkout)["dirty"] == ""
+    assert difference_of(checkout) == ""
 
 
 def test_the_packages_that_weights_depend_on_are_named_with_their_versions():

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
-def client(home, monkeypatch):
+def client(tracked_home, monkeypatch):
     monkeypatch.setattr(live, "FIRST_SECONDS", 0.02)
     monkeypatch.setattr(live, "SECONDS", 0.02)
     monkeypatch.setattr(showing, "HEALTH", TrackingState())

@@ -15,12 +15,9 @@ SENTENCE = "math@released names nothing: the math team has released no teacher y
 
 
 @hosted(Stage.PLAN)
-def fail(ending: str) -> None:
-    """Refuse, or meet a fault of code."""
-    if ending == "refusal":
-        raise UnknownReferenceError(SENTENCE)
-    if ending == "fault":
-        raise KeyError("math")
+def fail(name: str) -> None:
+    """Meet a fault of code."""
+    raise KeyError(name)
 
 
 @hosted(Stage.PLAN)

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 from moto import mock_aws
 
@@ -15,12 +17,21 @@ from lineage.trust.chain import own_root, publish
 from tests.support.s3_checkpoints import PART
 
 
+@pytest.fixture(scope="session")
+def loader():
+    """Botocore's loader, which remembers the descriptions of services: reading them takes long."""
+    return botocore.loaders.create_loader()
+
+
 @pytest.fixture
-def client(monkeypatch):
+def client(monkeypatch, loader):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
+        session = botocore.session.get_session()
+        session.register_component("data_loader", loader)
+        boto3.setup_default_session(botocore_session=session)
         client = boto3.client("s3")
         client.create_bucket(Bucket="bucket")
         yield client
