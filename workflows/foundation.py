@@ -7,8 +7,8 @@ from flytekit import workflow
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import BlendSettings, Contribution, StageLabel
 from tasks.release.task import check_foundation, collect_blend, register_checkpoint, summarize
-from tasks.sft.settings import BaseSettings, SftSettings
-from tasks.sft.task import finetune, make_base
+from tasks.sft.settings import BaseSettings, FoundationPreset
+from tasks.sft.task import finetune, import_model, make_base, shared_stage
 from workflows.graph import named
 
 OWNER = "foundation"
@@ -47,7 +47,6 @@ BLEND = BlendSettings(
         ),
     ]
 )
-SHARED_SFT = SftSettings(num_steps=1500, batch_size=32, learning_rate=5e-3, muon=True)
 
 
 class Founded(NamedTuple):
@@ -59,27 +58,50 @@ class Founded(NamedTuple):
 
 
 @workflow
-def import_checkpoint(source: str, name: str = "fork-point") -> Founded:
+def import_checkpoint(source: str, name: str = "fork-point", licence: str = "") -> Founded:
     """Register a Hugging Face model without training, as base or as fork point.
 
     Args:
         source: Path of a folder, or id on the Hub, with a revision behind an @ if needed.
         name: base or fork-point.
+        licence: License of the model; empty for the one that its files state.
     """
-    imported = make_base(source=source, data=[], settings=BaseSettings(), seed=0)
+    imported = import_model(source=source, name=name, licence=licence)
     registered = register_checkpoint(name=name, checkpoint=named("import", imported), owner=OWNER)
     made = named("register", registered)
     return Founded(named("summary", summarize(made=made)), made)
 
 
 @workflow
-def foundation(model: str = "", seed: int = 0) -> Founded:
+def foundation(
+    model: str = "",
+    seed: int = 0,
+    *,
+    preset: FoundationPreset = FoundationPreset.FROM_SCRATCH,
+    sft_steps: int = 0,
+    sft_batch_size: int = 0,
+    sft_learning_rate: float = 0.0,
+    sft_warmup_steps: int = -1,
+) -> Founded:
     """Make the fork point.
 
     Args:
         model: Path or id of a Hugging Face model; empty trains a small model from scratch.
         seed: Random seed for the base, the data and the shared SFT.
+        preset: Numbers of the shared SFT; from-scratch, or instruct for a pre-trained model.
+        sft_steps: Optimizer steps of the shared SFT; 0 for the preset's.
+        sft_batch_size: Rows per optimizer step; 0 for the preset's.
+        sft_learning_rate: Peak learning rate; 0 for the preset's.
+        sft_warmup_steps: Steps to the peak learning rate; -1 for the preset's.
     """
+    stage = shared_stage(
+        preset=preset,
+        steps=sft_steps,
+        batch_size=sft_batch_size,
+        learning_rate=sft_learning_rate,
+        warmup_steps=sft_warmup_steps,
+    )
+    numbers = named("settings", stage)
     blend = named("collect-blend", collect_blend(blend=BLEND, seed=seed))
     settings = BaseSettings()
     checked = check_foundation(data=blend, source=model, scratch=settings.scratch)
@@ -89,7 +111,7 @@ def foundation(model: str = "", seed: int = 0) -> Founded:
     fork_point = finetune(
         start=named("register-base", of_base),
         data=data,
-        settings=SHARED_SFT,
+        settings=numbers,
         seed=seed,
         stage=StageLabel(name="fork point sft", owner=OWNER),
     )

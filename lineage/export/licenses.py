@@ -13,6 +13,8 @@ from lineage.export.subject import NOT_RECORDED, NewestOutput, Subject
 
 UNKNOWN = "other"
 """The Hub's id for a license that is not on its list."""
+UNSTATED = "unknown"
+"""Recorded as the license of a model that states none."""
 _PERMISSIVE = (  # the later asks for more
     *("cc0-1.0", "unlicense", "wtfpl", "pddl", "bsl-1.0", "isc", "zlib", "mit", "postgresql"),
     *("ncsa", "afl-3.0", "ecl-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear"),
@@ -119,7 +121,8 @@ def _parts(subject: Subject) -> Iterable[LicensedPart]:
         yield LicensedPart(
             f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base)
         )
-    covered = {named.release.sft.data.digest: named.release.licence for named in subject.releases}
+    releases = [named.release for named in subject.releases]
+    covered = {each.sft.data.digest: each.licence for each in releases if each.sft}
     for item in subject.family:
         yield from _data(item, covered)
     yield from _teachers(subject)
@@ -153,7 +156,8 @@ def _slug(text: str) -> str:
 
 
 def _noted(item: NewestOutput) -> str:
-    return str(item.attestation.notes.get("license") or "")
+    noted = str(item.attestation.notes.get("license") or "")
+    return "" if noted == UNSTATED else noted
 
 
 def _refuse(stated: Sequence[LicensedPart], licenses: Sequence[str], why: str) -> None:

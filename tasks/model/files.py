@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import (
@@ -27,6 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from lineage.store.sizes import weights_in
 from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import attention_for
+from tasks.model.formats import refuse_other_weights
 from tasks.model.log_probs import refuse_other_logits
 
 MAX_SHARD = "4GB"
@@ -57,7 +56,31 @@ def load_model(folder: Path) -> PreTrainedModel:
         ValueError: if weights are missing or have another shape than in the config; transformers
             would initialize them at random and continue.
     """
-    _refuse_foreign_code(folder)
+    model, _ = _load(folder)
+    return model
+
+
+def load_whole_model(folder: Path) -> PreTrainedModel:
+    """Return what ``load_model`` does, if the model has a place for every weight of the folder.
+
+    Raises:
+        ValueError: for weights that the config does not describe, too.
+    """
+    model, unused = _load(folder)
+    if unused:
+        raise RefusedError(
+            "unused-weights",
+            f"{folder} holds {len(unused)} weights for which its config has no place: "
+            f"{unused[:3]}. It is not the model that config.json describes: save or fetch the "
+            "checkpoint again",
+        )
+    return model
+
+
+def _load(folder: Path) -> tuple[PreTrainedModel, list[str]]:
+    """Return the model of a folder, and its weights that the model does not have."""
+    refuse_other_weights(folder)
+    refuse_foreign_code(folder)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     attention = attention_for(config)
     _refuse_larger_model(folder, config, attention)
@@ -82,7 +105,7 @@ def load_model(folder: Path) -> PreTrainedModel:
             "checkpoint again",
         )
     refuse_other_logits(model)
-    return model
+    return model, sorted(str(name) for name in found["unexpected_keys"])
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -98,51 +121,6 @@ def save_policy(policy: Policy, folder: Path) -> Path:
     policy.model.save_pretrained(folder, max_shard_size=MAX_SHARD)
     policy.tokenizer.save_pretrained(folder)
     return folder
-
-
-def hub_commit(source: str, revision: str = "") -> str:
-    """Return the commit of a hub id, or of a revision of it; "" if network and cache lack it."""
-    try:
-        config = hf_hub_download(source, "config.json", revision=revision or None)
-    except (OSError, ValueError, EntryNotFoundError):
-        return ""
-    return Path(config).parent.name  # .../snapshots/COMMIT/config.json
-
-
-def fetch_model(source: str, folder: Path, revision: str = "") -> Path:
-    """Copy a Hugging Face model, by local path or hub id, into ``folder`` in our own format.
-
-    ``revision`` is the commit of a hub id; "" for its newest.
-
-    Raises:
-        ValueError: if the model does not exist, or needs its own code, which is never run.
-    """
-    _refuse_foreign_code(Path(source))
-    if Path(source).is_absolute() and not Path(source).is_dir():
-        raise ValueError(
-            f"folder {source!r} does not exist: give a Hugging Face folder or a hub id"
-        )
-    try:
-        loaded = _from_hugging_face(source, revision or "main")
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{source!r} cannot be loaded as a causal LM: {error}. Give a folder with config.json, "
-            "safetensors and a tokenizer, or the id of a public model where the network may be used"
-        ) from error
-    return save_policy(loaded, folder)
-
-
-def _from_hugging_face(source: str, revision: str) -> Policy:
-    model = AutoModelForCausalLM.from_pretrained(
-        source,
-        revision=revision,
-        use_safetensors=True,
-        trust_remote_code=False,
-        attn_implementation="sdpa",
-        dtype=torch.float32,
-    )
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-    return Policy(model, tokenizer)
 
 
 def _refuse_larger_model(folder: Path, config: PretrainedConfig, attention: str) -> None:
@@ -163,8 +141,8 @@ def _refuse_larger_model(folder: Path, config: PretrainedConfig, attention: str)
         )
 
 
-def _refuse_foreign_code(folder: Path) -> None:
-    """Raise ValueError for a local folder with a config that asks to run foreign code."""
+def refuse_foreign_code(folder: Path) -> None:
+    """Raise RefusedError for a folder with a config that asks to run foreign code."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         return

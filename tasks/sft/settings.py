@@ -1,5 +1,7 @@
 """Settings of supervised stages. No torch: workflows import them."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.model.settings import ScratchSettings
@@ -36,3 +38,24 @@ class BaseSettings(BaseModel):
     training: SftSettings = SftSettings(
         num_steps=2000, batch_size=16, learning_rate=1e-2, muon=True
     )
+
+
+class FoundationPreset(StrEnum):
+    """Numbers of the shared supervised stage, by what it starts from."""
+
+    FROM_SCRATCH = "from-scratch"
+    """The demo's small model, which learns to answer here."""
+    INSTRUCT = "instruct"
+    """A pre-trained model that follows instructions already, and must not forget it."""
+
+
+SHARED_STAGE = {
+    FoundationPreset.FROM_SCRATCH: SftSettings(
+        num_steps=1500, batch_size=32, learning_rate=5e-3, muon=True
+    ),
+    # ours: a hundredth of a usual peak for pre-training, as SFT of released models uses, with a
+    # tenth of the steps to reach it; decay would pull pre-trained weights to zero.
+    FoundationPreset.INSTRUCT: SftSettings(
+        num_steps=200, batch_size=16, learning_rate=1e-5, warmup_steps=20, weight_decay=0.0
+    ),
+}

@@ -4,17 +4,11 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-from huggingface_hub import ModelCard
-from huggingface_hub.errors import EntryNotFoundError
-from pydantic import JsonValue
-
 from lineage.artifacts import Artifact
-from lineage.digest import digest_file
 from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.model.chat import ChatTokens, Tokens
-from tasks.model.files import Policy, fetch_model, hub_commit, load_policy, save_policy
+from tasks.model.files import Policy, load_policy, save_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -22,30 +16,11 @@ from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
+from tasks.sft.brought import bring_base
 from tasks.sft.scratch import CHAT_ROLES, documents, make_model, make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, Watch, supervise
 from tasks.sft.trainer_state import states_of
-
-
-def stated_license(source: str) -> str:
-    """Return the license that the card of a model states, by local path or hub id; "" for none.
-
-    A missing, unreachable or unreadable card states none; an export then says that no license is
-    recorded.
-    """
-    card = Path(source) / "README.md"
-    if card.parent.is_dir() and not card.is_file():
-        return ""
-    try:
-        data = ModelCard.load(
-            card if card.is_file() else source, ignore_metadata_errors=True
-        ).data.to_dict()
-    except (OSError, ValueError, EntryNotFoundError, yaml.YAMLError):
-        return ""
-    stated = data.get("license_name") if data.get("license") == "other" else data.get("license")
-    return stated if isinstance(stated, str) else ""
-
 
 _NUM_TOKENIZER_TEXTS = 8000
 
@@ -57,23 +32,18 @@ def make_base(
 
     ``data`` are demonstrations; the tokenizer of a base from scratch covers their text.
     """
-    identity = _identity(source) if source else settings.model_dump(mode="json")
+    if source:
+        return bring_base(runner, source)
     derivation = Derivation(
         project=runner.project,
         kind="base",
-        inputs=() if source else _inputs(data),
+        inputs=_inputs(data),
         source=source_digest("sft"),
-        settings=identity,
-        seed=0 if source else seed,
+        settings=settings.model_dump(mode="json"),
+        seed=seed,
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        if source:
-            report("base", 0, 1, message=f"copy {source}")
-            if license_found := stated_license(source):
-                measurements.notes["license"] = license_found
-            name = str(identity.get("source", source))
-            return fetch_model(name, folder / "model", str(identity.get("revision", "")))
         use_configured_threads()
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         watch = Watch(
@@ -119,22 +89,6 @@ def finetune(
         return save_policy(policy, folder / "model")
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
-
-
-def _identity(source: str) -> dict[str, JsonValue]:
-    """Return the identity of a Hugging Face model: a folder by its bytes, a hub id by its commit.
-
-    A hub id may name a branch, a tag or a commit behind an @.
-
-    Without network and cache the commit is unknown, and the name alone finds an older base.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        name, _, revision = source.partition("@")
-        commit = hub_commit(name, revision) or revision
-        return {"source": name, "revision": commit} if commit else {"source": name}
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {"files": {str(path.relative_to(folder)): digest_file(path) for path in files}}
 
 
 def _from_scratch(

@@ -7,7 +7,7 @@ from tasks.contracts.handover import Gated, Plan, StageLabel, WarmUpSettings
 from tasks.platform import resources
 from tasks.platform.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.settings import BaseSettings, FoundationPreset, SftSettings
 
 
 @hosted(resources.Stage.FOUNDATION)
@@ -17,6 +17,25 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
     from tasks.sft import steps
 
     return steps.make_base(StepRunner(), source, data, settings, seed)
+
+
+@hosted(resources.Stage.FOUNDATION)
+def import_model(source: str, name: str, licence: str) -> Artifact:
+    """Bring a Hugging Face model in without training, as base or as fork-point."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.sft import brought
+
+    return brought.bring_base(StepRunner(), source, licence, speaks=name != "base")
+
+
+@hosted(resources.Stage.PLAN)
+def shared_stage(
+    preset: FoundationPreset, steps: int, batch_size: int, learning_rate: float, warmup_steps: int
+) -> SftSettings:
+    """Return a preset's numbers of the shared supervised stage, with those that were given."""
+    from tasks.sft.brought import shared_stage as chosen
+
+    return chosen(preset, steps, batch_size, learning_rate, warmup_steps)
 
 
 @hosted(resources.Stage.SFT, deck=True)

@@ -17,6 +17,7 @@ from tasks.model.identity import identity_of
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
+from tasks.sft.brought import bring_base
 from tasks.sft.scratch import make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
@@ -160,13 +161,15 @@ def test_a_model_of_pickled_weights_is_refused(foundation, tiny_llama, tmp_path)
     assert str(folder) in message
 
 
-def test_a_model_without_a_chat_template_is_refused(runner, tiny_llama, tmp_path):
+def test_a_model_without_a_chat_template_is_a_base_and_no_fork_point(runner, tiny_llama, tmp_path):
     folder = shutil.copytree(tiny_llama, tmp_path / "llama")
     (folder / "chat_template.jinja").unlink()
-    base = base_from(runner, folder)
-    stage = StageLabel(name="fork point sft", owner="foundation")
-    with refused("no-chat-template", "tokenizer.chat_template"):
-        finetune(runner, base, [demonstrations(runner, tmp_path)], SETTINGS, 0, stage)
+    with refused("no-chat-template", str(folder)):
+        base_from(runner, folder)
+    assert runner.records.all() == []
+    assert bring_base(runner, str(folder), speaks=False).kind == "checkpoint"
+    with refused("no-chat-template", str(folder)):
+        base_from(runner, folder)  # it is in the store now
 
 
 def test_a_folder_that_is_not_there_is_refused(foundation, tmp_path):
@@ -194,9 +197,22 @@ def test_a_model_is_imported_as_fork_point_without_training_and_teams_climb_from
     store = open_store()
     entry = Registry(store).resolve("fork-point@released")
     assert entry.digest in result.output
-    assert StepRunner().records.read(entry.record).kind == "base"
+    records = StepRunner().records
+    assert records.read(entry.record).kind == "base"
+    assert records.output(entry.record).notes["license"] == "unknown"
+    assert "unknown" in result.output
     release = climb(f"{PACKAGE}.shout")
     assert read_manifest(store, release.digest, Release).fork_point.digest == entry.digest
+
+
+def test_the_license_that_a_person_states_is_recorded(home, tiny_llama):
+    arguments = ["checkpoint", "import", str(tiny_llama), "--as", "base", "--license", "MIT"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    entry = Registry(open_store()).resolve("base@released")
+    made = StepRunner().records
+    assert made.output(entry.record).notes["license"] == "MIT"
+    assert made.read(entry.record).settings["license"] == "MIT"
 
 
 def test_an_import_of_a_folder_that_is_not_there_leaves_nothing(home, tmp_path):

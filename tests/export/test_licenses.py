@@ -8,7 +8,7 @@ from lineage.errors import LicenseConflictError
 from lineage.export.licenses import KNOWN, LicensedPart, license_of, resolve
 from lineage.export.subject import subject_of
 from lineage.store.store import open_store
-from tasks.sft.steps import stated_license
+from tasks.model.hub import stated_license
 from tests.support.exported_family import Family
 
 
@@ -110,11 +110,25 @@ def test_one_teachers_terms_stop_the_student_and_not_the_other_teacher(tmp_path)
 def test_the_license_of_a_local_base_is_read_from_its_card(tmp_path, text, stated):
     if text is not None:
         (tmp_path / "README.md").write_text(text)
-    assert stated_license(str(tmp_path)) == stated
+    assert stated_license(tmp_path) == stated
 
 
-def test_the_license_of_a_base_out_of_reach_is_not_stated():
-    assert stated_license("org/no-such-model") == ""
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("                 Apache License\n           Version 2.0, January 2004\n", "Apache-2.0"),
+        ("MIT License\n\nCopyright (c) 2026 Acme\n", "MIT"),
+        ("You may do with it as Acme tells you.\n", ""),
+    ],
+)
+def test_without_a_card_the_license_file_of_a_base_is_read(tmp_path, text, stated):
+    (tmp_path / "LICENSE").write_text(text)
+    assert stated_license(tmp_path) == stated
+
+
+def test_a_base_with_an_unknown_license_leaves_the_whole_unresolved(tmp_path):
+    family = Family(open_store(), tmp_path / "made", base_license="unknown")
+    assert license_of(subject_of(family.store, "student@1")).name == "not-recorded"
 
 
 def test_a_teacher_with_a_damaged_registry_entry_leaves_the_license_unresolved(family):

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from tasks.model.files import Policy, fetch_model, load_model, load_policy, save_policy
+from tasks.model.bring_in import bring_in
+from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_policy
 
@@ -14,7 +15,7 @@ LOADERS = pytest.mark.parametrize("fetch", [False, True], ids=["load", "fetch"])
 
 def read(folder, *, fetch):
     """Load a folder's policy, directly or by copying it first."""
-    return load_policy(fetch_model(str(folder), folder.parent / "copy") if fetch else folder)
+    return load_policy(bring_in(folder, folder.parent / "copy").folder if fetch else folder)
 
 
 def change_config(folder, **changed):
@@ -65,14 +66,14 @@ def test_a_model_is_loaded_in_the_precision_that_it_was_saved_in(policy, tmp_pat
 
 def test_a_fetched_model_is_stored_in_single_precision(policy, tmp_path):
     half = save_policy(Policy(policy.model.bfloat16(), policy.tokenizer), tmp_path / "half")
-    assert load_model(fetch_model(str(half), tmp_path / "copy")).dtype == torch.float32
+    assert load_model(bring_in(half, tmp_path / "copy").folder).dtype == torch.float32
 
 
 @LOADERS
 def test_pickled_weights_are_refused(policy, folder, fetch):
     (folder / "model.safetensors").unlink()
     torch.save(policy.model.state_dict(), folder / "pytorch_model.bin")
-    with pytest.raises((OSError, ValueError), match=r"no file named model\.safetensors"):
+    with refused("pickled-weights", "pytorch_model.bin"):
         read(folder, fetch=fetch)
 
 
@@ -85,7 +86,7 @@ def test_pickled_weights_beside_safetensors_are_not_read(folder):
 def test_a_model_that_brings_code_is_not_fetched(folder, kind, tmp_path):
     change_config(folder, model_type=kind, auto_map={"AutoModelForCausalLM": "code.Model"})
     with refused("own-code", "auto_map"):
-        fetch_model(str(folder), tmp_path / "copy")
+        bring_in(folder, tmp_path / "copy")
 
 
 def test_code_in_a_folder_does_not_run_when_it_is_loaded(folder):

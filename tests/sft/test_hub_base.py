@@ -6,11 +6,13 @@ import huggingface_hub.constants
 import pytest
 
 from lineage.store.store import open_store
-from tasks.model.files import hub_commit, save_policy
+from tasks.model.files import save_policy
+from tasks.model.hub import snapshot_of
 from tasks.platform.step_runner import StepRunner
 from tasks.sft.settings import BaseSettings
 from tasks.sft.steps import make_base
 from tests.support.mirrors import MemoryMirror
+from tests.support.refused import refused
 from tests.support.tiny_models import tiny_policy
 
 FIRST, SECOND = "a" * 40, "b" * 40
@@ -29,8 +31,9 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_a_name_resolves_to_a_commit_where_it_is_known(hub):
-    assert hub_commit("org/model") == FIRST
-    assert hub_commit("org/none") == ""
+    assert snapshot_of("org/model").name == FIRST
+    with refused("hub-out-of-reach", "org/none"):
+        snapshot_of("org/none")
 
 
 def test_another_commit_under_the_same_name_is_another_base(hub, home):

@@ -1,12 +1,21 @@
 """``provost checkpoint``: models of your own."""
 
 import click
+from pydantic import JsonValue
 
+from lineage.records.record import Records
+from lineage.store.store import open_store
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.output import say
 from workflows.foundation import import_checkpoint
 
 ROLES = ("base", "fork-point")
+_TOLD = {
+    "license": "license",
+    "part": "kept",
+    "trimmed_rows": "rows without a token, removed",
+}
+"""Notes of the record that a person should read, each with its words."""
 
 
 @click.group()
@@ -24,14 +33,28 @@ def checkpoint() -> None:
     show_default=True,
     help="Name under which it is registered.",
 )
-def import_(source: str, role: str) -> None:
+@click.option(
+    "--license", "licence", default="", help="License of the model, if its files do not state it."
+)
+def import_(source: str, role: str, licence: str) -> None:
     """Register SOURCE, a Hugging Face folder or ID[@REVISION], without training.
 
     The files are copied into the store and hashed; a Hub id is resolved to its commit, and the
-    stated license is recorded.
+    license is recorded, as unknown where neither files nor --license state one.
     """
     quiet()
-    made = run_locally(import_checkpoint, source=source, name=role)
-    say(f"{role}@released is {made.fork_point.digest}")
+    made = run_locally(import_checkpoint, source=source, name=role, licence=licence).fork_point
+    say(f"{role}@released is {made.digest}")
+    noted = Records(open_store()).output(made.record)
+    for name, value in (noted.notes if noted else {}).items():
+        if name in _TOLD:
+            say(f"  {_TOLD[name]}: {told_note(value)}")
     if role == "fork-point":
         say("Teams climb from it now: provost run teacher TEAM")
+
+
+def told_note(value: JsonValue) -> str:
+    """Return a note as words; a pair of numbers is a range."""
+    if isinstance(value, list):
+        return " to ".join(str(part) for part in value)
+    return str(value)

@@ -20,13 +20,14 @@ from lineage.view.summary import summary_of
 from tasks.contracts.inputs import InputError
 from tasks.mopd.launch_form import MORE, PRESET, LaunchForm, launch_spec
 from tasks.mopd.round_form import LARGEST_SEED
+from tasks.sft.settings import FoundationPreset
 from workflows.commands.documents import DryRun, EstimateLine, PlanFinding
 from workflows.commands.faculty import team_module
 from workflows.commands.gate import inputs_of_request
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
 from workflows.commands.names import told_of_candidate
-from workflows.commands.options import chosen, inputs_of_options, options_of_form
+from workflows.commands.options import Member, chosen, inputs_of_options, options_of_form
 from workflows.commands.output import as_json, emit, say
 from workflows.consolidation.workflow import PRESETS, consolidate, consolidate_reviewed
 from workflows.foundation import foundation as foundation_workflow
@@ -48,10 +49,23 @@ def run() -> None:
     show_default=True,
     help="Random seed for the base, the data and the shared SFT.",
 )
-def foundation(model: str, seed: int) -> None:
+@click.option(
+    "--preset",
+    type=Member(FoundationPreset),
+    help="Numbers of the shared SFT.  [default: instruct with --model, else from-scratch]",
+)
+@click.option("--sft-steps", type=click.IntRange(1), help="Optimizer steps of the shared SFT.")
+@click.option("--sft-batch-size", type=click.IntRange(1), help="Rows per optimizer step.")
+@click.option("--sft-learning-rate", type=float, help="Peak learning rate.")
+@click.option("--sft-warmup-steps", type=click.IntRange(0), help="Steps to the peak learning rate.")
+def foundation(
+    model: str, seed: int, preset: FoundationPreset | None, **numbers: float | None
+) -> None:
     """Make the base and the fork point."""
     quiet()
-    made = run_locally(foundation_workflow, model=model, seed=seed)
+    usual = FoundationPreset.INSTRUCT if model else FoundationPreset.FROM_SCRATCH
+    given = chosen(numbers)
+    made = run_locally(foundation_workflow, model=model, seed=seed, preset=preset or usual, **given)
     say(f"fork-point@released is {made.fork_point.digest}")
 
 
