@@ -16,7 +16,7 @@ from benchmarks.common.results import Row, write_whole
 from benchmarks.gate import cases as gate
 from benchmarks.gate.mismatch import Family
 from lineage.graph.graph import Lineage
-from tasks.gate.weights import CheckpointTensors, ancestry
+from tasks.model.ancestry import CheckpointTensors, ancestry
 
 PARENT = ("start", "student", "from 0")
 FALSE_OF_EACH = 2

@@ -142,6 +142,13 @@ def start_of(runner: StepRunner, reference: str) -> Artifact:
     return Artifact(kind=entry.kind, digest=entry.digest, record=entry.record, uri=store.uri)
 
 
+def trained_from(runner: StepRunner, checkpoint: Artifact) -> str:
+    """Return the checkpoint that another was trained from, by its record; "" if unknown."""
+    made = runner.records.read(checkpoint.record).inputs if checkpoint.record else ()
+    starts = [item.artifact for item in made if item.role in {"start", "student"}]
+    return starts[0] if starts and runner.store.has(starts[0]) else ""
+
+
 def refuse_mixed(runner: StepRunner, plan: Plan) -> None:
     """Refuse a plan that differs from the stored plan with its digest.
 

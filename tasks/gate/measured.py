@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from pydantic import ConfigDict, Field
 
 from lineage.artifacts import Frozen
+from tasks.model.relation import Ancestry, Displacement
 from tasks.rollout.settings import SamplingSettings
 
 _CLEARLY = 2.0
@@ -86,43 +87,6 @@ class Scores(GateDocument):
     difference: float
     error: float
     """Standard error of the difference, paired by prompt."""
-
-
-class Displacement(GateDocument):
-    """Distance of a teacher's weights from the student's start."""
-
-    relative: float
-    """|teacher - start| / |start|, all weights as one vector."""
-    cosines: dict[str, float]
-    """Cosines with the displacements of the other teachers, by name."""
-
-
-class Ancestry(GateDocument):
-    """A declared parent, checked against the weights."""
-
-    declared: str
-    distance: float
-    """|child - declared parent| / |parent|."""
-    projection: float | None
-    """<child - grandparent, parent - grandparent> / |parent - grandparent|^2: near 1 for a child of
-    the declared parent, which keeps what the parent learned, and 0 for an unrelated checkpoint.
-    None without a known grandparent."""
-    nearest: str
-    """The nearest candidate: the declared parent, or another checkpoint."""
-    nearest_distance: float
-    contradicted: bool
-
-    @property
-    def summary(self) -> str:
-        """Return the measurement in words."""
-        distance = f"its distance is {self.distance:.1%}"
-        share = (
-            ""
-            if self.projection is None
-            else f"; the weights keep {self.projection:.0%} of what it learned"
-        )
-        nearer = f"; {self.nearest} is nearer" if self.nearest != self.declared else ""
-        return distance + share + nearer
 
 
 class SwapRow(GateDocument):

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
-from tasks.gate.measured import Ancestry, ProbeResult, TeacherMeasure, TeacherReading
+from tasks.gate.measured import ProbeResult, TeacherMeasure, TeacherReading
 from tasks.gate.recalibration import Recalibration
 from tasks.gate.refork import Requested
 from tasks.gate.verdict import Judged
+from tasks.model.relation import Ancestry
 from tasks.reports.rendering import render
 from tasks.statistics import Z
 

@@ -17,7 +17,6 @@ from lineage.store.store import Store
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import (
     LEAST_ROLLOUTS,
-    Ancestry,
     ProbeResult,
     ProbeSettings,
     RungReading,
@@ -29,10 +28,11 @@ from tasks.gate.measured import (
     paired,
 )
 from tasks.gate.reading import StudentStates, log_likelihoods, read
-from tasks.gate.weights import CheckpointTensors, ancestry, displacements
+from tasks.model.ancestry import CheckpointTensors, ancestry, displacements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_digest
+from tasks.model.relation import Ancestry
 from tasks.platform.progress import report
 from tasks.platform.ranks import rank_device
 from tasks.rollout.client import EnvironmentClient

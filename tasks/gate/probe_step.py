@@ -9,10 +9,11 @@ from lineage.graph.graph import Lineage
 from lineage.records.record import Derivation, Input, Records
 from lineage.store.store import Store
 from tasks.contracts.handover import MeasuredRung, Plan, PlannedTeacher
+from tasks.contracts.planned import trained_from
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.probe import ProbedTeacher, measure
-from tasks.gate.weights import CheckpointTensors
+from tasks.model.ancestry import CheckpointTensors
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
@@ -109,11 +110,21 @@ def _subject(
     """Return a teacher with its declared ancestry, to be checked against the weights."""
     release = read_manifest(runner.store, teacher.release.digest, Release)
     tree, fork_point = runner.store.tree, release.fork_point.digest
-    base = _trained_from(runner, release.fork_point)
+    base = trained_from(runner, release.fork_point)
     others = other_starts(runner.store, base, release.precursor.record) if base else []
     if not descends(runner.store, plan.student.record, release.fork_point.record):
         # A later round's student went on from the fork point, perhaps the precursor's own way.
         others.append(plan.student.digest)
+    siblings = [
+        CheckpointTensors(f"another start, {output[:19]}", tree(output))
+        for output in other_starts(runner.store, fork_point, teacher.checkpoint.record)
+    ]
+    other_forks = [
+        CheckpointTensors(f"another fork point, {output[:19]}", tree(output)) for output in others
+    ]
+    is_imported = release.kind == "imported"
+    declared = "fork point" if is_imported else "precursor"
+    before = base if is_imported else fork_point
     return ProbedTeacher(
         name=teacher.name,
         domain=teacher.domain,
@@ -121,19 +132,15 @@ def _subject(
         prompts=prompts_of(runner, teacher, teacher.validation),
         environment=teacher.environment,
         parent=CheckpointTensors(
-            f"the precursor of {teacher.name}", tree(release.precursor.digest)
+            f"the {declared} of {teacher.name}", tree(release.precursor.digest)
         ),
-        grandparent=tree(fork_point),
-        siblings=tuple(
-            CheckpointTensors(f"another start, {output[:19]}", tree(output))
-            for output in other_starts(runner.store, fork_point, teacher.checkpoint.record)
-        ),
-        fork_point=CheckpointTensors(f"the fork point of {teacher.name}", tree(fork_point)),
+        grandparent=tree(before) if before else None,
+        siblings=(*siblings, *(other_forks if is_imported else [])),
+        fork_point=None
+        if is_imported
+        else CheckpointTensors(f"the fork point of {teacher.name}", tree(fork_point)),
         base=tree(base) if base else None,
-        other_forks=tuple(
-            CheckpointTensors(f"another fork point, {output[:19]}", tree(output))
-            for output in others
-        ),
+        other_forks=tuple(other_forks),
         rungs=tuple(
             (rung.step, tree(rung.checkpoint.digest))
             for rung in rungs_to_measure(teacher.ladder, ladder_stages)
@@ -163,13 +170,6 @@ def _declared(runner: StepRunner, teacher: PlannedTeacher) -> Iterator[Input]:
     release = read_manifest(runner.store, teacher.release.digest, Release)
     yield Input.of("precursor", release.precursor, teacher.name)
     yield Input.of("fork_point", release.fork_point, teacher.name)
-
-
-def _trained_from(runner: StepRunner, checkpoint: Artifact) -> str:
-    """Return the checkpoint that another was trained from, by its record; "" if unknown."""
-    made = runner.records.read(checkpoint.record).inputs if checkpoint.record else ()
-    starts = [item.artifact for item in made if item.role in {"start", "student"}]
-    return starts[0] if starts and runner.store.has(starts[0]) else ""
 
 
 def other_starts(store: Store, fork_point: str, teacher: str) -> list[str]:

@@ -101,6 +101,8 @@ def would_help(runner: StepRunner, plan: Plan, teacher: PlannedTeacher, judged: 
     if judged.verdict is Verdict.FITS:
         return False
     release = read_manifest(runner.store, teacher.release.digest, Release)
+    if release.kind == "imported":
+        return False  # its owner has no climb here that could be launched
     elsewhere = release.fork_point.digest != plan.student.digest
     return elsewhere or any(note.code in _BEGAN_ELSEWHERE for note in judged.reasons)
 

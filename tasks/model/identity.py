@@ -41,6 +41,24 @@ def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     return digest_bytes(str(tokenizer.chat_template or "").encode("utf-8"))
 
 
+def differences(one: PreTrainedTokenizerBase, two: PreTrainedTokenizerBase) -> list[str]:
+    """Return what differs between two tokenizers, in words; the pad token scores nothing."""
+    found = []
+    own, other = one.get_vocab(), two.get_vocab()
+    if changed := sorted(set(own.items()) ^ set(other.items()), key=_by_id):
+        token, index = changed[0]
+        found.append(f"{len(changed)} tokens, such as {token!r} with the id {index}")
+    elif _cutting(one) != _cutting(two):
+        found.append("how text is cut into tokens")
+    for name in ("bos_token", "eos_token"):
+        first, second = getattr(one, name), getattr(two, name)
+        if first != second:
+            found.append(f"the {name}, {first!r} and {second!r}")
+    if template_digest(one) != template_digest(two):
+        found.append("the chat template")
+    return found
+
+
 def _cutting(tokenizer: PreTrainedTokenizerBase) -> JsonValue:
     """Return normalizer, pre-tokenizer, merges and added tokens; not what a call may change."""
     backend = getattr(tokenizer, "backend_tokenizer", None)

@@ -3,7 +3,8 @@
 import pytest
 
 from tasks.gate.forecast import _probing
-from tasks.gate.measured import Ancestry, ProbeSettings
+from tasks.gate.measured import ProbeSettings
+from tasks.model.relation import Ancestry
 from tests.gate.test_plan_page import plan_of
 
 

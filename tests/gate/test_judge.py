@@ -5,9 +5,10 @@ import math
 import pytest
 
 from tasks.contracts.handover import Remedy, Verdict
-from tasks.gate.measured import Ancestry, SwapRow
+from tasks.gate.measured import SwapRow
 from tasks.gate.prediction import features, predict, stored_calibration
 from tasks.gate.verdict import GateSettings, judge
+from tasks.model.relation import Ancestry
 from tests.support.measures import SWAP, calibration, measured
 
 

@@ -5,7 +5,8 @@ import pytest
 from lineage.artifacts import Artifact, put_manifest
 from lineage.errors import LineageError
 from lineage.registry.registry import Registry
-from tasks.gate.plan import MisfitError, make_plan
+from tasks.gate.plan import MisfitError, make_plan, propose
+from tasks.gate.probe_step import _subject as subject_of
 from tasks.gate.probe_step import prompts_of
 from tasks.model.files import Policy, save_policy
 from tasks.model.identity import template_digest, tokenizer_digest
@@ -56,7 +57,7 @@ class Faculty:
         artifact = Artifact(kind=kind, digest=digest, record=record)
         return Registry(self.runner.store).register(name, artifact, owner="team")
 
-    def teacher(self, domain, seed, *, parent=None, declared=None, **changed):
+    def teacher(self, domain, seed, *, parent=None, declared=None, recorded=True, **changed):
         """Release a teacher of a domain; return its entry."""
         made = self.checkpoint(f"{domain}-{seed}", seed, parent or self.fork_point)
         parts = {
@@ -75,7 +76,7 @@ class Faculty:
                 **changed,
             },
         )
-        teacher = release.checkpoint.model_copy(update={"record": made[0]})
+        teacher = release.checkpoint.model_copy(update={"record": made[0] if recorded else ""})
         release = release.model_copy(update={"checkpoint": teacher})
         digest = put_manifest(self.runner.store, release)
         record = write_record(
@@ -151,6 +152,27 @@ def test_a_declared_fork_point_that_the_records_contradict_is_refused(runner, fa
     message = refusal(runner, ["math@1"])
     assert "teacher.math@1 [false-ancestry]" in message
     assert "ask the owner" in message
+
+
+def test_a_teacher_that_no_record_made_is_refused_with_the_way_to_import_it(runner, faculty):
+    faculty.teacher("math", 1, recorded=False)
+    message = refusal(runner, ["math@1"])
+    assert "teacher.math@1 [unproven-ancestry]" in message
+    assert "provost teacher import" in message
+
+
+def test_a_teacher_that_no_record_made_can_be_measured(runner, faculty):
+    faculty.teacher("math", 1, recorded=False, **readable_prompts(runner))
+    plan = propose(runner, ["math@1"], "fork-point@1")
+    [teacher] = plan.teachers
+    subject = subject_of(runner, plan, teacher, 1)
+    assert subject.folder == runner.store.tree(teacher.checkpoint.digest)
+    assert subject.siblings == ()
+
+
+def readable_prompts(runner):
+    line = b'{"id": "p", "messages": [{"role": "user", "content": "a"}], "task": {}}\n'
+    return {"validation": runner.store.put_bytes(line)}
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "template"])

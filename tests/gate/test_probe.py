@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from lineage.artifacts import Artifact
 from tasks.gate.measured import explained, paired
 from tasks.gate.probe import ProbedTeacher, _fork_point
-from tasks.gate.weights import CheckpointTensors
+from tasks.model.ancestry import CheckpointTensors
 
 ANSWERS = 8
 

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from tasks.gate.measured import Ancestry, Displacement
+from tasks.model.relation import Ancestry, Displacement
 
 LEAST_PROJECTION = 0.5
 """Halfway between a child (1) and an unrelated checkpoint (0); see ``benchmarks/gate/
@@ -35,11 +35,12 @@ def displacements(start: Path, teachers: Mapping[str, Path]) -> dict[str, Displa
 
     None for a teacher with other tensor names or shapes.
     """
-    comparable = {n: f for n, f in teachers.items() if _shapes(f) == _shapes(start)}
+    comparable = {n: f for n, f in teachers.items() if shapes_of(f) == shapes_of(start)}
     names = list(comparable)
     products = torch.zeros(len(names), len(names), dtype=torch.float64)
     of_start = 0.0
-    for first, *others in _parts([start, *comparable.values()]):
+    for parts in _parts([start, *comparable.values()]):
+        first, *others = (part.flatten() for part in parts)
         of_start += float(first @ first)
         moved = torch.stack([other - first for other in others]) if others else first[None, :0]
         products += moved @ moved.T if others else 0.0
@@ -67,7 +68,8 @@ def ancestry(
 
     A child keeps what its parent learned: its displacement from the grandparent, projected on the
     parent's, is near 1. An unrelated checkpoint has no reason to point there. And no other
-    checkpoint, except descendants of the child, should be nearer than the parent.
+    checkpoint, except descendants of the child, should be nearer than the parent. Without a
+    grandparent, matrices are projected as they are; see ``Ancestry.projection``.
 
     Args:
         child: The checkpoint with the declared ancestry.
@@ -75,25 +77,28 @@ def ancestry(
         grandparent: The checkpoint that the parent was trained from, by its record.
         candidates: Other possible parents, such as other teams' precursors.
     """
-    comparable = [c for c in candidates if _shapes(c.folder) == _shapes(child)]
-    if _shapes(parent.folder) != _shapes(child):
+    comparable = [c for c in candidates if shapes_of(c.folder) == shapes_of(child)]
+    if shapes_of(parent.folder) != shapes_of(child):
         return None
-    if grandparent is not None and _shapes(grandparent) != _shapes(child):
+    if grandparent is not None and shapes_of(grandparent) != shapes_of(child):
         grandparent = None
     others = [c for c in comparable if c.folder != parent.folder]
-    folders = [child, parent.folder, grandparent or parent.folder, *(c.folder for c in others)]
+    folders = [child, parent.folder, *([grandparent] if grandparent else [])]
+    folders += [c.folder for c in others]
     size = far = inner = length = 0.0
     distances = [0.0] * len(others)
-    for of_child, of_parent, before, *rest in _parts(folders):
-        size += float(of_parent @ of_parent)
+    for of_child, of_parent, *rest in _parts(folders):
+        size += float(of_parent.square().sum())
         far += float((of_child - of_parent).square().sum())
-        step = of_parent - before
-        inner += float((of_child - before) @ step)
-        length += float(step @ step)
+        if grandparent or of_parent.dim() > 1:
+            before = rest.pop(0) if grandparent else torch.zeros_like(of_parent)
+            step = of_parent - before
+            inner += float(((of_child - before) * step).sum())
+            length += float(step.square().sum())
         for place, other in enumerate(rest):
             distances[place] += float((of_child - other).square().sum())
     distance = math.sqrt(far / size)
-    projection = inner / length if grandparent is not None and length > 0 else None
+    projection = inner / length if length > 0 else None
     nearest, least = parent.name, far
     for candidate, squared in zip(others, distances, strict=True):
         if squared < least:
@@ -117,7 +122,8 @@ def _cosine(product: float, one: float, two: float) -> float:
     return product / (one * two) if one > 0 and two > 0 else 0.0
 
 
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+def shapes_of(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of a checkpoint, by name; only headers are read."""
     found: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
@@ -126,7 +132,7 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _parts(folders: Sequence[Path]) -> Iterator[list[Tensor]]:
-    """Yield the same tensor of every folder, flat and in double precision, one name at a time."""
+    """Yield the same tensor of every folder, in double precision, one name at a time."""
     readers = [_TensorReader(folder) for folder in folders]
     for name in readers[0].names:
         yield [reader.read(name) for reader in readers]
@@ -148,4 +154,4 @@ class _TensorReader:
     def read(self, name: str) -> Tensor:
         with safe_open(self._files[name], framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)
-        return tensor.double().flatten()
+        return tensor.double()

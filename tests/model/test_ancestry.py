@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tasks.gate.weights import CheckpointTensors, ancestry, displacements
+from tasks.model.ancestry import CheckpointTensors, ancestry, displacements
 
 
 @pytest.fixture
@@ -65,6 +65,27 @@ def test_a_stranger_does_not_and_its_real_parent_is_nearer(put):
     assert (found.nearest, found.contradicted) == ("real", True)
     assert found.nearest_distance == pytest.approx(0.2 / 2)
     assert found.distance == pytest.approx(math.hypot(1.8, 2.0) / 2)
+
+
+def test_without_a_grandparent_the_matrices_tell_a_child_from_a_stranger(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+
+    def save(name, matrix):
+        (tmp_path / name).mkdir()
+        save_file({"w": matrix, "norm": torch.ones(64)}, tmp_path / name / "w.safetensors")
+        return tmp_path / name
+
+    weights = torch.randn(64, 64, generator=draw)
+    parent = CheckpointTensors("start", save("parent", weights))
+    child = save("child", weights + 0.1 * torch.randn(64, 64, generator=draw))
+    stranger = save("stranger", torch.randn(64, 64, generator=draw))
+    # Standard error of the projection: 0.1 / 64 for the child, 1 / 64 for the stranger.
+    found = ancestry(child, parent, None, [])
+    assert found.projection == pytest.approx(1.0, abs=0.01)
+    assert not found.contradicted
+    found = ancestry(stranger, parent, None, [])
+    assert found.projection == pytest.approx(0.0, abs=0.06)
+    assert found.contradicted
 
 
 def test_a_candidate_as_near_as_the_parent_contradicts_nothing(put):
