@@ -6,7 +6,18 @@ from lineage.artifacts import Artifact, Rung
 from tasks.contracts.handover import Domain
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage
-from tasks.rl.settings import RlSettings
+from tasks.rl.settings import ExternalTrainer, RlSettings
+
+
+@hosted(Stage.SFT)  # the stage that never spreads: the command starts its own ranks
+def climb_outside(
+    start: Artifact, domain: Domain, settings: ExternalTrainer, package: str, seed: int
+) -> list[Rung]:
+    """Climb by a command of the team's; return the ladder that it leaves."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.rl import external as step
+
+    return step.climb_outside(StepRunner(), start, domain, settings, package, seed)
 
 
 @hosted(Stage.CLIMB, deck=True)
