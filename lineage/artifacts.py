@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from lineage.declared import Declared
 from lineage.digest import canonical_json, hex_of, parse_json
 from lineage.errors import LineageError
 from lineage.store.store import Store, read_tree
@@ -84,12 +85,13 @@ class Release(Frozen):
 
     schema_version: Literal[1] = 1
     domain: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
-    kind: Literal["rl", "sft", "self"]
+    kind: Literal["rl", "sft", "self", "imported"]
     checkpoint: Artifact
     ladder: tuple[Rung, ...]
+    """Empty for an imported teacher."""
     fork_point: Artifact
     precursor: Artifact
-    """The supervised checkpoint that the teacher's reinforcement learning started from."""
+    """The supervised checkpoint that its RL started from; an imported teacher's fork point."""
     tokenizer: Digest
     """Digest over the id -> bytes map and the special ids."""
     template: Digest
@@ -97,7 +99,8 @@ class Release(Frozen):
     thinking_mode: str
     """How the template is called: "off", "on", or the model family's own word."""
     sampling: Sampling
-    sft: SftData
+    sft: SftData | None
+    """None for an imported teacher."""
     prompts: Prompts
     evaluation: Artifact
     """The held-out prompts, JSONL."""
@@ -109,7 +112,9 @@ class Release(Frozen):
     team_version: str = Field(min_length=1)
     """The team folder's own version."""
     code_version: str = Field(min_length=1)
-    """Digest of the source, or the commit, that the climb ran with."""
+    """Digest of the source, or the commit, that the climb ran with; else ``unknown``."""
+    declared: Declared | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What is declared of an imported teacher; None for one that was trained here."""
 
     @model_validator(mode="after")
     def _ladder_climbs(self) -> Self:
@@ -123,13 +128,20 @@ class Release(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _training_is_recorded_or_declared(self) -> Self:
+        """Refuse an imported teacher with a history, and one of ours without."""
+        if len({self.kind == "imported", self.sft is None, self.declared is not None}) > 1:
+            raise ValueError("a teacher of kind 'imported', and no other, has declared facts alone")
+        return self
+
     def artifacts(self) -> dict[str, Artifact]:
         """Return every artifact that the release names, by the part's name."""
         parts = {
             "checkpoint": self.checkpoint,
             "fork_point": self.fork_point,
             "precursor": self.precursor,
-            "sft.data": self.sft.data,
+            **({"sft.data": self.sft.data} if self.sft else {}),
             "prompts.train": self.prompts.train,
             "prompts.validation": self.prompts.validation,
             "evaluation": self.evaluation,
@@ -272,7 +284,8 @@ def check_parts(store: Store, manifest: Release | Student) -> None:
             )
         if wanted == "checkpoint":
             _check_checkpoint(store, part, artifact.digest)
-    digests = [manifest.sft.sketches] if isinstance(manifest, Release) else [manifest.plan]
+    sketches = [manifest.sft.sketches] if isinstance(manifest, Release) and manifest.sft else []
+    digests = [manifest.plan] if isinstance(manifest, Student) else sketches
     for digest in digests:
         if not store.has(digest):
             raise LineageError(f"{digest} (sketches or plan) is not in the store: put it first")

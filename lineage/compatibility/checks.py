@@ -91,6 +91,7 @@ def _check_one(domain: str, candidate: Candidate, start: Start) -> list[Finding]
         _wrong_domain(subject, domain, release),
         _recalled(subject, candidate),
         _false_ancestry(subject, candidate),
+        _imported(subject, release),
         _kind(subject, release),
         _signature(subject, candidate),
     ]
@@ -190,11 +191,11 @@ def _false_ancestry(subject: str, candidate: Candidate) -> Finding | None:
     if not candidate.ancestors:
         return Finding(
             "unproven-ancestry",
-            "warning",
+            "refusal",
             subject,
             f"no record says how the checkpoint of {subject} was made",
-            "release it through `provost run teacher`, which writes the records; until then only "
-            "the measurement speaks for its ancestry",
+            "release it through `provost run teacher`, which writes the records, or through "
+            "`provost teacher import`, which checks the declared fork point against the weights",
         )
     if fork_point in candidate.ancestors:
         return None
@@ -206,6 +207,15 @@ def _false_ancestry(subject: str, candidate: Candidate) -> Finding | None:
         f"{len(candidate.ancestors)} artifacts that its records descend from",
         "ask the owner; correct the release, or leave the teacher out",
     )
+
+
+def _imported(subject: str, release: Release) -> Finding | None:
+    """Say what is unknown of a teacher that was trained elsewhere."""
+    if release.declared is None:
+        return None
+    evidence = f"{subject} was trained elsewhere; {release.declared.words}"
+    step = "ask its owner for what is unknown: `provost teacher import` takes it with --declare"
+    return Finding("imported-teacher", "warning", subject, evidence, step)
 
 
 def _kind(subject: str, release: Release) -> Finding | None:

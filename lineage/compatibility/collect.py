@@ -82,6 +82,8 @@ def _steps_back(lineage: Lineage, record: str, other: str) -> int | None:
 
 def _sketch(store: Store, release: Release) -> Sketch | None:
     """Return the sketch of a release's supervised data; None if the blob is not a sketch."""
+    if release.sft is None:
+        return None
     try:
         return read_sketch(store, release.sft.sketches)
     except CorruptError:

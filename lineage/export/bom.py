@@ -20,7 +20,12 @@ from lineage.store.store import Store
 FILE = "bom.cdx.json"
 SPEC = "1.6"
 Part = dict[str, JsonValue]
-_APPROACH = {"rl": "reinforcement-learning", "rung": "reinforcement-learning", "sft": "supervised"}
+_APPROACH = {
+    "rl": "reinforcement-learning",
+    "rung": "reinforcement-learning",
+    "external": "reinforcement-learning",
+    "sft": "supervised",
+}
 
 
 def write_bom(folder: Path, subject: Subject, terms: License) -> Path:

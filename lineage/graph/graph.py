@@ -6,6 +6,7 @@ it, with the role and weight that were stated.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 
@@ -175,7 +176,16 @@ def _node(row: Row, known: Survey, mine: list[Entry]) -> Node:
         aliases=tuple(aliases),
         status=next((s for s in ("recalled", "retired", "active") if s in states), ""),
         score=_finite(score),
+        unknown=_unknown(row.settings),
     )
+
+
+def _unknown(settings: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the facts that an import's record leaves open."""
+    declared = settings.get("declared")
+    if not isinstance(declared, dict):
+        return ()
+    return tuple(sorted(str(name) for name, value in declared.items() if value == ""))
 
 
 def _finite(score: object) -> float | None:

@@ -35,6 +35,8 @@ class Node:
     status: str = ""
     """active, retired or recalled, where the output is registered; else ""."""
     score: float | None = None
+    unknown: tuple[str, ...] = ()
+    """Facts of an import that its team did not state, by name."""
 
 
 @dataclass(frozen=True)

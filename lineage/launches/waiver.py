@@ -28,6 +28,7 @@ NEVER_WAIVED = {
     "false-ancestry": "what the release says of itself is not true",
     "false-identity": "what the release says of itself is not true",
     "other-tokenizer": "ids that mean different words cannot be compared",
+    "unproven-ancestry": "`provost teacher import` checks its declared fork point and records it",
     "recalled-input": "the recall holds until the owner releases a new version",
     "teacher-not-finite": "its outputs are NaN or infinite",
     "teacher-uniform": "its weights are lost, so there is nothing to accept",

@@ -199,7 +199,7 @@ def _start(facts: Facts, fork_point: str) -> list[str]:
 def data_of(release: Release) -> dict[str, Artifact]:
     """Return the data sets behind a teacher, by what each is to it."""
     return {
-        "demonstrations": release.sft.data,
+        **({"demonstrations": release.sft.data} if release.sft else {}),
         "training prompts": release.prompts.train,
         "validation prompts": release.prompts.validation,
         "evaluation prompts": release.evaluation,

@@ -186,7 +186,8 @@ class Verifier:
         for part, artifact in manifest.artifacts().items():
             self._artifact(artifact.digest, f"{part} of {subject}", found, hashed)
         if isinstance(manifest, Release):
-            self._artifact(manifest.sft.sketches, f"sketches of {subject}", found, hashed)
+            if manifest.sft:
+                self._artifact(manifest.sft.sketches, f"sketches of {subject}", found, hashed)
             self._tokenizer(manifest, subject, found)
 
     def _tokenizer(self, release: Release, subject: str, found: Verification) -> None:

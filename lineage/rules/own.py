@@ -29,7 +29,7 @@ def is_own(evidence: Evidence, made: Derivation, record: str) -> bool:
 
 def check_own_release(evidence: Evidence, made: Derivation, release: Release) -> Iterator[Breach]:
     """Yield a breach for each part of a release that is in another project's record."""
-    parts = [(p, a.record) for p, a in release.artifacts().items() if p != "fork_point"]
+    parts = [(p, a.record) for p, a in release.artifacts().items() if a != release.fork_point]
     parts += [("the sketches", item.record) for item in taken(made, "sft.sketches")]
     yield from _foreign(evidence, made, [*parts, *_measurements(evidence, release.scorecard)])
 

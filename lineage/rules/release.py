@@ -16,6 +16,8 @@ RULES = {
     "precursor, data, environment and scorecard.",
     "project": RELEASE_OWN,
     "ladder": "The rungs are one run, stopped at their steps; the last one is the teacher.",
+    "imported": "The import of a teacher that was trained elsewhere declares the manifest's fork "
+    "point, domain and facts.",
     "precursor": "The climb starts from the precursor that the manifest declares.",
     "fork-point": "The precursor comes from the declared fork point.",
     "learned": "A supervised stage between fork point and precursor took the declared data.",
@@ -25,6 +27,12 @@ RULES = {
     "evaluation prompts in its environment.",
 }
 STOP_AT = "stop_at"
+CLIMBS = frozenset({"rl", "rung", "external"})
+"""Kinds of the records of a climb's rungs; an external one is by a command of the team's."""
+IMPORT = "import"
+"""Kind of the record of a checkpoint that was trained elsewhere."""
+DECLARED_START = "declared_start"
+"""Role of the checkpoint from which such a one was trained, according to its team."""
 
 
 def check_release(evidence: Evidence, made: Derivation, release: Release) -> Iterator[Breach]:
@@ -37,6 +45,7 @@ def check_release(evidence: Evidence, made: Derivation, release: Release) -> Ite
     yield from _owner(evidence, release)
     yield from check_own_release(evidence, made, release)
     yield from _ladder(evidence, release)
+    yield from _imported(evidence, release)
     yield from _ancestry(evidence, release)
     yield from _learned(evidence, release)
     yield from _domain(evidence, release)
@@ -49,6 +58,8 @@ def _parts(evidence: Evidence, made: Derivation, release: Release) -> Iterator[B
             yield Breach("parts", f"{part} is {artifact.digest}, which its record does not take")
         elif not evidence.gave(artifact):
             yield Breach("parts", f"{part} is {artifact.digest}, which no record of it gave")
+    if release.sft is None:
+        return
     sketches = [i for i in taken(made, "sft.sketches") if i.artifact == release.sft.sketches]
     if not sketches:
         yield Breach("parts", f"its record does not take the sketches {release.sft.sketches}")
@@ -61,7 +72,7 @@ def _parts(evidence: Evidence, made: Derivation, release: Release) -> Iterator[B
 def _owner(evidence: Evidence, release: Release) -> Iterator[Breach]:
     """The fork point is another team's; all else was made for the owner."""
     for part, artifact in release.artifacts().items():
-        if part == "fork_point":
+        if artifact == release.fork_point:
             continue
         owners = evidence.owners(artifact)
         if owners and release.owner not in owners:
@@ -80,7 +91,7 @@ def _ladder(evidence: Evidence, release: Release) -> Iterator[Breach]:
             yield Breach("ladder", f"no record says how the rung of step {rung.step} was made")
             continue
         made = evidence.made(rung.checkpoint.record)
-        if made.kind not in {"rung", "rl"} or made.settings.get(STOP_AT) != rung.step:
+        if made.kind not in CLIMBS or made.settings.get(STOP_AT) != rung.step:
             yield Breach(
                 "ladder",
                 f"the rung of step {rung.step} is of kind {made.kind}, stopped at "
@@ -97,6 +108,25 @@ def _run(rung: Derivation) -> str:
     return rung.model_copy(update={"kind": "rl", "settings": settings}).digest()
 
 
+def _imported(evidence: Evidence, release: Release) -> Iterator[Breach]:
+    """Yield where an imported teacher's record declares something else than its release."""
+    if release.kind != "imported":
+        return
+    if not release.checkpoint.record:
+        yield Breach("imported", "no record says how it was imported")
+        return
+    made = evidence.made(release.checkpoint.record)
+    if made.kind != IMPORT:
+        yield Breach("imported", f"its checkpoint is of kind {made.kind}, not {IMPORT}")
+    if not any(same(item, release.fork_point) for item in taken(made, DECLARED_START)):
+        yield Breach(
+            "imported", f"its import does not declare the fork point {release.fork_point.digest}"
+        )
+    declared = release.declared.model_dump(mode="json") if release.declared else None
+    if (made.settings.get("domain"), made.settings.get("declared")) != (release.domain, declared):
+        yield Breach("imported", "its import declares another domain, or other facts")
+
+
 def _ancestry(evidence: Evidence, release: Release) -> Iterator[Breach]:
     """The teacher comes from the precursor, the precursor from the fork point."""
     if release.kind != "rl":
@@ -110,7 +140,7 @@ def _ancestry(evidence: Evidence, release: Release) -> Iterator[Breach]:
 
 
 def _learned(evidence: Evidence, release: Release) -> Iterator[Breach]:
-    if release.kind != "rl":
+    if release.kind != "rl" or release.sft is None:
         return
     stages = [
         evidence.made(each.record) for each in starts(evidence, release.precursor) if each.record
@@ -148,7 +178,7 @@ def _data(evidence: Evidence, release: Release) -> Iterator[Breach]:
         ("prompts.train", release.prompts.train, "train"),
         ("prompts.validation", release.prompts.validation, "validation"),
         ("evaluation", release.evaluation, "evaluation"),
-        ("sft.data", release.sft.data, "train"),
+        *([("sft.data", release.sft.data, "train")] if release.sft else []),
     ):
         if not artifact.record:
             yield Breach("domain", f"no record says how {part} was made", is_unknown=True)

@@ -192,6 +192,8 @@ def _is_climbed(runner: StepRunner, domain: Domain) -> bool:
     """Return whether a climb on these prompts is finished."""
     for digest in runner.records.all():
         record = runner.records.read(digest)
-        if record.kind == "rl" and domain.train.digest in {i.artifact for i in record.inputs}:
+        if record.kind in {"rl", "external"} and domain.train.digest in {
+            i.artifact for i in record.inputs
+        }:
             return runner.records.finished(digest) is not None
     return False

@@ -19,13 +19,14 @@ from lineage.artifacts import (
     check_parts,
     put_manifest,
 )
+from lineage.declared import Declared
 from lineage.errors import LineageError, UnknownReferenceError
 from lineage.operations.recall import refuse_recalled_family
 from lineage.records.record import Derivation, Input
 from lineage.registry.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
 from lineage.rules.measured import FORK_POINT, METHOD, measured
-from lineage.rules.release import check_release
+from lineage.rules.release import CLIMBS, IMPORT, check_release
 from tasks.contracts.handover import Domain
 from tasks.contracts.planned import start_of
 from tasks.contracts.publication import CANDIDATE, RELEASED, publish
@@ -60,7 +61,9 @@ def release_teacher(
     settings = domain.settings
     report(f"{settings.name} release", 0, 1)
     manifest = _manifest(runner, ladder, domain, scorecard)
-    parts = {**manifest.artifacts(), "sft.sketches": domain.sketches}
+    parts = manifest.artifacts()
+    if manifest.sft:
+        parts["sft.sketches"] = domain.sketches
     check_parts(runner.store, manifest)
     made = derivation_of(runner, "release", parts, "")
     what = f"the {settings.name} teacher"
@@ -88,6 +91,8 @@ def _manifest(
 ) -> Release:
     settings, teacher = domain.settings, ladder[-1].checkpoint
     climb = runner.records.read(teacher.record)
+    if climb.kind == IMPORT:
+        return _imported_manifest(runner, teacher, climb, domain, scorecard)
     sampling = SamplingSettings.model_validate(climb.settings["sampling"])
     tokenizer = load_tokenizer(runner.store.tree(teacher.digest))
     return Release(
@@ -109,14 +114,47 @@ def _manifest(
         owner=settings.owner,
         licence=settings.licence,
         team_version=settings.version,
-        code_version=source_digest("rl"),
+        code_version=climb.source if climb.kind == "external" else source_digest("rl"),
+    )
+
+
+def _imported_manifest(
+    runner: StepRunner, teacher: Artifact, made: Derivation, domain: Domain, scorecard: Artifact
+) -> Release:
+    """Return the release of a teacher that was trained elsewhere: what is unknown stays open."""
+    settings, fork_point = domain.settings, _compared_with(runner, scorecard)
+    card = runner.records.read(scorecard.record)
+    sampling = SamplingSettings.model_validate(card.settings["sampling"])
+    declared = Declared.model_validate(made.settings["declared"])
+    tokenizer = load_tokenizer(runner.store.tree(teacher.digest))
+    return Release(
+        domain=settings.name,
+        kind="imported",
+        checkpoint=teacher,
+        ladder=(),
+        fork_point=fork_point,
+        precursor=fork_point,
+        tokenizer=tokenizer_digest(tokenizer),
+        template=template_digest(tokenizer),
+        thinking_mode="off",
+        sampling=Sampling(temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens),
+        sft=None,
+        prompts=Prompts(train=domain.train, validation=domain.validation),
+        evaluation=domain.evaluation,
+        environment=domain.environment,
+        scorecard=scorecard,
+        owner=settings.owner,
+        licence=settings.licence,
+        team_version=settings.version,
+        code_version=declared.code or "unknown",
+        declared=declared,
     )
 
 
 def _started_from(climb: Derivation) -> Artifact:
     """Return the initial checkpoint of a climb."""
     starts = taken(climb, "start")
-    if climb.kind not in {"rl", "rung"} or len(starts) != 1:
+    if climb.kind not in CLIMBS or len(starts) != 1:
         what = f"its record is of kind {climb.kind} and takes {len(starts)} starts"
         refuse_broken(
             "the teacher", [Breach("ladder", (f"the last rung is not from a climb: {what}"))]

@@ -5,6 +5,7 @@ from tasks.contracts.handover import BlendSettings, Domain, DomainSettings, Gate
 from tasks.model.settings import ScratchSettings
 from tasks.platform.hosting import hosted
 from tasks.platform.resources import Stage
+from tasks.release.settings import ImportSettings
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -53,6 +54,15 @@ def collect_blend(blend: BlendSettings, seed: int) -> list[Artifact]:
     from tasks.release import domain as step
 
     return step.collect_blend(StepRunner(), blend, seed)
+
+
+@hosted(Stage.COLLECT)
+def import_teacher(settings: ImportSettings, fork_point: Artifact) -> list[Rung]:
+    """Bring a teacher in that was trained elsewhere; its weights must agree with its fork point."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.release import imported as step
+
+    return step.import_teacher(StepRunner(), settings, fork_point)
 
 
 @hosted(Stage.RELEASE)

@@ -15,6 +15,7 @@ from workflows.commands.schemas import EVERY, file_of, schema_of
 
 RUNS = {
     "run teacher",
+    "teacher import",
     "run consolidation",
     "run consolidation --dry-run",
     "gate",

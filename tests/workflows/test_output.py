@@ -47,6 +47,10 @@ QUESTIONS = {
     "run teacher": (["math", "--request", "{request}"], ["math", "--fork-point", TEXT]),
     "run consolidation": (["--teachers", "math@1", "--student", "base@1"],),
     "checkpoint import": ([TEXT],),
+    "teacher import": (
+        [TEXT, "--team", "math"],
+        ["{other}", "--team", "math", "--fork-point", TEXT],
+    ),
     "gate": (["--teachers", "math@1", "--student", "base@1"],),
     "audit": (["student@1"], [TEXT]),
     "surgery": (["student@1", "--without", TEXT],),

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from lineage.compatibility.checks import Finding
+from lineage.declared import Declared
 from lineage.launches.launch import Launched
 from lineage.launches.waiver import Waiver
 from tasks.contracts.handover import TeacherVerdict, WarmUpSettings
@@ -21,7 +22,7 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.settings import RoundSettings
-from tasks.rl.settings import RlSettings
+from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 
@@ -121,7 +122,9 @@ KINDS: Mapping[str, Kind] = {
             _model(BaseSettings),
             _fields(source=str),
             _fields(source=str, revision=str),
+            _fields(source=str, revision=str, license=str),
             _fields(files=dict[str, str]),
+            _fields(files=dict[str, str], license=str),
         ),
     ),
     "behaviours": Kind("Prompts with the responses that an audit explains.", _fields(sample=int)),
@@ -132,6 +135,10 @@ KINDS: Mapping[str, Kind] = {
     "evaluation": Kind(
         "The score of one checkpoint on a domain's held-out prompts.",
         _model(EvaluationSettings, domain=str),
+    ),
+    "external": Kind(
+        "A rung of a climb by a command of the team's own, such as another trainer.",
+        _model(ExternalTrainer, domain=str, stop_at=int),
     ),
     "failure": Kind(
         "The account of a consolidation that failed after its plan.",
@@ -145,6 +152,14 @@ KINDS: Mapping[str, Kind] = {
     ),
     "gate_outcome": Kind(
         "The result of a merge, beside what the gate predicted.", _fields(recipe=str)
+    ),
+    "import": Kind(
+        "A teacher that was trained elsewhere, and what its team declares of it; empty facts are "
+        "unknown.",
+        _any_of(
+            _fields(source=str, revision=str, domain=str, declared=Declared),
+            _fields(files=dict[str, str], domain=str, declared=Declared),
+        ),
     ),
     "launch": Kind("The launch form of a plan, as it was submitted.", _model(Launched)),
     "ledger": Kind("Each teacher's part of every update.", _model(RoundSettings)),

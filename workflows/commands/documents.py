@@ -89,6 +89,8 @@ class Record(Frozen):
     owner: str
     aliases: list[str]
     status: str
+    unknown: list[str] = Field(default_factory=list)
+    """Facts of an imported checkpoint that its team did not state."""
 
 
 class RecordList(Document):
@@ -250,6 +252,7 @@ DOCUMENTS: dict[str, type[Frozen]] = {
     "student weights": Weights,
     "teacher show": Summary,
     "run teacher": Summary,
+    "teacher import": Summary,
     "run consolidation": Summary,
     "run consolidation --dry-run": DryRun,
     "gate": Summary,

@@ -134,6 +134,7 @@ def _record(node: Node) -> Record:
         owner=node.owner,
         aliases=list(node.aliases),
         status=node.status,
+        unknown=list(node.unknown),
     )
 
 

@@ -16,7 +16,7 @@ from tasks.contracts.handover import DomainSettings
 from tasks.contracts.inputs import documented
 from tasks.mopd.launch_form import MORE, LaunchForm, settable_paths
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings
-from tasks.rl.settings import RlSettings
+from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from workflows.consolidation.workflow import PRESETS
@@ -114,12 +114,15 @@ MODELS: dict[str, type[BaseModel]] = {
     "RL.loop": LoopSettings,
     "RL.sampling": SamplingSettings,
     "RL.importance": ImportanceMask,
+    "TRAINER": ExternalTrainer,
 }
 """Model of each group of settings, by its place in ``settings.py``."""
 _TEAM = """\
 # Settings of a team
 
-`settings.py` of a team holds `DOMAIN`, `SFT` and `RL`. They are models of pydantic: a name that
+`settings.py` of a team holds `DOMAIN`, `SFT` and `RL`; with a
+[trainer of its own](your-own-model.md#a-trainer-of-your-own), `TRAINER` in the place of `RL`. They
+are models of pydantic: a name that
 does not exist, or a value out of its range, is refused before anything runs.
 
 `python -m workflows.commands.pages` generates this page from the models.

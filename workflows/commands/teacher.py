@@ -14,6 +14,7 @@ from lineage.store.store import Store, open_store
 from lineage.trust.author import write_key
 from tasks.platform.views import Mirror
 from workflows.commands.documents import Teachers, TeacherVersion
+from workflows.commands.import_teacher import import_
 from workflows.commands.lock import lock
 from workflows.commands.models import export_command, show_command
 from workflows.commands.names import promote_entry, recall, with_mirror
@@ -30,6 +31,7 @@ def teacher() -> None:
 
 teacher.add_command(new)
 teacher.add_command(lock)
+teacher.add_command(import_)
 teacher.add_command(export_command("teacher"))
 teacher.add_command(recall)
 teacher.add_command(show_command("teacher"))

@@ -34,6 +34,7 @@ def label(node: Node) -> Text:
     parts = [(plain(node.label), "bold"), (f" {node.output[7 : 7 + _NUM_HEX]}", "")]
     parts += [(f" {plain(node.owner)}", "dim")] if node.owner else []
     parts += [(f" {node.status}", "red")] if node.status not in {"", "active"} else []
+    parts += [(f" unknown: {plain(', '.join(node.unknown))}", "yellow")] if node.unknown else []
     return Text.assemble(*parts)
 
 

@@ -41,7 +41,7 @@ def collect(package: str, into: Path, wheel: Callable[[str], bytes | None] = _no
     returns the bytes of one by its digest.
 
     The package, for instance "workflows.teachers.math", is found and never imported (a package's
-    parents are: that is how Python finds it).
+    parents are: that is how Python finds it). It may be a folder's path instead.
 
     Raises:
         BundleError: the package does not exist, or ``check`` refuses it.
@@ -130,11 +130,13 @@ def _present(path: Path) -> Path:
 
 
 def folder_of(package: str) -> Path:
-    """Return the folder of a team's package, which is found and not imported.
+    """Return the folder of a package, which is not imported, or of a path.
 
     Raises:
-        BundleError: there is no such package.
+        BundleError: for a package that does not exist.
     """
+    if "/" in package and Path(package).is_dir():
+        return Path(package)
     try:
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:
