@@ -42,7 +42,7 @@ def import_and_release(
     data = named("collect", collect_domain(package=package, settings=domain, seed=seed))
     checked = named(
         "check",
-        check_climb(start=start, domain=data, sampling=evaluation.sampling, num_checkpoints=1),
+        check_climb(start=start, domain=data, sampling=evaluation.sampling, num_checkpoints=0),
     )
     card = score_teacher(
         fork_point=start,

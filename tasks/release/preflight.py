@@ -72,6 +72,8 @@ def check_climb(
 ) -> Domain:
     """Return the domain, if its prompts fit into the model and the climb onto the disk.
 
+    Where ``num_checkpoints`` is 0, nothing is to be trained.
+
     Raises:
         RefusedError: for a prompt of any split that leaves no room for a turn, and for a disk
             without room for the climb's checkpoints.
@@ -79,7 +81,8 @@ def check_climb(
     if runner.only_finds:  # who goes on to make something tries it
         return domain
     refuse_long_prompts(runner, start, domain, sampling)
-    refuse_small_disk(runner, start, domain, num_checkpoints, free)
+    if num_checkpoints:
+        refuse_small_disk(runner, start, domain, num_checkpoints, free)
     return domain
 
 

@@ -243,6 +243,7 @@ def test_a_disk_without_room_for_the_whole_climb_is_refused(collected):
     check_climb(runner, start, domain, sampling, 4, free=lambda folder: enough)
     with refused("disk-too-small", "4 checkpoints", runner.store.uri):
         check_climb(runner, start, domain, sampling, 4, free=lambda folder: enough - 1)
+    check_climb(runner, start, domain, sampling, 0, free=lambda folder: 0)  # trains nothing
 
 
 def test_a_flipped_byte_in_the_fork_point_is_found_before_training(faculty, root):

@@ -126,16 +126,8 @@ def _graph(known: Lineage, graph: Graph) -> answers.GraphAnswer:
 
 
 def _record(node: Node) -> Record:
-    return Record(
-        record=node.record,
-        kind=node.kind,
-        label=node.label,
-        output=node.output,
-        owner=node.owner,
-        aliases=list(node.aliases),
-        status=node.status,
-        unknown=list(node.unknown),
-    )
+    facts = {name: fact for name, fact in vars(node).items() if name in Record.model_fields}
+    return Record.model_validate(facts)
 
 
 @lineage.command()
