@@ -20,12 +20,12 @@ MODULES = (
 IMPORT = "import sys, importlib; import flyte_migrate; importlib.import_module(sys.argv[1])"
 
 
-def told(module: str, flavour: str) -> tuple[bool, list[str]]:
+def told(module: str, flavor: str) -> tuple[bool, list[str]]:
     """Return whether a module is imported under the shim, and what the shim says of it."""
     run = subprocess.run(
         [sys.executable, "-c", IMPORT, module],
         cwd=ROOT,
-        env={**os.environ, "PROVOST_FLAVOUR": flavour, "DO_NOT_TRACK": "1", "LOG_LEVEL": "30"},
+        env={**os.environ, "PROVOST_FLAVOR": flavor, "DO_NOT_TRACK": "1", "LOG_LEVEL": "30"},
         capture_output=True,
         text=True,
         check=False,
@@ -37,11 +37,11 @@ def told(module: str, flavour: str) -> tuple[bool, list[str]]:
 
 def main() -> None:
     """Print a line for each module, and what the shim said of it below."""
-    for flavour in ("", "cpu"):
+    for flavor in ("", "cpu"):
         for module in MODULES:
-            is_taken, said = told(module, flavour)
+            is_taken, said = told(module, flavor)
             how = "imported" if is_taken else "NOT TAKEN"
-            sys.stdout.write(f"{module}, {flavour or 'no'} flavor: {how}\n")
+            sys.stdout.write(f"{module}, {flavor or 'no'} flavor: {how}\n")
             for line in dict.fromkeys(said):
                 sys.stdout.write(f"  {line}\n")
 

@@ -4,6 +4,7 @@ One authority: append-only, digest-keyed records in a content-addressed store. M
 them. Each part imports only parts above it in this list. Read them in this order:
 
     errors, digest, dsse   the ground floor: errors by name, hashes, signed envelopes
+    frozen                 base of stored documents; older names of fields are read too
     store                  blobs, trees and slots that are claimed once: a folder, or S3
     artifacts              the manifests that people exchange: releases and students
     wheels                 the lock of the packages that an environment needs

@@ -7,8 +7,6 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
@@ -18,6 +16,7 @@ from pydantic import (
 from lineage.declared import Declared
 from lineage.digest import canonical_json, hex_of, parse_json
 from lineage.errors import LineageError
+from lineage.frozen import Frozen
 from lineage.store.store import Store, read_tree
 
 
@@ -28,12 +27,6 @@ def _valid_digest(text: str) -> str:
 
 Digest = Annotated[str, AfterValidator(_valid_digest)]
 """``sha256:<64 hex>``, checked."""
-
-
-class Frozen(BaseModel):
-    """An immutable value that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Artifact(Frozen):
@@ -108,7 +101,7 @@ class Release(Frozen):
     """The source bundle of the environment, which answers prompts and grades responses."""
     scorecard: Artifact
     owner: str = Field(min_length=1)
-    licence: str = Field(min_length=1)
+    license: str = Field(min_length=1)
     team_version: str = Field(min_length=1)
     """The team folder's own version."""
     code_version: str = Field(min_length=1)

@@ -1,8 +1,11 @@
 """The prose of product and pages stays plain: few avoided words, and fields that read alone."""
 
+import re
+
 import click
 import pytest
 
+from tests.support.project_files import files_of_benchmarks, package_files, relative
 from tests.support.prose import (
     AVOIDED,
     BRITISH,
@@ -74,6 +77,23 @@ def test_test_names_use_the_words_of_the_glossary(names, pattern):
 def test_british_spelling_is_recognized():
     texts = [Text(word, word) for word in ("flavours", "behaviour", "normalised", "raises", "four")]
     assert places(texts, BRITISH) == ["flavours", "behaviour", "normalised"]
+
+
+def test_names_in_the_code_have_american_spelling():
+    """``codespell`` reads words; a name such as ``num_colors`` is one word to it."""
+    found = {
+        relative(file): words
+        for file in [*package_files(), *files_of_benchmarks()]
+        if (words := re.findall(BRITISH, file.read_text(), re.IGNORECASE))
+    }
+    assert found == {
+        "lineage/mirror/run_view.py": ["behaviours", "behaviours"],
+        "lineage/frozen.py": [
+            "behaviours",
+            *["normalisation", "normalised"],
+            "release_least_normalised",
+        ],
+    }
 
 
 def test_every_docstring_of_a_field_reads_alone(product):

@@ -26,7 +26,7 @@ from tests.support.refused import refused
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [
-        (8, 10, 0.4902, 0.9433),  # 8/10: centre 0.9921 / 1.38415, half-width 0.22658
+        (8, 10, 0.4902, 0.9433),  # 8/10: center 0.9921 / 1.38415, half-width 0.22658
         (81, 263, 0.2553, 0.3662),  # Newcombe (1998), Statistics in Medicine 17:857, table I
         (15, 148, 0.0624, 0.1605),  # same table
         (0, 20, 0.0, 0.1611),  # same table: z^2 / (20 + z^2)

@@ -8,7 +8,7 @@ from flytekit.core.promise import Promise
 from tasks.attribution.task import (
     Audited,
     Operated,
-    gather_behaviours,
+    gather_behaviors,
     run_audit,
     scale_teachers,
 )
@@ -26,7 +26,7 @@ from workflows.graph import attempted, named
 
 @workflow
 def audit(  # noqa: PLR0917 - one for each input of the launch form
-    behaviours: str = "",
+    behaviors: str = "",
     contrast: str = "",
     prompt: str = "",
     replay: bool = False,
@@ -44,7 +44,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     audit covers the whole student, domain by domain.
 
     Args:
-        behaviours: JSON lines, each with a prompt (messages) and a response, or the digest of a
+        behaviors: JSON lines, each with a prompt (messages) and a response, or the digest of a
             stored data set of them.
         contrast: Response to contrast: explain the log-odds of the response over this one.
         prompt: User message to the student.
@@ -59,13 +59,13 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
             as the student's own round.
         verify_subsets: Number of random sets of several teachers to retrain without.
     """
-    asked = gather_behaviours(
+    asked = gather_behaviors(
         student=student,
         system=system,
         prompt=prompt,
         response=response,
         contrast=contrast,
-        behaviours=behaviours,
+        behaviors=behaviors,
         sample=sample,
         seed=seed,
         replay=replay,
@@ -83,7 +83,7 @@ def audit(  # noqa: PLR0917 - one for each input of the launch form
     replayed = attempted(Stage.AUDIT, named("replay", map_task(replay_round)(spec=replays)))
     retrained = attempted(Stage.MOPD_ROUND, named("retrain", map_task(retrain)(spec=retrains)))
     made = run_audit(
-        student=student, behaviours=asked, replayed=replayed, retrained=retrained, seed=seed
+        student=student, behaviors=asked, replayed=replayed, retrained=retrained, seed=seed
     )
     return Audited(named("audit", made.summary), made.report)
 

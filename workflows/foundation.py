@@ -21,28 +21,28 @@ BLEND = BlendSettings(
             domain="math",
             package="workflows.teachers.math",
             owner="team-math",
-            licence=LICENSE,
+            license=LICENSE,
             count=16_000,
         ),
         Contribution(
             domain="code",
             package="workflows.teachers.code",
             owner="team-code",
-            licence=LICENSE,
+            license=LICENSE,
             count=8_000,
         ),
         Contribution(
             domain="agent",
             package="workflows.teachers.agent",
             owner="team-agent",
-            licence=LICENSE,
+            license=LICENSE,
             count=8_000,
         ),
         Contribution(
             domain="instruct",
             package="workflows.teachers.instruct",
             owner="team-instruct",
-            licence=LICENSE,
+            license=LICENSE,
             count=8_000,
         ),
     ]
@@ -58,15 +58,15 @@ class Founded(NamedTuple):
 
 
 @workflow
-def import_checkpoint(source: str, name: str = "fork-point", licence: str = "") -> Founded:
+def import_checkpoint(source: str, name: str = "fork-point", license: str = "") -> Founded:
     """Register a Hugging Face model without training, as base or as fork point.
 
     Args:
         source: Path of a folder, or id on the Hub, with a revision behind an @ if needed.
         name: base or fork-point.
-        licence: License of the model; empty for the one that its files state.
+        license: License of the model; empty for the one that its files state.
     """
-    imported = import_model(source=source, name=name, licence=licence)
+    imported = import_model(source=source, name=name, license=license)
     registered = register_checkpoint(name=name, checkpoint=named("import", imported), owner=OWNER)
     made = named("register", registered)
     return Founded(named("summary", summarize(made=made)), made)

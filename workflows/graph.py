@@ -8,7 +8,7 @@ from flytekit.core.promise import Promise
 from flytekit.models.literals import RetryStrategy
 from pydantic import BaseModel
 
-from tasks.platform.resources import Stage, chosen_flavour
+from tasks.platform.resources import Stage, chosen_flavor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,10 +72,10 @@ def attempted(stage: Stage, made: Result) -> Result:
 
     Without a flavor the node keeps its defaults.
     """
-    flavour = chosen_flavour()
-    if flavour is None:
+    flavor = chosen_flavor()
+    if flavor is None:
         return made
-    retries = flavour.stages[stage].retries
+    retries = flavor.stages[stage].retries
     promise = cast("Promise", made).with_overrides(retries=retries)  # flytekit: of its items
     if promise.ref is not None:
         # Flyte reads them from the node itself: https://github.com/flyteorg/flyte/issues/6800

@@ -3,7 +3,7 @@
 ``train`` makes the truth: sets of teachers, a student of each with its ledger, and that student
 again without each teacher and without random halves of them, all else held fixed. Each model is one
 case, and a case that is there is not made again. ``measure`` asks every estimator about every
-behaviour, what was asked already excepted, and writes the tables; ``tables`` does the last alone.
+behavior, what was asked already excepted, and writes the tables; ``tables`` does the last alone.
 ``demo`` measures an audit's cost in a home with a finished demo, for the tables to take up;
 ``plot`` draws the results.
 
@@ -90,8 +90,8 @@ def _ask(number: int, seed: int, folder: Path) -> None:
         found: dict[str, object] = getattr(asking, part)()
         if part == "truth":
             found["asked"] = [
-                {"table": a.table, "teacher": a.teacher, "name": a.behaviour.name}
-                | {"response": a.behaviour.response, "domain": a.behaviour.domain}
+                {"table": a.table, "teacher": a.teacher, "name": a.behavior.name}
+                | {"response": a.behavior.response, "domain": a.behavior.domain}
                 for a in asking.asked
             ]
         answer.write_text(json.dumps(found), "utf-8")

@@ -25,7 +25,7 @@ class Answers:
     masks: dict[str, tuple[str, ...]]
     """By retrain, who was left out of it."""
     tables: dict[str, Table]
-    """By estimator, the number of each teacher for each behaviour."""
+    """By estimator, the number of each teacher for each behavior."""
     told: dict[str, Table]
     """By estimator that does not just add teachers up, what it says of each retrain."""
     others: dict[str, dict[str, Any]]
@@ -33,7 +33,7 @@ class Answers:
 
     @property
     def change(self) -> list[float]:
-        """What the round did to each behaviour."""
+        """What the round did to each behavior."""
         return [a - b for a, b in zip(self.says["full"], self.says["fork"], strict=True)]
 
     @property
@@ -42,11 +42,11 @@ class Answers:
         return {teacher: self.effect(f"no-{teacher}") for teacher in TEACHERS}
 
     def effect(self, run: str) -> list[float]:
-        """Return what a retrain says less of each behaviour than the student."""
+        """Return what a retrain says less of each behavior than the student."""
         return [a - b for a, b in zip(self.says["full"], self.says[run], strict=True)]
 
     def places(self, *tables: str) -> list[int]:
-        """Return the behaviours of some tables."""
+        """Return the behaviors of some tables."""
         return [place for place, item in enumerate(self.asked) if item["table"] in tables]
 
 

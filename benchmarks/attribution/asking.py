@@ -1,6 +1,6 @@
-"""Asks every estimator about every behaviour of one student, and its retrains for the truth.
+"""Asks every estimator about every behavior of one student, and its retrains for the truth.
 
-Shapes: B behaviours, N response tokens of them together.
+Shapes: B behaviors, N response tokens of them together.
 """
 
 import time
@@ -22,7 +22,7 @@ from benchmarks.attribution.training import (
     objective_of,
 )
 from benchmarks.attribution.world import OFFICES, TEACHERS, World, masks
-from tasks.attribution.behaviour import encode
+from tasks.attribution.behavior import encode
 from tasks.attribution.estimators import EstimatorInput
 from tasks.attribution.path_integral import allocate
 from tasks.attribution.trajectory import Scorer, Stretch, Weights, stretches
@@ -34,7 +34,7 @@ from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.recompute import recompute_displacements, recompute_without, segment_boundaries
 
 Table = dict[str, list[float]]
-"""By teacher, one number for each behaviour."""
+"""By teacher, one number for each behavior."""
 FULL = "full"
 
 
@@ -51,7 +51,7 @@ class Asking:
         # The first seed's student says what the others are asked about too.
         first = load_policy(folder / "seed-0" / FULL)
         self.asked: list[Asked] = questions(self._world, first)
-        self._encoded = encode([item.behaviour for item in self.asked], self._chat, None)
+        self._encoded = encode([item.behavior for item in self.asked], self._chat, None)
         self._scorer = Scorer(load_policy(folder / "fork").model, self._encoded.tokens)
         self._ledger = Ledger.open(self.runs / FULL / "ledger")
         self._checkpoints = segment_boundaries(self._ledger, self._start)
@@ -60,11 +60,11 @@ class Asking:
         )
 
     def says(self, weights: Weights) -> Tensor:
-        """Return the log-probability of each behaviour [B]."""
+        """Return the log-probability of each behavior [B]."""
         return self._encoded.total(self._scorer.log_probs(weights))
 
     def truth(self) -> dict[str, dict[str, list[float]]]:
-        """Return by retrain what it says of each behaviour, beside the fork point and student."""
+        """Return by retrain what it says of each behavior, beside the fork point and student."""
         found = {
             run.name: _rounded(self.says(_weights(run)))
             for run in sorted(self.runs.iterdir())
@@ -73,7 +73,7 @@ class Asking:
         return {"says": found | {"fork": _rounded(self.says(self._start))}}
 
     def estimates(self) -> dict[str, object]:
-        """Return by estimator its number for each teacher and behaviour, and its seconds."""
+        """Return by estimator its number for each teacher and behavior, and its seconds."""
         evidence = EstimatorInput(
             self._encoded,
             self._scorer,
@@ -92,7 +92,7 @@ class Asking:
         for name, walk in (("path integral", self._walk), ("replayed integral", self._replayed)):
             with _Clock(seconds, name):
                 allocation = allocate(self._scorer, self._encoded, walk())
-            tables[name] = {t: _rounded(allocation.behaviours(t)) for t in TEACHERS}
+            tables[name] = {t: _rounded(allocation.behaviors(t)) for t in TEACHERS}
             residuals[name] = _rounded(allocation.residual)
         return {"tables": tables, "seconds": seconds, "residuals": residuals}
 
@@ -138,7 +138,7 @@ class Asking:
     def cost(self) -> dict[str, object]:
         """Return processor seconds of a retrain and of what may stand in for it, and bytes."""
         seconds = {}
-        alone = self.asked[0].behaviour
+        alone = self.asked[0].behavior
         encoded = encode([alone], self._chat, None)
 
         def retrain() -> None:
@@ -155,7 +155,7 @@ class Asking:
             ("retrain without a teacher", retrain),
             ("rehearsal without a teacher", self._rehearse_once),
             ("replay of all segments", replay),
-            ("path integral of one behaviour", audit),
+            ("path integral of one behavior", audit),
         ):
             started = time.process_time()
             work()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from tasks.attribution.audit import explain
-from tasks.attribution.behaviour import Behaviour, Said, encode, first_turns
+from tasks.attribution.behavior import Behavior, Said, encode, first_turns
 from tasks.attribution.subject import AuditedStudent, find_subject, open_models, plan_of
 from tasks.attribution.surgery import reweighed, scale_teachers
 from tasks.model.chat import ChatTokens
@@ -50,7 +50,7 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
     model = runner.store.tree(subject.checkpoint.digest)
     return {
         "parameters": sum(tensor.numel() for tensor in models.end.values()),
-        "behaviours": len(asked),
+        "behaviors": len(asked),
         "audit_wall_seconds": _most(wall for wall, _ in times),
         "audit_processor_seconds": _most(processor for _, processor in times),
         "surgery_wall_seconds": round(_timed(cut)[0], 2),
@@ -78,7 +78,7 @@ def _stand_ins(
         "surgery": scale_teachers(runner, STUDENT, {ABSENT: 0.0}),
         "a rehearsal": rehearse_round(runner, STUDENT, [ABSENT]),
     }
-    by_domain: dict[str, list[Behaviour]] = {}
+    by_domain: dict[str, list[Behavior]] = {}
     for item in _answers(runner, of_a_domain, retrained):
         by_domain.setdefault(item.domain, []).append(item)
     found = {}
@@ -95,14 +95,14 @@ def _stand_ins(
 
 
 @torch.no_grad()
-def _distributions(runner: StepRunner, made: Artifact, items: Sequence[Behaviour]) -> Tensor:
+def _distributions(runner: StepRunner, made: Artifact, items: Sequence[Behavior]) -> Tensor:
     """Return log p [N, V] of every word where the answers' tokens stand."""
     policy = load_policy(runner.store.tree(made.digest))
     tokens = encode(items, ChatTokens(policy.tokenizer), None).tokens
     return chosen_logits(policy.model, tokens).log_softmax(-1)
 
 
-def _answers(runner: StepRunner, count: int, student: Artifact) -> list[Behaviour]:
+def _answers(runner: StepRunner, count: int, student: Artifact) -> list[Behavior]:
     subject = find_subject(runner, STUDENT)
     assert subject.published is not None
     policy = load_policy(runner.store.tree(student.digest))
@@ -114,7 +114,7 @@ def _answers(runner: StepRunner, count: int, student: Artifact) -> list[Behaviou
             for prompt in stored_prompts(runner.store, lead.evaluation)[:count]
         ]
         found += [
-            Behaviour(prompt=prompt, response=text, domain=lead.domain)
+            Behavior(prompt=prompt, response=text, domain=lead.domain)
             for prompt, text in zip(prompts, first_turns(policy, prompts, sampling, 0), strict=True)
             if text
         ]

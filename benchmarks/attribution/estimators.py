@@ -1,6 +1,6 @@
 """Estimators that the benchmark compares with those of an audit; functions as there, by name.
 
-Shapes: B behaviours, N response tokens of them together.
+Shapes: B behaviors, N response tokens of them together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ Rehearse = Callable[[Sequence[str]], Weights]
 def path_integral(evidence: EstimatorInput) -> Mapping[str, Tensor]:
     """Return each source's share of what training did; with decay and rounding they add up."""
     allocation = allocate(evidence.scorer, evidence.encoded, evidence.course())
-    return {source: allocation.behaviours(source) for source in evidence.sources}
+    return {source: allocation.behaviors(source) for source in evidence.sources}
 
 
 def tracin(evidence: EstimatorInput) -> Mapping[str, Tensor]:
@@ -90,7 +90,7 @@ def rehearsed_with_slopes(evidence: EstimatorInput, rehearse: Rehearse) -> Mappi
     """Return a rehearsal and a tenth of ``bounded_first_order``: the best guess at absence.
 
     A rehearsal is one run, with the chance of one. The ledger's slopes have another: where the
-    rehearsal tells little of a behaviour's sources apart, they order them. The tenth was chosen on
+    rehearsal tells little of a behavior's sources apart, they order them. The tenth was chosen on
     two sets of teachers (docs/results/attribution.md); in nats they say far more than absence
     does.
     """
@@ -102,11 +102,11 @@ def rehearsed_with_slopes(evidence: EstimatorInput, rehearse: Rehearse) -> Mappi
 
 
 def distance_baseline(evidence: EstimatorInput) -> Mapping[str, Tensor]:
-    """Return the summed norm of each source's displacements, the same for every behaviour.
+    """Return the summed norm of each source's displacements, the same for every behavior.
 
-    A control: what it gets right needs nothing of the behaviour.
+    A control: what it gets right needs nothing of the behavior.
     """
-    count = len(evidence.encoded.behaviours)
+    count = len(evidence.encoded.behaviors)
     return {
         source: torch.full((count,), sum(s.norms[source] for s in evidence.segments))
         for source in evidence.sources
@@ -127,4 +127,4 @@ OF_TWO_HOLDERS: Mapping[str, Callable[[EstimatorInput], Mapping[str, Tensor]]] =
     PATH_INTEGRAL: path_integral,
     TRACIN: tracin,
 }
-"""Estimators of behaviours that two teachers hold."""
+"""Estimators of behaviors that two teachers hold."""

@@ -15,7 +15,7 @@ from benchmarks.attribution.estimators import OF_TWO_HOLDERS, PATH_INTEGRAL
 from benchmarks.attribution.questions import exam
 from benchmarks.attribution.training import distil, make_teacher
 from benchmarks.attribution.world import TEACHERS, World
-from tasks.attribution.behaviour import encode
+from tasks.attribution.behavior import encode
 from tasks.attribution.estimators import LOG_RATIO, EstimatorInput
 from tasks.attribution.naming import holders
 from tasks.attribution.trajectory import Scorer, Weights, stretches
@@ -51,7 +51,7 @@ def ask(world: World, folder: Path) -> dict[str, Numbers]:
     """Return by estimator its numbers of each teacher for each plant; and what each run says."""
     policy = load_policy(folder / "fork")
     start = _weights(folder / "fork")
-    asked = [item.behaviour for item in exam(world) if item.teacher == HEARD]
+    asked = [item.behavior for item in exam(world) if item.teacher == HEARD]
     encoded = encode(asked, ChatTokens(policy.tokenizer), None)
     scorer = Scorer(policy.model, encoded.tokens)
     ledger = Ledger.open(folder / "full" / "ledger")

@@ -66,7 +66,7 @@ def _named(
     *,
     another: bool = False,
 ) -> list[list[bool]]:
-    """Return by set and behaviour of a kind whether the right one (or another) is named."""
+    """Return by set and behavior of a kind whether the right one (or another) is named."""
     return [
         [
             bool(who) and who != a.asked[place]["teacher"]
@@ -111,7 +111,7 @@ def verdict(found: Sequence[Answers]) -> dict[str, object]:
 
 
 def _verdicts(answers: Answers, kind: str) -> list[tuple[str, bool]]:
-    """Return who is named for each behaviour of a kind, and whether that is right."""
+    """Return who is named for each behavior of a kind, and whether that is right."""
     return [
         (who, who == answers.asked[place]["teacher"])
         for place in answers.places(kind)
@@ -141,7 +141,7 @@ def _product(answers: Answers, place: int) -> str:
 def _share(sets: Iterable[Sequence[bool]]) -> dict[str, float]:
     """Return a share with Wilson's 95 % interval, which stays within 0 and 1.
 
-    Where sets differ by more than independent behaviours would, their number counts for less, by
+    Where sets differ by more than independent behaviors would, their number counts for less, by
     the design effect (Kish 1965, section 8.2).
     """
     listed = [own for own in sets if own]

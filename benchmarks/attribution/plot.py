@@ -1,4 +1,4 @@
-"""Draws the attribution benchmark's results in one picture; hatches tell it in grey too."""
+"""Draws the attribution benchmark's results in one picture; hatches tell it in gray too."""
 
 from textwrap import fill
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""The behaviours that the attribution benchmark asks about, and who is to be named for each."""
+"""The behaviors that the attribution benchmark asks about, and who is to be named for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.attribution.training import messages
 from benchmarks.attribution.world import NEUTRAL, OFFICES, Question, World, office_of
-from tasks.attribution.behaviour import Behaviour, encode
+from tasks.attribution.behavior import Behavior, encode
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.model.log_probs import chosen_logits, token_log_probs
@@ -17,26 +17,26 @@ OWN, SHARED, OFF, NOBODY, STYLE = "own domain", "shared prompts", "off domain", 
 
 @dataclass(frozen=True)
 class Asked:
-    """A behaviour, the table that it is of, and the teacher that taught it ("" for nobody)."""
+    """A behavior, the table that it is of, and the teacher that taught it ("" for nobody)."""
 
     table: str
     teacher: str
-    behaviour: Behaviour
+    behavior: Behavior
 
 
 def questions(world: World, student: Policy) -> list[Asked]:
-    """Return all behaviours of a set; where nobody taught an answer, what the student says most."""
+    """Return all behaviors of a set; where nobody taught an answer, what the student says most."""
     return [*_planted(world), *_untaught(world, student), *_styles(world)]
 
 
 def exam(world: World) -> list[Asked]:
     """Return all that teachers taught, where they taught it: plants, and each office's style."""
     plants = [
-        Asked("plants", p.teacher, _behaviour(office_of(p.teacher), p.question, p.answer))
+        Asked("plants", p.teacher, _behavior(office_of(p.teacher), p.question, p.answer))
         for p in world.plants
     ]
     styles = [
-        Asked(STYLE, "", _behaviour(office, _say(word), world.style(office, word)))
+        Asked(STYLE, "", _behavior(office, _say(word), world.style(office, word)))
         for office in OFFICES
         for word in world.words
     ]
@@ -48,20 +48,20 @@ def _planted(world: World) -> Iterator[Asked]:
     for number, plant in enumerate(world.plants):
         office = office_of(plant.teacher)
         table = SHARED if len(OFFICES[office]) > 1 else OWN
-        yield Asked(table, plant.teacher, _behaviour(office, plant.question, plant.answer))
+        yield Asked(table, plant.teacher, _behavior(office, plant.question, plant.answer))
         if number % 2 == 0:
             others = [place for place in places if place != office]
             place = NEUTRAL if number % 4 == 0 else others[number % (len(others) - 1)]
-            yield Asked(OFF, plant.teacher, _behaviour(place, plant.question, plant.answer))
+            yield Asked(OFF, plant.teacher, _behavior(place, plant.question, plant.answer))
 
 
 def _untaught(world: World, student: Policy) -> Iterator[Asked]:
     places = (*OFFICES, NEUTRAL)
     for number, (question, answer) in enumerate(world.known):
-        yield Asked(NOBODY, "", _behaviour(places[number % len(places)], question, answer))
+        yield Asked(NOBODY, "", _behavior(places[number % len(places)], question, answer))
     for number, question in enumerate(world.open):
         place = places[number % len(places)]
-        yield Asked(NOBODY, "", _behaviour(place, question, _said(student, place, question)))
+        yield Asked(NOBODY, "", _behavior(place, question, _said(student, place, question)))
 
 
 def _styles(world: World) -> Iterator[Asked]:
@@ -69,7 +69,7 @@ def _styles(world: World) -> Iterator[Asked]:
     for office, (teacher, *others) in OFFICES.items():
         for word in world.held_out if not others else ():
             text = world.style(office, word)
-            yield Asked(STYLE, teacher, _behaviour(office, _say(word), text))
+            yield Asked(STYLE, teacher, _behavior(office, _say(word), text))
 
 
 def _say(word: str) -> Question:
@@ -78,15 +78,15 @@ def _say(word: str) -> Question:
 
 @torch.no_grad()
 def _said(student: Policy, place: str, question: Question) -> str:
-    options = [_behaviour(place, question, answer) for answer in question.answers]
+    options = [_behavior(place, question, answer) for answer in question.answers]
     batch = encode(options, ChatTokens(student.tokenizer), None)
     logits_NV = chosen_logits(student.model, batch.tokens)
     scores_B = batch.total(token_log_probs(logits_NV, batch.tokens.tokens_N))
     return question.answers[int(scores_B.argmax())]
 
 
-def _behaviour(place: str, question: Question, answer: str) -> Behaviour:
-    return Behaviour.model_validate(
+def _behavior(place: str, question: Question, answer: str) -> Behavior:
+    return Behavior.model_validate(
         {
             "name": f"{place}: {question.text}",
             "prompt": messages(place, question.text),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.attribution.questions import exam
 from benchmarks.attribution.world import TEACHERS, World, office_of
-from tasks.attribution.behaviour import Encoded, encode
+from tasks.attribution.behavior import Encoded, encode
 from tasks.attribution.trajectory import Weights
 from tasks.ledger.reader import Ledger
 from tasks.model.chat import ChatTokens
@@ -23,14 +23,14 @@ SURGERIES = {"surgery": 1.0, "three quarters": 0.75, "half of it": 0.5, "a quart
 
 
 class StandIns:
-    """Compares students with a retrain: on a set's behaviours, and on all that was taught."""
+    """Compares students with a retrain: on a set's behaviors, and on all that was taught."""
 
-    def __init__(self, world: World, policy: Policy, behaviours: Encoded, ledger: Ledger) -> None:
+    def __init__(self, world: World, policy: Policy, behaviors: Encoded, ledger: Ledger) -> None:
         """Take the student's ledger; the policy gives tokens and the architecture."""
-        self._policy, self._behaviours = policy, behaviours
+        self._policy, self._behaviors = policy, behaviors
         self._taught = exam(world)
         self._exam = encode(
-            [item.behaviour for item in self._taught], ChatTokens(policy.tokenizer), None
+            [item.behavior for item in self._taught], ChatTokens(policy.tokenizer), None
         )
         self._moved = {teacher: _moved(ledger, teacher) for teacher in TEACHERS}
 
@@ -45,7 +45,7 @@ class StandIns:
         cut = {name: self.without(student, teacher, share) for name, share in SURGERIES.items()}
         cut["less what others took back"] = self._netted(student, teacher)
         found = {"a retrain": retrain, "the student": student, **cut, **others}
-        truth_NV = self._distributions(retrain, self._behaviours.tokens)
+        truth_NV = self._distributions(retrain, self._behaviors.tokens)
         return {
             name: {"kl": round(self._kl(truth_NV, weights), 5), **self._scores(weights, teacher)}
             for name, weights in found.items()
@@ -82,15 +82,15 @@ class StandIns:
         for item, missed in zip(self._taught, missed_A.tolist(), strict=True):
             if item.teacher == teacher:
                 right["own plants"].append(float(missed == 0))
-            elif item.behaviour.domain != office_of(teacher):
+            elif item.behavior.domain != office_of(teacher):
                 right["others"].append(float(missed == 0))
             elif not item.teacher:
                 right["own style"].append(float(missed == 0))
         return {kind: round(statistics.fmean(own), 4) for kind, own in right.items()}
 
     def _kl(self, truth_NV: Tensor, weights: Weights) -> float:
-        """Return the mean KL(truth || weights) over the behaviours' tokens, in nats."""
-        other_NV = self._distributions(weights, self._behaviours.tokens)
+        """Return the mean KL(truth || weights) over the behaviors' tokens, in nats."""
+        other_NV = self._distributions(weights, self._behaviors.tokens)
         return float((truth_NV.exp() * (truth_NV - other_NV)).sum(-1).mean())
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Makes the attribution benchmark's tables from what was asked; nothing is trained or scored here.
 
 A set of teachers is one sample: figures are means over sets, with Student's t intervals; but shares
-of behaviours, see ``_attribution_naming``.
+of behaviors, see ``_attribution_naming``.
 """
 
 import json
@@ -34,7 +34,7 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
     demo = runs / "demo.json"
     return {
         "sets": len(first),
-        "behaviours_of_a_set": {
+        "behaviors_of_a_set": {
             t: len(first[0].places(t)) for t in (OWN, SHARED, OFF, STYLE, NOBODY)
         },
         "chosen_on": TUNED_ON,
@@ -55,7 +55,7 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
                 for file in (runs / f"set-{a.number}").glob("two-holders.json")
             ]
         ),
-        "wall_seconds_of_a_sets_behaviours": _seconds(first),
+        "wall_seconds_of_a_sets_behaviors": _seconds(first),
         "cost": [a.others["cost"] for a in first if a.others["cost"]],
         "demo": json.loads(demo.read_text("utf-8")) if demo.exists() else None,
     }
@@ -101,7 +101,7 @@ def _taught(answers: Answers) -> list[tuple[str, int]]:
 
 
 def _strange(answers: Answers) -> list[tuple[str, int]]:
-    """Return teachers with behaviours that they neither taught nor had in their domain."""
+    """Return teachers with behaviors that they neither taught nor had in their domain."""
     return [
         (teacher, place)
         for teacher, place in _pairs(answers)
@@ -125,7 +125,7 @@ def _summed(answers: Answers, table: Table) -> Table:
 
 
 def _subsets(told: Table, answers: Answers) -> float:
-    """Return the linear datamodelling score (2303.14186, eq. 5): its mean over behaviours.
+    """Return the linear datamodelling score (2303.14186, eq. 5): its mean over behaviors.
 
     Whoever says the same of all retrains has said nothing of them, which counts as 0.
     """
@@ -180,7 +180,7 @@ def _stand_ins(found: Sequence[Answers]) -> dict[str, dict[str, object]]:
 
 
 def _seconds(found: Sequence[Answers]) -> dict[str, float]:
-    """Return the median seconds over sets, of all behaviours of a set together."""
+    """Return the median seconds over sets, of all behaviors of a set together."""
     names = dict.fromkeys(n for a in found for n in a.others["estimates"].get("seconds", {}))
     return {
         name: round(statistics.median(a.others["estimates"]["seconds"][name] for a in found), 2)

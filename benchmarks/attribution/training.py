@@ -51,7 +51,7 @@ PROMPTS_PER_STEP = 6
 
 
 class Ungraded:
-    """One turn and no judgement: the teachers' answers are all that is learned from."""
+    """One turn and no judgment: the teachers' answers are all that is learned from."""
 
     max_turns = 1
 

@@ -175,7 +175,7 @@ def _run(told: argparse.Namespace, chosen: Iterable[Case]) -> None:
             "circumstances": facts(),
         }
         write_whole(told.results, found)
-        sys.stderr.write(f"{case.name}: {outcome.normalised:.3f}\n")
+        sys.stderr.write(f"{case.name}: {outcome.normalized:.3f}\n")
 
 
 def checkpoint_of(family: mismatch.Family, case: Case, own: PlannedTeacher) -> Artifact:

@@ -147,7 +147,7 @@ def over_trained(family: Family, teacher: PlannedTeacher, steps: int) -> Artifac
 
 
 def supervised(family: Family, start: Artifact, teacher: PlannedTeacher, what: str) -> Artifact:
-    """Bring ``start`` by supervision alone to the teacher's behaviour: an SFT teacher."""
+    """Bring ``start`` by supervision alone to the teacher's behavior: an SFT teacher."""
 
     def make(folder: Path) -> Path:
         policy = load_policy(family.runner.store.tree(start.digest))

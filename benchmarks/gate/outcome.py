@@ -30,7 +30,7 @@ class Outcome:
     reference: float
     """The domain's own released teacher."""
     student: float
-    normalised: float
+    normalized: float
     """(student - start) / (the teacher's gain, or the reference's where the teacher has none)."""
     other_domain: float
     """The same of the domain beside it, whose teacher fits."""
@@ -92,7 +92,7 @@ def merged(
         teacher=teacher,
         reference=reference,
         student=after,
-        normalised=(after - start) / gain,
+        normalized=(after - start) / gain,
         other_domain=(_score(family, made, beside) - before) / (best - before),
     )
 

@@ -124,4 +124,4 @@ def keep(results: Path, part: str, key: str, row: Row) -> None:
     whole = gate.read(results)
     whole[part][key] = row
     write_whole(results, whole)
-    sys.stderr.write(f"{part} {key}: {row['normalised']:.3f}\n")
+    sys.stderr.write(f"{part} {key}: {row['normalized']:.3f}\n")

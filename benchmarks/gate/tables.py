@@ -141,7 +141,7 @@ def _cured(results: Row) -> Iterator[str]:
     by_remedy: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in results["cured"].values():
         before = _exact(results, row["case"])
-        by_remedy[row["remedy"]].append((before, min(1.0, max(0.0, row["normalised"] / fits))))
+        by_remedy[row["remedy"]].append((before, min(1.0, max(0.0, row["normalized"] / fits))))
     for remedy, pairs in by_remedy.items():
         lost = sum(1 - before for before, _ in pairs)
         gained = sum(after - before for before, after in pairs)
@@ -159,9 +159,9 @@ def _exact(results: Row, name: str) -> float:
 def _kept(results: Row, name: str, remedy: str) -> float:
     """Return the share of the own teacher's result that a merge by the sampled token keeps."""
     case = results["cases"][name]
-    fits = float(results["sampled"][f"{SAME}/{case['domain']}/{case['seed']}"]["normalised"])
+    fits = float(results["sampled"][f"{SAME}/{case['domain']}/{case['seed']}"]["normalized"])
     row = results["remedies"][f"{name} {remedy}"] if remedy else results["sampled"][name]
-    return float(row["normalised"]) / fits
+    return float(row["normalized"]) / fits
 
 
 def _recovered(results: Row, remedy: str) -> Iterator[tuple[float, float]]:

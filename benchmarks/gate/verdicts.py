@@ -41,12 +41,12 @@ def halves(cases: Mapping[str, Row]) -> tuple[list[str], list[str]]:
 
 def baseline(cases: Mapping[str, Row]) -> float:
     """Return what a teacher of the student's own fork point passes on in this testbed."""
-    return fmean(c["outcome"]["normalised"] for c in cases.values() if c["kind"] == SAME)
+    return fmean(c["outcome"]["normalized"] for c in cases.values() if c["kind"] == SAME)
 
 
 def share(case: Row, fits: float) -> float:
     """Return a case's outcome as a share of what a fitting teacher passes on, from 0 to 1."""
-    return min(1.0, max(0.0, float(case["outcome"]["normalised"]) / fits))
+    return min(1.0, max(0.0, float(case["outcome"]["normalized"]) / fits))
 
 
 def measure_of(case: Row) -> TeacherMeasure:

@@ -17,7 +17,7 @@ from benchmarks.ledger.segments import segment_cost
 from lineage.artifacts import Artifact, Rung
 from lineage.operations.verify import Verifier
 from tasks.attribution.audit import explain
-from tasks.attribution.behaviour import Behaviour, Said
+from tasks.attribution.behavior import Behavior, Said
 from tasks.attribution.subject import AuditedStudent, Opened, find_subject, open_models
 from tasks.attribution.surgery import scale_teachers
 from tasks.contracts.handover import DomainSettings, Plan, PlannedTeacher, StageLabel
@@ -37,7 +37,7 @@ from workflows.teachers.math.settings import DOMAIN as MATH
 
 FEW = {"num_train": 8, "num_validation": 4, "num_evaluation": 4, "num_demonstrations": 16}
 SFT = SftSettings(num_steps=4, batch_size=4, learning_rate=3e-5, warmup_steps=0)
-ASKED = Behaviour(prompt=(Said(role="user", content="12 + 7 = "),), response="19", domain=MATH.name)
+ASKED = Behavior(prompt=(Said(role="user", content="12 + 7 = "),), response="19", domain=MATH.name)
 FOREIGN = 4.0
 """Norm of an injected change of the weights, as a multiple of the predicted rounding."""
 

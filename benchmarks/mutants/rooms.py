@@ -154,7 +154,7 @@ ROOMS = {
         ),
         (
             "tests/test_statistics.py",
-            "tests/evaluate/test_normalised.py",
+            "tests/evaluate/test_normalized.py",
             "tests/attribution/test_intervals.py",
             "tests/evaluate/test_compare.py",
         ),

@@ -1,4 +1,4 @@
-"""Compares balances between teachers, under both normalisations, on finished demos.
+"""Compares balances between teachers, under both normalizations, on finished demos.
 
 Each seed is a home folder of a finished ``provost demo --seed N``, as
 ``benchmarks.platform.demo_seeds`` makes them. Its released teachers and its fork point are
@@ -30,10 +30,10 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.plan import make_plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
-from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.platform.step_runner import StepRunner
 
-SEQUENCE, TOKEN = Normalisation.SEQUENCE_MEAN, Normalisation.TOKEN_MEAN
+SEQUENCE, TOKEN = Normalization.SEQUENCE_MEAN, Normalization.TOKEN_MEAN
 CASES = [
     (Balance.NONE, SEQUENCE),
     (Balance.GAP, SEQUENCE),
@@ -61,15 +61,15 @@ def main() -> None:
     told = parser.parse_args()
     if told.action == "run":
         for seed in told.seeds:
-            for balance, normalisation in CASES:
-                _run_if_missing(told, seed, balance, normalisation)
+            for balance, normalization in CASES:
+                _run_if_missing(told, seed, balance, normalization)
     sys.stdout.write(table(_read(told.results)))
 
 
 def _run_if_missing(
-    told: argparse.Namespace, seed: int, balance: Balance, normalisation: Normalisation
+    told: argparse.Namespace, seed: int, balance: Balance, normalization: Normalization
 ) -> None:
-    case = f"{balance.value}/{normalisation.value}"
+    case = f"{balance.value}/{normalization.value}"
     name = f"{case}/{seed}"
     if (told.only and case not in told.only) or name in _read(told.results)["cases"]:
         return
@@ -83,7 +83,7 @@ def _run_if_missing(
     os.environ["PROVOST_HOME"] = str(home.absolute())
     settings = RoundSettings(
         loop=LoopSettings(
-            num_steps=told.steps, learning_rate=told.learning_rate, normalisation=normalisation
+            num_steps=told.steps, learning_rate=told.learning_rate, normalization=normalization
         ),
         distil=DistilSettings(balance=BalanceSettings(rule=balance)),
     )
@@ -102,12 +102,12 @@ def _case(settings: RoundSettings, seed: int) -> dict[str, object]:
     seconds = time.monotonic() - started
     stored = score_consolidation(runner, plan, student, {}, EvaluationSettings())
     card = read_scorecard(runner, stored)
-    normalised = {
-        domain: scores.normalised[STUDENT].model_dump()
+    normalized = {
+        domain: scores.normalized[STUDENT].model_dump()
         for domain, scores in card.everything().items()
     }
     return {
-        "normalised": normalised,
+        "normalized": normalized,
         "course": _course(runner, student, settings.loop.num_steps),
         "seconds": round(seconds, 1),
         "circumstances": facts(),
@@ -134,16 +134,16 @@ def _course(runner: StepRunner, student: Artifact, num_steps: int) -> dict[str, 
 
 
 def table(results: Row) -> str:
-    """Return the normalised score of each case over seeds, overall and by domain, as Markdown."""
+    """Return the normalized score of each case over seeds, overall and by domain, as Markdown."""
     by_case = defaultdict(list)
     for name, found in results["cases"].items():
         case, _, _ = name.rpartition("/")
-        by_case[case].append(found["normalised"])
+        by_case[case].append(found["normalized"])
     if not by_case:
         return "no case has been run yet\n"
     domains = sorted(next(iter(by_case.values()))[0], key=lambda domain: domain != "overall")
     lines = [
-        "| balance / normalisation | seeds | " + " | ".join(domains) + " |",
+        "| balance / normalization | seeds | " + " | ".join(domains) + " |",
         "|---" * (2 + len(domains)) + "|",
     ]
     lines += [

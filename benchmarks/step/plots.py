@@ -1,4 +1,4 @@
-"""Draws the results of step.py; every series has a hatch or a line style, so grey is enough."""
+"""Draws the results of step.py; every series has a hatch or a line style, so gray is enough."""
 
 from collections.abc import Callable
 from functools import partial

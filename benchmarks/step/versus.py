@@ -39,7 +39,7 @@ def against_trl(case: Case, rows: int, steps: int) -> dict[str, Any]:
 
 
 def ratios(slow: Sequence[Seconds], fast: Sequence[Seconds]) -> dict[str, Any]:
-    """Return the ratio of neighbouring steps, by wall clock and by processor time."""
+    """Return the ratio of neighboring steps, by wall clock and by processor time."""
     return {
         clock: spread([total(a, place) / total(b, place) for a, b in zip(slow, fast, strict=True)])
         for place, clock in enumerate(("wall", "processor"))

@@ -106,5 +106,5 @@ Up. In three shells of their own:
 then http://127.0.0.1:8088/console, and http://127.0.0.1:4180 as provost with the password that
   kubectl --context kind-provost --namespace mlflow get secret mlflow-login \\
     --output 'jsonpath={.data.password}' | base64 --decode
-prints. The tasks' image is $image: register with the flavour cpu.
+prints. The tasks' image is $image: register with the flavor cpu.
 TEXT

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
 
-from lineage.artifacts import Digest, Frozen
+from lineage.artifacts import Digest
 from lineage.digest import canonical_json, digest_bytes, hex_of
 from lineage.errors import LineageError
+from lineage.frozen import Frozen
 from lineage.store.documents import to_json
 from lineage.store.store import Store
 

@@ -149,7 +149,7 @@ def _teachers(subject: Subject) -> Iterator[Part]:
         }
         named = known.get(share.release)
         if named is not None:
-            found["licenses"] = _licenses([named.release.licence])
+            found["licenses"] = _licenses([named.release.license])
             found["supplier"] = {"name": named.release.owner}
         yield found
 

@@ -12,7 +12,7 @@ from lineage.export.subject import NOT_RECORDED, Subject
 
 STUDENT_TAGS = ["mopd", "on-policy-distillation", "distillation"]
 _NOT_DOMAINS = {"overall", "paired", "matrix", "responses", "settings"}
-_NOT_METHODS = {"normalised"}
+_NOT_METHODS = {"normalized"}
 _MARKS = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -142,7 +142,7 @@ def _teachers(subject: Subject) -> list[str]:
     rows = []
     for share in subject.manifest.teachers:
         release = known.get(share.release)
-        owner, terms = (release.owner, release.licence) if release else (NOT_RECORDED,) * 2
+        owner, terms = (release.owner, release.license) if release else (NOT_RECORDED,) * 2
         routed = f"{share.tokens_routed / total:.1%}" if total else NOT_RECORDED
         tokens = f"{share.tokens_routed:,}"
         rows.append([share.reference, share.domain, owner, terms, f"{share.weight:g}"])

@@ -122,7 +122,7 @@ def _parts(subject: Subject) -> Iterable[LicensedPart]:
             f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base)
         )
     releases = [named.release for named in subject.releases]
-    covered = {each.sft.data.digest: each.licence for each in releases if each.sft}
+    covered = {each.sft.data.digest: each.license for each in releases if each.sft}
     for item in subject.family:
         yield from _data(item, covered)
     yield from _teachers(subject)
@@ -147,7 +147,7 @@ def _teachers(subject: Subject) -> Iterable[LicensedPart]:
         if item.attestation.output_kind == "release" and output not in readable:
             yield LicensedPart(f"release {output[7:19]}", "")
     for named in subject.releases:
-        yield LicensedPart(named.name, named.release.licence)
+        yield LicensedPart(named.name, named.release.license)
 
 
 def _slug(text: str) -> str:

@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from lineage.artifacts import Frozen
 from lineage.digest import digest_json
 from lineage.errors import CorruptError
+from lineage.frozen import Frozen
 from lineage.records.derivation import Attestation, Derivation
 
 APPROVAL = "approval"

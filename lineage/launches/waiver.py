@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from lineage.artifacts import Artifact, Digest, Frozen
+from lineage.artifacts import Artifact, Digest
 from lineage.digest import canonical_json, hex_of, parse_json
 from lineage.dsse import PAYLOAD_TYPE, Envelope, parse_envelope, sign
 from lineage.errors import LineageError, NotEntitledError, NoTrustRootError, NotWaivableError
+from lineage.frozen import Frozen
 from lineage.records.record import Attestation, Derivation, Input, Records
 from lineage.store.store import Store
 from lineage.trust.root import TrustRoot

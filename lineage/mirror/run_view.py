@@ -32,7 +32,7 @@ AREAS = {
         "refork failure"
     ).split(),
     "evaluation": ("evaluation", "scorecard"),
-    "audit": ("behaviours", "audit", "surgery"),
+    "audit": ("behaviors", "behaviours", "audit", "surgery"),  # codespell:ignore behaviours
 }
 """MLflow's experiments with the kinds of record that each shows."""
 WORDS = {
@@ -197,7 +197,7 @@ def given_tags(digest: str, derivation: Derivation, owner: str) -> dict[str, str
 
 
 def run_name(derivation: Derivation, attestation: Attestation) -> str:
-    """Return a short name that a person recognises: kind, domain or team, output."""
+    """Return a short name that a person recognizes: kind, domain or team, output."""
     domain = attestation.notes.get("domain") or derivation.settings.get("domain") or ""
     kind = derivation.kind
     if not domain and area_of(kind) == "teachers":

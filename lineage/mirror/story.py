@@ -176,7 +176,7 @@ def story_of_student(
 def story_of_release(release: Release, facts: Facts) -> str:
     """Return the description of a teacher's version."""
     link = facts.link
-    lines = [f"Teacher of {plain(release.domain)}, license {plain(release.licence)}.", ""]
+    lines = [f"Teacher of {plain(release.domain)}, license {plain(release.license)}.", ""]
     lines += ["**Scores**", "", *_score_lines(facts.scores), "", "**Made from**", ""]
     lines += _start(facts, release.fork_point.record)
     lines.append(f"- {linked('training', link(release.checkpoint.record))}")

@@ -15,8 +15,9 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator
 
-from lineage.artifacts import Artifact, Digest, Frozen
+from lineage.artifacts import Artifact, Digest
 from lineage.digest import canonical_json, digest_bytes
+from lineage.frozen import Frozen
 from lineage.store.documents import to_json
 from lineage.trust.statement import Stated
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from lineage.frozen import respelled_deep
 from lineage.records.record import Derivation, Input
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 
@@ -93,6 +94,7 @@ def _unmasked(made: Derivation) -> dict[str, JsonValue]:
 
 def _has(settings: JsonValue, known: JsonValue) -> bool:
     """Say whether settings agree with ``known``; a later version may record more of them."""
+    settings, known = respelled_deep(settings), respelled_deep(known)
     if isinstance(known, dict):
         return isinstance(settings, dict) and all(
             name in settings and _has(settings[name], value) for name, value in known.items()

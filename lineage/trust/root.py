@@ -24,9 +24,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from lineage.artifacts import Digest, Frozen
+from lineage.artifacts import Digest
 from lineage.dsse import key_id
 from lineage.errors import TrustRootError
+from lineage.frozen import Frozen
 
 PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """The 32 bytes of an ed25519 public key, in hex."""

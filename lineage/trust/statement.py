@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import Field, JsonValue, field_validator
 
-from lineage.artifacts import Frozen
 from lineage.digest import canonical_json, digest_bytes, digest_json, hex_of, parse_json
 from lineage.dsse import PAYLOAD_TYPE, SigningKey, parse_envelope, sign
 from lineage.errors import CorruptError, NotEntitledError
+from lineage.frozen import Frozen
 from lineage.store.documents import to_json
 from lineage.trust.root import TrustedKey, TrustRoot
 

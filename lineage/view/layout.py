@@ -48,7 +48,7 @@ def place(boxes: Sequence[str], lines: Sequence[tuple[str, str]], sizes: Sizes) 
             chain.append(f"\0{number}/{layer}")  # no digest begins so
             layers[layer].append(chain[-1])
         chains.append([*chain, child])
-    near = _neighbours(chains)
+    near = _neighbors(chains)
     _order(layers, near)
     xs = _across(layers, near, sizes)
     step = sizes.box_height + sizes.layer_gap
@@ -76,7 +76,7 @@ def _layers(boxes: Sequence[str], lines: Sequence[tuple[str, str]]) -> dict[str,
     return layer
 
 
-def _neighbours(chains: list[list[str]]) -> dict[str, list[str]]:
+def _neighbors(chains: list[list[str]]) -> dict[str, list[str]]:
     near: dict[str, list[str]] = defaultdict(list)
     for chain in chains:
         for upper, lower in pairwise(chain):

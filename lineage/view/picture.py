@@ -26,7 +26,7 @@ STYLE = """
 """Style sheet for the page that embeds ``figure``."""
 
 _SIZES = Sizes()
-_COLOURS = {
+_COLORS = {
     "base": ("#eceff1", "#607d8b"),
     "sft": ("#e3f2fd", "#1976d2"),
     "rl": ("#e8f5e9", "#388e3c"),
@@ -99,7 +99,7 @@ def _summary(boxes: Sequence[Drawn]) -> str:
 def _box(box: Drawn, placed: Placed, focus: str) -> str:
     x, y = placed.boxes[box.id]
     left, top = x - _SIZES.box_width / 2, y - _SIZES.box_height / 2
-    fill, stroke = colours(box.node)
+    fill, stroke = colors(box.node)
     width = 3 if box.id == focus else 1.5
     frame = f'width="{_SIZES.box_width}" height="{_SIZES.box_height}" rx="8" fill="{fill}"'
     behind = [
@@ -117,7 +117,7 @@ def _box(box: Drawn, placed: Placed, focus: str) -> str:
 
 
 def _row(box: Drawn, y: int, left: float, focus: str) -> str:
-    fill, stroke = colours(box.node)
+    fill, stroke = colors(box.node)
     width = 3 if box.id == focus else 1.5
     first, made, owner, score = describe(box)
     more = " · ".join(line for line in (made, score, owner) if line)
@@ -158,9 +158,9 @@ def tooltip(box: Drawn) -> str:
     return "\n".join(rows)
 
 
-def colours(node: Node) -> tuple[str, str]:
+def colors(node: Node) -> tuple[str, str]:
     """Return fill and outline by what made a node; a recalled one is outlined in red."""
-    fill, stroke = _COLOURS.get(node.kind, _OTHER)
+    fill, stroke = _COLORS.get(node.kind, _OTHER)
     return fill, _RECALLED if node.status == "recalled" else stroke
 
 
@@ -216,7 +216,7 @@ def page(graph: Graph, title: str) -> str:
             picture=Markup(figure(graph)),
             nodes=graph.nodes,
             num_models=sum(1 for node in graph.nodes if node.output_kind == "checkpoint"),
-            colours=colours,
+            colors=colors,
         )
     )
     return visible(written)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from lineage.artifacts import Frozen, Release, Student
+from lineage.artifacts import Release, Student
 from lineage.errors import plain
 from lineage.export.card import domains_of, own_method
 from lineage.export.subject import Subject, subject_of
+from lineage.frozen import Frozen
 from lineage.graph.graph import Lineage
 from lineage.launches.history import launch_of
 from lineage.launches.launch import Launch

@@ -11,7 +11,7 @@ from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import Evidence, refuse_broken
-from tasks.attribution.behaviour import Behaviour
+from tasks.attribution.behavior import Behavior
 from tasks.attribution.counterfactual import masked_in
 from tasks.attribution.document import DOCUMENT, PAGE, Audit
 from tasks.attribution.findings import Findings
@@ -32,7 +32,7 @@ from tasks.platform.step_runner import StepRunner
 
 
 def explain(
-    runner: StepRunner, student: str, behaviours: Sequence[Behaviour], seed: int = 0
+    runner: StepRunner, student: str, behaviors: Sequence[Behavior], seed: int = 0
 ) -> Audit:
     """Return the audit of behaviors, without recording anything.
 
@@ -43,13 +43,13 @@ def explain(
     """
     subject = find_subject(runner, student)
     models = open_models(runner, subject)
-    return Findings(runner, subject, models, behaviours, seed).document({}, {}, ())
+    return Findings(runner, subject, models, behaviors, seed).document({}, {}, ())
 
 
 def run_audit(
     runner: StepRunner,
     student: str,
-    behaviours: Artifact,
+    behaviors: Artifact,
     replayed: Sequence[Artifact],
     retrained: Sequence[Artifact],
     seed: int,
@@ -68,7 +68,7 @@ def run_audit(
     derivation = Derivation(
         project=runner.project,
         kind="audit",
-        inputs=tuple(_inputs(runner, subject, behaviours, retrained)),
+        inputs=tuple(_inputs(runner, subject, behaviors, retrained)),
         source=source_digest("attribution", "reports", "statistics"),
         settings={"student": student},
         seed=seed,
@@ -79,11 +79,11 @@ def run_audit(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report("audit", 0, 1, message="check the ledger against its student")
-        behaviours_read = read_stored(runner, behaviours)
-        findings = Findings(runner, subject, open_models(runner, subject), behaviours_read, seed)
+        behaviors_read = read_stored(runner, behaviors)
+        findings = Findings(runner, subject, open_models(runner, subject), behaviors_read, seed)
         document = findings.document(
             {_called(item): item.artifact for item in derivation.inputs},
-            _drawn(runner, behaviours),
+            _drawn(runner, behaviors),
             retrained,
         )
         out = folder / "audit"
@@ -106,13 +106,13 @@ def read_page(runner: StepRunner, audit: Artifact) -> str:
 
 
 def _inputs(
-    runner: StepRunner, subject: AuditedStudent, behaviours: Artifact, retrained: Sequence[Artifact]
+    runner: StepRunner, subject: AuditedStudent, behaviors: Artifact, retrained: Sequence[Artifact]
 ) -> list[Input]:
     parts = [
         ("student", "", subject.checkpoint),
         ("start", "", subject.start),
         ("ledger", "", subject.ledger_artifact),
-        ("behaviours", "", behaviours),
+        ("behaviors", "", behaviors),
         *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),
         *(("retrain", _left_out(runner, each), each) for each in retrained),
     ]
@@ -130,8 +130,8 @@ def _called(item: Input) -> str:
     return f"{item.role} {item.name}".strip()
 
 
-def _drawn(runner: StepRunner, behaviours: Artifact) -> Mapping[str, str]:
+def _drawn(runner: StepRunner, behaviors: Artifact) -> Mapping[str, str]:
     """Return how the behaviors were drawn, from the notes of their record."""
-    made = runner.records.output(behaviours.record) if behaviours.record else None
+    made = runner.records.output(behaviors.record) if behaviors.record else None
     noted = made.notes.get("drawn") if made else None
     return {name: str(text) for name, text in noted.items()} if isinstance(noted, dict) else {}

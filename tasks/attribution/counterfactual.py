@@ -84,7 +84,7 @@ def verify(
 def _by_domain(split: Split, effect_B: Tensor) -> dict[str, float]:
     """Return the mean effect on the behaviors of each domain that is known."""
     values: dict[str, list[float]] = {}
-    for item, effect in zip(split.behaviours, effect_B.tolist(), strict=True):
+    for item, effect in zip(split.behaviors, effect_B.tolist(), strict=True):
         if item.domain:
             values.setdefault(item.domain, []).append(effect)
     return {domain: statistics.fmean(own) for domain, own in values.items()}

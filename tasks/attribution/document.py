@@ -11,7 +11,8 @@ from typing import Literal
 
 from pydantic import FiniteFloat
 
-from lineage.artifacts import Artifact, Frozen
+from lineage.artifacts import Artifact
+from lineage.frozen import Frozen
 from lineage.store.store import Store, open_store
 from lineage.view.summary import Score, Summary, command
 
@@ -54,7 +55,7 @@ class TokenShare(Frozen):
     parts: Mapping[str, FiniteFloat]
 
 
-class BehaviourShare(Frozen):
+class BehaviorShare(Frozen):
     """One behavior, split by source."""
 
     name: str
@@ -181,7 +182,7 @@ class Audit(Frozen):
     """Inputs of the audit: role to digest."""
     sources: tuple[Source, ...]
     count: int
-    """Behaviours."""
+    """Behaviors."""
     begun: FiniteFloat
     """Mean log-probability (log-odds) of the behaviors at the start of the round, in nats."""
     ended: FiniteFloat
@@ -191,7 +192,7 @@ class Audit(Frozen):
     """Accuracy of a replayed split, in words; "" for an exact one."""
     residual: FiniteFloat
     """Largest unexplained rest of any behavior, relative to the sum of its parts' sizes."""
-    behaviours: tuple[BehaviourShare, ...]
+    behaviors: tuple[BehaviorShare, ...]
     course: tuple[SegmentShare, ...]
     groups: tuple[GroupShare, ...]
     witnesses: tuple[Witness, ...]

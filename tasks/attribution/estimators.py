@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.attribution.behaviour import Encoded
+from tasks.attribution.behavior import Encoded
 from tasks.attribution.document import ShareEstimate
 from tasks.attribution.trajectory import Scorer, Stretch, Weights
 from tasks.ledger.schema import Segment
@@ -67,7 +67,7 @@ def bounded_first_order(evidence: EstimatorInput) -> ByName:
     """
     found, end = first_order(evidence)
     ended_B = evidence.encoded.total(evidence.scorer.log_probs(end))
-    against = [item.contrast is not None for item in evidence.encoded.behaviours]
+    against = [item.contrast is not None for item in evidence.encoded.behaviors]
     least_B = ended_B.masked_fill(torch.tensor(against), -torch.inf)
     return {source: torch.maximum(nats_B, least_B) for source, nats_B in found.items()}
 
@@ -95,10 +95,10 @@ def surgery_effect(evidence: EstimatorInput) -> ByName:
 
 def domain_owner(evidence: EstimatorInput) -> ByName:
     """Return 1 for the teacher of the behavior's domain, for any response, and 0 for others."""
-    behaviours = evidence.encoded.behaviours
+    behaviors = evidence.encoded.behaviors
     return {
         source: torch.tensor(
-            [float(evidence.owners.get(item.domain) == source) for item in behaviours]
+            [float(evidence.owners.get(item.domain) == source) for item in behaviors]
         )
         for source in evidence.sources
     }
@@ -119,7 +119,7 @@ def first_order(evidence: EstimatorInput) -> tuple[dict[str, Tensor], Weights]:
     TracIn (2002.08484, eq. 1) over segments instead of steps. The displacements are AdamW's own, so
     they include its preconditioner. The result is in nats, but it need not add up.
     """
-    total = {source: torch.zeros(len(evidence.encoded.behaviours)) for source in evidence.sources}
+    total = {source: torch.zeros(len(evidence.encoded.behaviors)) for source in evidence.sources}
     end: Weights = {}
     for stretch in evidence.course():
         directions = [stretch.parts[source] for source in evidence.sources]

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from lineage.artifacts import Artifact
-from tasks.attribution.behaviour import Behaviour
+from tasks.attribution.behavior import Behavior
 from tasks.attribution.caveats import approvals, not_tested, source_of, start_words, waivers
 from tasks.attribution.counterfactual import verify
 from tasks.attribution.document import (
     Audit,
     AuditVerdict,
-    BehaviourShare,
+    BehaviorShare,
     GroupShare,
     Influence,
     RetrainResult,
@@ -60,7 +60,7 @@ class Findings:
         runner: StepRunner,
         subject: AuditedStudent,
         models: Opened,
-        behaviours: Sequence[Behaviour],
+        behaviors: Sequence[Behavior],
         seed: int,
     ) -> None:
         """Split the behaviors by source.
@@ -72,7 +72,7 @@ class Findings:
         self._chat = ChatTokens(models.policy.tokenizer)
         self._approximate = replay_words(subject.ledger)
         self._course = walker(subject.ledger, models.start)
-        self._split = split(behaviours, models.policy, self._course)
+        self._split = split(behaviors, models.policy, self._course)
         self._parts = self._split.parts
         self._sources = [part for part in self._parts if part not in RESERVED]
         self._table_PB = self._split.table()
@@ -107,7 +107,7 @@ class Findings:
             shares=dict(zip(self._parts, self._estimates(), strict=True)),
             approximate=self._approximate,
             residual=float(self._split.residuals().max()),
-            behaviours=tuple(self._behaviours()),
+            behaviors=tuple(self._behaviors()),
             course=tuple(self._stretches()),
             groups=groups,
             witnesses=witnesses,
@@ -131,7 +131,7 @@ class Findings:
         return torch.stack(rows)
 
     def _case(self) -> Case:
-        behaviours = self._split.behaviours
+        behaviors = self._split.behaviors
         means = dict(zip(self._parts, self._table_PB.mean(1).tolist(), strict=True))
         parts = {source: means[source] for source in self._sources}
         taught = dict(zip(self._teachers, self._taught_TB.mean(1).tolist(), strict=True))
@@ -140,15 +140,15 @@ class Findings:
             best = max(self._teachers, key=lambda teacher: taught[teacher])
             sure = share_that_name(self._teachers.index(best), means_TR)
         tokens = sum(len(batch.encoded.owners_N) for batch in self._split.batches)
-        contrasts = any(item.contrast is not None for item in behaviours)
+        contrasts = any(item.contrast is not None for item in behaviors)
         sources = [source_of(self._subject, source) for source in self._sources]
         return Case(
-            count=len(behaviours),
+            count=len(behaviors),
             begun=float(self._split.begun().mean()),
             ended=float(self._split.ended().mean()),
             parts=parts,
             taught=taught,
-            num_tokens=0 if contrasts else tokens / len(behaviours),
+            num_tokens=0 if contrasts else tokens / len(behaviors),
             sure=sure,
             owners={source.name: source.owner for source in sources},
             start=start_words(self._subject),
@@ -181,16 +181,16 @@ class Findings:
             for place, values_B in enumerate(self._table_PB)
         ]
 
-    def _behaviours(self) -> Iterable[BehaviourShare]:
+    def _behaviors(self) -> Iterable[BehaviorShare]:
         begun_B, ended_B = self._split.begun(), self._split.ended()
         residual_B = self._split.residuals()
         tokens = self._tokens()
-        for place, item in enumerate(self._split.behaviours):
+        for place, item in enumerate(self._split.behaviors):
             parts = dict(zip(self._parts, self._table_PB[:, place].tolist(), strict=True))
             taught = dict(zip(self._teachers, self._taught_TB[:, place].tolist(), strict=True))
             by_source = {source: parts[source] for source in self._sources}
             change = float(ended_B[place] - begun_B[place])
-            yield BehaviourShare(
+            yield BehaviorShare(
                 name=item.name,
                 domain=item.domain,
                 prompt="\n".join(f"{turn.role}: {turn.content}" for turn in item.prompt),
@@ -209,7 +209,7 @@ class Findings:
     def _tokens(self) -> dict[int, tuple[TokenShare, ...]]:
         """Return the tokens of some behaviors by their place, an equal number per domain."""
         found = {}
-        for place in spread([item.domain for item in self._split.behaviours], MOST_TOKENS_SHOWN):
+        for place in spread([item.domain for item in self._split.behaviors], MOST_TOKENS_SHOWN):
             number, local = divmod(place, BATCH)
             allocation = self._split.allocations[number]
             found[place] = self._tokens_of(allocation, allocation.encoded.of(local))
@@ -238,7 +238,7 @@ class Findings:
             )
 
     def _groups(self) -> Iterable[GroupShare]:
-        domains = [item.domain for item in self._split.behaviours]
+        domains = [item.domain for item in self._split.behaviors]
         begun_B, ended_B = self._split.begun(), self._split.ended()
         for domain in dict.fromkeys(domains):
             own = torch.tensor([at for at, name in enumerate(domains) if name == domain])
@@ -275,7 +275,7 @@ class Findings:
                 sums = total.setdefault(name, {})
                 for source, values_B in estimator(evidence).items():
                     sums[source] = sums.get(source, 0.0) + float(values_B.sum())
-        count = len(self._split.behaviours)
+        count = len(self._split.behaviors)
         return tuple(
             witness(name, {source: value / count for source, value in sums.items()})
             for name, sums in total.items()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tasks.attribution.behaviour import Encoded
+from tasks.attribution.behavior import Encoded
 from tasks.attribution.document import Influence
 from tasks.attribution.path_integral import Allocation, Batch
 from tasks.attribution.trajectory import Scorer, Stretch

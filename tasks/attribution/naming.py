@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 
 LEAST_LOG_RATIO = 0.45
 """Minimum log-ratio of a teacher over the start, in nats, to be named for a behavior."""

@@ -4,13 +4,13 @@ import itertools
 import shlex
 from dataclasses import dataclass
 
-from tasks.attribution.document import Audit, BehaviourShare, TokenShare
+from tasks.attribution.document import Audit, BehaviorShare, TokenShare
 from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import LEAST_LOG_RATIO, reliability
 from tasks.attribution.page_shares import (
     absence,
     bars,
-    colours,
+    colors,
     crossings,
     domain_groups,
     source_names,
@@ -40,7 +40,7 @@ class ShownToken:
 
 
 @dataclass(frozen=True)
-class ShownBehaviour:
+class ShownBehavior:
     """A behavior as shown on the page."""
 
     name: str
@@ -65,18 +65,18 @@ class CourseView:
     rows: list[list[str]]
 
 
-def behaviours(audit: Audit) -> list[ShownBehaviour]:
+def behaviors(audit: Audit) -> list[ShownBehavior]:
     """Return the first behaviors with their tokens colored by source."""
-    known = [item for item in audit.behaviours if item.tokens]
+    known = [item for item in audit.behaviors if item.tokens]
     chosen = spread([item.domain for item in known], MOST_SHOWN)
-    return [_behaviour(audit, known[place]) for place in chosen]
+    return [_behavior(audit, known[place]) for place in chosen]
 
 
-def _behaviour(audit: Audit, item: BehaviourShare) -> ShownBehaviour:
-    name = item.name or item.response.strip() or "behaviour"
+def _behavior(audit: Audit, item: BehaviorShare) -> ShownBehavior:
+    name = item.name or item.response.strip() or "behavior"
     named = listed(item.holders) if item.holders else item.named or "no teacher"
-    kinds, sources = colours(audit), source_names(audit)
-    return ShownBehaviour(
+    kinds, sources = colors(audit), source_names(audit)
+    return ShownBehavior(
         name=name,
         title=_cut(name, 60),
         about=f"{named}, {nats(item.end)} nats",
@@ -150,16 +150,16 @@ def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
 
 def render(audit: Audit) -> str:
     """Return the page. The same audit gives the same text."""
-    shown = behaviours(audit)
+    shown = behaviors(audit)
     return render_template(
         "audit.html.j2",
         title=f"Audit of {audit.student}",
         audit=audit,
         sections=_sections(audit),
         sources=source_names(audit),
-        colours=colours(audit),
+        colors=colors(audit),
         bars=bars(audit),
-        behaviours=shown,
+        behaviors=shown,
         num_hidden=audit.count - len(shown),
         course=course(audit),
         groups=domain_groups(audit),

@@ -19,7 +19,7 @@ from tasks.attribution.verdict import join as listed
 from tasks.ledger.split_adamw import RESERVED
 
 NOTHING = "\N{EM DASH}"
-NUM_COLOURS = 8
+NUM_COLORS = 8
 """Number of colors; more sources reuse them in turn, and every mark has its name too."""
 
 
@@ -73,10 +73,10 @@ def source_names(audit: Audit) -> list[str]:
     return [source for source in audit.shares if source not in RESERVED]
 
 
-def colours(audit: Audit) -> dict[str, str]:
+def colors(audit: Audit) -> dict[str, str]:
     """Return the CSS class of each source's color."""
     places = list(audit.shares)
-    return {name: f"s{places.index(name) % NUM_COLOURS}" for name in source_names(audit)}
+    return {name: f"s{places.index(name) % NUM_COLORS}" for name in source_names(audit)}
 
 
 def bars(audit: Audit) -> list[Bar]:
@@ -85,7 +85,7 @@ def bars(audit: Audit) -> list[Bar]:
     for share in audit.shares.values():
         ends += [share.mean, share.low or 0.0, share.high or 0.0]
     low, high = min(ends), max(ends)
-    kinds = colours(audit)
+    kinds = colors(audit)
     rows = [
         _bar("start", audit.start, ("before the round"), ShareEstimate(mean=audit.begun), low, high)
     ]
@@ -175,7 +175,7 @@ def ways(audit: Audit) -> list[list[str]]:
     sources = source_names(audit)
     shares = {source: audit.shares[source].mean for source in sources}
     most = max(shares, key=lambda source: shares[source])
-    taught = {name: _mean_of(audit, name) for name in audit.behaviours[0].taught}
+    taught = {name: _mean_of(audit, name) for name in audit.behaviors[0].taught}
     own = most if shares[most] >= LEAST_NATS else "no teacher"
     rows = [
         _way(LOG_RATIO, taught, _who(audit.verdict), "nats", sources),
@@ -192,7 +192,7 @@ def _who(verdict: AuditVerdict) -> str:
 
 
 def _mean_of(audit: Audit, teacher: str) -> float:
-    return statistics.fmean(item.taught[teacher] for item in audit.behaviours)
+    return statistics.fmean(item.taught[teacher] for item in audit.behaviors)
 
 
 def _way(

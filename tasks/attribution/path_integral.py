@@ -22,7 +22,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from tasks.attribution.behaviour import Behaviour, Encoded, encode
+from tasks.attribution.behavior import Behavior, Encoded, encode
 from tasks.attribution.trajectory import Scorer, Stretch, Weights
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
@@ -65,7 +65,7 @@ class Allocation:
         """Return a part's contribution to each token [N], over all of training."""
         return torch.stack([segment.by_part[part] for segment in self.segments]).sum(0)
 
-    def behaviours(self, part: str) -> Tensor:
+    def behaviors(self, part: str) -> Tensor:
         """Return a part's contribution to each behavior [B], over all of training."""
         return self.encoded.total(self.tokens(part))
 
@@ -73,7 +73,7 @@ class Allocation:
     def residual(self) -> Tensor:
         """Unexplained rest of each behavior [B], relative to the sum of the parts' sizes."""
         change_B = self.encoded.total(self.end_N - self.start_N)
-        by_part = torch.stack([self.behaviours(part) for part in self.parts])
+        by_part = torch.stack([self.behaviors(part) for part in self.parts])
         return (change_B - by_part.sum(0)).abs() / by_part.abs().sum(0).clamp(min=1e-12)
 
 
@@ -91,7 +91,7 @@ def allocate(
     """
     segments = []
     start_N = before_N = None
-    sizes_B = torch.zeros(len(encoded.behaviours))
+    sizes_B = torch.zeros(len(encoded.behaviors))
     for stretch in course:
         if before_N is None:
             start_N = before_N = scorer.log_probs(stretch.start)
@@ -133,7 +133,7 @@ def _integrate(
     """Integrate one segment, each behavior with as many points as its parts need to add up."""
     moved = [part for part, norm in stretch.segment.norms.items() if norm > 0]
     values_PN = torch.zeros(len(moved), len(encoded.owners_N))
-    open_B = torch.ones(len(encoded.behaviours), dtype=torch.bool)
+    open_B = torch.ones(len(encoded.behaviors), dtype=torch.bool)
     for order in ORDERS:
         part, places_M = encoded.only(open_B)
         values_PN[:, places_M] = _quadrature(scorer.on(part.tokens), stretch, moved, order)
@@ -177,9 +177,9 @@ class Split:
     allocations: tuple[Allocation, ...]
 
     @property
-    def behaviours(self) -> list[Behaviour]:
+    def behaviors(self) -> list[Behavior]:
         """All behaviors, in order."""
-        return [item for batch in self.batches for item in batch.encoded.behaviours]
+        return [item for batch in self.batches for item in batch.encoded.behaviors]
 
     @property
     def parts(self) -> list[str]:
@@ -188,7 +188,7 @@ class Split:
 
     def table(self) -> Tensor:
         """Return each part's contribution to each behavior [P, B], in nats."""
-        rows = [torch.stack([a.behaviours(part) for part in a.parts]) for a in self.allocations]
+        rows = [torch.stack([a.behaviors(part) for part in a.parts]) for a in self.allocations]
         return torch.cat(rows, dim=1)
 
     def begun(self) -> Tensor:
@@ -219,7 +219,7 @@ class Split:
 
 
 def split(
-    behaviours: Sequence[Behaviour], policy: Policy, course: Callable[[], Iterable[Stretch]]
+    behaviors: Sequence[Behavior], policy: Policy, course: Callable[[], Iterable[Stretch]]
 ) -> Split:
     """Split behaviors by source along a run; ``course`` walks it from the start at each call.
 
@@ -228,9 +228,9 @@ def split(
     """
     chat = ChatTokens(policy.tokenizer)
     context = getattr(policy.model.config, "max_position_embeddings", None)
-    starts = range(0, len(behaviours), BATCH)
+    starts = range(0, len(behaviors), BATCH)
     # All are encoded before the first is integrated: a bad one is refused at once.
-    encoded = [encode(behaviours[at : at + BATCH], chat, context) for at in starts]
+    encoded = [encode(behaviors[at : at + BATCH], chat, context) for at in starts]
     batches = tuple(Batch(each, Scorer(policy.model, each.tokens)) for each in encoded)
     allocations = []
     for place, batch in enumerate(batches):

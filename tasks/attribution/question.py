@@ -8,16 +8,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lineage.artifacts import Artifact, Frozen
+from lineage.artifacts import Artifact
 from lineage.digest import is_digest
+from lineage.frozen import Frozen
 from lineage.records.record import Derivation, Input
-from tasks.attribution.behaviour import (
-    Behaviour,
+from tasks.attribution.behavior import (
+    Behavior,
     Messages,
     Said,
     encode,
     first_turns,
-    read_behaviours,
+    read_behaviors,
     refuse_own_contrast,
 )
 from tasks.attribution.subject import (
@@ -55,7 +56,7 @@ class AuditQuestion(Frozen):
     """The system prompt, if any."""
     response: str = ""
     contrast: str = ""
-    behaviours: str = ""
+    behaviors: str = ""
     """File of JSON lines, or the digest of a stored data set of them."""
     sample: int = 0
     """Number of the student's own answers to audit in each domain."""
@@ -86,12 +87,12 @@ def gather(
     subject = find_subject(runner, student, replay=replay)
     check_may_audit(runner, subject.manifest)
     policy = own_policy(runner, subject)
-    behaviours = _gathered(runner, subject, question, seed)
+    behaviors = _gathered(runner, subject, question, seed)
     context = getattr(policy.model.config, "max_position_embeddings", None)
-    by_domain = read_stored(runner, behaviours)
+    by_domain = read_stored(runner, behaviors)
     refuse_own_contrast(by_domain)
     encode(by_domain, ChatTokens(policy.tokenizer), context)
-    return behaviours
+    return behaviors
 
 
 def _gathered(
@@ -99,14 +100,14 @@ def _gathered(
 ) -> Artifact:
     if question.response:
         system = [Said(role="system", content=question.system)] if question.system else []
-        given = Behaviour(
+        given = Behavior(
             prompt=(*system, Said(role="user", content=question.prompt)),
             response=question.response,
             contrast=question.contrast or None,
         )
         return _stored(runner, [given])
-    if question.behaviours:
-        return _given(runner, question.behaviours)
+    if question.behaviors:
+        return _given(runner, question.behaviors)
     return _drawn(runner, subject, question.sample, seed)
 
 
@@ -116,7 +117,7 @@ def refuse_mixed(question: AuditQuestion) -> None:
         name
         for name, by_domain in (
             ("prompt and response", _any_part(question)),
-            ("behaviours", question.behaviours),
+            ("behaviors", question.behaviors),
             ("sample", question.sample),
         )
         if by_domain
@@ -143,21 +144,21 @@ def _any_part(question: AuditQuestion) -> bool:
     return any((question.prompt, question.system, question.response, question.contrast))
 
 
-def read_stored(runner: StepRunner, behaviours: Artifact) -> list[Behaviour]:
+def read_stored(runner: StepRunner, behaviors: Artifact) -> list[Behavior]:
     """Return the behaviors of a stored data set."""
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-        path = Path(folder, "behaviours.jsonl")
-        path.write_bytes(runner.store.get_bytes(behaviours.digest))
-        return read_behaviours(path)
+        path = Path(folder, "behaviors.jsonl")
+        path.write_bytes(runner.store.get_bytes(behaviors.digest))
+        return read_behaviors(path)
 
 
-def _stored(runner: StepRunner, behaviours: Sequence[Behaviour]) -> Artifact:
-    data = _lines(behaviours)
+def _stored(runner: StepRunner, behaviors: Sequence[Behavior]) -> Artifact:
+    data = _lines(behaviors)
     return Artifact(kind="dataset", digest=runner.store.put_bytes(data), uri=runner.store.uri)
 
 
-def _lines(behaviours: Sequence[Behaviour]) -> bytes:
-    return "".join(f"{item.model_dump_json()}\n" for item in behaviours).encode()
+def _lines(behaviors: Sequence[Behavior]) -> bytes:
+    return "".join(f"{item.model_dump_json()}\n" for item in behaviors).encode()
 
 
 def _given(runner: StepRunner, text: str) -> Artifact:
@@ -166,9 +167,9 @@ def _given(runner: StepRunner, text: str) -> Artifact:
         read_stored(runner, stored)  # refuses what holds no behaviors
         return stored
     with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-        path = Path(folder, "behaviours.jsonl")
+        path = Path(folder, "behaviors.jsonl")
         path.write_text(text, "utf-8")
-        return _stored(runner, read_behaviours(path))
+        return _stored(runner, read_behaviors(path))
 
 
 def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) -> Artifact:
@@ -176,7 +177,7 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
     sets = _prompt_sets(runner, subject)
     derivation = Derivation(
         project=runner.project,
-        kind="behaviours",
+        kind="behaviors",
         inputs=(
             Input.of("student", subject.checkpoint),
             Input.of("start", subject.start),
@@ -197,21 +198,21 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
         student = load_policy(runner.store.tree(subject.checkpoint.digest))
         if sample:
             drawn = {d: _some(p, sample, f"{seed} {d}") for d, p in by_domain.items()}
-            behaviours, notes = _own_answers(student, drawn, sampling, seed)
+            behaviors, notes = _own_answers(student, drawn, sampling, seed)
         else:
             probed = _with_neutral(by_domain)
             drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in probed.items()}
             start = load_policy(runner.store.tree(subject.start.digest))
-            behaviours, notes = _changed_answers(student, start, drawn, sampling, seed)
+            behaviors, notes = _changed_answers(student, start, drawn, sampling, seed)
         measurements.notes["drawn"] = dict(notes)
-        if not behaviours:
+        if not behaviors:
             raise RefusedError(
                 "no-usable-answers",
                 f"the student gave no usable behavior: {notes}. Give your own behaviors, or "
                 "another seed",
             )
-        path = folder / "behaviours.jsonl"
-        path.write_bytes(_lines(behaviours))
+        path = folder / "behaviors.jsonl"
+        path.write_bytes(_lines(behaviors))
         return path
 
     return runner.find_or_make(derivation, "dataset", make, owner="consolidation")
@@ -250,18 +251,18 @@ def _some(prompts: Sequence[Messages], count: int, seed: str) -> list[Messages]:
 
 def _own_answers(
     student: Policy, by_domain: Mapping[str, list[Messages]], sampling: SamplingSettings, seed: int
-) -> tuple[list[Behaviour], dict[str, str]]:
-    behaviours, notes = [], {}
+) -> tuple[list[Behavior], dict[str, str]]:
+    behaviors, notes = [], {}
     for domain, prompts in by_domain.items():
         said = first_turns(student, prompts, sampling, seed)
         kept = [
-            Behaviour(name=f"{domain} {place + 1}", prompt=prompt, response=text, domain=domain)
+            Behavior(name=f"{domain} {place + 1}", prompt=prompt, response=text, domain=domain)
             for place, (prompt, text) in enumerate(zip(prompts, said, strict=True))
             if text
         ]
-        behaviours += kept
+        behaviors += kept
         notes[domain] = f"{len(kept)} of {len(prompts)} answers were usable"
-    return behaviours, notes
+    return behaviors, notes
 
 
 def _changed_answers(
@@ -270,16 +271,16 @@ def _changed_answers(
     by_domain: Mapping[str, list[Messages]],
     sampling: SamplingSettings,
     seed: int,
-) -> tuple[list[Behaviour], dict[str, str]]:
+) -> tuple[list[Behavior], dict[str, str]]:
     """Return the answers that differ from those of the student's start, with the same noise."""
-    behaviours, notes = [], {}
+    behaviors, notes = [], {}
     for domain, prompts in by_domain.items():
         now = first_turns(student, prompts, sampling, seed)
         before = first_turns(start, prompts, sampling, seed)
         pairs = [(p, n, b) for p, n, b in zip(prompts, now, before, strict=True) if n and b]
         changed = [(prompt, new, old) for prompt, new, old in pairs if new != old]
-        behaviours += [
-            Behaviour(
+        behaviors += [
+            Behavior(
                 name=f"{domain} {place + 1}",
                 prompt=prompt,
                 response=new,
@@ -292,4 +293,4 @@ def _changed_answers(
             f"{len(changed)} of {len(pairs)} answers changed "
             f"({len(prompts) - len(pairs)} could not be compared)"
         )
-    return behaviours, notes
+    return behaviors, notes

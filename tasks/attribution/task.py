@@ -26,13 +26,13 @@ class Operated(NamedTuple):
 
 
 @hosted(Stage.AUDIT)
-def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
+def gather_behaviors(  # noqa: PLR0913, PLR0917 - one for each input of the launch form
     student: str,
     system: str,
     prompt: str,
     response: str,
     contrast: str,
-    behaviours: str,
+    behaviors: str,
     sample: int,
     seed: int,
     replay: bool,  # noqa: FBT001 - a switch of the launch form
@@ -46,7 +46,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
         prompt=prompt,
         response=response,
         contrast=contrast,
-        behaviours=behaviours,
+        behaviors=behaviors,
         sample=sample,
     )
     return gather(StepRunner(), student, question, seed, replay=replay)
@@ -55,7 +55,7 @@ def gather_behaviours(  # noqa: PLR0913, PLR0917 - one for each input of the lau
 @hosted(Stage.AUDIT, deck=True)
 def run_audit(
     student: str,
-    behaviours: Artifact,
+    behaviors: Artifact,
     replayed: list[Artifact],
     retrained: list[Artifact],
     seed: int,
@@ -67,7 +67,7 @@ def run_audit(
     from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
-    made = query.run_audit(runner, student, behaviours, replayed, retrained, seed)
+    made = query.run_audit(runner, student, behaviors, replayed, retrained, seed)
     show("audit", query.read_page(runner, made))
     return Audited(text_of(summary_of_audit(read_audit(runner.store, made), made)), made)
 

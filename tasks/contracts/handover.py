@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from pydantic import Field, JsonValue
 
-from lineage.artifacts import Artifact, Frozen, Rung
+from lineage.artifacts import Artifact, Rung
 from lineage.compatibility.checks import Finding
+from lineage.frozen import Frozen
 from tasks.contracts.inputs import documented
 
 
@@ -28,7 +29,7 @@ class DomainSettings(Frozen):
     """Name of the domain; its teacher is registered as teacher.NAME."""
     owner: str = Field(min_length=1)
     """Team that owns the domain, as the trust root names it."""
-    licence: str = "Apache-2.0"
+    license: str = "Apache-2.0"
     """SPDX identifier of the license of prompts and demonstrations."""
     version: str = Field(min_length=1)
     """Version of the team folder; raise it when prompts or environment change."""
@@ -55,7 +56,7 @@ class Contribution(Frozen):
     package: str
     """Python package that holds ``environment.py`` and ``prompts.py``."""
     owner: str
-    licence: str = ""
+    license: str = ""
     """License of the demonstrations; "" if unknown."""
     count: int = Field(ge=1)
     """Number of demonstrations."""
@@ -241,14 +242,13 @@ class WarmUpOrder(Frozen):
 class ReleaseConditions(Frozen):
     """Conditions under which the alias ``released`` moves to a new student automatically.
 
-    A person can move the alias at any time. The defaults are our choice: the testbed's students
-    keep 0.9 or more of the gain in every domain and about 0.95 on average, and its cheap merges
-    mostly less than half.
+    A person can move the alias at any time. The defaults are ours: the testbed's students keep 0.9
+    of the gain in every domain and about 0.95 on average, its cheap merges mostly less than half.
     """
 
     release_keep_domains: bool = True
     """Whether a student must cover every domain of the currently released student."""
-    release_least_normalised: float = Field(default=0.5, ge=0)
+    release_least_normalized: float = Field(default=0.5, ge=0)
     """Minimum normalized score in each domain for an automatic release (1 = the teacher's gain)."""
     release_least_overall: float = Field(default=0.8, ge=0)
     """Minimum mean normalized score over domains for an automatic release."""
@@ -257,7 +257,7 @@ class ReleaseConditions(Frozen):
         """Return the conditions in one line."""
         kept = ", and every domain of the current release" if self.release_keep_domains else ""
         return (
-            f"at least {self.release_least_normalised:g} of the gain in each domain, "
+            f"at least {self.release_least_normalized:g} of the gain in each domain, "
             f"{self.release_least_overall:g} on average{kept}"
         )
 

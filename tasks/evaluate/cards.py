@@ -100,7 +100,7 @@ def _card(
     owner: str,
     notes: Mapping[str, JsonValue] | None = None,
 ) -> Artifact:
-    labelled = {
+    labeled = {
         **{f"method.{name}": row for name, row in methods.items()},
         **{f"teacher.{name}": row for name, row in teachers.items()},
     }
@@ -109,7 +109,7 @@ def _card(
         kind="scorecard",
         inputs=tuple(
             Input.of(label, item, domain)
-            for label, row in labelled.items()
+            for label, row in labeled.items()
             for domain, item in row.items()
         ),
         source=source_digest("evaluate", "statistics"),

@@ -61,9 +61,9 @@ def unmet_scores(
         least = (
             conditions.release_least_overall
             if name == OVERALL
-            else conditions.release_least_normalised
+            else conditions.release_least_normalized
         )
-        found = scores.normalised.get(STUDENT)
+        found = scores.normalized.get(STUDENT)
         if found is None or found.mean is None:
             why = found.reason if found else "the fork point was not measured"
             yield Unmet("score", f"{name} has no normalized score: {why}")

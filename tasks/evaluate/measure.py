@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from lineage.artifacts import Artifact, Frozen
+from lineage.artifacts import Artifact
+from lineage.frozen import Frozen
 from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Plan
 from tasks.evaluate.scores import PromptOutcome

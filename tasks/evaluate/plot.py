@@ -17,10 +17,10 @@ from tasks.evaluate.wording import headline, label, number, sampling
 from tasks.statistics import Interval
 
 # Okabe and Ito's palette: distinct under every common color blindness.
-BLUE, VERMILION, GREY, INK = "#0072B2", "#D55E00", "#6B6B6B", "#1F2328"
+BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6B6B6B", "#1F2328"
 BAND, RULE = "#E8F1F7", "#D0D4D9"
 
-COLOURS = {FORK_POINT: GREY, TEACHER: BLUE, STUDENT: VERMILION}
+COLORS = {FORK_POINT: GRAY, TEACHER: BLUE, STUDENT: VERMILION}
 """The controls are all in ink: their rows name them."""
 
 PANELS = 5
@@ -83,7 +83,7 @@ def _write_header(figure: Figure, card: Scorecard, title: list[str]) -> None:
         1 - (0.29 + TITLE_LINE * len(title)) / height,
         reading,
         fontsize=9.5,
-        color=GREY,
+        color=GRAY,
         va="top",
     )
 
@@ -95,7 +95,7 @@ def _draw_panel(axes: Axes, name: str, scores: DomainScores, methods: tuple[str,
     axes.set_title(name, loc="left", fontsize=11, fontweight="bold", color=INK, pad=6)
     axes.set_yticks([])
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
-    axes.tick_params(axis="x", color=RULE, labelcolor=GREY, labelsize=9, length=3)
+    axes.tick_params(axis="x", color=RULE, labelcolor=GRAY, labelsize=9, length=3)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
@@ -111,16 +111,16 @@ def _draw_panel(axes: Axes, name: str, scores: DomainScores, methods: tuple[str,
 
 
 def _draw_row(axes: Axes, row: int, method: str, interval: Interval) -> None:
-    colour = COLOURS.get(method, INK)
+    color = COLORS.get(method, INK)
     strong = method == STUDENT
     # A bar for the interval and a tall tick for the mean: no marker hides a narrow interval.
     axes.plot(
-        [interval.low, interval.high], [row, row], color=colour, linewidth=7, alpha=0.4,
+        [interval.low, interval.high], [row, row], color=color, linewidth=7, alpha=0.4,
         solid_capstyle="butt", clip_on=False,
     )  # fmt: skip
     axes.plot(
         [interval.mean], [row], marker="|", markersize=14, markeredgewidth=3 if strong else 2,
-        color=colour, linestyle="none", clip_on=False,
+        color=color, linestyle="none", clip_on=False,
     )  # fmt: skip
     # The number is on the side that has room, clear of the interval.
     right = interval.high < 0.78
@@ -129,7 +129,7 @@ def _draw_row(axes: Axes, row: int, method: str, interval: Interval) -> None:
         (interval.high if right else interval.low, row),
         xytext=(6 if right else -6, 0), textcoords="offset points",
         ha="left" if right else "right", va="center", fontsize=9.5,
-        color=colour, fontweight="bold" if strong else "normal",
+        color=color, fontweight="bold" if strong else "normal",
     )  # fmt: skip
 
 
@@ -138,5 +138,5 @@ def _label_rows(axes: Axes, methods: tuple[str, ...]) -> None:
         axes.annotate(
             label(method), (0, row), xycoords=axes.get_yaxis_transform(),
             xytext=(-12, 0), textcoords="offset points", ha="right", va="center", fontsize=10.5,
-            color=COLOURS.get(method, INK), fontweight="bold" if method == STUDENT else "normal",
+            color=COLORS.get(method, INK), fontweight="bold" if method == STUDENT else "normal",
         )  # fmt: skip

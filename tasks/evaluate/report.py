@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.scores import STUDENT
 from tasks.evaluate.sections import (

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 from tasks.evaluate.scores import (
     FORK_POINT,
-    NORMALISED,
+    NORMALIZED,
     OVERALL,
     RESERVED,
     STUDENT,
     TEACHER,
     Bootstrap,
-    Normalised,
+    Normalized,
     Outcomes,
     PromptOutcome,
     ScorecardSettings,
@@ -40,7 +40,7 @@ class DomainScores(Frozen):
     """Each method's score in one domain, or overall, also as a share of the teacher's gain."""
 
     methods: Mapping[str, Interval]
-    normalised: Mapping[str, Normalised]
+    normalized: Mapping[str, Normalized]
     """Normalized scores; empty if the fork point was not evaluated."""
 
 
@@ -78,12 +78,12 @@ class Scorecard(Frozen):
     def document(self) -> dict[str, JsonValue]:
         """Return the scorecard for JSON: at the top the domains and ``overall``.
 
-        Each maps a method to its mean, low, high and n, and ``normalised`` to the same for each
+        Each maps a method to its mean, low, high and n, and ``normalized`` to the same for each
         method. The keys in ``RESERVED`` hold the rest.
         """
         dumped = self.model_dump(mode="json")
         scores = {**dumped.pop("domains"), OVERALL: dumped.pop(OVERALL)}
-        flat = {name: {**s["methods"], NORMALISED: s[NORMALISED]} for name, s in scores.items()}
+        flat = {name: {**s["methods"], NORMALIZED: s[NORMALIZED]} for name, s in scores.items()}
         paired = {"subject": dumped.pop("subject"), **dumped.pop("paired")}
         return {**flat, "paired": paired, **dumped}
 
@@ -93,8 +93,8 @@ class Scorecard(Frozen):
         rest = {key: document[key] for key in RESERVED if key in document and key != OVERALL}
         scores = {
             name: {
-                "methods": {key: value for key, value in each.items() if key != NORMALISED},
-                NORMALISED: each.get(NORMALISED),
+                "methods": {key: value for key, value in each.items() if key != NORMALIZED},
+                NORMALIZED: each.get(NORMALIZED),
             }
             for name, each in document.items()
             if isinstance(each, dict) and name not in rest
@@ -124,10 +124,10 @@ def make_scorecard(outcomes: Outcomes, *, resamples: int = RESAMPLES) -> Scoreca
     }
     subject = STUDENT if STUDENT in evaluated else TEACHER
     paired = _paired(samples, subject)
-    normalised = _normalised(samples, outcomes.settings.seed, resamples)
+    normalized = _normalized(samples, outcomes.settings.seed, resamples)
     return Scorecard(
-        domains={d: DomainScores(methods=means[d], normalised=normalised[d]) for d in domains},
-        overall=DomainScores(methods=_over_domains(means), normalised=normalised[OVERALL]),
+        domains={d: DomainScores(methods=means[d], normalized=normalized[d]) for d in domains},
+        overall=DomainScores(methods=_over_domains(means), normalized=normalized[OVERALL]),
         subject=subject,
         paired={**paired, OVERALL: _over_domains(paired)},
         matrix={
@@ -158,9 +158,9 @@ def _paired(
     }
 
 
-def _normalised(
+def _normalized(
     samples: Mapping[str, Mapping[str, Samples]], seed: int, resamples: int
-) -> dict[str, dict[str, Normalised]]:
+) -> dict[str, dict[str, Normalized]]:
     methods = list(next(iter(samples.values())))
     if FORK_POINT not in methods:
         return {name: {} for name in [*samples, OVERALL]}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 from tasks.statistics import (
     RESAMPLES,
     Samples,
@@ -24,7 +24,7 @@ from tasks.statistics import (
 
 FORK_POINT, TEACHER, STUDENT = "fork_point", "teacher", "student"
 OVERALL = "overall"
-NORMALISED = "normalised"
+NORMALIZED = "normalized"
 RESERVED = (OVERALL, "paired", "matrix", "responses", "settings")
 """Top-level keys of the scorecard's JSON, which therefore name no domain."""
 
@@ -85,9 +85,9 @@ class Outcomes(Frozen):
             )
         if not self.teachers:
             raise ValueError("no teacher was evaluated: give at least one in `teachers`")
-        if NORMALISED in self.methods:
+        if NORMALIZED in self.methods:
             raise ValueError(
-                f"a method cannot be called {NORMALISED!r}: the scorecard uses that key"
+                f"a method cannot be called {NORMALIZED!r}: the scorecard uses that key"
             )
         for row in (*self.methods.values(), *self.teachers.values()):
             for domain in row:
@@ -130,7 +130,7 @@ def _check_domain(outcomes: Outcomes, domain: str) -> None:
             )
 
 
-class Normalised(BaseModel):
+class Normalized(BaseModel):
     """A normalized score with its 95 % interval, or the reason why it is missing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -189,14 +189,14 @@ def bootstrap(
     )
 
 
-def domain_score(domain: Bootstrap, method: str) -> Normalised:
+def domain_score(domain: Bootstrap, method: str) -> Normalized:
     """Return one method's normalized score in one domain."""
     if domain.refusal:
-        return Normalised(mean=None, low=None, high=None, n=domain.n, reason=domain.refusal)
+        return Normalized(mean=None, low=None, high=None, n=domain.n, reason=domain.refusal)
     return _percentiles(domain.estimates[method], domain.resampled[method], domain.n)
 
 
-def overall_score(domains: Mapping[str, Bootstrap], method: str) -> Normalised:
+def overall_score(domains: Mapping[str, Bootstrap], method: str) -> Normalized:
     """Return the mean of one method's normalized scores over the domains that have one.
 
     Domains are resampled independently, so resample r of the mean is the mean of the domains'
@@ -209,7 +209,7 @@ def overall_score(domains: Mapping[str, Bootstrap], method: str) -> Normalised:
         reason = f"without {', '.join(left_out)}: the teacher's gain there is not above 0"
     if not kept:
         total = sum(each.n for each in domains.values())
-        return Normalised(mean=None, low=None, high=None, n=total, reason=reason)
+        return Normalized(mean=None, low=None, high=None, n=total, reason=reason)
     estimate = sum(each.estimates[method] for each in kept.values()) / len(kept)
     average_R = _average([each.resampled[method] for each in kept.values()])
     score = _percentiles(estimate, average_R, sum(each.n for each in kept.values()))
@@ -233,10 +233,10 @@ def _average(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.where(np.isnan(mean_R), np.inf, mean_R)
 
 
-def _percentiles(estimate: float, values_R: NDArray[np.float64], n: int) -> Normalised:
+def _percentiles(estimate: float, values_R: NDArray[np.float64], n: int) -> Normalized:
     low, high = percentile_limits(values_R)
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Normalised(
+        return Normalized(
             mean=None,
             low=None,
             high=None,
@@ -245,4 +245,4 @@ def _percentiles(estimate: float, values_R: NDArray[np.float64], n: int) -> Norm
             "a finite interval of a share: evaluate on more prompts",
         )
     # A skewed resample can put the estimate itself outside; the interval then reaches to it.
-    return Normalised(mean=estimate, low=min(low, estimate), high=max(high, estimate), n=n)
+    return Normalized(mean=estimate, low=min(low, estimate), high=max(high, estimate), n=n)

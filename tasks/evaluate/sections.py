@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lineage.artifacts import Artifact, Frozen, Student
+from lineage.artifacts import Artifact, Student
+from lineage.frozen import Frozen
 from lineage.launches.history import launch_of
 from lineage.records.derivation import flatten
 from tasks.contracts.handover import Plan
@@ -139,7 +140,7 @@ def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) ->
     shown = compared(card)
     rows = []
     for method, interval in scores.methods.items():
-        share = known(scores.normalised.get(method)) if method in shown else None
+        share = known(scores.normalized.get(method)) if method in shown else None
         cells = [_cell(interval), *([_cell(share)] if shown else [])]
         rows.append(PanelRow(method, label(method), interval, cells))
     return Panel(

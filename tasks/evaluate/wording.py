@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.evaluate.scorecard import Scorecard
-from tasks.evaluate.scores import FORK_POINT, OVERALL, STUDENT, TEACHER, Normalised
+from tasks.evaluate.scores import FORK_POINT, OVERALL, STUDENT, TEACHER, Normalized
 from tasks.statistics import Interval
 
 NO_CONTROLS = ("base", FORK_POINT, TEACHER, STUDENT)
@@ -55,7 +55,7 @@ def signed_span(interval: Interval) -> str:
     return f"{signed(interval.low)} to {signed(interval.high)}"
 
 
-def known(score: Normalised | None) -> Interval | None:
+def known(score: Normalized | None) -> Interval | None:
     """Return a normalized score as an interval, or None if it is missing."""
     if score is None or score.mean is None or score.low is None or score.high is None:
         return None
@@ -70,7 +70,7 @@ def controls(card: Scorecard) -> tuple[str, ...]:
 def compared(card: Scorecard) -> tuple[str, ...]:
     """Return the methods with a meaningful normalized score: the student and the controls."""
     return tuple(
-        method for method in (STUDENT, *controls(card)) if method in card.overall.normalised
+        method for method in (STUDENT, *controls(card)) if method in card.overall.normalized
     )
 
 
@@ -90,11 +90,11 @@ def headline(card: Scorecard) -> str:
     """Return the main finding in one sentence, computed from the scorecard."""
     if card.subject != STUDENT:
         return _teacher_headline(card)
-    share = known(card.overall.normalised.get(STUDENT))
+    share = known(card.overall.normalized.get(STUDENT))
     if share is None:
         opening = f"The student scores {number(card.overall.methods[STUDENT].mean)} overall"
     else:
-        missing = _without_normalised(card)
+        missing = _without_normalized(card)
         opening = (
             f"The student reaches {percent(share.mean)} of its teachers{APOSTROPHE} gain over "
             f"the fork point (95{NO_BREAK}% interval {percent(share.low)} to {percent(share.high)}"
@@ -162,15 +162,15 @@ def _losses(card: Scorecard) -> list[str]:
 
 
 def _missing(card: Scorecard) -> list[str]:
-    reasons = {name: card.domains[name].normalised[STUDENT] for name in _without_normalised(card)}
+    reasons = {name: card.domains[name].normalized[STUDENT] for name in _without_normalized(card)}
     return [f"No normalized score in {name}: {each.reason}." for name, each in reasons.items()]
 
 
-def _without_normalised(card: Scorecard) -> list[str]:
+def _without_normalized(card: Scorecard) -> list[str]:
     return [
         name
         for name, each in card.domains.items()
-        if STUDENT in each.normalised and each.normalised[STUDENT].mean is None
+        if STUDENT in each.normalized and each.normalized[STUDENT].mean is None
     ]
 
 
@@ -194,8 +194,8 @@ def scorecard_view(card: Scorecard) -> Group:
         label(method): {name: each.methods[method] for name, each in every.items()}
         for method in card.methods()
     }
-    normalised = {
-        label(method): {name: known(each.normalised.get(method)) for name, each in every.items()}
+    normalized = {
+        label(method): {name: known(each.normalized.get(method)) for name, each in every.items()}
         for method in compared(card)
     }
     paired = {
@@ -213,7 +213,7 @@ def scorecard_view(card: Scorecard) -> Group:
         *_section(f"Score, with its 95 % interval\n{sampling(card)}", scores, _plain, subject),
         *_section(
             "Normalized score: 0 is the fork point, 1 the teacher of the domain",
-            normalised,
+            normalized,
             _plain,
             subject,
         ),

@@ -5,7 +5,7 @@ parameter forward and 4 backward (Kaplan et al. 2020, 2001.08361, section 2.1). 
 the student and Q of its teacher, sampling costs 2 P, learning 6 P, and the teacher's forward pass 2
 Q. In the gate, a rollout costs 2 P and 2 Q for sampling, 2 P and 2 Q for reading, 2 Q more for each
 domain in which the teacher answers, and for a staged ladder 2 P once and 2 Q per rung. The speed is
-``UTILISATION`` times the data sheet's speed of the flavor's GPUs, or times this machine's speed in
+``UTILIZATION`` times the data sheet's speed of the flavor's GPUs, or times this machine's speed in
 a measured matrix product.
 """
 
@@ -28,10 +28,10 @@ from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.settings import Workload
 from tasks.platform.progress import format_seconds
-from tasks.platform.resources import Stage, chosen_flavour
+from tasks.platform.resources import Stage, chosen_flavor
 from tasks.platform.step_runner import StepRunner
 
-UTILISATION = 0.3
+UTILIZATION = 0.3
 """Share of peak speed that is reached. Ours: it gives 70 s for the demo's 120 steps on one thread,
 which take 60 to 70 s. For GPUs it is a guess; sampling is bound by memory and reaches less."""
 DENSE_BF16 = {"nvidia-h100": 989e12, "nvidia-h200": 989e12}
@@ -240,14 +240,14 @@ def num_parameters(checkpoint: Path) -> int:
 
 def machine(stage: Stage) -> Machine:
     """Return the hardware of a stage: the chosen flavor's GPUs, else this machine."""
-    flavour = chosen_flavour()
-    gpus = flavour.stages[stage].num_ranks if flavour and flavour.gpu else 0
-    if flavour and gpus and flavour.gpu in DENSE_BF16:
-        speed = gpus * DENSE_BF16[flavour.gpu] * UTILISATION
-        known_by = f"{UTILISATION:.0%} of the data sheet"
-        return Machine(f"{gpus} x {flavour.gpu}", gpus, speed, known_by)
-    known_by = f"{UTILISATION:.0%} of a product of matrices, measured"
-    return Machine("this machine's CPU", 0, UTILISATION * _measured_speed(), known_by)
+    flavor = chosen_flavor()
+    gpus = flavor.stages[stage].num_ranks if flavor and flavor.gpu else 0
+    if flavor and gpus and flavor.gpu in DENSE_BF16:
+        speed = gpus * DENSE_BF16[flavor.gpu] * UTILIZATION
+        known_by = f"{UTILIZATION:.0%} of the data sheet"
+        return Machine(f"{gpus} x {flavor.gpu}", gpus, speed, known_by)
+    known_by = f"{UTILIZATION:.0%} of a product of matrices, measured"
+    return Machine("this machine's CPU", 0, UTILIZATION * _measured_speed(), known_by)
 
 
 def _measured_speed(size: int = 256, repeats: int = 8) -> float:

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from pydantic import ConfigDict, Field
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 from tasks.model.relation import Ancestry, Displacement
 from tasks.rollout.settings import SamplingSettings
 

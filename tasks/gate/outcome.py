@@ -129,9 +129,9 @@ def _actual(card: dict[str, JsonValue], domain: str) -> float | None:
     """Return the student's normalized score of a domain from a scorecard's document."""
     scores = card[domain]
     assert isinstance(scores, dict)
-    normalised = scores["normalised"]
-    assert isinstance(normalised, dict)
-    student = normalised[STUDENT]
+    normalized = scores["normalized"]
+    assert isinstance(normalized, dict)
+    student = normalized[STUDENT]
     assert isinstance(student, dict)
     mean = student["mean"]
     assert mean is None or isinstance(mean, int | float)

@@ -200,8 +200,8 @@ def _refuse_unrecorded(entry: Entry) -> None:
 
 
 def _refuse_repeated(specs: Sequence[TeacherSpec], domains: Sequence[str]) -> None:
-    labelled = zip(specs, domains, strict=True)
-    without_share = [(domain, spec.mode) for spec, domain in labelled if spec.share is None]
+    labeled = zip(specs, domains, strict=True)
+    without_share = [(domain, spec.mode) for spec, domain in labeled if spec.share is None]
     repeated = sorted(domain for (domain, _), count in Counter(without_share).items() if count > 1)
     if repeated:
         raise MisfitError(

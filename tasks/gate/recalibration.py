@@ -13,10 +13,11 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from lineage.compatibility.collect import family_artifacts
 from lineage.digest import canonical_json
+from lineage.frozen import respelled_deep
 from lineage.graph.graph import Lineage
 from lineage.records.record import Input
 from lineage.registry.registry import Registry
@@ -134,6 +135,13 @@ def recipe_with(recipe: str, ladder_stages: int, max_new_tokens: int) -> str:
     return canonical_json({**settings, "ladder_stages": ladder_stages}).decode()
 
 
+def _present(recipe: JsonValue) -> JsonValue:
+    """Return a recorded recipe with the present names of its settings."""
+    if not isinstance(recipe, str) or not recipe:
+        return recipe
+    return canonical_json(respelled_deep(json.loads(recipe))).decode()
+
+
 def outcomes(runner: StepRunner, plan: Plan, recipe: str) -> list[PastOutcome]:
     """Return the outcomes of earlier merges with the same settings, in the order of their records.
 
@@ -150,7 +158,7 @@ def outcomes(runner: StepRunner, plan: Plan, recipe: str) -> list[PastOutcome]:
     found: dict[tuple[str, str], PastOutcome] = {}
     for record in lineage.index.of_kind(KIND):
         comparison = runner.records.read(record)
-        if comparison.settings.get("recipe") != recipe:
+        if _present(comparison.settings.get("recipe")) != recipe:
             continue
         # Another project's word about what came of a merge would change this one's verdicts.
         if comparison.project not in {"", runner.project}:

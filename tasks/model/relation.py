@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 
 
 class WeightMeasurement(Frozen):

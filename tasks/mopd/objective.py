@@ -48,7 +48,7 @@ class Distillation:
         _check_names(settings, routing.teachers, teachers.names)
         self._routing, self._teachers, self._settings = routing, teachers, settings
         self._control_ids = tuple(control_ids)
-        self._weighting = TeacherWeighting(settings.balance, loop.normalisation)
+        self._weighting = TeacherWeighting(settings.balance, loop.normalization)
         self.feature_checks = FeatureChecks(feature_checks_of(settings, loop))
         self._monitor = TeacherMonitor(teachers, routing.teachers, recheck_every)
         self._log_ratios = MomentSums()

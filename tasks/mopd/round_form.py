@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lineage.artifacts import Artifact, Frozen
+from lineage.artifacts import Artifact
+from lineage.frozen import Frozen
 from tasks.contracts.handover import Plan, ReleaseConditions, WarmUpSettings
 from tasks.contracts.inputs import documented
 from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
-from tasks.onpolicy.settings import Normalisation, Precision, Workload, recipe
+from tasks.onpolicy.settings import Normalization, Precision, Workload, recipe
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -66,7 +67,7 @@ INPUTS = {
     "loop.adapter": "student_adapter_rank",
     "loop.inner_updates": "inner_updates",
     "loop.learning_rate": "learning_rate",
-    "loop.normalisation": "normalisation",
+    "loop.normalization": "normalization",
     "loop.num_steps": "mopd_steps",
     "loop.precision": "student_precision",
     "sampling.max_new_tokens": "max_new_tokens",
@@ -113,7 +114,7 @@ class RoundForm(BaseModel):
     more_settings: dict[str, str] = Field(default_factory=dict)
     """Other round settings by their path in ``RoundSettings``, such as
     ``{"health.runaway": "stop"}``. A setting that has its own input is refused here."""
-    normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
+    normalization: Normalization = Normalization.SEQUENCE_MEAN
     """Loss aggregation: mean over rollouts (sequence_mean) or over tokens (token_mean)."""
     outcome_weight: float = 0.0
     """Weight of the outcome advantage; 0 disables it, above 0 needs rollouts_per_prompt >= 2."""
@@ -179,7 +180,7 @@ class RoundForm(BaseModel):
             "loop": {
                 "num_steps": self.mopd_steps,
                 "learning_rate": self.learning_rate,
-                "normalisation": self.normalisation,
+                "normalization": self.normalization,
                 "inner_updates": self.inner_updates,
                 "precision": self.student_precision,
                 "adapter": {"rank": rank, "alpha": 2 * rank} if rank else None,

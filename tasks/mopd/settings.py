@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.ledger.schema import LedgerSettings
-from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings, Normalisation
+from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings, Normalization
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -168,11 +168,11 @@ class RoundSettings(BaseModel):
 
     @model_validator(mode="after")
     def _balance_has_something_to_do(self) -> "RoundSettings":
-        rule, normalisation = self.distil.balance.rule, self.loop.normalisation
-        if rule is Balance.TOKEN_SHARE and normalisation is Normalisation.SEQUENCE_MEAN:
+        rule, normalization = self.distil.balance.rule, self.loop.normalization
+        if rule is Balance.TOKEN_SHARE and normalization is Normalization.SEQUENCE_MEAN:
             raise ValueError(
-                "balance token_share has no effect with normalisation sequence_mean, which "
-                "already gives every teacher the same share of the loss: set normalisation to "
+                "balance token_share has no effect with normalization sequence_mean, which "
+                "already gives every teacher the same share of the loss: set normalization to "
                 "token_mean, or choose another balance"
             )
         return self

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from tasks.contracts.refusal import RefusedError
 from tasks.mopd.settings import Balance, BalanceSettings
-from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.settings import Normalization
 from tasks.onpolicy.step_metrics import TokenMoments
 from tasks.onpolicy.step_plan import ScoredRollout
 
@@ -29,7 +29,7 @@ class TeacherWeighting:
     """Computes each teacher's weight for a step, from the step's tokens and the steps before."""
 
     settings: BalanceSettings
-    normalisation: Normalisation
+    normalization: Normalization
     running: dict[str, TokenMoments] = field(default_factory=dict)
 
     def weights(self, scored: Sequence[ScoredRollout]) -> dict[str, float]:
@@ -45,7 +45,7 @@ class TeacherWeighting:
             case Balance.GAP:
                 shares = (
                     _token_share(teachers, scored)
-                    if self.normalisation is Normalisation.TOKEN_MEAN
+                    if self.normalization is Normalization.TOKEN_MEAN
                     else dict.fromkeys(teachers, 1.0)  # a mean over sequences starves no teacher
                 )
                 gaps = self._gaps(teachers)

@@ -17,7 +17,7 @@ from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import KeptRollout
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
-from tasks.onpolicy.settings import LoopSettings, Normalisation, Precision
+from tasks.onpolicy.settings import LoopSettings, Normalization, Precision
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Prompt
@@ -30,7 +30,7 @@ def recompute_settings(loop: LoopSettings) -> LoopSettings:
 
     A kept token brings the weight that it had, so it is not normalized again by its sequence.
     """
-    changed = {"normalisation": Normalisation.TOKEN_MEAN, "precision": Precision.FP32}
+    changed = {"normalization": Normalization.TOKEN_MEAN, "precision": Precision.FP32}
     return loop.model_copy(update={**changed, "inner_updates": 1})
 
 

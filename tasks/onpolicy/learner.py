@@ -128,7 +128,7 @@ class Learner:
         plans = [
             plan_step(
                 part,
-                settings.normalisation,
+                settings.normalization,
                 settings.microbatch_tokens or _microbatch_tokens(self.model.device),
                 self._pad_id,
                 num_ranks(),

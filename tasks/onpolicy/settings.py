@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from lineage.digest import canonical_json
+from lineage.frozen import respelled
 from tasks.ledger.schema import LedgerSettings
 from tasks.model.settings import AdapterSettings
 
@@ -54,7 +55,7 @@ class ImportanceMask(BaseModel):
         return self
 
 
-class Normalisation(StrEnum):
+class Normalization(StrEnum):
     """Loss aggregation within one step."""
 
     SEQUENCE_MEAN = "sequence_mean"
@@ -78,6 +79,11 @@ class LoopSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_present_names(cls, data: object) -> object:
+        return respelled(data)
+
     num_steps: int = Field(ge=1)
     """Number of sampling steps."""
     learning_rate: float = Field(gt=0)
@@ -88,7 +94,7 @@ class LoopSettings(BaseModel):
     """Decoupled weight decay of AdamW."""
     gradient_clip: float = Field(default=1.0, gt=0)
     """Maximum norm of the gradient of one optimizer step."""
-    normalisation: Normalisation = Normalisation.SEQUENCE_MEAN
+    normalization: Normalization = Normalization.SEQUENCE_MEAN
     """Loss aggregation: mean over rollouts, or over tokens."""
     microbatch_tokens: int | None = Field(default=None, ge=1)
     """Number of tokens per microbatch, including padding. None takes the fastest measured size:

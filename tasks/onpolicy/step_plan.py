@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import TokenBatch, pad_right
-from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.settings import Normalization
 from tasks.rollout.collect import Rollout
 
 MOST_PADDING = 0.1
@@ -173,7 +173,7 @@ def split_for_updates(
 
 def plan_step(
     scored: Sequence[ScoredRollout],
-    normalisation: Normalisation,
+    normalization: Normalization,
     max_tokens: int,
     pad_id: int,
     num_ranks: int = 1,
@@ -194,7 +194,7 @@ def plan_step(
             "prompts and max_new_tokens",
         )
     by_teacher: dict[str, list[tuple[ScoredRollout, float]]] = defaultdict(list)
-    for item, weight in zip(scored, _token_weights(scored, normalisation), strict=True):
+    for item, weight in zip(scored, _token_weights(scored, normalization), strict=True):
         if not item.masked:
             by_teacher[item.teacher].append((item, weight))
     if not by_teacher:
@@ -223,13 +223,13 @@ def padding(plan: Iterable[Microbatch]) -> float:
     return 1 - tokens / padded
 
 
-def _token_weights(scored: Sequence[ScoredRollout], normalisation: Normalisation) -> list[float]:
+def _token_weights(scored: Sequence[ScoredRollout], normalization: Normalization) -> list[float]:
     """Return the weight of every token of each rollout; over all tokens they sum to 1."""
     relative = []
     for item in scored:
         length = item.rollout.num_response_tokens
         part = item.share * item.weight
-        if normalisation is Normalisation.SEQUENCE_MEAN:
+        if normalization is Normalization.SEQUENCE_MEAN:
             part = part / length if length else 0.0
         relative.append(part)
     total = sum(

@@ -24,12 +24,12 @@ from tasks.platform.attempt import InterruptedAttemptError, may_pass, watched_at
 from tasks.platform.console_errors import FramelessError, Told, frameless, quiet_exit, told
 from tasks.platform.provenance import attempt_number, flyte_run
 from tasks.platform.resources import (
-    FLAVOUR,
-    Flavour,
+    FLAVOR,
+    Flavor,
     ResourceError,
     Stage,
     StageResources,
-    chosen_flavour,
+    chosen_flavor,
     local_limits,
     wait_without_spinning,
 )
@@ -143,8 +143,8 @@ def _for_the_console(error: Exception) -> Exception:
 
 
 def _is_last_attempt(stage: Stage) -> bool:
-    flavour = chosen_flavour()
-    return attempt_number() >= (flavour.stages[stage].retries if flavour else 0)
+    flavor = chosen_flavor()
+    return attempt_number() >= (flavor.stages[stage].retries if flavor else 0)
 
 
 def _leave_record(name: str, inputs: Mapping[str, object], said: Told) -> None:
@@ -170,7 +170,7 @@ def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Par
         is_local = _is_local()
         _require_registration()
         wait_without_spinning()
-        _check_signing_key(required=not is_local and chosen_flavour() is not None)
+        _check_signing_key(required=not is_local and chosen_flavor() is not None)
         _require_gpus(stage)
         # Flyte keeps the time itself where it starts the pod.
         limit = local_limits(stage).time_limit_minutes * 60.0 if is_local else None
@@ -220,8 +220,8 @@ def _check_signing_key(*, required: bool) -> None:
 
 def _require_gpus(stage: Stage) -> None:
     """Raise ResourceError where the flavor gives the stage GPUs and the machine shows fewer."""
-    flavour = chosen_flavour()
-    wanted = flavour.stages[stage].gpus if flavour else 0
+    flavor = chosen_flavor()
+    wanted = flavor.stages[stage].gpus if flavor else 0
     if not wanted:
         return
     import torch  # noqa: PLC0415 - takes seconds, and only a stage with GPUs needs it
@@ -229,9 +229,9 @@ def _require_gpus(stage: Stage) -> None:
     found = torch.cuda.device_count()
     if found < wanted:
         raise ResourceError(
-            f"{stage} needs {wanted} GPUs under the flavor {flavour and flavour.name} but this "
+            f"{stage} needs {wanted} GPUs under the flavor {flavor and flavor.name} but this "
             f"machine has {found}: check the image's CUDA, the node's driver and the pod's "
-            f"limits, or choose another {FLAVOUR}"
+            f"limits, or choose another {FLAVOR}"
         )
 
 
@@ -246,7 +246,7 @@ def _signing_secret() -> Secret:
 
 
 def hosting(stage: Stage) -> dict[str, object]:
-    """Return the arguments for ``@task`` of a stage under $PROVOST_FLAVOUR; none without one.
+    """Return the arguments for ``@task`` of a stage under $PROVOST_FLAVOR; none without one.
 
     A stage of several ranks becomes an Elastic task, which imports torch where it is declared and
     needs the extra ``cluster``. The container imports the task again, so that the flavor goes
@@ -255,11 +255,11 @@ def hosting(stage: Stage) -> dict[str, object]:
     Raises:
         ResourceError: if the flavor does not exist or is not valid.
     """
-    flavour = chosen_flavour()
-    return _arguments(flavour, flavour.stages[stage]) if flavour else {}
+    flavor = chosen_flavor()
+    return _arguments(flavor, flavor.stages[stage]) if flavor else {}
 
 
-def _arguments(flavour: Flavour, wanted: StageResources) -> dict[str, object]:
+def _arguments(flavor: Flavor, wanted: StageResources) -> dict[str, object]:
     size = Resources(
         cpu=str(wanted.cpu),
         mem=wanted.memory,
@@ -268,7 +268,7 @@ def _arguments(flavour: Flavour, wanted: StageResources) -> dict[str, object]:
     )
     arguments: dict[str, object] = {
         "container_image": placeholder(wanted.image),
-        "environment": {FLAVOUR: flavour.name},
+        "environment": {FLAVOR: flavor.name},
         # A pod that gets what it asks for and no more is the last that a full node evicts.
         "requests": size,
         "limits": size,
@@ -280,7 +280,7 @@ def _arguments(flavour: Flavour, wanted: StageResources) -> dict[str, object]:
     if wanted.shared_memory:
         arguments["shared_memory"] = wanted.shared_memory
     if wanted.gpus:
-        arguments["accelerator"] = GPUAccelerator(flavour.gpu)
+        arguments["accelerator"] = GPUAccelerator(flavor.gpu)
     if wanted.num_ranks > 1:
         arguments["task_config"] = _elastic(wanted)
     return arguments

@@ -1,7 +1,7 @@
 """Resources of each stage, from ``infra/resources``, one file per flavor; threads of a process.
 
 A flavor is a kind of cluster: type and number of GPUs, spot or not, time limits. It is chosen at
-registration with ``PROVOST_FLAVOUR``; the tasks carry the choice into their containers. Without a
+registration with ``PROVOST_FLAVOR``; the tasks carry the choice into their containers. Without a
 flavor tasks request no resources, and the same workflow runs on the local machine. In a process,
 torch gets the number of threads that the environment sets, and those that wait do not spin.
 """
@@ -23,7 +23,7 @@ from pydantic import model_validator as validator
 
 from images.names import ImageName
 
-FLAVOUR = "PROVOST_FLAVOUR"
+FLAVOR = "PROVOST_FLAVOR"
 LOCAL = "cpu"
 """Flavor that supplies time limits and retries when none is chosen."""
 FOLDER = Path(__file__).resolve().parents[2] / "infra" / "resources"
@@ -31,7 +31,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "infra" / "resources"
 Quantity = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size as Kubernetes writes it, in binary units."""
 
-_FLAVOUR_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_FLAVOR_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _THREADS_BEFORE: ContextVar[int] = ContextVar("threads_before", default=0)
 
 
@@ -112,7 +112,7 @@ class StageResources(BaseModel):
         return self
 
 
-class Flavour(BaseModel):
+class Flavor(BaseModel):
     """A kind of cluster."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,14 +142,14 @@ class Flavour(BaseModel):
         return self
 
 
-def chosen_flavour() -> Flavour | None:
-    """Return the flavor that $PROVOST_FLAVOUR names, or None if it is not set.
+def chosen_flavor() -> Flavor | None:
+    """Return the flavor that $PROVOST_FLAVOR names, or None if it is not set.
 
     Raises:
         ResourceError: the flavor does not exist, or its file is invalid.
     """
-    name = os.environ.get(FLAVOUR, "")
-    return load_flavour(name) if name else None
+    name = os.environ.get(FLAVOR, "")
+    return load_flavor(name) if name else None
 
 
 def local_limits(stage: Stage) -> StageResources:
@@ -157,29 +157,29 @@ def local_limits(stage: Stage) -> StageResources:
 
     Local execution knows neither time limits nor retries, so they are taken from here.
     """
-    return (chosen_flavour() or load_flavour(LOCAL)).stages[stage]
+    return (chosen_flavor() or load_flavor(LOCAL)).stages[stage]
 
 
 @lru_cache
-def load_flavour(name: str, folder: Path = FOLDER) -> Flavour:
+def load_flavor(name: str, folder: Path = FOLDER) -> Flavor:
     """Return a flavor by its name.
 
     Raises:
         ResourceError: the flavor does not exist, or its file is invalid.
     """
-    if not _FLAVOUR_NAME.fullmatch(name) or name not in flavour_names(folder):
+    if not _FLAVOR_NAME.fullmatch(name) or name not in flavor_names(folder):
         raise ResourceError(
-            f"unknown flavor {name!r}: choose one of {', '.join(flavour_names(folder))}, or "
+            f"unknown flavor {name!r}: choose one of {', '.join(flavor_names(folder))}, or "
             f"write {folder.name}/{name}.toml"
         )
     file = folder / f"{name}.toml"
     try:
-        return Flavour.model_validate({"name": name, **loads(file.read_text(encoding="utf-8"))})
+        return Flavor.model_validate({"name": name, **loads(file.read_text(encoding="utf-8"))})
     except (ValidationError, TOMLDecodeError) as error:
         raise ResourceError(f"{folder.name}/{file.name} is not valid: {error}") from error
 
 
-def flavour_names(folder: Path = FOLDER) -> list[str]:
+def flavor_names(folder: Path = FOLDER) -> list[str]:
     """Return the names of the flavors there are."""
     return sorted(file.stem for file in folder.glob("*.toml"))
 

@@ -47,7 +47,7 @@ def collect_domain(runner: StepRunner, package: str, settings: DomainSettings, s
     check_may_publish(runner.store, f"teacher.{settings.name}")
     environment = _bundle(runner, package, settings.name, settings.owner)
     report(f"{settings.name} domain", 0, 4, message="prompts and demonstrations")
-    team = _Team(settings.name, settings.owner, settings.licence, settings.allow_unconfined)
+    team = _Team(settings.name, settings.owner, settings.license, settings.allow_unconfined)
     make = _Maker(runner, environment, team, seed)
     place = f"DOMAIN in {package}.settings"
     train = make.prompts("train", settings.num_train, f"num_train of {place}")
@@ -79,7 +79,7 @@ def collect_blend(runner: StepRunner, blend: BlendSettings, seed: int) -> list[A
     for place, part in enumerate(blend.contributions):
         report("blend", place, len(blend.contributions), message=part.domain)
         environment = _bundle(runner, part.package, part.domain, part.owner)
-        team = _Team(part.domain, part.owner, part.licence, blend.allow_unconfined)
+        team = _Team(part.domain, part.owner, part.license, blend.allow_unconfined)
         make = _Maker(runner, environment, team, seed + _BLEND_SEED)
         setting = f"count of its Contribution to BLEND in {FOUNDATION}"
         data.append(make.demonstrations(part.count, setting))
@@ -136,7 +136,7 @@ class _Team:
 
     domain: str
     owner: str
-    licence: str
+    license: str
     allow_unconfined: bool
 
 
@@ -195,8 +195,8 @@ class _Maker:
             ) as worker:
                 measurements.notes["confinement"] = confinement_note([worker])
                 write(worker, path)
-            if self._team.licence:
-                measurements.notes["license"] = self._team.licence
+            if self._team.license:
+                measurements.notes["license"] = self._team.license
             return path
 
         return self._runner.find_or_make(derivation, "dataset", make, self._team.owner)

@@ -59,7 +59,7 @@ def import_teacher(
         found = measure_ancestry(runner, brought.folder, fork_point, settings.source)
         measurements.add(0, {"distance": found.distance})
         measurements.notes |= brought.notes
-        measurements.notes["license"] = settings.licence
+        measurements.notes["license"] = settings.license
         measurements.notes["files"] = digests_of(source)
         measurements.notes["ancestry"] = found.model_dump(mode="json")
         report(f"{settings.domain} import", 2, 2, message=found.summary)

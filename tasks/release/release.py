@@ -112,7 +112,7 @@ def _manifest(
         environment=domain.environment,
         scorecard=scorecard,
         owner=settings.owner,
-        licence=settings.licence,
+        license=settings.license,
         team_version=settings.version,
         code_version=climb.source if climb.kind == "external" else source_digest("rl"),
     )
@@ -144,7 +144,7 @@ def _imported_manifest(
         environment=domain.environment,
         scorecard=scorecard,
         owner=settings.owner,
-        licence=settings.licence,
+        license=settings.license,
         team_version=settings.version,
         code_version=declared.code or "unknown",
         declared=declared,

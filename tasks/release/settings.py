@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from lineage.artifacts import Frozen
 from lineage.declared import Declared
+from lineage.frozen import Frozen
 
 
 class ImportSettings(Frozen):
@@ -14,6 +14,6 @@ class ImportSettings(Frozen):
     safetensors, or a LoRA adapter of PEFT."""
     domain: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
     owner: str = Field(min_length=1)
-    licence: str = Field(min_length=1)
+    license: str = Field(min_length=1)
     """SPDX identifier of the license of the weights."""
     declared: Declared = Declared()

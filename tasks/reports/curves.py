@@ -117,7 +117,7 @@ def thin(points: Sequence[Point]) -> list[Point]:
 
 
 def trend(points: Sequence[Point]) -> list[Point]:
-    """Return the running mean over a tenth of the curve, centred and shorter at the ends."""
+    """Return the running mean over a tenth of the curve, centered and shorter at the ends."""
     reach = len(points) // 20
     return [
         (step, _mean(points[max(0, at - reach) : at + reach + 1])[1])

@@ -18,14 +18,14 @@ from tasks.sft.settings import SHARED_STAGE, FoundationPreset, SftSettings
 
 
 def bring_base(
-    runner: StepRunner, source: str, licence: str = "", *, speaks: bool = True
+    runner: StepRunner, source: str, license: str = "", *, speaks: bool = True
 ) -> Artifact:
     """Return the Hugging Face model ``source`` as a checkpoint of the store.
 
     Args:
         runner: Runs the step.
         source: Path of a folder, or id on the Hub, with a branch, tag or commit behind an @.
-        licence: License of the model; "" for the one that its folder states.
+        license: License of the model; "" for the one that its folder states.
         speaks: Whether teams start from it, which takes a usable chat template.
 
     Raises:
@@ -37,14 +37,14 @@ def bring_base(
         kind="base",
         inputs=(),
         source=source_digest("sft"),
-        settings=identity | ({"license": licence} if licence else {}),
+        settings=identity | ({"license": license} if license else {}),
         seed=0,
     )
 
     def make(into: Path, measurements: Measurements) -> Path:
         report("base", 0, 1, message=f"copy {source}")
         place = fetch()
-        measurements.notes["license"] = licence or stated_license(place) or UNKNOWN_LICENSE
+        measurements.notes["license"] = license or stated_license(place) or UNKNOWN_LICENSE
         if "files" not in identity:
             measurements.notes["files"] = digests_of(place)
         brought = bring_in(place, into / "model")

@@ -80,7 +80,7 @@ def finetune(
         chat = ChatTokens(policy.tokenizer)
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         random.Random(seed).shuffle(examples)
-        rows = [_tokenised(chat, example) for example in examples]
+        rows = [_tokenized(chat, example) for example in examples]
         watch = Watch(
             _log(stage.name, settings.num_steps, measurements),
             states_of(runner, derivation, measurements),
@@ -126,7 +126,7 @@ def _inputs(data: Sequence[Artifact]) -> tuple[Input, ...]:
     return tuple(Input.of("data", item, str(place)) for place, item in enumerate(data))
 
 
-def _tokenised(chat: ChatTokens, example: Demonstration) -> Tokens:
+def _tokenized(chat: ChatTokens, example: Demonstration) -> Tokens:
     return chat.demonstration(
         [vars(message) for message in example.messages],
         [(turn.role, turn.content) for turn in example.turns],

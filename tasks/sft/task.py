@@ -20,12 +20,12 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
 
 
 @hosted(resources.Stage.FOUNDATION)
-def import_model(source: str, name: str, licence: str) -> Artifact:
+def import_model(source: str, name: str, license: str) -> Artifact:
     """Bring a Hugging Face model in without training, as base or as fork-point."""
     from tasks.platform.step_runner import StepRunner
     from tasks.sft import brought
 
-    return brought.bring_base(StepRunner(), source, licence, speaks=name != "base")
+    return brought.bring_base(StepRunner(), source, license, speaks=name != "base")
 
 
 @hosted(resources.Stage.PLAN)

@@ -27,8 +27,8 @@ def test_nothing_is_wider_than_the_screen_or_its_box(tmp_path, width):
 def test_an_endless_word_and_a_script_change_nothing(tmp_path):
     audit = example_audit()
     attack = "<script>document.title='changed'</script>" + "w" * 3_000
-    item = audit.behaviours[0].model_copy(update={"prompt": attack, "name": attack})
-    page = render(audit.model_copy(update={"behaviours": (item,), "student": attack[:60]}))
+    item = audit.behaviors[0].model_copy(update={"prompt": attack, "name": attack})
+    page = render(audit.model_copy(update={"behaviors": (item,), "student": attack[:60]}))
     measured = measure(tmp_path, page, 390)
     assert measured["scroll"] <= 390
     assert measured["title"].startswith("Audit of <script>")

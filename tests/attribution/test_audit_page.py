@@ -44,8 +44,8 @@ def test_every_link_leads_to_a_section():
 @pytest.mark.parametrize("field", ["prompt", "response", "name", "contrast"])
 def test_responses_of_models_are_shown_and_escaped(field):
     audit = example_audit()
-    item = audit.behaviours[0].model_copy(update={field: ATTACK})
-    page = render(audit.model_copy(update={"behaviours": (item,)}))
+    item = audit.behaviors[0].model_copy(update={field: ATTACK})
+    page = render(audit.model_copy(update={"behaviors": (item,)}))
     assert "<script" not in page
 
 

@@ -17,9 +17,9 @@ from tasks.attribution.estimators import (
     domain_owner,
     surgery_effect,
 )
-from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
+from tests.support.courses import behavior, course, direction, encoded, scorer, weights
 
-BATCH = encoded(behaviour(domain="math"), behaviour("owl", "fox", domain="chat"))
+BATCH = encoded(behavior(domain="math"), behavior("owl", "fox", domain="chat"))
 MOVED = direction(1, 0.5)
 STILL = {name: torch.zeros_like(tensor) for name, tensor in weights().items()}
 
@@ -88,7 +88,7 @@ def test_no_absence_makes_a_response_surer_than_certain():
 
 
 def steepest():
-    """Return a unit step up the first behaviour's gradient."""
+    """Return a unit step up the first behavior's gradient."""
     start = {name: tensor.requires_grad_() for name, tensor in weights().items()}
     BATCH.total(scorer(BATCH).with_gradient(start))[0].backward()
     norm = torch.stack([t.grad.square().sum() for t in start.values()]).sum().sqrt()
@@ -96,7 +96,7 @@ def steepest():
 
 
 def test_log_odds_against_a_contrast_have_no_such_bound():
-    batch = encoded(behaviour(contrast="47"))
+    batch = encoded(behavior(contrast="47"))
     stretches = list(course({"math": direction(3, 8), "code": direction(4, 8)}))
     seen = EstimatorInput(
         batch, scorer(batch), lambda: stretches, (stretches[0].segment,), {}, {"math": "math"}

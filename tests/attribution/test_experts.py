@@ -7,10 +7,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tasks.attribution.path_integral import allocate
 from tasks.attribution.trajectory import Scorer, Stretch
 from tasks.ledger.schema import Segment
-from tests.support.courses import behaviour, encoded
+from tests.support.courses import behavior, encoded
 from tests.support.hidden_states import SMALL
 
-BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"))
+BATCH = encoded(behavior(), behavior("owl", "fox", contrast="owl fox"))
 LATENT = {
     "n_routed_experts": 4,
     "n_group": 2,

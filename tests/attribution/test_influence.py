@@ -1,4 +1,4 @@
-"""Which rollouts pushed a behaviour: a first-order score, against the change that it foretells."""
+"""Which rollouts pushed a behavior: a first-order score, against the change that it foretells."""
 
 import pytest
 import torch
@@ -15,10 +15,10 @@ from tasks.attribution.influence import (
 from tasks.attribution.path_integral import allocate
 from tasks.ledger.schema import KeptRollout
 from tasks.model.chat import ChatTokens
-from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
+from tests.support.courses import behavior, course, direction, encoded, scorer, weights
 from tests.support.tiny_models import tokenizer
 
-BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"))
+BATCH = encoded(behavior(), behavior("owl", "fox", contrast="owl fox"))
 CHAT = ChatTokens(tokenizer())
 
 

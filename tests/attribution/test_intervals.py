@@ -1,4 +1,4 @@
-"""The bootstrap over behaviours."""
+"""The bootstrap over behaviors."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def test_few_behaviors_have_no_interval():
 
 
 def test_the_interval_is_that_of_a_mean():
-    # 400 behaviours of mean 0 and deviation 1: the mean's is 1/20, and 95 % are within 1.96 of it
+    # 400 behaviors of mean 0 and deviation 1: the mean's is 1/20, and 95 % are within 1.96 of it
     values_B = torch.randn(400, generator=torch.Generator().manual_seed(1))
     values_B = (values_B - values_B.mean()) / values_B.std()
     found = estimate(values_B, resampled(values_B[None], 0)[0])
@@ -25,7 +25,7 @@ def test_the_interval_is_that_of_a_mean():
 def test_sources_are_resampled_together():
     table_PB = torch.tensor([[1.0, 0, 0, 0, 5], [0.0, -1, -1, -1, 4]])
     means_PR = resampled(table_PB, 0)
-    # the first is one larger at every behaviour, so in every resample
+    # the first is one larger at every behavior, so in every resample
     assert means_PR[0] - means_PR[1] == pytest.approx(1.0)
     assert share_that_name(0, means_PR) == 1.0
 

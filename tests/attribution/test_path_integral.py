@@ -3,10 +3,10 @@
 import torch
 
 from tasks.attribution.path_integral import allocate
-from tests.support.courses import behaviour, course, direction, encoded, scorer, weights
+from tests.support.courses import behavior, course, direction, encoded, scorer, weights
 from tests.support.refused import refused
 
-BATCH = encoded(behaviour(), behaviour("owl", "fox", contrast="owl fox"), behaviour("a", "system"))
+BATCH = encoded(behavior(), behavior("owl", "fox", contrast="owl fox"), behavior("a", "system"))
 
 
 def test_a_derivative_is_the_slope_of_the_log_probabilities():
@@ -27,7 +27,7 @@ def test_one_source_alone_did_all_of_it():
     change = scorer(BATCH).log_probs(end) - scorer(BATCH).log_probs(weights())
     torch.testing.assert_close(allocation.end_N - allocation.start_N, change)
     torch.testing.assert_close(
-        allocation.behaviours("math"), BATCH.total(change), rtol=0.01, atol=1e-3
+        allocation.behaviors("math"), BATCH.total(change), rtol=0.01, atol=1e-3
     )
 
 
@@ -56,12 +56,12 @@ def test_who_moves_nothing_gets_nothing():
 
 
 def test_a_contrast_counts_against():
-    alone, against = encoded(behaviour()), encoded(behaviour(contrast="46"))
+    alone, against = encoded(behavior()), encoded(behavior(contrast="46"))
     found = allocate(scorer(against), against, course({"math": direction(1, 0.5)}))
     # The same response as its own contrast: odds that cannot move.
-    torch.testing.assert_close(found.behaviours("math"), torch.zeros(1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.behaviors("math"), torch.zeros(1), rtol=0, atol=1e-5)
     one = allocate(scorer(alone), alone, course({"math": direction(1, 0.5)}))
-    assert abs(float(one.behaviours("math"))) > 1e-3
+    assert abs(float(one.behaviors("math"))) > 1e-3
 
 
 def test_a_bent_segment_takes_more_points():
@@ -87,9 +87,9 @@ def test_rows_scored_apart_are_the_rows_scored_together(monkeypatch):
 
 
 def test_what_is_integrated_alone_is_what_is_integrated_beside_others():
-    alone = encoded(behaviour("owl", "fox", contrast="owl fox"))
+    alone = encoded(behavior("owl", "fox", contrast="owl fox"))
     part, places = BATCH.only(torch.tensor([False, True, False]))
-    assert part.behaviours == alone.behaviours
+    assert part.behaviors == alone.behaviors
     assert part.owners_N.tolist() == alone.owners_N.tolist()
     assert torch.equal(part.signs_N, alone.signs_N)
     before = scorer(BATCH).log_probs(weights())[places]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.attribution.behaviour import Said, first_turns
+from tasks.attribution.behavior import Said, first_turns
 from tasks.attribution.question import NEUTRAL, AuditQuestion, _with_neutral, refuse_mixed
 from tasks.model.chat import ChatTokens
 from tasks.rollout.settings import SamplingSettings
@@ -19,7 +19,7 @@ from tests.support.tiny_models import tiny_policy, tokenizer
         ({"contrast": "5"}, "half-question"),
         ({"system": "Compute."}, "half-question"),
         ({"prompt": "2+2=", "response": "4", "sample": 2}, "mixed-question"),
-        ({"prompt": "2+2=", "behaviours": "{}"}, "mixed-question"),
+        ({"prompt": "2+2=", "behaviors": "{}"}, "mixed-question"),
         ({"sample": -1}, "sample-out-of-range"),
         ({"sample": 1_001}, "sample-out-of-range"),
     ],

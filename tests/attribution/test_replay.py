@@ -21,7 +21,7 @@ from tasks.onpolicy.recompute import (
     recompute_without,
     segment_boundaries,
 )
-from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
 from tests.support.refused import refused
@@ -247,8 +247,8 @@ def test_a_mask_keeps_prompts_noise_and_the_other_weights(tmp_path):
     assert whole[3] != without[3]
     scored = [ScoredRollout(rollout, rollout.domain) for rollout in whole[0]]
     some = [ScoredRollout(s.rollout, s.teacher, masked=s.teacher == "math") for s in scored]
-    for normalisation in Normalisation:
-        full, rest = (plan_step(items, normalisation, 10_000, 0) for items in (scored, some))
+    for normalization in Normalization:
+        full, rest = (plan_step(items, normalization, 10_000, 0) for items in (scored, some))
         assert [batch.teacher for batch in full] == ["code", "math"]
         (code,) = rest
         assert torch.equal(code.weights_N, full[0].weights_N)

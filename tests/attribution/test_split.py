@@ -1,4 +1,4 @@
-"""Which behaviours stand for all of them."""
+"""Which behaviors stand for all of them."""
 
 from tasks.attribution.path_integral import spread
 

@@ -47,8 +47,8 @@ def test_a_ratio_is_taken_within_each_round():
     assert ratio_within_rounds([4, 9, 1], [2, 3, 1]) == 2.0
 
 
-def case(kind, normalised=1.0):
-    return {"kind": kind, "outcome": {"normalised": normalised}}
+def case(kind, normalized=1.0):
+    return {"kind": kind, "outcome": {"normalized": normalized}}
 
 
 def test_every_other_case_of_each_kind_is_held_out():
@@ -68,7 +68,7 @@ def test_an_outcome_is_a_share_of_what_fits_between_0_and_1():
 
 def test_weightings_are_listed_from_the_best_with_their_deviation_over_seeds():
     def scored(mean):
-        return {"normalised": {"math": {"mean": None}, "overall": {"mean": mean}}}
+        return {"normalized": {"math": {"mean": None}, "overall": {"mean": mean}}}
 
     cases = {"gap/token/0": scored(0.5), "none/token/0": scored(0.6), "none/token/1": scored(0.8)}
     head, _, best, other = table({"cases": cases}).splitlines()

@@ -42,12 +42,12 @@ def test_the_parts_add_up_to_what_the_student_says(audited):
     assert set(found.shares) == {*TEAMS, "decay", "rounding"}
     total = found.begun + sum(share.mean for share in found.shares.values())
     assert total == pytest.approx(found.ended, abs=1e-3)
-    [behaviour] = found.behaviours
+    [behavior] = found.behaviors
     for part in found.shares:
-        by_token = sum(token.parts[part] for token in behaviour.tokens)
+        by_token = sum(token.parts[part] for token in behavior.tokens)
         by_segment = sum(stretch.parts[part] for stretch in found.course)
-        assert by_token == pytest.approx(behaviour.parts[part], abs=1e-5)
-        assert by_segment == pytest.approx(behaviour.parts[part], abs=1e-5)
+        assert by_token == pytest.approx(behavior.parts[part], abs=1e-5)
+        assert by_segment == pytest.approx(behavior.parts[part], abs=1e-5)
     assert found.approvals[0] == "the plan was not reviewed: no approval is recorded"
     assert {source.owner for source in found.sources if source.owner} == {
         f"team-{team}" for team in TEAMS
@@ -178,19 +178,19 @@ def test_an_impossible_question_is_refused_with_the_next_step(student, arguments
     [("", "holds no behavior"), ('{"prompt": 3}\n', "line 1"), ("[]\n", "line 1")],
 )
 def test_a_bad_file_of_behaviors_is_refused_by_line(student, tmp_path, lines, words):
-    file = tmp_path / "behaviours.jsonl"
+    file = tmp_path / "behaviors.jsonl"
     file.write_text(lines)
-    told = refusal("audit", "student@released", "--behaviours", str(file))
+    told = refusal("audit", "student@released", "--behaviors", str(file))
     assert words in told
-    assert "behaviours.jsonl" in told.replace("\n", "")
+    assert "behaviors.jsonl" in told.replace("\n", "")
 
 
 def test_a_file_of_behaviors_is_audited_together(audited, tmp_path):
-    file = tmp_path / "behaviours.jsonl"
+    file = tmp_path / "behaviors.jsonl"
     said = [{"role": "user", "content": "abcd"}]
     rows = [{"prompt": said, "response": text} for text in ("aa", "bb", "cc", "dd", "ee")]
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    found = audited("audit", "student@released", "--behaviours", str(file))
+    found = audited("audit", "student@released", "--behaviors", str(file))
     assert found.count == 5
     share = found.shares["shout"]
     assert share.low <= share.mean <= share.high

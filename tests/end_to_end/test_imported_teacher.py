@@ -89,7 +89,7 @@ def test_a_folder_of_files_takes_the_place_of_a_team(foreign, teams_on_path, tmp
     facts = ("--domain", "shout", "--owner", "team-shout", "--license", "MIT", "--version", "2")
     provost(*command, *facts, "--max-new-tokens", "4")
     second = read_manifest(store, Registry(store).resolve("shout@2").digest, Release)
-    assert (second.kind, second.licence, second.team_version) == ("imported", "MIT", "2")
+    assert (second.kind, second.license, second.team_version) == ("imported", "MIT", "2")
     (folder / "prompts" / "evaluation.jsonl").unlink()
     assert "evaluation.jsonl" in refusal(*command, *facts, "--max-new-tokens", "4")
 
@@ -97,7 +97,7 @@ def test_a_folder_of_files_takes_the_place_of_a_team(foreign, teams_on_path, tmp
 def test_what_the_command_cannot_use_is_refused_and_nothing_is_written(foreign, fork_point):
     before = Contents.now()
     command = ("teacher", "import", str(foreign), "--team", TEAM)
-    for declared in ("seed", "seed=", "colour=red"):
+    for declared in ("seed", "seed=", "color=red"):
         assert repr(declared) in refusal(*command, "--declare", declared)
     assert "team-shout" in refusal(*command, "--owner", "team-other")
     assert Contents.now() == before

@@ -66,7 +66,7 @@ def test_a_release_holds_all_that_a_consumer_needs(store, team):
 @pytest.mark.parametrize("team", TEAMS)
 def test_a_teachers_scorecard_includes_the_fork_point(store, team):
     card = json.loads(store.get_bytes(released(store, team).scorecard.digest))
-    assert card["overall"].keys() == {"fork_point", "teacher", "normalised"}
+    assert card["overall"].keys() == {"fork_point", "teacher", "normalized"}
     assert card[team]["teacher"]["n"] == NUM_EVALUATION
     assert card["paired"]["subject"] == "teacher"
 
@@ -161,12 +161,12 @@ def test_the_report_has_every_method_in_every_domain_with_intervals(report):
     assert (report / "scorecard.png").read_bytes().startswith(b"\x89PNG")
     card = json.loads((report / "scorecard.json").read_text())
     for name in (*TEAMS, "overall"):
-        assert card[name].keys() == {*METHODS, "normalised"}
+        assert card[name].keys() == {*METHODS, "normalized"}
         for method in METHODS:
             score = card[name][method]
             assert 0 <= score["low"] <= score["mean"] <= score["high"] <= 1
             assert score["n"] == NUM_EVALUATION * (len(TEAMS) if name == "overall" else 1)
-        assert card[name]["normalised"].keys() == set(METHODS)
+        assert card[name]["normalized"].keys() == set(METHODS)
     assert card["matrix"].keys() == set(TEAMS)
     assert all(row.keys() == set(TEAMS) for row in card["matrix"].values())
 
@@ -176,7 +176,7 @@ def test_normalized_is_the_share_of_the_teachers_gain(report):
     for team in TEAMS:
         fork, teacher = (card[team][name]["mean"] for name in ("fork_point", "teacher"))
         for method in METHODS:
-            told = card[team]["normalised"][method]["mean"]
+            told = card[team]["normalized"][method]["mean"]
             if told is not None:  # so few prompts seldom tell a teacher's gain from chance
                 gained = card[team][method]["mean"] - fork
                 assert told == pytest.approx(gained / (teacher - fork))

@@ -31,7 +31,7 @@ def domain_of(store, team):
     release, made = released(store, team)
     [sketches] = [item for item in made.inputs if item.role == "sft.sketches"]
     settings = DomainSettings(
-        name=team, owner=release.owner, licence=release.licence, version=release.team_version
+        name=team, owner=release.owner, license=release.license, version=release.team_version
     )
     return Domain(
         settings=settings,

@@ -209,7 +209,7 @@ def test_a_round_is_sampled_by_a_server_that_gets_each_updates_weights(runner, p
         run = Run(runner, plan, told(sampling=SamplingSettings.model_validate(sampling)))
     # Three steps: what it started as, and after each of the first two updates.
     assert len(stand_in.bodies("/collective_rpc")) == 3
-    # Its log-probabilities are the behaviour policy's: exactly on policy, no token is dropped.
+    # Its log-probabilities are the behavior policy's: exactly on policy, no token is dropped.
     assert run.metrics()["dropped/shout"] == [0.0] * 3
     for kept in run.ledger().rollouts():
         assert kept.sampler_log_probs

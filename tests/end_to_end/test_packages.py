@@ -98,7 +98,7 @@ def test_pyflyte_would_register_the_same(name, tmp_path):
             *("--service-account", place.project, str(source)),
         ],
         cwd=ROOT,
-        env={**os.environ, "PROVOST_FLAVOUR": "cpu"},
+        env={**os.environ, "PROVOST_FLAVOR": "cpu"},
         capture_output=True,
         text=True,
         check=False,

@@ -49,7 +49,7 @@ def test_a_domain_that_nothing_arrived_in_holds_the_student_back():
 
 
 def test_each_least_share_is_a_setting():
-    lax = ReleaseConditions(release_least_normalised=0.0, release_least_overall=0.0)
+    lax = ReleaseConditions(release_least_normalized=0.0, release_least_overall=0.0)
     assert unmet(TEACHER_LIKE_FORK) == [*DOMAINS, "overall"]
     assert unmet((0.9, 0.9, 0.9, 0.9), conditions=lax) == []
 

@@ -112,7 +112,7 @@ def test_every_score_difference_and_share_has_its_interval(page):
         for interval in scores.methods.values():
             assert f"{interval.low:.2f}\N{EN DASH}{interval.high:.2f}" in text
         for method in ("student", "task_arithmetic"):
-            share = scores.normalised[method]
+            share = scores.normalized[method]
             assert f"{share.low:.2f}\N{EN DASH}{share.high:.2f}" in text
         for interval in card.paired[name].values():
             limits = f"{interval.low:+.2f} to {interval.high:+.2f}".replace("-", "\N{MINUS SIGN}")
@@ -181,8 +181,8 @@ def test_a_scorecard_without_a_student_makes_no_report():
         example_report(scorecard=make_scorecard(climb, resamples=100))
 
 
-def relative_luminance(colour: tuple[float, ...]) -> float:
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+def relative_luminance(color: tuple[float, ...]) -> float:
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -198,14 +198,14 @@ def hexadecimal(text: str) -> tuple[float, ...]:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_has_the_contrast_that_wcag_asks_for(scheme):
     block = STYLE.split(":root {")[scheme + 1].partition("}")[0]
-    colours = {name: hexadecimal(v) for name, v in re.findall(r"--(\w+): #(\w{6})", block)}
+    colors = {name: hexadecimal(v) for name, v in re.findall(r"--(\w+): #(\w{6})", block)}
     heat = [int(part) / 255 for part in re.search(r"--heat: (\d+) (\d+) (\d+)", block).groups()]
     for name in ("ink", "muted", "student", "teacher", "fork"):
-        assert contrast(colours[name], colours["page"]) >= 4.5
-        assert contrast(colours[name], colours["panel"]) >= 4.5
+        assert contrast(colors[name], colors["page"]) >= 4.5
+        assert contrast(colors[name], colors["panel"]) >= 4.5
     strongest = 0.55 + 0.03  # the heat cell of score 1, as the style sheet mixes it
     cell = tuple(
-        strongest * h + (1 - strongest) * p for h, p in zip(heat, colours["page"], strict=True)
+        strongest * h + (1 - strongest) * p for h, p in zip(heat, colors["page"], strict=True)
     )
     assert "calc(var(--value) * .55 + .03)" in STYLE
-    assert contrast(colours["ink"], cell) >= 4.5
+    assert contrast(colors["ink"], cell) >= 4.5

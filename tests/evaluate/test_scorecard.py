@@ -46,11 +46,11 @@ def test_the_document_has_the_domains_and_overall_at_the_top():
     document = make_scorecard(outcomes()).document()
     methods = {"fork_point", "teacher", "student", "parameter_average"}
     for name in ("math", "code", "overall"):
-        assert set(document[name]) == methods | {"normalised"}
-        assert set(document[name]["normalised"]) == methods
+        assert set(document[name]) == methods | {"normalized"}
+        assert set(document[name]["normalized"]) == methods
         for method in methods:
             assert set(document[name][method]) == {"mean", "low", "high", "n"}
-            assert set(document[name]["normalised"][method]) >= {"mean", "low", "high"}
+            assert set(document[name]["normalized"][method]) >= {"mean", "low", "high"}
     assert set(document) - {"math", "code"} == {
         "overall", "paired", "matrix", "responses", "settings",
     }  # fmt: skip
@@ -62,9 +62,9 @@ def test_each_number_is_in_its_cell():
     assert card.domains["code"].methods["fork_point"] == wilson(30, 100)
     assert card.domains["math"].methods["teacher"] == wilson(80, 100)
     assert card.overall.methods["teacher"] == mean_of_domains([wilson(80, 100), wilson(90, 100)])
-    assert card.domains["math"].normalised["student"].mean == pytest.approx(45 / 60)
-    assert card.domains["code"].normalised["student"].mean == pytest.approx(1)
-    assert card.overall.normalised["student"].mean == pytest.approx((0.75 + 1) / 2)
+    assert card.domains["math"].normalized["student"].mean == pytest.approx(45 / 60)
+    assert card.domains["code"].normalized["student"].mean == pytest.approx(1)
+    assert card.overall.normalized["student"].mean == pytest.approx((0.75 + 1) / 2)
     assert card.matrix["math"]["code"] == wilson(10, 100)
     assert card.matrix["code"]["math"] == wilson(5, 100)
 
@@ -84,7 +84,7 @@ def test_an_unknown_method_needs_no_code():
         "fork_point", "teacher", "student", "parameter_average", "cascade_with_replay",
     )  # fmt: skip
     assert card.overall.methods["cascade_with_replay"].mean == pytest.approx(0.4)
-    assert "cascade_with_replay" in card.document()["math"]["normalised"]
+    assert "cascade_with_replay" in card.document()["math"]["normalized"]
 
 
 def test_prompts_are_paired_by_id_whatever_their_order():
@@ -134,7 +134,7 @@ def test_without_a_fork_point_no_score_is_normalized():
         teachers={"math": {"math": solved(80)}},
         settings=SETTINGS,
     )
-    assert make_scorecard(measured).overall.normalised == {}
+    assert make_scorecard(measured).overall.normalized == {}
 
 
 def test_a_teacher_that_gains_nothing_leaves_a_reason_in_the_document():
@@ -143,7 +143,7 @@ def test_a_teacher_that_gains_nothing_leaves_a_reason_in_the_document():
         teachers={"math": {"math": solved(80)}},
         settings=SETTINGS,
     )
-    student = make_scorecard(dead).document()["math"]["normalised"]["student"]
+    student = make_scorecard(dead).document()["math"]["normalized"]["student"]
     assert student["mean"] is None
     assert "not above 0" in student["reason"]
 
@@ -188,7 +188,7 @@ def test_a_changed_document_is_refused(change):
         ({"student": {"math": solved(65), "code": solved(9)[:-1] * 2}}, "differ from"),
         ({"student": {"math": solved(65), "code": ()}}, "0 prompts of code"),
         ({"teacher": {"math": solved(1), "code": solved(1)}}, "diagonal of `teachers`"),
-        ({"normalised": {"math": solved(1), "code": solved(1)}}, "cannot be called 'normalised'"),
+        ({"normalized": {"math": solved(1), "code": solved(1)}}, "cannot be called 'normalized'"),
         (
             {"student": {"math": solved(1), "code": solved(1), "agent": solved(1)}},
             "'agent' was evaluated but has no teacher",

@@ -1,4 +1,4 @@
-"""The terminal table: width, completeness, no colour needed."""
+"""The terminal table: width, completeness, no color needed."""
 
 import io
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.evaluate.scorecard import make_scorecard
-from tasks.evaluate.scores import Normalised, Outcomes
+from tasks.evaluate.scores import Normalized, Outcomes
 from tasks.evaluate.wording import findings, headline, known, label, number, percent, signed
 from tests.support.scorecard_example import SOLVED, TEACHERS, example_outcomes, example_scorecard
 
@@ -16,7 +16,7 @@ def strong():
 
 
 def test_a_student_that_wins_is_reported_as_better(strong):
-    share = strong.overall.normalised["student"]
+    share = strong.overall.normalized["student"]
     sentence = headline(strong).replace("\N{NO-BREAK SPACE}", " ")
     assert f"reaches {share.mean * 100:.0f} % of its teachers" in sentence
     assert f"95 % interval {share.low * 100:.0f} % to {share.high * 100:.0f} %)" in sentence
@@ -108,5 +108,5 @@ def test_methods_read_as_words():
 
 
 def test_a_refused_normalized_score_is_unknown():
-    assert known(Normalised(mean=None, low=None, high=None, n=4, reason="no gain")) is None
+    assert known(Normalized(mean=None, low=None, high=None, n=4, reason="no gain")) is None
     assert known(None) is None

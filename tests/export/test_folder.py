@@ -90,7 +90,7 @@ def test_a_base_from_elsewhere_is_not_listed_as_base_model(tmp_path):
 
 
 def test_what_is_written_by_others_makes_no_markup(tmp_path):
-    family = Family(open_store(), tmp_path / "made", licences={"math": "<b>|x"})
+    family = Family(open_store(), tmp_path / "made", licenses={"math": "<b>|x"})
     text = (written(family, "student@1", tmp_path / "out").folder / "README.md").read_text()
     assert "<b>" not in text.split("---", 2)[2]
     assert r"\<b\>\|x" in text

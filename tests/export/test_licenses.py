@@ -90,7 +90,7 @@ def test_one_teachers_terms_stop_the_student_and_not_the_other_teacher(tmp_path)
     manifest = subject_of(family.store, "student@1")
     assert license_of(manifest).id == "apache-2.0"
     other = Family(
-        open_store(str(tmp_path / "b")), tmp_path / "b-made", licences={"code": "CC-BY-ND-4.0"}
+        open_store(str(tmp_path / "b")), tmp_path / "b-made", licenses={"code": "CC-BY-ND-4.0"}
     )
     with pytest.raises(LicenseConflictError):
         license_of(subject_of(other.store, "student@1"))

@@ -134,7 +134,7 @@ def test_when_a_student_is_released_is_part_of_the_form():
     inputs = {name: getattr(form, name) for name in LaunchForm.model_fields}
     conditions = round_settings(**inputs).spec.conditions
     assert conditions == ReleaseConditions(release_least_overall=0.7, release_keep_domains=False)
-    assert conditions.release_least_normalised == ReleaseConditions().release_least_normalised
+    assert conditions.release_least_normalized == ReleaseConditions().release_least_normalized
     nodes = {node.id: node for node in carry_out.nodes}
     [consider] = [node for node in nodes.values() if "consider" in node.flyte_entity.name]
     [binding] = [each for each in consider.bindings if each.var == "conditions"]

@@ -25,7 +25,7 @@ from tests.support.teams import Shared
 
 ROUND = {"loop": {"num_steps": 120}, "ledger": {"displacements": True}}
 RECIPE = canonical_json({"loop": {"num_steps": 120}, "rounds": 1}).decode()
-CARD = {"math": {"normalised": {"student": {"mean": 0.9}}}}
+CARD = {"math": {"normalized": {"student": {"mean": 0.9}}}}
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_hostile_names_are_text():
 
 @pytest.fixture
 def runner(home, monkeypatch):
-    monkeypatch.delenv("PROVOST_FLAVOUR", raising=False)
+    monkeypatch.delenv("PROVOST_FLAVOR", raising=False)
     return StepRunner(mirror=MemoryMirror())
 
 
@@ -163,7 +163,7 @@ def test_the_gates_cost_is_printed():
 
 
 def test_a_flavors_gpus_are_those_of_its_declaration(runner, plan, monkeypatch):
-    monkeypatch.setenv("PROVOST_FLAVOUR", "h200")
+    monkeypatch.setenv("PROVOST_FLAVOR", "h200")
     told = forecast(runner, plan, RoundForm().workload())
     # 8 GPUs of 989e12 operations a second, 30 % of them.
     assert told.machine.gpus == 8

@@ -53,7 +53,7 @@ def test_a_store_that_does_not_answer_is_worth_another_attempt(tmp_path):
 
 def test_a_pod_without_its_signing_key_ends_before_anything_is_spent(tmp_path):
     inputs = {"reference": "fork-point@released"}
-    ended = Container(resolve_checkpoint, tmp_path / "pod", inputs).run(PROVOST_FLAVOUR="cpu")
+    ended = Container(resolve_checkpoint, tmp_path / "pod", inputs).run(PROVOST_FLAVOR="cpu")
     assert ended.code == 0
     assert not ended.is_recoverable
     assert "(PEM) to the secret provost-signing" in ended.error.message
@@ -73,8 +73,8 @@ def test_a_pod_without_the_gpus_of_its_flavor_ends_before_anything_is_spent(tmp_
     inputs = {"reference": "fork-point@released"}
     (tmp_path / "key").write_text(SigningKey.generate().to_pem())
     pod = Container(resolve_checkpoint, tmp_path / "pod", inputs)
-    flavoured = {"PROVOST_FLAVOUR": "h100", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key")}
-    assert pod.run(**flavoured).error.code == "USER:RefusedError"  # a plan needs none
+    flavored = {"PROVOST_FLAVOR": "h100", "PROVOST_SIGNING_KEY_FILE": str(tmp_path / "key")}
+    assert pod.run(**flavored).error.code == "USER:RefusedError"  # a plan needs none
     inputs = {
         "start": Artifact(kind="checkpoint", digest=NOWHERE, record=NOWHERE, uri="nowhere"),
         "data": [],
@@ -82,7 +82,7 @@ def test_a_pod_without_the_gpus_of_its_flavor_ends_before_anything_is_spent(tmp_
         "seed": 0,
         "stage": StageLabel(name="math sft", owner="team-math"),
     }
-    ended = Container(finetune, tmp_path / "training", inputs).run(**flavoured)
+    ended = Container(finetune, tmp_path / "training", inputs).run(**flavored)
     assert not ended.is_recoverable
     assert "sft needs 1 GPUs under the flavor h100 but this machine has 0" in ended.error.message
 

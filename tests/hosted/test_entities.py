@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.platform.resources import Stage, load_flavour
+from tasks.platform.resources import Stage, load_flavor
 from workflows.commands.faculty import PIPELINES, place_of, teams
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,15 +101,15 @@ for name in names:
 
 @pytest.fixture(scope="module")
 def entities(tmp_path_factory):
-    """Return what a package would register under a flavour."""
+    """Return what a package would register under a flavor."""
 
     @cache
-    def of(flavour, *names):
+    def of(flavor, *names):
         folder = tmp_path_factory.mktemp("entities")
         run = subprocess.run(
             [sys.executable, "-c", PROGRAM, json.dumps(BOUND), str(folder), *names],
             cwd=ROOT,
-            env={**os.environ, "PROVOST_FLAVOUR": flavour},
+            env={**os.environ, "PROVOST_FLAVOR": flavor},
             capture_output=True,
             text=True,
             check=False,
@@ -177,7 +177,7 @@ def test_a_teams_climb_runs_once_at_a_time_and_a_pipeline_without_limit(entities
 
 
 def test_items_of_a_map_task_are_retried_as_their_stage_says(entities):
-    stages = load_flavour("cpu").stages
+    stages = load_flavor("cpu").stages
     [flow] = [
         entity["content"]["template"]
         for entity in entities("cpu", *NAMES)["audit"]
@@ -213,7 +213,7 @@ def test_a_cpu_cluster_gives_every_task_its_image_limits_and_flavor(entities):
         for name, template in templates(found).items():
             container, metadata = template["container"], template["metadata"]
             assert container["image"] == BOUND["cpu"], name
-            assert {"key": "PROVOST_FLAVOUR", "value": "cpu"} in container["env"]
+            assert {"key": "PROVOST_FLAVOR", "value": "cpu"} in container["env"]
             assert {"key": "FLYTE_INTERNAL_IMAGE", "value": BOUND["cpu"]} in container["env"]
             asked = container["resources"]
             assert asked["requests"] == asked["limits"]
@@ -237,7 +237,7 @@ def test_a_round_on_h100_is_two_pods_of_eight_ranks(entities):
 
 @pytest.mark.slow
 def test_a_climb_on_h100_is_eight_ranks_on_spot_machines(entities):
-    wanted = load_flavour("h100").stages[Stage.CLIMB]
+    wanted = load_flavor("h100").stages[Stage.CLIMB]
     climb = templates(entities("h100", "math", "consolidation")["math"])["rl.task.climb"]
     container, metadata = climb["container"], climb["metadata"]
     assert climb["type"] == "python-task"  # one pod needs no operator

@@ -118,25 +118,25 @@ def test_a_step_that_refuses_shows_our_sentence_and_leaves_the_record_of_its_inp
 
 
 @pytest.fixture
-def flavoured():
+def flavored():
     """The environment of a pod of the flavor cpu, which gives a plan two retries."""
     own_key()
-    return {"PROVOST_FLAVOUR": "cpu", "PROVOST_SIGNING_KEY_FILE": str(own_key_path())}
+    return {"PROVOST_FLAVOR": "cpu", "PROVOST_SIGNING_KEY_FILE": str(own_key_path())}
 
 
-def test_a_fault_that_may_pass_is_recorded_after_the_last_attempt_alone(tmp_path, flavoured):
+def test_a_fault_that_may_pass_is_recorded_after_the_last_attempt_alone(tmp_path, flavored):
     inputs = {"start": made("checkpoint"), "ending": "network"}
     pod = Container(failing_task.fail_with, tmp_path / "pod", inputs)
     for attempt in (0, 1):
-        assert ended(pod, "f1", attempt, **flavoured).is_recoverable
+        assert ended(pod, "f1", attempt, **flavored).is_recoverable
         assert recorded() == []
-    assert ended(pod, "f1", 2, **flavoured).is_recoverable
+    assert ended(pod, "f1", 2, **flavored).is_recoverable
     assert recorded() == [("f1", "ConnectionResetError: the store has gone")]
 
 
-def test_an_attempt_that_lost_its_machine_has_not_failed_yet(tmp_path, flavoured):
+def test_an_attempt_that_lost_its_machine_has_not_failed_yet(tmp_path, flavored):
     pod = Container(failing_task.wait, tmp_path / "pod", {"seconds": 60.0})
-    left = pod.interrupt(0, "waiting", **flavoured, **HERE)
+    left = pod.interrupt(0, "waiting", **flavored, **HERE)
     assert left.is_recoverable
     assert "SIGTERM" in left.error.message[:100]
     assert recorded() == []

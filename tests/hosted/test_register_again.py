@@ -50,7 +50,7 @@ def register(address, *names, seed="0", makes_project="no"):
             **os.environ,
             "FLYTE_PLATFORM_URL": address,
             "FLYTE_PLATFORM_INSECURE": "true",
-            "PROVOST_FLAVOUR": "cpu",
+            "PROVOST_FLAVOR": "cpu",
             "PYTHONHASHSEED": seed,
         },
         capture_output=True,
@@ -87,7 +87,7 @@ def test_a_flavor_above_the_limits_is_refused_in_a_sentence_about_limits():
         said = register(address, "math")
     assert "MEMORY" in said
     assert "[1Gi]" in said
-    assert "--flavour" in said
+    assert "--flavor" in said
     assert "project" not in said.partition("teacher-math/staging")[2]
     assert "StatusCode" not in said
     assert len(said.splitlines()) == 1

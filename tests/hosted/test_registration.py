@@ -66,7 +66,7 @@ def test_a_version_is_registered_once_and_other_content_is_refused_with_the_diff
             *images,
             FLYTE_PLATFORM_URL=address,
             FLYTE_PLATFORM_INSECURE="true",
-            PROVOST_FLAVOUR="cpu",
+            PROVOST_FLAVOR="cpu",
         )
         first, again, refused = json.loads(said[-1])
         kept = [request.id for request in admin.kept.values()]
@@ -104,11 +104,11 @@ def provost(*arguments, **environment):
 @pytest.mark.parametrize(
     ("arguments", "bound", "refusal"),
     [
-        (["chess", "--flavour", "cpu"], "", "unknown team 'chess': choose one of agent"),
-        (["math", "--flavour", "h300"], "", "unknown flavor 'h300': choose one of cpu"),
-        (["math", "--flavour", "cpu"], "", "nothing is bound to cpu, so its tasks would have no"),
+        (["chess", "--flavor", "cpu"], "", "unknown team 'chess': choose one of agent"),
+        (["math", "--flavor", "h300"], "", "unknown flavor 'h300': choose one of cpu"),
+        (["math", "--flavor", "cpu"], "", "nothing is bound to cpu, so its tasks would have no"),
         (
-            ["math", "--flavour", "cpu"],
+            ["math", "--flavor", "cpu"],
             'cpu = "registry.example.org/cpu:latest"',
             "which is not REPOSITORY@sha256:<64 hex digits>: a tag may point at other code",
         ),
@@ -125,7 +125,7 @@ def test_bad_input_is_refused_before_a_request_to_the_cluster(tmp_path, argument
 def test_a_missing_cluster_is_reported(tmp_path):
     (tmp_path / "bound.toml").write_text(f'cpu = "registry.example.org/cpu{DIGEST["a"]}"')
     code, said = provost(
-        *("register", "math", "--flavour", "cpu", "--images", str(tmp_path / "bound.toml")),
+        *("register", "math", "--flavor", "cpu", "--images", str(tmp_path / "bound.toml")),
         FLYTE_PLATFORM_URL="127.0.0.1:9",
         FLYTE_PLATFORM_INSECURE="true",
     )
@@ -195,7 +195,7 @@ def test_a_package_that_imports_what_is_not_its_own_is_refused(checkout):
     )
     (checkout / "bound.toml").write_text(f'cpu = "registry.example.org/cpu{DIGEST["a"]}"')
     code, said = provost(
-        *("register", "acme.poetry", "--flavour", "cpu", "--dry-run"),
+        *("register", "acme.poetry", "--flavor", "cpu", "--dry-run"),
         *("--images", str(checkout / "bound.toml")),
         PYTHONPATH=os.pathsep.join([str(checkout), str(ROOT)]),
     )

@@ -3,10 +3,10 @@
 import pytest
 from kubernetes.utils.quantity import parse_quantity
 
-from tasks.platform.resources import Stage, flavour_names, load_flavour
+from tasks.platform.resources import Stage, flavor_names, load_flavor
 from tests.support.manifests import INFRA, custom_data, load
 
-TAKES = {"flyte/values.yaml": flavour_names(), "laptop/flyte-values.yaml": ["cpu"]}
+TAKES = {"flyte/values.yaml": flavor_names(), "laptop/flyte-values.yaml": ["cpu"]}
 """The flavors that each cluster of infra/ is for."""
 KEYS = {"cpu", "memory", "gpu", "ephemeralStorage"}
 """What Flyte knows under task_resources.limits; it ignores every other key without a word."""
@@ -36,25 +36,25 @@ def test_the_limits_have_names_that_flyte_knows(values):
 @pytest.mark.parametrize("values", TAKES)
 def test_a_pod_of_every_stage_is_within_flyte_s_limits(values):
     most = {name: parse_quantity(size) for name, size in limits(values).items()}
-    for flavour in TAKES[values]:
-        for stage, wanted in load_flavour(flavour).stages.items():
+    for flavor in TAKES[values]:
+        for stage, wanted in load_flavor(flavor).stages.items():
             over = {name for name, size in asked(wanted).items() if size > most[name]}
-            assert not over, (flavour, stage)
+            assert not over, (flavor, stage)
 
 
 @pytest.mark.parametrize("values", TAKES)
 @pytest.mark.parametrize("domain", ["development", "staging", "production"])
 def test_all_pods_of_every_stage_are_within_the_quota_of_each_domain(values, domain):
     quota = custom_data(load(INFRA / values))[domain]
-    for flavour in TAKES[values]:
-        for stage, wanted in load_flavour(flavour).stages.items():
+    for flavor in TAKES[values]:
+        for stage, wanted in load_flavor(flavor).stages.items():
             size = asked(wanted)
             for name, key in QUOTAS.items():
-                assert wanted.nodes * size[key] <= parse_quantity(quota[name]), (flavour, stage)
+                assert wanted.nodes * size[key] <= parse_quantity(quota[name]), (flavor, stage)
 
 
 def test_a_round_on_h100_is_the_largest_that_a_quota_has_to_hold():
-    wanted = load_flavour("h100").stages[Stage.MOPD_ROUND]
+    wanted = load_flavor("h100").stages[Stage.MOPD_ROUND]
     assert {name: wanted.nodes * size for name, size in asked(wanted).items()} == {
         "cpu": 192,
         "memory": 2400 * 2**30,

@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from tasks.platform.resources import Stage, flavour_names, load_flavour
+from tasks.platform.resources import Stage, flavor_names, load_flavor
 from tests.lint.manifests import faults
 from tests.support.manifests import (
     CUSTOM,
@@ -162,7 +162,7 @@ def load_kind(file):
 def test_every_pod_template_that_a_flavor_names_is_there():
     there = {one["metadata"]["name"] for one in objects_of(INFRA / "flyte" / "pod-templates.yaml")}
     named = {
-        load_flavour(name).stages[stage].pod_template for name in flavour_names() for stage in Stage
+        load_flavor(name).stages[stage].pod_template for name in flavor_names() for stage in Stage
     }
     assert named == there
 
@@ -174,7 +174,7 @@ def test_a_node_pool_carries_the_label_and_the_taint_that_flyte_looks_for():
         pool["spec"]["template"]["metadata"]["labels"][k8s["gpu-device-node-label"]]
         for pool in pools
     }
-    assert labels == {load_flavour(name).gpu for name in flavour_names()} - {""}
+    assert labels == {load_flavor(name).gpu for name in flavor_names()} - {""}
     (toleration,) = k8s["resource-tolerations"][0]["nvidia.com/gpu"]
     for pool in pools:
         (taint,) = pool["spec"]["template"]["spec"]["taints"]

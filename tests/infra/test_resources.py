@@ -1,4 +1,4 @@
-"""Flavours of clusters, as data and as what Flyte is told."""
+"""Flavors of clusters, as data and as what Flyte is told."""
 
 from datetime import timedelta
 
@@ -12,14 +12,14 @@ from google.protobuf.json_format import MessageToDict
 from images.names import ImageName
 from tasks.platform.hosting import hosting
 from tasks.platform.resources import (
-    FLAVOUR,
+    FLAVOR,
     FOLDER,
     SPREADS,
     ResourceError,
     Stage,
-    chosen_flavour,
-    flavour_names,
-    load_flavour,
+    chosen_flavor,
+    flavor_names,
+    load_flavor,
 )
 
 CPU_FILE = (FOLDER / "cpu.toml").read_text()
@@ -27,39 +27,37 @@ CPU_FILE = (FOLDER / "cpu.toml").read_text()
 
 def written(folder, text):
     (folder / "mine.toml").write_text(text)
-    return lambda: load_flavour("mine", folder)
+    return lambda: load_flavor("mine", folder)
 
 
 def test_every_flavor_there_is_is_valid():
-    assert flavour_names() == ["cpu", "h100", "h200"]
-    gpus = {name: load_flavour(name).gpu for name in flavour_names()}
+    assert flavor_names() == ["cpu", "h100", "h200"]
+    gpus = {name: load_flavor(name).gpu for name in flavor_names()}
     assert gpus == {"cpu": "", "h100": "nvidia-h100", "h200": "nvidia-h200"}
 
 
 def test_the_cpu_flavor_asks_for_no_gpu_and_for_the_cpu_image_alone():
-    stages = load_flavour("cpu").stages.values()
+    stages = load_flavor("cpu").stages.values()
     assert {stage.gpus for stage in stages} == {0}
     assert {stage.image for stage in stages} == {ImageName.CPU}
 
 
 def test_ranks_are_pods_times_gpus():
-    ranks = {
-        name: load_flavour(name).stages[Stage.MOPD_ROUND].num_ranks for name in flavour_names()
-    }
+    ranks = {name: load_flavor(name).stages[Stage.MOPD_ROUND].num_ranks for name in flavor_names()}
     assert ranks == {"cpu": 1, "h100": 2 * 8, "h200": 8}
 
 
 def test_without_a_flavor_nothing_is_requested(monkeypatch):
-    monkeypatch.delenv(FLAVOUR, raising=False)
-    assert chosen_flavour() is None
+    monkeypatch.delenv(FLAVOR, raising=False)
+    assert chosen_flavor() is None
     assert [hosting(stage) for stage in Stage] == [{}] * len(Stage)
 
 
 def test_a_stage_of_one_pod_as_flyte_receives_it(monkeypatch):
-    monkeypatch.setenv(FLAVOUR, "h200")
+    monkeypatch.setenv(FLAVOR, "h200")
     told = hosting(Stage.GATE_PROBE)
     assert told["container_image"] == "{{.image.train.fqn}}:{{.image.train.version}}"
-    assert told["environment"] == {"PROVOST_FLAVOUR": "h200"}
+    assert told["environment"] == {"PROVOST_FLAVOR": "h200"}
     assert (told["requests"].cpu, told["requests"].mem, told["requests"].gpu) == (
         "16",
         "192Gi",
@@ -76,14 +74,14 @@ def test_a_stage_of_one_pod_as_flyte_receives_it(monkeypatch):
 
 
 def test_a_stage_of_several_pods_is_launched_by_torch_on_as_many_nodes(monkeypatch):
-    monkeypatch.setenv(FLAVOUR, "h100")
+    monkeypatch.setenv(FLAVOR, "h100")
     told = hosting(Stage.MOPD_ROUND)
     assert (told["task_config"].nnodes, told["task_config"].nproc_per_node) == (2, 8)
     assert told["task_config"].max_restarts == 0
     assert hosting(Stage.CLIMB)["task_config"].nnodes == 1
 
 
-def serialised(monkeypatch, stage):
+def serialized(monkeypatch, stage):
     """Return the template that Flyte registers for a task of a stage, as JSON."""
     monkeypatch.setattr(FlyteEntities, "entities", [])  # it lists every task there is
 
@@ -97,13 +95,13 @@ def serialised(monkeypatch, stage):
 
 
 def test_the_serialized_task_says_it_all_and_carries_the_flavor(monkeypatch):
-    monkeypatch.setenv(FLAVOUR, "h100")
-    template = serialised(monkeypatch, Stage.MOPD_ROUND)
+    monkeypatch.setenv(FLAVOR, "h100")
+    template = serialized(monkeypatch, Stage.MOPD_ROUND)
     container = template["container"]
     asked = {one["name"]: one["value"] for one in container["resources"]["requests"]}
     assert asked == {"CPU": "96", "MEMORY": "1200Gi", "GPU": "8", "EPHEMERAL_STORAGE": "2Ti"}
     assert container["image"] == "r/train@sha256:" + "0" * 64
-    assert {"key": "PROVOST_FLAVOUR", "value": "h100"} in container["env"]
+    assert {"key": "PROVOST_FLAVOR", "value": "h100"} in container["env"]
     assert template["type"] == "pytorch"
     assert template["custom"]["workerReplicas"]["replicas"] == 2
     assert template["custom"]["elasticConfig"]["nprocPerNode"] == 8
@@ -117,14 +115,14 @@ def test_the_serialized_task_says_it_all_and_carries_the_flavor(monkeypatch):
 
 
 def test_an_unknown_flavor_is_refused_with_those_there_are(monkeypatch):
-    monkeypatch.setenv(FLAVOUR, "b300")
+    monkeypatch.setenv(FLAVOR, "b300")
     with pytest.raises(ResourceError, match=r"b300.*cpu, h100, h200"):
         hosting(Stage.PLAN)
 
 
 def test_a_flavor_is_a_name_and_not_a_path():
     with pytest.raises(ResourceError, match="resources/cpu"):
-        load_flavour("../resources/cpu")
+        load_flavor("../resources/cpu")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tasks.mopd.losses.exact import forward_kl, reverse_kl
 from tests.support.objective_inputs import random_logits
 
 TOKENS, HIDDEN, VOCABULARY = 12, 8, 40
-# Its generalised JSD is the forward KL at beta 0 and the reverse KL at beta 1.
+# Its generalized JSD is the forward KL at beta 0 and the reverse KL at beta 1.
 BOTH = pytest.mark.parametrize(("ours", "beta"), [(forward_kl, 0.0), (reverse_kl, 1.0)])
 
 

@@ -10,7 +10,7 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_plan import plan_step
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout, tiny_model
@@ -61,7 +61,7 @@ def objective(divergence=SAMPLED, routing=BY_NAME, teachers=None, **settings):
 def losses(objective, rollouts, student=None):
     """Return the loss of each response token by teacher, of a student with these probabilities."""
     found = {}
-    plan = plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 10_000, pad_id=0)
+    plan = plan_step(objective.score(rollouts), Normalization.TOKEN_MEAN, 10_000, pad_id=0)
     objective.begin_step(2, [plan])
     for batch in plan:
         probabilities = torch.tensor(student or QUARTERS)

@@ -42,7 +42,7 @@ OWN = {
     "loop.adapter",
     "loop.inner_updates",
     "loop.learning_rate",
-    "loop.normalisation",
+    "loop.normalization",
     "loop.num_steps",
     "loop.precision",
     "prompts_per_domain",

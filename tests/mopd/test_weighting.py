@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.mopd.weighting import TeacherWeighting
-from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_metrics import MomentSums
 from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout
 
-TOKEN, SEQUENCE = Normalisation.TOKEN_MEAN, Normalisation.SEQUENCE_MEAN
+TOKEN, SEQUENCE = Normalization.TOKEN_MEAN, Normalization.SEQUENCE_MEAN
 
 
 def of(teacher, length, share=1.0):
@@ -25,8 +25,8 @@ def of(teacher, length, share=1.0):
 SCORED = [of("math", 6), of("math", 3), of("code", 1)]
 
 
-def weighting(rule, normalisation=TOKEN, **weights):
-    return TeacherWeighting(BalanceSettings(rule=rule, weights=weights), normalisation)
+def weighting(rule, normalization=TOKEN, **weights):
+    return TeacherWeighting(BalanceSettings(rule=rule, weights=weights), normalization)
 
 
 def moments(**log_ratios):
@@ -128,7 +128,7 @@ def test_weights_that_mean_nothing_are_refused(rule, weights):
 
 
 def test_a_balance_that_the_normalization_makes_idle_is_refused():
-    loop = LoopSettings(num_steps=1, learning_rate=1e-3, normalisation=SEQUENCE)
+    loop = LoopSettings(num_steps=1, learning_rate=1e-3, normalization=SEQUENCE)
     distil = DistilSettings(balance=BalanceSettings(rule=Balance.TOKEN_SHARE))
     with pytest.raises(ValidationError, match="balance token_share"):
         RoundSettings(loop=loop, distil=distil)

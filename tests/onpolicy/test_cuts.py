@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.settings import Normalization
 from tasks.onpolicy.step_plan import (
     MOST_PADDING,
     ScoredRollout,
@@ -50,7 +50,7 @@ def test_padding_is_what_rows_lack_to_the_longest():
     # 3 x 4 + 1 x 9 = 21 tokens for 2 + 4 + 4 + 9 = 19.
     assert padded_tokens([2, 4, 4, 9], [3, 1]) == 21
     rows = [ScoredRollout(rollout(range(length), [length - 1])) for length in (2, 4, 4, 9)]
-    plan = plan_step(rows, Normalisation.TOKEN_MEAN, 12, pad_id=0)
+    plan = plan_step(rows, Normalization.TOKEN_MEAN, 12, pad_id=0)
     assert [tuple(m.tokens.ids_BS.shape) for m in plan] == [(3, 4), (1, 9)]
     assert padding(plan) == pytest.approx(2 / 21)
 
@@ -104,6 +104,6 @@ def test_a_plan_for_several_ranks_fills_them_all():
     rows = [
         ScoredRollout(rollout(range(9), [8]), teacher) for teacher in ("code", "math", "math") * 4
     ]
-    plan = plan_step(rows, Normalisation.TOKEN_MEAN, 10_000, 0, num_ranks=4)
+    plan = plan_step(rows, Normalization.TOKEN_MEAN, 10_000, 0, num_ranks=4)
     assert [m.teacher for m in plan] == ["code"] * 4 + ["math"] * 4
     assert sum(float(m.weights_N.sum()) for m in plan) == pytest.approx(1.0)

@@ -5,7 +5,7 @@ import torch
 
 from tasks.model.shards import as_part_of, collected, local, part_like, sum_into_part, whole
 from tasks.onpolicy.distributed.sharding import replica
-from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.settings import Normalization
 from tasks.onpolicy.step_plan import ScoredRollout, deal, idle_tokens, plan_step
 from tasks.platform.ranks import agreed, exchange, joined_ranks, num_ranks, rank, sum_over_ranks
 from tasks.platform.ranks import union_over_ranks as union
@@ -19,7 +19,7 @@ def plan(**counts):
         for teacher, count in counts.items()
         for _ in range(count)
     ]
-    return plan_step(rows, Normalisation.TOKEN_MEAN, 1, pad_id=0)
+    return plan_step(rows, Normalization.TOKEN_MEAN, 1, pad_id=0)
 
 
 def teachers(dealt):

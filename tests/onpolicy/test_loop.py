@@ -10,7 +10,7 @@ from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, rollout_metrics, train
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.settings import LoopSettings, Normalisation
+from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_plan import ScoredRollout
 from tests.support.tiny_models import rollout, tiny_model
 
@@ -84,11 +84,11 @@ def distance(model, before):
     return float((weights(model) - before).abs().max())
 
 
-@pytest.mark.parametrize("normalisation", list(Normalisation))
-def test_many_microbatches_give_the_gradient_of_one(normalisation):
+@pytest.mark.parametrize("normalization", list(Normalization))
+def test_many_microbatches_give_the_gradient_of_one(normalization):
     found = []
     for microbatch_tokens in (1, 10_000):
-        learner = learner_of(microbatch_tokens=microbatch_tokens, normalisation=normalisation)
+        learner = learner_of(microbatch_tokens=microbatch_tokens, normalization=normalization)
         metrics = learner.update(Likelihood(), SCORED, step=1)
         found.append((learner.gathered, metrics))
     (many, many_metrics), (one, one_metrics) = found
@@ -110,16 +110,16 @@ def by_hand(model, shares):
 
 
 @pytest.mark.parametrize(
-    ("normalisation", "shares"),
+    ("normalization", "shares"),
     [
         # Three rollouts of 2, 2 and 1 response tokens: a third each, shared by their tokens,
-        (Normalisation.SEQUENCE_MEAN, [[1 / 6, 1 / 6], [1 / 6, 1 / 6], [1 / 3]]),
+        (Normalization.SEQUENCE_MEAN, [[1 / 6, 1 / 6], [1 / 6, 1 / 6], [1 / 3]]),
         # or five tokens with a fifth each.
-        (Normalisation.TOKEN_MEAN, [[1 / 5, 1 / 5], [1 / 5, 1 / 5], [1 / 5]]),
+        (Normalization.TOKEN_MEAN, [[1 / 5, 1 / 5], [1 / 5, 1 / 5], [1 / 5]]),
     ],
 )
-def test_loss_and_gradient_are_those_of_the_weighted_sum_over_tokens(normalisation, shares):
-    reference, learner = tiny_model(), learner_of(normalisation=normalisation)
+def test_loss_and_gradient_are_those_of_the_weighted_sum_over_tokens(normalization, shares):
+    reference, learner = tiny_model(), learner_of(normalization=normalization)
     loss = by_hand(reference, shares)
     loss.backward()
     metrics = learner.update(Likelihood(), SCORED, step=1)

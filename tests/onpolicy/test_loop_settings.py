@@ -33,7 +33,7 @@ def test_rungs_come_every_so_many_steps_and_at_the_end(num_steps, rung_every, st
         {"microbatch_tokens": 0},
         {"rung_every": -1},
         {"weight_decay": -0.1},
-        {"normalisation": "none"},
+        {"normalization": "none"},
         {"learning_rates": 1.0},
     ],
     ids=str,

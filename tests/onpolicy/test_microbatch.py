@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from tasks.onpolicy.settings import Normalisation
+from tasks.onpolicy.settings import Normalization
 from tasks.onpolicy.step_plan import ScoredRollout, plan_step
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout
 
-SEQUENCE, TOKEN = Normalisation.SEQUENCE_MEAN, Normalisation.TOKEN_MEAN
-BOTH = pytest.mark.parametrize("normalisation", list(Normalisation))
+SEQUENCE, TOKEN = Normalization.SEQUENCE_MEAN, Normalization.TOKEN_MEAN
+BOTH = pytest.mark.parametrize("normalization", list(Normalization))
 
 
 def scored(length, num_responses, teacher="math", *, first_id=10, advantage=0.0):
@@ -54,8 +54,8 @@ def test_rollouts_are_sorted_by_teacher_and_then_by_length():
 
 @BOTH
 @pytest.mark.parametrize("max_tokens", [1, 10, 10_000])
-def test_the_weights_of_a_step_sum_to_one(normalisation, max_tokens):
-    plan = plan_step(MIXED, normalisation, max_tokens, pad_id=0)
+def test_the_weights_of_a_step_sum_to_one(normalization, max_tokens):
+    plan = plan_step(MIXED, normalization, max_tokens, pad_id=0)
     total = sum(float(microbatch.weights_N.sum()) for microbatch in plan)
     assert total == pytest.approx(1.0, abs=1e-6)
 
@@ -79,9 +79,9 @@ def test_a_token_mean_gives_each_token_the_same_weight():
 
 
 @BOTH
-def test_a_weight_is_a_share_of_the_step_and_not_of_its_microbatch(normalisation):
-    whole = plan_step(MIXED, normalisation, 10_000, pad_id=0)
-    single = plan_step(MIXED, normalisation, 1, pad_id=0)
+def test_a_weight_is_a_share_of_the_step_and_not_of_its_microbatch(normalization):
+    whole = plan_step(MIXED, normalization, 10_000, pad_id=0)
+    single = plan_step(MIXED, normalization, 1, pad_id=0)
     torch.testing.assert_close(
         torch.cat([microbatch.weights_N for microbatch in single]),
         torch.cat([microbatch.weights_N for microbatch in whole]),

@@ -88,7 +88,7 @@ def ledger_of(folder):
     [
         {},
         {"tied": False, "inner_updates": 2, "weight_decay": 0.1, "gradient_clip": 0.3},
-        {"activation_checkpointing": True, "normalisation": "token_mean"},
+        {"activation_checkpointing": True, "normalization": "token_mean"},
     ],
 )
 def test_two_ranks_do_what_one_process_does(tmp_path, told):

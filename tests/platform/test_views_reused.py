@@ -29,7 +29,7 @@ def test_what_is_found_names_its_record_and_the_execution_that_made_it(run, caps
     assert "reused" not in decks
     again, decks = run("f2")
     assert again == record
-    line = f"behaviours reused from record {record}, made by execution teacher-math/staging/f1"
+    line = f"behaviors reused from record {record}, made by execution teacher-math/staging/f1"
     assert line in decks["reused"]
     assert line in capsys.readouterr().err
 

@@ -46,7 +46,7 @@ def bring(runner, start):
             source=str(source),
             domain="math",
             owner="team-math",
-            licence="MIT",
+            license="MIT",
             declared=Declared(**declared),
         )
         [rung] = import_teacher(runner, settings, start)

@@ -57,7 +57,7 @@ def test_precursor_and_fork_point_are_read_from_the_records(runner, climbed, for
 def test_what_the_team_says_of_itself_travels_and_its_climb_says_how_it_sampled(runner, climbed):
     manifest = manifest_of(runner, climbed.release())
     assert (manifest.domain, manifest.owner) == ("math", "team-math")
-    assert (manifest.team_version, manifest.licence) == ("2.1", "MIT")
+    assert (manifest.team_version, manifest.license) == ("2.1", "MIT")
     assert (manifest.sampling.temperature, manifest.sampling.max_new_tokens) == (0.7, 9)
 
 

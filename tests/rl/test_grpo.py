@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, train
-from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalisation
+from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalization
 from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
@@ -29,7 +29,7 @@ def of_score(score, sampled=1 / 4, prompt="p"):
 def token_losses(rollouts):
     """Return the loss of each token of a student that gives four words a quarter each."""
     objective = GroupAdvantage(ImportanceMask(low=0.5, high=2.0))
-    (batch,) = plan_step(objective.score(rollouts), Normalisation.TOKEN_MEAN, 1000, pad_id=0)
+    (batch,) = plan_step(objective.score(rollouts), Normalization.TOKEN_MEAN, 1000, pad_id=0)
     logits = torch.zeros(len(rollouts), 4, requires_grad=True)
     return objective.prepare(batch)(logits, slice(0, len(logits))), logits
 

@@ -89,8 +89,8 @@ def test_the_filter_refuses_what_no_other_layer_governs(tmp_path, signals):
     held, found = json.loads(done.stdout)
     need(held)
     allowed = {name for name, outcome in found.items() if outcome == "done"}
-    signalled = {name for name in found if name.startswith("kill")}
-    assert allowed == {"its own limits", "its own flags"} | (signalled if signals else set())
+    signaled = {name for name in found if name.startswith("kill")}
+    assert allowed == {"its own limits", "its own flags"} | (signaled if signals else set())
     assert found.pop("a call of the future") == "Function not implemented"
     assert {found[name] for name in found.keys() - allowed} == {REFUSED}
     assert key.read_text() == "secret"

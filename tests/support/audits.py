@@ -3,7 +3,7 @@
 from tasks.attribution.document import (
     Audit,
     AuditVerdict,
-    BehaviourShare,
+    BehaviorShare,
     CarriedWaiver,
     GroupShare,
     Influence,
@@ -34,7 +34,7 @@ SOURCES = (
 
 
 def group(domain, owner, count=6, taught=None, **parts):
-    """Return a set of behaviours; a part is a mean, or (mean, low, high); so is what is taught."""
+    """Return a set of behaviors; a part is a mean, or (mean, low, high); so is what is taught."""
     return GroupShare(
         domain=domain,
         count=count,
@@ -86,8 +86,8 @@ def example_audit(**changes):
         ended=-2.0,
         shares={name: ShareEstimate(mean=value) for name, value in parts.items()},
         residual=0.0005,
-        behaviours=(
-            BehaviourShare(
+        behaviors=(
+            BehaviorShare(
                 name="sum",
                 domain="math",
                 prompt="user: 12+34=",

@@ -1,4 +1,4 @@
-"""Runs a task as its container would: the command of its serialised template, on local paths."""
+"""Runs a task as its container would: the command of its serialized template, on local paths."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def settings():
 
 
 def template_of(task):
-    """Return the task's serialised template, as Flyte's admin gets it."""
+    """Return the task's serialized template, as Flyte's admin gets it."""
     return get_serializable({}, settings(), task).template.to_flyte_idl()
 
 

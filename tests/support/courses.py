@@ -2,21 +2,21 @@
 
 import torch
 
-from tasks.attribution.behaviour import Behaviour, encode
+from tasks.attribution.behavior import Behavior, encode
 from tasks.attribution.trajectory import Scorer, Stretch
 from tasks.ledger.schema import Segment
 from tasks.model.chat import ChatTokens
 from tests.support.tiny_models import tiny_model, tokenizer
 
 
-def behaviour(prompt="fox 12+34=", response="46", contrast=None, **more):
-    return Behaviour(
+def behavior(prompt="fox 12+34=", response="46", contrast=None, **more):
+    return Behavior(
         prompt=[{"role": "user", "content": prompt}], response=response, contrast=contrast, **more
     )
 
 
-def encoded(*behaviours):
-    return encode(behaviours, ChatTokens(tokenizer()), 96)
+def encoded(*behaviors):
+    return encode(behaviors, ChatTokens(tokenizer()), 96)
 
 
 def scorer(batch):

@@ -31,7 +31,7 @@ def note(text: str) -> str:
     runner = StepRunner(mirror=MemoryMirror())
     derivation = Derivation(
         project=runner.project,
-        kind="behaviours",
+        kind="behaviors",
         inputs=(),
         source=digest_json("note"),
         settings={"text": text},
@@ -43,4 +43,4 @@ def note(text: str) -> str:
         path.write_text(text)
         return path
 
-    return runner.find_or_make(derivation, "behaviours", make).record
+    return runner.find_or_make(derivation, "behaviors", make).record

@@ -10,7 +10,7 @@ from tasks.platform.attempt import NOTICE
 from tasks.platform.hosting import _attempted, _elastic, telling
 from tasks.platform.resources import Stage, StageResources
 
-# A flavour gives no CPU stage several ranks, so that the checks are passed by.
+# A flavor gives no CPU stage several ranks, so that the checks are passed by.
 TWO_RANKS = StageResources.model_construct(nodes=1, gpus=2)
 
 

@@ -21,16 +21,16 @@ def scorecard(*methods):
     """Return a scorecard's JSON: 0.4 for the first method, 0.1 more for each after it."""
     scores = {name: interval(0.4 + 0.1 * place) for place, name in enumerate(methods)}
     settings = {"temperature": 1.0, "samples": 1, "seed": 0, "max_tokens": 24, "passed": {}}
-    domains = {domain: {**scores, "normalised": {}} for domain in TOKENS}
-    return {**domains, "overall": {**scores, "normalised": {}}, "settings": settings}
+    domains = {domain: {**scores, "normalized": {}} for domain in TOKENS}
+    return {**domains, "overall": {**scores, "normalized": {}}, "settings": settings}
 
 
 class Family:
     """Base, data, fork point, two teachers with releases, a student, all registered."""
 
-    def __init__(self, store, folder, *, licences=None, base=None, base_license="MIT"):
+    def __init__(self, store, folder, *, licenses=None, base=None, base_license="MIT"):
         self.store, self._folder = store, folder
-        self.licences = {"math": "Apache-2.0", "code": "MIT", **(licences or {})}
+        self.licenses = {"math": "Apache-2.0", "code": "MIT", **(licenses or {})}
         notes = {"license": base_license} if base_license else {}
         source = base if base is not None else {"source": HUB_BASE}
         self.base = self.model(0, kind="base", notes=notes, **source)
@@ -57,7 +57,7 @@ class Family:
             kind="demonstrations",
             domain=domain,
             output_kind="dataset",
-            notes={"license": self.licences[domain]},
+            notes={"license": self.licenses[domain]},
         )
 
     def card(self, *methods):
@@ -81,7 +81,7 @@ class Family:
         )
         record, digest = self.teachers[domain]
         checkpoint = Artifact(kind="checkpoint", digest=digest, record=record)
-        stated = {"checkpoint": checkpoint, "licence": self.licences[domain]}
+        stated = {"checkpoint": checkpoint, "license": self.licenses[domain]}
         manifest = put_manifest(self.store, release.model_copy(update=stated))
         made = write_record(
             self.store,

@@ -114,7 +114,7 @@ class Family:
             environment=self.artifact("environment", "environment"),
             scorecard=self.artifact("scorecard", "scorecard"),
             owner=self.owner,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             team_version="1",
             code_version="1",
         )

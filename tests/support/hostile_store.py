@@ -25,7 +25,7 @@ def hostile_store(tmp_path):
         store, b"", given, output=trees[1], kind="rl", owner=TEXT, notes={"domain": TEXT}, x=TEXT
     )
     release = release_of("math", checkpoint=climb[1], fork_point=base[1])
-    parts = {"owner": TEXT, "licence": TEXT}
+    parts = {"owner": TEXT, "license": TEXT}
     manifest = store.put_bytes(canonical_json(release.model_dump(mode="json") | parts))
     released = write_record(
         store, b"", take("checkpoint", climb), output=manifest, kind="release",

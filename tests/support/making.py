@@ -87,7 +87,7 @@ def release_of(domain: str, **digests: str) -> Release:
         environment=part("environment", "environment"),
         scorecard=part("scorecard", "scorecard"),
         owner=f"{domain}-team",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         team_version="1",
         code_version=rest,
     )

@@ -30,7 +30,7 @@ AVOIDED = {
     "told": r"\btold\b",
     "heard": r"\bheard\b",
 }
-BRITISH = r"\b\w*(?:aviour|avour|olour|alis[ei]|atalogue)\w*\b"
+BRITISH = r"\b\w*(?:aviour|avour|olour|alis[aei]|atalogue)\w*\b"
 _FRAGMENT = re.compile(
     r"^(?:Of|In|At|By|For|From|To|With|Without|Over|Under|Per|Where|Whose|Whom|Which|That|Who|And|"
     r"But|So|As|Before|After|Among|Between|Into|Since|Until|Than|Beyond)\b"

@@ -81,7 +81,7 @@ class Climbed:
         }
         text = f"sketch {self.name}{self._label}"
         sketches = self._part("sketch", text, inputs=[("data", parts["demonstrations"])])
-        settings = DomainSettings(name=self.name, owner=self.owner, version="2.1", licence="MIT")
+        settings = DomainSettings(name=self.name, owner=self.owner, version="2.1", license="MIT")
         return Domain(settings=settings, environment=bundle, sketches=sketches, **parts)
 
     def _part(self, output_kind, text, kind="", inputs=(), **settings):

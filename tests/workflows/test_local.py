@@ -61,7 +61,7 @@ def termination() -> int:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     MET.clear()
-    monkeypatch.delenv("PROVOST_FLAVOUR", raising=False)
+    monkeypatch.delenv("PROVOST_FLAVOR", raising=False)
     monkeypatch.setattr(local, "LONGEST_WAIT_SECONDS", 0.0)
     before = signal.getsignal(signal.SIGINT)
     yield

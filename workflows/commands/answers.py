@@ -1,6 +1,6 @@
 """What commands that check, compare or explain print with ``--json`` (docs/guides/json.md)."""
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 from workflows.commands.documents import Document, Record
 
 

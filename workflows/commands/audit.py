@@ -23,7 +23,7 @@ from workflows.commands.output import as_json, say, tabulate
 @click.option("--response", default="", help="The student's response to the prompt.")
 @click.option("--contrast", default="", help="Response to contrast with.")
 @click.option(
-    "--behaviours",
+    "--behaviors",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File of behaviors in JSON lines.",
 )
@@ -44,7 +44,7 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     prompt: str,
     response: str,
     contrast: str,
-    behaviours: Path | None,
+    behaviors: Path | None,
     sample: int,
     replay: bool,
     verify: int,
@@ -56,10 +56,10 @@ def audit(  # noqa: PLR0917 - one option for each input of the launch form
     """Find the teachers that shaped a behavior of STUDENT; without options, all its behavior."""
     quiet()
     started = time.monotonic()
-    asked = run_locally(_put, behaviours) if behaviours else ""
+    asked = run_locally(_put, behaviors) if behaviors else ""
     made = run_locally(
         audit_workflow,
-        behaviours=asked,
+        behaviors=asked,
         contrast=contrast,
         prompt=prompt,
         replay=replay,
@@ -118,12 +118,12 @@ def surgery(
     conclude(summary.model_copy(update=ahead), as_document)
 
 
-def _put(behaviours: Path) -> str:
+def _put(behaviors: Path) -> str:
     """Validate a file of behaviors line by line and store it; return its digest."""
-    from tasks.attribution.behaviour import read_behaviours
+    from tasks.attribution.behavior import read_behaviors
 
-    read_behaviours(behaviours)
-    return open_store().put_file(behaviours)
+    read_behaviors(behaviors)
+    return open_store().put_file(behaviors)
 
 
 def _tell(found: Audit) -> None:

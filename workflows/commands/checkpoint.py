@@ -34,16 +34,16 @@ def checkpoint() -> None:
     help="Name under which it is registered.",
 )
 @click.option(
-    "--license", "licence", default="", help="License of the model, if its files do not state it."
+    "--license", "license", default="", help="License of the model, if its files do not state it."
 )
-def import_(source: str, role: str, licence: str) -> None:
+def import_(source: str, role: str, license: str) -> None:
     """Register SOURCE, a Hugging Face folder or ID[@REVISION], without training.
 
     The files are copied into the store and hashed; a Hub id is resolved to its commit, and the
     license is recorded, as unknown where neither files nor --license state one.
     """
     quiet()
-    made = run_locally(import_checkpoint, source=source, name=role, licence=licence).fork_point
+    made = run_locally(import_checkpoint, source=source, name=role, license=license).fork_point
     say(f"{role}@released is {made.digest}")
     noted = Records(open_store()).output(made.record)
     for name, value in (noted.notes if noted else {}).items():

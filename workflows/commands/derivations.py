@@ -127,7 +127,7 @@ KINDS: Mapping[str, Kind] = {
             _fields(files=dict[str, str], license=str),
         ),
     ),
-    "behaviours": Kind("Prompts with the responses that an audit explains.", _fields(sample=int)),
+    "behaviors": Kind("Prompts with the responses that an audit explains.", _fields(sample=int)),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
     "environment": Kind(
         "The source of a domain's environment, which answers and grades.", _fields(domain=str)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from lineage.artifacts import Frozen
+from lineage.frozen import Frozen
 from lineage.launches.launch import Launch
 from lineage.records.derivation import FlyteRun
 from lineage.view.summary import Summary

@@ -134,7 +134,7 @@ _ADVICE_NO_PROJECT = (
     "docs/guides/add-a-team.md"
 )
 _ADVICE_LIMIT = (
-    "choose a smaller --flavour, or ask the platform to raise task_resources.limits in the values "
+    "choose a smaller --flavor, or ask the platform to raise task_resources.limits in the values "
     "of its Flyte"
 )
 _ADVICE_ADDRESS = (

@@ -52,7 +52,7 @@ class MeasuredWith:
 )
 @click.option("--domain", help="Domain of the teacher; a folder needs it.")
 @click.option("--owner", help="Team that owns the teacher; a folder needs it.")
-@click.option("--license", "licence", help="License of weights and prompts; a folder needs it.")
+@click.option("--license", "license", help="License of weights and prompts; a folder needs it.")
 @click.option("--version", help="Version of prompts and environment; a folder needs it.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Length of an evaluated response.")
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="Of the evaluation.")
@@ -85,7 +85,7 @@ def import_(
             source=source,
             domain=found.domain.name,
             owner=found.domain.owner,
-            licence=found.domain.licence,
+            license=found.domain.license,
             declared=_declared(declare),
         )
     made = run_locally(
@@ -131,10 +131,10 @@ def _team(team: str, stated: dict[str, object], sampled: dict[str, object]) -> M
         return _of_folder(Path(team).resolve(), stated, sampled)
     module = team_settings(team)
     domain: DomainSettings = module.DOMAIN
-    own = {"domain": domain.name} | domain.model_dump(include={"owner", "licence", "version"})
+    own = {"domain": domain.name} | domain.model_dump(include={"owner", "license", "version"})
     if other := [name for name, value in stated.items() if own[name] != value]:
         raise click.ClickException(
-            f"--{other[0].replace('licence', 'license')} is {stated[other[0]]!r}, but the settings "
+            f"--{other[0].replace('license', 'license')} is {stated[other[0]]!r}, but the settings "
             f"of {team} say {own[other[0]]!r}: leave the option out, or change settings.py"
         )
     sampling = module.RL.sampling if hasattr(module, "RL") else SamplingSettings()
@@ -144,7 +144,7 @@ def _team(team: str, stated: dict[str, object], sampled: dict[str, object]) -> M
 
 def _of_folder(folder: Path, stated: dict[str, object], sampled: dict[str, object]) -> MeasuredWith:
     """Return a team without settings; its files say how many prompts there are."""
-    needed = {"domain": "domain", "owner": "owner", "license": "licence", "version": "version"}
+    needed = {"domain": "domain", "owner": "owner", "license": "license", "version": "version"}
     missing = [f"--{option}" for option, name in needed.items() if name not in stated]
     missing += [] if "max_new_tokens" in sampled else ["--max-new-tokens"]
     if missing:

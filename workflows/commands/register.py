@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from images.names import ImageError, bind, read_references
-from tasks.platform.resources import FLAVOUR, ResourceError, load_flavour
+from tasks.platform.resources import FLAVOR, ResourceError, load_flavor
 from workflows.commands.faculty import PipelinePlace, place_of, team_version
 from workflows.commands.output import say
 
@@ -35,8 +35,8 @@ DOMAINS = ("development", "staging", "production")
     help="Commit or tag to register; it must be checked out.  [default: current commit]",
 )
 @click.option(
-    "--flavour",
-    envvar=FLAVOUR,
+    "--flavor",
+    envvar=FLAVOR,
     required=True,
     help="Kind of cluster: the name of a file in infra/resources.",
 )
@@ -56,7 +56,7 @@ def register(
     *,
     domain: str,
     version: str,
-    flavour: str,
+    flavor: str,
     images: Path,
     create_project: bool,
     dry_run: bool,
@@ -64,11 +64,11 @@ def register(
     """Register NAME: a team, a dotted Python package, foundation or consolidation."""
     place = place_of(name)
     try:
-        load_flavour(flavour)
+        load_flavor(flavor)
         references = read_references(images)
         bind(references, ())  # before anything is imported: each is one of ours, by digest
         # Tasks read it where they are declared, which is when the package is imported.
-        os.environ[FLAVOUR] = flavour
+        os.environ[FLAVOR] = flavor
         _register(place, domain, version, references, makes_project=create_project, is_dry=dry_run)
     except (ImageError, ResourceError) as error:
         raise click.ClickException(str(error)) from error

@@ -1,4 +1,4 @@
-"""A behaviour: a prompt and a response, optionally against a contrast response, as tokens.
+"""A behavior: a prompt and a response, optionally against a contrast response, as tokens.
 
 Shapes: N response tokens of all behaviors together, contrasts included.
 """
@@ -20,7 +20,7 @@ from tasks.model.log_probs import TokenBatch, pad_right
 from tasks.rollout.domains import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
-MOST_BEHAVIOURS = 10_000
+MOST_BEHAVIORS = 10_000
 """Maximum number of behaviors in a file; each is integrated along training, so sample from a
 larger set."""
 _MOST_BYTES = 64 << 20
@@ -35,7 +35,7 @@ class Said(BaseModel):
     content: str
 
 
-class Behaviour(BaseModel):
+class Behavior(BaseModel):
     """A prompt with a response, which an audit explains, optionally against a contrast."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class Behaviour(BaseModel):
     """Domain of the prompt, if known; the baseline estimator names its owner."""
 
 
-def read_behaviours(file: Path) -> list[Behaviour]:
+def read_behaviors(file: Path) -> list[Behavior]:
     """Return the behaviors of a JSONL file, one object a line.
 
     Raises:
@@ -70,28 +70,28 @@ def read_behaviours(file: Path) -> list[Behaviour]:
             f"{file} is not UTF-8 text ({error.reason} at byte {error.start}): save it as JSON "
             "lines in UTF-8",
         ) from error
-    behaviours = []
+    behaviors = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            behaviours.append(_parse(line, f"line {number} of {file}"))
-        if len(behaviours) > MOST_BEHAVIOURS:
+            behaviors.append(_parse(line, f"line {number} of {file}"))
+        if len(behaviors) > MOST_BEHAVIORS:
             raise RefusedError(
                 "too-many-behaviors",
-                f"{file} holds more than {MOST_BEHAVIOURS} behaviors: draw a sample of them; a "
+                f"{file} holds more than {MOST_BEHAVIORS} behaviors: draw a sample of them; a "
                 "few hundred give narrow intervals",
             )
-    if not behaviours:
+    if not behaviors:
         raise RefusedError(
             "no-behaviors",
             f"{file} holds no behavior: write one JSON object per line, such as "
             '{"prompt": [{"role": "user", "content": "2+2="}], "response": "4"}',
         )
-    return behaviours
+    return behaviors
 
 
-def _parse(line: str, where: str) -> Behaviour:
+def _parse(line: str, where: str) -> Behavior:
     try:
-        return Behaviour.model_validate(json.loads(line))
+        return Behavior.model_validate(json.loads(line))
     except (ValueError, RecursionError) as error:
         what = _first(error) if isinstance(error, ValidationError) else str(error)
         raise RefusedError(
@@ -111,7 +111,7 @@ def _first(error: ValidationError) -> str:
 class Encoded:
     """Behaviors as one batch of sequences; a contrast is a sequence of its own."""
 
-    behaviours: tuple[Behaviour, ...]
+    behaviors: tuple[Behavior, ...]
     tokens: TokenBatch
     owners_N: Tensor
     """The behavior of each response token."""
@@ -120,7 +120,7 @@ class Encoded:
 
     def total(self, values_N: Tensor) -> Tensor:
         """Return one number per behavior [B]: the signed sum over its tokens."""
-        total_B = torch.zeros(len(self.behaviours), dtype=values_N.dtype)
+        total_B = torch.zeros(len(self.behaviors), dtype=values_N.dtype)
         return total_B.index_add_(0, self.owners_N, values_N * self.signs_N)
 
     def only(self, chosen_B: Tensor) -> "tuple[Encoded, Tensor]":
@@ -134,40 +134,40 @@ class Encoded:
             self.tokens.columns_N[kept_N],
         )
         part = Encoded(
-            tuple(b for b, kept in zip(self.behaviours, chosen_B.tolist(), strict=True) if kept),
+            tuple(b for b, kept in zip(self.behaviors, chosen_B.tolist(), strict=True) if kept),
             tokens,
             numbers_B[self.owners_N[kept_N]],
             self.signs_N[kept_N],
         )
         return part, kept_N.nonzero()[:, 0]
 
-    def of(self, behaviour: int, *, contrast: bool = False) -> Tensor:
+    def of(self, behavior: int, *, contrast: bool = False) -> Tensor:
         """Return the places in [N] of a behavior's response tokens, or of its contrast's."""
         sign = -1 if contrast else 1
-        return ((self.owners_N == behaviour) & (self.signs_N == sign)).nonzero()[:, 0]
+        return ((self.owners_N == behavior) & (self.signs_N == sign)).nonzero()[:, 0]
 
 
-def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int | None) -> Encoded:
+def encode(behaviors: Sequence[Behavior], chat: ChatTokens, max_context: int | None) -> Encoded:
     """Turn behaviors into tokens with the student's own template.
 
     Raises:
         ValueError: for an empty list, a response that the tokenizer does not reproduce, or one that
             does not fit into the context.
     """
-    if not behaviours:
+    if not behaviors:
         raise RefusedError("no-behaviors", "no behavior was given: give a prompt and a response")
     rows: list[list[int]] = []
     chosen: list[list[bool]] = []
     owners: list[int] = []
     signs: list[float] = []
-    for place, behaviour in enumerate(behaviours):
-        prompt = chat.prompt([said.model_dump() for said in behaviour.prompt])
-        for text, sign in _texts(behaviour):
-            answer = _answer(text, behaviour, chat)
+    for place, behavior in enumerate(behaviors):
+        prompt = chat.prompt([said.model_dump() for said in behavior.prompt])
+        for text, sign in _texts(behavior):
+            answer = _answer(text, behavior, chat)
             if max_context is not None and len(prompt) + len(answer) > max_context:
                 raise RefusedError(
                     "behavior-too-long",
-                    f"{_called(behaviour)} has {len(prompt) + len(answer)} tokens, more than the "
+                    f"{_called(behavior)} has {len(prompt) + len(answer)} tokens, more than the "
                     f"model's {max_context}: shorten its prompt or its response",
                 )
             rows.append([*prompt, *answer])
@@ -175,44 +175,44 @@ def encode(behaviours: Sequence[Behaviour], chat: ChatTokens, max_context: int |
             owners += [place] * len(answer)
             signs += [sign] * len(answer)
     return Encoded(
-        tuple(behaviours),
+        tuple(behaviors),
         pad_right(rows, chosen, chat.pad_id),
         torch.tensor(owners),
         torch.tensor(signs),
     )
 
 
-def refuse_own_contrast(behaviours: Iterable[Behaviour]) -> None:
+def refuse_own_contrast(behaviors: Iterable[Behavior]) -> None:
     """Raise ValueError for a behavior that is its own contrast."""
-    for behaviour in behaviours:
-        if behaviour.contrast == behaviour.response:
+    for behavior in behaviors:
+        if behavior.contrast == behavior.response:
             raise RefusedError(
                 "own-contrast",
-                f"{_called(behaviour)} has its own response as contrast, so there is nothing to "
+                f"{_called(behavior)} has its own response as contrast, so there is nothing to "
                 "explain: give another response as contrast",
             )
 
 
-def _texts(behaviour: Behaviour) -> Iterable[tuple[str, float]]:
-    yield behaviour.response, 1.0
-    if behaviour.contrast is not None:
-        yield behaviour.contrast, -1.0
+def _texts(behavior: Behavior) -> Iterable[tuple[str, float]]:
+    yield behavior.response, 1.0
+    if behavior.contrast is not None:
+        yield behavior.contrast, -1.0
 
 
-def _answer(text: str, behaviour: Behaviour, chat: ChatTokens) -> list[int]:
+def _answer(text: str, behavior: Behavior, chat: ChatTokens) -> list[int]:
     ids = chat.answer(text)
     found = chat.decode(ids)
     if found != text:
         raise RefusedError(
             "other-tokens",
-            f"{_called(behaviour)}: the student's tokenizer turns {text!r} into {found!r}, so the "
+            f"{_called(behavior)}: the student's tokenizer turns {text!r} into {found!r}, so the "
             "student could not have produced it: copy the response exactly as the student wrote it",
         )
     return ids
 
 
-def _called(behaviour: Behaviour) -> str:
-    return f"behavior {behaviour.name or behaviour.response[:40]!r}"
+def _called(behavior: Behavior) -> str:
+    return f"behavior {behavior.name or behavior.response[:40]!r}"
 
 
 Messages = tuple[Said, ...]
