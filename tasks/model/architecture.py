@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import get_layer_types_and_kwargs
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.pytorch_utils import Conv1D
 
 from tasks.contracts.refusal import RefusedError
 
@@ -50,6 +51,54 @@ def model_class(config: PretrainedConfig) -> type[PreTrainedModel]:
             "continues text",
         ) from error
     return cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)
+
+
+_OF_EXPERTS = frozenset({"gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3"})
+"""Names of the projections of a feed-forward network."""
+ALL_LINEAR = "all-linear"
+"""PEFT's name for every projection of attention and MLP, without the output head."""
+
+
+def adapted_modules(model: PreTrainedModel) -> dict[str, nn.Linear | Conv1D]:
+    """Return the modules of a model's body that get an adapter, by their names in the model.
+
+    In a mixture of experts the feed-forward networks stay frozen, shared ones too: PEFT takes their
+    names for the fused experts', and no checkpoint could hold what it wraps. So do the output
+    projections of Mamba's layers, whose kernels read the weight past the adapter.
+    """
+    inner = set(body_of(model).modules())
+    left_out = _OF_EXPERTS if _has_experts(model) else frozenset[str]()
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if module in inner
+        and isinstance(module, nn.Linear | Conv1D)
+        and name.rpartition(".")[2] not in left_out
+        and not (name.endswith(".out_proj") and _is_mamba(model, name))
+    }
+
+
+def adapter_targets(model: PreTrainedModel) -> str | list[str]:
+    """Return the modules that get an adapter, as PEFT takes them: a list where some get none."""
+    plain = [m for m in body_of(model).modules() if isinstance(m, nn.Linear | Conv1D)]
+    adapted = adapted_modules(model)
+    is_partial = _has_experts(model) or len(adapted) < len(plain)
+    return sorted(adapted) if is_partial else ALL_LINEAR
+
+
+def _has_experts(model: PreTrainedModel) -> bool:
+    """Say whether experts are parameters of three dimensions."""
+    return any(
+        parameter.dim() == 3
+        for module in model.modules()
+        if "experts" in type(module).__name__.lower()
+        for parameter in module.parameters(recurse=False)
+    )
+
+
+def _is_mamba(model: PreTrainedModel, name: str) -> bool:
+    parent = model.get_submodule(name.rpartition(".")[0])
+    return "mamba" in type(parent).__name__.lower()
 
 
 def declared_ends(model: PreTrainedModel) -> set[int]:

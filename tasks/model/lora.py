@@ -12,10 +12,11 @@ LoRA (2312.03732) has alpha / sqrt(r). Shapes: r rank, I inputs of a module, O i
 import json
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -25,6 +26,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import ALL_LINEAR, adapter_targets
 from tasks.model.files import map_file, read_header, refuse_non_finite
 from tasks.model.settings import AdapterSettings
 
@@ -49,11 +51,6 @@ _LEAVES_BASE_ALONE = (True, False, "gaussian", "eva", "orthogonal")
 """Initializations of A and B that keep the base; PiSSA, OLoRA, LoftQ and others change it."""
 
 
-def is_projection(module: nn.Module) -> TypeGuard[nn.Linear | Conv1D]:
-    """Say whether a module of a model's body gets an adapter."""
-    return isinstance(module, nn.Linear | Conv1D)
-
-
 def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:
     """Freeze a model and add adapters to its projections, in place; B is zero, A is random.
 
@@ -70,18 +67,27 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:
             "the settings select a LoRA student, which needs PEFT: install the extra `lora` (pip "
             "install provost[lora]), or train all weights with adapter set to None"
         ) from error
-    with torch.random.fork_rng():
+    config = _config(settings, adapter_targets(model))
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # PEFT gives experts a rank of their own, and says that it found none to give it to.
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys", RuntimeWarning)
         torch.manual_seed(settings.seed)
-        inject_adapter_in_model(_config(settings), model, adapter_name=_NAME)
+        inject_adapter_in_model(config, model, adapter_name=_NAME)
 
 
-def save_adapter(weights: Mapping[str, Tensor], settings: AdapterSettings, folder: Path) -> Path:
+def save_adapter(
+    weights: Mapping[str, Tensor],
+    settings: AdapterSettings,
+    folder: Path,
+    targets: str | list[str] = ALL_LINEAR,
+) -> Path:
     """Write a folder in PEFT's format, and return it.
 
-    ``weights`` are the whole A and B, by their names in the model.
+    ``weights`` are the whole A and B, by their names in the model; ``targets`` its modules that
+    have them (``adapter_targets``).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = _config(settings)
+    config = _config(settings, targets)
     config.inference_mode = True
     config.save_pretrained(str(folder))
     tensors = {
@@ -107,17 +113,13 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> None:
         for module, part in adapter.modules.items()
         for factor, tensor in (("A", part.a_rI), ("B", part.b_Or))
     }
-    differ = [
-        name
-        for name in sorted(own.keys() | saved.keys())
-        if name not in own or name not in saved or own[name].shape != saved[name].shape
-    ]
+    shapes = {(n, w.shape) for n, w in own.items()} ^ {(n, w.shape) for n, w in saved.items()}
+    differ = sorted({name for name, _ in shapes})
     if differ:
         raise RefusedError(
             "adapter-of-other-model",
             f"{folder} is an adapter of another model than {model.name_or_path}: {differ[:3]} are "
-            "in only one of them, or have another shape. Load it on the base that it was trained "
-            "on",
+            "in only one of them, or have another shape. Load it on the base of its training",
         )
     for name, weight in own.items():
         weight.copy_(saved[name])
@@ -139,13 +141,11 @@ def merged_weights(model: PreTrainedModel) -> dict[str, Tensor]:
     return state
 
 
-def _config(settings: AdapterSettings) -> "LoraConfig":
+def _config(settings: AdapterSettings, targets: str | list[str]) -> "LoraConfig":
     from peft import LoraConfig  # noqa: PLC0415
 
-    # PEFT's "all-linear" is every projection of attention and MLP, and not the output head.
-    return LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, target_modules="all-linear", bias="none"
-    )
+    rank, alpha = settings.rank, settings.alpha
+    return LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets, bias="none")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class TeacherMonitor:
         self._to_recheck: set[str] = set()
         self._unsteady: dict[str, Tensor] = {}
         self._overlaps: dict[str, Tensor] = {}
+        self._first: dict[str, tuple[TokenBatch, Tensor]] = {}
 
     def begin_step(self, step: int) -> None:
         """Start the checks of a new step."""
@@ -39,16 +40,26 @@ class TeacherMonitor:
 
     @torch.no_grad()
     def recheck(self, teacher: str, tokens: TokenBatch, hidden_ND: Tensor) -> None:
-        """If a recheck is due, score the same tokens again and keep the difference."""
+        """If a recheck is due, score these tokens and those of the first recheck again.
+
+        The largest difference is kept for the step's metrics.
+        """
         if teacher not in self._to_recheck:
             return
         self._to_recheck.discard(teacher)
-        second_ND = self._teachers.rescore(teacher, tokens)
-        first, second = (
-            torch.log_softmax(self._teachers.logits(teacher, states_ND[:_TOKENS]), -1)
-            for states_ND in (hidden_ND, second_ND)
-        )
-        self._unsteady[teacher] = (first - second).abs().max()
+        first = self._log_probs(teacher, hidden_ND)
+        again = self._log_probs(teacher, self._teachers.rescore(teacher, tokens))
+        largest = (first - again).abs().max()
+        if teacher not in self._first:
+            self._first[teacher] = tokens, first.cpu()
+        else:  # the same tokens as in the first step: a frozen teacher has the same answers
+            old_tokens, old = self._first[teacher]
+            now = self._log_probs(teacher, self._teachers.rescore(teacher, old_tokens))
+            largest = torch.maximum(largest, (now - old.to(now.device)).abs().max())
+        self._unsteady[teacher] = largest
+
+    def _log_probs(self, teacher: str, hidden_ND: Tensor) -> Tensor:
+        return torch.log_softmax(self._teachers.logits(teacher, hidden_ND[:_TOKENS]), -1)
 
     @torch.no_grad()
     def overlap(self, teacher: str, student_CV: Tensor, teacher_CV: Tensor) -> None:

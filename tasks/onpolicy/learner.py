@@ -13,10 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
-from tasks.model.architecture import body_of, checkpointed
+from tasks.model.architecture import adapted_modules, adapter_targets, checkpointed
 from tasks.model.kernels.cpu import write_norms_by_hand
 from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
-from tasks.model.lora import add_adapter, is_projection
+from tasks.model.lora import add_adapter
 from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
@@ -67,7 +67,7 @@ def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
     if adapter is None:
         numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
     else:
-        inner = (module for module in body_of(model).modules() if is_projection(module))
+        inner = adapted_modules(model).values()
         numbers = sum(adapter.rank * sum(module.weight.shape) for module in inner)
     return -(-numbers // num_ranks())
 
@@ -102,6 +102,7 @@ class Learner:
         """
         self.model, self.settings = model, settings
         self._temperature, self._pad_id = temperature, pad_id
+        self.adapted = adapter_targets(model) if settings.adapter is not None else []
         copies_in = prepare(model, settings)
         self.optimizer = SplitAdamW(
             {name: p for name, p in model.named_parameters() if p.requires_grad},
@@ -200,7 +201,7 @@ class Learner:
                 losses = objective.prepare(batch)
                 for chunk in _chunks(len(hidden_ND), self.model.config.vocab_size):
                     leaf_CD = hidden_ND[chunk].detach().requires_grad_()
-                    loss = self._losses(leaf_CD, batch, losses, chunk, recorder)
+                    loss = self._losses(leaf_CD, batch, losses, chunk, recorder, report)
                     for source, back_CD in _backward_head(head, leaf_CD, batch, loss, chunk):
                         if source not in back_ND:
                             back_ND[source] = torch.zeros_like(hidden_ND)
@@ -220,8 +221,10 @@ class Learner:
         losses: ChunkLoss,
         chunk: slice,
         recorder: LedgerRecorder | None,
+        report: Report,
     ) -> TokenLoss:
         student_CV = head_logits(self.model, leaf_CD, self._temperature)
+        report.add_gap(student_CV, batch, chunk)
         loss = losses(student_CV, chunk)
         if recorder is not None:
             recorder.add_chunk(batch, chunk, student_CV, loss)

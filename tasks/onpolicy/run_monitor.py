@@ -11,6 +11,12 @@ from tasks.onpolicy.settings import HealthSettings, Reaction
 from tasks.rollout.collect import Rollout
 
 _GRAM = 4
+_RECENT = 10
+"""Number of steps to which a teacher's KL is compared."""
+_FEWEST = 3
+"""Number of steps before the first comparison, because one step can be small by chance."""
+_LEAST_GROWTH = 0.1
+"""Growth in nats below which a KL has not jumped, whatever its ratio."""
 
 
 class TrainingAbortedError(RuntimeError):
@@ -36,6 +42,7 @@ class RunMonitor:
         self._most_entropy = math.log(vocabulary_size)
         self._degenerate_steps: dict[str, int] = defaultdict(int)
         self._warned: set[str] = set()
+        self._recent: dict[str, list[float]] = defaultdict(list)
 
     def check(
         self, step: int, rollouts: Sequence[Rollout], metrics: Mapping[str, float]
@@ -45,8 +52,9 @@ class RunMonitor:
         Args:
             step: Number of the step, for the message.
             rollouts: The step's rollouts.
-            metrics: Metrics of the update: ``from_uniform/<teacher>``, ``entropy/<teacher>``,
-                ``unsteady/<teacher>``, if the objective reports them.
+            metrics: Metrics of the update: ``sampler_gap``, and ``from_uniform/<teacher>``,
+                ``entropy/<teacher>``, ``unsteady/<teacher>``, ``kl/<teacher>``, if the objective
+                reports them.
 
         Raises:
             TrainingAbortedError: for an alarm with the reaction stop.
@@ -54,9 +62,11 @@ class RunMonitor:
         repeated = repetition(rollouts)
         truncated = _truncated(rollouts)
         alarms = {
+            **dict(self._of_sampler(step, metrics)),
             **dict(self._of_teachers(step, metrics)),
+            **dict(self._of_jumps(step, metrics)),
             **dict(self._of_student(step, metrics)),
-            **dict(self._of_rollouts(step, repeated, truncated)),
+            **dict(self._of_rollouts(step, repeated, truncated, _without_room(rollouts))),
         }
         for subject, alarm in alarms.items():
             if alarm.reaction is Reaction.STOP:
@@ -71,17 +81,60 @@ class RunMonitor:
         return {
             "runaway": dict(self._degenerate_steps),
             "warned": list[JsonValue](sorted(self._warned)),
+            "recent": {name: list[JsonValue](values) for name, values in self._recent.items()},
         }
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
-        runaway, warned = state["runaway"], state["warned"]
+        runaway, warned, recent = state["runaway"], state["warned"], state.get("recent", {})
         assert isinstance(runaway, dict)
+        assert isinstance(recent, dict)
         assert isinstance(warned, list)
         self._degenerate_steps = defaultdict(
             int, {name: int(str(n)) for name, n in runaway.items()}
         )
         self._warned = {str(subject) for subject in warned}
+        self._recent = defaultdict(list)
+        for name, values in recent.items():
+            assert isinstance(values, list)
+            self._recent[name] = [float(str(nats)) for nats in values]
+
+    def _of_sampler(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Alarm]]:
+        gap, most = metrics.get("sampler_gap", 0.0), self._settings.most_sampler_gap
+        if not gap <= most:  # also for NaN
+            yield (
+                "sampler",
+                Alarm(
+                    self._settings.sampler_gap,
+                    f"step {step}: sampler and trainer disagree by {gap:.2g} nats a token on "
+                    f"average, more than {most:g} (with sign: {metrics['sampler_bias']:+.2g}), so "
+                    "the update would learn from text of another policy. Check that the server "
+                    "received the last weights, serves in the trainer's precision, and samples at "
+                    "the temperature of the settings; or sample with the transformers engine",
+                ),
+            )
+
+    def _of_jumps(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Alarm]]:
+        for teacher, nats in _by_subject(metrics, "kl/"):
+            recent = self._recent[teacher]
+            before = max(recent, default=0.0)
+            if (
+                len(recent) >= _FEWEST
+                and nats > self._settings.most_kl_growth * before
+                and nats - before > _LEAST_GROWTH
+            ):
+                yield (
+                    f"jump {teacher}",
+                    Alarm(
+                        self._settings.teacher_jump,
+                        f"step {step}: the KL to the teacher {teacher!r} jumped to {nats:.2g} "
+                        f"nats; it was at most {before:.2g} in the last {len(recent)} steps. A "
+                        "frozen teacher does not change: its weights may be damaged. Stop the run "
+                        "and load the teacher anew; if it is whole, lower the learning rate",
+                    ),
+                )
+            else:  # what has jumped is not the measure of later steps
+                self._recent[teacher] = [*recent, nats][-_RECENT:]
 
     def _of_teachers(self, step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, Alarm]]:
         settings = self._settings
@@ -105,7 +158,8 @@ class RunMonitor:
                         f"step {step}: the teacher {teacher!r} scored the same tokens twice and "
                         f"the answers differ by {nats:.2g} nats, more than "
                         f"{settings.most_unsteady:g}: the signal would be noise. Serve it from one "
-                        "replica without dynamic batching, or load it locally",
+                        "replica without dynamic batching, or load it locally; a teacher in this "
+                        "process that differs has lost weights: start the run again",
                     ),
                 )
 
@@ -124,7 +178,11 @@ class RunMonitor:
                 )
 
     def _of_rollouts(
-        self, step: int, repeated: Mapping[str, float], truncated: Mapping[str, float]
+        self,
+        step: int,
+        repeated: Mapping[str, float],
+        truncated: Mapping[str, float],
+        without_room: Mapping[str, float],
     ) -> Iterator[tuple[str, Alarm]]:
         settings = self._settings
         for domain in repeated:
@@ -142,9 +200,8 @@ class RunMonitor:
                         settings.runaway,
                         f"step {step}: for {self._degenerate_steps[domain]} steps the student's "
                         f"rollouts on {domain!r} have degenerated: {truncated[domain]:.0%} are "
-                        f"truncated and {repeated[domain]:.0%} of 4-grams repeat. Raise "
-                        "max_new_tokens if correct answers are longer than that, else lower the "
-                        "learning rate",
+                        f"truncated and {repeated[domain]:.0%} of 4-grams repeat. "
+                        f"{_advice(truncated[domain], without_room[domain])}",
                     ),
                 )
 
@@ -164,6 +221,26 @@ def repetition(rollouts: Sequence[Rollout]) -> dict[str, float]:
         total[rollout.domain] += len(grams)
         repeated[rollout.domain] += len(grams) - len(set(grams))
     return {domain: repeated[domain] / count if count else 0.0 for domain, count in total.items()}
+
+
+def _advice(truncated: float, without_room: float) -> str:
+    """Return what to do; ``without_room`` is the share that the model's positions cut."""
+    if without_room > truncated / 2:
+        return (
+            "Most of them end where a further turn would exceed the model's positions: shorten "
+            "prompts and tools' answers, lower max_new_tokens, or use a model with more positions"
+        )
+    return (
+        "Raise max_new_tokens if correct answers are longer than that, else lower the learning rate"
+    )
+
+
+def _without_room(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Return by domain the share of rollouts that the model's positions cut."""
+    counts: dict[str, list[bool]] = defaultdict(list)
+    for rollout in rollouts:
+        counts[rollout.domain].append(rollout.without_room)
+    return {domain: sum(cut) / len(cut) for domain, cut in counts.items()}
 
 
 def _truncated(rollouts: Sequence[Rollout]) -> dict[str, float]:

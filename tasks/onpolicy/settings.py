@@ -153,6 +153,14 @@ class HealthSettings(BaseModel):
     have differed by more than the signal (SkyRL pull request 2256)."""
     recheck_every: int = Field(default=50, ge=1)
     """Number of steps between two checks of each scorer, starting at the first step."""
+    sampler_gap: Reaction = Reaction.STOP
+    most_sampler_gap: float = Field(default=0.1, gt=0)
+    """Maximum mean |difference| between the sampler's and the trainer's log-probabilities of a
+    step's tokens, in nats. In fp32 it is 1e-5, and a bf16 server's noise is about 0.01."""
+    teacher_jump: Reaction = Reaction.WARN
+    most_kl_growth: float = Field(default=3.0, gt=1)
+    """Maximum ratio of a teacher's KL to its largest of the last ten steps. A frozen teacher's KL
+    grows slowly; a larger jump means that its weights, or the student, changed at once."""
 
 
 _NO_PART_OF_A_RECIPE = ("ledger", "placement", "health")

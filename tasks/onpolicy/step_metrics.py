@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tasks.ledger.source_gradients import UpdateReport
+from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_plan import Microbatch
 from tasks.platform.ranks import sum_over_ranks
@@ -96,6 +97,16 @@ class Report:
         for name, values_C in loss.report.items():
             key = f"{name}/{batch.teacher}" if batch.teacher else name
             self._tokens.add(key, values_C.sum(), len(values_C))
+
+    @torch.no_grad()
+    def add_gap(self, student_CV: Tensor, batch: Microbatch, chunk: slice) -> None:
+        """Add how far the learner's log-probabilities of tokens are from the sampler's, in nats."""
+        if batch.update_index > 0:  # the policy is no longer the one that sampled
+            return
+        own_C = token_log_probs(student_CV, batch.tokens.tokens_N[chunk])
+        difference_C = own_C - batch.sampler_log_probs_N[chunk]
+        self._tokens.add("sampler_gap", difference_C.abs().sum(), len(difference_C))
+        self._tokens.add("sampler_bias", difference_C.sum(), len(difference_C))
 
     def add_update(self, update: UpdateReport, padding: float) -> None:
         """Add an update, which is the same on all ranks."""

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tasks.model.files import MAX_SHARD, Policy, load_model, save_policy
+from tasks.model.files import MAX_SHARD, Policy, load_model, load_policy, save_policy
 from tasks.model.lora import load_adapter, merged_weights, save_adapter
 from tasks.model.shards import collected, local, sum_over_parts
 from tasks.onpolicy.learner import Learner
@@ -26,13 +26,16 @@ def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: P
     """Write a normal Hugging Face folder with the student and return it. Collective.
 
     For a LoRA student it holds the merged model, and in ``adapter`` A and B in PEFT's format.
+
+    Raises:
+        ValueError: if what was written cannot be loaded.
     """
     model, adapter = learner.model, learner.settings.adapter
     kept = _DTYPES[learner.settings.saved_precision]
     if adapter is not None:
         weights = collected(learner.optimizer.masters())
         if rank() == 0:
-            save_adapter(weights, adapter, folder / ADAPTER)
+            save_adapter(weights, adapter, folder / ADAPTER, learner.adapted)
             _save_merged(Path(str(model.name_or_path)), tokenizer, folder, kept)
     elif num_ranks() > 1:
         state = collected(dict(model.named_parameters()))
@@ -42,6 +45,8 @@ def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: P
     else:
         with learner.optimizer.full_precision(), held_in(model, kept):
             save_policy(Policy(model, tokenizer), folder)
+    if rank() == 0:
+        load_policy(folder)  # before a record says that it is finished
     return folder
 
 

@@ -15,13 +15,14 @@ from tasks.model.files import Policy, load_policy
 from tasks.onpolicy.distributed.collective import DistributedStepRunner, SharedPlayer
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
+from tasks.onpolicy.run_monitor import RunMonitor
 from tasks.onpolicy.student_files import save_student, saving_note
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.ranks import joined_ranks, num_ranks, rank_device
 from tasks.platform.resources import use_configured_threads
-from tasks.platform.resume import Part, RandomNumbers, States
+from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner, now
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.settings import RlSettings
@@ -83,8 +84,10 @@ def _climb(
             ChatTokens(policy.tokenizer).pad_id,
             objective.sources,
         )
+        monitor = RunMonitor(settings.health, policy.model.config.vocab_size, ladder.warn)
         parts: dict[str, Part] = {
             "learner": learner,
+            "health": JsonPart(monitor.state, monitor.load_state),
             "measurements": ladder.measurements,
             "random": RandomNumbers(),
         }
@@ -94,7 +97,9 @@ def _climb(
                 objective,
                 Mixture(player, [share], settings.rollouts_per_prompt, seed),
                 LoopCallbacks(ladder.measure, partial(ladder.save, learner)),
-                LoopObservers(checkpoints=States(runner.store, last.digest(), parts)),
+                LoopObservers(
+                    checkpoints=States(runner.store, last.digest(), parts), monitor=monitor
+                ),
             )
     rungs = _rungs(runner, start, domain, settings, seed)
     assert rungs is not None, "every rung was stored on the way"
@@ -160,6 +165,9 @@ class _Ladder:
             self._settings.loop.num_steps,
             reward=metrics["reward"],
         )
+
+    def warn(self, message: str) -> None:
+        report(f"{self._domain.settings.name} rl", 0, 0, message=f"warning: {message}")
 
     def save(self, learner: Learner, step: int) -> None:
         derivation = _derivation(

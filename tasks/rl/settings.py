@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from tasks.onpolicy.settings import ImportanceMask, LoopSettings
+from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -24,6 +24,8 @@ class RlSettings(BaseModel):
     """Size of the group over which advantages are normalized."""
     importance: ImportanceMask = ImportanceMask()
     """Correction of the mismatch between trainer and sampler."""
+    health: HealthSettings = HealthSettings()
+    """Training monitors."""
 
 
 class ExternalTrainer(BaseModel):

@@ -37,7 +37,9 @@ class Rollout:
     sampler_log_probs: tuple[float, ...]
     """Log-probability of each token in nats at the sampling temperature; 0 where masked."""
     truncated: bool
-    """Whether a turn was truncated at its token limit."""
+    """Whether a turn was truncated at its token limit, or the episode by the model's positions."""
+    without_room: bool = False
+    """Whether the model's positions left no room for a further turn."""
 
     @property
     def num_response_tokens(self) -> int:
@@ -63,6 +65,7 @@ class _Open:
     log_probs: list[float]
     turns: list[Turn] = field(default_factory=list)
     truncated: bool = False
+    without_room: bool = False
 
     @property
     def num_model_turns(self) -> int:
@@ -94,6 +97,7 @@ class _Open:
             is_response=tuple(self.is_response),
             sampler_log_probs=tuple(self.log_probs),
             truncated=self.truncated,
+            without_room=self.without_room,
         )
 
 
@@ -217,7 +221,7 @@ class Player:
         ids = self._chat.tool_reply(reply, episode.question.prompt.mode)
         length = len(episode.ids) + len(ids) + self._settings.max_new_tokens
         if self._max_context is not None and length > self._max_context:
-            episode.truncated = True
+            episode.truncated = episode.without_room = True
             return False
         episode.hear(reply, ids)
         return True

@@ -86,7 +86,9 @@ def finetune(
             states_of(runner, derivation, measurements),
         )
         supervise(policy, rows, settings, seed, folder / "trainer", watch)
-        return save_policy(policy, folder / "model")
+        saved = save_policy(policy, folder / "model")
+        load_policy(saved)  # before a record says that it is finished
+        return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
 

@@ -112,3 +112,23 @@ def test_a_clip_that_finds_nothing_to_do_is_reported():
         found = told.end_step(step)
     assert found["mechanism/advantage_clip/evaluated"] == 2
     assert found["mechanism/advantage_clip/bound"] == 0.0
+
+
+class Forgetting(Constant):
+    """Teachers of whom one has other answers from some moment on, the same each time."""
+
+    lost = 0.0
+
+    def logits(self, teacher, hidden_CD):
+        return super().logits(teacher, hidden_CD) + torch.tensor([0.0, self.lost, 0.0, 0.0])
+
+
+def test_a_teacher_that_changed_between_two_rechecks_is_found():
+    told = objective(teachers=Forgetting(**TEACHERS))
+    told._monitor = TeacherMonitor(told._teachers, ["m", "c"], recheck_every=1)
+    losses(told, ROUND)
+    assert told.end_step(1)["unsteady/m"] == 0.0
+    told._teachers.lost = LN2
+    losses(told, ROUND)
+    # Both answers of this step agree; those of the first step were 1/2 where now is 2/3.
+    assert told.end_step(2)["unsteady/m"] == pytest.approx(math.log(3 / 2))

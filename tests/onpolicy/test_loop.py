@@ -47,6 +47,7 @@ class Likelihood:
 
 
 SCORED = Likelihood().score(ROLLOUTS)
+OF_ALL = {"loss", "gradient_norm", "clip_factor", "padding"}
 
 
 def learner_of(model=None, temperature=1.0, **settings):
@@ -210,7 +211,7 @@ def test_a_report_is_the_mean_over_the_tokens_of_each_teacher():
         assert metrics["gradient_share/math"] + metrics["gradient_share/code"] == pytest.approx(1)
         of_gradients = {"gradient_norm", "gradient_cosine", "gradient_share"}
         of_a_teacher = {"first_id", "loss"} | of_gradients
-        assert metrics.keys() == {"loss", "gradient_norm", "clip_factor", "padding"} | {
+        assert metrics.keys() == {*OF_ALL, "sampler_gap", "sampler_bias"} | {
             f"{name}/{teacher}" for name in of_a_teacher for teacher in ("math", "code")
         }
 

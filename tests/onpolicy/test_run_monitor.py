@@ -89,3 +89,67 @@ def test_a_runaway_may_stop_the_run_and_a_resumed_run_goes_on_counting():
     again.load_state(json.loads(json.dumps(made.state())))
     with pytest.raises(TrainingAbortedError, match="'math'"):
         again.check(3, ROUND, WELL)
+
+
+def test_a_gap_between_sampler_and_trainer_stops_the_run():
+    made, warnings = health()
+    made.check(1, SAID, WELL | {"sampler_gap": 0.09, "sampler_bias": 0.0})
+    with pytest.raises(TrainingAbortedError, match=r"step 2: sampler and trainer .* 0.3 nats"):
+        made.check(2, SAID, WELL | {"sampler_gap": 0.3, "sampler_bias": -0.3})
+    made, warnings = health(sampler_gap="warn", most_sampler_gap=0.05)
+    made.check(1, SAID, WELL | {"sampler_gap": math.nan, "sampler_bias": math.nan})
+    assert len(warnings) == 1
+
+
+def kl(nats):
+    return WELL | {"kl/math": nats}
+
+
+def test_a_frozen_teacher_with_a_jumping_kl_is_named():
+    made, warnings = health()
+    for step, nats in enumerate((0.31, 0.25, 0.24, 0.23), start=1):
+        made.check(step, SAID, kl(nats))
+    made.check(5, SAID, kl(0.92))  # 0.92 is less than three times 0.31
+    assert warnings == []
+    made.check(6, SAID, kl(2.9))  # more than three times 0.92
+    made.check(7, SAID, kl(2.9))  # and still, once warned
+    assert len(warnings) == 1
+    assert "step 6" in warnings[0]
+    assert "'math'" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(0.2, 0.2, 0.9), (0.01, 0.01, 0.01, 0.1)],
+    ids=["too few steps to compare with", "less than a tenth of a nat"],
+)
+def test_a_kl_that_grows_by_chance_raises_no_alarm(steps):
+    made, warnings = health()
+    for step, nats in enumerate(steps, start=1):
+        made.check(step, SAID, kl(nats))
+    assert warnings == []
+
+
+def test_a_jump_is_found_across_a_resume():
+    made, _ = health()
+    for step in (1, 2, 3):
+        made.check(step, SAID, kl(0.2))
+    again, warnings = health()
+    again.load_state(json.loads(json.dumps(made.state())))
+    again.check(4, SAID, kl(1.0))
+    assert len(warnings) == 1
+    old, _ = health()
+    state = made.state()
+    del state["recent"]  # as states of before have none
+    old.load_state(state)
+    old.check(4, SAID, kl(1.0))
+
+
+@pytest.mark.parametrize(
+    ("without_room", "advice"), [(True, "model's positions"), (False, "Raise max_new_tokens")]
+)
+def test_advice_tells_positions_from_the_limit_of_a_turn(without_room, advice):
+    made, warnings = health(runaway_steps=1)
+    cut = replace(SAID[0], truncated=True, without_room=without_room)
+    made.check(1, [cut], WELL)
+    assert [advice in text for text in warnings] == [True]

@@ -103,6 +103,7 @@ class _Played(BaseModel):
     is_response: tuple[bool, ...]
     sampler_log_probs: tuple[float, ...]
     truncated: bool
+    without_room: bool
 
     def of(self, question: Question) -> Rollout:
         """Return the rollout."""
@@ -115,6 +116,7 @@ class _Played(BaseModel):
             is_response=self.is_response,
             sampler_log_probs=self.sampler_log_probs,
             truncated=self.truncated,
+            without_room=self.without_room,
         )
 
 
@@ -130,6 +132,7 @@ def _dump(rollouts: Sequence[Rollout]) -> str:
             is_response=rollout.is_response,
             sampler_log_probs=rollout.sampler_log_probs,
             truncated=rollout.truncated,
+            without_room=rollout.without_room,
         )
         for rollout in rollouts
     ]
