@@ -16,6 +16,7 @@ from lineage.export.licenses import SPDX, License
 from lineage.export.origin import files_of, hub_uri
 from lineage.export.subject import Named, NewestOutput, Subject
 from lineage.store.store import Store
+from lineage.wheels import wheels_of
 
 FILE = "bom.cdx.json"
 SPEC = "1.6"
@@ -38,7 +39,7 @@ def write_bom(folder: Path, subject: Subject, terms: License) -> Path:
 def bom_of(subject: Subject, terms: License) -> Part:
     """Return the bill of materials of a subject. The same records give the same document."""
     data = [item for item in subject.family if item.attestation.output_kind == "dataset"]
-    used: list[Part] = [*map(_data, data), *_teachers(subject)]
+    used: list[Part] = [*map(_data, data), *_teachers(subject), *_packages(subject)]
     main = _main(subject, terms, [str(item["bom-ref"]) for item in map(_data, data)])
     references: list[JsonValue] = [*sorted({str(item["bom-ref"]) for item in used})]
     identity = f"urn:provost:bom:{subject.record}"
@@ -152,6 +153,22 @@ def _teachers(subject: Subject) -> Iterator[Part]:
             found["licenses"] = _licenses([named.release.license])
             found["supplier"] = {"name": named.release.owner}
         yield found
+
+
+def _packages(subject: Subject) -> Iterator[Part]:
+    """Yield the packages of the environments that made and graded the data."""
+    made = (i for i in subject.family if i.attestation.output_kind == "environment")
+    for wheel in sorted({w for i in made for w in wheels_of(subject.store, i.attestation.output)}):
+        found: Part = {
+            "type": "library",
+            "bom-ref": f"wheel:{wheel.digest}",
+            "name": wheel.name,
+            "version": wheel.version,
+            "purl": wheel.purl,
+            "hashes": [{"alg": "SHA-256", "content": hex_of(wheel.digest)}],
+            "properties": [{"name": "provost:used-by", "value": "the environment, not the model"}],
+        }
+        yield found | ({"licenses": _licenses([wheel.license])} if wheel.license else {})
 
 
 def _files(store: Store, digest: str) -> Iterator[Part]:

@@ -15,6 +15,7 @@ from lineage.artifacts import Release, Student, parse_manifest
 from lineage.errors import LineageError
 from lineage.graph.index import Edge
 from lineage.store.store import Store
+from lineage.wheels import in_words, wheels_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Node:
     score: float | None = None
     unknown: tuple[str, ...] = ()
     """Facts of an import that its team did not state, by name."""
+    packages: tuple[str, ...] = ()
+    """Packages that an environment carries, each with version and license."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,21 @@ def annotate(graph: Graph, store: Store) -> Graph:
             if release is not None:
                 nodes[node.record] = _scored(nodes[node.record], store, release, "teacher")
                 _name_climb(nodes, graph.edges, node.record, release.domain)
+        elif node.output_kind == "environment":
+            nodes[node.record] = replace(node, packages=_packages(store, node))
         elif node.output_kind == "student":
             student = _read(store, node, Student)
             if student is not None:
                 nodes[node.record] = _scored(nodes[node.record], store, student, "student")
                 edges = _with_shares(edges, student)
     return Graph(tuple(nodes.values()), tuple(edges), graph.focus)
+
+
+def _packages(store: Store, node: Node) -> tuple[str, ...]:
+    try:
+        return tuple(in_words(wheels_of(store, node.output)))
+    except LineageError:
+        return ()
 
 
 def _read(store: Store, node: Node, model: type[Manifest]) -> Manifest | None:

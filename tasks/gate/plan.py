@@ -25,6 +25,7 @@ from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
+from tasks.rollout.wheels.bundled import carried
 
 
 def sampled_otherwise(
@@ -119,6 +120,8 @@ def propose(
         if sampling and not spec.is_self
         for finding in sampled_otherwise(candidate.reference, candidate.release.sampling, sampling)
     ]
+    for candidate in collected:
+        findings += carried(runner.store, candidate.reference, candidate.release.environment)
     for entry in entries:
         _refuse_unrecorded(entry)
     assignments = assign(specs, domains, [entry.version for entry in entries])

@@ -91,6 +91,8 @@ class Record(Frozen):
     status: str
     unknown: list[str] = Field(default_factory=list)
     """Facts of an imported checkpoint that its team did not state."""
+    packages: list[str] = Field(default_factory=list)
+    """Packages that an environment carries, each with version and license."""
 
 
 class RecordList(Document):

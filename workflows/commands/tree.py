@@ -68,6 +68,8 @@ class _Growing:
     def grow(self, tree: Tree, record: str) -> None:
         """Add a record's parents; what was drawn above is named again and not unfolded again."""
         self.drawn.add(record)
+        for package in self.nodes[record].packages:
+            tree.add(Text(f"carries {plain(package)}", style="dim"))
         roles: dict[str, list[str]] = defaultdict(list)
         for edge in self.parents.get(record, ()):
             roles[edge.parent].append(f"{edge.role} {edge.name}".strip())

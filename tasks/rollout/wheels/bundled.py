@@ -2,15 +2,27 @@
 
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
+from lineage.artifacts import Artifact
+from lineage.compatibility.checks import Finding
 from lineage.digest import digest_file
-from lineage.wheels import FOLDER, LOCK, Lock, LockedWheel, LockError, parse_lock
+from lineage.store.store import Store
+from lineage.wheels import (
+    FOLDER,
+    LOCK,
+    Lock,
+    LockedWheel,
+    LockError,
+    in_words,
+    parse_lock,
+    wheels_of,
+)
 from tasks.contracts.refusal import RefusedError
 from tasks.rollout.wheels.cache import unpacked
 from tasks.rollout.wheels.contents import read_wheel
@@ -75,6 +87,33 @@ def modules_of(bundle: Path) -> frozenset[str]:
     """Return the top-level modules of a bundle's wheels, which its files may import."""
     wheels = locked_wheels(bundle)
     return frozenset().union(*(read_wheel(bundle / wheel.path).modules for wheel in wheels))
+
+
+def carried(store: Store, reference: str, environment: Artifact) -> Iterator[Finding]:
+    """Yield what a release's environment carries, and a finding where it does not run here.
+
+    It is found before anything trains; in the worker it would be found at the first rollout.
+    """
+    wheels = wheels_of(store, environment.digest)
+    if wheels:
+        yield Finding(
+            "carried-packages",
+            "note",
+            reference,
+            f"the environment of {reference} carries {len(wheels)} packages, which run in the "
+            f"confined worker alone: {', '.join(in_words(wheels))}",
+            "no action",
+        )
+    try:
+        refuse_foreign(wheels)
+    except RefusedError as error:
+        yield Finding(
+            error.code,
+            "refusal",
+            reference,
+            f"the environment of {reference} cannot grade on this machine: {error}",
+            "run where it can, or ask its owner to lock pure Python wheels and release again",
+        )
 
 
 def add_wheels(source: Path, bundle: Path, wheel: Callable[[str], bytes | None]) -> frozenset[str]:
