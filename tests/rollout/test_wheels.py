@@ -107,6 +107,13 @@ def test_a_wheel_that_is_missing_or_has_other_bytes_is_refused(tmp_path):
     assert refusal(site_folders, bundle, tmp_path / "cache") == "missing-wheel"
 
 
+def test_a_package_that_the_sandbox_needs_too_comes_from_the_bundle(tmp_path):
+    wheel = write_wheel(tmp_path, "typing_extensions", {"typing_extensions.py": "OWN = 0.5"})
+    grade = "import typing_extensions\nreturn Grade(typing_extensions.OWN)"
+    with EnvironmentWorker(bundle_with(tmp_path / "team", wheel, grade=grade)) as worker:
+        assert worker.grade(episodes("a")) == [Grade(0.5)]
+
+
 @pytest.mark.parametrize(
     "tag", ["cp39-cp39-win_amd64", "cp27-none-any", "py3-none-macosx_11_0_arm64"]
 )

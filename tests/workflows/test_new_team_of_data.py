@@ -25,6 +25,7 @@ NOTHING = {
     "answer_column": "",
     "environment": "",
     "config": (),
+    "requires": (),
     "allow_executing": False,
     "find_links": None,
 }
@@ -88,6 +89,8 @@ def test_options_that_do_not_go_together_are_refused(options):
         ("reasoning-gym:game_of_life", "unknown-family"),
         ("reasoning-gym", "unknown-environment"),
         ("other:chain_sum", "unknown-environment"),
+        ("openenv:acme.words:Words", "unknown-environment"),  # which package brings it?
+        ("openenv:acme", "unknown-environment"),
     ],
 )
 def test_an_environment_that_cannot_be_a_team_is_refused(environment, code):

@@ -30,7 +30,12 @@ _OWNED = "/workflows/teachers/"
 @click.option("--grader", type=click.Choice(sorted(GRADERS)), help="How answers are compared.")
 @click.option("--prompt-column", default="", help="Column of the questions.")
 @click.option("--answer-column", default="", help="Column of the answers.")
-@click.option("--environment", default="", help="Environment of a package: reasoning-gym:FAMILY.")
+@click.option(
+    "--environment",
+    default="",
+    help="reasoning-gym:FAMILY, or openenv:MODULE:CLASS with --requires.",
+)
+@click.option("--requires", multiple=True, help="Package that brings an OpenEnv environment.")
 @click.option("--config", multiple=True, help="Setting of the family, such as min_terms=3.")
 @click.option("--allow-executing", is_flag=True, help="Allow a scorer that runs a model's text.")
 @click.option("--find-links", type=click.Path(path_type=Path), help="Folder with wheels of yours.")

@@ -233,6 +233,8 @@ class Starter:
     """Text of ``requirements.txt``; "" for a grader of the standard library."""
     dependencies: bool = True
     """Whether the requirements are locked with what they require."""
+    shows_right: bool = True
+    """Whether the demonstrations are right answers, which the grader must take."""
     fills: Mapping[str, str] = field(default_factory=dict)
     """Values of the templates' other names."""
 

@@ -24,8 +24,10 @@ from workflows.commands.lock import lock_requirements
 from workflows.commands.starter import SPELLING, Starter
 from workflows.commands.starter_data import data_starter
 from workflows.commands.starter_gym import gym_starter
+from workflows.commands.starter_openenv import openenv_starter
 
 _GYM = "reasoning-gym"
+_OPENENV = "openenv"
 _NUM_TRIED = 5
 _NUM_SHOWN = 5
 _LONGEST_SHOWN = 60
@@ -43,6 +45,7 @@ class Chosen(TypedDict):
     answer_column: str
     environment: str
     config: Sequence[str]
+    requires: Sequence[str]
     allow_executing: bool
     find_links: Path | None
 
@@ -65,11 +68,15 @@ def starter_of(chosen: Chosen) -> tuple[Starter, list[str]]:
         return data_starter(chosen["data"], chosen["grader"], columns, chosen["evaluation_data"])
     if chosen["environment"]:
         package, _, family = chosen["environment"].partition(":")
+        if package == _OPENENV:
+            module, _, kind = family.rpartition(":")
+            return openenv_starter(module, kind, chosen["requires"]), []
         if package != _GYM or not family:
             raise RefusedError(
                 "unknown-environment",
                 f"{chosen['environment']!r} is not an environment that a team can be made of: give "
-                f"{_GYM}:FAMILY, such as {_GYM}:chain_sum, or write environment.py yourself",
+                f"{_GYM}:FAMILY, such as {_GYM}:chain_sum, or {_OPENENV}:MODULE:CLASS, or write "
+                "environment.py yourself",
             )
         config = dict(map(_setting, chosen["config"]))
         return gym_starter(family, config, allow_executing=chosen["allow_executing"]), []
@@ -98,10 +105,10 @@ def write_starter(
             requirements, store, links=links, dependencies=starter.dependencies
         )
         (folder / LOCK).write_bytes(write_lock(made))
-    _try(folder, store, team)
+    _try(folder, store, team, least=_RIGHT if starter.shows_right else 0.0)
 
 
-def _try(folder: Path, store: Store, team: str) -> None:
+def _try(folder: Path, store: Store, team: str, least: float) -> None:
     """Have the worker grade the right answer of each question in a file, or of a few others."""
     with tempfile.TemporaryDirectory(prefix="provost-") as name:
         bundle = bundle_of(folder, Path(name, team), partial(wheel_in, store))
@@ -110,7 +117,7 @@ def _try(folder: Path, store: Store, team: str) -> None:
             episodes = list(_right(folder / DATA, worker))
             grades = worker.grade(episodes)
             worker.refuse_network()
-    wrong = [e for e, grade in zip(episodes, grades, strict=True) if grade.score < _RIGHT]
+    wrong = [e for e, grade in zip(episodes, grades, strict=True) if grade.score < least]
     if wrong:
         shown = "; ".join(
             f"{each.prompt.id}: {cut(each.turns[-1].content, _LONGEST_SHOWN)!r}"

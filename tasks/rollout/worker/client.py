@@ -225,10 +225,10 @@ class EnvironmentWorker:
             self._max_turns = max_turns_from(reply.get("max_turns"))
 
     def _launch(self) -> ConfinedProcess:
-        modules, monty = importable_modules(), monty_binary()
+        site = site_folders(self._bundle, wheel_cache())
+        modules, monty = importable_modules(site), monty_binary()
         rollout = str(Path(__file__).resolve().parents[1])
         packages = [_folder_or_file(file) for name, file in modules.items() if name != "tasks"]
-        site = site_folders(self._bundle, wheel_cache())
         # Libraries for numbers take a thread for each core otherwise, and give other sums.
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} if site else {}
         return ConfinedProcess(
@@ -259,10 +259,15 @@ class EnvironmentWorker:
             raise EnvironmentFailure(self.domain, call, str(error), prompt_id=prompt_id) from error
 
 
-def importable_modules() -> dict[str, str]:
-    """Return the file of each module that the child may import: ours, and the sandbox's."""
+def importable_modules(site: Sequence[str] = ()) -> dict[str, str]:
+    """Return the file of each module that the child may import: ours, and the sandbox's.
+
+    What a bundle carries itself, in the folders of ``site``, comes from there.
+    """
     modules = {"tasks": str(Path(__file__).resolve().parents[2] / "__init__.py")}
     for name in ("pydantic_monty", "typing_extensions"):
+        if any(Path(folder, f"{name}.py").exists() for folder in site):
+            continue
         spec = importlib.util.find_spec(name)  # finds a top-level name without importing it
         if spec is not None and spec.origin is not None:
             modules[name] = spec.origin
