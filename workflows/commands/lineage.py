@@ -117,11 +117,9 @@ def _graph(known: Lineage, graph: Graph) -> answers.GraphAnswer:
         )
         for edge in graph.edges
     ]
+    problems = _missing(known, graph)
     return answers.GraphAnswer(
-        record=graph.focus,
-        records=[_record(node) for node in graph.nodes],
-        inputs=edges,
-        problems=_missing(known, graph),
+        record=graph.focus, records=[*map(_record, graph.nodes)], inputs=edges, problems=problems
     )
 
 

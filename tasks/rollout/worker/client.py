@@ -109,8 +109,7 @@ class EnvironmentWorker:
         if self._tried_network:
             raise RefusedError(
                 _NEEDS_NETWORK,
-                f"the environment of {self.domain!r} gave an answer {_WITHOUT_NETWORK}. Its grades "
-                "would be those of a grader that failed",
+                f"the environment of {self.domain!r} gave an answer {_WITHOUT_NETWORK}",
             )
 
     def restart(self) -> None:
@@ -260,10 +259,7 @@ class EnvironmentWorker:
 
 
 def importable_modules(site: Sequence[str] = ()) -> dict[str, str]:
-    """Return the file of each module that the child may import: ours, and the sandbox's.
-
-    What a bundle carries itself, in the folders of ``site``, comes from there.
-    """
+    """Return the file of each module that the child imports from here and not from ``site``."""
     modules = {"tasks": str(Path(__file__).resolve().parents[2] / "__init__.py")}
     for name in ("pydantic_monty", "typing_extensions"):
         if any(Path(folder, f"{name}.py").exists() for folder in site):
