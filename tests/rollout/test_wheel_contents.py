@@ -1,6 +1,8 @@
 """What a wheel may hold: hostile ones are refused before anything of them is unpacked."""
 
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -143,6 +145,20 @@ def test_a_touched_folder_of_the_cache_is_made_anew(tmp_path, touch):
     assert not file.is_symlink()
     assert not (folder / "json.py").exists()
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_workers_that_start_together_share_one_folder(tmp_path):
+    wheel = read_wheel(write_wheel(tmp_path, files={f"part{n}.py": "" for n in range(200)}))
+    together = threading.Barrier(8)
+
+    def unpack_one(_):
+        together.wait()
+        return unpacked(wheel, digest_bytes(b"any"), tmp_path / "cache").stat().st_ino
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(unpack_one, range(8)))
+    assert len(found) == 1  # who found it there did not replace it under another's worker
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_an_intact_folder_of_the_cache_is_used_again(tmp_path):

@@ -30,25 +30,34 @@ def unpacked(wheel: Wheel, digest: str, root: Path) -> Path:
         RefusedError: ``hostile-wheel``, if RECORD contradicts a file.
     """
     folder = root / hex_of(digest)
-    if folder.is_dir() and not folder.is_symlink() and _is_intact(folder, wheel):
+    if _is_intact(folder, wheel):
         return folder
     verify_bytes(wheel)
     root.mkdir(parents=True, exist_ok=True)
-    unfinished = root / f"unfinished-{uuid.uuid4().hex}"
+    unfinished = _aside(root)
     try:
         _unpack(wheel, unfinished)
-        if os.path.lexists(folder):  # another process may have made it since, or it was touched
-            aside = root / f"unfinished-{uuid.uuid4().hex}"
-            folder.rename(aside)
-            _remove(aside)
-        unfinished.rename(folder)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # it is there: another process made it meanwhile, or it was touched
+            if not _is_intact(folder, wheel):
+                touched = _aside(root)
+                folder.rename(touched)
+                _remove(touched)
+                unfinished.rename(folder)
     finally:
         _remove(unfinished)
     return folder
 
 
+def _aside(root: Path) -> Path:
+    return root / f"unfinished-{uuid.uuid4().hex}"
+
+
 def _is_intact(folder: Path, wheel: Wheel) -> bool:
     """Return whether a folder holds the wheel's files with its bytes, and nothing else."""
+    if folder.is_symlink():
+        return False
     present = set()
     for parent, folders, names in os.walk(folder):
         for name in (*folders, *names):
