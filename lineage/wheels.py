@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from lineage.digest import PREFIX, hex_of, is_digest
 from lineage.errors import LineageError
-from lineage.store.store import Store, read_tree
+from lineage.store.store import Store, files_named
 
 LOCK = "pylock.toml"
 FOLDER = "wheels"
@@ -120,7 +120,7 @@ def wheels_of(store: Store, environment: str) -> tuple[LockedWheel, ...]:
     Raises:
         LineageError: the environment or its lock cannot be read.
     """
-    for file in read_tree(store, environment).files:
+    for file in files_named(store, environment):
         if file.path == LOCK:
             return parse_lock(store.get_bytes(file.digest)).wheels
     return ()
