@@ -1,7 +1,7 @@
 """Runs every test, part by part, and writes what became of them: ``make test-all``.
 
-The default suite is the first part. Each file with slow or browser tests is a part of its own, and
-so are the tests that need a GPU. A part ends by itself or at its time limit. A test that lacks
+Each file with slow or browser tests is a part of its own, and so are the tests that need a GPU. The
+default suite is the last part. A part ends by itself or at its time limit. A test that lacks
 something (a browser, a database server, a GPU) is listed as skipped, with what it lacks.
 
     python -m benchmarks.platform.all_tests             # all parts
@@ -62,25 +62,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clean = is_clean()
     earlier = load(FILE, {"parts": []}) if given.resume and clean else {"parts": []}
     rows = passed_at(tree(), earlier)
-    for part in parts(shlex.split(given.workers)):
-        if part.name in {row["part"] for row in rows}:
-            continue
+    done = {row["part"] for row in rows}
+    left = [part for part in parts(shlex.split(given.workers)) if part.name not in done]
+    while left:
+        part = left.pop(0)
         sys.stdout.write(f"{part.name} ...\n")
         sys.stdout.flush()
         rows.append(run(part))
         sys.stdout.write(line(rows[-1]) + "\n")
         if clean:
-            content = {"circumstances": circumstances, "tree": tree(), **summary(rows)}
+            names = [each.name for each in left]
+            content = {"circumstances": circumstances, "tree": tree(), **summary(rows, names)}
             write_whole(FILE, content)
     return 0 if summary(rows)["outcome"] == "passed" else 1
 
 
 def parts(workers: Sequence[str]) -> list[Part]:
-    """Return the default suite, each file with slow tests, and the tests that need a GPU."""
+    """Return each file with slow tests, the tests that need a GPU, and the default suite."""
     default = Part("default", tuple(workers), DEFAULT_MINUTES)
     slow = [Part(file, (file, "-m", SLOW)) for file in files_with(SLOW)]
     device = "" if torch.cuda.is_available() else "a CUDA device"
-    return [default, *slow, Part("gpu", (*files_with(GPU), "-m", GPU), lacks=device)]
+    return [*slow, Part("gpu", (*files_with(GPU), "-m", GPU), lacks=device), default]
 
 
 def files_with(marks: str) -> list[str]:
@@ -107,7 +109,9 @@ def run(part: Part) -> Row:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         begin = time.monotonic()
         process = subprocess.Popen(
-            [*command, f"--junitxml={report}", *part.arguments], cwd=ROOT, start_new_session=True
+            [*command, f"--junitxml={report}", f"--basetemp={folder}/files", *part.arguments],
+            cwd=ROOT,
+            start_new_session=True,
         )
         try:
             process.wait(part.minutes * 60)
@@ -146,9 +150,8 @@ def outcome(report: Path, status: int) -> Row:
     return {"outcome": word, "passed": passed, "failed": failed, "skipped": skipped}
 
 
-def summary(rows: Sequence[Row]) -> Row:
-    """Return the rows with their sums."""
-    words = {row["outcome"] for row in rows}
+def summary(rows: Sequence[Row], not_run: Sequence[str] = ()) -> Row:
+    """Return the rows with their sums, and the parts that are not run yet."""
     bad = [row["part"] for row in rows if row["outcome"] in ("failed", "timed out")]
     sums = {
         "passed": sum(row.get("passed", 0) for row in rows),
@@ -156,8 +159,14 @@ def summary(rows: Sequence[Row]) -> Row:
         "skipped": sum(len(row.get("skipped", ())) for row in rows),
         "seconds": round(sum(row["seconds"] for row in rows), 1),
     }
-    word = "failed" if bad else "passed" if "passed" in words else "skipped"
-    return {"outcome": word, **sums, "did_not_pass": bad, "parts": list(rows)}
+    word = "failed" if bad else "unfinished" if not_run else "passed"
+    return {
+        "outcome": word,
+        **sums,
+        "did_not_pass": bad,
+        "not_run": list(not_run),
+        "parts": list(rows),
+    }
 
 
 def passed_at(commit: str, earlier: Row) -> list[Row]:

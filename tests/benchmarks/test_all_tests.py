@@ -89,6 +89,7 @@ HANGS = {"part": "c", "outcome": "timed out", "minutes": 20.0, "seconds": 1200.0
 
 def test_the_whole_passes_if_no_part_failed_or_ran_out_of_time():
     assert summary([PASSED])["outcome"] == "passed"
+    assert summary([PASSED], ["b"])["outcome"] == "unfinished"
     assert summary([PASSED, FAILED])["did_not_pass"] == ["b"]
     assert summary([PASSED, HANGS])["outcome"] == "failed"
     assert summary([PASSED, FAILED])["passed"] == 3
