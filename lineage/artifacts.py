@@ -246,7 +246,8 @@ def parse_manifest(data: bytes, model: type[Manifest]) -> Manifest:
             for problem in error.errors()
         )
         raise LineageError(
-            f"this {name} is incomplete or invalid: {parts}. Make it again with every part"
+            f"this {name} is incomplete or invalid: {parts}. Make it again with every part",
+            code="invalid-manifest",
         ) from error
 
 
@@ -257,8 +258,8 @@ def _refuse_other_schema(document: object, name: str, model: type[Manifest]) -> 
     if isinstance(written, int) and written != read:
         raise LineageError(
             f"this {name} was written in schema {written}, and this code reads schema {read}: "
-            "have its owner release it again with the current code, or read it with the code "
-            "that wrote it"
+            "have its owner release it again, or read it with the code that wrote it",
+            code="other-schema",
         )
 
 
@@ -267,21 +268,19 @@ def check_parts(store: Store, manifest: Release | Student) -> None:
     for part, artifact in manifest.artifacts().items():
         wanted = _KIND_OF_PART[part.partition(".")[0].partition("[")[0]]
         if artifact.kind != wanted:
-            raise LineageError(
-                f"part {part!r} is a {artifact.kind}, not a {wanted}: pass an artifact of that kind"
-            )
+            other = f"part {part!r} is a {artifact.kind}, not a {wanted}: pass such an artifact"
+            raise LineageError(other, code="other-kind")
         if not store.has(artifact.digest):
-            raise LineageError(
-                f"part {part!r} names {artifact.digest}, which is not in the store: put it there "
-                "before the manifest"
-            )
+            missing = f"part {part!r} is {artifact.digest}, not in the store: put it there first"
+            raise LineageError(missing, code="missing-part")
         if wanted == "checkpoint":
             _check_checkpoint(store, part, artifact.digest)
     sketches = [manifest.sft.sketches] if isinstance(manifest, Release) and manifest.sft else []
     digests = [manifest.plan] if isinstance(manifest, Student) else sketches
     for digest in digests:
         if not store.has(digest):
-            raise LineageError(f"{digest} (sketches or plan) is not in the store: put it first")
+            missing = f"{digest} (sketches or plan) is not in the store: put it first"
+            raise LineageError(missing, code="missing-part")
 
 
 def _check_checkpoint(store: Store, part: str, digest: str) -> None:

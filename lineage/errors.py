@@ -30,11 +30,15 @@ def _indented(line: str) -> str:
 
 
 class LineageError(ValueError):
-    """The base of all errors: something that the lineage refuses or cannot find."""
+    """Anything that the lineage refuses or cannot find.
 
-    def __init__(self, message: str) -> None:
+    ``code`` is stable where a type has several causes; the wording of messages may change.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
         """Keep the message, in which names and reasons that others wrote are made plain."""
         super().__init__(paragraph(message))
+        self.code = code
 
 
 class BadDigestError(LineageError):
@@ -77,9 +81,11 @@ class StoreFullError(PlatformError):
 class StoreUnfitError(LineageError):
     """A place that cannot keep a store's promises."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, code: str = "") -> None:
         """Put a pointer to ``provost doctor`` before the message."""
-        super().__init__(f"`provost doctor` checks this machine and the store. {message}")
+        super().__init__(
+            f"`provost doctor` checks this machine and the store. {message}", code=code
+        )
 
 
 class UnreachableError(PlatformError):

@@ -51,7 +51,8 @@ class Lineage:
         if not makers:
             raise UnknownReferenceError(
                 f"no record of this store made {digest}: it is a raw input (used by "
-                f"{len(self.index.users(digest))} records), or was made in another store"
+                f"{len(self.index.users(digest))} records), or was made in another store",
+                code="raw-input",
             )
         return self._maker(digest, makers)
 
@@ -149,7 +150,9 @@ class Lineage:
         found = self.index.starting_with(bare)
         if len(found) != 1:
             problem = f"fits {len(found)} digests: {found[:3]}" if found else "fits no digest"
-            raise UnknownReferenceError(f"{reference!r} {problem}; write more of it, or a name")
+            raise UnknownReferenceError(
+                f"{reference!r} {problem}; write more of it, or a name", code="ambiguous-digest"
+            )
         return found[0]
 
     def _of_entry(self, entry: Entry) -> str:

@@ -124,7 +124,8 @@ def read_waiver(store: Store, digest: str, plan: Artifact) -> Signed:
         raise LineageError(
             f"the waiver {digest} is for plan {waiver.plan}, but this plan is {plan.digest}: "
             "teachers, student or findings have changed since. Read the new findings, then run "
-            f"provost waive {plan.digest} --reason '...'"
+            f"provost waive {plan.digest} --reason '...'",
+            code="plan-changed",
         )
     team = _signed_by(digest, envelope, trust)
     record = _derivation(waiver, digest, plan.record, trust.project_of(team)).digest()

@@ -63,7 +63,8 @@ def find_garbage(
     if grace_seconds < LEAST_GRACE_SECONDS:
         raise LineageError(
             f"a grace period of {grace_seconds:g} s could remove blobs that a running step has "
-            f"put but not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s"
+            f"put but not yet recorded; use at least {LEAST_GRACE_SECONDS:g} s",
+            code="short-grace",
         )
     blobs = {blob.digest: blob for blob in store.blob_states()}
     unreadable: set[str] = set()

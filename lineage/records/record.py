@@ -86,9 +86,9 @@ class Records:
         given = self.attestations(digest)
         meant = [item for item in given if item.output == output]
         if not meant:
+            outputs = sorted({item.output for item in given})
             raise RecordRefusedError(
-                f"record {digest} never gave {output}, it gave "
-                f"{sorted({item.output for item in given})}"
+                f"record {digest} never gave {output}, it gave {outputs}", code="never-gave"
             )
         others = {item.output for item in given} - {output}
         notes = {**meant[-1].notes, "kept": reason}
@@ -111,7 +111,8 @@ class Records:
         except MissingBlobError as error:
             raise MissingBlobError(
                 f"the store has no record {digest}: it was made in another store, or never "
-                "written; `provost lineage show` lists the records here"
+                "written; `provost lineage show` lists the records here",
+                code="no-record",
             ) from error
 
     def attestations(self, digest: str) -> list[Attestation]:
@@ -240,21 +241,19 @@ class Records:
         if attestation.derivation != digest:
             raise RecordRefusedError(
                 f"the attestation is of {attestation.derivation}, but the derivation is "
-                f"{digest}: make it with derivation=derivation.digest()"
+                f"{digest}: make it with derivation=derivation.digest()",
+                code="other-derivation",
             )
         for name, value in (("output", attestation.output), ("metrics", attestation.metrics)):
             if value and not self._store.has(value):
-                raise RecordRefusedError(
-                    f"the {name} {value} is not in the store: put it before the record is written"
-                )
+                missing = f"the {name} {value} is not in the store: put it there first"
+                raise RecordRefusedError(missing, code="missing-document")
 
     def _check_input(self, item: Input) -> None:
         label = f"input {item.role!r}{' ' + repr(item.name) if item.name else ''}"
         if not self._store.has(item.artifact):
-            raise RecordRefusedError(
-                f"{label} names {item.artifact}, which is not in the store: a record with a "
-                "missing input cannot be verified; put the input first"
-            )
+            missing = f"{label} is {item.artifact}, which is not in the store: put it there first"
+            raise RecordRefusedError(missing, code="missing-input")
         if not item.record:
             return
         try:
@@ -262,12 +261,14 @@ class Records:
         except MissingBlobError as error:
             raise RecordRefusedError(
                 f"{label} names record {item.record}, which is not in the store: write the "
-                "producing record first, or leave it out for a raw input"
+                "producing record first, or leave it out for a raw input",
+                code="missing-input-record",
             ) from error
         if item.artifact not in outputs:
             raise RecordRefusedError(
                 f"{label}: record {item.record} never gave {item.artifact}, it gave "
-                f"{sorted(outputs)}; name the record that made this artifact"
+                f"{sorted(outputs)}; name the record that made this artifact",
+                code="never-gave",
             )
 
     def _check_acyclic(self, derivation: Derivation, digest: str, output: str) -> None:
@@ -288,7 +289,8 @@ class Records:
                     raise RecordRefusedError(
                         f"the output {output} is a raw input of the ancestor record {ancestor}: "
                         "it would descend from itself. If both are true, write a record of kind "
-                        "'base' for the raw artifact and name it in the ancestor"
+                        "'base' for the raw artifact and name it in the ancestor",
+                        code="cycle",
                     )
 
 

@@ -44,7 +44,8 @@ def parse_reference(text: str) -> Reference:
     if not name or (separator and not selector):
         raise LineageError(
             f"reference {text!r} is incomplete: write name@version or name@alias, such as "
-            "math@released, or a digest sha256:..."
+            "math@released, or a digest sha256:...",
+            code="incomplete-reference",
         )
     if name == "student":
         candidates: tuple[str, ...] = ("student.general",)
@@ -108,7 +109,8 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise LineageError(
             f"name {name[:_MAX_NAME]!r} is refused: use up to {_MAX_NAME} lowercase letters and "
-            "digits, with '-', '_' or '.' between them, as in 'teacher.math'"
+            "digits, with '-', '_' or '.' between them, as in 'teacher.math'",
+            code="bad-name",
         )
 
 
@@ -186,7 +188,8 @@ class Names:
         if entry is None:
             known = [item.version for item in slots.all()]
             raise UnknownReferenceError(
-                f"{name} has no version {version}: it has {known or 'none'}; see {listing(name)}"
+                f"{name} has no version {version}: it has {known or 'none'}; see {listing(name)}",
+                code="no-version",
             )
         if (entry.name, entry.version) != (name, version):
             raise NotEntitledError(

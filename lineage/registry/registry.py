@@ -69,11 +69,10 @@ class Registry(Names):
         """
         check_name(name)
         if not owner:
-            raise LineageError(
-                f"{name} needs an owner: without one, a recall notice has no recipient"
-            )
+            raise LineageError(f"{name} needs an owner to notify of a recall", code="no-owner")
         if not self.store.has(artifact.digest):
-            raise LineageError(f"{artifact.digest} is not in the store: put it there first")
+            missing = f"{artifact.digest} is not in the store: put it there first"
+            raise LineageError(missing, code="missing-artifact")
         if artifact.record:
             Records(self.store).read(artifact.record)
         slots = self.own_slots(name)
@@ -140,13 +139,15 @@ class Registry(Names):
         if not _ALIAS.fullmatch(alias) or alias == LATEST:
             raise LineageError(
                 f"alias {alias!r} is refused: use a lower-case word such as 'candidate' or "
-                f"'released' (a digit first is a version; '{LATEST}' is computed)"
+                f"'released' (a digit first is a version; '{LATEST}' is computed)",
+                code="bad-alias",
             )
         self.entry(name, version)
         status = self.status(name, version)
         if status != "active":
             raise LineageError(
-                f"{name}@{version} is {status}: an alias cannot point at it; release a new version"
+                f"{name}@{version} is {status}: an alias cannot point at it; release a new version",
+                code="not-active",
             )
         if self.aliases(name).get(alias) == version:
             return
@@ -167,9 +168,7 @@ class Registry(Names):
     def recall(self, name: str, version: int, *, by: str, reason: str) -> None:
         """Withdraw a version after the fact: ``resolve`` refuses it from now on."""
         if not reason:
-            raise LineageError(
-                "a recall needs a reason: give one that the owners of descendants can act on"
-            )
+            raise LineageError("a recall needs a reason that owners can act on", code="no-reason")
         self._append_event(name, version, "recall", by, reason)
 
     def retire(self, name: str, version: int, *, by: str, reason: str = "") -> None:
@@ -244,13 +243,15 @@ class Registry(Names):
             raise UnknownReferenceError(
                 f"{name} has no {wanted.alias!r}: it has versions "
                 f"{[entry.version for entry in entries]} and aliases {sorted(aliases.items())}; "
-                f"name a version ({name}@{entries[-1].version}) or move the alias"
+                f"name a version ({name}@{entries[-1].version}) or move the alias",
+                code="no-alias",
             )
         version = aliases[wanted.alias]
         if self.status(name, version) == "retired":
             raise UnknownReferenceError(
                 f"{name}@{wanted.alias} is version {version}, which is retired; name it as "
-                f"{name}@{version} if you want that version, or wait for the team's next release"
+                f"{name}@{version} if you want that version, or wait for the team's next release",
+                code="retired",
             )
         return version
 
@@ -270,7 +271,8 @@ class Registry(Names):
         if not found:
             raise UnknownReferenceError(
                 f"{digest} is not registered under any of {self.names()}: register it, or "
-                "inspect it with `provost lineage show`"
+                "inspect it with `provost lineage show`",
+                code="not-registered",
             )
         by_makers = [entry for entry in found if self._is_of_its_maker(entry)]
         if len({self.project_of(entry.name) for entry in by_makers}) > 1:

@@ -66,7 +66,8 @@ def check_path(path: str) -> None:
         raise RefusedFileError(
             f"path {path[:200]!r} is refused: a file in the store has a plain relative path "
             "without '..', '//', backslashes or invisible characters, with names of up to "
-            f"{_MAX_NAME_BYTES} bytes in up to {_MAX_DEPTH} folders; rename the file"
+            f"{_MAX_NAME_BYTES} bytes in up to {_MAX_DEPTH} folders; rename the file",
+            code="unsafe-path",
         )
 
 
@@ -84,7 +85,8 @@ def check_paths(paths: list[str]) -> None:
         if folded in seen:
             raise RefusedFileError(
                 f"paths {seen[folded]!r} and {path!r} differ only by case or accents: they would "
-                "be one file on some disks; rename one"
+                "be one file on some disks; rename one",
+                code="same-on-some-disks",
             )
         seen[folded] = path
     for folded, path in seen.items():
@@ -92,7 +94,8 @@ def check_paths(paths: list[str]) -> None:
             if str(parent) in seen:
                 raise RefusedFileError(
                     f"{seen[str(parent)]!r} is a file and, on some disks, the folder of {path!r} "
-                    "too; rename one"
+                    "too; rename one",
+                    code="file-and-folder",
                 )
 
 
@@ -103,15 +106,20 @@ def list_files(folder: Path, limits: Limits) -> list[tuple[str, int]]:
     folder without files, and sizes beyond ``limits``.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise RefusedFileError(f"{folder} is not a folder: give the folder that holds the files")
+        raise RefusedFileError(
+            f"{folder} is not a folder: give the folder that holds the files", code="not-a-folder"
+        )
     found = sorted(_walk(folder, "", limits))
     if not found:
-        raise RefusedFileError(f"{folder} is empty: check that the step wrote its output there")
+        raise RefusedFileError(
+            f"{folder} is empty: check that the step wrote its output there", code="empty-folder"
+        )
     total = sum(size for _, size in found)
     if total > limits.tree_bytes:
         raise RefusedFileError(
             f"{folder} holds {total} bytes, more than the limit of {limits.tree_bytes}; raise "
-            "Limits.tree_bytes if that is intended"
+            "Limits.tree_bytes if that is intended",
+            code="too-large",
         )
     check_paths([path for path, _ in found])
     return found
@@ -132,7 +140,8 @@ def _walk(folder: Path, prefix: str, limits: Limits) -> list[tuple[str, int]]:
             if len(found) > limits.files:
                 raise RefusedFileError(
                     f"{folder} holds more than {limits.files} files; pack them, or raise "
-                    "Limits.files if that is intended"
+                    "Limits.files if that is intended",
+                    code="too-many-files",
                 )
     return found
 
@@ -142,19 +151,24 @@ def check_file(path: str, status: os.stat_result, limits: Limits) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise RefusedFileError(
             f"{path!r} is a symlink: its target can change after the digest is computed; copy "
-            "the file itself into the folder"
+            "the file itself into the folder",
+            code="symlink",
         )
     if not stat.S_ISREG(status.st_mode):
-        raise RefusedFileError(f"{path!r} is a pipe, socket or device, not a file; remove it")
+        raise RefusedFileError(
+            f"{path!r} is a pipe, socket or device, not a file; remove it", code="not-a-file"
+        )
     if PurePosixPath(_folded(path)).suffix in PICKLE_SUFFIXES:
         raise RefusedFileError(
             f"{path!r} is in a pickle format, which runs code when it is loaded; save weights as "
-            "safetensors and remove trainer leftovers (training_args.bin, optimizer.pt)"
+            "safetensors and remove trainer leftovers (training_args.bin, optimizer.pt)",
+            code="pickle",
         )
     if status.st_size > limits.file_bytes:
         raise RefusedFileError(
             f"{path!r} has {status.st_size} bytes, more than the limit of {limits.file_bytes}; "
-            "raise Limits.file_bytes if that is intended"
+            "raise Limits.file_bytes if that is intended",
+            code="too-large",
         )
 
 
@@ -188,7 +202,9 @@ def _check_config(path: str, file: Path, size: int) -> None:
     except (ValueError, RecursionError) as error:
         if isinstance(error, RefusedFileError):
             raise
-        raise RefusedFileError(f"{path!r} is not readable JSON ({error}); save it again") from error
+        raise RefusedFileError(
+            f"{path!r} is not readable JSON ({error}); save it again", code="not-json"
+        ) from error
 
 
 def _check_index(path: str, file: Path, size: int) -> None:
@@ -223,12 +239,14 @@ def _refuse_code(path: str, value: JsonValue) -> None:
         if key in {"auto_map", "custom_generate", "trust_remote_code"} and item:
             raise RefusedFileError(
                 f"{path!r} has {key!r}: it makes a loader import code that came with the model; "
-                "use an architecture that transformers has, and remove the key"
+                "use an architecture that transformers has, and remove the key",
+                code="loads-code",
             )
         if key.endswith("_implementation") and _names_a_repository(item):
             raise RefusedFileError(
                 f"{path!r} sets {key!r} to {item!r}: a kernel fetched from a hub is code; use "
-                "'eager', 'sdpa' or 'flash_attention_2'"
+                "'eager', 'sdpa' or 'flash_attention_2'",
+                code="loads-code",
             )
         _refuse_code(path, item)
 
@@ -250,4 +268,6 @@ def _check_safetensors(path: str, file: Path, size: int) -> None:
     except (ValueError, RecursionError, TypeError, KeyError, IndexError) as error:
         raise RefusedFileError(f"{path!r}: its header is not readable ({error}); {cure}") from error
     if max(ends, default=0) != size - 8 - length:
-        raise RefusedFileError(f"{path!r}: its tensors do not fill the file; {cure}")
+        raise RefusedFileError(
+            f"{path!r}: its tensors do not fill the file; {cure}", code="bad-safetensors"
+        )

@@ -65,7 +65,8 @@ def copy_file(source: Path, target: Path, progress: ProgressCallback) -> tuple[s
         if size != status.st_size or reader.read(1):
             raise RefusedFileError(
                 f"{source} changed while it was read ({status.st_size} bytes at first): put it "
-                "when its writer has closed it"
+                "when its writer has closed it",
+                code="changed-while-read",
             )
     return PREFIX + hasher.hexdigest(), size
 

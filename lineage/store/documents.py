@@ -35,7 +35,8 @@ def check_key(key: str) -> str:
     if not _KEY.fullmatch(key) or not _has_sane_size(key):
         raise LineageError(
             f"key {key[:200]!r} is refused: segments of up to {_SEGMENT_LETTERS} letters, digits, "
-            f"'.', '_', '=' and '-' (no dot first), joined by '/', up to {_KEY_LETTERS} in all"
+            f"'.', '_', '=' and '-' (no dot first), joined by '/', up to {_KEY_LETTERS} in all",
+            code="unsafe-key",
         )
     return key
 

@@ -218,7 +218,9 @@ def open_s3(uri: str, progress: ProgressCallback = no_progress) -> S3Store:
     """
     name, _, prefix = uri.removeprefix("s3://").partition("/")
     if not name:
-        raise StoreUnfitError(f"store {uri!r} names no bucket: write s3://bucket/prefix")
+        raise StoreUnfitError(
+            f"store {uri!r} names no bucket: write s3://bucket/prefix", code="no-bucket"
+        )
     bucket = Bucket(name, prefix)
     writable = True
     try:

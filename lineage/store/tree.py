@@ -81,7 +81,9 @@ def parse_tree(data: bytes, digest: str) -> Tree:
         files = tuple(TreeFile(*row) for row in document["files"])
         schema, weights = document["schema"], document["weights"]
     except (ValueError, RecursionError, TypeError, KeyError) as error:
-        raise CorruptError(f"{problem} ({error}): ask for it with get_bytes") from error
+        raise CorruptError(
+            f"{problem} ({error}): ask for it with get_bytes", code="not-a-folder"
+        ) from error
     if schema != SCHEMA or not all(_is_sane(file) for file in files):
         raise CorruptError(f"{problem} of schema {SCHEMA}: it was written by something else")
     if not files or len(files) > Limits().files:
@@ -183,7 +185,8 @@ class TreeFolder:
         if target.stat().st_size != file.size:
             raise CorruptError(
                 f"{file.path} has {target.stat().st_size} bytes, but its manifest says "
-                f"{file.size}: the manifest is wrong or forged; do not use this tree"
+                f"{file.size}: the manifest is wrong or forged; do not use this tree",
+                code="other-size",
             )
 
     def _appear(self, unfinished: Path, folder: Path) -> None:

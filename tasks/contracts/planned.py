@@ -137,7 +137,8 @@ def start_of(runner: StepRunner, reference: str) -> Artifact:
         found = f"a {entry.kind}" if entry.record else "without a record"
         raise LineageError(
             f"{reference!r} is {entry.name}@{entry.version}, which is {found}, but a checkpoint "
-            "is needed here: find one with `provost teacher list` or `provost lineage show NAME`"
+            "is needed here: find one with `provost teacher list` or `provost lineage show NAME`",
+            code="not-a-checkpoint",
         )
     return Artifact(kind=entry.kind, digest=entry.digest, record=entry.record, uri=store.uri)
 

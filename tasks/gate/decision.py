@@ -119,14 +119,16 @@ def waive(runner: StepRunner, digest: str, reason: str) -> SignedWaiver:
     """
     if not reason.strip():
         raise LineageError(
-            "a waiver needs a reason, because it is all that later readers see: give --reason"
+            "a waiver needs a reason, because it is all that later readers see: give --reason",
+            code="no-reason",
         )
     plan, artifact = read_plan(runner, digest)
     findings = refused(plan, Level.WARNING)
     if not findings:
         raise LineageError(
             f"the plan {artifact.digest} has no findings to accept, so it needs no waiver: launch "
-            "it without one"
+            "it without one",
+            code="nothing-to-waive",
         )
     waiver = Waiver(
         plan=artifact.digest,
@@ -149,7 +151,8 @@ def read_plan(runner: StepRunner, digest: str) -> tuple[Plan, Artifact]:
         kind = "not in the records" if output is None else f"a {output.output_kind}"
         raise LineageError(
             f"{digest} is {kind}, not a plan: give the digest that a consolidation printed as "
-            "its plan"
+            "its plan",
+            code="not-a-plan",
         )
     try:
         plan = Plan.model_validate(json.loads(runner.store.get_bytes(output.output)))

@@ -148,7 +148,8 @@ def _collected(runner: StepRunner, reference: str, start: Artifact) -> Candidate
     except MissingBlobError as error:
         raise LineageError(
             f"the records of {reference} cannot be read: {error}. Bring its records into "
-            "this store, have its team release it here, or leave it out"
+            "this store, have its team release it here, or leave it out",
+            code="unreadable-records",
         ) from error
 
 

@@ -161,7 +161,8 @@ def read_refork(data: bytes) -> Refork:
         raise LineageError(
             "this is not a request to climb again: give the digest on the gate's page, or the "
             f"refork file beside the page ({error.error_count()} faults, the first: "
-            f"{error.errors()[0]['msg']})"
+            f"{error.errors()[0]['msg']})",
+            code="not-a-request",
         ) from error
 
 

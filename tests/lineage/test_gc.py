@@ -15,6 +15,7 @@ from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from tests.support.aging import DAY, grow_old
 from tests.support.making import MINE, checkpoint, release_of, write_record
+from tests.support.refused import raised
 from workflows.cli import main
 
 
@@ -73,7 +74,7 @@ def test_a_registered_release_keeps_all_its_parts(store, tmp_path, monkeypatch):
 
 
 def test_too_short_a_grace_period_is_refused(store):
-    with pytest.raises(LineageError, match="at least 7200"):
+    with raised(LineageError, "short-grace", "7200"):
         find_garbage(store, grace_seconds=60)
 
 

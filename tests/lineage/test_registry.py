@@ -18,6 +18,7 @@ from lineage.registry.valid_recalls import Used
 from lineage.store.documents import seal, to_json
 from lineage.store.store import open_store
 from tests.support.making import MINE
+from tests.support.refused import raised
 
 
 def artifact(store, content: str) -> Artifact:
@@ -61,7 +62,7 @@ def test_references_resolve(registry, reference, name, version):
 def test_a_digest_resolves_to_what_is_registered_under_it(registry, store):
     entry = registry.resolve(artifact(store, "teacher.code 2").digest)
     assert (entry.name, entry.version) == ("teacher.code", 2)
-    with pytest.raises(UnknownReferenceError, match="not registered"):
+    with raised(UnknownReferenceError, "not-registered"):
         registry.resolve(store.put_bytes(b"unknown"))
 
 
@@ -82,11 +83,11 @@ def test_an_unknown_teacher_is_answered_with_what_exists(registry):
     ):
         with pytest.raises(UnknownReferenceError, match=re.escape(told)):
             registry.resolve(reference)
-    with pytest.raises(UnknownReferenceError, match=r"has no version 9: it has \[1, 2\]"):
+    with raised(UnknownReferenceError, "no-version", "9", "[1, 2]"):
         registry.resolve("math@9")
-    with pytest.raises(UnknownReferenceError, match="has no 'released'"):
+    with raised(UnknownReferenceError, "no-alias", "'released'"):
         registry.resolve("math")
-    with pytest.raises(LineageError, match="name@version"):
+    with raised(LineageError, "incomplete-reference", "name@version"):
         registry.resolve("math@")
 
 
@@ -111,7 +112,7 @@ def test_a_recalled_version_is_refused_unless_the_caller_allows_it(registry):
             registry.resolve(reference)
         assert registry.resolve(reference, allow_recalled=True).version == 1
     assert registry.resolve("math@latest").version == 2
-    with pytest.raises(LineageError, match="is recalled"):
+    with raised(LineageError, "not-active", "recalled"):
         registry.point("teacher.math", "candidate", 1, by="lead")
 
 
@@ -125,7 +126,7 @@ def test_recalled_content_cannot_come_back_under_another_name(registry, store):
 
 
 def test_a_recall_without_a_reason_is_refused(registry):
-    with pytest.raises(LineageError, match="needs a reason"):
+    with raised(LineageError, "no-reason"):
         registry.recall("teacher.math", 1, by="lead", reason="")
 
 
@@ -134,15 +135,15 @@ def test_a_retired_version_resolves_by_number_only(registry):
     registry.retire("teacher.math", 2, by="lead")
     assert registry.resolve("math@2").version == 2
     assert registry.resolve("math@latest").version == 1
-    with pytest.raises(UnknownReferenceError, match="retired"):
+    with raised(UnknownReferenceError, "retired"):
         registry.resolve("math@released")
 
 
 def test_what_is_not_in_the_store_cannot_be_registered(registry):
     absent = Artifact(kind="release", digest="sha256:" + "0" * 64)
-    with pytest.raises(LineageError, match="not in the store"):
+    with raised(LineageError, "missing-artifact"):
         registry.register("teacher.math", absent, owner="team")
-    with pytest.raises(LineageError, match="owner"):
+    with raised(LineageError, "no-owner"):
         registry.register("teacher.math", absent, owner="")
     with pytest.raises(LineageError, match="refused"):
         registry.register("teacher/../x", absent, owner="team")

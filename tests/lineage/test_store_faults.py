@@ -12,6 +12,7 @@ from lineage.errors import RefusedFileError, StoreFullError
 from lineage.records.record import Records
 from lineage.store.store import FolderStore, open_store
 from tests.support.making import checkpoint, write_record
+from tests.support.refused import raised
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_what_was_there_stays(small_disk, 
     store = FolderStore(small_disk / "store")
     kept = store.put_tree(checkpoint(tmp_path / "kept", os.urandom(500_000)))
     before = list(store.blobs.digests())
-    with pytest.raises(StoreFullError, match="no space left"):
+    with pytest.raises(StoreFullError):
         store.put_tree(checkpoint(tmp_path / "large", os.urandom(4_000_000)))
     tree_files = {"config.json", "notes.txt"}  # what fitted may stay: no manifest names it
     assert len(list(store.blobs.digests())) <= len(before) + len(tree_files)
@@ -85,7 +86,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(store, tmp_path, monkey
         return moved
 
     monkeypatch.setattr(copying, "_pump", growing)
-    with pytest.raises(RefusedFileError, match="changed while it was read"):
+    with raised(RefusedFileError, "changed-while-read"):
         store.put_file(log)
 
 

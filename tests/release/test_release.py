@@ -3,13 +3,14 @@
 import pytest
 
 from lineage.artifacts import Artifact, Release, read_manifest
-from lineage.errors import LineageError
+from lineage.errors import LineageError, RecalledError
 from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from tasks.model.identity import identity_of
 from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing
 from tests.support.mirrors import MemoryMirror
+from tests.support.refused import raised
 from tests.support.runs import Climbed, Maker
 from workflows.commands.names import told_of_candidate
 
@@ -154,13 +155,13 @@ def test_releasing_again_changes_nothing(runner, climbed):
 
 def test_a_part_that_is_not_in_the_store_is_refused_before_anything_is_registered(runner, climbed):
     lost = Artifact(kind="dataset", digest="sha256:" + "0" * 64)
-    with pytest.raises(LineageError, match=r"part 'evaluation' names sha256:0+, which is not in"):
+    with raised(LineageError, "missing-part", "'evaluation'"):
         climbed.release(evaluation=lost)
     assert Registry(runner.store).names() == []
 
 
 def test_a_part_of_the_wrong_kind_is_refused(runner, climbed):
-    with pytest.raises(LineageError, match="part 'environment' is a dataset, not a environment"):
+    with raised(LineageError, "other-kind", "'environment'", "dataset"):
         climbed.release(environment=climbed.domain.train)
     assert Registry(runner.store).names() == []
 
@@ -168,7 +169,7 @@ def test_a_part_of_the_wrong_kind_is_refused(runner, climbed):
 def test_content_that_was_recalled_is_not_released_again(runner, climbed):
     climbed.release()
     Registry(runner.store).recall("teacher.math", 1, by="team", reason="leaked answers")
-    with pytest.raises(LineageError, match=r"was recalled by team .*leaked answers"):
+    with pytest.raises(RecalledError, match="leaked answers"):
         climbed.release()
 
 
