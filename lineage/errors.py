@@ -49,6 +49,17 @@ class MissingBlobError(LineageError):
     """A digest that names nothing in the store."""
 
 
+class NoRecordError(MissingBlobError):
+    """An artifact that no record made, although its making is to be read."""
+
+    def __init__(self) -> None:
+        """Say what to do about it."""
+        super().__init__(
+            "no record says how this artifact was made: it was put into the store as it was. "
+            "Import it (`provost checkpoint import`, `provost teacher import`), which records it"
+        )
+
+
 class CorruptError(LineageError):
     """Bytes in the store that do not match their digest."""
 

@@ -10,6 +10,7 @@ from lineage.errors import (
     ConflictingOutputsError,
     CorruptError,
     MissingBlobError,
+    NoRecordError,
     NotEntitledError,
     RecordRefusedError,
 )
@@ -96,11 +97,12 @@ class Records:
         self.write(self.read(digest), kept)
 
     def read(self, digest: str) -> Derivation:
-        """Return a derivation, verified. Raises MissingBlobError or CorruptError."""
+        """Return a derivation, verified. Raises NoRecordError, MissingBlobError or CorruptError."""
+        if not digest:
+            raise NoRecordError
         if digest not in self._known:
             key = f"records/{hex_of(digest)}"
-            data = self._older.read(key)
-            if data is None:
+            if (data := self._older.read(key)) is None:
                 data, key = self._blob(digest), digest
             self._known[digest] = parse_named(data, digest, key, Derivation)
         return self._known[digest]
@@ -156,8 +158,7 @@ class Records:
 
     def output(self, digest: str) -> Attestation | None:
         """Return the last attestation with an output that is still in the store, or None."""
-        there = self._there(digest)
-        return there[-1] if there else None
+        return next(reversed(self._there(digest)), None)
 
     def history(self, digest: str) -> list[Attestation]:
         """Return the attestations of a derivation, oldest first; empty if it never ran."""

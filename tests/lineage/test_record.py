@@ -7,6 +7,7 @@ from lineage.errors import (
     ConflictingOutputsError,
     CorruptError,
     MissingBlobError,
+    NoRecordError,
     NotEntitledError,
     RecordRefusedError,
     TrustRootError,
@@ -235,3 +236,9 @@ def test_metrics_keep_what_is_not_finite():
         b'{"name":"loss","source":"sft","step":1,"value":"nan"}\n'
         b'{"name":"loss","source":"sft","step":2,"value":0.5}\n'
     )
+
+
+def test_an_artifact_without_a_record_is_named_as_such(records):
+    with pytest.raises(NoRecordError):
+        records.read("")
+    assert records.history("") == []
