@@ -46,7 +46,7 @@ def place():
             elif file.parent.name != "tasks":
                 ordinary_user.link_tree(file.parent, folder / file.parent.name)
         (folder / "lineage").mkdir()
-        for name in ("__init__.py", "plain.py"):  # all of it that failures need
+        for name in ("__init__.py", "errors.py"):  # all of it that failures need
             shutil.copy(rollout.parents[1] / "lineage" / name, folder / "lineage")
         (folder / "tests" / "support").mkdir(parents=True)
         shutil.copy(SUPPORT / "bundles.py", folder / "tests" / "support")

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, failure, write_bundle
@@ -43,7 +42,7 @@ def test_a_grader_that_goes_on_without_its_network_is_refused(tmp_path, grade):
     with EnvironmentWorker(write_bundle(tmp_path, grade=grade)) as worker:
         worker.refuse_network()
         assert worker.grade(episodes("a"))[0].score == 0.0
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(EnvironmentFailure) as caught:
             worker.refuse_network()
     assert caught.value.code == "grader-needs-network"
 

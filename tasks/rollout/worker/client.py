@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import (
     EnvironmentFailure,
     Episode,
@@ -27,12 +26,12 @@ from tasks.rollout.client import (
 )
 from tasks.rollout.environment import Demonstration, Grade, Json, Prompt, Split
 from tasks.rollout.prompts import PromptError, parse_json, prompt_to_json
-from tasks.rollout.wheels.bundled import site_folders
-from tasks.rollout.wheels.cache import wheel_cache
 from tasks.rollout.worker.limits import Confinement, ConfinementError, WorkerLimits
 from tasks.rollout.worker.process import ConfinedProcess, ProcessLostError
 
 Answer = TypeVar("Answer")
+_CARRIED = ("pylock.toml", "wheels")
+"""Names in a bundle that carries packages."""
 _NEEDS_NETWORK = "grader-needs-network"
 _WITHOUT_NETWORK = (
     "after it tried to reach a network, which an environment does not have: put what it fetches "
@@ -101,16 +100,10 @@ class EnvironmentWorker:
         return self._confinement
 
     def refuse_network(self) -> None:
-        """Refuse a bundle that has tried to reach a network, even if it went on without.
-
-        Raises:
-            RefusedError: ``grader-needs-network``.
-        """
+        """Raise EnvironmentFailure if the bundle tried to reach a network, even if it went on."""
         if self._tried_network:
-            raise RefusedError(
-                _NEEDS_NETWORK,
-                f"the environment of {self.domain!r} gave an answer {_WITHOUT_NETWORK}",
-            )
+            problem = f"was answered {_WITHOUT_NETWORK}"
+            raise EnvironmentFailure(self.domain, "grade", problem, code=_NEEDS_NETWORK)
 
     def restart(self) -> None:
         """End the process and start another."""
@@ -224,7 +217,7 @@ class EnvironmentWorker:
             self._max_turns = max_turns_from(reply.get("max_turns"))
 
     def _launch(self) -> ConfinedProcess:
-        site = site_folders(self._bundle, wheel_cache())
+        site = _site_folders(self._bundle)
         modules, monty = importable_modules(site), monty_binary()
         rollout = str(Path(__file__).resolve().parents[1])
         packages = [_folder_or_file(file) for name, file in modules.items() if name != "tasks"]
@@ -256,6 +249,16 @@ class EnvironmentWorker:
             yield
         except NonsenseError as error:
             raise EnvironmentFailure(self.domain, call, str(error), prompt_id=prompt_id) from error
+
+
+def _site_folders(bundle: Path) -> list[str]:
+    """Return the folders of a bundle's wheels; most bundles have none, and load nothing for it."""
+    if not any((bundle / name).exists() for name in _CARRIED):
+        return []
+    from tasks.rollout.wheels.bundled import site_folders  # noqa: PLC0415
+    from tasks.rollout.wheels.cache import wheel_cache  # noqa: PLC0415
+
+    return site_folders(bundle, wheel_cache())
 
 
 def importable_modules(site: Sequence[str] = ()) -> dict[str, str]:
