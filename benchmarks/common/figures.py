@@ -113,6 +113,17 @@ def memory() -> str:
     )
 
 
+def threads() -> str:
+    """Return the speed of a training loop by threads and wait policy, alone and beside."""
+    return table(
+        ("", "alone", "beside one busy process", "share kept"),
+        (
+            (choice, f"{row['alone']:.1f}", f"{row['beside_busy']:.1f}", f"{row['share_kept']:.2f}")
+            for choice, row in result("threads")["figures"]["medians"].items()
+        ),
+    )
+
+
 def new_domain() -> str:
     """Return what reaches a student of a domain that its fork point has never seen."""
     found = result("new_domain")["figures"]
@@ -135,6 +146,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults": faults,
     "fuzz": fuzz,
     "new_domain": new_domain,
+    "threads": threads,
 }
 
 

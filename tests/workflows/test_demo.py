@@ -2,6 +2,7 @@
 
 import sys
 
+import psutil
 import pytest
 
 from lineage.records.record import Derivation
@@ -52,3 +53,23 @@ def test_a_failed_stage_ends_the_demo_with_its_exit_code(stages):
     with pytest.raises(SystemExit) as ended:
         stages._side_by_side({"broken": stage("broken"), "code": stage("code")})
     assert ended.value.code == 3
+
+
+@pytest.mark.parametrize(
+    ("most", "in_use", "threads"),
+    [(2, 0.0, 2), (2, 0.25, 2), (2, 0.3, 1), (2, 2.0, 1), (8, 0.9, 7), (8, 2.5, 5), (1, 0.0, 1)],
+)
+def test_a_stage_alone_takes_the_cores_that_are_free(most, in_use, threads):
+    assert demo.free_cores(most, in_use) == threads
+
+
+def test_the_cores_in_use_are_between_none_and_all():
+    assert 0.0 <= demo.cores_in_use() <= psutil.cpu_count()
+
+
+def test_side_by_side_each_stage_takes_one_thread(stages, tmp_path, monkeypatch):
+    """Reads what the children were given."""
+    code = f"import os; open({str(tmp_path / 'ran')!r}, 'a').write(os.environ['PROVOST_THREADS'])"
+    monkeypatch.setattr(stages, "_command", lambda name: (sys.executable, "-S", "-c", code))
+    stages._side_by_side({name: stage(name) for name in ("math", "code")})
+    assert (tmp_path / "ran").read_text() == "11"

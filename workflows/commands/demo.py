@@ -1,6 +1,7 @@
 """``provost demo``: the main job. Finished stages are found in the store; the others run."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import psutil
 
 from lineage.errors import LineageError, RecalledError
 from lineage.registry.registry import Registry
@@ -27,6 +29,9 @@ from workflows.process import Job, exit_code, run_side_by_side
 from workflows.progress import progress_on
 
 TEAMS = ("math", "code", "agent", "instruct")
+_IDLE_CORES = 0.25
+"""What an idle machine uses: a desktop, a monitor."""
+_LOOK_SECONDS = 1.0
 
 
 @click.command()
@@ -52,6 +57,20 @@ def demo(seed: int, processes: int, as_document: bool) -> None:
     conclude(summary.model_copy(update=copied), as_document)
 
 
+def free_cores(most: int, in_use: float) -> int:
+    """Return how many of ``most`` cores a stage may take beside what other programs use.
+
+    Two threads that wait for each other are faster than one where nothing else runs, and slower
+    beside a single busy process (``benchmarks/results/threads.json``).
+    """
+    return max(1, most - math.ceil(max(in_use - _IDLE_CORES, 0.0)))
+
+
+def cores_in_use() -> float:
+    """Return how many cores all programs of this machine use, over a second."""
+    return psutil.cpu_percent(interval=_LOOK_SECONDS) / 100 * (psutil.cpu_count() or 1)
+
+
 class _Stages:
     """The three stages of the job; each is skipped where its output is found."""
 
@@ -69,8 +88,9 @@ class _Stages:
         if not missing:
             say(f"{', '.join(stages)}: found finished in the store", err=True)
             return
-        # A stage of one job has all cores to itself; side by side, each process takes one.
-        threads = {"PROVOST_THREADS": str(self._processes if len(stages) == 1 else 1)}
+        # Side by side each process takes one thread; a stage alone takes the cores that are free.
+        alone = free_cores(self._processes, cores_in_use()) if len(stages) == 1 else 1
+        threads = {"PROVOST_THREADS": str(alone)}
         jobs = [Job(name, self._command(name), threads) for name in missing]
         with progress_on(sys.stderr) as show:
             outcomes = run_side_by_side(jobs, self._processes, show, logs=self._logs)
