@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.support.page_walk import ANSWERED, NOT_RUN, PAGES, commands_of, run
-from tests.support.small_checkout import SmallCheckout
+from tests.support.page_walk import ANSWERED, NOT_RUN, PAGES, ROOT, commands_of, run
+from tests.support.small_checkout import SMALLER, SmallCheckout
 
 AUDIT = next(page for page in PAGES if page.name == "audit.md")
 RUN = [page for page in PAGES if any(not each.reason for each in commands_of(page))]
@@ -59,6 +59,12 @@ def test_each_line_that_is_not_run_has_a_reason_and_is_on_a_page():
     for start, reason in NOT_RUN.items():
         assert reason
         assert any(text.startswith(start) for text in texts), start
+
+
+@pytest.mark.parametrize("file", SMALLER)
+def test_what_makes_the_small_checkout_small_is_in_its_file(file):
+    text = (ROOT / file).read_text("utf-8")
+    assert [pattern for pattern, _ in SMALLER[file] if not re.search(pattern, text)] == []
 
 
 def test_a_line_that_waits_for_a_yes_is_answered():

@@ -43,6 +43,10 @@ NOT_RUN = {
     "provost teacher new chain": "it needs an index; tests/end_to_end/test_carried_packages.py",
     "provost teacher new guess": "it takes a package of the reader's; "
     "tests/end_to_end/test_published_environments.py",
+    "provost checkpoint import PATH": "it takes a model; "
+    "tests/end_to_end/test_foundation_from_a_model.py",
+    "provost run foundation --model": "the same",
+    "provost teacher import": "it takes a checkpoint; tests/end_to_end/test_imported_teacher.py",
     "provost teacher lock": "it takes requirements; tests/workflows/test_lock.py",
     "provost trust publish": "it takes a maintainer's key; tests/lineage/test_trust_chain.py",
 }
