@@ -5,7 +5,7 @@ this only reads what the teams declared and what the records prove.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,8 @@ class Candidate:
     """Sketch of its supervised data."""
     held: tuple[str, str] | None = None
     """Digests of tokenizer and template in its checkpoint; None if they were not read."""
+    differences: tuple[str, ...] | None = None
+    """What differs between its tokenizer and the student's, in words; None if not compared."""
     signature: SignatureState = "unsigned"
     signed_by: str = ""
     """The team that signed; "" where none did."""
@@ -85,7 +87,7 @@ def _check_one(domain: str, candidate: Candidate, start: Start) -> list[Finding]
     tokenizer, template = candidate.held or said
     found = [
         _fork_point(subject, release.fork_point.digest, candidate, start),
-        _differs(subject, "tokenizer", tokenizer, start.tokenizer),
+        _differs(subject, "tokenizer", tokenizer, start.tokenizer, candidate.differences),
         _differs(subject, "template", template, start.template),
         _false_identity(subject, said, (tokenizer, template)),
         _wrong_domain(subject, domain, release),
@@ -141,23 +143,21 @@ _CURE = {
 }
 
 
-def _differs(subject: str, what: str, theirs: str, ours: str) -> Finding | None:
-    if theirs == ours:
+def _differs(
+    subject: str, what: str, theirs: str, ours: str, words: Sequence[str] | None = None
+) -> Finding | None:
+    if theirs == ours or words == ():  # such as another pad token, which scores nothing
         return None
-    evidence = f"the {what} of {subject} is {theirs}, the student's is {ours}"
+    said = f"; they differ in {'; and in '.join(words)}" if words else ""
+    evidence = f"the {what} of {subject} is {theirs}, the student's is {ours}{said}"
     return Finding(f"other-{what}", "refusal", subject, evidence, _CURE[what])
 
 
 def _false_identity(subject: str, said: tuple[str, str], held: tuple[str, str]) -> Finding | None:
     if held == said:
         return None
-    evidence = (
-        f"{subject} declares tokenizer and chat template {said}, but its checkpoint holds {held}"
-    )
-    cure = (
-        "have its owner release it again with the current code, which reads both from the "
-        "checkpoint"
-    )
+    evidence = f"{subject} declares tokenizer and template {said}, but its checkpoint holds {held}"
+    cure = "have its owner release it again with the current code, which reads both from it"
     return Finding("false-identity", "refusal", subject, evidence, cure)
 
 

@@ -19,7 +19,7 @@ from tasks.contracts.planned import start_of
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import MisfitError, decide
 from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
-from tasks.model.identity import stored_identity
+from tasks.model.identity import stored_differences, stored_identity
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -144,7 +144,10 @@ def _collected(runner: StepRunner, reference: str, start: Artifact) -> Candidate
     try:
         found = collect(runner.store, {reference: reference}, start.record)[reference]
         # What a release says of itself proves nothing: its team may have changed the folder since.
-        return replace(found, held=stored_identity(runner.store, found.release.checkpoint.digest))
+        teacher = found.release.checkpoint.digest
+        held = stored_identity(runner.store, teacher)
+        differ = stored_differences(runner.store, teacher, start.digest)
+        return replace(found, held=held, differences=differ)
     except MissingBlobError as error:
         raise LineageError(
             f"the records of {reference} cannot be read: {error}. Bring its records into "

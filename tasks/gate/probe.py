@@ -31,7 +31,7 @@ from tasks.gate.reading import StudentStates, log_likelihoods, read
 from tasks.model.ancestry import CheckpointTensors, ancestry, displacements
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
-from tasks.model.identity import tokenizer_digest
+from tasks.model.identity import tokenizer_differences
 from tasks.model.relation import Ancestry
 from tasks.platform.progress import report
 from tasks.platform.ranks import rank_device
@@ -247,11 +247,18 @@ def _refuse_empty(subjects: Sequence[ProbedTeacher]) -> None:
 
 def _refuse_other_vocabulary(name: str, teacher: Policy, student: Policy) -> None:
     sizes = teacher.model.config.vocab_size, student.model.config.vocab_size
-    same = tokenizer_digest(teacher.tokenizer) == tokenizer_digest(student.tokenizer)
-    if sizes[0] != sizes[1] or not same:
+    if differ := tokenizer_differences(teacher.tokenizer, student.tokenizer):
         raise RefusedError(
             "other-tokenizer",
-            f"the teacher {name!r} has another tokenizer than the student ({sizes[0]} and "
-            f"{sizes[1]} tokens; their texts are compared too), so its probabilities belong to "
-            "other tokens: leave it out, or train it again from the student's start",
+            f"the tokenizers of the teacher {name!r} and of the student differ in "
+            f"{'; and in '.join(differ)}, so its probabilities belong to other tokens: leave it "
+            "out, or train it again from the student's start",
+        )
+    if sizes[0] != sizes[1]:
+        raise RefusedError(
+            "other-rows",
+            f"the teacher {name!r} and the student have one tokenizer, but {sizes[0]} and "
+            f"{sizes[1]} rows of embeddings, of which the last are padding: bring the larger "
+            "model in again (`provost checkpoint import`, `provost teacher import`), which trims "
+            "the rows that are no token",
         )

@@ -26,6 +26,7 @@ from tasks.model.files import (
 )
 from tasks.model.formats import refuse_other_weights
 from tasks.model.hub import is_commit, snapshot_of
+from tasks.model.training_templates import replace_template
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 """Files of which a tokenizer has at least one."""
@@ -82,6 +83,7 @@ def bring_in(source: Path, into: Path) -> Brought:
     """Save the causal LM of a folder into another, in single precision and without padding rows.
 
     Of a model with several parts, such as one that also sees images, the language model is kept.
+    A chat template that cannot play several turns gives way to ours, if ours gives the same text.
 
     Raises:
         RefusedError: for a folder without safetensors or tokenizer, weights that contradict the
@@ -100,6 +102,8 @@ def bring_in(source: Path, into: Path) -> Brought:
     policy = Policy(model.float(), tokenizer)
     if trimmed := trim_padding_rows(policy):
         notes["trimmed_rows"] = trimmed
+    if replaced := replace_template(tokenizer):
+        notes["template"] = f"Provost's training template for {replaced}"
     return Brought(save_policy(policy, into), notes)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -42,6 +44,14 @@ def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def differences(one: PreTrainedTokenizerBase, two: PreTrainedTokenizerBase) -> list[str]:
+    """Return what differs between two tokenizers and their templates, in words."""
+    found = tokenizer_differences(one, two)
+    if template_digest(one) != template_digest(two):
+        found.append("the chat template")
+    return found
+
+
+def tokenizer_differences(one: PreTrainedTokenizerBase, two: PreTrainedTokenizerBase) -> list[str]:
     """Return what differs between two tokenizers, in words; the pad token scores nothing."""
     found = []
     own, other = one.get_vocab(), two.get_vocab()
@@ -54,8 +64,6 @@ def differences(one: PreTrainedTokenizerBase, two: PreTrainedTokenizerBase) -> l
         first, second = getattr(one, name), getattr(two, name)
         if first != second:
             found.append(f"the {name}, {first!r} and {second!r}")
-    if template_digest(one) != template_digest(two):
-        found.append("the chat template")
     return found
 
 
@@ -94,10 +102,22 @@ def stored_identity(store: Store, checkpoint: str) -> tuple[str, str]:
     Raises:
         LineageError: for a missing checkpoint, or one with an unreadable tokenizer.
     """
+    with _without_weights(store, checkpoint) as folder:
+        return identity_of(folder)
+
+
+def stored_differences(store: Store, one: str, two: str) -> tuple[str, ...]:
+    """Return ``tokenizer_differences`` of two checkpoints in a store that can be read."""
+    with _without_weights(store, one) as first, _without_weights(store, two) as second:
+        return tuple(tokenizer_differences(load_tokenizer(first), load_tokenizer(second)))
+
+
+@contextmanager
+def _without_weights(store: Store, checkpoint: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="provost-") as name:
         for file in read_tree(store, checkpoint).files:
             if file.size <= _LARGEST and not file.path.endswith(".safetensors"):
                 path = Path(name, file.path)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(store.get_bytes(file.digest))
-        return identity_of(Path(name))
+        yield Path(name)

@@ -18,7 +18,8 @@ from lineage.records.record import Input
 from lineage.store.store import Store
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
-from tasks.model.identity import identity_of, template_digest, tokenizer_digest
+from tasks.model.files import load_tokenizer
+from tasks.model.identity import template_digest, tokenizer_differences
 from tasks.model.log_probs import TokenBatch
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.mopd.teacher_pool.checkpoint import TeacherSource
@@ -184,22 +185,23 @@ def check_tokens(
     Raises:
         ValueError: naming the teacher, for a different tokenizer or chat template.
     """
-    ours = tokenizer_digest(student), template_digest(student)
+    ours = template_digest(student)
     # Teachers of one digest are one folder.
-    identities = {source.digest: identity_of(source.folder) for source in sources}
+    tokenizers = {source.digest: load_tokenizer(source.folder) for source in sources}
     for source in sources:
-        tokenizer, template = identities[source.digest]
-        if tokenizer != ours[0]:
+        tokenizer = tokenizers[source.digest]
+        if differ := tokenizer_differences(tokenizer, student):
             raise RefusedError(
                 "other-tokenizer",
-                f"teacher {source.name!r} cannot be used: its tokenizer is {tokenizer}, the "
-                f"student's {ours[0]}. Ids would mean other text to it: re-train it with the "
-                "student's tokenizer, or leave it out",
+                f"teacher {source.name!r} cannot be used: its tokenizer and the student's differ "
+                f"in {'; and in '.join(differ)}. Ids would mean other text to it: re-train it with "
+                "the student's tokenizer, or leave it out",
             )
-        if template != ours[1] and not any_template:
+        template = template_digest(tokenizer)
+        if template != ours and not any_template:
             raise RefusedError(
                 "other-template",
                 f"teacher {source.name!r} cannot be used: its chat template is {template}, the "
-                f"student's {ours[1]}. It would score prompts in a form that it never saw: release "
+                f"student's {ours}. It would score prompts in a form that it never saw: release "
                 "it with the student's template, leave it out, or have a waiver accept it",
             )

@@ -2,7 +2,11 @@
 
 import pytest
 
-from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.model.identity import (
+    template_digest,
+    tokenizer_differences,
+    tokenizer_digest,
+)
 from tasks.sft.scratch import make_tokenizer
 from tests.support.tiny_models import tokenizer, with_template
 
@@ -83,3 +87,25 @@ def test_tokenizers_that_cut_a_text_differently_differ():
     )
     assert other.encode("fox") != tokenizer().encode("fox")
     assert tokenizer_digest(other) != tokenizer_digest(tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pad_token": "<|im_start|>"}, []),
+        ({"eos_token": "<|endoftext|>"}, ["the eos_token, '<|im_end|>' and '<|endoftext|>'"]),
+        ({"bos_token": "<|im_start|>"}, ["the bos_token, None and '<|im_start|>'"]),
+    ],
+    ids=["pad", "end", "beginning"],
+)
+def test_differences_are_named_and_padding_is_none(change, said):
+    other = with_template(TEMPLATE)
+    for name, token in change.items():
+        setattr(other, name, token)
+    assert tokenizer_differences(tokenizer(), other) == said
+
+
+def test_another_word_is_named_with_its_id():
+    other = make_tokenizer(["hen cow 12+34=46 tutor pupil systematic toolbox\n"] * 9, 280)
+    (said,) = tokenizer_differences(tokenizer(), other)
+    assert "tokens, such as" in said
