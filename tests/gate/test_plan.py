@@ -266,29 +266,6 @@ def test_one_checkpoint_under_two_domains_is_noted(runner, faculty):
     }
 
 
-def with_other(runner, faculty, tmp_path, **special):
-    """Release a teacher with the student's tokenizer, in which some special tokens differ."""
-    other = with_template(tokenizer().chat_template)
-    for name, token in special.items():
-        setattr(other, name, token)
-    folder = save_policy(Policy(tiny_policy().model, other), tmp_path / "other")
-    held = {"tokenizer": tokenizer_digest(other), "template": template_digest(other)}
-    faculty.teacher("math", 1, checkpoint=runner.store.put_tree(folder), **held)
-
-
-def test_another_end_token_is_refused_by_name(runner, faculty, tmp_path):
-    with_other(runner, faculty, tmp_path, eos_token="<|endoftext|>")
-    message = refusal(runner, ["math@1"])
-    assert "teacher.math@1 [other-tokenizer]" in message
-    assert "the eos_token, '<|endoftext|>' and '<|im_end|>'" in message
-
-
-def test_another_pad_token_is_accepted(runner, faculty, tmp_path):
-    with_other(runner, faculty, tmp_path, pad_token="<|im_start|>")
-    plan = make_plan(runner, ["math@1"], "fork-point@1")
-    assert "other-tokenizer" not in {note.code for note in plan.notes}
-
-
 def test_a_student_with_another_template_is_refused(runner, faculty, tmp_path):
     faculty.teacher("math", 1)
     other = Policy(tiny_policy().model, with_template("{{ messages }}"))

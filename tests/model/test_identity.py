@@ -98,7 +98,7 @@ def test_tokenizers_that_cut_a_text_differently_differ():
     ],
     ids=["pad", "end", "beginning"],
 )
-def test_differences_are_named_and_padding_is_none(change, said):
+def test_differences_are_named_and_padding_is_left_out(change, said):
     other = with_template(TEMPLATE)
     for name, token in change.items():
         setattr(other, name, token)

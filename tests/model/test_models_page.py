@@ -1,0 +1,7 @@
+"""The page on models says what each family and template does."""
+
+from tests.support.models_table import PAGE, page
+
+
+def test_the_tables_are_those_of_the_code():
+    assert page() == PAGE.read_text("utf-8")
