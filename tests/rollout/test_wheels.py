@@ -4,12 +4,20 @@ import sys
 
 import pytest
 
+from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
+from lineage.store.store import open_store
 from lineage.wheels import FOLDER, LOCK, Lock, LockError, parse_lock, write_lock
 from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
-from tasks.rollout.wheels.bundled import add_wheels, locked_wheels, modules_of, site_folders
+from tasks.rollout.wheels.bundled import (
+    add_wheels,
+    carried,
+    locked_wheels,
+    modules_of,
+    site_folders,
+)
 from tasks.rollout.worker.bundle import BundleError, check, collect
 from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, processes_of, write_bundle
@@ -120,6 +128,23 @@ def test_a_package_that_the_sandbox_needs_too_comes_from_the_bundle(tmp_path):
 def test_a_wheel_for_another_platform_or_python_is_refused(tmp_path, tag):
     bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path, tag=tag))
     assert refusal(EnvironmentWorker(bundle).__enter__) == "foreign-wheel"
+
+
+@pytest.mark.parametrize(
+    ("tag", "severities"),
+    [
+        ("py3-none-any", {"carried-packages": "note"}),
+        ("cp39-cp39-win_amd64", {"carried-packages": "note", "foreign-wheel": "refusal"}),
+    ],
+)
+def test_a_plan_is_told_of_packages_before_anything_trains(tmp_path, tag, severities):
+    store = open_store()
+    digest = store.put_tree(bundle_with(tmp_path / "team", write_wheel(tmp_path, tag=tag)))
+    findings = list(carried(store, "math@1", Artifact(kind="environment", digest=digest)))
+    assert {finding.code: finding.severity for finding in findings} == severities
+    assert "tally 1.0" in findings[0].evidence
+    plain = store.put_tree(write_bundle(tmp_path / "plain"))
+    assert list(carried(store, "math@1", Artifact(kind="environment", digest=plain))) == []
 
 
 def test_a_wheel_that_requires_another_python_is_refused(tmp_path):
