@@ -18,6 +18,7 @@ from tasks.rollout.wheels.bundled import (
     modules_of,
     site_folders,
 )
+from tasks.rollout.wheels.cache import wheel_cache
 from tasks.rollout.worker.bundle import BundleError, check, collect
 from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, processes_of, write_bundle
@@ -88,14 +89,13 @@ def test_what_is_installed_beside_provost_is_not_importable(tmp_path):
         worker.grade(episodes("a"))
 
 
-def test_a_wheel_cannot_replace_the_workers_own_modules_at_run_time(tmp_path):
-    top = "import json, tasks.rollout.environment as ours\n"
-    body = (
-        "return Grade(float('/tasks/rollout/' in ours.__file__ and 'lib/python' in json.__file__))"
-    )
-    bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path), top=top, grade=body)
-    with EnvironmentWorker(bundle) as worker:
-        assert worker.grade(episodes("a")) == [Grade(1.0)]
+def test_the_standard_library_comes_before_the_packages_of_a_bundle(tmp_path):
+    grade = "import sys\nreturn Grade(0.0, ' '.join(sys.path))"
+    with EnvironmentWorker(bundle_with(tmp_path / "a", write_wheel(tmp_path), grade=grade)) as one:
+        (grade,) = one.grade(episodes("a"))
+    *before, last = grade.reason.split()
+    assert last.startswith(str(wheel_cache()))
+    assert not any(folder.startswith(str(wheel_cache())) for folder in before)
 
 
 def test_a_wheel_outside_the_lock_is_refused(tmp_path):
@@ -137,7 +137,7 @@ def test_a_wheel_for_another_platform_or_python_is_refused(tmp_path, tag):
         ("cp39-cp39-win_amd64", {"carried-packages": "note", "foreign-wheel": "refusal"}),
     ],
 )
-def test_a_plan_is_told_of_packages_before_anything_trains(tmp_path, tag, severities):
+def test_a_plan_lists_packages_before_anything_trains(tmp_path, tag, severities):
     store = open_store()
     digest = store.put_tree(bundle_with(tmp_path / "team", write_wheel(tmp_path, tag=tag)))
     findings = list(carried(store, "math@1", Artifact(kind="environment", digest=digest)))
