@@ -9,7 +9,6 @@ is there is not run again. ``compensated`` compares plain and compensated master
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from benchmarks.common.circumstances import RESULTS, facts, write_result
 from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.ledger.compensated import compensated
-from benchmarks.ledger.real import CASES, Case, measure, plan_of_two
+from benchmarks.ledger.real import CASES, measured
 
 FILE = RESULTS / "ledger_rounds.json"
 
@@ -37,21 +36,10 @@ def main() -> None:
         if case.name in done["cases"]:
             continue
         # Each in a process of its own, so that the peak of its memory is its own.
-        row = in_own_process(_measured, chosen.model.resolve(), chosen.home.resolve(), case)
+        row = in_own_process(measured, chosen.model.resolve(), chosen.home.resolve(), case)
         done["cases"][case.name] = row | {"circumstances": facts()}
         write_whole(FILE, done)
         sys.stdout.write(as_text(row))
-
-
-def _measured(model: Path, home: Path, case: Case) -> dict[str, object]:
-    os.environ["PROVOST_HOME"] = str(home)
-    from lineage.store.store import open_store  # noqa: PLC0415 - the home is read when it is opened
-    from tasks.platform.step_runner import StepRunner  # noqa: PLC0415
-    from tests.support.mirrors import MemoryMirror  # noqa: PLC0415
-
-    mirror = MemoryMirror()  # type: ignore[no-untyped-call]
-    runner = StepRunner(open_store(), mirror=mirror)
-    return measure(runner, plan_of_two(runner, model), case)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,16 @@ RATES = (1e-6, 1e-5, 1e-4)
 STEPS = (10, 100)
 _TENSORS = 12
 """Number of weight matrices, every so many of the model's."""
+_NUMBERS = 1 << 17
+"""Number of weights of each."""
 
 
 def compensated(model: Path) -> list[dict[str, Any]]:
     """Return the share of the change that is lost, by learning rate and number of updates."""
     weights = load_file(model / "model.safetensors")
     matrices = [name for name, tensor in sorted(weights.items()) if tensor.dim() == 2]
-    chosen = [weights[name].float() for name in matrices[:: max(1, len(matrices) // _TENSORS)]]
+    spread = matrices[:: max(1, len(matrices) // _TENSORS)]
+    chosen = [weights[name].float().flatten()[:_NUMBERS] for name in spread]
     return [_lost(chosen, rate, steps) for rate in RATES for steps in STEPS]
 
 

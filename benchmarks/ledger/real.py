@@ -3,6 +3,7 @@
 Two teachers of a few supervised steps, one round for each learning rate and precision.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from benchmarks.common.process import resident
 from benchmarks.ledger.segments import segment_cost
 from lineage.artifacts import Artifact, Rung
 from lineage.operations.verify import Verifier
+from lineage.store.store import open_store
 from tasks.attribution.audit import explain
 from tasks.attribution.behavior import Behavior, Said
 from tasks.attribution.subject import AuditedStudent, Opened, find_subject, open_models
@@ -32,6 +34,7 @@ from tasks.release.domain import collect_domain
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
+from tests.support.mirrors import MemoryMirror
 from workflows.teachers.code.settings import DOMAIN as CODE
 from workflows.teachers.math.settings import DOMAIN as MATH
 
@@ -106,6 +109,14 @@ def _teacher(
         validation=domain.validation,
         evaluation=domain.evaluation,
     )
+
+
+def measured(model: Path, home: Path, case: Case) -> dict[str, Any]:
+    """Return what one case says, in a home that keeps what several cases share."""
+    os.environ["PROVOST_HOME"] = str(home)
+    mirror = MemoryMirror()  # type: ignore[no-untyped-call]
+    runner = StepRunner(open_store(), mirror=mirror)
+    return measure(runner, plan_of_two(runner, model), case)
 
 
 def measure(runner: StepRunner, plan: Plan, case: Case) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from lineage.errors import LineageError
 from lineage.graph.graph import Lineage
 from lineage.launches.launch import decided
 from lineage.launches.waiver import read_waiver
-from tasks.attribution.document import CarriedWaiver, Source
+from tasks.attribution.document import CarriedWaiver, Source, WeightsChange
 from tasks.attribution.estimators import FEWEST
 from tasks.attribution.subject import AuditedStudent, plan_of
+from tasks.ledger.conservation import Conservation
+from tasks.ledger.split_adamw import SAVING
 from tasks.platform.step_runner import StepRunner
 
 
@@ -27,6 +29,17 @@ def source_of(subject: AuditedStudent, name: str) -> Source:
             record=planned.release.record,
         )
     return Source(name=name)
+
+
+def weights_change(found: Conservation) -> WeightsChange:
+    """Return how the parts of the weights' change add up."""
+    saving = {SAVING: found.saving} if found.saving > 0 else {}
+    return WeightsChange(
+        change=found.change,
+        parts={**found.parts, **saving},
+        predicted_rounding=found.expected,
+        unexplained=found.unexplained,
+    )
 
 
 def start_words(subject: AuditedStudent) -> str:

@@ -83,6 +83,7 @@ class SegmentShare(Frozen):
     """A stretch of training, with each source's mean contribution over behaviors."""
 
     first_step: int
+    """First step of the stretch; above ``last_step`` for the saving of the student in bf16."""
     last_step: int
     parts: Mapping[str, FiniteFloat]
 
@@ -169,6 +170,22 @@ class CarriedWaiver(Frozen):
     text: str
 
 
+class WeightsChange(Frozen):
+    """The change of the weights in the round, which is the sum of its parts as vectors.
+
+    All but the first are norms relative to it.
+    """
+
+    change: FiniteFloat
+    """Norm of the change of the weights as they were trained."""
+    parts: Mapping[str, FiniteFloat]
+    """Sources, decay and rounding; saving, if the student was saved in less precision."""
+    predicted_rounding: FiniteFloat
+    """The rounding that theory predicts from the weights and the number of updates."""
+    unexplained: FiniteFloat
+    """The rest beside all parts."""
+
+
 class Audit(Frozen):
     """One audit."""
 
@@ -192,6 +209,8 @@ class Audit(Frozen):
     """Accuracy of a replayed split, in words; "" for an exact one."""
     residual: FiniteFloat
     """Largest unexplained rest of any behavior, relative to the sum of its parts' sizes."""
+    weights: WeightsChange | None = None
+    """None in an older audit."""
     behaviors: tuple[BehaviorShare, ...]
     course: tuple[SegmentShare, ...]
     groups: tuple[GroupShare, ...]

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from tasks.attribution.behavior import Behavior
-from tasks.attribution.caveats import approvals, not_tested, source_of, start_words, waivers
+from tasks.attribution.caveats import (
+    approvals,
+    not_tested,
+    source_of,
+    start_words,
+    waivers,
+    weights_change,
+)
 from tasks.attribution.counterfactual import verify
 from tasks.attribution.document import (
     Audit,
@@ -107,6 +114,7 @@ class Findings:
             shares=dict(zip(self._parts, self._estimates(), strict=True)),
             approximate=self._approximate,
             residual=float(self._split.residuals().max()),
+            weights=weights_change(self._models.conservation),
             behaviors=tuple(self._behaviors()),
             course=tuple(self._stretches()),
             groups=groups,

@@ -4,7 +4,7 @@ import itertools
 import shlex
 from dataclasses import dataclass
 
-from tasks.attribution.document import Audit, BehaviorShare, TokenShare
+from tasks.attribution.document import Audit, BehaviorShare, SegmentShare, TokenShare
 from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import LEAST_LOG_RATIO, reliability
 from tasks.attribution.page_shares import (
@@ -15,6 +15,7 @@ from tasks.attribution.page_shares import (
     domain_groups,
     source_names,
     ways,
+    weight_rows,
 )
 from tasks.attribution.path_integral import spread
 from tasks.attribution.verdict import join as listed
@@ -136,12 +137,17 @@ def course(audit: Audit) -> CourseView:
         },
         rows=[
             [
-                f"{stretch.first_step} to {stretch.last_step}",
+                _stretch(stretch),
                 *(nats(stretch.parts[source]) for source in sources),
             ]
             for stretch in audit.course
         ],
     )
+
+
+def _stretch(stretch: SegmentShare) -> str:
+    saved = stretch.first_step > stretch.last_step
+    return "saving" if saved else f"{stretch.first_step} to {stretch.last_step}"
 
 
 def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -165,6 +171,7 @@ def render(audit: Audit) -> str:
         groups=domain_groups(audit),
         crossings=crossings(audit),
         least_log_ratio=LEAST_LOG_RATIO,
+        weights=[] if audit.weights is None else weight_rows(audit.weights),
         ways=ways(audit),
         first_order=FIRST_ORDER,
         guess=f"{reliability().rank_correlation.first_order:.2f}",
@@ -187,6 +194,7 @@ def _sections(audit: Audit) -> list[tuple[str, str]]:
         "responses": "Tokens",
         "course": "Training",
         "domains": "Domains" if any(group.domain for group in audit.groups) else "",
+        "weights": "" if audit.weights is None else "Weights",
         "ways": "Other estimates",
         "absence": "" if audit.verification is None else "Absence",
         "rollouts": "Rollouts",

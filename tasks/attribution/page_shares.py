@@ -11,12 +11,13 @@ from tasks.attribution.document import (
     RetrainEffect,
     RetrainResult,
     ShareEstimate,
+    WeightsChange,
 )
 from tasks.attribution.estimators import LOG_RATIO
 from tasks.attribution.naming import LEAST_NATS
 from tasks.attribution.verdict import held_by, nats, off_domain
 from tasks.attribution.verdict import join as listed
-from tasks.ledger.split_adamw import RESERVED
+from tasks.ledger.split_adamw import RESERVED, ROUNDING, SAVING
 
 NOTHING = "\N{EM DASH}"
 NUM_COLORS = 8
@@ -71,6 +72,18 @@ class AbsenceTable:
 def source_names(audit: Audit) -> list[str]:
     """Return the sources that can answer for a share: teachers and the outcome."""
     return [source for source in audit.shares if source not in RESERVED]
+
+
+def weight_rows(weights: WeightsChange) -> list[list[str]]:
+    """Return the parts of the weights' change: name, norm relative to the change, and notes."""
+    notes = {
+        ROUNDING: f"fp32 updates; {weights.predicted_rounding:.2g} is predicted",
+        SAVING: "the student was saved in bf16",
+    }
+    return [
+        *([part, f"{share:.3g}", notes.get(part, "")] for part, share in weights.parts.items()),
+        ["unexplained", f"{weights.unexplained:.1g}", ""],
+    ]
 
 
 def colors(audit: Audit) -> dict[str, str]:

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from tasks.attribution.page import render
-from tasks.attribution.page_shares import domain_groups
+from tasks.attribution.document import Audit
+from tasks.attribution.page import course, render
+from tasks.attribution.page_shares import domain_groups, weight_rows
 from tests.support.audits import example_audit, group
 
 ATTACK = "<script>alert(1)</script>"
@@ -34,11 +35,42 @@ def test_without_retrains_the_page_has_no_section_of_absence():
     assert 'href="#absence"' not in page
 
 
+def test_the_parts_of_the_weights_change_are_shown_with_the_predicted_rounding():
+    page = render(example_audit())
+    assert 'id="weights"' in page
+    rows = weight_rows(example_audit().weights)
+    assert [row[:2] for row in rows] == [
+        ["math", "1.5"],
+        ["code", "0.75"],
+        ["decay", "0"],
+        ["rounding", "0.00031"],
+        ["unexplained", "1e-12"],
+    ]
+    assert "0.0003" in rows[3][2]
+
+
+def test_an_audit_from_before_shows_no_weights():
+    older = example_audit().model_dump(exclude={"weights"}, mode="json")
+    assert 'id="weights"' not in render(Audit.model_validate(older))
+
+
+def test_saving_in_less_precision_is_a_stretch_of_its_own():
+    made = example_audit()
+    saving = made.course[-1].model_copy(update={"first_step": 21, "last_step": 20})
+    assert [
+        row[0] for row in course(made.model_copy(update={"course": (*made.course, saving)})).rows
+    ] == [
+        "1 to 10",
+        "11 to 20",
+        "saving",
+    ]
+
+
 def test_every_link_leads_to_a_section():
     page = render(example_audit())
     targets = set(re.findall(r'href="#([^"]+)"', page))
     assert targets <= set(re.findall(r'id="([^"]+)"', page))
-    assert len(targets) == 11
+    assert len(targets) == 12
 
 
 @pytest.mark.parametrize("field", ["prompt", "response", "name", "contrast"])

@@ -13,6 +13,7 @@ from tasks.attribution.document import (
     ShareEstimate,
     Source,
     TokenShare,
+    WeightsChange,
     Witness,
 )
 
@@ -69,6 +70,25 @@ def example_verification():
     )
 
 
+WEIGHTS = WeightsChange(
+    change=2.5,
+    parts={"math": 1.5, "code": 0.75, "decay": 0.0, "rounding": 3.1e-4},
+    predicted_rounding=3e-4,
+    unexplained=1e-12,
+)
+
+INFLUENCE = Influence(
+    teacher="math",
+    step=3,
+    domain="math",
+    prompt="math-12+34",
+    score=1.0,
+    influence=0.25,
+    asked="12+34=",
+    answered="46",
+)
+
+
 def example_audit(**changes):
     parts = {"math": 2.5, "code": -0.5, "decay": 0.0, "rounding": 0.0}
     tokens = tuple(
@@ -86,6 +106,7 @@ def example_audit(**changes):
         ended=-2.0,
         shares={name: ShareEstimate(mean=value) for name, value in parts.items()},
         residual=0.0005,
+        weights=WEIGHTS,
         behaviors=(
             BehaviorShare(
                 name="sum",
@@ -108,18 +129,7 @@ def example_audit(**changes):
         ),
         groups=(group("math", "math", **parts),),
         witnesses=(Witness(name="surgery", parts={"math": 2.0, "code": 0.1}, named="math"),),
-        influences=(
-            Influence(
-                teacher="math",
-                step=3,
-                domain="math",
-                prompt="math-12+34",
-                score=1.0,
-                influence=0.25,
-                asked="12+34=",
-                answered="46",
-            ),
-        ),
+        influences=(INFLUENCE,),
         searched="40 of math in steps 1 to 10",
         verification=example_verification(),
         verdict=AuditVerdict(named="math", sentence="Math did it.", confidence="quite."),
