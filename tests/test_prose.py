@@ -58,6 +58,11 @@ def names():
     return list(names_of_tests())
 
 
+@pytest.fixture(scope="module")
+def readable():
+    return [*helps(), *errors()]
+
+
 @pytest.mark.parametrize("word", AVOIDED)
 def test_the_product_hardly_uses_an_avoided_word(product, word):
     assert rates(product)[word] <= MOST_PER_10_000, places(product, AVOIDED[word])
@@ -115,8 +120,8 @@ def test_a_rate_is_uses_per_10_000_words():
     assert rates(texts)["nobody"] == pytest.approx(30.0)
 
 
-def test_the_same_seed_draws_the_same_texts():
-    texts = [*helps(), *errors()]
+def test_the_same_seed_draws_the_same_texts(readable):
+    texts = readable
     first = drawn(texts, 50, 15)
     again = drawn(reversed(texts), 50, 15)
     assert [text.words for text in first] == [text.words for text in again]
@@ -124,10 +129,10 @@ def test_the_same_seed_draws_the_same_texts():
     assert first != drawn(texts, 50, 16)
 
 
-def test_errors_name_their_values_and_helps_come_from_commands_and_settings():
-    assert any("{digest}" in text.words for text in errors())
-    assert any(text.where.startswith("workflows/commands/") for text in helps())
-    assert any(text.where.startswith("tasks/mopd/launch_form.py") for text in helps())
+def test_errors_name_their_values_and_helps_come_from_commands_and_settings(readable):
+    assert any("{digest}" in text.words for text in readable)
+    assert any(text.where.startswith("workflows/commands/") for text in readable)
+    assert any(text.where.startswith("tasks/mopd/launch_form.py") for text in readable)
 
 
 def test_every_option_of_a_command_has_a_help_text():

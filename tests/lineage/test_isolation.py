@@ -18,7 +18,7 @@ GOOD = ("base", "sft", "release")
 
 
 @pytest.fixture
-def store(home):
+def store(tracked_home):
     return open_store()
 
 

@@ -174,7 +174,7 @@ def release_ten(uri: str, writer: int, gate) -> None:
 
 
 def test_eight_writers_at_once_never_collide_and_lose_nothing(store):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # which imports nothing a second time
     gate = context.Barrier(8)
     writers = [context.Process(target=release_ten, args=(store.uri, n, gate)) for n in range(8)]
     for writer in writers:

@@ -93,7 +93,7 @@ def assert_plain(output):
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch):
+def made(tmp_path, tracked_home, monkeypatch):
     monkeypatch.delenv("PROVOST_SIGNING_KEY", raising=False)
     return hostile_store(tmp_path)
 
