@@ -61,9 +61,12 @@ def places(source: str) -> list[tuple[str, int]]:
 
 
 def site(module: str, source: str, operator: str, occurrence: int) -> Site | None:
-    """Return the mutant of a place, or None where the syntax tree stays the same."""
+    """Return the mutant of a place, or None where the tree stays the same or is not Python."""
     mutated = mutate_code(source, get_operator(operator)(), occurrence)
-    change = _change(ast.parse(source), ast.parse(mutated)) if mutated else None
+    try:
+        change = _change(ast.parse(source), ast.parse(mutated)) if mutated else None
+    except SyntaxError:  # such as "not" before an assignment expression
+        return None
     return Site(module, change[0], operator, occurrence, *change[1:]) if change else None
 
 

@@ -35,6 +35,11 @@ def test_a_mutant_names_its_function_and_its_statement_before_and_after():
     assert mutant.after == "return self.size + heard"
 
 
+def test_a_mutant_that_is_not_python_is_left_out():
+    assert places("if lost := a - b:\n    pass\n").count(("core/AddNot", 0)) == 1
+    assert sites("reader.py", "if lost := a - b:\n    pass\n", "core/AddNot") == []
+
+
 def test_of_a_compound_statement_the_head_alone_counts():
     mutant = only(SOURCE, "core/AddNot")
     assert (mutant.before, mutant.after) == ("if heard:\n    ...", "if not heard:\n    ...")
