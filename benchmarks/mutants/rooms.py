@@ -73,27 +73,17 @@ ROOMS = {
     ),
     "ledger": Room(("tasks/ledger/*.py",), ("tests/ledger/*.py",), 12),
     "gate": Room(
-        tuple(
-            f"tasks/gate/{name}.py"
-            for name in (
-                "verdict",
-                "measured",
-                "prediction",
-                "weights",
-                "forecast",
-                "plan",
-            )
+        (
+            *(
+                f"tasks/gate/{name}.py"
+                for name in ("verdict", "measured", "prediction", "forecast", "plan")
+            ),
+            "tasks/model/ancestry.py",
         ),
-        tuple(
-            f"tests/gate/test_{name}.py"
-            for name in (
-                "forecast",
-                "judge",
-                "weights",
-                "plan",
-                "remedy",
-                "recalibration",
-            )
+        (
+            *(f"tests/gate/test_{name}.py" for name in ("forecast", "judge")),
+            "tests/model/test_ancestry.py",
+            *(f"tests/gate/test_{name}.py" for name in ("plan", "remedy", "recalibration")),
         ),
         12,
     ),
