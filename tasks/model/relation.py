@@ -44,7 +44,7 @@ class Ancestry(WeightMeasurement):
         share = (
             ""
             if self.projection is None
-            else f"; the weights keep {self.projection:.0%} of what it learned"
+            else f"; the weights keep {round(self.projection, 2) + 0.0:.0%} of what it learned"
         )
         nearer = f"; {self.nearest} is nearer" if self.nearest != self.declared else ""
         return distance + share + nearer

@@ -86,6 +86,8 @@ def test_without_a_grandparent_the_matrices_tell_a_child_from_a_stranger(tmp_pat
     found = ancestry(stranger, parent, None, [])
     assert found.projection == pytest.approx(0.0, abs=0.06)
     assert found.contradicted
+    nothing = found.model_copy(update={"projection": -0.001})
+    assert "keep 0% of" in nothing.summary
 
 
 def test_a_candidate_as_near_as_the_parent_contradicts_nothing(put):
