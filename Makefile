@@ -82,7 +82,7 @@ lint: $(READY_TO_DEVELOP) ## check format, style, types, import contracts, scrip
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/codespell
+	@$(BIN)/codespell workflows tasks images lineage tests infra docs benchmarks *.md Makefile pyproject.toml
 	@$(BIN)/hadolint --failure-threshold ignore images/*/Dockerfile
 	@$(BIN)/shellcheck images/*.sh infra/*.sh infra/*/*.sh .ci/run .ci/unprivileged .ci/flyte-2
 	@$(BIN)/python -m tests.lint.manifests
