@@ -74,8 +74,10 @@ def test_a_line_that_waits_for_a_yes_is_answered():
 
 def test_commands_are_read_without_comments_and_without_output(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("a\n```\nprovost doctor   # checks\nok  cores\nA=1 make demo\n```\n`make`\n")
+    page.write_text(
+        "```json\n{}\n```\n```\nprovost doctor   # checks\nok  cores\nA=1 make demo\n```\n`make`\n"
+    )
     assert [(each.line, each.text) for each in commands_of(page)] == [
-        (3, "provost doctor"),
-        (5, "A=1 make demo"),
+        (5, "provost doctor"),
+        (7, "A=1 make demo"),
     ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
-_BLOCK = re.compile(r"^```(?:bash)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROGRAMS = "cd createdb export make pg_dump pg_restore provost python rsync source sqlite3".split()
 _COMMAND = re.compile(rf"^(?:[A-Z_]+=\S+ )*(?:{'|'.join(_PROGRAMS)}) ")
 
@@ -90,8 +90,10 @@ def commands_of(page: Path) -> Iterator[Command]:
     """Yield the commands of a page's blocks, without their comments, in order."""
     text = page.read_text("utf-8")
     for block in _BLOCK.finditer(text):
-        first = text[: block.start(1)].count("\n") + 1
-        for number, line in enumerate(block[1].splitlines()):
+        if block[1] not in {"", "bash"}:
+            continue
+        first = text[: block.start(2)].count("\n") + 1
+        for number, line in enumerate(block[2].splitlines()):
             if _COMMAND.match(f"{line} "):
                 bare = re.split(r"\s+# ", line)[0].strip()
                 yield Command(page.name, first + number, bare)
