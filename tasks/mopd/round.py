@@ -36,6 +36,7 @@ from tasks.platform.ranks import joined_ranks
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.resume import Part, States
 from tasks.platform.step_runner import StepRunner, now
+from tasks.rollout.domains import model_note
 
 
 def distil_round(
@@ -110,6 +111,7 @@ class _Round:
             run.train(measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
         measurements.notes["confinement"] = source.confinement
+        measurements.notes["model"] = model_note(policy)
         # First the ledger: a run that is killed between the two makes both again.
         runner.commit(
             ledger_derivation(self._derivation),

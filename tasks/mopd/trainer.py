@@ -42,7 +42,7 @@ from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank_device
 from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner
-from tasks.rollout.collect import Rollout
+from tasks.rollout.collect import Question, Rollout
 from tasks.rollout.domains import (
     DomainShare,
     Mixture,
@@ -201,7 +201,11 @@ def open_source(
     settings: RoundSettings,
     seed: int,
 ) -> Iterator[CountedMixture]:
-    """Open the domains' environments, and yield the mixture of their prompts."""
+    """Open the domains' environments, and yield the mixture of their prompts.
+
+    Raises:
+        ValueError: for a prompt of any split that leaves no room for a turn of the settings.
+    """
     with ExitStack() as stack:
         environments = {
             teacher.domain: stack.enter_context(
@@ -223,6 +227,10 @@ def open_source(
             for teacher in teachers
         ]
         player: Plays = make_player(environments, policy, settings.sampling)
+        for teacher in teachers:  # what is measured after the round must not fail only then
+            for split in (teacher.validation, teacher.evaluation):
+                prompts = stored_prompts(runner.store, split)
+                player.refuse_too_long([Question(teacher.domain, prompt) for prompt in prompts])
         if num_ranks() > 1:
             player = SharedPlayer(player, policy.model)
         labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}

@@ -32,6 +32,7 @@ from tasks.rollout.domains import (
     Plays,
     confinement_note,
     make_player,
+    model_note,
     open_environment,
     stored_prompts,
 )
@@ -69,6 +70,7 @@ def _climb(
         allow_unconfined=settings.sampling.allow_unconfined,
     ) as worker:
         ladder.measurements.notes["confinement"] = confinement_note([worker])
+        ladder.measurements.notes["model"] = model_note(policy)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
         player: Plays = make_player({domain.settings.name: worker}, policy, settings.sampling)

@@ -75,6 +75,13 @@ def _warn_once(confinement: Confinement) -> None:
         )
 
 
+def model_note(policy: Policy) -> JsonValue:
+    """Return for the record what was chosen for a model: attention, and the date in its prompts."""
+    config = policy.model.config.get_text_config(decoder=True)
+    date = ChatTokens(policy.tokenizer).prompt_date
+    return {"attention": config._attn_implementation, **({"prompt_date": date} if date else {})}
+
+
 def confinement_note(workers: Iterable[EnvironmentWorker]) -> JsonValue:
     """Return for the record how each domain's environment was confined."""
     return {worker.domain: dict(vars(worker.confinement)) for worker in workers}

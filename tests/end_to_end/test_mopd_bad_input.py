@@ -145,14 +145,15 @@ def test_a_domain_without_prompts_is_refused(runner, plan):
     check_refused(runner, plan, "unusable-prompts", "'shout'")
 
 
-def test_a_prompt_that_does_not_fit_is_named(runner, plan):
+@pytest.mark.parametrize("split", ["train", "validation", "evaluation"])
+def test_a_prompt_that_does_not_fit_is_named(runner, plan, split):
     teacher, *others = plan.teachers
-    lines = runner.store.get_bytes(teacher.train.digest).decode().splitlines()
+    lines = runner.store.get_bytes(getattr(teacher, split).digest).decode().splitlines()
     row = json.loads(lines[-1])
     row["messages"][-1]["content"] = "a b " * 200
     text = "\n".join([*lines[:-1], json.dumps(row)]) + "\n"
     long = Artifact(kind="dataset", digest=runner.store.put_bytes(text.encode()))
-    changed = teacher.model_copy(update={"train": long})
+    changed = teacher.model_copy(update={split: long})
     plan = plan.model_copy(update={"teachers": [changed, *others]})
     check_refused(runner, plan, "prompt-too-long", row["id"])
 

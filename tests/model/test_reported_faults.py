@@ -104,6 +104,10 @@ CASES = {
         "onpolicy/test_run_monitor.py",
         "test_a_gap_between_sampler_and_trainer_stops_the_run",
     ),
+    "29a a prompt of any split that does not fit": (
+        "end_to_end/test_mopd_bad_input.py",
+        "test_a_prompt_that_does_not_fit_is_named",
+    ),
     "29b positions told from max_new_tokens": (
         "onpolicy/test_run_monitor.py",
         "test_advice_tells_positions_from_the_limit_of_a_turn",
