@@ -92,17 +92,19 @@ def test_a_student_without_displacements_is_audited_by_replay(teachers, tmp_path
         mopd_steps=2,
         settings=["gate_prompts_per_domain=0", "ledger_displacements=false"],
     )
-    told = " ".join(refusal(*ASKED).split())
+    student = "student.general@1"  # a candidate: it has learned nothing
+    asked = [student if word == "student@released" else word for word in ASKED]
+    told = " ".join(refusal(*asked).split())
     assert "its ledger holds no displacements" in told
     assert "`provost audit STUDENT --replay` computes displacements from the" in told
-    provost(*ASKED, "--replay", "--out", str(tmp_path / "out"))
+    provost(*asked, "--replay", "--out", str(tmp_path / "out"))
     found = Audit.model_validate_json((tmp_path / "out" / "audit.json").read_text("utf-8"))
     assert set(found.shares) == {*TEAMS, "decay", "unreplayed"}
     total = found.begun + sum(share.mean for share in found.shares.values())
     assert total == pytest.approx(found.ended, abs=1e-3)
     assert "The split is approximate" in found.approximate
     assert "Names were not tested with a replayed split" in found.verdict.confidence
-    assert "cannot be audited" in refusal("surgery", "student@released", "--without", TEAMS[0])
+    assert "cannot be audited" in refusal("surgery", student, "--without", TEAMS[0])
 
 
 def test_a_whole_student_without_answers_cannot_be_audited(student):
