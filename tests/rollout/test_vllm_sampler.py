@@ -1,4 +1,4 @@
-"""The vLLM engine against a server that answers as vLLM does. It was not run against vLLM."""
+"""The vLLM engine against a stand-in server; tests/engines has vLLM itself."""
 
 import socket
 
@@ -190,10 +190,12 @@ def test_log_probabilities_from_before_the_temperature_are_refused(settings, sta
         VllmSampler(tiny_model(), END, settings(0.5)).sample(CONTEXTS, noise_for())
 
 
-def test_a_restarted_server_is_refused(settings, stand_in):
+@pytest.mark.parametrize("within_a_batch", [False, True])
+def test_a_restarted_server_is_refused(settings, stand_in, within_a_batch):
     sampler = VllmSampler(tiny_model(), END, settings())
     sampler.sample(CONTEXTS, noise_for())
-    stand_in.version = None
+    stand_in.version = stand_in.version if within_a_batch else None
+    stand_in.spoil = lambda _: setattr(stand_in, "version", None)  # as after any restart
     with pytest.raises(VllmError, match=r"holds weights None.*was restarted"):
         sampler.sample(CONTEXTS, noise_for())
 

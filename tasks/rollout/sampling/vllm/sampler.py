@@ -70,6 +70,8 @@ class VllmSampler:
             self._is_probed = False
         with ThreadPoolExecutor(min(self._server.concurrency, len(contexts))) as pool:
             turns = list(pool.map(self._turn, contexts, map(_seed_of, noise)))
+        # A server that was restarted meanwhile answers with the weights of its own folder.
+        self._weights.refuse_others()
         if not self._is_probed:
             self._refuse_other_policy(contexts, turns)
             self._is_probed = True

@@ -55,7 +55,7 @@ class ServedWeights:
         """
         fingerprint = list(_fingerprint(self._model))
         if fingerprint == self._fingerprint:
-            self._refuse_others()
+            self.refuse_others()
             return False
         sent, digest = self._write()
         self._client.post(
@@ -70,7 +70,7 @@ class ServedWeights:
             )
         self._client.post("/update_weight_version", {"new_version": digest})
         self._fingerprint, self._digest = fingerprint, digest
-        self._refuse_others()
+        self.refuse_others()
         for other in self._folder.iterdir():
             if other != sent:
                 shutil.rmtree(other)
@@ -92,7 +92,12 @@ class ServedWeights:
         shutil.rmtree(folder, ignore_errors=True)
         return partial.rename(folder), f"sha256:{digest.hexdigest()}"
 
-    def _refuse_others(self) -> None:
+    def refuse_others(self) -> None:
+        """Ask the server which weights it holds.
+
+        Raises:
+            VllmError: if they are not those that were sent last.
+        """
         held = self._client.get("/weight_info").get("weight_version")
         if held != self._digest:
             raise VllmError(
