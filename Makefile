@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_DEVELOP := $(VENV)/.ready-to-develop
 PORT ?= 5000
+# Where test-engines puts vLLM, whose torch and transformers are not ours.
+ENGINES ?= .engines
 RUNS := $(or $(PROVOST_HOME),runs)
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
@@ -42,7 +44,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-all lint ui cluster-up cluster-down clean-runs
+.PHONY: help setup tools demo test test-all test-engines lint ui cluster-up cluster-down clean-runs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +78,10 @@ test: $(READY_TO_DEVELOP) ## run the tests that a laptop passes in minutes
 
 test-all: $(READY_TO_DEVELOP) ## run the slow, browser and GPU tests as well, part by part (RESUME=1 goes on)
 	@$(BIN)/python -m benchmarks.platform.all_tests --workers="$(WORKERS)" $(if $(RESUME),--resume)
+
+test-engines: $(READY_TO_DEVELOP) ## install vLLM into .engines and run the tests with it and with SeaweedFS
+	@$(BIN)/python -m tests.support.vllm_environment $(ENGINES)/vllm
+	@$(BIN)/python -m benchmarks.platform.engine_tests --vllm=$(ENGINES)/vllm
 
 lint: $(READY_TO_DEVELOP) ## check format, style, types, import contracts, scripts, Dockerfiles and manifests
 	@$(BIN)/ruff format --check

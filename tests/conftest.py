@@ -37,7 +37,13 @@ os.environ["XDG_CONFIG_HOME"] = str(SETTINGS)
 for name in ("PROVOST_SIGNING_KEY", "PROVOST_SIGNING_KEY_FILE"):
     os.environ.pop(name, None)
 
+ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def pytest_addoption(parser):
+    """Take the place of an environment that ``make test-engines`` has made."""
+    parser.addoption("--vllm", type=Path, default=ROOT / ".engines" / "vllm", metavar="FOLDER")
 
 
 def pytest_collection_finish():

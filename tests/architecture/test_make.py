@@ -19,6 +19,7 @@ TARGETS = [
     "demo",
     "test",
     "test-all",
+    "test-engines",
     "lint",
     "ui",
     "cluster-up",
@@ -38,7 +39,9 @@ def test_make_alone_lists_every_target():
     assert listed == TARGETS
 
 
-@pytest.mark.parametrize("target", ["tools", "demo", "test", "test-all", "lint", "ui"])
+@pytest.mark.parametrize(
+    "target", ["tools", "demo", "test", "test-all", "test-engines", "lint", "ui"]
+)
 def test_a_target_sets_itself_up_in_a_fresh_checkout(target, tmp_path):
     planned = make("-n", target, f"VENV={tmp_path}/venv").stdout
     assert planned.index("pip install") < planned.index(

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from lineage.artifacts import Artifact, Release, Rung, read_manifest
+from lineage.artifacts import Artifact, Rung
 from lineage.operations.gc import STATES
 from lineage.records.record import Records
-from lineage.registry.registry import Registry
 from lineage.store.store import FolderStore
-from tasks.contracts.handover import Domain, DomainSettings
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
+from tests.support.climbs import climbed_from
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
 
 pytestmark = pytest.mark.slow
@@ -81,25 +80,14 @@ class Slope(Place):
     program = "climb_program.py"
 
     def prepare(self, runner):
-        entry = Registry(runner.store).resolve("shout@released")
-        release = read_manifest(runner.store, entry.digest, Release)
-        sketches = Artifact(kind="sketch", digest=release.sft.sketches)
-        domain = Domain(
-            settings=DomainSettings(name="shout", owner="team-shout", version="1"),
-            environment=release.environment,
-            train=release.prompts.train,
-            validation=release.prompts.validation,
-            evaluation=release.evaluation,
-            demonstrations=release.sft.data,
-            sketches=sketches,
-        )
+        start, domain = climbed_from(runner.store, "shout")
         settings = RlSettings(
             loop=LoopSettings(num_steps=3, learning_rate=3e-3, warmup_steps=0, rung_every=2),
             sampling=SamplingSettings(max_new_tokens=4),
             prompts_per_step=3,
             rollouts_per_prompt=4,
         )
-        self.tell(start=release.precursor, domain=domain, settings=settings)
+        self.tell(start=start, domain=domain, settings=settings)
 
     def ladder(self, rank=0):
         """Return each rung of a rank as a run."""

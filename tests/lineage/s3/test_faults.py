@@ -26,6 +26,7 @@ from tests.support.seaweedfs import SeaweedFS, binary, free_ports
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.engine,
     # sockets that the faults break are closed by the garbage collector
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),

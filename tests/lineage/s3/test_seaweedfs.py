@@ -26,6 +26,7 @@ from tests.support.seaweedfs import ADMIN, SeaweedFS, binary
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.engine,
     pytest.mark.skipif(binary() is None, reason="SeaweedFS is not installed"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]

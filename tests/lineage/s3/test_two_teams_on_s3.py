@@ -31,6 +31,7 @@ from tests.support.teams import KEYS, MAINTAINER, NAMES, Shared
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.engine,
     pytest.mark.skipif(binary() is None, reason="SeaweedFS is not installed"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]

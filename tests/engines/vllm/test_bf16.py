@@ -1,0 +1,29 @@
+"""A real vLLM server in bf16, started without the processed log-probabilities."""
+
+import pytest
+import torch
+
+from tasks.rollout.sampling.vllm.client import VllmError
+from tests.support.vllm_turns import CONTEXTS, gaps, noise_for, sampler, sampling
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+
+
+@pytest.fixture(scope="module")
+def rounding_server(serve):
+    with serve("--dtype", "bfloat16") as server:
+        yield server
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gap_is_rounding_and_within_the_limit(rounding_server, policy, weights, dtype):
+    policy.model.to(dtype)
+    settings = sampling(rounding_server, weights)
+    turns = sampler(policy, settings).sample(CONTEXTS, noise_for())
+    found = gaps(policy, CONTEXTS, turns)
+    assert 1e-6 < float(found.mean()) < settings.vllm.max_log_prob_gap / 2
+
+
+def test_log_probabilities_before_the_temperature_are_refused(rounding_server, policy, weights):
+    with pytest.raises(VllmError, match="--logprobs-mode processed_logprobs"):
+        sampler(policy, sampling(rounding_server, weights, 0.5)).sample(CONTEXTS, noise_for())

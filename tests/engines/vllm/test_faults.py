@@ -1,0 +1,79 @@
+"""A real vLLM server that serves another model, or dies and comes back."""
+
+import shutil
+import threading
+import time
+
+import pytest
+
+from tasks.model.files import load_policy
+from tasks.rollout.sampling.vllm.client import VllmError
+from tests.support.tiny_models import tiny_policy
+from tests.support.vllm_turns import CONTEXTS, gaps, noise_for, sampler, sampling, text
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+
+
+def test_a_served_name_that_is_not_the_servers_is_refused(server, policy, weights):
+    with pytest.raises(VllmError, match=r"serves \['policy'\] and not 'math'"):
+        sampler(policy, sampling(server, weights, served_model="math"))
+
+
+def test_a_policy_of_other_positions_is_refused_though_its_weights_load(
+    server, start, weights, tmp_path
+):
+    other = tmp_path / "other"
+    shutil.copytree(start, other)
+    config = other / "config.json"
+    given = config.read_text()
+    assert '"rope_theta": ' in given
+    config.chmod(0o644)
+    config.write_text(given.replace('"rope_theta": ', '"rope_theta": 0.0000'))
+    policy = load_policy(other)
+    with pytest.raises(VllmError, match="nats per token away"):
+        sampler(policy, sampling(server, weights)).sample(CONTEXTS, noise_for())
+
+
+def test_a_policy_of_other_shapes_is_refused(server, weights):
+    policy = tiny_policy()
+    with pytest.raises(VllmError):
+        sampler(policy, sampling(server, weights)).sample([[5, 6, 7]], noise_for(1))
+
+
+def test_a_server_that_was_killed_and_started_again_is_noticed(server, policy, weights):
+    settings = sampling(server, weights, timeout_seconds=30.0)
+    ours = sampler(policy, settings)
+    first = ours.sample(CONTEXTS, noise_for())
+    server.kill()
+    begin = time.monotonic()
+    with pytest.raises(VllmError, match="connection refused"):
+        ours.sample(CONTEXTS, noise_for())
+    assert time.monotonic() - begin < 60
+    server.start()
+    with pytest.raises(VllmError, match="it was restarted"):
+        ours.sample(CONTEXTS, noise_for())
+    again = sampler(policy, settings).sample(CONTEXTS, noise_for())
+    assert text(again) == text(first)
+    assert float(gaps(policy, CONTEXTS, again).max()) < 2e-5
+
+
+def test_a_server_that_dies_in_the_middle_of_a_batch_ends_it_in_an_error(server, policy, weights):
+    ours = sampler(policy, sampling(server, weights, concurrency=1, timeout_seconds=600.0))
+    ours.sample(CONTEXTS, noise_for())
+    caught = []
+
+    def batch():
+        many = 200
+        try:
+            ours.sample(CONTEXTS[:1] * many, noise_for(many))
+        except VllmError as error:
+            caught.append(str(error))
+
+    thread = threading.Thread(target=batch)
+    thread.start()
+    time.sleep(1)
+    server.kill()
+    server.start()  # its weights are those of its folder, and requests reach it again
+    thread.join()
+    [said] = caught
+    assert "got no answer" in said or "it was restarted" in said
