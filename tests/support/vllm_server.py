@@ -32,6 +32,10 @@ _OWN = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
 }
+_SMALL = (
+    *("--max-model-len", "128", "--max-num-seqs", "16", "--enforce-eager"),
+    *("--block-size", "32"),  # the cache keeps whole blocks, and a CPU's have 128 tokens
+)
 
 
 @dataclass
@@ -130,8 +134,7 @@ class VllmProcess:
         _, verb, *given = entry_point()
         given[given.index("--port") + 1] = str(self.port)
         given[given.index("--served-model-name") + 1] = self.served_model
-        small = ("--max-model-len", "128", "--max-num-seqs", "16", "--enforce-eager")
-        return [verb, str(self.model), *given, *small, *self.arguments]
+        return [verb, str(self.model), *given, *_SMALL, *self.arguments]
 
 
 def entry_point() -> list[str]:

@@ -9,7 +9,7 @@ from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 TOKENS = 12
 PREFIX = list(range(20, 84))
-"""Four blocks of vLLM's cache, with which each context begins."""
+"""Two blocks of vLLM's cache, with which each context begins."""
 CONTEXTS = [
     [*PREFIX[: 64 - shorter], *range(100, 105 + shorter)] for shorter in (0, 1, 2, 0, 5, 63)
 ]
