@@ -109,7 +109,7 @@ def add_up(
             now = after
         saved = end[name].detach().float()
         trained = now if manifest.saved else saved
-        change = trained.double() - weights.double()
+        change = trained.double() - weights.detach().double()
         rest = change - torch.stack([t for part, t in moved.items() if part != ROUNDING]).sum(0)
         tally.add(_CHANGE, change)
         tally.add(_REST, rest)
