@@ -35,7 +35,9 @@ class StepRunner:
         self.owner = owner
         place = self.folder / str(len(self.derivations))
         place.mkdir(parents=True)
-        measurements = SimpleNamespace(add=lambda step, metrics: self.measured.append(step))
+        measurements = SimpleNamespace(
+            add=lambda step, metrics: self.measured.append(step), notes={}
+        )
         return Artifact(kind=kind, digest=self.store.put_tree(make(place, measurements)))
 
     def weights(self, artifact):
