@@ -10,8 +10,8 @@ from benchmarks.common.results import as_text, load, write_whole
 
 MOST_BYTES = 50_000
 CONTENT = {"seeds": [0, 1], "figures": {"a": [{"b": 1.5, "c": None}], "text": "[ 1,\n 2 ]"}}
-HELPERS = {"benchmarks.common.figures", "benchmarks.step.curves"}
-"""A page's tables, and the child process of ``benchmarks.step curve``."""
+HELPERS = {"benchmarks.common.figures", "benchmarks.step.curves", "benchmarks.real.metered"}
+"""A page's tables, and the child processes of ``benchmarks.step curve`` and ``benchmarks.real``."""
 
 
 @pytest.mark.parametrize("name", ["figures.json", "rows.json.gz"])
@@ -40,7 +40,11 @@ def test_short_entries_take_one_line_and_long_ones_a_line_for_each_part():
     assert lines[-2:] == [' "no": {}', "}"]
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted([*RESULTS.glob("*.json"), *RESULTS.glob("real/*.json")]),
+    ids=lambda path: path.name,
+)
 def test_a_summary_is_small(path):
     assert path.stat().st_size <= MOST_BYTES
 

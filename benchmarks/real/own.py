@@ -1,0 +1,137 @@
+"""Steps that no command of the product takes: the control beside the merge, and what is compared.
+
+Each finds finished work in the store, as the product's steps do, and returns what a row holds.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.real.settings import (
+    LONGEST,
+    OFF_POLICY_BATCH,
+    OFF_POLICY_PROMPTS,
+    OFF_POLICY_RATE,
+    PACKAGES,
+)
+from lineage.artifacts import Artifact, Release, Student, read_manifest
+from lineage.registry.registry import Registry
+from tasks.contracts.handover import Gated, Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
+from tasks.contracts.planned import plan_of
+from tasks.evaluate.cards import read_scorecard, score_consolidation
+from tasks.evaluate.measure import Examiner, read_measured
+from tasks.evaluate.scorecard import Scorecard
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.platform.step_runner import StepRunner
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.warm_up import warm_up_student
+
+SAMPLING = SamplingSettings(max_new_tokens=LONGEST)
+OFF_POLICY = "off_policy"
+
+
+def student_name(seed: int) -> str:
+    """Return the name under which the student of a merge is published."""
+    return f"real-{seed}"
+
+
+def climbed(team: str) -> dict[str, Any]:
+    """Return a teacher's score, its supervised checkpoint's, and the fork point's."""
+    assert team in PACKAGES
+    runner = StepRunner()
+    entry = Registry(runner.store).resolve(f"teacher.{team}@latest")
+    release = read_manifest(runner.store, entry.digest, Release)
+    examiner = Examiner(runner, release.precursor, EvaluationSettings(sampling=SAMPLING))
+    after_sft = examiner.measure(team, release.environment, release.evaluation)
+    card = read_scorecard(runner, release.scorecard)
+    return {
+        "reference": f"{team}@{entry.version}",
+        "scores": {
+            **{name: each.mean for name, each in card.domains[team].methods.items()},
+            "after_sft": read_measured(runner, after_sft).mean,
+        },
+        "gain": _interval(card, team, "fork_point"),
+    }
+
+
+def off_policy(seed: str, steps_per_teacher: str) -> dict[str, Any]:
+    """Return the student of supervised training on the teachers' graded answers."""
+    runner = StepRunner()
+    plan, _ = _merged(runner, int(seed))
+    trained = _trained(runner, plan, int(seed), int(steps_per_teacher))
+    return {"student": trained.digest, "steps_per_teacher": int(steps_per_teacher)}
+
+
+def scorecard(seed: str, steps_per_teacher: str) -> dict[str, Any]:
+    """Return all methods' scores on the same held-out prompts, and what the student is ahead."""
+    runner = StepRunner()
+    plan, student = _merged(runner, int(seed))
+    trained = _trained(runner, plan, int(seed), int(steps_per_teacher))
+    controls = {**student.controls, OFF_POLICY: trained}
+    made = score_consolidation(
+        runner, plan, student.checkpoint, controls, EvaluationSettings(sampling=SAMPLING)
+    )
+    card = read_scorecard(runner, made)
+    return {"scorecard": made.digest, **figures_of(card)}
+
+
+def figures_of(card: Scorecard) -> dict[str, Any]:
+    """Return a scorecard's means by domain, the shares of the gain, and the paired differences."""
+    everything = card.everything()
+    return {
+        "scores": {
+            domain: {name: round(found.mean, 4) for name, found in scores.methods.items()}
+            for domain, scores in everything.items()
+        },
+        "normalized": {
+            domain: {name: found.model_dump() for name, found in scores.normalized.items()}
+            for domain, scores in everything.items()
+        },
+        "student_minus": {
+            domain: {name: _interval(card, domain, name) for name in others}
+            for domain, others in card.paired.items()
+        },
+    }
+
+
+def _interval(card: Scorecard, domain: str, other: str) -> dict[str, float]:
+    found = card.paired[domain][other]
+    return {"mean": round(found.mean, 4), "low": round(found.low, 4), "high": round(found.high, 4)}
+
+
+def _merged(runner: StepRunner, seed: int) -> tuple[Plan, Student]:
+    entry = Registry(runner.store).resolve(f"student.{student_name(seed)}@latest")
+    manifest = Artifact(kind="student", digest=entry.digest, record=entry.record)
+    return plan_of(runner, manifest), read_manifest(runner.store, entry.digest, Student)
+
+
+def _trained(runner: StepRunner, plan: Plan, seed: int, steps_per_teacher: int) -> Artifact:
+    """Return the fork point after SFT on every teacher's answers: the warm-up stage, long."""
+    assert plan.artifact is not None
+    verdicts = [
+        TeacherVerdict(
+            name=teacher.name, domain=teacher.domain, verdict=Verdict.FITS, done=Remedy.WARM_UP
+        )
+        for teacher in plan.teachers
+    ]
+    gated = Gated(plan=plan, report=plan.artifact, teachers=verdicts)
+    settings = WarmUpSettings(
+        prompts_per_teacher=OFF_POLICY_PROMPTS,
+        steps_per_teacher=steps_per_teacher,
+        batch_size=OFF_POLICY_BATCH,
+        learning_rate=OFF_POLICY_RATE,
+    )
+    return warm_up_student(runner, gated, settings, SAMPLING, seed).student
+
+
+STEPS: dict[str, Callable[..., dict[str, Any]]] = {
+    "climbed": climbed,
+    "off-policy": off_policy,
+    "scorecard": scorecard,
+}
+
+
+def last_json(printed: str) -> dict[str, Any]:
+    """Return the document that a command printed as its last line."""
+    document: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return document

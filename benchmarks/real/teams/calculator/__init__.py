@@ -1,0 +1,1 @@
+"""Multiplies with a calculator: a family of reasoning-gym, its scorer, and a tool."""

@@ -1,0 +1,1 @@
+"""Follows instructions that a program can check: those of IFEval."""

@@ -1,0 +1,1 @@
+"""Reverses lists of words: a family of reasoning-gym and its scorer."""

@@ -1,0 +1,1 @@
+"""Adds in the head: questions of reasoning-gym, graded by math-verify."""

@@ -1,0 +1,138 @@
+"""The proof on a real model: its account of time, its equal budget, its rows, table and order."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.real import own
+from benchmarks.real.__main__ import main
+from benchmarks.real.bench import Bench, UnfinishedStepError
+from benchmarks.real.metered import REST, Meter, added
+from benchmarks.real.settings import OFF_POLICY_PROMPTS, SFT, TEAMS, domain
+from benchmarks.real.steps import MissingStepError, equal_steps, order, training_seconds
+from benchmarks.real.table import as_table, climbs, merges
+from workflows.commands.faculty import team_module
+
+CLEAN, DIRTY = {"commit": "c", "clean": True}, {"commit": "c", "clean": False}
+
+
+def bench(tmp_path, circumstances=CLEAN):
+    return Bench(tmp_path / "home", 1.0, tmp_path / "rows", circumstances)
+
+
+def test_time_is_counted_by_kind_and_what_is_left_is_the_rest():
+    times = iter([10.0, 12.0, 15.0, 15.5, 17.5, 20.0])
+    meter = Meter(lambda: next(times))
+    with meter.running("sft"):
+        pass
+    with meter.running("sft"):
+        pass
+    # (15 - 12) + (17.5 - 15.5) = 5 of the 20 - 10
+    assert meter.total() == {"sft": 5.0, REST: 5.0}
+
+
+def test_a_stopped_stage_is_counted_too():
+    times = iter([0.0, 1.0, 4.0, 5.0])
+    meter = Meter(lambda: next(times))
+    with pytest.raises(KeyboardInterrupt), meter.running("mopd"):
+        raise KeyboardInterrupt
+    assert meter.total() == {"mopd": 3.0, REST: 2.0}
+
+
+def test_calls_of_one_step_add_up():
+    assert added({"sft": 1.0}, {"sft": 2.04, "rl": 3.0}) == {"sft": 3.0, "rl": 3.0}
+
+
+def test_a_merge_pays_for_its_training_and_warm_up_alone():
+    assert training_seconds({"mopd": 100.0, "warm_up": 20.0, "evaluation": 7.0}) == 120.0
+
+
+def test_supervised_training_gets_the_time_of_the_merge():
+    evaluated = 3 * domain("sums").num_evaluation
+    team = {"sft": 4.0 * SFT.num_steps, "evaluation": 0.5 * evaluated}
+    answering = 0.5 * OFF_POLICY_PROMPTS * len(TEAMS)
+    steps = equal_steps(answering + 4.0 * len(TEAMS) * 30, [team] * len(TEAMS))
+    assert steps == 30
+    with pytest.raises(MissingStepError):
+        equal_steps(answering, [team] * len(TEAMS))
+
+
+def test_rows_of_a_changed_tree_are_drafts(tmp_path, capsys):
+    changed = bench(tmp_path, DIRTY)
+    changed.finish("gate", {"verdict": "draft"})
+    assert not (tmp_path / "rows").exists()
+    assert changed.row("gate")["figures"] == {"verdict": "draft"}
+    clean = bench(tmp_path)
+    clean.finish("gate", {"verdict": "result"})
+    assert (tmp_path / "rows" / "gate.json").is_file()
+    assert changed.row("gate")["figures"] == {"verdict": "result"}
+    assert '"result"' in capsys.readouterr().out
+
+
+def test_a_call_ends_after_its_time_and_the_next_one_adds_to_the_account(tmp_path):
+    short = Bench(tmp_path / "home", 0.0001, tmp_path / "rows", CLEAN)
+    with pytest.raises(UnfinishedStepError):
+        short.run("gate", "gate", "--help")
+    account = tmp_path / "home" / "spent" / "gate.json"
+    first = sum(short.spent("gate").values())
+    long = bench(tmp_path)
+    assert long.run("gate", "gate", "--help") == {}
+    assert account.is_file()
+    assert sum(long.spent("gate").values()) > first
+
+
+def row(fork, student, seconds=120.0):
+    methods = {"fork_point": fork, "student": student, "off_policy": 0.2}
+    both = {**methods, "parameter_average": 0.1, "task_arithmetic": 0.15}
+    return {"figures": {"scores": {"overall": both}}, "processor_seconds": {"mopd": seconds}}
+
+
+class Given(dict):
+    def row(self, step):
+        return self.get(step, {})
+
+
+def test_the_table_shows_each_seed_and_their_mean():
+    rows = Given(scorecard_0=row(0.0, 0.4), scorecard_2=row(0.0, 0.5))
+    lines = merges(rows).splitlines()
+    assert lines[0] == "| method | seed 0 | seed 2 | mean |"
+    assert lines[3] == "| student | 0.400 | 0.500 | 0.450 |"
+
+
+def test_the_table_of_climbs_shows_the_gain_with_its_interval():
+    scores = {"fork_point": 0.0, "after_sft": 0.25, "teacher": 0.5}
+    figures = {"scores": scores, "gain": {"mean": 0.5, "low": 0.4, "high": 0.6}}
+    rows = Given(team_sums={"figures": figures, "processor_seconds": {"sft": 60.0, "rl": 60.0}})
+    assert climbs(rows).splitlines()[2] == (
+        "| sums | 0.000 | 0.250 | 0.500 | 0.500 (0.400 to 0.600) | 2 |"
+    )
+
+
+def test_what_is_left_comes_in_the_order_of_the_proof():
+    every = order()
+    assert every[:2] == ["model", "team_reversal"]
+    assert every[-1] == "audit"
+    assert len(every) == 1 + len(TEAMS) + 1 + 3 * 3 + 1
+    assert as_table(Given()) == f"left: {', '.join(every)}\n"
+
+
+@pytest.mark.parametrize("words", [["team", "poetry"], ["merge", "7"], ["gate", "0"], ["team"]])
+def test_a_step_takes_its_own_names_alone(monkeypatch, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["real", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("team", TEAMS)
+def test_each_team_has_a_climb_of_its_own_name_and_a_lock(team):
+    package = f"benchmarks.real.teams.{team}"
+    module = team_module(package)
+    assert module.climb.name == f"{package}.workflow.climb"
+    assert module.DOMAIN.name == team
+    assert (Path(module.__file__).parent / "pylock.toml").is_file()
+
+
+def test_the_document_is_the_last_line():
+    assert own.last_json('progress\n{"a": 1}\n') == {"a": 1}
