@@ -6,7 +6,7 @@ import torch
 from tasks.model.architecture import attention_for
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.model.kernels.cpu import leave_norms_to_the_model, write_norms_by_hand
-from tasks.model.log_probs import chosen_logits, pad_right, refuse_other_logits
+from tasks.model.log_probs import chosen_logits, pad_right, refuse_other_logits, tried_ids
 from tasks.rollout.sampling.transformers import verified
 from tasks.rollout.sampling.transformers.readers import Padded
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
@@ -140,9 +140,10 @@ def test_a_model_of_several_parts_is_refused_with_the_way_out(tmp_path):
 
 
 def test_a_model_that_writes_no_text_is_refused(tmp_path):
-    from transformers import ViTConfig
+    from transformers import ViTConfig, ViTModel
 
-    ViTConfig(hidden_size=16).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ViTModel(ViTConfig(**sizes, intermediate_size=16)).save_pretrained(tmp_path)
     with refused("no-causal-lm", "ViTConfig"):
         load_model(tmp_path)
 
@@ -152,3 +153,9 @@ def test_the_fast_ways_are_used_where_they_are_right():
     model = tiny("mistral", sliding_window=16)
     assert way_of(model, 16) is Way.COLUMNS
     assert way_of(model, 24) is Way.PADDED  # longer than its window
+
+
+def test_tried_ids_avoid_the_control_tokens_at_a_vocabularys_start():
+    assert tried_ids((1, 2, 10, 1), 49_152) == [4_096, 8_192, 40_960, 4_096]
+    assert len(set(tried_ids(range(1, 11), 24))) == 10
+    assert tried_ids((1, 2, 3), 3) == [1, 2, 0]

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
-from tasks.model.log_probs import head_logits, room_for_rounding
+from tasks.model.log_probs import head_logits, room_for_rounding, tried_ids
 from tasks.platform.progress import report
 from tasks.rollout.sampling.transformers.cache import fits
 from tasks.rollout.sampling.transformers.pace import Pace, pace_of
@@ -97,8 +97,8 @@ def _is_verified(model: PreTrainedModel, way: Way, known: dict[Way, bool]) -> bo
 @torch.no_grad()
 def _is_the_same(model: PreTrainedModel, way: Way) -> bool:
     size = model.config.get_text_config(decoder=True).vocab_size
-    contexts = [[token % size for token in context] for context in _CONTEXTS]
-    tokens = torch.tensor(_TOKENS, device=model.device).T % size
+    contexts = [tried_ids(context, size) for context in _CONTEXTS]
+    tokens = torch.tensor([tried_ids(row, size) for row in _TOKENS], device=model.device).T
     # Sharing and repeats are tried too, however little they save here.
     pace = replace(pace_of(model), shared_tokens=1, repeated_tokens=1, is_recorded=False)
     rows = torch.tensor(_KEPT, device=model.device)
