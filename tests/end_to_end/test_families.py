@@ -34,7 +34,8 @@ def test_a_family_goes_from_its_folder_to_the_audit(family, home, tmp_path):
     provost(*ASKED, "--out", str(tmp_path / "out"))
     found = Audit.model_validate_json((tmp_path / "out" / "audit.json").read_text("utf-8"))
     total = found.begun + sum(share.mean for share in found.shares.values())
-    assert total == pytest.approx(found.ended, abs=1e-3)
+    # Experts that switch along the path leave 3e-3 of 38 nats, in Qwen3-Next.
+    assert total == pytest.approx(found.ended, rel=2e-4, abs=1e-3)
     assert set(found.shares) >= {*TEAMS}
     student = checkpoint_named(open_store(), "student.general@1")
     saved = load_model(open_store().tree(student.digest))
