@@ -38,13 +38,11 @@ class DomainSettings(Frozen):
     num_validation: int = Field(default=200, ge=1)
     """Number of different validation prompts."""
     num_evaluation: int = Field(default=500, ge=1)
-    """Number of evaluation prompts. With at least 400, the half-width of a Wilson interval is at
-    most 0.05."""
+    """Number of evaluation prompts. With 400, a Wilson interval is at most 0.05 wide each way."""
     num_demonstrations: int = Field(default=4000, ge=1)
     """Number of demonstrations for the supervised stage."""
     least_score: float = Field(default=0.1, ge=0, le=1)
-    """Minimum mean score on the evaluation prompts for an automatic release. From 0.1 on, the
-    gate's 64 prompts tell a teacher from a student that solves none."""
+    """Minimum mean score for an automatic release; the gate's 64 prompts tell 0.1 from 0."""
     allow_unconfined: bool = False
     """Whether ``prompts.py`` may run unconfined; see ``SamplingSettings``."""
 
@@ -112,8 +110,7 @@ class PlannedTeacher(Frozen):
     ladder: list[Rung]
     """Checkpoints of the climb, in order; the last is the teacher."""
     ladder_kl: list[MeasuredRung] = Field(default_factory=list)
-    """Rungs that the gate measured for a staged ladder, in order; the last is the teacher. Empty
-    if not measured."""
+    """Rungs that the gate measured for a staged ladder, in order; the last is the teacher."""
     environment: Artifact
     train: Artifact
     validation: Artifact
@@ -228,13 +225,16 @@ class WarmUpOrder(Frozen):
     warm_up_prompts: int = Field(default=384, ge=1)
     """Number of prompts that each teacher answers for the warm-up."""
     warm_up_steps: int = Field(default=120, ge=1)
-    """Number of SFT steps per teacher in the warm-up; a domain that is new to the student needs
-    more."""
+    """Number of SFT steps per teacher in the warm-up; a new domain needs more."""
+    warm_up_learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """Peak learning rate of the warm-up. A pre-trained model needs a hundredth of the default."""
 
     def settings(self) -> WarmUpSettings:
         """Return the settings of the stage."""
         return WarmUpSettings(
-            prompts_per_teacher=self.warm_up_prompts, steps_per_teacher=self.warm_up_steps
+            prompts_per_teacher=self.warm_up_prompts,
+            steps_per_teacher=self.warm_up_steps,
+            learning_rate=self.warm_up_learning_rate,
         )
 
 

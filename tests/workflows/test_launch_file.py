@@ -50,9 +50,10 @@ def test_options_override_the_file_and_the_file_its_preset(file):
 
 
 def test_the_warm_up_is_set_by_its_own_names_and_reaches_its_stage():
-    inputs = inputs_of_launch("", None, {"warm_up_steps": 400, "warm_up_prompts": 50})
-    warm_up = launch_spec(inputs).spec.warm_up
+    given = {"warm_up_steps": 400, "warm_up_prompts": 50, "warm_up_learning_rate": 2e-5}
+    warm_up = launch_spec(inputs_of_launch("", None, given)).spec.warm_up
     assert (warm_up.steps_per_teacher, warm_up.prompts_per_teacher) == (400, 50)
+    assert warm_up.learning_rate == 2e-5
     assert launch_spec({}).spec.warm_up == WarmUpSettings()
 
 
