@@ -13,6 +13,7 @@ processor time. The numbers are in ``settings.py``, fixed before any merged scor
     python -m benchmarks.real scorecard 0            # and 1, 2
     python -m benchmarks.real audit
     python -m benchmarks.real table                  # what is there, and what comes next
+    python -m benchmarks.real picture                # docs/pictures/real.png
 
 Each call takes at most ``--minutes`` and uses one thread. A step that is not finished then ends
 with status 75; the same command goes on. Rows lie in ``benchmarks/results/real``, one a step; a
@@ -23,10 +24,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.common.circumstances import PICTURES
 from benchmarks.real.bench import Bench, UnfinishedStepError
 from benchmarks.real.settings import SEEDS, TEAMS
 from benchmarks.real.steps import STEPS, MissingStepError
-from benchmarks.real.table import as_table
+from benchmarks.real.table import as_table, draw
 
 UNFINISHED = 75
 _OF_SEEDS = ("merge", "off_policy", "scorecard")
@@ -37,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", choices=(*STEPS, "table"))
+    parser.add_argument("step", choices=(*STEPS, "table", "picture"))
     parser.add_argument("which", nargs="?", help="Name of a team, or seed.")
     parser.add_argument("--home", type=Path, default=Path("runs/real"))
     parser.add_argument("--minutes", type=float, default=20.0, help="Time of this call.")
@@ -48,6 +50,9 @@ def main() -> None:
         return
     which = _which(parser, given.step, given.which)
     try:
+        if given.step == "picture":
+            draw(bench, PICTURES / "real.png")
+            return
         figures = STEPS[given.step](bench, *which)
     except UnfinishedStepError as error:
         sys.stderr.write(f"{error}\n")

@@ -27,7 +27,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 
 SAMPLING = SamplingSettings(max_new_tokens=LONGEST)
-OFF_POLICY = "off_policy"
+OFF_POLICY = "off_policy_sft"
 
 
 def student_name(seed: int) -> str:
@@ -63,7 +63,7 @@ def off_policy(seed: str, steps_per_teacher: str) -> dict[str, Any]:
 
 
 def scorecard(seed: str, steps_per_teacher: str) -> dict[str, Any]:
-    """Return all methods' scores on the same held-out prompts, and what the student is ahead."""
+    """Return the scorecard of all methods, off-policy too, on the same held-out prompts."""
     runner = StepRunner()
     plan, student = _merged(runner, int(seed))
     trained = _trained(runner, plan, int(seed), int(steps_per_teacher))
@@ -72,26 +72,7 @@ def scorecard(seed: str, steps_per_teacher: str) -> dict[str, Any]:
         runner, plan, student.checkpoint, controls, EvaluationSettings(sampling=SAMPLING)
     )
     card = read_scorecard(runner, made)
-    return {"scorecard": made.digest, **figures_of(card)}
-
-
-def figures_of(card: Scorecard) -> dict[str, Any]:
-    """Return a scorecard's means by domain, the shares of the gain, and the paired differences."""
-    everything = card.everything()
-    return {
-        "scores": {
-            domain: {name: round(found.mean, 4) for name, found in scores.methods.items()}
-            for domain, scores in everything.items()
-        },
-        "normalized": {
-            domain: {name: found.model_dump() for name, found in scores.normalized.items()}
-            for domain, scores in everything.items()
-        },
-        "student_minus": {
-            domain: {name: _interval(card, domain, name) for name in others}
-            for domain, others in card.paired.items()
-        },
-    }
+    return {"scorecard": made.digest, "card": card.document()}
 
 
 def _interval(card: Scorecard, domain: str, other: str) -> dict[str, float]:

@@ -1,13 +1,17 @@
-"""The table of the proof, from its rows: every score that is there, and the steps that are not."""
+"""Tables and picture of the proof, from its rows: what is scored, and the steps that are left."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.common.figures import table
+from benchmarks.real.own import OFF_POLICY
 from benchmarks.real.settings import SEEDS, TEAMS
-from benchmarks.real.steps import order
+from benchmarks.real.steps import MissingStepError, order
+from tasks.evaluate.plot import write_plot
+from tasks.evaluate.scorecard import Scorecard
 
-METHODS = ("fork_point", "student", "off_policy", "parameter_average", "task_arithmetic")
+METHODS = ("fork_point", "teacher", "student", OFF_POLICY, "parameter_average", "task_arithmetic")
 
 
 class Rows(Protocol):
@@ -44,16 +48,36 @@ def climbs(rows: Rows) -> str:
 
 
 def merges(rows: Rows) -> str:
-    """Return the mean over domains of each method and seed, with the mean over seeds."""
-    found = {seed: rows.row(f"scorecard_{seed}") for seed in SEEDS}
-    scores = {seed: row["figures"]["scores"]["overall"] for seed, row in found.items() if row}
-    if not scores:
+    """Return the mean over domains of each method and seed, and what the student is ahead."""
+    cards = _cards(rows)
+    if not cards:
         return ""
-    heads = ("method", *(f"seed {seed}" for seed in scores), "mean")
-    lines = [_line(name, [each[name] for each in scores.values()]) for name in METHODS]
-    return table(heads, lines)
+    heads = ("method", *(f"seed {seed}" for seed in cards), "mean")
+    lines = [
+        _line(name, [card["overall"][name]["mean"] for card in cards.values()]) for name in METHODS
+    ]
+    ahead = [card["paired"]["overall"][OFF_POLICY] for card in cards.values()]
+    shown = [f"{each['mean']:.3f} ({each['low']:.3f} to {each['high']:.3f})" for each in ahead]
+    mean = sum(each["mean"] for each in ahead) / len(ahead)
+    return table(heads, [*lines, ["student minus off_policy, 95 %", *shown, f"{mean:.3f}"]])
 
 
-def _line(name: str, values: Iterable[float]) -> list[str]:
-    known = list(values)
-    return [name, *(f"{value:.3f}" for value in known), f"{sum(known) / len(known):.3f}"]
+def draw(rows: Rows, path: Path) -> None:
+    """Draw the scorecard of the first seed that has one.
+
+    Raises:
+        MissingStepError: if none has.
+    """
+    cards = _cards(rows)
+    if not cards:
+        raise MissingStepError("no merge is scored yet: the picture shows a scorecard")
+    write_plot(Scorecard.from_document(next(iter(cards.values()))), path)
+
+
+def _cards(rows: Rows) -> dict[int, dict[str, Any]]:
+    found = {seed: rows.row(f"scorecard_{seed}") for seed in SEEDS}
+    return {seed: row["figures"]["card"] for seed, row in found.items() if row}
+
+
+def _line(name: str, values: list[float]) -> list[str]:
+    return [name, *(f"{value:.3f}" for value in values), f"{sum(values) / len(values):.3f}"]

@@ -1,5 +1,6 @@
 """The proof on a real model: its account of time, its equal budget, its rows, table and order."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from benchmarks.real.bench import Bench, UnfinishedStepError
 from benchmarks.real.metered import REST, Meter, added
 from benchmarks.real.settings import OFF_POLICY_PROMPTS, SFT, TEAMS, domain
 from benchmarks.real.steps import MissingStepError, equal_steps, order, training_seconds
-from benchmarks.real.table import as_table, climbs, merges
+from benchmarks.real.table import as_table, climbs, draw, merges
+from tasks.evaluate.scorecard import make_scorecard
+from tasks.evaluate.scores import Outcomes, PromptOutcome, ScorecardSettings
 from workflows.commands.faculty import team_module
 
 CLEAN, DIRTY = {"commit": "c", "clean": True}, {"commit": "c", "clean": False}
@@ -81,10 +84,26 @@ def test_a_call_ends_after_its_time_and_the_next_one_adds_to_the_account(tmp_pat
     assert sum(long.spent("gate").values()) > first
 
 
-def row(fork, student, seconds=120.0):
-    methods = {"fork_point": fork, "student": student, "off_policy": 0.2}
-    both = {**methods, "parameter_average": 0.1, "task_arithmetic": 0.15}
-    return {"figures": {"scores": {"overall": both}}, "processor_seconds": {"mopd": seconds}}
+def measured(student, off_policy):
+    """A scorecard of two domains of three prompts, as ``scorecard`` keeps it in its row."""
+    outcomes = {"fork_point": 0.0, "student": student, own.OFF_POLICY: off_policy}
+    outcomes |= {"parameter_average": 0.1, "task_arithmetic": 0.15}
+
+    def rows(score):
+        return {
+            domain: tuple(PromptOutcome(prompt=f"{domain}-{n}", scores=(score,)) for n in range(3))
+            for domain in ("sums", "checked")
+        }
+
+    card = make_scorecard(
+        Outcomes(
+            methods={name: rows(score) for name, score in outcomes.items()},
+            teachers={domain: rows(0.8) for domain in ("sums", "checked")},
+            settings=ScorecardSettings(temperature=1.0, samples=1, seed=0, max_tokens=48),
+        ),
+        resamples=50,
+    )
+    return {"figures": {"card": json.loads(json.dumps(card.document()))}}
 
 
 class Given(dict):
@@ -92,11 +111,26 @@ class Given(dict):
         return self.get(step, {})
 
 
-def test_the_table_shows_each_seed_and_their_mean():
-    rows = Given(scorecard_0=row(0.0, 0.4), scorecard_2=row(0.0, 0.5))
+def test_the_table_shows_each_seed_their_mean_and_what_the_student_is_ahead():
+    rows = Given(scorecard_0=measured(0.4, 0.2), scorecard_2=measured(0.5, 0.25))
     lines = merges(rows).splitlines()
     assert lines[0] == "| method | seed 0 | seed 2 | mean |"
-    assert lines[3] == "| student | 0.400 | 0.500 | 0.450 |"
+    assert lines[4] == "| student | 0.400 | 0.500 | 0.450 |"
+    # 0.4 - 0.2 and 0.5 - 0.25, each with its interval, and (0.2 + 0.25) / 2
+    ahead = [cell.strip() for cell in lines[-1].split("|")[2:5]]
+    paired = [rows[f"scorecard_{seed}"]["figures"]["card"]["paired"]["overall"] for seed in (0, 2)]
+    ends = [[f"{each[own.OFF_POLICY][end]:.3f}" for end in ("low", "high")] for each in paired]
+    shown = [
+        f"{m} ({low} to {high})" for m, (low, high) in zip(("0.200", "0.250"), ends, strict=True)
+    ]
+    assert ahead == [*shown, "0.225"]
+
+
+def test_the_picture_is_the_scorecards_and_needs_one(tmp_path):
+    with pytest.raises(MissingStepError):
+        draw(Given(), tmp_path / "real.png")
+    draw(Given(scorecard_1=measured(0.4, 0.2)), tmp_path / "real.png")
+    assert (tmp_path / "real.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_table_of_climbs_shows_the_gain_with_its_interval():
