@@ -1,0 +1,61 @@
+"""The proof's own steps on a small consolidation: the control, the scorecard, and a climb's row."""
+
+import pytest
+
+from benchmarks.common.results import load
+from benchmarks.real import own
+from benchmarks.real.metered import REST, metered
+from benchmarks.real.settings import OFF_POLICY_RATE
+from benchmarks.real.table import METHODS
+from lineage.records.record import Records
+from lineage.store.store import open_store
+from tests.support.tiny_faculty import ORDER, copy_home, home_at
+from workflows.consolidation.workflow import consolidate
+
+
+@pytest.fixture(scope="module")
+def home(home_with_teachers, teams_on_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("proof") / "home"
+    copy_home(home_with_teachers, folder)
+    with home_at(folder):
+        consolidate(**ORDER, publish_as=own.student_name(0))
+        yield folder
+
+
+def test_the_control_starts_where_the_student_did_and_learns_from_both_teachers(home, tmp_path):
+    with metered(tmp_path / "spent.json"):
+        made = own.off_policy("0", "2")
+    records = Records(open_store())
+    outputs = {record: records.output(record) for record in records.all()}
+    [record] = [name for name, made_by in outputs.items() if made_by.output == made["student"]]
+    derivation = records.read(record)
+    assert derivation.kind == "warm_up"
+    assert derivation.settings["learning_rate"] == OFF_POLICY_RATE
+    assert derivation.settings["steps_per_teacher"] == 2
+    assert sorted(i.name for i in derivation.inputs if i.role == "teacher") == ["shout", "whisper"]
+    assert own.off_policy("0", "2") == made
+
+
+def test_the_scorecard_holds_every_method_of_the_table(home):
+    found = own.scorecard("0", "2")
+    overall = found["card"]["overall"]
+    assert set(METHODS) <= overall.keys()
+    assert own.OFF_POLICY in found["card"]["paired"]["overall"]
+
+
+def test_a_climb_is_shown_from_fork_point_over_sft_to_teacher(home):
+    row = own.climbed("shout")
+    assert row["reference"] == "shout@1"
+    assert row["scores"].keys() == {"fork_point", "teacher", "after_sft"}
+    gain = row["scores"]["teacher"] - row["scores"]["fork_point"]
+    assert row["gain"]["mean"] == pytest.approx(gain, abs=1e-3)
+    assert row["gain"]["low"] <= row["gain"]["mean"] <= row["gain"]["high"]
+
+
+def test_the_meter_finds_the_kind_of_what_was_made(home, tmp_path):
+    file = tmp_path / "spent.json"
+    with metered(file):
+        own.off_policy("0", "3")
+    spent = load(file, {})
+    assert spent["warm_up"] > 0
+    assert spent.keys() == {"warm_up", REST}
