@@ -239,6 +239,7 @@ def test_a_server_without_its_control_routes_is_refused(settings, stand_in, monk
     )
     with pytest.raises(VllmError, match=r"/collective_rpc.*VLLM_SERVER_DEV_MODE=1"):
         sampler.sample(CONTEXTS, noise_for())
+    assert str(stand_in.version).startswith("loading ")  # and no version that a run could trust
 
 
 @pytest.mark.parametrize("answer", [b"<html>", [1, 2], b'"text"'])

@@ -43,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make(folder)
     except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"vLLM's environment was not made: {error}\n")
+        sys.stderr.write(
+            f"vLLM's environment was not made: {error}. It needs PyPI for Python packages, and a "
+            f"{TORCH} without CUDA: where your index has none, set PIP_EXTRA_INDEX_URL="
+            "https://download.pytorch.org/whl/cpu\n"
+        )
         return 1
     return 0
 
@@ -94,10 +98,10 @@ def name_as_vllm(site: Path) -> Path:
 
 
 def _wanted() -> str:
-    """Return what an environment must be made of: torch, the lock, this Python and this module."""
+    """Return what an environment must be made of: this Python, torch and the lock."""
     python = ".".join(map(str, sys.version_info[:2]))
-    files = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-    return f"{TORCH}\npython {python}\n{files}\n"
+    lock = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    return f"python {python}\n{TORCH}\n{LOCK.name} sha256:{lock}\n"
 
 
 def _stamp(folder: Path) -> Path:

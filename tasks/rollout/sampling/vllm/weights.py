@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
@@ -58,23 +59,35 @@ class ServedWeights:
             self.refuse_others()
             return False
         sent, digest = self._write()
-        self._client.post(
-            "/collective_rpc",
-            {"method": "reload_weights", "kwargs": {"weights_path": str(sent)}},
-        )
+        # A load that fails halfway leaves weights that belong to no version.
+        self._name_version(f"loading {digest}")
+        self._load(sent)
         # What is cached of contexts was computed with the weights before.
         if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
             raise VllmError(
                 "the server could not clear its prefix cache, so it is serving another run's "
                 "requests: give each run its own server"
             )
-        self._client.post("/update_weight_version", {"new_version": digest})
+        self._name_version(digest)
         self._fingerprint, self._digest = fingerprint, digest
         self.refuse_others()
         for other in self._folder.iterdir():
             if other != sent:
                 shutil.rmtree(other)
         return True
+
+    def _name_version(self, version: str) -> None:
+        self._client.post("/update_weight_version", {"new_version": version})
+
+    def _load(self, folder: Path) -> None:
+        kwargs: dict[str, JsonValue] = {"weights_path": str(folder)}
+        try:
+            self._client.post("/collective_rpc", {"method": "reload_weights", "kwargs": kwargs})
+        except VllmError as error:
+            raise VllmError(
+                f"the server did not load the weights, and is of no use until it is started again: "
+                f"start it with this run's model, for another has other shapes ({error})"
+            ) from error
 
     def _write(self) -> tuple[Path, str]:
         """Write the weights as a folder that is named by their digest; return both."""
