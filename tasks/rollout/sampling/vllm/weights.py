@@ -91,12 +91,9 @@ class ServedWeights:
 
     def _write(self) -> tuple[Path, str]:
         """Write the weights as a folder that is named by their digest; return both."""
-        has_adapters = any(".lora_" in name for name, _ in self._model.named_parameters())
         partial = self._folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
-        self._model.save_pretrained(
-            partial, state_dict=merged_weights(self._model) if has_adapters else None
-        )
+        self._model.save_pretrained(partial, state_dict=_with_head(self._model))
         digest = hashlib.sha256()
         for file in sorted(partial.glob("*.safetensors")):
             with file.open("rb") as stream:
@@ -118,6 +115,18 @@ class ServedWeights:
                 "restarted, or another run sent its own. Use one server per run, and start this "
                 "run again from its last state"
             )
+
+
+def _with_head(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the weights, the output head among them where it is the embeddings' tensor.
+
+    A server on a CPU keeps a packed copy of the head, which it makes anew only from a tensor of
+    the head's own name. Else it would answer with the head that it started with.
+    """
+    has_adapters = any(".lora_" in name for name, _ in model.named_parameters())
+    state = merged_weights(model) if has_adapters else model.state_dict()
+    tied = getattr(model, "all_tied_weights_keys", {})
+    return {name: tensor.clone() if name in tied else tensor for name, tensor in state.items()}
 
 
 def _fingerprint(model: PreTrainedModel) -> Iterator[int]:
