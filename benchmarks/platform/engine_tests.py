@@ -4,7 +4,7 @@
 
 ``tests.support.vllm_environment`` makes the folder. The vLLM tests are one part, because they share
 a server; each file with tests of SeaweedFS is another. The result goes into
-``results/test_engines.json`` if the checkout has no changes that are not committed.
+``results/test_engines.json``, after each part, if the checkout has no changes that are not committed.
 """
 
 import argparse
@@ -42,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         rows.append(run(part))
         sys.stdout.write(line(rows[-1]) + "\n")
-    if clean:
-        write_whole(FILE, {"circumstances": circumstances, "tree": tree(), **summary(rows)})
+        if clean:
+            content = {"circumstances": circumstances, "tree": tree(), **summary(rows)}
+            write_whole(FILE, content)
     return 0 if summary(rows)["outcome"] == "passed" else 1
 
 

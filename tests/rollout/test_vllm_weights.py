@@ -1,4 +1,4 @@
-"""The weights that a vLLM server is sent: a server may keep the output head as a tensor of its own."""
+"""The weights that a vLLM server is sent: it may keep the output head as a tensor of its own."""
 
 import pytest
 import torch
