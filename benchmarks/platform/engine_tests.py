@@ -4,7 +4,7 @@
 
 ``tests.support.vllm_environment`` makes the folder. The vLLM tests are one part, because they share
 a server; each file with tests of SeaweedFS is another. The result goes into
-``results/test_engines.json``, after each part, if the checkout has no changes that are not committed.
+``results/test_engines.json``, after each part, if the checkout has no uncommitted changes.
 """
 
 import argparse
