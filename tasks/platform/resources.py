@@ -195,15 +195,21 @@ def wait_without_spinning() -> None:
         os.environ.setdefault(name, value)
 
 
+def configured_threads() -> int | None:
+    """Return $PROVOST_THREADS; None where it is not set."""
+    return int(os.environ.get("PROVOST_THREADS") or 0) or None
+
+
 def use_configured_threads() -> None:
     """Set torch to $PROVOST_THREADS threads, or to 1; to those of a run that is made again.
 
     Teams climb side by side as processes: two torch processes with two threads each on two cores
-    were 1.2 to 17 times slower than with one. A stage that runs alone gets all cores (``demo``).
+    were 1.2 to 17 times slower than with one. ``provost demo`` gives a stage that runs alone the
+    free cores.
     """
     import torch  # noqa: PLC0415 - only where a step is about to compute
 
-    torch.set_num_threads(_THREADS_BEFORE.get() or int(os.environ.get("PROVOST_THREADS") or 1))
+    torch.set_num_threads(_THREADS_BEFORE.get() or configured_threads() or 1)
 
 
 def threads_in_use() -> int:

@@ -67,6 +67,13 @@ def test_the_cores_in_use_are_between_none_and_all():
     assert 0.0 <= demo.cores_in_use() <= psutil.cpu_count()
 
 
+@pytest.mark.parametrize(("given", "threads"), [("3", 3), ("", 2)])
+def test_the_users_number_of_threads_holds_for_a_stage_alone(stages, monkeypatch, given, threads):
+    monkeypatch.setenv("PROVOST_THREADS", given)
+    monkeypatch.setattr(demo, "cores_in_use", lambda: 0.0)
+    assert stages._threads() == threads
+
+
 def test_side_by_side_each_stage_takes_one_thread(stages, tmp_path, monkeypatch):
     """Reads what the children were given."""
     code = f"import os; open({str(tmp_path / 'ran')!r}, 'a').write(os.environ['PROVOST_THREADS'])"

@@ -18,6 +18,7 @@ from lineage.store.store import home, open_store
 from lineage.view.summary import summary_of
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.wording import scorecard_view
+from tasks.platform.resources import configured_threads
 from tasks.platform.step_runner import Missing, find_finished
 from workflows.commands.faculty import team_module
 from workflows.commands.local import quiet
@@ -88,9 +89,7 @@ class _Stages:
         if not missing:
             say(f"{', '.join(stages)}: found finished in the store", err=True)
             return
-        # Side by side each process takes one thread; a stage alone takes the cores that are free.
-        alone = free_cores(self._processes, cores_in_use()) if len(stages) == 1 else 1
-        threads = {"PROVOST_THREADS": str(alone)}
+        threads = {"PROVOST_THREADS": str(self._threads() if len(stages) == 1 else 1)}
         jobs = [Job(name, self._command(name), threads) for name in missing]
         with progress_on(sys.stderr) as show:
             outcomes = run_side_by_side(jobs, self._processes, show, logs=self._logs)
@@ -98,6 +97,10 @@ class _Stages:
             for outcome in outcomes:
                 complain(outcome.describe())
             raise SystemExit(exit_code(outcomes))
+
+    def _threads(self) -> int:
+        """Return the threads of a stage that runs alone: as the user says, or the free cores."""
+        return configured_threads() or free_cores(self._processes, cores_in_use())
 
     def _command(self, name: str) -> tuple[str, ...]:
         what = ("teacher", name) if name in TEAMS else (name,)
