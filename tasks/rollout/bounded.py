@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from tasks.rollout.environment import Json
@@ -21,6 +22,7 @@ SECONDS = 5.0
 MEMORY_BYTES = 512 * 1024**2
 _CHUNK_BYTES = 65_536
 _MOST_BYTES = 1 << 20
+_STATM = Path("/proc/self/statm")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 Given = TypeVar("Given")
@@ -86,11 +88,20 @@ def _answer(
 
 def _limit(memory_bytes: int) -> None:
     """Limit what this process takes beyond the memory of its parent."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = peak + memory_bytes
+    wanted = _taken_bytes() + memory_bytes
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+
+
+def _taken_bytes() -> int:
+    """Return what the limit counts already: writable mappings, used or not."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+    try:
+        mapped = int(_STATM.read_text("ascii").split()[5]) * resource.getpagesize()
+    except OSError:  # a confined process may not look there; it reserves little
+        return peak
+    return max(peak, mapped)
 
 
 def _read(reading: int, end: float) -> bytes | None:

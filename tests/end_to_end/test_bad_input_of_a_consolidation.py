@@ -89,7 +89,7 @@ def test_a_release_with_a_part_missing_from_the_store_is_refused_by_the_parts_na
     store, release = open_store(), release_of("shout")
     assert store.remove(release.evaluation.digest, 0)
     message = consolidation()
-    assert f"part 'evaluation' names {release.evaluation.digest}" in message
+    assert f"part 'evaluation' is {release.evaluation.digest}" in message
     assert "not in the store" in message
 
 

@@ -129,7 +129,9 @@ def test_the_estimate_follows_from_parameters_and_tokens(runner, plan):
     # Forward 2, backward 4, sampling 2, the teacher's reading 2: 10 P for each token of a step.
     assert once.operations == pytest.approx(10 * once.tokens_per_step * 10 * once.parameters)
     assert twice.operations == 2 * once.operations
-    assert twice.storage == 2 * once.storage
+    # Besides each round's ledger and student: two controls, and a state of the weights, the second
+    # moment and one teacher's first moment.
+    assert 2 * once.storage - twice.storage == (2 + 3) * 4 * once.parameters
     # 3 prompts of 24 new tokens at most, and their own; prompts of 1 and 3 letters differ by 2.
     assert once.tokens_per_step > 3 * 24
     more = forecast(runner, plan, form.model_copy(update={"prompts_per_domain": 6}).workload())

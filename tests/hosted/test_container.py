@@ -65,7 +65,7 @@ def test_a_pod_that_pyflyte_registered_ends_in_its_first_second_with_the_command
     assert ended.code == 0
     assert not ended.is_recoverable
     assert "`provost register`" in ended.error.message
-    assert not (tmp_path / "home").exists()  # no store was made in the pod's own scratch
+    assert not (tmp_path / "home/store").exists()  # no store was made in the pod's own scratch
 
 
 @pytest.mark.slow  # imports torch

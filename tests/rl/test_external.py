@@ -36,6 +36,7 @@ for step in job["settings"].get("leaves", job["rungs"]):
     shutil.copytree(job["settings"].get("start", job["start"]), folder, dirs_exist_ok=True)
     file = folder / "model.safetensors"
     weights = {name: tensor + 0.01 * step for name, tensor in load_file(file).items()}
+    folder.chmod(0o755)  # copied from the store, which is read-only
     file.chmod(0o644)
     save_file(weights, file, {"format": "pt"})
 rows = [{"step": step, "reward": step / 10, "note": "text"} for step in job["rungs"]]

@@ -1,5 +1,6 @@
 """A call that hangs, takes too much memory, raises or dies ends in one error, in time."""
 
+import mmap
 import os
 import signal
 import time
@@ -46,6 +47,12 @@ def test_what_does_not_finish_is_an_error_in_time(function, why):
 
 def test_memory_within_the_bound_is_given():
     assert bounded(lambda _: len(bytearray(2**26)), None) == 2**26
+
+
+def test_memory_that_the_caller_reserved_and_never_used_does_not_count():
+    """Libraries reserve a lot: threads' stacks, arenas. The kernel's limit counts all of it."""
+    with mmap.mmap(-1, 2**31, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS):
+        assert bounded(lambda _: len(bytearray(2**26)), None) == 2**26
 
 
 def test_a_grader_in_a_worker_survives_a_call_that_hangs(tmp_path):
