@@ -16,8 +16,13 @@ SEEDS = (0, 1, 2)
 LONGEST = 48
 """Tokens of a response in climbs, merges and evaluations."""
 
-SFT = SftSettings(num_steps=75, batch_size=8, learning_rate=1e-4, warmup_steps=10, weight_decay=0.0)
-"""One pass over the demonstrations: the team's form of an answer, before RL makes it right."""
+SFT = SftSettings(
+    num_steps=150, batch_size=8, learning_rate=2e-4, warmup_steps=10, weight_decay=0.0
+)
+"""One pass over the demonstrations: the team's form of an answer, before RL makes it right.
+
+After 75 steps at 1e-4 `sums` was right in 0.14 of its held-out prompts, the fork point in 0.06.
+"""
 RL = RlSettings(
     loop=LoopSettings(num_steps=40, learning_rate=1e-5, rung_every=20, precision=Precision.BF16),
     sampling=SamplingSettings(max_new_tokens=LONGEST),
@@ -32,10 +37,10 @@ def domain(team: str) -> DomainSettings:
         name=team,
         owner=f"team-{team}",
         version="1.0.0",
-        num_train=600,
+        num_train=1200,
         num_validation=32,
         num_evaluation=150,
-        num_demonstrations=600,
+        num_demonstrations=1200,
     )
 
 
