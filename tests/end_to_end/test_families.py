@@ -17,6 +17,9 @@ from tests.support.zoo import MUST_RUN, tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("teams_on_path")]
 ASKED = ("audit", "student.general@1", "--prompt", "abcd", "--response", "dcba")
+MOST_UNEXPLAINED = {"qwen3-next": 8e-3}
+"""Nats between the student's log-probability and the sum of its parts, where not 1e-3. The cause in
+Qwen3-Next (3e-3 of 38 nats) is not known; experts that switch along the path are a guess."""
 
 
 @pytest.mark.parametrize("family", MUST_RUN)
@@ -34,8 +37,7 @@ def test_a_family_goes_from_its_folder_to_the_audit(family, home, tmp_path):
     provost(*ASKED, "--out", str(tmp_path / "out"))
     found = Audit.model_validate_json((tmp_path / "out" / "audit.json").read_text("utf-8"))
     total = found.begun + sum(share.mean for share in found.shares.values())
-    # Experts that switch along the path leave 3e-3 of 38 nats, in Qwen3-Next.
-    assert total == pytest.approx(found.ended, rel=2e-4, abs=1e-3)
+    assert total == pytest.approx(found.ended, abs=MOST_UNEXPLAINED.get(family, 1e-3))
     assert set(found.shares) >= {*TEAMS}
     student = checkpoint_named(open_store(), "student.general@1")
     saved = load_model(open_store().tree(student.digest))
