@@ -74,6 +74,11 @@ def test_the_users_number_of_threads_holds_for_a_stage_alone(stages, monkeypatch
     assert stages._threads() == threads
 
 
+def test_only_several_threads_spin():
+    assert demo.variables_of(1) == {"PROVOST_THREADS": "1"}
+    assert demo.variables_of(2) == {"PROVOST_THREADS": "2", "GOMP_SPINCOUNT": "300000"}
+
+
 def test_side_by_side_each_stage_takes_one_thread(stages, tmp_path, monkeypatch):
     """Reads what the children were given."""
     code = f"import os; open({str(tmp_path / 'ran')!r}, 'a').write(os.environ['PROVOST_THREADS'])"

@@ -33,6 +33,8 @@ TEAMS = ("math", "code", "agent", "instruct")
 _IDLE_CORES = 0.25
 """What an idle machine uses: a desktop, a monitor."""
 _LOOK_SECONDS = 1.0
+_SPINS = "300000"
+"""What libgomp takes where no wait policy is set; it outweighs the policy PASSIVE."""
 
 
 @click.command()
@@ -67,6 +69,16 @@ def free_cores(most: int, in_use: float) -> int:
     return max(1, most - math.ceil(max(in_use - _IDLE_CORES, 0.0)))
 
 
+def variables_of(threads: int) -> dict[str, str]:
+    """Return the environment of a stage: its threads, and how they wait for each other.
+
+    Several threads run where cores are free, so there they may spin, as libgomp does by default.
+    Without spinning a second thread gains nothing on an idle machine (``benchmarks.platform``).
+    """
+    spinning = {"GOMP_SPINCOUNT": _SPINS} if threads > 1 else {}
+    return {"PROVOST_THREADS": str(threads), **spinning}
+
+
 def cores_in_use() -> float:
     """Return how many cores all programs of this machine use, over a second."""
     return psutil.cpu_percent(interval=_LOOK_SECONDS) / 100 * (psutil.cpu_count() or 1)
@@ -89,7 +101,7 @@ class _Stages:
         if not missing:
             say(f"{', '.join(stages)}: found finished in the store", err=True)
             return
-        threads = {"PROVOST_THREADS": str(self._threads() if len(stages) == 1 else 1)}
+        threads = variables_of(self._threads() if len(stages) == 1 else 1)
         jobs = [Job(name, self._command(name), threads) for name in missing]
         with progress_on(sys.stderr) as show:
             outcomes = run_side_by_side(jobs, self._processes, show, logs=self._logs)
