@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tasks.rollout.absent import NotCarriedError
 from tasks.rollout.environment import Json
 
 SECONDS = 5.0
@@ -49,6 +50,8 @@ def bounded(
 
     Raises:
         UnfinishedError: it did not return a value in these limits; the text says why.
+        NotCarriedError: it used a package that the release does not carry. That is a fault of the
+            release, and not of the answer.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -64,6 +67,8 @@ def bounded(
         os.waitpid(child, 0)
     if said is None:
         raise UnfinishedError(f"no result within {seconds:g} s")
+    if said.startswith(b"!"):
+        raise NotCarriedError(said[1:].decode("utf-8", "replace"))
     if not said.startswith(b"+"):
         raise UnfinishedError(said[1:].decode("utf-8", "replace") or "its process ended")
     value: Json = json.loads(said[1:])
@@ -77,6 +82,8 @@ def _answer(
     try:
         _limit(memory_bytes)
         said = b"+" + json.dumps(function(argument)).encode()
+    except NotCarriedError as error:
+        said = b"!" + str(error).encode()
     except BaseException as error:  # noqa: BLE001 (whatever a library raises ends here)
         said = f"-raised {type(error).__name__}".encode()
     try:

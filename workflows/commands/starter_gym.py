@@ -16,14 +16,11 @@ _ENVIRONMENT = '''\
 """Grades answers to reasoning-gym's $family by the family's own scorer."""
 
 import importlib
-import importlib.abc
-import importlib.machinery
 import re
-import sys
-import types
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tasks.rollout.absent import stand_in_for
 from tasks.rollout.bounded import UnfinishedError, bounded
 from tasks.rollout.environment import Grade, Prompt, Turn
 
@@ -34,47 +31,7 @@ ABSENT = $absent
 LONGEST = 4000
 """Characters of a response that are read, counted from its end."""
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-
-
-class NotCarriedError(BaseException):
-    """A package was used that this release does not carry; no handler of a scorer hides it."""
-
-
-class _Absent(type):
-    def __getattr__(cls, attribute):
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        raise NotCarriedError(cls.__name__)
-
-    def __call__(cls, *arguments, **named):
-        raise NotCarriedError(cls.__name__)
-
-
-class _Placeholder(types.ModuleType):
-    __path__: list = []
-
-    def __getattr__(self, attribute):
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return _Absent(f"{self.__name__}.{attribute}", (), {})
-
-
-class _Last(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds what is imported and not carried, after all other finders."""
-
-    def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in ABSENT:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec):
-        return _Placeholder(spec.name)
-
-    def exec_module(self, module):
-        pass
-
-
-sys.meta_path.append(_Last())
+stand_in_for(*ABSENT)
 _GYM = importlib.import_module("reasoning_gym")  # prompts.py, which is loaded later, has it too
 
 
@@ -105,8 +62,6 @@ class Gym:
         try:
             score = bounded(lambda text: float(made.score_answer(text, item)), answer)
         except UnfinishedError as error:
-            if "NotCarried" in str(error):
-                raise NotCarriedError(str(error)) from error
             return Grade(0.0, f"not scored: {error}")
         return Grade(min(max(score, 0.0), 1.0), "" if score == 1 else "not the answer")
 

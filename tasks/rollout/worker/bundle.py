@@ -17,7 +17,7 @@ from tasks.rollout.environment import SPLITS
 from tasks.rollout.prompts import read_demonstrations, read_prompts, refuse_overlap
 from tasks.rollout.wheels.bundled import add_wheels, modules_of
 
-ALLOWED = ("tasks.rollout.environment", "tasks.rollout.sandbox", "tasks.rollout.bounded")
+ALLOWED = tuple(f"tasks.rollout.{name}" for name in ("environment", "sandbox", "bounded", "absent"))
 _LONGEST = 1 << 20
 """Maximum bytes of a source file; Python needs a hundred times as much to parse it."""
 DATA = "prompts"

