@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from lineage.artifacts import Artifact
-from tasks.contracts.handover import DomainSettings, StageLabel
+from lineage.artifacts import Artifact, Rung
+from tasks.contracts.handover import Domain, DomainSettings, StageLabel
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.evaluate.task import score_teacher
 from tasks.release.task import (
@@ -15,6 +15,7 @@ from tasks.release.task import (
 )
 from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rl.task import climb, climb_outside
+from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from tasks.sft.task import finetune
 from workflows.graph import named
@@ -39,38 +40,15 @@ def climb_outside_and_release(
     seed: int,
 ) -> Climbed:
     """Wire a climb with a trainer of the team's own; see ``ExternalTrainer``."""
-    start = named("resolve-fork-point", resolve_checkpoint(reference=fork_point))
-    data = named("collect", collect_domain(package=package, settings=domain, seed=seed))
-    checked = check_climb(
-        start=start,
-        domain=data,
-        sampling=trainer.sampling,
-        num_checkpoints=len(trainer.rungs) + 1,  # with the supervised one
-    )
-    collected = named("check", checked)
-    precursor = finetune(
-        start=start,
-        data=[collected.demonstrations],
-        settings=sft,
-        seed=seed,
-        stage=StageLabel(name=f"{domain.name} sft", owner=domain.owner),
-    )
+    begun = _begin(package, domain, fork_point, seed, trainer.sampling, len(trainer.rungs))
     ladder = climb_outside(
-        start=named("sft", precursor),
-        domain=collected,
+        start=_precursor(begun, domain, sft, seed),
+        domain=begun.collected,
         settings=trainer,
         package=package,
         seed=seed,
     )
-    card = score_teacher(
-        fork_point=start,
-        ladder=named("climb", ladder),
-        domain=collected,
-        settings=EvaluationSettings(sampling=trainer.sampling),
-    )
-    released = release_teacher(ladder=ladder, domain=collected, scorecard=named("score", card))
-    release = named("release", released)
-    return Climbed(named("summary", summarize(made=release)), release)
+    return _release(begun, named("climb", ladder), trainer.sampling)
 
 
 def climb_and_release(
@@ -83,30 +61,60 @@ def climb_and_release(
     seed: int,
 ) -> Climbed:
     """Wire a team's climb inside its ``@workflow``: returns its outputs, as promises."""
+    begun = _begin(package, domain, fork_point, seed, rl.sampling, len(rl.loop.rung_steps()))
+    precursor = _precursor(begun, domain, sft, seed)
+    ladder = climb(start=precursor, domain=begun.collected, settings=rl, seed=seed)
+    return _release(begun, named("rl", ladder), rl.sampling)
+
+
+class _Begun(NamedTuple):
+    """What every climb begins with."""
+
+    start: Artifact
+    collected: Domain
+
+
+def _begin(
+    package: str,
+    domain: DomainSettings,
+    fork_point: str,
+    seed: int,
+    sampling: SamplingSettings,
+    num_rungs: int,
+) -> _Begun:
+    """Resolve the fork point, collect the domain's data, and check them before anything trains."""
     start = named("resolve-fork-point", resolve_checkpoint(reference=fork_point))
     data = named("collect", collect_domain(package=package, settings=domain, seed=seed))
     checked = check_climb(
         start=start,
         domain=data,
-        sampling=rl.sampling,
-        num_checkpoints=len(rl.loop.rung_steps()) + 1,  # with the supervised one
+        sampling=sampling,
+        num_checkpoints=num_rungs + 1,  # with the supervised one
     )
-    collected = named("check", checked)
-    precursor = finetune(
-        start=start,
-        data=[collected.demonstrations],
+    return _Begun(start, named("check", checked))
+
+
+def _precursor(begun: _Begun, domain: DomainSettings, sft: SftSettings, seed: int) -> Artifact:
+    """Train the supervised checkpoint from which the ladder climbs."""
+    trained = finetune(
+        start=begun.start,
+        data=[begun.collected.demonstrations],
         settings=sft,
         seed=seed,
         stage=StageLabel(name=f"{domain.name} sft", owner=domain.owner),
     )
-    ladder = climb(start=named("sft", precursor), domain=collected, settings=rl, seed=seed)
+    return named("sft", trained)
+
+
+def _release(begun: _Begun, ladder: list[Rung], sampling: SamplingSettings) -> Climbed:
+    """Score a ladder beside the fork point and release its last rung."""
     scorecard = score_teacher(
-        fork_point=start,
-        ladder=named("rl", ladder),
-        domain=collected,
-        settings=EvaluationSettings(sampling=rl.sampling),
+        fork_point=begun.start,
+        ladder=ladder,
+        domain=begun.collected,
+        settings=EvaluationSettings(sampling=sampling),
     )
     card = named("score", scorecard)
-    released = release_teacher(ladder=ladder, domain=collected, scorecard=card)
+    released = release_teacher(ladder=ladder, domain=begun.collected, scorecard=card)
     release = named("release", released)
     return Climbed(named("summary", summarize(made=release)), release)
