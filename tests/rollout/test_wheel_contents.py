@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lineage.digest import digest_bytes
-from tasks.contracts.refusal import RefusedError
 from tasks.rollout.environment import Grade
 from tasks.rollout.wheels import contents
 from tasks.rollout.wheels.cache import unpacked, wheel_cache
 from tasks.rollout.wheels.contents import read_wheel
 from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, processes_of
+from tests.support.refused import refused
 from tests.support.wheels import bundle_with, locked, write_wheel
 
 HALF = "import tally\nreturn Grade(tally.add(0.25, 0.25))"
@@ -27,16 +27,11 @@ def home(tmp_path, monkeypatch):
     assert processes_of(tmp_path) == []
 
 
-def refusal(action, *arguments):
-    with pytest.raises(RefusedError) as caught:
-        action(*arguments)
-    return caught.value.code
-
-
 @pytest.mark.parametrize("module", ["json.py", "socket/__init__.py", "tasks/__init__.py"])
 def test_a_wheel_with_a_module_of_python_or_of_the_worker_is_refused(tmp_path, module):
     path = write_wheel(tmp_path, files={"tally.py": "", module: "raise SystemExit"})
-    assert refusal(read_wheel, path) == "shadowing-wheel"
+    with refused("shadowing-wheel"):
+        read_wheel(path)
 
 
 def test_scripts_data_and_pth_files_are_not_unpacked_and_libraries_are(tmp_path):
@@ -84,34 +79,40 @@ LIE = {"tally.py": "tally.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,
 )
 def test_a_hostile_wheel_is_refused_before_anything_is_unpacked(tmp_path, odd):
     path = write_wheel(tmp_path / "in", **odd)
-    assert refusal(read_wheel, path) == "hostile-wheel"
+    with refused("hostile-wheel"):
+        read_wheel(path)
     bundle = bundle_with(tmp_path / "team", path)
-    assert refusal(EnvironmentWorker(bundle).__enter__) == "hostile-wheel"
+    with refused("hostile-wheel"):
+        EnvironmentWorker(bundle).__enter__()
     assert not wheel_cache().exists()
 
 
 def test_a_file_that_record_contradicts_is_refused_and_not_kept(tmp_path):
     path = write_wheel(tmp_path, record=LIE)
     contents_of = read_wheel(path)
-    assert refusal(unpacked, contents_of, digest_bytes(b""), tmp_path / "cache") == "hostile-wheel"
+    with refused("hostile-wheel"):
+        unpacked(contents_of, digest_bytes(b""), tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def test_too_many_files_and_bytes_are_refused(tmp_path, monkeypatch):
     path = write_wheel(tmp_path)
     monkeypatch.setattr(contents, "_MOST_FILES", 3)
-    assert refusal(read_wheel, path) == "hostile-wheel"
+    with refused("hostile-wheel"):
+        read_wheel(path)
     monkeypatch.setattr(contents, "_MOST_FILES", 4)
     assert read_wheel(path).modules == {"tally"}
     monkeypatch.setattr(contents, "_MOST_BYTES", 10)
-    assert refusal(read_wheel, path) == "hostile-wheel"
+    with refused("hostile-wheel"):
+        read_wheel(path)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 200])
 def test_a_file_that_is_not_a_zip_is_refused(tmp_path, cut):
     path = write_wheel(tmp_path)
     path.write_bytes(path.read_bytes()[:cut])
-    assert refusal(read_wheel, path) == "hostile-wheel"
+    with refused("hostile-wheel"):
+        read_wheel(path)
 
 
 def test_bytes_that_differ_within_the_zip_are_refused(tmp_path):
@@ -121,7 +122,8 @@ def test_bytes_that_differ_within_the_zip_are_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[info.header_offset + 30 + len("tally.py")] ^= 0xFF
     path.write_bytes(data)
-    assert refusal(unpacked, read_wheel(path), digest_bytes(b""), tmp_path / "c") == "hostile-wheel"
+    with refused("hostile-wheel"):
+        unpacked(read_wheel(path), digest_bytes(b""), tmp_path / "c")
 
 
 @pytest.mark.parametrize("touch", ["change", "add", "remove", "link"])

@@ -8,7 +8,6 @@ from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
 from lineage.store.store import open_store
 from lineage.wheels import FOLDER, LOCK, Lock, LockError, parse_lock, write_lock
-from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.environment import Grade
 from tasks.rollout.wheels.bundled import (
@@ -22,6 +21,7 @@ from tasks.rollout.wheels.cache import wheel_cache
 from tasks.rollout.worker.bundle import BundleError, check, collect
 from tasks.rollout.worker.client import EnvironmentWorker
 from tests.support.bundles import episodes, processes_of, write_bundle
+from tests.support.refused import refused
 from tests.support.wheels import bundle_with, carry, locked, write_wheel
 
 HALF = "import tally\nreturn Grade(tally.add(0.25, 0.25))"
@@ -33,12 +33,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
     yield
     assert processes_of(tmp_path) == []
-
-
-def refusal(action, *arguments):
-    with pytest.raises(RefusedError) as caught:
-        action(*arguments)
-    return caught.value.code
 
 
 def test_a_grader_uses_a_package_that_only_its_bundle_carries(tmp_path):
@@ -101,18 +95,22 @@ def test_the_standard_library_comes_before_the_packages_of_a_bundle(tmp_path):
 def test_a_wheel_outside_the_lock_is_refused(tmp_path):
     bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path))
     write_wheel(bundle / FOLDER, "extra")
-    assert refusal(locked_wheels, bundle) == "wheel-outside-lock"
+    with refused("wheel-outside-lock"):
+        locked_wheels(bundle)
     (bundle / LOCK).unlink()
-    assert refusal(EnvironmentWorker(bundle).__enter__) == "wheel-outside-lock"
+    with refused("wheel-outside-lock"):
+        EnvironmentWorker(bundle).__enter__()
 
 
 def test_a_wheel_that_is_missing_or_has_other_bytes_is_refused(tmp_path):
     path = write_wheel(tmp_path)
     bundle = bundle_with(tmp_path / "team", path)
     (bundle / FOLDER / path.name).write_bytes(path.read_bytes() + b" ")
-    assert refusal(site_folders, bundle, tmp_path / "cache") == "other-wheel"
+    with refused("other-wheel"):
+        site_folders(bundle, tmp_path / "cache")
     (bundle / FOLDER / path.name).unlink()
-    assert refusal(site_folders, bundle, tmp_path / "cache") == "missing-wheel"
+    with refused("missing-wheel"):
+        site_folders(bundle, tmp_path / "cache")
 
 
 def test_a_package_that_the_sandbox_needs_too_comes_from_the_bundle(tmp_path):
@@ -127,7 +125,8 @@ def test_a_package_that_the_sandbox_needs_too_comes_from_the_bundle(tmp_path):
 )
 def test_a_wheel_for_another_platform_or_python_is_refused(tmp_path, tag):
     bundle = bundle_with(tmp_path / "team", write_wheel(tmp_path, tag=tag))
-    assert refusal(EnvironmentWorker(bundle).__enter__) == "foreign-wheel"
+    with refused("foreign-wheel"):
+        EnvironmentWorker(bundle).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +148,8 @@ def test_a_plan_lists_packages_before_anything_trains(tmp_path, tag, severities)
 
 def test_a_wheel_that_requires_another_python_is_refused(tmp_path):
     other = write_wheel(tmp_path, metadata="Requires-Python: <3\n")
-    assert refusal(site_folders, bundle_with(tmp_path / "a", other), tmp_path) == "foreign-wheel"
+    with refused("foreign-wheel"):
+        site_folders(bundle_with(tmp_path / "a", other), tmp_path)
     own = write_wheel(tmp_path, metadata="Requires-Python: >=3.8\n")
     assert len(site_folders(bundle_with(tmp_path / "b", own), tmp_path / "cache")) == 1
 
@@ -184,7 +184,8 @@ def test_a_lock_of_anything_but_wheels_with_hashes_is_refused(tmp_path, old, new
     with pytest.raises(LockError):
         parse_lock(text.replace(old, new).encode())
     (bundle / LOCK).write_text(text.replace(old, new))
-    assert refusal(locked_wheels, bundle) == "bad-lock"
+    with refused("bad-lock"):
+        locked_wheels(bundle)
 
 
 def test_a_package_twice_in_a_lock_is_refused(tmp_path):
@@ -219,13 +220,15 @@ def test_a_team_with_a_lock_is_collected_with_its_wheels(team, tmp_path):
 
 def test_a_wheel_that_the_store_lacks_is_refused(team, tmp_path):
     (team / LOCK).write_bytes(write_lock(locked(write_wheel(tmp_path / "in"))))
-    assert refusal(collect, "tally_team", tmp_path / "bundle") == "missing-wheel"
+    with refused("missing-wheel"):
+        collect("tally_team", tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("text", ["tally==1.0", "# nothing yet\ntally\n"])
 def test_requirements_without_a_lock_are_refused(team, tmp_path, text):
     (team / "requirements.txt").write_text(text)
-    assert refusal(add_wheels, team, tmp_path / "bundle", {}.get) == "requirements-not-locked"
+    with refused("requirements-not-locked"):
+        add_wheels(team, tmp_path / "bundle", {}.get)
 
 
 def test_requirements_other_than_the_locked_are_refused(team, tmp_path):
@@ -241,7 +244,8 @@ def test_requirements_other_than_the_locked_are_refused(team, tmp_path):
     (team / "requirements.txt").write_text("# the same\ntally>=1  # indeed\n")
     assert add_wheels(team, tmp_path / "two", kept.get) == {"tally"}
     (team / "requirements.txt").write_text("tally>=2\n")
-    assert refusal(add_wheels, team, tmp_path / "three", kept.get) == "requirements-not-locked"
+    with refused("requirements-not-locked"):
+        add_wheels(team, tmp_path / "three", kept.get)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +254,8 @@ def test_requirements_other_than_the_locked_are_refused(team, tmp_path):
 )
 def test_anything_but_a_package_and_a_version_is_refused(team, tmp_path, line):
     (team / "requirements.txt").write_text(f"tally\n{line}\n")
-    assert refusal(add_wheels, team, tmp_path / "bundle", {}.get) == "bad-requirement"
+    with refused("bad-requirement"):
+        add_wheels(team, tmp_path / "bundle", {}.get)
 
 
 def test_an_import_that_no_wheel_provides_is_refused_with_its_line(team, tmp_path):
