@@ -30,6 +30,9 @@ IMPORTED_AS = {
 # Packages that a test writes before it imports them.
 WRITTEN_BY_TESTS = {"handbook"}
 
+# Packages that a test imports because they do not exist.
+MISSING_ON_PURPOSE = {"no_such_package", "another_missing_package"}
+
 MACHINE_PATH = re.compile(r"(?<![\w.~$}{-])/(?:work|opt|Users|home/\w+)/")
 SECRET = re.compile(
     r"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|gh[pousr]_\w{36}|hf_\w{34}"
@@ -79,6 +82,7 @@ def undeclared(files, declared):
         "tests",
         "benchmarks",
         *WRITTEN_BY_TESTS,
+        *MISSING_ON_PURPOSE,
     }
     for file in files:
         for line, module in imported_modules(file):
