@@ -15,10 +15,11 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from benchmarks.common.results import load, write_whole
 from lineage.records.record import Derivation
+from tasks.platform.measurements import Measurements
 from tasks.platform.step_runner import StepRunner
 
 REST = "rest"
-"""Time outside any step that makes a record: imports, hashing, finding what is finished."""
+"""Time outside what makes a record: imports, hashing, storing, finding what is finished."""
 
 
 def processor_seconds() -> float:
@@ -56,18 +57,23 @@ def added(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, 
 @contextmanager
 def metered(file: Path) -> Iterator[None]:
     """Count what steps make within, and add it to a file also when the run is stopped."""
-    meter, making = Meter(), StepRunner.making
+    meter, shown_live = Meter(), StepRunner.shown_live
 
     @contextmanager
-    def counted(runner: StepRunner, derivation: Derivation) -> Iterator[None]:
-        with meter.running(derivation.kind), making(runner, derivation):
+    def counted(
+        runner: StepRunner, derivation: Derivation, measurements: Measurements, owner: str
+    ) -> Iterator[None]:
+        with (
+            meter.running(derivation.kind),
+            shown_live(runner, derivation, measurements, owner),
+        ):
             yield
 
-    StepRunner.making = counted  # type: ignore[method-assign, assignment]
+    StepRunner.shown_live = counted  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        StepRunner.making = making  # type: ignore[method-assign]
+        StepRunner.shown_live = shown_live  # type: ignore[method-assign]
         write_whole(file, added(load(file, {}), meter.total()))
 
 
