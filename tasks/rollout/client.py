@@ -23,11 +23,10 @@ from tasks.rollout.environment import (
     Turn,
 )
 from tasks.rollout.foreign import cut, shown
+from tasks.rollout.json_lines import PromptError, parse_json
 from tasks.rollout.prompts import (
-    PromptError,
     demonstration_from_json,
     demonstration_to_json,
-    parse_json,
     prompt_from_json,
     prompt_to_json,
     refuse_repeated_ids,

@@ -22,13 +22,8 @@ from tasks.rollout.environment import (
     Turn,
     split_of,
 )
-from tasks.rollout.prompts import (
-    PromptError,
-    parse_json,
-    prompt_from_json,
-    write_demonstrations,
-    write_prompts,
-)
+from tasks.rollout.json_lines import PromptError, parse_json
+from tasks.rollout.prompts import prompt_from_json, write_demonstrations, write_prompts
 
 PROMPT_COLUMNS = ("prompt", "question", "problem", "messages")
 ANSWER_COLUMNS = ("answer", "solution", "final_answer", "expected_answer")

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.store.store import Store
+from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.architecture import declared_ends
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
@@ -28,6 +29,14 @@ from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
 from tasks.rollout.prompts import read_demonstrations, read_prompts
+from tasks.rollout.responses import (
+    COMPARISONS,
+    RESPONSES,
+    PreferencePair,
+    ScoredResponse,
+    read_comparisons,
+    read_responses,
+)
 from tasks.rollout.sampling.sampler import Sampler
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
@@ -97,6 +106,20 @@ def stored_demonstrations(store: Store, demonstrations: Artifact) -> list[Demons
     """Return the worked examples of a data set in the store."""
     with _as_file(store, demonstrations) as path:
         return read_demonstrations(path)
+
+
+def stored_responses(store: Store, responses: Artifact) -> list[ScoredResponse]:
+    """Return the scored responses of a data set in the store."""
+    refuse_other_kind(responses, RESPONSES, "responses")
+    with _as_file(store, responses) as path:
+        return read_responses(path)
+
+
+def stored_comparisons(store: Store, comparisons: Artifact) -> list[PreferencePair]:
+    """Return the comparisons of a data set in the store."""
+    refuse_other_kind(comparisons, COMPARISONS, "comparisons")
+    with _as_file(store, comparisons) as path:
+        return read_comparisons(path)
 
 
 def make_player(

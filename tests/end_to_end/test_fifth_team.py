@@ -10,7 +10,8 @@ from lineage.artifacts import Release, read_manifest
 from lineage.compatibility.sketch import read_sketch
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store, read_tree
-from tasks.rollout.prompts import parse_json, prompt_from_json
+from tasks.rollout.json_lines import parse_json
+from tasks.rollout.prompts import prompt_from_json
 from tests.support.tiny_faculty import importable
 from workflows.cli import main
 from workflows.commands.starter import SPELLING

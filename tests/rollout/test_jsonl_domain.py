@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tasks.rollout.prompts import PromptError
+from tasks.rollout.json_lines import PromptError
 from tasks.rollout.worker.bundle import BundleError, collect
 from tasks.rollout.worker.client import EnvironmentWorker
 

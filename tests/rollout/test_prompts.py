@@ -4,9 +4,8 @@ import os
 import pytest
 
 from tasks.rollout.environment import Demonstration, Message, Prompt, Turn
+from tasks.rollout.json_lines import PromptError, parse_json
 from tasks.rollout.prompts import (
-    PromptError,
-    parse_json,
     read_demonstrations,
     read_prompts,
     refuse_overlap,

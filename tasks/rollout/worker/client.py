@@ -25,7 +25,8 @@ from tasks.rollout.client import (
     reply_from,
 )
 from tasks.rollout.environment import Demonstration, Grade, Json, Prompt, Split
-from tasks.rollout.prompts import PromptError, parse_json, prompt_to_json
+from tasks.rollout.json_lines import PromptError, parse_json
+from tasks.rollout.prompts import prompt_to_json
 from tasks.rollout.worker.limits import Confinement, ConfinementError, WorkerLimits
 from tasks.rollout.worker.process import ConfinedProcess, ProcessLostError
 
@@ -33,10 +34,8 @@ Answer = TypeVar("Answer")
 _CARRIED = ("pylock.toml", "wheels")
 """Names in a bundle that carries packages."""
 _NEEDS_NETWORK = "grader-needs-network"
-_WITHOUT_NETWORK = (
-    "after it tried to reach a network, which an environment does not have: put what it fetches "
-    "into the bundle, data as files and packages as wheels"
-)
+_WITHOUT_NETWORK = """after it tried to reach a network, which an environment does not have: put \
+what it fetches into the bundle, data as files and packages as wheels"""
 
 
 class EnvironmentWorker:

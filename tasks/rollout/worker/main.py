@@ -26,6 +26,7 @@ OURS = (
     "client",
     "environment",
     "foreign",
+    "json_lines",
     "prompts",
     "sandbox",
     "worker",

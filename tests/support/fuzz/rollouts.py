@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tasks.rollout.client import EnvironmentFailure, Episode
 from tasks.rollout.environment import Message, Prompt, Turn
-from tasks.rollout.prompts import PromptError, read_demonstrations, read_prompts
+from tasks.rollout.json_lines import PromptError
+from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.worker.bundle import BundleError, check
 from tasks.rollout.worker.client import Confinement, EnvironmentWorker
 from tests.support.fuzz.fuzzing import Parser
