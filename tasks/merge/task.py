@@ -1,8 +1,8 @@
-"""Flyte tasks of the cheap controls."""
+"""Flyte tasks of the merges: the cheap controls of a consolidation, and soups of checkpoints."""
 
 from lineage.artifacts import Artifact
-from tasks.contracts.handover import Plan
-from tasks.merge.settings import MergeSettings
+from tasks.contracts.handover import Plan, StageLabel
+from tasks.merge.settings import MergeSettings, SoupSettings, WeightedCheckpoint
 from tasks.platform.hosting import hosted
 from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
@@ -25,3 +25,18 @@ def merge_task_arithmetic(plan: Plan, sampling: SamplingSettings) -> Artifact:
 
     settings = MergeSettings(sampling=sampling)
     return controls.merge_task_arithmetic(StepRunner(), plan, settings)
+
+
+@hosted(Stage.MERGE)
+def merge_checkpoints(
+    start: Artifact,
+    models: list[WeightedCheckpoint],
+    settings: SoupSettings,
+    seed: int,
+    stage: StageLabel,
+) -> Artifact:
+    """Merge checkpoints whose weights come from ``start``."""
+    from tasks.merge import soup
+    from tasks.platform.step_runner import StepRunner
+
+    return soup.merge_checkpoints(StepRunner(), start, models, settings, seed, stage)
