@@ -146,7 +146,7 @@ def forecast(
             num_sources=sources,
             extra_sources=extra,
             num_steps=workload.loop.num_steps,
-            updates_per_step=workload.loop.inner_updates,
+            updates_per_step=workload.loop.updates_per_step,
             decays=workload.loop.weight_decay > 0,
         ),
         workload.ledger,

@@ -100,6 +100,29 @@ def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float 
     return head_logits(model, chosen_hidden(model, batch), temperature)
 
 
+LOGIT_BYTES = 128 << 20
+"""The fp32 logits [C, V] of one chunk of tokens; the largest block that exists of them."""
+
+
+def chunks(num_tokens: int, vocabulary_size: int) -> Iterator[slice]:
+    """Yield the chunks of tokens whose logits exist at the same time."""
+    width = max(1, LOGIT_BYTES // (4 * vocabulary_size))
+    for first in range(0, num_tokens, width):
+        yield slice(first, min(first + width, num_tokens))
+
+
+@torch.no_grad()
+def hidden_log_probs(
+    model: PreTrainedModel, hidden_ND: Tensor, tokens_N: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """Return log p of each token [N] from the hidden states that predict it."""
+    own_N = torch.zeros(len(hidden_ND), device=hidden_ND.device)
+    for chunk in chunks(len(hidden_ND), model.config.vocab_size):
+        logits_CV = head_logits(model, hidden_ND[chunk], temperature)
+        own_N[chunk] = token_log_probs(logits_CV, tokens_N[chunk])
+    return own_N
+
+
 def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
     """Apply the changes that some architectures make to logits after the output head.
 

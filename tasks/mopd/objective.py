@@ -239,7 +239,7 @@ def _checks_of_the_loss(settings: DistilSettings) -> Iterator[FeatureCheck]:
 
 
 def _checks_of_updates(settings: DistilSettings, loop: LoopSettings) -> Iterator[FeatureCheck]:
-    if loop.inner_updates > 1:
+    if loop.updates_per_step > 1:
         yield FeatureCheck(
             "refresh",
             must_bind=True,

@@ -126,7 +126,7 @@ class RoundTrainer:
             num_sources=len(self._objective.sources),
             extra_sources=self._objective.extra_sources,
             num_steps=settings.loop.num_steps,
-            updates_per_step=settings.loop.inner_updates,
+            updates_per_step=settings.loop.updates_per_step,
             decays=settings.loop.weight_decay > 0,
         )
         needed = estimate(size, settings.ledger, memory_speed(device))

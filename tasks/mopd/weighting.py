@@ -45,7 +45,7 @@ class TeacherWeighting:
             case Balance.GAP:
                 shares = (
                     _token_share(teachers, scored)
-                    if self.normalization is Normalization.TOKEN_MEAN
+                    if self.normalization is not Normalization.SEQUENCE_MEAN
                     else dict.fromkeys(teachers, 1.0)  # a mean over sequences starves no teacher
                 )
                 gaps = self._gaps(teachers)

@@ -31,7 +31,7 @@ def recompute_settings(loop: LoopSettings) -> LoopSettings:
     A kept token brings the weight that it had, so it is not normalized again by its sequence.
     """
     changed = {"normalization": Normalization.TOKEN_MEAN, "precision": Precision.FP32}
-    return loop.model_copy(update={**changed, "inner_updates": 1})
+    return loop.model_copy(update={**changed, "inner_updates": 1, "inner_epochs": 1})
 
 
 class KeptRollouts:

@@ -5,6 +5,8 @@ Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V 
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,13 +17,20 @@ from transformers import PreTrainedModel
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.architecture import adapted_modules, adapter_targets, checkpointed
 from tasks.model.kernels.cpu import write_norms_by_hand
-from tasks.model.log_probs import chosen_hidden, chosen_logits, head_logits, pad_right
+from tasks.model.log_probs import (
+    chosen_hidden,
+    chosen_logits,
+    chunks,
+    head_logits,
+    hidden_log_probs,
+    pad_right,
+)
 from tasks.model.lora import add_adapter
 from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
-from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.settings import LoopSettings, Normalization, Precision
 from tasks.onpolicy.step_metrics import Report
 from tasks.onpolicy.step_plan import (
     Microbatch,
@@ -31,6 +40,7 @@ from tasks.onpolicy.step_plan import (
     padding,
     plan_step,
     split_for_updates,
+    token_scales,
 )
 from tasks.platform.ranks import num_ranks, rank, union_over_ranks
 
@@ -73,8 +83,6 @@ def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
 
 
 _STATE = "optimizer.safetensors"
-_LOGIT_BYTES = 128 << 20
-"""The fp32 logits [C, V] of one chunk; the largest block that exists of them."""
 
 
 class Learner:
@@ -123,22 +131,14 @@ class Learner:
     ) -> dict[str, float]:
         """Run a step's inner updates on its scored rollouts and return their metrics.
 
-        ``recorder`` gets every chunk and update, for a ledger.
+        ``recorder`` gets every chunk and update, for a ledger. A step that its objective left
+        without rollouts has no update.
         """
         settings = self.settings
-        plans = [
-            plan_step(
-                part,
-                settings.normalization,
-                settings.microbatch_tokens or _microbatch_tokens(self.model.device),
-                self._pad_id,
-                num_ranks(),
-                update_index,
-            )
-            for update_index, part in enumerate(
-                split_for_updates(scored, settings.inner_updates, step)
-            )
-        ]
+        if not scored:
+            objective.begin_step(step, [])
+            return {"skipped_update": 1.0, **objective.end_step(step)}
+        plans = self._plans(scored, step)
         updates = [deal(plan, rank(), num_ranks()) for plan in plans]
         learning_rate = settings.learning_rate * min(1.0, step / (settings.warmup_steps + 1))
         objective.begin_step(step, [[m for m in update if m is not None] for update in updates])
@@ -160,6 +160,32 @@ class Learner:
             with replica(self.model):
                 recorder.end_step(self.logits)
         return {**report.means(), **objective.end_step(step)}
+
+    def _plans(self, scored: Sequence[ScoredRollout], step: int) -> list[list[Microbatch]]:
+        """Return the microbatches of each of a step's updates."""
+        settings = self.settings
+        parts = [
+            part
+            for epoch in range(settings.inner_epochs)
+            for part in split_for_updates(scored, settings.inner_updates, step, epoch)
+        ]
+        plans = [
+            plan_step(
+                part,
+                settings.normalization,
+                settings.microbatch_tokens or _microbatch_tokens(self.model.device),
+                self._pad_id,
+                num_ranks(),
+                update_index,
+            )
+            for update_index, part in enumerate(parts)
+        ]
+        if settings.normalization is not Normalization.GLOBAL_BATCH:
+            return plans
+        return [
+            [replace(batch, weights_N=batch.weights_N * scales[batch.term]) for batch in plan]
+            for plan, scales in zip(plans, token_scales(parts), strict=True)
+        ]
 
     @torch.no_grad()
     def logits(self, item: ScoredRollout) -> Tensor:
@@ -198,8 +224,15 @@ class Learner:
         back_ND: dict[str, Tensor] = {}
         with whole_head(self.model, self.optimizer, hidden_ND.dtype) as head:
             if batch is not None:
-                losses = objective.prepare(batch)
-                for chunk in _chunks(len(hidden_ND), self.model.config.vocab_size):
+                own = partial(
+                    hidden_log_probs,
+                    self.model,
+                    hidden_ND.detach(),
+                    batch.tokens.tokens_N,
+                    self._temperature,
+                )
+                losses = objective.prepare(replace(batch, student_log_probs=own))
+                for chunk in chunks(len(hidden_ND), self.model.config.vocab_size):
                     leaf_CD = hidden_ND[chunk].detach().requires_grad_()
                     loss = self._losses(leaf_CD, batch, losses, chunk, recorder, report)
                     for source, back_CD in _backward_head(head, leaf_CD, batch, loss, chunk):
@@ -246,9 +279,3 @@ def _backward_head(
 
 def _microbatch_tokens(device: torch.device) -> int:
     return 2048 if device.type == "cpu" else 8192
-
-
-def _chunks(num_tokens: int, vocabulary_size: int) -> Iterator[slice]:
-    width = max(1, _LOGIT_BYTES // (4 * vocabulary_size))
-    for first in range(0, num_tokens, width):
-        yield slice(first, min(first + width, num_tokens))

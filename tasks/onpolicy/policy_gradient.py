@@ -35,10 +35,12 @@ def importance(student_N: Tensor, sampler_N: Tensor, mask: ImportanceMask) -> Im
     """Return w for each token, from log-probabilities.
 
     With masking it is the probability ratio inside the window, else 0 (MiMo-V2-Flash eq. 8); with
-    truncation min(ratio, high).
+    truncation min(ratio, high); without a correction 1.
     """
     ratio_N = (student_N - sampler_N).exp().detach()
     none_N = torch.zeros_like(ratio_N, dtype=torch.bool)
+    if mask.correction is Correction.NONE:
+        return Importance(torch.ones_like(ratio_N), none_N, none_N)
     if mask.correction is Correction.TRUNCATE:
         return Importance(ratio_N.clamp(max=mask.high), none_N, ratio_N > mask.high)
     # Written so that a NaN ratio is dropped too.

@@ -18,6 +18,8 @@ class Correction(StrEnum):
     """Drop tokens below ``low`` and above ``high``: MiMo-V2-Flash (2601.02780) eq. 8, IcePop."""
     TRUNCATE = "truncate"
     """Cap the weight at ``high`` and drop no token: truncated importance sampling (TIS)."""
+    NONE = "none"
+    """Give each token the weight 1."""
 
 
 class ImportanceMask(BaseModel):
@@ -45,13 +47,19 @@ class ImportanceMask(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _no_lower_bound_in_vain(self) -> "ImportanceMask":
-        default = type(self).model_fields["low"].default
-        if self.correction is Correction.TRUNCATE and self.low != default:
-            raise ValueError(
-                f"low is set to {self.low}, but it has no effect with the correction truncate, "
-                "which drops no token: remove low, or set correction to mask"
-            )
+    def _no_bound_in_vain(self) -> "ImportanceMask":
+        idle = {
+            Correction.MASK: (),
+            Correction.TRUNCATE: ("low",),
+            Correction.NONE: ("low", "high"),
+        }
+        for name in idle[self.correction]:
+            given = getattr(self, name)
+            if given != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} is set to {given}, but it has no effect with the correction "
+                    f"{self.correction.value}: remove {name}, or set correction to mask"
+                )
         return self
 
 
@@ -62,6 +70,9 @@ class Normalization(StrEnum):
     """Mean over the tokens of each rollout, then over rollouts (MiMo-V2-Flash eq. 7)."""
     TOKEN_MEAN = "token_mean"
     """Mean over all response tokens of the step; domains with longer responses weigh more."""
+    GLOBAL_BATCH = "global_batch"
+    """The same with several inner updates: each token of a step weighs alike, whichever update it
+    is in (MAI-Thinking-1 section 3.1.1)."""
 
 
 class Precision(StrEnum):
@@ -95,7 +106,7 @@ class LoopSettings(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     """Maximum norm of the gradient of one optimizer step."""
     normalization: Normalization = Normalization.SEQUENCE_MEAN
-    """Loss aggregation: mean over rollouts, or over tokens."""
+    """Loss aggregation: mean over rollouts, or over tokens of an update or of the step."""
     microbatch_tokens: int | None = Field(default=None, ge=1)
     """Number of tokens per microbatch, including padding. None takes the fastest measured size:
     2048 on a CPU, where a layer's activations then fit into the caches, and 8192 on a GPU."""
@@ -112,8 +123,24 @@ class LoopSettings(BaseModel):
     inner_updates: int = Field(default=1, ge=1)
     """Number of optimizer steps per sampling step, each on its own part of the rollouts (K of
     Open-MOPD, 2608.19098 section 3). Above 1, all but the first are off-policy."""
+    inner_epochs: int = Field(default=1, ge=1, exclude_if=lambda value: value == 1)
+    """Number of passes of the inner updates over a step's rollouts, each in a new order."""
     rung_every: int = Field(default=0, ge=0)
     """Number of steps between checkpoints; 0 keeps only the last one."""
+
+    @property
+    def updates_per_step(self) -> int:
+        """Number of optimizer steps per sampling step."""
+        return self.inner_updates * self.inner_epochs
+
+    @model_validator(mode="after")
+    def _global_batch_of_several_updates(self) -> "LoopSettings":
+        if self.normalization is Normalization.GLOBAL_BATCH and self.inner_updates == 1:
+            raise ValueError(
+                "normalization global_batch is the same as token_mean with a single inner update: "
+                "set normalization to token_mean, or inner_updates above 1"
+            )
+        return self
 
     def rung_steps(self) -> list[int]:
         """Return the steps after which a checkpoint is kept; the last one is the result."""

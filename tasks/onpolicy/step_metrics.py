@@ -101,7 +101,7 @@ class Report:
     @torch.no_grad()
     def add_gap(self, student_CV: Tensor, batch: Microbatch, chunk: slice) -> None:
         """Add how far the learner's log-probabilities of tokens are from the sampler's, in nats."""
-        if batch.update_index > 0:  # the policy is no longer the one that sampled
+        if batch.update_index > 0 or batch.term:  # this policy has not sampled these tokens
             return
         own_C = token_log_probs(student_CV, batch.tokens.tokens_N[chunk])
         difference_C = own_C - batch.sampler_log_probs_N[chunk]

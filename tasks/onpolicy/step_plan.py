@@ -8,91 +8,21 @@ Shapes: B sequences, S padded tokens, N response tokens of the microbatch.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, groupby, islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import TokenBatch, pad_right
+from tasks.onpolicy.cuts import cut, fill
 from tasks.onpolicy.settings import Normalization
 from tasks.rollout.collect import Rollout
 
-MOST_PADDING = 0.1
-"""Maximum share of padding in a step's tokens."""
-
-
-def cut(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
-    """Return the number of rows of each microbatch, for each of several sorted lists of lengths.
-
-    A microbatch holds at most ``max_tokens`` with its padding, or a single row. A pass has a price
-    in tokens: a whole microbatch, which gives the fewest passes, or the highest price at which the
-    padding of all lists together is at most ``MOST_PADDING``. At price 0 nothing is padded.
-    """
-    tokens = sum(map(sum, lengths))
-
-    def cut_at(price: int) -> list[list[int]]:
-        return [_cheapest(np.asarray(rows), max_tokens, price) for rows in lengths]
-
-    def is_little(cuts: list[list[int]]) -> bool:
-        padded = sum(padded_tokens(rows, sizes) for rows, sizes in zip(lengths, cuts, strict=True))
-        return padded - tokens <= MOST_PADDING * padded
-
-    cuts = cut_at(max_tokens)
-    if is_little(cuts):
-        return cuts
-    low, high, cuts = 0, max_tokens, cut_at(0)
-    while high - low > 1 + low // 8:
-        middle = (low + high) // 2
-        tried = cut_at(middle)
-        low, high, cuts = (middle, high, tried) if is_little(tried) else (low, middle, cuts)
-    return cuts
-
-
-def padded_tokens(lengths: Sequence[int], sizes: Sequence[int]) -> int:
-    """Return the padded size of sorted rows that are cut into microbatches of ``sizes``."""
-    ends = accumulate(sizes)
-    return sum(size * lengths[end - 1] for size, end in zip(sizes, ends, strict=True))
-
-
-def fill(lengths: Sequence[int], sizes: Sequence[int], multiple: int) -> list[int]:
-    """Halve the largest microbatches until their number is a multiple of the number of ranks.
-
-    Halving never adds padding, and a rank without a microbatch would wait for the others.
-    """
-    sizes = list(sizes)
-    while len(sizes) % multiple:
-        ends = list(accumulate(sizes))
-        halves = [place for place, size in enumerate(sizes) if size > 1]
-        if not halves:
-            break
-        largest = max(halves, key=lambda place: sizes[place] * lengths[ends[place] - 1])
-        half = sizes[largest] // 2
-        sizes[largest : largest + 1] = [half, sizes[largest] - half]
-    return sizes
-
-
-def _cheapest(lengths: npt.NDArray[np.int64], max_tokens: int, price: int) -> list[int]:
-    """Return the cut with the fewest padded tokens plus ``price`` per microbatch."""
-    count = len(lengths)
-    cost = np.zeros(count + 1, dtype=np.int64)
-    first = np.zeros(count + 1, dtype=np.int64)
-    for end in range(1, count + 1):
-        width = int(lengths[end - 1])
-        begin = max(0, end - max(1, max_tokens // width))
-        sizes = np.arange(end - begin, 0, -1)
-        totals = cost[begin:end] + sizes * width
-        best = int(totals.argmin())
-        cost[end], first[end] = totals[best] + price, begin + best
-    sizes_backwards, end = [], count
-    while end:
-        sizes_backwards.append(end - int(first[end]))
-        end = int(first[end])
-    return sizes_backwards[::-1]
+ADVANTAGE = "advantage"
+"""Name of the numbers of a rollout that are an advantage of each token."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +36,18 @@ class ScoredRollout:
     teacher: str = ""
     """The teacher that scores it; empty without one."""
     outcome_advantage: float = 0.0
-    """Advantage from the grade, the same for every token of the rollout."""
+    """Advantage from the grade, for every token of a rollout without an ``ADVANTAGE`` of each."""
     share: float = 1.0
     """This teacher's share of the rollout; the shares of a rollout sum to 1."""
     weight: float = 1.0
     """Weight from the balance of teachers; only ratios matter."""
     masked: bool = False
     """Whether it is counted in every denominator but left out of the loss."""
+    term: str = ""
+    """Term of the loss that it belongs to; the weights of each term's tokens sum to 1. Only the
+    rollouts of the term "" are sampled from the policy."""
+    numbers: Mapping[str, Sequence[float]] = field(default_factory=dict, compare=False)
+    """Numbers of each response token by name, such as a reference's log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +61,20 @@ class Microbatch:
     sampler_log_probs_N: Tensor
     outcome_advantages_N: Tensor
     weights_N: Tensor
-    """Each token's share of the update's loss; over all microbatches they sum to 1."""
+    """Each token's share of the update's loss; over all microbatches of a term they sum to 1."""
     update_index: int = 0
     """Index of the inner update that it belongs to. From 1 on, the policy has changed since it
     sampled."""
+    numbers_N: Mapping[str, Tensor] = field(default_factory=dict)
+    """The numbers that every rollout of it has, of each token."""
+    student_log_probs: Callable[[], Tensor] | None = None
+    """Returns the policy's log-probabilities [N] before the update, at one more pass of its head,
+    for a method that judges whole rollouts. The learner sets it."""
+
+    @property
+    def term(self) -> str:
+        """The term of the loss that it belongs to."""
+        return self.items[0].term
 
     def to(self, device: torch.device) -> "Microbatch":
         """Return the same microbatch on a device."""
@@ -139,18 +84,24 @@ class Microbatch:
             sampler_log_probs_N=self.sampler_log_probs_N.to(device),
             outcome_advantages_N=self.outcome_advantages_N.to(device),
             weights_N=self.weights_N.to(device),
+            numbers_N={name: numbers.to(device) for name, numbers in self.numbers_N.items()},
         )
 
 
 def split_for_updates(
-    scored: Sequence[ScoredRollout], num_updates: int, step: int
+    scored: Sequence[ScoredRollout], num_updates: int, step: int, epoch: int = 0
 ) -> list[list[ScoredRollout]]:
     """Deal a step's rollouts to its inner updates, evenly per teacher, in a seeded order.
+
+    A step without teachers may have dropped rollouts; with fewer than updates it has fewer updates.
 
     Raises:
         ValueError: if a teacher has fewer rollouts than there are updates, so that an update would
             lack it.
     """
+    without_teacher = sum(not item.teacher for item in scored)
+    if without_teacher:
+        num_updates = min(num_updates, without_teacher)
     if num_updates == 1:
         return [list(scored)]
     dealt: list[list[ScoredRollout]] = [[] for _ in range(num_updates)]
@@ -165,7 +116,8 @@ def split_for_updates(
                 f"{num_updates} inner updates: give its domain more prompts, or lower "
                 "inner_updates",
             )
-        random.Random(f"{step} {teacher}").shuffle(items)
+        seed = f"{step} {teacher}" if epoch == 0 else f"{step} {teacher} {epoch}"
+        random.Random(seed).shuffle(items)
         for place, item in enumerate(items):
             dealt[place % num_updates].append(item)
     return dealt
@@ -214,6 +166,24 @@ def plan_step(
     return plan
 
 
+def token_scales(parts: Sequence[Sequence[ScoredRollout]]) -> list[dict[str, float]]:
+    """Return by term how many tokens each update has, relative to their mean over the updates.
+
+    Weights of an update that are multiplied by it weigh each token of a step alike.
+    """
+    counts = []
+    for part in parts:
+        tokens: dict[str, int] = defaultdict(int)
+        for item in part:
+            tokens[item.term] += item.rollout.num_response_tokens
+        counts.append(tokens)
+    totals = {term: sum(tokens[term] for tokens in counts) for tokens in counts for term in tokens}
+    return [
+        {term: count * len(parts) / totals[term] for term, count in tokens.items() if totals[term]}
+        for tokens in counts
+    ]
+
+
 def padding(plan: Iterable[Microbatch]) -> float:
     """Return the share of padding in all tokens of some microbatches."""
     padded = tokens = 0
@@ -224,30 +194,36 @@ def padding(plan: Iterable[Microbatch]) -> float:
 
 
 def _token_weights(scored: Sequence[ScoredRollout], normalization: Normalization) -> list[float]:
-    """Return the weight of every token of each rollout; over all tokens they sum to 1."""
+    """Return the weight of every token of each rollout; over a term's tokens they sum to 1."""
     relative = []
+    parts: dict[str, list[float]] = defaultdict(list)
     for item in scored:
         length = item.rollout.num_response_tokens
         part = item.share * item.weight
         if normalization is Normalization.SEQUENCE_MEAN:
             part = part / length if length else 0.0
         relative.append(part)
-    total = sum(
-        part * item.rollout.num_response_tokens for part, item in zip(relative, scored, strict=True)
-    )
-    return [part / total for part in relative]
+        parts[item.term].append(part * length)
+    totals = {term: sum(of_term) for term, of_term in parts.items()}
+    return [
+        part / totals[item.term] if part else 0.0
+        for part, item in zip(relative, scored, strict=True)
+    ]
 
 
 def _microbatch(
     group: Sequence[tuple[ScoredRollout, float]], pad_id: int, update_index: int
 ) -> Microbatch:
-    sampler, outcome, weights = [], [], []
+    sampler: list[float] = []
+    outcome: list[float] = []
+    weights: list[float] = []
     for item, weight in group:
         rollout, length = item.rollout, item.rollout.num_response_tokens
         flags = zip(rollout.is_response, rollout.sampler_log_probs, strict=True)
         sampler += [log_prob for written, log_prob in flags if written]
-        outcome += [item.outcome_advantage] * length
+        outcome += item.numbers.get(ADVANTAGE, [item.outcome_advantage] * length)
         weights += [weight] * length
+    names = sorted(set.intersection(*(set(item.numbers) for item, _ in group)))
     return Microbatch(
         teacher=group[0][0].teacher,
         items=tuple(item for item, _ in group),
@@ -260,6 +236,10 @@ def _microbatch(
         outcome_advantages_N=torch.tensor(outcome),
         weights_N=torch.tensor(weights),
         update_index=update_index,
+        numbers_N={
+            name: torch.tensor([number for item, _ in group for number in item.numbers[name]])
+            for name in names
+        },
     )
 
 

@@ -5,16 +5,9 @@ import random
 
 import pytest
 
+from tasks.onpolicy.cuts import MOST_PADDING, cut, fill, padded_tokens
 from tasks.onpolicy.settings import Normalization
-from tasks.onpolicy.step_plan import (
-    MOST_PADDING,
-    ScoredRollout,
-    cut,
-    fill,
-    padded_tokens,
-    padding,
-    plan_step,
-)
+from tasks.onpolicy.step_plan import ScoredRollout, padding, plan_step
 from tests.support.tiny_models import rollout
 
 # Median response lengths of domains: long reasoning, code, chat, instructions; with prompts.

@@ -85,7 +85,7 @@ def distance(model, before):
     return float((weights(model) - before).abs().max())
 
 
-@pytest.mark.parametrize("normalization", list(Normalization))
+@pytest.mark.parametrize("normalization", [Normalization.SEQUENCE_MEAN, Normalization.TOKEN_MEAN])
 def test_many_microbatches_give_the_gradient_of_one(normalization):
     found = []
     for microbatch_tokens in (1, 10_000):

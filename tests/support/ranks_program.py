@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter, digest_weights
+from tasks.model import log_probs as log_probs_module
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.shards import whole
-from tasks.onpolicy import learner as learner_module
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
@@ -82,7 +82,7 @@ def main(folder, told):
         LedgerWriter(folder / "ledger", ledger, learner.optimizer, 5), 5, last_step=4
     )
     # Chunks of five tokens, so that ranks have different numbers of them.
-    learner_module._LOGIT_BYTES = 5 * 4 * model.config.vocab_size
+    log_probs_module.LOGIT_BYTES = 5 * 4 * model.config.vocab_size
     metrics, objective = [], Pull()
     if state is not None:
         learner.load(Path(state))
