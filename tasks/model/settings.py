@@ -18,6 +18,9 @@ class ScratchSettings(BaseModel):
     max_positions: int = 512
     rope_theta: float = 100.0
     """RoPE base, chosen for contexts of about 100 tokens; 10,000 learned to copy more slowly."""
+    thinking: bool = False
+    """Whether the tokenizer has tokens around a thinking block, and the chat template the modes
+    "on" and "off"."""
     weight_deviation: float = 0.06
     """Standard deviation of the initial weights; the library's 0.02 suits larger models."""
 

@@ -19,6 +19,7 @@ from tasks.rollout.environment import split_of
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TOOL_CALL = ("<tool_call>", "</tool_call>")
+THINKING = ("<think>", "</think>")
 CHAT_ROLES = ("system", "user", "assistant", "tool")
 
 CHAT_TEMPLATE = (
@@ -27,10 +28,23 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
 )
+THINKING_TEMPLATE = CHAT_TEMPLATE.removesuffix("{%- endif -%}") + (
+    "{%- if enable_thinking is defined and enable_thinking is false -%}"
+    "{{ '<think></think>' }}"
+    "{%- endif -%}"
+    "{%- endif -%}"
+)
+"""The template with the modes of Qwen3's: "off" begins an answer behind an empty thinking block."""
 
 
-def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer: any text, with a token for each digit and mark."""
+def make_tokenizer(
+    texts: Iterable[str], vocabulary_size: int, *, thinking: bool = False
+) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer: any text, with a token for each digit and mark.
+
+    With ``thinking`` it has tokens around a thinking block, and a template with modes.
+    """
+    added = (*TOOL_CALL, *(THINKING if thinking else ()))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -41,19 +55,19 @@ def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedToke
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size - len(TOOL_CALL),
+        vocab_size=vocabulary_size - len(added),
         special_tokens=[PAD, START, END],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     # Not special: decoding keeps them, and an environment must see the call.
-    tokenizer.add_tokens(list(TOOL_CALL))
+    tokenizer.add_tokens(list(added))
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END,
         pad_token=PAD,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=THINKING_TEMPLATE if thinking else CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
 

@@ -1,9 +1,12 @@
 """Settings of supervised stages. No torch: workflows import them."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.contracts.handover import BlendSettings, DomainSettings
+from tasks.contracts.scale import Scale
 from tasks.model.settings import ScratchSettings
 
 
@@ -35,9 +38,25 @@ class BaseSettings(BaseModel):
     num_documents: int = Field(default=80_000, ge=1)
     row_tokens: int = Field(default=64, ge=2)
     """Number of tokens per row; documents are packed into rows."""
+    reads_demonstrations: bool = False
+    """Whether the base reads the demonstrations, as chats, beside the documents. It can answer
+    then. Chats and documents are packed whole, so ``row_tokens`` must hold the longest chat."""
     training: SftSettings = SftSettings(
         num_steps=2000, batch_size=16, learning_rate=1e-2, muon=True
     )
+
+
+class BedSettings(BaseModel):
+    """The testbed at one scale: its base, the examples that the base reads, and its domains."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: Scale
+    source: str = ""
+    """Path or id of a Hugging Face model to take as the base; "" trains one from scratch."""
+    base: BaseSettings
+    blend: BlendSettings
+    domains: list[DomainSettings]
 
 
 class FoundationPreset(StrEnum):
@@ -59,3 +78,9 @@ SHARED_STAGE = {
         num_steps=200, batch_size=16, learning_rate=1e-5, warmup_steps=20, weight_decay=0.0
     ),
 }
+
+
+def at_scale(scale: Scale, beds: Sequence[BedSettings]) -> BedSettings:
+    """Return the testbed of a scale; there is one for each."""
+    (found,) = (bed for bed in beds if bed.scale is scale)
+    return found

@@ -17,6 +17,7 @@ from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
 from tasks.sft.brought import bring_base
+from tasks.sft.packing import cut, packed
 from tasks.sft.scratch import CHAT_ROLES, documents, make_model, make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import Log, Watch, supervise
@@ -108,18 +109,21 @@ def _from_scratch(
         for e in rng.sample(list(examples), min(_NUM_TOKENIZER_TEXTS, len(examples)))
     ]
     known = [*texts[:_NUM_TOKENIZER_TEXTS], *spoken, *(["\n".join(CHAT_ROLES)] * len(spoken))]
-    tokenizer = make_tokenizer(known, settings.scratch.vocabulary_size)
-    policy = Policy(make_model(tokenizer, settings.scratch, seed), tokenizer)
-    ids = [
-        token
-        for text in texts
-        for token in (*tokenizer.encode(text, add_special_tokens=False), tokenizer.pad_token_id)
-    ]
-    width = settings.row_tokens
-    rows = [
-        Tokens(tuple(ids[first : first + width]), (True,) * width)
-        for first in range(0, len(ids) - width + 1, width)
-    ]
+    sizes = settings.scratch
+    tokenizer = make_tokenizer(known, sizes.vocabulary_size, thinking=sizes.thinking)
+    policy = Policy(make_model(tokenizer, sizes, seed), tokenizer)
+    end = tokenizer.pad_token_id
+    read = [(*tokenizer.encode(text, add_special_tokens=False), end) for text in texts]
+    if settings.reads_demonstrations:
+        chat = ChatTokens(tokenizer)
+        units = [
+            *(Tokens(ids, (True,) * len(ids)) for ids in read),
+            *(_ended(_tokenized(chat, example), end) for example in examples),
+        ]
+        random.Random(seed).shuffle(units)
+        rows = packed(units, settings.row_tokens)
+    else:
+        rows = cut(read, settings.row_tokens)
     supervise(policy, rows, settings.training, seed, folder / "trainer", watch)
     return save_policy(policy, folder / "model")
 
@@ -134,6 +138,11 @@ def _tokenized(chat: ChatTokens, example: Demonstration) -> Tokens:
         [(turn.role, turn.content) for turn in example.turns],
         example.mode,
     )
+
+
+def _ended(episode: Tokens, end: int) -> Tokens:
+    """Return an episode with the mark that ends a document, which is learned too."""
+    return Tokens((*episode.ids, end), (*episode.is_response, True))
 
 
 def _log(stage: str, num_steps: int, measurements: Measurements) -> Log:

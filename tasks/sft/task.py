@@ -4,10 +4,17 @@ from functools import partial
 
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Gated, Plan, StageLabel, WarmUpSettings
+from tasks.contracts.scale import Scale
 from tasks.platform import resources
 from tasks.platform.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.settings import BaseSettings, FoundationPreset, SftSettings
+from tasks.sft.settings import (
+    BaseSettings,
+    BedSettings,
+    FoundationPreset,
+    SftSettings,
+    at_scale,
+)
 
 
 @hosted(resources.Stage.FOUNDATION)
@@ -36,6 +43,12 @@ def shared_stage(
     from tasks.sft.brought import shared_stage as chosen
 
     return chosen(preset, steps, batch_size, learning_rate, warmup_steps)
+
+
+@hosted(resources.Stage.PLAN)
+def bed_at(scale: Scale, beds: list[BedSettings]) -> BedSettings:
+    """Return the settings of the testbed at a scale."""
+    return at_scale(scale, beds)
 
 
 @hosted(resources.Stage.SFT, deck=True)

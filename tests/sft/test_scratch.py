@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from tasks.model.chat import ChatTokens
 from tasks.sft.scratch import make_tokenizer
+from tests.support.refused import refused
 from tests.support.tiny_models import SIZES, tiny_model, tokenizer
 
 TEXTS = ["fox owl 12+34=46 system user assistant tool\n"] * 9
@@ -62,3 +64,17 @@ def test_initial_weights_have_the_configured_deviation():
     wide = tiny_model(weight_deviation=0.6).model.embed_tokens.weight
     # 4,480 numbers of deviation 0.6: the sample's is within 5 % with near certainty.
     assert wide.std().item() == pytest.approx(0.6, rel=0.05)
+
+
+def test_a_tokenizer_that_thinks_has_two_more_tokens_and_two_modes():
+    thinking = make_tokenizer(TEXTS, 280, thinking=True)
+    assert [len(thinking.encode(mark)) for mark in ("<think>", "</think>")] == [1, 1]
+    assert len(tokenizer().encode("<think>")) > 1
+    chat, plain = ChatTokens(thinking), ChatTokens(tokenizer())
+    said = [{"role": "user", "content": "12+34"}]
+    opened, closed = thinking.encode("<think></think>")
+    assert chat.prompt(said, "off") == [*chat.prompt(said, "on"), opened, closed]
+    assert chat.prompt(said, "on") == chat.prompt(said)
+    chat.refuse_without_tools()
+    with refused("idle-mode"):
+        plain.prompt(said, "off")

@@ -9,7 +9,9 @@ import torch
 from lineage.artifacts import Artifact
 from lineage.store.store import open_store
 from tasks.contracts.handover import StageLabel
+from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
+from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
@@ -140,3 +142,26 @@ def test_a_base_from_scratch_is_saved_without_a_pickle(runner, data):
     folder = runner.store.tree(make_base(runner, "", data, BASE, seed=0).digest)
     assert {file.suffix for file in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
     assert "auto_map" not in json.loads((folder / "config.json").read_text())
+
+
+def test_a_base_that_reads_the_demonstrations_learns_to_answer(runner, data):
+    read = {"reads_demonstrations": True, "num_documents": 1, "row_tokens": 64}
+    longer = SETTINGS.model_copy(update={"num_steps": 60})
+    alone, chats = (
+        make_base(runner, "", data, BASE.model_copy(update={**changed, "training": longer}), 0)
+        for changed in ({}, read)
+    )
+    chat = ChatTokens(load_policy(runner.store.tree(chats.digest)).tokenizer)
+    (example, *_) = stored_demonstrations(runner.store, data[0])
+    tokens = chat.demonstration(
+        [vars(m) for m in example.messages], [(t.role, t.content) for t in example.turns]
+    )
+    said = torch.tensor(tokens.is_response[1:])
+    ids = torch.tensor([tokens.ids])
+
+    def loss(base):
+        model = load_policy(runner.store.tree(base.digest)).model
+        logits = model(ids).logits[0, :-1].log_softmax(-1)
+        return -logits.gather(-1, ids[0, 1:, None])[said].mean().item()
+
+    assert loss(chats) < loss(alone) - 1.0
