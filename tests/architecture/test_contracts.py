@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-from tests.support.project_files import ROOT, TEAMS, imported_modules, package_files, relative
+from tests.support.project_files import (
+    ROOT,
+    TEAMS,
+    TESTBED,
+    imported_modules,
+    module_name,
+    package_files,
+    relative,
+)
 
 FLYTE_FILES = "tasks/*/task.py", "tasks/platform/hosting.py", "workflows/**/*.py", "workflows/*.py"
 
@@ -13,7 +21,7 @@ FLYTE_FILES = "tasks/*/task.py", "tasks/platform/hosting.py", "workflows/**/*.py
 def test_workflows_reach_only_the_faces_of_tasks():
     """A step's task, settings and forms, what tasks hand over, the rollout interface."""
     face = re.compile(
-        r"tasks\.(\w+\.(task|settings|(\w+_)?form)|contracts\.handover"
+        r"tasks\.(\w+\.(task|settings|(\w+_)?form)|contracts\.(handover|scale)"
         r"|platform\.(progress|resources)|rollout\.(environment|sandbox))"
     )
     deep = [
@@ -44,10 +52,10 @@ def test_a_teams_environment_needs_only_the_standard_library_and_the_interface(n
     interface = {"tasks.rollout.environment", "tasks.rollout.sandbox"}
     foreign = [
         f"{relative(file)}:{line} imports {module}"
-        for file in sorted(TEAMS.glob(f"*/{name}"))
+        for file in sorted([*TEAMS.glob(f"*/{name}"), *TESTBED.glob(f"*/{name}")])
         for line, module in imported_modules(file)
         if module.split(".")[0] not in sys.stdlib_module_names
         and module not in interface
-        and not module.startswith(f"workflows.teachers.{file.parent.name}.")
+        and not module.startswith(module_name(file).rpartition(".")[0])
     ]
     assert foreign == []

@@ -5,10 +5,13 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 from tests.support.project_files import (
     PACKAGES,
     ROOT,
     TEAMS,
+    TESTBED,
     committed_files,
     files_of_tests,
     imported_modules,
@@ -56,15 +59,16 @@ def pins():
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def test_every_team_folder_has_an_owner_of_its_own():
+@pytest.mark.parametrize("folder", [TEAMS, TESTBED], ids=["teachers", "testbed"])
+def test_every_team_folder_has_an_owner_of_its_own(folder):
     owners = dict(
         line.split(maxsplit=1)
         for line in (ROOT / "CODEOWNERS").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    teams = sorted(folder.parent.name for folder in TEAMS.glob("*/__init__.py"))
+    teams = sorted(package.parent.name for package in folder.glob("*/__init__.py"))
     assert teams
-    lines = {team: owners.get(f"/workflows/teachers/{team}/") for team in teams}
+    lines = {team: owners.get(f"/{relative(folder)}/{team}/") for team in teams}
     assert None not in lines.values(), lines
     assert len(set(lines.values())) == len(teams), "two teams have the same owner"
 

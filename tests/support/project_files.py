@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("workflows", "tasks", "lineage", "images")
 TEAMS = ROOT / "workflows" / "teachers"
+TESTBED = ROOT / "workflows" / "testbed"
+"""The domains of the recipes, each of a team of its own too."""
 
 
 def package_files():

@@ -1,0 +1,1 @@
+"""Team add: sums of six to eight columns, worked out column by column."""

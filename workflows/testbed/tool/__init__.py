@@ -1,0 +1,1 @@
+"""Team tool: a value that is looked up, and a sum that is calculated, by two calls."""
