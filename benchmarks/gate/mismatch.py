@@ -34,7 +34,8 @@ from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.scratch import documents, make_model
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import Watch, supervise
+from tasks.sft.train import supervise
+from tasks.supervised.training import Watch
 
 Settings = dict[str, JsonValue]
 NUM_TRACES = 384

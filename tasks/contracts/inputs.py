@@ -14,13 +14,19 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def documented(model: type[Model]) -> type[Model]:
-    """Use the string below each field of a model as its description."""
-    source = Path(str(sys.modules[model.__module__].__file__)).read_text(encoding="utf-8")
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and node.name == model.__name__:
-            for name, text in _below(node):
+    """Use the string below each field of a model, its own or inherited, as its description."""
+    for owner in reversed(model.__mro__):
+        if issubclass(owner, BaseModel) and owner is not BaseModel:
+            for name, text in _strings_of(owner):
                 model.model_fields[name].description = text
     return model
+
+
+def _strings_of(owner: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    source = Path(str(sys.modules[owner.__module__].__file__)).read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef) and node.name == owner.__name__:
+            yield from _below(node)
 
 
 def _below(body: ast.ClassDef) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ def bring_base(
         project=runner.project,
         kind="base",
         inputs=(),
-        source=source_digest("sft"),
+        source=source_digest("sft", "supervised"),
         settings=identity | ({"license": license} if license else {}),
         seed=0,
     )

@@ -8,25 +8,27 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.contracts.handover import BlendSettings, DomainSettings
 from tasks.contracts.scale import Scale
 from tasks.model.settings import ScratchSettings
+from tasks.supervised.settings import TrainingSettings
 
 
-class SftSettings(BaseModel):
-    """Length, learning rate and optimizer of a supervised stage."""
+class LossMean(StrEnum):
+    """What the loss of a batch is the mean of; Nemotron 3 Super trains by one, then the other."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    TOKENS = "tokens"
+    """All learned tokens of the batch: a long response counts more."""
+    ROWS = "rows"
+    """The rows' own means: each response counts the same."""
 
-    num_steps: int = Field(ge=1)
-    """Number of optimizer steps."""
-    batch_size: int = Field(default=32, ge=1)
-    """Number of rows per optimizer step."""
-    learning_rate: float = Field(gt=0)
-    """Peak learning rate of AdamW, or of Muon if ``muon`` is set."""
-    warmup_steps: int = Field(default=40, ge=0)
-    """Number of steps over which the learning rate rises to its peak."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay of AdamW."""
-    muon: bool = False
-    """Whether to train the hidden matrices with Muon; meant for training from scratch."""
+
+class SftSettings(TrainingSettings):
+    """Length, learning rate, optimizer and loss of a supervised stage."""
+
+    loss_mean: LossMean = Field(
+        default=LossMean.TOKENS, exclude_if=lambda value: value == LossMean.TOKENS
+    )
+    """What the loss of a batch is the mean of."""
+    dropout: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
+    """Share of the numbers that each attention and MLP adds that is dropped."""
 
 
 class BaseSettings(BaseModel):

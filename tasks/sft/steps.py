@@ -1,12 +1,13 @@
 """The supervised steps: make the base, and fine-tune on demonstrations."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
+from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
 from tasks.platform.measurements import Measurements
@@ -17,11 +18,12 @@ from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
 from tasks.sft.brought import bring_base
-from tasks.sft.packing import cut, packed
 from tasks.sft.scratch import CHAT_ROLES, documents, make_model, make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
-from tasks.sft.train import Log, Watch, supervise
-from tasks.sft.trainer_state import states_of
+from tasks.sft.train import supervise
+from tasks.supervised.packing import cut, packed
+from tasks.supervised.trainer_state import states_of
+from tasks.supervised.training import Watch, logged
 
 _NUM_TOKENIZER_TEXTS = 8000
 
@@ -39,7 +41,7 @@ def make_base(
         project=runner.project,
         kind="base",
         inputs=_inputs(data),
-        source=source_digest("sft"),
+        source=source_digest("sft", "supervised"),
         settings=settings.model_dump(mode="json"),
         seed=seed,
     )
@@ -48,10 +50,14 @@ def make_base(
         use_configured_threads()
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         watch = Watch(
-            _log("base", settings.training.num_steps, measurements),
+            logged("base", settings.training.num_steps, measurements),
             states_of(runner, derivation, measurements),
         )
-        return _from_scratch(examples, settings, seed, folder, watch)
+        policy, rows = _scratch(examples, settings, seed)
+        measurements.notes["tokens_trained"] = supervise(
+            policy, rows, settings.training, seed, folder / "trainer", watch
+        )
+        return save_policy(policy, folder / "model")
 
     return runner.find_or_make(derivation, "checkpoint", make, owner="foundation")
 
@@ -64,12 +70,19 @@ def finetune(
     seed: int,
     stage: StageLabel,
 ) -> Artifact:
-    """Return ``start`` fine-tuned on the demonstrations of ``data``."""
+    """Return ``start`` fine-tuned on the demonstrations of ``data``.
+
+    Raises:
+        RefusedError: ``other-kind`` for a start that is no policy, or data of another kind.
+    """
+    refuse_other_kind(start, "checkpoint", "start")
+    for item in data:
+        refuse_other_kind(item, "dataset", "data")
     derivation = Derivation(
         project=runner.project,
         kind="sft",
         inputs=(Input.of("start", start), *_inputs(data)),
-        source=source_digest("sft"),
+        source=source_digest("sft", "supervised"),
         settings=settings.model_dump(mode="json"),
         seed=seed,
     )
@@ -83,10 +96,12 @@ def finetune(
         random.Random(seed).shuffle(examples)
         rows = [_tokenized(chat, example) for example in examples]
         watch = Watch(
-            _log(stage.name, settings.num_steps, measurements),
+            logged(stage.name, settings.num_steps, measurements),
             states_of(runner, derivation, measurements),
         )
-        supervise(policy, rows, settings, seed, folder / "trainer", watch)
+        measurements.notes["tokens_trained"] = supervise(
+            policy, rows, settings, seed, folder / "trainer", watch
+        )
         saved = save_policy(policy, folder / "model")
         load_policy(saved)  # before a record says that it is finished
         return saved
@@ -94,13 +109,10 @@ def finetune(
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
 
 
-def _from_scratch(
-    examples: Sequence[Demonstration],
-    settings: BaseSettings,
-    seed: int,
-    folder: Path,
-    watch: Watch,
-) -> Path:
+def _scratch(
+    examples: Sequence[Demonstration], settings: BaseSettings, seed: int
+) -> tuple[Policy, list[Tokens]]:
+    """Return an untrained model with its tokenizer, and the rows of its text."""
     report("base", 0, settings.training.num_steps, message="tokenizer and text")
     texts = list(documents(settings.num_documents, seed))
     rng = random.Random(seed)
@@ -124,8 +136,7 @@ def _from_scratch(
         rows = packed(units, settings.row_tokens)
     else:
         rows = cut(read, settings.row_tokens)
-    supervise(policy, rows, settings.training, seed, folder / "trainer", watch)
-    return save_policy(policy, folder / "model")
+    return policy, rows
 
 
 def _inputs(data: Sequence[Artifact]) -> tuple[Input, ...]:
@@ -143,11 +154,3 @@ def _tokenized(chat: ChatTokens, example: Demonstration) -> Tokens:
 def _ended(episode: Tokens, end: int) -> Tokens:
     """Return an episode with the mark that ends a document, which is learned too."""
     return Tokens((*episode.ids, end), (*episode.is_response, True))
-
-
-def _log(stage: str, num_steps: int, measurements: Measurements) -> Log:
-    def log(step: int, metrics: Mapping[str, float]) -> None:
-        measurements.add(step, metrics)
-        report(stage, step, num_steps, loss=metrics["loss"])
-
-    return log

@@ -1,45 +1,27 @@
 """Supervised training with TRL's SFTTrainer: text for a base, demonstrations for a chat model.
 
 Episodes are tokenized here (``tasks.model.chat``) and handed to TRL as ids with a mask, so that
-training sees the same tokens as sampling does. TRL's defaults that surprise on a CPU (bf16,
-gradient checkpointing, reports) are set.
+training sees the same tokens as sampling does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from datasets import Dataset
-from transformers import (
-    PreTrainedModel,
-    PrinterCallback,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
-from tasks.sft.settings import SftSettings
-from tasks.sft.trainer_state import MakeStates, ResumableTrainer, optimizers_of
+from tasks.sft.settings import LossMean, SftSettings
+from tasks.supervised.dropout import residual_dropout
+from tasks.supervised.optimizers import optimizers_of
+from tasks.supervised.training import Watch, configured, run_trainer
 
-Log = Callable[[int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Where a run reports to, and where it keeps the states that it resumes from."""
-
-    log: Log
-    states: MakeStates | None = None
-
-
-_LOG_EVERY = 10
 _NOT_LEARNED = -100
 
 
@@ -50,10 +32,11 @@ def supervise(
     seed: int,
     scratch: Path,
     watch: Watch,
-) -> None:
-    """Train the policy in place on tokenized rows; loss counts where ``is_response`` is set.
+) -> int:
+    """Train the policy in place on tokenized rows; return the number of tokens trained.
 
-    A run that was killed goes on from its last state, to the same bits.
+    Loss counts where ``is_response`` is set. A run that was killed goes on from its last state, to
+    the same bits.
 
     Raises:
         ValueError: for no rows, or a row longer than the model's positions.
@@ -70,19 +53,52 @@ def supervise(
         }
     )
     optimizers = optimizers_of(model, settings)
-    trainer = SFTTrainer(
+    make = SFTTrainer if settings.loss_mean is LossMean.TOKENS else RowMeanTrainer
+    trainer = make(
         model=model,
-        args=_arguments(settings, seed, scratch),
+        args=configured(SFTConfig, settings, seed, scratch)(
+            max_length=None, dataset_kwargs={"skip_prepare_dataset": True}
+        ),
         train_dataset=data,
         processing_class=policy.tokenizer,
         optimizers=optimizers,
-        callbacks=[_Forward(watch.log)],
     )
-    trainer.remove_callback(PrinterCallback)  # our own log says it once
-    if watch.states is None:
-        trainer.train()
-    else:
-        ResumableTrainer(trainer, optimizers, watch.states).train()
+    with residual_dropout(model, settings.dropout):
+        return run_trainer(trainer, optimizers, watch)
+
+
+class RowMeanTrainer(SFTTrainer):
+    """TRL's trainer with the mean over the rows of each row's mean over its tokens."""
+
+    def compute_loss(  # type: ignore[override]
+        self,
+        model: PreTrainedModel,
+        inputs: Mapping[str, Tensor],
+        return_outputs: bool = False,  # noqa: FBT001, FBT002 - as transformers calls it
+        num_items_in_batch: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of a batch."""
+        assert not return_outputs, "only an evaluation of the trainer's own would need them"
+        ids_BS, mask_BS = inputs["input_ids"], inputs["attention_mask"]
+        logits_BSV = model(input_ids=ids_BS, attention_mask=mask_BS, use_cache=False).logits
+        self._total_train_tokens += int(mask_BS.sum())
+        return mean_of_rows(logits_BSV, inputs["labels"])
+
+
+def mean_of_rows(logits_BSV: Tensor, labels_BS: Tensor) -> Tensor:
+    """Return the mean over rows of the mean cross-entropy [nats] of their learned tokens.
+
+    A row without a learned token does not count.
+    """
+    labels_BS = labels_BS[:, 1:]
+    losses_BS = cross_entropy(
+        logits_BSV[:, :-1].float().transpose(1, 2),
+        labels_BS,
+        ignore_index=_NOT_LEARNED,
+        reduction="none",
+    )
+    counts_B = (labels_BS != _NOT_LEARNED).sum(1)
+    return (losses_BS.sum(1) / counts_B.clamp(min=1)).sum() / (counts_B > 0).sum().clamp(min=1)
 
 
 def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
@@ -103,47 +119,3 @@ def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
             f"a demonstration has {longest} tokens but the model takes {limit}: shorten or leave "
             "out the longest demonstrations",
         )
-
-
-def _arguments(settings: SftSettings, seed: int, scratch: Path) -> SFTConfig:
-    return SFTConfig(
-        output_dir=str(scratch),
-        max_steps=settings.num_steps,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=1.0,
-        seed=seed,
-        data_seed=seed,
-        bf16=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        activation_checkpointing=False,
-        max_length=None,
-        logging_steps=min(_LOG_EVERY, settings.num_steps),
-        save_strategy="no",  # states in the store take its place: trainer_state.py
-        report_to="none",
-        disable_tqdm=True,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        dataloader_pin_memory=False,
-    )
-
-
-class _Forward(TrainerCallback):
-    """Passes TRL's logs on as numbers."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float | str] | None = None,
-        **_: object,
-    ) -> None:
-        """Forward loss, learning rate and gradient norm of a logging step."""
-        wanted = ("loss", "grad_norm", "learning_rate")
-        metrics = {name: float(logs[name]) for name in wanted if logs and name in logs}
-        if "loss" in metrics:
-            self._log(state.global_step, metrics)

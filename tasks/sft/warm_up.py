@@ -25,8 +25,9 @@ from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import Watch, supervise
-from tasks.sft.trainer_state import states_of
+from tasks.sft.train import supervise
+from tasks.supervised.trainer_state import states_of
+from tasks.supervised.training import Watch
 
 _LEAST = 16
 """Minimum number of well-graded answers; with fewer, all of a teacher's answers are used."""
@@ -59,7 +60,7 @@ def warm_up_student(
         project=runner.project,
         kind="warm_up",
         inputs=(Input.of("start", plan.student), *_inputs(chosen)),
-        source=source_digest("sft"),
+        source=source_digest("sft", "supervised"),
         settings={
             **settings.model_dump(mode="json"),
             "sampling": sampling.model_dump(mode="json"),
@@ -83,7 +84,9 @@ def warm_up_student(
             warmup_steps=settings.warmup_steps,
         )
         watch = Watch(measurements.add, states_of(runner, derivation, measurements))
-        supervise(policy, rows, training, seed, folder / "trainer", watch)
+        measurements.notes["tokens_trained"] = supervise(
+            policy, rows, training, seed, folder / "trainer", watch
+        )
         return save_policy(policy, folder / "model")
 
     warmed = runner.find_or_make(

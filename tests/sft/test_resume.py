@@ -19,7 +19,8 @@ from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
-from tasks.sft.train import Watch, supervise
+from tasks.sft.train import supervise
+from tasks.supervised.training import Watch
 from tests.sft.test_train import ROWS
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_models import SIZES, tiny_model, tiny_policy, tokenizer

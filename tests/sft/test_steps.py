@@ -16,6 +16,7 @@ from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
+from tests.support.refused import refused
 from tests.support.tiny_models import SIZES, tiny_policy, tokenizer
 
 SETTINGS = SftSettings(num_steps=10, batch_size=4, learning_rate=1e-2, warmup_steps=0)
@@ -98,7 +99,7 @@ def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(r
     plain = derivation(start, data, SETTINGS, 0, STAGE)
     assert derivation(start, data, SETTINGS, 0, renamed) == plain
     changed = [
-        derivation(other, data, SETTINGS, 0, STAGE),
+        derivation(start.model_copy(update={"digest": other.digest}), data, SETTINGS, 0, STAGE),
         derivation(start, [other], SETTINGS, 0, STAGE),
         derivation(start, [*data, other], SETTINGS, 0, STAGE),
         derivation(start, data, slower, 0, STAGE),
@@ -109,6 +110,15 @@ def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(r
         ("start", start.digest),
         ("data", data[0].digest),
     ]
+
+
+def test_a_reward_model_as_start_and_responses_as_data_are_refused(runner, start, data):
+    reward_model = start.model_copy(update={"kind": "reward_model"})
+    responses = data[0].model_copy(update={"kind": "responses"})
+    for given in ((reward_model, data), (start, [*data, responses])):
+        with refused("other-kind"):
+            finetune(runner, *given, SETTINGS, 0, STAGE)
+    assert runner.derivations == []
 
 
 def test_a_base_is_copied_from_a_hugging_face_folder(runner, tmp_path):

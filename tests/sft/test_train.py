@@ -1,12 +1,16 @@
 """Supervised training: what is masked teaches nothing, and the rest is plain AdamW."""
 
+import math
+
 import pytest
 import torch
 
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import Watch, supervise
+from tasks.sft.train import mean_of_rows, supervise
+from tasks.supervised.dropout import residual_dropout
+from tasks.supervised.training import Watch
 from tests.support.refused import refused
 from tests.support.tiny_models import SIZES, tiny_model, tokenizer
 
@@ -71,6 +75,84 @@ def test_training_is_adamw_on_the_mean_over_the_response_tokens_of_the_batch(tmp
         optimizer.step()
     for found, expected in zip(trained.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
+
+
+def trained_by_hand(loss_of_rows):
+    """Return a tiny model after one step of AdamW at 0.01 on the loss of all rows."""
+    model = tiny_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.9, 0.95), weight_decay=0.01)
+    rows = []
+    for row in ROWS + LONG:
+        log_probs = model(torch.tensor([row.ids])).logits[0].log_softmax(-1)
+        learned = [place for place, written in enumerate(row.is_response) if written]
+        rows.append(torch.stack([-log_probs[place - 1, row.ids[place]] for place in learned]))
+    loss_of_rows(rows).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return model
+
+
+LONG = [CHAT.demonstration([{"role": "user", "content": "fox"}], [("assistant", "fox " * 6)])]
+
+
+def test_a_mean_over_rows_counts_a_long_response_as_much_as_a_short_one(tmp_path):
+    rows = ROWS + LONG
+    trained = train(tmp_path, rows, num_steps=1, batch_size=len(rows), loss_mean="rows")
+    expected = trained_by_hand(lambda rows: torch.stack([row.mean() for row in rows]).mean())
+    other = trained_by_hand(lambda rows: torch.cat(rows).mean())
+    gaps = {"rows": [], "tokens": []}
+    for found, by_rows, by_tokens in zip(
+        *(model.parameters() for model in (trained, expected, other)), strict=True
+    ):
+        gaps["rows"].append((found - by_rows).abs().max().item())
+        gaps["tokens"].append((found - by_tokens).abs().max().item())
+    assert max(gaps["rows"]) < 2e-4
+    assert max(gaps["tokens"]) > 5e-3
+
+
+def test_a_row_without_a_learned_token_does_not_count_in_the_mean_over_rows():
+    logits = torch.zeros(2, 3, 4)
+    logits[0, 0, 1] = 1.0
+    labels = torch.tensor([[-100, 1, 2], [-100, -100, -100]])
+    # log(e + 3) - 1 for the first token, log(4) for the second.
+    expected = (math.log(math.e + 3) - 1 + math.log(4)) / 2
+    assert mean_of_rows(logits, labels).item() == pytest.approx(expected)
+
+
+def test_dropout_acts_on_each_sublayer_and_only_while_it_trains(tmp_path):
+    plain, dropped = train(tmp_path), train(tmp_path, dropout=0.2)
+    assert not same(plain, dropped)
+    assert same(dropped, train(tmp_path, dropout=0.2))
+    ids = torch.tensor([ROWS[0].ids])
+    model = tiny_model()
+    before = model(ids).logits
+    with residual_dropout(model, 0.9999):
+        torch.testing.assert_close(model(ids).logits, before)  # it only evaluates
+        model.train()
+        noisy = model(ids).logits
+    # What the layers add is gone but for a number in ten thousand: the embeddings alone.
+    bare = model.lm_head(model.model.norm(model.model.embed_tokens(ids)))
+    torch.testing.assert_close(noisy, bare)
+    torch.testing.assert_close(model.eval()(ids).logits, before)
+
+
+def test_dropout_is_refused_where_it_has_no_place():
+    with refused("no-dropout"), residual_dropout(torch.nn.Linear(1, 1), 0.1):
+        pass
+    with residual_dropout(torch.nn.Linear(1, 1), 0.0):
+        pass
+
+
+def test_settings_that_came_later_are_recorded_only_where_they_are_used():
+    plain = SftSettings(num_steps=1, learning_rate=1)
+    before = {"num_steps", "batch_size", "learning_rate", "warmup_steps", "weight_decay", "muon"}
+    assert plain.model_dump().keys() == before
+    used = {"schedule": "cosine", "final_share": 0.1, "loss_mean": "rows", "dropout": 0.2}
+    assert SftSettings(num_steps=1, learning_rate=1, **used).model_dump(mode="json") == {
+        **plain.model_dump(mode="json"),
+        **used,
+    }
+    assert SftSettings.model_validate(plain.model_dump()) == plain
 
 
 def test_the_loss_falls_and_is_logged_with_its_step(tmp_path):

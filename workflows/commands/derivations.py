@@ -63,8 +63,9 @@ def _model(model: type[BaseModel], **types: object) -> Callable[[], Defined]:
         found, definitions = _of_type(model)
         more, others = _fields(**types)()
         properties = _object(found, "properties") | _object(more, "properties")
-        # A record holds every setting, those that were left at their default too.
-        return _closed(properties, sorted(properties)), definitions | others
+        # A record holds every setting, also at its default, but for those that came later.
+        later = {name for name, field in model.model_fields.items() if field.exclude_if}
+        return _closed(properties, sorted(properties.keys() - later)), definitions | others
 
     return schema
 

@@ -1,7 +1,7 @@
 """Rows of a base's text: cut, or packed whole."""
 
 from tasks.model.chat import Tokens
-from tasks.sft.packing import cut, packed
+from tasks.supervised.packing import cut, packed
 from tests.support.refused import refused
 
 

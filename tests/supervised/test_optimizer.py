@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.sft.trainer_state import MUON_TO_ADAMW, MuonWithAdamW
+from tasks.supervised.optimizers import MUON_TO_ADAMW, MuonWithAdamW
 from tests.support.tiny_models import tiny_model
 
 

@@ -1,4 +1,4 @@
-"""Rows of a base's training text: documents cut to the width, or documents and chats kept whole."""
+"""Rows of training text: documents cut to the width, or documents and chats kept whole."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -31,7 +31,7 @@ def packed(units: Sequence[Tokens], width: int) -> list[Tokens]:
     if longest > width:
         raise RefusedError(
             "demonstration-too-long",
-            f"a document or demonstration has {longest} tokens, but a row of the base takes "
+            f"a document or demonstration has {longest} tokens, but a row takes "
             f"{width} and none is cut: raise row_tokens, or leave the longest out",
         )
     rows: list[Tokens] = []
