@@ -108,6 +108,13 @@ def _load(folder: Path) -> tuple[PreTrainedModel, list[str]]:
     return model, sorted(str(name) for name in found["unexpected_keys"])
 
 
+def max_positions(folder: Path) -> int | None:
+    """Return how many tokens the model of a folder takes; None if its config states no limit."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a folder with its chat template."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(

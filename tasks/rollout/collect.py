@@ -14,6 +14,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import EnvironmentClient, Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
+from tasks.rollout.responses import GRADE, ScoredResponse
 from tasks.rollout.sampling.sampler import ModelTurn, Sampler
 from tasks.rollout.settings import SamplingSettings
 
@@ -45,6 +46,18 @@ class Rollout:
     def num_response_tokens(self) -> int:
         """Number of tokens that the policy generated."""
         return sum(self.is_response)
+
+    def scored(self, sampler: str) -> ScoredResponse:
+        """Return the episode as a response of the checkpoint ``sampler``, with its grade."""
+        return ScoredResponse(
+            domain=self.domain,
+            prompt=self.prompt,
+            turns=self.turns,
+            sampler=sampler,
+            scores={GRADE: self.grade.score},
+            num_tokens=self.num_response_tokens,
+            truncated=self.truncated,
+        )
 
 
 @dataclass(frozen=True)

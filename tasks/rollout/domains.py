@@ -209,7 +209,7 @@ class Mixture:
             ]
             questions += drawn
             # Of the domain's own: another domain in the mixture changes nothing here.
-            generator = torch.Generator().manual_seed(_seed_of(self._seed, share.domain, step))
+            generator = torch.Generator().manual_seed(seed_of(self._seed, share.domain, step))
             noise.append(noise_for(self._player, len(drawn), generator))
         return self._player.play(questions, torch.cat(noise))
 
@@ -238,7 +238,7 @@ def noise_for(player: Plays, num_rollouts: int, generator: torch.Generator) -> T
     return torch.rand(player.noise_per_rollout, num_rollouts, generator=generator).T
 
 
-def _seed_of(*parts: object) -> int:
+def seed_of(*parts: object) -> int:
     """Return a 63-bit seed that differs wherever a part does."""
     text = " ".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

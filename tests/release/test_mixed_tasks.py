@@ -52,6 +52,11 @@ ELSEWHERE = {
     "climb_outside": "tests/rl/test_external.py",
     "release_teacher": "tests/release/test_release_mixed.py",
     "publish_student": "tests/release/test_student_mixed.py",
+    "sample_responses": "tests/rejection_sampling/test_sample.py",
+    "select_demonstrations": "tests/rejection_sampling/test_steps.py",
+    "select_pairs": "tests/rejection_sampling/test_steps.py",
+    "select_prompts": "tests/rejection_sampling/test_steps.py",
+    "annotate": "tests/rejection_sampling/test_steps.py",
     # What they make is taken by an audit alone, which refuses what is of another round.
     "retrain": "tests/lineage/test_rules_audit.py",
     "replay_round": "tests/lineage/test_rules_audit.py",

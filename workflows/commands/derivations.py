@@ -22,6 +22,11 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.settings import RoundSettings
+from tasks.rejection_sampling.annotator import AnnotatorSettings
+from tasks.rejection_sampling.demonstrations import DemonstrationRule
+from tasks.rejection_sampling.difficulty import PromptRule
+from tasks.rejection_sampling.pairs import PairRule
+from tasks.rejection_sampling.settings import ResponseSettings
 from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
@@ -111,6 +116,10 @@ _MANIFEST = _fields(manifest=str)
 _JSON = dict[str, object]
 
 KINDS: Mapping[str, Kind] = {
+    "annotation": Kind(
+        "Comparisons by a simulated annotator, who prefers a known gold score with known noise.",
+        _model(AnnotatorSettings),
+    ),
     "approval": Kind("A person's decision on a plan that passed the gate.", _fields(decision=str)),
     "audit": Kind(
         "The report of which teachers shaped a student's behavior.", _fields(student=str)
@@ -130,6 +139,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "behaviors": Kind("Prompts with the responses that an audit explains.", _fields(sample=int)),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
+    "difficulty": Kind("Prompts of a domain within a window of pass rates.", _model(PromptRule)),
     "environment": Kind(
         "The source of a domain's environment, which answers and grades.", _fields(domain=str)
     ),
@@ -169,6 +179,7 @@ KINDS: Mapping[str, Kind] = {
         _any_of(_fields(method=str), _model(MergeSettings, method=str)),
     ),
     "mopd": Kind("A student after one round of distillation.", _model(RoundSettings)),
+    "pairs": Kind("Preference pairs, selected from responses.", _model(PairRule)),
     "plan": Kind(
         "The inputs of a consolidation, by digest, with all findings of the check by records.",
         _fields(self=list[str], findings=list[Finding], reviewed=bool),
@@ -191,10 +202,15 @@ KINDS: Mapping[str, Kind] = {
         _model(RlSettings, domain=str, stop_at=int),
     ),
     "rung": Kind("An earlier checkpoint of a climb.", _model(RlSettings, domain=str, stop_at=int)),
+    "sampling": Kind(
+        "All responses of checkpoints to prompts, each with the environment's grade.",
+        _model(ResponseSettings, domains=list[str]),
+    ),
     "scorecard": Kind(
         "The scores of the student and of every control, with intervals.",
         _model(EvaluationSettings),
     ),
+    "selection": Kind("Demonstrations, selected from responses.", _model(DemonstrationRule)),
     "sft": Kind("A checkpoint after supervised learning.", _model(SftSettings)),
     "sketch": Kind("Digests of the rows of a data set, to find data that teams share.", _fields()),
     "student": Kind("A published student: what it was made of, by digest.", _MANIFEST),
