@@ -11,21 +11,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from benchmarks.common.results import load, write_whole
 from lineage.records.record import Derivation
-from tasks.platform.measurements import Measurements
+from tasks.platform.measurements import Measurements, processor_seconds
 from tasks.platform.step_runner import StepRunner
 
 REST = "rest"
 """Time outside what makes a record: imports, hashing, storing, finding what is finished."""
-
-
-def processor_seconds() -> float:
-    """Return the processor time of this process and of those that it has waited for."""
-    spent = (getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in spent)
 
 
 class Meter:

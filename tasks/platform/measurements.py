@@ -7,10 +7,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from pydantic import JsonValue
 
 from lineage.records.derivation import Sample
+
+_SPENT = "processor_seconds.json"
+
+
+def processor_seconds() -> float:
+    """Return the processor time of this process and of those that it has waited for."""
+    spent = (getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in spent)
 
 
 @dataclass
@@ -24,6 +33,16 @@ class Measurements:
     listeners: list[Callable[[Sequence[Sample]], None]] = field(default_factory=list)
     """Callbacks for each new value, and for the values that a state restores."""
     clock: Callable[[], float] = time.time
+    processor: Callable[[], float] = processor_seconds
+
+    def __post_init__(self) -> None:
+        """Count processor time from here."""
+        self._began, self._before = self.processor(), 0.0
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor seconds since the step began, with those before the state it resumed from."""
+        return self._before + self.processor() - self._began
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one optimizer step."""
@@ -35,11 +54,14 @@ class Measurements:
     def save(self, folder: Path) -> None:
         """Write the measurements so far, for a run that may be killed."""
         (folder / "rows.json").write_text(json.dumps(self.rows), "utf-8")
+        (folder / _SPENT).write_text(json.dumps(self.processor_seconds), "utf-8")
 
     def load(self, folder: Path) -> None:
         """Go on from what ``save`` wrote."""
         rows = json.loads((folder / "rows.json").read_text("utf-8"))
         self.rows = [Sample(*row) for row in rows]
+        spent = folder / _SPENT
+        self._before = json.loads(spent.read_text("utf-8")) if spent.exists() else 0.0
         self._tell(self.rows)
 
     def _tell(self, samples: Sequence[Sample]) -> None:

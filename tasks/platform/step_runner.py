@@ -210,7 +210,11 @@ class StepRunner:
                 started=started,
                 finished=now(),
                 metrics=metrics,
-                notes={**measurements.notes, **({"gpu": gpu} if (gpu := gpu_in_use()) else {})},
+                notes={
+                    "processor_seconds": round(measurements.processor_seconds, 2),
+                    **measurements.notes,
+                    **({"gpu": gpu} if (gpu := gpu_in_use()) else {}),
+                },
             ),
         )
         self.mirror.add(self.store, record)

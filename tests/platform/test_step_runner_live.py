@@ -82,7 +82,9 @@ def test_a_step_at_work_is_below_its_consolidation_from_the_start(client):
 
     notes = {"plan": planned.record}
     made = runner.find_or_make(derivation(), "checkpoint", look, notes=notes)
-    assert runner.records.output(made.record).notes == {**notes, "more": "known at the end"}
+    attested = dict(runner.records.output(made.record).notes)
+    assert attested.pop("processor_seconds") >= 0
+    assert attested == {**notes, "more": "known at the end"}
     [parent] = parents
     assert client.get_run(parent).data.tags["provost.record"] == planned.record
     assert notes == {"plan": planned.record}
@@ -123,3 +125,23 @@ def test_values_carry_their_times_and_come_back_with_a_state(tmp_path):
     (tmp_path / "rows.json").write_text('[[1, "reward", 0.25, "rl"]]')  # a state of before
     again.load(tmp_path)
     assert [(row.value, row.at) for row in again.rows] == [(0.25, 0)]
+
+
+def test_processor_time_is_counted_with_that_before_a_kill(tmp_path):
+    first = iter([10.0, 14.0])
+    stopped = Measurements("rl", processor=lambda: next(first))
+    stopped.save(tmp_path)
+    again = iter([3.0, 5.5])
+    resumed = Measurements("rl", processor=lambda: next(again))
+    resumed.load(tmp_path)
+    # 14 - 10 before the kill, 5.5 - 3 after it
+    assert resumed.processor_seconds == 6.5
+
+
+def test_a_state_from_before_the_count_is_read(tmp_path):
+    Measurements("rl").save(tmp_path)
+    (tmp_path / "processor_seconds.json").unlink()
+    ticks = iter([1.0, 2.0])
+    resumed = Measurements("rl", processor=lambda: next(ticks))
+    resumed.load(tmp_path)
+    assert resumed.processor_seconds == 1.0
