@@ -99,6 +99,8 @@ class Release(Frozen):
     """The held-out prompts, JSONL."""
     environment: Artifact
     """The source bundle of the environment, which answers prompts and grades responses."""
+    system_prompt: str = Field(default="", exclude_if=lambda text: not text)
+    """System prompt that only the teacher sees, before each prompt; "" for none."""
     scorecard: Artifact
     owner: str = Field(min_length=1)
     license: str = Field(min_length=1)

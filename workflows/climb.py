@@ -101,7 +101,9 @@ def _precursor(begun: _Begun, domain: DomainSettings, sft: SftSettings, seed: in
         data=[begun.collected.demonstrations],
         settings=sft,
         seed=seed,
-        stage=StageLabel(name=f"{domain.name} sft", owner=domain.owner),
+        stage=StageLabel(
+            name=f"{domain.name} sft", owner=domain.owner, system_prompt=domain.system_prompt
+        ),
     )
     return named("sft", trained)
 

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
+from tasks.model.system_prompt import with_system_prompt
 from tasks.rollout.client import Episode
 from tasks.rollout.environment import Turn
 from tasks.rollout.prompts import read_prompts
@@ -25,9 +26,10 @@ from tasks.rollout.worker.client import EnvironmentWorker
 def train(job: dict) -> None:
     """Train as the job says, and leave its rungs."""
     output, rungs, sampling = Path(job["output"]), job["rungs"], job["sampling"]
+    system = job["system_prompt"]  # only the teacher sees it; "" for none
     prompts = {prompt.id: prompt for prompt in read_prompts(Path(job["prompts"]))}
     rows = [
-        {"prompt": [vars(message) for message in prompt.messages], "id": prompt.id}
+        {"prompt": with_system_prompt(list(map(vars, prompt.messages)), system), "id": prompt.id}
         for prompt in prompts.values()
     ]
     arguments = GRPOConfig(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact, Student
 from lineage.errors import CorruptError
 from lineage.records.record import Derivation
+from lineage.records.system_prompt import read_system_prompts
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.own import is_own
 from lineage.rules.plan import Planned
@@ -34,6 +35,8 @@ class StoredMeasurement:
     checkpoint: Artifact
     prompts: Artifact
     environment: Artifact
+    system_prompts: list[tuple[str, str]]
+    """Digest of the system prompt that the checkpoint read, as ``read_system_prompts`` gives it."""
 
 
 def measured(evidence: Evidence, card: Derivation) -> list[StoredMeasurement]:
@@ -53,6 +56,7 @@ def measured(evidence: Evidence, card: Derivation) -> list[StoredMeasurement]:
                 artifact_of(parts["checkpoint"][0]),
                 artifact_of(parts["prompts"][0], "dataset"),
                 artifact_of(parts["environment"][0], "environment"),
+                read_system_prompts(made),
             )
         )
     return found

@@ -35,6 +35,7 @@ class StoredTeacher(_Loose):
     checkpoint: Artifact
     ladder: list[Rung]
     environment: Artifact
+    system_prompt: str = ""
     train: Artifact
     validation: Artifact
     evaluation: Artifact
@@ -143,5 +144,7 @@ def _teacher(evidence: Evidence, teacher: StoredTeacher, plan: _Document) -> Ite
     rungs = [] if teacher.is_self else [(r.step, r.checkpoint.digest) for r in release.ladder]
     if [(r.step, r.checkpoint.digest) for r in teacher.ladder] != rungs:
         yield Breach("plan", f"the ladder of {teacher.name} is not that of its release")
+    if teacher.system_prompt != ("" if teacher.is_self else release.system_prompt):
+        yield Breach("plan", f"the system prompt of {teacher.name} is not that of its release")
     if (teacher.domain, teacher.owner) != (release.domain, release.owner):
         yield Breach("plan", f"domain or owner of {teacher.name} are not those of its release")

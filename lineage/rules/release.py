@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lineage.artifacts import Artifact, Release
 from lineage.records.record import Derivation
+from lineage.records.system_prompt import named_system_prompt, read_system_prompts
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.measured import FORK_POINT, METHOD, TEACHER, StoredMeasurement, measured
 from lineage.rules.own import RELEASE as RELEASE_OWN
@@ -23,6 +24,7 @@ RULES = {
     "learned": "A supervised stage between fork point and precursor took the declared data.",
     "domain": "Climb, prompts, demonstrations and sketches are of the manifest's domain and "
     "environment.",
+    "system-prompt": "Climb and scorecard had the teacher read the system prompt of the manifest.",
     "scorecard": "The scorecard compares the teacher with the fork point, on the release's "
     "evaluation prompts in its environment.",
 }
@@ -168,6 +170,8 @@ def _domain(evidence: Evidence, release: Release) -> Iterator[Breach]:
     if made.settings.get("domain") != release.domain:
         told = made.settings.get("domain")
         yield Breach("domain", f"the teacher climbed in {told}, and the domain is {release.domain}")
+    if read_system_prompts(made) != named_system_prompt(release.system_prompt):
+        yield Breach("system-prompt", "the teacher climbed with another than that of the manifest")
     for role, part in (("prompts", release.prompts.train), ("environment", release.environment)):
         if not any(same(item, part) for item in taken(made, role)):
             yield Breach("domain", f"the teacher did not climb on the {role} {part.digest}")
@@ -205,6 +209,9 @@ def _scorecard(evidence: Evidence, release: Release) -> Iterator[Breach]:
             yield Breach("scorecard", f"it has {len(of)} measurements labeled {label}, not one")
             continue
         yield from _measurement(of[0], label, checkpoint, release)
+        read = release.system_prompt if checkpoint is release.checkpoint else ""
+        if of[0].system_prompts != named_system_prompt(read):
+            yield Breach("system-prompt", f"{label} was measured with another than the manifest's")
 
 
 def _measurement(

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Student
 from lineage.launches.waiver import NEVER_WAIVED, parse_waiver
 from lineage.records.record import Derivation
+from lineage.records.system_prompt import named_system_prompt, read_system_prompts
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.measured import (
     FORK_POINT,
@@ -211,6 +212,11 @@ def _round(made: Derivation, plan: Planned) -> Iterator[Breach]:
         told = {item.name: (item.artifact, item.record) for item in taken(made, role)}
         if told != {name: (part.digest, part.record) for name, part in parts.items()}:
             yield Breach("rounds", f"a round took other inputs as {role} than the plan's")
+    read = sorted(
+        each for t in plan.teachers for each in named_system_prompt(t.system_prompt, t.name)
+    )
+    if read_system_prompts(made) != read:
+        yield Breach("rounds", "the teachers of a round read other system prompts than the plan's")
 
 
 def _warm_up(made: Derivation, plan: Planned) -> Iterator[Breach]:
@@ -278,6 +284,9 @@ def _row(
         if not same(row.checkpoint, checkpoint):
             what = f"{label} is {row.checkpoint.digest} and not {checkpoint.digest}"
             yield Breach("scorecard", f"{what} on {row.domain}")
+        own = lead.system_prompt if label == f"{TEACHER}{row.domain}" else ""
+        if row.system_prompts != named_system_prompt(own):
+            yield Breach("scorecard", f"{label} read another system prompt on {row.domain}")
         if not same(row.prompts, lead.evaluation) or not same(row.environment, lead.environment):
             yield Breach(
                 "scorecard", f"{label} was not measured on the plan's {row.domain} prompts"

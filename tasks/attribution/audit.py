@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import SYSTEM_PROMPT
 from lineage.rules.audit import check_audit
 from lineage.rules.evidence import Evidence, refuse_broken
 from tasks.attribution.behavior import Behavior
@@ -114,6 +115,11 @@ def _inputs(
         ("ledger", "", subject.ledger_artifact),
         ("behaviors", "", behaviors),
         *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),
+        *(
+            (SYSTEM_PROMPT, teacher.name, Artifact(kind="dataset", digest=teacher.reads))
+            for teacher in subject.teachers
+            if teacher.reads
+        ),
         *(("retrain", _left_out(runner, each), each) for each in retrained),
     ]
     return [Input.of(role, part, name) for role, name, part in parts]

@@ -39,9 +39,11 @@ from tasks.attribution.estimators import (
     share_that_name,
 )
 from tasks.attribution.influence import search, segments_to_search
+from tasks.attribution.log_ratio import log_ratios
 from tasks.attribution.naming import holders, named
 from tasks.attribution.path_integral import BATCH, Allocation, split, spread
-from tasks.attribution.subject import AuditedStudent, Opened, load_weights, replay_words
+from tasks.attribution.replay import replay_words
+from tasks.attribution.subject import AuditedStudent, Opened
 from tasks.attribution.trajectory import walker
 from tasks.attribution.verdict import (
     Case,
@@ -85,7 +87,7 @@ class Findings:
         self._table_PB = self._split.table()
         self._means_PR = resampled(self._table_PB, seed)
         self._teachers = [teacher.name for teacher in subject.teachers]
-        self._taught_TB = self._taught()
+        self._taught_TB = log_ratios(runner, subject, self._split, models.policy)
 
     def document(
         self,
@@ -128,15 +130,6 @@ class Findings:
             drawn=drawn,
             not_tested=not_tested(self._subject, case.count, verified=verification is not None),
         )
-
-    def _taught(self) -> Tensor:
-        """Return each teacher's log-ratio over the start for each behavior [T, B]."""
-        begun_B = self._split.begun()
-        rows = [
-            self._split.under(load_weights(self._runner, teacher.checkpoint)) - begun_B
-            for teacher in self._subject.teachers
-        ]
-        return torch.stack(rows)
 
     def _case(self) -> Case:
         behaviors = self._split.behaviors

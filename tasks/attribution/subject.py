@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.graph.graph import checkpoint_named, students_of
 from lineage.records.record import Derivation
+from lineage.records.system_prompt import read_system_prompts
 from lineage.registry.names import STUDENT
 from lineage.registry.registry import Registry, check_may_publish
+from lineage.store.store import Store
+from tasks.attribution.replay import can_replay, without_ledger
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.conservation import Conservation
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
-from tasks.ledger.split_adamw import UNREPLAYED
 from tasks.model.files import Policy, load_model, load_policy
-from tasks.platform.progress import format_seconds
 from tasks.platform.step_runner import StepRunner
 
 
@@ -29,6 +30,17 @@ class AuditedTeacher:
     checkpoint: Artifact
     planned: PlannedTeacher | None
     """Entry of the published student's plan; None if the student was not published."""
+    reads: str = ""
+    """Digest of the system prompt that it alone reads; "" for none."""
+
+    @property
+    def domain(self) -> str:
+        """Its domain; its name if the student was not published."""
+        return self.planned.domain if self.planned else self.name
+
+    def system_prompt(self, store: Store) -> str:
+        """Return the system prompt that it alone reads; "" for none."""
+        return store.get_bytes(self.reads).decode() if self.reads else ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +64,7 @@ class AuditedStudent:
         """The only teacher of each domain; a domain with several teachers has no entry."""
         domains: dict[str, list[str]] = {}
         for teacher in self.teachers:
-            domain = teacher.planned.domain if teacher.planned else teacher.name
-            domains.setdefault(domain, []).append(teacher.name)
+            domains.setdefault(teacher.domain, []).append(teacher.name)
         return {domain: names[0] for domain, names in domains.items() if len(names) == 1}
 
 
@@ -155,11 +166,13 @@ def _teachers(
     runner: StepRunner, derivation: Derivation, published: Student | None
 ) -> tuple[AuditedTeacher, ...]:
     planned = {t.name: t for t in plan_of(runner, published).teachers} if published else {}
+    reads = dict(read_system_prompts(derivation))
     return tuple(
         AuditedTeacher(
             item.name,
             _artifact(runner, "checkpoint", item.artifact, item.record),
             planned.get(item.name),
+            reads.get(item.name, ""),
         )
         for item in derivation.inputs
         if item.role == "teacher"
@@ -231,62 +244,3 @@ def refuse_unfit(reference: str, derivation: Derivation) -> None:
             "not the whole weights, and audits of adapters are not implemented. Instead, retrain "
             "with each teacher masked in turn to measure its absence",
         )
-
-
-def can_replay(ledger: Ledger) -> bool:
-    """Return whether a ledger kept enough to recompute its displacements."""
-    return bool(ledger.manifest.checkpoints) and next(ledger.rollouts(), None) is not None
-
-
-def without_ledger(reference: str, seconds: float, ledger: Ledger | None) -> str:
-    """Return why a student cannot be audited exactly, what is possible, and its cost.
-
-    Args:
-        reference: The student.
-        seconds: Duration of its round; 0 if its record does not give it.
-        ledger: Its ledger, without displacements; None without a ledger.
-    """
-    took = f"about {format_seconds(seconds)}" if seconds else "as long as the round itself"
-    why = (
-        "it has no ledger in this store"
-        if ledger is None
-        else "its ledger holds no displacements, which split the updates by teacher"
-    )
-    return (
-        f"{reference!r} cannot be audited exactly: {why}. These answers are possible, at this "
-        "cost:\n  (1) exact: run its consolidation again with ledger_displacements on. This takes "
-        f"{took}; the records give the same student, and then every question can be answered.\n  "
-        f"(2) {_replay(seconds, ledger)}\n  (3) absence only: run its consolidation again without "
-        "a teacher (mopd settings, distil.masked), and once with all teachers. Each run takes "
-        f"{took}.\n  (4) likelihood only: compare the log-probabilities of teachers and start, in "
-        "seconds (from Python). This does not look at the training."
-    )
-
-
-def _replay(seconds: float, ledger: Ledger | None) -> str:
-    if ledger is None:
-        return "approximate, by replay: not possible, because no rollouts were kept."
-    if not can_replay(ledger):
-        lacking = "weights to start from" if next(ledger.rollouts(), None) else "rollouts"
-        return f"approximate, by replay: not possible, because its ledger kept no {lacking}."
-    kept = sum(1 for _ in ledger.rollouts())
-    whole = f", which took about {format_seconds(seconds)}" if seconds else ""
-    return (
-        f"approximate: `provost audit STUDENT --replay` computes displacements from the {kept} "
-        f"rollouts in its ledger, once. It takes less time than the round{whole}. The "
-        "unexplained rest is shown as a part of its own."
-    )
-
-
-def replay_words(ledger: Ledger) -> str:
-    """Return the accuracy of a replayed split in words; "" for an exact one."""
-    segments = ledger.manifest.segments
-    if UNREPLAYED not in ledger.parts:
-        return ""
-    unexplained = sum(s.norms[UNREPLAYED] for s in segments) / sum(s.change for s in segments)
-    kept = sum(1 for _ in ledger.rollouts())
-    return (
-        "The split is approximate: the ledger holds no displacements, so they were recomputed "
-        f"from its {kept} kept rollouts. The unexplained rest of the weights' change "
-        f"({unexplained:.0%} of its norm) is the part {UNREPLAYED!r}, which belongs to no teacher."
-    )

@@ -15,11 +15,13 @@ from tasks.contracts.inputs import documented
 
 
 class StageLabel(Frozen):
-    """A label for one run of a task. It does not affect the computation."""
+    """Whose stage a supervised run is. Name and owner do not affect the computation."""
 
     name: str
     """Name in the progress display, such as "math sft"."""
     owner: str
+    system_prompt: str = ""
+    """System prompt that is put before each demonstration's prompt; "" for none."""
 
 
 class DomainSettings(Frozen):
@@ -41,6 +43,9 @@ class DomainSettings(Frozen):
     """Number of evaluation prompts. With 400, a Wilson interval is at most 0.05 wide each way."""
     num_demonstrations: int = Field(default=4000, ge=1)
     """Number of demonstrations for the supervised stage."""
+    system_prompt: str = ""
+    """System prompt that only the domain's teacher sees: in training, in evaluation, and when it
+    scores the student. The student never sees it."""
     least_score: float = Field(default=0.1, ge=0, le=1)
     """Minimum mean score for an automatic release; the gate's 64 prompts tell 0.1 from 0."""
     allow_unconfined: bool = False
@@ -112,6 +117,8 @@ class PlannedTeacher(Frozen):
     ladder_kl: list[MeasuredRung] = Field(default_factory=list)
     """Rungs that the gate measured for a staged ladder, in order; the last is the teacher."""
     environment: Artifact
+    system_prompt: str = Field(default="", exclude_if=lambda text: not text)
+    """System prompt that only the teacher sees; "" for none, and for the student itself."""
     train: Artifact
     validation: Artifact
     evaluation: Artifact
@@ -235,30 +242,6 @@ class WarmUpOrder(Frozen):
             prompts_per_teacher=self.warm_up_prompts,
             steps_per_teacher=self.warm_up_steps,
             learning_rate=self.warm_up_learning_rate,
-        )
-
-
-@documented
-class ReleaseConditions(Frozen):
-    """Conditions under which the alias ``released`` moves to a new student automatically.
-
-    A person can move the alias at any time. The defaults are ours: the testbed's students keep 0.9
-    of the gain in every domain and about 0.95 on average, its cheap merges mostly less than half.
-    """
-
-    release_keep_domains: bool = True
-    """Whether a student must cover every domain of the currently released student."""
-    release_least_normalized: float = Field(default=0.5, ge=0)
-    """Minimum normalized score in each domain for an automatic release (1 = the teacher's gain)."""
-    release_least_overall: float = Field(default=0.8, ge=0)
-    """Minimum mean normalized score over domains for an automatic release."""
-
-    def words(self) -> str:
-        """Return the conditions in one line."""
-        kept = ", and every domain of the current release" if self.release_keep_domains else ""
-        return (
-            f"at least {self.release_least_normalized:g} of the gain in each domain, "
-            f"{self.release_least_overall:g} on average{kept}"
         )
 
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.records.record import Derivation, Input
-from tasks.contracts.handover import Domain, Plan
+from tasks.contracts.handover import Domain, Plan, PlannedTeacher
 from tasks.contracts.planned import refuse_mixed
 from tasks.evaluate.measure import Examiner, measure_all, read_measured
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
@@ -38,7 +38,9 @@ def score_teacher(
         name, domain.environment, domain.evaluation
     )
     report(f"{name} evaluate", 1, 2, message="teacher")
-    after = Examiner(runner, teacher, settings).measure(name, domain.environment, domain.evaluation)
+    after = Examiner(runner, teacher, settings).measure(
+        name, domain.environment, domain.evaluation, domain.settings.system_prompt
+    )
     report(f"{name} evaluate", 2, 2)
     return _card(
         runner, {FORK_POINT: {name: before}}, {name: {name: after}}, settings, domain.settings.owner
@@ -74,14 +76,16 @@ def measurements_of(
     """Return the measurements by method and by teacher; missing ones are made now."""
     domains = [teacher.domain for teacher in plan.leads]
 
-    def measured(checkpoint: Artifact, label: str) -> Measurement:
-        found = measure_all(runner, checkpoint, plan, settings, label)
+    def measured(
+        checkpoint: Artifact, label: str, own: PlannedTeacher | None = None
+    ) -> Measurement:
+        found = measure_all(runner, checkpoint, plan, settings, label, own)
         return dict(zip(domains, found, strict=True))
 
     compared = {FORK_POINT: plan.fork_point, STUDENT: student, **controls}
     methods = {name: measured(checkpoint, name) for name, checkpoint in compared.items()}
     teachers = {
-        teacher.domain: measured(teacher.checkpoint, f"{teacher.domain} teacher")
+        teacher.domain: measured(teacher.checkpoint, f"{teacher.domain} teacher", teacher)
         for teacher in plan.leads
     }
     return methods, teachers

@@ -8,7 +8,8 @@ from lineage.errors import LineageError
 from lineage.launches.waiver import parse_waiver
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
-from tasks.contracts.handover import Plan, ReleaseConditions, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import plan_of, verdicts_of
 from tasks.contracts.publication import RELEASED, moves_to
 from tasks.evaluate.cards import read_scorecard

@@ -9,7 +9,8 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from lineage.records.record import Derivation, Input
-from tasks.contracts.handover import Plan
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
+from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.model.files import Policy, load_policy
@@ -74,8 +75,13 @@ class Examiner:
         self._notes = notes
         self._policy: Policy | None = None
 
-    def measure(self, domain: str, environment: Artifact, prompts: Artifact) -> Artifact:
-        """Return the measurement of the checkpoint on a domain's prompts, recorded or new."""
+    def measure(
+        self, domain: str, environment: Artifact, prompts: Artifact, system_prompt: str = ""
+    ) -> Artifact:
+        """Return the measurement of the checkpoint on a domain's prompts, recorded or new.
+
+        A teacher reads the ``system_prompt`` of its domain before each prompt.
+        """
         derivation = Derivation(
             project=self._runner.project,
             kind="evaluation",
@@ -83,11 +89,13 @@ class Examiner:
                 Input.of("checkpoint", self._checkpoint),
                 Input.of("prompts", prompts),
                 Input.of("environment", environment),
+                *system_prompt_inputs(system_prompt),
             ),
             source=source_digest("evaluate"),
             settings={"domain": domain, **self._settings.model_dump(mode="json")},
             seed=self._settings.seed,
         )
+        store_system_prompt(self._runner.store, system_prompt)
 
         def make(folder: Path, measurements: Measurements) -> Path:
             policy, sampling = self._load(), self._settings.sampling
@@ -95,7 +103,7 @@ class Examiner:
             with open_environment(
                 self._runner.store, environment, domain, allow_unconfined=allowed
             ) as worker:
-                player = make_player({domain: worker}, policy, sampling)
+                player = make_player({domain: worker}, policy, sampling, system_prompt)
                 questions = stored_prompts(self._runner.store, prompts)
                 rollouts = play(player, domain, questions, self._settings.seed)
                 measurements.notes["confinement"] = confinement_note([worker])
@@ -115,14 +123,25 @@ class Examiner:
 
 
 def measure_all(
-    runner: StepRunner, checkpoint: Artifact, plan: Plan, settings: EvaluationSettings, label: str
+    runner: StepRunner,
+    checkpoint: Artifact,
+    plan: Plan,
+    settings: EvaluationSettings,
+    label: str,
+    own: PlannedTeacher | None = None,
 ) -> list[Artifact]:
-    """Return the measurements of a checkpoint on each domain's evaluation set, in their order."""
+    """Return the measurements of a checkpoint on each domain's evaluation set, in their order.
+
+    ``own`` is the teacher that the checkpoint is, if any: it reads its system prompt on its domain.
+    """
     examiner = Examiner(runner, checkpoint, settings, plan.made_for)
     teachers, measured = plan.leads, []
     for place, teacher in enumerate(teachers):
         report("evaluate", place, len(teachers), message=f"{label} on {teacher.domain}")
-        measured.append(examiner.measure(teacher.domain, teacher.environment, teacher.evaluation))
+        read = own.system_prompt if own and own.domain == teacher.domain else ""
+        measured.append(
+            examiner.measure(teacher.domain, teacher.environment, teacher.evaluation, read)
+        )
     report("evaluate", len(teachers), len(teachers), message=label)
     return measured
 

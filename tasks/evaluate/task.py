@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from lineage.artifacts import Artifact, Rung
-from tasks.contracts.handover import Domain, Plan, ReleaseConditions
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Domain, Plan
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage

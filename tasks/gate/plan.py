@@ -1,11 +1,11 @@
 """The plan of a consolidation: references resolved to digests once, with their findings."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lineage.artifacts import Artifact, Release, Sampling, without_places
+from lineage.artifacts import Artifact, Release, without_places
 from lineage.compatibility.checks import Candidate, Finding, Start, check
 from lineage.compatibility.collect import collect, family_artifacts
 from lineage.digest import canonical_json
@@ -18,6 +18,7 @@ from tasks.contracts.handover import Level, Plan, PlannedTeacher
 from tasks.contracts.planned import start_of
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import MisfitError, decide
+from tasks.gate.declared import hidden_prompt, sampled_otherwise
 from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
 from tasks.model.identity import stored_differences, stored_identity
 from tasks.platform.measurements import Measurements
@@ -26,44 +27,6 @@ from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.wheels.bundled import carried
-
-
-def sampled_otherwise(
-    subject: str, meant: Sampling, sampling: SamplingSettings
-) -> Iterator[Finding]:
-    """Yield a finding where a round samples differently than a release declares.
-
-    A round has one temperature and one length for all teachers, so a release's own values are not
-    used, only reported.
-    """
-    if meant.max_new_tokens > sampling.max_new_tokens:
-        yield Finding(
-            "shorter-answers",
-            "warning",
-            subject,
-            f"{subject} was released for responses of up to {meant.max_new_tokens} tokens, but "
-            f"the round truncates all responses at {sampling.max_new_tokens}: truncated responses "
-            "are graded and distilled incomplete",
-            f"set max_new_tokens to {meant.max_new_tokens}",
-        )
-    if meant.temperature != sampling.temperature:
-        yield Finding(
-            "other-temperature",
-            "note",
-            subject,
-            f"{subject} was released for sampling at temperature {meant.temperature:g}, but for "
-            f"the student and all teachers the round uses {sampling.temperature:g}",
-            f"no action, or set sampling.temperature={meant.temperature:g} in the settings",
-        )
-    if meant.top_p < 1:
-        yield Finding(
-            "cut-distribution",
-            "note",
-            subject,
-            f"{subject} was released for sampling with top_p {meant.top_p:g}, but the round "
-            "distills its whole distribution, including the tail",
-            "no action, or ask its owner for a release without top_p",
-        )
 
 
 def make_plan(
@@ -119,6 +82,11 @@ def propose(
         for candidate, spec in zip(collected, specs, strict=True)
         if sampling and not spec.is_self
         for finding in sampled_otherwise(candidate.reference, candidate.release.sampling, sampling)
+    ]
+    findings += [
+        hidden_prompt(candidate.reference, candidate.release.system_prompt)
+        for candidate, spec in zip(collected, specs, strict=True)
+        if candidate.release.system_prompt and not spec.is_self
     ]
     for candidate in collected:
         findings += carried(runner.store, candidate.reference, candidate.release.environment)
@@ -235,6 +203,7 @@ def _planned(
         checkpoint=checkpoint,
         ladder=[] if student else list(release.ladder),
         environment=release.environment,
+        system_prompt="" if student else release.system_prompt,
         train=release.prompts.train,
         validation=release.prompts.validation,
         evaluation=release.evaluation,

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from lineage.compatibility.checks import Finding
 from lineage.errors import plain
-from tasks.contracts.handover import Gated, Plan, PlannedTeacher, ReleaseConditions, TeacherVerdict
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher, TeacherVerdict
 from tasks.gate.forecast import Forecast
 from tasks.reports.rendering import render
 

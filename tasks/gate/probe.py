@@ -33,6 +33,8 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_differences
 from tasks.model.relation import Ancestry
+from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.teacher_prompts import TeacherPrompts
 from tasks.platform.progress import report
 from tasks.platform.ranks import rank_device
 from tasks.rollout.client import EnvironmentClient
@@ -53,6 +55,8 @@ class ProbedTeacher:
     folder: Path
     prompts: Sequence[Prompt]
     environment: Artifact
+    system_prompt: str = ""
+    """System prompt that the teacher alone reads before the prompts of its domain."""
     parent: CheckpointTensors | None = None
     """The declared parent; ``grandparent`` is what the parent was trained from."""
     grandparent: Path | None = None
@@ -165,9 +169,16 @@ class _Probe:
         _refuse_other_vocabulary(subject.name, teacher, self._student)
         own = self._played[subject.domain]
         model, pad_id = teacher.model, self._chat.pad_id
-        reading = read(self._student.model, model, own, self._settings, pad_id, self._chat.decode)
+        reading = read(
+            self._student.model,
+            model,
+            self._as_read(subject, own),
+            self._settings,
+            pad_id,
+            self._chat.decode,
+        )
         # There is nothing to sample from where probabilities are not finite: no answer, no score.
-        answers = self._play(teacher, subject) if reading.finite else []
+        answers = self._play(teacher, subject, subject.system_prompt) if reading.finite else []
         return _TeacherProbe(
             reading=reading,
             scores=paired(
@@ -175,7 +186,7 @@ class _Probe:
                 [rollout.grade.score for rollout in answers] or [0.0] * len(own),
             ),
             well={
-                domain: log_likelihoods(model, well, pad_id)
+                domain: log_likelihoods(model, self._as_read(subject, well), pad_id)
                 for domain, rollouts in self._played.items()
                 if (well := [r for r in rollouts if r.grade.score > WELL_GRADED])
             },
@@ -186,7 +197,7 @@ class _Probe:
         """Yield the student's distance from each rung, loading one after the other."""
         if not subject.rungs:
             return
-        own = self._played[subject.domain]
+        own = self._as_read(subject, self._played[subject.domain])
         states = StudentStates(self._student.model, own, self._chat.pad_id)
         for step, folder in subject.rungs:
             name = f"{subject.name} at step {step}"
@@ -195,10 +206,20 @@ class _Probe:
             _refuse_other_vocabulary(name, rung, self._student)
             yield RungReading(step=step, kl=states.kl_to(rung.model))
 
-    def _play(self, policy: Policy, subject: ProbedTeacher) -> list[Rollout]:
+    def _as_read(self, subject: ProbedTeacher, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
+        """Return rollouts as a teacher reads them: with its system prompt in its own domain."""
+        prompts = TeacherPrompts(self._student.tokenizer, {subject.domain: subject.system_prompt})
+        return [
+            ScoredRollout(r, subject.name, teacher_prompt=prompts.ids(r.domain, r.prompt))
+            for r in rollouts
+        ]
+
+    def _play(
+        self, policy: Policy, subject: ProbedTeacher, system_prompt: str = ""
+    ) -> list[Rollout]:
         """Sample a domain's prompts in the student's template, with the same noise per prompt."""
         asked = Policy(policy.model, self._student.tokenizer)
-        player = make_player(self._environments, asked, self._settings.sampling)
+        player = make_player(self._environments, asked, self._settings.sampling, system_prompt)
         prompts = subject.prompts[: self._settings.prompts_per_domain]
         return play(player, subject.domain, prompts, self._settings.seed)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.graph.graph import Lineage
 from lineage.records.record import Derivation, Input, Records
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from lineage.store.store import Store
 from tasks.contracts.handover import MeasuredRung, Plan, PlannedTeacher
 from tasks.contracts.planned import trained_from
@@ -42,6 +43,11 @@ def measure_plan(
         inputs=(
             Input.of("student", plan.student),
             *(Input.of("teacher", teacher.checkpoint, teacher.name) for teacher in teachers),
+            *(
+                read
+                for teacher in teachers
+                for read in system_prompt_inputs(teacher.system_prompt, teacher.name)
+            ),
             *(declared for teacher in teachers for declared in _declared(runner, teacher)),
             *(
                 Input.of("rung", rung.checkpoint, teacher.name)
@@ -61,6 +67,8 @@ def measure_plan(
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
     )
+    for teacher in teachers:
+        store_system_prompt(runner.store, teacher.system_prompt)
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
@@ -131,6 +139,7 @@ def _subject(
         folder=tree(teacher.checkpoint.digest),
         prompts=prompts_of(runner, teacher, teacher.validation),
         environment=teacher.environment,
+        system_prompt=teacher.system_prompt,
         parent=CheckpointTensors(
             f"the {declared} of {teacher.name}", tree(release.precursor.digest)
         ),

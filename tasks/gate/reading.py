@@ -6,6 +6,7 @@ Shapes: N response tokens of a batch, V vocabulary, K token ids. Everything is i
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +14,8 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeSettings, TeacherReading, WorstToken
-from tasks.model.log_probs import TokenBatch, chosen_hidden, chosen_logits, head_logits, pad_right
+from tasks.model.log_probs import TokenBatch, chosen_hidden, chosen_logits, head_logits
+from tasks.onpolicy.step_plan import ScoredRollout, rows_of
 from tasks.rollout.collect import Rollout
 
 _ROWS = 16
@@ -23,23 +25,35 @@ _CONTEXT = 24
 """Tokens shown before and after a token."""
 
 
-def batches(rollouts: Sequence[Rollout], pad_id: int) -> Iterator[tuple[TokenBatch, list[int]]]:
-    """Yield batches of similar length, each with the indices of its rollouts."""
-    order = sorted(range(len(rollouts)), key=lambda place: len(rollouts[place].ids))
+class PairedBatch(NamedTuple):
+    """Rows of similar length, as the student wrote and as the teacher reads them."""
+
+    student: TokenBatch
+    teacher: TokenBatch
+    places: list[int]
+    """Index of the rollout of each row."""
+
+    def to(self, device: torch.device) -> "PairedBatch":
+        """Return the same rows on a device."""
+        return PairedBatch(self.student.to(device), self.teacher.to(device), self.places)
+
+
+def batches(scored: Sequence[ScoredRollout], pad_id: int) -> Iterator[PairedBatch]:
+    """Yield batches of similar length; the chosen tokens of both rows are the same, in order."""
+    order = sorted(range(len(scored)), key=lambda place: scored[place].length)
     for first in range(0, len(order), _ROWS):
         places = order[first : first + _ROWS]
-        rows = [rollouts[place] for place in places]
-        yield pad_right([r.ids for r in rows], [r.is_response for r in rows], pad_id), places
+        yield PairedBatch(*rows_of([scored[place] for place in places], pad_id), places)
 
 
 @torch.no_grad()
 def log_likelihoods(
-    model: PreTrainedModel, rollouts: Sequence[Rollout], pad_id: int
+    model: PreTrainedModel, scored: Sequence[ScoredRollout], pad_id: int
 ) -> list[tuple[float, int]]:
-    """Return the summed log-probability and the number of tokens of each rollout's response."""
-    found = [(0.0, 0)] * len(rollouts)
-    for batch, places in batches(rollouts, pad_id):
-        batch = batch.to(model.device)
+    """Return a teacher's summed log-probability and number of tokens of each response."""
+    found = [(0.0, 0)] * len(scored)
+    for _, read_by_teacher, places in batches(scored, pad_id):
+        batch = read_by_teacher.to(model.device)
         log_p_N = _of(chosen_logits(model, batch).log_softmax(-1), batch.tokens_N)
         for row, place in enumerate(places):
             mine = log_p_N[batch.rows_N == row]
@@ -65,7 +79,7 @@ class _Columns:
 def read(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
-    rollouts: Sequence[Rollout],
+    scored: Sequence[ScoredRollout],
     settings: ProbeSettings,
     pad_id: int,
     decode: Callable[[Sequence[int]], str],
@@ -77,12 +91,12 @@ def read(
     """
     columns = _Columns({})
     unsteady = 0.0
-    for batch, places in batches(rollouts, pad_id):
-        batch = batch.to(student.device)
+    for pair in batches(scored, pad_id):
+        batch, taught, places = pair.to(student.device)
         student_NV = chosen_logits(student, batch).log_softmax(-1)
-        teacher_NV = chosen_logits(teacher, batch).log_softmax(-1)
+        teacher_NV = chosen_logits(teacher, taught).log_softmax(-1)
         if not columns.named:
-            again_NV = chosen_logits(teacher, batch).log_softmax(-1)
+            again_NV = chosen_logits(teacher, taught).log_softmax(-1)
             unsteady = float(
                 (_of(again_NV, batch.tokens_N) - _of(teacher_NV, batch.tokens_N)).abs().max()
             )
@@ -94,7 +108,9 @@ def read(
             "the student's rollouts hold no response token, so there is nothing to measure: check "
             "whether the student ends its turn at once",
         )
-    return _summed(columns, rollouts, settings, student.config.vocab_size, unsteady, decode)
+    return _summed(
+        columns, [s.rollout for s in scored], settings, student.config.vocab_size, unsteady, decode
+    )
 
 
 def _numbers(
@@ -198,13 +214,15 @@ class StudentStates:
     """The student's last hidden states on its own rollouts, in host memory for all rungs."""
 
     @torch.no_grad()
-    def __init__(self, student: PreTrainedModel, rollouts: Sequence[Rollout], pad_id: int) -> None:
+    def __init__(
+        self, student: PreTrainedModel, scored: Sequence[ScoredRollout], pad_id: int
+    ) -> None:
         """Compute the student's states on its rollouts, once."""
         self._student = student
         self._read: list[tuple[TokenBatch, Tensor]] = []
-        for batch, _ in batches(rollouts, pad_id):
-            batch = batch.to(student.device)
-            self._read.append((batch, chosen_hidden(student, batch).cpu()))
+        for pair in batches(scored, pad_id):
+            batch, taught, _ = pair.to(student.device)
+            self._read.append((taught, chosen_hidden(student, batch).cpu()))
 
     @torch.no_grad()
     def kl_to(self, rung: PreTrainedModel) -> float:

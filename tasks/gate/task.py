@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.artifacts import Artifact
 from lineage.launches.launch import Launched
-from tasks.contracts.handover import Gated, GateOrder, OnMisfit, Plan, ReleaseConditions
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Gated, GateOrder, OnMisfit, Plan
 from tasks.contracts.inputs import told_by_name
 from tasks.gate.measured import ProbeSettings
 from tasks.onpolicy.settings import Workload

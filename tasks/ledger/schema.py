@@ -80,6 +80,8 @@ class KeptRollout(_Entry):
     sampler_log_probs: tuple[float, ...]
     advantages: Mapping[str, tuple[float, ...]]
     """Advantages of these tokens, by source."""
+    teacher_prompt: tuple[int, ...] = Field(default=(), exclude_if=lambda ids: not ids)
+    """Prompt that the teacher read in the place of the student's; () for the student's own."""
 
 
 class Segment(_Entry):

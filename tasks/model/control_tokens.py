@@ -36,6 +36,10 @@ class ControlTokens:
         longest_first = sorted(filter(None, special), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
+    def found(self, text: str) -> list[str]:
+        """Return the special tokens that a text contains, sorted."""
+        return sorted(set(self._pattern.findall(text)))
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text in which special tokens are text."""
         splits = bool(self._pattern.search(text))

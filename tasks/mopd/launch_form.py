@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.launches.launch import Launched
+from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import (
     GateOrder,
     OnMisfit,
-    ReleaseConditions,
     WarmUpOrder,
     WarmUpSettings,
 )

@@ -4,11 +4,13 @@ Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.log_probs import TokenBatch
 from tasks.mopd.losses.token_loss import OUTCOME, REFERENCE, RoutedChunk, token_loss
 from tasks.mopd.round_models import INITIAL_STUDENT, FrozenModels, precursor_name, scoring_models
 from tasks.mopd.routing import Routing
@@ -77,7 +79,13 @@ class Distillation:
             spoke = sum(advantage != 0.0 for advantage in advantages)
             self.feature_checks.record("outcome", spoke / max(1, len(rollouts)))
         routed = [
-            ScoredRollout(rollout, route.teacher, advantage, route.share)
+            ScoredRollout(
+                rollout,
+                route.teacher,
+                advantage,
+                route.share,
+                teacher_prompt=self._routing.teacher_prompt(route, rollout),
+            )
             for rollout, advantage in zip(rollouts, advantages, strict=True)
             for route in self._routing.routes(rollout)
         ]
@@ -93,29 +101,23 @@ class Distillation:
         return weights
 
     def _weighed(self, item: ScoredRollout, weights: Mapping[str, float]) -> ScoredRollout:
-        return ScoredRollout(
-            item.rollout,
-            item.teacher,
-            item.outcome_advantage,
-            item.share,
-            weights[item.teacher],
-            masked=item.teacher in self._settings.masked,
-        )
+        masked = item.teacher in self._settings.masked
+        return replace(item, weight=weights[item.teacher], masked=masked)
 
     def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
         """Announce to the teachers which microbatches they will score, in order."""
         self._log_ratios = MomentSums()
         self._monitor.begin_step(step)
         requests = [
-            [(model, batch.tokens) for batch in update for model in self._models(batch)]
+            [(m, _read_by(m, batch)) for batch in update for m in self._models(batch)]
             for update in updates
         ]
         self._teachers.begin_step(step, requests)
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Run the bodies of the models that score a microbatch; return its loss per chunk."""
-        hidden_ND = {m: self._teachers.hidden(m, batch.tokens) for m in self._models(batch)}
-        self._monitor.recheck(batch.teacher, batch.tokens, hidden_ND[batch.teacher])
+        hidden_ND = {m: self._teachers.hidden(m, _read_by(m, batch)) for m in self._models(batch)}
+        self._monitor.recheck(batch.teacher, batch.teacher_tokens, hidden_ND[batch.teacher])
 
         def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
             routed = self._routed(batch, student_CV, hidden_ND, chunk)
@@ -173,6 +175,14 @@ class Distillation:
 
     def _models(self, batch: Microbatch) -> list[str]:
         return scoring_models(batch.teacher, self._settings)
+
+
+def _read_by(model: str, batch: Microbatch) -> TokenBatch:
+    """Return a microbatch's rows as a model reads them: only the teacher sees its system prompt.
+
+    A precursor does not: so a delta holds what the system prompt does to the teacher, too.
+    """
+    return batch.teacher_tokens if model == batch.teacher else batch.tokens
 
 
 def _check_names(settings: DistilSettings, teachers: Sequence[str], loaded: Sequence[str]) -> None:

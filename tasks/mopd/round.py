@@ -102,7 +102,7 @@ class _Round:
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(runner.store.tree(plan.student.digest))
-        with open_source(runner, plan.leads, policy, settings, self._seed) as source:
+        with open_source(runner, plan, policy, settings, self._seed) as source:
             spec = RoundSpec(self._models, settings, self._seed)
             run = RoundTrainer(runner, spec, policy, folder / "ledger", source)
             measurements.notes["estimate"] = str(run.needed)

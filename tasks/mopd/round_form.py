@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
-from tasks.contracts.handover import Plan, ReleaseConditions, WarmUpSettings
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Plan, WarmUpSettings
 from tasks.contracts.inputs import documented
 from tasks.ledger.schema import StoredPrecision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.records.record import Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from lineage.store.store import Store
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
@@ -101,6 +102,8 @@ def round_models(store: Store, plan: Plan, settings: RoundSettings) -> RoundMode
             f"every teacher is masked ({sorted(planned)}), so the student would learn nothing: "
             "unmask one",
         )
+    for teacher in plan.teachers:
+        store_system_prompt(store, teacher.system_prompt)
     chosen = [planned[name] for name in settings.distil.delta_teachers]
     return RoundModels(plan, {t.name: _precursor(store, t, plan.student) for t in chosen})
 
@@ -157,6 +160,7 @@ def inputs_of(models: RoundModels, settings: RoundSettings) -> Iterator[Input]:
             weight=teacher.share / len(plan.leads),
             name=teacher.name,
         )
+        yield from system_prompt_inputs(teacher.system_prompt, teacher.name)
         # As they were chosen, in the order of the stages: the choice is part of what was done.
         for staged in earlier_rungs(teacher, settings.ladder_stages):
             rung = staged.rung.checkpoint

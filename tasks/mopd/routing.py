@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.contracts.refusal import RefusedError
+from tasks.onpolicy.teacher_prompts import TeacherPrompts
 from tasks.rollout.collect import Rollout
 
 Label = tuple[str, str]
@@ -27,13 +28,14 @@ class Route:
 class Routing:
     """The teachers of each domain."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        """Take all routes.
+    def __init__(self, routes: Iterable[Route], prompts: TeacherPrompts | None = None) -> None:
+        """Take all routes, and the prompts as teachers with a system prompt read them.
 
         Raises:
             ValueError: if the shares of one label do not sum to 1, or a domain is routed both by
                 mode and as a whole.
         """
+        self._prompts = prompts
         self._by_label: dict[tuple[str, str | None], list[Route]] = defaultdict(list)
         for route in routes:
             self._by_label[route.domain, route.mode].append(route)
@@ -109,6 +111,10 @@ class Routing:
                 f"any teacher (routed: {self._labels()})",
             )
         return routes
+
+    def teacher_prompt(self, route: Route, rollout: Rollout) -> tuple[int, ...]:
+        """Return the prompt that the route's teacher reads; () for the student's own."""
+        return self._prompts.ids(route.teacher, rollout.prompt) if self._prompts else ()
 
     def _routes(self, label: Label) -> list[Route]:
         domain, mode = label

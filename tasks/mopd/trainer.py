@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from torch import nn
 
-from tasks.contracts.handover import PlannedTeacher
+from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import (
     RunEstimate,
@@ -37,6 +37,7 @@ from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
 from tasks.onpolicy.settings import Precision
+from tasks.onpolicy.teacher_prompts import TeacherPrompts, room_for_teachers
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank_device
@@ -50,6 +51,7 @@ from tasks.rollout.domains import (
     confinement_note,
     make_player,
     open_environment,
+    positions_of,
     stored_prompts,
 )
 from tasks.rollout.environment import Prompt
@@ -147,7 +149,8 @@ def open_objective(
 ) -> Distillation:
     """Open a round's teachers, and route every label of its prompts to them."""
     planned, settings = spec.models.plan.teachers, spec.settings
-    routing = Routing(Route(t.domain, t.name, t.share, t.mode) for t in planned)
+    prompts = teacher_prompts(policy, planned)
+    routing = Routing((Route(t.domain, t.name, t.share, t.mode) for t in planned), prompts)
     routing.check(labels, [teacher.name for teacher in planned])
     if settings.distil.divergence is Divergence.TOP_K:
         check_support(settings.distil.top_k, control_ids, policy.model.config.vocab_size)
@@ -159,6 +162,11 @@ def open_objective(
         control_ids,
         settings.health.recheck_every,
     )
+
+
+def teacher_prompts(policy: Policy, teachers: Iterable[PlannedTeacher]) -> TeacherPrompts:
+    """Return the prompts as a round's teachers read them."""
+    return TeacherPrompts(policy.tokenizer, {t.name: t.system_prompt for t in teachers})
 
 
 def _warn(message: str) -> None:
@@ -196,7 +204,7 @@ class CountedMixture:
 @contextmanager
 def open_source(
     runner: StepRunner,
-    teachers: Sequence[PlannedTeacher],
+    plan: Plan,
     policy: Policy,
     settings: RoundSettings,
     seed: int,
@@ -204,8 +212,10 @@ def open_source(
     """Open the domains' environments, and yield the mixture of their prompts.
 
     Raises:
-        ValueError: for a prompt of any split that leaves no room for a turn of the settings.
+        ValueError: for a prompt of any split that leaves no room for a turn of the settings, in the
+            student or in a teacher with a system prompt.
     """
+    teachers = plan.leads
     with ExitStack() as stack:
         environments = {
             teacher.domain: stack.enter_context(
@@ -226,7 +236,13 @@ def open_source(
             )
             for teacher in teachers
         ]
-        player: Plays = make_player(environments, policy, settings.sampling)
+        reserved = room_for_teachers(
+            teacher_prompts(policy, plan.teachers),
+            plan.teachers,
+            positions_of(policy),
+            lambda teacher: runner.store.tree(teacher.checkpoint.digest),
+        )
+        player: Plays = make_player(environments, policy, settings.sampling, reserved=reserved)
         for teacher in teachers:  # what is measured after the round must not fail only then
             for split in (teacher.validation, teacher.evaluation):
                 prompts = stored_prompts(runner.store, split)

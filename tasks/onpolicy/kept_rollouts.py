@@ -130,6 +130,7 @@ def _scored(
                     _outcome(entry, outcome_weight),
                     share=entry.weight * tokens_of[step, teacher] / tokens,
                     masked=teacher in masked,
+                    teacher_prompt=entry.teacher_prompt,
                 )
             )
     return dict(steps)

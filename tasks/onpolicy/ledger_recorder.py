@@ -67,6 +67,7 @@ class _SampledRollout:
                 source: tuple(torch.cat(parts).tolist())
                 for source, parts in self.advantages.items()
             },
+            teacher_prompt=self.item.teacher_prompt,
         )
 
 

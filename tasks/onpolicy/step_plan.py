@@ -48,6 +48,20 @@ class ScoredRollout:
     rollouts of the term "" are sampled from the policy."""
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict, compare=False)
     """Numbers of each response token by name, such as a reference's log-probabilities."""
+    teacher_prompt: tuple[int, ...] = ()
+    """Prompt that the teacher reads in the place of the student's; () for the student's own."""
+
+    @property
+    def teacher_row(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """The ids that the teacher reads, and which of them the policy generated."""
+        if not self.teacher_prompt:
+            return self.rollout.ids, self.rollout.is_response
+        return self.rollout.behind(self.teacher_prompt)
+
+    @property
+    def length(self) -> int:
+        """Number of tokens of the longer row: the student's, or its teacher's."""
+        return max(len(self.rollout.ids), len(self.teacher_row[0]))
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ class Microbatch:
     items: tuple[ScoredRollout, ...]
     """The rollout of each row."""
     tokens: TokenBatch
+    teacher_tokens: TokenBatch
+    """The same rows as the teacher reads them: the chosen tokens are the same, in their order."""
     sampler_log_probs_N: Tensor
     outcome_advantages_N: Tensor
     weights_N: Tensor
@@ -78,9 +94,11 @@ class Microbatch:
 
     def to(self, device: torch.device) -> "Microbatch":
         """Return the same microbatch on a device."""
+        tokens, apart = self.tokens.to(device), self.teacher_tokens is not self.tokens
         return replace(
             self,
-            tokens=self.tokens.to(device),
+            tokens=tokens,
+            teacher_tokens=self.teacher_tokens.to(device) if apart else tokens,
             sampler_log_probs_N=self.sampler_log_probs_N.to(device),
             outcome_advantages_N=self.outcome_advantages_N.to(device),
             weights_N=self.weights_N.to(device),
@@ -154,10 +172,10 @@ def plan_step(
             "all-masked", "every teacher is masked, so nothing is left to learn from: unmask one"
         )
     lists = [
-        sorted(items, key=lambda weighted: len(weighted[0].rollout.ids))
+        sorted(items, key=lambda weighted: weighted[0].length)
         for _, items in sorted(by_teacher.items())
     ]
-    lengths = [[len(item.rollout.ids) for item, _ in items] for items in lists]
+    lengths = [[item.length for item, _ in items] for items in lists]
     plan = []
     for items, rows, sizes in zip(lists, lengths, cut(lengths, max_tokens), strict=True):
         remaining = iter(items)
@@ -224,14 +242,12 @@ def _microbatch(
         outcome += item.numbers.get(ADVANTAGE, [item.outcome_advantage] * length)
         weights += [weight] * length
     names = sorted(set.intersection(*(set(item.numbers) for item, _ in group)))
+    tokens, teacher_tokens = rows_of([item for item, _ in group], pad_id)
     return Microbatch(
         teacher=group[0][0].teacher,
         items=tuple(item for item, _ in group),
-        tokens=pad_right(
-            [item.rollout.ids for item, _ in group],
-            [item.rollout.is_response for item, _ in group],
-            pad_id,
-        ),
+        tokens=tokens,
+        teacher_tokens=teacher_tokens,
         sampler_log_probs_N=torch.tensor(sampler),
         outcome_advantages_N=torch.tensor(outcome),
         weights_N=torch.tensor(weights),
@@ -241,6 +257,16 @@ def _microbatch(
             for name in names
         },
     )
+
+
+def rows_of(items: Sequence[ScoredRollout], pad_id: int) -> tuple[TokenBatch, TokenBatch]:
+    """Return rollouts as rows, and as the teacher reads them; the same object if that is alike."""
+    own = [item.rollout for item in items]
+    tokens = pad_right([r.ids for r in own], [r.is_response for r in own], pad_id)
+    if not any(item.teacher_prompt for item in items):
+        return tokens, tokens
+    rows = [item.teacher_row for item in items]
+    return tokens, pad_right([ids for ids, _ in rows], [chosen for _, chosen in rows], pad_id)
 
 
 def deal(plan: Sequence[Microbatch], rank: int, num_ranks: int) -> list[Microbatch | None]:

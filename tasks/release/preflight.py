@@ -12,12 +12,12 @@ from lineage.store.store import read_tree
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import free_storage
-from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.model.settings import ScratchSettings
+from tasks.model.system_prompt import chat_tokens
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
-from tasks.rollout.collect import refuse_long_prompt
+from tasks.rollout.collect import Question, refuse_long_prompt
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Demonstration
 from tasks.rollout.settings import SamplingSettings
@@ -97,7 +97,7 @@ def refuse_long_prompts(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(runner.store.get_bytes(file.digest))
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        chat = ChatTokens(load_tokenizer(Path(folder)))
+        chat = chat_tokens(load_tokenizer(Path(folder)), domain.settings.system_prompt)
     limit = getattr(config, "max_position_embeddings", None)
     if limit is None:
         return
@@ -105,7 +105,7 @@ def refuse_long_prompts(
         for prompt in stored_prompts(runner.store, split):
             ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
             room = sampling.max_new_tokens
-            refuse_long_prompt(prompt, domain.settings.name, len(ids), room, limit)
+            refuse_long_prompt(Question(domain.settings.name, prompt), len(ids), room, limit)
 
 
 def refuse_small_disk(

@@ -9,6 +9,7 @@ from torch import nn
 
 from lineage.artifacts import Artifact, Rung
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from tasks.contracts.handover import Domain
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
@@ -61,6 +62,7 @@ def _climb(
     last = _derivation(runner.project, start, domain, settings, seed, settings.loop.num_steps)
     with runner.making(last):
         use_configured_threads()
+    store_system_prompt(runner.store, domain.settings.system_prompt)
     policy = load_policy(runner.store.tree(start.digest))
     ladder = _Ladder(runner, start, domain, settings, seed, policy)
     with open_environment(
@@ -73,7 +75,9 @@ def _climb(
         ladder.measurements.notes["model"] = model_note(policy)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
-        player: Plays = make_player({domain.settings.name: worker}, policy, settings.sampling)
+        player: Plays = make_player(
+            {domain.settings.name: worker}, policy, settings.sampling, domain.settings.system_prompt
+        )
         if num_ranks() > 1:
             player = SharedPlayer(player, policy.model)
         prompts = stored_prompts(runner.store, domain.train)
@@ -131,6 +135,7 @@ def _derivation(
             Input.of("start", start),
             Input.of("prompts", domain.train),
             Input.of("environment", domain.environment),
+            *system_prompt_inputs(domain.settings.system_prompt),
         ),
         source=source_digest("rl"),
         settings={

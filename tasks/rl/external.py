@@ -32,6 +32,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact, Rung
 from lineage.digest import digest_json, hex_of
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from lineage.store.store import home
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError
@@ -71,6 +72,7 @@ def climb_outside(
     """
     folder = folder_of(package)
     trainer = _store_files(runner, folder, settings)
+    store_system_prompt(runner.store, domain.settings.system_prompt)
     rungs = [
         (step, _derivation(runner, (start, trainer), domain, settings, seed, step))
         for step in settings.rungs
@@ -120,6 +122,7 @@ def _derivation(
             Input.of("prompts", domain.train),
             Input.of("environment", domain.environment),
             Input(role="trainer", artifact=trainer),
+            *system_prompt_inputs(domain.settings.system_prompt),
         ),
         source=digest_json({"step": source_digest("rl"), "trainer": trainer}),
         settings={
@@ -165,6 +168,7 @@ class _Job:
             "prompts": str(prompts),
             "environment": str(store.tree(self.domain.environment.digest)),
             "domain": name,
+            "system_prompt": self.domain.settings.system_prompt,
             "settings": self.settings.values(),
             "sampling": self.settings.sampling.model_dump(mode="json"),
             "rungs": [*self.settings.rungs],

@@ -4,7 +4,7 @@ Shapes: R rollouts, T noise numbers for each (turns x tokens a turn).
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -59,6 +59,14 @@ class Rollout:
             truncated=self.truncated,
         )
 
+    def behind(self, prompt: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """Return the ids, and which of them were sampled, behind another prompt.
+
+        What follows the prompt stays as it is: sampled tokens and the answers of tools.
+        """
+        first = self.is_response.index(True) if any(self.is_response) else len(self.ids)
+        return prompt + self.ids[first:], (False,) * len(prompt) + self.is_response[first:]
+
 
 @dataclass(frozen=True)
 class Question:
@@ -66,6 +74,26 @@ class Question:
 
     domain: str
     prompt: Prompt
+
+
+def _nothing(_domain: str, _prompt: Prompt) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many tokens an episode may have."""
+
+    positions: int | None = None
+    """Positions of the model; None without a limit."""
+    reserved: Callable[[str, Prompt], int] = _nothing
+    """Returns how many of them the episodes of a domain's prompt leave free."""
+
+    def limit(self, question: Question) -> int | None:
+        """Return the most tokens of an episode; None without a limit."""
+        if self.positions is None:
+            return None
+        return self.positions - self.reserved(question.domain, question.prompt)
 
 
 @dataclass
@@ -114,14 +142,18 @@ class _Open:
         )
 
 
-def refuse_long_prompt(prompt: Prompt, domain: str, num_tokens: int, room: int, limit: int) -> None:
-    """Raise RefusedError if a prompt and a turn of ``room`` tokens exceed the model's positions."""
+def refuse_long_prompt(question: Question, num_tokens: int, room: int, limit: int) -> None:
+    """Raise RefusedError if a prompt and a turn of ``room`` tokens exceed the model's positions.
+
+    ``limit`` is without the positions that the teacher's system prompt takes.
+    """
     if num_tokens + room > limit:
         raise RefusedError(
             "prompt-too-long",
-            f"prompt {prompt.id!r} of domain {domain!r} has {num_tokens} tokens, and with a turn "
-            f"of {room} it does not fit into the model's {limit} positions: shorten it or drop it, "
-            "or lower max_new_tokens",
+            f"prompt {question.prompt.id!r} of domain {question.domain!r} has {num_tokens} tokens, "
+            f"and with a turn of {room} it does not fit into the {limit} positions that the model "
+            "has, less those of a teacher's system prompt: shorten it or drop it, or lower "
+            "max_new_tokens",
         )
 
 
@@ -138,15 +170,15 @@ class Player:
         chat: ChatTokens,
         settings: SamplingSettings,
         batch_size: int = 256,
-        max_context: int | None = None,
+        room: Room = Room(),
     ) -> None:
         """Take the collaborators; none of them is owned or closed here.
 
-        ``max_context`` is the model's limit; an episode that a tool's answer would make longer ends
-        there, truncated. Raises ValueError for a template that cannot render several turns.
+        An episode that a tool's answer would make longer than its ``room`` ends there, truncated.
+        Raises ValueError for a template that cannot render several turns.
         """
         self._environments, self._sampler, self._chat = environments, sampler, chat
-        self._settings, self._batch_size, self._max_context = settings, batch_size, max_context
+        self._settings, self._batch_size, self._room = settings, batch_size, room
         self._context = lru_cache(maxsize=_REMEMBERED)(self._encode)
         if any(environment.max_turns > 1 for environment in environments.values()):
             chat.refuse_without_tools()
@@ -195,10 +227,9 @@ class Player:
     def _open(self, question: Question) -> _Open:
         ids = list(self._context(question.prompt.messages, question.prompt.mode))
         room = self._settings.max_new_tokens
-        if self._max_context is not None:
-            refuse_long_prompt(
-                question.prompt, question.domain, len(ids), room, limit=self._max_context
-            )
+        limit = self._room.limit(question)
+        if limit is not None:
+            refuse_long_prompt(question, len(ids), room, limit)
         return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
 
     def _write(self, episodes: Sequence[_Open], writing: Sequence[int], noise_RT: Tensor) -> None:
@@ -233,7 +264,8 @@ class Player:
         """Add a tool's answer to an episode, or end it if no further turn would fit."""
         ids = self._chat.tool_reply(reply, episode.question.prompt.mode)
         length = len(episode.ids) + len(ids) + self._settings.max_new_tokens
-        if self._max_context is not None and length > self._max_context:
+        limit = self._room.limit(episode.question)
+        if limit is not None and length > limit:
             episode.truncated = episode.without_room = True
             return False
         episode.hear(reply, ids)

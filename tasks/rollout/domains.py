@@ -7,7 +7,7 @@ floor under RL, MOPD, merging and evaluation: none of them imports a team's code
 import hashlib
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,9 +24,10 @@ from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.architecture import declared_ends
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
+from tasks.model.system_prompt import chat_tokens
 from tasks.platform.progress import report
 from tasks.rollout.client import EnvironmentClient
-from tasks.rollout.collect import Player, Question, Rollout
+from tasks.rollout.collect import Player, Question, Rollout, Room
 from tasks.rollout.environment import Demonstration, Prompt
 from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.responses import (
@@ -123,13 +124,27 @@ def stored_comparisons(store: Store, comparisons: Artifact) -> list[PreferencePa
 
 
 def make_player(
-    environments: Mapping[str, EnvironmentClient], policy: Policy, sampling: SamplingSettings
+    environments: Mapping[str, EnvironmentClient],
+    policy: Policy,
+    sampling: SamplingSettings,
+    system_prompt: str = "",
+    reserved: Callable[[str, Prompt], int] | None = None,
 ) -> Player:
-    """Return a player of domains for a policy in this process, with the engine of the settings."""
-    chat = ChatTokens(policy.tokenizer, declared_ends(policy.model))
+    """Return a player of domains for a policy in this process, with the engine of the settings.
+
+    A teacher reads its ``system_prompt`` before each prompt; environments do not see it. The
+    episodes of a prompt leave as many positions free as ``reserved`` returns.
+    """
+    chat = chat_tokens(policy.tokenizer, system_prompt, declared_ends(policy.model))
     sampler = make_sampler(policy, chat, sampling)
-    max_context = getattr(policy.model.config, "max_position_embeddings", None)
-    return Player(environments, sampler, chat, sampling, max_context=max_context)
+    positions = positions_of(policy)
+    room = Room(positions, reserved) if reserved else Room(positions)
+    return Player(environments, sampler, chat, sampling, room=room)
+
+
+def positions_of(policy: Policy) -> int | None:
+    """Return how many positions a model has; None without a limit."""
+    return getattr(policy.model.config, "max_position_embeddings", None)
 
 
 def play(player: Player, domain: str, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
+from tasks.model.system_prompt import chat_tokens
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -81,17 +83,22 @@ def finetune(
     derivation = Derivation(
         project=runner.project,
         kind="sft",
-        inputs=(Input.of("start", start), *_inputs(data)),
+        inputs=(
+            Input.of("start", start),
+            *_inputs(data),
+            *system_prompt_inputs(stage.system_prompt),
+        ),
         source=source_digest("sft", "supervised"),
         settings=settings.model_dump(mode="json"),
         seed=seed,
     )
+    store_system_prompt(runner.store, stage.system_prompt)
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report(stage.name, 0, settings.num_steps, message="load")
         policy = load_policy(runner.store.tree(start.digest))
-        chat = ChatTokens(policy.tokenizer)
+        chat = chat_tokens(policy.tokenizer, stage.system_prompt)
         examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
         random.Random(seed).shuffle(examples)
         rows = [_tokenized(chat, example) for example in examples]

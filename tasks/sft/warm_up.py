@@ -12,9 +12,10 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher, Remedy, WarmUpSettings
 from tasks.contracts.planned import refuse_changed, refuse_recalled
-from tasks.model.chat import Tokens
+from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -68,14 +69,17 @@ def warm_up_student(
         seed=seed,
     )
 
+    for teacher in chosen:
+        store_system_prompt(runner.store, teacher.system_prompt)
+
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         policy = load_policy(runner.store.tree(plan.student.digest))
         request = TraceRequest(policy.tokenizer, settings.prompts_per_teacher, sampling, seed)
         rows = [
-            Tokens(rollout.ids, rollout.is_response)
+            row
             for teacher in chosen
-            for rollout in traces(runner, teacher, request)
+            for row in as_student_reads(policy.tokenizer, teacher, traces(runner, teacher, request))
         ]
         training = SftSettings(
             num_steps=settings.steps_per_teacher * len(chosen),
@@ -116,10 +120,26 @@ def traces(runner: StepRunner, teacher: PlannedTeacher, request: TraceRequest) -
         teacher.domain,
         allow_unconfined=request.sampling.allow_unconfined,
     ) as worker:
-        player = make_player({teacher.domain: worker}, policy, request.sampling)
+        player = make_player(
+            {teacher.domain: worker}, policy, request.sampling, teacher.system_prompt
+        )
         rollouts = play(player, teacher.domain, prompts, request.seed)
     well = [rollout for rollout in rollouts if rollout.grade.score > 0.5]
     return well if len(well) >= _LEAST else rollouts
+
+
+def as_student_reads(
+    tokenizer: PreTrainedTokenizerBase, teacher: PlannedTeacher, rollouts: Sequence[Rollout]
+) -> Iterator[Tokens]:
+    """Yield a teacher's answers behind the prompts without the teacher's system prompt."""
+    chat = ChatTokens(tokenizer)
+    for rollout in rollouts:
+        if not teacher.system_prompt:
+            yield Tokens(rollout.ids, rollout.is_response)
+            continue
+        messages = [vars(message) for message in rollout.prompt.messages]
+        own = tuple(chat.prompt(messages, rollout.prompt.mode))
+        yield Tokens(*rollout.behind(own))
 
 
 def _inputs(teachers: Sequence[PlannedTeacher]) -> Iterator[Input]:
@@ -127,3 +147,4 @@ def _inputs(teachers: Sequence[PlannedTeacher]) -> Iterator[Input]:
         yield Input.of("teacher", teacher.checkpoint, teacher.name)
         yield Input.of("prompts", teacher.train, teacher.domain)
         yield Input.of("environment", teacher.environment, teacher.domain)
+        yield from system_prompt_inputs(teacher.system_prompt, teacher.name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.attribution.subject import can_replay, replay_words, without_ledger
+from tasks.attribution.replay import can_replay, replay_words, without_ledger
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import KeptRollout, LedgerCheckpoint, LedgerSettings, Manifest, Segment
 

@@ -87,9 +87,16 @@ def test_a_folder_of_files_takes_the_place_of_a_team(foreign, teams_on_path, tmp
     command = ("teacher", "import", str(foreign), "--team", str(folder))
     assert "--owner, --license, --version" in refusal(*command, "--domain", "shout")
     facts = ("--domain", "shout", "--owner", "team-shout", "--license", "MIT", "--version", "2")
-    provost(*command, *facts, "--max-new-tokens", "4")
+    secret = tmp_path / "careful.txt"
+    secret.write_text(" Be loud.\n")
+    provost(*command, *facts, "--max-new-tokens", "4", "--system-prompt", str(secret))
     second = read_manifest(store, Registry(store).resolve("shout@2").digest, Release)
     assert (second.kind, second.license, second.team_version) == ("imported", "MIT", "2")
+    assert second.system_prompt == "Be loud."
+    for text, words in (("", "is empty"), ("<|im_end|>", "reserves"), ("a " * 90, "does not fit")):
+        secret.write_text(text)
+        said = refusal(*command, *facts, "--max-new-tokens", "4", "--system-prompt", str(secret))
+        assert words in said
     (folder / "prompts" / "evaluation.jsonl").unlink()
     assert "evaluation.jsonl" in refusal(*command, *facts, "--max-new-tokens", "4")
 

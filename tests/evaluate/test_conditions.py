@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.contracts.handover import ReleaseConditions, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Remedy, TeacherVerdict, Verdict
 from tasks.evaluate.consider import unmet_predecessor, unmet_scores, unmet_verdicts
 from tasks.statistics import Interval
 from tests.support.scorecard_example import DOMAINS, example_scorecard

@@ -10,6 +10,7 @@ from tasks.gate.measured import ProbeResult, ProbeSettings, RungReading
 from tasks.gate.page import ladder_rows
 from tasks.gate.probe_step import with_ladder
 from tasks.gate.reading import StudentStates, read
+from tasks.onpolicy.step_plan import ScoredRollout
 from tests.support.climbs import CLIMB, teacher
 from tests.support.measures import measured
 from tests.support.refused import refused
@@ -19,7 +20,7 @@ from tests.support.tiny_models import tiny_model as tiny
 
 def rollout(count):
     ids = [5, 6, 7, *range(20, 20 + count)]
-    return made(ids, range(3, len(ids)))
+    return ScoredRollout(made(ids, range(3, len(ids))))
 
 
 ROLLOUTS = [rollout(count) for count in (4, 9, 1)]

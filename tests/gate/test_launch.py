@@ -5,7 +5,8 @@ import pytest
 from lineage.artifacts import Artifact
 from lineage.launches.history import launches
 from lineage.launches.launch import Launch, Launched
-from tasks.contracts.handover import Plan, ReleaseConditions
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Plan
 from tasks.gate.launch import launching, record_launch
 from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings

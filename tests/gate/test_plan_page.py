@@ -6,7 +6,8 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.compatibility.checks import Finding
-from tasks.contracts.handover import Plan, PlannedTeacher, ReleaseConditions
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose

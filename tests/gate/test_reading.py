@@ -8,6 +8,7 @@ import torch
 
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.reading import _numbers, read
+from tasks.onpolicy.step_plan import ScoredRollout
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout as made
 from tests.support.tiny_models import tiny_model as tiny
@@ -18,7 +19,7 @@ HALF, TENTH = math.log(0.5), math.log(0.1)
 def rollout(count):
     """Return a rollout of three prompt tokens and so many of the policy's."""
     ids = [5, 6, 7, *range(20, 20 + count)]
-    return made(ids, range(3, len(ids)))
+    return ScoredRollout(made(ids, range(3, len(ids))))
 
 
 def test_divergences_and_overlap_of_two_distributions():
@@ -68,7 +69,7 @@ def test_the_worst_tokens_are_shown_in_their_context_one_of_each_rollout():
     for token in found.worst:
         whole = [*ast.literal_eval(token.before), *ast.literal_eval(token.token)]
         whole += ast.literal_eval(token.after)
-        assert whole in [list(row.ids) for row in rows]
+        assert whole in [list(row.rollout.ids) for row in rows]
     assert found.worst[0].before != found.worst[1].before or found.worst[0] != found.worst[1]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lineage.artifacts import Sampling
-from tasks.gate.plan import sampled_otherwise
+from tasks.gate.declared import sampled_otherwise
 from tasks.rollout.settings import SamplingSettings
 
 ASKED = SamplingSettings(temperature=1.0, max_new_tokens=24)

@@ -12,11 +12,11 @@ from lineage.artifacts import without_places
 from lineage.compatibility.checks import Finding
 from lineage.graph.graph import Lineage
 from lineage.launches.launch import Decision, decided
+from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import (
     Gated,
     Plan,
     PlannedTeacher,
-    ReleaseConditions,
     TeacherVerdict,
     Verdict,
 )

@@ -19,7 +19,8 @@ import tasks
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.registry.registry import Registry
-from tasks.contracts.handover import ReleaseConditions, StageLabel
+from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.handover import StageLabel
 from tasks.evaluate.cards import score_consolidation, score_teacher
 from tasks.evaluate.consider import consider_release
 from tasks.evaluate.publish import make_report

@@ -7,7 +7,7 @@ import torch
 
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.collect import Player, Question
+from tasks.rollout.collect import Player, Question, Room
 from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.sampling.sampler import ModelTurn
@@ -246,7 +246,7 @@ def test_no_prompts_are_refused():
 def test_a_prompt_that_does_not_fit_the_model_is_refused_by_domain_and_name():
     def player_of(max_context):
         settings, clients = SamplingSettings(max_new_tokens=8), {"echo": LocalEnvironment(Echo())}
-        return Player(clients, Scripted({}), CHAT, settings, max_context=max_context)
+        return Player(clients, Scripted({}), CHAT, settings, room=Room(max_context))
 
     questions = [
         Question("echo", Prompt(name, (Message("user", text),)))

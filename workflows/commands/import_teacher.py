@@ -54,6 +54,11 @@ class MeasuredWith:
 @click.option("--owner", help="Team that owns the teacher; a folder needs it.")
 @click.option("--license", "license", help="License of weights and prompts; a folder needs it.")
 @click.option("--version", help="Version of prompts and environment; a folder needs it.")
+@click.option(
+    "--system-prompt",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Text file with a system prompt that only the teacher sees.",
+)
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Length of an evaluated response.")
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="Of the evaluation.")
 @click.option(
@@ -69,6 +74,7 @@ def import_(
     fork_point: str,
     declare: tuple[str, ...],
     as_document: bool,
+    system_prompt: Path | None,
     **stated: str | float | None,
 ) -> None:
     """Release SOURCE, a Hugging Face folder, an ID[@REVISION] or a LoRA adapter, as a teacher.
@@ -79,6 +85,8 @@ def import_(
     quiet()
     started = time.monotonic()
     sampled = chosen({name: stated.pop(name) for name in ("max_new_tokens", "temperature")})
+    if system_prompt is not None:
+        stated["system_prompt"] = read_system_prompt(system_prompt)
     found = _team(team, chosen(stated), sampled)
     with told_by_name({}):
         teacher = ImportSettings(
@@ -101,6 +109,25 @@ def import_(
     if not as_document:
         for line in told_of_candidate(made.release):
             say(line)
+
+
+def read_system_prompt(file: Path) -> str:
+    """Return the text of a file without the space around it.
+
+    Raises:
+        click.ClickException: for an empty file, or one that is not UTF-8 text.
+    """
+    try:
+        text = file.read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise click.ClickException(
+            f"{file} is not UTF-8 text ({error}): save it as UTF-8"
+        ) from error
+    if not text:
+        raise click.ClickException(
+            f"{file} is empty, so the teacher would read nothing: leave --system-prompt out"
+        )
+    return text
 
 
 def _declared(entries: Sequence[str]) -> Declared:
@@ -131,10 +158,11 @@ def _team(team: str, stated: dict[str, object], sampled: dict[str, object]) -> M
         return _of_folder(Path(team).resolve(), stated, sampled)
     module = team_settings(team)
     domain: DomainSettings = module.DOMAIN
-    own = {"domain": domain.name} | domain.model_dump(include={"owner", "license", "version"})
+    stated_too = {"owner", "license", "version", "system_prompt"}
+    own = {"domain": domain.name} | domain.model_dump(include=stated_too)
     if other := [name for name, value in stated.items() if own[name] != value]:
         raise click.ClickException(
-            f"--{other[0].replace('license', 'license')} is {stated[other[0]]!r}, but the settings "
+            f"--{other[0].replace('_', '-')} is {stated[other[0]]!r}, but the settings "
             f"of {team} say {own[other[0]]!r}: leave the option out, or change settings.py"
         )
     sampling = module.RL.sampling if hasattr(module, "RL") else SamplingSettings()
