@@ -4,13 +4,12 @@ The command gets one argument, the path of a JSON file:
 
 * ``start``: folder of the checkpoint to train, in safetensors.
 * ``prompts``: JSONL file of the training prompts; ``environment``: folder of the bundle that grades
-  them; ``domain``: its name.
+  them; ``domain``: its name; ``system_prompt``: to be put before each prompt, "" for none.
 * ``settings``, ``sampling``, ``rungs``, ``seed``: as the team set them.
 * ``output``: folder to write. At the end it holds ``step-N`` for each rung: a Hugging Face folder
   in safetensors, or a LoRA adapter of PEFT. ``metrics.jsonl`` in it, with a ``step`` and numbers
   in each line, is recorded.
-* ``resumes``: whether an earlier attempt left something in ``output``. A run that was stopped goes
-  on from there when the workflow is launched again on this machine.
+* ``resumes``: whether an earlier attempt, on this machine, left something in ``output``.
 
 The command is trusted as the team's own launch is: it runs unconfined, with the rights of this
 process, but without its environment variables, and thus without the signing key and passwords.
@@ -53,8 +52,7 @@ KEPT_VARIABLES = (
 )
 """Variables of this process that the command gets; others may hold secrets."""
 CONFINEMENT = "unconfined: with the rights of the climb's process, without its variables and keys"
-_LAST_LINES = 20
-_GRACE_SECONDS = 30
+_LAST_LINES, _GRACE_SECONDS = 20, 30
 
 
 def climb_outside(
@@ -160,15 +158,15 @@ class _Job:
         self.place = home() / "external" / hex_of(last.digest())[:16]
         resumes = self.output.is_dir()
         self.output.mkdir(parents=True, exist_ok=True)
-        store, name = self._runner.store, self.domain.settings.name
+        store, team = self._runner.store, self.domain.settings
         prompts = self.place / "prompts.jsonl"
         prompts.write_bytes(store.get_bytes(self.domain.train.digest))
         job: dict[str, JsonValue] = {
             "start": str(store.tree(self.start.digest)),
             "prompts": str(prompts),
             "environment": str(store.tree(self.domain.environment.digest)),
-            "domain": name,
-            "system_prompt": self.domain.settings.system_prompt,
+            "domain": team.name,
+            "system_prompt": team.system_prompt,
             "settings": self.settings.values(),
             "sampling": self.settings.sampling.model_dump(mode="json"),
             "rungs": [*self.settings.rungs],
@@ -177,7 +175,7 @@ class _Job:
             "resumes": resumes,
         }
         (self.place / JOB).write_text(json.dumps(job, indent=1), "utf-8")
-        report(f"{name} climb", 0, self.settings.rungs[-1], message=self.settings.version)
+        report(f"{team.name} climb", 0, self.settings.rungs[-1], message=self.settings.version)
         code = self._execute()
         if code != 0:
             raise self._failed(f"ended with the exit code {code}")
@@ -218,10 +216,10 @@ class _Job:
 
     def _command(self) -> list[str]:
         known = {"{python}": sys.executable, "{folder}": str(self._folder)}
-        words = list(self.settings.command)
+        words = [*self.settings.command, str(self.place / JOB)]
         for mark, value in known.items():
             words = [word.replace(mark, value) for word in words]
-        return [*words, str(self.place / JOB)]
+        return words
 
     def _variables(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
