@@ -180,7 +180,7 @@ def _refuse_long(
                 # Rendered also where there is no limit: a mode or a role may be refused.
                 ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
                 if limit is not None:
-                    refuse_long_prompt(prompt, part.domain, len(ids), room, limit)
+                    refuse_long_prompt(Question(part.domain, prompt), len(ids), room, limit)
 
 
 @contextmanager
