@@ -38,7 +38,7 @@ def peak_bytes(work):
     """Return how many bytes ``work`` holds at its peak beyond those of its start, on one core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen:
         work()
     torch.set_num_threads(threads)
     events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
