@@ -17,8 +17,7 @@ from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.ledger.compensated import compensated
 from benchmarks.ledger.real import CASES, measured
-
-FILE = RESULTS / "ledger_rounds.json"
+from tasks.platform.ranks import rank_device
 
 
 def main() -> None:
@@ -27,18 +26,21 @@ def main() -> None:
     parser.add_argument("part", choices=("rounds", "compensated"))
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path("runs/ledger"))
+    parser.add_argument("--case", choices=[case.name for case in CASES], help="one of the rounds")
+    parser.add_argument("--out", type=Path, default=RESULTS / "ledger_rounds.json")
     chosen = parser.parse_args()
     if chosen.part == "compensated":
         write_result("ledger_compensated", "cpu", {"rows": compensated(chosen.model)})
         return
     for case in CASES:
-        done = load(FILE, {"cases": {}})
-        if case.name in done["cases"]:
+        done = load(chosen.out, {"cases": {}})
+        if case.name in done["cases"] or chosen.case not in (None, case.name):
             continue
+        circumstances = facts(rank_device().type)
         # Each in a process of its own, so that the peak of its memory is its own.
         row = in_own_process(measured, chosen.model.resolve(), chosen.home.resolve(), case)
-        done["cases"][case.name] = row | {"circumstances": facts()}
-        write_whole(FILE, done)
+        done["cases"][case.name] = row | {"circumstances": circumstances}
+        write_whole(chosen.out, done)
         sys.stdout.write(as_text(row))
 
 

@@ -35,7 +35,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
 from tests.support.mirrors import MemoryMirror
-from workflows.teachers.code.settings import DOMAIN as CODE
+from workflows.teachers.instruct.settings import DOMAIN as INSTRUCT
 from workflows.teachers.math.settings import DOMAIN as MATH
 
 FEW = {"num_train": 8, "num_validation": 4, "num_evaluation": 4, "num_demonstrations": 16}
@@ -85,7 +85,7 @@ def plan_of_two(runner: StepRunner, model: Path) -> Plan:
         student=base,
         teachers=[
             _teacher(runner, base, "workflows.teachers.math", MATH),
-            _teacher(runner, base, "workflows.teachers.code", CODE),
+            _teacher(runner, base, "workflows.teachers.instruct", INSTRUCT),
         ],
     )
 

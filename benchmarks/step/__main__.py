@@ -8,10 +8,13 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
     python -m benchmarks.step plots
     python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 512 new tokens, bf16
+    python -m benchmarks.step sizes --device cuda       # 0.135 B to 7.6 B; or one of them by name
 """
 
 import argparse
 import os
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
 
 # Before anything imports transformers or trl: no telemetry, no network.
@@ -21,8 +24,11 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-from benchmarks.common.circumstances import write_result
+from benchmarks.common.circumstances import RESULTS, facts, write_result
+from benchmarks.common.process import in_own_process
+from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.step.case import Case
+from benchmarks.step.sizes import SIZES, measured
 from tasks.mopd.settings import Divergence
 
 NAMES = ("length", "batch", "teachers", "vocabulary")
@@ -64,7 +70,9 @@ def main() -> None:
 
         write_result(f"step_limits_{where}", told.device, limits(case))
     elif told.what == "curve":
-        write_result(f"step_{told.curve}", told.device, _curve(told.curve, told.device))
+        write_result(f"step_{told.which}", told.device, _curve(told.which, told.device))
+    elif told.what == "sizes":
+        _sizes([told.which] if told.which else SIZES, told.device)
     else:
         from benchmarks.step.plots import draw_all  # noqa: PLC0415
 
@@ -84,19 +92,35 @@ def _curve(curve: str, device: str) -> dict[str, object]:
     }
 
 
+def _sizes(names: Iterable[str], device: str) -> None:
+    """Measure sizes, each in a process of its own; those of earlier calls are kept."""
+    file = RESULTS / f"step_sizes_{device}.json"
+    for name in names:
+        size = SIZES[name]
+        case = replace(size.case, device=device, precision="bfloat16", learning_rate=1e-6)
+        circumstances = facts(device)
+        row = in_own_process(measured, case, size)
+        kept = load(file, {"sizes": {}})
+        kept["sizes"][name] = row | {"circumstances": circumstances}
+        write_whole(file, kept)
+        sys.stdout.write(as_text(row))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("versus", "ledger", "limits", "curve", "plots"))
-    parser.add_argument("curve", nargs="?", choices=NAMES, help="of the command `curve`")
+    parser.add_argument("what", choices=("versus", "ledger", "limits", "curve", "sizes", "plots"))
+    parser.add_argument("which", nargs="?", help="the curve of `curve`, or the size of `sizes`")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10, help="of each side that count")
     parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
     told = parser.parse_args()
-    if (told.what == "curve") != (told.curve is not None):
-        parser.error(f"`curve` and only it takes a name, one of {', '.join(NAMES)}")
+    named: list[str | None] = [*NAMES] if told.what == "curve" else [None]
+    named += SIZES if told.what == "sizes" else []
+    if told.which not in named:
+        parser.error(f"`{told.what}` takes one of {named}, not {told.which!r}")
     return told
 
 

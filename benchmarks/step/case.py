@@ -43,6 +43,10 @@ class Case:
     learning_rate: float = 1e-4
     microbatch_tokens: int = 0
     """0 for the project's default."""
+    lora_rank: int = 0
+    """0 to train all weights."""
+    checkpointing: bool = False
+    """Whether activations are computed again in the backward pass."""
     seed: int = 0
 
     @property
@@ -106,11 +110,11 @@ class Scene:
             max_positions=case.new_tokens + 128,
             weight_deviation=0.06 if case.hidden_size <= 256 else 0.02,
         )
-        model = make_model(self.tokenizer, settings, seed)
-        model.resize_token_embeddings(case.vocabulary_size, mean_resizing=False)
+        with torch.device(case.device):  # drawn there: a processor takes minutes for a billion
+            model = make_model(self.tokenizer, settings, seed)
+            model.resize_token_embeddings(case.vocabulary_size, mean_resizing=False)
         model.generation_config.eos_token_id = None
         model.config.eos_token_id = None
-        nn.Module.to(model, torch.device(case.device))
         return model
 
     def student(self) -> PreTrainedModel:

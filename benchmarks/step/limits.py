@@ -30,7 +30,7 @@ def limits(case: Case) -> dict[str, Any]:
     # A lone thread's processor time leaves out what others took of the machine meanwhile.
     clock = int(case.device == "cpu" and case.threads == 1)
     best = {name: min(seconds[name][clock] for seconds in steps) for name in steps[0]}
-    work = _operations(case, rollouts)
+    work = operations(case, rollouts)
     parameters = sum(p.numel() for p in ours.student.parameters())
     moved = 4 * parameters * _passes()
     step = sum(best.values())
@@ -84,8 +84,10 @@ def _seconds(work: Callable[[], object], *, on_gpu: bool, repeats: int = 12) -> 
     return fastest
 
 
-def _operations(case: Case, rollouts: list[Rollout]) -> dict[str, float]:
+def operations(case: Case, rollouts: list[Rollout]) -> dict[str, float]:
     """Return each phase's multiplications and additions in matrix products, padding left out."""
+    # Frozen weights get no gradient; the adapter's own is a hundredth of that.
+    backward = 1 if case.lora_rank else 2
     layers, head = case.parameters()
     tokens = sum(len(r.ids) for r in rollouts)
     new = sum(r.num_response_tokens for r in rollouts)
@@ -98,7 +100,7 @@ def _operations(case: Case, rollouts: list[Rollout]) -> dict[str, float]:
         "teacher forward": body,
         "student forward": body,
         "heads and loss": 2 * heads,
-        "backward": 2 * body + 2 * heads,
+        "backward": backward * (body + heads),
     }
 
 

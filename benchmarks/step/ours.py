@@ -10,12 +10,13 @@ from benchmarks.step.case import NEVER, Graded, Scene
 from benchmarks.step.phases import SAMPLING, Phases, Seconds
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
+from tasks.model.settings import AdapterSettings
 from tasks.mopd.objective import Distillation
 from tasks.mopd.round_models import FrozenModels
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.learner import Learner, default_microbatch
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import rollout_metrics
 from tasks.onpolicy.objective import ChunkLoss
@@ -37,6 +38,7 @@ class Ours:
         teachers: FrozenModels | None = None,
         divergence: Divergence = Divergence.FULL_VOCABULARY,
         ledger: Path | None = None,
+        ledger_settings: LedgerSettings | None = None,
         *,
         split: bool = True,
     ) -> None:
@@ -47,6 +49,7 @@ class Ours:
             teachers: Where they are not all resident.
             divergence: Of the objective.
             ledger: The folder of a ledger; without one none is kept.
+            ledger_settings: What the ledger keeps.
             split: Whether the optimizer tells the sources apart; without it all gradients go to
                 one buffer, as in any AdamW.
         """
@@ -60,6 +63,8 @@ class Ours:
             warmup_steps=0,
             precision=Precision.BF16 if case.precision == "bfloat16" else Precision.FP32,
             microbatch_tokens=case.microbatch_tokens or None,
+            activation_checkpointing=case.checkpointing,
+            adapter=AdapterSettings(rank=case.lora_rank) if case.lora_rank else None,
         )
         asked = teachers or _resident(scene, self.phases)
         routing = Routing(Route(domain, domain) for domain in case.domains)
@@ -79,25 +84,31 @@ class Ours:
             self.objective.sources,
             record=ledger is not None,
         )
+        self.microbatch_tokens = case.microbatch_tokens or default_microbatch(self.student.device)
         self.recorder = None
         if ledger is not None:
-            writer = LedgerWriter(ledger, LedgerSettings(), self.learner.optimizer, case.seed)
+            kept = ledger_settings or LedgerSettings()
+            writer = LedgerWriter(ledger, kept, self.learner.optimizer, case.seed)
             self.recorder = LedgerRecorder(writer, case.seed, last_step=1_000_000)
         self.step_number = 0
         self._watch()
 
     def step(self, rollouts: Sequence[Rollout] | None = None) -> Seconds:
         """Do one step, on given rollouts or on new ones; return the seconds of each phase."""
-        self.step_number += 1
         self.phases.start()
         if rollouts is None:
             with self.phases(SAMPLING):
-                rollouts = self.source.rollouts(self.step_number)
+                rollouts = self.source.rollouts(self.step_number + 1)
+        self.learn(rollouts)
+        return self.phases.stop()
+
+    def learn(self, rollouts: Sequence[Rollout]) -> None:
+        """Score rollouts and learn from them."""
+        self.step_number += 1
         self.metrics = self.learner.update(
             self.objective, self.objective.score(rollouts), self.step_number, self.recorder
         )
         self.metrics |= rollout_metrics(rollouts)
-        return self.phases.stop()
 
     def _watch(self) -> None:
         phases = self.phases

@@ -38,10 +38,17 @@ class TokenBatch:
         """Return the same batch on a device."""
         return replace(
             self,
-            ids_BS=self.ids_BS.to(device),
-            rows_N=self.rows_N.to(device),
-            columns_N=self.columns_N.to(device),
+            ids_BS=sent(self.ids_BS, device),
+            rows_N=sent(self.rows_N, device),
+            columns_N=sent(self.columns_N, device),
         )
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device. The host does not wait for the work that is queued there."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def pad_right(
@@ -89,7 +96,9 @@ def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
 def head_logits(model: PreTrainedModel, hidden_ND: Tensor, temperature: float = 1.0) -> Tensor:
     """Return the logits [N, V] of hidden states [N, D], in fp32, divided by the temperature."""
     logits_NV: Tensor = model.get_output_embeddings()(hidden_ND)
-    return _behind_head(logits_NV, model.config).float() / temperature
+    logits_NV = _behind_head(logits_NV, model.config).float()
+    # A division by 1 changes nothing, and is a pass over [N, V], forward and backward.
+    return logits_NV if temperature == 1.0 else logits_NV / temperature
 
 
 def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> Tensor:
@@ -100,15 +109,17 @@ def chosen_logits(model: PreTrainedModel, batch: TokenBatch, temperature: float 
     return head_logits(model, chosen_hidden(model, batch), temperature)
 
 
-LOGIT_BYTES = 128 << 20
-"""The fp32 logits [C, V] of one chunk of tokens; the largest block that exists of them."""
+LOGIT_BYTES, LOGIT_BYTES_ON_GPU = 128 << 20, 1 << 30
+"""The fp32 logits [C, V] of one chunk of tokens; the largest block that exists of them. Each chunk
+adds a gradient of the whole head, which costs a GPU as much as hundreds of tokens."""
 
 
-def chunks(num_tokens: int, vocabulary_size: int) -> Iterator[slice]:
+def chunks(hidden_ND: Tensor, vocabulary_size: int) -> Iterator[slice]:
     """Yield the chunks of tokens whose logits exist at the same time."""
-    width = max(1, LOGIT_BYTES // (4 * vocabulary_size))
-    for first in range(0, num_tokens, width):
-        yield slice(first, min(first + width, num_tokens))
+    most = LOGIT_BYTES if hidden_ND.device.type == "cpu" else LOGIT_BYTES_ON_GPU
+    width = max(1, most // (4 * vocabulary_size))
+    for first in range(0, len(hidden_ND), width):
+        yield slice(first, min(first + width, len(hidden_ND)))
 
 
 @torch.no_grad()
@@ -117,7 +128,7 @@ def hidden_log_probs(
 ) -> Tensor:
     """Return log p of each token [N] from the hidden states that predict it."""
     own_N = torch.zeros(len(hidden_ND), device=hidden_ND.device)
-    for chunk in chunks(len(hidden_ND), model.config.vocab_size):
+    for chunk in chunks(hidden_ND, model.config.vocab_size):
         logits_CV = head_logits(model, hidden_ND[chunk], temperature)
         own_N[chunk] = token_log_probs(logits_CV, tokens_N[chunk])
     return own_N

@@ -173,7 +173,7 @@ class Learner:
             plan_step(
                 part,
                 settings.normalization,
-                settings.microbatch_tokens or _microbatch_tokens(self.model.device),
+                settings.microbatch_tokens or default_microbatch(self.model.device),
                 self._pad_id,
                 num_ranks(),
                 update_index,
@@ -232,7 +232,7 @@ class Learner:
                     self._temperature,
                 )
                 losses = objective.prepare(replace(batch, student_log_probs=own))
-                for chunk in chunks(len(hidden_ND), self.model.config.vocab_size):
+                for chunk in chunks(hidden_ND, self.model.config.vocab_size):
                     leaf_CD = hidden_ND[chunk].detach().requires_grad_()
                     loss = self._losses(leaf_CD, batch, losses, chunk, recorder, report)
                     for source, back_CD in _backward_head(head, leaf_CD, batch, loss, chunk):
@@ -277,5 +277,6 @@ def _backward_head(
         leaf_CD.grad = None
 
 
-def _microbatch_tokens(device: torch.device) -> int:
+def default_microbatch(device: torch.device) -> int:
+    """Return the tokens of a microbatch, padding included, where the settings name none."""
     return 2048 if device.type == "cpu" else 8192

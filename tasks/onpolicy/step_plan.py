@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tasks.contracts.refusal import RefusedError
-from tasks.model.log_probs import TokenBatch, pad_right
+from tasks.model.log_probs import TokenBatch, pad_right, sent
 from tasks.onpolicy.cuts import cut, fill
 from tasks.onpolicy.settings import Normalization
 from tasks.rollout.collect import Rollout
@@ -99,10 +99,10 @@ class Microbatch:
             self,
             tokens=tokens,
             teacher_tokens=self.teacher_tokens.to(device) if apart else tokens,
-            sampler_log_probs_N=self.sampler_log_probs_N.to(device),
-            outcome_advantages_N=self.outcome_advantages_N.to(device),
-            weights_N=self.weights_N.to(device),
-            numbers_N={name: numbers.to(device) for name, numbers in self.numbers_N.items()},
+            sampler_log_probs_N=sent(self.sampler_log_probs_N, device),
+            outcome_advantages_N=sent(self.outcome_advantages_N, device),
+            weights_N=sent(self.weights_N, device),
+            numbers_N={name: sent(numbers, device) for name, numbers in self.numbers_N.items()},
         )
 
 
