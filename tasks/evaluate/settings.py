@@ -1,7 +1,9 @@
 """How checkpoints are evaluated. No torch: workflows import it."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from lineage.frozen import Frozen
+from tasks.contracts.scale import Scale
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -15,3 +17,12 @@ class EvaluationSettings(BaseModel):
 
     sampling: SamplingSettings = SamplingSettings()
     seed: int = 20261121
+
+
+class RecipeLabel(Frozen):
+    """Which recipe a card is of."""
+
+    system: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name of the recipe's file, such as ``instruct_gpt``."""
+    scale: Scale
+    seed: int = Field(ge=0)

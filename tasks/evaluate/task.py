@@ -5,7 +5,8 @@ from typing import NamedTuple
 from lineage.artifacts import Artifact, Rung
 from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import Domain, Plan
-from tasks.evaluate.settings import EvaluationSettings
+from tasks.contracts.named import named
+from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage
 from tasks.rollout.settings import SamplingSettings
@@ -20,6 +21,29 @@ def score_teacher(
     from tasks.platform.step_runner import StepRunner
 
     return cards.score_teacher(StepRunner(), fork_point, ladder[-1].checkpoint, domain, settings)
+
+
+@hosted(Stage.EVALUATION)
+def score_recipe(
+    label: RecipeLabel,
+    base: Artifact,
+    stages: list[Artifact],
+    names: list[str],
+    domains: list[Domain],
+    sampling: SamplingSettings,
+) -> Artifact:
+    """Score every stage of a recipe on every domain, with drift, forgetting and cost."""
+    from tasks.evaluate import recipe_card
+    from tasks.platform.step_runner import StepRunner
+
+    return recipe_card.score_recipe(
+        StepRunner(),
+        label,
+        base,
+        named(stages, names, "stages"),
+        domains,
+        EvaluationSettings(sampling=sampling),
+    )
 
 
 @hosted(Stage.EVALUATION)

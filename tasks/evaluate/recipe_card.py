@@ -1,0 +1,235 @@
+"""The card of a recipe: scores of its stages, forgetting, drift from the base, and cost.
+
+Everything on it comes from measurements and records of the store, so a card can be made again.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from lineage.artifacts import Artifact
+from lineage.digest import canonical_json
+from lineage.frozen import Frozen
+from lineage.graph.handed import handed
+from lineage.records.record import Derivation, Input, Records
+from tasks.contracts.handover import Domain
+from tasks.contracts.named import NamedArtifact
+from tasks.contracts.refusal import RefusedError, refuse_other_kind
+from tasks.evaluate.drift import measure_drift, read_drift
+from tasks.evaluate.measure import DomainMeasurement, Examiner, read_measured
+from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
+from tasks.platform.measurements import Measurements
+from tasks.platform.progress import report
+from tasks.platform.provenance import source_digest
+from tasks.platform.step_runner import StepRunner
+from tasks.statistics import Interval, mean_interval
+
+CARD = "recipe_card"
+"""Kind of the artifact."""
+BASE = "base"
+"""Name of the base among the stages."""
+
+
+class DomainScore(Frozen):
+    """A checkpoint on the held-out prompts of one domain."""
+
+    mean: float
+    low: float
+    high: float
+    """Upper end of the 95 % interval over prompts; ``low`` is the lower end."""
+    prompts: int
+    tokens: float
+    """Mean number of response tokens."""
+    truncated: float
+    """Share of truncated responses."""
+
+
+class StageCost(Frozen):
+    """What the steps of one kind took, summed over the recipe's records."""
+
+    steps: int = 0
+    tokens_sampled: int = 0
+    tokens_trained: int = 0
+    processor_seconds: float = 0.0
+
+
+class RecipeCard(Frozen):
+    """The result of a recipe on the testbed."""
+
+    label: RecipeLabel
+    stages: list[NamedArtifact] = Field(min_length=1)
+    """Checkpoints in the order of the recipe; the last is its model. The base is not among them."""
+    base: Artifact
+    scores: dict[str, dict[str, DomainScore]]
+    """Stage, and ``base``, to domain to score."""
+    drift: dict[str, dict[str, float]]
+    """Stage to domain to KL from the base, in nats per token of the stage's own samples."""
+    forgetting: dict[str, float]
+    """Domain to the best score of an earlier stage, less the score of the last; at least 0."""
+    cost: dict[str, StageCost]
+    """Kind of record to what its steps took; without the base, which all recipes share."""
+
+
+def score_recipe(
+    runner: StepRunner,
+    label: RecipeLabel,
+    base: Artifact,
+    stages: Sequence[NamedArtifact],
+    domains: Sequence[Domain],
+    settings: EvaluationSettings,
+) -> Artifact:
+    """Return the card of a recipe; every stage is measured on every domain.
+
+    Raises:
+        RefusedError: ``other-kind`` for a reward model as stage, ``repeated-name`` for two stages
+            of one name.
+    """
+    _refuse(base, stages)
+    measured = _measurements(runner, base, stages, domains, settings)
+    drifts = {
+        domain.settings.name: measure_drift(runner, stages[-1].artifact, base, domain, settings)
+        for domain in domains
+    }
+    derivation = Derivation(
+        project=runner.project,
+        kind=CARD,
+        inputs=(
+            Input.of("base", base),
+            *(Input.of("stage", stage.artifact, stage.name) for stage in stages),
+            *(
+                Input.of("measurement", item, f"{stage}.{domain}")
+                for stage, row in measured.items()
+                for domain, item in row.items()
+            ),
+            *(Input.of("drift", item, domain) for domain, item in drifts.items()),
+        ),
+        source=source_digest("evaluate", "statistics"),
+        settings={**label.model_dump(mode="json"), **settings.model_dump(mode="json")},
+        seed=label.seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        scores = {
+            stage: {
+                domain: domain_score(read_measured(runner, item)) for domain, item in row.items()
+            }
+            for stage, row in measured.items()
+        }
+        last = stages[-1].name
+        card = RecipeCard(
+            label=label,
+            stages=list(stages),
+            base=base,
+            scores=scores,
+            drift={last: {name: read_drift(runner, item).nats for name, item in drifts.items()}},
+            forgetting=forgetting(scores, [BASE, *(stage.name for stage in stages)]),
+            cost=cost_of_records(runner.records, [stage.artifact for stage in stages], base),
+        )
+        for domain, score in scores[last].items():
+            measurements.add(0, {f"score/{domain}": score.mean})
+        path = folder / "card.json"
+        path.write_bytes(canonical_json(card.model_dump(mode="json")))
+        return path
+
+    return runner.find_or_make(derivation, CARD, make)
+
+
+def read_card(runner: StepRunner, artifact: Artifact) -> RecipeCard:
+    """Return a stored card."""
+    refuse_other_kind(artifact, CARD, "card")
+    return RecipeCard.model_validate(json.loads(runner.store.get_bytes(artifact.digest)))
+
+
+def domain_score(measured: DomainMeasurement) -> DomainScore:
+    """Return the score of a measurement with its interval, length and truncation."""
+    found: Interval = mean_interval([outcome.scores for outcome in measured.outcomes])
+    lengths = [length for outcome in measured.outcomes for length in outcome.lengths]
+    cut = [truncated for outcome in measured.outcomes for truncated in outcome.truncated]
+    return DomainScore(
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        prompts=found.n,
+        tokens=sum(lengths) / len(lengths) if lengths else 0.0,
+        truncated=sum(cut) / len(cut) if cut else 0.0,
+    )
+
+
+def forgetting(
+    scores: Mapping[str, Mapping[str, DomainScore]], stages: Sequence[str]
+) -> dict[str, float]:
+    """Return by domain how far the last stage lies below the best one before it, at least 0."""
+    *before, last = stages
+    return {
+        domain: max(0.0, max(scores[stage][domain].mean for stage in before) - score.mean)
+        for domain, score in scores[last].items()
+    }
+
+
+def cost_of_records(
+    records: Records, checkpoints: Sequence[Artifact], base: Artifact
+) -> dict[str, StageCost]:
+    """Return what was spent on checkpoints since the base, by kind of record.
+
+    It follows every input that hands something on: weights, data, scores, teachers. Each record
+    counts once, also if several stages used what it made, and whether this run made or found it.
+    """
+    cost: dict[str, StageCost] = {}
+    seen, todo = {"", base.record}, deque(item.record for item in checkpoints)
+    while todo:
+        record = todo.popleft()
+        if record in seen:
+            continue
+        seen.add(record)
+        derivation, attested = records.read(record), records.output(record)
+        notes = attested.notes if attested else {}
+        before = cost.get(derivation.kind, StageCost())
+        cost[derivation.kind] = StageCost(
+            steps=before.steps + 1,
+            tokens_sampled=before.tokens_sampled + int(_number(notes, "tokens_sampled")),
+            tokens_trained=before.tokens_trained + int(_number(notes, "tokens_trained")),
+            processor_seconds=before.processor_seconds + _number(notes, "processor_seconds"),
+        )
+        todo.extend(item.record for item in derivation.inputs if handed(derivation.kind, item.role))
+    return cost
+
+
+def _number(notes: Mapping[str, object], name: str) -> float:
+    value = notes.get(name, 0)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _refuse(base: Artifact, stages: Sequence[NamedArtifact]) -> None:
+    refuse_other_kind(base, "checkpoint", "base")
+    for stage in stages:
+        refuse_other_kind(stage.artifact, "checkpoint", f"stages ({stage.name})")
+    names = [BASE, *(stage.name for stage in stages)]
+    if len(set(names)) < len(names):
+        raise RefusedError(
+            "repeated-name", f"the stages {names} have a name twice: give each its own"
+        )
+
+
+def _measurements(
+    runner: StepRunner,
+    base: Artifact,
+    stages: Sequence[NamedArtifact],
+    domains: Sequence[Domain],
+    settings: EvaluationSettings,
+) -> dict[str, dict[str, Artifact]]:
+    checkpoints = {BASE: base, **{stage.name: stage.artifact for stage in stages}}
+    found: dict[str, dict[str, Artifact]] = {}
+    for place, (name, checkpoint) in enumerate(checkpoints.items()):
+        report("evaluate", place, len(checkpoints), message=name)
+        examiner = Examiner(runner, checkpoint, settings)
+        found[name] = {
+            domain.settings.name: examiner.measure(
+                domain.settings.name, domain.environment, domain.evaluation
+            )
+            for domain in domains
+        }
+    report("evaluate", len(checkpoints), len(checkpoints))
+    return found
