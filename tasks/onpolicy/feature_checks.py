@@ -53,6 +53,11 @@ class FeatureChecks:
         """The configured features."""
         return list(self._configured)
 
+    @property
+    def idle(self) -> list[FeatureCheck]:
+        """The configured features that have not acted so far."""
+        return [one for name, one in self._configured.items() if self._magnitude[name] == 0.0]
+
     def record(self, name: str, magnitude: Tensor | float) -> None:
         """Count an evaluation of a feature and how strongly it acted: 0 for not at all.
 

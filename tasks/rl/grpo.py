@@ -1,65 +1,73 @@
-"""RL with verifiable rewards by GRPO (DeepSeekMath, 2402.03300), on-policy, without a KL term.
+"""The advantage of a rollout within its group: GRPO (DeepSeekMath, 2402.03300) and its variants."""
 
-Shapes: C response tokens of a chunk, V vocabulary.
-"""
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean, pstdev
 
-from collections.abc import Mapping, Sequence
-
-from pydantic import JsonValue
-from torch import Tensor
-
-from tasks.model.log_probs import token_log_probs
-from tasks.onpolicy.objective import ChunkLoss, TokenLoss
-from tasks.onpolicy.policy_gradient import group_advantages, importance, policy_gradient
-from tasks.onpolicy.settings import ImportanceMask
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
+from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.rl.token_numbers import Numbers
+from tasks.rl.variants import AdvantageBaseline, AdvantageScale, AdvantageSettings
 from tasks.rollout.collect import Rollout
 
-OUTCOME = "outcome"
+_EPSILON = 1e-6
+"""Least standard deviation; rewards that differ by less are equal."""
 
 
 class GroupAdvantage:
-    """The objective of RL with verifiable rewards."""
+    """Compares each rollout with the other rollouts of its prompt."""
 
-    def __init__(self, mask: ImportanceMask) -> None:
-        """Drop tokens outside the importance window ``mask``."""
-        self._mask = mask
+    def __init__(self, settings: AdvantageSettings | None = None) -> None:
+        """Take baseline, scale and clip; by default the mean and the deviation of the group."""
+        self._settings = settings or AdvantageSettings()
 
-    @property
-    def sources(self) -> list[str]:
-        """The outcome reward alone."""
-        return [OUTCOME]
-
-    def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
-        """Give each rollout its advantage within the rollouts of the same prompt."""
+    def score(
+        self, rollouts: Sequence[Rollout], rewards: Sequence[float], penalties: Sequence[Numbers]
+    ) -> list[ScoredRollout]:
+        """Give each rollout the advantage of its reward less the sum of its tokens' penalties."""
+        totals = [reward - sum(penalty) for reward, penalty in zip(rewards, penalties, strict=True)]
+        groups = group_rewards(rollouts, totals)
         return [
-            ScoredRollout(rollout, outcome_advantage=advantage)
-            for rollout, advantage in zip(rollouts, group_advantages(rollouts), strict=True)
+            ScoredRollout(rollout, outcome_advantage=self._of(total, groups[group_of(rollout)]))
+            for rollout, total in zip(rollouts, totals, strict=True)
         ]
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
-        """Nothing is fetched ahead: the grades came with the rollouts."""
-
-    def prepare(self, batch: Microbatch) -> ChunkLoss:
-        """Return the policy-gradient loss of the microbatch's tokens."""
-        tokens_N = batch.tokens.tokens_N
-
-        def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
-            student_C = token_log_probs(student_CV, tokens_N[chunk])
-            weight = importance(student_C, batch.sampler_log_probs_N[chunk], self._mask)
-            advantage_C = batch.outcome_advantages_N[chunk]
-            loss_C = policy_gradient(student_C, advantage_C, weight.ratio_N)
-            return TokenLoss({OUTCOME: loss_C}, weight.report(), {OUTCOME: advantage_C})
-
-        return losses
-
     def end_step(self, step: int) -> dict[str, float]:
-        """Nothing is measured beside the losses."""
+        """Nothing is learned beside the policy."""
         return {}
 
-    def state(self) -> dict[str, JsonValue]:
-        """Nothing is kept from step to step."""
-        return {}
+    def _of(self, reward: float, group: Sequence[float]) -> float:
+        """Return the advantage of a reward in its group; 0 where all rewards are equal."""
+        deviation = pstdev(group)
+        if deviation <= _EPSILON:
+            return 0.0
+        advantage = reward - fmean(group)
+        if self._settings.baseline is AdvantageBaseline.LEAVE_ONE_OUT:
+            advantage *= len(group) / (len(group) - 1)
+        if self._settings.scale is AdvantageScale.STD:
+            advantage /= deviation
+        bound = self._settings.clip
+        return advantage if bound is None else max(-bound, min(bound, advantage))
 
-    def load_state(self, state: Mapping[str, JsonValue]) -> None:
-        """Nothing is kept from step to step."""
+
+Group = tuple[str, str]
+"""Domain and prompt of a group's rollouts."""
+
+
+def group_of(rollout: Rollout) -> Group:
+    """Return the group of a rollout."""
+    return rollout.domain, rollout.prompt.id
+
+
+def group_rewards(
+    rollouts: Sequence[Rollout], rewards: Sequence[float]
+) -> dict[Group, list[float]]:
+    """Return the rewards of each group, in order."""
+    groups: dict[Group, list[float]] = defaultdict(list)
+    for rollout, reward in zip(rollouts, rewards, strict=True):
+        groups[group_of(rollout)].append(reward)
+    return groups
+
+
+def is_even(group: Sequence[float]) -> bool:
+    """Return whether the rewards of a group are equal, so that it teaches nothing."""
+    return pstdev(group) <= _EPSILON

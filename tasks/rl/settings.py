@@ -1,16 +1,35 @@
 """Settings of reinforcement learning with verifiable rewards. No torch: workflows import them."""
 
 import json
+from math import inf
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
+from tasks.rl.variants import (
+    AdvantageBaseline,
+    AdvantageScale,
+    AdvantageSettings,
+    GroupSettings,
+    KlReference,
+    KlSettings,
+    LengthStage,
+    RatioBase,
+    RatioSettings,
+)
 from tasks.rollout.settings import SamplingSettings
+
+REFERENCE_MODEL = "reference"
+"""Name of the model that is the reference of the KL."""
 
 
 class RlSettings(BaseModel):
-    """The RL stage of a climb: GRPO on one domain."""
+    """The RL stage of a climb: GRPO (DeepSeekMath, 2402.03300), on-policy and without KL.
+
+    What the last fields change is a published variant. A field at its default is not recorded, so
+    that a climb without variants has the identity that it had before there were any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,12 +39,111 @@ class RlSettings(BaseModel):
     """Sampling of the rollouts."""
     prompts_per_step: int = Field(default=16, ge=1)
     """Number of prompts per step."""
-    rollouts_per_prompt: int = Field(default=8, ge=2)
+    rollouts_per_prompt: int = Field(default=8, ge=1)
     """Size of the group over which advantages are normalized."""
     importance: ImportanceMask = ImportanceMask()
     """Correction of the mismatch between trainer and sampler."""
     health: HealthSettings = HealthSettings()
     """Training monitors."""
+    advantage: AdvantageSettings = Field(
+        default=AdvantageSettings(), exclude_if=lambda value: value == AdvantageSettings()
+    )
+    """Baseline, scale and clip of the advantage."""
+    ratio: RatioSettings = Field(
+        default=RatioSettings(), exclude_if=lambda value: value == RatioSettings()
+    )
+    """Probability ratio, and its bounds."""
+    kl: KlSettings | None = Field(default=None, exclude_if=lambda value: value is None)
+    """KL to a reference policy; None for none."""
+    groups: GroupSettings = Field(
+        default=GroupSettings(), exclude_if=lambda value: value == GroupSettings()
+    )
+    """Groups and rollouts that are left out or sampled again."""
+    lengths: list[LengthStage] = Field(default_factory=list, exclude_if=lambda value: not value)
+    """Limits of tokens that replace the sampling's from later steps on."""
+    prompts_by_domain: dict[str, int] = Field(
+        default_factory=dict, exclude_if=lambda value: not value
+    )
+    """Number of prompts per step of a domain, in the place of ``prompts_per_step``, where several
+    domains share a run."""
+
+    def prompts_of(self, domain: str) -> int:
+        """Return the number of a domain's prompts per step."""
+        return self.prompts_by_domain.get(domain, self.prompts_per_step)
+
+    def models(self) -> dict[str, tuple[str, ...]]:
+        """Return the models beside the start that the settings need: name to accepted kinds."""
+        wanted: dict[str, tuple[str, ...]] = {}
+        if self.kl is not None and self.kl.reference is KlReference.GIVEN:
+            wanted[REFERENCE_MODEL] = ("checkpoint",)
+        return wanted
+
+    def named_domains(self) -> set[str]:
+        """Return every domain that the settings name."""
+        return {*self.prompts_by_domain, *(self.kl.domains if self.kl is not None else ())}
+
+    def max_new_tokens(self, step: int) -> int:
+        """Return the most tokens of a model turn in a step."""
+        caps = [stage.max_new_tokens for stage in self.lengths if stage.from_step <= step]
+        return caps[-1] if caps else self.sampling.max_new_tokens
+
+    @model_validator(mode="after")
+    def _every_group_compares(self) -> Self:
+        if self.rollouts_per_prompt < 2:
+            raise ValueError(
+                "rollouts_per_prompt is 1, so every group advantage is 0: set it to 2 or more"
+            )
+        bound, most = self.advantage.clip, self._most_advantage()
+        if bound is not None and bound >= most:
+            raise ValueError(
+                f"no advantage is beyond {most:.3g} in a group of {self.rollouts_per_prompt}, so "
+                f"the clip {bound:g} can never act: lower it, or remove it"
+            )
+        return self
+
+    def _most_advantage(self) -> float:
+        """Return the largest advantage of a group, which only a scale bounds."""
+        size = self.rollouts_per_prompt
+        if self.advantage.scale is AdvantageScale.NONE:
+            return inf
+        others = size / (size - 1)
+        alone = self.advantage.baseline is AdvantageBaseline.LEAVE_ONE_OUT
+        return float((size - 1) ** 0.5) * (others if alone else 1.0)
+
+    @model_validator(mode="after")
+    def _ratio_can_move(self) -> Self:
+        given = [name for name in ("clip", "squared_log", "most") if getattr(self.ratio, name)]
+        if given and self.ratio.base is RatioBase.OLD and self.loop.updates_per_step == 1:
+            raise ValueError(
+                f"{' and '.join(given)} of the ratio can never act: with one update a step the "
+                "policy is the one that the step began with. Set inner_updates or inner_epochs "
+                "above 1, take the sampler as the base, or remove them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _changes_come_in_time(self) -> Self:
+        last = self.loop.num_steps
+        if self.kl is not None and self.kl.reset_every >= last:
+            raise ValueError(
+                f"the reference is replaced every {self.kl.reset_every} steps, but the run has "
+                f"{last}: lower reset_every, or set it to 0"
+            )
+        if any(count < 1 for count in self.prompts_by_domain.values()):
+            raise ValueError(
+                f"prompts_by_domain is {self.prompts_by_domain}: give each domain at least 1"
+            )
+        caps = [(1, self.sampling.max_new_tokens)]
+        for stage in self.lengths:
+            step, cap = caps[-1]
+            if stage.from_step <= step or stage.from_step > last or stage.max_new_tokens == cap:
+                raise ValueError(
+                    f"the limit of {stage.max_new_tokens} tokens from step {stage.from_step} on "
+                    f"never changes anything after {cap} tokens from step {step} on, in {last} "
+                    "steps: give rising steps within the run, and another limit for each"
+                )
+            caps.append((stage.from_step, stage.max_new_tokens))
+        return self
 
 
 class ExternalTrainer(BaseModel):

@@ -1,4 +1,4 @@
-"""Flyte task of a climb."""
+"""Flyte tasks of RL."""
 
 from functools import partial
 
@@ -18,6 +18,29 @@ def climb_outside(
     from tasks.rl import external as step
 
     return step.climb_outside(StepRunner(), start, domain, settings, package, seed)
+
+
+@hosted(Stage.CLIMB, deck=True)
+def reinforce(
+    start: Artifact,
+    domains: list[Domain],
+    settings: RlSettings,
+    seed: int,
+    models: dict[str, Artifact],
+) -> list[Rung]:
+    """Run RL on one domain or several at once; return the ladder, the finished policy last.
+
+    ``models`` are those that the settings name beside the start, such as ``reference``.
+    """
+    from tasks.platform.step_runner import StepRunner
+    from tasks.platform.views import drawn_live
+    from tasks.reports.curves import measured_page
+    from tasks.rl import reinforce as step
+
+    names = " and ".join(domain.settings.name for domain in domains)
+    draw = partial(measured_page, f"RL on {names}")
+    with drawn_live(draw, partial(show, "training")):
+        return step.reinforce(StepRunner(), start, domains, settings, seed, models)
 
 
 @hosted(Stage.CLIMB, deck=True)

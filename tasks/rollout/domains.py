@@ -7,7 +7,7 @@ floor under RL, MOPD, merging and evaluation: none of them imports a team's code
 import hashlib
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -215,17 +215,36 @@ class Mixture:
 
     def rollouts(self, step: int) -> list[Rollout]:
         """Sample the prompts of a step (counted from 1) with the current policy."""
-        questions, noise = [], []
+        return self._play([(s.domain, self._draw(s, step)) for s in self._shares], step)
+
+    def replacements(
+        self, step: int, attempt: int, counts: Mapping[str, int], used: Set[tuple[str, str]]
+    ) -> list[Rollout]:
+        """Sample so many other prompts of each domain in a step, as far as there are any.
+
+        ``used`` are domain and id of prompts that are not drawn again in this step. Each
+        ``attempt`` of a step draws others.
+        """
+        drawn = []
         for share in self._shares:
-            drawn = [
-                Question(share.domain, prompt)
-                for prompt in self._draw(share, step)
+            free = [prompt for prompt in share.prompts if (share.domain, prompt.id) not in used]
+            order = random.Random(f"{self._seed} {share.domain} {step} {attempt}")
+            chosen = order.sample(free, min(len(free), counts.get(share.domain, 0)))
+            drawn.append((share.domain, chosen))
+        return self._play(drawn, step, attempt) if any(chosen for _, chosen in drawn) else []
+
+    def _play(self, drawn: Iterable[tuple[str, Sequence[Prompt]]], *place: int) -> list[Rollout]:
+        questions, noise = [], []
+        for domain, prompts in drawn:
+            own = [
+                Question(domain, prompt)
+                for prompt in prompts
                 for _ in range(self._rollouts_per_prompt)
             ]
-            questions += drawn
+            questions += own
             # Of the domain's own: another domain in the mixture changes nothing here.
-            generator = torch.Generator().manual_seed(seed_of(self._seed, share.domain, step))
-            noise.append(noise_for(self._player, len(drawn), generator))
+            generator = torch.Generator().manual_seed(seed_of(self._seed, domain, *place))
+            noise.append(noise_for(self._player, len(own), generator))
         return self._player.play(questions, torch.cat(noise))
 
     def _draw(self, share: DomainShare, step: int) -> list[Prompt]:

@@ -33,7 +33,7 @@ from tasks.onpolicy.settings import LoopSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.step_runner import StepRunner, now
 from tasks.release.release import register_checkpoint
-from tasks.rl.climb import _derivation as climb_derivation
+from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
@@ -51,6 +51,7 @@ ELSEWHERE = {
     # It takes a fork point alone, and refuses one that the weights contradict.
     "import_teacher": "tests/release/test_imported.py",
     "climb_outside": "tests/rl/test_external.py",
+    "reinforce": "tests/rl/test_run_spec.py",
     "release_teacher": "tests/release/test_release_mixed.py",
     "publish_student": "tests/release/test_student_mixed.py",
     "sample_responses": "tests/rejection_sampling/test_sample.py",
@@ -182,7 +183,8 @@ def test_a_climb_is_recorded_from_what_was_given(runner, climbs):
         mixed = {"train": train.domain.train, "environment": environment.domain.environment}
         domain = start.domain.model_copy(update=mixed)
         given = (start.precursor, domain)
-        made = climb_derivation(runner.project, *given, RL, 0, 1)
+        spec = RunSpec(start.precursor, [domain], RL, 0, {})
+        made = spec.derivation(runner.project, 1)
         runner.find_or_make(made, "checkpoint", None)
         assert_recorded_as_given(runner, *given)
 

@@ -8,10 +8,13 @@ from pydantic import ValidationError
 
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, train
+from tasks.onpolicy.policy_gradient import group_advantages
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalization
 from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.grpo import GroupAdvantage
+from tasks.rl.objective import Reinforcement
 from tasks.rl.settings import RlSettings
+from tasks.rl.variants import AdvantageBaseline, AdvantageScale, AdvantageSettings
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt
@@ -26,9 +29,12 @@ def of_score(score, sampled=1 / 4, prompt="p"):
     return rollout([0, 1], [1], score=score, prompt=prompt, log_probs=[math.log(sampled)])
 
 
+LOOP = LoopSettings(num_steps=1, learning_rate=1e-3)
+
+
 def token_losses(rollouts):
     """Return the loss of each token of a student that gives four words a quarter each."""
-    objective = GroupAdvantage(ImportanceMask(low=0.5, high=2.0))
+    objective = Reinforcement(RlSettings(loop=LOOP, importance=ImportanceMask(low=0.5, high=2.0)))
     (batch,) = plan_step(objective.score(rollouts), Normalization.TOKEN_MEAN, 1000, pad_id=0)
     logits = torch.zeros(len(rollouts), 4, requires_grad=True)
     return objective.prepare(batch)(logits, slice(0, len(logits))), logits
@@ -57,7 +63,7 @@ def test_tokens_are_weighed_by_their_importance_and_dropped_outside_the_window()
 
 def test_advantages_are_of_the_group_and_without_a_teacher():
     rollouts = [of_score(1.0, prompt="a"), of_score(0.0, prompt="b"), of_score(0.0, prompt="a")]
-    scored = GroupAdvantage(ImportanceMask()).score(rollouts)
+    scored = Reinforcement(RlSettings(loop=LOOP)).score(rollouts)
     assert [item.outcome_advantage for item in scored] == [1.0, 0.0, -1.0]
     assert {item.teacher for item in scored} == {""}
     assert [item.rollout for item in scored] == rollouts
@@ -88,7 +94,7 @@ def climb(seed=0, num_steps=25):
         Learner(
             policy.model, settings, sampling.temperature, tokenizer().pad_token_id, ["outcome"]
         ),
-        GroupAdvantage(ImportanceMask()),
+        Reinforcement(RlSettings(loop=settings)),
         source,
         LoopCallbacks(lambda step, metrics: rewards.append(metrics["reward"]), lambda step: None),
     )
@@ -109,7 +115,44 @@ def test_a_climb_is_the_same_again_bit_for_bit_and_another_with_another_seed():
 
 
 def test_a_climb_of_single_rollouts_is_refused_because_a_group_needs_two():
-    loop = LoopSettings(num_steps=1, learning_rate=1e-3)
-    assert RlSettings(loop=loop, rollouts_per_prompt=2).rollouts_per_prompt == 2
+    assert RlSettings(loop=LOOP, rollouts_per_prompt=2).rollouts_per_prompt == 2
     with pytest.raises(ValidationError, match="rollouts_per_prompt"):
-        RlSettings(loop=loop, rollouts_per_prompt=1)
+        RlSettings(loop=LOOP, rollouts_per_prompt=1)
+
+
+def advantages(*scores, **settings):
+    """Return the advantages of one group with these rewards."""
+    rollouts = [of_score(0.0) for _ in scores]
+    scored = GroupAdvantage(AdvantageSettings(**settings)).score(
+        rollouts, scores, [()] * len(scores)
+    )
+    return [item.outcome_advantage for item in scored]
+
+
+def test_the_default_is_the_advantage_that_consolidations_use_too():
+    scores = (0.1, 0.7, 0.7, 1.0)
+    assert advantages(*scores) == group_advantages([of_score(score) for score in scores])
+
+
+def test_without_a_scale_the_advantage_is_the_difference_to_the_mean():
+    assert advantages(1, 0, 0, 3, scale=AdvantageScale.NONE) == pytest.approx([0, -1, -1, 2])
+
+
+def test_leaving_one_out_compares_with_the_mean_of_the_others():
+    # 3 - (1 + 0 + 0) / 3 = 8 / 3, and 1 - (0 + 0 + 3) / 3 = 0.
+    found = advantages(
+        1, 0, 0, 3, baseline=AdvantageBaseline.LEAVE_ONE_OUT, scale=AdvantageScale.NONE
+    )
+    assert found == pytest.approx([0, -4 / 3, -4 / 3, 8 / 3])
+
+
+def test_an_advantage_is_clipped_to_both_sides():
+    found = advantages(1, 0, 0, 3, scale=AdvantageScale.NONE, clip=0.5)
+    assert found == pytest.approx([0, -0.5, -0.5, 0.5])
+
+
+def test_penalties_of_tokens_are_subtracted_from_the_reward():
+    scored = GroupAdvantage(AdvantageSettings(scale=AdvantageScale.NONE)).score(
+        [of_score(0.0)] * 2, [1.0, 1.0], [(0.5, 1.5), ()]
+    )
+    assert [item.outcome_advantage for item in scored] == [-1.0, 1.0]

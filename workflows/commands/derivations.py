@@ -112,6 +112,9 @@ _DATA = _any_of(
     _fields(domain=str, split=str, count=int),
     _fields(domain=str, split=str, count=int, allow_unconfined=bool),
 )
+_RL = _any_of(
+    _model(RlSettings, domain=str, stop_at=int), _model(RlSettings, domains=list[str], stop_at=int)
+)
 _MANIFEST = _fields(manifest=str)
 _JSON = dict[str, object]
 
@@ -197,11 +200,8 @@ KINDS: Mapping[str, Kind] = {
     "release": Kind("A teacher with all that a consumer needs, by digest.", _MANIFEST),
     "replay": Kind("A ledger with recomputed displacements.", _model(RoundSettings)),
     "report": Kind("The page, picture and numbers of a student.", _model(EvaluationSettings)),
-    "rl": Kind(
-        "A teacher: the last checkpoint of a climb.",
-        _model(RlSettings, domain=str, stop_at=int),
-    ),
-    "rung": Kind("An earlier checkpoint of a climb.", _model(RlSettings, domain=str, stop_at=int)),
+    "rl": Kind("The last checkpoint of RL, such as a teacher.", _RL),
+    "rung": Kind("An earlier checkpoint of RL.", _RL),
     "sampling": Kind(
         "All responses of checkpoints to prompts, each with the environment's grade.",
         _model(ResponseSettings, domains=list[str]),
