@@ -27,6 +27,7 @@ from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
 from tasks.rejection_sampling.settings import ResponseSettings
+from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
@@ -200,6 +201,10 @@ KINDS: Mapping[str, Kind] = {
     "release": Kind("A teacher with all that a consumer needs, by digest.", _MANIFEST),
     "replay": Kind("A ledger with recomputed displacements.", _model(RoundSettings)),
     "report": Kind("The page, picture and numbers of a student.", _model(EvaluationSettings)),
+    "reward_model": Kind(
+        "A reward model: a policy's body with a scalar head, trained on comparisons.",
+        _model(RewardModelSettings),
+    ),
     "rl": Kind("The last checkpoint of RL, such as a teacher.", _RL),
     "rung": Kind("An earlier checkpoint of RL.", _RL),
     "sampling": Kind(

@@ -1,0 +1,23 @@
+"""Comparisons of short answers, written by hand, for the stages that learn from preferences."""
+
+from tasks.rollout.environment import Message, Turn
+from tasks.rollout.responses import PreferencePair, Strength
+
+
+def pair(chosen="46", rejected="12", prompt="12+34", **changed):
+    """Return a comparison of two answers to a prompt; the id is the prompt's text."""
+    given = {
+        "domain": "helpful",
+        "prompt": prompt,
+        "messages": (Message("user", prompt),),
+        "chosen": (Turn("assistant", chosen),),
+        "rejected": (Turn("assistant", rejected),),
+        "strength": Strength.BETTER,
+        "source": "annotator",
+    }
+    return PreferencePair(**given | changed)
+
+
+def long_over_short(prompts=range(10, 26)):
+    """Return a comparison of each prompt, in which an answer that repeats itself is chosen."""
+    return [pair(f"{n} {n} {n}", str(n), f"{n}+1") for n in prompts]
