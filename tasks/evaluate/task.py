@@ -6,6 +6,7 @@ from lineage.artifacts import Artifact, Rung
 from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import Domain, Plan
 from tasks.contracts.named import named
+from tasks.contracts.scale import Scale
 from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage
@@ -21,6 +22,12 @@ def score_teacher(
     from tasks.platform.step_runner import StepRunner
 
     return cards.score_teacher(StepRunner(), fork_point, ladder[-1].checkpoint, domain, settings)
+
+
+@hosted(Stage.PLAN)
+def recipe_label(system: str, scale: Scale, seed: int) -> RecipeLabel:
+    """Return the label of a recipe's card."""
+    return RecipeLabel(system=system, scale=scale, seed=seed)
 
 
 @hosted(Stage.EVALUATION)

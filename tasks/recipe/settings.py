@@ -1,0 +1,98 @@
+"""A table of a recipe's numbers: settings by stage, at each scale. No torch: workflows import it.
+
+A recipe states two rows: its source's numbers (``published``) and ours (``tiny``). The third,
+``micro``, is the tiny one with every length cut to what shows that the stage runs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field, JsonValue
+
+from lineage.frozen import Frozen
+from tasks.contracts.refusal import RefusedError
+from tasks.contracts.scale import Scale
+from tasks.merge.settings import SoupSettings
+from tasks.rejection_sampling.settings import ResponseSettings
+from tasks.rl.settings import RlSettings
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.settings import SftSettings
+
+
+class RecipeNumbers(Frozen):
+    """The settings of a recipe's stages at one scale, by the names that the recipe gives them."""
+
+    scale: Scale
+    sft: dict[str, SftSettings] = Field(default_factory=dict)
+    rl: dict[str, RlSettings] = Field(default_factory=dict)
+    merge: dict[str, SoupSettings] = Field(default_factory=dict)
+    responses: dict[str, ResponseSettings] = Field(default_factory=dict)
+    sampling: SamplingSettings = SamplingSettings(max_new_tokens=120)
+    """Sampling of the evaluation."""
+
+
+SHORT: Mapping[str, int] = {
+    "num_steps": 2,
+    "batch_size": 4,
+    "warmup_steps": 0,
+    "rung_every": 2,
+    "prompts_per_step": 2,
+    "rollouts_per_prompt": 2,
+    "samples_per_prompt": 2,
+    "num_prompts": 4,
+    "max_new_tokens": 12,
+    "inner_updates": 1,
+}
+"""Settings that say how long a stage runs, with their values at the scale micro."""
+
+
+def table(tiny: RecipeNumbers, published: RecipeNumbers) -> list[RecipeNumbers]:
+    """Return the rows of a recipe's table, one for each scale.
+
+    Raises:
+        RefusedError: ``unlike-scales`` if a scale has a stage that another lacks.
+    """
+    rows = [shortened(tiny), tiny, published]
+    scales = [Scale.MICRO, Scale.TINY, Scale.PUBLISHED]
+    if [row.scale for row in rows] != scales or len({_stages(row) for row in rows}) > 1:
+        raise RefusedError(
+            "unlike-scales",
+            f"the rows are of {[row.scale.value for row in rows]} with stages "
+            f"{[sorted(_stages(row)) for row in rows]}: give tiny and published, with the same "
+            "stages",
+        )
+    return rows
+
+
+def shortened(tiny: RecipeNumbers) -> RecipeNumbers:
+    """Return the numbers with every length cut to the scale micro."""
+    document = _short(tiny.model_dump(mode="json"))
+    assert isinstance(document, dict)
+    return RecipeNumbers.model_validate({**document, "scale": Scale.MICRO})
+
+
+def numbers_at(scale: Scale, rows: Sequence[RecipeNumbers]) -> RecipeNumbers:
+    """Return the row of a scale; there is one for each."""
+    (found,) = (row for row in rows if row.scale is scale)
+    return found
+
+
+def _short(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: min(item, SHORT[name])
+        if name in SHORT and isinstance(item, int) and item
+        else _short(item)
+        for name, item in value.items()
+    }
+
+
+def _stages(row: RecipeNumbers) -> frozenset[str]:
+    return frozenset(
+        f"{name}.{stage}"
+        for name in type(row).model_fields
+        if isinstance(stages := getattr(row, name), dict)
+        for stage in stages
+    )
