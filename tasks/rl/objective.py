@@ -59,6 +59,8 @@ class PolicyTools:
     pad_id: int = 0
     judge: Callable[[Rollout], Rewarded] = by_grade
     """The reward of a sampled rollout, and whether it is left out."""
+    activity: Callable[[], Mapping[str, float]] = dict
+    """How strongly each part of the reward acted in the last step."""
     policy: PreTrainedModel | None = None
     """The policy itself, as it is now."""
     log_probs: Callable[[TokenBatch], Tensor] | None = None
@@ -89,6 +91,8 @@ class Reinforcement:
     def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Give each rollout that is learned from its advantage and its numbers of tokens."""
         judged = [self._tools.judge(rollout) for rollout in rollouts]
+        for name, magnitude in self._tools.activity().items():
+            self._record(name, magnitude)
         self._record("zero_variance", _share(one.dropped for one in judged))
         self._record("overlong", _share(one.overlong > 0 for one in judged))
         kept = [(r, one) for r, one in zip(rollouts, judged, strict=True) if not one.dropped]

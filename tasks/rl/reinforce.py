@@ -29,7 +29,7 @@ from tasks.rl.objective import Reinforcement
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import RlSettings
 from tasks.rl.source import RewardedSource
-from tasks.rl.tools import open_tools
+from tasks.rl.tools import open_rewards, open_tools
 from tasks.rollout.domains import confinement_note, model_note, open_environment
 from tasks.rollout.worker.client import EnvironmentWorker
 
@@ -72,7 +72,8 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
         ladder.measurements.notes["model"] = model_note(policy)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
-        source = RewardedSource(draws_of(runner.store, spec, policy, workers), settings)
+        draws = draws_of(runner.store, spec, policy, workers)
+        source = RewardedSource(draws, settings, open_rewards(runner.store, spec))
         tools = open_tools(runner.store, spec, policy, source)
         objective = Reinforcement(settings, tools)
         learner = Learner(

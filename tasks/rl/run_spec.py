@@ -57,7 +57,7 @@ class RunSpec:
             project=project,
             kind="rung" if step < self.settings.loop.num_steps else "rl",
             inputs=tuple(self._inputs()),
-            source=source_digest("rl"),
+            source=source_digest("rl", "scoring"),
             settings={
                 **self.settings.model_dump(mode="json"),
                 ("domain" if alone else "domains"): names,

@@ -19,6 +19,7 @@ from tasks.rl.variants import (
     RatioSettings,
 )
 from tasks.rollout.settings import SamplingSettings
+from tasks.scoring.terms import RewardSettings
 
 REFERENCE_MODEL = "reference"
 """Name of the model that is the reference of the KL."""
@@ -59,6 +60,8 @@ class RlSettings(BaseModel):
         default=GroupSettings(), exclude_if=lambda value: value == GroupSettings()
     )
     """Groups and rollouts that are left out or sampled again."""
+    rewards: RewardSettings | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Terms of the reward; None takes the environment's grade."""
     lengths: list[LengthStage] = Field(default_factory=list, exclude_if=lambda value: not value)
     """Limits of tokens that replace the sampling's from later steps on."""
     prompts_by_domain: dict[str, int] = Field(
@@ -76,11 +79,14 @@ class RlSettings(BaseModel):
         wanted: dict[str, tuple[str, ...]] = {}
         if self.kl is not None and self.kl.reference is KlReference.GIVEN:
             wanted[REFERENCE_MODEL] = ("checkpoint",)
+        for name in self.rewards.scorers if self.rewards is not None else ():
+            wanted[name] = ("reward_model",)
         return wanted
 
     def named_domains(self) -> set[str]:
         """Return every domain that the settings name."""
-        return {*self.prompts_by_domain, *(self.kl.domains if self.kl is not None else ())}
+        named = {*self.prompts_by_domain, *(self.kl.domains if self.kl is not None else ())}
+        return named | (self.rewards.domains if self.rewards is not None else set())
 
     def max_new_tokens(self, step: int) -> int:
         """Return the most tokens of a model turn in a step."""
@@ -119,6 +125,25 @@ class RlSettings(BaseModel):
                 "policy is the one that the step began with. Set inner_updates or inner_epochs "
                 "above 1, take the sampler as the base, or remove them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _terms_count(self) -> Self:
+        if self.rewards is None:
+            return self
+        late = [t.name for t in self.rewards.terms if t.from_step > self.loop.num_steps]
+        if late:
+            raise ValueError(
+                f"the terms {late} begin after the last of {self.loop.num_steps} steps, so they "
+                "never count: begin earlier, or remove them"
+            )
+        if self.rewards.whiten and self.advantage.scale is AdvantageScale.STD:
+            raise ValueError(
+                "whitened rewards change no advantage that is divided by its group's deviation: "
+                "remove whiten, or set advantage.scale to none"
+            )
+        if REFERENCE_MODEL in self.rewards.scorers:
+            raise ValueError(f"a scorer cannot be named {REFERENCE_MODEL!r}: give it another name")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """A step's rollouts with their rewards, and new ones in the place of groups that teach nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,9 +11,7 @@ from tasks.rl.grpo import group_of, group_rewards, is_even
 from tasks.rl.settings import RlSettings
 from tasks.rl.variants import GroupSettings, OverlongRule, ZeroVariance
 from tasks.rollout.collect import Rollout
-
-Reward = Callable[[int, Sequence[Rollout]], list[float]]
-"""Rewards of a step's whole groups, in order."""
+from tasks.scoring.rewards import Rewards
 
 
 @dataclass(frozen=True)
@@ -41,17 +39,12 @@ class Draws(Protocol):
         """Sample so many other prompts of each domain, none of those that were ``used``."""
 
 
-def by_grades(_step: int, rollouts: Sequence[Rollout]) -> list[float]:
-    """Take the environment's grades as rewards."""
-    return [rollout.grade.score for rollout in rollouts]
-
-
 class RewardedSource:
     """A source of rollouts that knows the reward of each."""
 
-    def __init__(self, draws: Draws, settings: RlSettings, reward: Reward = by_grades) -> None:
-        """Draw from ``draws``; without settings that ask for more, what it draws."""
-        self._draws, self._settings, self._reward = draws, settings, reward
+    def __init__(self, draws: Draws, settings: RlSettings, rewards: Rewards | None = None) -> None:
+        """Draw from ``draws``; without ``rewards`` the environment's grades are the rewards."""
+        self._draws, self._settings, self._rewards = draws, settings, rewards
         self._judged: dict[int, tuple[Rollout, Rewarded]] = {}
         self.refilled = 0
         self.tokens = 0
@@ -79,6 +72,9 @@ class RewardedSource:
     def metrics(self) -> dict[str, float]:
         """Return what was left out or sampled again in the last step, where settings ask for it."""
         groups, metrics = self._settings.groups, dict[str, float]()
+        rewards = [one.reward for _, one in self._judged.values()]
+        if self._rewards is not None:
+            metrics["reward_total"] = sum(rewards) / len(rewards)
         if groups.zero_variance is ZeroVariance.REFILL:
             metrics["groups_refilled"] = float(self.refilled)
         if groups.overlong is not None:
@@ -86,17 +82,31 @@ class RewardedSource:
             metrics["overlong_penalty"] = sum(lost) / len(lost)
         return metrics
 
+    def activity(self) -> dict[str, float]:
+        """Return how strongly each part of the reward acted in the last step."""
+        return self._rewards.activity() if self._rewards is not None else {}
+
     def state(self) -> dict[str, JsonValue]:
-        """Return the tokens so far."""
-        return {"tokens": self.tokens}
+        """Return the tokens so far, and what the rewards depend on."""
+        rewards = self._rewards.state() if self._rewards is not None else {}
+        return {"tokens": self.tokens, "rewards": rewards}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
         self.tokens = int(str(state["tokens"]))
+        rewards = state["rewards"]
+        assert isinstance(rewards, dict)
+        if self._rewards is not None:
+            self._rewards.load_state(rewards)
 
     def judged(self, rollout: Rollout) -> Rewarded:
         """Return the judgment of a rollout of the last step."""
         return self._judged[id(rollout)][1]
+
+    def _reward(self, step: int, rollouts: Sequence[Rollout]) -> list[float]:
+        if self._rewards is None:
+            return [rollout.grade.score for rollout in rollouts]
+        return self._rewards(step, rollouts)
 
     def _judge(self, step: int, rollouts: Sequence[Rollout]) -> Counter[str]:
         """Judge some whole groups, and return by domain how many are left out."""

@@ -26,6 +26,8 @@ from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import REFERENCE_MODEL, RlSettings
 from tasks.rl.source import RewardedSource
 from tasks.rl.variants import KlReference
+from tasks.scoring.reward_model import RewardModelScorer
+from tasks.scoring.rewards import Rewards
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,21 @@ def open_tools(store: Store, spec: RunSpec, policy: Policy, source: RewardedSour
         advantage=_advantage(settings),
         pad_id=ChatTokens(policy.tokenizer).pad_id,
         judge=source.judged,
+        activity=source.activity,
         policy=policy.model,
         log_probs=PresentLogProbs(policy.model, settings.sampling.temperature),
         reference=reference,
         parts=parts,
     )
+
+
+def open_rewards(store: Store, spec: RunSpec) -> Rewards | None:
+    """Open the models that score; None where the environment's grade is the reward."""
+    settings = spec.settings.rewards
+    if settings is None:
+        return None
+    scorers = {n: RewardModelScorer.stored(store, spec.models[n]) for n in settings.scorers}
+    return Rewards(settings, scorers)
 
 
 def _advantage(settings: RlSettings) -> Advantage:

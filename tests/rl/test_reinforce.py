@@ -74,6 +74,24 @@ def test_a_given_reference_is_recorded_and_makes_another_policy(place):
     assert [i.artifact for i in record.inputs if i.role == "reference"] == [reference.digest]
 
 
+def test_a_reward_model_joins_late_beside_the_grade_and_is_recorded_by_name(place):
+    terms = [
+        {"kind": "grade", "name": "grade"},
+        {"kind": "scorer", "name": "helpful", "from_step": 2, "weight": 0.5},
+        {"kind": "length", "name": "length", "most_tokens": 40, "weight": 0.1},
+    ]
+    model = place.reward_model()
+    settings = rl_settings(2, rewards={"terms": terms})
+    ladder, metrics = place.run(settings, [place.domain()], {"helpful": model})
+    first, second = metrics["mechanism/term-helpful/bound"]
+    assert first == 0.0 != second
+    lengths = [-0.1 * tokens / 40 for tokens in metrics["response_tokens"]]
+    assert metrics["mechanism/term-length/bound"] == pytest.approx(lengths)
+    assert metrics["reward_total"][0] == pytest.approx(metrics["reward"][0] + lengths[0])
+    record = place.runner.records.read(ladder[-1].checkpoint.record)
+    assert ("reward_model", "helpful") in [(i.role, i.name) for i in record.inputs]
+
+
 def test_a_mechanism_that_never_acts_is_named_in_the_record(place):
     ladder, _ = place.run(rl_settings(2, ratio={"most": 50.0}), [place.domain()])
     assert place.notes(ladder[-1].checkpoint)["never_acted"] == ["capped"]

@@ -38,6 +38,8 @@ def settings(num_steps=4, loop=None, **more):
     return RlSettings(loop=LoopSettings(**told), **more)
 
 
+GRADE = {"kind": "grade", "name": "grade"}
+SCORED = {"rewards": {"terms": [{"kind": "scorer", "name": "helpful"}]}}
 GIVEN = {"kl": {"coefficient": 0.1, "reference": "given"}}
 
 
@@ -123,6 +125,9 @@ def test_mixed_inputs_are_recorded_as_given():
             },
         ),
         ("missing-model", GIVEN),
+        ("missing-model", SCORED),
+        ("other-kind", {"models": {"helpful": artifact("checkpoint")}} | SCORED),
+        ("unknown-domain", {"rewards": {"terms": [GRADE | {"domains": ["code"]}]}}),
         ("idle-model", {"models": {"reference": artifact()}}),
         ("idle-model", {"models": {"other": artifact()}}),
         ("unknown-domain", {"prompts_by_domain": {"code": 3}}),
@@ -157,6 +162,9 @@ CLIP = {"clip": {"low": 0.2, "high": 0.28}}
         ("never changes", {"lengths": [{"from_step": 5, "max_new_tokens": 48}]}),
         ("never changes", {"lengths": [{"from_step": 2, "max_new_tokens": 24}]}),
         ("never changes", {"lengths": [{"from_step": 3, "max_new_tokens": 48}] * 2}),
+        ("begin after", {"rewards": {"terms": [GRADE | {"from_step": 5}]}}),
+        ("whiten", {"rewards": {"terms": [GRADE], "whiten": True}}),
+        ("reference", {"rewards": {"terms": [{"kind": "scorer", "name": "reference"}]}}),
         ("at least 1", {"prompts_by_domain": {"math": 0}}),
         # In a group of 8 no standardized advantage is beyond 7 ** 0.5 = 2.65, nor beyond 3.02.
         ("can never act", {"advantage": {"clip": 2.65}}),

@@ -7,6 +7,7 @@ from lineage.artifacts import Artifact
 from lineage.store.store import FolderStore
 from tasks.contracts.handover import Domain, DomainSettings
 from tasks.model.files import load_policy, save_policy
+from tasks.model.scalar_head import with_scalar_head
 from tasks.onpolicy.settings import LoopSettings
 from tasks.platform.attempt import watched_attempt
 from tasks.platform.measurements import measured_here
@@ -16,10 +17,11 @@ from tasks.rl.settings import RlSettings
 from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
 from tasks.rollout.settings import SamplingSettings
+from tasks.scoring.reward_model import RewardModel
 from tests.support.bundles import write_bundle
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
-from tests.support.tiny_models import tiny_policy
+from tests.support.tiny_models import tiny_policy, tokenizer
 
 SAID = """
 said = turns[-1].content
@@ -48,6 +50,15 @@ class RlPlace:
         policy = tiny_policy(seed)
         policy = changed(policy) if changed else policy
         return self.put("checkpoint", save_policy(policy, self.folder / f"policy-{seed}"))
+
+    def reward_model(self, seed=0, changed=None):
+        """Return a reward model that nothing has trained; ``changed`` may alter its folder."""
+        body = save_policy(tiny_policy(seed), self.folder / f"body-{seed}")
+        made = RewardModel(with_scalar_head(body, seed, 0), tokenizer())
+        folder = made.save(self.folder / f"reward-model-{seed}")
+        if changed:
+            changed(folder)
+        return self.put("reward_model", folder)
 
     def domain(self, name="even", grade=SAID, *, owner="team-even", count=6):
         """Return a domain, by default one that rewards an even or an odd first letter."""
