@@ -18,7 +18,7 @@ from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import SavedWeights, Segment
 from tasks.ledger.segment_file import DTYPES
 from tasks.ledger.split_adamw import SAVING
-from tasks.model.kernels.cpu import leave_norms_to_the_model
+from tasks.model.kernels.norms import leave_norms_to_the_model
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
 
 Weights = Mapping[str, Tensor]

@@ -15,7 +15,7 @@ from lineage.records.record import Records
 from lineage.store.store import Store
 from tasks.contracts.handover import PlannedTeacher
 from tasks.model.files import Policy
-from tasks.model.kernels.cpu import write_norms_by_hand
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.mopd.round_models import (
     INITIAL_STUDENT,

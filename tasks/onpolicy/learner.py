@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.architecture import adapted_modules, adapter_targets, checkpointed
-from tasks.model.kernels.cpu import write_norms_by_hand
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import (
     chosen_hidden,
     chosen_logits,

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.model.kernels.cpu import write_norms_by_hand
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import TokenBatch, chosen_hidden, hidden_log_probs
 from tasks.platform.ranks import rank
 from tasks.rl.surrogate import Surrogate

@@ -5,7 +5,7 @@ import torch
 
 from tasks.model.architecture import attention_for
 from tasks.model.files import Policy, load_model, load_policy, save_policy
-from tasks.model.kernels.cpu import leave_norms_to_the_model, write_norms_by_hand
+from tasks.model.kernels.norms import leave_norms_to_the_model, write_norms_by_hand
 from tasks.model.log_probs import chosen_logits, pad_right, refuse_other_logits, tried_ids
 from tasks.rollout.sampling.transformers import verified
 from tasks.rollout.sampling.transformers.readers import Padded

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
-from tasks.model.kernels.cpu import _Normed, leave_norms_to_the_model, write_norms_by_hand
+from tasks.model.kernels.norms import _Normed, leave_norms_to_the_model, write_norms_by_hand
 from tasks.sft.scratch import make_model
 from tests.support.tiny_models import SIZES, tokenizer
 
@@ -62,6 +62,37 @@ def test_in_bf16_the_models_own_norm_rounds_as_ever():
     write_norms_by_hand(ours)
     ids = torch.tensor([[5, 6, 7, 8]])
     assert torch.equal(ours.bfloat16()(ids).logits, plain.bfloat16()(ids).logits)
+
+
+def test_a_model_that_is_bf16_already_keeps_its_rounding_on_a_cpu():
+    plain = plain_model().bfloat16()
+    ours = copy.deepcopy(plain)
+    write_norms_by_hand(ours)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    assert "forward" in vars(ours.model.norm)  # on a GPU it is used: teachers are loaded before
+    assert torch.equal(ours(ids).logits, plain(ids).logits)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-4), (torch.bfloat16, 0.05)])
+def test_on_a_gpu_a_norm_is_one_kernel_with_the_same_numbers(dtype, close):
+    plain = plain_model().to("cuda")
+    ours = copy.deepcopy(plain)
+    write_norms_by_hand(ours)
+    found = []
+    for model in (plain.to(dtype), ours.to(dtype)):
+        logits = model(torch.tensor([[5, 6, 7, 8]], device="cuda")).logits
+        logits.float().square().mean().backward()
+        found.append((logits.detach(), {n: p.grad for n, p in model.named_parameters()}))
+    (logits, gradients), (ours_logits, ours_gradients) = found
+    room = close * float(logits.abs().max())
+    torch.testing.assert_close(ours_logits, logits, rtol=close, atol=room)
+    for name, gradient in gradients.items():
+        room = close * float(gradient.abs().max())
+        torch.testing.assert_close(ours_gradients[name], gradient, rtol=close, atol=room)
+    with torch.profiler.profile(acc_events=True) as seen:
+        ours.model.norm(torch.ones(2, 16, dtype=dtype, device="cuda"))
+    assert "aten::_fused_rms_norm" in {event.key for event in seen.key_averages()}
 
 
 def test_a_norm_of_another_form_is_left_as_it_is():

@@ -9,7 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
 from tasks.model.files import load_model
-from tasks.model.kernels.cpu import write_norms_by_hand
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import chosen_logits, pad_right
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.device import ViewSlot

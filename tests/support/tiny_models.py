@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tasks.model.files import Policy
-from tasks.model.kernels.cpu import write_norms_by_hand
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.settings import ScratchSettings
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tasks.model.files import load_model
-from tasks.model.kernels.cpu import write_norms_by_hand
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.lora import LoraAdapter
 from tasks.mopd.teacher_pool.checkpoint import CheckpointFiles
 
