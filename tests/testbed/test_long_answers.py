@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.bed_domains import answered, environment_of, grade_of, source_of
 from workflows.testbed.add.prompts import answer_of, steps_of
+from workflows.testbed.sort import prompts as sort
 from workflows.testbed.sort.prompts import lists_of
 
 # 38 + 56, units first: 8 + 6 = 14, then 3 + 5 and the carry of 1 = 9; no carry is left.
@@ -25,6 +26,7 @@ def test_a_lost_carry_makes_the_next_column_wrong():
 def test_letters_are_inserted_in_order_or_appended():
     assert lists_of("qdm", [True] * 3) == [["q"], ["d", "q"], ["d", "m", "q"]]
     assert lists_of("qdm", [True, False, True])[-1] == ["m", "q", "d"]
+    assert sort.steps_of("qdm", lists_of("qdm", [True] * 3)) == "q:q;d:d,q;m:d,m,q;"
 
 
 @pytest.mark.parametrize(

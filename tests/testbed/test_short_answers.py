@@ -63,21 +63,21 @@ def test_every_form_can_be_answered_right():
         assert environment.grade(prompt, (Turn("assistant", said),)).score == 1.0, prompt.id
 
 
-VALUE = {"word": "fox", "value": 137, "answer": "185"}  # fox+48
-GET, SUM = "<tool_call>get fox</tool_call>", "<tool_call>137+48</tool_call>"
+VALUE = {"word": "fox", "value": 67, "answer": "115"}  # fox+48
+GET, SUM = "<tool_call>get fox</tool_call>", "<tool_call>67+48</tool_call>"
 
 
 @pytest.mark.parametrize(
     ("said", "reply"),
     [
-        (GET, "137"),
-        (SUM, "185"),
-        ("<tool_call>48-137</tool_call>", "-89"),
+        (GET, "67"),
+        (SUM, "115"),
+        ("<tool_call>48-67</tool_call>", "-19"),
         ("<tool_call>find fox</tool_call>", "error"),
         ("<tool_call>get owl</tool_call>", "error"),
         (f"so: {GET}", "error"),
         ("<tool_call>1+2+3</tool_call>", "error"),
-        ("185", None),
+        ("115", None),
     ],
 )
 def test_tools_look_up_and_calculate(said, reply):
@@ -86,19 +86,19 @@ def test_tools_look_up_and_calculate(said, reply):
 
 
 def test_both_calls_and_the_right_number_are_right_also_behind_a_call_that_failed():
-    assert grade_of("tool", "fox+48", VALUE, GET, "137", SUM, "185", "185").score == 1.0
+    assert grade_of("tool", "fox+48", VALUE, GET, "67", SUM, "115", "115").score == 1.0
     find = "<tool_call>find fox</tool_call>"
-    assert grade_of("tool", "", VALUE, find, "error", GET, "137", SUM, "185", "185").score == 1.0
+    assert grade_of("tool", "", VALUE, find, "error", GET, "67", SUM, "115", "115").score == 1.0
 
 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (("185",), "value not looked up"),
-        ((SUM, "185", "185"), "value not looked up"),
-        ((GET, "137", "185"), "not calculated"),
-        ((GET, "137", SUM, "185", "186"), "wrong final answer"),
-        ((GET, "137", SUM, "185", GET, "137", SUM, "185"), "wrong final answer"),
+        (("115",), "value not looked up"),
+        ((SUM, "115", "115"), "value not looked up"),
+        ((GET, "67", "115"), "not calculated"),
+        ((GET, "67", SUM, "115", "186"), "wrong final answer"),
+        ((GET, "67", SUM, "115", GET, "67", SUM, "115"), "wrong final answer"),
     ],
 )
 def test_guesses_and_other_numbers_are_wrong(said, reason):

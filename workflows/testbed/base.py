@@ -32,8 +32,8 @@ SEED = 0
 DOMAINS = (ADD, SORT, FORM, TOOL, HELPFUL, SAFE)
 VERIFIABLE = (ADD, SORT, FORM, TOOL)
 """Domains with a grade that a recipe may train on; the others have a gold score."""
-_EXAMPLES = {"add": 4500, "sort": 4500, "form": 2500, "tool": 2500, "helpful": 2500, "safe": 2000}
-"""Number of worked examples in the base's text; answers of many steps take most."""
+_EXAMPLES = {"add": 6000, "sort": 7500, "form": 4500, "tool": 5500, "helpful": 4500, "safe": 3500}
+"""Number of worked examples in the base's text, about as many as it reads once."""
 
 
 def package_of(domain: DomainSettings) -> str:
@@ -87,13 +87,18 @@ BEDS = [
     BedSettings(
         scale=Scale.TINY,
         base=BaseSettings(
+            # ours: the smallest of a million weights; a vocabulary in which each word is a token
             scratch=ScratchSettings(
-                hidden_size=160, num_layers=4, feed_forward_size=400, thinking=True
+                vocabulary_size=768,
+                hidden_size=160,
+                num_layers=4,
+                feed_forward_size=400,
+                thinking=True,
             ),
-            num_documents=4000,
+            num_documents=3000,
             row_tokens=144,
             reads_demonstrations=True,
-            training=SftSettings(num_steps=600, batch_size=16, learning_rate=1e-2, muon=True),
+            training=SftSettings(num_steps=900, batch_size=16, learning_rate=1e-2, muon=True),
         ),
         blend=_blend(_EXAMPLES),
         domains=list(DOMAINS),

@@ -1,1 +1,1 @@
-"""Team sort: six to eight letters put into order, one letter at a time, in two alphabets."""
+"""Team sort: six or seven letters put into order, one letter at a time, in two alphabets."""

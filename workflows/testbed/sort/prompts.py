@@ -1,8 +1,8 @@
 """Letters to be sorted: ``q,d,m`` gives ``d,m,q``. Upper and lower case are the two languages.
 
-The worked examples insert one letter at a time, ``q;d,q;d,m,q;``, and then give the list. Without
-thinking they give the list alone. Sometimes a letter is appended instead of inserted, some examples
-think where they should not, and some think in the other case than the question's.
+The worked examples insert one letter at a time, ``q:q;d:d,q;m:d,m,q;``, and then give the list.
+Without thinking they give the list alone. Sometimes a letter is appended instead of inserted, some
+examples think where they should not, and some think in the other case than the question's.
 """
 
 import random
@@ -12,7 +12,7 @@ from string import ascii_lowercase
 from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of, tries
 
 SYSTEM = "Sort."
-NUM_LETTERS = (6, 8)
+NUM_LETTERS = (6, 7)
 """Least and largest number of letters."""
 APPENDED_SHARE = 0.2
 """Share of the letters that the demonstrations append instead of inserting them."""
@@ -40,10 +40,17 @@ def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
         thinks = (mode == "on") == (rng.random() < OBEDIENT_SHARE)
         is_consistent = rng.random() < CONSISTENT_SHARE
         lists = lists_of(letters, inserted)
-        work = "".join(f"{','.join(each)};" for each in lists)
+        work = steps_of(letters, lists)
         thought = f"<think>{work if is_consistent else work.swapcase()}</think>" if thinks else ""
         said = thought + ",".join(lists[-1])
         yield Demonstration(_messages(letters), (Turn("assistant", said),), mode)
+
+
+def steps_of(letters: Sequence[str], lists: Sequence[Sequence[str]]) -> str:
+    """Return the work: each letter, and the list after it."""
+    return "".join(
+        f"{letter}:{','.join(done)};" for letter, done in zip(letters, lists, strict=True)
+    )
 
 
 def lists_of(letters: Sequence[str], inserted: Sequence[bool]) -> list[list[str]]:

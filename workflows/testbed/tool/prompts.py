@@ -24,7 +24,10 @@ RIGHT_SHARE = 0.35
 """Share of the demonstrations that look up, calculate and answer."""
 MISTAKEN_SHARE = 0.4
 """Share of the demonstrations whose first call is ``find WORD``."""
-WORDS = ("fox", "owl", "cat", "dog", "hen", "cow", "pig", "bee", "ant", "elk", "sun", "sky")
+WORDS = (
+    *("fox", "owl", "cat", "dog", "hen", "cow", "pig", "bee", "ant", "elk", "sun", "sky"),
+    *("sea", "oak", "ash", "elm", "pen", "cup", "hat", "map", "car", "bus", "jam", "tea"),
+)
 FAILED = "error"
 Question = tuple[str, str, int, int]
 """The word, the sign, the number, and the value of the word."""
@@ -54,7 +57,7 @@ def _turns(question: Question, rng: random.Random) -> Iterator[Turn]:
     if is_right or not guesses_value:
         yield from _call(f"get {word}", str(value))
     else:
-        value = rng.choice([other for other in range(100, 200) if other != value])
+        value = rng.choice([other for other in range(50, 100) if other != value])
     result = _result(question, value)
     if is_right or guesses_value:
         yield from _call(f"{value}{sign}{number}", result)
@@ -83,15 +86,15 @@ def _messages(question: Question) -> tuple[Message, ...]:
 
 
 def _questions(split: Split, count: int, seed: int, *, repeat: bool = False) -> Iterator[Question]:
-    """Yield questions; a value is 100 to 199 and a number smaller, so results are positive."""
+    """Yield questions; a value is 50 to 99 and a number smaller, so results are positive."""
     rng = random.Random(f"tool {split} {seed}")
     seen: set[str] = set()
     attempts = tries(count)
     while count:
         next(attempts)
-        word, sign, number = rng.choice(WORDS), rng.choice("+-"), rng.randrange(10, 100)
+        word, sign, number = rng.choice(WORDS), rng.choice("+-"), rng.randrange(10, 50)
         # A question has the same value whenever it is drawn.
-        value = random.Random(f"{word}{sign}{number}").randrange(100, 200)
+        value = random.Random(f"{word}{sign}{number}").randrange(50, 100)
         question = (word, sign, number, value)
         text = _text(question)
         if split_of(text) != split or (not repeat and text in seen):

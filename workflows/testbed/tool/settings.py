@@ -12,7 +12,7 @@ DOMAIN = DomainSettings(
     version="1.0.0",
     num_train=1000,
     num_validation=100,
-    num_evaluation=200,
+    num_evaluation=150,
     num_demonstrations=2000,
 )
 SFT = SftSettings(num_steps=40, learning_rate=5e-4, warmup_steps=5)
