@@ -7,7 +7,7 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
     python -m benchmarks.step limits                    # each phase against the machine's limits
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
     python -m benchmarks.step plots
-    python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 512 new tokens, bf16
+    python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 256 new tokens, bf16
     python -m benchmarks.step sizes --device cuda       # 0.135 B to 7.6 B; or one of them by name
 """
 
@@ -40,8 +40,8 @@ LARGE = Case(
     head_size=128,
     feed_forward_size=8192,
     vocabulary_size=151_936,
-    rollouts=128,
-    new_tokens=512,
+    rollouts=64,
+    new_tokens=256,
     precision="bfloat16",
     microbatch_tokens=16_384,
     learning_rate=1e-6,

@@ -10,7 +10,7 @@ from benchmarks.step.ours import Ours
 from benchmarks.step.phases import Seconds, backward_timed
 from benchmarks.step.trl import Trl
 
-WARM_UP = 2
+WARM_UP, WARM_UP_ON_GPU = 2, 1
 """Steps of each side that are not counted."""
 
 
@@ -19,7 +19,8 @@ def against_trl(case: Case, rows: int, steps: int) -> dict[str, Any]:
     scene = Scene(case)
     ours = Ours(scene)
     with tempfile.TemporaryDirectory() as folder:
-        trl = Trl(scene, rows, WARM_UP + steps, folder)
+        warm_up = WARM_UP if case.device == "cpu" else WARM_UP_ON_GPU
+        trl = Trl(scene, rows, warm_up + steps, folder)
         taken: dict[str, list[Seconds]] = {"trl": [], "provost": []}
 
         def turn(seconds: Seconds) -> None:
@@ -29,7 +30,7 @@ def against_trl(case: Case, rows: int, steps: int) -> dict[str, Any]:
         loss = _losses(scene, trl)
         with backward_timed(ours.phases, trl.phases):
             trl.run(between=turn)
-    kept = {side: seconds[WARM_UP:] for side, seconds in taken.items()}
+    kept = {side: seconds[warm_up:] for side, seconds in taken.items()}
     return {
         "case": vars(case) | {"trl_rows": rows, "steps": steps},
         "loss_on_the_same_tokens": loss,

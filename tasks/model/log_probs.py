@@ -16,6 +16,12 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import body_of
 from tasks.model.kernels.unread_tokens import last_mlp_only_at, packed_hidden, packing_of
 
+# cuDNN's attention makes a plan for each new shape of a batch, and hardly two batches of rollouts
+# have one: on an H200 steps with new lengths took three times as long as with torch's own kernels,
+# which are as fast in a shape that is known. For the whole process, because a checkpointed layer
+# runs again in the backward pass.
+torch.backends.cuda.enable_cudnn_sdp(enabled=False)
+
 
 @dataclass(frozen=True)
 class TokenBatch:

@@ -151,3 +151,7 @@ def test_an_architecture_with_unknown_logits_is_refused(training):
     with refused("unknown-logits", "Doubling"):
         refuse_other_logits(model)
     assert model.training is training
+
+
+def test_attention_makes_no_plan_for_each_new_shape():
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -166,13 +166,13 @@ def test_a_resumed_round_goes_on_with_the_same_numbers(tmp_path):
 def waits(round_, rollouts, **changed):
     """Return how often the host waits for the device in one step on given rollouts."""
     round_.learner.settings = round_.learner.settings.model_copy(update=changed)
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
             round_.step(2, rollouts)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
     return [
         str(each.filename) + f":{each.lineno}" for each in seen if "synchroniz" in str(each.message)
     ]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.log_probs import sent
 from tasks.mopd.settings import Support, TopK
 
 
@@ -96,7 +97,7 @@ def support_tokens(
         Support.STUDENT: [student_Ck],
         Support.UNION: [teacher_Ck, student_Ck],
     }[settings.support]
-    control_CK = torch.tensor(control_ids, dtype=torch.long, device=student_CV.device)
+    control_CK = sent(torch.tensor(control_ids, dtype=torch.long), student_CV.device)
     ids_CK, repeated_CK = _sorted(
         torch.cat([*chosen, control_CK.expand(len(student_CV), len(control_ids))], -1)
     )
