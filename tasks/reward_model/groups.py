@@ -12,7 +12,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.reward_model.settings import Margin
 from tasks.rollout.responses import PreferencePair, Strength
-from tasks.scoring.reward_model import episode_tokens
+from tasks.supervised.comparisons import is_at_least, token_pair
 
 MARGINS = {
     Margin.NONE: dict.fromkeys(Strength, 0.0),
@@ -56,21 +56,6 @@ class ComparedGroup:
         return self.responses.index(response)
 
 
-def decided(comparisons: Iterable[PreferencePair]) -> list[PreferencePair]:
-    """Return the comparisons that are not ties.
-
-    Raises:
-        RefusedError: ``only-ties`` without any.
-    """
-    kept = [pair for pair in comparisons if pair.strength is not Strength.TIE]
-    if not kept:
-        raise RefusedError(
-            "only-ties",
-            "no comparison says which response is better: give comparisons that are not ties",
-        )
-    return kept
-
-
 def split(
     comparisons: Sequence[PreferencePair], share: float, least: Strength
 ) -> tuple[list[PreferencePair], list[PreferencePair]]:
@@ -82,12 +67,9 @@ def split(
         RefusedError: ``no-comparison`` if nothing is left to train on, ``no-held-out-comparison``
             if nothing is held out although a share is.
     """
-    order = list(Strength)
     held = [pair for pair in comparisons if _place_of(pair.prompt) < share]
     kept = [
-        pair
-        for pair in comparisons
-        if _place_of(pair.prompt) >= share and order.index(pair.strength) <= order.index(least)
+        pair for pair in comparisons if _place_of(pair.prompt) >= share and is_at_least(pair, least)
     ]
     if not kept or (share and not held):
         raise RefusedError(
@@ -103,24 +85,17 @@ def groups_of(comparisons: Iterable[PreferencePair], chat: ChatTokens) -> list[C
     """Return the comparisons by prompt, in the order of the first of each.
 
     Raises:
-        RefusedError: ``same-response`` for a pair of equal responses.
+        RefusedError: ``missing-side`` or ``same-response`` for a pair that cannot be compared.
     """
     groups: dict[tuple[object, ...], ComparedGroup] = {}
     for pair in comparisons:
-        chosen, rejected = (
-            episode_tokens(chat, pair.messages, turns, pair.mode)
-            for turns in (pair.chosen, pair.rejected)
-        )
-        if chosen == rejected:
-            raise RefusedError(
-                "same-response",
-                f"a comparison of the prompt {pair.prompt!r} has the same response on both sides: "
-                "remove it, or give it the strength of a tie",
-            )
+        tokens = token_pair(pair, chat)
         key = (pair.domain, pair.prompt, pair.messages, pair.mode)
         group = groups.setdefault(key, ComparedGroup(pair.prompt))
         group.pairs.append(
-            ComparedPair(group.place_of(chosen), group.place_of(rejected), pair.strength)
+            ComparedPair(
+                group.place_of(tokens.chosen), group.place_of(tokens.rejected), pair.strength
+            )
         )
     return list(groups.values())
 

@@ -17,7 +17,7 @@ from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
-from tasks.reward_model.groups import decided, groups_of, split
+from tasks.reward_model.groups import groups_of, split
 from tasks.reward_model.held_out import pair_accuracy
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.reward_model.train import MEASURED, responses_of, train_groups
@@ -30,6 +30,7 @@ from tasks.scoring.reward_model import (
     episode_tokens,
     load_reward_model,
 )
+from tasks.supervised.comparisons import decided
 from tasks.supervised.trainer_state import states_of
 from tasks.supervised.training import Watch, logged
 

@@ -132,13 +132,16 @@ def episode_tokens(
 
 def padded(rows: Sequence[Sequence[int]], pad_id: int) -> dict[str, torch.Tensor]:
     """Return rows, filled up at the right, as a batch with its attention mask."""
-    longest = max(map(len, rows))
     return {
-        "input_ids": torch.tensor([[*row, *[pad_id] * (longest - len(row))] for row in rows]),
-        "attention_mask": torch.tensor(
-            [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
-        ),
+        "input_ids": filled(rows, pad_id),
+        "attention_mask": filled([[1] * len(row) for row in rows], 0),
     }
+
+
+def filled(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Return rows as one tensor, each filled up at the right to the length of the longest."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
 def refuse_too_long(model: PreTrainedModel, episodes: Sequence[Tokens], code: str) -> None:

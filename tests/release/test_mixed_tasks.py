@@ -33,8 +33,6 @@ from tasks.onpolicy.settings import LoopSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.step_runner import StepRunner, now
 from tasks.release.release import register_checkpoint
-from tasks.reward_model.settings import RewardModelSettings
-from tasks.reward_model.steps import RewardData, train_reward_model
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
@@ -50,6 +48,8 @@ ELSEWHERE = {
     "measure_teachers": "tests/release/test_student_mixed.py",
     "record_approval": "tests/release/test_student_mixed.py",
     "warm_up_student": "tests/release/test_student_mixed.py",
+    "learn_preferences": "tests/preference/test_steps.py",
+    "train_reward_model": "tests/reward_model/test_steps.py",
     # It takes a fork point alone, and refuses one that the weights contradict.
     "import_teacher": "tests/release/test_imported.py",
     "climb_outside": "tests/rl/test_external.py",
@@ -78,7 +78,7 @@ ELSEWHERE = {
 HERE = {
     "score_teacher", "score_consolidation", "consider_release", "make_report", "make_base",
     "compare_with_outcome", "merge_average", "merge_task_arithmetic", "distil_rounds",
-    "register_checkpoint", "climb", "finetune", "train_reward_model",
+    "register_checkpoint", "climb", "finetune",
 }  # fmt: skip
 SAMPLING = SamplingSettings(max_new_tokens=4)
 SFT = SftSettings(num_steps=1, learning_rate=1e-3)
@@ -201,16 +201,6 @@ def test_a_supervised_stage_is_recorded_from_what_was_given(runner, climbs):
         ):
             step()
             assert_recorded_as_given(runner, *given)
-
-
-def test_a_reward_model_is_recorded_from_what_was_given(runner, climbs):
-    settings = RewardModelSettings(num_steps=1, learning_rate=1e-3)
-    label = StageLabel(name="reward model", owner="team-math")
-    for start, data in itertools.product(climbs, climbs):
-        compared = data.domain.train.model_copy(update={"kind": "comparisons"})
-        given = (start.precursor, RewardData([compared], [start.domain.demonstrations]))
-        train_reward_model(runner, *given, settings, 0, label)
-        assert_recorded_as_given(runner, *given)
 
 
 def test_an_artifact_with_the_record_of_another_is_not_recorded(runner, climbs):

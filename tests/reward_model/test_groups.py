@@ -3,10 +3,11 @@
 import pytest
 
 from tasks.model.chat import ChatTokens
-from tasks.reward_model.groups import ComparedPair, decided, groups_of, split
+from tasks.reward_model.groups import ComparedPair, groups_of, split
 from tasks.reward_model.held_out import pair_accuracy
 from tasks.rollout.responses import Strength
 from tasks.statistics import wilson
+from tasks.supervised.comparisons import decided
 from tests.support.preferences import pair
 from tests.support.refused import refused
 from tests.support.tiny_models import tokenizer

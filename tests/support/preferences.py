@@ -5,17 +5,22 @@ from tasks.rollout.responses import PreferencePair, Strength
 
 
 def pair(chosen="46", rejected="12", prompt="12+34", **changed):
-    """Return a comparison of two answers to a prompt; the id is the prompt's text."""
+    """Return a comparison of two answers to a prompt; its id is its text."""
     given = {
         "domain": "helpful",
         "prompt": prompt,
         "messages": (Message("user", prompt),),
-        "chosen": (Turn("assistant", chosen),),
-        "rejected": (Turn("assistant", rejected),),
+        "chosen": turns(chosen),
+        "rejected": turns(rejected),
         "strength": Strength.BETTER,
         "source": "annotator",
     }
     return PreferencePair(**given | changed)
+
+
+def turns(answer):
+    """Return an answer as the model's only turn; turns are taken as they are."""
+    return (Turn("assistant", answer),) if isinstance(answer, str) else answer
 
 
 def long_over_short(prompts=range(10, 26)):

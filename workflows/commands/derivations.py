@@ -22,6 +22,7 @@ from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.settings import RoundSettings
+from tasks.preference.settings import PreferenceSettings
 from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
@@ -187,6 +188,10 @@ KINDS: Mapping[str, Kind] = {
     "plan": Kind(
         "The inputs of a consolidation, by digest, with all findings of the check by records.",
         _fields(self=list[str], findings=list[Finding], reviewed=bool),
+    ),
+    "preference": Kind(
+        "A policy trained on comparisons (DPO), held back by a reference.",
+        _model(PreferenceSettings),
     ),
     "probe": Kind("The gate's measurements of the teachers.", _model(ProbeSettings)),
     "prompts": Kind("Prompts of a domain, JSONL.", _DATA),
