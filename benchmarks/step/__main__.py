@@ -8,7 +8,7 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
     python -m benchmarks.step plots
     python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 256 new tokens, bf16
-    python -m benchmarks.step sizes --device cuda       # 0.135 B to 7.6 B; or one of them by name
+    python -m benchmarks.step sizes --device cuda       # 0.135 B to 7.6 B; or some by name
 """
 
 import argparse
@@ -70,9 +70,10 @@ def main() -> None:
 
         write_result(f"step_limits_{where}", told.device, limits(case))
     elif told.what == "curve":
-        write_result(f"step_{told.which}", told.device, _curve(told.which, told.device))
+        (curve,) = told.which
+        write_result(f"step_{curve}", told.device, _curve(curve, told.device))
     elif told.what == "sizes":
-        _sizes([told.which] if told.which else SIZES, told.device)
+        _sizes(told.which or SIZES, told.device)
     else:
         from benchmarks.step.plots import draw_all  # noqa: PLC0415
 
@@ -111,16 +112,17 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("versus", "ledger", "limits", "curve", "sizes", "plots"))
-    parser.add_argument("which", nargs="?", help="the curve of `curve`, or the size of `sizes`")
+    parser.add_argument("which", nargs="*", help="the curve of `curve`, or sizes of `sizes`")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10, help="of each side that count")
     parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
     told = parser.parse_args()
-    named: list[str | None] = [*NAMES] if told.what == "curve" else [None]
-    named += SIZES if told.what == "sizes" else []
-    if told.which not in named:
-        parser.error(f"`{told.what}` takes one of {named}, not {told.which!r}")
+    named = {"curve": [*NAMES], "sizes": [*SIZES]}.get(told.what, [])
+    if set(told.which) - set(named) or (told.what == "curve" and len(told.which) != 1):
+        parser.error(f"`{told.what}` takes names of {named}, and a curve is one of them")
+    if told.what == "sizes" and told.device != "cuda":
+        parser.error("`sizes` are measured on a GPU: add --device cuda")
     return told
 
 

@@ -108,7 +108,8 @@ SIZES = {
             num_teachers=4,
             lora_rank=16,
             checkpointing=True,
-        )
+        ),
+        keeps_ledger=False,
     ),
 }
 """Shapes of SmolLM2-135M, Qwen3-1.7B, Llama-3.2-3B and Qwen3-8B, all built as a Qwen3 with a head

@@ -51,7 +51,8 @@ class Trl:
         inputs = _inputs(rollouts, self.scene.chat.pad_id, model.device)
         model.zero_grad()
         items = inputs["completion_mask"].sum()
-        loss, _, _ = trainer._compute_loss(model, inputs, items)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=trainer.args.bf16):
+            loss, _, _ = trainer._compute_loss(model, inputs, items)
         loss.backward()
         norms = [p.grad.double().norm() for p in model.parameters() if p.grad is not None]
         model.zero_grad()

@@ -27,7 +27,7 @@ def against_trl(case: Case, rows: int, steps: int) -> dict[str, Any]:
             taken["trl"].append(seconds)
             taken["provost"].append(ours.step())
 
-        loss = _losses(scene, trl)
+        loss = _losses(scene, trl, rows)
         with backward_timed(ours.phases, trl.phases):
             trl.run(between=turn)
     kept = {side: seconds[warm_up:] for side, seconds in taken.items()}
@@ -62,10 +62,10 @@ def total(seconds: Mapping[str, tuple[float, float]], place: int) -> float:
     return sum(phase[place] for phase in seconds.values())
 
 
-def _losses(scene: Scene, trl: Trl) -> dict[str, float]:
-    """Return both losses, and the norms of their gradients, of the same rollouts and weights."""
+def _losses(scene: Scene, trl: Trl, rows: int) -> dict[str, float]:
+    """Return both losses, and the norms of their gradients, of one microbatch of TRL's."""
     fresh = Ours(scene)
-    rollouts = fresh.source.rollouts(1)
+    rollouts = fresh.source.rollouts(1)[:rows]
     fresh.step(rollouts)
     theirs, their_norm = trl.loss(rollouts)
     own, own_norm = fresh.metrics["loss"], fresh.metrics["gradient_norm"]
