@@ -6,6 +6,7 @@ from flytekit import workflow
 
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import BlendSettings, Contribution, StageLabel
+from tasks.model.settings import Precision
 from tasks.release.task import check_foundation, collect_blend, register_checkpoint, summarize
 from tasks.sft.settings import BaseSettings, FoundationPreset
 from tasks.sft.task import finetune, import_model, make_base, shared_stage
@@ -58,15 +59,24 @@ class Founded(NamedTuple):
 
 
 @workflow
-def import_checkpoint(source: str, name: str = "fork-point", license: str = "") -> Founded:
+def import_checkpoint(
+    source: str,
+    name: str = "fork-point",
+    license: str = "",
+    *,
+    saved_precision: Precision = Precision.FP32,
+) -> Founded:
     """Register a Hugging Face model without training, as base or as fork point.
 
     Args:
         source: Path of a folder, or id on the Hub, with a revision behind an @ if needed.
         name: base or fork-point.
         license: License of the model; empty for the one that its files state.
+        saved_precision: Floating-point format of the stored weights.
     """
-    imported = import_model(source=source, name=name, license=license)
+    imported = import_model(
+        source=source, name=name, license=license, saved_precision=saved_precision
+    )
     registered = register_checkpoint(name=name, checkpoint=named("import", imported), owner=OWNER)
     made = named("register", registered)
     return Founded(named("summary", summarize(made=made)), made)
@@ -82,6 +92,7 @@ def foundation(
     sft_batch_size: int = 0,
     sft_learning_rate: float = 0.0,
     sft_warmup_steps: int = -1,
+    saved_precision: Precision = Precision.FP32,
 ) -> Founded:
     """Make the fork point.
 
@@ -93,6 +104,7 @@ def foundation(
         sft_batch_size: Rows per optimizer step; 0 for the preset's.
         sft_learning_rate: Peak learning rate; 0 for the preset's.
         sft_warmup_steps: Steps to the peak learning rate; -1 for the preset's.
+        saved_precision: Floating-point format of the stored fork point.
     """
     stage = shared_stage(
         preset=preset,
@@ -100,6 +112,7 @@ def foundation(
         batch_size=sft_batch_size,
         learning_rate=sft_learning_rate,
         warmup_steps=sft_warmup_steps,
+        saved_precision=saved_precision,
     )
     numbers = named("settings", stage)
     blend = named("collect-blend", collect_blend(blend=BLEND, seed=seed))

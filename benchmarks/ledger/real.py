@@ -26,9 +26,10 @@ from tasks.contracts.handover import DomainSettings, Plan, PlannedTeacher, Stage
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.conservation import add_up
 from tasks.ledger.schema import LedgerSettings
+from tasks.model.settings import Precision
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
-from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.settings import LoopSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.release.domain import collect_domain
 from tasks.rollout.settings import SamplingSettings

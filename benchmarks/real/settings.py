@@ -4,7 +4,8 @@ A change of one of them makes new steps: results of before stay beside the commi
 """
 
 from tasks.contracts.handover import DomainSettings
-from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.model.settings import Precision
+from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings

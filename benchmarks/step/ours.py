@@ -10,7 +10,7 @@ from benchmarks.step.case import NEVER, Graded, Scene
 from benchmarks.step.phases import SAMPLING, Phases, Seconds
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
-from tasks.model.settings import AdapterSettings
+from tasks.model.settings import AdapterSettings, Precision
 from tasks.mopd.objective import Distillation
 from tasks.mopd.round_models import FrozenModels
 from tasks.mopd.routing import Route, Routing
@@ -20,7 +20,7 @@ from tasks.onpolicy.learner import Learner, default_microbatch
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import rollout_metrics
 from tasks.onpolicy.objective import ChunkLoss
-from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Rollout

@@ -22,10 +22,11 @@ from tasks.model.files import (
     load_tokenizer,
     load_whole_model,
     refuse_foreign_code,
-    save_policy,
 )
 from tasks.model.formats import refuse_other_weights
 from tasks.model.hub import is_commit, snapshot_of
+from tasks.model.saving import save_in
+from tasks.model.settings import Precision
 from tasks.model.training_templates import replace_template
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -79,8 +80,8 @@ def digests_of(folder: Path) -> dict[str, JsonValue]:
     return {str(path.relative_to(folder)): digest_file(path) for path in files}
 
 
-def bring_in(source: Path, into: Path) -> Brought:
-    """Save the causal LM of a folder into another, in single precision and without padding rows.
+def bring_in(source: Path, into: Path, precision: Precision = Precision.FP32) -> Brought:
+    """Save the causal LM of a folder into another, in a precision and without padding rows.
 
     Of a model with several parts, such as one that also sees images, the language model is kept.
     A chat template that cannot play several turns gives way to ours, if ours gives the same text.
@@ -104,7 +105,8 @@ def bring_in(source: Path, into: Path) -> Brought:
         notes["trimmed_rows"] = trimmed
     if replaced := replace_template(tokenizer):
         notes["template"] = f"Provost's training template for {replaced}"
-    return Brought(save_policy(policy, into), notes)
+    notes["saved"] = save_in(policy, into, precision)
+    return Brought(into, notes)
 
 
 def trim_padding_rows(policy: Policy) -> list[JsonValue]:

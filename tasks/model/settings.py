@@ -1,6 +1,23 @@
-"""Sizes of models trained from scratch and of adapters. No torch: workflows import it."""
+"""Precision, sizes of models trained from scratch, and adapters. No torch: workflows import it."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class Precision(StrEnum):
+    """Floating-point format, of the computation or of saved weights.
+
+    Weights in training, optimizer moments and ledger are fp32 in either case.
+    """
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+def saved_as(precision: Precision) -> dict[str, JsonValue]:
+    """Return a saved precision as a setting; fp32 is left out, so that older records are found."""
+    return {} if precision is Precision.FP32 else {"saved_precision": precision.value}
 
 
 class ScratchSettings(BaseModel):

@@ -7,9 +7,17 @@ from tasks.model.adapter_merge import is_adapter, merge_adapter, refuse_other_ba
 from tasks.model.bring_in import Brought, bring_in
 from tasks.model.files import Policy, load_policy, load_tokenizer, save_policy
 from tasks.model.identity import differences
+from tasks.model.saving import save_in
+from tasks.model.settings import Precision
 
 
-def as_checkpoint(source: Path, start: Path, into: Path, hub_id: str = "") -> Brought:
+def as_checkpoint(
+    source: Path,
+    start: Path,
+    into: Path,
+    hub_id: str = "",
+    precision: Precision = Precision.FP32,
+) -> Brought:
     """Save a whole model, or a LoRA adapter merged into its start, with the start's tokenizer.
 
     Args:
@@ -17,6 +25,7 @@ def as_checkpoint(source: Path, start: Path, into: Path, hub_id: str = "") -> Br
         start: Folder of the checkpoint that it was trained from.
         into: Folder to write.
         hub_id: Id of the start on the Hub; "" if unknown.
+        precision: Floating-point format of the saved weights.
 
     Raises:
         RefusedError: for a folder that cannot be used, or with another tokenizer or template.
@@ -26,8 +35,9 @@ def as_checkpoint(source: Path, start: Path, into: Path, hub_id: str = "") -> Br
         policy = load_policy(start)
         policy.model.float()
         merge_adapter(policy.model, source)
-        return Brought(save_policy(policy, into), {"merged": "a LoRA adapter"})
-    brought = bring_in(source, into)
+        saved = save_in(policy, into, precision)
+        return Brought(into, {"merged": "a LoRA adapter", "saved": saved})
+    brought = bring_in(source, into, precision)
     tokenizer = load_tokenizer(start)
     if differ := differences(load_tokenizer(brought.folder), tokenizer):
         raise RefusedError(

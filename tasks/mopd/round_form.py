@@ -13,8 +13,9 @@ from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import Plan, WarmUpSettings
 from tasks.contracts.inputs import documented
 from tasks.ledger.schema import StoredPrecision
+from tasks.model.settings import Precision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
-from tasks.onpolicy.settings import Normalization, Precision, Workload, recipe
+from tasks.onpolicy.settings import Normalization, Workload, recipe
 from tasks.rollout.settings import SamplingSettings
 
 

@@ -25,6 +25,7 @@ from tasks.ledger.schema import StoredPrecision
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
+from tasks.model.settings import Precision
 from tasks.mopd.losses.top_k import check_support
 from tasks.mopd.objective import Distillation
 from tasks.mopd.round_models import RoundModels
@@ -36,7 +37,6 @@ from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
-from tasks.onpolicy.settings import Precision
 from tasks.onpolicy.teacher_prompts import TeacherPrompts, room_for_teachers
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report

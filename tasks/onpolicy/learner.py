@@ -26,11 +26,12 @@ from tasks.model.log_probs import (
     pad_right,
 )
 from tasks.model.lora import add_adapter
+from tasks.model.settings import Precision
 from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
-from tasks.onpolicy.settings import LoopSettings, Normalization, Precision
+from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_metrics import Report
 from tasks.onpolicy.step_plan import (
     Microbatch,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from lineage.digest import canonical_json
 from lineage.frozen import respelled
 from tasks.ledger.schema import LedgerSettings
-from tasks.model.settings import AdapterSettings
+from tasks.model.settings import AdapterSettings, Precision
 
 
 class Correction(StrEnum):
@@ -73,16 +73,6 @@ class Normalization(StrEnum):
     GLOBAL_BATCH = "global_batch"
     """The same with several inner updates: each token of a step weighs alike, whichever update it
     is in (MAI-Thinking-1 section 3.1.1)."""
-
-
-class Precision(StrEnum):
-    """Floating-point format of the student's computation, in sampling and in training.
-
-    Trained weights, optimizer moments and ledger are fp32 in either case.
-    """
-
-    FP32 = "fp32"
-    BF16 = "bf16"
 
 
 class LoopSettings(BaseModel):

@@ -1,8 +1,6 @@
 """Writes the student of a loop as a standard checkpoint, merged, in fp32 or rounded to bf16."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,14 +10,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.model.files import MAX_SHARD, Policy, load_model, load_policy, save_policy
 from tasks.model.lora import load_adapter, merged_weights, save_adapter
+from tasks.model.saving import DTYPES, held_in, squares
+from tasks.model.settings import Precision
 from tasks.model.shards import collected, local, sum_over_parts
 from tasks.onpolicy.learner import Learner
-from tasks.onpolicy.settings import Precision
 from tasks.platform.ranks import num_ranks, rank
 
 ADAPTER = "adapter"
 """Folder of a LoRA student's adapters, inside the folder of the merged model."""
-_DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 
 
 def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
@@ -31,7 +29,7 @@ def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: P
         ValueError: if what was written cannot be loaded.
     """
     model, adapter = learner.model, learner.settings.adapter
-    kept = _DTYPES[learner.settings.saved_precision]
+    kept = DTYPES[learner.settings.saved_precision]
     if adapter is not None:
         weights = collected(learner.optimizer.masters())
         if rank() == 0:
@@ -61,27 +59,10 @@ def saving_note(learner: Learner) -> dict[str, JsonValue]:
     if settings.saved_precision is Precision.FP32 or settings.adapter is not None:
         return note
     masters = learner.optimizer.masters()
-    kept = _DTYPES[settings.saved_precision]
-    squares = torch.zeros(2, dtype=torch.float64)
-    for tensor in masters.values():
-        own = local(tensor)
-        lost = own.double() - own.to(kept).double()
-        squares += torch.stack([lost.square().sum(), own.double().square().sum()]).cpu()
-    lost_square, square = sum_over_parts(squares, masters.values()).tolist()
+    kept = DTYPES[settings.saved_precision]
+    own = squares(map(local, masters.values()), kept)
+    lost_square, square = sum_over_parts(own, masters.values()).tolist()
     return note | {"rounding": (lost_square / square) ** 0.5}
-
-
-@contextmanager
-def held_in(model: PreTrainedModel, kept: torch.dtype) -> Iterator[None]:
-    """Let the model hold its weights rounded to a precision inside, so that they are saved so."""
-    weights = [(parameter, parameter.data) for parameter in model.parameters()]
-    for parameter, data in weights:
-        parameter.data = data.to(kept)
-    try:
-        yield
-    finally:
-        for parameter, data in weights:
-            parameter.data = data
 
 
 def _save_merged(

@@ -12,6 +12,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.ancestry import CheckpointTensors, ancestry, shapes_of
 from tasks.model.bring_in import digests_of, located
 from tasks.model.relation import Ancestry
+from tasks.model.settings import saved_as
 from tasks.model.trained_elsewhere import as_checkpoint
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -46,6 +47,7 @@ def import_teacher(
             **identity,
             "domain": settings.domain,
             "declared": settings.declared.model_dump(mode="json"),
+            **saved_as(settings.saved_precision),
         },
         seed=0,
     )
@@ -54,7 +56,8 @@ def import_teacher(
         report(f"{settings.domain} import", 0, 2, message=f"read {settings.source}")
         source = fetch()
         start = runner.store.tree(fork_point.digest)
-        brought = as_checkpoint(source, start, into / "model", _hub_id(runner, fork_point))
+        hub_id = _hub_id(runner, fork_point)
+        brought = as_checkpoint(source, start, into / "model", hub_id, settings.saved_precision)
         report(f"{settings.domain} import", 1, 2, message="compare with the fork point")
         found = measure_ancestry(runner, brought.folder, fork_point, settings.source)
         measurements.add(0, {"distance": found.distance})

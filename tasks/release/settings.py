@@ -4,6 +4,7 @@ from pydantic import Field
 
 from lineage.declared import Declared
 from lineage.frozen import Frozen
+from tasks.model.settings import Precision
 
 
 class ImportSettings(Frozen):
@@ -17,3 +18,5 @@ class ImportSettings(Frozen):
     license: str = Field(min_length=1)
     """SPDX identifier of the license of the weights."""
     declared: Declared = Declared()
+    saved_precision: Precision = Precision.FP32
+    """Floating-point format in which the teacher is stored."""

@@ -16,7 +16,7 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_differences
 from tasks.model.log_probs import TokenBatch, chosen_hidden, hidden_log_probs
-from tasks.onpolicy.settings import Precision
+from tasks.model.settings import Precision
 from tasks.platform.ranks import rank_device
 from tasks.platform.resume import Part
 from tasks.rl.grpo import GroupAdvantage

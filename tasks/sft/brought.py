@@ -10,6 +10,7 @@ from tasks.model.bring_in import bring_in, digests_of, located
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.model.hub import UNKNOWN_LICENSE, stated_license
+from tasks.model.settings import Precision, saved_as
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -18,7 +19,12 @@ from tasks.sft.settings import SHARED_STAGE, FoundationPreset, SftSettings
 
 
 def bring_base(
-    runner: StepRunner, source: str, license: str = "", *, speaks: bool = True
+    runner: StepRunner,
+    source: str,
+    license: str = "",
+    precision: Precision = Precision.FP32,
+    *,
+    speaks: bool = True,
 ) -> Artifact:
     """Return the Hugging Face model ``source`` as a checkpoint of the store.
 
@@ -26,6 +32,7 @@ def bring_base(
         runner: Runs the step.
         source: Path of a folder, or id on the Hub, with a branch, tag or commit behind an @.
         license: License of the model; "" for the one that its folder states.
+        precision: Floating-point format in which it is stored.
         speaks: Whether teams start from it, which takes a usable chat template.
 
     Raises:
@@ -37,7 +44,7 @@ def bring_base(
         kind="base",
         inputs=(),
         source=source_digest("sft", "supervised"),
-        settings=identity | ({"license": license} if license else {}),
+        settings=identity | ({"license": license} if license else {}) | saved_as(precision),
         seed=0,
     )
 
@@ -47,7 +54,7 @@ def bring_base(
         measurements.notes["license"] = license or stated_license(place) or UNKNOWN_LICENSE
         if "files" not in identity:
             measurements.notes["files"] = digests_of(place)
-        brought = bring_in(place, into / "model")
+        brought = bring_in(place, into / "model", precision)
         measurements.notes |= brought.notes
         if speaks:
             _refuse_unusable_template(brought.folder, source)
@@ -74,7 +81,12 @@ def _refuse_unusable_template(folder: Path, source: str) -> None:
 
 
 def shared_stage(
-    preset: FoundationPreset, steps: int, batch_size: int, learning_rate: float, warmup_steps: int
+    preset: FoundationPreset,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup_steps: int,
+    saved_precision: Precision = Precision.FP32,
 ) -> SftSettings:
     """Return a preset's numbers, with those given that are not 0; a warm-up of -1 is not given.
 
@@ -90,4 +102,6 @@ def shared_stage(
     if warmup_steps != -1:
         chosen["warmup_steps"] = warmup_steps
     with told_by_name({name: f"sft_{name.removeprefix('num_')}" for name in chosen}):
-        return SftSettings.model_validate(SHARED_STAGE[preset].model_dump() | chosen)
+        return SftSettings.model_validate(
+            SHARED_STAGE[preset].model_dump() | chosen | saved_as(saved_precision)
+        )

@@ -5,6 +5,7 @@ from functools import partial
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Gated, Plan, StageLabel, WarmUpSettings
 from tasks.contracts.scale import Scale
+from tasks.model.settings import Precision
 from tasks.platform import resources
 from tasks.platform.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
@@ -27,22 +28,28 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
 
 
 @hosted(resources.Stage.FOUNDATION)
-def import_model(source: str, name: str, license: str) -> Artifact:
+def import_model(source: str, name: str, license: str, saved_precision: Precision) -> Artifact:
     """Bring a Hugging Face model in without training, as base or as fork-point."""
     from tasks.platform.step_runner import StepRunner
     from tasks.sft import brought
 
-    return brought.bring_base(StepRunner(), source, license, speaks=name != "base")
+    speaks = name != "base"
+    return brought.bring_base(StepRunner(), source, license, saved_precision, speaks=speaks)
 
 
 @hosted(resources.Stage.PLAN)
 def shared_stage(
-    preset: FoundationPreset, steps: int, batch_size: int, learning_rate: float, warmup_steps: int
+    preset: FoundationPreset,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup_steps: int,
+    saved_precision: Precision,
 ) -> SftSettings:
     """Return a preset's numbers of the shared supervised stage, with those that were given."""
     from tasks.sft.brought import shared_stage as chosen
 
-    return chosen(preset, steps, batch_size, learning_rate, warmup_steps)
+    return chosen(preset, steps, batch_size, learning_rate, warmup_steps, saved_precision)
 
 
 @hosted(resources.Stage.PLAN)

@@ -33,7 +33,7 @@ def supervise(
     scratch: Path,
     watch: Watch,
 ) -> int:
-    """Train the policy in place on tokenized rows; return the number of tokens trained.
+    """Train the policy in place, in fp32, on tokenized rows; return the number of tokens trained.
 
     Loss counts where ``is_response`` is set. A run that was killed goes on from its last state, to
     the same bits.
@@ -41,7 +41,7 @@ def supervise(
     Raises:
         ValueError: for no rows, or a row longer than the model's positions.
     """
-    model = policy.model
+    model = policy.model.float()  # bf16 weights would lose most of a small update
     _check(rows, model)
     data = Dataset.from_dict(
         {

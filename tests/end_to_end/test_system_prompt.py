@@ -143,9 +143,8 @@ def test_the_ledger_keeps_what_the_teacher_read(runner, plan, run):
 def test_the_audit_adds_up_and_scores_the_teacher_behind_it(runner, run):
     asked = replace_domain(ASKED, "")
     audit = explain(runner, run.student.digest, [asked, replace_domain(ASKED, "whisper")])
-    assert audit.residual < 0.01
+    assert audit.residual < 3e-3
     unsure, whispered = audit.behaviors
-    assert sum(unsure.parts.values()) == pytest.approx(unsure.end - unsure.start, abs=1e-4)
     _, release = release_of(runner, "shout")
     start = find_subject(runner, run.student.digest).start
     before = said(runner, start.digest, asked, "")

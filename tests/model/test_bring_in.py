@@ -119,7 +119,7 @@ def test_rows_beyond_the_tokenizer_are_trimmed_and_the_rest_is_unchanged(tmp_pat
         policy.model.resize_token_embeddings(344, mean_resizing=False)
     folder = save_policy(policy, tmp_path / "padded")
     brought = bring_in(folder, tmp_path / "copy")
-    assert brought.notes == {"trimmed_rows": [280, 344]}
+    assert brought.notes == {"trimmed_rows": [280, 344], "saved": {"precision": "fp32"}}
     found = load_policy(brought.folder).model
     assert found.config.vocab_size == 280
     with torch.no_grad():

@@ -67,4 +67,4 @@ def test_the_record_of_what_is_brought_in_names_the_template(tmp_path):
     ChatTokens(load_tokenizer(brought.folder)).refuse_without_tools()
     other = tokenizer_of("qwen2_5")
     plain = Policy(tiny("qwen3", vocab_size=len(other)), other)
-    assert bring_in(save_policy(plain, tmp_path / "c"), tmp_path / "d").notes == {}
+    assert bring_in(save_policy(plain, tmp_path / "c"), tmp_path / "d").notes.keys() == {"saved"}

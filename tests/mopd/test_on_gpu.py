@@ -11,7 +11,7 @@ from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter, digest_weights
 from tasks.model.files import Policy
-from tasks.model.settings import AdapterSettings
+from tasks.model.settings import AdapterSettings, Precision
 from tasks.mopd.losses.teacher_term import Chunk, teacher_term
 from tasks.mopd.objective import Distillation
 from tasks.mopd.routing import Route, Routing
@@ -19,7 +19,7 @@ from tasks.mopd.settings import Divergence
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
-from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.settings import LoopSettings
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from tasks.model.architecture import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
 from tasks.model.log_probs import chosen_hidden, pad_right
-from tasks.model.settings import AdapterSettings
+from tasks.model.settings import AdapterSettings, Precision
 from tasks.onpolicy.learner import Learner, num_trained
-from tasks.onpolicy.settings import LoopSettings, Precision
+from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.student_files import save_student, saving_note
 from tests.onpolicy.test_loop import SCORED, Likelihood
 from tests.support.refused import refused

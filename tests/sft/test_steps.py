@@ -11,6 +11,7 @@ from lineage.store.store import open_store
 from tasks.contracts.handover import StageLabel
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
+from tasks.model.settings import Precision
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
@@ -175,3 +176,18 @@ def test_a_base_that_reads_the_demonstrations_learns_to_answer(runner, data):
         return -logits.gather(-1, ids[0, 1:, None])[said].mean().item()
 
     assert loss(chats) < loss(alone) - 1.0
+
+
+def test_a_checkpoint_in_bf16_is_trained_in_fp32_and_saved_as_chosen(runner, start, data):
+    short = SETTINGS.model_copy(update={"num_steps": 1})
+    half = short.model_copy(update={"saved_precision": Precision.BF16})
+    saved = finetune(runner, start, data, half, 0, STAGE)
+    whole = finetune(runner, start, data, short, 0, STAGE)
+    first, second = runner.weights(saved), runner.weights(whole)
+    assert all(torch.equal(first[name], second[name].bfloat16()) for name in first)
+    assert "saved_precision" not in runner.derivations[-1].settings
+    assert runner.derivations[-2].settings["saved_precision"] == "bf16"
+    # A step of 1e-2 from bf16 weights ends between the numbers that bf16 has.
+    again = runner.weights(finetune(runner, saved, data, short, 0, STAGE))
+    assert all(tensor.dtype == torch.float32 for tensor in again.values())
+    assert any(not torch.equal(tensor, tensor.bfloat16().float()) for tensor in again.values())

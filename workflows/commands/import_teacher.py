@@ -14,6 +14,7 @@ from lineage.view.summary import summary_of
 from tasks.contracts.handover import DomainSettings
 from tasks.contracts.inputs import told_by_name
 from tasks.evaluate.settings import EvaluationSettings
+from tasks.model.settings import Precision
 from tasks.release.settings import ImportSettings
 from tasks.rollout.environment import SPLITS
 from tasks.rollout.settings import SamplingSettings
@@ -21,7 +22,7 @@ from workflows.commands.faculty import place_of, team_settings
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
 from workflows.commands.names import told_of_candidate
-from workflows.commands.options import chosen
+from workflows.commands.options import chosen, saved_precision
 from workflows.commands.output import as_json, say
 from workflows.imported import import_and_release
 
@@ -67,14 +68,17 @@ class MeasuredWith:
     metavar="NAME=VALUE",
     help=f"A fact of its training; several times: {', '.join(Declared.model_fields)}.",
 )
+@saved_precision
 @as_json
 def import_(
     source: str,
+    *,
     team: str,
     fork_point: str,
     declare: tuple[str, ...],
     as_document: bool,
     system_prompt: Path | None,
+    saved_precision: Precision,
     **stated: str | float | None,
 ) -> None:
     """Release SOURCE, a Hugging Face folder, an ID[@REVISION] or a LoRA adapter, as a teacher.
@@ -95,6 +99,7 @@ def import_(
             owner=found.domain.owner,
             license=found.domain.license,
             declared=_declared(declare),
+            saved_precision=saved_precision,
         )
     made = run_locally(
         import_and_release,

@@ -9,6 +9,7 @@ from flytekit.core.workflow import PythonFunctionWorkflow
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tasks.model.settings import Precision
 from tasks.mopd.launch_form import merged, split
 
 _PLAIN: dict[object, click.ParamType[Any]] = {
@@ -156,3 +157,13 @@ def _click_type(python_type: Any) -> click.ParamType[Any]:  # noqa: ANN401
     if issubclass(python_type, Enum):
         return Member(python_type)
     return _PLAIN[python_type]
+
+
+saved_precision = click.option(
+    "--saved-precision",
+    type=Member(Precision),
+    default=Precision.FP32.value,
+    show_default=True,
+    help="Floating-point format of the stored weights; bf16 takes half the disk.",
+)
+"""Option of commands that store a model."""

@@ -18,6 +18,7 @@ from lineage.registry.registry import check_may_publish
 from lineage.store.store import open_store
 from lineage.view.summary import summary_of
 from tasks.contracts.inputs import InputError
+from tasks.model.settings import Precision
 from tasks.mopd.launch_form import MORE, PRESET, LaunchForm, launch_spec
 from tasks.mopd.round_form import LARGEST_SEED
 from tasks.sft.settings import FoundationPreset
@@ -27,7 +28,13 @@ from workflows.commands.gate import inputs_of_request
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
 from workflows.commands.names import told_of_candidate
-from workflows.commands.options import Member, chosen, inputs_of_options, options_of_form
+from workflows.commands.options import (
+    Member,
+    chosen,
+    inputs_of_options,
+    options_of_form,
+    saved_precision,
+)
 from workflows.commands.output import as_json, emit, say
 from workflows.consolidation.workflow import PRESETS, consolidate, consolidate_reviewed
 from workflows.foundation import foundation as foundation_workflow
@@ -58,14 +65,20 @@ def run() -> None:
 @click.option("--sft-batch-size", type=click.IntRange(1), help="Rows per optimizer step.")
 @click.option("--sft-learning-rate", type=float, help="Peak learning rate.")
 @click.option("--sft-warmup-steps", type=click.IntRange(0), help="Steps to the peak learning rate.")
+@saved_precision
 def foundation(
-    model: str, seed: int, preset: FoundationPreset | None, **numbers: float | None
+    model: str,
+    seed: int,
+    preset: FoundationPreset | None,
+    saved_precision: Precision,
+    **numbers: float | None,
 ) -> None:
     """Make the base and the fork point."""
     quiet()
     usual = FoundationPreset.INSTRUCT if model else FoundationPreset.FROM_SCRATCH
     given = chosen(numbers)
-    made = run_locally(foundation_workflow, model=model, seed=seed, preset=preset or usual, **given)
+    given |= {"preset": preset or usual, "saved_precision": saved_precision}
+    made = run_locally(foundation_workflow, model=model, seed=seed, **given)
     say(f"fork-point@released is {made.fork_point.digest}")
 
 
