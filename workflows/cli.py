@@ -11,7 +11,14 @@ from workflows.commands.output import show_trace
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("workflows.commands.demo:demo", "Run the main job end to end, or resume it."),
-    "run": ("workflows.commands.run:run", "Run a workflow: foundation, teacher or consolidation."),
+    "run": (
+        "workflows.commands.run:run",
+        "Run a workflow: foundation, teacher, consolidation or recipe.",
+    ),
+    "recipe": (
+        "workflows.commands.recipe:recipe",
+        "List and compare published post-training systems.",
+    ),
     "register": (
         "workflows.commands.register:register",
         "Register a team, the foundation or the consolidation in Flyte.",

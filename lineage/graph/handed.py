@@ -5,6 +5,7 @@ derivation and the role of its input, and from nothing else.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 from lineage.records.derivation import Derivation, Input
@@ -96,3 +97,57 @@ def common_weight_ancestors(records: Records, models: Iterable[tuple[str, str]])
     """Return the checkpoints that the weights of all models come from, or that all of them are."""
     families = [weight_ancestors(records, *model) for model in models]
     return set.intersection(*families) if families else set()
+
+
+MODELS = frozenset({"checkpoint", "reward_model"})
+"""Kinds of artifacts with weights."""
+
+
+@dataclass(frozen=True, order=True)
+class ModelEdge:
+    """What the model of one record handed to the model of another, whatever lies between them."""
+
+    parent: str
+    child: str
+    handed: Handed
+
+
+def model_edges(records: Records, record: str, base: str) -> list[ModelEdge]:
+    """Return what led from a base to a model: its models, and what each handed to the next.
+
+    Data sets between two models are left out: a model that wrote responses from which another one
+    learned handed it data, and a reward model that scored them handed it scores.
+
+    Args:
+        records: The records of the store.
+        record: Record of the model.
+        base: Record of the base, behind which nothing is followed.
+    """
+    edges, seen, todo = set[ModelEdge](), {base}, [record]
+    while todo:
+        child = todo.pop()
+        if child in seen:
+            continue
+        seen.add(child)
+        derivation = records.read(child)
+        for item in derivation.inputs:
+            what = handed(derivation.kind, item.role)
+            for parent, given in _models_behind(records, item, what):
+                edges.add(ModelEdge(parent, child, given))
+                todo.append(parent)
+    return sorted(edges)
+
+
+def _models_behind(
+    records: Records, item: Input, what: Handed | None
+) -> Iterator[tuple[str, Handed]]:
+    """Yield the models that an input is or came from, with what they handed on through it."""
+    if what is None or not item.record:
+        return
+    attested = records.output(item.record)
+    if attested is not None and attested.output_kind in MODELS:
+        yield item.record, what
+        return
+    derivation = records.read(item.record)
+    for source in derivation.inputs:
+        yield from _models_behind(records, source, handed(derivation.kind, source.role))

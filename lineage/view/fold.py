@@ -3,13 +3,14 @@
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
+from lineage.graph.handed import Handed
 from lineage.graph.index import Edge
 from lineage.graph.nodes import Graph, Node, in_order
 
-MODEL_KINDS = frozenset({"checkpoint", "release", "student"})
+MODEL_KINDS = frozenset({"checkpoint", "reward_model", "release", "student"})
 NEVER_FOLDED = frozenset({"base", "mopd", "release", "merge", "student", "publish"})
 """Kinds of record that people look for one by one."""
-KEPT_ROLES = frozenset({"teacher", "student"})
+KEPT_ROLES = frozenset({"teacher", "student", *Handed})
 """Roles that are drawn even if a longer path connects the same boxes."""
 FEWEST_TO_FOLD = 3
 

@@ -39,10 +39,14 @@ SHORT: Mapping[str, int] = {
     "rollouts_per_prompt": 2,
     "samples_per_prompt": 2,
     "num_prompts": 4,
-    "max_new_tokens": 12,
     "inner_updates": 1,
+    "reset_every": 1,
+    "from_step": 2,
+    "refill_rounds": 1,
 }
 """Settings that say how long a stage runs, with their values at the scale micro."""
+TOKENS = frozenset({"max_new_tokens", "most_tokens", "buffer"})
+"""Settings in tokens; micro has an eighth, so that limits that follow each other still differ."""
 
 
 def table(tiny: RecipeNumbers, published: RecipeNumbers) -> list[RecipeNumbers]:
@@ -81,12 +85,15 @@ def _short(value: JsonValue) -> JsonValue:
         return [_short(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        name: min(item, SHORT[name])
-        if name in SHORT and isinstance(item, int) and item
-        else _short(item)
-        for name, item in value.items()
-    }
+    return {name: _short_number(name, item) for name, item in value.items()}
+
+
+def _short_number(name: str, value: JsonValue) -> JsonValue:
+    if not isinstance(value, int) or not value:
+        return _short(value)
+    if name in TOKENS:
+        return max(1, value // 8)
+    return min(value, SHORT.get(name, value))
 
 
 def _stages(row: RecipeNumbers) -> frozenset[str]:

@@ -1,5 +1,6 @@
-"""The Flyte task that chooses a recipe's numbers."""
+"""Flyte tasks that choose: a recipe's numbers, the last checkpoint of a ladder."""
 
+from lineage.artifacts import Artifact, Rung
 from tasks.contracts.scale import Scale
 from tasks.platform.hosting import hosted
 from tasks.platform.resources import Stage
@@ -11,3 +12,9 @@ from tasks.recipe.settings import numbers_at as row_at
 def numbers_at(scale: Scale, rows: list[RecipeNumbers]) -> RecipeNumbers:
     """Return the numbers of a recipe at a scale."""
     return row_at(scale, rows)
+
+
+@hosted(Stage.PLAN)
+def finished_policy(ladder: list[Rung]) -> Artifact:
+    """Return the last checkpoint of a ladder."""
+    return ladder[-1].checkpoint

@@ -24,9 +24,12 @@ RUNS = {
     "demo",
     "runs",
     "compare",
+    "run recipe",
+    "recipe compare",
 }
 """Their documents are tested with what they run: tests/end_to_end/test_summaries.py. `runs` asks
-Flyte (tests/hosted/test_runs.py), `compare` needs two students (tests/evaluate/test_compare.py)."""
+Flyte (tests/hosted/test_runs.py), `compare` needs two students (tests/evaluate/test_compare.py).
+Those of recipes are in tests/recipes/test_command.py."""
 ASKED = {
     "plans": [],
     "teacher list": [],
@@ -47,6 +50,7 @@ ASKED = {
     "lineage reindex": [],
     "trust show": [],
     "doctor": [],
+    "recipe list": [],
 }
 ACT = {
     *(

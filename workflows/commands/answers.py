@@ -145,11 +145,59 @@ class Checkup(Frozen):
     checks: list[CheckAnswer]
 
 
+class RecipeName(Frozen):
+    """A recipe that can be run."""
+
+    name: str
+    title: str
+    lesson: str
+    """One line on what to learn from it."""
+
+
+class RecipeList(Frozen):
+    """``provost recipe list``."""
+
+    recipes: list[RecipeName]
+
+
+class RecipeAnswer(Frozen):
+    """``provost run recipe``: the card of one run."""
+
+    recipe: str
+    scale: str
+    seed: int
+    card: str
+    """Record of the card."""
+    model: str
+    """Digest of the last checkpoint."""
+    mean: float
+    """Mean score over the domains, from 0 to 1."""
+    gain: float
+    """Mean score less the base's."""
+    scores: dict[str, float]
+    forgetting: dict[str, float]
+    """Best score of an earlier stage, less the model's, by domain."""
+    drift: float
+    """KL from the base in nats per token."""
+    tokens_sampled: int
+    tokens_trained: int
+    processor_minutes: float
+
+
+class RecipeCards(Frozen):
+    """``provost recipe compare``."""
+
+    cards: list[RecipeAnswer]
+
+
 ANSWERS: dict[str, type[Frozen]] = {
     "lineage show": GraphAnswer,
     "lineage verify": Verified,
     "lineage reindex": ReindexAnswer,
     "compare": Compared,
+    "run recipe": RecipeAnswer,
+    "recipe list": RecipeList,
+    "recipe compare": RecipeCards,
     "trust show": Trust,
     "doctor": Checkup,
 }

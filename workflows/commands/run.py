@@ -36,6 +36,7 @@ from workflows.commands.options import (
     saved_precision,
 )
 from workflows.commands.output import as_json, emit, say
+from workflows.commands.recipe import run_recipe
 from workflows.consolidation.workflow import PRESETS, consolidate, consolidate_reviewed
 from workflows.foundation import foundation as foundation_workflow
 
@@ -43,6 +44,9 @@ from workflows.foundation import foundation as foundation_workflow
 @click.group()
 def run() -> None:
     """Run a workflow on this machine."""
+
+
+run.add_command(run_recipe)
 
 
 @run.command()

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, Rung
 from tasks.contracts.handover import Domain
 from tasks.contracts.scale import Scale
 from tasks.evaluate.settings import RecipeLabel
 from tasks.evaluate.task import recipe_label, score_recipe
 from tasks.recipe.settings import RecipeNumbers
-from tasks.recipe.task import numbers_at
+from tasks.recipe.task import finished_policy, numbers_at
 from tasks.release.task import collect_domain
-from tasks.rollout.settings import SamplingSettings
 from workflows.graph import named
 from workflows.testbed.base import DOMAINS, SEED, lay, package_of
 
@@ -36,22 +35,24 @@ class Begun(NamedTuple):
     domains: Mapping[str, Domain]
 
 
-def begin(scale: Scale, rows: Sequence[RecipeNumbers], domains: Sequence[str]) -> Begun:
-    """Wire the numbers of the scale, the base, and the data of the domains that a recipe uses.
+def begin(scale: Scale, rows: Sequence[RecipeNumbers]) -> Begun:
+    """Wire the numbers of the scale, the base, and the data of all domains of the testbed.
 
-    Data does not depend on the recipe's seed, so all recipes and seeds train on the same prompts.
+    Data does not depend on the recipe's seed, so all recipes and seeds train on the same prompts,
+    and each is measured on every domain, whether it trains on it or not.
     """
     numbers = named("numbers", numbers_at(scale=scale, rows=list(rows)))
     bed, base = lay(scale)
-    names = [domain.name for domain in DOMAINS]
     collected = {}
-    for name in domains:
-        place = names.index(name)
-        made = collect_domain(
-            package=package_of(DOMAINS[place]), settings=bed.domains[place], seed=SEED
-        )
-        collected[name] = named(f"collect-{name}", made)
+    for place, domain in enumerate(DOMAINS):
+        made = collect_domain(package=package_of(domain), settings=bed.domains[place], seed=SEED)
+        collected[domain.name] = named(f"collect-{domain.name}", made)
     return Begun(numbers, base, collected)
+
+
+def last_rung(name: str, ladder: list[Rung]) -> Artifact:
+    """Wire the choice of a ladder's last checkpoint."""
+    return named(f"last-of-{name}", finished_policy(ladder=ladder))
 
 
 def finish(
@@ -60,9 +61,8 @@ def finish(
     seed: int,
     begun: Begun,
     stages: Mapping[str, Artifact],
-    sampling: SamplingSettings,
 ) -> Made:
-    """Wire the card: every stage on every domain of the recipe. The last stage is the model."""
+    """Wire the card: every stage on every domain. The last stage is the model."""
     label: RecipeLabel = named("label", recipe_label(system=system, scale=scale, seed=seed))
     checkpoints: list[Any] = list(stages.values())
     card = score_recipe(
@@ -71,6 +71,6 @@ def finish(
         stages=checkpoints,
         names=list(stages),
         domains=list(begun.domains.values()),
-        sampling=sampling,
+        sampling=begun.numbers.sampling,
     )
     return Made(checkpoints[-1], named("card", card))
