@@ -21,7 +21,7 @@ from transformers.utils.logging import get_logger
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import attention_for
-from tasks.model.files import refuse_foreign_code
+from tasks.model.files import read_header, refuse_foreign_code
 from tasks.model.formats import refuse_other_weights
 
 _HEAD = "score.weight"
@@ -57,6 +57,30 @@ def with_scalar_head(folder: Path, seed: int, pad_id: int) -> PreTrainedModel:
     head.data.copy_(drawn)
     model.config.pad_token_id = pad_id
     return model
+
+
+def drawn_scalar_model(folder: Path, seed: int, pad_id: int) -> PreTrainedModel:
+    """Return a model of the shape of a policy's folder, with all weights drawn from ``seed``.
+
+    Raises:
+        RefusedError: ``no-reward-head`` for a family without such a model in transformers.
+    """
+    refuse_foreign_code(folder)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    _refuse_family(config)
+    config.num_labels, config.pad_token_id = 1, pad_id
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForSequenceClassification.from_config(
+            config, attn_implementation=attention_for(config), trust_remote_code=False
+        )
+    return cast("PreTrainedModel", model)
+
+
+def head_shapes(folder: Path) -> list[tuple[int, ...]]:
+    """Return the shape of the scalar head in a folder's files; nothing without one."""
+    headers = [read_header(file) for file in sorted(folder.glob("*.safetensors"))]
+    return [header[_HEAD][1] for header in headers if _HEAD in header]
 
 
 def _load(folder: Path) -> tuple[PreTrainedModel, set[str], set[str]]:

@@ -24,6 +24,7 @@ from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.kl import REFERENCE, FrozenPolicy, estimate_kl, kl_loss
 from tasks.rl.mechanisms import mechanisms
+from tasks.rl.pretraining import PRETRAINING, pretraining_loss
 from tasks.rl.settings import RlSettings
 from tasks.rl.source import Rewarded
 from tasks.rl.surrogate import OLD, negative_rollouts, surrogate
@@ -59,6 +60,8 @@ class PolicyTools:
     pad_id: int = 0
     judge: Callable[[Rollout], Rewarded] = by_grade
     """The reward of a sampled rollout, and whether it is left out."""
+    beside: Callable[[], list[ScoredRollout]] = list
+    """Rows beside the rollouts of the last step, in terms of their own."""
     activity: Callable[[], Mapping[str, float]] = dict
     """How strongly each part of the reward acted in the last step."""
     policy: PreTrainedModel | None = None
@@ -85,8 +88,8 @@ class Reinforcement:
 
     @property
     def sources(self) -> list[str]:
-        """The outcome reward alone."""
-        return [OUTCOME]
+        """The outcome reward, and the pretraining rows if there are any."""
+        return [OUTCOME, *([PRETRAINING] if self._settings.pretraining is not None else [])]
 
     def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Give each rollout that is learned from its advantage and its numbers of tokens."""
@@ -106,6 +109,8 @@ class Reinforcement:
             for item, own, (_, one) in zip(scored, numbers, kept, strict=True)
             if not one.filtered
         ]
+        if learned:
+            learned += self._tools.beside()
         epochs = self._settings.loop.inner_epochs
         self.tokens += epochs * sum(item.rollout.num_response_tokens for item in learned)
         return learned
@@ -116,6 +121,9 @@ class Reinforcement:
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Return the policy-gradient loss of the microbatch's tokens, and the KL's."""
+        if batch.term == PRETRAINING:
+            assert self._settings.pretraining is not None
+            return pretraining_loss(batch, self._settings.pretraining.coefficient)
         tokens_N, ratio, kl = batch.tokens.tokens_N, self._settings.ratio, self._settings.kl
         left_out_N = self._left_out(batch)
         in_loss = kl is not None and kl.place is KlPlace.LOSS

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tasks.platform.ranks import joined_ranks, num_ranks, rank_device
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner, now
+from tasks.rl.average import WeightAverage
 from tasks.rl.drawing import draws_of
 from tasks.rl.objective import Reinforcement
 from tasks.rl.run_spec import RunSpec
@@ -83,6 +84,7 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
             ChatTokens(policy.tokenizer).pad_id,
             objective.sources,
         )
+        average = WeightAverage(learner, settings.average) if settings.average else None
         monitor = RunMonitor(settings.health, policy.model.config.vocab_size, ladder.warn)
         parts: dict[str, Part] = {
             "learner": learner,
@@ -92,8 +94,9 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
             "measurements": ladder.measurements,
             "random": RandomNumbers(),
             **tools.parts,
+            **({"average": average} if average is not None else {}),
         }
-        ladder.follow(objective, source)
+        ladder.follow(objective, source, average)
         with runner.shown_live(last, ladder.measurements, spec.owner):
             train(
                 learner,
@@ -145,13 +148,18 @@ class _Ladder:
         self._started = now()
         self._objective: Reinforcement | None = None
         self._source: RewardedSource | None = None
+        self._average: WeightAverage | None = None
 
-    def follow(self, objective: Reinforcement, source: RewardedSource) -> None:
-        """Take what is measured beside the loop's metrics."""
-        self._objective, self._source = objective, source
+    def follow(
+        self, objective: Reinforcement, source: RewardedSource, average: WeightAverage | None
+    ) -> None:
+        """Take what is measured beside the loop's metrics, and what is saved for the weights."""
+        self._objective, self._source, self._average = objective, source, average
 
     def measure(self, step: int, metrics: Mapping[str, float]) -> None:
         assert self._source is not None
+        if self._average is not None:
+            self._average.add()
         self.measurements.add(step, {**metrics, **self._source.metrics()})
         report(
             self._spec.stage,
@@ -166,7 +174,8 @@ class _Ladder:
     def save(self, learner: Learner, step: int) -> None:
         derivation = self._spec.derivation(self._runner.project, step)
         self._note(step)
-        with tempfile.TemporaryDirectory(prefix="provost-") as folder:
+        saved_weights = self._average.held() if self._average is not None else nullcontext()
+        with tempfile.TemporaryDirectory(prefix="provost-") as folder, saved_weights:
             self.measurements.notes["saved"] = saving_note(learner)
             saved = save_student(learner, self._policy.tokenizer, Path(folder, "model"))
             self._runner.commit(

@@ -11,7 +11,7 @@ from lineage.records.system_prompt import system_prompt_inputs
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.platform.provenance import source_digest
-from tasks.rl.settings import REFERENCE_MODEL, RlSettings
+from tasks.rl.settings import PRETRAINING_ROWS, REFERENCE_MODEL, VALUE_MODEL, RlSettings
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,8 @@ class RunSpec:
 
 
 def _role(name: str, model: Artifact) -> tuple[str, Artifact, str]:
-    if name == REFERENCE_MODEL:
-        return "reference", model, ""
+    if name == PRETRAINING_ROWS:
+        return "data", model, name
+    if name in (REFERENCE_MODEL, VALUE_MODEL):
+        return name, model, ""
     return ("reward_model" if model.kind == "reward_model" else "judge"), model, name

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
+from tasks.rl.actor_critic import PretrainingSettings, ValueSettings, ValueStart
 from tasks.rl.variants import (
     AdvantageBaseline,
     AdvantageScale,
@@ -17,12 +18,17 @@ from tasks.rl.variants import (
     LengthStage,
     RatioBase,
     RatioSettings,
+    ZeroVariance,
 )
 from tasks.rollout.settings import SamplingSettings
 from tasks.scoring.terms import RewardSettings
 
 REFERENCE_MODEL = "reference"
 """Name of the model that is the reference of the KL."""
+VALUE_MODEL = "value_start"
+"""Name of the reward model from which the value network starts."""
+PRETRAINING_ROWS = "pretraining"
+"""Name of the demonstrations of the pretraining gradient."""
 
 
 class RlSettings(BaseModel):
@@ -62,6 +68,15 @@ class RlSettings(BaseModel):
     """Groups and rollouts that are left out or sampled again."""
     rewards: RewardSettings | None = Field(default=None, exclude_if=lambda value: value is None)
     """Terms of the reward; None takes the environment's grade."""
+    value: ValueSettings | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Value network of PPO; None compares rollouts within their group."""
+    pretraining: PretrainingSettings | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    """Gradient of log-likelihood beside the policy's; None for none."""
+    average: float | None = Field(default=None, gt=0, lt=1, exclude_if=lambda value: value is None)
+    """Decay of the average of the weights that is saved in their place (InstructGPT C.4: 0.992);
+    None saves the weights themselves."""
     lengths: list[LengthStage] = Field(default_factory=list, exclude_if=lambda value: not value)
     """Limits of tokens that replace the sampling's from later steps on."""
     prompts_by_domain: dict[str, int] = Field(
@@ -81,6 +96,10 @@ class RlSettings(BaseModel):
             wanted[REFERENCE_MODEL] = ("checkpoint",)
         for name in self.rewards.scorers if self.rewards is not None else ():
             wanted[name] = ("reward_model",)
+        if self.value is not None and self.value.start is ValueStart.REWARD_MODEL:
+            wanted[VALUE_MODEL] = ("reward_model",)
+        if self.pretraining is not None:
+            wanted[PRETRAINING_ROWS] = ("dataset",)
         return wanted
 
     def named_domains(self) -> set[str]:
@@ -95,9 +114,12 @@ class RlSettings(BaseModel):
 
     @model_validator(mode="after")
     def _every_group_compares(self) -> Self:
+        if self.value is not None:
+            return self
         if self.rollouts_per_prompt < 2:
             raise ValueError(
-                "rollouts_per_prompt is 1, so every group advantage is 0: set it to 2 or more"
+                "rollouts_per_prompt is 1, so every group advantage is 0: set it to 2 or more, or "
+                "give a value network"
             )
         bound, most = self.advantage.clip, self._most_advantage()
         if bound is not None and bound >= most:
@@ -128,6 +150,33 @@ class RlSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _value_replaces_groups(self) -> Self:
+        if self.value is None:
+            return self
+        if self.advantage != AdvantageSettings():
+            raise ValueError(
+                "the settings of advantage are those of groups, but a value network gives the "
+                "advantage: remove advantage, or value"
+            )
+        alone = self.rollouts_per_prompt == 1
+        if alone and self.groups.zero_variance is not ZeroVariance.KEEP:
+            raise ValueError(
+                f"zero_variance is {self.groups.zero_variance.value}, but a group of one rollout "
+                "never differs, so all would be left out: keep them, or raise rollouts_per_prompt"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_for_each_update(self) -> Self:
+        rows = self.pretraining.rows_per_step if self.pretraining is not None else inf
+        if rows < self.loop.inner_updates:
+            raise ValueError(
+                f"a step has {rows} pretraining rows but {self.loop.inner_updates} inner updates, "
+                "so some would have none: raise rows_per_step, or lower inner_updates"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _terms_count(self) -> Self:
         if self.rewards is None:
             return self
@@ -137,13 +186,14 @@ class RlSettings(BaseModel):
                 f"the terms {late} begin after the last of {self.loop.num_steps} steps, so they "
                 "never count: begin earlier, or remove them"
             )
-        if self.rewards.whiten and self.advantage.scale is AdvantageScale.STD:
+        by_group = self.value is None and self.advantage.scale is AdvantageScale.STD
+        if self.rewards.whiten and by_group:
             raise ValueError(
                 "whitened rewards change no advantage that is divided by its group's deviation: "
                 "remove whiten, or set advantage.scale to none"
             )
-        if REFERENCE_MODEL in self.rewards.scorers:
-            raise ValueError(f"a scorer cannot be named {REFERENCE_MODEL!r}: give it another name")
+        if taken := {*self.rewards.scorers} & {REFERENCE_MODEL, VALUE_MODEL, PRETRAINING_ROWS}:
+            raise ValueError(f"a scorer cannot be named {taken}: give it another name")
         return self
 
     @model_validator(mode="after")

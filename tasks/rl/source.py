@@ -46,13 +46,13 @@ class RewardedSource:
         """Draw from ``draws``; without ``rewards`` the environment's grades are the rewards."""
         self._draws, self._settings, self._rewards = draws, settings, rewards
         self._judged: dict[int, tuple[Rollout, Rewarded]] = {}
-        self.refilled = 0
+        self.refilled = self.step = 0
         self.tokens = 0
         """Tokens that were sampled so far."""
 
     def rollouts(self, step: int) -> list[Rollout]:
         """Return the rollouts of a step, those of left-out groups too."""
-        self._judged, self.refilled = {}, 0
+        self._judged, self.refilled, self.step = {}, 0, step
         played = self._draws.rollouts(step)
         wanted = self._judge(step, played)
         for attempt in range(self._settings.groups.refill_rounds):

@@ -11,21 +11,24 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from lineage.store.store import Store
-from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
-from tasks.model.identity import tokenizer_differences
 from tasks.model.log_probs import TokenBatch, chosen_hidden, hidden_log_probs
 from tasks.model.settings import Precision
 from tasks.platform.ranks import rank_device
 from tasks.platform.resume import Part
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.kl import FrozenPolicy
-from tasks.rl.objective import Advantage, PolicyTools
+from tasks.rl.objective import PolicyTools
+from tasks.rl.other_models import refuse_other_tokens
+from tasks.rl.ppo import TokenAdvantage
+from tasks.rl.pretraining import PretrainingRows
 from tasks.rl.run_spec import RunSpec
-from tasks.rl.settings import REFERENCE_MODEL, RlSettings
+from tasks.rl.settings import PRETRAINING_ROWS, REFERENCE_MODEL, RlSettings
 from tasks.rl.source import RewardedSource
+from tasks.rl.value_start import open_critic
 from tasks.rl.variants import KlReference
+from tasks.rollout.domains import stored_demonstrations
 from tasks.scoring.reward_model import RewardModelScorer
 from tasks.scoring.rewards import Rewards
 
@@ -51,9 +54,17 @@ def open_tools(store: Store, spec: RunSpec, policy: Policy, source: RewardedSour
         reference = _reference(store, frozen, policy, settings)
         if settings.kl.reset_every:
             parts["reference"] = reference
+    chat = ChatTokens(policy.tokenizer)
+    advantage: GroupAdvantage | TokenAdvantage = GroupAdvantage(settings.advantage)
+    if settings.value is not None:
+        critic = open_critic(store, spec, policy, settings.value, chat.pad_id)
+        advantage = TokenAdvantage(critic, settings.value, settings.loop, chat.pad_id)
+        parts["critic"] = critic
+    rows = _rows(store, spec, chat)
     return RunTools(
-        advantage=_advantage(settings),
-        pad_id=ChatTokens(policy.tokenizer).pad_id,
+        advantage=advantage,
+        pad_id=chat.pad_id,
+        beside=(lambda: rows.rows(source.step)) if rows is not None else list,
         judge=source.judged,
         activity=source.activity,
         policy=policy.model,
@@ -72,8 +83,20 @@ def open_rewards(store: Store, spec: RunSpec) -> Rewards | None:
     return Rewards(settings, scorers)
 
 
-def _advantage(settings: RlSettings) -> Advantage:
-    return GroupAdvantage(settings.advantage)
+def _rows(store: Store, spec: RunSpec, chat: ChatTokens) -> PretrainingRows | None:
+    settings = spec.settings.pretraining
+    if settings is None:
+        return None
+    examples = stored_demonstrations(store, spec.models[PRETRAINING_ROWS])
+    rows = [
+        chat.demonstration(
+            [vars(message) for message in example.messages],
+            [(turn.role, turn.content) for turn in example.turns],
+            example.mode,
+        )
+        for example in examples
+    ]
+    return PretrainingRows(rows, settings, spec.seed)
 
 
 class PresentLogProbs:
@@ -99,21 +122,3 @@ def _reference(
     computes_in_bf16 = settings.loop.precision is Precision.BF16
     nn.Module.to(found.model, rank_device(), torch.bfloat16 if computes_in_bf16 else None)
     return FrozenPolicy(found.model, settings.sampling.temperature)
-
-
-def refuse_other_tokens(what: str, model: Policy, policy: Policy) -> None:
-    """Raise RefusedError for a model that reads tokens otherwise than the policy writes them."""
-    if differ := tokenizer_differences(model.tokenizer, policy.tokenizer):
-        raise RefusedError(
-            "other-tokenizer",
-            f"{what} cannot be used: its tokenizer and the policy's differ in "
-            f"{'; and in '.join(differ)}. Ids would mean other text to it: pass a model with the "
-            "policy's tokenizer",
-        )
-    sizes = [one.model.config.vocab_size for one in (model, policy)]
-    if sizes[0] != sizes[1]:
-        raise RefusedError(
-            "other-vocabulary",
-            f"{what} has {sizes[0]} tokens in its vocabulary and the policy {sizes[1]}: pass a "
-            "model with the policy's vocabulary",
-        )

@@ -188,7 +188,7 @@ class KlSettings(BaseModel):
 
 
 class ZeroVariance(StrEnum):
-    """What becomes of a group whose rollouts all have the same reward."""
+    """What becomes of a group with equal rewards."""
 
     KEEP = "keep"
     """Its tokens count in every mean, and teach nothing."""
