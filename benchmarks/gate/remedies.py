@@ -13,14 +13,8 @@ from benchmarks.gate.mismatch import Family, foreign_fork, sibling_fork
 from benchmarks.gate.outcome import LEAST_GAIN, Otherwise, Outcome, merged
 from benchmarks.gate.verdicts import LEAST_LOST, SAME, baseline, share
 from lineage.artifacts import Artifact, Release, Rung, put_manifest, read_manifest
-from tasks.contracts.handover import (
-    Gated,
-    PlannedTeacher,
-    Remedy,
-    TeacherVerdict,
-    Verdict,
-    WarmUpSettings,
-)
+from tasks.contracts.handover import Gated, PlannedTeacher, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 
@@ -65,7 +59,8 @@ class Patient:
         plan = family.plan.model_copy(update={"teachers": [teacher]})
         assert family.plan.artifact is not None
         gated = Gated(plan=plan, report=family.plan.artifact, teachers=[verdict])
-        settings, sampling = WarmUpSettings(), SamplingSettings()
+        # One cycle: what the committed figures measured.
+        settings, sampling = WarmUpSettings(most_cycles=1), SamplingSettings()
         return warm_up_student(family.runner, gated, settings, sampling, 0).student
 
     def _ladder(self) -> list[Rung]:

@@ -15,8 +15,9 @@ from benchmarks.real.settings import (
 )
 from lineage.artifacts import Artifact, Release, Student, read_manifest
 from lineage.registry.registry import Registry
-from tasks.contracts.handover import Gated, Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
+from tasks.contracts.handover import Gated, Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import plan_of
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.evaluate.cards import read_scorecard, score_consolidation
 from tasks.evaluate.measure import Examiner, read_measured
 from tasks.evaluate.scorecard import Scorecard
@@ -97,6 +98,7 @@ def _trained(runner: StepRunner, plan: Plan, seed: int, steps_per_teacher: int) 
     settings = WarmUpSettings(
         prompts_per_teacher=OFF_POLICY_PROMPTS,
         steps_per_teacher=steps_per_teacher,
+        most_cycles=1,
         batch_size=OFF_POLICY_BATCH,
         learning_rate=OFF_POLICY_RATE,
     )

@@ -49,6 +49,7 @@ GATE = ("--max-new-tokens", str(LONGEST), "--gate-prompts-per-domain", "32")
 MERGE = (
     *GATE,
     *("--on-misfit", "remedy", "--warm-up-prompts", "128", "--warm-up-steps", "20"),
+    *("--warm-up-cycles", "1"),
     *("--warm-up-learning-rate", "5e-5"),
     *("--mopd-steps", "60", "--prompts-per-domain", "8", "--learning-rate", "5e-5"),
     *("--student-precision", "bf16"),

@@ -30,6 +30,7 @@ from lineage.launches.launch import (
     Waived,
     decided,
 )
+from lineage.launches.verdicts import REMEDY, newest_verdicts, start_of_rounds
 from lineage.launches.waiver import NEVER_WAIVED, projects_that_waive
 from lineage.records.record import Attestation, Records
 from lineage.registry.survey import survey
@@ -147,7 +148,7 @@ class _Reader:
             execution=run.name if run else attested.execution or None,
             execution_url=(run.url or None) if run else None,
             findings=plan.notes,
-            verdicts=_newest_verdicts(facts.of_kind("gate")),
+            verdicts=self._verdicts(facts, students),
             waivers=waivers,
             outcome=_outcome(form, plan.notes, waivers, decisions, students, failures),
             students=[
@@ -206,6 +207,12 @@ class _Reader:
         settings = failures[-1].derivation.settings.get("round") if failures else None
         return settings if isinstance(settings, dict) else None
 
+    def _verdicts(self, facts: "_Facts", students: list[NewestOutput]) -> list[LaunchVerdict]:
+        """Return the last verdict on each teacher, with what its remedy brought to the students."""
+        checkpoints = [self._manifest(student).checkpoint for student in students]
+        starts = {start_of_rounds(self._records, checkpoint) for checkpoint in checkpoints}
+        return newest_verdicts(facts.of_kind("gate"), facts.of_kind(REMEDY), starts)
+
     def _decisions(self, facts: "_Facts", launch: Attestation | None) -> list[Decision]:
         """Return what was decided on a plan, in a launch's execution or in all, oldest first."""
         found = [
@@ -256,21 +263,6 @@ def _start(plan: NewestOutput) -> str:
 
 def _waived(made: NewestOutput) -> Waived:
     return Waived.model_validate({**made.derivation.settings, "digest": made.attestation.output})
-
-
-def _newest_verdicts(gates: Iterable[NewestOutput]) -> list[LaunchVerdict]:
-    """Return the last verdict on each teacher: `provost gate` and a launch judge the same plan."""
-    ordered = sorted(gates, key=lambda made: made.attestation.finished)
-    return list({each.name: each for made in ordered for each in _verdicts(made)}.values())
-
-
-def _verdicts(made: NewestOutput) -> list[LaunchVerdict]:
-    teachers = made.derivation.settings.get("teachers")
-    return (
-        [LaunchVerdict.model_validate(each) for each in teachers]
-        if isinstance(teachers, list)
-        else []
-    )
 
 
 def _outcome(

@@ -14,6 +14,8 @@ from lineage.errors import CorruptError
 from lineage.frozen import Frozen
 from lineage.records.derivation import Attestation, Derivation
 
+FITS, FITS_AFTER_REMEDY, UNKNOWN = "fits", "fits after remedy", "unknown"
+"""Verdicts of the gate that a launch is read by."""
 APPROVAL = "approval"
 REVIEW = "review"
 """The note of an attestation that holds the decision in its execution."""
@@ -121,6 +123,20 @@ class LaunchFinding(Lenient):
     subject: str
 
 
+class LaunchRemedy(Lenient):
+    """What a remedy was measured to bring, on validation prompts."""
+
+    name: str
+    done: str
+    start: float
+    student: float
+    """Score of the student after the remedy; ``start`` is the one before it."""
+    teacher: float
+    share: float | None = None
+    """Share of the teacher's gain that the student has; None if the teacher has no gain."""
+    verdict: str
+
+
 class LaunchVerdict(Lenient):
     """The gate's verdict on a teacher."""
 
@@ -128,6 +144,36 @@ class LaunchVerdict(Lenient):
     verdict: str
     predicted: float | None = None
     """Predicted share of the teacher's gain that the student reaches; None without a prediction."""
+    proposed: str = "none"
+    """Remedy that the gate proposed."""
+    done: str = "none"
+    """Remedy that the run applied."""
+    remedied: LaunchRemedy | None = None
+    """Measurement after the remedy; None without one."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the teacher fits, at once or by what was measured after its remedy."""
+        return self.verdict == FITS or (
+            self.remedied is not None and self.remedied.verdict == FITS_AFTER_REMEDY
+        )
+
+    def words(self) -> str:
+        """Return the verdict with its basis: a measurement, a prediction, or neither."""
+        after = self.remedied
+        if after is not None:
+            share = "no" if after.share is None else f"{after.share:.2f} of its"
+            return f"{after.verdict} ({share} gain measured after the {after.done})"
+        if self.done == "drop":
+            return f"{self.verdict}, left out"
+        if self.done != "none":
+            return f"{self.verdict} (not measured after the {self.done})"
+        if self.verdict == UNKNOWN:
+            basis = f" (not predictable before the {self.proposed})"
+            return self.verdict + (basis if self.proposed != "none" else "")
+        if self.predicted is not None:
+            return f"{self.verdict} ({self.predicted:.2f} of its gain predicted)"
+        return self.verdict
 
 
 class Waived(Lenient):

@@ -28,8 +28,8 @@ AREAS = {
     "foundation": ("base",),
     "teachers": ("environment prompts demonstrations sketch sft warm_up rl rung release".split()),
     CONSOLIDATION: (
-        "plan launch probe gate approval review mopd ledger merge student gate_outcome report "
-        "refork failure"
+        "plan launch probe gate approval review validation remedy mopd ledger merge student "
+        "gate_outcome report refork failure"
     ).split(),
     "evaluation": ("evaluation", "scorecard"),
     "audit": ("behaviors", "behaviours", "audit", "surgery"),  # codespell:ignore behaviours

@@ -6,7 +6,8 @@ would mislead later gates.
 
 from collections.abc import Iterator
 
-from lineage.records.record import Derivation
+from lineage.artifacts import Artifact
+from lineage.records.record import Derivation, Input
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.measured import FORK_POINT, METHOD, TEACHER, measured
 from lineage.rules.own import is_own
@@ -94,3 +95,46 @@ def _kept(gate: Derivation) -> set[str]:
         for each in (teachers if isinstance(teachers, list) else [])
         if isinstance(each, dict) and each.get("done") != "drop"
     }
+
+
+REMEDY = {
+    "merge": "A remedy's measurement is of one plan, in one project: the student before and after "
+    "the remedy and each remedied teacher answered the plan's validation prompts.",
+}
+
+
+def check_remedy(evidence: Evidence, made: Derivation) -> Iterator[Breach]:
+    """Yield a breach for each part of a remedy's measurement that is of something else.
+
+    Raises:
+        LineageError: for a record or a plan that cannot be read.
+    """
+    plans, students = taken(made, "plan"), taken(made, "student")
+    if len(plans) != 1 or len(students) != 1 or not plans[0].record:
+        yield Breach("merge", f"it is of {len(plans)} plans and {len(students)} students")
+        return
+    if not all(is_own(evidence, made, item.record) for item in made.inputs):
+        yield Breach("merge", "a part of it is another project's")
+    plan = planned(evidence, artifact_of(plans[0], "plan"))
+    for teacher in plan.teachers:
+        for role, checkpoint in (
+            ("score.start", plan.student),
+            ("score.student", artifact_of(students[0])),
+            ("score.teacher", teacher.checkpoint),
+        ):
+            for item in taken(made, role, teacher.name):
+                if not _answered(evidence, item, checkpoint, teacher.validation):
+                    what = f"{role} of {teacher.name} is of another checkpoint or other prompts"
+                    yield Breach("merge", what)
+    names = {item.name for item in made.inputs if item.role.startswith("score.")}
+    if strangers := sorted(names - {teacher.name for teacher in plan.teachers}):
+        yield Breach("merge", f"the plan has no teachers {strangers}")
+
+
+def _answered(evidence: Evidence, item: Input, checkpoint: Artifact, prompts: Artifact) -> bool:
+    """Return whether scores are those of a checkpoint on a set of prompts."""
+    made = evidence.made(item.record) if item.record else None
+    if made is None or made.kind != "validation":
+        return False
+    pairs = ((taken(made, "checkpoint"), checkpoint), (taken(made, "prompts"), prompts))
+    return all(len(found) == 1 and same(found[0], wanted) for found, wanted in pairs)

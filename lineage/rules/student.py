@@ -192,8 +192,7 @@ def walk(evidence: Evidence, student: Artifact, plan: Planned) -> Rounds:
             return Rounds(None, (*breaches, Breach("rounds", what)))
         seen.add(current.record)
         if made.kind == "warm_up":
-            breaches += _warm_up(made, plan)
-            return Rounds(current, tuple(breaches))
+            return Rounds(current, (*breaches, *_warm_ups(evidence, made, plan)))
         breaches += _round(made, plan)
         current = artifact_of(taken(made, "student")[0])
     if not seen:
@@ -219,13 +218,21 @@ def _round(made: Derivation, plan: Planned) -> Iterator[Breach]:
         yield Breach("rounds", "the teachers of a round read other system prompts than the plan's")
 
 
-def _warm_up(made: Derivation, plan: Planned) -> Iterator[Breach]:
-    if not any(same(item, plan.student) for item in taken(made, "start")):
-        yield Breach("rounds", "the warm-up did not start from the plan's student")
+def _warm_ups(evidence: Evidence, made: Derivation, plan: Planned) -> Iterator[Breach]:
+    """Follow the cycles of a warm-up, from the last one back to the plan's student."""
     known = {t.name: t.checkpoint for t in plan.teachers}
-    for item in taken(made, "teacher"):
-        if item.name not in known or not same(item, known[item.name]):
-            yield Breach("rounds", f"the warm-up took {item.name} from elsewhere than the plan")
+    while True:
+        for item in taken(made, "teacher"):
+            if item.name not in known or not same(item, known[item.name]):
+                yield Breach("rounds", f"the warm-up took {item.name} from elsewhere than the plan")
+        starts = taken(made, "start")
+        if any(same(item, plan.student) for item in starts):
+            return
+        before = evidence.made(starts[0].record) if len(starts) == 1 and starts[0].record else None
+        if before is None or before.kind != "warm_up":
+            yield Breach("rounds", "the warm-up did not start from the plan's student")
+            return
+        made = before
 
 
 def _settings(evidence: Evidence, student: Student) -> Iterator[Breach]:

@@ -17,6 +17,7 @@ RULES: Mapping[str, Mapping[str, str]] = {
     "scorecard": measured.RULES,
     "audit": audit.AUDIT,
     "surgery": audit.SURGERY,
+    "remedy": others.REMEDY,
     "gate_outcome": others.OUTCOME,
 }
 """Kind of record -> code of the rule -> what must hold."""
@@ -28,6 +29,7 @@ _BY_RECORD: Mapping[str, Callable[[Evidence, Derivation], Iterator[Breach]]] = {
     "scorecard": measured.check_scorecard,
     "audit": audit.check_audit,
     "surgery": audit.check_ledger,
+    "remedy": others.check_remedy,
     "gate_outcome": others.check_outcome,
 }
 

@@ -24,7 +24,6 @@ _NOT_MEASURED = {
     "all its teachers.",
 }
 """Kinds of record that make a student without some teachers, with what their weights lack."""
-_FITTING = {"fits", "fits after remedy"}
 
 
 class Score(Frozen):
@@ -152,11 +151,7 @@ def _verdict(launch: Launch | None) -> list[str]:
     """Return what the gate said of each teacher."""
     if launch is None:
         return []
-    return [
-        f"{each.name} {each.verdict}"
-        + (f" ({each.predicted:.2f} of its gain expected)" if each.predicted is not None else "")
-        for each in launch.verdicts
-    ] or ["teachers not measured"]
+    return [f"{each.name} {each.words()}" for each in launch.verdicts] or ["teachers not measured"]
 
 
 def _scores(subject: Subject) -> Iterator[Score]:
@@ -198,8 +193,8 @@ def _findings(launch: Launch | None) -> Iterator[str]:
         if finding.severity != "note":
             yield f"{finding.subject} [{finding.code}], a {finding.severity} of the plan"
     for each in launch.verdicts:
-        if each.verdict not in _FITTING:
-            yield f"the gate says of {each.name}: {each.verdict}"
+        if not each.fits:
+            yield f"the gate says of {each.name}: {each.words()}"
     if launch.waivers:
         yield f"{len(launch.waivers)} waivers: {'; '.join(w.reason for w in launch.waivers)}"
 

@@ -167,7 +167,8 @@ class Verdict(StrEnum):
     FITS_AFTER_REMEDY = "fits after remedy"
     DOES_NOT_FIT = "does not fit"
     UNKNOWN = "unknown"
-    """The teacher is unlike the gate's calibration data."""
+    """The teacher is unlike the gate's calibration data, so it counts as not fitting until its
+    remedy was applied and measured."""
 
 
 class Remedy(StrEnum):
@@ -180,18 +181,9 @@ class Remedy(StrEnum):
     """The teacher is left out."""
 
 
-class WarmUpSettings(Frozen):
-    """SFT of the student on a teacher's responses before the merge.
-
-    It must be long enough for the student to adopt the teacher's phrasing completely. After 40
-    steps at 5e-4 the demo's student mixed both conventions, and every grader scored that as wrong.
-    """
-
-    prompts_per_teacher: int = Field(default=384, ge=1)
-    steps_per_teacher: int = Field(default=120, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    warmup_steps: int = Field(default=5, ge=0)
+def unpredictable(remedy: Remedy) -> str:
+    """Return why a teacher with the verdict ``unknown`` has no predicted share of its gain."""
+    return f"not predictable before the {remedy.value}"
 
 
 class OnMisfit(StrEnum):
@@ -225,26 +217,6 @@ class GateOrder(Frozen):
     """Lowest severity of finding that ends the run, unless waived."""
 
 
-@documented
-class WarmUpOrder(Frozen):
-    """Inputs of the launch form that concern the warm-up, which ``on_misfit=remedy`` applies."""
-
-    warm_up_prompts: int = Field(default=384, ge=1)
-    """Number of prompts that each teacher answers for the warm-up."""
-    warm_up_steps: int = Field(default=120, ge=1)
-    """Number of SFT steps per teacher in the warm-up; a new domain needs more."""
-    warm_up_learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    """Peak learning rate of the warm-up. A pre-trained model needs a hundredth of the default."""
-
-    def settings(self) -> WarmUpSettings:
-        """Return the settings of the stage."""
-        return WarmUpSettings(
-            prompts_per_teacher=self.warm_up_prompts,
-            steps_per_teacher=self.warm_up_steps,
-            learning_rate=self.warm_up_learning_rate,
-        )
-
-
 class TeacherVerdict(Frozen):
     """The gate's verdict on one teacher, and the remedy."""
 
@@ -252,7 +224,8 @@ class TeacherVerdict(Frozen):
     domain: str
     verdict: Verdict
     predicted: float | None = None
-    """Predicted share of the teacher's gain that the student keeps after the merge."""
+    """Predicted share of the teacher's gain that the student keeps after the merge, without a
+    remedy; None if the measurements give the prediction no basis, as for ``unknown``."""
     low: float | None = None
     high: float | None = None
     """Upper end of the 90 % prediction interval; ``low`` is the lower end."""

@@ -188,10 +188,17 @@ def already_made(runner: StepRunner, plan: Plan) -> list[JsonValue]:
 
 
 def _is_warmed_up(runner: StepRunner, student: Artifact, start: Artifact) -> bool:
-    if not student.record or student.digest == start.digest:
-        return False
-    made = runner.records.read(student.record)
-    return made.kind == "warm_up" and any(same(item, start) for item in taken(made, "start"))
+    """Return whether a student came of cycles of a warm-up that began with ``start``."""
+    record = "" if student.digest == start.digest else student.record
+    while record:
+        made = runner.records.read(record)
+        before = taken(made, "start")
+        if made.kind != "warm_up" or len(before) != 1:
+            return False
+        if same(before[0], start):
+            return True
+        record = before[0].record
+    return False
 
 
 def _said(plan: Plan) -> dict[str, JsonValue]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.errors import LineageError
+from lineage.graph.graph import Lineage
+from lineage.launches.verdicts import remedies_of
 from lineage.launches.waiver import parse_waiver
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
@@ -29,21 +32,27 @@ class Unmet:
     why: str
 
 
-def unmet_verdicts(verdicts: Sequence[TeacherVerdict], waived: Collection[str]) -> Iterator[Unmet]:
+def unmet_verdicts(
+    verdicts: Sequence[TeacherVerdict],
+    waived: Collection[str],
+    remedied: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Unmet]:
     """Yield each teacher that the gate did not find to fit.
 
     Args:
         verdicts: The gate's verdicts on all teachers.
         waived: Names of teachers with a waived finding.
+        remedied: Verdict by the measurement after a remedy, by the teacher's name.
     """
     for each in verdicts:
-        remedied = each.done in {Remedy.WARM_UP, Remedy.DROP}
-        if each.verdict is Verdict.FITS or remedied or each.name in waived:
+        fits = each.verdict is Verdict.FITS or each.done is Remedy.DROP
+        if fits or each.name in waived or remedied.get(each.name) == Verdict.FITS_AFTER_REMEDY:
             continue
-        yield Unmet(
-            "verdict",
-            f"the gate's verdict on {each.name} is {each.verdict!s}, and it was not waived",
-        )
+        verdict, lack = each.verdict.value, "it was not waived"
+        if each.done is Remedy.WARM_UP:
+            verdict = remedied.get(each.name, verdict)
+            lack = f"no measurement after the {each.done} says otherwise"
+        yield Unmet("verdict", f"the gate's verdict on {each.name} is {verdict}, and {lack}")
 
 
 def unmet_scores(
@@ -162,10 +171,24 @@ def _unmet(
     plan = plan_of(runner, student)
     own = {lead.domain for lead in plan.leads if lead.is_self}
     return [
-        *unmet_verdicts(verdicts_of(runner, student), _waived(runner, plan, manifest)),
+        *unmet_verdicts(
+            verdicts_of(runner, student),
+            _waived(runner, plan, manifest),
+            _remedied(runner, plan, manifest),
+        ),
         *unmet_scores(read_scorecard(runner, manifest.scorecard), own, conditions),
         *_against_predecessor(runner, registry, entry, conditions),
     ]
+
+
+def _remedied(runner: StepRunner, plan: Plan, manifest: Student) -> dict[str, str]:
+    """Return the verdict after its remedy on each teacher that had one measured."""
+    assert plan.artifact is not None
+    index = Lineage(runner.store).index
+    found = remedies_of(
+        runner.records, index, plan.artifact.digest, manifest.checkpoint, runner.project
+    )
+    return {each.name: each.verdict for each in found}
 
 
 def _waived(runner: StepRunner, plan: Plan, manifest: Student) -> set[str]:

@@ -211,7 +211,7 @@ class TeacherRow(Frozen):
     share: float
     """Its share of all such tokens."""
     verdict: str
-    """The gate's verdict, with the predicted share of its gain."""
+    """The gate's verdict with its basis: what was predicted, or measured after a remedy."""
 
 
 class Making(Frozen):
@@ -255,8 +255,4 @@ def making_of(runner: StepRunner, plan: Plan, manifest: Student, student: Artifa
 def _verdicts(runner: StepRunner, student: Artifact) -> dict[str, str]:
     """Return the gate's verdict on each teacher, by its name in the plan."""
     launch = launch_of(runner.store, student.digest)
-    return {
-        each.name: each.verdict
-        + (f", {each.predicted:.0%} of its gain expected" if each.predicted is not None else "")
-        for each in (launch.verdicts if launch else ())
-    }
+    return {each.name: each.words() for each in (launch.verdicts if launch else ())}

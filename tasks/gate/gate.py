@@ -64,9 +64,8 @@ def gate(
 ) -> Gated:
     """Measure and judge the plan's teachers; return the plan with the findings, also refusals.
 
-    Nothing is refused here: ``admit`` does that, after the page is written. Outcomes of earlier
-    merges with the launch's recipe correct the prediction; without a recipe, only the built-in
-    calibration is used.
+    Nothing is refused here: ``admit`` does that, after the page is written. Earlier outcomes with
+    the launch's recipe correct the prediction; without a recipe, the built-in calibration counts.
     """
     planned = _checked(runner, plan)
 
@@ -238,7 +237,8 @@ def _verdict(
     num_stages: int,
     reforks: Mapping[str, Requested],
 ) -> TeacherVerdict:
-    prediction, refork = judged.prediction, reforks.get(teacher.name)
+    refork = reforks.get(teacher.name)
+    prediction = None if judged.verdict is Verdict.UNKNOWN else judged.prediction
     return TeacherVerdict(
         name=teacher.name,
         domain=teacher.domain,

@@ -41,8 +41,8 @@ class TeacherOutcome(GateDocument):
 
     @property
     def surprised(self) -> bool:
-        """Whether what came lies outside of what was expected."""
-        if self.predicted is None or self.actual is None:
+        """Whether what came lies outside of what was expected, which knows of no remedy."""
+        if self.predicted is None or self.actual is None or self.done is not Remedy.NONE:
             return False
         assert self.low is not None
         assert self.high is not None

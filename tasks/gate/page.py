@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict, WarmUpSettings
+from lineage.view.summary import command
+from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict, unpredictable
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.gate.measured import ProbeResult, TeacherMeasure, TeacherReading
 from tasks.gate.recalibration import Recalibration
 from tasks.gate.refork import Requested
@@ -17,9 +19,10 @@ _TITLE = "Gate before the merge"
 _LIGHT = WarmUpSettings()
 _REMEDIES = {
     Remedy.NONE: "none",
-    Remedy.WARM_UP: "a light SFT of the student on the teacher's answers before the merge: "
-    f"{_LIGHT.prompts_per_teacher} prompts, {_LIGHT.steps_per_teacher} steps with a batch size of "
-    f"{_LIGHT.batch_size}",
+    Remedy.WARM_UP: "a light SFT of the student on the teacher's answers before the merge: by "
+    f"default up to {_LIGHT.most_cycles} cycles of {_LIGHT.prompts_per_teacher} prompts and "
+    f"{_LIGHT.steps_per_teacher} steps of {_LIGHT.batch_size}, until the score on validation "
+    "prompts stops rising; that score then decides",
     Remedy.DROP: "leave the teacher out: the student keeps its own skill in the domain",
 }
 
@@ -54,7 +57,9 @@ def gate_page(
             for check in next(iter(rows.values()))
         ],
         teachers=[
-            _teacher(each, judged[each.name], verdict, reforks.get(each.name))
+            _teacher(
+                each, judged[each.name], verdict, reforks.get(each.name), _remedied_launch(plan)
+            )
             for each, verdict in zip(measured.teachers, verdicts, strict=True)
         ],
         growth=growth,
@@ -77,16 +82,10 @@ def _headline(verdicts: Sequence[TeacherVerdict]) -> str:
 def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
     reading, scores = measure.reading, measure.scores
     codes = {reason.code for reason in judged.reasons}
-    prediction = judged.prediction
-    expected = (
-        f"{prediction.score:.2f} ({prediction.low:.2f} to {prediction.high:.2f})"
-        if prediction
-        else "not measured"
-    )
     return {
         "verdict": _Cell(judged.verdict.value, judged.verdict is not Verdict.FITS),
         "expected share of its gain": _Cell(
-            expected, bool(codes & {"measured-misfit", "gate-unknown"})
+            _expected(judged), bool(codes & {"measured-misfit", "gate-unknown"})
         ),
         "score, from student to teacher": _Cell(
             f"{scores.student:.2f} to {scores.teacher:.2f} (± {Z * scores.error:.2f})",
@@ -120,6 +119,15 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
     }
 
 
+def _expected(judged: Judged) -> str:
+    prediction = judged.prediction
+    if judged.verdict is Verdict.UNKNOWN:
+        return unpredictable(judged.remedy)
+    if prediction is None:
+        return "not measured"
+    return f"{prediction.score:.2f} ({prediction.low:.2f} to {prediction.high:.2f})"
+
+
 def _ancestry(found: Ancestry | None) -> _Cell:
     if found is None:
         return _Cell("not measured")
@@ -127,10 +135,20 @@ def _ancestry(found: Ancestry | None) -> _Cell:
     return _Cell(share or f"distance {found.distance:.1%}", found.contradicted)
 
 
+def _remedied_launch(plan: Plan) -> str:
+    """Return the command that merges the teachers of a plan with the proposed remedies."""
+    teachers = ",".join(teacher.reference for teacher in plan.teachers)
+    return command("run", "consolidation", "--teachers", teachers, "--on-misfit", "remedy")
+
+
 def _teacher(
-    measure: TeacherMeasure, judged: Judged, verdict: TeacherVerdict, refork: Requested | None
+    measure: TeacherMeasure,
+    judged: Judged,
+    verdict: TeacherVerdict,
+    refork: Requested | None,
+    launch: str,
 ) -> dict[str, object]:
-    """Return the values of one teacher's section."""
+    """Return the values of one teacher's section; ``launch`` applies the proposed remedies."""
     cosines = measure.displacement.cosines if measure.displacement else {}
     directions = ", ".join(f"{name} {value:.2f}" for name, value in cosines.items())
     facts = [
@@ -139,6 +157,8 @@ def _teacher(
         ("applied in this run", _REMEDIES[verdict.done]),
         ("cosine with other teachers' displacements", directions or "not comparable"),
     ]
+    if verdict.proposed is Remedy.WARM_UP and verdict.done is Remedy.NONE:
+        facts.insert(2, ("command that applies it", launch))
     if refork:
         request = refork.refork
         inputs = ", ".join(f"{name} = {value}" for name, value in request.inputs.items())

@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from lineage.compatibility.checks import Finding
 from lineage.errors import plain
 from tasks.contracts.conditions import ReleaseConditions
-from tasks.contracts.handover import Gated, Plan, PlannedTeacher, TeacherVerdict
+from tasks.contracts.handover import (
+    Gated,
+    Plan,
+    PlannedTeacher,
+    Remedy,
+    TeacherVerdict,
+    Verdict,
+    unpredictable,
+)
 from tasks.gate.forecast import Forecast
 from tasks.reports.rendering import render
 
@@ -113,6 +121,8 @@ def _findings_lines(gated: Gated) -> Iterator[str]:
 
 
 def _expected(verdict: TeacherVerdict) -> str:
+    if verdict.verdict is Verdict.UNKNOWN and verdict.proposed is not Remedy.NONE:
+        return f", {unpredictable(verdict.proposed)}"
     if verdict.predicted is None:
         return ", not measured"
     return (

@@ -22,7 +22,7 @@ from lineage.graph.graph import Lineage
 from lineage.records.record import Input
 from lineage.registry.registry import Registry
 from lineage.registry.valid_recalls import Used, recalls_of
-from tasks.contracts.handover import Plan, Remedy
+from tasks.contracts.handover import Plan, Remedy, Verdict
 from tasks.gate.measured import GateDocument, ProbeResult, TeacherMeasure
 from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.gate.prediction import Calibration, features, predict
@@ -196,7 +196,9 @@ def _of_record(runner: StepRunner, record: str, gate: Input) -> Iterator[PastOut
         return  # not measured, or in an older format
     for row in rows:
         outcome = TeacherOutcome.model_validate({k: v for k, v in row.items() if k != "surprised"})
-        expected = outcome.predicted is not None and outcome.done is Remedy.NONE
+        # A waived teacher of which the gate could not predict anything teaches it most.
+        judged = outcome.predicted is not None or outcome.verdict is Verdict.UNKNOWN
+        expected = judged and outcome.done is Remedy.NONE
         if expected and outcome.actual is not None and outcome.name in measured:
             yield PastOutcome(
                 teacher=outcome.reference,

@@ -135,6 +135,21 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
+def measure_remedies(gated: Gated, plan: Plan, sampling: SamplingSettings, seed: int) -> Plan:
+    """Measure what the remedies of a gated plan brought; fail if a teacher still does not fit.
+
+    It returns ``plan``, whose student had the remedies; often there were none.
+    """
+    from tasks.gate import remedied as step
+    from tasks.platform.step_runner import StepRunner
+
+    outcomes = step.measure_remedies(StepRunner(), gated, plan, sampling, seed)
+    show("remedies", step.remedies_page(outcomes))
+    step.refuse_failed(gated, outcomes)
+    return plan
+
+
+@hosted(Stage.GATE_PROBE, deck=True)
 def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
     teachers: list[str],
     student: str,

@@ -51,7 +51,8 @@ class Judged(GateDocument):
     name: str
     verdict: Verdict
     prediction: Prediction | None
-    """The prediction; None if health or scores decide already, or if nothing is left to learn."""
+    """The prediction; None if health or scores decide already, or if nothing is left to learn. With
+    the verdict ``unknown`` it is a guess, which recalibration may come to know better."""
     reasons: tuple[Finding, ...]
     remedy: Remedy = Field(serialization_alias="cure")
     """The proposed remedy; ``none`` for a teacher that fits. Stored reports call it ``cure``."""

@@ -15,13 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.launches.launch import Launched
 from tasks.contracts.conditions import ReleaseConditions
-from tasks.contracts.handover import (
-    GateOrder,
-    OnMisfit,
-    WarmUpOrder,
-    WarmUpSettings,
-)
+from tasks.contracts.handover import GateOrder, OnMisfit
 from tasks.contracts.inputs import InputError, documented, told_by_name
+from tasks.contracts.remedies import WarmUpOrder, WarmUpSettings
 from tasks.mopd.round_form import INPUTS, LARGEST_SEED, ConsolidationSpec, RoundForm
 from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.onpolicy.settings import Workload

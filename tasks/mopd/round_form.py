@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from tasks.contracts.conditions import ReleaseConditions
-from tasks.contracts.handover import Plan, WarmUpSettings
+from tasks.contracts.handover import Plan
 from tasks.contracts.inputs import documented
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.ledger.schema import StoredPrecision
 from tasks.model.settings import Precision
 from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK

@@ -3,7 +3,8 @@
 from functools import partial
 
 from lineage.artifacts import Artifact
-from tasks.contracts.handover import Gated, Plan, StageLabel, WarmUpSettings
+from tasks.contracts.handover import Gated, Plan, StageLabel
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.contracts.scale import Scale
 from tasks.model.settings import Precision
 from tasks.platform import resources

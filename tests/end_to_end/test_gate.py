@@ -6,11 +6,15 @@ import pytest
 from click.testing import CliRunner
 
 from lineage.errors import RecalledError
+from lineage.graph.graph import Lineage
+from lineage.launches.verdicts import remedies_of
 from lineage.store.store import open_store
-from tasks.contracts.handover import OnMisfit, Remedy, WarmUpSettings
+from tasks.contracts.handover import OnMisfit, Remedy
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
+from tasks.gate.remedied import measure_remedies
 from tasks.gate.verdict import GateSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
@@ -135,7 +139,9 @@ def with_cure(gated, name, cure):
 def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(planned):
     runner, plan = planned
     warmed = with_cure(leave_unmeasured(runner, plan), "shout", Remedy.WARM_UP)
-    light = WarmUpSettings(prompts_per_teacher=8, steps_per_teacher=2, warmup_steps=0)
+    light = WarmUpSettings(
+        prompts_per_teacher=8, steps_per_teacher=2, most_cycles=1, warmup_steps=0
+    )
     student = warm_up_student(runner, warmed, light, SamplingSettings(), 0).student
     assert student.digest != plan.student.digest
     record = runner.records.read(student.record)
@@ -145,6 +151,37 @@ def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_reco
     assert roles["teacher", "shout"] == shout.checkpoint.digest
     assert ("teacher", "whisper") not in roles
     assert warm_up_student(runner, warmed, light, SamplingSettings(), 0).student == student
+
+
+def launch_verdicts(runner, plan):
+    """Return what was recorded of the remedies of a plan's student."""
+    index = Lineage(runner.store).index
+    given = (plan.artifact.digest, plan.student, runner.project)
+    return remedies_of(runner.records, index, *given)
+
+
+def test_a_warm_up_goes_on_in_cycles_and_its_result_is_measured(planned):
+    runner, plan = planned
+    warmed = with_cure(leave_unmeasured(runner, plan), "shout", Remedy.WARM_UP)
+    light = WarmUpSettings(
+        prompts_per_teacher=8, steps_per_teacher=1, most_cycles=2, warmup_steps=0
+    )
+    sampling = SamplingSettings(max_new_tokens=4)
+    before = Contents.now().records
+    after = warm_up_student(runner, warmed, light, sampling, 0)
+    made = kinds(Contents.now().records - before)
+    last = runner.records.read(after.student.record)
+    [first] = [item for item in last.inputs if item.role == "start"]
+    assert (last.settings["cycle"], runner.records.read(first.record).settings["cycle"]) == (1, 0)
+    assert made == {"warm_up": 2, "validation": 3}  # teacher, start, and after one cycle
+    before = Contents.now().records
+    outcomes = measure_remedies(runner, warmed, after, sampling, 0)
+    assert kinds(Contents.now().records - before) == {"validation": 1, "remedy": 1}
+    [found] = outcomes
+    [stored] = launch_verdicts(runner, after)
+    assert (stored.name, stored.student, stored.verdict) == (
+        "shout", found.student, found.verdict.value,
+    )  # fmt: skip
 
 
 def test_a_staged_ladder_is_measured_and_taken_along(planned):

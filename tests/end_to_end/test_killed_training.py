@@ -14,7 +14,8 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.store.store import FolderStore, open_store
-from tasks.contracts.handover import Remedy, StageLabel, WarmUpSettings
+from tasks.contracts.handover import Remedy, StageLabel
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.gate.gate import leave_unmeasured
 from tasks.gate.plan import make_plan
 from tasks.model.files import Policy, save_policy
@@ -111,7 +112,9 @@ def test_a_killed_sft_of_the_demos_size_ends_in_the_same_bits(given, tmp_path):
 
 
 def test_a_killed_warm_up_ends_in_the_same_bits(home, home_with_teachers, teams_on_path):
-    settings = WarmUpSettings(prompts_per_teacher=8, steps_per_teacher=400, warmup_steps=0)
+    settings = WarmUpSettings(
+        prompts_per_teacher=8, steps_per_teacher=400, most_cycles=1, warmup_steps=0
+    )
 
     def warming():
         runner = StepRunner(open_store(), mirror=MemoryMirror())

@@ -29,6 +29,7 @@ CONSOLIDATION = {
     "tasks.mopd.task.round_settings",
     "tasks.gate.task.make_plan",
     "tasks.gate.task.measure_teachers",
+    "tasks.gate.task.measure_remedies",
     "tasks.gate.task.compare_with_outcome",
     "tasks.sft.task.warm_up_student",
     "tasks.mopd.task.distil_rounds",

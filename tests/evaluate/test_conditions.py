@@ -17,22 +17,30 @@ def verdict(verdict, done=Remedy.NONE, name="roman"):
     return TeacherVerdict(name=name, domain=name, verdict=verdict, done=done)
 
 
+GOOD_AFTER, BAD_AFTER = ({"roman": v} for v in (Verdict.FITS_AFTER_REMEDY, Verdict.DOES_NOT_FIT))
+
+
 @pytest.mark.parametrize(
-    ("found", "waived", "holds"),
+    ("found", "waived", "remedied", "holds"),
     [
-        (verdict(Verdict.FITS), set(), True),
-        (verdict(Verdict.UNKNOWN), set(), False),
-        (verdict(Verdict.DOES_NOT_FIT), set(), False),
-        (verdict(Verdict.FITS_AFTER_REMEDY), set(), False),
-        (verdict(Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP), set(), True),
-        (verdict(Verdict.UNKNOWN, Remedy.WARM_UP), set(), True),
-        (verdict(Verdict.DOES_NOT_FIT, Remedy.DROP), set(), True),
-        (verdict(Verdict.UNKNOWN), {"roman"}, True),
-        (verdict(Verdict.UNKNOWN), {"math"}, False),
+        (verdict(Verdict.FITS), set(), {}, True),
+        (verdict(Verdict.UNKNOWN), set(), {}, False),
+        (verdict(Verdict.DOES_NOT_FIT), set(), {}, False),
+        (verdict(Verdict.FITS_AFTER_REMEDY), set(), {}, False),
+        # A remedy that was applied and not measured proves nothing.
+        (verdict(Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP), set(), {}, False),
+        (verdict(Verdict.UNKNOWN, Remedy.WARM_UP), set(), {}, False),
+        (verdict(Verdict.UNKNOWN, Remedy.WARM_UP), set(), BAD_AFTER, False),
+        (verdict(Verdict.UNKNOWN, Remedy.WARM_UP), set(), GOOD_AFTER, True),
+        (verdict(Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP), set(), GOOD_AFTER, True),
+        (verdict(Verdict.UNKNOWN, Remedy.WARM_UP, "spell"), set(), GOOD_AFTER, False),
+        (verdict(Verdict.DOES_NOT_FIT, Remedy.DROP), set(), {}, True),
+        (verdict(Verdict.UNKNOWN), {"roman"}, {}, True),
+        (verdict(Verdict.UNKNOWN), {"math"}, {}, False),
     ],
 )
-def test_a_teacher_that_the_gate_did_not_find_to_fit_holds_the_student_back(found, waived, holds):
-    assert (not list(unmet_verdicts([found], waived))) == holds
+def test_a_teacher_that_was_not_found_to_fit_holds_the_student_back(found, waived, remedied, holds):
+    assert (not list(unmet_verdicts([found], waived, remedied))) == holds
 
 
 def unmet(student, own=(), conditions=DEFAULT):

@@ -40,6 +40,7 @@ CONSOLIDATION = {
     "evaluate.task.score_consolidation",
     "gate.task.compare_with_outcome",
     "gate.task.make_plan",
+    "gate.task.measure_remedies",
     "gate.task.measure_teachers",
     "merge.task.merge_average",
     "merge.task.merge_task_arithmetic",

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "warm_up_student": "tests/release/test_student_mixed.py",
     "learn_preferences": "tests/preference/test_steps.py",
     "train_reward_model": "tests/reward_model/test_steps.py",
+    "measure_remedies": "tests/gate/test_remedied.py",
     # It takes a fork point alone, and refuses one that the weights contradict.
     "import_teacher": "tests/release/test_imported.py",
     "climb_outside": "tests/rl/test_external.py",
@@ -257,9 +258,15 @@ def test_a_plan_with_a_warmed_up_student_continues(runner, runs, make):
     plan = one.plan.model_copy(update={"student": warmed})
     merge_average(runner, plan)
     assert_recorded_as_given(runner, plan)
+    again = make.checkpoint(902, "warm_up", inputs=[("start", warmed)])  # another cycle
+    plan = one.plan.model_copy(update={"student": again})
+    merge_average(runner, plan)
+    assert_recorded_as_given(runner, plan)
     strange = make.checkpoint(901, "warm_up", inputs=[("start", other.student)])
-    with pytest.raises(LineageError, match="differs"):
-        merge_average(runner, one.plan.model_copy(update={"student": strange}))
+    stranger = make.checkpoint(903, "warm_up", inputs=[("start", strange)])
+    for student in (strange, stranger):
+        with pytest.raises(LineageError, match="differs"):
+            merge_average(runner, one.plan.model_copy(update={"student": student}))
 
 
 def test_a_student_or_a_control_of_another_run_is_scored_as_what_it_is(runner, runs):

@@ -7,6 +7,7 @@ from lineage.compatibility.checks import Finding
 from lineage.records.derivation import Sample
 from tasks.attribution.page import render
 from tasks.contracts.handover import MeasuredRung, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.remedies import RemedyOutcome
 from tasks.evaluate.compare import comparison_page
 from tasks.evaluate.consider import Considered, Unmet
 from tasks.evaluate.report import render_report
@@ -23,6 +24,7 @@ from tasks.gate.plan_page import plan_page
 from tasks.gate.prediction import predict
 from tasks.gate.recalibration import Recalibration, UsedOutcome
 from tasks.gate.refork import Refork, Requested
+from tasks.gate.remedied import remedies_page
 from tasks.gate.verdict import Judged
 from tasks.mopd.training_page import rounds_page
 from tasks.reports.curves import measured_page
@@ -95,6 +97,31 @@ def request():
     return Requested(refork=refork, stored=Artifact(kind="request", digest=DIGEST, record=DIGEST))
 
 
+def new_domain_gate():
+    """Return the gate's page of a teacher of which nothing can be predicted."""
+    found = measured(swap=None)
+    unknown = Judged(
+        name="math", verdict=Verdict.UNKNOWN, prediction=predict(found, calibration()),
+        reasons=(note("gate-unknown", "refusal"),), remedy=Remedy.WARM_UP,
+    )  # fmt: skip
+    verdict = TeacherVerdict(
+        name="math", domain="math", verdict=Verdict.UNKNOWN, proposed=Remedy.WARM_UP,
+    )  # fmt: skip
+    probe = ProbeResult(settings=ProbeSettings(), teachers=(found,), seconds=1.0)
+    sparse = Recalibration(found=0, needed=8)
+    return gate_page(plan_of(), probe, {"math": unknown}, [verdict], {}, sparse)
+
+
+def remedied(name, share):
+    """Return what a remedy brought: a share of a gain of 0.8, or None for no gain."""
+    after = 0.0 if share is None else 0.8 * share
+    return RemedyOutcome(
+        name=name, domain=name, done=Remedy.WARM_UP, prompts=64, start=0.0, student=after,
+        teacher=0.8, share=share, low=share and share - 0.125, high=share and share + 0.125,
+        verdict=Verdict.FITS_AFTER_REMEDY if share else Verdict.DOES_NOT_FIT,
+    )  # fmt: skip
+
+
 def samples(*names):
     """Return metrics of two steps."""
     return [Sample(step, name, step / 4, "mopd") for step in (1, 2) for name in names]
@@ -122,9 +149,11 @@ def pages():
                             remedy=Remedy.NONE)},
             [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, sparse,
         ),
+        "gate_of_a_new_domain": new_domain_gate(),
         "gate_unmeasured": unmeasured_page(plan_of()),
         "plan": plan_page(plan_of(*findings), COST, RELEASE),
         "plan_that_fits": plan_page(plan_of(), COST, RELEASE),
+        "remedies": remedies_page([remedied("math", 0.75), remedied("code", None)]),
         "release": Considered("student.general@3", (Unmet("score", HOSTILE),)).page(),
         "scorecard": render_report(example_report(rollouts=rollouts)),
         "training": measured_page("math sft", [samples("loss", "kl/math"), []]),

@@ -5,8 +5,8 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from tasks.contracts.handover import WarmUpSettings
 from tasks.contracts.inputs import InputError
+from tasks.contracts.remedies import WarmUpSettings
 from tasks.mopd.launch_form import LaunchForm, launch_spec
 from tasks.mopd.settings import Divergence
 from workflows.cli import main
@@ -51,8 +51,9 @@ def test_options_override_the_file_and_the_file_its_preset(file):
 
 def test_the_warm_up_is_set_by_its_own_names_and_reaches_its_stage():
     given = {"warm_up_steps": 400, "warm_up_prompts": 50, "warm_up_learning_rate": 2e-5}
-    warm_up = launch_spec(inputs_of_launch("", None, given)).spec.warm_up
+    warm_up = launch_spec(inputs_of_launch("", None, given | {"warm_up_cycles": 3})).spec.warm_up
     assert (warm_up.steps_per_teacher, warm_up.prompts_per_teacher) == (400, 50)
+    assert warm_up.most_cycles == 3
     assert warm_up.learning_rate == 2e-5
     assert launch_spec({}).spec.warm_up == WarmUpSettings()
 

@@ -17,7 +17,8 @@ from lineage.compatibility.checks import Finding
 from lineage.declared import Declared
 from lineage.launches.launch import Launched
 from lineage.launches.waiver import Waiver
-from tasks.contracts.handover import TeacherVerdict, WarmUpSettings
+from tasks.contracts.handover import TeacherVerdict
+from tasks.contracts.remedies import RemedyOutcome, WarmUpSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings
@@ -120,6 +121,16 @@ _RL = _any_of(
 _MANIFEST = _fields(manifest=str)
 _JSON = dict[str, object]
 
+_WARM_UP = {
+    **{
+        name: field.annotation
+        for name, field in WarmUpSettings.model_fields.items()
+        if name != "most_cycles"
+    },
+    "sampling": SamplingSettings,
+}
+"""Settings of a cycle of a warm-up; how many follow is no part of it."""
+
 KINDS: Mapping[str, Kind] = {
     "annotation": Kind(
         "Comparisons by a simulated annotator, who prefers a known gold score with known noise.",
@@ -204,6 +215,10 @@ KINDS: Mapping[str, Kind] = {
         _model(RoundSettings, without=list[str]),
     ),
     "release": Kind("A teacher with all that a consumer needs, by digest.", _MANIFEST),
+    "remedy": Kind(
+        "What remedies were measured to bring, teacher by teacher.",
+        _fields(teachers=list[RemedyOutcome]),
+    ),
     "replay": Kind("A ledger with recomputed displacements.", _model(RoundSettings)),
     "report": Kind("The page, picture and numbers of a student.", _model(EvaluationSettings)),
     "reward_model": Kind(
@@ -228,12 +243,16 @@ KINDS: Mapping[str, Kind] = {
         "A student after surgery: some teachers' updates are removed or reweighted.",
         _fields(weights=dict[str, float]),
     ),
+    "validation": Kind(
+        "The scores of one checkpoint on validation prompts of a domain.",
+        _fields(domain=str, num_prompts=int, sampling=SamplingSettings),
+    ),
     "waiver": Kind(
         "A signed statement that accepts findings of a plan.", _model(Waiver, envelope=str)
     ),
     "warm_up": Kind(
-        "A student after its warm-up on a teacher's own responses.",
-        _model(WarmUpSettings, sampling=SamplingSettings),
+        "A student after a cycle of its warm-up on a teacher's own responses.",
+        _any_of(_fields(**_WARM_UP, cycle=int), _fields(**_WARM_UP)),  # before, there was one cycle
     ),
 }
 

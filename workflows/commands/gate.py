@@ -16,7 +16,7 @@ from lineage.digest import is_digest
 from lineage.store.scratch import copy_writable
 from lineage.store.store import home, open_store
 from lineage.view.summary import Score, Summary, command
-from tasks.contracts.handover import Gated, TeacherVerdict, Verdict
+from tasks.contracts.handover import Gated, Remedy, TeacherVerdict, Verdict, unpredictable
 from workflows.commands.faculty import team_settings
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
@@ -69,8 +69,18 @@ def _summary(found: Gated, folder: Path, seconds: float) -> Summary:
         ],
         report=str(folder / "gate.html"),
         seconds=seconds,
-        next=[command("run", "consolidation", "--teachers", references)] if not misfits else [],
+        next=_next(references, misfits),
     )
+
+
+def _next(references: str, misfits: list[TeacherVerdict]) -> list[str]:
+    """Return the launch that the verdicts allow: as it is, or with the proposed remedies."""
+    merge = ("run", "consolidation", "--teachers", references)
+    if not misfits:
+        return [command(*merge)]
+    if all(each.proposed is Remedy.WARM_UP for each in misfits):
+        return [command(*merge, "--on-misfit", "remedy")]
+    return []
 
 
 def _misfits(misfits: list[TeacherVerdict]) -> str:
@@ -99,6 +109,8 @@ def _tell(found: Gated) -> None:
 
 
 def _expected(teacher: TeacherVerdict) -> str:
+    if teacher.verdict is Verdict.UNKNOWN and teacher.proposed is not Remedy.NONE:
+        return unpredictable(teacher.proposed)
     if teacher.predicted is None:
         return "not predicted"
     return f"{teacher.predicted:.2f} ({teacher.low:.2f} to {teacher.high:.2f})"

@@ -12,6 +12,7 @@ from tasks.evaluate.task import consider_release, make_report, score_consolidati
 from tasks.gate.task import (
     compare_with_outcome,
     make_plan,
+    measure_remedies,
     measure_teachers,
     record_approval,
 )
@@ -88,7 +89,10 @@ def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     start = warm_up_student(
         gated=gated, settings=spec.warm_up, sampling=spec.sampling, seed=spec.seed
     )
-    plan = named("warm-up", start)
+    remedied = measure_remedies(
+        gated=gated, plan=named("warm-up", start), sampling=spec.sampling, seed=spec.seed
+    )
+    plan = named("remedies", remedied)
     student = distil_rounds(plan=plan, settings=spec.settings, rounds=spec.rounds, seed=spec.seed)
     controls = {
         "parameter_average": named("average", merge_average(plan=plan)),
