@@ -22,13 +22,13 @@ from tasks.contracts.handover import Plan
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import prompts_of
-from tasks.ledger.estimate import RunSize, estimate, free_storage, memory_speed
+from tasks.ledger.estimate import RunSize, estimate, memory_speed
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.settings import Workload
 from tasks.platform.progress import format_seconds
-from tasks.platform.resources import Stage, chosen_flavor
+from tasks.platform.resources import Stage, chosen_flavor, free_storage
 from tasks.platform.step_runner import StepRunner
 
 UTILIZATION = 0.3

@@ -1,7 +1,6 @@
 """Estimates the memory, storage and time of a run's optimizer and ledger, before it starts."""
 
 import math
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,13 +110,6 @@ def free_memory(device: torch.device) -> int:
     if limit.exists() and limit.read_text().strip().isdigit():
         free = min(free, int(limit.read_text()) - int(used.read_text()))
     return free
-
-
-def free_storage(folder: Path) -> int:
-    """Return the free bytes of the disk where a folder is, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def memory_speed(device: torch.device) -> float:

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -64,14 +65,22 @@ def source_folder(text: str) -> Path | None:
     return None
 
 
-def located(source: str) -> tuple[dict[str, JsonValue], Callable[[], Path]]:
-    """Return the identity of a model, a folder's bytes or a commit, and how to get its folder."""
+def located(source: str, store: str) -> tuple[dict[str, JsonValue], Callable[[], Path]]:
+    """Return the identity of a model, a folder's bytes or a commit, and how to get its folder.
+
+    ``store`` is the address of the store that gets a copy. A bucket has no known end.
+
+    Raises:
+        RefusedError: for a model of the Hub that cannot be had, or does not fit onto the disk.
+    """
     folder = source_folder(source)
     if folder is not None:
         return {"files": digests_of(folder)}, lambda: folder
     name, _, revision = source.partition("@")
-    commit = revision if is_commit(revision) else snapshot_of(name, revision).name
-    return {"source": name, "revision": commit}, lambda: snapshot_of(name, commit)
+    place = None if "://" in store else Path(store)
+    fetch = partial(snapshot_of, name, store=place)
+    commit = revision if is_commit(revision) else fetch(revision).name
+    return {"source": name, "revision": commit}, lambda: fetch(commit)
 
 
 def digests_of(folder: Path) -> dict[str, JsonValue]:

@@ -1,23 +1,30 @@
 """Models of the Hugging Face Hub as local folders, each of one commit; and their licenses."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
-from huggingface_hub import ModelCard, snapshot_download
+from huggingface_hub import DryRunFileInfo, ModelCard, constants, snapshot_download
 from huggingface_hub.errors import (
+    DryRunError,
     GatedRepoError,
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import tqdm
 
 from tasks.contracts.refusal import RefusedError
+from tasks.platform.resources import existing, free_storage
 
 UNKNOWN_LICENSE = "unknown"
 """Recorded for a model that states no license."""
 _FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "COPYING*"]
+_WEIGHTS = ".safetensors"
+_GIB = 1 << 30
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING", "COPYING.txt")
 _TITLES = {
@@ -36,7 +43,14 @@ def is_commit(revision: str) -> bool:
     return _COMMIT.fullmatch(revision) is not None
 
 
-def snapshot_of(name: str, revision: str = "", endpoint: str | None = None) -> Path:
+def snapshot_of(
+    name: str,
+    revision: str = "",
+    endpoint: str | None = None,
+    *,
+    store: Path | None = None,
+    free: Callable[[Path], int] = free_storage,
+) -> Path:
     """Return the folder with the files of a Hub id; its own name is the commit.
 
     A cached snapshot works without network.
@@ -45,15 +59,24 @@ def snapshot_of(name: str, revision: str = "", endpoint: str | None = None) -> P
         name: Id on the Hub, such as ``org/model``.
         revision: Branch, tag or commit; "" for the newest.
         endpoint: Address of the Hub; None for the configured one.
+        store: Folder that gets a copy of the weights; None for no copy, or a remote store.
+        free: Returns the free bytes of the disk where a folder is.
 
     Raises:
-        RefusedError: for a gated, unknown or unreachable model.
+        RefusedError: for a gated, unknown or unreachable model, and for one that does not fit onto
+            the disk; nothing is fetched then.
     """
     what = f"{name}@{revision}" if revision else name
+    fetch = partial(
+        snapshot_download,
+        name,
+        revision=revision or None,
+        allow_patterns=_FILES,
+        endpoint=endpoint,
+    )
     try:
-        folder = snapshot_download(
-            name, revision=revision or None, allow_patterns=_FILES, endpoint=endpoint
-        )
+        _refuse_small_disk(what, fetch, store, free)
+        folder = fetch()
     except GatedRepoError as error:
         raise RefusedError(
             "gated-model",
@@ -80,6 +103,42 @@ def snapshot_of(name: str, revision: str = "", endpoint: str | None = None) -> P
             "gated model), and give the path of the folder",
         ) from error
     return Path(folder)
+
+
+def _refuse_small_disk(
+    what: str,
+    fetch: Callable[..., str | list[DryRunFileInfo]],
+    store: Path | None,
+    free: Callable[[Path], int],
+) -> None:
+    """Compare the files of a model with the room in the cache, and its weights with the store's.
+
+    Raises:
+        RefusedError: where they do not fit.
+    """
+    try:
+        files = fetch(dry_run=True, tqdm_class=partial(tqdm, disable=True))
+    except DryRunError:
+        return  # The Hub cannot be asked, so nothing can be fetched either.
+    assert isinstance(files, list)
+    needed: dict[int, tuple[Path, int]] = {}
+    fetched = sum(file.file_size or 0 for file in files if file.will_download)
+    # The store's copy is in single precision, so at least as large.
+    weights = sum(file.file_size or 0 for file in files if file.filename.endswith(_WEIGHTS))
+    for place, size in ((Path(constants.HF_HUB_CACHE), fetched), (store, weights)):
+        if place is not None:
+            disk = existing(place).stat().st_dev
+            first, before = needed.get(disk, (place, 0))
+            needed[disk] = first, before + size
+    for place, size in needed.values():
+        if size > (room := free(place)):
+            raise RefusedError(
+                "disk-too-small",
+                f"{what} needs {size / _GIB:.2f} GiB under {place} ({fetched / _GIB:.2f} GiB to "
+                f"fetch, and at least {weights / _GIB:.2f} GiB for the copy in the store), but "
+                f"{room / _GIB:.2f} GiB are free. Nothing was fetched. Free some storage, or set "
+                "HF_HUB_CACHE and PROVOST_HOME to folders of larger disks",
+            )
 
 
 def stated_license(folder: Path) -> str:

@@ -18,7 +18,6 @@ from tasks.ledger.estimate import (
     check_fits,
     estimate,
     free_memory,
-    free_storage,
     memory_speed,
 )
 from tasks.ledger.schema import StoredPrecision
@@ -41,6 +40,7 @@ from tasks.onpolicy.teacher_prompts import TeacherPrompts, room_for_teachers
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank_device
+from tasks.platform.resources import free_storage
 from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Question, Rollout

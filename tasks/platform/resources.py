@@ -3,11 +3,13 @@
 A flavor is a kind of cluster: type and number of GPUs, spot or not, time limits. It is chosen at
 registration with ``PROVOST_FLAVOR``; the tasks carry the choice into their containers. Without a
 flavor tasks request no resources, and the same workflow runs on the local machine. In a process,
-torch gets the number of threads that the environment sets, and those that wait do not spin.
+torch gets the number of threads that the environment sets, and those that wait do not spin. What is
+free on a disk is read here too.
 """
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,3 +232,15 @@ def as_many_threads(before: int) -> Iterator[None]:
         yield
     finally:
         _THREADS_BEFORE.reset(token)
+
+
+def free_storage(folder: Path) -> int:
+    """Return the free bytes of the disk where a folder is, or will be."""
+    return shutil.disk_usage(existing(folder)).free
+
+
+def existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder

@@ -11,10 +11,10 @@ from lineage.artifacts import Artifact
 from lineage.store.store import read_tree
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError
-from tasks.ledger.estimate import free_storage
 from tasks.model.files import load_tokenizer
 from tasks.model.settings import ScratchSettings
 from tasks.model.system_prompt import chat_tokens
+from tasks.platform.resources import free_storage
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
 from tasks.rollout.collect import Question, refuse_long_prompt
@@ -140,8 +140,8 @@ def check_foundation(
 ) -> list[Artifact]:
     """Return the data, if base, fork point and a training state fit onto the disk.
 
-    The base is the model of the folder ``source``, or made from ``scratch`` without one. The size
-    of a model on the Hub is not known before it is fetched, which comes first.
+    The base is the model of the folder ``source``, or made from ``scratch`` without one. A model
+    of the Hub was compared with the disk when it was fetched, which comes first.
 
     Raises:
         RefusedError: for a disk without that room; a finished foundation stores nothing more.

@@ -11,13 +11,13 @@ from tasks.ledger.estimate import (
     check_fits,
     estimate,
     free_memory,
-    free_storage,
     memory_speed,
 )
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import KeptRollout, LedgerSettings, SourceRow, StoredPrecision
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.ledger.writer import LedgerWriter, digest_weights
+from tasks.platform.resources import free_storage
 from tests.ledger.test_split_adamw import SOURCES, parameters, snapshot, take
 from tests.support.refused import refused
 
