@@ -155,11 +155,20 @@ def git_difference() -> str:
     untracked = ("ls-files", "--others", "--exclude-standard", "--full-name", "-z")
     listed = _git(*untracked, "--", *_ALL_BUT_DOCUMENTS)
     added: dict[str, JsonValue] = {
-        name: digest_file(Path(top, name)) for name in listed.decode().split("\0") if name
+        name: _digest_added(Path(top, name)) for name in listed.decode().split("\0") if name
     }
     return (
         digest_json({"changed": digest_bytes(changed), "added": added}) if changed or added else ""
     )
+
+
+def _digest_added(path: Path) -> str:
+    """Return the digest of a file that git does not know yet; of a link, as git takes it."""
+    if path.is_symlink():
+        return digest_bytes(os.fsencode(path.readlink()))
+    if path.is_dir():  # a repository of its own, of which git names the folder alone
+        return digest_bytes(b"")
+    return digest_file(path)
 
 
 def _git(*arguments: str) -> bytes:

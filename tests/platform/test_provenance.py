@@ -253,6 +253,21 @@ def test_a_clean_checkout_has_a_commit_and_no_difference(checkout):
     assert difference_of(checkout) == ""
 
 
+def test_a_link_and_a_repository_in_the_checkout_are_differences_too(checkout, tmp_path):
+    (checkout / "elsewhere").symlink_to(tmp_path)
+    linked = difference_of(checkout)
+    assert is_digest(linked)
+    (checkout / "elsewhere").unlink()
+    (checkout / "elsewhere").symlink_to(tmp_path.parent)
+    assert difference_of(checkout) not in {"", linked}
+    (checkout / "elsewhere").unlink()
+    git(checkout, "init", "-q", "another")
+    (checkout / "another" / "code.py").write_text("ONE = 1\n")
+    git(checkout / "another", "add", ".")
+    git(checkout / "another", "commit", "-q", "-m", "first")
+    assert is_digest(difference_of(checkout))
+
+
 def test_a_changed_and_a_new_file_each_make_a_difference(checkout):
     append(checkout / "tasks" / "rl" / "grpo.py")
     edited = difference_of(checkout)
