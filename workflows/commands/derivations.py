@@ -9,9 +9,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from lineage.compatibility.checks import Finding
 from lineage.declared import Declared
@@ -33,12 +30,14 @@ from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import BaseSettings, SftSettings
-
-Schema = dict[str, JsonValue]
-Defined = tuple[Schema, Schema]
-"""A schema, and the definitions that it refers to."""
-
-_REFERENCE = "#/$defs/{model}"
+from workflows.commands.derivation_schemas import (
+    Defined,
+    Schema,
+    any_of,
+    closed,
+    fields_of,
+    model_of,
+)
 
 
 @dataclass(frozen=True)
@@ -50,75 +49,15 @@ class Kind:
     settings: Callable[[], Defined]
 
 
-def _fields(**types: object) -> Callable[[], Defined]:
-    """Return the schema of an object with these fields and no others."""
-
-    def schema() -> Defined:
-        properties: Schema = {}
-        definitions: Schema = {}
-        for name, kind in types.items():
-            properties[name], more = _of_type(kind)
-            definitions |= more
-        return _closed(properties, sorted(types)), definitions
-
-    return schema
-
-
-def _model(model: type[BaseModel], **types: object) -> Callable[[], Defined]:
-    """Return the schema of a model's JSON, with more fields beside it."""
-
-    def schema() -> Defined:
-        found, definitions = _of_type(model)
-        more, others = _fields(**types)()
-        properties = _object(found, "properties") | _object(more, "properties")
-        # A record holds every setting, also at its default, but for those that came later.
-        later = {name for name, field in model.model_fields.items() if field.exclude_if}
-        return _closed(properties, sorted(properties.keys() - later)), definitions | others
-
-    return schema
-
-
-def _any_of(*several: Callable[[], Defined]) -> Callable[[], Defined]:
-    def schema() -> Defined:
-        found = [each() for each in several]
-        definitions: Schema = {}
-        for _, more in found:
-            definitions |= more
-        return {"anyOf": [each for each, _ in found]}, definitions
-
-    return schema
-
-
-def _of_type(kind: Any) -> Defined:  # noqa: ANN401 - whatever can annotate a field
-    schema = TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REFERENCE)
-    definitions = schema.pop("$defs", {})
-    return schema, definitions
-
-
-def _object(schema: Schema, name: str) -> Schema:
-    found = schema[name]
-    assert isinstance(found, dict)
-    return found
-
-
-def _closed(properties: Schema, required: list[str]) -> Schema:
-    names: list[JsonValue] = [*required]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": names,
-        "additionalProperties": False,
-    }
-
-
-_DATA = _any_of(
-    _fields(domain=str, split=str, count=int),
-    _fields(domain=str, split=str, count=int, allow_unconfined=bool),
+_DATA = any_of(
+    fields_of(domain=str, split=str, count=int),
+    fields_of(domain=str, split=str, count=int, allow_unconfined=bool),
 )
-_RL = _any_of(
-    _model(RlSettings, domain=str, stop_at=int), _model(RlSettings, domains=list[str], stop_at=int)
+_RL = any_of(
+    model_of(RlSettings, domain=str, stop_at=int),
+    model_of(RlSettings, domains=list[str], stop_at=int),
 )
-_MANIFEST = _fields(manifest=str)
+_MANIFEST = fields_of(manifest=str)
 _JSON = dict[str, object]
 
 _WARM_UP = {
@@ -134,77 +73,79 @@ _WARM_UP = {
 KINDS: Mapping[str, Kind] = {
     "annotation": Kind(
         "Comparisons by a simulated annotator, who prefers a known gold score with known noise.",
-        _model(AnnotatorSettings),
+        model_of(AnnotatorSettings),
     ),
-    "approval": Kind("A person's decision on a plan that passed the gate.", _fields(decision=str)),
+    "approval": Kind(
+        "A person's decision on a plan that passed the gate.", fields_of(decision=str)
+    ),
     "audit": Kind(
-        "The report of which teachers shaped a student's behavior.", _fields(student=str)
+        "The report of which teachers shaped a student's behavior.", fields_of(student=str)
     ),
     "base": Kind(
         "The pretrained model that everything descends from: trained from scratch, a copy of a "
         "model of the Hugging Face Hub (`source`, with its `revision`), or of a local folder "
         "(`files` by SHA-256).",
-        _any_of(
-            _model(BaseSettings),
-            _fields(source=str),
-            _fields(source=str, revision=str),
-            _fields(source=str, revision=str, license=str),
-            _fields(files=dict[str, str]),
-            _fields(files=dict[str, str], license=str),
+        any_of(
+            model_of(BaseSettings),
+            fields_of(source=str),
+            fields_of(source=str, revision=str),
+            fields_of(source=str, revision=str, license=str),
+            fields_of(files=dict[str, str]),
+            fields_of(files=dict[str, str], license=str),
         ),
     ),
-    "behaviors": Kind("Prompts with the responses that an audit explains.", _fields(sample=int)),
+    "behaviors": Kind("Prompts with the responses that an audit explains.", fields_of(sample=int)),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
-    "difficulty": Kind("Prompts of a domain within a window of pass rates.", _model(PromptRule)),
+    "difficulty": Kind("Prompts of a domain within a window of pass rates.", model_of(PromptRule)),
     "environment": Kind(
-        "The source of a domain's environment, which answers and grades.", _fields(domain=str)
+        "The source of a domain's environment, which answers and grades.", fields_of(domain=str)
     ),
     "evaluation": Kind(
         "The score of one checkpoint on a domain's held-out prompts.",
-        _model(EvaluationSettings, domain=str),
+        model_of(EvaluationSettings, domain=str),
     ),
     "external": Kind(
         "A rung of a climb by a command of the team's own, such as another trainer.",
-        _model(ExternalTrainer, domain=str, stop_at=int),
+        model_of(ExternalTrainer, domain=str, stop_at=int),
     ),
     "failure": Kind(
         "The account of a consolidation that failed after its plan.",
-        _fields(error=str, publish_as=str, rounds=int, round=RoundSettings),
+        fields_of(error=str, publish_as=str, rounds=int, round=RoundSettings),
     ),
     "gate": Kind(
         "The gate's report, with a verdict for each teacher.",
-        _fields(
+        fields_of(
             teachers=list[TeacherVerdict], judged=_JSON, calibration=object, growth=_JSON | None
         ),
     ),
     "gate_outcome": Kind(
-        "The result of a merge, beside what the gate predicted.", _fields(recipe=str)
+        "The result of a merge, beside what the gate predicted.", fields_of(recipe=str)
     ),
     "import": Kind(
         "A teacher that was trained elsewhere, and what its team declares of it; empty facts are "
         "unknown.",
-        _any_of(
-            _fields(source=str, revision=str, domain=str, declared=Declared),
-            _fields(files=dict[str, str], domain=str, declared=Declared),
+        any_of(
+            fields_of(source=str, revision=str, domain=str, declared=Declared),
+            fields_of(files=dict[str, str], domain=str, declared=Declared),
         ),
     ),
-    "launch": Kind("The launch form of a plan, as it was submitted.", _model(Launched)),
-    "ledger": Kind("Each teacher's part of every update.", _model(RoundSettings)),
+    "launch": Kind("The launch form of a plan, as it was submitted.", model_of(Launched)),
+    "ledger": Kind("Each teacher's part of every update.", model_of(RoundSettings)),
     "merge": Kind(
         "A merge of teachers' weights, as a control.",
-        _any_of(_fields(method=str), _model(MergeSettings, method=str)),
+        any_of(fields_of(method=str), model_of(MergeSettings, method=str)),
     ),
-    "mopd": Kind("A student after one round of distillation.", _model(RoundSettings)),
-    "pairs": Kind("Preference pairs, selected from responses.", _model(PairRule)),
+    "mopd": Kind("A student after one round of distillation.", model_of(RoundSettings)),
+    "pairs": Kind("Preference pairs, selected from responses.", model_of(PairRule)),
     "plan": Kind(
         "The inputs of a consolidation, by digest, with all findings of the check by records.",
-        _fields(self=list[str], findings=list[Finding], reviewed=bool),
+        fields_of(self=list[str], findings=list[Finding], reviewed=bool),
     ),
     "preference": Kind(
         "A policy trained on comparisons (DPO), held back by a reference.",
-        _model(PreferenceSettings),
+        model_of(PreferenceSettings),
     ),
-    "probe": Kind("The gate's measurements of the teachers.", _model(ProbeSettings)),
+    "probe": Kind("The gate's measurements of the teachers.", model_of(ProbeSettings)),
     "prompts": Kind("Prompts of a domain, JSONL.", _DATA),
     "refork": Kind(
         "A request to a teacher's owner to climb again from another fork point.",
@@ -212,47 +153,51 @@ KINDS: Mapping[str, Kind] = {
     ),
     "rehearsal": Kind(
         "A student trained again on the rollouts of its round, without some teachers.",
-        _model(RoundSettings, without=list[str]),
+        model_of(RoundSettings, without=list[str]),
     ),
     "release": Kind("A teacher with all that a consumer needs, by digest.", _MANIFEST),
     "remedy": Kind(
         "What remedies were measured to bring, teacher by teacher.",
-        _fields(teachers=list[RemedyOutcome]),
+        fields_of(teachers=list[RemedyOutcome]),
     ),
-    "replay": Kind("A ledger with recomputed displacements.", _model(RoundSettings)),
-    "report": Kind("The page, picture and numbers of a student.", _model(EvaluationSettings)),
+    "replay": Kind("A ledger with recomputed displacements.", model_of(RoundSettings)),
+    "report": Kind("The page, picture and numbers of a student.", model_of(EvaluationSettings)),
     "reward_model": Kind(
         "A reward model: a policy's body with a scalar head, trained on comparisons.",
-        _model(RewardModelSettings),
+        model_of(RewardModelSettings),
     ),
     "rl": Kind("The last checkpoint of RL, such as a teacher.", _RL),
     "rung": Kind("An earlier checkpoint of RL.", _RL),
     "sampling": Kind(
         "All responses of checkpoints to prompts, each with the environment's grade.",
-        _model(ResponseSettings, domains=list[str]),
+        model_of(ResponseSettings, domains=list[str]),
     ),
     "scorecard": Kind(
         "The scores of the student and of every control, with intervals.",
-        _model(EvaluationSettings),
+        model_of(EvaluationSettings),
     ),
-    "selection": Kind("Demonstrations, selected from responses.", _model(DemonstrationRule)),
-    "sft": Kind("A checkpoint after supervised learning.", _model(SftSettings)),
-    "sketch": Kind("Digests of the rows of a data set, to find data that teams share.", _fields()),
+    "selection": Kind("Demonstrations, selected from responses.", model_of(DemonstrationRule)),
+    "sft": Kind("A checkpoint after supervised learning.", model_of(SftSettings)),
+    "sketch": Kind(
+        "Digests of the rows of a data set, to find data that teams share.", fields_of()
+    ),
     "student": Kind("A published student: what it was made of, by digest.", _MANIFEST),
     "surgery": Kind(
         "A student after surgery: some teachers' updates are removed or reweighted.",
-        _fields(weights=dict[str, float]),
+        fields_of(weights=dict[str, float]),
     ),
     "validation": Kind(
         "The scores of one checkpoint on validation prompts of a domain.",
-        _fields(domain=str, num_prompts=int, sampling=SamplingSettings),
+        fields_of(domain=str, num_prompts=int, sampling=SamplingSettings),
     ),
     "waiver": Kind(
-        "A signed statement that accepts findings of a plan.", _model(Waiver, envelope=str)
+        "A signed statement that accepts findings of a plan.", model_of(Waiver, envelope=str)
     ),
     "warm_up": Kind(
         "A student after a cycle of its warm-up on a teacher's own responses.",
-        _any_of(_fields(**_WARM_UP, cycle=int), _fields(**_WARM_UP)),  # before, there was one cycle
+        any_of(
+            fields_of(**_WARM_UP, cycle=int), fields_of(**_WARM_UP)
+        ),  # before, there was one cycle
     ),
 }
 
@@ -260,7 +205,7 @@ KINDS: Mapping[str, Kind] = {
 INPUT_FACET: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "OpenLineage input facet provost_input: what a record took an artifact for",
-    **_closed(
+    **closed(
         {
             "_producer": {"type": "string"},
             "_schemaURL": {"type": "string"},
@@ -276,7 +221,7 @@ INPUT_FACET: Schema = {
 def schema_of(kind: str) -> Schema:
     """Return the JSON schema of the external parameters of a kind of record."""
     settings, definitions = KINDS[kind].settings()
-    parameters = _closed(
+    parameters = closed(
         {"kind": {"const": kind}, "settings": settings, "seed": {"type": "integer"}},
         ["kind", "seed", "settings"],
     )
