@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from lineage.frozen import Frozen
+from lineage.frozen import Frozen, respelled
 from tasks.evaluate.scores import (
     FORK_POINT,
     NORMALIZED,
@@ -96,7 +96,7 @@ class Scorecard(Frozen):
                 "methods": {key: value for key, value in each.items() if key != NORMALIZED},
                 NORMALIZED: each.get(NORMALIZED),
             }
-            for name, each in document.items()
+            for name, each in ((name, respelled(found)) for name, found in document.items())
             if isinstance(each, dict) and name not in rest
         }
         paired = rest.get("paired")

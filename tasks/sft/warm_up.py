@@ -177,7 +177,7 @@ class TraceRequest:
     sampling: SamplingSettings
     seed: int
     cycle: int = 0
-    """Which part of the training prompts they answer: the first, the second, and so on."""
+    """Number of the cycle, counted from 0; each takes the next part of the training prompts."""
 
     def drawn(self, prompts: Sequence[Prompt]) -> Sequence[Prompt]:
         """Return this cycle's part of the prompts; after the last part comes the first again."""

@@ -114,7 +114,7 @@ def test_half_of_the_gain_decides(runner, make, runs, scores, verdict):
         refuse_failed(gated, [found])
 
 
-def test_without_a_gain_there_is_no_share(runs):
+def test_a_share_needs_a_gain(runs):
     found = outcome_of(runs[0].teachers[0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0])
     assert (found.share, found.low, found.high) == (None, None, None)
 

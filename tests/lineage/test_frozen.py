@@ -9,9 +9,10 @@ from lineage.artifacts import Release
 from lineage.frozen import NOW, respelled, respelled_deep
 from lineage.records.record import Derivation
 from lineage.rules.audit import _has
-from tasks.evaluate.scorecard import DomainScores
+from tasks.evaluate.scorecard import DomainScores, Scorecard
 from tasks.onpolicy.settings import LoopSettings, Normalization
 from tests.support.making import release_of
+from tests.support.scorecard_example import example_scorecard
 
 
 def test_a_setting_of_an_older_round_is_read():
@@ -26,6 +27,9 @@ def test_a_field_under_both_names_is_read_once():
 
 def test_an_older_scorecard_is_read():
     assert DomainScores.model_validate_json('{"methods": {}, "normalised": {}}').normalized == {}
+    card = example_scorecard()
+    older = json.loads(json.dumps(card.document()).replace('"normalized"', '"normalised"'))
+    assert Scorecard.from_document(older) == Scorecard.from_document(card.document())
 
 
 def test_an_older_release_is_read():
