@@ -1,6 +1,11 @@
-"""What a team says of a teacher that it trained elsewhere. What it does not say is unknown."""
+"""What a team says of a teacher, or of traces, that come from elsewhere.
 
-from pydantic import BaseModel, ConfigDict
+What it does not say is unknown.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Declared(BaseModel):
@@ -33,3 +38,33 @@ class Declared(BaseModel):
     def unknown(self) -> list[str]:
         """The facts that nobody stated, by name."""
         return [name for name, value in self.model_dump().items() if not value]
+
+
+FOREIGN_TRACES = "foreign_traces"
+"""Kind of the record of answers of a model that others serve."""
+
+
+class DeclaredTraces(BaseModel):
+    """What is said of answers of a model that others serve; "" is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origin: str = Field(min_length=1)
+    """Name and version of the model that wrote them, and who serves it."""
+    license: str = Field(min_length=1)
+    """License of the answers, or the terms under which they were given."""
+    date: str = ""
+    """Time at which they were written."""
+    sampling: str = ""
+    """Settings that they were sampled with."""
+    prompts: str = ""
+    """Origin of their prompts."""
+    ancestry: Literal[""] = ""
+    """Ancestry of the model. Its owner alone knows it, so it is always unknown."""
+
+    @property
+    def words(self) -> str:
+        """What is known and what is not, as a sentence."""
+        facts = self.model_dump(exclude={"origin", "license"})
+        unknown = [name for name, value in facts.items() if not value]
+        return f"answers of {self.origin} (license: {self.license}); unknown: {', '.join(unknown)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from lineage.artifacts import Artifact, Release, without_places
 from lineage.compatibility.checks import Candidate, Finding, Start, check
 from lineage.compatibility.collect import collect, family_artifacts
+from lineage.compatibility.foreign import foreign_findings
 from lineage.digest import canonical_json
 from lineage.errors import LineageError, MissingBlobError
 from lineage.graph.graph import Lineage
@@ -152,7 +153,9 @@ def _check(
         layer = {c.release.domain: c for c in reversed(to_check)}
         findings |= dict.fromkeys(check(layer, whole))
         to_check = [c for c in to_check if c is not layer[c.release.domain]]
-    return list(findings)
+    others = [c for c, spec in zip(collected, specs, strict=True) if not spec.is_self]
+    made_by = {c.reference: c.release.checkpoint.record for c in others}
+    return [*findings, *foreign_findings(runner.store, start.record, made_by)]
 
 
 def _entry(runner: StepRunner, reference: str) -> Entry:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from tasks.contracts.handover import Domain
+from tasks.rejection_sampling.pairs import StrengthCuts
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -51,3 +52,14 @@ class ResponseSettings(BaseModel):
     mode: str = ""
     """Template mode of all prompts; "" leaves each prompt its own."""
     sampling: SamplingSettings = SamplingSettings()
+
+
+class ComparisonSettings(BaseModel):
+    """Which pairs a judge compares, and how its preference becomes a strength."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs_per_prompt: int = Field(default=1, ge=1)
+    """Number of a prompt's pairs, drawn at random."""
+    cuts: StrengthCuts = StrengthCuts()
+    """Strength labels by the absolute preference, which is 1 if all verdicts agree."""

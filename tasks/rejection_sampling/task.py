@@ -9,7 +9,13 @@ from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
-from tasks.rejection_sampling.settings import DomainPrompts, PromptSplit, ResponseSettings
+from tasks.rejection_sampling.settings import (
+    ComparisonSettings,
+    DomainPrompts,
+    PromptSplit,
+    ResponseSettings,
+)
+from tasks.scoring.settings import JudgeSettings, NamedJudge, with_settings
 
 
 @hosted(Stage.EVALUATION)
@@ -34,6 +40,46 @@ def sample_responses(
         seed,
         owners.pop() if len(owners) == 1 else "",
     )
+
+
+@hosted(Stage.EVALUATION)
+def score_responses(
+    responses: Artifact,
+    reward_models: list[Artifact],
+    judges: list[Artifact],
+    names: list[str],
+    settings: list[JudgeSettings],
+    seed: int,
+) -> Artifact:
+    """Add scores to responses: reward models' first, then judges', named in this order."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.rejection_sampling import scored
+
+    scorers = named([*reward_models, *judges], names, "scorers")
+    return scored.score_responses(
+        StepRunner(),
+        responses,
+        scorers[: len(reward_models)],
+        with_settings(scorers[len(reward_models) :], settings),
+        seed,
+    )
+
+
+@hosted(Stage.EVALUATION)
+def compare_responses(
+    responses: list[Artifact],
+    judge: Artifact,
+    name: str,
+    judging: JudgeSettings,
+    settings: ComparisonSettings,
+    seed: int,
+) -> Artifact:
+    """Compare two responses to a prompt by a judge, in both orders."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.rejection_sampling import judged
+
+    own = NamedJudge(name=name, artifact=judge, settings=judging)
+    return judged.compare_responses(StepRunner(), responses, own, settings, seed)
 
 
 @hosted(Stage.COLLECT)

@@ -20,12 +20,7 @@ class Judgment:
 
     score: float
     text: str = ""
+    num_tokens: int = 0
+    """Number of tokens that were written for it."""
     is_parsed: bool = True
     """Whether the text held a score; else the score is the one for unparsable verdicts."""
-
-
-class Commentator(ResponseScorer, Protocol):
-    """A scorer that explains its scores in words, which are kept beside them."""
-
-    def judge(self, responses: Sequence[ScoredResponse]) -> list[Judgment]:
-        """Return a judgment for each response, in order; ``score`` returns their scores."""

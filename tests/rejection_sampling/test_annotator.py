@@ -73,6 +73,15 @@ def test_a_ranking_of_k_gives_all_pairs_of_its_prompt_and_never_a_circle():
         assert sorted(wins[str(place)] for place in range(5)) == [0, 1, 2, 3, 4]
 
 
+def test_the_top_of_a_ranking_has_the_probability_of_plackett_and_luce():
+    count = 6000
+    made = annotated(prompts(0.5, 0.25, 0.0, count=count), temperature=0.25, ranking_size=3)
+    wins = Counter(pair.prompt for pair in made.pairs if pair.chosen[-1].content == "0")
+    expected = math.exp(2) / (math.exp(2) + math.exp(1) + 1)
+    share = sum(number == 2 for number in wins.values()) / count
+    assert share == pytest.approx(expected, abs=4 * math.sqrt(0.665 * 0.335 / count))
+
+
 def test_responses_are_dealt_into_rankings_of_which_the_last_may_be_short():
     five = prompts(0.1, 0.2, 0.3, 0.4, 0.5, count=3)
     for size, num_pairs in ((2, 2), (3, 3 + 1), (4, 6)):

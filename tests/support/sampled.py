@@ -44,7 +44,7 @@ class Bench:
     def __init__(self, folder, store=None):
         self.runner, self._folder = StepRunner(store, mirror=MemoryMirror()), folder
 
-    def _recorded(self, kind, digest, made_by, **settings):
+    def recorded(self, kind, digest, made_by, **settings):
         record, _ = write_record(
             self.runner.store, b"", output=digest, output_kind=kind, kind=made_by, **settings
         )
@@ -55,12 +55,12 @@ class Bench:
         if not folder.exists():
             save_policy(tiny_policy(seed), folder)
         digest = self.runner.store.put_tree(folder)
-        return NamedArtifact(name=name, artifact=self._recorded(kind, digest, "sft", of=seed))
+        return NamedArtifact(name=name, artifact=self.recorded(kind, digest, "sft", of=seed))
 
     def environment(self, grade=GRADE_BY_LENGTH, name="environment"):
         bundle = write_bundle(self._folder / name, grade=grade)
         digest = self.runner.store.put_tree(bundle)
-        return self._recorded("environment", digest, "environment", of=name)
+        return self.recorded("environment", digest, "environment", of=name)
 
     def prompts(self, *questions, domain="math"):
         file = self._folder / "prompts.jsonl"
@@ -68,7 +68,7 @@ class Bench:
             file, [Prompt(f"p{n}", (Message("user", q),)) for n, q in enumerate(questions)]
         )
         digest = self.runner.store.put_file(file)
-        return self._recorded("dataset", digest, "prompts", of=[*questions], domain=domain)
+        return self.recorded("dataset", digest, "prompts", of=[*questions], domain=domain)
 
     def domain(self, *questions, name="math"):
         return DomainPrompts(
@@ -82,7 +82,7 @@ class Bench:
         file = self._folder / f"{name}.jsonl"
         write_responses(file, rows)
         digest = self.runner.store.put_file(file)
-        return self._recorded("responses", digest, "sampling", of=digest)
+        return self.recorded("responses", digest, "sampling", of=digest)
 
     def inputs(self, artifact):
         """Return (role, name) of each input of an artifact's record, with the digest."""

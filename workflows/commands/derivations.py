@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.compatibility.checks import Finding
-from lineage.declared import Declared
+from lineage.declared import Declared, DeclaredTraces
 from lineage.launches.launch import Launched
 from lineage.launches.waiver import Waiver
 from tasks.contracts.handover import TeacherVerdict
 from tasks.contracts.remedies import RemedyOutcome, WarmUpSettings
+from tasks.distil_traces.settings import TraceSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings
@@ -25,10 +26,11 @@ from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
-from tasks.rejection_sampling.settings import ResponseSettings
+from tasks.rejection_sampling.settings import ComparisonSettings, ResponseSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
+from tasks.scoring.settings import JudgeSettings
 from tasks.sft.settings import BaseSettings, SftSettings
 from workflows.commands.derivation_schemas import (
     Defined,
@@ -95,6 +97,10 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
     "behaviors": Kind("Prompts with the responses that an audit explains.", fields_of(sample=int)),
+    "comparison": Kind(
+        "Comparisons by a judge, which saw both orders of each pair.",
+        model_of(ComparisonSettings, judge=JudgeSettings),
+    ),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
     "difficulty": Kind("Prompts of a domain within a window of pass rates.", model_of(PromptRule)),
     "environment": Kind(
@@ -111,6 +117,11 @@ KINDS: Mapping[str, Kind] = {
     "failure": Kind(
         "The account of a consolidation that failed after its plan.",
         fields_of(error=str, publish_as=str, rounds=int, round=RoundSettings),
+    ),
+    "foreign_traces": Kind(
+        "Answers of a model that others serve, and what is declared of them; empty facts are "
+        "unknown.",
+        fields_of(files=dict[str, str], declared=DeclaredTraces),
     ),
     "gate": Kind(
         "The gate's report, with a verdict for each teacher.",
@@ -176,6 +187,10 @@ KINDS: Mapping[str, Kind] = {
         "The scores of the student and of every control, with intervals.",
         model_of(EvaluationSettings),
     ),
+    "scoring": Kind(
+        "Responses with further scores, by reward models or judges.",
+        fields_of(judges=dict[str, JudgeSettings]),
+    ),
     "selection": Kind("Demonstrations, selected from responses.", model_of(DemonstrationRule)),
     "sft": Kind("A checkpoint after supervised learning.", model_of(SftSettings)),
     "sketch": Kind(
@@ -189,6 +204,9 @@ KINDS: Mapping[str, Kind] = {
     "validation": Kind(
         "The scores of one checkpoint on validation prompts of a domain.",
         fields_of(domain=str, num_prompts=int, sampling=SamplingSettings),
+    ),
+    "traces": Kind(
+        "Demonstrations from the answers of several teachers or samplers.", model_of(TraceSettings)
     ),
     "waiver": Kind(
         "A signed statement that accepts findings of a plan.", model_of(Waiver, envelope=str)
