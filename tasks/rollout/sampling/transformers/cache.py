@@ -14,9 +14,8 @@ from transformers.cache_utils import DynamicLayer
 
 from tasks.model.architecture import attends_to_all
 from tasks.model.kernels.cpu import ONE_TOKEN
-from tasks.model.kernels.grouped_queries import GROUPED
 
-_UNDER_MASKS = {"sdpa", ONE_TOKEN, GROUPED}
+_UNDER_MASKS = {"sdpa", ONE_TOKEN}
 """Attention implementations that take a boolean mask."""
 
 

@@ -40,7 +40,7 @@ ON_CPU = Pace(
     compact_below=0.75,
     is_recorded=False,
 )
-# Not measured yet, for want of a GPU: reasoned from what a pass costs there.
+# Reasoned from what a pass costs on a GPU; only the recording was seen to work there.
 ON_GPU = Pace(
     context_tokens=32768,
     shared_tokens=8192,

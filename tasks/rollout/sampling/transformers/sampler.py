@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.kernels.cpu import one_token_attention
-from tasks.model.kernels.grouped_queries import grouped_queries
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.transformers.pace import pace_of
 from tasks.rollout.sampling.transformers.verified import Way, reader_of, way_of
@@ -53,7 +52,7 @@ class TransformersSampler:
         was_training = self._model.training
         self._model.eval()
         try:
-            with one_token_attention(self._model), grouped_queries(self._model):
+            with one_token_attention(self._model):
                 return self._sample(contexts, noise)
         finally:
             self._model.train(was_training)
