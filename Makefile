@@ -13,8 +13,9 @@ PORT ?= 5000
 ENGINES ?= .engines
 RUNS := $(or $(PROVOST_HOME),runs)
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
-PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
-	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done)
+# Looked for when it is first needed, and once.
+PYTHON ?= $(eval PYTHON := $(shell for python in python3.11 python3.12 python3 python; do \
+	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done))$(PYTHON)
 # pip says a line or three for each of 150 packages: every 25th is progress enough.
 COUNTED := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages found"; fflush() } \
 	/^Installing collected/ { print "  installing them"; fflush() }'

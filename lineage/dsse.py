@@ -11,7 +11,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -104,12 +104,7 @@ class Envelope:
         signature = self.signatures.get(key_id(public))
         if signature is None:
             return False
-        message = _to_be_signed(self.payload_type, self.payload)
-        try:
-            Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
+        return _is_signature(public, signature, _to_be_signed(self.payload_type, self.payload))
 
 
 def sign(payload: bytes, key: SigningKey, payload_type: str = PAYLOAD_TYPE) -> Envelope:
@@ -141,6 +136,19 @@ def key_id(public: str) -> str:
         "keyval": {"public": public},
     }
     return digest_json(described).removeprefix(PREFIX)
+
+
+@lru_cache(maxsize=4096)
+def _is_signature(public: str, signature: bytes, message: bytes) -> bool:
+    """Return whether a public key (hex) has signed the message.
+
+    The answers are kept: a command reads the same statements again and again.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _to_be_signed(payload_type: str, payload: bytes) -> bytes:

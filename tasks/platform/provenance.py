@@ -9,7 +9,6 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -74,27 +73,28 @@ def code_digest(file: Path) -> str:
     as a docstring: attribute docstrings too. A file of equal code has one digest under every
     supported Python, because fields that are empty are left out (later versions add such fields).
     """
-    tree = ast.parse(file.read_bytes(), file.name)
-    return digest_bytes("".join(_spelling(tree)).encode("utf-8", "surrogatepass"))
+    spelled: list[str] = []
+    _spell(ast.parse(file.read_bytes(), file.name), spelled)
+    return digest_bytes("".join(spelled).encode("utf-8", "surrogatepass"))
 
 
-def _spelling(value: object) -> Iterator[str]:
-    """Yield a syntax tree as text: node and field names with values, without positions."""
+def _spell(value: object, into: list[str]) -> None:
+    """Append a syntax tree as text: node and field names with values, without positions."""
     if isinstance(value, list):
-        yield "["
+        into.append("[")
         for item in value:
             if not _is_prose(item):
-                yield from _spelling(item)
-        yield "]"
+                _spell(item, into)
+        into.append("]")
     elif isinstance(value, ast.AST):
-        yield f"({type(value).__name__}"
+        into.append(f"({type(value).__name__}")
         for name, field in ast.iter_fields(value):
             if field != []:
-                yield f" {name}="
-                yield from _spelling(field)
-        yield ")"
+                into.append(f" {name}=")
+                _spell(field, into)
+        into.append(")")
     else:
-        yield repr(value) + ","  # repr tells 1 from 1.0 and True, and "a" from b"a"
+        into.append(repr(value) + ",")  # repr tells 1 from 1.0 and True, and "a" from b"a"
 
 
 def _is_prose(node: object) -> bool:
