@@ -12,7 +12,13 @@ from lineage.frozen import Frozen
 from tasks.contracts.refusal import RefusedError
 from tasks.contracts.scale import Scale
 from tasks.merge.settings import SoupSettings
+from tasks.preference.settings import PreferenceSettings
+from tasks.rejection_sampling.annotator import AnnotatorSettings
+from tasks.rejection_sampling.demonstrations import DemonstrationRule, Keep
+from tasks.rejection_sampling.difficulty import PromptRule
+from tasks.rejection_sampling.pairs import PairRule
 from tasks.rejection_sampling.settings import ResponseSettings
+from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
@@ -26,6 +32,12 @@ class RecipeNumbers(Frozen):
     rl: dict[str, RlSettings] = Field(default_factory=dict)
     merge: dict[str, SoupSettings] = Field(default_factory=dict)
     responses: dict[str, ResponseSettings] = Field(default_factory=dict)
+    demonstrations: dict[str, DemonstrationRule] = Field(default_factory=dict)
+    pairs: dict[str, PairRule] = Field(default_factory=dict)
+    prompts: dict[str, PromptRule] = Field(default_factory=dict)
+    annotators: dict[str, AnnotatorSettings] = Field(default_factory=dict)
+    preference: dict[str, PreferenceSettings] = Field(default_factory=dict)
+    reward_model: dict[str, RewardModelSettings] = Field(default_factory=dict)
     sampling: SamplingSettings = SamplingSettings(max_new_tokens=120)
     """Sampling of the evaluation."""
 
@@ -45,6 +57,14 @@ SHORT: Mapping[str, int] = {
     "refill_rounds": 1,
 }
 """Settings that say how long a stage runs, with their values at the scale micro."""
+EASED: Mapping[str, JsonValue] = {
+    "least_pass_rate": 0.0,
+    "most_pass_rate": 1.0,
+    "keep_never_solved": True,
+    "keep_always_solved": True,
+    "held_out_share": 0.0,
+}
+"""Settings that would leave nothing at the scale micro, where no response is right."""
 TOKENS = frozenset({"max_new_tokens", "most_tokens", "buffer"})
 """Settings in tokens; micro has an eighth, so that limits that follow each other still differ."""
 
@@ -89,6 +109,10 @@ def _short(value: JsonValue) -> JsonValue:
 
 
 def _short_number(name: str, value: JsonValue) -> JsonValue:
+    if name in EASED:
+        return EASED[name]
+    if name == "keep" and value == Keep.CORRECT:
+        return Keep.TOP
     if not isinstance(value, int) or not value:
         return _short(value)
     if name in TOKENS:

@@ -22,7 +22,8 @@ def test_workflows_reach_only_the_faces_of_tasks():
     """A step's task, settings and forms, what tasks hand over, the rollout interface."""
     face = re.compile(
         r"tasks\.(\w+\.(task|settings|(\w+_)?form)|contracts\.(handover|scale)"
-        r"|rl\.variants|scoring\.terms|platform\.(progress|resources)|rollout\.(environment|sandbox))"
+        r"|rl\.variants|scoring\.terms|rejection_sampling\.(demonstrations|pairs|difficulty|annotator)"
+        r"|platform\.(progress|resources)|rollout\.(environment|sandbox))"
     )
     deep = [
         f"{relative(file)}:{line} {module}"

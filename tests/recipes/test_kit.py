@@ -3,14 +3,12 @@
 import pytest
 from flytekit import workflow
 
-from tasks.contracts.handover import StageLabel
 from tasks.contracts.scale import Scale
 from tasks.evaluate.recipe_card import read_card
 from tasks.platform.step_runner import StepRunner
 from tasks.recipe.settings import RecipeNumbers, table
 from tasks.sft.settings import SftSettings
-from tasks.sft.task import finetune
-from workflows.recipes.kit import OWNER, Made, begin, finish
+from workflows.recipes.kit import Made, RecipeRun
 from workflows.testbed.base import DOMAINS
 
 TINY = RecipeNumbers(
@@ -26,18 +24,10 @@ ROWS = table(TINY, TINY.model_copy(update={"scale": Scale.PUBLISHED}))
 @workflow
 def two_stages(scale: Scale = Scale.MICRO, seed: int = 0) -> Made:
     """Fine-tune twice, the second time from the base again."""
-    begun = begin(scale, ROWS)
-    stages = {
-        name: finetune(
-            start=begun.base,
-            data=[begun.domains["add"].demonstrations],
-            settings=begun.numbers.sft[name],
-            seed=seed,
-            stage=StageLabel(name=name, owner=OWNER),
-        )
-        for name in ("cold", "again")
-    }
-    return finish("two_stages", scale, seed, begun, stages)
+    run = RecipeRun("two_stages", scale, seed, ROWS)
+    for name in ("cold", "again"):
+        run.sft(name, run.base, [run.domain("add").demonstrations])
+    return run.finish()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from tasks.contracts.scale import Scale
 from tasks.onpolicy.settings import LoopSettings
 from tasks.recipe.settings import RecipeNumbers, numbers_at, table
+from tasks.rejection_sampling.demonstrations import DemonstrationRule, Keep
 from tasks.rejection_sampling.settings import ResponseSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
@@ -32,7 +33,7 @@ def test_micro_has_every_length_cut_and_nothing_else_changed():
     zero = micro.rl["zero"]
     assert (zero.loop.num_steps, zero.loop.rung_every) == (2, 2)
     assert (zero.prompts_per_step, zero.rollouts_per_prompt) == (2, 2)
-    assert zero.sampling.max_new_tokens == 12
+    assert zero.sampling.max_new_tokens == 12  # an eighth of 96
     assert micro.responses["all"].samples_per_prompt == 2
     assert micro.responses["all"].num_prompts == 0  # all of them, which micro's domains make few
 
@@ -54,3 +55,10 @@ def test_scales_with_other_stages_are_refused():
         table(TINY, PUBLISHED.model_copy(update={"rl": {}}))
     with refused("unlike-scales"):
         table(TINY, TINY)
+
+
+def test_micro_keeps_answers_that_are_wrong_because_none_is_right():
+    rules = {"right": DemonstrationRule(keep=Keep.CORRECT)}
+    rows = table(*(r.model_copy(update={"demonstrations": rules}) for r in (TINY, PUBLISHED)))
+    assert numbers_at(Scale.MICRO, rows).demonstrations["right"].keep is Keep.TOP
+    assert numbers_at(Scale.TINY, rows).demonstrations["right"].keep is Keep.CORRECT

@@ -18,12 +18,10 @@ from tasks.contracts.scale import Scale
 from tasks.onpolicy.settings import LoopSettings
 from tasks.recipe.settings import RecipeNumbers, table
 from tasks.rl.settings import RlSettings
-from tasks.rl.task import reinforce
 from tasks.rl.variants import KlSettings, LengthStage
 from tasks.rollout.settings import SamplingSettings
 from tasks.scoring.terms import FormatTerm, GradeTerm, RewardSettings
-from workflows.graph import named
-from workflows.recipes.kit import Made, begin, finish, last_rung
+from workflows.recipes.kit import Made, RecipeRun
 
 DOMAINS = ("add", "sort", "form")
 """ours: the testbed's domains with one turn and a grade; the source has math, code, STEM, logic."""
@@ -89,13 +87,6 @@ def deepseek_r1_zero(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
         scale: micro for a test of all stages, tiny for two cores, published for a cluster.
         seed: Random seed of training.
     """
-    begun = begin(scale, ROWS)
-    ladder = reinforce(
-        start=begun.base,
-        domains=[begun.domains[name] for name in DOMAINS],
-        settings=begun.numbers.rl["zero"],
-        seed=seed,
-        models={},
-    )
-    policy = last_rung("zero", named("rl", ladder))
-    return finish("deepseek_r1_zero", scale, seed, begun, {"zero": policy})
+    run = RecipeRun("deepseek_r1_zero", scale, seed, ROWS)
+    run.rl("zero", run.base, [run.domain(name) for name in DOMAINS])
+    return run.finish()

@@ -1,16 +1,22 @@
-"""What every recipe begins and ends with: the testbed, its domains, and the card."""
+"""What recipes share: the testbed, stages by name, and the card at the end.
+
+Everything here is wired inside a ``@workflow``: artifacts and numbers are promises.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from lineage.artifacts import Artifact, Rung
-from tasks.contracts.handover import Domain
+from lineage.artifacts import Artifact
+from tasks.contracts.handover import Domain, StageLabel
 from tasks.contracts.scale import Scale
-from tasks.evaluate.settings import RecipeLabel
 from tasks.evaluate.task import recipe_label, score_recipe
 from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import finished_policy, numbers_at
+from tasks.rejection_sampling.settings import PromptSplit
+from tasks.rejection_sampling.task import sample_responses, select_demonstrations
 from tasks.release.task import collect_domain
+from tasks.rl.task import reinforce
+from tasks.sft.task import finetune
 from workflows.graph import named
 from workflows.testbed.base import DOMAINS, SEED, lay, package_of
 
@@ -27,50 +33,99 @@ class Made(NamedTuple):
     """Scores of all stages, forgetting, drift and cost."""
 
 
-class Begun(NamedTuple):
-    """What a recipe starts from; all are promises inside a ``@workflow``."""
-
-    numbers: RecipeNumbers
-    base: Artifact
-    domains: Mapping[str, Domain]
-
-
-def begin(scale: Scale, rows: Sequence[RecipeNumbers]) -> Begun:
-    """Wire the numbers of the scale, the base, and the data of all domains of the testbed.
+class RecipeRun:
+    """One run of a recipe: its numbers, base and domains, and the stages so far.
 
     Data does not depend on the recipe's seed, so all recipes and seeds train on the same prompts,
     and each is measured on every domain, whether it trains on it or not.
     """
-    numbers = named("numbers", numbers_at(scale=scale, rows=list(rows)))
-    bed, base = lay(scale)
-    collected = {}
-    for place, domain in enumerate(DOMAINS):
-        made = collect_domain(package=package_of(domain), settings=bed.domains[place], seed=SEED)
-        collected[domain.name] = named(f"collect-{domain.name}", made)
-    return Begun(numbers, base, collected)
 
+    def __init__(self, system: str, scale: Scale, seed: int, rows: Sequence[RecipeNumbers]) -> None:
+        """Wire the numbers of the scale, the base, and the data of all domains."""
+        self._system, self._scale, self._seed = system, scale, seed
+        self.numbers: RecipeNumbers = named("numbers", numbers_at(scale=scale, rows=list(rows)))
+        bed, self.base = lay(scale)
+        self.stages: dict[str, Artifact] = {}
+        """Checkpoints by name, in the order of the recipe; each is on the card."""
+        self._domains: dict[str, Domain] = {}
+        for place, domain in enumerate(DOMAINS):
+            made = collect_domain(
+                package=package_of(domain), settings=bed.domains[place], seed=SEED
+            )
+            self._domains[domain.name] = named(f"collect-{domain.name}", made)
 
-def last_rung(name: str, ladder: list[Rung]) -> Artifact:
-    """Wire the choice of a ladder's last checkpoint."""
-    return named(f"last-of-{name}", finished_policy(ladder=ladder))
+    def domain(self, name: str) -> Domain:
+        """Return a domain of the testbed."""
+        return self._domains[name]
 
+    def sft(self, name: str, start: Artifact, data: Sequence[Artifact], by: str = "") -> Artifact:
+        """Wire supervised training from ``start`` with the numbers ``by``, else of its name."""
+        made = finetune(
+            start=start,
+            data=list(data),
+            settings=self.numbers.sft[by or name],
+            seed=self._seed,
+            stage=StageLabel(name=name, owner=OWNER),
+        )
+        return self.stage(name, made)
 
-def finish(
-    system: str,
-    scale: Scale,
-    seed: int,
-    begun: Begun,
-    stages: Mapping[str, Artifact],
-) -> Made:
-    """Wire the card: every stage on every domain. The last stage is the model."""
-    label: RecipeLabel = named("label", recipe_label(system=system, scale=scale, seed=seed))
-    checkpoints: list[Any] = list(stages.values())
-    card = score_recipe(
-        label=label,
-        base=begun.base,
-        stages=checkpoints,
-        names=list(stages),
-        domains=list(begun.domains.values()),
-        sampling=begun.numbers.sampling,
-    )
-    return Made(checkpoints[-1], named("card", card))
+    def rl(
+        self,
+        name: str,
+        start: Artifact,
+        domains: Sequence[Domain],
+        by: str = "",
+        models: Mapping[str, Artifact] | None = None,
+    ) -> Artifact:
+        """Wire RL from ``start``; ``models`` are those that the settings name."""
+        ladder = reinforce(
+            start=start,
+            domains=list(domains),
+            settings=self.numbers.rl[by or name],
+            seed=self._seed,
+            models=dict(models or {}),
+        )
+        return self.stage(name, finished_policy(ladder=named(f"rl-{name}", ladder)))
+
+    def answers(
+        self, name: str, samplers: Mapping[str, Artifact], domains: Sequence[Domain], by: str
+    ) -> Artifact:
+        """Wire the sampling of responses to training prompts, all of which are kept."""
+        made = sample_responses(
+            checkpoints=list(samplers.values()),
+            names=list(samplers),
+            domains=list(domains),
+            split=PromptSplit.TRAIN,
+            settings=self.numbers.responses[by],
+            seed=self._seed,
+        )
+        return named(f"answers-{name}", made)
+
+    def selected(self, name: str, responses: Sequence[Artifact], by: str = "") -> Artifact:
+        """Wire the selection of demonstrations from responses."""
+        made = select_demonstrations(
+            responses=list(responses),
+            rule=self.numbers.demonstrations[by or name],
+            seed=self._seed,
+            owner=OWNER,
+        )
+        return named(f"selected-{name}", made)
+
+    def stage(self, name: str, checkpoint: Artifact) -> Artifact:
+        """Name a checkpoint as a stage of the recipe."""
+        self.stages[name] = named(name, checkpoint)
+        return self.stages[name]
+
+    def finish(self) -> Made:
+        """Wire the card: every stage on every domain. The last stage is the model."""
+        label = recipe_label(system=self._system, scale=self._scale, seed=self._seed)
+        checkpoints = list(self.stages.values())
+        card = score_recipe(
+            label=named("label", label),
+            base=self.base,
+            stages=checkpoints,
+            names=list(self.stages),
+            domains=list(self._domains.values()),
+            sampling=self.numbers.sampling,
+        )
+        return Made(checkpoints[-1], named("card", card))

@@ -1,0 +1,49 @@
+"""Every recipe runs at the scale micro, and its records show what each stage handed to the next."""
+
+import importlib
+
+import pytest
+
+from lineage.graph.handed import Handed, model_edges
+from tasks.contracts.scale import Scale
+from tasks.evaluate.recipe_card import BASE, read_card
+from tasks.platform.step_runner import StepRunner
+from workflows.commands.recipe import systems
+
+W, D = Handed.WEIGHTS, Handed.DATA
+GRAPHS = {
+    "deepseek_r1_zero": {(BASE, "zero", W)},
+    # The experts hand on what they wrote, and no weight: the last SFT starts from the base again.
+    "deepseek_v3": {
+        *(
+            edge
+            for name in ("add", "sort", "form")
+            for edge in (
+                (BASE, f"{name}-sft", W),
+                (f"{name}-sft", f"{name}-expert", W),
+                (f"{name}-expert", "final", D),
+            )
+        ),
+        (BASE, "final", W),
+        ("final", "grpo", W),
+    },
+}
+"""What handed what on to what: (stage, stage, what), as the sources have it."""
+
+
+def test_every_recipe_states_its_graph():
+    assert systems().keys() == GRAPHS.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", GRAPHS)
+def test_records_have_the_graph_of_the_source(home, system):
+    module = importlib.import_module(f"workflows.recipes.{system}")
+    made = getattr(module, system)(scale=Scale.MICRO, seed=0)
+    runner = StepRunner()
+    card = read_card(runner, made.card)
+    names = {stage.artifact.record: stage.name for stage in card.stages}
+    names[card.base.record] = BASE
+    found = model_edges(runner.records, made.model.record, card.base.record)
+    assert {(names[e.parent], names[e.child], e.handed) for e in found} == GRAPHS[system]
+    assert made.model.digest == card.stages[-1].artifact.digest
