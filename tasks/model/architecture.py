@@ -87,13 +87,20 @@ def adapter_targets(model: PreTrainedModel) -> str | list[str]:
 
 
 def _has_experts(model: PreTrainedModel) -> bool:
-    """Say whether experts are parameters of three dimensions."""
-    return any(
-        parameter.dim() == 3
-        for module in model.modules()
-        if "experts" in type(module).__name__.lower()
-        for parameter in module.parameters(recurse=False)
-    )
+    return any(True for _ in _experts(model))
+
+
+def _experts(model: PreTrainedModel) -> Iterator[nn.Parameter]:
+    """Yield the weights of experts: parameters of three dimensions."""
+    for module in model.modules():
+        if "experts" in type(module).__name__.lower():
+            yield from (p for p in module.parameters(recurse=False) if p.dim() == 3)
+
+
+def share_of_experts(model: PreTrainedModel) -> float:
+    """Return which share of a model's weights are experts, which adapters leave as they are."""
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in _experts(model)) / whole
 
 
 def _is_mamba(model: PreTrainedModel, name: str) -> bool:

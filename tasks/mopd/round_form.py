@@ -132,7 +132,7 @@ class RoundForm(BaseModel):
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     """Random seed for prompt order and sampling."""
     student_adapter_rank: int = Field(default=0, ge=0)
-    """Rank of the student's LoRA adapters; 0 trains all weights."""
+    """Rank of the student's LoRA adapters; 0 trains all weights. Experts get no adapters."""
     student_precision: Precision = Precision.FP32
     """Floating-point format of the student's forward and backward pass; weights stay fp32."""
 

@@ -15,7 +15,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
-from tasks.model.architecture import adapted_modules, adapter_targets, checkpointed
+from tasks.model.architecture import (
+    adapted_modules,
+    adapter_targets,
+    checkpointed,
+    share_of_experts,
+)
 from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import (
     chosen_hidden,
@@ -43,6 +48,7 @@ from tasks.onpolicy.step_plan import (
     split_for_updates,
     token_scales,
 )
+from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank, union_over_ranks
 
 
@@ -59,6 +65,8 @@ def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | Non
     """
     compute = torch.bfloat16 if settings.precision is Precision.BF16 else torch.float32
     if settings.adapter is not None:
+        if share := share_of_experts(model):
+            report("adapter", 0, 0, message=f"warning: {WITHOUT_EXPERTS.format(share=share)}")
         add_adapter(model, settings.adapter)
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -83,6 +91,10 @@ def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
     return -(-numbers // num_ranks())
 
 
+WITHOUT_EXPERTS = (
+    "LoRA adapters leave the model's experts as they are, {share:.0%} of its weights: train all "
+    "weights (adapter None, student_adapter_rank 0) if the experts are to learn"
+)
 _STATE = "optimizer.safetensors"
 
 

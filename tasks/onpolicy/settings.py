@@ -101,7 +101,8 @@ class LoopSettings(BaseModel):
     """Number of tokens per microbatch, including padding. None takes the fastest measured size:
     2048 on a CPU, where a layer's activations then fit into the caches, and 8192 on a GPU."""
     adapter: AdapterSettings | None = None
-    """LoRA adapters to train instead of the weights; None trains all weights."""
+    """LoRA adapters to train instead of the weights; None trains all weights. Experts of a mixture
+    get no adapters, so they stay as they are."""
     precision: Precision = Precision.FP32
     """Floating-point format of the computation; weights stay fp32."""
     saved_precision: Precision = Precision.FP32

@@ -1,5 +1,6 @@
 """The student as it learns and as it is saved: precision, checkpointing, adapters."""
 
+import io
 import json
 
 import pytest
@@ -13,9 +14,11 @@ from tasks.model.settings import AdapterSettings, Precision
 from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.student_files import save_student, saving_note
+from tasks.platform.progress import Reporter
 from tests.onpolicy.test_loop import SCORED, Likelihood
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tokenizer
+from tests.support.zoo import tiny
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"  # PEFT's, of transformers
@@ -194,3 +197,14 @@ def test_a_model_without_marked_layers_is_refused():
     model.model.layers = torch.nn.ModuleList()
     with refused("unmarked-layers"):
         blocks(model)
+
+
+def test_a_lora_student_says_that_experts_stay_as_they_are(monkeypatch):
+    stream, model = io.StringIO(), tiny("qwen3-moe")
+    monkeypatch.setattr("tasks.platform.progress._reporter", Reporter(None, stream))
+    # 4 layers of 4 experts, each with three matrices of 32 x 24, among all weights.
+    share = 4 * 4 * 3 * 32 * 24 / sum(weight.numel() for weight in model.parameters())
+    learner_of(tiny_model(0), adapter=AdapterSettings(rank=2))
+    assert not stream.getvalue()
+    learner_of(model, adapter=AdapterSettings(rank=2))
+    assert f"{share:.0%} of its weights" in stream.getvalue()
