@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from math import ceil
 from pathlib import Path
 
 from lineage.records.record import Derivation
@@ -10,8 +11,18 @@ from tasks.platform.resume import States
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.responses import ScoredResponse, read_responses, write_responses
 
+PART_RESPONSES = 256
+"""Least number of responses of a part: what a player samples in one batch."""
+MOST_PARTS = 64
+"""Maximum number of parts. A state holds all parts so far, so more would make states the work."""
+
 MakePart = Callable[[int], Sequence[ScoredResponse]]
 """Makes the part of a number, counted from 0. The same number gives the same part."""
+
+
+def part_size(num_responses: int) -> int:
+    """Return the number of responses of a part, of so many responses in all."""
+    return max(PART_RESPONSES, ceil(num_responses / MOST_PARTS))
 
 
 class _Done:
@@ -37,7 +48,7 @@ def make_parts(
 ) -> list[ScoredResponse]:
     """Return the responses of all parts in order, from the last state if there is one.
 
-    Each part is kept in the store as soon as it is made.
+    Each part is in the store as soon as it is made.
     """
     done = _Done()
     states = States(

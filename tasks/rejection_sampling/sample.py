@@ -25,7 +25,7 @@ from tasks.platform.provenance import source_digest
 from tasks.platform.ranks import rank_device
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
-from tasks.rejection_sampling.parts import make_parts
+from tasks.rejection_sampling.parts import make_parts, part_size
 from tasks.rejection_sampling.settings import DomainPrompts, ResponseSettings
 from tasks.rollout.collect import Player, Question, refuse_long_prompt
 from tasks.rollout.domains import (
@@ -39,9 +39,6 @@ from tasks.rollout.domains import (
 from tasks.rollout.environment import Prompt
 from tasks.rollout.responses import GRADE, RESPONSES, ScoredResponse, write_responses
 from tasks.rollout.worker.client import EnvironmentWorker
-
-PART_RESPONSES = 256
-"""Number of responses of a part: what a player samples in one batch."""
 
 
 def sample_responses(
@@ -151,7 +148,9 @@ def _work(
 ) -> Iterator[_PlannedPart]:
     """Yield the parts in order: one checkpoint after the other, so that each is loaded once."""
     sets = [(each.domain, _prompts(runner, each, settings)) for each in domains]
-    size = max(1, PART_RESPONSES // settings.samples_per_prompt)
+    count = settings.samples_per_prompt
+    num_prompts = sum(len(prompts) for _, prompts in sets)
+    size = max(1, part_size(len(checkpoints) * num_prompts * count) // count)
     for sampler in checkpoints:
         for domain, prompts in sets:
             for first in range(0, len(prompts), size):

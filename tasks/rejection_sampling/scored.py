@@ -17,7 +17,7 @@ from tasks.platform.provenance import source_digest
 from tasks.platform.ranks import rank_device
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
-from tasks.rejection_sampling.parts import make_parts
+from tasks.rejection_sampling.parts import make_parts, part_size
 from tasks.rollout.domains import stored_responses
 from tasks.rollout.responses import RESPONSES, ScoredResponse, write_responses
 from tasks.scoring.judge import Judge
@@ -25,8 +25,6 @@ from tasks.scoring.reward_model import REWARD_MODEL, RewardModelScorer
 from tasks.scoring.scorer import Judgment, ResponseScorer
 from tasks.scoring.settings import NamedJudge
 
-PART_RESPONSES = 256
-"""Number of responses that are scored between two states."""
 TOKENS = "tokens_sampled"
 """Metric of a part, and note of the whole: the tokens that judges wrote."""
 
@@ -66,10 +64,11 @@ def score_responses(
         use_configured_threads()
         given = stored_responses(runner.store, responses)
         _refuse_scored(given, scorers)
+        size = part_size(len(given) * len(scorers))
         work = [
-            (scorer, given[first : first + PART_RESPONSES])
+            (scorer, given[first : first + size])
             for scorer in scorers
-            for first in range(0, len(given), PART_RESPONSES)
+            for first in range(0, len(given), size)
         ]
         bench = _ScoringBench(runner, seed, measurements)
         scored = make_parts(

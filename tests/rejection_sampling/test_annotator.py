@@ -10,7 +10,7 @@ from tasks.rollout.responses import Strength
 from tests.support.refused import refused
 from tests.support.sampled import response
 
-MANY = 4000
+MANY = 2000
 
 
 def prompts(*scores, count=MANY):

@@ -9,7 +9,7 @@ import pytest
 from lineage.store.store import FolderStore, open_store
 from tasks.platform.attempt import InterruptedAttemptError, watched_attempt
 from tasks.platform.measurements import measured_here
-from tasks.rejection_sampling import sample
+from tasks.rejection_sampling import parts
 from tasks.rejection_sampling.sample import sample_responses
 from tasks.rejection_sampling.settings import ResponseSettings
 from tasks.rollout.domains import stored_responses
@@ -79,7 +79,14 @@ def test_a_mode_that_the_template_ignores_is_refused(bench):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr(sample, "PART_RESPONSES", 3)
+    monkeypatch.setattr(parts, "PART_RESPONSES", 3)
+
+
+@pytest.mark.parametrize(
+    ("num_responses", "size"), [(1, 256), (64 * 256, 256), (64 * 256 + 1, 257), (640_000, 10_000)]
+)
+def test_a_part_is_a_batch_until_there_would_be_too_many(num_responses, size):
+    assert parts.part_size(num_responses) == size
 
 
 def elsewhere(tmp_path):
@@ -95,13 +102,13 @@ def four_parts(bench):
 
 def test_a_stopped_run_goes_on_after_the_part_that_it_made(bench, small_parts, tmp_path):
     expected = sample_responses(*four_parts(elsewhere(tmp_path)))
-    parts = []
+    seen = []
 
     def run(stop_at=None):
-        parts.clear()
+        seen.clear()
 
         def listen(samples):
-            parts.append(samples[0].step)
+            seen.append(samples[0].step)
             if samples[0].step == stop_at:
                 os.kill(os.getpid(), signal.SIGTERM)
 
@@ -110,9 +117,9 @@ def test_a_stopped_run_goes_on_after_the_part_that_it_made(bench, small_parts, t
 
     with pytest.raises(InterruptedAttemptError):
         run(stop_at=3)
-    assert parts == [1, 2, 3]
+    assert seen == [1, 2, 3]
     made = run()
-    assert parts == [1, 4]  # the first is told again with all that the state holds
+    assert seen == [1, 4]  # the first is told again with all that the state holds
     assert (made.digest, made.record) == (expected.digest, expected.record)
     assert {step for step, _ in bench.metrics(made)} == {1, 2, 3, 4}
 

@@ -8,7 +8,7 @@ from tasks.contracts.named import NamedArtifact
 from tasks.model.chat import ChatTokens
 from tasks.model.files import save_policy
 from tasks.model.scalar_head import with_scalar_head
-from tasks.rejection_sampling import scored
+from tasks.rejection_sampling import parts
 from tasks.rejection_sampling.judged import compare_responses, drawn_pairs
 from tasks.rejection_sampling.scored import score_responses
 from tasks.rejection_sampling.settings import ComparisonSettings
@@ -45,7 +45,7 @@ def judge(bench, folder):
 
 
 def test_scores_and_words_are_added_and_the_rest_stays(bench, judge, monkeypatch):
-    monkeypatch.setattr(scored, "PART_RESPONSES", 2)
+    monkeypatch.setattr(parts, "PART_RESPONSES", 2)
     given = bench.responses(*ROWS)
     strict = SETTINGS.model_copy(update={"unparsable_score": -1.0})
     second = judge.model_copy(update={"name": "strict", "settings": strict})

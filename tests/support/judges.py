@@ -1,5 +1,7 @@
 """A tiny model that has learned to judge: its verdicts on a few short prompts."""
 
+from functools import cache
+
 import torch
 
 from tasks.model.chat import ChatTokens
@@ -27,13 +29,14 @@ VERDICTS = {
 }
 
 
-def taught_judge(verdicts=VERDICTS, steps=110):
-    """Return a policy that writes these verdicts to these prompts."""
+@cache
+def taught_judge(steps=110):
+    """Return a policy that writes these verdicts to these prompts, shared: do not change it."""
     policy = Policy(tiny_model(0, hidden_size=48, feed_forward_size=96), tokenizer())
     chat = ChatTokens(policy.tokenizer)
     rows = [
         chat.demonstration([{"role": "user", "content": said}], [("assistant", verdict)])
-        for said, verdict in verdicts.items()
+        for said, verdict in VERDICTS.items()
     ]
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([[*row.ids, *[chat.pad_id] * (width - len(row.ids))] for row in rows])
