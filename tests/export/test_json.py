@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from tests.support.exported_family import take_failure
 from tests.support.making import MINE
 from tests.support.project_files import ROOT
 from workflows.cli import main
@@ -125,6 +126,15 @@ def test_an_unreadable_file_is_a_problem_with_an_exit_status(command, family, tm
     code, document = told(command, tmp_path / "out")
     assert code == 1
     assert [problem for problem in document["problems"] if "evil" in problem]
+
+
+def test_the_list_of_plans_cuts_a_long_error_that_its_document_has(family, tmp_path):
+    take_failure(family, "a field is missing " * 500)
+    listed = CliRunner().invoke(main, ["plans"], env={"COLUMNS": "300"}).output
+    [error] = [line for line in listed.splitlines() if line.strip().startswith("error")]
+    assert len(error) < 400
+    [plan] = told("plans", tmp_path)[1]["plans"]
+    assert len(plan["error"]) > 9000
 
 
 def test_plans_of_another_team_are_left_out(family, tmp_path):

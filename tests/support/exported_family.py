@@ -159,13 +159,13 @@ class Family:
         return made
 
 
-def take_failure(family):
+def take_failure(family, error="the disk is full"):
     """Record that the family's plan was tried once and failed."""
     return write_record(
         family.store,
         b"what happened",
         take("plan", family.plan),
         kind="failure",
-        error="the disk is full",
+        error=error,
         output_kind="failure",
     )

@@ -12,10 +12,10 @@ from tests.support.making import MINE, release_of
 from workflows.cli import main
 
 
-def register(name, kind, data):
+def register(name, kind, data, owner="team"):
     store = open_store()
     artifact = Artifact(kind=kind, digest=store.put_bytes(data))
-    return Registry(store).register(name, artifact, owner="team")
+    return Registry(store).register(name, artifact, owner=owner)
 
 
 def said(*arguments):
@@ -45,6 +45,13 @@ def test_a_list_without_faults_ends_well(kind):
     result = said(kind, "list")
     assert result.exit_code == 0
     assert "general@1" in result.output
+
+
+def test_a_narrow_terminal_cuts_no_owner(home):
+    data = canonical_json(release_of("math").model_dump(mode="json"))
+    register("teacher.general", "teacher", data, owner="team-of-instructions")
+    listed = CliRunner().invoke(main, ["teacher", "list"], env={"COLUMNS": "80"}).output
+    assert "team-of-instructions" in listed
 
 
 def test_an_entry_that_names_nothing_of_the_kind_is_reported(kind):

@@ -5,6 +5,7 @@ lists all launches of consolidations with their results.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 
 import click
 
@@ -177,6 +178,10 @@ def _with_launchers(shown: list[Launch]) -> tuple[list[Launch], list[str]]:
     ], []
 
 
+_ERROR = 300
+"""Characters of an error in a list; `provost lineage show` and --json have all of it."""
+
+
 def _lines(launch: Launch) -> Iterator[str]:
     """Yield one launch as a headline and what there is to say of it."""
     names = [name for result in launch.students for name in result.names or [result.digest[7:19]]]
@@ -184,14 +189,17 @@ def _lines(launch: Launch) -> Iterator[str]:
         f"{launch.at[:16].replace('T', ' ')}  plan {launch.plan[7:19]}  "
         f"{', '.join([launch.outcome, *names])}"
     )
-    verdicts = {each.name: each.verdict for each in launch.verdicts}
+    verdicts = {
+        each.name: each.remedied.verdict if each.remedied else each.verdict
+        for each in launch.verdicts
+    }
     said = {
         "launched by": f"{launch.launcher or 'unknown'}, {_preset(launch)}",
         "teachers": ", ".join(_teacher(each, verdicts) for each in launch.teachers),
         "findings": ", ".join(_count(launch)),
         "review": "; ".join(f"{each.decision}: {each.words()}" for each in launch.decisions),
         "execution": launch.execution_url or launch.execution or "",
-        "error": launch.error.partition("\n")[0],
+        "error": shorten(launch.error.partition("\n")[0], _ERROR, placeholder=" ..."),
     }
     for name, text in said.items():
         if text:

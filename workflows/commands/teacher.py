@@ -58,7 +58,8 @@ def list_teachers(as_document: bool) -> None:
             "`make demo` for four"
         )
     columns = ("teacher", "aliases", "owner", "kind", "fork point", "released", "status")
-    tabulate(columns, map(_row, versions))
+    # Names are what other commands take: they are never cut.
+    tabulate(columns, map(_row, versions), whole=("teacher", "owner"))
     tell_left_out(found.problems)
 
 
