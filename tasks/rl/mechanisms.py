@@ -20,6 +20,8 @@ def mechanisms(settings: RlSettings) -> Iterator[FeatureCheck]:
         yield _check("kl", "kl", "The policy never moved away from its reference: remove kl")
         if kl.reset_every:
             yield _check("reset", "objective", "Lower kl.reset_every, or set it to 0")
+    if settings.hint is not None:
+        yield _check("hinted", "hint", "No turn matched a rule of hint: correct its pattern")
     if settings.rewards is not None:
         yield from _of_rewards(settings.rewards)
     if groups.zero_variance is not ZeroVariance.KEEP:

@@ -6,69 +6,33 @@ rewards and what is left out, the ratio and its bounds, and the KL to a referenc
 Shapes: C response tokens of a chunk, N of a microbatch, V vocabulary.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from tasks.model.log_probs import TokenBatch, token_log_probs
+from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.feature_checks import FeatureChecks
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.step_metrics import MomentSums
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rl.grpo import GroupAdvantage
-from tasks.rl.kl import REFERENCE, FrozenPolicy, estimate_kl, kl_loss
+from tasks.rl.hint import HINT, HINTED, hint_loss
+from tasks.rl.hint_settings import HintSettings
+from tasks.rl.kl import REFERENCE, estimate_kl, kl_loss
 from tasks.rl.mechanisms import mechanisms
+from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.pretraining import PRETRAINING, pretraining_loss
 from tasks.rl.settings import RlSettings
-from tasks.rl.source import Rewarded
 from tasks.rl.surrogate import OLD, negative_rollouts, surrogate
 from tasks.rl.token_numbers import Numbers, token_numbers
 from tasks.rl.variants import KlPlace, RatioBase
 from tasks.rollout.collect import Rollout
 
 OUTCOME = "outcome"
-
-
-class Advantage(Protocol):
-    """Where a token's advantage comes from."""
-
-    def score(
-        self, rollouts: Sequence[Rollout], rewards: Sequence[float], penalties: Sequence[Numbers]
-    ) -> list[ScoredRollout]:
-        """Give each rollout an advantage, from its reward and the penalties of its tokens."""
-
-    def end_step(self, step: int) -> dict[str, float]:
-        """Learn from the step's rollouts, and return metrics. Collective."""
-
-
-def by_grade(rollout: Rollout) -> Rewarded:
-    """Take the environment's grade as the reward."""
-    return Rewarded(rollout.grade.score)
-
-
-@dataclass(frozen=True)
-class PolicyTools:
-    """What an objective needs beside its settings; most variants need little of it."""
-
-    advantage: Advantage
-    pad_id: int = 0
-    judge: Callable[[Rollout], Rewarded] = by_grade
-    """The reward of a sampled rollout, and whether it is left out."""
-    beside: Callable[[], list[ScoredRollout]] = list
-    """Rows beside the rollouts of the last step, in terms of their own."""
-    activity: Callable[[], Mapping[str, float]] = dict
-    """How strongly each part of the reward acted in the last step."""
-    policy: PreTrainedModel | None = None
-    """The policy itself, as it is now."""
-    log_probs: Callable[[TokenBatch], Tensor] | None = None
-    """Log-probabilities [N] of the policy as it is now."""
-    reference: FrozenPolicy | None = None
 
 
 class Reinforcement:
@@ -88,8 +52,9 @@ class Reinforcement:
 
     @property
     def sources(self) -> list[str]:
-        """The outcome reward, and the pretraining rows if there are any."""
-        return [OUTCOME, *([PRETRAINING] if self._settings.pretraining is not None else [])]
+        """The outcome reward; hints and pretraining rows if there are any."""
+        beside = {HINT: self._settings.hint, PRETRAINING: self._settings.pretraining}
+        return [OUTCOME, *(name for name, settings in beside.items() if settings is not None)]
 
     def score(self, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
         """Give each rollout that is learned from its advantage and its numbers of tokens."""
@@ -124,32 +89,47 @@ class Reinforcement:
         if batch.term == PRETRAINING:
             assert self._settings.pretraining is not None
             return pretraining_loss(batch, self._settings.pretraining.coefficient)
-        tokens_N, ratio, kl = batch.tokens.tokens_N, self._settings.ratio, self._settings.kl
-        left_out_N = self._left_out(batch)
-        in_loss = kl is not None and kl.place is KlPlace.LOSS
-        coefficients_N = self._coefficients(batch) if in_loss else None
+        left_out_N, hint = self._left_out(batch), self._hint_of(batch)
+        coefficients_N = self._coefficients(batch)
 
         def losses(student_CV: Tensor, chunk: slice) -> TokenLoss:
-            student_C = token_log_probs(student_CV, tokens_N[chunk])
+            student_C = token_log_probs(student_CV, batch.tokens.tokens_N[chunk])
             taken = surrogate(
-                student_C, batch, chunk, ratio, self._settings.importance, self._upper
+                student_C,
+                batch,
+                chunk,
+                self._settings.ratio,
+                self._settings.importance,
+                self._upper,
             )
             loss_C, report = taken.loss_C, dict(taken.report)
             if left_out_N is not None:
                 report["negative_mask"] = left_out_N[chunk].float()
                 loss_C = loss_C.masked_fill(left_out_N[chunk], 0.0)
-            if kl is not None and coefficients_N is not None:
+            if self._settings.kl is not None and coefficients_N is not None:
                 reference_C = batch.numbers_N[REFERENCE][chunk]
-                kl_C, report["kl"] = kl_loss(student_C, reference_C, taken, kl.estimator)
+                kl_C, report["kl"] = kl_loss(
+                    student_C, reference_C, taken, self._settings.kl.estimator
+                )
                 loss_C = loss_C + coefficients_N[chunk] * kl_C
-            if ratio.clip is not None and ratio.clip.adaptive is not None:
-                self._entropy.add("entropy", _entropy(student_CV))
-            for name, values_C in report.items():
-                self._record(name, values_C.mean())
-            advantage_C = batch.outcome_advantages_N[chunk]
-            return TokenLoss({OUTCOME: loss_C}, report, {OUTCOME: advantage_C})
+            by_source, advantages = {OUTCOME: loss_C}, {OUTCOME: batch.outcome_advantages_N[chunk]}
+            if hint is not None:
+                by_source[HINT], advantages[HINT] = hint_loss(
+                    student_C, batch, chunk, taken.weight_C, hint
+                )
+                report["hint_advantage"] = advantages[HINT]
+            self._watch(student_CV, report)
+            return TokenLoss(by_source, report, advantages)
 
         return losses
+
+    def _watch(self, student_CV: Tensor, report: Mapping[str, Tensor]) -> None:
+        """Keep what a chunk's mechanisms did, and the entropy that an adaptive clip follows."""
+        clip = self._settings.ratio.clip
+        if clip is not None and clip.adaptive is not None:
+            self._entropy.add("entropy", _entropy(student_CV))
+        for name, values_C in report.items():
+            self._record(name, values_C.mean())
 
     def end_step(self, step: int) -> dict[str, float]:
         """Return what the mechanisms did, and change what changes from step to step. Collective."""
@@ -216,6 +196,9 @@ class Reinforcement:
         if of_reference and settings.kl is not None and settings.kl.place is KlPlace.LOSS:
             for own, numbers in zip(found, of_reference, strict=True):
                 own[REFERENCE] = numbers
+        if tools.hints is not None:
+            for own, of_hint in zip(found, tools.hints(rollouts), strict=True):
+                own |= of_hint
         if settings.ratio.base is RatioBase.OLD and settings.loop.updates_per_step > 1:
             assert tools.log_probs is not None
             assert tools.policy is not None
@@ -229,9 +212,19 @@ class Reinforcement:
         delta = self._settings.ratio.negative_mask
         return negative_rollouts(batch, delta) if delta is not None else None
 
-    def _coefficients(self, batch: Microbatch) -> Tensor:
+    def _hint_of(self, batch: Microbatch) -> HintSettings | None:
+        """Return the settings of hints if a turn of the microbatch has one."""
+        hint = self._settings.hint
+        if hint is None:
+            return None
+        self._record(HINTED, batch.numbers_N[HINTED].mean())
+        return hint if bool(batch.numbers_N[HINTED].any()) else None
+
+    def _coefficients(self, batch: Microbatch) -> Tensor | None:
+        """Return the coefficient of the KL in the loss of each token [N]."""
         kl = self._settings.kl
-        assert kl is not None
+        if kl is None or kl.place is not KlPlace.LOSS:
+            return None
         of_tokens = [
             kl.of(item.rollout.domain)
             for item in batch.items

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
 from tasks.rl.actor_critic import PretrainingSettings, ValueSettings, ValueStart
+from tasks.rl.hint_settings import HintSettings
 from tasks.rl.variants import (
     AdvantageBaseline,
     AdvantageScale,
@@ -74,6 +75,8 @@ class RlSettings(BaseModel):
         default=None, exclude_if=lambda value: value is None
     )
     """Gradient of log-likelihood beside the policy's; None for none."""
+    hint: HintSettings | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Self-distillation of single turns with a hint; None for none."""
     average: float | None = Field(default=None, gt=0, lt=1, exclude_if=lambda value: value is None)
     """Decay of the average of the weights that is saved in their place (InstructGPT C.4: 0.992);
     None saves the weights themselves."""
@@ -105,6 +108,7 @@ class RlSettings(BaseModel):
     def named_domains(self) -> set[str]:
         """Return every domain that the settings name."""
         named = {*self.prompts_by_domain, *(self.kl.domains if self.kl is not None else ())}
+        named |= self.hint.domains if self.hint is not None else set()
         return named | (self.rewards.domains if self.rewards is not None else set())
 
     def max_new_tokens(self, step: int) -> int:

@@ -3,6 +3,7 @@
 Shapes: N response tokens of a batch.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,24 +12,30 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from lineage.store.store import Store
+from tasks.model.architecture import declared_ends
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.log_probs import TokenBatch, chosen_hidden, hidden_log_probs
 from tasks.model.settings import Precision
+from tasks.model.system_prompt import chat_tokens
+from tasks.onpolicy.distributed.sharding import replica
 from tasks.platform.ranks import rank_device
 from tasks.platform.resume import Part
 from tasks.rl.grpo import GroupAdvantage
+from tasks.rl.hint import HintTeacher
 from tasks.rl.kl import FrozenPolicy
-from tasks.rl.objective import PolicyTools
 from tasks.rl.other_models import refuse_other_tokens
+from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.ppo import TokenAdvantage
 from tasks.rl.pretraining import PretrainingRows
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import PRETRAINING_ROWS, REFERENCE_MODEL, RlSettings
 from tasks.rl.source import RewardedSource
+from tasks.rl.token_numbers import Numbers
 from tasks.rl.value_start import open_critic
 from tasks.rl.variants import KlReference
-from tasks.rollout.domains import stored_demonstrations
+from tasks.rollout.collect import Rollout
+from tasks.rollout.domains import positions_of, stored_demonstrations
 from tasks.scoring.reward_model import RewardModelScorer
 from tasks.scoring.rewards import Rewards
 
@@ -60,7 +67,14 @@ def open_tools(store: Store, spec: RunSpec, policy: Policy, source: RewardedSour
         critic = open_critic(store, spec, policy, settings.value, chat.pad_id)
         advantage = TokenAdvantage(critic, settings.value, settings.loop, chat.pad_id)
         parts["critic"] = critic
-    rows = _rows(store, spec, chat)
+    log_probs = PresentLogProbs(policy.model, settings.sampling.temperature)
+    rows, teacher = _rows(store, spec, chat), _hint_teacher(spec, policy, log_probs)
+
+    def hints(rollouts: Sequence[Rollout]) -> list[dict[str, Numbers]]:
+        assert teacher is not None
+        with replica(policy.model):
+            return teacher.numbers(source.step, rollouts)
+
     return RunTools(
         advantage=advantage,
         pad_id=chat.pad_id,
@@ -68,8 +82,9 @@ def open_tools(store: Store, spec: RunSpec, policy: Policy, source: RewardedSour
         judge=source.judged,
         activity=source.activity,
         policy=policy.model,
-        log_probs=PresentLogProbs(policy.model, settings.sampling.temperature),
+        log_probs=log_probs,
         reference=reference,
+        hints=hints if teacher is not None else None,
         parts=parts,
     )
 
@@ -81,6 +96,17 @@ def open_rewards(store: Store, spec: RunSpec) -> Rewards | None:
         return None
     scorers = {n: RewardModelScorer.stored(store, spec.models[n]) for n in settings.scorers}
     return Rewards(settings, scorers)
+
+
+def _hint_teacher(
+    spec: RunSpec, policy: Policy, log_probs: Callable[[TokenBatch], Tensor]
+) -> HintTeacher | None:
+    settings = spec.settings.hint
+    if settings is None:
+        return None
+    # The tokens with which the policy reads its prompts while it samples.
+    chat = chat_tokens(policy.tokenizer, spec.system_prompt, declared_ends(policy.model))
+    return HintTeacher(settings, chat, log_probs, spec.seed, positions_of(policy))
 
 
 def _rows(store: Store, spec: RunSpec, chat: ChatTokens) -> PretrainingRows | None:

@@ -10,7 +10,8 @@ from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.kl import REFERENCE, FrozenPolicy, estimate_kl, kl_loss
-from tasks.rl.objective import PolicyTools, Reinforcement
+from tasks.rl.objective import Reinforcement
+from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.settings import RlSettings
 from tasks.rl.surrogate import Surrogate
 from tasks.rl.token_numbers import token_numbers

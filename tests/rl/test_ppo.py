@@ -16,7 +16,8 @@ from tasks.platform.attempt import InterruptedAttemptError
 from tasks.rl.actor_critic import PretrainingSettings, ValueSettings
 from tasks.rl.critic import Critic, Valued, dealt
 from tasks.rl.gae import generalized_advantages
-from tasks.rl.objective import PolicyTools, Reinforcement
+from tasks.rl.objective import Reinforcement
+from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.ppo import TokenAdvantage
 from tasks.rl.pretraining import PRETRAINING, PretrainingRows
 from tasks.rl.settings import RlSettings

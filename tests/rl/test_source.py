@@ -6,7 +6,8 @@ import pytest
 
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.grpo import GroupAdvantage
-from tasks.rl.objective import PolicyTools, Reinforcement
+from tasks.rl.objective import Reinforcement
+from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.settings import RlSettings
 from tasks.rl.source import RewardedSource, StagedDraws
 from tasks.rl.variants import GroupSettings
