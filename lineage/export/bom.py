@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -21,11 +21,15 @@ from lineage.wheels import wheels_of
 FILE = "bom.cdx.json"
 SPEC = "1.6"
 Part = dict[str, JsonValue]
+_KINDS_OF_DATA = frozenset({"dataset", "text", "responses", "comparisons"})
+"""Kinds of artifacts that hold data."""
 _APPROACH = {
     "rl": "reinforcement-learning",
     "rung": "reinforcement-learning",
     "external": "reinforcement-learning",
     "sft": "supervised",
+    "preference": "supervised",
+    "mid_training": "self-supervised",
 }
 
 
@@ -38,7 +42,7 @@ def write_bom(folder: Path, subject: Subject, terms: License) -> Path:
 
 def bom_of(subject: Subject, terms: License) -> Part:
     """Return the bill of materials of a subject. The same records give the same document."""
-    data = [item for item in subject.family if item.attestation.output_kind == "dataset"]
+    data = [item for item in subject.family if item.attestation.output_kind in _KINDS_OF_DATA]
     used: list[Part] = [*map(_data, data), *_teachers(subject), *_packages(subject)]
     main = _main(subject, terms, [str(item["bom-ref"]) for item in map(_data, data)])
     references: list[JsonValue] = [*sorted({str(item["bom-ref"]) for item in used})]
@@ -127,8 +131,15 @@ def _data(item: NewestOutput) -> Part:
         "hashes": [{"alg": "SHA-256", "content": hex_of(digest)}],
         "data": [{"type": "dataset", "name": item.derivation.kind}],
     }
-    stated = str(item.attestation.notes.get("license") or "")
-    return found | ({"licenses": _licenses([stated])} if stated else {})
+    stated = _stated_licenses(item.attestation.notes)
+    return found | ({"licenses": _licenses(stated)} if stated else {})
+
+
+def _stated_licenses(notes: Mapping[str, JsonValue]) -> list[str]:
+    """Return the licenses that a record notes of its data: one, or those of all documents."""
+    several = notes.get("licenses")
+    found = several if isinstance(several, list) else [notes.get("license")]
+    return [str(each) for each in found if each]
 
 
 def _teachers(subject: Subject) -> Iterator[Part]:

@@ -42,6 +42,7 @@ from tasks.rollout.sampling.sampler import Sampler
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
+from tasks.rollout.texts import TEXT, TextDocument, read_texts
 from tasks.rollout.worker.client import EnvironmentWorker
 from tasks.rollout.worker.limits import Confinement
 
@@ -121,6 +122,13 @@ def stored_comparisons(store: Store, comparisons: Artifact) -> list[PreferencePa
     refuse_other_kind(comparisons, COMPARISONS, "comparisons")
     with _as_file(store, comparisons) as path:
         return read_comparisons(path)
+
+
+def stored_texts(store: Store, text: Artifact) -> list[TextDocument]:
+    """Return the documents of a data set in the store."""
+    refuse_other_kind(text, TEXT, TEXT)
+    with _as_file(store, text) as path:
+        return read_texts(path)
 
 
 def make_player(

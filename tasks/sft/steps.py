@@ -20,6 +20,7 @@ from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.environment import Demonstration
+from tasks.rollout.texts import TEXT, TextDocument, write_texts
 from tasks.sft.brought import bring_base
 from tasks.sft.scratch import CHAT_ROLES, documents, make_model, make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
@@ -29,6 +30,8 @@ from tasks.supervised.trainer_state import states_of
 from tasks.supervised.training import Watch, logged
 
 _NUM_TOKENIZER_TEXTS = 8000
+_LICENSE = "Apache-2.0"
+"""License of the text that this project writes: its own."""
 
 
 def make_base(
@@ -116,6 +119,27 @@ def finetune(
         return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
+
+
+def make_text(runner: StepRunner, num_documents: int, seed: int) -> Artifact:
+    """Return documents such as a base from scratch reads, for stages that mix them in."""
+    derivation = Derivation(
+        project=runner.project,
+        kind=TEXT,
+        inputs=(),
+        source=source_digest("sft", "supervised"),
+        settings={"num_documents": num_documents},
+        seed=seed,
+    )
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        measurements.notes["licenses"] = [_LICENSE]
+        lines = documents(num_documents, seed)
+        file = folder / "text.jsonl"
+        write_texts(file, [TextDocument(line, "scratch", _LICENSE) for line in lines])
+        return file
+
+    return runner.find_or_make(derivation, TEXT, make, owner="foundation")
 
 
 def _scratch(

@@ -29,6 +29,15 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
 
 
 @hosted(resources.Stage.FOUNDATION)
+def make_text(num_documents: int, seed: int) -> Artifact:
+    """Write documents such as a base from scratch reads, for stages that mix them in."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.sft import steps
+
+    return steps.make_text(StepRunner(), num_documents, seed)
+
+
+@hosted(resources.Stage.FOUNDATION)
 def import_model(source: str, name: str, license: str, saved_precision: Precision) -> Artifact:
     """Bring a Hugging Face model in without training, as base or as fork-point."""
     from tasks.platform.step_runner import StepRunner

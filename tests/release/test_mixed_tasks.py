@@ -48,6 +48,7 @@ ELSEWHERE = {
     "measure_teachers": "tests/release/test_student_mixed.py",
     "record_approval": "tests/release/test_student_mixed.py",
     "warm_up_student": "tests/release/test_student_mixed.py",
+    "read_on": "tests/mid_training/test_steps.py",
     "learn_preferences": "tests/preference/test_steps.py",
     "train_reward_model": "tests/reward_model/test_steps.py",
     "measure_remedies": "tests/gate/test_remedied.py",

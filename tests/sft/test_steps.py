@@ -12,11 +12,14 @@ from tasks.contracts.handover import StageLabel
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy
 from tasks.model.settings import Precision
-from tasks.rollout.domains import stored_demonstrations
+from tasks.platform.step_runner import StepRunner as RecordingRunner
+from tasks.rollout.domains import stored_demonstrations, stored_texts
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
+from tasks.sft.scratch import documents
 from tasks.sft.settings import BaseSettings, SftSettings
-from tasks.sft.steps import finetune, make_base
+from tasks.sft.steps import finetune, make_base, make_text
+from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
 from tests.support.tiny_models import SIZES, tiny_policy, tokenizer
 
@@ -120,6 +123,15 @@ def test_a_reward_model_as_start_and_responses_as_data_are_refused(runner, start
         with refused("other-kind"):
             finetune(runner, *given, SETTINGS, 0, STAGE)
     assert runner.derivations == []
+
+
+def test_text_of_the_bases_kind_follows_the_seed(home):
+    runner = RecordingRunner(mirror=MemoryMirror())
+    first, again, other = (make_text(runner, 20, seed) for seed in (0, 0, 1))
+    assert first.kind == "text"
+    assert first.digest == again.digest != other.digest
+    read = stored_texts(runner.store, first)
+    assert [document.text for document in read] == list(documents(20, 0))
 
 
 def test_a_base_is_copied_from_a_hugging_face_folder(runner, tmp_path):

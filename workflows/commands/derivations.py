@@ -20,6 +20,7 @@ from tasks.distil_traces.settings import TraceSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings
+from tasks.mid_training.settings import MidTrainingSettings
 from tasks.mopd.settings import RoundSettings
 from tasks.preference.settings import PreferenceSettings
 from tasks.rejection_sampling.annotator import AnnotatorSettings
@@ -146,6 +147,9 @@ KINDS: Mapping[str, Kind] = {
         "A merge of teachers' weights, as a control.",
         any_of(fields_of(method=str), model_of(MergeSettings, method=str)),
     ),
+    "mid_training": Kind(
+        "A model after continued pre-training on text.", model_of(MidTrainingSettings)
+    ),
     "mopd": Kind("A student after one round of distillation.", model_of(RoundSettings)),
     "pairs": Kind("Preference pairs, selected from responses.", model_of(PairRule)),
     "plan": Kind(
@@ -207,6 +211,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "traces": Kind(
         "Demonstrations from the answers of several teachers or samplers.", model_of(TraceSettings)
+    ),
+    "text": Kind(
+        "Documents with source and license, JSONL: of a file, or written here.",
+        any_of(fields_of(files=dict[str, str]), fields_of(num_documents=int)),
     ),
     "waiver": Kind(
         "A signed statement that accepts findings of a plan.", model_of(Waiver, envelope=str)
