@@ -98,8 +98,8 @@ class LoopSettings(BaseModel):
     normalization: Normalization = Normalization.SEQUENCE_MEAN
     """Loss aggregation: mean over rollouts, or over tokens of an update or of the step."""
     microbatch_tokens: int | None = Field(default=None, ge=1)
-    """Number of tokens per microbatch, including padding. None takes the fastest measured size:
-    2048 on a CPU, where a layer's activations then fit into the caches, and 8192 on a GPU."""
+    """Number of tokens per microbatch, including padding. None takes 2048 on a CPU, where a layer's
+    activations then fit into the caches and which was the fastest, and 8192 on a GPU."""
     adapter: AdapterSettings | None = None
     """LoRA adapters to train instead of the weights; None trains all weights. Experts of a mixture
     get no adapters, so they stay as they are."""
