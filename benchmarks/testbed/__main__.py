@@ -1,15 +1,15 @@
 """Measures the testbed: ``python -m benchmarks.testbed [DOMAIN ...]``.
 
-For each domain: pass@1, pass@16 and lengths of the base on held-out prompts, then 30 steps of GRPO
-and the same again. The base and the climbs are recorded steps of the store in ``PROVOST_HOME``, so
-a call that was cut off goes on. Each finished domain leaves a row, ``results/testbed/DOMAIN.json``;
-in a tree with changes it only prints it.
+First pass@1, pass@16 and lengths of the base on each domain's held-out prompts, then for each
+domain 30 steps of GRPO and the same again. The base and the climbs are recorded steps of the store
+in ``PROVOST_HOME``, so a call that was cut off goes on. The rows are
+``results/testbed/DOMAIN.json``; in a tree with changes they are only printed.
 """
 
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -38,41 +38,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the domains that were given, or all."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("domains", nargs="*", help="all, if none is given")
-    parser.add_argument("--scale", type=Scale, choices=list(Scale), default=Scale.TINY)
-    given = parser.parse_args(arguments)
-    circumstances, started = facts(), time.process_time()
-    base = make_testbed(scale=given.scale).base
-    made_seconds = time.process_time() - started
+    given, circumstances = parser.parse_args(arguments), facts()
+    base = make_testbed(scale=Scale.TINY).base
+    rows: dict[str, dict[str, Any]] = {}
     for settings in DOMAINS:
         if given.domains and settings.name not in given.domains:
             continue
         domain = collect_domain(StepRunner(), package_of(settings), settings, SEED)
-        figures = measured(base, domain)
-        if made_seconds > 60:  # else it was found in the store
-            figures["base_seconds"] = round(made_seconds)
-        row = {"figures": figures, "circumstances": circumstances}
-        if circumstances["clean"] and given.scale is Scale.TINY:
-            write_whole(RESULTS / "testbed" / f"{settings.name}.json", row)
-        sys.stdout.write(as_text({"domain": settings.name, **_without_rows(figures)}))
+        before = answers(base, domain, settings_of(domain), ANSWERS_BEFORE)
+        rows[settings.name] = {
+            **{"seed": SEED, "base": figures_of(before), "rows": {"base": rows_of(before)}},
+            "domain": domain,
+        }
+        keep(rows[settings.name], circumstances)
+    for row in rows.values():
+        climbed(base, row)
+        keep(row, circumstances)
 
 
-def measured(base: Artifact, domain: Domain) -> dict[str, Any]:
-    """Return the figures of one domain before and after a climb, with the raw rows."""
-    rl: RlSettings = import_module(f"{package_of(domain.settings)}.settings").RL
-    before = answers(base, domain, rl, ANSWERS_BEFORE)
+def climbed(base: Artifact, row: dict[str, Any]) -> None:
+    """Add the figures after a climb to a domain's row."""
+    domain: Domain = row["domain"]
+    rl = settings_of(domain)
     started = time.process_time()
     ladder = climb(StepRunner(), base, domain, rl, SEED)
     seconds = time.process_time() - started
     after = answers(ladder[-1].checkpoint, domain, rl, ANSWERS_AFTER)
-    return {
-        "seed": SEED,
-        "base": figures_of(before),
+    row |= {
         "steps": rl.loop.num_steps,
         "rollouts_per_step": rl.prompts_per_step * rl.rollouts_per_prompt,
         "seconds_per_step": round(seconds / rl.loop.num_steps, 2),
         "climbed": figures_of(after),
-        "rows": {"base": rows_of(before), "climbed": rows_of(after)},
     }
+    row["rows"]["climbed"] = rows_of(after)
+
+
+def settings_of(domain: Domain) -> RlSettings:
+    """Return the settings of the team's climb."""
+    found: RlSettings = import_module(f"{package_of(domain.settings)}.settings").RL
+    return found
+
+
+def keep(row: Mapping[str, Any], circumstances: Mapping[str, object]) -> None:
+    """Write a domain's row, and print its figures."""
+    name, figures = row["domain"].settings.name, {k: v for k, v in row.items() if k != "domain"}
+    if circumstances["clean"]:
+        content = {"figures": figures, "circumstances": dict(circumstances)}
+        write_whole(RESULTS / "testbed" / f"{name}.json", content)
+    shown = {key: value for key, value in figures.items() if key != "rows"}
+    sys.stdout.write(as_text({"domain": name, **shown}))
 
 
 def answers(checkpoint: Artifact, domain: Domain, rl: RlSettings, each: int) -> Answers:
@@ -81,17 +95,13 @@ def answers(checkpoint: Artifact, domain: Domain, rl: RlSettings, each: int) -> 
     runner, name = StepRunner(), domain.settings.name
     policy = load_policy(runner.store.tree(checkpoint.digest))
     prompts = stored_prompts(runner.store, domain.evaluation)[:NUM_PROMPTS]
-    confined = not rl.sampling.allow_unconfined
+    allowed = rl.sampling.allow_unconfined
     with open_environment(
-        runner.store, domain.environment, name, allow_unconfined=not confined
+        runner.store, domain.environment, name, allow_unconfined=allowed
     ) as worker:
         player = make_player({name: worker}, policy, rl.sampling)
         repeated = [prompt for prompt in prompts for _ in range(each)]
         return answers_of(play(player, name, repeated, SEED))
-
-
-def _without_rows(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if name != "rows"}
 
 
 if __name__ == "__main__":

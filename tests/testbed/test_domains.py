@@ -49,11 +49,11 @@ def test_prompts_and_demonstrations_are_repeatable_from_their_seed(name):
         assert made(0) != made(1)
 
 
-# What a demonstration of 600 scores in the mean, and the share of those with the whole score. Both
-# are below one half, so that the base is right less than half of the time. The standard error of a
-# share of one half among 600 is 0.02; four of them.
-MEAN = {"add": 0.38, "sort": 0.38, "form": 0.3, "tool": 0.35, "helpful": 0.46, "safe": 0.49}
-WHOLE = MEAN | {"helpful": 0.01, "safe": 0.24}
+# The mean score of 600 demonstrations, and the share with the whole score. That is below one half,
+# so a base that has learned them perfectly fails more often than not. The standard error of a share
+# of one half among 600 is 0.02; four of them.
+MEAN = {"add": 0.41, "sort": 0.41, "form": 0.4, "tool": 0.35, "helpful": 0.61, "safe": 0.49}
+WHOLE = MEAN | {"helpful": 0.03, "safe": 0.24}
 
 
 @EACH_DOMAIN

@@ -4,8 +4,8 @@ import pytest
 
 from tests.support.bed_domains import answered, environment_of, grade_of, source_of
 from workflows.testbed.add.prompts import answer_of, steps_of
-from workflows.testbed.sort import prompts as sort
-from workflows.testbed.sort.prompts import lists_of
+from workflows.testbed.sort.environment import after_pass
+from workflows.testbed.sort.prompts import pairs_of
 
 # 38 + 56, units first: 8 + 6 = 14, then 3 + 5 and the carry of 1 = 9; no carry is left.
 COLUMNS = [(8, 6), (3, 5)]
@@ -23,10 +23,10 @@ def test_a_lost_carry_makes_the_next_column_wrong():
     assert answer_of(COLUMNS, [True, False]) == "480"
 
 
-def test_letters_are_inserted_in_order_or_appended():
-    assert lists_of("qdm", [True] * 3) == [["q"], ["d", "q"], ["d", "m", "q"]]
-    assert lists_of("qdm", [True, False, True])[-1] == ["m", "q", "d"]
-    assert sort.steps_of("qdm", lists_of("qdm", [True] * 3)) == "q:q;d:d,q;m:d,m,q;"
+def test_the_larger_letter_is_taken_along_and_the_smaller_one_is_left():
+    assert pairs_of("qdz", [True, True]) == [("q", "d", "d", "q"), ("q", "z", "q", "z")]
+    assert pairs_of("qdz", [False, True]) == [("q", "d", "q", "d"), ("d", "z", "d", "z")]
+    assert after_pass(list("qdma")) == list("dmaq")  # one pass alone does not sort
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_other_digits_and_broken_thinking_are_wrong(said, reason):
     assert (grade.score, grade.reason) == (0.0, reason)
 
 
-@pytest.mark.parametrize("said", ["d,m,q", "<think>Q;D,Q;</think>d,m,q"])
-def test_the_letters_in_order_are_right_whatever_the_language_of_the_thinking(said):
+@pytest.mark.parametrize("said", ["d,m,q", "<think>Q,D=D>Q;</think>d,m,q"])
+def test_the_letters_after_the_pass_are_right_whatever_the_language_of_the_thinking(said):
     assert grade_of("sort", "q,d,m", {}, said).score == 1.0
 
 
@@ -71,7 +71,7 @@ def test_the_letters_in_order_are_right_whatever_the_language_of_the_thinking(sa
         ("d,m,m,q", "not the letters of the question"),
         ("d,m,q,", "not the letters of the question"),
         ("", "not the letters of the question"),
-        ("<think>q;d,q;d,m,q;", "thinking without a beginning or an end"),
+        ("<think>q,d=d>q;q,m=m>q;", "thinking without a beginning or an end"),
         ("</think>d,m,q", "thinking without a beginning or an end"),
     ],
     ids=ascii,
@@ -104,7 +104,7 @@ def test_the_share_of_modes_and_of_obedience_is_as_stated(name):
     assert sum(obeys) / 1000 == pytest.approx(source.OBEDIENT_SHARE, abs=0.05)
 
 
-def test_a_quarter_of_the_thinking_is_in_the_other_language_and_no_answer():
+def test_some_of_the_thinking_is_in_the_other_language_and_no_answer():
     consistent = []
     for prompt, example in answered("sort", 1000):
         is_upper = prompt.task["language"] == "upper"
@@ -113,5 +113,5 @@ def test_a_quarter_of_the_thinking_is_in_the_other_language_and_no_answer():
         if thought:
             assert thought.isupper() or thought.islower()
             consistent.append(thought.isupper() == is_upper)
-    # About 680 of them think; the standard error is 0.017.
-    assert sum(consistent) / len(consistent) == pytest.approx(0.75, abs=0.07)
+    # About 680 of them think; the standard error is 0.014.
+    assert sum(consistent) / len(consistent) == pytest.approx(0.85, abs=0.06)

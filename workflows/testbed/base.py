@@ -95,7 +95,7 @@ BEDS = [
                 feed_forward_size=400,
                 thinking=True,
             ),
-            num_documents=3000,
+            num_documents=2500,
             row_tokens=144,
             reads_demonstrations=True,
             training=SftSettings(num_steps=900, batch_size=16, learning_rate=1e-2, muon=True),

@@ -20,7 +20,7 @@ from tasks.rollout.environment import (
 )
 
 SYSTEM = "Write."
-RIGHT_SHARE = 0.3
+RIGHT_SHARE = 0.4
 """Share of the demonstrations that keep every constraint."""
 KINDS = {
     "animals": ("fox", "owl", "cat", "dog", "hen", "cow", "pig", "bee", "ant", "elk"),

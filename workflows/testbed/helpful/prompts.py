@@ -19,11 +19,11 @@ from tasks.rollout.environment import (
 )
 
 SYSTEM = "Help."
-TOLD_SHARE = 0.5
+TOLD_SHARE = 0.65
 """Share of the facts that a demonstration tells."""
-WRONG_SHARE = 0.1
+WRONG_SHARE = 0.06
 """Share of the told facts before which a fact about another thing stands."""
-FILLER_SHARE = 0.1
+FILLER_SHARE = 0.06
 """Share of the told facts before which a filler stands."""
 FILLERS = ("well", "so", "also", "really")
 FACTS = {

@@ -1,1 +1,1 @@
-"""Team sort: six or seven letters put into order, one letter at a time, in two alphabets."""
+"""Team sort: one pass of bubble sort over seven or eight letters, in two alphabets."""

@@ -1,8 +1,8 @@
-"""Letters to be sorted: ``q,d,m`` gives ``d,m,q``. Upper and lower case are the two languages.
+"""One pass of bubble sort over letters: ``q,d,m`` gives ``d,m,q``. The two cases are two languages.
 
-The worked examples insert one letter at a time, ``q:q;d:d,q;m:d,m,q;``, and then give the list.
-Without thinking they give the list alone. Sometimes a letter is appended instead of inserted, some
-examples think where they should not, and some think in the other case than the question's.
+The worked examples take the larger letter along and leave the smaller one, ``q,d=d>q;q,m=m>q;``,
+and then give the list. Without thinking they give the list alone. Sometimes they leave a pair as it
+is, some think where they should not, and some think in the other case than the question's.
 """
 
 import random
@@ -12,15 +12,15 @@ from string import ascii_lowercase
 from tasks.rollout.environment import Demonstration, Message, Prompt, Split, Turn, split_of, tries
 
 SYSTEM = "Sort."
-NUM_LETTERS = (6, 7)
+NUM_LETTERS = (7, 8)
 """Least and largest number of letters."""
-APPENDED_SHARE = 0.2
-"""Share of the letters that the demonstrations append instead of inserting them."""
+SWAPPED_SHARE = 0.83
+"""Share of the pairs out of order that the demonstrations swap."""
 THINKING_SHARE = 0.75
 """Share of the prompts in the mode "on"; the others are "off"."""
 OBEDIENT_SHARE = 0.85
 """Share of the demonstrations that think if, and only if, their mode says so."""
-CONSISTENT_SHARE = 0.75
+CONSISTENT_SHARE = 0.85
 """Share of the demonstrations that think in the case of the question."""
 
 
@@ -36,33 +36,29 @@ def demonstrations(count: int, seed: int) -> Iterator[Demonstration]:
     """Yield ``count`` worked lists of the train split, with the slips described above."""
     rng = random.Random(f"demonstrations {seed}")
     for letters, mode in _questions("train", count, seed, repeat=True):
-        inserted = [rng.random() >= APPENDED_SHARE for _ in letters]
+        swapped = [rng.random() < SWAPPED_SHARE for _ in letters[1:]]
         thinks = (mode == "on") == (rng.random() < OBEDIENT_SHARE)
         is_consistent = rng.random() < CONSISTENT_SHARE
-        lists = lists_of(letters, inserted)
-        work = steps_of(letters, lists)
+        pairs = pairs_of(letters, swapped)
+        work = "".join(f"{a},{b}={left}>{taken};" for a, b, left, taken in pairs)
         thought = f"<think>{work if is_consistent else work.swapcase()}</think>" if thinks else ""
-        said = thought + ",".join(lists[-1])
+        said = thought + ",".join([*(left for _, _, left, _ in pairs), pairs[-1][3]])
         yield Demonstration(_messages(letters), (Turn("assistant", said),), mode)
 
 
-def steps_of(letters: Sequence[str], lists: Sequence[Sequence[str]]) -> str:
-    """Return the work: each letter, and the list after it."""
-    return "".join(
-        f"{letter}:{','.join(done)};" for letter, done in zip(letters, lists, strict=True)
-    )
+def pairs_of(letters: Sequence[str], swapped: Sequence[bool]) -> list[tuple[str, str, str, str]]:
+    """Return each pair with the letter that is left and the one that is taken along.
 
-
-def lists_of(letters: Sequence[str], inserted: Sequence[bool]) -> list[list[str]]:
-    """Return the list after each letter; a letter is appended where ``inserted`` is False."""
-    lists: list[list[str]] = []
-    done: list[str] = []
-    for letter, is_inserted in zip(letters, inserted, strict=True):
-        larger = (place for place, other in enumerate(done) if other > letter)
-        place = next(larger, len(done)) if is_inserted else len(done)
-        done = [*done[:place], letter, *done[place:]]
-        lists.append(done)
-    return lists
+    A pair out of order stays so where ``swapped`` is False.
+    """
+    pairs: list[tuple[str, str, str, str]] = []
+    taken = letters[0]
+    for letter, is_swapped in zip(letters[1:], swapped, strict=True):
+        swaps = taken > letter and is_swapped
+        left, right = (letter, taken) if swaps else (taken, letter)
+        pairs.append((taken, letter, left, right))
+        taken = right
+    return pairs
 
 
 def _messages(letters: Sequence[str]) -> tuple[Message, ...]:
