@@ -40,6 +40,8 @@ class Node:
     """Facts of an import that its team did not state, by name."""
     packages: tuple[str, ...] = ()
     """Packages that an environment carries, each with version and license."""
+    system_prompt: str = ""
+    """System prompt that the teacher of a release alone sees; "" for none."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def annotate(graph: Graph, store: Store) -> Graph:
         if node.output_kind == "release":
             release = _read(store, node, Release)
             if release is not None:
-                nodes[node.record] = _scored(nodes[node.record], store, release, "teacher")
+                named = replace(nodes[node.record], system_prompt=release.system_prompt)
+                nodes[node.record] = _scored(named, store, release, "teacher")
                 _name_climb(nodes, graph.edges, node.record, release.domain)
         elif node.output_kind == "environment":
             nodes[node.record] = replace(node, packages=_packages(store, node))

@@ -1,6 +1,7 @@
 """A teacher with a system prompt that the student never sees, from its climb to the audit."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,8 +26,9 @@ from tasks.mopd.trainer import open_source
 from tasks.rollout.settings import SamplingSettings
 from tests.support.courses import behavior
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
+from tests.support.refusals import provost
 from tests.support.refused import refused
-from tests.support.tiny_faculty import climb, importable, write_team
+from tests.support.tiny_faculty import climb, home_at, importable, write_team
 
 TEXT = "loud"
 PACKAGE = "prompted_teams"
@@ -87,6 +89,15 @@ def test_the_release_and_every_record_of_the_climb_name_it(runner):
     assert by_checkpoint[release.fork_point.digest] == []
     assert runner.store.get_bytes(DIGEST).decode() == TEXT
     assert not Verifier(runner.store).verify(entry.record).problems
+
+
+def test_its_history_shows_the_text(runner):
+    with home_at(Path(runner.store.uri).parent):
+        shown = " ".join(provost("lineage", "show", "shout@1").split())
+        document = json.loads(provost("lineage", "show", "shout@1", "--json"))
+    assert f"alone sees the system prompt: {TEXT}" in shown
+    of_release = [each for each in document["records"] if each["kind"] == "release"]
+    assert [each["system_prompt"] for each in of_release] == [TEXT]
 
 
 def test_a_release_without_one_is_written_as_ever(runner):

@@ -93,6 +93,8 @@ class Record(Frozen):
     """Facts of an imported checkpoint that its team did not state."""
     packages: list[str] = Field(default_factory=list)
     """Packages that an environment carries, each with version and license."""
+    system_prompt: str = ""
+    """System prompt that the teacher of a release alone sees; "" for none."""
 
 
 class RecordList(Document):

@@ -68,6 +68,8 @@ class _Growing:
     def grow(self, tree: Tree, record: str) -> None:
         """Add a record's parents; what was drawn above is named again and not unfolded again."""
         self.drawn.add(record)
+        if text := self.nodes[record].system_prompt:
+            tree.add(Text(f"alone sees the system prompt: {plain(text)}", style="dim"))
         for package in self.nodes[record].packages:
             tree.add(Text(f"carries {plain(package)}", style="dim"))
         roles: dict[str, list[str]] = defaultdict(list)
