@@ -30,6 +30,7 @@ class Handed(StrEnum):
 _EVERYWHERE = {
     "start": Handed.WEIGHTS,
     "data": Handed.DATA,
+    "demonstrations": Handed.DATA,
     "text": Handed.DATA,
     "prompts": Handed.DATA,
     "responses": Handed.DATA,
@@ -57,6 +58,7 @@ _OF_KIND = {
     ("surgery", "student"): Handed.WEIGHTS,
     ("warm_up", "teacher"): Handed.DATA,
     ("import", "declared_start"): Handed.WEIGHTS,
+    ("difficulty", "responses"): Handed.SCORES,
 }
 """Exceptions by kind of derivation and role."""
 
@@ -141,7 +143,10 @@ def model_edges(records: Records, record: str, base: str) -> list[ModelEdge]:
 def _models_behind(
     records: Records, item: Input, what: Handed | None
 ) -> Iterator[tuple[str, Handed]]:
-    """Yield the models that an input is or came from, with what they handed on through it."""
+    """Yield the models that an input is or came from, with what they handed on through it.
+
+    Prompts that a model's pass rates chose were not written by it: it handed on scores.
+    """
     if what is None or not item.record:
         return
     attested = records.output(item.record)
@@ -150,4 +155,6 @@ def _models_behind(
         return
     derivation = records.read(item.record)
     for source in derivation.inputs:
-        yield from _models_behind(records, source, handed(derivation.kind, source.role))
+        given = handed(derivation.kind, source.role)
+        chosen = Handed.SCORES if given and what is Handed.SCORES else given
+        yield from _models_behind(records, source, chosen)

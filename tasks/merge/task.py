@@ -2,6 +2,7 @@
 
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Plan, StageLabel
+from tasks.contracts.named import named
 from tasks.merge.settings import MergeSettings, SoupSettings, WeightedCheckpoint
 from tasks.platform.hosting import hosted
 from tasks.platform.resources import Stage
@@ -30,13 +31,18 @@ def merge_task_arithmetic(plan: Plan, sampling: SamplingSettings) -> Artifact:
 @hosted(Stage.MERGE)
 def merge_checkpoints(
     start: Artifact,
-    models: list[WeightedCheckpoint],
+    models: list[Artifact],
+    names: list[str],
     settings: SoupSettings,
     seed: int,
     stage: StageLabel,
 ) -> Artifact:
-    """Merge checkpoints whose weights come from ``start``."""
+    """Merge checkpoints with equal shares; their weights come from ``start``."""
     from tasks.merge import soup
     from tasks.platform.step_runner import StepRunner
 
-    return soup.merge_checkpoints(StepRunner(), start, models, settings, seed, stage)
+    weighted = [
+        WeightedCheckpoint(name=model.name, checkpoint=model.artifact)
+        for model in named(models, names, "models")
+    ]
+    return soup.merge_checkpoints(StepRunner(), start, weighted, settings, seed, stage)

@@ -63,8 +63,10 @@ EASED: Mapping[str, JsonValue] = {
     "keep_never_solved": True,
     "keep_always_solved": True,
     "held_out_share": 0.0,
+    "drop_truncated": False,
+    "max_length_gap": 0,
 }
-"""Settings that would leave nothing at the scale micro, where no response is right."""
+"""Settings that would leave nothing at the scale micro, where no response is right or ends."""
 TOKENS = frozenset({"max_new_tokens", "most_tokens", "buffer"})
 """Settings in tokens; micro has an eighth, so that limits that follow each other still differ."""
 

@@ -10,7 +10,8 @@ from tasks.evaluate.recipe_card import BASE, read_card
 from tasks.platform.step_runner import StepRunner
 from workflows.commands.recipe import systems
 
-W, D = Handed.WEIGHTS, Handed.DATA
+W, D, S = Handed.WEIGHTS, Handed.DATA, Handed.SCORES
+K = Handed.REFERENCE
 GRAPHS = {
     "deepseek_r1_zero": {(BASE, "zero", W)},
     # The experts hand on what they wrote, and no weight: the last SFT starts from the base again.
@@ -26,6 +27,21 @@ GRAPHS = {
         ),
         (BASE, "final", W),
         ("final", "grpo", W),
+    },
+    # Two models write the pairs, nobody compares them, and DPO's own pass rates choose the prompts.
+    "olmo_3": {
+        (BASE, "strong", W),
+        (BASE, "high", W),
+        (BASE, "low", W),
+        (BASE, "soup", W),
+        ("high", "soup", W),
+        ("low", "soup", W),
+        ("strong", "dpo", D),
+        (BASE, "dpo", D),
+        ("soup", "dpo", W),
+        ("soup", "dpo", K),
+        ("dpo", "rl", W),
+        ("dpo", "rl", S),
     },
 }
 """What handed what on to what: (stage, stage, what), as the sources have it."""

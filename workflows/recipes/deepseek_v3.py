@@ -110,7 +110,7 @@ def deepseek_v3(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
     run, written = RecipeRun("deepseek_v3", scale, seed, ROWS), []
     for name in DOMAINS:
         domain = run.domain(name)
-        start = run.sft(f"{name}-sft", run.base, [domain.demonstrations], by="expert")
+        start = run.sft(f"{name}-sft", run.base, run.demonstrations([name]), by="expert")
         expert = run.rl(f"{name}-expert", start, [domain], by="expert")
         samplers = {f"{name}-expert": expert}
         written.append(run.answers(name, samplers, [domain], by="accepted"))

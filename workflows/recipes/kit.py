@@ -10,10 +10,17 @@ from lineage.artifacts import Artifact
 from tasks.contracts.handover import Domain, StageLabel
 from tasks.contracts.scale import Scale
 from tasks.evaluate.task import recipe_label, score_recipe
+from tasks.merge.task import merge_checkpoints
+from tasks.preference.task import learn_preferences
 from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import finished_policy, numbers_at
 from tasks.rejection_sampling.settings import PromptSplit
-from tasks.rejection_sampling.task import sample_responses, select_demonstrations
+from tasks.rejection_sampling.task import (
+    sample_responses,
+    select_demonstrations,
+    select_pairs,
+    select_prompts,
+)
 from tasks.release.task import collect_domain
 from tasks.rl.task import reinforce
 from tasks.sft.task import finetune
@@ -57,6 +64,10 @@ class RecipeRun:
     def domain(self, name: str) -> Domain:
         """Return a domain of the testbed."""
         return self._domains[name]
+
+    def demonstrations(self, names: Sequence[str]) -> list[Artifact]:
+        """Return the demonstrations of domains; a promise of a part serves one task."""
+        return [self._domains[name].demonstrations for name in names]
 
     def sft(self, name: str, start: Artifact, data: Sequence[Artifact], by: str = "") -> Artifact:
         """Wire supervised training from ``start`` with the numbers ``by``, else of its name."""
@@ -110,6 +121,46 @@ class RecipeRun:
             owner=OWNER,
         )
         return named(f"selected-{name}", made)
+
+    def filtered(self, name: str, responses: Artifact, by: str) -> Domain:
+        """Wire the choice of a domain's training prompts by their pass rates in responses."""
+        made = select_prompts(
+            domain=self.domain(name), responses=[responses], rule=self.numbers.prompts[by]
+        )
+        return named(f"prompts-{name}", made)
+
+    def pairs(self, name: str, responses: Sequence[Artifact]) -> Artifact:
+        """Wire the selection of preference pairs from responses."""
+        made = select_pairs(
+            responses=list(responses), rule=self.numbers.pairs[name], seed=self._seed, owner=OWNER
+        )
+        return named(f"pairs-{name}", made)
+
+    def dpo(self, name: str, start: Artifact, comparisons: Sequence[Artifact]) -> Artifact:
+        """Wire DPO from ``start``, which is its reference too."""
+        made = learn_preferences(
+            start=start,
+            comparisons=list(comparisons),
+            reference=start,
+            settings=self.numbers.preference[name],
+            seed=self._seed,
+            stage=StageLabel(name=name, owner=OWNER),
+        )
+        return self.stage(name, made)
+
+    def merge(
+        self, name: str, start: Artifact, models: Mapping[str, Artifact], by: str = ""
+    ) -> Artifact:
+        """Wire a merge of checkpoints with equal shares, whose weights all come from ``start``."""
+        made = merge_checkpoints(
+            start=start,
+            models=list(models.values()),
+            names=list(models),
+            settings=self.numbers.merge[by or name],
+            seed=self._seed,
+            stage=StageLabel(name=name, owner=OWNER),
+        )
+        return self.stage(name, made)
 
     def stage(self, name: str, checkpoint: Artifact) -> Artifact:
         """Name a checkpoint as a stage of the recipe."""
