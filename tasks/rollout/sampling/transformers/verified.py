@@ -38,7 +38,8 @@ _TOKENS = ((5, 6, 7, 4), (9, 3, 5, 6), (4, 8, 2, 3))
 """Tokens that each row reads after its context."""
 _KEPT = (0, 2, 3)
 """Rows that go on after the second token."""
-_KNOWN: WeakKeyDictionary[PreTrainedModel, dict[Way, bool]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[PreTrainedModel, dict[Way, str]] = WeakKeyDictionary()
+"""What is wrong with each way that was tried; empty if nothing is."""
 
 
 def way_of(model: PreTrainedModel, num_columns: int) -> Way:
@@ -65,7 +66,8 @@ def way_of(model: PreTrainedModel, num_columns: int) -> Way:
             0,
             0,
             message=f"warning: the caches of {type(model).__name__} do not repeat the numbers of "
-            "its forward pass, so each new token costs a pass over its whole row",
+            "its forward pass, so each new token costs a pass over its whole row "
+            f"({'; '.join(f'{tried}: {known[tried]}' for tried in known if known[tried])})",
         )
     return Way.WHOLE
 
@@ -88,14 +90,15 @@ def reader_of(
             return Whole(model, contexts)
 
 
-def _is_verified(model: PreTrainedModel, way: Way, known: dict[Way, bool]) -> bool:
+def _is_verified(model: PreTrainedModel, way: Way, known: dict[Way, str]) -> bool:
     if way not in known:
-        known[way] = _is_the_same(model, way)
-    return known[way]
+        known[way] = _fault(model, way)
+    return not known[way]
 
 
 @torch.no_grad()
-def _is_the_same(model: PreTrainedModel, way: Way) -> bool:
+def _fault(model: PreTrainedModel, way: Way) -> str:
+    """Return what is wrong with a way; nothing if it gives the numbers of a plain pass."""
     size = model.config.get_text_config(decoder=True).vocab_size
     contexts = [tried_ids(context, size) for context in _CONTEXTS]
     tokens = torch.tensor([tried_ids(row, size) for row in _TOKENS], device=model.device).T
@@ -108,15 +111,19 @@ def _is_the_same(model: PreTrainedModel, way: Way) -> bool:
         found.append(_read(reader, tokens[0][[0, 0, 1, 2]])[rows])
         reader.keep(rows)
         found += [_read(reader, tokens_B) for tokens_B in tokens[1:]]
-    except (TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError):
-        return False  # a model without such a cache; another way is tried
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError) as error:
+        return type(error).__name__  # a model without such a cache; another way is tried
     ours = torch.stack([head_logits(model, hidden_BD) for hidden_BD in found], dim=1)
     plain = torch.stack(
         [_plain(model, contexts[row], tokens[:, place]) for place, row in enumerate(_KEPT)]
     )
     room = room_for_rounding(plain, model.dtype)
     # Lost weights (NaN in both) are another fault, reported where the numbers are read.
-    return torch.allclose(ours, plain, rtol=0.0, atol=room, equal_nan=True)
+    if torch.allclose(ours, plain, rtol=0.0, atol=room, equal_nan=True):
+        return ""
+    return f"logits are up to {float((ours - plain).abs().max()):.3g} off, of {room:.3g} allowed"
 
 
 def _read(reader: Reader, tokens_B: Tensor) -> Tensor:
