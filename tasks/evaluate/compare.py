@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lineage.artifacts import Artifact, Student, TeacherShare, read_manifest
 from lineage.errors import LineageError
+from lineage.frozen import respelled_deep
 from lineage.records.derivation import flatten
 from lineage.registry.registry import Registry
 from tasks.evaluate.cards import read_scorecard
@@ -48,7 +49,7 @@ class Side:
 
     def facts(self) -> dict[str, str]:
         """Return the settings of its last round as text by dotted name, and its waivers."""
-        settings = dict(flatten(self.manifest.settings))
+        settings = dict(flatten(respelled_deep(dict(self.manifest.settings))))
         return {**settings, "waivers": ", ".join(self.manifest.waivers) or "none"}
 
 

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from lineage.artifacts import Artifact, Student, TeacherShare
+from lineage.frozen import NOW
 from tasks.evaluate.compare import (
     Comparison,
     Side,
@@ -103,6 +104,12 @@ def test_what_was_measured_alike_is_paired_whatever_else_a_student_contains():
     assert _why_not("math", one, two) == ""
     stricter = side("b", {"math": math}, passed={"math": 0.5})
     assert "0.5" in _why_not("math", one, stricter)
+
+
+def test_a_setting_of_an_older_student_has_its_present_name():
+    [before] = [name for name, now in NOW.items() if now == "normalization"]
+    older = side("x", {"math": prompts(1.0, 0.0)}, manifest=student(loop={before: "mean"}))
+    assert older.facts()["loop.normalization"] == "mean"
 
 
 def test_settings_and_teachers_that_differ_are_listed():

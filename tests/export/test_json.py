@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from lineage.registry.registry import Registry
 from tests.support.exported_family import take_failure
 from tests.support.making import MINE
 from tests.support.project_files import ROOT
@@ -126,6 +127,15 @@ def test_an_unreadable_file_is_a_problem_with_an_exit_status(command, family, tm
     code, document = told(command, tmp_path / "out")
     assert code == 1
     assert [problem for problem in document["problems"] if "evil" in problem]
+
+
+def test_the_list_of_students_names_teachers_that_were_recalled(family, tmp_path):
+    [before] = told("student list", tmp_path / "one")[1]["students"]
+    assert before["recalled_teachers"] == []
+    Registry(family.store).recall("teacher.math", 1, by="lead", reason="leak")
+    [after] = told("student list", tmp_path / "two")[1]["students"]
+    assert (after["recalled_teachers"], after["status"]) == (["teacher.math@1"], "active")
+    assert "math@1 recalled" in CliRunner().invoke(main, ["student", "list"]).output
 
 
 def test_the_list_of_plans_cuts_a_long_error_that_its_document_has(family, tmp_path):

@@ -53,6 +53,8 @@ class StudentVersion(Frozen):
     waivers: list[str]
     published: str
     status: str
+    recalled_teachers: list[str]
+    """Teachers of it that were recalled since."""
 
 
 class Students(Document):

@@ -1,5 +1,7 @@
 """``provost student``: published students, their versions and aliases."""
 
+from collections.abc import Collection
+
 import click
 
 from lineage.artifacts import Student, parse_manifest
@@ -32,13 +34,18 @@ student.add_command(weights)
 def list_students(as_document: bool) -> None:
     """List published students with teachers, waivers and aliases."""
     store = open_store()
-    found = survey(store, PREFIX)
+    found, teachers = survey(store, PREFIX), survey(store, "teacher.")
+    recalled = {
+        f"{name}@{version}"
+        for (name, version), status in teachers.statuses.items()
+        if status == "recalled"
+    }
     versions = []
     for entry in found.entries:
         what = f"{entry.name}@{entry.version}"
         manifest = found.attempt(what, lambda e=entry: _manifest(store, e), None)  # type: ignore[misc]
         if manifest is not None:
-            versions.append(_version(found, entry, manifest))
+            versions.append(_version(found, entry, manifest, recalled))
     if as_document:
         emit(Students(students=versions, problems=found.problems))
         raise SystemExit(1 if found.problems else 0)
@@ -52,15 +59,19 @@ def list_students(as_document: bool) -> None:
     tell_left_out(found.problems)
 
 
-def _version(found: Survey, entry: Entry, manifest: Student) -> StudentVersion:
+def _version(
+    found: Survey, entry: Entry, manifest: Student, recalled: Collection[str]
+) -> StudentVersion:
+    teachers = [share.reference for share in manifest.teachers]
     return StudentVersion(
         reference=f"{entry.name}@{entry.version}",
         digest=entry.digest,
         aliases=found.pointing_at(entry),
-        teachers=[share.reference for share in manifest.teachers],
+        teachers=teachers,
         waivers=list(manifest.waivers),
         published=entry.created,
         status=found.status(entry),
+        recalled_teachers=[reference for reference in teachers if reference in recalled],
     )
 
 
@@ -68,11 +79,15 @@ def _row(version: StudentVersion) -> tuple[str | list[str], ...]:
     return (
         version.reference,
         version.aliases,
-        [reference.removeprefix("teacher.") for reference in version.teachers],
+        _short(version.teachers),
         str(len(version.waivers) or ""),
         version.published[:16].replace("T", " "),
-        version.status,
+        [version.status, *(f"{name} recalled" for name in _short(version.recalled_teachers))],
     )
+
+
+def _short(references: list[str]) -> list[str]:
+    return [reference.removeprefix("teacher.") for reference in references]
 
 
 def _manifest(store: Store, entry: Entry) -> Student:
