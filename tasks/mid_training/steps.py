@@ -12,6 +12,7 @@ from lineage.digest import digest_file
 from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
+from tasks.mid_training.isolation import refuse_without_isolation
 from tasks.mid_training.mixture import draw, shares_of
 from tasks.mid_training.rows import PackedRow, pack, plain
 from tasks.mid_training.settings import MidTrainingSettings
@@ -71,7 +72,8 @@ def read_on(
     """Return ``start`` after continued pre-training on text.
 
     Raises:
-        RefusedError: ``other-kind``, ``other-sources``, ``evaluated-text`` or ``row-too-long``.
+        RefusedError: ``other-kind``, ``other-sources``, ``evaluated-text``,
+            ``row-too-long`` or ``not-isolated``.
     """
     refuse_other_kind(start, "checkpoint", "start")
     for item in data.text:
@@ -96,6 +98,8 @@ def read_on(
         report(stage.name, 0, settings.num_steps, message="load")
         policy = load_policy(runner.store.tree(start.digest))
         _refuse_long_rows(policy, settings.row_tokens)
+        if settings.isolated:
+            refuse_without_isolation(policy.model)
         documents = [d for item in data.text for d in stored_texts(runner.store, item)]
         held_out = [p for item in data.evaluation for p in stored_prompts(runner.store, item)]
         refuse_evaluated(documents, held_out)

@@ -19,6 +19,7 @@ from tasks.rollout.environment import Turn
 from tasks.supervised.comparisons import token_pair
 from tasks.supervised.training import Watch
 from tests.sft.test_resume import Killed, KilledError
+from tests.support import zoo
 from tests.support.preferences import long_over_short, pair
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tokenizer
@@ -154,6 +155,18 @@ def test_without_another_reference_it_is_held_back_by_what_it_was(tmp_path):
     assert all(torch.equal(a, b) for a, b in pairs)
     # The first of three steps has no lead yet: the loss is log 2, the drift 0.
     assert train(tmp_path, model=start)[1]["drift"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [*zoo.MUST_RUN, "granite", "gemma2"])
+def test_each_family_has_the_log_probabilities_of_its_logits(tmp_path, family):
+    model = zoo.tiny(family)
+    with torch.no_grad():
+        found = [log_probs(model, each.chosen) for each in PAIRS]
+    expected = sum(each[written].sum().item() for each, written in found) / len(PAIRS)
+    logged = train(tmp_path, model=model)[1]
+    assert logged["log_prob_chosen"] == pytest.approx(expected, rel=1e-5)
+    assert logged["drift"] == pytest.approx(0, abs=1e-6)
 
 
 def test_it_learns_the_preference_and_logs_what_it_measures(tmp_path):

@@ -15,7 +15,9 @@ from tasks.scoring.reward_model import (
     RewardModelScorer,
     episode_tokens,
     load_reward_model,
+    padded,
 )
+from tests.support import zoo
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_policy, tokenizer
 
@@ -105,3 +107,22 @@ def test_a_response_longer_than_the_positions_is_refused(folder):
     scorer = RewardModelScorer(load_reward_model(folder))
     with refused("response-too-long", "96"):
         scorer.score([response("1" * 96)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [name for name in zoo.MUST_RUN if name != "nemotron-h"])
+def test_each_family_scores_the_same_alone_and_in_a_batch(tmp_path, family):
+    zoo.tiny(family).save_pretrained(tmp_path / "policy")
+    with_scalar_head(tmp_path / "policy", 0, 0).save_pretrained(tmp_path / "reward model")
+    model = load_scalar_model(tmp_path / "reward model")
+    rows = [[5, 6, 7, 8, 9], [5, 6], [9, 8, 7, 6, 5, 4, 3]]
+    with torch.no_grad():
+        alone = [model(torch.tensor([row])).logits.item() for row in rows]
+        together = model(**padded(rows, 0)).logits[:, 0].tolist()
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_family_without_a_scalar_head_is_refused_by_name(tmp_path):
+    zoo.tiny("nemotron-h").save_pretrained(tmp_path)
+    with refused("no-reward-head", "NemotronHConfig"):
+        with_scalar_head(tmp_path, 0, 0)
