@@ -97,8 +97,8 @@ class RlSettings(BaseModel):
         wanted: dict[str, tuple[str, ...]] = {}
         if self.kl is not None and self.kl.reference is KlReference.GIVEN:
             wanted[REFERENCE_MODEL] = ("checkpoint",)
-        for name in self.rewards.scorers if self.rewards is not None else ():
-            wanted[name] = ("reward_model",)
+        for term in self.rewards.scorers if self.rewards is not None else ():
+            wanted[term.name] = ("reward_model",) if term.judge is None else ("checkpoint",)
         if self.value is not None and self.value.start is ValueStart.REWARD_MODEL:
             wanted[VALUE_MODEL] = ("reward_model",)
         if self.pretraining is not None:
@@ -196,7 +196,8 @@ class RlSettings(BaseModel):
                 "whitened rewards change no advantage that is divided by its group's deviation: "
                 "remove whiten, or set advantage.scale to none"
             )
-        if taken := {*self.rewards.scorers} & {REFERENCE_MODEL, VALUE_MODEL, PRETRAINING_ROWS}:
+        reserved = {REFERENCE_MODEL, VALUE_MODEL, PRETRAINING_ROWS}
+        if taken := {term.name for term in self.rewards.scorers} & reserved:
             raise ValueError(f"a scorer cannot be named {taken}: give it another name")
         return self
 

@@ -36,8 +36,11 @@ from tasks.rl.value_start import open_critic
 from tasks.rl.variants import KlReference
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import positions_of, stored_demonstrations
+from tasks.scoring.judge import Judge
 from tasks.scoring.reward_model import RewardModelScorer
 from tasks.scoring.rewards import Rewards
+from tasks.scoring.scorer import ResponseScorer
+from tasks.scoring.terms import ScorerTerm
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,15 @@ def open_rewards(store: Store, spec: RunSpec) -> Rewards | None:
     settings = spec.settings.rewards
     if settings is None:
         return None
-    scorers = {n: RewardModelScorer.stored(store, spec.models[n]) for n in settings.scorers}
-    return Rewards(settings, scorers)
+    return Rewards(settings, {term.name: _scorer(store, spec, term) for term in settings.scorers})
+
+
+def _scorer(store: Store, spec: RunSpec, term: ScorerTerm) -> ResponseScorer:
+    if term.judge is None:
+        return RewardModelScorer.stored(store, spec.models[term.name])
+    policy = load_policy(store.tree(spec.models[term.name].digest))
+    nn.Module.to(policy.model, rank_device())
+    return Judge(policy, term.judge, spec.seed)
 
 
 def _hint_teacher(

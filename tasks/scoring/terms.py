@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.scoring.settings import JudgeSettings
+
 
 class RewardTerm(BaseModel):
     """One term of a reward: where and when it counts, and how much."""
@@ -51,6 +53,8 @@ class ScorerTerm(RewardTerm):
     """The score of a reward model or a judge, which the run is given under the term's name."""
 
     kind: Literal["scorer"] = "scorer"
+    judge: JudgeSettings | None = None
+    """Rubric and scale of a judge, which writes its verdict; None for a reward model."""
     squash: bool = False
     """Whether the score passes through a sigmoid, so that it is a probability (Llama 2)."""
 
@@ -178,9 +182,9 @@ class RewardSettings(BaseModel):
         return next(term for term in self.terms if term.name == name)
 
     @property
-    def scorers(self) -> list[str]:
-        """Names of the terms that a model gives."""
-        return [term.name for term in self.terms if isinstance(term, ScorerTerm)]
+    def scorers(self) -> list[ScorerTerm]:
+        """The terms that a model gives."""
+        return [term for term in self.terms if isinstance(term, ScorerTerm)]
 
     @property
     def domains(self) -> set[str]:

@@ -92,6 +92,26 @@ def test_a_reward_model_joins_late_beside_the_grade_and_is_recorded_by_name(plac
     assert ("reward_model", "helpful") in [(i.role, i.name) for i in record.inputs]
 
 
+def test_a_judge_scores_with_its_rubric_and_is_recorded_as_one(place):
+    judge = {
+        "rubric": "short",
+        "score_template": "{rubric}{prompt}{response}",
+        "unparsable_score": 2.0,
+        "sampling": {"max_new_tokens": 4},
+    }
+    term = {"kind": "scorer", "name": "style", "weight": 0.5, "judge": judge}
+    ladder, metrics = place.run(
+        rl_settings(1, rewards={"terms": [{"kind": "grade", "name": "grade"}, term]}),
+        [place.domain()],
+        {"style": place.policy(1)},
+    )
+    # It has learned nothing, so that no verdict of it can be parsed.
+    assert metrics["mechanism/term-style/bound"] == [1.0]
+    assert metrics["reward_total"] == [pytest.approx(metrics["reward"][0] + 1.0)]
+    record = place.runner.records.read(ladder[-1].checkpoint.record)
+    assert ("judge", "style") in [(i.role, i.name) for i in record.inputs]
+
+
 def test_a_mechanism_that_never_acts_is_named_in_the_record(place):
     ladder, _ = place.run(rl_settings(2, ratio={"most": 50.0}), [place.domain()])
     assert place.notes(ladder[-1].checkpoint)["never_acted"] == ["capped"]

@@ -40,6 +40,9 @@ def settings(num_steps=4, loop=None, **more):
 
 GRADE = {"kind": "grade", "name": "grade"}
 SCORED = {"rewards": {"terms": [{"kind": "scorer", "name": "helpful"}]}}
+JUDGED = {
+    "rewards": {"terms": [{"kind": "scorer", "name": "helpful", "judge": {"rubric": "kind"}}]}
+}
 GIVEN = {"kl": {"coefficient": 0.1, "reference": "given"}}
 
 
@@ -130,6 +133,7 @@ def test_mixed_inputs_are_recorded_as_given():
         ("unknown-domain", {"rewards": {"terms": [GRADE | {"domains": ["code"]}]}}),
         ("idle-model", {"models": {"reference": artifact()}}),
         ("idle-model", {"models": {"other": artifact()}}),
+        ("other-kind", {"models": {"helpful": artifact("reward_model")}} | JUDGED),
         ("unknown-domain", {"prompts_by_domain": {"code": 3}}),
         ("unknown-domain", {"kl": {"coefficient": 0.1, "domains": {"code": 0.0}}}),
     ],

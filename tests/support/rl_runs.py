@@ -83,7 +83,7 @@ class RlPlace:
     def weights(self, checkpoint):
         """Return the weights of a checkpoint by name."""
         policy = load_policy(self.runner.store.tree(checkpoint.digest))
-        return dict(policy.model.named_parameters())
+        return {name: weight.detach() for name, weight in policy.model.named_parameters()}
 
     def run(self, settings, domains=None, models=None, stop_at=0, start=None):
         """Run RL; return its ladder and its metrics by name, each with its values by step.
