@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lineage.declared import FOREIGN_TRACES
 from lineage.errors import LicenseConflictError
-from lineage.export.subject import NOT_RECORDED, NewestOutput, Subject
+from lineage.export.subject import NOT_RECORDED, NewestOutput, Subject, hub_id, is_brought
 
 UNKNOWN = "other"
 """The Hub's id for a license that is not on its list."""
@@ -116,11 +117,10 @@ def resolve(parts: Sequence[LicensedPart]) -> License:
 
 
 def _parts(subject: Subject) -> Iterable[LicensedPart]:
-    base = subject.brought_base  # one that was trained from scratch has the license of its data
-    if base is not None:
-        yield LicensedPart(
-            f"base {subject.hub_base or base.attestation.output[7:19]}", _noted(base)
-        )
+    # One that was trained from scratch has the license of its data. Bases of models that wrote
+    # what this one learned from count too: some licenses say so.
+    for base in filter(is_brought, subject.bases):
+        yield LicensedPart(f"base {hub_id(base) or base.attestation.output[7:19]}", _noted(base))
     releases = [named.release for named in subject.releases]
     covered = {each.sft.data.digest: each.license for each in releases if each.sft}
     for item in subject.family:
@@ -134,6 +134,10 @@ def _data(item: NewestOutput, covered: Mapping[str, str]) -> Iterable[LicensedPa
         domain = item.derivation.settings.get("domain") or item.attestation.output[7:19]
         yield LicensedPart(
             f"demonstrations of {domain}", _noted(item) or covered.get(item.attestation.output, "")
+        )
+    if item.derivation.kind == FOREIGN_TRACES:
+        yield LicensedPart(
+            f"answers of a closed model {item.attestation.output[7:19]}", _noted(item)
         )
     for used in item.derivation.inputs:
         if used.role == "data" and not used.record:

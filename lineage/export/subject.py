@@ -12,6 +12,7 @@ from lineage.artifacts import Artifact, Release, Student, parse_manifest
 from lineage.compatibility.collect import family_artifacts
 from lineage.errors import AmbiguousReferenceError, LineageError, UnknownReferenceError
 from lineage.graph.graph import Lineage, checkpoint_named
+from lineage.graph.handed import weight_ancestors
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.registry.names import TEACHER
 from lineage.registry.registry import Registry
@@ -86,22 +87,32 @@ class Subject:
             "origin is unknown: have the model released with its records"
         )
 
-    @property
+    @cached_property
     def base(self) -> NewestOutput | None:
-        """The base that the model descends from, or is."""
-        return next((item for item in self.family if item.derivation.kind == "base"), None)
+        """The base that the weights come from, or are; without one, the nearest in the family.
+
+        The family may hold other bases: those of models that wrote what this one was trained on.
+        """
+        own = weight_ancestors(
+            Records(self.store), self.checkpoint.digest, self.made.record if self.family else ""
+        )
+        weights = (item for item in self.bases if item.attestation.output in own)
+        return next(weights, next(iter(self.bases), None))
+
+    @property
+    def bases(self) -> list[NewestOutput]:
+        """All bases of the family, nearest first."""
+        return [item for item in self.family if item.derivation.kind == "base"]
 
     @property
     def brought_base(self) -> NewestOutput | None:
         """The base if it was imported; None if it was trained from scratch."""
-        known = self.base.derivation.settings if self.base else {}
-        return self.base if known.keys() & {"source", "files"} else None
+        return self.base if self.base and is_brought(self.base) else None
 
     @property
     def hub_base(self) -> str:
         """The base's id on the Hugging Face Hub; "" if it is from another source."""
-        source = self.base.derivation.settings.get("source") if self.base else None
-        return source if isinstance(source, str) and _HUB_ID.fullmatch(source) else ""
+        return hub_id(self.base) if self.base else ""
 
     @cached_property
     def scores(self) -> Mapping[str, JsonValue]:
@@ -113,6 +124,17 @@ class Subject:
         except (ValueError, RecursionError):
             return {}
         return card if isinstance(card, dict) else {}
+
+
+def is_brought(base: NewestOutput) -> bool:
+    """Return whether a base was imported; else it was trained from scratch."""
+    return bool(base.derivation.settings.keys() & {"source", "files"})
+
+
+def hub_id(base: NewestOutput) -> str:
+    """Return a base's id on the Hugging Face Hub; "" if it is from another source."""
+    source = base.derivation.settings.get("source")
+    return source if isinstance(source, str) and _HUB_ID.fullmatch(source) else ""
 
 
 def subject_of(store: Store, reference: str, *, allow_recalled: bool = False) -> Subject:

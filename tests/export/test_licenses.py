@@ -10,6 +10,7 @@ from lineage.export.subject import subject_of
 from lineage.store.store import open_store
 from tasks.model.hub import stated_license
 from tests.support.exported_family import Family
+from tests.support.making import take, write_record
 
 
 def of(*stated):
@@ -83,6 +84,37 @@ def test_a_base_that_was_trained_from_scratch_has_the_license_of_its_data(tmp_pa
     family = Family(open_store(), tmp_path / "made", base={"row_tokens": 64}, base_license="")
     assert license_of(subject_of(family.store, "student@1")).id == "apache-2.0"
     assert not [what for what in parts(family) if what.startswith("base")]
+
+
+def distilled(family, data):
+    """Return the digest of a checkpoint that the student was trained to on some data."""
+    inputs = [take("start", family.mopd), take("data", data)]
+    return family.model(7, *inputs, kind="sft")[1]
+
+
+def test_answers_of_a_closed_model_count_with_their_declared_license(family):
+    traces = write_record(
+        family.store,
+        b"18",
+        kind="foreign_traces",
+        output_kind="dataset",
+        notes={"license": "CC-BY-ND-4.0"},
+    )
+    model = distilled(family, traces)
+    with pytest.raises(LicenseConflictError, match="answers of a closed model"):
+        license_of(subject_of(family.store, model))
+
+
+def test_the_base_is_that_of_the_weights_and_a_samplers_base_counts_as_a_part(family):
+    other = family.model(11, kind="base", source="org/other-base", notes={"license": "gemma"})
+    sampled = write_record(
+        family.store, b"[]", take("sampler", other), kind="sampling", output_kind="responses"
+    )
+    model = distilled(family, sampled)
+    subject = subject_of(family.store, model)
+    assert subject.hub_base == "org/tiny-base"
+    assert parts(family, model)["base org/other-base"] == "gemma"
+    assert license_of(subject).id == "gemma"
 
 
 def test_one_teachers_terms_stop_the_student_and_not_the_other_teacher(tmp_path):
