@@ -23,7 +23,7 @@ def test_workflows_reach_only_the_faces_of_tasks():
     face = re.compile(
         r"tasks\.(\w+\.(task|settings|(\w+_)?form)|contracts\.(handover|scale)"
         r"|rl\.variants|scoring\.terms|rejection_sampling\.(demonstrations|pairs|difficulty|annotator)"
-        r"|platform\.(progress|resources)|rollout\.(environment|sandbox))"
+        r"|platform\.(progress|resources)|rollout\.(environment|responses|sandbox))"
     )
     deep = [
         f"{relative(file)}:{line} {module}"

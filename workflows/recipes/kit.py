@@ -16,12 +16,15 @@ from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import finished_policy, numbers_at
 from tasks.rejection_sampling.settings import PromptSplit
 from tasks.rejection_sampling.task import (
+    annotate,
     sample_responses,
+    score_responses,
     select_demonstrations,
     select_pairs,
     select_prompts,
 )
 from tasks.release.task import collect_domain
+from tasks.reward_model.task import train_reward_model
 from tasks.rl.task import reinforce
 from tasks.sft.task import finetune
 from workflows.graph import named
@@ -136,13 +139,51 @@ class RecipeRun:
         )
         return named(f"pairs-{name}", made)
 
-    def dpo(self, name: str, start: Artifact, comparisons: Sequence[Artifact]) -> Artifact:
+    def compared(self, name: str, responses: Sequence[Artifact], by: str) -> Artifact:
+        """Wire the comparisons of responses by a simulated annotator."""
+        made = annotate(
+            responses=list(responses),
+            settings=self.numbers.annotators[by],
+            seed=self._seed,
+            owner=OWNER,
+        )
+        return named(f"comparisons-{name}", made)
+
+    def reward_model(
+        self, name: str, start: Artifact, comparisons: Sequence[Artifact], by: str
+    ) -> Artifact:
+        """Wire a reward model from ``start``; it is no stage of the card."""
+        made = train_reward_model(
+            start=start,
+            comparisons=list(comparisons),
+            demonstrations=[],
+            settings=self.numbers.reward_model[by],
+            seed=self._seed,
+            stage=StageLabel(name=name, owner=OWNER),
+        )
+        return named(name, made)
+
+    def scored(self, name: str, responses: Artifact, models: Mapping[str, Artifact]) -> Artifact:
+        """Wire the scores of reward models, by their names, on responses."""
+        made = score_responses(
+            responses=responses,
+            reward_models=list(models.values()),
+            judges=[],
+            names=list(models),
+            settings=[],
+            seed=self._seed,
+        )
+        return named(f"scored-{name}", made)
+
+    def dpo(
+        self, name: str, start: Artifact, comparisons: Sequence[Artifact], by: str = ""
+    ) -> Artifact:
         """Wire DPO from ``start``, which is its reference too."""
         made = learn_preferences(
             start=start,
             comparisons=list(comparisons),
             reference=start,
-            settings=self.numbers.preference[name],
+            settings=self.numbers.preference[by or name],
             seed=self._seed,
             stage=StageLabel(name=name, owner=OWNER),
         )
