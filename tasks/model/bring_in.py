@@ -65,10 +65,13 @@ def source_folder(text: str) -> Path | None:
     return None
 
 
-def located(source: str, store: str) -> tuple[dict[str, JsonValue], Callable[[], Path]]:
+def located(
+    source: str, store: str, precision: Precision = Precision.FP32
+) -> tuple[dict[str, JsonValue], Callable[[], Path]]:
     """Return the identity of a model, a folder's bytes or a commit, and how to get its folder.
 
-    ``store`` is the address of the store that gets a copy. A bucket has no known end.
+    ``store`` is the address of the store that gets a copy in ``precision``. A bucket has no known
+    end.
 
     Raises:
         RefusedError: for a model of the Hub that cannot be had, or does not fit onto the disk.
@@ -78,7 +81,8 @@ def located(source: str, store: str) -> tuple[dict[str, JsonValue], Callable[[],
         return {"files": digests_of(folder)}, lambda: folder
     name, _, revision = source.partition("@")
     place = None if "://" in store else Path(store)
-    fetch = partial(snapshot_of, name, store=place)
+    copied = 1.0 if precision is Precision.FP32 else 0.5  # the Hub's may be in fp32 or in bf16
+    fetch = partial(snapshot_of, name, store=place, copied=copied)
     commit = revision if is_commit(revision) else fetch(revision).name
     return {"source": name, "revision": commit}, lambda: fetch(commit)
 

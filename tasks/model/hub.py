@@ -49,6 +49,7 @@ def snapshot_of(
     endpoint: str | None = None,
     *,
     store: Path | None = None,
+    copied: float = 1.0,
     free: Callable[[Path], int] = free_storage,
 ) -> Path:
     """Return the folder with the files of a Hub id; its own name is the commit.
@@ -60,6 +61,7 @@ def snapshot_of(
         revision: Branch, tag or commit; "" for the newest.
         endpoint: Address of the Hub; None for the configured one.
         store: Folder that gets a copy of the weights; None for no copy, or a remote store.
+        copied: Minimum size of the copy, as a share of the weights: 1 in fp32, a half in bf16.
         free: Returns the free bytes of the disk where a folder is.
 
     Raises:
@@ -75,7 +77,7 @@ def snapshot_of(
         endpoint=endpoint,
     )
     try:
-        _refuse_small_disk(what, fetch, store, free)
+        _refuse_small_disk(what, fetch, store, copied, free)
         folder = fetch()
     except GatedRepoError as error:
         raise RefusedError(
@@ -109,6 +111,7 @@ def _refuse_small_disk(
     what: str,
     fetch: Callable[..., str | list[DryRunFileInfo]],
     store: Path | None,
+    copied: float,
     free: Callable[[Path], int],
 ) -> None:
     """Compare the files of a model with the room in the cache, and its weights with the store's.
@@ -123,9 +126,9 @@ def _refuse_small_disk(
     assert isinstance(files, list)
     needed: dict[int, tuple[Path, int]] = {}
     fetched = sum(file.file_size or 0 for file in files if file.will_download)
-    # The store's copy is in single precision, so at least as large.
     weights = sum(file.file_size or 0 for file in files if file.filename.endswith(_WEIGHTS))
-    for place, size in ((Path(constants.HF_HUB_CACHE), fetched), (store, weights)):
+    copy = int(copied * weights)
+    for place, size in ((Path(constants.HF_HUB_CACHE), fetched), (store, copy)):
         if place is not None:
             disk = existing(place).stat().st_dev
             first, before = needed.get(disk, (place, 0))
@@ -135,7 +138,7 @@ def _refuse_small_disk(
             raise RefusedError(
                 "disk-too-small",
                 f"{what} needs {size / _GIB:.2f} GiB under {place} ({fetched / _GIB:.2f} GiB to "
-                f"fetch, and at least {weights / _GIB:.2f} GiB for the copy in the store), but "
+                f"fetch, and at least {copy / _GIB:.2f} GiB for the copy in the store), but "
                 f"{room / _GIB:.2f} GiB are free. Nothing was fetched. Free some storage, or set "
                 "HF_HUB_CACHE and PROVOST_HOME to folders of larger disks",
             )

@@ -37,7 +37,7 @@ def import_teacher(
         NotEntitledError: if this key may not release the teacher.
     """
     check_may_publish(runner.store, f"teacher.{settings.domain}")
-    identity, fetch = located(settings.source, runner.store.uri)
+    identity, fetch = located(settings.source, runner.store.uri, settings.saved_precision)
     derivation = Derivation(
         project=runner.project,
         kind=IMPORT,

@@ -38,7 +38,7 @@ def bring_base(
     Raises:
         RefusedError: for a model that cannot be used, before anything is stored.
     """
-    identity, fetch = located(source, runner.store.uri)
+    identity, fetch = located(source, runner.store.uri, precision)
     derivation = Derivation(
         project=runner.project,
         kind="base",

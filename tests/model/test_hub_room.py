@@ -80,8 +80,9 @@ def hub(monkeypatch, tmp_path):
     server.server_close()
 
 
-def fetched(hub, room, store=None):
-    return snapshot_of(NAME, endpoint=hub.address, store=store, free=lambda _: room)
+def fetched(hub, room, store=None, copied=1.0):
+    free = {"copied": copied, "free": lambda _: room}
+    return snapshot_of(NAME, endpoint=hub.address, store=store, **free)
 
 
 def sizes(folder):
@@ -104,6 +105,14 @@ def test_the_copy_in_the_store_on_the_same_disk_counts_too(hub, tmp_path):
     assert hub.given == []
     assert fetched(hub, whole + weights, tmp_path / "store").name == COMMIT
     assert sorted(hub.given) == sorted(file.name for file in hub.folder.iterdir())
+
+
+def test_a_copy_in_half_the_bytes_needs_half_the_room(hub, tmp_path):
+    whole, weights = sizes(hub.folder)
+    room = whole + weights // 2
+    with refused("disk-too-small"):
+        fetched(hub, room - 1, tmp_path / "store", 0.5)
+    assert fetched(hub, room, tmp_path / "store", 0.5).name == COMMIT
 
 
 def test_what_the_cache_holds_needs_no_more_room_there(hub, tmp_path):
