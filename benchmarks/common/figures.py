@@ -129,16 +129,16 @@ def new_domain() -> str:
     """Return what reaches a student of a domain that its fork point has never seen."""
     found = result("new_domain")["figures"]
     domains = ("roman", "math", "code")
-    against = {domain: found["default"]["scores"][domain]["against"] for domain in domains}
+    scores = found["student"]["scores"]
+    others = ("fork_point", "parameter_average", "task_arithmetic", "teacher")
     rows = [
-        (who, *(f"{against[domain][who]:.2f}" for domain in domains))
-        for who in ("fork_point", "teacher")
+        (
+            who.replace("_", " "),
+            *(f"{scores[domain]['against'][who]:.2f}" for domain in domains),
+        )
+        for who in others
     ]
-    for name, options in (("default", "defaults"), ("longer", "")):
-        more = found[name]["command"].partition("--on-misfit remedy")[2].strip()
-        scores = found[name]["scores"]
-        said = options or f"`{more}`"
-        rows.append((said, *(f"{scores[domain]['value']:.2f}" for domain in domains)))
+    rows.append(("**student**", *(f"{scores[domain]['value']:.2f}" for domain in domains)))
     return table(("", *domains), rows)
 
 
