@@ -94,6 +94,10 @@ class ChatTokens:
         """Return the ids of a demonstrated model turn, with its end token."""
         return [*self._text.encode(text), self.end_id]
 
+    def text(self, text: str) -> list[int]:
+        """Return the ids of text that belongs to no conversation, without an end token."""
+        return self._text.encode(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of one model turn, without end and padding tokens."""
         kept = [token for token in ids if token not in self.end_ids and token != self.pad_id]

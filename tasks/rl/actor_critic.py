@@ -53,3 +53,5 @@ class PretrainingSettings(BaseModel):
     (InstructGPT C.4: 27.8)."""
     rows_per_step: int = Field(ge=1)
     """Number of rows per step (InstructGPT C.4: eight for each episode)."""
+    row_tokens: int = Field(default=128, ge=2)
+    """Number of tokens per row of text; a demonstration is a row of its own."""

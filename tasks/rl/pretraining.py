@@ -1,20 +1,21 @@
-"""The log-likelihood of demonstrations beside the policy's loss: PPO-ptx (InstructGPT eq. 2).
+"""The log-likelihood of text or demonstrations beside the loss of RL: PPO-ptx (InstructGPT eq. 2).
 
 Shapes: C response tokens of a chunk, V vocabulary.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from tasks.model.chat import Tokens
+from tasks.contracts.refusal import RefusedError
+from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rl.actor_critic import PretrainingSettings
 from tasks.rollout.collect import Rollout
-from tasks.rollout.environment import Grade, Prompt
+from tasks.rollout.environment import Demonstration, Grade, Prompt
 
 PRETRAINING = "pretraining"
 """Name of the term and source of the loss."""
@@ -38,6 +39,55 @@ class PretrainingRows:
             random.Random(f"{self._seed} {PRETRAINING} {epoch}").shuffle(order)
             drawn.append(self._rows[order[within]])
         return [ScoredRollout(row, PRETRAINING, term=PRETRAINING) for row in drawn]
+
+
+def demonstration_rows(
+    chat: ChatTokens, demonstrations: Sequence[Demonstration], limit: int | None
+) -> list[Tokens]:
+    """Return a row for each demonstration; the model's own turns are learned.
+
+    Raises:
+        RefusedError: ``row-too-long`` for more tokens than the ``limit`` of the model's positions.
+    """
+    rows = [
+        chat.demonstration(
+            [vars(message) for message in each.messages],
+            [(turn.role, turn.content) for turn in each.turns],
+            each.mode,
+        )
+        for each in demonstrations
+    ]
+    _refuse_long(max(len(row.ids) for row in rows), limit)
+    return rows
+
+
+def text_rows(
+    chat: ChatTokens, texts: Iterable[str], width: int, limit: int | None
+) -> list[Tokens]:
+    """Return rows of ``width`` tokens from texts one after the other; the rest is left out.
+
+    Raises:
+        RefusedError: ``row-too-long``, or ``too-little-text`` for less than one row.
+    """
+    _refuse_long(width, limit)
+    ids = [token for text in texts for token in (*chat.text(text), chat.pad_id)]
+    rows = [ids[first : first + width] for first in range(0, len(ids) - width + 1, width)]
+    if not rows:
+        raise RefusedError(
+            "too-little-text",
+            f"the pretraining text has {len(ids)} tokens, fewer than a row of {width}: give more "
+            "text, or lower pretraining.row_tokens",
+        )
+    return [Tokens(tuple(row), (False, *[True] * (width - 1))) for row in rows]
+
+
+def _refuse_long(longest: int, limit: int | None) -> None:
+    if limit is not None and longest > limit:
+        raise RefusedError(
+            "row-too-long",
+            f"a pretraining row has {longest} tokens but the policy takes {limit}: leave out the "
+            "longest demonstrations, or lower pretraining.row_tokens",
+        )
 
 
 def pretraining_loss(batch: Microbatch, coefficient: float) -> ChunkLoss:

@@ -129,7 +129,7 @@ class RunSpec:
 
 def _role(name: str, model: Artifact) -> tuple[str, Artifact, str]:
     if name == PRETRAINING_ROWS:
-        return "data", model, name
+        return ("text" if model.kind == "text" else "data"), model, name
     if name in (REFERENCE_MODEL, VALUE_MODEL):
         return name, model, ""
     return ("reward_model" if model.kind == "reward_model" else "judge"), model, name

@@ -29,7 +29,7 @@ REFERENCE_MODEL = "reference"
 VALUE_MODEL = "value_start"
 """Name of the reward model from which the value network starts."""
 PRETRAINING_ROWS = "pretraining"
-"""Name of the demonstrations of the pretraining gradient."""
+"""Name of the text or demonstrations of the pretraining gradient."""
 
 
 class RlSettings(BaseModel):
@@ -102,7 +102,7 @@ class RlSettings(BaseModel):
         if self.value is not None and self.value.start is ValueStart.REWARD_MODEL:
             wanted[VALUE_MODEL] = ("reward_model",)
         if self.pretraining is not None:
-            wanted[PRETRAINING_ROWS] = ("dataset",)
+            wanted[PRETRAINING_ROWS] = ("text", "dataset")
         return wanted
 
     def named_domains(self) -> set[str]:

@@ -27,7 +27,7 @@ from tasks.rl.kl import FrozenPolicy
 from tasks.rl.other_models import refuse_other_tokens
 from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.ppo import TokenAdvantage
-from tasks.rl.pretraining import PretrainingRows
+from tasks.rl.pretraining import PretrainingRows, demonstration_rows, text_rows
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import PRETRAINING_ROWS, REFERENCE_MODEL, RlSettings
 from tasks.rl.source import RewardedSource
@@ -35,7 +35,8 @@ from tasks.rl.token_numbers import Numbers
 from tasks.rl.value_start import open_critic
 from tasks.rl.variants import KlReference
 from tasks.rollout.collect import Rollout
-from tasks.rollout.domains import positions_of, stored_demonstrations
+from tasks.rollout.domains import positions_of, stored_demonstrations, stored_texts
+from tasks.rollout.texts import TEXT
 from tasks.scoring.judge import Judge
 from tasks.scoring.reward_model import RewardModelScorer
 from tasks.scoring.rewards import Rewards
@@ -71,7 +72,7 @@ def open_tools(store: Store, spec: RunSpec, policy: Policy, source: RewardedSour
         advantage = TokenAdvantage(critic, settings.value, settings.loop, chat.pad_id)
         parts["critic"] = critic
     log_probs = PresentLogProbs(policy.model, settings.sampling.temperature)
-    rows, teacher = _rows(store, spec, chat), _hint_teacher(spec, policy, log_probs)
+    rows, teacher = _rows(store, spec, policy, chat), _hint_teacher(spec, policy, log_probs)
 
     def hints(rollouts: Sequence[Rollout]) -> list[dict[str, Numbers]]:
         assert teacher is not None
@@ -119,19 +120,16 @@ def _hint_teacher(
     return HintTeacher(settings, chat, log_probs, spec.seed, positions_of(policy))
 
 
-def _rows(store: Store, spec: RunSpec, chat: ChatTokens) -> PretrainingRows | None:
+def _rows(store: Store, spec: RunSpec, policy: Policy, chat: ChatTokens) -> PretrainingRows | None:
     settings = spec.settings.pretraining
     if settings is None:
         return None
-    examples = stored_demonstrations(store, spec.models[PRETRAINING_ROWS])
-    rows = [
-        chat.demonstration(
-            [vars(message) for message in example.messages],
-            [(turn.role, turn.content) for turn in example.turns],
-            example.mode,
-        )
-        for example in examples
-    ]
+    artifact, limit = spec.models[PRETRAINING_ROWS], positions_of(policy)
+    if artifact.kind == TEXT:
+        texts = [document.text for document in stored_texts(store, artifact)]
+        rows = text_rows(chat, texts, settings.row_tokens, limit)
+    else:
+        rows = demonstration_rows(chat, stored_demonstrations(store, artifact), limit)
     return PretrainingRows(rows, settings, spec.seed)
 
 

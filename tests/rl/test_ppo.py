@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks.model.chat import Tokens
+from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import save_policy
 from tasks.model.log_probs import pad_right
 from tasks.model.scalar_head import drawn_scalar_model, with_scalar_head
@@ -19,13 +19,18 @@ from tasks.rl.gae import generalized_advantages
 from tasks.rl.objective import Reinforcement
 from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.ppo import TokenAdvantage
-from tasks.rl.pretraining import PRETRAINING, PretrainingRows
+from tasks.rl.pretraining import (
+    PRETRAINING,
+    PretrainingRows,
+    demonstration_rows,
+    text_rows,
+)
 from tasks.rl.settings import RlSettings
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tests.support.refused import refused
 from tests.support.rl_runs import RlPlace, rl_settings
-from tests.support.tiny_models import rollout, tiny_policy
+from tests.support.tiny_models import rollout, tiny_policy, tokenizer
 
 LOOP = LoopSettings(num_steps=3, learning_rate=1e-3)
 VALUE = ValueSettings(start="policy", learning_rate=1e-2)
@@ -122,6 +127,30 @@ def test_rows_go_through_all_demonstrations_in_a_new_order_each_epoch():
     epochs = [drawn[first : first + 4] for first in (0, 4, 8)]
     assert [sorted(epoch) for epoch in epochs] == [ROWS] * 3
     assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_text_is_cut_into_rows_and_every_token_but_the_first_is_learned():
+    chat = ChatTokens(tokenizer())
+    texts = ["fox owl", "12+34=46 and more"]
+    ids = [token for text in texts for token in (*chat.text(text), chat.pad_id)]
+    rows = text_rows(chat, texts, 4, limit=4)
+    assert [row.ids for row in rows] == [
+        tuple(ids[first : first + 4]) for first in range(0, len(ids) - 3, 4)
+    ]
+    assert {row.is_response for row in rows} == {(False, True, True, True)}
+    with refused("too-little-text"):
+        text_rows(chat, ["a"], 40, limit=None)
+    with refused("row-too-long"):
+        text_rows(chat, texts, 5, limit=4)
+
+
+def test_a_demonstration_is_a_row_and_its_own_turns_are_learned():
+    chat = ChatTokens(tokenizer())
+    shown = Demonstration((Message("user", "fox?"),), (Turn("assistant", "owl"),))
+    (row,) = demonstration_rows(chat, [shown], limit=96)
+    assert row == chat.demonstration([{"role": "user", "content": "fox?"}], [("assistant", "owl")])
+    with refused("row-too-long"):
+        demonstration_rows(chat, [shown], limit=len(row.ids) - 1)
 
 
 def test_the_loss_of_rows_is_the_coefficient_times_their_mean_likelihood():

@@ -203,3 +203,44 @@ def test_the_limit_of_tokens_is_that_of_the_last_stage_that_began():
     stages = [{"from_step": 2, "max_new_tokens": 48}, {"from_step": 4, "max_new_tokens": 64}]
     made = settings(lengths=stages)
     assert [made.max_new_tokens(step) for step in (1, 2, 3, 4)] == [24, 48, 48, 64]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"), [("text", ("text", "pretraining")), ("dataset", ("data", "pretraining"))]
+)
+def test_pretraining_rows_are_text_or_data_by_their_kind(kind, role):
+    run = spec(
+        models={"pretraining": artifact(kind)},
+        pretraining={"coefficient": 1.0, "rows_per_step": 1},
+    )
+    run.refuse()
+    assert roles(run)[-1] == role
+
+
+def test_a_value_network_starts_from_a_reward_model_and_nothing_else():
+    value = {"value": {"start": "reward_model", "learning_rate": 1e-3}}
+    run = spec(models={"value_start": artifact("reward_model")}, **value)
+    run.refuse()
+    assert roles(run)[-1] == ("value_start", "")
+    with refused("other-kind"):
+        spec(models={"value_start": artifact("checkpoint")}, **value).refuse()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("advantage", {"advantage": {"scale": "none"}}),
+        ("never differs", {"rollouts_per_prompt": 1, "groups": {"zero_variance": "drop"}}),
+    ],
+)
+def test_settings_of_groups_are_refused_under_a_value_network(name, wrong):
+    value = {"start": "policy", "learning_rate": 1e-3}
+    assert settings(value=value, rollouts_per_prompt=1).value is not None
+    with pytest.raises(ValidationError, match=name):
+        settings(value=value, **wrong)
+
+
+def test_a_step_with_fewer_rows_than_updates_is_refused():
+    rows = {"coefficient": 1.0, "rows_per_step": 1}
+    with pytest.raises(ValidationError, match="rows_per_step"):
+        settings(pretraining=rows, loop={"inner_updates": 2})
