@@ -17,7 +17,8 @@ from tasks.mid_training.mixture import draw, shares_of
 from tasks.mid_training.rows import PackedRow, pack, plain
 from tasks.mid_training.settings import MidTrainingSettings
 from tasks.mid_training.train import read_rows
-from tasks.model.files import Policy, load_policy, save_policy
+from tasks.model.files import Policy, load_policy
+from tasks.model.saving import save_in
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -111,7 +112,8 @@ def read_on(
         measurements.notes["tokens_trained"] = read_rows(
             policy, rows, settings, seed, folder / "trainer", watch
         )
-        saved = save_policy(policy, folder / "model")
+        saved = folder / "model"
+        measurements.notes["saved"] = save_in(policy, saved, settings.saved_precision)
         load_policy(saved)  # before a record says that it is finished
         return saved
 

@@ -30,9 +30,10 @@ def read_rows(
 
     A run that was killed goes on from its last state, to the same bits.
     """
-    optimizers = optimizers_of(policy.model, settings)
+    model = policy.model.float()  # bf16 weights would lose most of a small update
+    optimizers = optimizers_of(model, settings)
     trainer = PackedTrainer(
-        model=policy.model,
+        model=model,
         args=configured(SFTConfig, settings, seed, scratch)(
             max_length=None,
             remove_unused_columns=False,

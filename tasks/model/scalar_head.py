@@ -110,8 +110,8 @@ def _load(folder: Path) -> tuple[PreTrainedModel, set[str], set[str]]:
 
 @contextmanager
 def _without_report() -> Iterator[None]:
-    """Keep transformers from warning of the new head; what else is missing is refused here."""
-    logger = get_logger("transformers.modeling_utils")
+    """Keep transformers from warning of the new head; what else is wrong is refused here."""
+    logger = get_logger("transformers")
     level = logger.level
     logger.setLevel(ERROR)
     try:

@@ -11,8 +11,9 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.model.chat import ChatTokens
-from tasks.model.files import Policy, load_model, load_policy, load_tokenizer, save_policy
+from tasks.model.files import Policy, load_model, load_policy, load_tokenizer
 from tasks.model.identity import differences
+from tasks.model.saving import save_in
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -85,7 +86,8 @@ def learn_preferences(
         measurements.notes["tokens_trained"] = prefer(
             models, pairs, settings, seed, folder / "trainer", watch
         )
-        saved = save_policy(policy, folder / "model")
+        saved = folder / "model"
+        measurements.notes["saved"] = save_in(policy, saved, settings.saved_precision)
         load_policy(saved)  # before a record says that it is finished
         return saved
 
@@ -118,4 +120,6 @@ def _reference(folder: Path, policy: Policy) -> PreTrainedModel:
             f"the reference differs from the start in {', '.join(found)}, so its probabilities "
             "are of other tokens: take a reference with the start's tokenizer and template",
         )
-    return load_model(folder)
+    model = load_model(folder)
+    model.float()  # as the policy is
+    return model

@@ -67,9 +67,10 @@ def prefer(
         [tokens for pair in pairs for tokens in (pair.chosen, pair.rejected)],
         "comparison-too-long",
     )
-    optimizers = optimizers_of(policy.model, settings)
+    model = policy.model.float()  # bf16 weights would lose most of a small update
+    optimizers = optimizers_of(model, settings)
     trainer = PairTrainer(
-        model=policy.model,
+        model=model,
         ref_model=models.reference,
         args=configured(DPOConfig, settings, seed, scratch)(
             max_length=None, remove_unused_columns=False, precompute_ref_log_probs=True

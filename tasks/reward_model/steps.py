@@ -10,7 +10,8 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.chat import ChatTokens, Tokens
-from tasks.model.files import load_tokenizer
+from tasks.model.files import Policy, load_tokenizer
+from tasks.model.saving import save_in
 from tasks.model.scalar_head import with_scalar_head
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -100,7 +101,9 @@ def train_reward_model(
         if data.demonstrations:
             examples = _examples(runner, data, chat)
             reward_model.shift(-fmean(scorer.score_tokens(examples)))
-        saved = reward_model.save(folder / "model")
+        saved = folder / "model"
+        as_policy = Policy(reward_model.model, tokenizer)
+        measurements.notes["saved"] = save_in(as_policy, saved, settings.saved_precision)
         load_reward_model(saved)  # before a record says that it is finished
         return saved
 

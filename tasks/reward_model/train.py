@@ -41,7 +41,7 @@ def train_groups(
     Raises:
         RefusedError: ``comparison-too-long`` for a response longer than the model's positions.
     """
-    model = reward_model.model
+    model = reward_model.model.float()  # bf16 weights would lose most of a small update
     refuse_too_long(model, responses_of(groups), "comparison-too-long")
     margins = MARGINS[settings.margin]
     data = Dataset.from_list(

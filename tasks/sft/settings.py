@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.contracts.handover import BlendSettings, DomainSettings
 from tasks.contracts.scale import Scale
-from tasks.model.settings import Precision, ScratchSettings
+from tasks.model.settings import ScratchSettings
 from tasks.supervised.settings import TrainingSettings
 
 
@@ -27,11 +27,6 @@ class SftSettings(TrainingSettings):
         default=LossMean.TOKENS, exclude_if=lambda value: value == LossMean.TOKENS
     )
     """What the loss of a batch is the mean of."""
-    saved_precision: Precision = Field(
-        default=Precision.FP32, exclude_if=lambda value: value == Precision.FP32
-    )
-    """Floating-point format of the saved checkpoint. bf16 takes half the disk and rounds each
-    weight by up to 0.4 %; the record holds the rounding. Training is in fp32 in either case."""
     dropout: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
     """Share of the numbers that each attention and MLP adds that is dropped."""
 

@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.model.settings import Precision
+
 
 class Schedule(StrEnum):
     """Course of the learning rate behind the warm-up."""
@@ -44,6 +46,11 @@ class TrainingSettings(BaseModel):
     """Course of the learning rate behind the warm-up."""
     final_share: float = Field(default=0.0, ge=0, le=1, exclude_if=lambda value: value == 0)
     """Learning rate of a cosine's end, as a share of the peak."""
+    saved_precision: Precision = Field(
+        default=Precision.FP32, exclude_if=lambda value: value == Precision.FP32
+    )
+    """Floating-point format of the saved checkpoint. bf16 takes half the disk and rounds each
+    weight by up to 0.4 %; the record holds the rounding. Training is in fp32 in either case."""
 
     @model_validator(mode="after")
     def _only_a_cosine_ends_above_zero(self) -> Self:

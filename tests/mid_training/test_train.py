@@ -63,6 +63,11 @@ def test_a_plain_row_is_read_as_one_text(tmp_path):
     assert abs(isolated - expected) > 0.01
 
 
+def test_a_policy_in_bf16_trains_in_fp32(tmp_path):
+    model, _, _ = train(tmp_path, ISOLATED, model=tiny_model().bfloat16())
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
 def test_a_killed_run_ends_in_the_same_bits_and_the_same_log(tmp_path):
     def run(name, store=None, die_at=None):
         seen = Measurements("mid_training")

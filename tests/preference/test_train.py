@@ -157,6 +157,11 @@ def test_without_another_reference_it_is_held_back_by_what_it_was(tmp_path):
     assert train(tmp_path, model=start)[1]["drift"] == pytest.approx(0, abs=1e-6)
 
 
+def test_a_policy_in_bf16_trains_in_fp32(tmp_path):
+    model, _ = train(tmp_path, model=tiny_model().bfloat16())
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [*zoo.MUST_RUN, "granite", "gemma2"])
 def test_each_family_has_the_log_probabilities_of_its_logits(tmp_path, family):

@@ -1,11 +1,14 @@
 """The step of a reward model: what its record holds, and what it refuses."""
 
 import pytest
+import torch
 
 from lineage.artifacts import Artifact
 from lineage.store.store import FolderStore
 from tasks.contracts.handover import StageLabel
 from tasks.model.files import save_policy
+from tasks.model.saving import save_in
+from tasks.model.settings import Precision
 from tasks.platform.measurements import measured_here
 from tasks.platform.step_runner import StepRunner
 from tasks.reward_model.settings import RewardModelSettings
@@ -13,7 +16,7 @@ from tasks.reward_model.steps import RewardData, train_reward_model
 from tasks.rollout.environment import Demonstration, Message, Prompt, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.rollout.responses import ScoredResponse, Strength, write_comparisons
-from tasks.scoring.reward_model import RewardModelScorer
+from tasks.scoring.reward_model import RewardModelScorer, load_reward_model
 from tests.support.mirrors import MemoryMirror
 from tests.support.preferences import long_over_short, pair
 from tests.support.refused import refused
@@ -75,6 +78,21 @@ def test_a_reward_model_is_recorded_with_its_accuracy_and_scores_demonstrations_
     ]
     assert sum(scorer.score(asked)) == pytest.approx(0, abs=1e-4)
     assert train_reward_model(runner, start, data, SETTINGS, 0, STAGE) == made
+
+
+def test_a_start_in_bf16_trains_in_fp32_and_may_be_saved_in_bf16_again(runner, given, tmp_path):
+    save_in(tiny_policy(0), tmp_path / "bf16", Precision.BF16)
+    start = Artifact(kind="checkpoint", digest=runner.store.put_tree(tmp_path / "bf16"))
+    # Of weights near 1 bf16 would keep nothing of steps of a thousandth.
+    settings = SETTINGS.model_copy(update={"num_steps": 1, "learning_rate": 1e-3})
+    for precision, dtype in ((Precision.FP32, torch.float32), (Precision.BF16, torch.bfloat16)):
+        told = settings.model_copy(update={"saved_precision": precision})
+        made = train_reward_model(runner, start, given[1], told, 0, STAGE)
+        model = load_reward_model(runner.store.tree(made.digest)).model
+        assert {weight.dtype for weight in model.parameters()} == {dtype}
+        if precision is Precision.FP32:
+            norms = [weight for name, weight in model.named_parameters() if "norm" in name]
+            assert all((weight - 1).abs().min() > 5e-4 for weight in norms)
 
 
 def test_other_kinds_are_refused_before_anything_is_loaded(runner, given):
