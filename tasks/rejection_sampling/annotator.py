@@ -31,6 +31,9 @@ class AnnotatorSettings(BaseModel):
     """Name of the gold score."""
     temperature: float = Field(default=0.25, ge=0)
     """Noise of the choice in units of the score; 0 always prefers the better response."""
+    indifference: float = Field(default=0.0, ge=0)
+    """Largest perceived difference that is a tie, which is dropped. Without it, noise decides
+    between two responses of equal gold score."""
     flip_rate: float = Field(default=0.0, ge=0, lt=0.5)
     """Share of pairs with chosen and rejected exchanged."""
     cuts: StrengthCuts = StrengthCuts()
@@ -50,8 +53,8 @@ class Annotated:
 
     pairs: list[PreferencePair]
     counts: dict[str, int]
-    """Number of pairs: selected, ties (dropped), flipped, wrong by the gold score; and of prompts
-    with fewer than two responses."""
+    """Number of pairs: selected, ties (dropped), flipped, wrong by the gold score, equal by it; and
+    of prompts with fewer than two responses."""
 
 
 def annotate(
@@ -68,12 +71,13 @@ def annotate(
     refuse_unscored(responses, [settings.scorer])
     pools = by_prompt(responses)
     pairs: list[PreferencePair] = []
-    counts = dict.fromkeys(("selected", "ties", "flipped", "wrong", "prompts_without_pair"), 0)
+    names = ("selected", "ties", "flipped", "wrong", "equal", "prompts_without_pair")
+    counts = dict.fromkeys(names, 0)
     for key, pool in pools.items():
         rng = random.Random(f"{seed} {key}")
         counts["prompts_without_pair"] += len(pool) < 2
         for first, other, perceived in _compared(pool, settings, rng):
-            if perceived == 0:
+            if abs(perceived) <= settings.indifference:
                 counts["ties"] += 1
                 continue
             is_flipped = rng.random() < settings.flip_rate
@@ -81,6 +85,7 @@ def annotate(
             gold = chosen.scores[settings.scorer] - rejected.scores[settings.scorer]
             counts["flipped"] += is_flipped
             counts["wrong"] += gold < 0
+            counts["equal"] += gold == 0
             strength = settings.cuts.strength(abs(perceived))
             pairs.append(pair_of(chosen, rejected, strength, settings.source))
     counts["selected"] = len(pairs)

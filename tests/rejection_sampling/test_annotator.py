@@ -59,10 +59,25 @@ def test_without_noise_the_gold_score_decides_and_ties_are_dropped():
         "ties": 5,
         "flipped": 0,
         "wrong": 0,
+        "equal": 0,
         "prompts_without_pair": 0,
     }
     assert {pair.strength for pair in made.pairs} == {Strength.NEGLIGIBLY}
     assert {pair.source for pair in made.pairs} == {"annotator of gold"}
+
+
+def test_a_small_perceived_difference_is_a_tie_and_equal_responses_are_counted():
+    pool = prompts(0.3, 0.1, 0.3, count=5)
+    sure = {"temperature": 0.0, "ranking_size": 3}
+    assert annotated(pool, **sure, indifference=0.15).counts["selected"] == 10
+    with refused("only-ties"):
+        annotated(pool, **sure, indifference=0.25)
+    coin = annotated(prompts(1.0, 1.0), temperature=0.1)
+    assert coin.counts["equal"] == coin.counts["selected"] == MANY
+    careful = annotated(prompts(1.0, 1.0), temperature=0.1, indifference=0.3)
+    # P(|logistic| > 3) = 2 / (1 + e^3)
+    expected = 2 / (1 + math.exp(3))
+    assert careful.counts["selected"] / MANY == pytest.approx(expected, abs=error(expected))
 
 
 def test_a_ranking_of_k_gives_all_pairs_of_its_prompt_and_never_a_circle():
