@@ -27,7 +27,7 @@ from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_prompts, stored_texts
 from tasks.rollout.texts import TEXT, TextDocument, read_texts, refuse_evaluated, write_texts
 from tasks.supervised.trainer_state import states_of
-from tasks.supervised.training import Watch, logged
+from tasks.supervised.training import Watch, logged, refuse_system_prompt
 
 
 class TextData(NamedTuple):
@@ -74,8 +74,9 @@ def read_on(
 
     Raises:
         RefusedError: ``other-kind``, ``other-sources``, ``evaluated-text``,
-            ``row-too-long`` or ``not-isolated``.
+            ``row-too-long``, ``not-isolated`` or ``unread-system-prompt``.
     """
+    refuse_system_prompt(stage)
     refuse_other_kind(start, "checkpoint", "start")
     for item in data.text:
         refuse_other_kind(item, TEXT, TEXT)

@@ -8,12 +8,14 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy, load_tokenizer
 from tasks.model.identity import differences
 from tasks.model.saving import save_in
+from tasks.model.system_prompt import chat_tokens
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -63,17 +65,19 @@ def learn_preferences(
             Input.of("start", start),
             Input.of("reference", reference),
             *(Input.of("comparisons", c, str(n)) for n, c in enumerate(data.comparisons)),
+            *system_prompt_inputs(stage.system_prompt),
         ),
         source=source_digest("preference", "supervised", "scoring"),
         settings=settings.model_dump(mode="json"),
         seed=seed,
     )
+    store_system_prompt(runner.store, stage.system_prompt)
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report(stage.name, 0, settings.num_steps, message="load")
         policy = load_policy(runner.store.tree(start.digest))
-        pairs = _pairs(runner, data, settings, ChatTokens(policy.tokenizer))
+        pairs = _pairs(runner, data, settings, chat_tokens(policy.tokenizer, stage.system_prompt))
         held_by = None
         if reference.digest != start.digest:
             held_by = _reference(runner.store.tree(reference.digest), policy)

@@ -33,7 +33,7 @@ from tasks.scoring.reward_model import (
 )
 from tasks.supervised.comparisons import decided
 from tasks.supervised.trainer_state import states_of
-from tasks.supervised.training import Watch, logged
+from tasks.supervised.training import Watch, logged, refuse_system_prompt
 
 
 class RewardData(NamedTuple):
@@ -56,9 +56,11 @@ def train_reward_model(
 
     Raises:
         RefusedError: ``other-kind``, ``only-ties``, ``same-response``, ``no-comparison``,
-            ``no-held-out-comparison``, ``comparison-too-long`` or ``no-reward-head``.
+            ``no-held-out-comparison``, ``comparison-too-long``, ``no-reward-head`` or
+            ``unread-system-prompt``.
     """
     _refuse_other_kinds(start, data)
+    refuse_system_prompt(stage)
     derivation = Derivation(
         project=runner.project,
         kind=REWARD_MODEL,

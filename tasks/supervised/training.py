@@ -18,6 +18,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from tasks.contracts.handover import StageLabel
+from tasks.contracts.refusal import RefusedError
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.supervised.optimizers import Optimizers
@@ -79,6 +81,20 @@ def run_trainer(trainer: StageTrainer, optimizers: Optimizers, watch: Watch) -> 
     else:
         ResumableTrainer(trainer, optimizers, watch.states).train()
     return int(trainer._total_train_tokens)
+
+
+def refuse_system_prompt(stage: StageLabel) -> None:
+    """Refuse a system prompt for a stage that has no prompts to put it before.
+
+    Raises:
+        RefusedError: ``unread-system-prompt``.
+    """
+    if stage.system_prompt:
+        raise RefusedError(
+            "unread-system-prompt",
+            f"{stage.name} reads no system prompt, because what it makes would be used without "
+            "one: leave it out here, and give it to the stages that train a teacher",
+        )
 
 
 def logged(stage: str, num_steps: int, measurements: Measurements) -> Log:

@@ -142,3 +142,9 @@ def test_a_line_that_is_not_a_document_is_refused(tmp_path, changed):
     (tmp_path / "text.jsonl").write_text(json.dumps(row))
     with pytest.raises(PromptError, match="line 1"):
         read_texts(tmp_path / "text.jsonl")
+
+
+def test_a_system_prompt_that_it_would_not_read_is_refused(runner, start, text):
+    told = STAGE.model_copy(update={"system_prompt": "fox owl"})
+    with refused("unread-system-prompt"):
+        read_on(runner, start, TextData([text]), SETTINGS, 0, told)

@@ -64,6 +64,22 @@ def test_a_policy_is_recorded_with_its_reference_which_is_the_start_unless_given
     load_policy(runner.store.tree(held_back.digest))
 
 
+def test_a_system_prompt_is_read_before_each_prompt_and_recorded(runner, put):
+    start, data = put(tiny_policy(0)), PreferenceData([put(long_over_short())])
+    told = STAGE.model_copy(update={"system_prompt": "fox owl"})
+    plain, prompted = (
+        learn_preferences(runner, start, data, SETTINGS, 0, stage) for stage in (STAGE, told)
+    )
+    assert plain.digest != prompted.digest
+    inputs = runner.records.read(prompted.record).inputs
+    (text,) = [item.artifact for item in inputs if item.role == "system_prompt"]
+    assert runner.store.get_bytes(text) == b"fox owl"
+    read = [
+        runner.records.output(made.record).notes["tokens_trained"] for made in (plain, prompted)
+    ]
+    assert read[1] > read[0]
+
+
 def test_a_reference_that_reads_other_tokens_is_refused(runner, put):
     other = Policy(tiny_model(1), with_template("{{ messages[0]['content'] }}<|im_end|>"))
     data = PreferenceData([put(long_over_short())], put(other, "other"))

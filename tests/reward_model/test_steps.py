@@ -113,3 +113,9 @@ def test_nothing_but_ties_is_refused(runner, given, tmp_path):
     ties = Artifact(kind="comparisons", digest=runner.store.put_file(tmp_path / "t.jsonl"))
     with refused("only-ties"):
         train_reward_model(runner, given[0], RewardData([ties]), SETTINGS, 0, STAGE)
+
+
+def test_a_system_prompt_that_it_would_not_read_is_refused(runner, given):
+    told = STAGE.model_copy(update={"system_prompt": "fox owl"})
+    with refused("unread-system-prompt"):
+        train_reward_model(runner, *given, SETTINGS, 0, told)
